@@ -1,0 +1,42 @@
+//! Known answers for boards without an operating system.
+//!
+//! There is an image for each set of checks, as all together exceed the flash of the smallest board. What is checked is
+//! independent of the board; `board` has what is not, and exists only where there is no operating system.
+#![no_std]
+#![deny(unsafe_code)]
+
+mod aead;
+mod block;
+#[cfg(target_os = "none")]
+pub mod board;
+mod report;
+
+/// The vectors that the build script takes from the crate `test-vectors`.
+#[allow(unreachable_pub, dead_code, reason = "the generated source serves firmware of other shapes as well")]
+mod vectors {
+    include!(concat!(env!("OUT_DIR"), "/vectors.rs"));
+}
+
+use core::fmt;
+
+pub use report::Report;
+
+/// A set of checks.
+pub type Checks = fn(&mut Report<'_>) -> fmt::Result;
+
+/// Checks TWINE, and OTR over it.
+///
+/// # Errors
+/// If the report cannot be written.
+pub fn twine(report: &mut Report<'_>) -> fmt::Result {
+    block::run(report)?;
+    aead::twine(report)
+}
+
+/// Checks OTR over AES: the mode with a 128-bit cipher, and the vectors that its designers published.
+///
+/// # Errors
+/// If the report cannot be written.
+pub fn aes(report: &mut Report<'_>) -> fmt::Result {
+    aead::aes(report)
+}

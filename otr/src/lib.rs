@@ -1,0 +1,319 @@
+#![no_std]
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![doc = include_str!("../README.md")]
+
+mod associated_data;
+mod field;
+mod masks;
+mod message;
+mod size;
+
+pub use aead::{self, AeadCore, AeadInOut, Error, Key, KeyInit, KeySizeUser, Nonce, Tag, consts};
+pub use associated_data::{AdProcessing, Combined, Parallel, Serial};
+pub use cipher;
+pub use size::{BlockSize, NonceSize, TagSize};
+
+use core::{fmt, marker::PhantomData};
+
+use aead::{TagPosition, array::typenum::Unsigned, inout::InOutBuf};
+use cipher::{
+    AlgorithmName, BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser,
+};
+use subtle::ConstantTimeEq;
+
+use associated_data::{Contribution, Ta};
+use field::Field;
+use message::{Direction, FieldOf};
+
+/// OTR (v3) over the block cipher `C`, with nonces of `N` and tags of `T` bytes and associated data processed as `A` says.
+///
+/// Only the encryption of `C` is used. Sizes are checked by the compiler: blocks have 8 or 16 bytes, nonces 1 byte to one
+/// less than the block, tags 4 bytes to one block. Both sizes are encoded with the nonce, so that instances that differ in
+/// them may share a key; instances that differ in `A` must not.
+///
+/// ```
+/// use otr_mode::{Otr, Parallel, aead::{AeadInOut, KeyInit}, consts::{U7, U8}};
+/// use twine_cipher::Twine128;
+///
+/// let cipher = Otr::<Twine128, U7, U8, Parallel>::new(&[0x42; 16].into());
+/// let nonce = [0; 7].into(); // a counter: never the same twice
+/// let mut buffer = *b"a reading";
+/// let tag = cipher.encrypt_inout_detached(&nonce, b"sensor 7", buffer.as_mut_slice().into())?;
+/// cipher.decrypt_inout_detached(&nonce, b"sensor 7", buffer.as_mut_slice().into(), &tag)?;
+/// assert_eq!(&buffer, b"a reading");
+/// # Ok::<(), otr_mode::Error>(())
+/// ```
+///
+/// A nonce as long as the block does not compile:
+/// ```compile_fail,E0271
+/// # use otr_mode::{Otr, Parallel, aead::KeyInit, consts::{U7, U8}};
+/// # use twine_cipher::Twine128;
+/// let cipher = Otr::<Twine128, U8, U8, Parallel>::new(&[0; 16].into());
+/// ```
+/// nor does one of no bytes:
+/// ```compile_fail,E0271
+/// # use otr_mode::{Otr, Parallel, aead::KeyInit, consts::{U0, U8}};
+/// # use twine_cipher::Twine128;
+/// let cipher = Otr::<Twine128, U0, U8, Parallel>::new(&[0; 16].into());
+/// ```
+/// a tag of three bytes:
+/// ```compile_fail,E0271
+/// # use otr_mode::{Otr, Parallel, aead::KeyInit, consts::{U7, U3}};
+/// # use twine_cipher::Twine128;
+/// let cipher = Otr::<Twine128, U7, U3, Parallel>::new(&[0; 16].into());
+/// ```
+/// a tag longer than the block:
+/// ```compile_fail,E0271
+/// # use otr_mode::{Otr, Parallel, aead::KeyInit, consts::{U7, U9}};
+/// # use twine_cipher::Twine128;
+/// let cipher = Otr::<Twine128, U7, U9, Parallel>::new(&[0; 16].into());
+/// ```
+/// or a cipher whose block has neither 8 nor 16 bytes:
+/// ```compile_fail,E0277
+/// # use otr_mode::{Otr, Parallel, cipher::{BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser}, consts::{U4, U3}};
+/// struct ShortBlocks;
+/// impl BlockSizeUser for ShortBlocks {
+///     type BlockSize = U4;
+/// }
+/// impl BlockCipherEncrypt for ShortBlocks {
+///     fn encrypt_with_backend(&self, _: impl BlockCipherEncClosure<BlockSize = U4>) {}
+/// }
+/// let cipher = Otr::<ShortBlocks, U3, U4, Parallel>::from(ShortBlocks);
+/// ```
+pub struct Otr<C, N, T, A = Parallel>
+where
+    C: BlockSizeUser<BlockSize: BlockSize>,
+    N: NonceSize<C::BlockSize>,
+    T: TagSize<C::BlockSize>,
+    A: AdProcessing,
+{
+    cipher: C,
+    /// Q = E(0), as it lies in memory: associated data takes its masks from it.
+    q: FieldOf<C>,
+    sizes: PhantomData<(N, T, A)>,
+}
+
+impl<C, N, T, A> Otr<C, N, T, A>
+where
+    C: BlockCipherEncrypt<BlockSize: BlockSize>,
+    N: NonceSize<C::BlockSize>,
+    T: TagSize<C::BlockSize>,
+    A: AdProcessing,
+{
+    /// Format(tag size, nonce): 7 bits of the tag's length in bits modulo n, zeros, a one bit, the nonce.
+    #[allow(clippy::cast_possible_truncation, reason = "at most 120")]
+    fn format(nonce: &Nonce<Self>) -> FieldOf<C> {
+        let mut block = cipher::Block::<C>::default();
+        let one = C::BlockSize::USIZE - N::USIZE - 1;
+        block[one + 1..].copy_from_slice(nonce);
+        block[one] = 1;
+        block[0] |= ((8 * T::USIZE % (8 * C::BlockSize::USIZE)) as u8) << 1;
+        FieldOf::<C>::load(&block)
+    }
+
+    /// Runs the mode in one direction, in one closure of the cipher, and returns the whole block of the tag.
+    fn run(
+        &self,
+        direction: Direction,
+        nonce: &Nonce<Self>,
+        associated_data: &[u8],
+        message: InOutBuf<'_, '_, u8>,
+    ) -> Result<Tag<Self>, Error> {
+        if !masks::suffice(C::BlockSize::USIZE, associated_data.len(), message.len()) {
+            return Err(Error);
+        }
+        let mut tag = FieldOf::<C>::ZERO;
+        self.cipher.encrypt_with_backend(Run::<C::BlockSize, A> {
+            direction,
+            q: self.q,
+            format: Self::format(nonce),
+            associated_data,
+            message,
+            tag: &mut tag,
+            ad_processing: PhantomData,
+        });
+        let mut truncated = Tag::<Self>::default();
+        truncated.copy_from_slice(&tag.store()[..T::USIZE]);
+        Ok(truncated)
+    }
+}
+
+/// A whole run of the mode, as what the cipher calls with its backend.
+struct Run<'a, 'inp, 'out, B: BlockSize, A> {
+    direction: Direction,
+    q: B::Field,
+    format: B::Field,
+    associated_data: &'a [u8],
+    message: InOutBuf<'inp, 'out, u8>,
+    tag: &'a mut B::Field,
+    ad_processing: PhantomData<A>,
+}
+
+impl<B: BlockSize, A> BlockSizeUser for Run<'_, '_, '_, B, A> {
+    type BlockSize = B;
+}
+
+impl<S: BlockSize, A: AdProcessing> BlockCipherEncClosure for Run<'_, '_, '_, S, A> {
+    #[inline(always)]
+    fn call<B: BlockCipherEncBackend<BlockSize = S>>(self, backend: &B) {
+        let Contribution { l, ta } = A::process(backend, self.q, self.format, self.associated_data);
+        let (known, pending) = match ta {
+            Ta::Known(ta) => (ta, None),
+            Ta::Pending(call) => (Field::ZERO, Some(call)),
+        };
+        *self.tag = known ^ message::process(backend, l, self.direction, self.message, pending);
+    }
+}
+
+impl<C, N, T, A> From<C> for Otr<C, N, T, A>
+where
+    C: BlockCipherEncrypt<BlockSize: BlockSize>,
+    N: NonceSize<C::BlockSize>,
+    T: TagSize<C::BlockSize>,
+    A: AdProcessing,
+{
+    fn from(cipher: C) -> Self {
+        let mut block = cipher::Block::<C>::default();
+        cipher.encrypt_block(&mut block);
+        Self { cipher, q: Field::load(&block), sizes: PhantomData }
+    }
+}
+
+impl<C, N, T, A> KeySizeUser for Otr<C, N, T, A>
+where
+    C: BlockSizeUser<BlockSize: BlockSize> + KeySizeUser,
+    N: NonceSize<C::BlockSize>,
+    T: TagSize<C::BlockSize>,
+    A: AdProcessing,
+{
+    type KeySize = C::KeySize;
+}
+
+impl<C, N, T, A> KeyInit for Otr<C, N, T, A>
+where
+    C: BlockCipherEncrypt<BlockSize: BlockSize> + KeyInit,
+    N: NonceSize<C::BlockSize>,
+    T: TagSize<C::BlockSize>,
+    A: AdProcessing,
+{
+    fn new(key: &Key<Self>) -> Self {
+        C::new(key).into()
+    }
+}
+
+impl<C, N, T, A> AeadCore for Otr<C, N, T, A>
+where
+    C: BlockSizeUser<BlockSize: BlockSize>,
+    N: NonceSize<C::BlockSize>,
+    T: TagSize<C::BlockSize>,
+    A: AdProcessing,
+{
+    type NonceSize = N;
+    type TagSize = T;
+    const TAG_POSITION: TagPosition = TagPosition::Postfix;
+}
+
+impl<C, N, T, A> AeadInOut for Otr<C, N, T, A>
+where
+    C: BlockCipherEncrypt<BlockSize: BlockSize>,
+    N: NonceSize<C::BlockSize>,
+    T: TagSize<C::BlockSize>,
+    A: AdProcessing,
+{
+    /// Encrypts `buffer` and returns its tag.
+    ///
+    /// # Errors
+    /// If the message or the associated data have more than 2^60 blocks: nothing is written then.
+    fn encrypt_inout_detached(
+        &self,
+        nonce: &Nonce<Self>,
+        associated_data: &[u8],
+        buffer: InOutBuf<'_, '_, u8>,
+    ) -> Result<Tag<Self>, Error> {
+        self.run(Direction::Encrypt, nonce, associated_data, buffer)
+    }
+
+    /// Decrypts `buffer` if the tag is right; otherwise its whole output is zero.
+    ///
+    /// # Errors
+    /// If the tag is wrong, or the message or the associated data too long to have been encrypted; not said which.
+    fn decrypt_inout_detached(
+        &self,
+        nonce: &Nonce<Self>,
+        associated_data: &[u8],
+        mut buffer: InOutBuf<'_, '_, u8>,
+        tag: &Tag<Self>,
+    ) -> Result<(), Error> {
+        let is_right = self
+            .run(Direction::Decrypt, nonce, associated_data, buffer.reborrow())
+            .is_ok_and(|expected| expected.as_slice().ct_eq(tag).into());
+        if is_right {
+            Ok(())
+        } else {
+            buffer.get_out().fill(0);
+            Err(Error)
+        }
+    }
+}
+
+impl<C, N, T, A> Clone for Otr<C, N, T, A>
+where
+    C: BlockSizeUser<BlockSize: BlockSize> + Clone,
+    N: NonceSize<C::BlockSize>,
+    T: TagSize<C::BlockSize>,
+    A: AdProcessing,
+{
+    fn clone(&self) -> Self {
+        Self { cipher: self.cipher.clone(), q: self.q, sizes: PhantomData }
+    }
+}
+
+impl<C, N, T, A> AlgorithmName for Otr<C, N, T, A>
+where
+    C: BlockSizeUser<BlockSize: BlockSize> + AlgorithmName,
+    N: NonceSize<C::BlockSize>,
+    T: TagSize<C::BlockSize>,
+    A: AdProcessing,
+{
+    /// As in `TWINE-128-OTR-p`: the last letter is the processing of associated data.
+    fn write_alg_name(f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        C::write_alg_name(f)?;
+        write!(f, "-OTR-{}", A::LETTER)
+    }
+}
+
+impl<C, N, T, A> fmt::Debug for Otr<C, N, T, A>
+where
+    C: BlockSizeUser<BlockSize: BlockSize>,
+    N: NonceSize<C::BlockSize>,
+    T: TagSize<C::BlockSize>,
+    A: AdProcessing,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Otr { .. }")
+    }
+}
+
+impl<C, N, T, A> Drop for Otr<C, N, T, A>
+where
+    C: BlockSizeUser<BlockSize: BlockSize>,
+    N: NonceSize<C::BlockSize>,
+    T: TagSize<C::BlockSize>,
+    A: AdProcessing,
+{
+    fn drop(&mut self) {
+        #[cfg(feature = "zeroize")]
+        zeroize::Zeroize::zeroize(&mut self.q);
+    }
+}
+
+#[cfg(feature = "zeroize")]
+impl<C, N, T, A> zeroize::ZeroizeOnDrop for Otr<C, N, T, A>
+where
+    C: BlockSizeUser<BlockSize: BlockSize> + zeroize::ZeroizeOnDrop,
+    N: NonceSize<C::BlockSize>,
+    T: TagSize<C::BlockSize>,
+    A: AdProcessing,
+{
+}

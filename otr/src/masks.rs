@@ -1,0 +1,176 @@
+//! The masks of AES-OTR v3, and why no others.
+//!
+//! Pair `i` of the message takes the masks 2^i L and 3 * 2^i L; the checksum takes 7 or 9 times the mask of the last block;
+//! associated data takes 2^i Q, and 3 or 9 times that at its end. So the masks in use are 2^i times 1, 3, 9, 7, 27 and 21,
+//! where numbers stand for polynomials and 27 and 21 for the products 3 * 9 and 3 * 7.
+//!
+//! With n = 64 this choice is not a matter of taste: 2^64 = 3 * 3 * 7 in that field, and versions 1 and 2 of OTR have
+//! a checksum mask with the factor 3 * 3 * 7. It equals the mask of a block 64 pairs further on, and forgeries follow (Bost
+//! and Sanders, ASIACRYPT 2016). The tests show that collision, and by discrete logarithms that the masks of version 3
+//! are pairwise distinct for [`MAX_MASKS`] pairs.
+
+use crate::field::Field;
+
+/// Pairs of message blocks, or blocks of associated data, up to which all masks are distinct, for n = 64 and n = 128.
+///
+/// The first two equal masks for n = 64 are 2^59.68 pairs apart.
+pub(crate) const MAX_MASKS: u64 = 1 << 59;
+
+/// Whether the masks suffice for associated data and a message of these lengths in bytes, with blocks of `block` bytes.
+///
+/// Associated data of the combined processing takes half the masks that this allows for.
+pub(crate) fn suffice(block: usize, associated_data: usize, message: usize) -> bool {
+    let blocks = associated_data.div_ceil(block) as u64;
+    let pairs = message.div_ceil(2 * block) as u64;
+    blocks <= MAX_MASKS && pairs <= MAX_MASKS
+}
+
+/// The masks of the pairs of one message, in the order of memory.
+pub(crate) struct Masks<F> {
+    /// 2^i L for the next pair i, as an element.
+    next: F,
+}
+
+impl<F: Field> Masks<F> {
+    /// Masks 2^i L, from the element L.
+    #[inline(always)]
+    pub(crate) fn new(l: F) -> Self {
+        Self { next: l }
+    }
+
+    /// 2^i L and 3 * 2^i L for the next i.
+    #[inline(always)]
+    pub(crate) fn next(&mut self) -> (F, F) {
+        let once = self.next;
+        self.next = once.double();
+        (once.swap(), (once ^ self.next).swap())
+    }
+}
+
+/// 3x, for the element x.
+#[inline(always)]
+pub(crate) fn times_3<F: Field>(x: F) -> F {
+    x ^ x.double()
+}
+
+/// 7x, for the element x.
+#[inline(always)]
+pub(crate) fn times_7<F: Field>(x: F) -> F {
+    x ^ times_3(x).double()
+}
+
+/// 9x, for the element x: 3 * 3, since 3 stands for x + 1.
+#[inline(always)]
+pub(crate) fn times_9<F: Field>(x: F) -> F {
+    times_3(times_3(x))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The product, bit by bit.
+    fn multiply<F: Field>(x: F, y: u128) -> F {
+        let mut sum = F::ZERO;
+        for bit in (0..128).rev() {
+            sum = sum.double();
+            if y >> bit & 1 == 1 {
+                sum ^= x;
+            }
+        }
+        sum
+    }
+
+    /// 2^exponent.
+    fn power_of_two<F: Field + PartialEq>(one: F, exponent: u128, value: impl Fn(F) -> u128) -> F {
+        (0..128).rev().fold(one, |power, bit| {
+            let square = multiply(power, value(power));
+            if exponent >> bit & 1 == 1 { square.double() } else { square }
+        })
+    }
+
+    /// Proves that 2^i m is never 2^j m' for two of the multipliers 1, 3, 9, 7, 27, 21 and i, j below [`MAX_MASKS`], nor
+    /// twice the same for one: 2 generates the whole multiplicative group, `log_3` and `log_7` are right, and the logarithms of
+    /// the multipliers are pairwise at least [`MAX_MASKS`] apart, around the circle of 2^n - 1 exponents.
+    fn masks_are_distinct<F: Field + PartialEq + core::fmt::Debug>(
+        one: F,
+        value: impl Fn(F) -> u128 + Copy,
+        order: u128,
+        factors: &[u128],
+        [log_3, log_7]: [u128; 2],
+    ) {
+        assert_eq!(factors.iter().product::<u128>(), order);
+        assert_eq!(power_of_two(one, order, value), one);
+        for factor in factors {
+            assert_ne!(
+                power_of_two(one, order / factor, value),
+                one,
+                "the order of 2 lacks the factor {factor}"
+            );
+        }
+        assert_eq!(power_of_two(one, log_3, value), times_3(one));
+        assert_eq!(power_of_two(one, log_7, value), times_7(one));
+        assert_eq!(times_9(one), multiply(times_3(one), value(times_3(one))));
+
+        let sum = |terms: &[u128]| {
+            // Modulo the order, without overflow.
+            terms
+                .iter()
+                .fold(0, |sum, term| if sum < order - term { sum + term } else { sum - (order - term) })
+        };
+        let logarithms = [0, log_3, sum(&[log_3; 2]), log_7, sum(&[log_3; 3]), sum(&[log_3, log_7])];
+        for (i, a) in logarithms.iter().enumerate() {
+            for b in &logarithms[..i] {
+                let distance = a.abs_diff(*b);
+                assert!(distance.min(order - distance) >= u128::from(MAX_MASKS), "{a} and {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn masks_of_64_bits_are_distinct() {
+        let factors = [3, 5, 17, 257, 641, 65537, 6_700_417];
+        let logarithms = [9_686_038_906_114_705_801, 17_521_410_335_189_691_692];
+        masks_are_distinct(1u64, u128::from, u128::from(u64::MAX), &factors, logarithms);
+    }
+
+    #[test]
+    fn masks_of_128_bits_are_distinct() {
+        let factors = [3, 5, 17, 257, 641, 65537, 274_177, 6_700_417, 67_280_421_310_721];
+        let logarithms =
+            [0xfee1_4a6f_b024_a526_c999_aa24_70c1_49a7, 0xe57d_e08b_bbec_a5d9_0c5d_2e69_272d_1404];
+        masks_are_distinct(1u128, |x| x, u128::MAX, &factors, logarithms);
+    }
+
+    /// Why the masks of versions 1 and 2, with their factor 3 * 3 * 7, are broken for n = 64.
+    #[test]
+    fn masks_of_earlier_versions_collide() {
+        let mut l = 0x0123_4567_89AB_CDEF_u64;
+        let earlier = times_7(times_9(l));
+        for _ in 0..64 {
+            l = l.double();
+        }
+        assert_eq!(earlier, l, "3 * 3 * 7 L is the mask 2^64 L");
+    }
+
+    #[test]
+    fn masks_in_order() {
+        let mut masks = Masks::new(1u64);
+        for i in 0..200 {
+            let power = power_of_two(1u64, i, u128::from);
+            assert_eq!(masks.next(), (power.to_be(), (power ^ power.double()).to_be()));
+        }
+    }
+
+    #[cfg(target_pointer_width = "64")]
+    #[test]
+    fn masks_suffice_up_to_the_limit() {
+        let blocks = 1usize << 59;
+        assert!(suffice(8, 8 * blocks, 16 * (blocks - 1)));
+        assert!(!suffice(8, 8 * blocks + 1, 0));
+        assert!(suffice(8, 0, usize::MAX / 2 + 1));
+        assert!(!suffice(8, 0, usize::MAX / 2 + 2));
+        assert!(suffice(16, 16 * blocks, usize::MAX));
+        assert!(!suffice(16, 16 * blocks + 1, 0));
+    }
+}

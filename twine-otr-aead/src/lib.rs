@@ -1,0 +1,27 @@
+#![no_std]
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![doc = include_str!("../README.md")]
+
+pub use otr_mode::{
+    AdProcessing, AeadCore, AeadInOut, Combined, Error, Key, KeyInit, KeySizeUser, Nonce, Otr, Parallel,
+    Serial, Tag, aead, consts,
+};
+pub use twine_cipher::{Twine80, Twine128};
+
+use consts::{U7, U8};
+
+/// TWINE-OTR with an 80-bit key, nonces of 7 bytes and tags of 8 bytes.
+///
+/// For devices that must speak to others with 80-bit keys. In doubt take [`Twine128Otr`]: it costs the same.
+#[doc = include_str!("limits.md")]
+pub type Twine80Otr<A = Parallel> = Otr<Twine80, U7, U8, A>;
+
+/// TWINE-OTR with a 128-bit key, nonces of 7 bytes and tags of 8 bytes.
+#[doc = include_str!("limits.md")]
+pub type Twine128Otr<A = Parallel> = Otr<Twine128, U7, U8, A>;
+
+/// The examples of the project's front page.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct FrontPage;

@@ -1,0 +1,1008 @@
+//! The example `seal`: its file format as a library, then the program itself on real files.
+//!
+//! The program is the one that a plain `cargo test` builds with all other examples. `cargo test --test seal` does not
+//! build it: run `cargo build --example seal` before.
+
+#[path = "../examples/seal/format.rs"]
+mod format;
+#[path = "../examples/seal/progress.rs"]
+mod progress;
+
+/// The format once more: straight from its description, bytes in, bytes out, without streams and without the crate `cmac`.
+mod reference {
+    use twine_cipher::cipher::BlockCipherEncrypt;
+    use twine_otr_aead::{AeadInOut, KeyInit, Twine128, Twine128Otr};
+
+    pub(crate) fn cmac(key: &[u8; 16], message: &[u8]) -> [u8; 8] {
+        let cipher = Twine128::new(key.into());
+        let encrypt = |block: u64| {
+            let mut block = block.to_be_bytes().into();
+            cipher.encrypt_block(&mut block);
+            u64::from_be_bytes(block.into())
+        };
+        let double = |x: u64| x << 1 ^ if x >> 63 == 1 { 0x1b } else { 0 };
+        let full = !message.is_empty() && message.len().is_multiple_of(8);
+        let mut padded = message.to_vec();
+        if !full {
+            padded.push(0x80);
+            padded.resize(padded.len().next_multiple_of(8), 0);
+        }
+        let subkey = if full { double(encrypt(0)) } else { double(double(encrypt(0))) };
+        let count = padded.len() / 8;
+        let mut state = 0;
+        for (i, block) in padded.chunks(8).enumerate() {
+            state ^= u64::from_be_bytes(block.try_into().unwrap());
+            state = encrypt(if i + 1 == count { state ^ subkey } else { state });
+        }
+        state.to_be_bytes()
+    }
+
+    pub(crate) fn kdf(key: &[u8; 16], label: &str, context: &[u8]) -> [u8; 16] {
+        let input = |n: u8| [&[0, 0, 0, n], label.as_bytes(), &[0], context, &[0, 0, 0, 128]].concat();
+        [cmac(key, &input(1)), cmac(key, &input(2))].concat().try_into().unwrap()
+    }
+
+    pub(crate) fn header(exponent: u8, salt: &[u8; 16]) -> Vec<u8> {
+        [b"\x89TWOTR\x01", &[exponent][..], salt].concat()
+    }
+
+    pub(crate) fn chunk(key: &[u8; 16], header: &[u8], i: u64, last: bool, plaintext: &[u8]) -> Vec<u8> {
+        let salt = &header[8..24];
+        let segment = u32::try_from((i << header[7]) / (4 << 20)).unwrap();
+        let file_key = kdf(key, "TWINE-OTR seal v1 file", salt);
+        let context = [salt, &segment.to_be_bytes()].concat();
+        let segment_key = kdf(&file_key, "TWINE-OTR seal v1 segment", &context);
+        let nonce: [u8; 7] = [&i.to_be_bytes()[2..], &[u8::from(last)]].concat().try_into().unwrap();
+        let mut text = plaintext.to_vec();
+        let tag = <Twine128Otr>::new((&segment_key).into())
+            .encrypt_inout_detached((&nonce).into(), header, text.as_mut_slice().into())
+            .unwrap();
+        text.extend(tag);
+        text
+    }
+
+    pub(crate) fn seal(key: &[u8; 16], salt: &[u8; 16], exponent: u8, plaintext: &[u8]) -> Vec<u8> {
+        let mut sealed = header(exponent, salt);
+        let size = 1 << exponent;
+        let count = plaintext.len().div_ceil(size).max(1);
+        for i in 0..count {
+            let end = plaintext.len().min((i + 1) * size);
+            let header = sealed[..24].to_vec();
+            sealed.extend(chunk(key, &header, i as u64, i + 1 == count, &plaintext[i * size..end]));
+        }
+        sealed
+    }
+}
+
+const KEY: [u8; 16] = *b"\x00\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\xff";
+const KEY_HEX: &str = "00112233445566778899aabbccddeeff";
+const SALT: [u8; 16] = *b"\xf0\xe1\xd2\xc3\xb4\xa5\x96\x87\x78\x69\x5a\x4b\x3c\x2d\x1e\x0f";
+const SEGMENT: usize = 4 << 20;
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Bytes without a pattern that could hide a misplaced chunk.
+fn plaintext(len: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut bytes = Vec::with_capacity(len + 8);
+    while bytes.len() < len {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend(state.to_le_bytes());
+    }
+    bytes.truncate(len);
+    bytes
+}
+
+mod library {
+    use super::{
+        KEY, KEY_HEX, SALT, SEGMENT,
+        format::{self, ChunkSize, Error, HEADER_LEN, MAX_LEN, SecretKey, TAG_LEN},
+        hex, plaintext,
+        progress::Progress,
+        reference,
+    };
+    use std::io::{self, Cursor, Read, Write};
+
+    /// The smallest chunks there are.
+    const EXPONENT: u8 = 10;
+    const CHUNK: usize = 1 << EXPONENT;
+    const SEALED_CHUNK: usize = CHUNK + TAG_LEN;
+
+    fn key() -> SecretKey {
+        SecretKey::from_hex(KEY_HEX.as_bytes()).unwrap()
+    }
+
+    fn size(exponent: u8) -> ChunkSize {
+        ChunkSize::from_exponent(exponent).unwrap()
+    }
+
+    fn seal(plaintext: &[u8], exponent: u8) -> Vec<u8> {
+        let mut sealed = Vec::new();
+        format::seal(&key(), &SALT, size(exponent), plaintext, &mut sealed).unwrap();
+        sealed
+    }
+
+    /// What was written, and how it ended.
+    fn open(sealed: &[u8]) -> (Vec<u8>, Result<(), Error>) {
+        let mut opened = Vec::new();
+        let result = format::open(&key(), sealed, &mut opened);
+        (opened, result)
+    }
+
+    /// The error with which opening ends. Whatever was written must be the whole chunks before the first bad one.
+    fn refusal(sealed: &[u8], plaintext: &[u8], good_chunks: usize) -> Error {
+        let (opened, result) = open(sealed);
+        let error = result.expect_err("this must not open");
+        assert_eq!(opened.len(), good_chunks * CHUNK, "{error}");
+        assert_eq!(opened, plaintext[..opened.len()]);
+        error
+    }
+
+    #[test]
+    fn key_derivation_is_sp_800_108_with_cmac() {
+        // Around every block boundary of the PRF's input.
+        for label in ["", "a", "TWINE-OTR seal v1 file"] {
+            for len in 0..40 {
+                let context = plaintext(len);
+                let derived = key().derive(label.as_bytes(), &context).to_hex_line();
+                let expected = hex(&reference::kdf(&KEY, label, &context));
+                assert_eq!(derived.as_slice(), format!("{expected}\n").as_bytes(), "{label} {len}");
+            }
+        }
+    }
+
+    #[test]
+    fn streams_give_the_described_bytes() {
+        let lengths = [0, 1, 7, 8, 9, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 3 * CHUNK + 100];
+        for (exponent, lengths) in
+            [(10, &lengths[..]), (16, &[65535, 65536, 65537]), (20, &[1 << 20, SEGMENT, SEGMENT + 1])]
+        {
+            for &len in lengths {
+                let text = plaintext(len);
+                let sealed = seal(&text, exponent);
+                assert!(sealed == reference::seal(&KEY, &SALT, exponent, &text), "2^{exponent}, {len}");
+                assert_eq!(sealed.len(), HEADER_LEN + len + TAG_LEN * len.div_ceil(1 << exponent).max(1));
+                let (opened, result) = open(&sealed);
+                result.unwrap();
+                assert!(opened == text, "2^{exponent}, {len}");
+            }
+        }
+    }
+
+    /// From a program in another language that shares nothing with this one, written after the descriptions of the
+    /// format, OTR and TWINE. Files sealed by this version must open for ever, so these never change.
+    #[test]
+    fn known_answers() {
+        let file_key = key().derive(b"TWINE-OTR seal v1 file", &SALT);
+        assert_eq!(file_key.to_hex_line().as_slice(), b"5c8b2b0b2ff00037d1cb4bed3b2519dc\n");
+        for (segment, expected) in [
+            (0u32, b"6d34a4ae18450fa17022af9b5f040f72\n"),
+            (1, b"11f6eab7b8e915d28088705e127c73f4\n"),
+            ((1 << 18) - 1, b"f049bed73318d612d33a05d30d03d597\n"),
+        ] {
+            let context = [&SALT[..], &segment.to_be_bytes()].concat();
+            let segment_key = file_key.derive(b"TWINE-OTR seal v1 segment", &context);
+            assert_eq!(segment_key.to_hex_line().as_slice(), expected);
+        }
+        let header = "8954574f54520110f0e1d2c3b4a5968778695a4b3c2d1e0f";
+        let mut empty = Vec::new();
+        format::seal(&key(), &SALT, ChunkSize::DEFAULT, io::empty(), &mut empty).unwrap();
+        assert_eq!(hex(&empty), format!("{header}f3fd5d69efe9cfb9"));
+        assert_eq!(hex(&seal(b"TWINE-OTR", 16)), format!("{header}babb65a261be8d7e4ad67227db75aa4635"));
+        // Three chunks: the first tag, the last chunk, and a MAC of everything.
+        let three = seal(&plaintext(2 * CHUNK + 9), EXPONENT);
+        assert_eq!(hex(&three[HEADER_LEN + CHUNK..][..TAG_LEN]), "3a5645e713ac8e06");
+        assert_eq!(hex(&three[three.len() - 17..]), "fcbde2ae0889d23fc310a50062c8412381");
+        assert_eq!(hex(&reference::cmac(&KEY, &three)), "1715cbdac45fc200");
+        // Nine bytes in the third segment.
+        let mut text = vec![0; 2 * SEGMENT];
+        text.extend(b"TWINE-OTR");
+        let sealed = seal(&text, 20);
+        assert_eq!(hex(&sealed[sealed.len() - 17..]), "9a50017ab1ee3400f2a0654abb844b56f0");
+    }
+
+    #[test]
+    fn every_flipped_bit_is_found() {
+        let text = plaintext(2 * CHUNK + 50);
+        let sealed = seal(&text, EXPONENT);
+        for position in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[position] ^= 1 << (position % 8);
+            let bad = position.saturating_sub(HEADER_LEN) / SEALED_CHUNK;
+            match (position, refusal(&changed, &text, bad)) {
+                (0..6, Error::NotSealed) | (6, Error::Version(_)) => {}
+                (7, Error::ChunkExponent(_)) => {}
+                (8.., Error::Rejected { chunk, offset }) => {
+                    assert_eq!((chunk, offset), (bad as u64, (bad * CHUNK) as u64));
+                }
+                (_, error) => panic!("byte {position}: {error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn every_header_bit_is_found() {
+        let text = plaintext(100);
+        let sealed = seal(&text, EXPONENT);
+        for bit in 0..8 * HEADER_LEN {
+            let mut changed = sealed.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            let error = refusal(&changed, &text, 0);
+            let described = match bit / 8 {
+                0..6 => matches!(error, Error::NotSealed),
+                6 => matches!(error, Error::Version(_)),
+                // Another size that exists makes the header genuine-looking; the tag still covers it.
+                7 => matches!(error, Error::ChunkExponent(_) | Error::Rejected { chunk: 0, .. }),
+                _ => matches!(error, Error::Rejected { chunk: 0, .. }),
+            };
+            assert!(described, "bit {bit}: {error}");
+        }
+        // All other exponents, too, with the data the way that exponent would cut them: here one chunk.
+        for exponent in 0..=u8::MAX {
+            let mut changed = sealed.clone();
+            changed[7] = exponent;
+            match open(&changed).1 {
+                Ok(()) => assert_eq!(exponent, EXPONENT),
+                Err(Error::Rejected { chunk: 0, .. }) => assert!((11..=20).contains(&exponent)),
+                Err(Error::ChunkExponent(shown)) => {
+                    assert!(shown == exponent && !(10..=20).contains(&exponent))
+                }
+                Err(error) => panic!("{exponent}: {error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn every_truncation_is_found() {
+        let text = plaintext(2 * CHUNK + 50);
+        let sealed = seal(&text, EXPONENT);
+        for len in 0..sealed.len() {
+            let body = len.saturating_sub(HEADER_LEN);
+            let (whole, rest) = (body / SEALED_CHUNK, body % SEALED_CHUNK);
+            // At the end of a whole chunk that chunk is taken for the last one, which it is not.
+            let good = if rest == 0 { whole.saturating_sub(1) } else { whole };
+            match refusal(&sealed[..len], &text, good) {
+                Error::TruncatedHeader => assert!(len < HEADER_LEN, "{len}"),
+                Error::Truncated => assert!(len >= HEADER_LEN && rest < TAG_LEN, "{len}"),
+                Error::Rejected { chunk, .. } => assert!(rest >= TAG_LEN && chunk == whole as u64, "{len}"),
+                error => panic!("{len} bytes: {error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn every_extension_is_found() {
+        for len in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK] {
+            let text = plaintext(len);
+            let sealed = seal(&text, EXPONENT);
+            let last = len.div_ceil(CHUNK).max(1) - 1;
+            for more in [1, TAG_LEN, TAG_LEN + 1, CHUNK, SEALED_CHUNK, 3 * SEALED_CHUNK] {
+                let extended = [&sealed, &plaintext(more)[..]].concat();
+                match refusal(&extended, &text, last) {
+                    // Only the end of a full chunk can be seen.
+                    Error::TrailingData => assert!(len > 0 && len % CHUNK == 0),
+                    Error::Rejected { chunk, .. } => {
+                        assert!((len == 0 || len % CHUNK != 0) && chunk == last as u64);
+                    }
+                    error => panic!("{len} + {more}: {error}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn misplaced_chunks_are_found() {
+        let text = plaintext(4 * CHUNK);
+        let sealed = seal(&text, EXPONENT);
+        let mut other = Vec::new();
+        format::seal(&key(), &[7; 16], size(EXPONENT), &text[..], &mut other).unwrap();
+        let parts = |order: &[(&[u8], usize)]| {
+            let mut bytes = sealed[..HEADER_LEN].to_vec();
+            for (from, i) in order {
+                bytes.extend(&from[HEADER_LEN + i * SEALED_CHUNK..][..SEALED_CHUNK]);
+            }
+            bytes
+        };
+        let (own, other) = (&sealed[..], &other[..]);
+        assert_eq!(parts(&[(own, 0), (own, 1), (own, 2), (own, 3)]), sealed);
+        for (what, order, bad) in [
+            ("swapped", [(own, 1), (own, 0), (own, 2), (own, 3)], 0),
+            ("swapped", [(own, 0), (own, 2), (own, 1), (own, 3)], 1),
+            ("last moved", [(own, 0), (own, 1), (own, 3), (own, 2)], 2),
+            ("repeated", [(own, 0), (own, 1), (own, 1), (own, 3)], 2),
+            ("of another file", [(own, 0), (other, 1), (own, 2), (own, 3)], 1),
+            ("last of another file", [(own, 0), (own, 1), (own, 2), (other, 3)], 3),
+        ] {
+            let error = refusal(&parts(&order), &text, bad);
+            assert!(matches!(error, Error::Rejected { chunk, .. } if chunk == bad as u64), "{what}: {error}");
+        }
+        for (what, order, bad) in [
+            ("first dropped", &[(own, 1), (own, 2), (own, 3)][..], 0),
+            ("inner dropped", &[(own, 0), (own, 2), (own, 3)], 1),
+            ("inserted", &[(own, 0), (own, 0), (own, 1), (own, 2), (own, 3)], 1),
+            ("last alone", &[(own, 3)], 0),
+        ] {
+            let error = refusal(&parts(order), &text, bad);
+            assert!(matches!(error, Error::Rejected { chunk, .. } if chunk == bad as u64), "{what}: {error}");
+        }
+        let error = refusal(&parts(&[(own, 0), (own, 1), (own, 2)]), &text, 2);
+        assert!(matches!(error, Error::Truncated), "{error}");
+        let twice = [(own, 0), (own, 1), (own, 2), (own, 3), (own, 3)];
+        let error = refusal(&parts(&twice), &text, 3);
+        assert!(matches!(error, Error::TrailingData), "{error}");
+    }
+
+    /// A segment is bound by its key: the nonce alone would repeat if chunks were counted from its start, and an
+    /// implementation that never changed the key would pass every test on short files.
+    #[test]
+    fn segments_have_keys_of_their_own() {
+        const LARGE: usize = 1 << 20;
+        let text = plaintext(SEGMENT + LARGE);
+        let header = reference::header(20, &SALT);
+        let sealed = seal(&text, 20);
+        let fifth = &sealed[HEADER_LEN + 4 * (LARGE + TAG_LEN)..];
+        assert!(fifth == reference::chunk(&KEY, &header, 4, true, &text[SEGMENT..]));
+
+        // The same chunk number and flag under the first segment's key.
+        let file_key =
+            SecretKey::from_hex(hex(&KEY).as_bytes()).unwrap().derive(b"TWINE-OTR seal v1 file", &SALT);
+        let label = b"TWINE-OTR seal v1 segment";
+        let keys = [0u32, 1].map(|segment| {
+            let context = [&SALT[..], &segment.to_be_bytes()].concat();
+            hex(file_key.derive(label, &context).to_hex_line().as_slice())
+        });
+        assert_ne!(keys[0], keys[1]);
+
+        // Segments swapped as a whole.
+        let mut swapped = sealed[..HEADER_LEN].to_vec();
+        swapped.extend(fifth);
+        swapped.extend(&sealed[HEADER_LEN + LARGE + TAG_LEN..sealed.len() - LARGE - TAG_LEN]);
+        swapped.extend(&sealed[HEADER_LEN..][..LARGE + TAG_LEN]);
+        let (opened, result) = open(&swapped);
+        assert!(opened.is_empty());
+        assert!(matches!(result, Err(Error::Rejected { chunk: 0, .. })));
+    }
+
+    /// A holder of the key could end a file in an empty chunk. There would then be two sealed forms of one plaintext.
+    #[test]
+    fn only_the_canonical_end_opens() {
+        let text = plaintext(CHUNK);
+        let header = reference::header(EXPONENT, &SALT);
+        let first = reference::chunk(&KEY, &header, 0, false, &text);
+        let empty = reference::chunk(&KEY, &header, 1, true, &[]);
+        let error = refusal(&[&header[..], &first, &empty].concat(), &text, 1);
+        assert!(matches!(error, Error::Rejected { chunk: 1, .. }), "{error}");
+        // What is not the last chunk and yet not full could not be found in a stream; as an end it is no end.
+        let short = reference::chunk(&KEY, &header, 1, false, &text[..5]);
+        let error = refusal(&[&header[..], &first, &short].concat(), &text, 1);
+        assert!(matches!(error, Error::Truncated), "{error}");
+    }
+
+    #[test]
+    fn another_key_opens_nothing() {
+        let sealed = seal(b"text", EXPONENT);
+        for bit in 0..128 {
+            let mut wrong = KEY;
+            wrong[bit / 8] ^= 1 << (bit % 8);
+            let wrong = SecretKey::from_hex(hex(&wrong).as_bytes()).unwrap();
+            let mut opened = Vec::new();
+            let error = format::open(&wrong, &sealed[..], &mut opened).unwrap_err();
+            assert!(matches!(error, Error::Rejected { chunk: 0, .. }), "{error}");
+            assert!(error.to_string().starts_with("wrong key, or"), "{error}");
+            assert!(opened.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_file_ends_at_1_tib() {
+        for exponent in 10..=20 {
+            let chunks = MAX_LEN >> exponent;
+            assert_eq!(format::segment_of(0, size(exponent)).unwrap(), 0);
+            assert_eq!(format::segment_of((SEGMENT as u64 >> exponent) - 1, size(exponent)).unwrap(), 0);
+            assert_eq!(format::segment_of(SEGMENT as u64 >> exponent, size(exponent)).unwrap(), 1);
+            assert_eq!(format::segment_of(chunks - 1, size(exponent)).unwrap(), (1 << 18) - 1);
+            for beyond in [chunks, chunks + 1, u64::MAX] {
+                assert!(matches!(format::segment_of(beyond, size(exponent)), Err(Error::TooLong)));
+            }
+        }
+    }
+
+    #[test]
+    fn keys_are_read_strictly() {
+        let digits = "00112233445566778899AABBCCDDEEFF";
+        for text in [digits.into(), digits.to_lowercase(), format!("{digits}\n"), format!("{digits}\r\n")] {
+            let key = SecretKey::from_hex(text.as_bytes()).unwrap();
+            assert_eq!(key.to_hex_line().as_slice(), format!("{KEY_HEX}\n").as_bytes());
+            assert!(text.len() <= SecretKey::HEX_LINE_LEN);
+        }
+        let short = &digits[1..];
+        for text in [
+            "",
+            "\n",
+            short,
+            &format!("{digits}0"),
+            &format!(" {digits}"),
+            &format!("{digits} "),
+            &format!("{digits}\n\n"),
+            &format!("{short}g"),
+            &format!("{short}/"),
+            &format!("{short}:"),
+            &format!("{short}@"),
+            &format!("{short}\u{e9}"),
+            &format!("0x{}", &digits[2..]),
+        ] {
+            let error = SecretKey::from_hex(text.as_bytes()).expect_err(text);
+            assert_eq!(error.to_string(), "a key is 128 bits, written as exactly 32 hexadecimal digits");
+        }
+    }
+
+    #[test]
+    fn keys_do_not_show() {
+        assert_eq!(format!("{:?}", key()), "SecretKey(..)");
+    }
+
+    /// Gives one byte, then says that it was interrupted, over and over.
+    struct Hesitant<R>(R, bool);
+
+    impl<R: Read> Read for Hesitant<R> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.1 = !self.1;
+            if self.1 { Err(io::ErrorKind::Interrupted.into()) } else { self.0.read(&mut buffer[..1]) }
+        }
+    }
+
+    #[test]
+    fn short_reads_change_nothing() {
+        let text = plaintext(2 * CHUNK);
+        let mut sealed = Vec::new();
+        let input = Hesitant(&text[..], false);
+        format::seal(&key(), &SALT, size(EXPONENT), input, &mut sealed).unwrap();
+        assert_eq!(sealed, seal(&text, EXPONENT));
+        let mut opened = Vec::new();
+        format::open(&key(), Hesitant(&sealed[..], false), &mut opened).unwrap();
+        assert_eq!(opened, text);
+    }
+
+    /// Fails when its bytes are used up.
+    struct Failing<T>(T, usize);
+
+    impl<T> Failing<T> {
+        fn take(&mut self, wanted: usize) -> io::Result<usize> {
+            let count = wanted.min(self.1);
+            self.1 -= count;
+            if count == 0 { Err(io::Error::other("broken disk")) } else { Ok(count) }
+        }
+    }
+
+    impl<T: Read> Read for Failing<T> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let count = self.take(buffer.len())?;
+            self.0.read(&mut buffer[..count])
+        }
+    }
+
+    impl<T: Write> Write for Failing<T> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let count = self.take(bytes.len())?;
+            self.0.write(&bytes[..count])
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            if self.1 == 0 { Err(io::Error::other("broken disk")) } else { Ok(()) }
+        }
+    }
+
+    #[test]
+    fn input_and_output_errors_are_told_apart() {
+        let text = plaintext(2 * CHUNK);
+        let sealed = seal(&text, EXPONENT);
+        let seal = |input: &mut dyn Read, output: &mut dyn Write| {
+            format::seal(&key(), &SALT, size(EXPONENT), input, output)
+        };
+        let open = |input: &mut dyn Read, output: &mut dyn Write| format::open(&key(), input, output);
+        for (result, readable) in [
+            (seal(&mut Failing(&text[..], 0), &mut io::sink()), "cannot read: broken disk"),
+            (seal(&mut Failing(&text[..], text.len()), &mut io::sink()), "cannot read: broken disk"),
+            (open(&mut Failing(&sealed[..], 3), &mut io::sink()), "cannot read: broken disk"),
+            (open(&mut Failing(&sealed[..], sealed.len()), &mut io::sink()), "cannot read: broken disk"),
+            (seal(&mut &text[..], &mut Failing(io::sink(), 0)), "cannot write: broken disk"),
+            (seal(&mut &text[..], &mut Failing(io::sink(), 24)), "cannot write: broken disk"),
+            // The last error there can be is that of flushing.
+            (seal(&mut &text[..], &mut Failing(io::sink(), sealed.len())), "cannot write: broken disk"),
+            (open(&mut &sealed[..], &mut Failing(io::sink(), CHUNK)), "cannot write: broken disk"),
+            (open(&mut &sealed[..], &mut Failing(io::sink(), text.len())), "cannot write: broken disk"),
+        ] {
+            let error = result.unwrap_err();
+            assert_eq!(error.to_string(), readable);
+            assert!(std::error::Error::source(&error).is_some());
+        }
+    }
+
+    #[test]
+    fn progress_is_shown_for_long_input_only() {
+        let shown = |len: u64, total| {
+            let mut screen = Vec::new();
+            let mut progress = Progress::new(io::repeat(1).take(len), total, Some(&mut screen));
+            assert_eq!(io::copy(&mut progress, &mut io::sink()).unwrap(), len);
+            drop(progress);
+            String::from_utf8(screen).unwrap()
+        };
+        const MIB: u64 = 1 << 20;
+        for total in [None, Some(0), Some(MIB), Some(64 * MIB - 1)] {
+            assert_eq!(shown(MIB, total), "", "{total:?}");
+        }
+        assert_eq!(shown(64 * MIB - 1, None), "");
+        let unknown = shown(64 * MIB, None);
+        assert!(unknown.contains("\r64 MiB, ") && unknown.contains(" MiB/s"), "{unknown:?}");
+        let known = shown(MIB, Some(64 * MIB));
+        assert!(known.starts_with("\r0 of 64 MiB, 0%, "), "{known:?}");
+        // The line is gone in the end.
+        assert!(unknown.ends_with("\r\x1b[K") && known.ends_with("\r\x1b[K"));
+        let mut silent = Progress::new(Cursor::new([0; 4]), Some(1 << 40), None::<Vec<u8>>);
+        assert_eq!(io::copy(&mut silent, &mut io::sink()).unwrap(), 4);
+    }
+}
+
+mod program {
+    use super::{KEY_HEX, SEGMENT, plaintext};
+    use std::{
+        collections::BTreeMap,
+        env, fs,
+        io::Write,
+        path::{Path, PathBuf},
+        process::{Command, Output, Stdio},
+        time::SystemTime,
+    };
+    use tempfile::TempDir;
+
+    const CHUNK: usize = 1 << 16;
+    const HEADER: usize = 24;
+    const TAG: usize = 8;
+
+    /// The built example, next to the directory of this test.
+    fn program() -> PathBuf {
+        let test = env::current_exe().unwrap();
+        let target = test.parent().and_then(Path::parent).unwrap();
+        let program = target.join("examples").join(format!("seal{}", env::consts::EXE_SUFFIX));
+        let changed = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
+        let built = changed(&program).unwrap_or(SystemTime::UNIX_EPOCH);
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/seal");
+        for source in fs::read_dir(sources).unwrap() {
+            assert!(
+                changed(&source.unwrap().path()).unwrap() <= built,
+                "the example is not built, or from older sources: run `cargo build --example seal`"
+            );
+        }
+        program
+    }
+
+    /// A directory with a key file, `key`, where the program runs.
+    struct Room(TempDir);
+
+    impl Room {
+        fn new() -> Self {
+            let room = Self(TempDir::new().unwrap());
+            room.write("key", KEY_HEX);
+            room
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.0.path().join(name)
+        }
+
+        fn write(&self, name: &str, contents: impl AsRef<[u8]>) {
+            fs::write(self.path(name), contents).unwrap();
+        }
+
+        fn read(&self, name: &str) -> Vec<u8> {
+            fs::read(self.path(name)).unwrap()
+        }
+
+        /// Every name in the directory with what is in it.
+        fn contents(&self) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
+            let entries = fs::read_dir(self.0.path()).unwrap().map(|entry| entry.unwrap().path());
+            entries.map(|path| (path.clone(), path.is_file().then(|| fs::read(path).unwrap()))).collect()
+        }
+
+        fn command(&self, arguments: &[&str]) -> Command {
+            let mut command = Command::new(program());
+            command
+                .args(arguments)
+                .current_dir(self.0.path())
+                .env_remove("TWINE_OTR_KEY")
+                .stdin(Stdio::null());
+            command
+        }
+
+        /// Runs with something on standard input.
+        fn feed(&self, arguments: &[&str], input: &[u8]) -> Output {
+            let mut command = self.command(arguments);
+            let mut child =
+                command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            let mut stdin = child.stdin.take().unwrap();
+            std::thread::scope(|scope| {
+                // A program that refuses may not read all of it.
+                scope.spawn(move || drop(stdin.write_all(input)));
+                child.wait_with_output().unwrap()
+            })
+        }
+
+        /// Runs and expects silence; returns standard output.
+        fn works(&self, arguments: &[&str]) -> Vec<u8> {
+            succeeded(self.command(arguments).output().unwrap())
+        }
+
+        /// Runs and expects a complaint that contains `message`, and not a trace of an output.
+        fn refuses(&self, arguments: &[&str], message: &str) {
+            self.fails(&mut self.command(arguments), 1, message);
+        }
+
+        fn misused(&self, arguments: &[&str], message: &str) {
+            self.fails(&mut self.command(arguments), 2, message);
+        }
+
+        fn fails(&self, command: &mut Command, status: i32, message: &str) {
+            let before = self.contents();
+            let output = command.output().unwrap();
+            failed(&output, status, message);
+            assert_eq!(output.stdout, b"", "{command:?}");
+            assert!(self.contents() == before, "{command:?} left something behind");
+        }
+    }
+
+    fn succeeded(output: Output) -> Vec<u8> {
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && complaint.is_empty(), "{}: {complaint}", output.status);
+        output.stdout
+    }
+
+    fn failed(output: &Output, status: i32, message: &str) {
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(status), "{complaint}");
+        assert!(
+            complaint.starts_with("seal: ") && complaint.contains(message),
+            "not {message:?}: {complaint}"
+        );
+        assert!(!complaint.contains(KEY_HEX), "{complaint}");
+    }
+
+    fn sealed_len(len: usize) -> usize {
+        HEADER + len + TAG * len.div_ceil(CHUNK).max(1)
+    }
+
+    #[test]
+    fn files_come_back() {
+        let room = Room::new();
+        let around = |len: usize| [len - 1, len, len + 1];
+        let lengths =
+            [0, 1, 7, 8].into_iter().chain(around(CHUNK)).chain(around(SEGMENT)).chain([2 * SEGMENT + 9]);
+        for len in lengths {
+            let text = plaintext(len);
+            room.write("plain", &text);
+            assert_eq!(room.works(&["seal", "-k", "key", "-o", "sealed", "plain"]), b"");
+            assert_eq!(room.read("sealed").len(), sealed_len(len));
+            assert_eq!(room.works(&["open", "-k", "key", "-o", "opened", "sealed"]), b"");
+            assert!(room.read("opened") == text, "{len}");
+            for name in ["plain", "sealed", "opened"] {
+                fs::remove_file(room.path(name)).unwrap();
+            }
+            assert_eq!(room.contents().len(), 1, "only the key is left");
+        }
+    }
+
+    #[test]
+    fn pipes_come_back() {
+        let room = Room::new();
+        for len in [0, 1, CHUNK, 3 * CHUNK + 1] {
+            let text = plaintext(len);
+            let sealed = succeeded(room.feed(&["seal", "-k", "key"], &text));
+            assert_eq!(sealed.len(), sealed_len(len));
+            assert!(succeeded(room.feed(&["open", "-k", "key", "-o", "-", "-"], &sealed)) == text, "{len}");
+        }
+        assert_eq!(room.contents().len(), 1, "only the key is there");
+    }
+
+    #[test]
+    fn two_sealings_differ() {
+        let room = Room::new();
+        room.write("plain", plaintext(64));
+        let [one, other] = [(); 2].map(|()| room.works(&["seal", "-k", "key", "plain"]));
+        assert_eq!(one[..8], other[..8]);
+        assert_ne!(one[8..24], other[8..24]);
+        for (a, b) in one[24..].chunks(8).zip(other[24..].chunks(8)) {
+            assert_ne!(a, b);
+        }
+    }
+
+    #[test]
+    fn keys_come_from_files_and_variables() {
+        let room = Room::new();
+        room.write("plain", "text");
+        room.works(&["seal", "-k", "key", "-o", "sealed", "plain"]);
+        room.write("line", format!("{KEY_HEX}\n"));
+        room.write("crlf", format!("{}\r\n", KEY_HEX.to_uppercase()));
+        for key in [["-k", "line"], ["--key-file", "crlf"]] {
+            assert_eq!(room.works(&["open", key[0], key[1], "sealed"]), b"text");
+        }
+        let with = |variable, value, arguments| {
+            let output = room.command(arguments).env(variable, value).output().unwrap();
+            (output.status.success(), output.stdout)
+        };
+        let wrong = "f".repeat(32);
+        assert_eq!(with("TWINE_OTR_KEY", KEY_HEX, &["open", "sealed"]), (true, b"text".to_vec()));
+        assert_eq!(
+            with("OTHER", KEY_HEX, &["open", "--key-env", "OTHER", "sealed"]),
+            (true, b"text".to_vec())
+        );
+        assert_eq!(with("TWINE_OTR_KEY", &wrong, &["open", "-k", "key", "sealed"]), (true, b"text".to_vec()));
+        assert_eq!(with("TWINE_OTR_KEY", &wrong, &["open", "sealed"]), (false, vec![]));
+    }
+
+    #[test]
+    fn bad_keys_are_refused() {
+        let room = Room::new();
+        room.write("plain", "text");
+        let strict = "exactly 32 hexadecimal digits";
+        for (name, contents) in [
+            ("empty", String::new()),
+            ("short", KEY_HEX[1..].into()),
+            ("long", format!("{KEY_HEX}0")),
+            ("longer", KEY_HEX.repeat(1000)),
+            ("lines", format!("{KEY_HEX}\n\n")),
+            ("letters", KEY_HEX.replace('f', "g")),
+        ] {
+            room.write(name, contents);
+            room.refuses(
+                &["seal", "-k", name, "-o", "sealed", "plain"],
+                &format!("key file '{name}': a key is"),
+            );
+            room.refuses(&["seal", "-k", name, "plain"], strict);
+        }
+        room.refuses(
+            &["seal", "-k", "missing", "-o", "sealed", "plain"],
+            "cannot read the key file 'missing'",
+        );
+        room.refuses(&["seal", "-k", ".", "-o", "sealed", "plain"], "cannot read the key file '.'");
+        room.misused(&["seal", "-o", "sealed", "plain"], "set the environment variable TWINE_OTR_KEY");
+        room.misused(&["seal", "--key-env", "OTHER", "plain"], "set the environment variable OTHER");
+        let mut command = room.command(&["seal", "--key-env", "OTHER", "plain"]);
+        room.fails(command.env("OTHER", &KEY_HEX[2..]), 1, "environment variable OTHER: a key is");
+    }
+
+    #[test]
+    fn key_files_are_new_and_private() {
+        let room = Room::new();
+        room.works(&["keygen", "-o", "one"]);
+        let one = room.read("one");
+        let other = room.works(&["keygen"]);
+        for key in [&one, &other] {
+            assert!(key.len() == 33 && key[..32].iter().all(u8::is_ascii_hexdigit) && key[32] == b'\n');
+        }
+        assert_ne!(one, other);
+        assert_private(&room.path("one"));
+        room.write("plain", "text");
+        room.works(&["seal", "-k", "one", "-o", "sealed", "plain"]);
+        assert_eq!(room.works(&["open", "-k", "one", "sealed"]), b"text");
+
+        room.refuses(&["keygen", "-o", "one"], "cannot create 'one'");
+        room.misused(&["keygen", "-o", "one", "--force"], "keygen takes nothing but -o");
+        room.misused(&["keygen", "two"], "keygen takes nothing but -o");
+        room.refuses(&["keygen", "-o", "nowhere/key"], "cannot create 'nowhere/key'");
+    }
+
+    #[cfg(unix)]
+    fn assert_private(path: &Path) {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600, "{}", path.display());
+    }
+
+    #[cfg(not(unix))]
+    fn assert_private(_: &Path) {}
+
+    #[test]
+    fn outputs_are_private() {
+        let room = Room::new();
+        room.write("plain", "text");
+        room.works(&["seal", "-k", "key", "-o", "sealed", "plain"]);
+        room.works(&["open", "-k", "key", "-o", "opened", "sealed"]);
+        assert_private(&room.path("sealed"));
+        assert_private(&room.path("opened"));
+    }
+
+    /// Puts changed data before the program as a file with a new output, as a file with an old output that is to be
+    /// replaced, and as standard input. What was written to standard output must be `good` chunks of the plaintext.
+    fn rejected(room: &Room, what: &str, text: &[u8], changed: &[u8], good: usize, message: &str) {
+        room.write("changed", changed);
+        room.write("old", "old");
+        room.refuses(&["open", "-k", "key", "-o", "new", "changed"], message);
+        room.refuses(&["open", "-k", "key", "-o", "old", "--force", "changed"], message);
+        let output = room.feed(&["open", "-k", "key"], changed);
+        failed(&output, 1, message);
+        assert!(output.stdout == text[..good * CHUNK], "{what}: {} bytes came out", output.stdout.len());
+    }
+
+    #[test]
+    fn changed_files_are_refused() {
+        let room = Room::new();
+        let text = plaintext(2 * CHUNK + 100);
+        let sealed = succeeded(room.feed(&["seal", "-k", "key"], &text));
+        let other = succeeded(room.feed(&["seal", "-k", "key"], &text));
+        let chunk = |i: usize| {
+            let start = HEADER + i * (CHUNK + TAG);
+            start..sealed.len().min(start + CHUNK + TAG)
+        };
+        let from = |file: &[u8], order: &[usize]| {
+            let chunks = order.iter().flat_map(|&i| &file[chunk(i)]);
+            sealed[..HEADER].iter().chain(chunks).copied().collect::<Vec<_>>()
+        };
+        let no_file = "this is not a sealed file";
+        let first = "wrong key, or the data was changed";
+        let later = "the data was changed, cut or extended: chunk";
+
+        for position in 0..HEADER {
+            let mut changed = sealed.clone();
+            changed[position] ^= 0x20;
+            let message = match position {
+                0..6 => no_file,
+                6 => "sealed in version 33 of the format; only version 1 is known",
+                7 => "damaged header",
+                _ => first,
+            };
+            rejected(&room, "header", &text, &changed, 0, message);
+        }
+        for i in 0..3 {
+            let message = if i == 0 { first } else { later };
+            for position in [chunk(i).start, chunk(i).end - TAG - 1, chunk(i).end - TAG, chunk(i).end - 1] {
+                let mut changed = sealed.clone();
+                changed[position] ^= 1;
+                rejected(&room, "bit", &text, &changed, i, message);
+            }
+        }
+        for (len, good, message) in [
+            (0, 0, "truncated: the input ends inside the header"),
+            (5, 0, "truncated: the input ends inside the header"),
+            (HEADER - 1, 0, "truncated: the input ends inside the header"),
+            (HEADER, 0, "truncated: the end"),
+            (HEADER + TAG - 1, 0, "truncated: the end"),
+            (HEADER + TAG, 0, first),
+            (chunk(0).end - 1, 0, first),
+            (chunk(0).end, 0, "truncated: the end"),
+            (chunk(0).end + 1, 1, "truncated: the end"),
+            (chunk(0).end + TAG, 1, later),
+            (chunk(1).end - 1, 1, later),
+            (chunk(1).end, 1, "truncated: the end"),
+            (chunk(1).end + 1, 2, "truncated: the end"),
+            (sealed.len() - 1, 2, later),
+        ] {
+            rejected(&room, "truncated", &text, &sealed[..len], good, message);
+        }
+        for (what, changed, good, message) in [
+            ("swapped", from(&sealed, &[1, 0, 2]), 0, first),
+            ("dropped", from(&sealed, &[0, 2]), 1, later),
+            ("repeated", from(&sealed, &[0, 1, 1, 2]), 2, later),
+            ("last twice", from(&sealed, &[0, 1, 2, 2]), 2, later),
+            ("of another file", from(&other, &[0, 1, 2]), 0, first),
+            ("extended", [&sealed[..], b"x"].concat(), 2, later),
+            ("joined", [&sealed[..], &other].concat(), 2, later),
+            ("not sealed", text.clone(), 0, no_file),
+        ] {
+            rejected(&room, what, &text, &changed, good, message);
+        }
+        let full = succeeded(room.feed(&["seal", "-k", "key"], &text[..CHUNK]));
+        rejected(
+            &room,
+            "extended",
+            &text,
+            &[&full[..], b"x"].concat(),
+            0,
+            "extended: there is data after the end",
+        );
+
+        room.write("key", "0".repeat(32));
+        rejected(&room, "wrong key", &text, &sealed, 0, first);
+    }
+
+    #[test]
+    fn existing_outputs_are_kept() {
+        let room = Room::new();
+        room.write("plain", "text");
+        room.write("old", "old");
+        room.refuses(&["seal", "-k", "key", "-o", "old", "plain"], "cannot create 'old': it exists (--force");
+        room.works(&["seal", "-k", "key", "-o", "old", "-f", "plain"]);
+        room.write("opened", "something longer than what will replace it");
+        room.refuses(&["open", "-k", "key", "-o", "opened", "old"], "cannot create 'opened': it exists");
+        room.works(&["open", "-k", "key", "-o", "opened", "--force", "old"]);
+        assert_eq!(room.read("opened"), b"text");
+    }
+
+    #[test]
+    fn inputs_and_keys_are_not_replaced() {
+        let room = Room::new();
+        room.write("plain", "text");
+        fs::create_dir(room.path("sub")).unwrap();
+        let precious = "it is the input or the key file";
+        for output in ["plain", "./plain", "sub/../plain"] {
+            room.refuses(&["seal", "-k", "key", "-o", output, "--force", "plain"], precious);
+            room.refuses(&["seal", "-k", "key", "-o", output, "plain"], precious);
+        }
+        room.refuses(&["seal", "-k", "key", "-o", "key", "--force", "plain"], precious);
+        room.refuses(&["seal", "-k", "key", "-o", "sub", "--force", "plain"], "it is not a regular file");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_not_replaced() {
+        let room = Room::new();
+        room.write("plain", "text");
+        room.write("other", "other");
+        std::os::unix::fs::symlink("other", room.path("link")).unwrap();
+        std::os::unix::fs::symlink("missing", room.path("dangling")).unwrap();
+        for link in ["link", "dangling"] {
+            room.refuses(&["seal", "-k", "key", "-o", link, "--force", "plain"], "it is not a regular file");
+        }
+    }
+
+    #[test]
+    fn missing_files_are_named() {
+        let room = Room::new();
+        room.refuses(&["seal", "-k", "key", "-o", "sealed", "missing"], "cannot open 'missing'");
+        room.write("plain", "text");
+        let nowhere = format!("nowhere{}sealed", std::path::MAIN_SEPARATOR);
+        room.refuses(&["seal", "-k", "key", "-o", &nowhere, "plain"], &format!("for '{nowhere}'"));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn failing_outputs_are_noticed() {
+        let room = Room::new();
+        for arguments in [&["seal", "-k", "key", "plain"][..], &["keygen"], &["--help"], &["--version"]] {
+            room.write("plain", "text");
+            let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+            room.fails(room.command(arguments).stdout(full), 1, "cannot write");
+        }
+        // A directory opens, but does not read.
+        room.refuses(&["seal", "-k", "key", "-o", "sealed", "."], ".: cannot read");
+    }
+
+    #[test]
+    fn too_long_files_are_refused_at_once() {
+        let room = Room::new();
+        let sparse = fs::File::create(room.path("sparse")).unwrap();
+        sparse.set_len((1 << 40) + 1).unwrap();
+        let mut command = room.command(&["seal", "-k", "key", "-o", "sealed", "sparse"]);
+        let output = command.output().unwrap();
+        failed(&output, 1, "sparse: too long: a sealed file holds at most 1 TiB");
+        assert!(!room.path("sealed").exists());
+        assert_eq!(fs::read_dir(room.0.path()).unwrap().count(), 2, "a temporary file is left");
+    }
+
+    #[test]
+    fn usage_is_explained() {
+        let room = Room::new();
+        room.write("plain", "text");
+        for (arguments, message) in [
+            (&[][..], "the first word must be seal, open or keygen"),
+            (&["close"], "the first word must be seal, open or keygen"),
+            (&["seal", "-k", "key", "plain", "more"], "unexpected argument \"more\""),
+            (&["seal", "-x"], "invalid option '-x'"),
+            (&["seal", "--key", KEY_HEX], "invalid option '--key'"),
+            (&["seal", "-k"], "missing argument"),
+            (&["seal", "-k", "key", "-k", "key", "plain"], "one key, please"),
+            (&["seal", "-k", "key", "--key-env", "KEY", "plain"], "one key, please"),
+            (&["seal", "--force=yes", "plain"], "unexpected argument for option '--force'"),
+        ] {
+            room.misused(arguments, message);
+            room.misused(arguments, "Try 'seal --help'.");
+        }
+        let help = String::from_utf8(room.works(&["--help"])).unwrap();
+        for word in ["seal seal", "seal open", "seal keygen", "--key-env", "--force", "Exit status"] {
+            assert!(help.contains(word), "{word}");
+        }
+        let version = String::from_utf8(room.works(&["seal", "--version"])).unwrap();
+        assert_eq!(version, concat!("seal ", env!("CARGO_PKG_VERSION"), ", format 1\n"));
+    }
+}

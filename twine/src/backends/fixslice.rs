@@ -1,0 +1,471 @@
+//! The portable backend: TWINE fixsliced, without tables, secret indices or secret branches.
+//!
+//! # Bit slicing
+//! A block has 8 even and 8 odd nibbles: byte `j` holds nibble `2j` in its high and nibble `2j + 1` in its low half. Four
+//! words hold one bit each of all even nibbles of a batch of blocks, four more those of the odd nibbles. A word has 8 *slots*,
+//! one for each of the 8 nibbles, and in each slot one bit per block: 4 blocks in a `u32`, 8 in a `u64`. A round of the paper,
+//! `X[2j+1] ^= S(X[2j] ^ RK[j])` for all `j`, is then one pass of the S-box circuit over the even words, for all nibbles of
+//! all blocks at once.
+//!
+//! # Fixslicing: the shuffle without moving the state
+//! After each round the paper moves nibble `h` to place `pi[h]`. Since `pi` takes even places to odd ones and odd to even, we
+//! leave both halves where they are and let them swap roles: what were the odd words is the even half of the next round.
+//! What remains of the shuffle is where nibble `2j` and its partner `2j + 1` lie. Whatever the slots are at the start, they
+//! follow from `pi` for every round: see [`NIBBLE_OF_SLOT`]. The S-box output of a nibble, in slot `p` of one half, has to
+//! reach its partner, in slot `q` of the other.
+//!
+//! With byte `j` of the block starting in slot `0 1 2 4 3 5 6 7`\[j\] (that is: bytes 3 and 4 exchanged), all eight pairs have
+//! the same `p XOR q` in every round, and it runs through 0, 1, 4, 2 with period four. A search over all `8!` placements of
+//! the even half and 8 offsets of the odd one finds this solution and those that a linear renumbering of the slots or an
+//! offset makes of it, no others. XOR of a slot number with a power of two is a rotation, or one exchange of neighbouring bit
+//! groups, so a round costs no more than that to move its four output words. After four rounds byte `j` is where `7 - j` was,
+//! after eight all are back: round keys need eight different orders of their nibbles ([`NIBBLE_OF_SLOT`]).
+//!
+//! # Complements
+//! The circuit computes `S(x ^ i) ^ o` for two constants. `i` goes into the round keys. A half that took in `n` outputs
+//! carries `n * o`; that too goes into the round keys that are added to it, and since each half takes in 18, nothing is left
+//! at the end.
+//!
+//! # Decryption
+//! A round is its own inverse once the roles of the halves are fixed, so decryption runs the same rounds from the last to the
+//! first, with the same S-box and the same round keys.
+
+use core::{
+    array,
+    ops::{Shl, Shr},
+};
+
+use cipher::{
+    Array, BlockCipherDecBackend, BlockCipherEncBackend, BlockSizeUser, InOut, InOutBuf, ParBlocks,
+    ParBlocksSizeUser,
+    array::ArraySize,
+    consts::{U4, U8},
+    typenum::Unsigned,
+};
+
+use crate::{
+    consts::{ROUNDS, SHUFFLE},
+    maybe::MaybeZeroize,
+    sbox::{self, Plane},
+    schedule::Schedule,
+};
+
+type Block = Array<u8, U8>;
+
+/// Byte `j` starts in slot `SLOT_OF_BYTE[j]`; the permutation is its own inverse.
+const SLOT_OF_BYTE: [u8; 8] = [0, 1, 2, 4, 3, 5, 6, 7];
+
+/// The exchange of the last round, after which the paper has no shuffle: the odd half ends this far from the even one.
+const LAST_XOR: u32 = 2;
+
+/// Rounds until every nibble pair is back in its slot.
+const PERIOD: usize = 8;
+
+/// `NIBBLE_OF_SLOT[r % PERIOD][p]` is the `j` whose even nibble `2j` is in slot `p` of the even half of round `r`.
+const NIBBLE_OF_SLOT: [[u8; 8]; PERIOD] = nibble_of_slot();
+
+/// Follows the shuffle of the paper from [`SLOT_OF_BYTE`] on.
+const fn nibble_of_slot() -> [[u8; 8]; PERIOD] {
+    let mut even = [SLOT_OF_BYTE; PERIOD];
+    let mut odd = [SLOT_OF_BYTE; PERIOD];
+    let mut r = 1;
+    while r < PERIOD {
+        let mut p = 0;
+        while p < 8 {
+            even[r][p] = SHUFFLE[2 * odd[r - 1][p] as usize + 1] / 2;
+            odd[r][p] = SHUFFLE[2 * even[r - 1][p] as usize] / 2;
+            p += 1;
+        }
+        r += 1;
+    }
+    even
+}
+
+/// A word with one bit of each of 8 nibbles of each block of a batch.
+pub(crate) trait Word:
+    Plane + Default + MaybeZeroize + Shl<u32, Output = Self> + Shr<u32, Output = Self>
+{
+    /// Blocks in a batch: the bits of a slot.
+    type Blocks: ArraySize;
+
+    /// `byte` in every byte.
+    fn splat(byte: u8) -> Self;
+
+    /// Moves what is in slot `p` to slot `p ^ XOR`, for `XOR` = 0, 1, 2 or 4.
+    fn exchange_slots<const XOR: u32>(self) -> Self;
+
+    /// Fills slot `p` with bit `p` of `bits`.
+    fn fill_slots(bits: u32) -> Self;
+
+    /// Puts a block into the rows that [`transpose`] turns into bit `index` of every slot.
+    fn put(rows: &mut [Self; 8], index: usize, block: u64);
+
+    /// The inverse of [`Word::put`].
+    fn get(rows: &[Self; 8], index: usize) -> u64;
+}
+
+/// Slot `p` is byte `p`; row `index` is the block.
+impl Word for u64 {
+    type Blocks = U8;
+
+    #[inline(always)]
+    fn splat(byte: u8) -> Self {
+        Self::from_ne_bytes([byte; 8])
+    }
+
+    #[inline(always)]
+    fn exchange_slots<const XOR: u32>(self) -> Self {
+        match XOR {
+            0 => self,
+            1 => self >> 8 & 0x00FF_00FF_00FF_00FF | (self & 0x00FF_00FF_00FF_00FF) << 8,
+            2 => self >> 16 & 0x0000_FFFF_0000_FFFF | (self & 0x0000_FFFF_0000_FFFF) << 16,
+            _ => self.rotate_left(32),
+        }
+    }
+
+    #[inline(always)]
+    fn fill_slots(bits: u32) -> Self {
+        let lowest = (0..8).fold(0, |word, p| word | u64::from(bits >> p & 1) << (8 * p));
+        (lowest << 8).wrapping_sub(lowest)
+    }
+
+    #[inline(always)]
+    fn put(rows: &mut [Self; 8], index: usize, block: u64) {
+        rows[index] = block;
+    }
+
+    #[inline(always)]
+    fn get(rows: &[Self; 8], index: usize) -> u64 {
+        rows[index]
+    }
+}
+
+/// Slot `p` is nibble `p / 4` of byte `p % 4`: two of the exchanges are then one instruction on Arm (`rev16`, `ror`), and rows
+/// `index` and `index + 4` are the two halves of the block.
+impl Word for u32 {
+    type Blocks = U4;
+
+    #[inline(always)]
+    fn splat(byte: u8) -> Self {
+        Self::from_ne_bytes([byte; 4])
+    }
+
+    #[inline(always)]
+    fn exchange_slots<const XOR: u32>(self) -> Self {
+        match XOR {
+            0 => self,
+            1 => self >> 8 & 0x00FF_00FF | (self & 0x00FF_00FF) << 8,
+            2 => self.rotate_left(16),
+            _ => self >> 4 & 0x0F0F_0F0F | (self & 0x0F0F_0F0F) << 4,
+        }
+    }
+
+    #[inline(always)]
+    fn fill_slots(bits: u32) -> Self {
+        let lowest = (0..8).fold(0, |word, p| word | (bits >> p & 1) << (p % 4 * 8 + p / 4 * 4));
+        (lowest << 4).wrapping_sub(lowest)
+    }
+
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, reason = "the two halves of the block")]
+    fn put(rows: &mut [Self; 8], index: usize, block: u64) {
+        rows[index] = block as u32;
+        rows[index + 4] = (block >> 32) as u32;
+    }
+
+    #[inline(always)]
+    fn get(rows: &[Self; 8], index: usize) -> u64 {
+        u64::from(rows[index]) | u64::from(rows[index + 4]) << 32
+    }
+}
+
+/// Exchanges bit `k` of the row number with bit `k` of the place in each byte, for `k` = 0, 1, 2: afterwards row `i` holds
+/// what was bit `i` of every byte. Its own inverse.
+#[inline(always)]
+fn transpose<W: Word>(rows: &mut [W; 8]) {
+    for (distance, shift, mask) in [(1, 1, 0x55), (2, 2, 0x33), (4, 4, 0x0F)] {
+        let mask = W::splat(mask);
+        for low in (0..8usize).filter(|row| row & distance == 0) {
+            let high = low + distance;
+            let difference = (rows[low] >> shift ^ rows[high]) & mask;
+            rows[high] = rows[high] ^ difference;
+            rows[low] = rows[low] ^ difference << shift;
+        }
+    }
+}
+
+/// Exchanges the bits of `x` under `mask` with those `shift` places higher.
+#[inline(always)]
+const fn exchange_bits(x: u64, mask: u64, shift: u32) -> u64 {
+    let difference = (x >> shift ^ x) & mask;
+    x ^ difference ^ difference << shift
+}
+
+/// Where the bytes of a block lie, in slots.
+#[derive(Clone, Copy)]
+enum Placement {
+    /// As encryption starts and decryption ends: by [`SLOT_OF_BYTE`].
+    First,
+    /// As encryption ends and decryption starts: by the last round, which the paper leaves without a shuffle.
+    Last,
+}
+
+/// Puts byte `j` of a block where its slot is; both nibbles of `Placement::Last` by the slot of the even one.
+#[inline(always)]
+const fn place(block: u64, placement: Placement) -> u64 {
+    match placement {
+        Placement::First => exchange_bytes_3_4(block),
+        Placement::Last => exchange_bytes_1_2_and_5_6(exchange_bytes_3_4(exchange_6(block))),
+    }
+}
+
+/// The inverse of [`place`].
+#[inline(always)]
+const fn unplace(block: u64, placement: Placement) -> u64 {
+    match placement {
+        Placement::First => exchange_bytes_3_4(block),
+        Placement::Last => exchange_6(exchange_bytes_3_4(exchange_bytes_1_2_and_5_6(block))),
+    }
+}
+
+#[inline(always)]
+const fn exchange_bytes_3_4(x: u64) -> u64 {
+    exchange_bits(x, 0xFF << 24, 8)
+}
+
+#[inline(always)]
+const fn exchange_bytes_1_2_and_5_6(x: u64) -> u64 {
+    exchange_bits(x, 0x0000_FF00_0000_FF00, 8)
+}
+
+/// Moves byte `j` to byte `j ^ 6`.
+#[inline(always)]
+const fn exchange_6(x: u64) -> u64 {
+    exchange_bits(x.rotate_left(32), 0x0000_FFFF_0000_FFFF, 16)
+}
+
+/// A batch of blocks, bit-sliced, in the basis of the S-box circuit.
+struct State<W> {
+    /// The half that is even in rounds 0, 2, ...
+    first: [W; 4],
+    /// The half that is even in rounds 1, 3, ...
+    second: [W; 4],
+}
+
+impl<W: Word> State<W> {
+    /// Loads up to [`Word::Blocks`] blocks; what is missing is zero.
+    #[inline(always)]
+    fn load(blocks: &[Block], placement: Placement) -> Self {
+        let mut rows = [W::default(); 8];
+        for (index, block) in blocks.iter().enumerate().take(W::Blocks::USIZE) {
+            W::put(&mut rows, index, place(u64::from_le_bytes(block.0), placement));
+        }
+        transpose(&mut rows);
+        let [o0, o1, o2, o3, e0, e1, e2, e3] = rows;
+        let (even, odd) = (sbox::to_basis([e0, e1, e2, e3]), sbox::to_basis([o0, o1, o2, o3]));
+        match placement {
+            Placement::First => Self { first: even, second: odd },
+            Placement::Last => Self { first: odd.map(W::exchange_slots::<LAST_XOR>), second: even },
+        }
+    }
+
+    /// The inverse of [`State::load`].
+    #[inline(always)]
+    fn store(&self, blocks: &mut [Block], placement: Placement) {
+        let (even, odd) = match placement {
+            Placement::First => (self.first, self.second),
+            Placement::Last => (self.second, self.first.map(W::exchange_slots::<LAST_XOR>)),
+        };
+        let [e0, e1, e2, e3] = sbox::from_basis(even);
+        let [o0, o1, o2, o3] = sbox::from_basis(odd);
+        let mut rows = [o0, o1, o2, o3, e0, e1, e2, e3];
+        transpose(&mut rows);
+        for (index, block) in blocks.iter_mut().enumerate().take(W::Blocks::USIZE) {
+            block.0 = unplace(W::get(&rows, index), placement).to_le_bytes();
+        }
+    }
+
+    fn encrypt(&mut self, keys: &RoundKeys<W>) {
+        let Self { first, second } = self;
+        for key in keys.0.chunks_exact(4) {
+            round::<W, 0>(first, second, &key[0]);
+            round::<W, 1>(second, first, &key[1]);
+            round::<W, 4>(first, second, &key[2]);
+            round::<W, 2>(second, first, &key[3]);
+        }
+    }
+
+    fn decrypt(&mut self, keys: &RoundKeys<W>) {
+        let Self { first, second } = self;
+        for key in keys.0.chunks_exact(4).rev() {
+            round::<W, 2>(second, first, &key[3]);
+            round::<W, 4>(first, second, &key[2]);
+            round::<W, 1>(second, first, &key[1]);
+            round::<W, 0>(first, second, &key[0]);
+        }
+    }
+}
+
+/// One round without its shuffle; its own inverse.
+#[inline(always)]
+fn round<W: Word, const XOR: u32>(even: &[W; 4], odd: &mut [W; 4], key: &[W; 4]) {
+    let output = sbox::circuit(array::from_fn(|b| even[b] ^ key[b]));
+    for b in 0..4 {
+        odd[b] = odd[b] ^ output[b].exchange_slots::<XOR>();
+    }
+}
+
+/// The round keys, one word for each bit, in the slots and with the complements of their round.
+#[derive(Clone)]
+pub(crate) struct RoundKeys<W: Word>([[W; 4]; ROUNDS]);
+
+impl<W: Word> RoundKeys<W> {
+    pub(crate) fn new(schedule: Schedule) -> Self {
+        let mut keys = [[W::default(); 4]; ROUNDS];
+        schedule.for_each(|round, nibbles| {
+            // Rounds 1, 2, 5, 6, ... read a half that took in an odd number of outputs.
+            let carried = if round.div_ceil(2) % 2 == 1 { sbox::OUTPUT_COMPLEMENT } else { 0 };
+            let complement = sbox::INPUT_COMPLEMENT ^ carried;
+            let slots = &NIBBLE_OF_SLOT[round % PERIOD];
+            let words = nibbles.map(|plane| {
+                W::fill_slots(slots.iter().enumerate().fold(0, |bits, (p, j)| bits | (plane >> j & 1) << p))
+            });
+            keys[round] = sbox::complement(complement, words);
+        });
+        Self(keys)
+    }
+}
+
+#[cfg(feature = "zeroize")]
+impl<W: Word> Drop for RoundKeys<W> {
+    fn drop(&mut self) {
+        cipher::zeroize::Zeroize::zeroize(&mut self.0);
+    }
+}
+
+/// The backend that the closures of `cipher` receive.
+pub(crate) struct Backend<'a, W: Word>(pub(crate) &'a RoundKeys<W>);
+
+impl<W: Word> Backend<'_, W> {
+    /// Encrypts up to [`Word::Blocks`] blocks.
+    #[inline(always)]
+    fn encrypt(&self, mut blocks: InOutBuf<'_, '_, Block>) {
+        let mut state = State::load(blocks.get_in(), Placement::First);
+        state.encrypt(self.0);
+        state.store(blocks.get_out(), Placement::Last);
+    }
+
+    /// Decrypts up to [`Word::Blocks`] blocks.
+    #[inline(always)]
+    fn decrypt(&self, mut blocks: InOutBuf<'_, '_, Block>) {
+        let mut state = State::load(blocks.get_in(), Placement::Last);
+        state.decrypt(self.0);
+        state.store(blocks.get_out(), Placement::First);
+    }
+}
+
+impl<W: Word> BlockSizeUser for Backend<'_, W> {
+    type BlockSize = U8;
+}
+
+impl<W: Word> ParBlocksSizeUser for Backend<'_, W> {
+    type ParBlocksSize = W::Blocks;
+}
+
+impl<W: Word> BlockCipherEncBackend for Backend<'_, W> {
+    #[inline(always)]
+    fn encrypt_block(&self, block: InOut<'_, '_, Block>) {
+        self.encrypt(block.into_buf().into_chunks().0);
+    }
+
+    #[inline(always)]
+    fn encrypt_par_blocks(&self, blocks: InOut<'_, '_, ParBlocks<Self>>) {
+        self.encrypt(blocks.into_buf());
+    }
+
+    /// One pass for all of them.
+    #[inline(always)]
+    fn encrypt_tail_blocks(&self, blocks: InOutBuf<'_, '_, Block>) {
+        assert!(blocks.len() < W::Blocks::USIZE);
+        if !blocks.is_empty() {
+            self.encrypt(blocks);
+        }
+    }
+}
+
+impl<W: Word> BlockCipherDecBackend for Backend<'_, W> {
+    #[inline(always)]
+    fn decrypt_block(&self, block: InOut<'_, '_, Block>) {
+        self.decrypt(block.into_buf().into_chunks().0);
+    }
+
+    #[inline(always)]
+    fn decrypt_par_blocks(&self, blocks: InOut<'_, '_, ParBlocks<Self>>) {
+        self.decrypt(blocks.into_buf());
+    }
+
+    /// One pass for all of them.
+    #[inline(always)]
+    fn decrypt_tail_blocks(&self, blocks: InOutBuf<'_, '_, Block>) {
+        assert!(blocks.len() < W::Blocks::USIZE);
+        if !blocks.is_empty() {
+            self.decrypt(blocks);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Slot of nibble `j` in a half whose slot `p` holds nibble `places[p]`.
+    fn slot_of(places: &[u8; 8], j: u8) -> usize {
+        places.iter().position(|place| *place == j).unwrap()
+    }
+
+    /// The claims of the module's documentation: lane XOR 0, 1, 4, 2 in turn, in all 36 rounds, and the period.
+    #[test]
+    fn slots_follow_the_shuffle() {
+        let (mut even, mut odd) = (SLOT_OF_BYTE, SLOT_OF_BYTE);
+        for round in 0..ROUNDS {
+            assert_eq!(even, NIBBLE_OF_SLOT[round % PERIOD], "even half, round {round}");
+            for j in 0..8 {
+                let xor = slot_of(&even, j) ^ slot_of(&odd, j);
+                assert_eq!(xor, [0, 1, 4, 2][round % 4], "nibble pair {j}, round {round}");
+            }
+            // The shuffle, nibble by nibble, with the halves left where they are.
+            let shuffled = |odd_nibble: u8, j: u8| SHUFFLE[usize::from(2 * j + odd_nibble)] / 2;
+            (even, odd) = (odd.map(|j| shuffled(1, j)), even.map(|j| shuffled(0, j)));
+        }
+        let after_four: [u8; 8] = SLOT_OF_BYTE.map(|j| 7 - j);
+        assert_eq!(NIBBLE_OF_SLOT[4], after_four);
+    }
+
+    /// `place` puts byte `j` where the placement of the first and of the last round has nibble `2j`.
+    #[test]
+    fn bytes_are_placed_by_their_slots() {
+        let bytes = u64::from_le_bytes(array::from_fn(|j| u8::try_from(j).unwrap()));
+        assert_eq!(place(bytes, Placement::First).to_le_bytes(), NIBBLE_OF_SLOT[0]);
+        assert_eq!(place(bytes, Placement::Last).to_le_bytes(), NIBBLE_OF_SLOT[(ROUNDS - 1) % PERIOD]);
+        for placement in [Placement::First, Placement::Last] {
+            assert_eq!(unplace(place(bytes, placement), placement), bytes);
+        }
+    }
+
+    fn slots_are_exchanged_and_filled<W: Word + PartialEq + core::fmt::Debug>() {
+        for p in 0..8 {
+            let only = |slot: usize| W::fill_slots(1 << slot);
+            assert!(only(p).exchange_slots::<0>() == only(p));
+            assert!(only(p).exchange_slots::<1>() == only(p ^ 1));
+            assert!(only(p).exchange_slots::<2>() == only(p ^ 2));
+            assert!(only(p).exchange_slots::<4>() == only(p ^ 4));
+        }
+        assert!(W::fill_slots(0xFF) == !W::default());
+    }
+
+    #[test]
+    fn words() {
+        slots_are_exchanged_and_filled::<u32>();
+        slots_are_exchanged_and_filled::<u64>();
+    }
+}

@@ -1,0 +1,21 @@
+//! The constants of the TWINE paper (sections 2.2 and 2.3).
+
+/// Rounds of both key sizes.
+pub(crate) const ROUNDS: usize = 36;
+
+/// The nibble shuffle: nibble `h` goes to place `SHUFFLE[h]`. It moves every even nibble to an odd place and back.
+pub(crate) const SHUFFLE: [u8; 16] = [5, 0, 1, 4, 7, 12, 3, 8, 13, 6, 9, 2, 15, 10, 11, 14];
+
+/// The round constants `CON`: powers of z in GF(2)\[z\] / (z^6 + z + 1), one a round.
+///
+/// The last one is never used: the schedule stops with the last round key.
+pub(crate) const ROUND_CONSTANTS: [u8; ROUNDS] = {
+    let mut constants = [1u8; ROUNDS];
+    let mut i = 1;
+    while i < ROUNDS {
+        let doubled = constants[i - 1] << 1;
+        constants[i] = if doubled & 0x40 == 0 { doubled } else { doubled ^ 0x43 };
+        i += 1;
+    }
+    constants
+};

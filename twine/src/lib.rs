@@ -1,0 +1,105 @@
+#![no_std]
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![doc = include_str!("../README.md")]
+
+#[cfg(test)]
+extern crate std;
+
+mod backends;
+mod consts;
+mod sbox;
+mod schedule;
+
+#[cfg(test)]
+#[allow(unreachable_pub, dead_code, reason = "shared with the vector generator")]
+mod reference;
+
+/// A bound that is `Zeroize` where the feature `zeroize` is on, and nothing where it is off.
+mod maybe {
+    #[cfg(feature = "zeroize")]
+    pub(crate) use cipher::zeroize::Zeroize as MaybeZeroize;
+
+    #[cfg(not(feature = "zeroize"))]
+    pub(crate) trait MaybeZeroize {}
+    #[cfg(not(feature = "zeroize"))]
+    impl<T> MaybeZeroize for T {}
+}
+
+pub use cipher;
+
+use cipher::{
+    AlgorithmName, BlockCipherDecClosure, BlockCipherDecrypt, BlockCipherEncClosure, BlockCipherEncrypt,
+    BlockSizeUser, Key, KeyInit, KeySizeUser,
+    consts::{U8, U10, U16},
+};
+use core::fmt;
+
+use backends::{
+    Word,
+    fixslice::{Backend, RoundKeys},
+};
+use schedule::{KEY_80, KEY_128, Schedule};
+
+macro_rules! twine {
+    ($name:ident, $key_size:ty, $parameters:expr, $algorithm:literal, $doc:literal) => {
+        #[doc = $doc]
+        ///
+        /// Encryption and decryption share one set of round keys, so there is no encryption-only type: it would save
+        /// neither memory nor time.
+        #[derive(Clone)]
+        pub struct $name {
+            keys: RoundKeys<Word>,
+        }
+
+        impl KeySizeUser for $name {
+            type KeySize = $key_size;
+        }
+
+        impl KeyInit for $name {
+            #[inline]
+            fn new(key: &Key<Self>) -> Self {
+                Self { keys: RoundKeys::new(Schedule::new(key, &$parameters)) }
+            }
+        }
+
+        impl BlockSizeUser for $name {
+            type BlockSize = U8;
+        }
+
+        impl BlockCipherEncrypt for $name {
+            #[inline]
+            fn encrypt_with_backend(&self, f: impl BlockCipherEncClosure<BlockSize = U8>) {
+                f.call(&Backend(&self.keys));
+            }
+        }
+
+        impl BlockCipherDecrypt for $name {
+            #[inline]
+            fn decrypt_with_backend(&self, f: impl BlockCipherDecClosure<BlockSize = U8>) {
+                f.call(&Backend(&self.keys));
+            }
+        }
+
+        impl AlgorithmName for $name {
+            fn write_alg_name(f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str($algorithm)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), " { .. }"))
+            }
+        }
+
+        #[cfg(feature = "zeroize")]
+        impl cipher::zeroize::ZeroizeOnDrop for $name {}
+    };
+}
+
+twine!(Twine80, U10, KEY_80, "TWINE-80", "TWINE with an 80-bit key.");
+twine!(Twine128, U16, KEY_128, "TWINE-128", "TWINE with a 128-bit key.");
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+//! One test body for every backend: it must agree with the paper's reference for any number of blocks.
+
+use std::{vec, vec::Vec};
+
+use cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, BlockSizeUser, KeyInit, consts::U8};
+
+use crate::{
+    Twine80, Twine128,
+    backends::fixslice::{Backend, RoundKeys, Word},
+    reference,
+    schedule::{KEY_80, KEY_128, Schedule},
+};
+
+type Block = Array<u8, U8>;
+
+/// A cipher on one backend, whichever the crate would choose.
+struct Forced<W: Word>(RoundKeys<W>);
+
+impl<W: Word> Forced<W> {
+    fn new(key: &[u8]) -> Self {
+        let size = if key.len() == 10 { &KEY_80 } else { &KEY_128 };
+        Self(RoundKeys::new(Schedule::new(key, size)))
+    }
+}
+
+impl<W: Word> BlockSizeUser for Forced<W> {
+    type BlockSize = U8;
+}
+
+impl<W: Word> BlockCipherEncrypt for Forced<W> {
+    fn encrypt_with_backend(&self, f: impl cipher::BlockCipherEncClosure<BlockSize = U8>) {
+        f.call(&Backend(&self.0));
+    }
+}
+
+impl<W: Word> BlockCipherDecrypt for Forced<W> {
+    fn decrypt_with_backend(&self, f: impl cipher::BlockCipherDecClosure<BlockSize = U8>) {
+        f.call(&Backend(&self.0));
+    }
+}
+
+/// Bytes that look random, from the reference in counter mode.
+fn bytes(label: u8, len: usize) -> Vec<u8> {
+    let block = |i: usize| reference::encrypt(&[label; 16], (i as u64).to_be_bytes());
+    (0..len.div_ceil(8)).flat_map(block).take(len).collect()
+}
+
+fn blocks(bytes: &[u8]) -> Vec<Block> {
+    bytes.chunks_exact(8).map(|chunk| Array::try_from(chunk).unwrap()).collect()
+}
+
+/// Every block count from none to three times the parallel width and beyond, in place and buffer to buffer.
+fn agrees_with_the_reference<C: BlockCipherEncrypt + BlockCipherDecrypt + BlockSizeUser<BlockSize = U8>>(
+    new: impl Fn(&[u8]) -> C,
+    width: usize,
+    key_len: usize,
+) {
+    for label in 0..4 {
+        let key = bytes(label, key_len);
+        let cipher = new(&key);
+        for count in 0..=3 * width + 1 {
+            let plaintext = blocks(&bytes(label + 100, 8 * count));
+            let ciphertext: Vec<Block> =
+                plaintext.iter().map(|block| reference::encrypt(&key, block.0).into()).collect();
+
+            let mut buffer = plaintext.clone();
+            cipher.encrypt_blocks(&mut buffer);
+            assert_eq!(buffer, ciphertext, "encrypt {count} blocks in place");
+            cipher.decrypt_blocks(&mut buffer);
+            assert_eq!(buffer, plaintext, "decrypt {count} blocks in place");
+
+            let mut output = vec![Block::default(); count];
+            cipher.encrypt_blocks_b2b(&plaintext, &mut output).unwrap();
+            assert_eq!(output, ciphertext, "encrypt {count} blocks");
+            cipher.decrypt_blocks_b2b(&ciphertext, &mut output).unwrap();
+            assert_eq!(output, plaintext, "decrypt {count} blocks");
+
+            for (plain, cipherblock) in plaintext.iter().zip(&ciphertext) {
+                let mut block = *plain;
+                cipher.encrypt_block(&mut block);
+                assert_eq!(block, *cipherblock);
+                cipher.decrypt_block(&mut block);
+                assert_eq!(block, *plain);
+            }
+        }
+    }
+}
+
+#[test]
+fn fixslice_of_32_bits() {
+    for key_len in [10, 16] {
+        agrees_with_the_reference(Forced::<u32>::new, 4, key_len);
+    }
+}
+
+#[test]
+fn fixslice_of_64_bits() {
+    for key_len in [10, 16] {
+        agrees_with_the_reference(Forced::<u64>::new, 8, key_len);
+    }
+}
+
+#[test]
+fn chosen_backend() {
+    agrees_with_the_reference(|key| Twine80::new_from_slice(key).unwrap(), 8, 10);
+    agrees_with_the_reference(|key| Twine128::new_from_slice(key).unwrap(), 8, 16);
+}

@@ -1,0 +1,68 @@
+//! `cargo xtask`: every workflow of the project in one place.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `test` | the steps of `cargo xtask test` |
+//! | `demo` | `cargo xtask demo` |
+//! | `firmware` | builds the firmware and runs it on QEMU's boards |
+//! | `setup` | finds or installs compilers, emulators and tools |
+//! | `msrv` | finds or fetches a compiler of the minimum supported Rust version |
+//! | `apt` | Debian's packages |
+//! | `steps` | headings, times and the closing table |
+//! | `sh` | runs commands and shows them |
+//! | `paths` | where things are |
+
+mod apt;
+mod demo;
+mod firmware;
+mod msrv;
+mod paths;
+mod setup;
+mod sh;
+mod steps;
+mod test;
+
+use anyhow::{Result, bail};
+use std::process::ExitCode;
+
+const HELP: &str = "\
+Usage: cargo xtask COMMAND
+
+  test [STEP...]             everything that must hold before a merge; with STEPs, only those
+       --list                name the steps
+       --install-tools       install missing cargo tools below target/ (always done if CI is set)
+  demo [--size SIZE]         seal and open a real file, then try to cheat (SIZE: 4MiB, 1GiB, ...)
+  firmware build [--board B] build the known-answer firmware
+  firmware test [--board B]  build it and run it on QEMU's boards (B may be given several times)
+  setup                      only install what the other commands need
+  help                       this text
+
+Each command finds or installs what it needs by itself.
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[&str]) -> Result<()> {
+    match arguments {
+        ["test", rest @ ..] => test::main(rest),
+        ["demo", rest @ ..] => demo::main(rest),
+        ["firmware", rest @ ..] => firmware::main(rest),
+        ["setup"] => setup::main(),
+        ["help" | "--help" | "-h"] => {
+            print!("{HELP}");
+            Ok(())
+        }
+        [] => bail!("no command given\n\n{HELP}"),
+        other => bail!("unknown command: {}\n\n{HELP}", other.join(" ")),
+    }
+}

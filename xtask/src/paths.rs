@@ -1,0 +1,26 @@
+//! Where things are.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+/// The root of the repository.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the repository")
+}
+
+/// Cargo's target directory; all that xtask makes is below it.
+pub(crate) fn target() -> PathBuf {
+    // The current directory is the caller's here and in cargo alike, so a relative path means the same.
+    match env::var_os("CARGO_TARGET_DIR") {
+        Some(path) => env::current_dir().map_or_else(|_| PathBuf::from(&path), |dir| dir.join(&path)),
+        None => root().join("target"),
+    }
+}
+
+/// The file of the program `name` in `PATH`.
+pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
+    let file = format!("{name}{}", env::consts::EXE_SUFFIX);
+    env::split_paths(&env::var_os("PATH")?).map(|dir| dir.join(&file)).find(|path| path.is_file())
+}

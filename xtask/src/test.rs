@@ -1,0 +1,219 @@
+//! `cargo xtask test`: what must hold before a merge, and all that CI runs.
+
+use crate::{
+    demo, firmware, msrv, paths, setup,
+    setup::Toolchain,
+    sh::{self, Cmd},
+    steps::{self, Step},
+};
+use anyhow::{Result, bail};
+use std::env;
+
+/// The published libraries.
+const LIBRARIES: [&str; 3] = ["twine-cipher", "otr-mode", "twine-otr-aead"];
+
+/// The features of the libraries that need no operating system. `twine-cipher` has only the first.
+const NO_STD_FEATURES: &str = "zeroize,alloc,arrayvec,rand_core,bytes";
+
+/// The same for cores without atomic read-modify-write instructions, which the crate `bytes` needs.
+const NO_ATOMICS_FEATURES: &str = "zeroize,alloc,arrayvec,rand_core";
+
+const STEPS: [Step; 14] = [
+    Step { name: "format", about: "all code is formatted by rustfmt", run: format },
+    Step { name: "lint", about: "clippy has nothing to say", run: lint },
+    Step {
+        name: "features",
+        about: "every combination of features compiles without warnings",
+        run: features,
+    },
+    Step { name: "test-default", about: "tests with default features", run: || tests(&[]) },
+    Step {
+        name: "test-minimal",
+        about: "tests without default features",
+        run: || tests(&["--no-default-features"]),
+    },
+    Step { name: "test-full", about: "tests with all features", run: || tests(&["--all-features"]) },
+    Step { name: "backend-soft32", about: "tests with 32-bit words", run: || backend("soft32") },
+    Step { name: "backend-soft64", about: "tests with 64-bit words", run: || backend("soft64") },
+    Step { name: "docs", about: "documentation builds without warnings", run: docs },
+    Step { name: "no-std", about: "the libraries build for bare metal", run: no_std },
+    Step { name: "firmware", about: "known answers on four Cortex-M boards", run: firmware::test_all },
+    Step {
+        name: "msrv",
+        about: "the libraries compile with the minimum supported Rust version",
+        run: minimum_rust,
+    },
+    Step { name: "package", about: "the libraries can be published", run: package },
+    Step {
+        name: "seal",
+        about: "a small file is sealed and opened, and cheating is refused",
+        run: demo::small,
+    },
+];
+
+/// `cargo xtask test ...`.
+pub(crate) fn main(arguments: &[&str]) -> Result<()> {
+    let mut chosen = Vec::new();
+    for argument in arguments {
+        match *argument {
+            "--list" => {
+                for step in &STEPS {
+                    println!("{:16} {}", step.name, step.about);
+                }
+                return Ok(());
+            }
+            "--install-tools" => {}
+            name => match STEPS.iter().find(|step| step.name == name) {
+                Some(step) => chosen.push(step),
+                None => bail!("no step {name}; `cargo xtask test --list` names them"),
+            },
+        }
+    }
+    if env::var_os("CI").is_some() || arguments.contains(&"--install-tools") {
+        setup::cargo_hack(true)?;
+    }
+    if chosen.is_empty() {
+        chosen.extend(&STEPS);
+    }
+    steps::run(&chosen)
+}
+
+/// A cargo command on the workspace of the libraries.
+fn cargo(command: &str) -> Cmd {
+    sh::cargo().arg(command)
+}
+
+/// `-p` for each of the libraries.
+fn libraries() -> impl Iterator<Item = String> {
+    LIBRARIES.into_iter().flat_map(|name| ["--package".to_owned(), name.to_owned()])
+}
+
+/// What the user has set the variable `key` to, and `flags`.
+fn flags(key: &str, flags: &str) -> String {
+    env::var(key).map_or_else(|_| flags.to_owned(), |own| format!("{own} {flags}"))
+}
+
+fn format() -> Result<()> {
+    cargo("fmt").args(["--all", "--check"]).run()?;
+    cargo("fmt").args(["--manifest-path", "firmware/Cargo.toml", "--check"]).run()
+}
+
+fn lint() -> Result<()> {
+    for features in ["--all-features", "--no-default-features"] {
+        cargo("clippy").args(["--workspace", "--all-targets", features, "--", "--deny", "warnings"]).run()?;
+    }
+    // The part of the firmware that is not bound to a board.
+    cargo("clippy")
+        .args(["--manifest-path", "firmware/Cargo.toml", "--lib", "--target-dir"])
+        .arg(paths::target())
+        .args(["--", "--deny", "warnings"])
+        .run()
+}
+
+/// No `--no-dev-deps`, which edits manifests: since resolver 2, dev-dependencies do not reach a library's own features.
+fn features() -> Result<()> {
+    if let Some(cargo_hack) = setup::cargo_hack(false)? {
+        return Cmd::new(cargo_hack)
+            .args([
+                "hack",
+                "clippy",
+                "--feature-powerset",
+                "--exclude-features",
+                "default",
+                "--lib",
+                "--locked",
+            ])
+            .args(libraries())
+            .args(["--", "--deny", "warnings"])
+            .run();
+    }
+    println!("cargo-hack is not installed (see --install-tools): each feature alone, none and all instead");
+    let mut sets: Vec<(&str, &str)> = vec![("twine-cipher", ""), ("twine-cipher", "zeroize")];
+    for library in ["otr-mode", "twine-otr-aead"] {
+        let single = ["", "alloc", "arrayvec", "bytes", "getrandom", "rand_core", "zeroize"];
+        sets.extend(single.map(|feature| (library, feature)));
+        sets.push((library, "alloc,arrayvec,bytes,getrandom,rand_core,zeroize"));
+    }
+    for (library, features) in sets {
+        cargo("clippy")
+            .args([
+                "--package",
+                library,
+                "--lib",
+                "--locked",
+                "--no-default-features",
+                "--features",
+                features,
+            ])
+            .args(["--", "--deny", "warnings"])
+            .run()?;
+    }
+    Ok(())
+}
+
+fn tests(features: &[&str]) -> Result<()> {
+    cargo("test").args(["--workspace"]).args(features).run()
+}
+
+/// Runs the libraries' tests with a backend forced.
+fn backend(name: &str) -> Result<()> {
+    let forced = format!("--cfg twine_backend=\"{name}\"");
+    cargo("test")
+        .args(["--all-features"])
+        .args(libraries())
+        .arg("--target-dir")
+        .arg(paths::target().join(format!("backend-{name}")))
+        .env("RUSTFLAGS", flags("RUSTFLAGS", &forced))
+        .env("RUSTDOCFLAGS", flags("RUSTDOCFLAGS", &forced))
+        .run()
+}
+
+fn docs() -> Result<()> {
+    cargo("doc")
+        .args(["--workspace", "--no-deps", "--all-features", "--document-private-items"])
+        .env("RUSTDOCFLAGS", flags("RUSTDOCFLAGS", "--deny warnings"))
+        .run()?;
+    cargo("doc")
+        .args(["--no-deps", "--all-features"])
+        .args(libraries())
+        .env("RUSTDOCFLAGS", flags("RUSTDOCFLAGS", "--deny warnings"))
+        .run()
+}
+
+fn no_std() -> Result<()> {
+    for target in setup::THUMB_TARGETS {
+        let toolchain = Toolchain::for_target(target)?;
+        let most = if target.starts_with("thumbv6m") { NO_ATOMICS_FEATURES } else { NO_STD_FEATURES };
+        for features in ["", most] {
+            toolchain
+                .cargo()
+                .args(["check", "--lib", "--no-default-features", "--features", features])
+                .args(libraries())
+                .args(["--target", target, "--target-dir"])
+                .arg(paths::target().join("thumb"))
+                .run()?;
+        }
+    }
+    Ok(())
+}
+
+fn minimum_rust() -> Result<()> {
+    let rustc = msrv::rustc()?;
+    for features in [&["--no-default-features"][..], &[], &["--all-features"]] {
+        cargo("check")
+            .args(["--lib"])
+            .args(features)
+            .args(libraries())
+            .arg("--target-dir")
+            .arg(paths::target().join("msrv").join("build"))
+            .env("RUSTC", &rustc)
+            .run()?;
+    }
+    Ok(())
+}
+
+/// All libraries in one command: cargo then takes those that the registry does not have from each other.
+fn package() -> Result<()> {
+    // Work in progress can be published as well as what is committed; CI has nothing else than the latter.
+    cargo("publish").args(["--dry-run", "--allow-dirty"]).args(libraries()).run()
+}
