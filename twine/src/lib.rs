@@ -8,6 +8,7 @@ extern crate std;
 
 mod backends;
 mod consts;
+mod placement;
 mod sbox;
 mod schedule;
 

@@ -7,19 +7,10 @@
 //! `X[2j+1] ^= S(X[2j] ^ RK[j])` for all `j`, is then one pass of the S-box circuit over the even words, for all nibbles of
 //! all blocks at once.
 //!
-//! # Fixslicing: the shuffle without moving the state
-//! After each round the paper moves nibble `h` to place `pi[h]`. Since `pi` takes even places to odd ones and odd to even, we
-//! leave both halves where they are and let them swap roles: what were the odd words is the even half of the next round.
-//! What remains of the shuffle is where nibble `2j` and its partner `2j + 1` lie. Whatever the slots are at the start, they
-//! follow from `pi` for every round: see [`NIBBLE_OF_SLOT`]. The S-box output of a nibble, in slot `p` of one half, has to
-//! reach its partner, in slot `q` of the other.
-//!
-//! With byte `j` of the block starting in slot `0 1 2 4 3 5 6 7`\[j\] (that is: bytes 3 and 4 exchanged), all eight pairs have
-//! the same `p XOR q` in every round, and it runs through 0, 1, 4, 2 with period four. A search over all `8!` placements of
-//! the even half and 8 offsets of the odd one finds this solution and those that a linear renumbering of the slots or an
-//! offset makes of it, no others. XOR of a slot number with a power of two is a rotation, or one exchange of neighbouring bit
-//! groups, so a round costs no more than that to move its four output words. After four rounds byte `j` is where `7 - j` was,
-//! after eight all are back: round keys need eight different orders of their nibbles ([`NIBBLE_OF_SLOT`]).
+//! # Fixslicing
+//! The shuffle does not move the state: see [`crate::placement`]. What is left of it is that in round `r` the four words of
+//! S-box output go from slot `p` to slot `p ^ SLOT_XOR[r % 4]`. The XOR of a slot number with a power of two is a rotation, or
+//! one exchange of neighbouring bit groups; every fourth round moves nothing.
 //!
 //! # Complements
 //! The circuit computes `S(x ^ i) ^ o` for two constants. `i` goes into the round keys. A half that took in `n` outputs
@@ -44,42 +35,20 @@ use cipher::{
 };
 
 use crate::{
-    consts::{ROUNDS, SHUFFLE},
+    consts::ROUNDS,
     maybe::MaybeZeroize,
+    placement::{NIBBLE_OF_SLOT, PERIOD, SLOT_XOR},
     sbox::{self, Plane},
     schedule::Schedule,
 };
 
 type Block = Array<u8, U8>;
 
-/// Byte `j` starts in slot `SLOT_OF_BYTE[j]`; the permutation is its own inverse.
-const SLOT_OF_BYTE: [u8; 8] = [0, 1, 2, 4, 3, 5, 6, 7];
-
-/// The exchange of the last round, after which the paper has no shuffle: the odd half ends this far from the even one.
-const LAST_XOR: u32 = 2;
-
-/// Rounds until every nibble pair is back in its slot.
-const PERIOD: usize = 8;
-
-/// `NIBBLE_OF_SLOT[r % PERIOD][p]` is the `j` whose even nibble `2j` is in slot `p` of the even half of round `r`.
-const NIBBLE_OF_SLOT: [[u8; 8]; PERIOD] = nibble_of_slot();
-
-/// Follows the shuffle of the paper from [`SLOT_OF_BYTE`] on.
-const fn nibble_of_slot() -> [[u8; 8]; PERIOD] {
-    let mut even = [SLOT_OF_BYTE; PERIOD];
-    let mut odd = [SLOT_OF_BYTE; PERIOD];
-    let mut r = 1;
-    while r < PERIOD {
-        let mut p = 0;
-        while p < 8 {
-            even[r][p] = SHUFFLE[2 * odd[r - 1][p] as usize + 1] / 2;
-            odd[r][p] = SHUFFLE[2 * even[r - 1][p] as usize] / 2;
-            p += 1;
-        }
-        r += 1;
-    }
-    even
-}
+/// What a slot number is XORed with in each of four rounds.
+const XOR_0: u32 = SLOT_XOR[0] as u32;
+const XOR_1: u32 = SLOT_XOR[1] as u32;
+const XOR_2: u32 = SLOT_XOR[2] as u32;
+const XOR_3: u32 = SLOT_XOR[3] as u32;
 
 /// A word with one bit of each of 8 nibbles of each block of a batch.
 pub(crate) trait Word:
@@ -204,7 +173,7 @@ const fn exchange_bits(x: u64, mask: u64, shift: u32) -> u64 {
 /// Where the bytes of a block lie, in slots.
 #[derive(Clone, Copy)]
 enum Placement {
-    /// As encryption starts and decryption ends: by [`SLOT_OF_BYTE`].
+    /// As encryption starts and decryption ends: in the slots of round 0.
     First,
     /// As encryption ends and decryption starts: by the last round, which the paper leaves without a shuffle.
     Last,
@@ -265,7 +234,7 @@ impl<W: Word> State<W> {
         let (even, odd) = (sbox::to_basis([e0, e1, e2, e3]), sbox::to_basis([o0, o1, o2, o3]));
         match placement {
             Placement::First => Self { first: even, second: odd },
-            Placement::Last => Self { first: odd.map(W::exchange_slots::<LAST_XOR>), second: even },
+            Placement::Last => Self { first: odd.map(W::exchange_slots::<XOR_3>), second: even },
         }
     }
 
@@ -274,7 +243,7 @@ impl<W: Word> State<W> {
     fn store(&self, blocks: &mut [Block], placement: Placement) {
         let (even, odd) = match placement {
             Placement::First => (self.first, self.second),
-            Placement::Last => (self.second, self.first.map(W::exchange_slots::<LAST_XOR>)),
+            Placement::Last => (self.second, self.first.map(W::exchange_slots::<XOR_3>)),
         };
         let [e0, e1, e2, e3] = sbox::from_basis(even);
         let [o0, o1, o2, o3] = sbox::from_basis(odd);
@@ -288,20 +257,20 @@ impl<W: Word> State<W> {
     fn encrypt(&mut self, keys: &RoundKeys<W>) {
         let Self { first, second } = self;
         for key in keys.0.chunks_exact(4) {
-            round::<W, 0>(first, second, &key[0]);
-            round::<W, 1>(second, first, &key[1]);
-            round::<W, 4>(first, second, &key[2]);
-            round::<W, 2>(second, first, &key[3]);
+            round::<W, XOR_0>(first, second, &key[0]);
+            round::<W, XOR_1>(second, first, &key[1]);
+            round::<W, XOR_2>(first, second, &key[2]);
+            round::<W, XOR_3>(second, first, &key[3]);
         }
     }
 
     fn decrypt(&mut self, keys: &RoundKeys<W>) {
         let Self { first, second } = self;
         for key in keys.0.chunks_exact(4).rev() {
-            round::<W, 2>(second, first, &key[3]);
-            round::<W, 4>(first, second, &key[2]);
-            round::<W, 1>(second, first, &key[1]);
-            round::<W, 0>(first, second, &key[0]);
+            round::<W, XOR_3>(second, first, &key[3]);
+            round::<W, XOR_2>(first, second, &key[2]);
+            round::<W, XOR_1>(second, first, &key[1]);
+            round::<W, XOR_0>(first, second, &key[0]);
         }
     }
 }
@@ -417,29 +386,6 @@ impl<W: Word> BlockCipherDecBackend for Backend<'_, W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Slot of nibble `j` in a half whose slot `p` holds nibble `places[p]`.
-    fn slot_of(places: &[u8; 8], j: u8) -> usize {
-        places.iter().position(|place| *place == j).unwrap()
-    }
-
-    /// The claims of the module's documentation: lane XOR 0, 1, 4, 2 in turn, in all 36 rounds, and the period.
-    #[test]
-    fn slots_follow_the_shuffle() {
-        let (mut even, mut odd) = (SLOT_OF_BYTE, SLOT_OF_BYTE);
-        for round in 0..ROUNDS {
-            assert_eq!(even, NIBBLE_OF_SLOT[round % PERIOD], "even half, round {round}");
-            for j in 0..8 {
-                let xor = slot_of(&even, j) ^ slot_of(&odd, j);
-                assert_eq!(xor, [0, 1, 4, 2][round % 4], "nibble pair {j}, round {round}");
-            }
-            // The shuffle, nibble by nibble, with the halves left where they are.
-            let shuffled = |odd_nibble: u8, j: u8| SHUFFLE[usize::from(2 * j + odd_nibble)] / 2;
-            (even, odd) = (odd.map(|j| shuffled(1, j)), even.map(|j| shuffled(0, j)));
-        }
-        let after_four: [u8; 8] = SLOT_OF_BYTE.map(|j| 7 - j);
-        assert_eq!(NIBBLE_OF_SLOT[4], after_four);
-    }
 
     /// `place` puts byte `j` where the placement of the first and of the last round has nibble `2j`.
     #[test]
