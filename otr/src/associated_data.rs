@@ -1,12 +1,12 @@
 //! The three ways of processing associated data (v3's ADP), all from Q = E(0).
 
-use aead::array::Array;
-use cipher::{Block, BlockCipherEncBackend, ParBlocks, typenum::Unsigned};
+use aead::array::{Array, ArraySize};
+use cipher::{Block, BlockCipherEncBackend, typenum::Unsigned};
 
 use crate::{
     field::Field,
-    masks::{times_3, times_9},
-    message::{self, FieldOf, encipher, encipher_with, pad},
+    masks::{Masks, times_3, times_9},
+    message::{self, Aligned, FieldOf, Short, encipher, encipher_with, pad},
     size::BlockSize,
 };
 
@@ -87,42 +87,75 @@ impl sealed::AdProcessing for Parallel {
         B: BlockCipherEncBackend,
         B::BlockSize: BlockSize,
     {
-        // The nonce block shares the first call with whatever blocks there are.
-        let mut batch = ParBlocks::<B>::default();
-        batch[0] = format.store();
-        let Some((blocks, last)) = split_last::<FieldOf<B>>(data) else {
-            encipher(backend, &mut batch[..1]);
-            return Contribution { l: FieldOf::<B>::load(&batch[0]).swap(), ta: Ta::Known(Field::ZERO) };
-        };
-
-        let mut mask = q.swap();
-        let mut sum = pad::<FieldOf<B>>(last);
-        let is_full = last.len() == B::BlockSize::USIZE;
-        let last_mask = |mask: FieldOf<B>| if is_full { times_9(mask) } else { times_3(mask) }.swap();
-        if blocks.is_empty() {
-            let mut ta = [sum ^ last_mask(mask)];
-            encipher_with(backend, &mut batch, 1, &mut ta);
-            return Contribution { l: FieldOf::<B>::load(&batch[0]).swap(), ta: Ta::Known(ta[0]) };
+        let is_short =
+            B::ParBlocksSize::USIZE > Short::USIZE && data.len() < Short::USIZE * B::BlockSize::USIZE;
+        if is_short {
+            parallel::<B, Short>(backend, q, format, data)
+        } else {
+            parallel::<B, B::ParBlocksSize>(backend, q, format, data)
         }
+    }
+}
 
-        let mut absorb = |calls: &mut [Block<B>], blocks: &[Block<B>], before: usize| {
-            for (call, block) in calls[before..].iter_mut().zip(blocks) {
-                *call = (FieldOf::<B>::load(block) ^ mask.swap()).store();
-                mask = mask.double();
-            }
-            let calls = &mut calls[..before + blocks.len()];
-            encipher(backend, calls);
-            for call in &calls[before..] {
-                sum ^= Field::load(call);
-            }
-        };
-        let (first, rest) = blocks.split_at(blocks.len().min(B::ParBlocksSize::USIZE - 1));
-        absorb(&mut batch, first, 1);
-        let l = FieldOf::<B>::load(&batch[0]).swap();
-        for blocks in rest.chunks(B::ParBlocksSize::USIZE) {
-            absorb(&mut batch, blocks, 0);
-        }
-        Contribution { l, ta: Ta::Pending(sum ^ last_mask(mask)) }
+/// [`Parallel`], in batches of `N` calls.
+#[inline(always)]
+fn parallel<B, N: ArraySize>(
+    backend: &B,
+    q: FieldOf<B>,
+    format: FieldOf<B>,
+    data: &[u8],
+) -> Contribution<FieldOf<B>>
+where
+    B: BlockCipherEncBackend,
+    B::BlockSize: BlockSize,
+{
+    // The nonce block shares the first call with whatever blocks there are.
+    let Aligned(batch) = &mut Aligned::<Array<Block<B>, N>>::default();
+    batch[0] = format.store();
+    let Some((blocks, last)) = split_last::<FieldOf<B>>(data) else {
+        encipher(backend, &mut batch[..1]);
+        return Contribution { l: FieldOf::<B>::load(&batch[0]).swap(), ta: Ta::Known(Field::ZERO) };
+    };
+
+    let mut masks = Masks::new(q.swap());
+    let mut sum = pad::<FieldOf<B>>(last);
+    let is_full = last.len() == B::BlockSize::USIZE;
+    let add_last_mask =
+        |sum: FieldOf<B>, mask: FieldOf<B>| sum ^ if is_full { times_9(mask) } else { times_3(mask) }.swap();
+    if blocks.is_empty() {
+        let mut ta = [add_last_mask(sum, masks.take())];
+        encipher_with(backend, batch, 1, &mut ta);
+        return Contribution { l: FieldOf::<B>::load(&batch[0]).swap(), ta: Ta::Known(ta[0]) };
+    }
+
+    let (first, rest) = blocks.split_at(blocks.len().min(N::USIZE - 1));
+    absorb(backend, &mut batch[..=first.len()], first, &mut masks, &mut sum);
+    let l = FieldOf::<B>::load(&batch[0]).swap();
+    for blocks in rest.chunks(N::USIZE) {
+        absorb(backend, &mut batch[..blocks.len()], blocks, &mut masks, &mut sum);
+    }
+    Contribution { l, ta: Ta::Pending(add_last_mask(sum, masks.take())) }
+}
+
+/// Adds the outputs for `blocks` to `sum`; `calls` may have one more, which comes first and is not added.
+#[inline(always)]
+fn absorb<B>(
+    backend: &B,
+    calls: &mut [Block<B>],
+    blocks: &[Block<B>],
+    masks: &mut Masks<FieldOf<B>>,
+    sum: &mut FieldOf<B>,
+) where
+    B: BlockCipherEncBackend,
+    B::BlockSize: BlockSize,
+{
+    let before = calls.len() - blocks.len();
+    for (call, block) in calls[before..].iter_mut().zip(blocks) {
+        *call = (FieldOf::<B>::load(block) ^ masks.take().swap()).store();
+    }
+    encipher(backend, calls);
+    for call in &calls[before..] {
+        *sum ^= Field::load(call);
     }
 }
 

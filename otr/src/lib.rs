@@ -24,7 +24,7 @@ use subtle::ConstantTimeEq;
 
 use associated_data::{Contribution, Ta};
 use field::Field;
-use message::{Direction, FieldOf};
+use message::{Decrypt, Direction, Encrypt, FieldOf};
 
 /// OTR (v3) over the block cipher `C`, with nonces of `N` and tags of `T` bytes and associated data processed as `A` says.
 ///
@@ -113,9 +113,8 @@ where
     }
 
     /// Runs the mode in one direction, in one closure of the cipher, and returns the whole block of the tag.
-    fn run(
+    fn run<D: Direction>(
         &self,
-        direction: Direction,
         nonce: &Nonce<Self>,
         associated_data: &[u8],
         message: InOutBuf<'_, '_, u8>,
@@ -124,14 +123,13 @@ where
             return Err(Error);
         }
         let mut tag = FieldOf::<C>::ZERO;
-        self.cipher.encrypt_with_backend(Run::<C::BlockSize, A> {
-            direction,
+        self.cipher.encrypt_with_backend(Run::<C::BlockSize, A, D> {
             q: self.q,
             format: Self::format(nonce),
             associated_data,
             message,
             tag: &mut tag,
-            ad_processing: PhantomData,
+            choices: PhantomData,
         });
         let mut truncated = Tag::<Self>::default();
         truncated.copy_from_slice(&tag.store()[..T::USIZE]);
@@ -140,21 +138,20 @@ where
 }
 
 /// A whole run of the mode, as what the cipher calls with its backend.
-struct Run<'a, 'inp, 'out, B: BlockSize, A> {
-    direction: Direction,
+struct Run<'a, 'inp, 'out, B: BlockSize, A, D> {
     q: B::Field,
     format: B::Field,
     associated_data: &'a [u8],
     message: InOutBuf<'inp, 'out, u8>,
     tag: &'a mut B::Field,
-    ad_processing: PhantomData<A>,
+    choices: PhantomData<(A, D)>,
 }
 
-impl<B: BlockSize, A> BlockSizeUser for Run<'_, '_, '_, B, A> {
+impl<B: BlockSize, A, D> BlockSizeUser for Run<'_, '_, '_, B, A, D> {
     type BlockSize = B;
 }
 
-impl<S: BlockSize, A: AdProcessing> BlockCipherEncClosure for Run<'_, '_, '_, S, A> {
+impl<S: BlockSize, A: AdProcessing, D: Direction> BlockCipherEncClosure for Run<'_, '_, '_, S, A, D> {
     #[inline(always)]
     fn call<B: BlockCipherEncBackend<BlockSize = S>>(self, backend: &B) {
         let Contribution { l, ta } = A::process(backend, self.q, self.format, self.associated_data);
@@ -162,7 +159,7 @@ impl<S: BlockSize, A: AdProcessing> BlockCipherEncClosure for Run<'_, '_, '_, S,
             Ta::Known(ta) => (ta, None),
             Ta::Pending(call) => (Field::ZERO, Some(call)),
         };
-        *self.tag = known ^ message::process(backend, l, self.direction, self.message, pending);
+        *self.tag = known ^ message::process::<B, D>(backend, l, self.message, pending);
     }
 }
 
@@ -231,7 +228,7 @@ where
         associated_data: &[u8],
         buffer: InOutBuf<'_, '_, u8>,
     ) -> Result<Tag<Self>, Error> {
-        self.run(Direction::Encrypt, nonce, associated_data, buffer)
+        self.run::<Encrypt>(nonce, associated_data, buffer)
     }
 
     /// Decrypts `buffer` if the tag is right; otherwise its whole output is zero.
@@ -246,7 +243,7 @@ where
         tag: &Tag<Self>,
     ) -> Result<(), Error> {
         let is_right = self
-            .run(Direction::Decrypt, nonce, associated_data, buffer.reborrow())
+            .run::<Decrypt>(nonce, associated_data, buffer.reborrow())
             .is_ok_and(|expected| expected.as_slice().ct_eq(tag).into());
         if is_right {
             Ok(())

@@ -25,25 +25,41 @@ pub(crate) fn suffice(block: usize, associated_data: usize, message: usize) -> b
     blocks <= MAX_MASKS && pairs <= MAX_MASKS
 }
 
-/// The masks of the pairs of one message, in the order of memory.
+/// The masks 2^i L of the pairs of one message, as elements.
 pub(crate) struct Masks<F> {
-    /// 2^i L for the next pair i, as an element.
+    /// The one of the next pair.
     next: F,
 }
 
 impl<F: Field> Masks<F> {
-    /// Masks 2^i L, from the element L.
+    /// Starts with L.
     #[inline(always)]
     pub(crate) fn new(l: F) -> Self {
         Self { next: l }
     }
 
-    /// 2^i L and 3 * 2^i L for the next i.
+    /// The next one.
     #[inline(always)]
-    pub(crate) fn next(&mut self) -> (F, F) {
-        let once = self.next;
-        self.next = once.double();
-        (once.swap(), (once ^ self.next).swap())
+    pub(crate) fn take(&mut self) -> F {
+        let mask = self.next;
+        self.next = mask.double();
+        mask
+    }
+
+    /// The next `masks.len()`.
+    #[inline(always)]
+    pub(crate) fn fill(&mut self, masks: &mut [F]) {
+        /// So many in turn; all others by a multiplication that vector instructions can do side by side.
+        const CHAIN: usize = 8;
+        for mask in masks.iter_mut().take(CHAIN) {
+            *mask = self.take();
+        }
+        for i in CHAIN..masks.len() {
+            masks[i] = masks[i - CHAIN].times_256();
+        }
+        if let Some(last) = masks.last() {
+            self.next = last.double();
+        }
     }
 }
 
@@ -68,6 +84,7 @@ pub(crate) fn times_9<F: Field>(x: F) -> F {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::field::Halves;
 
     /// The product, bit by bit.
     fn multiply<F: Field>(x: F, y: u128) -> F {
@@ -139,7 +156,9 @@ mod tests {
         let factors = [3, 5, 17, 257, 641, 65537, 274_177, 6_700_417, 67_280_421_310_721];
         let logarithms =
             [0xfee1_4a6f_b024_a526_c999_aa24_70c1_49a7, 0xe57d_e08b_bbec_a5d9_0c5d_2e69_272d_1404];
-        masks_are_distinct(1u128, |x| x, u128::MAX, &factors, logarithms);
+        let one = Halves::load(&1u128.to_be_bytes().into()).swap();
+        let value = |x: Halves| u128::from_be_bytes(x.swap().store().0);
+        masks_are_distinct(one, value, u128::MAX, &factors, logarithms);
     }
 
     /// Why the masks of versions 1 and 2, with their factor 3 * 3 * 7, are broken for n = 64.
@@ -153,13 +172,20 @@ mod tests {
         assert_eq!(earlier, l, "3 * 3 * 7 L is the mask 2^64 L");
     }
 
+    /// All lengths, one after the other.
     #[test]
     fn masks_in_order() {
         let mut masks = Masks::new(1u64);
-        for i in 0..200 {
-            let power = power_of_two(1u64, i, u128::from);
-            assert_eq!(masks.next(), (power.to_be(), (power ^ power.double()).to_be()));
+        let mut i = 0;
+        for len in 0..40 {
+            let mut filled = [0; 40];
+            masks.fill(&mut filled[..len]);
+            for mask in &filled[..len] {
+                assert_eq!(*mask, power_of_two(1u64, i, u128::from), "2^{i}");
+                i += 1;
+            }
         }
+        assert_eq!(masks.take(), power_of_two(1u64, i, u128::from));
     }
 
     #[cfg(target_pointer_width = "64")]

@@ -8,14 +8,17 @@
 //! Everything is `inline(always)`: it must be compiled with the target features of the cipher's backend.
 
 use aead::{
-    array::{Array, typenum::U2},
-    inout::{InOut, InOutBuf},
+    array::{
+        Array, ArraySize,
+        typenum::{U2, U16},
+    },
+    inout::InOutBuf,
 };
-use cipher::{Block, BlockCipherEncBackend, ParBlocks, ParBlocksSizeUser, typenum::Unsigned};
+use cipher::{Block, BlockCipherEncBackend, ParBlocks, typenum::Unsigned};
 
 use crate::{
     field::Field,
-    masks::{Masks, times_7, times_9},
+    masks::{Masks, times_3, times_7, times_9},
     size::BlockSize,
 };
 
@@ -23,14 +26,32 @@ use crate::{
 pub(crate) type FieldOf<B> = <<B as cipher::BlockSizeUser>::BlockSize as BlockSize>::Field;
 
 /// Two blocks.
-type Pair<B> = Array<Block<B>, U2>;
+type Pair<S> = Array<Array<u8, S>, U2>;
 
-/// Which way a message goes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Direction {
-    Encrypt,
-    Decrypt,
+/// Calls that a short batch has room for, where the backend is wider: setting up a wide one would take most of the time.
+pub(crate) type Short = U16;
+
+/// Which way a message goes; a type, so that the loops over pairs are compiled for each.
+pub(crate) trait Direction {
+    const ENCRYPTS: bool;
 }
+
+pub(crate) struct Encrypt;
+
+impl Direction for Encrypt {
+    const ENCRYPTS: bool = true;
+}
+
+pub(crate) struct Decrypt;
+
+impl Direction for Decrypt {
+    const ENCRYPTS: bool = false;
+}
+
+/// On a cache line of its own where vectors are as long as that; elsewhere the stack would pay for nothing.
+#[cfg_attr(any(target_arch = "x86", target_arch = "x86_64"), repr(align(64)))]
+#[derive(Default)]
+pub(crate) struct Aligned<T>(pub(crate) T);
 
 /// Encrypts any number of blocks in as few calls as the width of the backend allows.
 #[inline(always)]
@@ -52,7 +73,7 @@ pub(crate) fn encipher<B: BlockCipherEncBackend>(backend: &B, blocks: &mut [Bloc
 #[inline(always)]
 pub(crate) fn encipher_with<B: BlockCipherEncBackend>(
     backend: &B,
-    batch: &mut ParBlocks<B>,
+    batch: &mut [Block<B>],
     used: usize,
     extra: &mut [FieldOf<B>],
 ) where
@@ -67,14 +88,16 @@ pub(crate) fn encipher_with<B: BlockCipherEncBackend>(
     for (x, block) in joined.iter_mut().zip(&batch[used..]) {
         *x = Field::load(block);
     }
-    let mut blocks = Pair::<B>::default();
-    let blocks = &mut blocks[..left.len()];
-    for (block, x) in blocks.iter_mut().zip(&*left) {
-        *block = x.store();
-    }
-    encipher(backend, blocks);
-    for (x, block) in left.iter_mut().zip(&*blocks) {
-        *x = Field::load(block);
+    if !left.is_empty() {
+        let mut blocks = Pair::<B::BlockSize>::default();
+        let blocks = &mut blocks[..left.len()];
+        for (block, x) in blocks.iter_mut().zip(&*left) {
+            *block = x.store();
+        }
+        encipher(backend, blocks);
+        for (x, block) in left.iter_mut().zip(&*blocks) {
+            *x = Field::load(block);
+        }
     }
 }
 
@@ -95,63 +118,98 @@ fn xor_bytes<F: Field>(data: &mut InOutBuf<'_, '_, u8>, key: F) {
     data.xor_in2out(&key.store()[..data.len()]);
 }
 
-/// The calls of one batch of pairs.
-struct Batch<B>
-where
-    B: ParBlocksSizeUser,
-    B::BlockSize: BlockSize,
-{
-    direction: Direction,
-    /// Inputs, then outputs, of the cipher.
-    calls: ParBlocks<B>,
-    /// The masks of the second-round calls.
-    second_masks: Array<FieldOf<B>, B::ParBlocksSize>,
+/// Pairs on their way through the mode: those of a message, or of associated data, whose plaintext nobody wants.
+enum Pairs<'inp, 'out, S: BlockSize> {
+    Message(InOutBuf<'inp, 'out, Pair<S>>),
+    Data(&'inp [Pair<S>]),
 }
 
-impl<B> Batch<B>
-where
-    B: BlockCipherEncBackend,
-    B::BlockSize: BlockSize,
-{
+impl<S: BlockSize> Pairs<'_, '_, S> {
     #[inline(always)]
-    fn new(direction: Direction) -> Self {
-        Self { direction, calls: Array::default(), second_masks: Array::default() }
-    }
-
-    /// Prepares the first-round call of pair `i`.
-    #[inline(always)]
-    fn first_round(&mut self, i: usize, masks: &mut Masks<FieldOf<B>>, pair: &InOut<'_, '_, Pair<B>>) {
-        let (once, thrice) = masks.next();
-        let (first, second) = match self.direction {
-            Direction::Encrypt => (once, thrice),
-            Direction::Decrypt => (thrice, once),
-        };
-        self.calls[i] = (FieldOf::<B>::load(&pair.get_in()[0]) ^ first).store();
-        self.second_masks[i] = second;
-    }
-
-    /// Takes the result of the first round of pair `i` and prepares its second-round call.
-    #[inline(always)]
-    fn second_round(&mut self, i: usize, checksum: &mut FieldOf<B>, mut pair: InOut<'_, '_, Pair<B>>) {
-        let [x1, x2] = pair.get_in().0.each_ref().map(FieldOf::<B>::load);
-        let y1 = FieldOf::<B>::load(&self.calls[i]) ^ x2;
-        if self.direction == Direction::Encrypt {
-            *checksum ^= x2;
+    fn input(&self) -> &[Pair<S>] {
+        match self {
+            Self::Message(pairs) => pairs.get_in(),
+            Self::Data(pairs) => pairs,
         }
-        self.calls[i] = (y1 ^ self.second_masks[i]).store();
-        // The second block waits for the second round with what will be added to it.
-        *pair.get_out() = Array([y1.store(), x1.store()]);
     }
 
-    /// Takes the result of the second round of pair `i`.
     #[inline(always)]
-    fn finish(&mut self, i: usize, checksum: &mut FieldOf<B>, mut pair: InOut<'_, '_, Pair<B>>) {
-        let second = &mut pair.get_out()[1];
-        let y2 = FieldOf::<B>::load(&self.calls[i]) ^ FieldOf::<B>::load(second);
-        *second = y2.store();
-        if self.direction == Direction::Decrypt {
-            *checksum ^= y2;
+    fn output(&mut self) -> &mut [Pair<S>] {
+        match self {
+            Self::Message(pairs) => pairs.get_out(),
+            Self::Data(_) => &mut [],
         }
+    }
+}
+
+/// Prepares the first-round calls of `pairs`, and sets aside what comes later: the blocks of the pairs and the masks of the
+/// second round. All slices are as long as `pairs`.
+#[inline(always)]
+fn first_round<S: BlockSize, D: Direction>(
+    pairs: &[Pair<S>],
+    masks: &mut Masks<S::Field>,
+    calls: &mut [Array<u8, S>],
+    first: &mut [S::Field],
+    second: &mut [S::Field],
+    second_masks: &mut [S::Field],
+) {
+    let n = pairs.len();
+    let (calls, first, second) = (&mut calls[..n], &mut first[..n], &mut second[..n]);
+    let second_masks = &mut second_masks[..n];
+    masks.fill(second_masks);
+    for i in 0..n {
+        let once = second_masks[i];
+        let (once, thrice) = (once.swap(), times_3(once).swap());
+        let mask = if D::ENCRYPTS { once } else { thrice };
+        second_masks[i] = if D::ENCRYPTS { thrice } else { once };
+        first[i] = Field::load(&pairs[i][0]);
+        second[i] = Field::load(&pairs[i][1]);
+        calls[i] = (first[i] ^ mask).store();
+    }
+}
+
+/// Takes the results of the first round, which `second` then holds, and prepares the calls of the second.
+#[inline(always)]
+fn second_round<S: BlockSize, D: Direction>(
+    calls: &mut [Array<u8, S>],
+    second: &mut [S::Field],
+    second_masks: &[S::Field],
+    checksum: &mut S::Field,
+) {
+    let n = second.len();
+    let (calls, second_masks) = (&mut calls[..n], &second_masks[..n]);
+    let mut sum = S::Field::ZERO;
+    for i in 0..n {
+        if D::ENCRYPTS {
+            sum ^= second[i];
+        }
+        second[i] ^= Field::load(&calls[i]);
+        calls[i] = (second[i] ^ second_masks[i]).store();
+    }
+    *checksum ^= sum;
+}
+
+/// Takes the results of the second round.
+#[inline(always)]
+fn finish<S: BlockSize, D: Direction>(
+    calls: &[Array<u8, S>],
+    first: &mut [S::Field],
+    second: &[S::Field],
+    checksum: &mut S::Field,
+    output: &mut [Pair<S>],
+) {
+    let n = first.len();
+    let (calls, second) = (&calls[..n], &second[..n]);
+    let mut sum = S::Field::ZERO;
+    for i in 0..n {
+        first[i] ^= Field::load(&calls[i]);
+        if !D::ENCRYPTS {
+            sum ^= first[i];
+        }
+    }
+    *checksum ^= sum;
+    for (pair, (first, second)) in output.iter_mut().zip(first.iter().zip(second)) {
+        *pair = Array([second.store(), first.store()]);
     }
 }
 
@@ -159,10 +217,9 @@ where
 ///
 /// Returns TE, plus the encryption of `pending`, a block that has nothing to wait for.
 #[inline(always)]
-pub(crate) fn process<B>(
+pub(crate) fn process<B, D: Direction>(
     backend: &B,
     l: FieldOf<B>,
-    direction: Direction,
     message: InOutBuf<'_, '_, u8>,
     pending: Option<FieldOf<B>>,
 ) -> FieldOf<B>
@@ -172,16 +229,13 @@ where
 {
     let split = whole_pairs::<B>(message.len());
     let (pairs, last) = message.split_at(split);
-    let (batches, pairs) = pairs.into_chunks().0.into_chunks().0.into_chunks();
+    let (batches, pairs) = pairs.into_chunks().0.into_chunks().0.into_chunks::<B::ParBlocksSize>();
     let mut masks = Masks::new(l);
     let mut checksum = Field::ZERO;
     for batch in batches {
-        full_batch(backend, &mut masks, &mut checksum, direction, batch);
+        full_batch::<B, D>(backend, &mut masks, &mut checksum, Pairs::Message(batch.into_buf()));
     }
-    match direction {
-        Direction::Encrypt => encrypt_last(backend, &mut masks, checksum, pairs, last, pending),
-        Direction::Decrypt => decrypt_last(backend, &mut masks, checksum, pairs, last, pending),
-    }
+    last_batch::<B, D>(backend, &mut masks, checksum, Pairs::Message(pairs), last, pending)
 }
 
 /// The TE of decrypting `data` under the mask `l` (an element); the plaintext is dropped.
@@ -192,21 +246,17 @@ where
     B::BlockSize: BlockSize,
 {
     let (pairs, last) = data.split_at(whole_pairs::<B>(data.len()));
-    let (batches, pairs) = Array::slice_as_chunks(Array::slice_as_chunks(Array::slice_as_chunks(pairs).0).0);
+    let pairs = Array::slice_as_chunks(Array::slice_as_chunks(pairs).0).0;
+    let (batches, pairs) = Array::<_, B::ParBlocksSize>::slice_as_chunks(pairs);
     let mut masks = Masks::new(l);
     let mut checksum = Field::ZERO;
-    let mut scratch = Array::<Pair<B>, B::ParBlocksSize>::default();
     for batch in batches {
-        scratch.clone_from(batch);
-        full_batch(backend, &mut masks, &mut checksum, Direction::Decrypt, (&mut scratch).into());
+        full_batch::<B, Decrypt>(backend, &mut masks, &mut checksum, Pairs::Data(batch));
     }
-    let scratch = &mut scratch[..pairs.len()];
-    scratch.clone_from_slice(pairs);
-    let mut last_scratch = Pair::<B>::default();
-    let last_scratch = &mut Array::slice_as_flattened_mut(&mut last_scratch)[..last.len()];
-    last_scratch.copy_from_slice(last);
-    let (scratch, last) = (scratch.into(), last_scratch.into());
-    decrypt_last(backend, &mut masks, checksum, scratch, last, None)
+    let mut scratch = Pair::<B::BlockSize>::default();
+    let scratch = &mut Array::slice_as_flattened_mut(&mut scratch)[..last.len()];
+    scratch.copy_from_slice(last);
+    last_batch::<B, Decrypt>(backend, &mut masks, checksum, Pairs::Data(pairs), scratch.into(), None)
 }
 
 /// The bytes of the pairs before the last chunk of a message of `len` bytes.
@@ -218,41 +268,34 @@ fn whole_pairs<B: cipher::BlockSizeUser>(len: usize) -> usize {
 
 /// As many pairs as the backend is wide.
 #[inline(always)]
-fn full_batch<B>(
+fn full_batch<B, D: Direction>(
     backend: &B,
     masks: &mut Masks<FieldOf<B>>,
     checksum: &mut FieldOf<B>,
-    direction: Direction,
-    mut pairs: InOut<'_, '_, Array<Pair<B>, B::ParBlocksSize>>,
+    mut pairs: Pairs<'_, '_, B::BlockSize>,
 ) where
     B: BlockCipherEncBackend,
     B::BlockSize: BlockSize,
 {
-    let mut batch = Batch::<B>::new(direction);
-    for i in 0..B::ParBlocksSize::USIZE {
-        batch.first_round(i, masks, &pairs.get(i));
-    }
-    backend.encrypt_par_blocks_inplace(&mut batch.calls);
-    for i in 0..B::ParBlocksSize::USIZE {
-        batch.second_round(i, checksum, pairs.get(i));
-    }
-    backend.encrypt_par_blocks_inplace(&mut batch.calls);
-    for i in 0..B::ParBlocksSize::USIZE {
-        batch.finish(i, checksum, pairs.get(i));
-    }
+    // Each an array of its own: the compiler then knows that the cipher changes only `calls`.
+    let Aligned(calls) = &mut Aligned::<ParBlocks<B>>::default();
+    let Aligned(first) = &mut Aligned::<Array<FieldOf<B>, B::ParBlocksSize>>::default();
+    let Aligned(second) = &mut Aligned::<Array<FieldOf<B>, B::ParBlocksSize>>::default();
+    let Aligned(second_masks) = &mut Aligned::<Array<FieldOf<B>, B::ParBlocksSize>>::default();
+    first_round::<_, D>(pairs.input(), masks, calls, first, second, second_masks);
+    backend.encrypt_par_blocks_inplace(calls);
+    second_round::<_, D>(calls, second, second_masks, checksum);
+    backend.encrypt_par_blocks_inplace(calls);
+    finish::<_, D>(calls, first, second, checksum, pairs.output());
 }
 
-/// Encrypts what is left after the full batches: fewer pairs than the backend is wide, and the last chunk M.
-///
-/// With n the block size and L the next mask, the rules of a chunk of
-/// - at most n bits are: C = msb(E(L)) ^ M; checksum ^= pad(M); the checksum's mask is 7L (full) or 9L (padded);
-/// - more are: Z = E(L ^ M1); C2 = M2 ^ msb(Z); checksum ^= Z ^ pad(C2); C1 = E(3L ^ pad(C2)) ^ M1; 7 * 3L or 9 * 3L.
+/// Fewer pairs than the backend is wide, the last chunk, and the checksum.
 #[inline(always)]
-fn encrypt_last<B>(
+fn last_batch<B, D: Direction>(
     backend: &B,
     masks: &mut Masks<FieldOf<B>>,
-    mut checksum: FieldOf<B>,
-    mut pairs: InOutBuf<'_, '_, Pair<B>>,
+    checksum: FieldOf<B>,
+    pairs: Pairs<'_, '_, B::BlockSize>,
     last: InOutBuf<'_, '_, u8>,
     pending: Option<FieldOf<B>>,
 ) -> FieldOf<B>
@@ -260,57 +303,21 @@ where
     B: BlockCipherEncBackend,
     B::BlockSize: BlockSize,
 {
-    let count = pairs.len();
-    let mut batch = Batch::<B>::new(Direction::Encrypt);
-    for i in 0..count {
-        batch.first_round(i, masks, &pairs.get(i));
-    }
-    let chunk = LastChunk::new(masks, last.len());
-    let (mut head, mut tail) = last.split_at(chunk.head_len);
-    let mut tag = TagCalls::new(pending);
-
-    if count == 0 && !chunk.is_long {
-        // No second round: the checksum has nothing to wait for. An empty message needs no other call.
-        batch.calls[0] = chunk.once.store();
-        tag.set_checksum(checksum ^ pad(head.get_in()) ^ chunk.checksum_mask);
-        encipher_with(backend, &mut batch.calls, usize::from(!head.is_empty()), tag.calls());
-        xor_bytes(&mut head, FieldOf::<B>::load(&batch.calls[0]));
-        return tag.sum();
-    }
-
-    batch.calls[count] = if chunk.is_long { chunk.once ^ pad(head.get_in()) } else { chunk.once }.store();
-    encipher(backend, &mut batch.calls[..=count]);
-    let output = FieldOf::<B>::load(&batch.calls[count]);
-    if chunk.is_long {
-        xor_bytes(&mut tail, output);
-        let c2 = pad(tail.get_out());
-        checksum ^= output ^ c2;
-        batch.calls[count] = (chunk.thrice ^ c2).store();
+    // The last chunk, the checksum and a pending block take part.
+    if B::ParBlocksSize::USIZE > Short::USIZE && pairs.input().len() + 3 <= Short::USIZE {
+        last_batch_of::<B, D, Short>(backend, masks, checksum, pairs, last, pending)
     } else {
-        checksum ^= pad(head.get_in());
-        xor_bytes(&mut head, output);
+        last_batch_of::<B, D, B::ParBlocksSize>(backend, masks, checksum, pairs, last, pending)
     }
-    for i in 0..count {
-        batch.second_round(i, &mut checksum, pairs.get(i));
-    }
-    tag.set_checksum(checksum ^ chunk.checksum_mask);
-    encipher_with(backend, &mut batch.calls, count + usize::from(chunk.is_long), tag.calls());
-    if chunk.is_long {
-        xor_bytes(&mut head, FieldOf::<B>::load(&batch.calls[count]));
-    }
-    for i in 0..count {
-        batch.finish(i, &mut checksum, pairs.get(i));
-    }
-    tag.sum()
 }
 
-/// The inverse of [`encrypt_last`]; here the checksum has to wait for the second round.
+/// [`last_batch`], of up to `N` calls.
 #[inline(always)]
-fn decrypt_last<B>(
+fn last_batch_of<B, D: Direction, N: ArraySize>(
     backend: &B,
     masks: &mut Masks<FieldOf<B>>,
     mut checksum: FieldOf<B>,
-    mut pairs: InOutBuf<'_, '_, Pair<B>>,
+    mut pairs: Pairs<'_, '_, B::BlockSize>,
     last: InOutBuf<'_, '_, u8>,
     pending: Option<FieldOf<B>>,
 ) -> FieldOf<B>
@@ -318,48 +325,79 @@ where
     B: BlockCipherEncBackend,
     B::BlockSize: BlockSize,
 {
-    let count = pairs.len();
-    let mut batch = Batch::<B>::new(Direction::Decrypt);
-    for i in 0..count {
-        batch.first_round(i, masks, &pairs.get(i));
-    }
-    let chunk = LastChunk::new(masks, last.len());
+    let count = pairs.input().len();
+    let Aligned(calls) = &mut Aligned::<Array<Block<B>, N>>::default();
+    let Aligned(first) = &mut Aligned::<Array<FieldOf<B>, N>>::default();
+    let Aligned(second) = &mut Aligned::<Array<FieldOf<B>, N>>::default();
+    let Aligned(second_masks) = &mut Aligned::<Array<FieldOf<B>, N>>::default();
+    let (first, second) = (&mut first[..count], &mut second[..count]);
+    first_round::<_, D>(pairs.input(), masks, calls, first, second, second_masks);
+
+    let chunk = LastChunk::new(masks.take(), last.len());
     let (mut head, mut tail) = last.split_at(chunk.head_len);
     let mut tag = TagCalls::new(pending);
-
-    batch.calls[count] = if chunk.is_long { chunk.thrice ^ pad(tail.get_in()) } else { chunk.once }.store();
-    encipher(backend, &mut batch.calls[..count + usize::from(!head.is_empty())]);
-    xor_bytes(&mut head, FieldOf::<B>::load(&batch.calls[count]));
-    let m1 = pad(head.get_out());
-    if chunk.is_long {
-        batch.calls[count] = (chunk.once ^ m1).store();
+    if D::ENCRYPTS {
+        if count == 0 && !chunk.is_long {
+            // No second round: the checksum has nothing to wait for. An empty message needs no other call.
+            calls[0] = chunk.once.store();
+            tag.set_checksum(checksum ^ pad(head.get_in()) ^ chunk.checksum_mask);
+            encipher_with(backend, calls, usize::from(!head.is_empty()), tag.calls());
+            xor_bytes(&mut head, FieldOf::<B>::load(&calls[0]));
+            return tag.sum();
+        }
+        calls[count] = if chunk.is_long { chunk.once ^ pad(head.get_in()) } else { chunk.once }.store();
+        encipher(backend, &mut calls[..=count]);
+        let output = FieldOf::<B>::load(&calls[count]);
+        if chunk.is_long {
+            xor_bytes(&mut tail, output);
+            let c2 = pad(tail.get_out());
+            checksum ^= output ^ c2;
+            calls[count] = (chunk.thrice ^ c2).store();
+        } else {
+            checksum ^= pad(head.get_in());
+            xor_bytes(&mut head, output);
+        }
+        second_round::<_, D>(calls, second, second_masks, &mut checksum);
+        tag.set_checksum(checksum ^ chunk.checksum_mask);
+        encipher_with(backend, calls, count + usize::from(chunk.is_long), tag.calls());
+        if chunk.is_long {
+            xor_bytes(&mut head, FieldOf::<B>::load(&calls[count]));
+        }
+        finish::<_, D>(calls, first, second, &mut checksum, pairs.output());
     } else {
-        checksum ^= m1;
+        calls[count] = if chunk.is_long { chunk.thrice ^ pad(tail.get_in()) } else { chunk.once }.store();
+        encipher(backend, &mut calls[..count + usize::from(!head.is_empty())]);
+        xor_bytes(&mut head, FieldOf::<B>::load(&calls[count]));
+        let m1 = pad(head.get_out());
+        if chunk.is_long {
+            calls[count] = (chunk.once ^ m1).store();
+        } else {
+            checksum ^= m1;
+        }
+        second_round::<_, D>(calls, second, second_masks, &mut checksum);
+        encipher(backend, &mut calls[..count + usize::from(chunk.is_long)]);
+        if chunk.is_long {
+            let z = FieldOf::<B>::load(&calls[count]);
+            checksum ^= z ^ pad(tail.get_in());
+            xor_bytes(&mut tail, z);
+        }
+        finish::<_, D>(calls, first, second, &mut checksum, pairs.output());
+        // Unlike that of a message to encrypt, this checksum had to wait for the second round.
+        tag.set_checksum(checksum ^ chunk.checksum_mask);
+        encipher_with(backend, calls, 0, tag.calls());
     }
-    for i in 0..count {
-        batch.second_round(i, &mut checksum, pairs.get(i));
-    }
-    encipher(backend, &mut batch.calls[..count + usize::from(chunk.is_long)]);
-    if chunk.is_long {
-        let z = FieldOf::<B>::load(&batch.calls[count]);
-        checksum ^= z ^ pad(tail.get_in());
-        xor_bytes(&mut tail, z);
-    }
-    for i in 0..count {
-        batch.finish(i, &mut checksum, pairs.get(i));
-    }
-    tag.set_checksum(checksum ^ chunk.checksum_mask);
-    encipher_with(backend, &mut batch.calls, 0, tag.calls());
     tag.sum()
 }
 
-/// What the length of the last chunk decides.
+/// The last chunk of a message, of 0 to 2n bytes for blocks of n. With L the next mask, its rules are:
+/// - up to n bytes: C = msb(E(L)) ^ M; checksum ^= pad(M); the checksum's mask is 7L (a full block) or 9L (a padded one);
+/// - more: Z = E(L ^ M1); C2 = M2 ^ msb(Z); checksum ^= Z ^ pad(C2); C1 = E(3L ^ pad(C2)) ^ M1; 7 * 3L or 9 * 3L.
 struct LastChunk<F> {
     /// More than one block.
     is_long: bool,
     /// The bytes of its first block.
     head_len: usize,
-    /// L.
+    /// L, in the order of memory as the other masks here.
     once: F,
     /// 3L.
     thrice: F,
@@ -367,15 +405,22 @@ struct LastChunk<F> {
 }
 
 impl<F: Field> LastChunk<F> {
+    /// From the element L.
     #[inline(always)]
-    fn new(masks: &mut Masks<F>, len: usize) -> Self {
+    fn new(l: F, len: usize) -> Self {
         let n = F::Size::USIZE;
-        let (once, thrice) = masks.next();
         let is_long = len > n;
-        let mask = if is_long { thrice } else { once }.swap();
+        let thrice = times_3(l);
+        let mask = if is_long { thrice } else { l };
         let is_full = len == n || len == 2 * n;
-        let checksum_mask = if is_full { times_7(mask) } else { times_9(mask) }.swap();
-        Self { is_long, head_len: len.min(n), once, thrice, checksum_mask }
+        let checksum_mask = if is_full { times_7(mask) } else { times_9(mask) };
+        Self {
+            is_long,
+            head_len: len.min(n),
+            once: l.swap(),
+            thrice: thrice.swap(),
+            checksum_mask: checksum_mask.swap(),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use aead::array::{
     typenum::{B1, IsGreaterOrEqual, IsLess, IsLessOrEqual, U1, U4, U8, U16},
 };
 
-use crate::field::Field;
+use crate::field::{Field, Halves};
 
 /// Block sizes: 8 or 16 bytes.
 pub trait BlockSize: ArraySize + sealed::BlockSize {
@@ -19,7 +19,7 @@ impl BlockSize for U8 {
 }
 
 impl BlockSize for U16 {
-    type Field = u128;
+    type Field = Halves;
 }
 
 /// Nonce sizes for blocks of `B` bytes: 1 to `B - 1` bytes.

@@ -132,8 +132,8 @@ fn group_sizes() {
     }
     let error = block_error(|file| file.test_groups[1].block_size = 128);
     assert!(matches!(error, Error::GroupSize { group: 1, field: "blockSize", bits: 128 }), "{error}");
-    let error = block_error(|file| file.round_keys_groups[0].cipher = Cipher::Aes128);
-    assert!(matches!(error, Error::GroupSize { group: 0, field: "keySize", bits: 80 }), "{error}");
+    let error = block_error(|file| file.round_keys_groups[1].cipher = Cipher::Aes128);
+    assert!(matches!(error, Error::GroupSize { group: 1, field: "keySize", bits: 128 }), "{error}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ mod format;
 #[path = "../examples/seal/progress.rs"]
 mod progress;
 
-/// The format once more: straight from its description, bytes in, bytes out, without streams and without the crate `cmac`.
+/// The format once more: straight from its description, bytes in, bytes out, without streams and the crate `cmac`.
 mod reference {
     use twine_cipher::cipher::BlockCipherEncrypt;
     use twine_otr_aead::{AeadInOut, KeyInit, Twine128, Twine128Otr};
@@ -21,7 +21,7 @@ mod reference {
             u64::from_be_bytes(block.into())
         };
         let double = |x: u64| x << 1 ^ if x >> 63 == 1 { 0x1b } else { 0 };
-        let full = !message.is_empty() && message.len().is_multiple_of(8);
+        let full = !message.is_empty() && message.len() % 8 == 0;
         let mut padded = message.to_vec();
         if !full {
             padded.push(0x80);
@@ -249,7 +249,7 @@ mod library {
                 Ok(()) => assert_eq!(exponent, EXPONENT),
                 Err(Error::Rejected { chunk: 0, .. }) => assert!((11..=20).contains(&exponent)),
                 Err(Error::ChunkExponent(shown)) => {
-                    assert!(shown == exponent && !(10..=20).contains(&exponent))
+                    assert!(shown == exponent && !(10..=20).contains(&exponent));
                 }
                 Err(error) => panic!("{exponent}: {error}"),
             }
@@ -555,7 +555,8 @@ mod program {
         io::Write,
         path::{Path, PathBuf},
         process::{Command, Output, Stdio},
-        time::SystemTime,
+        thread,
+        time::{Duration, SystemTime},
     };
     use tempfile::TempDir;
 
@@ -624,7 +625,7 @@ mod program {
             let mut child =
                 command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
             let mut stdin = child.stdin.take().unwrap();
-            std::thread::scope(|scope| {
+            thread::scope(|scope| {
                 // A program that refuses may not read all of it.
                 scope.spawn(move || drop(stdin.write_all(input)));
                 child.wait_with_output().unwrap()
@@ -753,6 +754,7 @@ mod program {
             ("long", format!("{KEY_HEX}0")),
             ("longer", KEY_HEX.repeat(1000)),
             ("lines", format!("{KEY_HEX}\n\n")),
+            ("text", format!("{KEY_HEX}\r\nx")),
             ("letters", KEY_HEX.replace('f', "g")),
         ] {
             room.write(name, contents);
@@ -919,6 +921,25 @@ mod program {
         assert_eq!(room.read("opened"), b"text");
     }
 
+    /// The name may be taken while the data are still coming.
+    #[test]
+    fn outputs_of_others_are_kept() {
+        let room = Room::new();
+        let mut command = room.command(&["seal", "-k", "key", "-o", "sealed"]);
+        let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let stdin = child.stdin.take();
+        // Until the temporary file is there, beside the key.
+        while room.contents().len() < 2 {
+            assert_eq!(child.try_wait().unwrap(), None, "it ended early");
+            thread::sleep(Duration::from_millis(5));
+        }
+        room.write("sealed", "of somebody else");
+        drop(stdin);
+        failed(&child.wait_with_output().unwrap(), 1, "cannot create 'sealed'");
+        assert_eq!(room.read("sealed"), b"of somebody else");
+        assert_eq!(room.contents().len(), 2, "a temporary file is left");
+    }
+
     #[test]
     fn inputs_and_keys_are_not_replaced() {
         let room = Room::new();
@@ -968,16 +989,22 @@ mod program {
         room.refuses(&["seal", "-k", "key", "-o", "sealed", "."], ".: cannot read");
     }
 
+    /// Its standard output takes nothing, so that it cannot do much if it does not notice at once.
+    #[cfg(unix)]
     #[test]
     fn too_long_files_are_refused_at_once() {
         let room = Room::new();
         let sparse = fs::File::create(room.path("sparse")).unwrap();
         sparse.set_len((1 << 40) + 1).unwrap();
-        let mut command = room.command(&["seal", "-k", "key", "-o", "sealed", "sparse"]);
-        let output = command.output().unwrap();
+        let mut command = room.command(&["seal", "-k", "key", "sparse"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
         failed(&output, 1, "sparse: too long: a sealed file holds at most 1 TiB");
-        assert!(!room.path("sealed").exists());
-        assert_eq!(fs::read_dir(room.0.path()).unwrap().count(), 2, "a temporary file is left");
+        sparse.set_len(1 << 40).unwrap();
+        let mut child = command.spawn().unwrap();
+        drop(child.stdout.take());
+        failed(&child.wait_with_output().unwrap(), 1, "standard output: cannot write");
     }
 
     #[test]

@@ -1,12 +1,33 @@
-//! Which backend runs. `--cfg twine_backend="..."` forces one:
+//! Which backend runs: the widest that the CPU has. `--cfg twine_backend="..."` forces one:
 //!
 //! | value | backend |
 //! |---|---|
-//! | `soft` | the portable one, [`fixslice`], with the words of the target (the default as yet) |
+//! | `soft` | the portable one, [`fixslice`], with the words of the target |
 //! | `soft32` | the same with 32-bit words, 4 blocks at once |
 //! | `soft64` | the same with 64-bit words, 8 blocks at once |
+//! | `ssse3` | [`simd`] with vectors of 16 bytes |
+//! | `avx2` | [`simd`] with vectors of 32 bytes |
+//! | `avx512` | [`simd`] with vectors of 64 bytes (compilers from Rust 1.89) |
+//! | `neon` | [`simd`] with vectors of 16 bytes, on little-endian aarch64 |
+//!
+//! A CPU that lacks what is forced gets the portable one, and [`crate::backend`] tells.
+
+use cipher::{BlockCipherDecClosure, BlockCipherEncClosure, consts::U8};
+
+use crate::schedule::{KeySize, Schedule};
 
 pub(crate) mod fixslice;
+
+#[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+pub(crate) mod neon;
+#[cfg(any(
+    target_arch = "x86",
+    target_arch = "x86_64",
+    all(target_arch = "aarch64", target_feature = "neon", target_endian = "little")
+))]
+pub(crate) mod simd;
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+pub(crate) mod x86;
 
 /// The word of the portable backend: that of the target's registers.
 #[cfg(any(
@@ -21,3 +42,64 @@ pub(crate) type Word = u64;
     all(not(twine_backend = "soft32"), any(target_pointer_width = "64", target_arch = "wasm32"))
 )))]
 pub(crate) type Word = u32;
+
+/// The round keys of one of the backends.
+#[derive(Clone)]
+#[allow(clippy::large_enum_variant, reason = "no allocator to box it with")]
+pub(crate) enum RoundKeys {
+    Soft(fixslice::RoundKeys<Word>),
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    X86(x86::RoundKeys),
+    #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+    Neon(neon::RoundKeys),
+}
+
+impl RoundKeys {
+    #[inline]
+    pub(crate) fn new(key: &[u8], size: &'static KeySize) -> Self {
+        #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+        if let Some(level) = x86::Level::detect() {
+            return Self::X86(x86::RoundKeys::new(level, key));
+        }
+        #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+        if neon::IS_CHOSEN {
+            return Self::Neon(neon::RoundKeys::new(key));
+        }
+        Self::Soft(fixslice::RoundKeys::new(Schedule::new(key, size)))
+    }
+
+    #[inline]
+    pub(crate) fn encrypt(&self, f: impl BlockCipherEncClosure<BlockSize = U8>) {
+        match self {
+            Self::Soft(keys) => f.call(&fixslice::Backend(keys)),
+            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            Self::X86(keys) => keys.encrypt(f),
+            #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+            Self::Neon(keys) => keys.encrypt(f),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn decrypt(&self, f: impl BlockCipherDecClosure<BlockSize = U8>) {
+        match self {
+            Self::Soft(keys) => f.call(&fixslice::Backend(keys)),
+            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            Self::X86(keys) => keys.decrypt(f),
+            #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+            Self::Neon(keys) => keys.decrypt(f),
+        }
+    }
+}
+
+/// The name of the backend that new keys get, as `--cfg twine_backend` has it.
+pub(crate) fn name() -> &'static str {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    if let Some(level) = x86::Level::detect() {
+        return level.name();
+    }
+    #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+    if neon::IS_CHOSEN {
+        return neon::NAME;
+    }
+    if size_of::<Word>() == 8 { "soft64" } else { "soft32" }
+}

@@ -3,6 +3,11 @@
 /// Rounds of both key sizes.
 pub(crate) const ROUNDS: usize = 36;
 
+/// The S-box, for the shuffles of bytes that take it from a register.
+#[cfg_attr(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")), allow(dead_code))]
+pub(crate) const SBOX: [u8; 16] =
+    [0xC, 0x0, 0xF, 0xA, 0x2, 0xB, 0x9, 0x5, 0x8, 0x3, 0xD, 0x7, 0x1, 0xE, 0x6, 0x4];
+
 /// The nibble shuffle: nibble `h` goes to place `SHUFFLE[h]`. It moves every even nibble to an odd place and back.
 pub(crate) const SHUFFLE: [u8; 16] = [5, 0, 1, 4, 7, 12, 3, 8, 13, 6, 9, 2, 15, 10, 11, 14];
 

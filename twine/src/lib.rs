@@ -1,11 +1,12 @@
 #![no_std]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc = include_str!("../README.md")]
 
 #[cfg(test)]
 extern crate std;
 
+#[allow(unsafe_code, reason = "vector instructions")]
 mod backends;
 mod consts;
 mod placement;
@@ -36,11 +37,14 @@ use cipher::{
 };
 use core::fmt;
 
-use backends::{
-    Word,
-    fixslice::{Backend, RoundKeys},
-};
-use schedule::{KEY_80, KEY_128, Schedule};
+use backends::RoundKeys;
+use schedule::{KEY_80, KEY_128};
+
+/// The name of the backend that this process uses: `soft32`, `soft64`, `ssse3`, `avx2`, `avx512` or `neon`.
+#[must_use]
+pub fn backend() -> &'static str {
+    backends::name()
+}
 
 macro_rules! twine {
     ($name:ident, $key_size:ty, $parameters:expr, $algorithm:literal, $doc:literal) => {
@@ -50,7 +54,7 @@ macro_rules! twine {
         /// neither memory nor time.
         #[derive(Clone)]
         pub struct $name {
-            keys: RoundKeys<Word>,
+            keys: RoundKeys,
         }
 
         impl KeySizeUser for $name {
@@ -60,7 +64,7 @@ macro_rules! twine {
         impl KeyInit for $name {
             #[inline]
             fn new(key: &Key<Self>) -> Self {
-                Self { keys: RoundKeys::new(Schedule::new(key, &$parameters)) }
+                Self { keys: RoundKeys::new(key, &$parameters) }
             }
         }
 
@@ -71,14 +75,14 @@ macro_rules! twine {
         impl BlockCipherEncrypt for $name {
             #[inline]
             fn encrypt_with_backend(&self, f: impl BlockCipherEncClosure<BlockSize = U8>) {
-                f.call(&Backend(&self.keys));
+                self.keys.encrypt(f);
             }
         }
 
         impl BlockCipherDecrypt for $name {
             #[inline]
             fn decrypt_with_backend(&self, f: impl BlockCipherDecClosure<BlockSize = U8>) {
-                f.call(&Backend(&self.keys));
+                self.keys.decrypt(f);
             }
         }
 

@@ -12,11 +12,11 @@ use crate::{
 /// What differs between the two key sizes.
 pub(crate) struct KeySize {
     /// Nibbles of the key.
-    nibbles: u32,
+    pub(crate) nibbles: u8,
     /// The nibbles of the state that make a round key.
-    round_key: [u8; 8],
-    /// `(from, to)`: WK[to] ^= S(WK[from]).
-    feedback: &'static [(u32, u32)],
+    pub(crate) round_key: [u8; 8],
+    /// `(from, to)`: WK\[to\] ^= S(WK\[from\]).
+    pub(crate) feedback: &'static [(u8, u8)],
 }
 
 /// TWINE-80.

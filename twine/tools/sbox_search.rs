@@ -1,51 +1,52 @@
-//! Search for a small circuit of the TWINE S-box on bit planes: the program that found the one in `src/sbox.rs`.
+//! Search for a small circuit of the TWINE S-box on bit planes, as `src/sbox.rs` needs one.
 //!
 //! # Two freedoms
-//! **Complements.** `S(u) = S'(u ^ a) ^ S(a)` with `S'(v) = S(v ^ a) ^ S(a)`, for any of 16 nibbles `a`. Adding a constant before
-//! or after the S-box costs nothing: in `O ^= S(E ^ K)` both constants fold into round keys. So any of the 16 maps `S'` will do;
-//! all have `S'(0) = 0`.
+//! **Complements.** For any nibble `a` let `S'(u) = S(u ^ a) ^ S(a)`, so that `S(u) = S'(u ^ a) ^ S(a)`. Adding a constant before
+//! or after the S-box costs nothing: in `O ^= S(E ^ K)` it folds into a round key. So a circuit of any of the 16 maps `S'`
+//! will do. All have `S'(0) = 0`.
 //!
-//! **Basis.** TWINE is a generalised Feistel cipher. Its rounds only add round keys to nibbles, move whole nibbles, and do
-//! `O ^= S(E ^ K)`. Keep all nibbles of state and key in another basis of GF(2)^4, `X' = L X`. Then moves are the same, and the
-//! round is `O' ^= L S(L^-1 (E' ^ K'))`. So a circuit of `L S L^-1` does as well, and `L` itself is paid for only where blocks and
-//! keys are loaded and stored. (An SPN with a linear layer inside the nibbles lacks this freedom.) An output nibble is an
-//! input of a later round, so `L` is the same at both ends. There are 20,160 bases, hence 322,560 pairs of `a` and `L`, here
-//! called targets. For each the circuit has to compute `L S' L^-1`.
+//! **Basis.** TWINE is a generalised Feistel cipher: its rounds add round keys to nibbles, move whole nibbles, and do
+//! `O ^= S(E ^ K)`. Keep all nibbles of state and key in another basis of GF(2)^4, `X' = L X`. Then the moves stay as they are,
+//! and the round is `O' ^= L S(L^-1 (E' ^ K'))`. So a circuit of `L S L^-1` does as well, and `L` itself is paid for only where
+//! blocks and keys are loaded and stored. As a nibble that was `O` is `E` of a later round, `L` is the same at both ends.
+//! There are 20,160 bases, hence 322,560 pairs of `a` and `L`, here called targets: maps `L S' L^-1`.
 //!
 //! # Normal gates
-//! A target maps 0 to 0. Any circuit of AND, OR and XOR gates with free complements becomes one of normal gates, those with
-//! `f(0, 0) = 0`, without another gate: complement every value that is 1 for the input 0. Five depend on both operands:
+//! A target maps 0 to 0. Any circuit for it of two-input gates, with complements for free, becomes one of as many normal gates,
+//! those with `f(0, 0) = 0`: complement every value that is 1 for the input 0. Five depend on both operands:
 //! `p ^ q`, `p & q`, `p & ~q`, `~p & q`, `p | q`. So values are truth tables of 16 bits (bit `x` is the value for the input `x`)
-//! whose bit 0 is clear, and the search sees no complement at all.
+//! whose bit 0 is clear, and the search sees no complement.
 //!
 //! # Search
 //! A beam search over sets of computed functions. It starts with the four inputs; a step adds one normal gate of two functions of
-//! the set; of all new sets the best `--width` survive, judged for all targets at once. An output that has been computed counts
-//! [`MADE`], one that a single gate would compute counts [`NEAR`], any other 1; a target counts the product over its outputs,
-//! and the score is the logarithm of the sum over all targets, plus noise that depends on the seed.
-//! A target whose outputs are all computed or one gate away is a hit.
+//! the set; of all new sets the best `--width` survive, judged for all targets at once. The weight of a target is the product over
+//! its outputs of [`MADE`] for one in the set, [`NEAR`] for one that a single gate would add, and 1 for others. The score of a
+//! set is the logarithm of the sum over all targets, plus noise that depends on the seed. A target whose outputs are all made or
+//! near is a hit.
 //!
-//! Two facts make that fast. First, the S-box is affine equivalent to inversion in GF(16), which commutes with 60 linear maps up to
-//! a linear map of its outputs. So only 5,376 different spaces are spanned by the four outputs of targets, each that of 60
-//! targets, and progress is kept per space, as a set of its 15 functions. Second, exchanging wires maps targets to targets,
-//! so only one of 24 equivalent sets is kept.
+//! Two facts make that fast. First, the S-box is affine equivalent to inversion in GF(16), which 60 pairs of linear maps before and
+//! after leave as it is. So the outputs of all targets span only 5,376 different spaces, each for 60 targets. Progress is kept by
+//! space, as sets of its 15 functions, and only spaces that change are judged again, all 60 targets in one word. Second,
+//! exchanging wires maps targets to targets, so one of 24 equivalent sets is enough.
 //!
-//! Gates of a hit that are not needed are dropped. Functions that are gates of several pairs of operands give variants, among
-//! which the one printed has the fewest inverted operands, then live values, then depth. Inversions go away by storing
-//! values complemented (De Morgan); those of inputs and outputs join the free complements; `--normal-gates` omits this.
-//! Live values count those that some later gate reads and the result of the gate itself, in the best order of gates; an output is
-//! taken to be added to `O` at once. Every circuit is evaluated on all 16 inputs before it is printed.
+//! Gates of a hit that are not needed are dropped. Functions that are gates of several pairs of operands give variants; the one
+//! printed has the fewest gates, then inverted operands, then live values, then the least depth. Inverted operands go away by
+//! storing values complemented (De Morgan); complements of inputs and outputs join the free ones. Live values are those that a
+//! later gate reads, and the result of the current gate, in the best order of the gates; an output is taken to be added to `O` at
+//! once. Every circuit is evaluated on all 16 inputs before it is printed.
 //!
 //! # Result
-//! 13 gates, and 14 in the standard basis. Nothing proves that 12 are impossible. Wider beams, independent bases of input and
-//! output (a weaker demand than ours) and a SAT encoding found none in the time they were given.
+//! 13 gates, and 14 in the standard basis; there are several circuits of either size. Nothing proves that 12 are impossible. Wider
+//! beams, independent bases of input and output (a weaker demand) and a SAT encoding found none in the time they were given.
 //!
 //! # How to run
 //! ```text
 //! rustc -O --edition 2024 sbox_search.rs && ./sbox_search
 //! ```
-//! Seeds count up from `--seed` until a circuit has at most `--gates` gates or `--seconds` have passed. The result depends on
-//! nothing but the arguments (and on the time only if it runs out). `--standard-basis` means L = 1.
+//! Seeds count up from `--seed` until a circuit has at most `--gates` gates (13, or 14 with `--standard-basis`) or `--seconds`
+//! have passed. Unless time runs out, the result depends on the arguments alone. Not every seed succeeds: of 1 and 2 only 2, the
+//! default, finds 13 gates with the default width. `--standard-basis` means L = 1; `--normal-gates` leaves inverted operands as
+//! the search found them.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -83,7 +84,7 @@ const WEIGHTS: [[f32; 5]; 5] = {
 };
 
 /// The noise added to scores is less than 1.5 times this, either way.
-const NOISE: f32 = 1.0;
+const NOISE: f32 = 1.2;
 
 /// A hit may have this many gates too many: some may turn out not to be needed.
 const SLACK: usize = 2;
@@ -128,16 +129,22 @@ struct Space {
     targets: Vec<Target>,
 }
 
-/// All targets, by space, and for each function the spaces that contain it: (space, the function as a set).
+/// All targets, by space.
 struct Targets {
     spaces: Vec<Space>,
+    /// For functions the spaces that contain them: (space, the function as a set). The first entry is empty.
     containing: Vec<Vec<(u16, u16)>>,
+    /// For each function its place in `containing`. (Two levels, so that most look-ups stay in a small table.)
+    index: Vec<u16>,
+    /// See [`wire_orders`].
+    wires: Vec<[u64; 24]>,
 }
 
 impl Targets {
     fn new(standard: bool) -> Self {
         let mut spaces: Vec<Space> = Vec::new();
-        let mut containing = vec![Vec::new(); 1 << 16];
+        let mut containing = vec![Vec::new()];
+        let mut index = vec![0; 1 << 16];
         let mut ids = HashMap::new();
         for rows in bases(standard) {
             for a in 0..16 {
@@ -145,8 +152,8 @@ impl Targets {
                 for u in 0..16 {
                     let (x, y) =
                         (multiply(rows, u), multiply(rows, SBOX[usize::from(u ^ a)] ^ SBOX[usize::from(a)]));
-                    for i in 0..4 {
-                        outputs[i] |= Table::from(y >> i & 1) << x;
+                    for (i, output) in outputs.iter_mut().enumerate() {
+                        *output |= Table::from(y >> i & 1) << x;
                     }
                 }
                 let mut functions = sums(outputs);
@@ -156,7 +163,12 @@ impl Targets {
                 if id == spaces.len() {
                     spaces.push(Space { wanted_by: [0; 15], targets: Vec::new() });
                     for (place, &f) in functions.iter().enumerate() {
-                        containing[usize::from(f)].push((id as u16, 1 << place));
+                        let index = &mut index[usize::from(f)];
+                        if *index == 0 {
+                            *index = containing.len() as u16;
+                            containing.push(Vec::new());
+                        }
+                        containing[usize::from(*index)].push((id as u16, 1 << place));
                     }
                 }
                 let space = &mut spaces[id];
@@ -170,7 +182,7 @@ impl Targets {
             spaces.iter().all(|space| space.targets.len() <= 64),
             "targets are numbered by the bits of a word"
         );
-        Self { spaces, containing }
+        Self { spaces, containing, index, wires: wire_orders() }
     }
 }
 
@@ -182,9 +194,8 @@ struct Progress {
 }
 
 impl Progress {
-    /// The sum of the weights of the targets of `space`, without those of which nothing is made or near; and the hits, by the
-    /// number of their outputs that are made.
-    fn judge(self, space: &Space) -> (f32, [u64; 5]) {
+    /// The sum of the weights of the targets of `space`.
+    fn score(self, space: &Space) -> f32 {
         let (made, near) = (space.count(self.made), space.count(self.near));
         let mut sum = 0.0;
         for p in 0..=self.made.count_ones().min(4) as usize {
@@ -192,7 +203,13 @@ impl Progress {
                 sum += WEIGHTS[p][q] * (made[p] & near[q]).count_ones() as f32;
             }
         }
-        (sum, std::array::from_fn(|p| made[p] & near[4 - p]))
+        sum
+    }
+
+    /// The targets of `space` whose outputs are all made or near.
+    fn hits(self, space: &Space) -> impl Iterator<Item = &Target> {
+        let all = space.count(self.made | self.near)[4];
+        (0..).zip(&space.targets).filter(move |(i, _)| all >> i & 1 == 1).map(|(_, target)| target)
     }
 }
 
@@ -265,7 +282,7 @@ struct Child {
     f: Table,
 }
 
-/// The best `width` children, and some more.
+/// The best `width` children, which score `threshold` or more, and some others.
 struct Children {
     width: usize,
     threshold: f32,
@@ -274,11 +291,9 @@ struct Children {
 
 impl Children {
     fn push(&mut self, child: Child) {
-        if child.score >= self.threshold {
-            self.best.push(child);
-            if self.best.len() >= 4 * self.width {
-                self.keep_best();
-            }
+        self.best.push(child);
+        if self.best.len() >= 4 * self.width {
+            self.keep_best();
         }
     }
 
@@ -298,35 +313,37 @@ impl Children {
 struct Search<'a> {
     options: &'a Options,
     targets: &'a Targets,
-    wires: Vec<[u64; 24]>,
     deadline: Instant,
     best: Option<Circuit>,
     hits: HashSet<Vec<Table>>,
-    /// When a function was last found within reach, a space last changed: counted by `clock`.
-    function_seen: Vec<u64>,
-    space_seen: Vec<u64>,
-    clock: u64,
-    progress: Vec<Progress>,
-    scores: Vec<f32>,
+    /// Counts the sets that were looked at on this level.
+    clock: u32,
+    /// For each function when it was last found to be made or near.
+    seen: Vec<u32>,
+    tracks: Vec<Track>,
+}
+
+/// What is known of a space in the set that is being expanded, and when it last changed.
+#[derive(Clone, Default)]
+struct Track {
+    changed: u32,
+    progress: Progress,
+    score: f32,
 }
 
 impl<'a> Search<'a> {
     fn new(options: &'a Options, targets: &'a Targets) -> Self {
-        let spaces = targets.spaces.len();
-        let mut function_seen = vec![0; 1 << 16];
-        function_seen[0] = u64::MAX; // the constant 0 is of no use
+        let mut seen = vec![0; 1 << 16];
+        seen[0] = u32::MAX; // the constant 0 is of no use
         Self {
             options,
             targets,
-            wires: wire_orders(),
             deadline: Instant::now() + Duration::from_secs(options.seconds),
             best: None,
             hits: HashSet::new(),
-            function_seen,
-            space_seen: vec![0; spaces],
             clock: 0,
-            progress: vec![Progress::default(); spaces],
-            scores: vec![0.0; spaces],
+            seen,
+            tracks: vec![Track::default(); targets.spaces.len()],
         }
     }
 
@@ -339,137 +356,135 @@ impl<'a> Search<'a> {
     /// One run of the beam.
     fn run(&mut self, seed: u64) {
         let start = Instant::now();
+        let wires = &self.targets.wires;
         let mut beam = vec![State { functions: INPUTS.to_vec(), hashes: [0; 24] }];
-        // After level m a hit has m + 1 gates or more. One with too many may still lose some.
-        for level in 1..=self.options.gates {
+        // A hit has at least one gate more than the set from which it was found.
+        for level in 1..self.options.gates {
             let mut children =
                 Children { width: self.options.width, threshold: f32::NEG_INFINITY, best: Vec::new() };
-            let mut seen = HashSet::new();
+            let mut known = HashSet::new();
+            let mut sets = 0;
+            self.clock = 0;
+            self.seen[1..].fill(0);
             for (parent, state) in beam.iter().enumerate() {
                 if Instant::now() >= self.deadline {
                     return;
                 }
-                self.expand(
-                    state,
-                    |key, f, score| {
-                        let noise = [0, 16, 32]
-                            .map(|shift| (mix(key ^ mix(seed)) >> shift & 0xFFFF) as f32 / 65536.0);
-                        let score = score + NOISE * (noise.iter().sum::<f32>() - 1.5);
+                self.expand(state, |f, score| {
+                    sets += 1;
+                    if score + 1.5 * NOISE < children.threshold {
+                        return; // without noise and key, which take time
+                    }
+                    let key = state.hashes_with(f, wires).into_iter().min().expect("24 orders");
+                    let random = mix(key ^ mix(seed));
+                    let noise: f32 =
+                        [0, 16, 32].map(|i| (random >> i & 0xFFFF) as f32 / 65536.0).iter().sum();
+                    let score = score + NOISE * (noise - 1.5);
+                    if score >= children.threshold && known.insert(key) {
                         children.push(Child { score, parent, f });
-                    },
-                    &mut seen,
-                );
+                    }
+                });
             }
             children.keep_best();
-            beam = children.best.iter().map(|c| beam[c.parent].with(c.f, &self.wires)).collect();
-            eprintln!(
-                "seed {seed}: {level} gates, {} sets, {} kept, {:.1?}",
-                seen.len(),
-                beam.len(),
-                start.elapsed()
-            );
+            beam = children.best.iter().map(|c| beam[c.parent].with(c.f, wires)).collect();
+            let (kept, time) = (beam.len(), start.elapsed());
+            eprintln!("seed {seed}, {level} gates: {kept} of {sets} sets, {time:.1?}");
             if self.ended() {
                 return;
             }
         }
     }
 
-    /// Scores the children of `state` that are not in `seen`.
-    fn expand(&mut self, state: &State, mut child: impl FnMut(u64, Table, f32), seen: &mut HashSet<u64>) {
+    /// Calls `child` for each set that one more gate makes of `state`, with the function of the gate and the score.
+    /// Examines hits.
+    fn expand(&mut self, state: &State, mut child: impl FnMut(Table, f32)) {
         self.clock += 1;
-        let reach_time = self.clock;
+        let start = self.clock;
         for &f in &state.functions {
-            self.function_seen[usize::from(f)] = reach_time;
+            self.seen[usize::from(f)] = start;
         }
-        let mut reach = Vec::new();
+        let mut near = Vec::new();
         for (i, &p) in state.functions.iter().enumerate() {
             for f in state.functions[..i].iter().flat_map(|&q| normal_gates(p, q)) {
-                if self.function_seen[usize::from(f)] < reach_time {
-                    self.function_seen[usize::from(f)] = reach_time;
-                    reach.push(f);
+                if self.seen[usize::from(f)] < start {
+                    self.seen[usize::from(f)] = start;
+                    near.push(f);
                 }
             }
         }
-        let mut before = Vec::new();
-        state.functions[4..].iter().for_each(|&f| self.note(f, true, &mut before));
-        reach.iter().for_each(|&f| self.note(f, false, &mut before));
+        let mut tracked = Vec::new();
+        for &f in &state.functions[4..] {
+            self.note(f, true, &mut tracked);
+        }
+        for &f in &near {
+            self.note(f, false, &mut tracked);
+        }
         let mut total = 0.0;
-        for &(id, _) in &before {
-            self.scores[id] = self.progress[id].judge(&self.targets.spaces[id]).0;
-            total += self.scores[id];
+        for &(id, _) in &tracked {
+            let track = &mut self.tracks[id];
+            track.score = track.progress.score(&self.targets.spaces[id]);
+            total += track.score;
         }
 
         let mut changed = Vec::new();
-        for &f in &reach {
-            let key = state.hashes_with(f, &self.wires).into_iter().min().expect("24 orders");
-            if !seen.insert(key) {
-                continue;
-            }
+        for &f in &near {
             self.clock += 1;
             self.note(f, true, &mut changed);
             for g in state.functions.iter().flat_map(|&p| normal_gates(p, f)) {
-                let time = self.function_seen[usize::from(g)];
-                if time != reach_time && time < self.clock {
-                    self.function_seen[usize::from(g)] = self.clock;
+                let seen = &mut self.seen[usize::from(g)];
+                if *seen != start && *seen < self.clock {
+                    *seen = self.clock;
                     self.note(g, false, &mut changed);
                 }
             }
             let mut sum = total;
-            for (id, old) in changed.drain(..) {
-                let now = std::mem::replace(&mut self.progress[id], old);
-                let (score, hits) = now.judge(&self.targets.spaces[id]);
-                sum += score - self.scores[id];
-                for (made, hits) in hits.into_iter().enumerate().filter(|(_, hits)| *hits != 0) {
-                    if state.functions.len() + 1 - made <= self.options.gates + SLACK {
-                        self.examine(state, f, id, hits);
-                    }
+            for (id, before) in changed.drain(..) {
+                let progress = std::mem::replace(&mut self.tracks[id].progress, before);
+                let space = &self.targets.spaces[id];
+                sum += progress.score(space) - self.tracks[id].score;
+                if (progress.made | progress.near).count_ones() >= 4 {
+                    progress.hits(space).for_each(|target| self.examine(state, f, target));
                 }
             }
-            child(key, f, (1.0 + sum.max(0.0)).ln());
+            child(f, (1.0 + sum.max(0.0)).ln());
         }
-        for (id, _) in before {
-            self.progress[id] = Progress::default();
-            self.scores[id] = 0.0;
+        for (id, _) in tracked {
+            self.tracks[id] = Track::default();
         }
     }
 
-    /// Notes progress in the spaces that contain `f`, with what it was in `changed`.
+    /// Notes in all spaces that contain `f` that it is made or near, and in `changed` what was known of them before.
     fn note(&mut self, f: Table, made: bool, changed: &mut Vec<(usize, Progress)>) {
-        for &(id, place) in &self.targets.containing[usize::from(f)] {
-            let id = usize::from(id);
-            if self.space_seen[id] != self.clock {
-                self.space_seen[id] = self.clock;
-                changed.push((id, self.progress[id]));
+        for &(id, place) in &self.targets.containing[usize::from(self.targets.index[usize::from(f)])] {
+            let track = &mut self.tracks[usize::from(id)];
+            if track.changed != self.clock {
+                track.changed = self.clock;
+                changed.push((usize::from(id), track.progress));
             }
-            let progress = &mut self.progress[id];
             if made {
-                progress.made |= place;
-                progress.near &= !place;
+                track.progress.made |= place;
+                track.progress.near &= !place;
             } else {
-                progress.near |= place;
+                track.progress.near |= place;
             }
         }
     }
 
-    /// Keeps the best circuit of those targets of a space, `hits`, whose outputs are all made or near once `f` is added.
-    fn examine(&mut self, state: &State, f: Table, id: usize, hits: u64) {
-        for i in (0..64).filter(|i| hits >> i & 1 == 1) {
-            let target = &self.targets.spaces[id].targets[i];
-            let outputs = target.outputs;
-            let mut functions = [&state.functions[4..], &[f], &outputs[..]].concat();
-            functions.sort_unstable();
-            functions.dedup();
-            if !self.hits.insert(functions.clone()) {
-                continue;
-            }
-            let functions = needed(functions, outputs);
-            if self.best.as_ref().is_some_and(|best| best.gates.len() < functions.len()) {
-                continue;
-            }
-            for circuit in circuits(&functions, outputs, target, self.options.normal_gates) {
-                if self.best.as_ref().is_none_or(|best| circuit.rank() < best.rank()) {
-                    self.best = Some(circuit);
-                }
+    /// Prunes a hit: `target`, whose outputs are all made or near once `f` is added. Keeps its circuit if it is the best.
+    fn examine(&mut self, state: &State, f: Table, target: &Target) {
+        let mut functions = [&state.functions[4..], &[f], &target.outputs].concat();
+        functions.sort_unstable();
+        functions.dedup();
+        if functions.len() > self.options.gates + SLACK || !self.hits.insert(functions.clone()) {
+            return;
+        }
+        let functions = needed(functions, target.outputs);
+        if self.best.as_ref().is_some_and(|best| best.gates.len() < functions.len()) {
+            return;
+        }
+        for circuit in circuits(&functions, target, self.options.normal_gates) {
+            if self.best.as_ref().is_none_or(|best| circuit.rank() < best.rank()) {
+                self.best = Some(circuit);
             }
         }
     }
@@ -565,7 +580,7 @@ struct Circuit {
 }
 
 /// The circuits with these functions, without those that obviously have more inversions than others.
-fn circuits(functions: &[Table], outputs: [Table; 4], target: &Target, normal_gates: bool) -> Vec<Circuit> {
+fn circuits(functions: &[Table], target: &Target, normal_gates: bool) -> Vec<Circuit> {
     let values = [&INPUTS, functions].concat();
     let mut variants = vec![Vec::new()];
     for place in 4..values.len() {
@@ -574,7 +589,7 @@ fn circuits(functions: &[Table], outputs: [Table; 4], target: &Target, normal_ga
             variants.iter().flat_map(|v| gates.iter().map(|&gate| [&v[..], &[gate]].concat())).collect();
         variants.truncate(VARIANTS);
     }
-    let outputs = outputs.map(|y| values.iter().position(|&f| f == y).expect("outputs are computed"));
+    let outputs = target.outputs.map(|y| values.iter().position(|&f| f == y).expect("outputs are computed"));
     let mut found = Vec::new();
     let mut fewest = usize::MAX;
     for gates in variants {
@@ -766,8 +781,8 @@ impl Options {
     fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Self, String> {
         let mut options = Self {
             gates: 0,
-            width: 20_000,
-            seed: 1,
+            width: 40_000,
+            seed: 2,
             seconds: 600,
             standard_basis: false,
             normal_gates: false,
@@ -783,7 +798,7 @@ impl Options {
                 ))
             };
             match name.as_str() {
-                "--gates" => options.gates = number(4..=20)? as usize,
+                "--gates" => options.gates = number(4..=18)? as usize,
                 "--width" => options.width = number(1..=10_000_000)? as usize,
                 "--seed" => options.seed = number(0..=1 << 32)?,
                 "--seconds" => options.seconds = number(1..=10_000_000)?,

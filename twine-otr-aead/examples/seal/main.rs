@@ -1,17 +1,19 @@
-//! Seals and opens files with TWINE-128-OTR. `seal --help` says how, [`format`](mod@format) says what is written.
+//! Seals and opens files with TWINE-128-OTR. `seal --help` says how, the module `format` says what is written.
 //!
 //! What is promised of the files:
 //!
 //! - The output is made under a temporary name (`.seal-*`, mode 0600 on Unix) in the directory where it will be, and
 //!   gets its name when all of it was verified, written and synchronised. Whatever goes wrong before, the temporary
-//!   file is removed. A process that is killed cannot do that: then a `.seal-*` file stays, readable by its owner only.
-//! - An existing file is replaced only with `--force`, and never if it is the input or the key file. Anything that is not
-//!   a regular file is never replaced.
-//! - On standard output each chunk appears as soon as it is verified: constant memory leaves no other way. Every byte is
-//!   genuine, but that the end is missing shows only at the end. **Who reads `seal open` from a pipe must check its exit
-//!   status before relying on the data** (in a shell: `set -o pipefail`).
+//!   file is removed. A process that is killed cannot do that: then a `.seal-*` file stays, readable by its owner only,
+//!   and what it holds of an opened file is verified but incomplete.
+//! - An existing file is replaced only with `--force`, and never if it is the input or the key file. Anything that is
+//!   not a regular file is never replaced.
+//! - On standard output each chunk appears as soon as it is verified: constant memory leaves no other way. Every byte
+//!   is genuine, but that the end is missing shows only at the end. **Who reads `seal open` from a pipe must check its
+//!   exit status before relying on the data** (in a shell: `set -o pipefail`).
 //! - Keys come from a file or from the environment, not from arguments, which every user of the machine can see. The
-//!   program erases keys and plaintext from its own memory; it cannot erase the environment it was given.
+//!   program erases its keys and its buffers of plaintext. It cannot erase the environment it was given, nor what the
+//!   standard library buffers of standard input and output.
 
 mod format;
 mod progress;

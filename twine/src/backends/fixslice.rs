@@ -152,14 +152,21 @@ impl Word for u32 {
 /// what was bit `i` of every byte. Its own inverse.
 #[inline(always)]
 fn transpose<W: Word>(rows: &mut [W; 8]) {
-    for (distance, shift, mask) in [(1, 1, 0x55), (2, 2, 0x33), (4, 4, 0x0F)] {
-        let mask = W::splat(mask);
-        for low in (0..8usize).filter(|row| row & distance == 0) {
-            let high = low + distance;
-            let difference = (rows[low] >> shift ^ rows[high]) & mask;
-            rows[high] = rows[high] ^ difference;
-            rows[low] = rows[low] ^ difference << shift;
-        }
+    exchange_with_row::<W, 0>(rows, W::splat(0x55));
+    exchange_with_row::<W, 1>(rows, W::splat(0x33));
+    exchange_with_row::<W, 2>(rows, W::splat(0x0F));
+}
+
+#[inline(always)]
+fn exchange_with_row<W: Word, const K: usize>(rows: &mut [W; 8], mask: W) {
+    let shift = 1 << K;
+    for i in 0..4 {
+        // The numbers without bit K, in turn.
+        let low = i & ((1 << K) - 1) | i >> K << (K + 1);
+        let high = low | 1 << K;
+        let difference = (rows[low] >> shift ^ rows[high]) & mask;
+        rows[high] = rows[high] ^ difference;
+        rows[low] = rows[low] ^ difference << shift;
     }
 }
 

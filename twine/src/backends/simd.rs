@@ -1,0 +1,242 @@
+//! Byte-shuffle SIMD, generic in the vector: SSSE3, AVX2, AVX-512 and NEON differ in width only.
+//!
+//! All three parts keep one nibble in a byte and take the S-box from a byte shuffle of a 16-byte table in a register: its time
+//! and its addresses do not depend on the index. All use the slots of [`crate::placement`].
+//! - [`columns`]: a vector for each of the 16 nibbles of a block, as many blocks as a vector has bytes. For throughput.
+//! - [`rows`]: one vector for the 8 even nibbles of a few blocks and one for the odd ones. For latency.
+//! - [`keys`]: the key schedule, and the folded round keys that both share.
+//!
+//! # Folded round keys
+//! A round adds S(even ^ RK) to the odd half. Both layouts keep the even half with its round key already added, so that the
+//! S-box can follow at once. The odd half of round `r`, which was the even one of round `r - 1` and will be that of round `r + 1`,
+//! then has to lose RK\[r - 1\] and to take on RK\[r + 1\]: one addition of their sum, off the critical path. Running the rounds
+//! backwards needs the same sums, so both directions share them.
+
+use cipher::{
+    Array, BlockCipherDecBackend, BlockCipherEncBackend, BlockSizeUser, InOut, InOutBuf, ParBlocks,
+    ParBlocksSizeUser, array::ArraySize, consts::U8, typenum::Unsigned,
+};
+use core::marker::PhantomData;
+
+use columns::Columns;
+use keys::Keys;
+use rows::Rows;
+
+mod columns;
+pub(crate) mod keys;
+mod rows;
+
+pub(crate) type Block = Array<u8, U8>;
+
+// No vector in a closure that a function of core calls: such a function is compiled without the features of the
+// vector, and where it is not inlined, each instruction becomes a call.
+
+/// A vector of bytes, an even number of times 8 of them.
+///
+/// A vector comes into being only by the `unsafe` functions, whose callers see to it that the CPU has its features. The other
+/// functions are safe to call for whoever holds a vector.
+pub(crate) trait Vector: Copy {
+    /// Bytes.
+    const WIDTH: usize;
+
+    /// Blocks that [`columns`] takes: as many as a vector has bytes.
+    type Blocks: ArraySize;
+
+    /// Loads the first [`Vector::WIDTH`] bytes.
+    ///
+    /// # Safety
+    /// The CPU has the features of this type.
+    unsafe fn load(bytes: &[u8]) -> Self;
+
+    /// Loads fewer than [`Vector::WIDTH`] bytes, a multiple of 8; the others are zero.
+    ///
+    /// # Safety
+    /// The CPU has the features of this type.
+    unsafe fn load_part(bytes: &[u8]) -> Self;
+
+    /// Repeats 16 bytes.
+    ///
+    /// # Safety
+    /// The CPU has the features of this type.
+    unsafe fn repeat_16(bytes: &[u8; 16]) -> Self;
+
+    /// Repeats 8 bytes, in the order of memory.
+    ///
+    /// # Safety
+    /// The CPU has the features of this type.
+    unsafe fn repeat_8(bytes: u64) -> Self;
+
+    /// Repeats 4 bytes, in the order of memory.
+    ///
+    /// # Safety
+    /// The CPU has the features of this type.
+    unsafe fn repeat_4(bytes: u32) -> Self;
+
+    /// Stores to the first [`Vector::WIDTH`] bytes.
+    fn store(self, bytes: &mut [u8]);
+
+    /// Stores the first bytes to fewer than [`Vector::WIDTH`], a multiple of 8.
+    fn store_part(self, bytes: &mut [u8]);
+
+    /// Takes byte `index[i]` of each 16 bytes of `self` to byte `i`; zero if `index[i]` is 0x80.
+    fn shuffle(self, index: Self) -> Self;
+
+    /// Interleaves the low halves of each 16 bytes of `self` and `other`.
+    fn interleave_low(self, other: Self) -> Self;
+
+    /// Interleaves the high halves of each 16 bytes of `self` and `other`.
+    fn interleave_high(self, other: Self) -> Self;
+
+    fn xor(self, other: Self) -> Self;
+
+    /// The sum of three.
+    fn xor_3(self, second: Self, third: Self) -> Self;
+
+    /// The high nibble of every byte.
+    fn high_nibbles(self) -> Self;
+
+    /// The low nibble of every byte.
+    fn low_nibbles(self) -> Self;
+
+    /// Bytes with the low nibbles of `self`, which has no others, and the low nibbles of `high` as high ones.
+    fn with_high_nibbles(self, high: Self) -> Self;
+}
+
+/// The cipher on up to [`Vector::Blocks`] blocks, each a function of its own under the features of the vector.
+pub(crate) trait Kernels: Vector {
+    /// Runs [`encrypt`].
+    ///
+    /// # Safety
+    /// The CPU has the features of this type.
+    unsafe fn encrypt(keys: &Keys, blocks: InOutBuf<'_, '_, Block>);
+
+    /// Runs [`decrypt`].
+    ///
+    /// # Safety
+    /// The CPU has the features of this type.
+    unsafe fn decrypt(keys: &Keys, blocks: InOutBuf<'_, '_, Block>);
+}
+
+/// Picks the layout that suits the number of blocks: rows for a few, columns for many.
+macro_rules! run {
+    ($keys:ident, $blocks:ident, $load:ident, $run:ident, $store:ident) => {{
+        let per_vector = V::WIDTH / 8;
+        let count = $blocks.len();
+        if count <= per_vector {
+            run!(Rows::<V, 1>, $keys, $blocks, $load, $run, $store);
+        } else if count <= 2 * per_vector {
+            run!(Rows::<V, 2>, $keys, $blocks, $load, $run, $store);
+        } else if count <= 3 * per_vector {
+            run!(Rows::<V, 3>, $keys, $blocks, $load, $run, $store);
+        } else if count <= 4 * per_vector {
+            run!(Rows::<V, 4>, $keys, $blocks, $load, $run, $store);
+        } else if count == V::WIDTH {
+            run!(Columns::<V>, $keys, $blocks, $load, $run, $store);
+        } else {
+            let mut buffer = Array::<Block, V::Blocks>::default();
+            buffer[..count].copy_from_slice($blocks.get_in());
+            let mut blocks = InOutBuf::from(buffer.as_mut_slice());
+            run!(Columns::<V>, $keys, blocks, $load, $run, $store);
+            $blocks.get_out().copy_from_slice(&buffer[..count]);
+        }
+    }};
+    ($layout:ty, $keys:ident, $blocks:ident, $load:ident, $run:ident, $store:ident) => {
+        // SAFETY: the caller vouches for the features of `V`.
+        let mut state = unsafe { <$layout>::$load($keys, Array::slice_as_flattened($blocks.get_in())) };
+        state.$run($keys);
+        state.$store($keys, Array::slice_as_flattened_mut($blocks.get_out()));
+    };
+}
+
+/// Encrypts up to [`Vector::Blocks`] blocks.
+///
+/// # Safety
+/// The CPU has the features of `V`.
+#[inline(always)]
+pub(crate) unsafe fn encrypt<V: Vector>(keys: &Keys, mut blocks: InOutBuf<'_, '_, Block>) {
+    run!(keys, blocks, load_plaintext, encrypt, store_ciphertext);
+}
+
+/// Decrypts up to [`Vector::Blocks`] blocks.
+///
+/// # Safety
+/// The CPU has the features of `V`.
+#[inline(always)]
+pub(crate) unsafe fn decrypt<V: Vector>(keys: &Keys, mut blocks: InOutBuf<'_, '_, Block>) {
+    run!(keys, blocks, load_ciphertext, decrypt, store_plaintext);
+}
+
+/// The backend that the closures of `cipher` receive.
+pub(crate) struct Backend<'a, V> {
+    keys: &'a Keys,
+    vector: PhantomData<V>,
+}
+
+impl<'a, V: Kernels> Backend<'a, V> {
+    /// # Safety
+    /// The CPU has the features of `V`.
+    #[inline(always)]
+    pub(crate) unsafe fn new(keys: &'a Keys) -> Self {
+        Self { keys, vector: PhantomData }
+    }
+
+    #[inline(always)]
+    fn encrypt(&self, blocks: InOutBuf<'_, '_, Block>) {
+        // SAFETY: whoever made this backend vouched for the features.
+        unsafe { V::encrypt(self.keys, blocks) }
+    }
+
+    #[inline(always)]
+    fn decrypt(&self, blocks: InOutBuf<'_, '_, Block>) {
+        // SAFETY: whoever made this backend vouched for the features.
+        unsafe { V::decrypt(self.keys, blocks) }
+    }
+}
+
+impl<V: Vector> BlockSizeUser for Backend<'_, V> {
+    type BlockSize = U8;
+}
+
+impl<V: Vector> ParBlocksSizeUser for Backend<'_, V> {
+    type ParBlocksSize = V::Blocks;
+}
+
+impl<V: Kernels> BlockCipherEncBackend for Backend<'_, V> {
+    #[inline(always)]
+    fn encrypt_block(&self, block: InOut<'_, '_, Block>) {
+        self.encrypt(block.into_buf().into_chunks().0);
+    }
+
+    #[inline(always)]
+    fn encrypt_par_blocks(&self, blocks: InOut<'_, '_, ParBlocks<Self>>) {
+        self.encrypt(blocks.into_buf());
+    }
+
+    #[inline(always)]
+    fn encrypt_tail_blocks(&self, blocks: InOutBuf<'_, '_, Block>) {
+        assert!(blocks.len() < V::Blocks::USIZE);
+        if !blocks.is_empty() {
+            self.encrypt(blocks);
+        }
+    }
+}
+
+impl<V: Kernels> BlockCipherDecBackend for Backend<'_, V> {
+    #[inline(always)]
+    fn decrypt_block(&self, block: InOut<'_, '_, Block>) {
+        self.decrypt(block.into_buf().into_chunks().0);
+    }
+
+    #[inline(always)]
+    fn decrypt_par_blocks(&self, blocks: InOut<'_, '_, ParBlocks<Self>>) {
+        self.decrypt(blocks.into_buf());
+    }
+
+    #[inline(always)]
+    fn decrypt_tail_blocks(&self, blocks: InOutBuf<'_, '_, Block>) {
+        assert!(blocks.len() < V::Blocks::USIZE);
+        if !blocks.is_empty() {
+            self.decrypt(blocks);
+        }
+    }
+}

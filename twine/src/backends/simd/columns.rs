@@ -1,0 +1,172 @@
+//! One vector for each nibble of a block: as many blocks at once as a vector has bytes.
+//!
+//! The shuffle of the cipher is a renaming of vectors, and with folded keys a nibble and round costs one byte shuffle and one
+//! sum of three. The columns come out of the blocks by a network of interleavings and go back by its inverse: see
+//! [`interleave`].
+
+use super::{Vector, keys::Keys};
+use crate::{
+    consts::SBOX,
+    placement::{NIBBLE_OF_SLOT, PERIOD, SLOT_XOR},
+};
+
+/// The columns of [`Vector::WIDTH`] blocks, by slot.
+pub(crate) struct Columns<V> {
+    /// The half that is even in rounds 0, 2, ...
+    first: [V; 8],
+    /// The half that is even in rounds 1, 3, ...
+    second: [V; 8],
+    sbox: V,
+}
+
+/// The slots of the even half in the first round and in the last.
+const FIRST_SLOTS: [u8; 8] = NIBBLE_OF_SLOT[0];
+const LAST_SLOTS: [u8; 8] = NIBBLE_OF_SLOT[35 % PERIOD];
+
+impl<V: Vector> Columns<V> {
+    /// Loads `8 * V::WIDTH` bytes of blocks to encrypt.
+    ///
+    /// # Safety
+    /// The CPU has the features of `V`.
+    #[inline(always)]
+    pub(crate) unsafe fn load_plaintext(keys: &Keys, bytes: &[u8]) -> Self {
+        // SAFETY: by the caller's word.
+        let (first, second) = unsafe { load(bytes, &keys.outer_columns[0], &FIRST_SLOTS, SLOT_XOR[0]) };
+        // SAFETY: by the caller's word.
+        Self { first, second, sbox: unsafe { V::repeat_16(&SBOX) } }
+    }
+
+    /// Loads `8 * V::WIDTH` bytes of blocks to decrypt.
+    ///
+    /// # Safety
+    /// The CPU has the features of `V`.
+    #[inline(always)]
+    pub(crate) unsafe fn load_ciphertext(keys: &Keys, bytes: &[u8]) -> Self {
+        // SAFETY: by the caller's word.
+        let (second, first) = unsafe { load(bytes, &keys.outer_columns[1], &LAST_SLOTS, SLOT_XOR[3]) };
+        // SAFETY: by the caller's word.
+        Self { first, second, sbox: unsafe { V::repeat_16(&SBOX) } }
+    }
+
+    #[inline(always)]
+    pub(crate) fn encrypt(&mut self, keys: &Keys) {
+        let Self { first, second, sbox } = self;
+        for keys in keys.columns.chunks_exact(4) {
+            round::<V, { SLOT_XOR[0] as usize }>(*sbox, first, second, &keys[0]);
+            round::<V, { SLOT_XOR[1] as usize }>(*sbox, second, first, &keys[1]);
+            round::<V, { SLOT_XOR[2] as usize }>(*sbox, first, second, &keys[2]);
+            round::<V, { SLOT_XOR[3] as usize }>(*sbox, second, first, &keys[3]);
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn decrypt(&mut self, keys: &Keys) {
+        let Self { first, second, sbox } = self;
+        for keys in keys.columns.chunks_exact(4).rev() {
+            round::<V, { SLOT_XOR[3] as usize }>(*sbox, second, first, &keys[3]);
+            round::<V, { SLOT_XOR[2] as usize }>(*sbox, first, second, &keys[2]);
+            round::<V, { SLOT_XOR[1] as usize }>(*sbox, second, first, &keys[1]);
+            round::<V, { SLOT_XOR[0] as usize }>(*sbox, first, second, &keys[0]);
+        }
+    }
+
+    /// Stores what [`Columns::encrypt`] has made.
+    #[inline(always)]
+    pub(crate) fn store_ciphertext(&self, keys: &Keys, bytes: &mut [u8]) {
+        store(&self.second, &self.first, bytes, &keys.outer_columns[1], &LAST_SLOTS, SLOT_XOR[3]);
+    }
+
+    /// Stores what [`Columns::decrypt`] has made.
+    #[inline(always)]
+    pub(crate) fn store_plaintext(&self, keys: &Keys, bytes: &mut [u8]) {
+        store(&self.first, &self.second, bytes, &keys.outer_columns[0], &FIRST_SLOTS, SLOT_XOR[0]);
+    }
+}
+
+/// One round: what was the even half keeps its key, the odd half takes on the key of the next round.
+#[inline(always)]
+fn round<V: Vector, const XOR: usize>(sbox: V, even: &[V; 8], odd: &mut [V; 8], keys: &[u32; 8]) {
+    for q in 0..8 {
+        // SAFETY: `sbox` exists.
+        let key = unsafe { V::repeat_4(keys[q]) };
+        odd[q] = odd[q].xor_3(sbox.shuffle(even[q ^ XOR]), key);
+    }
+}
+
+/// Interleaves the vectors whose numbers differ in bit `K`.
+///
+/// With a byte's place in its 16 bytes written as bits p3 p2 p1 p0 and its vector's number as r2 r1 r0, this makes p3 bit K of
+/// the number and p2 p1 p0 rK the place. Blocks are loaded with place b j2 j1 j0, for byte j of block b of two. After
+/// steps K = 0, 1, 2, 0 the number is j1 j2 j0 and the place r0 r1 r2 b; from there steps 1, 2, 0 lead to the number r1 r0 r2 and
+/// the place b j2 j1 j0: that of a block in memory again.
+#[inline(always)]
+fn interleave<V: Vector, const K: usize>(vectors: &mut [V; 8]) {
+    for i in 0..4 {
+        // The numbers without bit K, in turn.
+        let low = i & ((1 << K) - 1) | i >> K << (K + 1);
+        let high = low | 1 << K;
+        let (a, b) = (vectors[low], vectors[high]);
+        vectors[low] = a.interleave_low(b);
+        vectors[high] = a.interleave_high(b);
+    }
+}
+
+/// The number of the vector with byte `j` of all blocks, between the two networks of [`interleave`].
+const fn column_of_byte(j: usize) -> usize {
+    j & 1 | (j >> 2 & 1) << 1 | (j >> 1 & 1) << 2
+}
+
+/// Where vector `number` goes after the second network.
+const fn place_of_vector(number: usize) -> usize {
+    number >> 1 & 1 | (number >> 2 & 1) << 1 | (number & 1) << 2
+}
+
+/// Loads blocks as an even half, with its round key added, and an odd half.
+///
+/// # Safety
+/// The CPU has the features of `V`.
+#[inline(always)]
+unsafe fn load<V: Vector>(bytes: &[u8], keys: &[u32; 8], slots: &[u8; 8], xor: u8) -> ([V; 8], [V; 8]) {
+    // SAFETY: by the caller's word.
+    let mut vectors = [unsafe { V::load(bytes) }; 8];
+    for i in 1..8 {
+        // SAFETY: by the caller's word.
+        vectors[i] = unsafe { V::load(&bytes[i * V::WIDTH..]) };
+    }
+    interleave::<V, 0>(&mut vectors);
+    interleave::<V, 1>(&mut vectors);
+    interleave::<V, 2>(&mut vectors);
+    interleave::<V, 0>(&mut vectors);
+    let (mut even, mut odd) = (vectors, vectors);
+    for p in 0..8 {
+        // SAFETY: by the caller's word.
+        let key = unsafe { V::repeat_4(keys[p]) };
+        even[p] = vectors[column_of_byte(slots[p] as usize)].high_nibbles().xor(key);
+        odd[p] = vectors[column_of_byte(slots[p ^ xor as usize] as usize)].low_nibbles();
+    }
+    (even, odd)
+}
+
+/// The inverse of [`load`].
+#[inline(always)]
+fn store<V: Vector>(
+    even: &[V; 8],
+    odd: &[V; 8],
+    bytes: &mut [u8],
+    keys: &[u32; 8],
+    slots: &[u8; 8],
+    xor: u8,
+) {
+    let mut vectors = *even;
+    for p in 0..8 {
+        // SAFETY: `even` exists.
+        let high = even[p].xor(unsafe { V::repeat_4(keys[p]) });
+        vectors[column_of_byte(slots[p] as usize)] = odd[p ^ xor as usize].with_high_nibbles(high);
+    }
+    interleave::<V, 1>(&mut vectors);
+    interleave::<V, 2>(&mut vectors);
+    interleave::<V, 0>(&mut vectors);
+    for (number, vector) in vectors.iter().enumerate() {
+        vector.store(&mut bytes[place_of_vector(number) * V::WIDTH..]);
+    }
+}

@@ -1,0 +1,215 @@
+//! The key schedule on byte shuffles, and the folded round keys.
+
+use super::{Vector, rows};
+use crate::{
+    consts::{ROUND_CONSTANTS, ROUNDS, SBOX},
+    placement::{NIBBLE_OF_SLOT, PERIOD},
+    schedule::KeySize,
+};
+
+/// The round keys of the SIMD backends, one byte a nibble, in the order of memory: 1,520 bytes.
+///
+/// They are held in words because erasing them takes a store for each element.
+#[derive(Clone)]
+pub(crate) struct Keys {
+    /// The folded keys RK\[r - 1\] ^ RK\[r + 1\] by slot, each byte four times. What lies outside of 0..36 is zero.
+    pub(crate) columns: [[u32; 8]; ROUNDS],
+    /// The same in the order of [`rows`].
+    pub(crate) rows: [u64; ROUNDS],
+    /// RK\[0\] and RK\[35\], by slot, each byte four times.
+    pub(crate) outer_columns: [[u32; 8]; 2],
+    /// RK\[0\] and RK\[35\], in the order of bytes.
+    pub(crate) outer_rows: [u64; 2],
+}
+
+/// The nibbles of the key state that a shuffle moves to 32 places, as four indices: to the low half from the low and from
+/// the high half, to the high half from the low and from the high half.
+type Move = [[u8; 16]; 4];
+
+/// In a [`Move`], nothing.
+const NONE: u8 = 0x80;
+
+/// The shuffles of one key size.
+struct Moves {
+    /// S-box outputs to where they are added.
+    feedback: Move,
+    /// The two rotations.
+    rotation: Move,
+    /// Round keys, by slot, for each round of a period.
+    round_keys: [Move; PERIOD],
+}
+
+impl Moves {
+    const fn new(size: &KeySize) -> Self {
+        let mut feedback = [NONE; 32];
+        let mut i = 0;
+        while i < size.feedback.len() {
+            let (from, to) = size.feedback[i];
+            feedback[to as usize] = from;
+            i += 1;
+        }
+
+        let mut rotation = [NONE; 32];
+        let mut i = 0;
+        while i < size.nibbles {
+            let before = (i + 4) % size.nibbles;
+            rotation[i as usize] = if before < 4 { (before + 1) % 4 } else { before };
+            i += 1;
+        }
+
+        let mut round_keys = [[[NONE; 16]; 4]; PERIOD];
+        let mut r = 0;
+        while r < PERIOD {
+            let mut places = [NONE; 32];
+            let mut p = 0;
+            while p < 8 {
+                places[p] = size.round_key[NIBBLE_OF_SLOT[r][p] as usize];
+                p += 1;
+            }
+            round_keys[r] = to_indices(&places);
+            r += 1;
+        }
+        Self { feedback: to_indices(&feedback), rotation: to_indices(&rotation), round_keys }
+    }
+}
+
+/// The indices of a move, given by the nibble that goes to each place.
+const fn to_indices(from: &[u8; 32]) -> Move {
+    let mut indices = [[NONE; 16]; 4];
+    let mut to = 0;
+    while to < 32 {
+        if from[to] != NONE {
+            indices[to / 16 * 2 + from[to] as usize / 16][to % 16] = from[to] % 16;
+        }
+        to += 1;
+    }
+    indices
+}
+
+static MOVES_80: Moves = Moves::new(&crate::schedule::KEY_80);
+static MOVES_128: Moves = Moves::new(&crate::schedule::KEY_128);
+
+/// The round constants where they are added: the high part to nibble 7, the low part to nibble 19.
+static CONSTANTS: [[[u8; 16]; 2]; ROUNDS] = {
+    let mut constants = [[[0; 16]; 2]; ROUNDS];
+    let mut r = 0;
+    while r < ROUNDS {
+        constants[r][0][7] = ROUND_CONSTANTS[r] >> 3;
+        constants[r][1][3] = ROUND_CONSTANTS[r] & 7;
+        r += 1;
+    }
+    constants
+};
+
+/// Repeats each of eight bytes four times.
+static SPREAD: [[u8; 16]; 2] =
+    [[0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3], [4, 4, 4, 4, 5, 5, 5, 5, 6, 6, 6, 6, 7, 7, 7, 7]];
+
+impl Keys {
+    /// Expands a key of 10 or 16 bytes, with vectors of 16 bytes.
+    ///
+    /// # Safety
+    /// The CPU has the features of `V`.
+    #[inline(always)]
+    pub(crate) unsafe fn new<V: Vector>(key: &[u8]) -> Self {
+        const { assert!(V::WIDTH == 16) };
+        let moves = if key.len() == 16 { &MOVES_128 } else { &MOVES_80 };
+        let mut bytes = [0; 16];
+        bytes[..key.len()].copy_from_slice(key);
+        // SAFETY: by the caller's word.
+        let (sbox, key) = unsafe { (V::load(&SBOX), V::load(&bytes)) };
+        let (high_nibbles, low_nibbles) = (key.high_nibbles(), key.low_nibbles());
+        let mut low = high_nibbles.interleave_low(low_nibbles);
+        let mut high = high_nibbles.interleave_high(low_nibbles);
+        // Round keys by slot, in the low halves; zero before the first and after the last.
+        let mut round_keys = [0u128; ROUNDS + 2];
+        for r in 0..ROUNDS {
+            round_keys[r + 1] = to_u128(move_to_low(&moves.round_keys[r % PERIOD], low, high));
+            let (low_output, high_output) = (sbox.shuffle(low), sbox.shuffle(high));
+            // SAFETY: by the caller's word.
+            let (low_constant, high_constant) =
+                unsafe { (V::load(&CONSTANTS[r][0]), V::load(&CONSTANTS[r][1])) };
+            low = low.xor_3(low_constant, move_to_low(&moves.feedback, low_output, high_output));
+            high = high.xor_3(high_constant, move_to_high(&moves.feedback, low_output, high_output));
+            (low, high) = (move_to_low(&moves.rotation, low, high), move_to_high(&moves.rotation, low, high));
+        }
+
+        let mut keys = Self {
+            columns: [[0; 8]; ROUNDS],
+            rows: [0; ROUNDS],
+            outer_columns: [[0; 8]; 2],
+            outer_rows: [0; 2],
+        };
+        for r in 0..ROUNDS {
+            let folded = (round_keys[r] ^ round_keys[r + 2]).to_ne_bytes();
+            // SAFETY: by the caller's word.
+            let (folded, order) = unsafe { (V::load(&folded), V::load(&rows::KEY_ORDER[r % PERIOD])) };
+            store_for_columns(folded, &mut keys.columns[r]);
+            keys.rows[r] = first_half(to_u128(folded.shuffle(order)));
+        }
+        for (outer, r) in [0, ROUNDS - 1].into_iter().enumerate() {
+            let bytes = round_keys[r + 1].to_ne_bytes();
+            // SAFETY: by the caller's word.
+            let (key, order) = unsafe { (V::load(&bytes), V::load(&rows::OUTER_KEY_ORDERS[outer])) };
+            store_for_columns(key, &mut keys.outer_columns[outer]);
+            keys.outer_rows[outer] = first_half(to_u128(key.shuffle(order)));
+        }
+        #[cfg(feature = "zeroize")]
+        cipher::zeroize::Zeroize::zeroize(&mut round_keys);
+        keys
+    }
+}
+
+/// 16 bytes in the order of memory.
+#[inline(always)]
+fn to_u128<V: Vector>(vector: V) -> u128 {
+    let mut bytes = [0; 16];
+    vector.store(&mut bytes);
+    u128::from_ne_bytes(bytes)
+}
+
+/// The first 8 of 16 bytes.
+#[inline(always)]
+fn first_half(bytes: u128) -> u64 {
+    let [b0, b1, b2, b3, b4, b5, b6, b7, ..] = bytes.to_ne_bytes();
+    u64::from_ne_bytes([b0, b1, b2, b3, b4, b5, b6, b7])
+}
+
+/// What a move takes to the low half.
+#[inline(always)]
+fn move_to_low<V: Vector>(indices: &Move, low: V, high: V) -> V {
+    // SAFETY: `low` exists.
+    unsafe { low.shuffle(V::load(&indices[0])).xor(high.shuffle(V::load(&indices[1]))) }
+}
+
+/// What a move takes to the high half.
+#[inline(always)]
+fn move_to_high<V: Vector>(indices: &Move, low: V, high: V) -> V {
+    // SAFETY: `low` exists.
+    unsafe { low.shuffle(V::load(&indices[2])).xor(high.shuffle(V::load(&indices[3]))) }
+}
+
+/// Repeats each of the first eight bytes of `key` four times.
+#[inline(always)]
+fn store_for_columns<V: Vector>(key: V, columns: &mut [u32; 8]) {
+    let mut bytes = [0; 32];
+    for half in 0..2 {
+        // SAFETY: `key` exists.
+        key.shuffle(unsafe { V::load(&SPREAD[half]) }).store(&mut bytes[16 * half..]);
+    }
+    for (column, bytes) in columns.iter_mut().zip(bytes.chunks_exact(4)) {
+        *column = u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+    }
+}
+
+#[cfg(feature = "zeroize")]
+impl Drop for Keys {
+    fn drop(&mut self) {
+        use cipher::zeroize::Zeroize;
+
+        self.columns.zeroize();
+        self.rows.zeroize();
+        self.outer_columns.zeroize();
+        self.outer_rows.zeroize();
+    }
+}

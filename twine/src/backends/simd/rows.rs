@@ -1,0 +1,271 @@
+//! One vector for the even nibbles of a few blocks and one for the odd ones, so that a round is short.
+//!
+//! A round waits for one byte shuffle, the S-box, and one sum. That needs two things. The round keys are folded. And the move of
+//! the S-box output from slot `p` to slot `p ^ SLOT_XOR` must not lie on that path: instead, the odd half is moved to
+//! where the output lies, while the S-box is still being looked up. So the halves drift: before round `r` place `p` of the even half
+//! has slot `p ^ DRIFT[r]`, place `p` of the odd one slot `p ^ DRIFT[r - 1]`, and the round moves the odd half by
+//! `DRIFT[r + 1] ^ DRIFT[r - 1]`. After eight rounds the drift is back at zero. Backwards it is the same: the half that is even
+//! in round `r` then has drift `DRIFT[r + 1]`, the other one `DRIFT[r + 2]`.
+
+use super::{Vector, keys::Keys};
+use crate::{
+    consts::{ROUNDS, SBOX},
+    placement::{NIBBLE_OF_SLOT, PERIOD, SLOT_XOR},
+};
+
+/// `DRIFT[r % PERIOD]` is the sum of `SLOT_XOR` of all rounds before `r`.
+const DRIFT: [u8; PERIOD] = {
+    let mut drift = [0; PERIOD];
+    let mut r = 1;
+    while r < PERIOD {
+        drift[r] = drift[r - 1] ^ SLOT_XOR[(r - 1) % 4];
+        r += 1;
+    }
+    drift
+};
+
+const fn drift(round: usize) -> u8 {
+    DRIFT[round % PERIOD]
+}
+
+/// Index of a byte shuffle, for two blocks in 16 bytes: place `p` takes what is in place `order[p]`.
+const fn for_two_blocks(order: [u8; 8]) -> [u8; 16] {
+    let mut index = [0; 16];
+    let mut p = 0;
+    while p < 8 {
+        index[p] = order[p];
+        index[p + 8] = order[p] + 8;
+        p += 1;
+    }
+    index
+}
+
+/// Moves what is in place `p` to place `p ^ xor`.
+const fn move_by(xor: u8) -> [u8; 16] {
+    let mut order = [0; 8];
+    let mut p = 0;
+    while p < 8 {
+        order[p as usize] = p ^ xor;
+        p += 1;
+    }
+    for_two_blocks(order)
+}
+
+/// The order of the folded keys of round `r % PERIOD`: that of the half that takes them on when encrypting.
+pub(crate) static KEY_ORDER: [[u8; 16]; PERIOD] = {
+    let mut orders = [[0; 16]; PERIOD];
+    let mut r = 0;
+    while r < PERIOD {
+        orders[r] = move_by(drift(r + 1));
+        r += 1;
+    }
+    orders
+};
+
+/// The bytes of a block in the places of a half of round `round` with a drift; `xor` is the way from even to odd slots.
+const fn load_order(round: usize, drift: u8, xor: u8) -> [u8; 8] {
+    let mut order = [0; 8];
+    let mut p = 0;
+    while p < 8 {
+        order[p as usize] = NIBBLE_OF_SLOT[round % PERIOD][(p ^ drift ^ xor) as usize];
+        p += 1;
+    }
+    order
+}
+
+/// The inverse permutation.
+const fn inverse(order: [u8; 8]) -> [u8; 8] {
+    let mut inverse = [0; 8];
+    let mut p = 0;
+    while p < 8 {
+        inverse[order[p as usize] as usize] = p;
+        p += 1;
+    }
+    inverse
+}
+
+/// The drift of the even and of the odd half before round 0 and after round 35, when encrypting and when decrypting.
+const PLAINTEXT_TO_ENCRYPT: (u8, u8) = (drift(0), drift(PERIOD - 1));
+const CIPHERTEXT_ENCRYPTED: (u8, u8) = (drift(ROUNDS - 1), drift(ROUNDS));
+const CIPHERTEXT_TO_DECRYPT: (u8, u8) = (drift(ROUNDS), drift(ROUNDS + 1));
+const PLAINTEXT_DECRYPTED: (u8, u8) = (drift(1), drift(0));
+
+/// How round `r % 4` moves the odd half when encrypting: `drift(r + 1) ^ drift(r - 1)`.
+static ENCRYPT_MOVES: [[u8; 16]; 4] = [
+    move_by(SLOT_XOR[0] ^ SLOT_XOR[3]),
+    move_by(SLOT_XOR[1] ^ SLOT_XOR[0]),
+    move_by(SLOT_XOR[2] ^ SLOT_XOR[1]),
+    move_by(SLOT_XOR[3] ^ SLOT_XOR[2]),
+];
+
+/// How it moves the odd half when decrypting, `drift(r) ^ drift(r + 2)`, and the folded keys: `drift(r) ^ drift(r + 1)`.
+static DECRYPT_MOVES: [[u8; 16]; 4] = [
+    move_by(SLOT_XOR[0] ^ SLOT_XOR[1]),
+    move_by(SLOT_XOR[1] ^ SLOT_XOR[2]),
+    move_by(SLOT_XOR[2] ^ SLOT_XOR[3]),
+    move_by(SLOT_XOR[3] ^ SLOT_XOR[0]),
+];
+static DECRYPT_KEY_MOVES: [[u8; 16]; 4] =
+    [move_by(SLOT_XOR[0]), move_by(SLOT_XOR[1]), move_by(SLOT_XOR[2]), move_by(SLOT_XOR[3])];
+
+/// Byte orders of the even and the odd half where blocks are loaded or stored.
+struct Orders {
+    even: [u8; 16],
+    odd: [u8; 16],
+}
+
+impl Orders {
+    const fn load(round: usize, (even, odd): (u8, u8)) -> Self {
+        Self {
+            even: for_two_blocks(load_order(round, even, 0)),
+            odd: for_two_blocks(load_order(round, odd, SLOT_XOR[round % 4])),
+        }
+    }
+
+    const fn store(round: usize, (even, odd): (u8, u8)) -> Self {
+        Self {
+            even: for_two_blocks(inverse(load_order(round, even, 0))),
+            odd: for_two_blocks(inverse(load_order(round, odd, SLOT_XOR[round % 4]))),
+        }
+    }
+}
+
+static LOAD_PLAINTEXT: Orders = Orders::load(0, PLAINTEXT_TO_ENCRYPT);
+static STORE_CIPHERTEXT: Orders = Orders::store(ROUNDS - 1, CIPHERTEXT_ENCRYPTED);
+static LOAD_CIPHERTEXT: Orders = Orders::load(ROUNDS - 1, CIPHERTEXT_TO_DECRYPT);
+static STORE_PLAINTEXT: Orders = Orders::store(0, PLAINTEXT_DECRYPTED);
+
+/// What brings RK\[0\] and RK\[35\] from the order of slots into that of bytes.
+pub(crate) static OUTER_KEY_ORDERS: [[u8; 16]; 2] =
+    [for_two_blocks(inverse(load_order(0, 0, 0))), for_two_blocks(inverse(load_order(ROUNDS - 1, 0, 0)))];
+
+/// Up to `N * V::WIDTH / 8` blocks, in `N` vectors.
+pub(crate) struct Rows<V, const N: usize> {
+    even: [V; N],
+    odd: [V; N],
+}
+
+impl<V: Vector, const N: usize> Rows<V, N> {
+    /// Loads blocks to encrypt.
+    ///
+    /// # Safety
+    /// The CPU has the features of `V`.
+    #[inline(always)]
+    pub(crate) unsafe fn load_plaintext(keys: &Keys, bytes: &[u8]) -> Self {
+        // SAFETY: by the caller's word.
+        unsafe { Self::load(bytes, &LOAD_PLAINTEXT, keys.outer_rows[0]) }
+    }
+
+    /// Loads blocks to decrypt.
+    ///
+    /// # Safety
+    /// The CPU has the features of `V`.
+    #[inline(always)]
+    pub(crate) unsafe fn load_ciphertext(keys: &Keys, bytes: &[u8]) -> Self {
+        // SAFETY: by the caller's word.
+        unsafe { Self::load(bytes, &LOAD_CIPHERTEXT, keys.outer_rows[1]) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn encrypt(&mut self, keys: &Keys) {
+        // SAFETY: `self` holds vectors.
+        let (sbox, moves) = unsafe { (V::repeat_16(&SBOX), repeat_each::<V>(&ENCRYPT_MOVES)) };
+        for keys in keys.rows.chunks_exact(4) {
+            for i in 0..4 {
+                // SAFETY: `self` holds vectors.
+                self.round(sbox, moves[i], unsafe { V::repeat_8(keys[i]) });
+            }
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn decrypt(&mut self, keys: &Keys) {
+        // SAFETY: `self` holds vectors.
+        let (sbox, moves, key_moves) = unsafe {
+            (V::repeat_16(&SBOX), repeat_each::<V>(&DECRYPT_MOVES), repeat_each::<V>(&DECRYPT_KEY_MOVES))
+        };
+        for keys in keys.rows.chunks_exact(4).rev() {
+            for i in (0..4).rev() {
+                // SAFETY: `self` holds vectors.
+                let key = unsafe { V::repeat_8(keys[i]) };
+                self.round(sbox, moves[i], key.shuffle(key_moves[i]));
+            }
+        }
+    }
+
+    /// Stores what [`Rows::encrypt`] has made.
+    #[inline(always)]
+    pub(crate) fn store_ciphertext(&self, keys: &Keys, bytes: &mut [u8]) {
+        self.store(bytes, &STORE_CIPHERTEXT, keys.outer_rows[1]);
+    }
+
+    /// Stores what [`Rows::decrypt`] has made.
+    #[inline(always)]
+    pub(crate) fn store_plaintext(&self, keys: &Keys, bytes: &mut [u8]) {
+        self.store(bytes, &STORE_PLAINTEXT, keys.outer_rows[0]);
+    }
+
+    /// # Safety
+    /// The CPU has the features of `V`.
+    #[inline(always)]
+    unsafe fn load(bytes: &[u8], orders: &Orders, key: u64) -> Self {
+        // SAFETY: by the caller's word.
+        let (even_order, odd_order, key) =
+            unsafe { (V::repeat_16(&orders.even), V::repeat_16(&orders.odd), V::repeat_8(key)) };
+        let key = key.shuffle(even_order);
+        let (mut evens, mut odds) = ([key; N], [key; N]);
+        for n in 0..N {
+            let bytes = bytes.get(n * V::WIDTH..).unwrap_or_default();
+            // SAFETY: by the caller's word.
+            let vector =
+                unsafe { if bytes.len() >= V::WIDTH { V::load(bytes) } else { V::load_part(bytes) } };
+            evens[n] = vector.high_nibbles().shuffle(even_order).xor(key);
+            odds[n] = vector.low_nibbles().shuffle(odd_order);
+        }
+        Self { even: evens, odd: odds }
+    }
+
+    /// The halves have swapped roles since the last round: the one that it made even is the odd one outside.
+    #[inline(always)]
+    fn store(&self, bytes: &mut [u8], orders: &Orders, key: u64) {
+        // SAFETY: `self` holds vectors.
+        let (even_order, odd_order, key) =
+            unsafe { (V::repeat_16(&orders.even), V::repeat_16(&orders.odd), V::repeat_8(key)) };
+        for n in 0..N {
+            let high = self.odd[n].shuffle(even_order).xor(key);
+            let vector = self.even[n].shuffle(odd_order).with_high_nibbles(high);
+            let bytes = bytes.get_mut(n * V::WIDTH..).unwrap_or_default();
+            if bytes.len() >= V::WIDTH {
+                vector.store(bytes);
+            } else {
+                vector.store_part(bytes);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn round(&mut self, sbox: V, odd_move: V, key: V) {
+        for n in 0..N {
+            let next = sbox.shuffle(self.even[n]).xor_3(self.odd[n].shuffle(odd_move), key);
+            self.odd[n] = self.even[n];
+            self.even[n] = next;
+        }
+    }
+}
+
+/// Each of four indices, repeated.
+///
+/// # Safety
+/// The CPU has the features of `V`.
+#[inline(always)]
+unsafe fn repeat_each<V: Vector>(indices: &[[u8; 16]; 4]) -> [V; 4] {
+    // SAFETY: by the caller's word.
+    unsafe {
+        [
+            V::repeat_16(&indices[0]),
+            V::repeat_16(&indices[1]),
+            V::repeat_16(&indices[2]),
+            V::repeat_16(&indices[3]),
+        ]
+    }
+}

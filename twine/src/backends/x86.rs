@@ -1,0 +1,503 @@
+//! SSSE3, AVX2 and AVX-512: their vectors for [`super::simd`], and the functions that run under their features.
+//!
+//! Everything that a closure of `cipher` calls is `inline(always)`, so that it is compiled with the features of the function
+//! that calls the closure.
+
+#[cfg(target_arch = "x86")]
+use core::arch::x86::*;
+#[cfg(target_arch = "x86_64")]
+use core::arch::x86_64::*;
+
+use cipher::{
+    BlockCipherDecClosure, BlockCipherEncClosure, InOutBuf,
+    consts::{U8, U16, U32},
+};
+
+use super::simd::{self, Backend, Block, Kernels, Vector, keys::Keys};
+
+/// 16 bytes, with SSSE3.
+#[derive(Clone, Copy)]
+pub(crate) struct Ssse3(__m128i);
+
+impl Vector for Ssse3 {
+    const WIDTH: usize = 16;
+    type Blocks = U16;
+
+    #[inline(always)]
+    unsafe fn load(bytes: &[u8]) -> Self {
+        // SAFETY: the slice has 16 bytes; the caller vouches for SSSE3.
+        unsafe { Self(_mm_loadu_si128(bytes[..16].as_ptr().cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_part(bytes: &[u8]) -> Self {
+        // SAFETY: the slice has 8 bytes; the caller vouches for SSSE3.
+        unsafe {
+            match bytes.first_chunk::<8>() {
+                Some(bytes) => Self(_mm_loadl_epi64(bytes.as_ptr().cast())),
+                None => Self(_mm_setzero_si128()),
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn repeat_16(bytes: &[u8; 16]) -> Self {
+        // SAFETY: by the caller's word.
+        unsafe { Self::load(bytes) }
+    }
+
+    #[inline(always)]
+    unsafe fn repeat_8(bytes: u64) -> Self {
+        // SAFETY: the caller vouches for SSSE3.
+        unsafe { Self(_mm_set1_epi64x(bytes as i64)) }
+    }
+
+    #[inline(always)]
+    unsafe fn repeat_4(bytes: u32) -> Self {
+        // SAFETY: the caller vouches for SSSE3.
+        unsafe { Self(_mm_set1_epi32(bytes as i32)) }
+    }
+
+    #[inline(always)]
+    fn store(self, bytes: &mut [u8]) {
+        // SAFETY: the slice has 16 bytes; there is SSSE3, since `self` exists.
+        unsafe { _mm_storeu_si128(bytes[..16].as_mut_ptr().cast(), self.0) }
+    }
+
+    #[inline(always)]
+    fn store_part(self, bytes: &mut [u8]) {
+        if let Some(bytes) = bytes.first_chunk_mut::<8>() {
+            // SAFETY: the slice has 8 bytes; there is SSSE3, since `self` exists.
+            unsafe { _mm_storel_epi64(bytes.as_mut_ptr().cast(), self.0) }
+        }
+    }
+
+    #[inline(always)]
+    fn shuffle(self, index: Self) -> Self {
+        // SAFETY: there is SSSE3, since `self` exists.
+        unsafe { Self(_mm_shuffle_epi8(self.0, index.0)) }
+    }
+
+    #[inline(always)]
+    fn interleave_low(self, other: Self) -> Self {
+        // SAFETY: there is SSSE3, since `self` exists.
+        unsafe { Self(_mm_unpacklo_epi8(self.0, other.0)) }
+    }
+
+    #[inline(always)]
+    fn interleave_high(self, other: Self) -> Self {
+        // SAFETY: there is SSSE3, since `self` exists.
+        unsafe { Self(_mm_unpackhi_epi8(self.0, other.0)) }
+    }
+
+    #[inline(always)]
+    fn xor(self, other: Self) -> Self {
+        // SAFETY: there is SSSE3, since `self` exists.
+        unsafe { Self(_mm_xor_si128(self.0, other.0)) }
+    }
+
+    #[inline(always)]
+    fn xor_3(self, second: Self, third: Self) -> Self {
+        self.xor(second.xor(third))
+    }
+
+    #[inline(always)]
+    fn high_nibbles(self) -> Self {
+        // SAFETY: there is SSSE3, since `self` exists.
+        unsafe { Self(_mm_and_si128(_mm_srli_epi16(self.0, 4), _mm_set1_epi8(0x0F))) }
+    }
+
+    #[inline(always)]
+    fn low_nibbles(self) -> Self {
+        // SAFETY: there is SSSE3, since `self` exists.
+        unsafe { Self(_mm_and_si128(self.0, _mm_set1_epi8(0x0F))) }
+    }
+
+    #[inline(always)]
+    fn with_high_nibbles(self, high: Self) -> Self {
+        // SAFETY: there is SSSE3, since `self` exists.
+        unsafe { Self(_mm_or_si128(self.0, _mm_slli_epi16(high.0, 4))) }
+    }
+}
+
+/// 32 bytes, with AVX2.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx2(__m256i);
+
+impl Vector for Avx2 {
+    const WIDTH: usize = 32;
+    type Blocks = U32;
+
+    #[inline(always)]
+    unsafe fn load(bytes: &[u8]) -> Self {
+        // SAFETY: the slice has 32 bytes; the caller vouches for AVX2.
+        unsafe { Self(_mm256_loadu_si256(bytes[..32].as_ptr().cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_part(bytes: &[u8]) -> Self {
+        // SAFETY: the mask covers no more than the slice; the caller vouches for AVX2.
+        unsafe { Self(_mm256_maskload_epi64(bytes.as_ptr().cast(), mask_of_blocks(bytes.len()))) }
+    }
+
+    #[inline(always)]
+    unsafe fn repeat_16(bytes: &[u8; 16]) -> Self {
+        // SAFETY: the caller vouches for AVX2.
+        unsafe { Self(_mm256_broadcastsi128_si256(_mm_loadu_si128(bytes.as_ptr().cast()))) }
+    }
+
+    #[inline(always)]
+    unsafe fn repeat_8(bytes: u64) -> Self {
+        // SAFETY: the caller vouches for AVX2.
+        unsafe { Self(_mm256_set1_epi64x(bytes as i64)) }
+    }
+
+    #[inline(always)]
+    unsafe fn repeat_4(bytes: u32) -> Self {
+        // SAFETY: the caller vouches for AVX2.
+        unsafe { Self(_mm256_set1_epi32(bytes as i32)) }
+    }
+
+    #[inline(always)]
+    fn store(self, bytes: &mut [u8]) {
+        // SAFETY: the slice has 32 bytes; there is AVX2, since `self` exists.
+        unsafe { _mm256_storeu_si256(bytes[..32].as_mut_ptr().cast(), self.0) }
+    }
+
+    #[inline(always)]
+    fn store_part(self, bytes: &mut [u8]) {
+        // SAFETY: the mask covers no more than the slice; there is AVX2, since `self` exists.
+        unsafe { _mm256_maskstore_epi64(bytes.as_mut_ptr().cast(), mask_of_blocks(bytes.len()), self.0) }
+    }
+
+    #[inline(always)]
+    fn shuffle(self, index: Self) -> Self {
+        // SAFETY: there is AVX2, since `self` exists.
+        unsafe { Self(_mm256_shuffle_epi8(self.0, index.0)) }
+    }
+
+    #[inline(always)]
+    fn interleave_low(self, other: Self) -> Self {
+        // SAFETY: there is AVX2, since `self` exists.
+        unsafe { Self(_mm256_unpacklo_epi8(self.0, other.0)) }
+    }
+
+    #[inline(always)]
+    fn interleave_high(self, other: Self) -> Self {
+        // SAFETY: there is AVX2, since `self` exists.
+        unsafe { Self(_mm256_unpackhi_epi8(self.0, other.0)) }
+    }
+
+    #[inline(always)]
+    fn xor(self, other: Self) -> Self {
+        // SAFETY: there is AVX2, since `self` exists.
+        unsafe { Self(_mm256_xor_si256(self.0, other.0)) }
+    }
+
+    #[inline(always)]
+    fn xor_3(self, second: Self, third: Self) -> Self {
+        self.xor(second.xor(third))
+    }
+
+    #[inline(always)]
+    fn high_nibbles(self) -> Self {
+        // SAFETY: there is AVX2, since `self` exists.
+        unsafe { Self(_mm256_and_si256(_mm256_srli_epi16(self.0, 4), _mm256_set1_epi8(0x0F))) }
+    }
+
+    #[inline(always)]
+    fn low_nibbles(self) -> Self {
+        // SAFETY: there is AVX2, since `self` exists.
+        unsafe { Self(_mm256_and_si256(self.0, _mm256_set1_epi8(0x0F))) }
+    }
+
+    #[inline(always)]
+    fn with_high_nibbles(self, high: Self) -> Self {
+        // SAFETY: there is AVX2, since `self` exists.
+        unsafe { Self(_mm256_or_si256(self.0, _mm256_slli_epi16(high.0, 4))) }
+    }
+}
+
+/// All ones for each block of `len` bytes, fewer than 32.
+///
+/// # Safety
+/// The CPU has AVX2.
+#[inline(always)]
+unsafe fn mask_of_blocks(len: usize) -> __m256i {
+    static MASKS: [i64; 7] = [-1, -1, -1, 0, 0, 0, 0];
+    let masks: &[i64; 4] = MASKS[3 - (len / 8).min(3)..].first_chunk().unwrap_or(&[0; 4]);
+    // SAFETY: the array has 32 bytes; the caller vouches for AVX2.
+    unsafe { _mm256_loadu_si256(masks.as_ptr().cast()) }
+}
+
+/// 64 bytes, with AVX-512 (F, BW, VL).
+#[cfg(twine_avx512)]
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512(__m512i);
+
+#[cfg(twine_avx512)]
+#[allow(clippy::incompatible_msrv, reason = "only compiled where the compiler has the intrinsics")]
+impl Vector for Avx512 {
+    const WIDTH: usize = 64;
+    type Blocks = cipher::consts::U64;
+
+    #[inline(always)]
+    unsafe fn load(bytes: &[u8]) -> Self {
+        // SAFETY: the slice has 64 bytes; the caller vouches for AVX-512.
+        unsafe { Self(_mm512_loadu_si512(bytes[..64].as_ptr().cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_part(bytes: &[u8]) -> Self {
+        // SAFETY: the mask covers no more than the slice; the caller vouches for AVX-512.
+        unsafe { Self(_mm512_maskz_loadu_epi64(mask_8_of_blocks(bytes.len()), bytes.as_ptr().cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn repeat_16(bytes: &[u8; 16]) -> Self {
+        // SAFETY: the caller vouches for AVX-512.
+        unsafe { Self(_mm512_broadcast_i32x4(_mm_loadu_si128(bytes.as_ptr().cast()))) }
+    }
+
+    #[inline(always)]
+    unsafe fn repeat_8(bytes: u64) -> Self {
+        // SAFETY: the caller vouches for AVX-512.
+        unsafe { Self(_mm512_set1_epi64(bytes as i64)) }
+    }
+
+    #[inline(always)]
+    unsafe fn repeat_4(bytes: u32) -> Self {
+        // SAFETY: the caller vouches for AVX-512.
+        unsafe { Self(_mm512_set1_epi32(bytes as i32)) }
+    }
+
+    #[inline(always)]
+    fn store(self, bytes: &mut [u8]) {
+        // SAFETY: the slice has 64 bytes; there is AVX-512, since `self` exists.
+        unsafe { _mm512_storeu_si512(bytes[..64].as_mut_ptr().cast(), self.0) }
+    }
+
+    #[inline(always)]
+    fn store_part(self, bytes: &mut [u8]) {
+        // SAFETY: the mask covers no more than the slice; there is AVX-512, since `self` exists.
+        unsafe { _mm512_mask_storeu_epi64(bytes.as_mut_ptr().cast(), mask_8_of_blocks(bytes.len()), self.0) }
+    }
+
+    #[inline(always)]
+    fn shuffle(self, index: Self) -> Self {
+        // SAFETY: there is AVX-512, since `self` exists.
+        unsafe { Self(_mm512_shuffle_epi8(self.0, index.0)) }
+    }
+
+    #[inline(always)]
+    fn interleave_low(self, other: Self) -> Self {
+        // SAFETY: there is AVX-512, since `self` exists.
+        unsafe { Self(_mm512_unpacklo_epi8(self.0, other.0)) }
+    }
+
+    #[inline(always)]
+    fn interleave_high(self, other: Self) -> Self {
+        // SAFETY: there is AVX-512, since `self` exists.
+        unsafe { Self(_mm512_unpackhi_epi8(self.0, other.0)) }
+    }
+
+    #[inline(always)]
+    fn xor(self, other: Self) -> Self {
+        // SAFETY: there is AVX-512, since `self` exists.
+        unsafe { Self(_mm512_xor_si512(self.0, other.0)) }
+    }
+
+    #[inline(always)]
+    fn xor_3(self, second: Self, third: Self) -> Self {
+        // SAFETY: there is AVX-512, since `self` exists.
+        unsafe { Self(_mm512_ternarylogic_epi32::<0x96>(self.0, second.0, third.0)) }
+    }
+
+    #[inline(always)]
+    fn high_nibbles(self) -> Self {
+        // SAFETY: there is AVX-512, since `self` exists.
+        unsafe { Self(_mm512_and_si512(_mm512_srli_epi16(self.0, 4), _mm512_set1_epi8(0x0F))) }
+    }
+
+    #[inline(always)]
+    fn low_nibbles(self) -> Self {
+        // SAFETY: there is AVX-512, since `self` exists.
+        unsafe { Self(_mm512_and_si512(self.0, _mm512_set1_epi8(0x0F))) }
+    }
+
+    #[inline(always)]
+    fn with_high_nibbles(self, high: Self) -> Self {
+        // SAFETY: there is AVX-512, since `self` exists.
+        unsafe { Self(_mm512_or_si512(self.0, _mm512_slli_epi16(high.0, 4))) }
+    }
+}
+
+/// A bit for each block of `len` bytes, fewer than 64.
+#[cfg(twine_avx512)]
+#[inline(always)]
+#[allow(clippy::cast_possible_truncation, reason = "at most 7 blocks")]
+fn mask_8_of_blocks(len: usize) -> u8 {
+    ((1u32 << (len / 8).min(7)) - 1) as u8
+}
+
+cpufeatures::new!(has_ssse3, "ssse3");
+cpufeatures::new!(has_avx2, "avx2");
+#[cfg(twine_avx512)]
+cpufeatures::new!(has_avx512, "avx512f", "avx512bw", "avx512vl");
+
+/// Which vectors the CPU has. A value says that the CPU has them: only [`Level::detect`] makes one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Level {
+    Ssse3,
+    Avx2,
+    #[cfg(twine_avx512)]
+    Avx512,
+}
+
+impl Level {
+    /// The widest, or the one that is forced if the CPU has it.
+    #[inline]
+    pub(crate) fn detect() -> Option<Self> {
+        #[cfg(twine_avx512)]
+        if Self::is_allowed("avx512") && has_avx512::get() {
+            return Some(Self::Avx512);
+        }
+        if Self::is_allowed("avx2") && has_avx2::get() {
+            return Some(Self::Avx2);
+        }
+        if Self::is_allowed("ssse3") && has_ssse3::get() {
+            return Some(Self::Ssse3);
+        }
+        None
+    }
+
+    /// All that the CPU has.
+    #[cfg(test)]
+    pub(crate) fn available() -> impl Iterator<Item = Self> {
+        [
+            has_ssse3::get().then_some(Self::Ssse3),
+            has_avx2::get().then_some(Self::Avx2),
+            #[cfg(twine_avx512)]
+            has_avx512::get().then_some(Self::Avx512),
+        ]
+        .into_iter()
+        .flatten()
+    }
+
+    /// Whether no backend is forced but this one.
+    #[inline(always)]
+    fn is_allowed(name: &str) -> bool {
+        if cfg!(twine_backend = "ssse3") {
+            name == "ssse3"
+        } else if cfg!(twine_backend = "avx2") {
+            name == "avx2"
+        } else if cfg!(twine_backend = "avx512") {
+            name == "avx512"
+        } else {
+            cfg!(not(any(twine_backend = "soft", twine_backend = "soft32", twine_backend = "soft64")))
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ssse3 => "ssse3",
+            Self::Avx2 => "avx2",
+            #[cfg(twine_avx512)]
+            Self::Avx512 => "avx512",
+        }
+    }
+}
+
+/// Round keys, and the vectors that work with them.
+#[derive(Clone)]
+pub(crate) struct RoundKeys {
+    keys: Keys,
+    level: Level,
+}
+
+impl RoundKeys {
+    #[inline]
+    pub(crate) fn new(level: Level, key: &[u8]) -> Self {
+        // SAFETY: `level` says that the CPU has SSSE3 at least.
+        Self { keys: unsafe { new_keys(key) }, level }
+    }
+
+    #[inline]
+    pub(crate) fn encrypt(&self, f: impl BlockCipherEncClosure<BlockSize = U8>) {
+        // SAFETY: `level` says that the CPU has the features.
+        unsafe {
+            match self.level {
+                Level::Ssse3 => encrypt_ssse3(&self.keys, f),
+                Level::Avx2 => encrypt_avx2(&self.keys, f),
+                #[cfg(twine_avx512)]
+                Level::Avx512 => encrypt_avx512(&self.keys, f),
+            }
+        }
+    }
+
+    #[inline]
+    pub(crate) fn decrypt(&self, f: impl BlockCipherDecClosure<BlockSize = U8>) {
+        // SAFETY: `level` says that the CPU has the features.
+        unsafe {
+            match self.level {
+                Level::Ssse3 => decrypt_ssse3(&self.keys, f),
+                Level::Avx2 => decrypt_avx2(&self.keys, f),
+                #[cfg(twine_avx512)]
+                Level::Avx512 => decrypt_avx512(&self.keys, f),
+            }
+        }
+    }
+}
+
+#[target_feature(enable = "ssse3")]
+fn new_keys(key: &[u8]) -> Keys {
+    // SAFETY: this function has the feature.
+    unsafe { Keys::new::<Ssse3>(key) }
+}
+
+/// Functions under the features of a vector: those that run closures, which are inlined into them, and the cipher itself,
+/// which is not.
+macro_rules! run_under {
+    ($features:literal, $vector:ident, $encrypt:ident, $decrypt:ident) => {
+        impl Kernels for $vector {
+            #[inline(always)]
+            unsafe fn encrypt(keys: &Keys, blocks: InOutBuf<'_, '_, Block>) {
+                #[target_feature(enable = $features)]
+                fn kernel(keys: &Keys, blocks: InOutBuf<'_, '_, Block>) {
+                    // SAFETY: this function has the features.
+                    unsafe { simd::encrypt::<$vector>(keys, blocks) }
+                }
+                // SAFETY: the caller vouches for the features.
+                unsafe { kernel(keys, blocks) }
+            }
+
+            #[inline(always)]
+            unsafe fn decrypt(keys: &Keys, blocks: InOutBuf<'_, '_, Block>) {
+                #[target_feature(enable = $features)]
+                fn kernel(keys: &Keys, blocks: InOutBuf<'_, '_, Block>) {
+                    // SAFETY: this function has the features.
+                    unsafe { simd::decrypt::<$vector>(keys, blocks) }
+                }
+                // SAFETY: the caller vouches for the features.
+                unsafe { kernel(keys, blocks) }
+            }
+        }
+
+        #[target_feature(enable = $features)]
+        fn $encrypt(keys: &Keys, f: impl BlockCipherEncClosure<BlockSize = U8>) {
+            // SAFETY: this function has the features.
+            f.call(&unsafe { Backend::<$vector>::new(keys) });
+        }
+
+        #[target_feature(enable = $features)]
+        fn $decrypt(keys: &Keys, f: impl BlockCipherDecClosure<BlockSize = U8>) {
+            // SAFETY: this function has the features.
+            f.call(&unsafe { Backend::<$vector>::new(keys) });
+        }
+    };
+}
+
+run_under!("ssse3", Ssse3, encrypt_ssse3, decrypt_ssse3);
+run_under!("avx2", Avx2, encrypt_avx2, decrypt_avx2);
+#[cfg(twine_avx512)]
+run_under!("avx512f,avx512bw,avx512vl", Avx512, encrypt_avx512, decrypt_avx512);
