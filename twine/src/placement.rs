@@ -1,33 +1,33 @@
 //! Where nibbles lie while the shuffle of the paper is not carried out: fixslicing.
 //!
-//! The eight even nibbles of a block and the eight odd ones make two halves, each with eight *slots*. After each round the
+//! The eight even nibbles of a block and the eight odd ones make two halves, each with eight *lanes*. After each round the
 //! paper moves nibble `h` to place `pi[h]`. Since `pi` takes even places to odd ones and odd to even, we leave both halves where
 //! they are and let them swap roles: what was the odd half is the even half of the next round. What remains of the
-//! shuffle is where nibble `2j` and its partner `2j + 1` lie. Whatever the slots are at the start, they follow from
-//! `pi` for every round ([`NIBBLE_OF_SLOT`]). The S-box output of a nibble, in slot `p` of the even half, has to reach its
-//! partner, in slot `q` of the odd half.
+//! shuffle is where nibble `2j` and its partner `2j + 1` lie. Whatever the lanes are at the start, they follow from
+//! `pi` for every round ([`NIBBLE_OF_LANE`]). The S-box output of a nibble, in lane `p` of the even half, has to reach its
+//! partner, in lane `q` of the odd half.
 //!
-//! With byte `j` of the block starting in slot `0 1 2 4 3 5 6 7`\[j\] (that is: bytes 3 and 4 exchanged), all eight pairs have
-//! the same `p XOR q` in every round, and it runs through 0, 1, 4, 2 with period four ([`SLOT_XOR`]). A search over all
+//! With byte `j` of the block starting in lane `0 1 2 4 3 5 6 7`\[j\] (that is: bytes 3 and 4 exchanged), all eight pairs have
+//! the same `p XOR q` in every round, and it runs through 0, 1, 4, 2 with period four ([`LANE_XOR`]). A search over all
 //! `8!` placements of the even half and 8 offsets of the odd one finds this solution and those that a linear renumbering of
-//! the slots or an offset makes of it, no others. After four rounds byte `j` is where `7 - j` was, after eight all are
+//! the lanes or an offset makes of it, no others. After four rounds byte `j` is where `7 - j` was, after eight all are
 //! back, so round keys need eight different orders of their nibbles.
 
 use crate::consts::SHUFFLE;
 
-/// Byte `j` starts in slot `SLOT_OF_BYTE[j]`; the permutation is its own inverse.
-pub(crate) const SLOT_OF_BYTE: [u8; 8] = [0, 1, 2, 4, 3, 5, 6, 7];
+/// Byte `j` starts in lane `LANE_OF_BYTE[j]`; the permutation is its own inverse.
+pub(crate) const LANE_OF_BYTE: [u8; 8] = [0, 1, 2, 4, 3, 5, 6, 7];
 
-/// In round `r` the partner of the even nibble in slot `p` is in slot `p ^ SLOT_XOR[r % 4]`.
-pub(crate) const SLOT_XOR: [u8; 4] = [0, 1, 4, 2];
+/// In round `r` the partner of the even nibble in lane `p` is in lane `p ^ LANE_XOR[r % 4]`.
+pub(crate) const LANE_XOR: [u8; 4] = [0, 1, 4, 2];
 
-/// Rounds until every nibble pair is back in its slots.
+/// Rounds until every nibble pair is back in its lanes.
 pub(crate) const PERIOD: usize = 8;
 
-/// `NIBBLE_OF_SLOT[r % PERIOD][p]` is the `j` whose even nibble `2j` is in slot `p` of the even half of round `r`.
-pub(crate) const NIBBLE_OF_SLOT: [[u8; 8]; PERIOD] = {
-    let mut even = [SLOT_OF_BYTE; PERIOD];
-    let mut odd = SLOT_OF_BYTE;
+/// `NIBBLE_OF_LANE[r % PERIOD][p]` is the `j` whose even nibble `2j` is in lane `p` of the even half of round `r`.
+pub(crate) const NIBBLE_OF_LANE: [[u8; 8]; PERIOD] = {
+    let mut even = [LANE_OF_BYTE; PERIOD];
+    let mut odd = LANE_OF_BYTE;
     let mut r = 1;
     while r < PERIOD {
         let before = even[r - 1];
@@ -47,25 +47,25 @@ mod tests {
     use super::*;
     use crate::consts::ROUNDS;
 
-    /// Slot of nibble `j` in a half whose slot `p` holds nibble `places[p]`.
-    fn slot_of(places: &[u8; 8], j: u8) -> u8 {
+    /// Lane of nibble `j` in a half whose lane `p` holds nibble `places[p]`.
+    fn lane_of(places: &[u8; 8], j: u8) -> u8 {
         u8::try_from(places.iter().position(|place| *place == j).unwrap()).unwrap()
     }
 
     /// What the module's documentation says of all 36 rounds, and the period.
     #[test]
-    fn slots_follow_the_shuffle() {
-        let (mut even, mut odd) = (SLOT_OF_BYTE, SLOT_OF_BYTE);
+    fn lanes_follow_the_shuffle() {
+        let (mut even, mut odd) = (LANE_OF_BYTE, LANE_OF_BYTE);
         for round in 0..ROUNDS {
-            assert_eq!(even, NIBBLE_OF_SLOT[round % PERIOD], "even half, round {round}");
+            assert_eq!(even, NIBBLE_OF_LANE[round % PERIOD], "even half, round {round}");
             for j in 0..8 {
-                let xor = slot_of(&even, j) ^ slot_of(&odd, j);
-                assert_eq!(xor, SLOT_XOR[round % 4], "nibble pair {j}, round {round}");
+                let xor = lane_of(&even, j) ^ lane_of(&odd, j);
+                assert_eq!(xor, LANE_XOR[round % 4], "nibble pair {j}, round {round}");
             }
             // The shuffle, nibble by nibble, with the halves left where they are.
             let shuffled = |odd_nibble: u8, j: u8| SHUFFLE[usize::from(2 * j + odd_nibble)] / 2;
             (even, odd) = (odd.map(|j| shuffled(1, j)), even.map(|j| shuffled(0, j)));
         }
-        assert_eq!(NIBBLE_OF_SLOT[4], SLOT_OF_BYTE.map(|j| 7 - j));
+        assert_eq!(NIBBLE_OF_LANE[4], LANE_OF_BYTE.map(|j| 7 - j));
     }
 }

@@ -2,14 +2,14 @@
 //!
 //! # Bit slicing
 //! A block has 8 even and 8 odd nibbles: byte `j` holds nibble `2j` in its high and nibble `2j + 1` in its low half. Four
-//! words hold one bit each of all even nibbles of a batch of blocks, four more those of the odd nibbles. A word has 8 *slots*,
-//! one for each of the 8 nibbles, and in each slot one bit per block: 4 blocks in a `u32`, 8 in a `u64`. A round of the paper,
+//! words hold one bit each of all even nibbles of a batch of blocks, four more those of the odd nibbles. A word has 8 *lanes*,
+//! one for each of the 8 nibbles, and in each lane one bit per block: 4 blocks in a `u32`, 8 in a `u64`. A round of the paper,
 //! `X[2j+1] ^= S(X[2j] ^ RK[j])` for all `j`, is then one pass of the S-box circuit over the even words, for all nibbles of
 //! all blocks at once.
 //!
 //! # Fixslicing
 //! The shuffle does not move the state: see [`crate::placement`]. What is left of it is that in round `r` the four words of
-//! S-box output go from slot `p` to slot `p ^ SLOT_XOR[r % 4]`. The XOR of a slot number with a power of two is a rotation, or
+//! S-box output go from lane `p` to lane `p ^ LANE_XOR[r % 4]`. The XOR of a lane number with a power of two is a rotation, or
 //! one exchange of neighbouring bit groups; every fourth round moves nothing.
 //!
 //! # Complements
@@ -37,43 +37,43 @@ use cipher::{
 use crate::{
     consts::ROUNDS,
     maybe::MaybeZeroize,
-    placement::{NIBBLE_OF_SLOT, PERIOD, SLOT_XOR},
+    placement::{LANE_XOR, NIBBLE_OF_LANE, PERIOD},
     sbox::{self, Plane},
     schedule::Schedule,
 };
 
 type Block = Array<u8, U8>;
 
-/// What a slot number is XORed with in each of four rounds.
-const XOR_0: u32 = SLOT_XOR[0] as u32;
-const XOR_1: u32 = SLOT_XOR[1] as u32;
-const XOR_2: u32 = SLOT_XOR[2] as u32;
-const XOR_3: u32 = SLOT_XOR[3] as u32;
+/// What a lane number is XORed with in each of four rounds.
+const XOR_0: u32 = LANE_XOR[0] as u32;
+const XOR_1: u32 = LANE_XOR[1] as u32;
+const XOR_2: u32 = LANE_XOR[2] as u32;
+const XOR_3: u32 = LANE_XOR[3] as u32;
 
 /// A word with one bit of each of 8 nibbles of each block of a batch.
 pub(crate) trait Word:
     Plane + Default + MaybeZeroize + Shl<u32, Output = Self> + Shr<u32, Output = Self>
 {
-    /// Blocks in a batch: the bits of a slot.
+    /// Blocks in a batch: the bits of a lane.
     type Blocks: ArraySize;
 
     /// `byte` in every byte.
     fn splat(byte: u8) -> Self;
 
-    /// Moves what is in slot `p` to slot `p ^ XOR`, for `XOR` = 0, 1, 2 or 4.
-    fn exchange_slots<const XOR: u32>(self) -> Self;
+    /// Moves what is in lane `p` to lane `p ^ XOR`, for `XOR` = 0, 1, 2 or 4.
+    fn exchange_lanes<const XOR: u32>(self) -> Self;
 
-    /// Fills slot `p` with bit `p` of `bits`.
-    fn fill_slots(bits: u32) -> Self;
+    /// Fills lane `p` with bit `p` of `bits`.
+    fn fill_lanes(bits: u32) -> Self;
 
-    /// Puts a block into the rows that [`transpose`] turns into bit `index` of every slot.
+    /// Puts a block into the rows that [`transpose`] turns into bit `index` of every lane.
     fn put(rows: &mut [Self; 8], index: usize, block: u64);
 
     /// The inverse of [`Word::put`].
     fn get(rows: &[Self; 8], index: usize) -> u64;
 }
 
-/// Slot `p` is byte `p`; row `index` is the block.
+/// Lane `p` is byte `p`; row `index` is the block.
 impl Word for u64 {
     type Blocks = U8;
 
@@ -83,7 +83,7 @@ impl Word for u64 {
     }
 
     #[inline(always)]
-    fn exchange_slots<const XOR: u32>(self) -> Self {
+    fn exchange_lanes<const XOR: u32>(self) -> Self {
         match XOR {
             0 => self,
             1 => self >> 8 & 0x00FF_00FF_00FF_00FF | (self & 0x00FF_00FF_00FF_00FF) << 8,
@@ -93,7 +93,7 @@ impl Word for u64 {
     }
 
     #[inline(always)]
-    fn fill_slots(bits: u32) -> Self {
+    fn fill_lanes(bits: u32) -> Self {
         let lowest = (0..8).fold(0, |word, p| word | u64::from(bits >> p & 1) << (8 * p));
         (lowest << 8).wrapping_sub(lowest)
     }
@@ -109,7 +109,7 @@ impl Word for u64 {
     }
 }
 
-/// Slot `p` is nibble `p / 4` of byte `p % 4`: two of the exchanges are then one instruction on Arm (`rev16`, `ror`), and rows
+/// Lane `p` is nibble `p / 4` of byte `p % 4`: two of the exchanges are then one instruction on Arm (`rev16`, `ror`), and rows
 /// `index` and `index + 4` are the two halves of the block.
 impl Word for u32 {
     type Blocks = U4;
@@ -120,7 +120,7 @@ impl Word for u32 {
     }
 
     #[inline(always)]
-    fn exchange_slots<const XOR: u32>(self) -> Self {
+    fn exchange_lanes<const XOR: u32>(self) -> Self {
         match XOR {
             0 => self,
             1 => self >> 8 & 0x00FF_00FF | (self & 0x00FF_00FF) << 8,
@@ -130,7 +130,7 @@ impl Word for u32 {
     }
 
     #[inline(always)]
-    fn fill_slots(bits: u32) -> Self {
+    fn fill_lanes(bits: u32) -> Self {
         let lowest = (0..8).fold(0, |word, p| word | (bits >> p & 1) << (p % 4 * 8 + p / 4 * 4));
         (lowest << 4).wrapping_sub(lowest)
     }
@@ -177,16 +177,16 @@ const fn exchange_bits(x: u64, mask: u64, shift: u32) -> u64 {
     x ^ difference ^ difference << shift
 }
 
-/// Where the bytes of a block lie, in slots.
+/// Where the bytes of a block lie, in lanes.
 #[derive(Clone, Copy)]
 enum Placement {
-    /// As encryption starts and decryption ends: in the slots of round 0.
+    /// As encryption starts and decryption ends: in the lanes of round 0.
     First,
     /// As encryption ends and decryption starts: by the last round, which the paper leaves without a shuffle.
     Last,
 }
 
-/// Puts byte `j` of a block where its slot is; both nibbles of `Placement::Last` by the slot of the even one.
+/// Puts byte `j` of a block where its lane is; both nibbles of `Placement::Last` by the lane of the even one.
 #[inline(always)]
 const fn place(block: u64, placement: Placement) -> u64 {
     match placement {
@@ -241,7 +241,7 @@ impl<W: Word> State<W> {
         let (even, odd) = (sbox::to_basis([e0, e1, e2, e3]), sbox::to_basis([o0, o1, o2, o3]));
         match placement {
             Placement::First => Self { first: even, second: odd },
-            Placement::Last => Self { first: odd.map(W::exchange_slots::<XOR_3>), second: even },
+            Placement::Last => Self { first: odd.map(W::exchange_lanes::<XOR_3>), second: even },
         }
     }
 
@@ -250,7 +250,7 @@ impl<W: Word> State<W> {
     fn store(&self, blocks: &mut [Block], placement: Placement) {
         let (even, odd) = match placement {
             Placement::First => (self.first, self.second),
-            Placement::Last => (self.second, self.first.map(W::exchange_slots::<XOR_3>)),
+            Placement::Last => (self.second, self.first.map(W::exchange_lanes::<XOR_3>)),
         };
         let [e0, e1, e2, e3] = sbox::from_basis(even);
         let [o0, o1, o2, o3] = sbox::from_basis(odd);
@@ -287,11 +287,11 @@ impl<W: Word> State<W> {
 fn round<W: Word, const XOR: u32>(even: &[W; 4], odd: &mut [W; 4], key: &[W; 4]) {
     let output = sbox::circuit(array::from_fn(|b| even[b] ^ key[b]));
     for b in 0..4 {
-        odd[b] = odd[b] ^ output[b].exchange_slots::<XOR>();
+        odd[b] = odd[b] ^ output[b].exchange_lanes::<XOR>();
     }
 }
 
-/// The round keys, one word for each bit, in the slots and with the complements of their round.
+/// The round keys, one word for each bit, in the lanes and with the complements of their round.
 #[derive(Clone)]
 pub(crate) struct RoundKeys<W: Word>([[W; 4]; ROUNDS]);
 
@@ -302,9 +302,9 @@ impl<W: Word> RoundKeys<W> {
             // Rounds 1, 2, 5, 6, ... read a half that took in an odd number of outputs.
             let carried = if round.div_ceil(2) % 2 == 1 { sbox::OUTPUT_COMPLEMENT } else { 0 };
             let complement = sbox::INPUT_COMPLEMENT ^ carried;
-            let slots = &NIBBLE_OF_SLOT[round % PERIOD];
+            let lanes = &NIBBLE_OF_LANE[round % PERIOD];
             let words = nibbles.map(|plane| {
-                W::fill_slots(slots.iter().enumerate().fold(0, |bits, (p, j)| bits | (plane >> j & 1) << p))
+                W::fill_lanes(lanes.iter().enumerate().fold(0, |bits, (p, j)| bits | (plane >> j & 1) << p))
             });
             keys[round] = sbox::complement(complement, words);
         });
@@ -396,29 +396,29 @@ mod tests {
 
     /// `place` puts byte `j` where the placement of the first and of the last round has nibble `2j`.
     #[test]
-    fn bytes_are_placed_by_their_slots() {
+    fn bytes_are_placed_by_their_lanes() {
         let bytes = u64::from_le_bytes(array::from_fn(|j| u8::try_from(j).unwrap()));
-        assert_eq!(place(bytes, Placement::First).to_le_bytes(), NIBBLE_OF_SLOT[0]);
-        assert_eq!(place(bytes, Placement::Last).to_le_bytes(), NIBBLE_OF_SLOT[(ROUNDS - 1) % PERIOD]);
+        assert_eq!(place(bytes, Placement::First).to_le_bytes(), NIBBLE_OF_LANE[0]);
+        assert_eq!(place(bytes, Placement::Last).to_le_bytes(), NIBBLE_OF_LANE[(ROUNDS - 1) % PERIOD]);
         for placement in [Placement::First, Placement::Last] {
             assert_eq!(unplace(place(bytes, placement), placement), bytes);
         }
     }
 
-    fn slots_are_exchanged_and_filled<W: Word + PartialEq + core::fmt::Debug>() {
+    fn lanes_are_exchanged_and_filled<W: Word + PartialEq + core::fmt::Debug>() {
         for p in 0..8 {
-            let only = |slot: usize| W::fill_slots(1 << slot);
-            assert!(only(p).exchange_slots::<0>() == only(p));
-            assert!(only(p).exchange_slots::<1>() == only(p ^ 1));
-            assert!(only(p).exchange_slots::<2>() == only(p ^ 2));
-            assert!(only(p).exchange_slots::<4>() == only(p ^ 4));
+            let only = |lane: usize| W::fill_lanes(1 << lane);
+            assert!(only(p).exchange_lanes::<0>() == only(p));
+            assert!(only(p).exchange_lanes::<1>() == only(p ^ 1));
+            assert!(only(p).exchange_lanes::<2>() == only(p ^ 2));
+            assert!(only(p).exchange_lanes::<4>() == only(p ^ 4));
         }
-        assert!(W::fill_slots(0xFF) == !W::default());
+        assert!(W::fill_lanes(0xFF) == !W::default());
     }
 
     #[test]
     fn words() {
-        slots_are_exchanged_and_filled::<u32>();
-        slots_are_exchanged_and_filled::<u64>();
+        lanes_are_exchanged_and_filled::<u32>();
+        lanes_are_exchanged_and_filled::<u64>();
     }
 }

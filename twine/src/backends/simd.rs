@@ -1,7 +1,7 @@
 //! Byte-shuffle SIMD, generic in the vector: SSSE3, AVX2, AVX-512 and NEON differ in width only.
 //!
 //! All three parts keep one nibble in a byte and take the S-box from a byte shuffle of a 16-byte table in a register: its time
-//! and its addresses do not depend on the index. All use the slots of [`crate::placement`].
+//! and its addresses do not depend on the index. All use the lanes of [`crate::placement`].
 //! - [`columns`]: a vector for each of the 16 nibbles of a block, as many blocks as a vector has bytes. For throughput.
 //! - [`rows`]: one vector for the 8 even nibbles of a few blocks and one for the odd ones. For latency.
 //! - [`keys`]: the key schedule, and the folded round keys that both share.

@@ -7,10 +7,10 @@
 use super::{Vector, keys::Keys};
 use crate::{
     consts::SBOX,
-    placement::{NIBBLE_OF_SLOT, PERIOD, SLOT_XOR},
+    placement::{LANE_XOR, NIBBLE_OF_LANE, PERIOD},
 };
 
-/// The columns of [`Vector::WIDTH`] blocks, by slot.
+/// The columns of [`Vector::WIDTH`] blocks, by lane.
 pub(crate) struct Columns<V> {
     /// The half that is even in rounds 0, 2, ...
     first: [V; 8],
@@ -19,9 +19,9 @@ pub(crate) struct Columns<V> {
     sbox: V,
 }
 
-/// The slots of the even half in the first round and in the last.
-const FIRST_SLOTS: [u8; 8] = NIBBLE_OF_SLOT[0];
-const LAST_SLOTS: [u8; 8] = NIBBLE_OF_SLOT[35 % PERIOD];
+/// The lanes of the even half in the first round and in the last.
+const FIRST_LANES: [u8; 8] = NIBBLE_OF_LANE[0];
+const LAST_LANES: [u8; 8] = NIBBLE_OF_LANE[35 % PERIOD];
 
 impl<V: Vector> Columns<V> {
     /// Loads `8 * V::WIDTH` bytes of blocks to encrypt.
@@ -31,7 +31,7 @@ impl<V: Vector> Columns<V> {
     #[inline(always)]
     pub(crate) unsafe fn load_plaintext(keys: &Keys, bytes: &[u8]) -> Self {
         // SAFETY: by the caller's word.
-        let (first, second) = unsafe { load(bytes, &keys.outer_columns[0], &FIRST_SLOTS, SLOT_XOR[0]) };
+        let (first, second) = unsafe { load(bytes, &keys.outer_columns[0], &FIRST_LANES, LANE_XOR[0]) };
         // SAFETY: by the caller's word.
         Self { first, second, sbox: unsafe { V::repeat_16(&SBOX) } }
     }
@@ -43,7 +43,7 @@ impl<V: Vector> Columns<V> {
     #[inline(always)]
     pub(crate) unsafe fn load_ciphertext(keys: &Keys, bytes: &[u8]) -> Self {
         // SAFETY: by the caller's word.
-        let (second, first) = unsafe { load(bytes, &keys.outer_columns[1], &LAST_SLOTS, SLOT_XOR[3]) };
+        let (second, first) = unsafe { load(bytes, &keys.outer_columns[1], &LAST_LANES, LANE_XOR[3]) };
         // SAFETY: by the caller's word.
         Self { first, second, sbox: unsafe { V::repeat_16(&SBOX) } }
     }
@@ -52,10 +52,10 @@ impl<V: Vector> Columns<V> {
     pub(crate) fn encrypt(&mut self, keys: &Keys) {
         let Self { first, second, sbox } = self;
         for keys in keys.columns.chunks_exact(4) {
-            round::<V, { SLOT_XOR[0] as usize }>(*sbox, first, second, &keys[0]);
-            round::<V, { SLOT_XOR[1] as usize }>(*sbox, second, first, &keys[1]);
-            round::<V, { SLOT_XOR[2] as usize }>(*sbox, first, second, &keys[2]);
-            round::<V, { SLOT_XOR[3] as usize }>(*sbox, second, first, &keys[3]);
+            round::<V, { LANE_XOR[0] as usize }>(*sbox, first, second, &keys[0]);
+            round::<V, { LANE_XOR[1] as usize }>(*sbox, second, first, &keys[1]);
+            round::<V, { LANE_XOR[2] as usize }>(*sbox, first, second, &keys[2]);
+            round::<V, { LANE_XOR[3] as usize }>(*sbox, second, first, &keys[3]);
         }
     }
 
@@ -63,23 +63,23 @@ impl<V: Vector> Columns<V> {
     pub(crate) fn decrypt(&mut self, keys: &Keys) {
         let Self { first, second, sbox } = self;
         for keys in keys.columns.chunks_exact(4).rev() {
-            round::<V, { SLOT_XOR[3] as usize }>(*sbox, second, first, &keys[3]);
-            round::<V, { SLOT_XOR[2] as usize }>(*sbox, first, second, &keys[2]);
-            round::<V, { SLOT_XOR[1] as usize }>(*sbox, second, first, &keys[1]);
-            round::<V, { SLOT_XOR[0] as usize }>(*sbox, first, second, &keys[0]);
+            round::<V, { LANE_XOR[3] as usize }>(*sbox, second, first, &keys[3]);
+            round::<V, { LANE_XOR[2] as usize }>(*sbox, first, second, &keys[2]);
+            round::<V, { LANE_XOR[1] as usize }>(*sbox, second, first, &keys[1]);
+            round::<V, { LANE_XOR[0] as usize }>(*sbox, first, second, &keys[0]);
         }
     }
 
     /// Stores what [`Columns::encrypt`] has made.
     #[inline(always)]
     pub(crate) fn store_ciphertext(&self, keys: &Keys, bytes: &mut [u8]) {
-        store(&self.second, &self.first, bytes, &keys.outer_columns[1], &LAST_SLOTS, SLOT_XOR[3]);
+        store(&self.second, &self.first, bytes, &keys.outer_columns[1], &LAST_LANES, LANE_XOR[3]);
     }
 
     /// Stores what [`Columns::decrypt`] has made.
     #[inline(always)]
     pub(crate) fn store_plaintext(&self, keys: &Keys, bytes: &mut [u8]) {
-        store(&self.first, &self.second, bytes, &keys.outer_columns[0], &FIRST_SLOTS, SLOT_XOR[0]);
+        store(&self.first, &self.second, bytes, &keys.outer_columns[0], &FIRST_LANES, LANE_XOR[0]);
     }
 }
 
@@ -126,7 +126,7 @@ const fn place_of_vector(number: usize) -> usize {
 /// # Safety
 /// The CPU has the features of `V`.
 #[inline(always)]
-unsafe fn load<V: Vector>(bytes: &[u8], keys: &[u32; 8], slots: &[u8; 8], xor: u8) -> ([V; 8], [V; 8]) {
+unsafe fn load<V: Vector>(bytes: &[u8], keys: &[u32; 8], lanes: &[u8; 8], xor: u8) -> ([V; 8], [V; 8]) {
     // SAFETY: by the caller's word.
     let mut vectors = [unsafe { V::load(bytes) }; 8];
     for i in 1..8 {
@@ -141,8 +141,8 @@ unsafe fn load<V: Vector>(bytes: &[u8], keys: &[u32; 8], slots: &[u8; 8], xor: u
     for p in 0..8 {
         // SAFETY: by the caller's word.
         let key = unsafe { V::repeat_4(keys[p]) };
-        even[p] = vectors[column_of_byte(slots[p] as usize)].high_nibbles().xor(key);
-        odd[p] = vectors[column_of_byte(slots[p ^ xor as usize] as usize)].low_nibbles();
+        even[p] = vectors[column_of_byte(lanes[p] as usize)].high_nibbles().xor(key);
+        odd[p] = vectors[column_of_byte(lanes[p ^ xor as usize] as usize)].low_nibbles();
     }
     (even, odd)
 }
@@ -154,14 +154,14 @@ fn store<V: Vector>(
     odd: &[V; 8],
     bytes: &mut [u8],
     keys: &[u32; 8],
-    slots: &[u8; 8],
+    lanes: &[u8; 8],
     xor: u8,
 ) {
     let mut vectors = *even;
     for p in 0..8 {
         // SAFETY: `even` exists.
         let high = even[p].xor(unsafe { V::repeat_4(keys[p]) });
-        vectors[column_of_byte(slots[p] as usize)] = odd[p ^ xor as usize].with_high_nibbles(high);
+        vectors[column_of_byte(lanes[p] as usize)] = odd[p ^ xor as usize].with_high_nibbles(high);
     }
     interleave::<V, 1>(&mut vectors);
     interleave::<V, 2>(&mut vectors);

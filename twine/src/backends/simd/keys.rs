@@ -3,7 +3,7 @@
 use super::{Vector, rows};
 use crate::{
     consts::{ROUND_CONSTANTS, ROUNDS, SBOX},
-    placement::{NIBBLE_OF_SLOT, PERIOD},
+    placement::{NIBBLE_OF_LANE, PERIOD},
     schedule::KeySize,
 };
 
@@ -12,11 +12,11 @@ use crate::{
 /// They are held in words because erasing them takes a store for each element.
 #[derive(Clone)]
 pub(crate) struct Keys {
-    /// The folded keys RK\[r - 1\] ^ RK\[r + 1\] by slot, each byte four times. What lies outside of 0..36 is zero.
+    /// The folded keys RK\[r - 1\] ^ RK\[r + 1\] by lane, each byte four times. What lies outside of 0..36 is zero.
     pub(crate) columns: [[u32; 8]; ROUNDS],
     /// The same in the order of [`rows`].
     pub(crate) rows: [u64; ROUNDS],
-    /// RK\[0\] and RK\[35\], by slot, each byte four times.
+    /// RK\[0\] and RK\[35\], by lane, each byte four times.
     pub(crate) outer_columns: [[u32; 8]; 2],
     /// RK\[0\] and RK\[35\], in the order of bytes.
     pub(crate) outer_rows: [u64; 2],
@@ -35,7 +35,7 @@ struct Moves {
     feedback: Move,
     /// The two rotations.
     rotation: Move,
-    /// Round keys, by slot, for each round of a period.
+    /// Round keys, by lane, for each round of a period.
     round_keys: [Move; PERIOD],
 }
 
@@ -63,7 +63,7 @@ impl Moves {
             let mut places = [NONE; 32];
             let mut p = 0;
             while p < 8 {
-                places[p] = size.round_key[NIBBLE_OF_SLOT[r][p] as usize];
+                places[p] = size.round_key[NIBBLE_OF_LANE[r][p] as usize];
                 p += 1;
             }
             round_keys[r] = to_indices(&places);
@@ -121,7 +121,7 @@ impl Keys {
         let (high_nibbles, low_nibbles) = (key.high_nibbles(), key.low_nibbles());
         let mut low = high_nibbles.interleave_low(low_nibbles);
         let mut high = high_nibbles.interleave_high(low_nibbles);
-        // Round keys by slot, in the low halves; zero before the first and after the last.
+        // Round keys by lane, in the low halves; zero before the first and after the last.
         let mut round_keys = [0u128; ROUNDS + 2];
         for r in 0..ROUNDS {
             round_keys[r + 1] = to_u128(move_to_low(&moves.round_keys[r % PERIOD], low, high));

@@ -1,24 +1,24 @@
 //! One vector for the even nibbles of a few blocks and one for the odd ones, so that a round is short.
 //!
 //! A round waits for one byte shuffle, the S-box, and one sum. That needs two things. The round keys are folded. And the move of
-//! the S-box output from slot `p` to slot `p ^ SLOT_XOR` must not lie on that path: instead, the odd half is moved to
+//! the S-box output from lane `p` to lane `p ^ LANE_XOR` must not lie on that path: instead, the odd half is moved to
 //! where the output lies, while the S-box is still being looked up. So the halves drift: before round `r` place `p` of the even half
-//! has slot `p ^ DRIFT[r]`, place `p` of the odd one slot `p ^ DRIFT[r - 1]`, and the round moves the odd half by
+//! has lane `p ^ DRIFT[r]`, place `p` of the odd one lane `p ^ DRIFT[r - 1]`, and the round moves the odd half by
 //! `DRIFT[r + 1] ^ DRIFT[r - 1]`. After eight rounds the drift is back at zero. Backwards it is the same: the half that is even
 //! in round `r` then has drift `DRIFT[r + 1]`, the other one `DRIFT[r + 2]`.
 
 use super::{Vector, keys::Keys};
 use crate::{
     consts::{ROUNDS, SBOX},
-    placement::{NIBBLE_OF_SLOT, PERIOD, SLOT_XOR},
+    placement::{LANE_XOR, NIBBLE_OF_LANE, PERIOD},
 };
 
-/// `DRIFT[r % PERIOD]` is the sum of `SLOT_XOR` of all rounds before `r`.
+/// `DRIFT[r % PERIOD]` is the sum of `LANE_XOR` of all rounds before `r`.
 const DRIFT: [u8; PERIOD] = {
     let mut drift = [0; PERIOD];
     let mut r = 1;
     while r < PERIOD {
-        drift[r] = drift[r - 1] ^ SLOT_XOR[(r - 1) % 4];
+        drift[r] = drift[r - 1] ^ LANE_XOR[(r - 1) % 4];
         r += 1;
     }
     drift
@@ -62,12 +62,12 @@ pub(crate) static KEY_ORDER: [[u8; 16]; PERIOD] = {
     orders
 };
 
-/// The bytes of a block in the places of a half of round `round` with a drift; `xor` is the way from even to odd slots.
+/// The bytes of a block in the places of a half of round `round` with a drift; `xor` is the way from even to odd lanes.
 const fn load_order(round: usize, drift: u8, xor: u8) -> [u8; 8] {
     let mut order = [0; 8];
     let mut p = 0;
     while p < 8 {
-        order[p as usize] = NIBBLE_OF_SLOT[round % PERIOD][(p ^ drift ^ xor) as usize];
+        order[p as usize] = NIBBLE_OF_LANE[round % PERIOD][(p ^ drift ^ xor) as usize];
         p += 1;
     }
     order
@@ -92,21 +92,21 @@ const PLAINTEXT_DECRYPTED: (u8, u8) = (drift(1), drift(0));
 
 /// How round `r % 4` moves the odd half when encrypting: `drift(r + 1) ^ drift(r - 1)`.
 static ENCRYPT_MOVES: [[u8; 16]; 4] = [
-    move_by(SLOT_XOR[0] ^ SLOT_XOR[3]),
-    move_by(SLOT_XOR[1] ^ SLOT_XOR[0]),
-    move_by(SLOT_XOR[2] ^ SLOT_XOR[1]),
-    move_by(SLOT_XOR[3] ^ SLOT_XOR[2]),
+    move_by(LANE_XOR[0] ^ LANE_XOR[3]),
+    move_by(LANE_XOR[1] ^ LANE_XOR[0]),
+    move_by(LANE_XOR[2] ^ LANE_XOR[1]),
+    move_by(LANE_XOR[3] ^ LANE_XOR[2]),
 ];
 
 /// How it moves the odd half when decrypting, `drift(r) ^ drift(r + 2)`, and the folded keys: `drift(r) ^ drift(r + 1)`.
 static DECRYPT_MOVES: [[u8; 16]; 4] = [
-    move_by(SLOT_XOR[0] ^ SLOT_XOR[1]),
-    move_by(SLOT_XOR[1] ^ SLOT_XOR[2]),
-    move_by(SLOT_XOR[2] ^ SLOT_XOR[3]),
-    move_by(SLOT_XOR[3] ^ SLOT_XOR[0]),
+    move_by(LANE_XOR[0] ^ LANE_XOR[1]),
+    move_by(LANE_XOR[1] ^ LANE_XOR[2]),
+    move_by(LANE_XOR[2] ^ LANE_XOR[3]),
+    move_by(LANE_XOR[3] ^ LANE_XOR[0]),
 ];
 static DECRYPT_KEY_MOVES: [[u8; 16]; 4] =
-    [move_by(SLOT_XOR[0]), move_by(SLOT_XOR[1]), move_by(SLOT_XOR[2]), move_by(SLOT_XOR[3])];
+    [move_by(LANE_XOR[0]), move_by(LANE_XOR[1]), move_by(LANE_XOR[2]), move_by(LANE_XOR[3])];
 
 /// Byte orders of the even and the odd half where blocks are loaded or stored.
 struct Orders {
@@ -118,14 +118,14 @@ impl Orders {
     const fn load(round: usize, (even, odd): (u8, u8)) -> Self {
         Self {
             even: for_two_blocks(load_order(round, even, 0)),
-            odd: for_two_blocks(load_order(round, odd, SLOT_XOR[round % 4])),
+            odd: for_two_blocks(load_order(round, odd, LANE_XOR[round % 4])),
         }
     }
 
     const fn store(round: usize, (even, odd): (u8, u8)) -> Self {
         Self {
             even: for_two_blocks(inverse(load_order(round, even, 0))),
-            odd: for_two_blocks(inverse(load_order(round, odd, SLOT_XOR[round % 4]))),
+            odd: for_two_blocks(inverse(load_order(round, odd, LANE_XOR[round % 4]))),
         }
     }
 }
@@ -135,7 +135,7 @@ static STORE_CIPHERTEXT: Orders = Orders::store(ROUNDS - 1, CIPHERTEXT_ENCRYPTED
 static LOAD_CIPHERTEXT: Orders = Orders::load(ROUNDS - 1, CIPHERTEXT_TO_DECRYPT);
 static STORE_PLAINTEXT: Orders = Orders::store(0, PLAINTEXT_DECRYPTED);
 
-/// What brings RK\[0\] and RK\[35\] from the order of slots into that of bytes.
+/// What brings RK\[0\] and RK\[35\] from the order of lanes into that of bytes.
 pub(crate) static OUTER_KEY_ORDERS: [[u8; 16]; 2] =
     [for_two_blocks(inverse(load_order(0, 0, 0))), for_two_blocks(inverse(load_order(ROUNDS - 1, 0, 0)))];
 
