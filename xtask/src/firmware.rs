@@ -17,7 +17,7 @@ use std::{
 };
 
 /// A board of QEMU's.
-pub(crate) struct Board {
+struct Board {
     /// QEMU's name of it.
     machine: &'static str,
     core: &'static str,
@@ -31,7 +31,7 @@ impl fmt::Display for Board {
 }
 
 /// The boards, one for each generation of cores. Their memories are in `firmware/memory/`.
-pub(crate) const BOARDS: [Board; 4] = [
+const BOARDS: [Board; 4] = [
     Board { machine: "microbit", core: "Cortex-M0", target: "thumbv6m-none-eabi" },
     Board { machine: "mps2-an385", core: "Cortex-M3", target: "thumbv7m-none-eabi" },
     Board { machine: "mps2-an386", core: "Cortex-M4", target: "thumbv7em-none-eabi" },

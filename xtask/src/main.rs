@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `test` | the steps of `cargo xtask test` |
 //! | `demo` | `cargo xtask demo` |
+//! | `bench` | measures, and keeps the README's tables and chart |
+//! | `aarch64` | tests the NEON backend under QEMU |
 //! | `firmware` | builds the firmware and runs it on QEMU's boards |
 //! | `setup` | finds or installs compilers, emulators and tools |
 //! | `msrv` | finds or fetches a compiler of the minimum supported Rust version |
@@ -12,7 +14,9 @@
 //! | `sh` | runs commands and shows them |
 //! | `paths` | where things are |
 
+mod aarch64;
 mod apt;
+mod bench;
 mod demo;
 mod firmware;
 mod msrv;
@@ -32,6 +36,10 @@ Usage: cargo xtask COMMAND
        --list                name the steps
        --install-tools       install missing cargo tools below target/ (always done if CI is set)
   demo [--size SIZE]         seal and open a real file, then try to cheat (SIZE: 4MiB, 1GiB, ...)
+  bench [--seconds N]        measure for N seconds (40) and write results, the README's tables and the chart
+        report               write the tables and the chart of the results that are there
+        --check              fail if the tables or the chart are not what the results give
+        criterion [ARGS...]  the same operations under criterion
   firmware build [--board B] build the known-answer firmware
   firmware test [--board B]  build it and run it on QEMU's boards (B may be given several times)
   setup                      only install what the other commands need
@@ -56,6 +64,7 @@ fn run(arguments: &[&str]) -> Result<()> {
     match arguments {
         ["test", rest @ ..] => test::main(rest),
         ["demo", rest @ ..] => demo::main(rest),
+        ["bench", rest @ ..] => bench::main(rest),
         ["firmware", rest @ ..] => firmware::main(rest),
         ["setup"] => setup::main(),
         ["help" | "--help" | "-h"] => {

@@ -4,7 +4,7 @@
 //! own rustup; else a message that says what to install.
 
 use crate::{
-    apt, firmware, msrv, paths,
+    aarch64, apt, msrv, paths,
     sh::{self, Cmd},
 };
 use anyhow::{Context, Result, bail};
@@ -13,8 +13,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Debian's build of a recent compiler and the sources of its library, from which cargo builds `core` and `alloc` for
-/// targets that Debian does not package; its linker is lld.
+/// Debian's build of a recent compiler and the sources of its library, from which cargo builds it for
+/// targets that Debian does not package; the linker for bare metal is lld.
 const DEBIAN_TOOLCHAIN: [&str; 4] = ["rustc-web", "rust-web-src", "cargo-web", "lld"];
 
 /// `cargo xtask setup`.
@@ -23,14 +23,16 @@ pub(crate) fn main() -> Result<()> {
         println!("{target}: {}", Toolchain::for_target(target)?.describe());
     }
     println!("QEMU: {}", qemu()?.display());
+    if aarch64::IS_EMULATED {
+        println!("{}: {}", aarch64::TARGET, Toolchain::for_target(aarch64::TARGET)?.describe());
+        println!("its QEMU: {}", qemu_aarch64()?.display());
+        println!("its linker: {}", linker_aarch64()?.display());
+    }
     println!("Rust {}: {}", msrv::VERSION, msrv::rustc()?.display());
     println!(
         "cargo-hack: {}",
         cargo_hack(true)?.context("cargo-hack is missing after its installation")?.display()
     );
-    for board in firmware::BOARDS {
-        println!("board: {board}");
-    }
     Ok(())
 }
 
@@ -43,7 +45,7 @@ pub(crate) const THUMB_TARGETS: [&str; 5] = [
     "thumbv8m.main-none-eabi",
 ];
 
-/// What builds for a bare-metal target.
+/// What builds for another target than the host.
 #[derive(Clone, Copy)]
 pub(crate) enum Toolchain {
     /// The one that runs xtask: it has the target's libraries.
@@ -78,27 +80,41 @@ impl Toolchain {
         )
     }
 
-    /// Its cargo.
+    /// Its cargo, for bare metal.
     pub(crate) fn cargo(self) -> Cmd {
         match self {
             Self::Own => sh::cargo(),
-            // RUSTC_BOOTSTRAP: -Z build-std is not stable. RUSTC: must match the library's sources. The library path is
-            // that of the cargo that runs xtask.
-            Self::Debian => Cmd::new("/usr/bin/cargo")
-                .env("RUSTC_BOOTSTRAP", "1")
-                .env("RUSTC", "/usr/bin/rustc")
-                .env_remove("LD_LIBRARY_PATH")
-                .arg("--config")
-                .arg(paths::root().join("firmware/build-std.toml")),
+            Self::Debian => debian_cargo().arg("--config").arg(paths::root().join("firmware/build-std.toml")),
+        }
+    }
+
+    /// Its cargo, for a target with an operating system.
+    pub(crate) fn cargo_with_std(self) -> Cmd {
+        match self {
+            Self::Own => sh::cargo(),
+            // To build the library takes longer than all else: no more of it than needed.
+            Self::Debian => debian_cargo()
+                .arg("-Zbuild-std=std,panic_unwind,test")
+                .args(["--config", "profile.dev.debug=false"])
+                .args(["--config", r#"profile.dev.package."*".opt-level=0"#]),
         }
     }
 
     fn describe(self) -> &'static str {
         match self {
             Self::Own => "the installed toolchain",
-            Self::Debian => "Debian's toolchain, building core itself",
+            Self::Debian => "Debian's toolchain, building the library itself",
         }
     }
+}
+
+fn debian_cargo() -> Cmd {
+    // RUSTC_BOOTSTRAP: -Z build-std is not stable. RUSTC: must match the library's sources. The library path is that of the
+    // cargo that runs xtask.
+    Cmd::new("/usr/bin/cargo")
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("RUSTC", "/usr/bin/rustc")
+        .env_remove("LD_LIBRARY_PATH")
 }
 
 /// Whether the toolchain that runs xtask has the library of `target`.
@@ -112,19 +128,36 @@ fn has_target(target: &str) -> bool {
 
 /// The emulator of the boards.
 pub(crate) fn qemu() -> Result<PathBuf> {
-    const PROGRAM: &str = "qemu-system-arm";
-    if let Some(path) = paths::find_program(PROGRAM) {
+    program(
+        "qemu-system-arm",
+        &["qemu-system-arm"],
+        "qemu-system-arm (Debian, Ubuntu), qemu-system-arm-core (Fedora) or qemu (Homebrew)",
+    )
+}
+
+/// The emulator of Linux processes for aarch64.
+pub(crate) fn qemu_aarch64() -> Result<PathBuf> {
+    program("qemu-aarch64", &["qemu-user"], "qemu-user")
+}
+
+/// The linker for aarch64, which comes with its C library.
+pub(crate) fn linker_aarch64() -> Result<PathBuf> {
+    program(
+        "aarch64-linux-gnu-gcc",
+        &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
+        "gcc-aarch64-linux-gnu with libc6-dev-arm64-cross (Debian, Ubuntu)",
+    )
+}
+
+/// The program `name`, from Debian's `packages` if it is missing; `advice` names the package for others.
+fn program(name: &str, packages: &[&str], advice: &str) -> Result<PathBuf> {
+    if let Some(path) = paths::find_program(name) {
         return Ok(path);
     }
     if apt::can_install() {
-        apt::install(&[PROGRAM])?;
+        apt::install(packages)?;
     }
-    paths::find_program(PROGRAM).with_context(|| {
-        format!(
-            "{PROGRAM} is not in PATH: install the package qemu-system-arm (Debian, Ubuntu), \
-             qemu-system-arm-core (Fedora) or qemu (Homebrew)"
-        )
-    })
+    paths::find_program(name).with_context(|| format!("{name} is not in PATH: install the package {advice}"))
 }
 
 /// cargo-hack, if it is there or `install` says to put it below the target directory.

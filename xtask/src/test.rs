@@ -1,7 +1,7 @@
 //! `cargo xtask test`: what must hold before a merge, and all that CI runs.
 
 use crate::{
-    demo, firmware, msrv, paths, setup,
+    aarch64, demo, firmware, msrv, paths, setup,
     setup::Toolchain,
     sh::{self, Cmd},
     steps::{self, Step},
@@ -33,8 +33,8 @@ const STEPS: [Step; 14] = [
         run: || tests(&["--no-default-features"]),
     },
     Step { name: "test-full", about: "tests with all features", run: || tests(&["--all-features"]) },
-    Step { name: "backend-soft32", about: "tests with 32-bit words", run: || backend("soft32") },
-    Step { name: "backend-soft64", about: "tests with 64-bit words", run: || backend("soft64") },
+    Step { name: "backends", about: "tests with each backend of this machine forced", run: backends },
+    Step { name: "aarch64", about: "tests of the cipher with NEON", run: aarch64::test },
     Step { name: "docs", about: "documentation builds without warnings", run: docs },
     Step { name: "no-std", about: "the libraries build for bare metal", run: no_std },
     Step { name: "firmware", about: "known answers on four Cortex-M boards", run: firmware::test_all },
@@ -114,15 +114,7 @@ fn lint() -> Result<()> {
 fn features() -> Result<()> {
     if let Some(cargo_hack) = setup::cargo_hack(false)? {
         return Cmd::new(cargo_hack)
-            .args([
-                "hack",
-                "clippy",
-                "--feature-powerset",
-                "--exclude-features",
-                "default",
-                "--lib",
-                "--locked",
-            ])
+            .args(["hack", "clippy", "--feature-powerset", "--exclude-features", "default", "--lib"])
             .args(libraries())
             .args(["--", "--deny", "warnings"])
             .run();
@@ -136,15 +128,7 @@ fn features() -> Result<()> {
     }
     for (library, features) in sets {
         cargo("clippy")
-            .args([
-                "--package",
-                library,
-                "--lib",
-                "--locked",
-                "--no-default-features",
-                "--features",
-                features,
-            ])
+            .args(["--package", library, "--lib", "--no-default-features", "--features", features])
             .args(["--", "--deny", "warnings"])
             .run()?;
     }
@@ -155,16 +139,34 @@ fn tests(features: &[&str]) -> Result<()> {
     cargo("test").args(["--workspace"]).args(features).run()
 }
 
-/// Runs the libraries' tests with a backend forced.
+/// Forces each backend that this machine has.
+fn backends() -> Result<()> {
+    for name in ["soft32", "soft64"] {
+        backend(name)?;
+    }
+    #[cfg(target_arch = "x86_64")]
+    for (name, is_there) in [
+        ("ssse3", is_x86_feature_detected!("ssse3")),
+        ("avx2", is_x86_feature_detected!("avx2")),
+        ("avx512", is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vl")),
+    ] {
+        if is_there {
+            backend(name)?;
+        } else {
+            println!("this machine has no {name}");
+        }
+    }
+    Ok(())
+}
+
+/// Runs the tests of the cipher with a backend forced, and those of the mode, which runs on it.
 fn backend(name: &str) -> Result<()> {
     let forced = format!("--cfg twine_backend=\"{name}\"");
     cargo("test")
-        .args(["--all-features"])
-        .args(libraries())
+        .args(["--package", "twine-cipher", "--package", "otr-mode", "--lib", "--tests", "--all-features"])
         .arg("--target-dir")
         .arg(paths::target().join(format!("backend-{name}")))
         .env("RUSTFLAGS", flags("RUSTFLAGS", &forced))
-        .env("RUSTDOCFLAGS", flags("RUSTDOCFLAGS", &forced))
         .run()
 }
 

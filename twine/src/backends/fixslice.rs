@@ -261,6 +261,7 @@ impl<W: Word> State<W> {
         }
     }
 
+    #[inline(always)]
     fn encrypt(&mut self, keys: &RoundKeys<W>) {
         let Self { first, second } = self;
         for key in keys.0.chunks_exact(4) {
@@ -271,6 +272,7 @@ impl<W: Word> State<W> {
         }
     }
 
+    #[inline(always)]
     fn decrypt(&mut self, keys: &RoundKeys<W>) {
         let Self { first, second } = self;
         for key in keys.0.chunks_exact(4).rev() {
@@ -319,26 +321,24 @@ impl<W: Word> Drop for RoundKeys<W> {
     }
 }
 
+/// Encrypts up to [`Word::Blocks`] blocks. Not inlined, or each call in a mode would carry the whole cipher.
+#[inline(never)]
+fn encrypt<W: Word>(keys: &RoundKeys<W>, mut blocks: InOutBuf<'_, '_, Block>) {
+    let mut state = State::load(blocks.get_in(), Placement::First);
+    state.encrypt(keys);
+    state.store(blocks.get_out(), Placement::Last);
+}
+
+/// Decrypts up to [`Word::Blocks`] blocks.
+#[inline(never)]
+fn decrypt<W: Word>(keys: &RoundKeys<W>, mut blocks: InOutBuf<'_, '_, Block>) {
+    let mut state = State::load(blocks.get_in(), Placement::Last);
+    state.decrypt(keys);
+    state.store(blocks.get_out(), Placement::First);
+}
+
 /// The backend that the closures of `cipher` receive.
 pub(crate) struct Backend<'a, W: Word>(pub(crate) &'a RoundKeys<W>);
-
-impl<W: Word> Backend<'_, W> {
-    /// Encrypts up to [`Word::Blocks`] blocks.
-    #[inline(always)]
-    fn encrypt(&self, mut blocks: InOutBuf<'_, '_, Block>) {
-        let mut state = State::load(blocks.get_in(), Placement::First);
-        state.encrypt(self.0);
-        state.store(blocks.get_out(), Placement::Last);
-    }
-
-    /// Decrypts up to [`Word::Blocks`] blocks.
-    #[inline(always)]
-    fn decrypt(&self, mut blocks: InOutBuf<'_, '_, Block>) {
-        let mut state = State::load(blocks.get_in(), Placement::Last);
-        state.decrypt(self.0);
-        state.store(blocks.get_out(), Placement::First);
-    }
-}
 
 impl<W: Word> BlockSizeUser for Backend<'_, W> {
     type BlockSize = U8;
@@ -351,12 +351,12 @@ impl<W: Word> ParBlocksSizeUser for Backend<'_, W> {
 impl<W: Word> BlockCipherEncBackend for Backend<'_, W> {
     #[inline(always)]
     fn encrypt_block(&self, block: InOut<'_, '_, Block>) {
-        self.encrypt(block.into_buf().into_chunks().0);
+        encrypt(self.0, block.into_buf().into_chunks().0);
     }
 
     #[inline(always)]
     fn encrypt_par_blocks(&self, blocks: InOut<'_, '_, ParBlocks<Self>>) {
-        self.encrypt(blocks.into_buf());
+        encrypt(self.0, blocks.into_buf());
     }
 
     /// One pass for all of them.
@@ -364,7 +364,7 @@ impl<W: Word> BlockCipherEncBackend for Backend<'_, W> {
     fn encrypt_tail_blocks(&self, blocks: InOutBuf<'_, '_, Block>) {
         assert!(blocks.len() < W::Blocks::USIZE);
         if !blocks.is_empty() {
-            self.encrypt(blocks);
+            encrypt(self.0, blocks);
         }
     }
 }
@@ -372,12 +372,12 @@ impl<W: Word> BlockCipherEncBackend for Backend<'_, W> {
 impl<W: Word> BlockCipherDecBackend for Backend<'_, W> {
     #[inline(always)]
     fn decrypt_block(&self, block: InOut<'_, '_, Block>) {
-        self.decrypt(block.into_buf().into_chunks().0);
+        decrypt(self.0, block.into_buf().into_chunks().0);
     }
 
     #[inline(always)]
     fn decrypt_par_blocks(&self, blocks: InOut<'_, '_, ParBlocks<Self>>) {
-        self.decrypt(blocks.into_buf());
+        decrypt(self.0, blocks.into_buf());
     }
 
     /// One pass for all of them.
@@ -385,7 +385,7 @@ impl<W: Word> BlockCipherDecBackend for Backend<'_, W> {
     fn decrypt_tail_blocks(&self, blocks: InOutBuf<'_, '_, Block>) {
         assert!(blocks.len() < W::Blocks::USIZE);
         if !blocks.is_empty() {
-            self.decrypt(blocks);
+            decrypt(self.0, blocks);
         }
     }
 }

@@ -449,8 +449,10 @@ impl RoundKeys {
     }
 }
 
+/// # Safety
+/// The CPU has SSSE3.
 #[target_feature(enable = "ssse3")]
-fn new_keys(key: &[u8]) -> Keys {
+unsafe fn new_keys(key: &[u8]) -> Keys {
     // SAFETY: this function has the feature.
     unsafe { Keys::new::<Ssse3>(key) }
 }
@@ -463,7 +465,7 @@ macro_rules! run_under {
             #[inline(always)]
             unsafe fn encrypt(keys: &Keys, blocks: InOutBuf<'_, '_, Block>) {
                 #[target_feature(enable = $features)]
-                fn kernel(keys: &Keys, blocks: InOutBuf<'_, '_, Block>) {
+                unsafe fn kernel(keys: &Keys, blocks: InOutBuf<'_, '_, Block>) {
                     // SAFETY: this function has the features.
                     unsafe { simd::encrypt::<$vector>(keys, blocks) }
                 }
@@ -474,7 +476,7 @@ macro_rules! run_under {
             #[inline(always)]
             unsafe fn decrypt(keys: &Keys, blocks: InOutBuf<'_, '_, Block>) {
                 #[target_feature(enable = $features)]
-                fn kernel(keys: &Keys, blocks: InOutBuf<'_, '_, Block>) {
+                unsafe fn kernel(keys: &Keys, blocks: InOutBuf<'_, '_, Block>) {
                     // SAFETY: this function has the features.
                     unsafe { simd::decrypt::<$vector>(keys, blocks) }
                 }
@@ -483,14 +485,18 @@ macro_rules! run_under {
             }
         }
 
+        /// # Safety
+        /// The CPU has the features.
         #[target_feature(enable = $features)]
-        fn $encrypt(keys: &Keys, f: impl BlockCipherEncClosure<BlockSize = U8>) {
+        unsafe fn $encrypt(keys: &Keys, f: impl BlockCipherEncClosure<BlockSize = U8>) {
             // SAFETY: this function has the features.
             f.call(&unsafe { Backend::<$vector>::new(keys) });
         }
 
+        /// # Safety
+        /// The CPU has the features.
         #[target_feature(enable = $features)]
-        fn $decrypt(keys: &Keys, f: impl BlockCipherDecClosure<BlockSize = U8>) {
+        unsafe fn $decrypt(keys: &Keys, f: impl BlockCipherDecClosure<BlockSize = U8>) {
             // SAFETY: this function has the features.
             f.call(&unsafe { Backend::<$vector>::new(keys) });
         }
