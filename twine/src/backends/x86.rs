@@ -394,7 +394,12 @@ impl Level {
         } else if cfg!(twine_backend = "avx512") {
             name == "avx512"
         } else {
-            cfg!(not(any(twine_backend = "soft", twine_backend = "soft32", twine_backend = "soft64")))
+            cfg!(not(any(
+                twine_backend = "soft",
+                twine_backend = "soft32",
+                twine_backend = "soft64",
+                twine_backend = "neon"
+            )))
         }
     }
 
