@@ -221,7 +221,7 @@ where
     /// Encrypts `buffer` and returns its tag.
     ///
     /// # Errors
-    /// If the message or the associated data have more than 2^60 blocks: nothing is written then.
+    /// If the message has more than 2^60 blocks or the associated data more than 2^59: nothing is written then.
     fn encrypt_inout_detached(
         &self,
         nonce: &Nonce<Self>,

@@ -1,8 +1,8 @@
 //! The masks of AES-OTR v3, and why no others.
 //!
 //! Pair `i` of the message takes the masks 2^i L and 3 * 2^i L; the checksum takes 7 or 9 times the mask of the last block;
-//! associated data takes 2^i Q, and 3 or 9 times that at its end. So the masks in use are 2^i times 1, 3, 9, 7, 27 and 21,
-//! where numbers stand for polynomials and 27 and 21 for the products 3 * 9 and 3 * 7.
+//! associated data takes 2^i Q, and 3 or 9 times that at its end. So the masks in use are 2^i times 1, 3, 9, 7, 27 and 21. Here
+//! 2, 3 and 7 stand for x, x + 1 and x^2 + x + 1, and the others for products in the field: 9 = 3 * 3, 27 = 3 * 9, 21 = 3 * 7.
 //!
 //! With n = 64 this choice is not a matter of taste: 2^64 = 3 * 3 * 7 in that field, and versions 1 and 2 of OTR have
 //! a checksum mask with the factor 3 * 3 * 7. It equals the mask of a block 64 pairs further on, and forgeries follow (Bost

@@ -142,74 +142,73 @@ impl<S: BlockSize> Pairs<'_, '_, S> {
     }
 }
 
-/// Prepares the first-round calls of `pairs`, and sets aside what comes later: the blocks of the pairs and the masks of the
-/// second round. All slices are as long as `pairs`.
+/// Prepares the first-round calls of `pairs`, and the masks of their second round.
 #[inline(always)]
 fn first_round<S: BlockSize, D: Direction>(
     pairs: &[Pair<S>],
     masks: &mut Masks<S::Field>,
     calls: &mut [Array<u8, S>],
-    first: &mut [S::Field],
-    second: &mut [S::Field],
     second_masks: &mut [S::Field],
 ) {
     let n = pairs.len();
-    let (calls, first, second) = (&mut calls[..n], &mut first[..n], &mut second[..n]);
-    let second_masks = &mut second_masks[..n];
+    let (calls, second_masks) = (&mut calls[..n], &mut second_masks[..n]);
     masks.fill(second_masks);
     for i in 0..n {
         let once = second_masks[i];
         let (once, thrice) = (once.swap(), times_3(once).swap());
         let mask = if D::ENCRYPTS { once } else { thrice };
         second_masks[i] = if D::ENCRYPTS { thrice } else { once };
-        first[i] = Field::load(&pairs[i][0]);
-        second[i] = Field::load(&pairs[i][1]);
-        calls[i] = (first[i] ^ mask).store();
+        calls[i] = (S::Field::load(&pairs[i][0]) ^ mask).store();
     }
 }
 
-/// Takes the results of the first round, which `second` then holds, and prepares the calls of the second.
+/// Takes the results of the first round, and prepares the calls of the second.
 #[inline(always)]
 fn second_round<S: BlockSize, D: Direction>(
+    pairs: &[Pair<S>],
     calls: &mut [Array<u8, S>],
-    second: &mut [S::Field],
     second_masks: &[S::Field],
+    results: &mut [S::Field],
     checksum: &mut S::Field,
 ) {
-    let n = second.len();
-    let (calls, second_masks) = (&mut calls[..n], &second_masks[..n]);
+    let n = pairs.len();
+    let (calls, second_masks, results) = (&mut calls[..n], &second_masks[..n], &mut results[..n]);
     let mut sum = S::Field::ZERO;
     for i in 0..n {
+        let second = S::Field::load(&pairs[i][1]);
         if D::ENCRYPTS {
-            sum ^= second[i];
+            sum ^= second;
         }
-        second[i] ^= Field::load(&calls[i]);
-        calls[i] = (second[i] ^ second_masks[i]).store();
+        results[i] = second ^ Field::load(&calls[i]);
+        calls[i] = (results[i] ^ second_masks[i]).store();
     }
     *checksum ^= sum;
 }
 
-/// Takes the results of the second round.
+/// Takes the results of the second round, and replaces the pairs.
 #[inline(always)]
 fn finish<S: BlockSize, D: Direction>(
-    calls: &[Array<u8, S>],
-    first: &mut [S::Field],
-    second: &[S::Field],
+    mut pairs: Pairs<'_, '_, S>,
+    calls: &mut [Array<u8, S>],
+    results: &[S::Field],
     checksum: &mut S::Field,
-    output: &mut [Pair<S>],
 ) {
-    let n = first.len();
-    let (calls, second) = (&calls[..n], &second[..n]);
+    let input = pairs.input();
+    let n = input.len();
+    let (calls, results) = (&mut calls[..n], &results[..n]);
     let mut sum = S::Field::ZERO;
     for i in 0..n {
-        first[i] ^= Field::load(&calls[i]);
+        let result = S::Field::load(&input[i][0]) ^ Field::load(&calls[i]);
         if !D::ENCRYPTS {
-            sum ^= first[i];
+            sum ^= result;
         }
+        calls[i] = result.store();
     }
     *checksum ^= sum;
-    for (pair, (first, second)) in output.iter_mut().zip(first.iter().zip(second)) {
-        *pair = Array([second.store(), first.store()]);
+    // A loop of its own: the output may be where the input is, which the compiler cannot know.
+    for (pair, (first, second)) in pairs.output().iter_mut().zip(results.iter().zip(calls)) {
+        pair[0] = first.store();
+        pair[1].clone_from(second);
     }
 }
 
@@ -232,8 +231,9 @@ where
     let (batches, pairs) = pairs.into_chunks().0.into_chunks().0.into_chunks::<B::ParBlocksSize>();
     let mut masks = Masks::new(l);
     let mut checksum = Field::ZERO;
-    for batch in batches {
-        full_batch::<B, D>(backend, &mut masks, &mut checksum, Pairs::Message(batch.into_buf()));
+    if !batches.is_empty() {
+        let batches = batches.into_iter().map(|batch| Pairs::Message(batch.into_buf()));
+        full_batches::<B, D>(backend, &mut masks, &mut checksum, batches);
     }
     last_batch::<B, D>(backend, &mut masks, checksum, Pairs::Message(pairs), last, pending)
 }
@@ -250,8 +250,9 @@ where
     let (batches, pairs) = Array::<_, B::ParBlocksSize>::slice_as_chunks(pairs);
     let mut masks = Masks::new(l);
     let mut checksum = Field::ZERO;
-    for batch in batches {
-        full_batch::<B, Decrypt>(backend, &mut masks, &mut checksum, Pairs::Data(batch));
+    if !batches.is_empty() {
+        let batches = batches.iter().map(|batch| Pairs::Data(batch));
+        full_batches::<B, Decrypt>(backend, &mut masks, &mut checksum, batches);
     }
     let mut scratch = Pair::<B::BlockSize>::default();
     let scratch = &mut Array::slice_as_flattened_mut(&mut scratch)[..last.len()];
@@ -266,27 +267,28 @@ fn whole_pairs<B: cipher::BlockSizeUser>(len: usize) -> usize {
     len.saturating_sub(1) / pair_size * pair_size
 }
 
-/// As many pairs as the backend is wide.
+/// Batches of as many pairs as the backend is wide. Setting up the arrays takes time: there must be batches.
 #[inline(always)]
-fn full_batch<B, D: Direction>(
+fn full_batches<'inp, 'out, B, D: Direction>(
     backend: &B,
     masks: &mut Masks<FieldOf<B>>,
     checksum: &mut FieldOf<B>,
-    mut pairs: Pairs<'_, '_, B::BlockSize>,
+    batches: impl Iterator<Item = Pairs<'inp, 'out, B::BlockSize>>,
 ) where
     B: BlockCipherEncBackend,
     B::BlockSize: BlockSize,
 {
     // Each an array of its own: the compiler then knows that the cipher changes only `calls`.
     let Aligned(calls) = &mut Aligned::<ParBlocks<B>>::default();
-    let Aligned(first) = &mut Aligned::<Array<FieldOf<B>, B::ParBlocksSize>>::default();
-    let Aligned(second) = &mut Aligned::<Array<FieldOf<B>, B::ParBlocksSize>>::default();
     let Aligned(second_masks) = &mut Aligned::<Array<FieldOf<B>, B::ParBlocksSize>>::default();
-    first_round::<_, D>(pairs.input(), masks, calls, first, second, second_masks);
-    backend.encrypt_par_blocks_inplace(calls);
-    second_round::<_, D>(calls, second, second_masks, checksum);
-    backend.encrypt_par_blocks_inplace(calls);
-    finish::<_, D>(calls, first, second, checksum, pairs.output());
+    let Aligned(results) = &mut Aligned::<Array<FieldOf<B>, B::ParBlocksSize>>::default();
+    for pairs in batches {
+        first_round::<_, D>(pairs.input(), masks, calls, second_masks);
+        backend.encrypt_par_blocks_inplace(calls);
+        second_round::<_, D>(pairs.input(), calls, second_masks, results, checksum);
+        backend.encrypt_par_blocks_inplace(calls);
+        finish::<_, D>(pairs, calls, results, checksum);
+    }
 }
 
 /// Fewer pairs than the backend is wide, the last chunk, and the checksum.
@@ -317,7 +319,7 @@ fn last_batch_of<B, D: Direction, N: ArraySize>(
     backend: &B,
     masks: &mut Masks<FieldOf<B>>,
     mut checksum: FieldOf<B>,
-    mut pairs: Pairs<'_, '_, B::BlockSize>,
+    pairs: Pairs<'_, '_, B::BlockSize>,
     last: InOutBuf<'_, '_, u8>,
     pending: Option<FieldOf<B>>,
 ) -> FieldOf<B>
@@ -327,11 +329,9 @@ where
 {
     let count = pairs.input().len();
     let Aligned(calls) = &mut Aligned::<Array<Block<B>, N>>::default();
-    let Aligned(first) = &mut Aligned::<Array<FieldOf<B>, N>>::default();
-    let Aligned(second) = &mut Aligned::<Array<FieldOf<B>, N>>::default();
     let Aligned(second_masks) = &mut Aligned::<Array<FieldOf<B>, N>>::default();
-    let (first, second) = (&mut first[..count], &mut second[..count]);
-    first_round::<_, D>(pairs.input(), masks, calls, first, second, second_masks);
+    let Aligned(results) = &mut Aligned::<Array<FieldOf<B>, N>>::default();
+    first_round::<_, D>(pairs.input(), masks, calls, second_masks);
 
     let chunk = LastChunk::new(masks.take(), last.len());
     let (mut head, mut tail) = last.split_at(chunk.head_len);
@@ -357,13 +357,13 @@ where
             checksum ^= pad(head.get_in());
             xor_bytes(&mut head, output);
         }
-        second_round::<_, D>(calls, second, second_masks, &mut checksum);
+        second_round::<_, D>(pairs.input(), calls, second_masks, results, &mut checksum);
         tag.set_checksum(checksum ^ chunk.checksum_mask);
         encipher_with(backend, calls, count + usize::from(chunk.is_long), tag.calls());
         if chunk.is_long {
             xor_bytes(&mut head, FieldOf::<B>::load(&calls[count]));
         }
-        finish::<_, D>(calls, first, second, &mut checksum, pairs.output());
+        finish::<_, D>(pairs, calls, results, &mut checksum);
     } else {
         calls[count] = if chunk.is_long { chunk.thrice ^ pad(tail.get_in()) } else { chunk.once }.store();
         encipher(backend, &mut calls[..count + usize::from(!head.is_empty())]);
@@ -374,14 +374,14 @@ where
         } else {
             checksum ^= m1;
         }
-        second_round::<_, D>(calls, second, second_masks, &mut checksum);
+        second_round::<_, D>(pairs.input(), calls, second_masks, results, &mut checksum);
         encipher(backend, &mut calls[..count + usize::from(chunk.is_long)]);
         if chunk.is_long {
             let z = FieldOf::<B>::load(&calls[count]);
             checksum ^= z ^ pad(tail.get_in());
             xor_bytes(&mut tail, z);
         }
-        finish::<_, D>(calls, first, second, &mut checksum, pairs.output());
+        finish::<_, D>(pairs, calls, results, &mut checksum);
         // Unlike that of a message to encrypt, this checksum had to wait for the second round.
         tag.set_checksum(checksum ^ chunk.checksum_mask);
         encipher_with(backend, calls, 0, tag.calls());

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: what must hold before a merge, and all that CI runs.
 
 use crate::{
-    aarch64, demo, firmware, msrv, paths, setup,
+    aarch64, bench, demo, firmware, msrv, paths, setup,
     setup::Toolchain,
     sh::{self, Cmd},
     steps::{self, Step},
@@ -18,7 +18,7 @@ const NO_STD_FEATURES: &str = "zeroize,alloc,arrayvec,rand_core,bytes";
 /// The same for cores without atomic read-modify-write instructions, which the crate `bytes` needs.
 const NO_ATOMICS_FEATURES: &str = "zeroize,alloc,arrayvec,rand_core";
 
-const STEPS: [Step; 14] = [
+const STEPS: [Step; 15] = [
     Step { name: "format", about: "all code is formatted by rustfmt", run: format },
     Step { name: "lint", about: "clippy has nothing to say", run: lint },
     Step {
@@ -35,6 +35,11 @@ const STEPS: [Step; 14] = [
     Step { name: "test-full", about: "tests with all features", run: || tests(&["--all-features"]) },
     Step { name: "backends", about: "tests with each backend of this machine forced", run: backends },
     Step { name: "aarch64", about: "tests of the cipher with NEON", run: aarch64::test },
+    Step {
+        name: "benches",
+        about: "benchmarks compile, and the README shows what was measured",
+        run: benches,
+    },
     Step { name: "docs", about: "documentation builds without warnings", run: docs },
     Step { name: "no-std", about: "the libraries build for bare metal", run: no_std },
     Step { name: "firmware", about: "known answers on four Cortex-M boards", run: firmware::test_all },
@@ -95,7 +100,8 @@ fn flags(key: &str, flags: &str) -> String {
 
 fn format() -> Result<()> {
     cargo("fmt").args(["--all", "--check"]).run()?;
-    cargo("fmt").args(["--manifest-path", "firmware/Cargo.toml", "--check"]).run()
+    cargo("fmt").args(["--manifest-path", "firmware/Cargo.toml", "--check"]).run()?;
+    cargo("fmt").args(["--manifest-path", "benches/Cargo.toml", "--check"]).run()
 }
 
 fn lint() -> Result<()> {
@@ -168,6 +174,18 @@ fn backend(name: &str) -> Result<()> {
         .arg(paths::target().join(format!("backend-{name}")))
         .env("RUSTFLAGS", flags("RUSTFLAGS", &forced))
         .run()
+}
+
+/// Nothing is timed here.
+fn benches() -> Result<()> {
+    let cargo = |command: &str| {
+        cargo(command)
+            .args(["--manifest-path", "benches/Cargo.toml", "--target-dir"])
+            .arg(paths::target().join("benches").join("default"))
+    };
+    cargo("clippy").args(["--all-targets", "--", "--deny", "warnings"]).run()?;
+    cargo("test").arg("--no-default-features").run()?;
+    bench::check()
 }
 
 fn docs() -> Result<()> {

@@ -1,0 +1,208 @@
+//! Measures every task in cycles, prints a table and writes JSON. See `--help`.
+
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use benches::{
+    Task, algorithms,
+    clock::Clock,
+    machine,
+    results::{Machine, Results, Row, Run},
+    task::{self, Operation},
+};
+use lexopt::prelude::*;
+
+const HELP: &str = "\
+Usage: cycles [OPTIONS]
+
+  --seconds N   measure that long, 40 if not given
+  --only TEXT   only algorithms with names that start with TEXT
+  --forced      TWINE's backend was forced when this was built
+  --json FILE   write the results to FILE
+  --date DATE   the day, for FILE
+  --backend     only print TWINE's backend
+  --help        this text
+";
+
+/// A sample has at least so many ticks or nanoseconds where the buffers allow it: the steps of a counter are small then.
+const SAMPLE: u64 = 20_000;
+
+struct Options {
+    seconds: u64,
+    only: String,
+    forced: bool,
+    json: Option<PathBuf>,
+    date: String,
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let mut options =
+        Options { seconds: 40, only: String::new(), forced: false, json: None, date: "unknown".into() };
+    let mut parser = lexopt::Parser::from_env();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("seconds") => options.seconds = parser.value()?.parse()?,
+            Long("only") => options.only = parser.value()?.string()?,
+            Long("forced") => options.forced = true,
+            Long("json") => options.json = Some(parser.value()?.into()),
+            Long("date") => options.date = parser.value()?.string()?,
+            Long("backend") => {
+                println!("{}", twine_cipher::backend());
+                return Ok(());
+            }
+            Long("help") => {
+                print!("{HELP}");
+                return Ok(());
+            }
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    measure(&options)
+}
+
+fn measure(options: &Options) -> Result<()> {
+    let tasks = [algorithms::block(), algorithms::aead(), algorithms::setup()];
+    let mut measured: Vec<Measured> = [task::nothing()]
+        .into_iter()
+        .chain(tasks.into_iter().flatten().filter(|task| task.algorithm.starts_with(&options.only)))
+        .map(Measured::new)
+        .collect();
+    ensure!(measured.len() > 1, "no algorithm starts with {}", options.only);
+
+    let mut clock = Clock::new();
+    for measured in &mut measured {
+        measured.calibrate(&mut clock);
+    }
+    // Round robin, so that whatever disturbs for a while disturbs all alike.
+    let end = Instant::now() + Duration::from_secs(options.seconds);
+    let mut rounds = 0;
+    while rounds == 0 || Instant::now() < end {
+        for measured in &mut measured {
+            measured.sample(&mut clock);
+        }
+        rounds += 1;
+    }
+
+    let nothing = measured[0].cost(&clock)?;
+    let rows =
+        measured[1..].iter().map(|measured| Ok(Row::new(&measured.task, measured.cost(&clock)? - nothing)));
+    let run = Run {
+        backend: twine_cipher::backend().into(),
+        forced: options.forced,
+        rounds,
+        rows: rows.collect::<Result<_>>()?,
+    };
+    let machine = Machine::this();
+    println!(
+        "{}; TWINE's backend: {}; minimum of {rounds} rounds, in {}",
+        machine.cpu,
+        run.backend,
+        Clock::UNIT
+    );
+    print(&run);
+    if let Some(path) = &options.json {
+        let results = Results {
+            machine,
+            rustc: machine::rustc()?,
+            date: options.date.clone(),
+            unit: Clock::UNIT.into(),
+            peers: machine::peers().context("which crates were measured is unknown")?,
+            runs: vec![run],
+        };
+        results.write(path)?;
+    }
+    Ok(())
+}
+
+struct Measured {
+    task: Task,
+    repetitions: usize,
+    /// The least time of so many repetitions.
+    least: Option<u64>,
+}
+
+impl Measured {
+    fn new(task: Task) -> Self {
+        Self { task, repetitions: 1, least: None }
+    }
+
+    /// Finds a number of repetitions for a sample of the right length.
+    fn calibrate(&mut self, clock: &mut Clock) {
+        while self.repetitions < self.task.capacity {
+            self.least = None;
+            for _ in 0..20 {
+                self.sample(clock);
+            }
+            if self.least.is_some_and(|least| least >= SAMPLE) {
+                break;
+            }
+            self.repetitions = (2 * self.repetitions).min(self.task.capacity);
+        }
+        self.least = None;
+    }
+
+    fn sample(&mut self, clock: &mut Clock) {
+        let Self { task, repetitions, least } = self;
+        // Once unmeasured, to have code, data and predictions in their caches.
+        task.prepare(*repetitions);
+        task.run(*repetitions);
+        task.prepare(*repetitions);
+        if let Some(time) = clock.time(|| task.run(*repetitions)) {
+            *least = Some(least.map_or(time, |least| least.min(time)));
+        }
+    }
+
+    /// Of one repetition.
+    #[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
+    fn cost(&self, clock: &Clock) -> Result<f64> {
+        let Task { algorithm, operation, bytes, .. } = &self.task;
+        let least = self.least.with_context(|| {
+            format!("{algorithm}, {}, {bytes} bytes: disturbed in every round", operation.name())
+        })?;
+        Ok(clock.units(least as f64) / self.repetitions as f64)
+    }
+}
+
+fn print(run: &Run) {
+    println!(
+        "{:24} {:>8} {:>7} {:>5} {:>12} {:>10}",
+        "algorithm",
+        "",
+        "bytes",
+        "AD",
+        Clock::UNIT,
+        "per byte"
+    );
+    for row in &run.rows {
+        print!(
+            "{:24} {:>8} {:>7} {:>5} {:>12.1}",
+            row.algorithm,
+            row.operation.name(),
+            row.bytes,
+            if matches!(row.operation, Operation::Seal | Operation::Open) {
+                row.associated_data.to_string()
+            } else {
+                String::new()
+            },
+            row.cost,
+        );
+        match row.cost_per_byte {
+            Some(per_byte) => println!(" {per_byte:>10.3}"),
+            None => println!(),
+        }
+    }
+}
