@@ -463,16 +463,22 @@ unsafe fn new_keys(key: &[u8]) -> Keys {
 }
 
 /// Functions under the features of a vector: those that run closures, which are inlined into them, and the cipher itself,
-/// which is not.
+/// which is not. The narrow vector is for as few blocks as it can hold: wide ones have more latency.
 macro_rules! run_under {
-    ($features:literal, $vector:ident, $encrypt:ident, $decrypt:ident) => {
+    ($features:literal, $vector:ident, $narrow:ident, $encrypt:ident, $decrypt:ident) => {
         impl Kernels for $vector {
             #[inline(always)]
             unsafe fn encrypt(keys: &Keys, blocks: InOutBuf<'_, '_, Block>) {
                 #[target_feature(enable = $features)]
                 unsafe fn kernel(keys: &Keys, blocks: InOutBuf<'_, '_, Block>) {
                     // SAFETY: this function has the features.
-                    unsafe { simd::encrypt::<$vector>(keys, blocks) }
+                    unsafe {
+                        if blocks.len() <= $narrow::WIDTH / 8 {
+                            simd::encrypt::<$narrow>(keys, blocks);
+                        } else {
+                            simd::encrypt::<$vector>(keys, blocks);
+                        }
+                    }
                 }
                 // SAFETY: the caller vouches for the features.
                 unsafe { kernel(keys, blocks) }
@@ -483,7 +489,13 @@ macro_rules! run_under {
                 #[target_feature(enable = $features)]
                 unsafe fn kernel(keys: &Keys, blocks: InOutBuf<'_, '_, Block>) {
                     // SAFETY: this function has the features.
-                    unsafe { simd::decrypt::<$vector>(keys, blocks) }
+                    unsafe {
+                        if blocks.len() <= $narrow::WIDTH / 8 {
+                            simd::decrypt::<$narrow>(keys, blocks);
+                        } else {
+                            simd::decrypt::<$vector>(keys, blocks);
+                        }
+                    }
                 }
                 // SAFETY: the caller vouches for the features.
                 unsafe { kernel(keys, blocks) }
@@ -508,7 +520,7 @@ macro_rules! run_under {
     };
 }
 
-run_under!("ssse3", Ssse3, encrypt_ssse3, decrypt_ssse3);
-run_under!("avx2", Avx2, encrypt_avx2, decrypt_avx2);
+run_under!("ssse3", Ssse3, Ssse3, encrypt_ssse3, decrypt_ssse3);
+run_under!("avx2", Avx2, Ssse3, encrypt_avx2, decrypt_avx2);
 #[cfg(twine_avx512)]
-run_under!("avx512f,avx512bw,avx512vl", Avx512, encrypt_avx512, decrypt_avx512);
+run_under!("avx512f,avx512bw,avx512vl", Avx512, Avx2, encrypt_avx512, decrypt_avx512);
