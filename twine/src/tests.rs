@@ -42,11 +42,19 @@ impl<W: Word> BlockCipherDecrypt for Forced<RoundKeys<W>> {
     }
 }
 
-#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-mod x86 {
+#[cfg(any(
+    target_arch = "x86",
+    target_arch = "x86_64",
+    all(target_arch = "aarch64", target_feature = "neon", target_endian = "little")
+))]
+mod vectors {
     use super::{
         BlockCipherDecClosure, BlockCipherDecrypt, BlockCipherEncClosure, BlockCipherEncrypt, Forced, U8,
+        agrees_with_the_reference,
     };
+    #[cfg(target_arch = "aarch64")]
+    use crate::backends::neon::RoundKeys;
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
     use crate::backends::x86::{Level, RoundKeys};
 
     impl BlockCipherEncrypt for Forced<RoundKeys> {
@@ -61,40 +69,22 @@ mod x86 {
         }
     }
 
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
     #[test]
     fn every_level_of_this_machine() {
         for level in Level::available() {
             std::println!("{}", level.name());
             for key_len in [10, 16] {
-                super::agrees_with_the_reference(|key| Forced(RoundKeys::new(level, key)), 64, key_len);
+                agrees_with_the_reference(|key| Forced(RoundKeys::new(level, key)), 64, key_len);
             }
         }
     }
-}
 
-#[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
-mod neon {
-    use super::{
-        BlockCipherDecClosure, BlockCipherDecrypt, BlockCipherEncClosure, BlockCipherEncrypt, Forced, U8,
-    };
-    use crate::backends::neon::RoundKeys;
-
-    impl BlockCipherEncrypt for Forced<RoundKeys> {
-        fn encrypt_with_backend(&self, f: impl BlockCipherEncClosure<BlockSize = U8>) {
-            self.0.encrypt(f);
-        }
-    }
-
-    impl BlockCipherDecrypt for Forced<RoundKeys> {
-        fn decrypt_with_backend(&self, f: impl BlockCipherDecClosure<BlockSize = U8>) {
-            self.0.decrypt(f);
-        }
-    }
-
+    #[cfg(target_arch = "aarch64")]
     #[test]
-    fn vectors_of_16_bytes() {
+    fn neon() {
         for key_len in [10, 16] {
-            super::agrees_with_the_reference(|key| Forced(RoundKeys::new(key)), 16, key_len);
+            agrees_with_the_reference(|key| Forced(RoundKeys::new(key)), 16, key_len);
         }
     }
 }
@@ -164,4 +154,14 @@ fn fixslice_of_64_bits() {
 fn chosen_backend() {
     agrees_with_the_reference(|key| Twine80::new_from_slice(key).unwrap(), 8, 10);
     agrees_with_the_reference(|key| Twine128::new_from_slice(key).unwrap(), 8, 16);
+}
+
+/// What the documentation says that a key takes.
+#[test]
+fn bytes_a_key() {
+    assert_eq!(size_of::<RoundKeys<u32>>(), 576);
+    assert_eq!(size_of::<RoundKeys<u64>>(), 1152);
+    if cfg!(any(target_arch = "x86", target_arch = "x86_64")) {
+        assert_eq!(size_of::<Twine128>(), 1528);
+    }
 }
