@@ -139,16 +139,31 @@ impl<F: Field, N: ArraySize> Batch<F, N> {
         }
     }
 
-    /// Takes the input and prepares the calls of the first round.
+    /// Takes the input.
     #[inline(always)]
-    fn first_round<D: Direction>(&mut self, pairs: &[Pair<F::Size>]) {
+    fn load(&mut self, pairs: &[Pair<F::Size>]) {
         let n = pairs.len();
-        let masks = if D::ENCRYPTS { &self.once.0[..n] } else { &self.thrice.0[..n] };
         let (first, second) = (&mut self.first.0[..n], &mut self.second.0[..n]);
-        let calls = &mut self.calls.0[..n];
         for i in 0..n {
             first[i] = F::load(&pairs[i][0]);
             second[i] = F::load(&pairs[i][1]);
+        }
+    }
+
+    /// `n` pairs, or where vectors are long and there is room some more, so that no call has to wait for a vector that was stored in
+    /// parts. Those have an input of zeros.
+    #[inline(always)]
+    fn whole_vectors(n: usize) -> usize {
+        if N::USIZE.is_multiple_of(LANES) { n.next_multiple_of(LANES) } else { n }
+    }
+
+    /// Prepares the calls of the first round of `n` pairs.
+    #[inline(always)]
+    fn first_round<D: Direction>(&mut self, n: usize) {
+        let n = Self::whole_vectors(n);
+        let masks = if D::ENCRYPTS { &self.once.0[..n] } else { &self.thrice.0[..n] };
+        let (first, calls) = (&self.first.0[..n], &mut self.calls.0[..n]);
+        for i in 0..n {
             calls[i] = (first[i] ^ masks[i]).store();
         }
     }
@@ -157,6 +172,7 @@ impl<F: Field, N: ArraySize> Batch<F, N> {
     /// in as second blocks.
     #[inline(always)]
     fn second_round<D: Direction>(&mut self, n: usize) -> F {
+        let n = Self::whole_vectors(n);
         let masks = if D::ENCRYPTS { &self.thrice.0[..n] } else { &self.once.0[..n] };
         let (second, calls) = (&mut self.second.0[..n], &mut self.calls.0[..n]);
         let mut sum = F::ZERO;
@@ -299,7 +315,8 @@ where
         if !Self::MASKS_IN_LANES {
             self.masks.fill(&mut batch.once.0, &mut batch.thrice.0);
         }
-        batch.first_round::<D>(pairs.get_in());
+        batch.load(pairs.get_in());
+        batch.first_round::<D>(B::ParBlocksSize::USIZE);
         self.backend.encrypt_par_blocks_inplace(&mut batch.calls.0);
         let input_sum = batch.second_round::<D>(B::ParBlocksSize::USIZE);
         if Self::MASKS_IN_LANES {
@@ -339,13 +356,14 @@ where
         let Self { backend, masks, mut checksum, .. } = self;
         let count = pairs.len();
         let batch = &mut Batch::<FieldOf<B>, N>::new();
+        batch.load(pairs.get_in());
         if N::USIZE > Short::USIZE && N::USIZE.is_multiple_of(LANES) {
             let filled = (count + 1).next_multiple_of(LANES);
             masks.lanes().fill(&mut batch.once.0[..filled], &mut batch.thrice.0[..filled]);
         } else {
             { masks }.fill(&mut batch.once.0[..=count], &mut batch.thrice.0[..=count]);
         }
-        batch.first_round::<D>(pairs.get_in());
+        batch.first_round::<D>(count);
 
         let chunk = LastChunk::new(batch.once.0[count].swap(), last.len());
         let (mut head, mut tail) = last.split_at(chunk.head_len);
@@ -363,6 +381,7 @@ where
                 if chunk.is_long { chunk.once ^ pad(head.get_in()) } else { chunk.once }.store();
             encipher(backend, &mut batch.calls.0[..=count]);
             let output = FieldOf::<B>::load(&batch.calls.0[count]);
+            checksum ^= batch.second_round::<D>(count);
             if chunk.is_long {
                 xor_bytes(&mut tail, output);
                 let c2 = pad(tail.get_out());
@@ -372,7 +391,6 @@ where
                 checksum ^= pad(head.get_in());
                 xor_bytes(&mut head, output);
             }
-            checksum ^= batch.second_round::<D>(count);
             tag.set_checksum(checksum ^ chunk.checksum_mask);
             encipher_with(backend, &mut batch.calls.0, count + usize::from(chunk.is_long), tag.calls());
             if chunk.is_long {
@@ -385,12 +403,12 @@ where
             encipher(backend, &mut batch.calls.0[..count + usize::from(!head.is_empty())]);
             xor_bytes(&mut head, FieldOf::<B>::load(&batch.calls.0[count]));
             let m1 = pad(head.get_out());
+            batch.second_round::<D>(count);
             if chunk.is_long {
                 batch.calls.0[count] = (chunk.once ^ m1).store();
             } else {
                 checksum ^= m1;
             }
-            batch.second_round::<D>(count);
             encipher(backend, &mut batch.calls.0[..count + usize::from(chunk.is_long)]);
             if chunk.is_long {
                 let z = FieldOf::<B>::load(&batch.calls.0[count]);
