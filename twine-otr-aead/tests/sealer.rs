@@ -332,6 +332,10 @@ enum Event {
         blocks: u32,
     },
     PowerLoss,
+    /// The state is written, in all places, and the sealer is never told.
+    Untold {
+        blocks: u32,
+    },
     /// And the start after it.
     Stop,
 }
@@ -344,6 +348,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (blocks(), 0..32usize).prop_map(|(blocks, written)| Event::TornReserve { blocks, written }),
         1 => blocks().prop_map(|blocks| Event::LateLoss { blocks }),
         1 => Just(Event::PowerLoss),
+        1 => blocks().prop_map(|blocks| Event::Untold { blocks }),
         1 => Just(Event::Stop),
     ]
 }
@@ -393,6 +398,9 @@ fn live(events: &[Event], limit: BlockLimit) -> usize {
                 sealer = start(&mut memory);
             }
             Event::PowerLoss => sealer = start(&mut memory),
+            Event::Untold { blocks } => {
+                memory.places = [sealer.begin_reserve(blocks).state().to_bytes(); 2];
+            }
             Event::Stop => {
                 // Over both places, as the greater one would skip.
                 memory.places = [sealer.suspend().to_bytes(); 2];
