@@ -6,12 +6,14 @@
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+mod chunks;
 mod limits;
 mod opener;
 mod sealer;
 mod state;
 mod window;
 
+pub use chunks::{ChunkOpener, ChunkSealer};
 pub use limits::{BlockLimit, TwineOtr, count_blocks};
 pub use opener::{OpenError, Opener, StrictOpener};
 pub use otr_mode::{

@@ -88,8 +88,8 @@ pub(crate) struct BlockCount {
 }
 
 impl BlockCount {
-    pub(crate) const fn new(used: u32) -> Self {
-        Self { used, limit: BlockLimit::DEFAULT }
+    pub(crate) const fn new(used: u32, limit: BlockLimit) -> Self {
+        Self { used, limit }
     }
 
     pub(crate) const fn used(self) -> u32 {

@@ -13,7 +13,7 @@ use crate::{
     BlockLimit, OpenerState, Twine128Otr, TwineOtr,
     limits::{BlockCount, count_blocks},
     state,
-    window::{Stale, Window},
+    window::Window,
 };
 
 /// A key that opens what one [`Sealer`](crate::Sealer) seals: each message once, and only so many attempts that fail.
@@ -62,13 +62,11 @@ use crate::{
 /// let opener: Opener = Opener::new(&[0x42; 16].into(), [0; 4]);
 /// let copy = opener.clone();
 /// ```
+#[derive(Debug)]
 pub struct Opener<C: TwineOtr = Twine128Otr, const F: usize = 4, const WORDS: usize = 1> {
-    cipher: C,
+    attempts: Attempts<C>,
     fixed: [u8; F],
     window: Window<WORDS>,
-    count: BlockCount,
-    failures: u32,
-    failure_limit: u32,
 }
 
 /// An [`Opener`] of messages in strict order: each must be newer than all before.
@@ -88,26 +86,23 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
     #[must_use]
     pub fn with_state(key: &Key<C>, state: OpenerState<F>) -> Self {
         Self {
-            cipher: C::new(key),
+            attempts: Attempts::new(key, state.blocks, state.failures),
             fixed: state.fixed,
             window: Window::new(state.newest),
-            count: BlockCount::new(state.blocks),
-            failures: state.failures,
-            failure_limit: Self::FAILURE_LIMIT,
         }
     }
 
     /// With another limit than [`BlockLimit::DEFAULT`]. It is not part of the state.
     #[must_use]
     pub fn with_block_limit(mut self, limit: BlockLimit) -> Self {
-        self.count.limit = limit;
+        self.attempts.count.limit = limit;
         self
     }
 
     /// With another limit than [`Opener::FAILURE_LIMIT`]. It is not part of the state.
     #[must_use]
     pub fn with_failure_limit(mut self, failures: u32) -> Self {
-        self.failure_limit = failures;
+        self.attempts.failure_limit = failures;
         self
     }
 
@@ -133,19 +128,19 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
     /// The attempts that have failed.
     #[must_use]
     pub fn failures(&self) -> u32 {
-        self.failures
+        self.attempts.failures
     }
 
     /// The blocks of all attempts, by [`count_blocks`].
     #[must_use]
     pub fn used_blocks(&self) -> u32 {
-        self.count.used()
+        self.attempts.count.used()
     }
 
     /// The blocks that can still be opened under this key.
     #[must_use]
     pub fn remaining_blocks(&self) -> u32 {
-        self.count.remaining()
+        self.attempts.count.remaining()
     }
 
     /// The state to go on from after a restart. It has no window: what is late then is lost.
@@ -153,8 +148,8 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
     pub fn state(&self) -> OpenerState<F> {
         OpenerState {
             newest: self.newest(),
-            blocks: self.count.used(),
-            failures: self.failures,
+            blocks: self.used_blocks(),
+            failures: self.failures(),
             fixed: self.fixed,
         }
     }
@@ -167,14 +162,14 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
         &mut self,
         nonce: &Nonce<C>,
         associated_data: &[u8],
-        mut buffer: InOutBuf<'_, '_, u8>,
+        buffer: InOutBuf<'_, '_, u8>,
         tag: &Tag<C>,
     ) -> Result<(), OpenError> {
-        let result = self.try_open(nonce, associated_data, buffer.reborrow(), tag);
-        if result.is_err() {
-            buffer.get_out().fill(0);
-        }
-        result
+        let counter = state::counter(self.fixed, nonce.0)
+            .ok_or(OpenError::OtherSender)
+            .and_then(|counter| self.window.check(counter).map(|()| counter));
+        self.attempts.open(counter.map(|_| *nonce), associated_data, buffer, tag)?;
+        counter.map(|counter| self.window.insert(counter))
     }
 
     /// Decrypts a message with its tag behind it, and cuts the tag off.
@@ -214,38 +209,58 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
         self.open_in_place(nonce, payload.aad, &mut buffer)?;
         Ok(buffer)
     }
+}
 
-    fn try_open(
+/// A key that opens, and counts.
+pub(crate) struct Attempts<C> {
+    cipher: C,
+    pub(crate) count: BlockCount,
+    pub(crate) failures: u32,
+    pub(crate) failure_limit: u32,
+}
+
+impl<C: TwineOtr> Attempts<C> {
+    pub(crate) fn new(key: &Key<C>, blocks: u32, failures: u32) -> Self {
+        Self {
+            cipher: C::new(key),
+            count: BlockCount::new(blocks, BlockLimit::DEFAULT),
+            failures,
+            failure_limit: <Opener>::FAILURE_LIMIT,
+        }
+    }
+
+    pub(crate) fn change_key(&mut self, key: &Key<C>) {
+        self.cipher = C::new(key);
+        (self.count, self.failures) = (BlockCount::new(0, self.count.limit), 0);
+    }
+
+    /// Decrypts `buffer` if there is a nonce, the limits allow for it, and the tag is right; otherwise its whole output is zero.
+    pub(crate) fn open(
         &mut self,
-        nonce: &Nonce<C>,
+        nonce: Result<Nonce<C>, OpenError>,
         associated_data: &[u8],
-        buffer: InOutBuf<'_, '_, u8>,
+        mut buffer: InOutBuf<'_, '_, u8>,
         tag: &Tag<C>,
     ) -> Result<(), OpenError> {
-        let counter = state::counter(self.fixed, nonce.0).ok_or(OpenError::OtherSender)?;
-        self.window.check(counter).map_err(|stale| match stale {
-            Stale::Replayed => OpenError::Replayed,
-            Stale::TooOld => OpenError::TooOld,
-        })?;
-        if self.failures >= self.failure_limit {
-            return Err(OpenError::TooManyFailures);
-        }
-        let blocks = count_blocks(associated_data.len(), buffer.len());
-        self.count = self.count.with(blocks).ok_or(OpenError::LimitReached)?;
-        if self.cipher.decrypt_inout_detached(nonce, associated_data, buffer, tag).is_err() {
+        let nonce = nonce.and_then(|nonce| {
+            if self.failures >= self.failure_limit {
+                return Err(OpenError::TooManyFailures);
+            }
+            let blocks = count_blocks(associated_data.len(), buffer.len());
+            self.count = self.count.with(blocks).ok_or(OpenError::LimitReached)?;
+            Ok(nonce)
+        });
+        let nonce = nonce.inspect_err(|_| buffer.get_out().fill(0))?;
+        self.cipher.decrypt_inout_detached(&nonce, associated_data, buffer, tag).map_err(|_| {
             self.failures += 1;
-            return Err(OpenError::Rejected);
-        }
-        self.window.insert(counter);
-        Ok(())
+            OpenError::Rejected
+        })
     }
 }
 
-impl<C: TwineOtr, const F: usize, const WORDS: usize> fmt::Debug for Opener<C, F, WORDS> {
+impl<C> fmt::Debug for Attempts<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Opener")
-            .field("fixed", &self.fixed)
-            .field("window", &self.window)
+        f.debug_struct("Attempts")
             .field("count", &self.count)
             .field("failures", &self.failures)
             .field("failure_limit", &self.failure_limit)
@@ -272,6 +287,8 @@ pub enum OpenError {
     LimitReached,
     /// The message is shorter than a tag.
     Truncated,
+    /// The last chunk was opened: nothing can follow it.
+    Finished,
     /// The tag is wrong: nonce, associated data or message are not what was sealed under this key. Counted as a failure.
     Rejected,
 }
@@ -285,6 +302,7 @@ impl fmt::Display for OpenError {
             Self::TooManyFailures => "too many attempts have failed under this key",
             Self::LimitReached => "the message would pass the limit of blocks under this key",
             Self::Truncated => "the message is shorter than a tag",
+            Self::Finished => "nothing can follow the last chunk",
             Self::Rejected => "the tag is wrong",
         })
     }

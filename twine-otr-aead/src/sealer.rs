@@ -109,7 +109,13 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
     #[must_use]
     pub fn with_stored_key(key: &Key<C>, state: SealerState<F>) -> Self {
         let SealerState { blocks, counter, fixed } = state;
-        Self { cipher: C::new(key), fixed, counter, count: BlockCount::new(blocks), reserved: blocks }
+        Self {
+            cipher: C::new(key),
+            fixed,
+            counter,
+            count: BlockCount::new(blocks, BlockLimit::DEFAULT),
+            reserved: blocks,
+        }
     }
 
     /// With another limit than [`BlockLimit::DEFAULT`]. It is not part of the stored state.
@@ -295,6 +301,8 @@ pub enum SealError {
     NotReserved,
     /// The buffer has no room for the tag.
     BufferFull,
+    /// The last chunk was sealed: nothing can follow it.
+    Finished,
 }
 
 impl fmt::Display for SealError {
@@ -303,6 +311,7 @@ impl fmt::Display for SealError {
             Self::LimitReached => "the message would pass the limit of blocks under this key",
             Self::NotReserved => "blocks must be reserved before the message can be sealed",
             Self::BufferFull => "the buffer has no room for the tag",
+            Self::Finished => "nothing can follow the last chunk",
         })
     }
 }

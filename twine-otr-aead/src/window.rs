@@ -1,11 +1,6 @@
 //! Which counters were opened before.
 
-/// Why a counter is not acceptable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stale {
-    Replayed,
-    TooOld,
-}
+use crate::OpenError;
 
 /// The newest counter, and which of the `64 * WORDS` counters below it were opened.
 #[derive(Clone, Copy, Debug)]
@@ -25,13 +20,13 @@ impl<const WORDS: usize> Window<WORDS> {
         self.newest
     }
 
-    /// Whether `counter` may be opened.
-    pub(crate) fn check(&self, counter: u64) -> Result<(), Stale> {
+    /// Whether `counter` may be opened: it was not, and is not behind the window.
+    pub(crate) fn check(&self, counter: u64) -> Result<(), OpenError> {
         match self.newest {
-            Some(newest) if counter == newest => Err(Stale::Replayed),
+            Some(newest) if counter == newest => Err(OpenError::Replayed),
             Some(newest) if counter < newest => {
-                let (word, bit) = Self::place(newest, counter).ok_or(Stale::TooOld)?;
-                if self.opened[word] & bit == 0 { Ok(()) } else { Err(Stale::Replayed) }
+                let (word, bit) = Self::place(newest, counter).ok_or(OpenError::TooOld)?;
+                if self.opened[word] & bit == 0 { Ok(()) } else { Err(OpenError::Replayed) }
             }
             _ => Ok(()),
         }
