@@ -2,7 +2,7 @@
 
 use proptest::{collection::vec, prelude::*, sample::Index};
 use twine_otr_aead::{
-    AeadInOut, BlockLimit, ChunkOpener, ChunkSealer, Combined, Key, KeyInit, OpenError, SealError, Tag,
+    BlockLimit, ChunkOpener, ChunkSealer, Combined, Key, OpenError, SealError, Tag,
     Twine80Otr, Twine128Otr, TwineOtr, count_blocks,
 };
 
