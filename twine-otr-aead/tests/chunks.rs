@@ -2,8 +2,8 @@
 
 use proptest::{collection::vec, prelude::*, sample::Index};
 use twine_otr_aead::{
-    BlockLimit, ChunkOpener, ChunkSealer, Combined, Key, OpenError, SealError, Tag,
-    Twine80Otr, Twine128Otr, TwineOtr, count_blocks,
+    BlockLimit, ChunkOpener, ChunkSealer, Combined, Key, OpenError, SealError, Tag, Twine80Otr, Twine128Otr,
+    TwineOtr, count_blocks,
 };
 
 fn key() -> Key<Twine128Otr> {
