@@ -10,7 +10,7 @@
 use aead::{
     array::{
         Array, ArraySize,
-        typenum::{U2, U16},
+        typenum::{U2, U16, U32},
     },
     inout::{InOut, InOutBuf},
 };
@@ -31,6 +31,9 @@ type Pair<S> = Array<Array<u8, S>, U2>;
 
 /// Calls that a short batch has room for, where the backend is wider: setting up a wide one would take most of the time.
 pub(crate) type Short = U16;
+
+/// The same for a batch that is not that short.
+type Medium = U32;
 
 /// Which way a message goes; a type, so that the loops over pairs are compiled for each.
 pub(crate) trait Direction {
@@ -338,8 +341,11 @@ where
         pending: Option<FieldOf<B>>,
     ) -> FieldOf<B> {
         // The last chunk, the checksum and a pending block take part.
-        if B::ParBlocksSize::USIZE > Short::USIZE && pairs.len() + 3 <= Short::USIZE {
+        let calls = pairs.len() + 3;
+        if B::ParBlocksSize::USIZE > Short::USIZE && calls <= Short::USIZE {
             self.last_batch_of::<Short>(pairs, last, pending)
+        } else if B::ParBlocksSize::USIZE > Medium::USIZE && calls <= Medium::USIZE {
+            self.last_batch_of::<Medium>(pairs, last, pending)
         } else {
             self.last_batch_of::<B::ParBlocksSize>(pairs, last, pending)
         }
@@ -357,7 +363,7 @@ where
         let count = pairs.len();
         let batch = &mut Batch::<FieldOf<B>, N>::new();
         batch.load(pairs.get_in());
-        if N::USIZE > Short::USIZE && N::USIZE.is_multiple_of(LANES) {
+        if N::USIZE > Medium::USIZE && N::USIZE.is_multiple_of(LANES) {
             let filled = (count + 1).next_multiple_of(LANES);
             masks.lanes().fill(&mut batch.once.0[..filled], &mut batch.thrice.0[..filled]);
         } else {
