@@ -153,11 +153,13 @@ impl<F: Field, N: ArraySize> Batch<F, N> {
         }
     }
 
-    /// `n` pairs, or where vectors are long and there is room some more, so that no call has to wait for a vector that was stored in
-    /// parts. Those have an input of zeros.
+    /// `n` pairs, or where there is room some more, with an input of zeros, so that no call has to wait for a vector that was
+    /// stored in parts.
     #[inline(always)]
     fn whole_vectors(n: usize) -> usize {
-        if N::USIZE.is_multiple_of(LANES) { n.next_multiple_of(LANES) } else { n }
+        /// Blocks of 64 bits in the longest vector.
+        const LONGEST: usize = 8;
+        if N::USIZE.is_multiple_of(LONGEST) { n.next_multiple_of(LONGEST) } else { n }
     }
 
     /// Prepares the calls of the first round of `n` pairs.
@@ -278,7 +280,8 @@ where
 #[inline(always)]
 fn whole_pairs<B: cipher::BlockSizeUser>(len: usize) -> usize {
     let pair_size = 2 * B::BlockSize::USIZE;
-    len.saturating_sub(1) / pair_size * pair_size
+    // Never more than `len`, which the compiler does not see.
+    (len.saturating_sub(1) / pair_size * pair_size).min(len)
 }
 
 impl<'a, B, D: Direction> Message<'a, B, D>
