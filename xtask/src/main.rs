@@ -6,6 +6,7 @@
 //! | `demo` | `cargo xtask demo` |
 //! | `bench` | measures, and keeps the README's tables and chart |
 //! | `aarch64` | tests the NEON backend under QEMU |
+//! | `constant_time` | looks for secrets in branches, addresses and times |
 //! | `boards` | runs a firmware on one of QEMU's boards |
 //! | `qemu_trace` | counts and traces what it executes there |
 //! | `firmware` | builds the firmware and runs it on QEMU's boards |
@@ -20,6 +21,7 @@ mod aarch64;
 mod apt;
 mod bench;
 mod boards;
+mod constant_time;
 mod demo;
 mod firmware;
 mod msrv;
@@ -47,6 +49,9 @@ Usage: cargo xtask COMMAND
         criterion [ARGS...]  the same operations under criterion
   firmware build [--board B] build the known-answer firmware
   firmware test [--board B]  build it and run it on QEMU's boards (B may be given several times)
+  constant-time [TOOL]       look for secrets in branches, addresses and times of binaries
+                             (TOOL: valgrind, trace or cortex-m; all three if none is named)
+       --all [TOOL]          trace all operations on x86-64, which takes most of an hour
   setup                      only install what the other commands need
   help                       this text
 
@@ -70,6 +75,7 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["test", rest @ ..] => test::main(rest),
         ["demo", rest @ ..] => demo::main(rest),
         ["bench", rest @ ..] => bench::main(rest),
+        ["constant-time", rest @ ..] => constant_time::main(rest),
         ["firmware", rest @ ..] => firmware::main(rest),
         ["setup"] => setup::main(),
         ["help" | "--help" | "-h"] => {

@@ -154,6 +154,12 @@ pub(crate) fn linker_aarch64() -> Result<PathBuf> {
     )
 }
 
+/// What runs programs with secrets marked.
+pub(crate) fn valgrind() -> Result<PathBuf> {
+    // Without its own symbols for the loader, which libc6-dbg has, memcheck does not start on Debian.
+    program("valgrind", &["valgrind", "libc6-dbg"], "valgrind")
+}
+
 /// The program `name`, from Debian's `packages` if it is missing; `advice` names the package for others.
 fn program(name: &str, packages: &[&str], advice: &str) -> Result<PathBuf> {
     if let Some(path) = paths::find_program(name) {

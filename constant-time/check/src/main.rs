@@ -5,8 +5,12 @@
 //! | `valgrind` | runs a subject under valgrind, with its secrets undefined |
 //! | `trace` | steps through a subject, and compares traces of different secrets |
 //! | `x86` | what an instruction of x86-64 reads and writes, and whether its time depends on data |
+//! | `cortex_m` | compares what the plugin for QEMU wrote of a firmware |
+//! | `leaks` | whether deliberate leaks are caught |
 //! | `source` | where an address is in the source |
 
+mod cortex_m;
+mod leaks;
 mod source;
 mod valgrind;
 
@@ -22,7 +26,11 @@ const HELP: &str = "\
 Usage: check COMMAND
 
   valgrind SUBJECT        the subject's known answers under valgrind, and its deliberate leaks
-  trace some|all SUBJECT  the subject's operations step by step, and its deliberate leaks
+  trace some|all SUBJECT...
+                          the subjects' operations step by step, and their deliberate leaks
+  cortex-m-log REGIONS    print which regions of the firmware's trace have to be logged
+  cortex-m CORE ELF REGIONS LOG
+                          the firmware's operations and deliberate leaks, from its trace and that log
 
 `cargo xtask constant-time` builds subjects and runs this.
 ";
@@ -43,7 +51,17 @@ fn run(arguments: &[&str]) -> Result<()> {
     match arguments {
         ["valgrind", subject] => valgrind::check(Path::new(subject)),
         #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-        ["trace", extent @ ("some" | "all"), subject] => trace::check(Path::new(subject), extent),
+        ["trace", extent @ ("some" | "all"), subjects @ ..] if !subjects.is_empty() => {
+            let subjects: Vec<&Path> = subjects.iter().map(|subject| Path::new(*subject)).collect();
+            trace::check(&subjects, extent)
+        }
+        ["cortex-m-log", regions] => {
+            println!("{}", cortex_m::log(Path::new(regions))?);
+            Ok(())
+        }
+        ["cortex-m", core, elf, regions, log] => {
+            cortex_m::check(core, Path::new(elf), Path::new(regions), Path::new(log))
+        }
         ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             Ok(())

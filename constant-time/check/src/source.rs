@@ -26,7 +26,8 @@ impl Source {
         }
         let Ok(mut frames) = self.loader.find_frames(address) else { return text };
         while let Ok(Some(frame)) = frames.next() {
-            let Some((file, line)) = frame.location.and_then(|location| Some((location.file?, location.line?)))
+            let Some((file, line)) =
+                frame.location.and_then(|location| Some((location.file?, location.line?)))
             else {
                 continue;
             };

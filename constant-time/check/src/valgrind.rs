@@ -17,20 +17,21 @@ use operations::{
 };
 use roxmltree::{Document, Node};
 
+use crate::leaks;
+
 /// Checks the subject's known answers, and that deliberate leaks are caught.
 pub(crate) fn check(subject: &Path) -> Result<()> {
     for (leak, expected) in [
         (Leak::None, None),
         (Leak::Branch, Some("UninitCondition")),
         (Leak::Table, Some("UninitValue")),
+        // Time is not what it looks at: the tracer does.
+        (Leak::Division, None),
+        (Leak::Multiplication, None),
     ] {
         let errors = run(subject, &["leak-undefined", leak.name()])?;
-        let is_right = match expected {
-            None => errors.is_empty(),
-            Some(kind) => errors.first().is_some_and(|error| error.kind == kind),
-        };
-        ensure!(is_right, "the deliberate leak {:?} gives {errors:?}: valgrind does not work", leak.name());
-        println!("deliberate leak {:10} {}", leak.name(), if expected.is_some() { "caught" } else { "not reported" });
+        let kind = errors.first().map(|error| error.kind.as_str());
+        println!("{}", leaks::judge(leak, expected, kind)?);
     }
 
     let start = Instant::now();
@@ -102,7 +103,11 @@ fn run(subject: &Path, arguments: &[&str]) -> Result<Vec<Error>> {
 fn errors(xml: &str) -> Result<Vec<Error>> {
     let document = Document::parse(xml).context("valgrind's report is not XML")?;
     let text = |node: Node<'_, '_>, name: &str| {
-        node.children().find(|child| child.has_tag_name(name)).and_then(|child| child.text()).unwrap_or("").to_owned()
+        node.children()
+            .find(|child| child.has_tag_name(name))
+            .and_then(|child| child.text())
+            .unwrap_or("")
+            .to_owned()
     };
     let all = document.root_element().children().filter(|node| node.has_tag_name("error"));
     Ok(all

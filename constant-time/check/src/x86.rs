@@ -1,8 +1,8 @@
 //! What an instruction of x86-64 reads and writes, and whether its time depends on data.
 
 use iced_x86::{
-    Code, Decoder, DecoderOptions, FastFormatter, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, Register,
-    UsedMemory,
+    Code, Decoder, DecoderOptions, FastFormatter, Instruction, InstructionInfoFactory, Mnemonic, OpAccess,
+    Register, UsedMemory,
 };
 
 /// The longest instruction, in bytes.
@@ -112,11 +112,13 @@ fn objection(instruction: &Instruction, memory: &[UsedMemory]) -> Option<&'stati
     if matches!(name.as_str(), "pdep" | "pext") {
         return Some("its time depends on the mask, on Zen and Zen 2");
     }
-    let is_scalar_or_packed = ["ps", "pd", "ss", "sd", "ph", "sh"].iter().any(|suffix| name.ends_with(suffix));
+    let is_scalar_or_packed =
+        ["ps", "pd", "ss", "sd", "ph", "sh"].iter().any(|suffix| name.ends_with(suffix));
     let arithmetic = name.strip_prefix('v').unwrap_or(&name);
-    let is_arithmetic = ["add", "sub", "mul", "div", "sqrt", "rsqrt", "rcp", "fm", "fnm", "cvt", "dp", "round"]
-        .iter()
-        .any(|prefix| arithmetic.starts_with(prefix));
+    let is_arithmetic =
+        ["add", "sub", "mul", "div", "sqrt", "rsqrt", "rcp", "fm", "fnm", "cvt", "dp", "round"]
+            .iter()
+            .any(|prefix| arithmetic.starts_with(prefix));
     let is_x87 = name.starts_with('f') && !matches!(name.as_str(), "fxsave" | "fxrstor");
     if is_x87 || is_scalar_or_packed && is_arithmetic {
         return Some("floating point, whose time depends on subnormal numbers");
@@ -174,7 +176,11 @@ mod tests {
         let read = |address, size| Access { address, size, writes: false };
         assert_eq!(accesses(&[0x8B, 0x44, 0x8E, 0x04]), [read(0x1_0000_2044, 4)], "mov eax,[rsi+4*rcx+4]");
         assert_eq!(accesses(&[0x67, 0x8B, 0x06]), [read(0x2000, 4)], "mov eax,[esi]");
-        assert_eq!(accesses(&[0x64, 0x48, 0x8B, 0x04, 0x25, 8, 0, 0, 0]), [read(0x7008, 8)], "mov rax,fs:[8]");
+        assert_eq!(
+            accesses(&[0x64, 0x48, 0x8B, 0x04, 0x25, 8, 0, 0, 0]),
+            [read(0x7008, 8)],
+            "mov rax,fs:[8]"
+        );
         assert_eq!(accesses(&[0x51]), [Access { address: 0x7FF8, size: 8, writes: true }], "push rcx");
         assert_eq!(accesses(&[0x48, 0x8D, 0x06]), [], "lea rax,[rsi]");
         assert_eq!(accesses(&[0x0F, 0x1F, 0x06]), [], "nop [rsi]");

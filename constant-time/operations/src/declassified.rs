@@ -10,8 +10,10 @@ pub struct Output {
 }
 
 /// A sealed message.
-pub const SEALED: Output =
-    Output { name: "ciphertext and tag after sealing", reason: "they are sent to where anybody may read them" };
+pub const SEALED: Output = Output {
+    name: "ciphertext and tag after sealing",
+    reason: "they are sent to where anybody may read them",
+};
 
 /// An opened message.
 pub const OPENED: Output = Output {

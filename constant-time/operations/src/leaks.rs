@@ -2,6 +2,8 @@
 
 use core::hint::black_box;
 
+use crate::{Buffers, Observer, secret};
+
 /// A deliberate leak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leak {
@@ -19,8 +21,7 @@ pub enum Leak {
 
 impl Leak {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::None, Self::Branch, Self::Table, Self::Division, Self::Multiplication];
+    pub const ALL: [Self; 5] = [Self::None, Self::Branch, Self::Table, Self::Division, Self::Multiplication];
 
     /// As on the command line.
     #[must_use]
@@ -34,9 +35,15 @@ impl Leak {
         }
     }
 
-    /// Leaks from `secret`.
+    /// Leaks secret number `number`.
+    pub fn run(self, number: usize, buffers: &mut Buffers, observer: &mut dyn Observer) {
+        secret(number, &mut buffers.key);
+        observer.observe(&mut || self.leak(&buffers.key));
+    }
+
+    /// Leaks `secret`.
     #[inline(never)]
-    pub fn run(self, secret: &[u8; 16]) {
+    pub fn leak(self, secret: &[u8; 16]) {
         black_box(match self {
             Self::None => no_leak(secret),
             Self::Branch => leak_by_branch(secret),
@@ -60,7 +67,7 @@ fn no_leak(secret: &[u8; 16]) -> u32 {
 
 #[inline(never)]
 fn leak_by_branch(secret: &[u8; 16]) -> u32 {
-    // An empty assembly block on each side would be needed to forbid a conditional move; a call does as well.
+    // The call forbids a conditional move.
     if no_leak(secret) & 1 == 1 { no_leak(black_box(&[1; 16])) } else { 0 }
 }
 

@@ -1,7 +1,7 @@
 //! What must take the same path for all secrets, and deliberate leaks that do not.
 //!
-//! An [`Operation`] is run with many secrets in the same buffers. Its work is handed to an [`Observer`], which surrounds
-//! it with whatever makes a tracer look at it, and nothing else.
+//! An [`Operation`] and a [`Leak`] are run with many secrets, in the same buffers. Their work is handed to an [`Observer`],
+//! which surrounds it with whatever makes a tracer look at it, and nothing else.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -13,10 +13,21 @@ mod secrets;
 
 pub use leaks::Leak;
 pub use operation::{Action, AdProcessing, Cipher, Operation, all, some};
+use secrets::is_secret;
 pub use secrets::{SECRETS, secret};
 
 /// The longest message, in bytes: two batches of the widest backend and a last chunk.
 pub const CAPACITY: usize = 2 * 64 * 8 + 64;
+
+/// The messages on Cortex-M, in bytes: a part of a block, a block and a part, and a batch of pairs, a pair, and an odd chunk.
+/// The portable backend works on 4 blocks at once there.
+pub const CORTEX_M_LENGTHS: [usize; 3] = lengths(4);
+
+/// The same for a backend that works on `width` blocks at once.
+#[must_use]
+pub const fn lengths(width: usize) -> [usize; 3] {
+    [5, 13, 16 * width + 16 + 9]
+}
 
 /// Where every secret lies in its turn.
 #[derive(Debug)]
@@ -41,24 +52,6 @@ impl Default for Buffers {
 
 /// What looks at work.
 pub trait Observer {
-    /// Runs `work` with secret number `secret`, observed.
-    fn observe(&mut self, secret: usize, work: &mut dyn FnMut());
-}
-
-/// Runs `operation` with every secret.
-///
-/// # Panics
-/// If the libraries do not open what they sealed, or open what was changed.
-pub fn run(operation: Operation, buffers: &mut Buffers, observer: &mut impl Observer) {
-    for number in 0..SECRETS {
-        operation.run(number, buffers, &mut |work| observer.observe(number, work));
-    }
-}
-
-/// Runs `leak` with every secret.
-pub fn run_leak(leak: Leak, buffers: &mut Buffers, observer: &mut impl Observer) {
-    for number in 0..SECRETS {
-        secret(number, &mut buffers.key);
-        observer.observe(number, &mut || leak.run(&buffers.key));
-    }
+    /// Runs `work`, observed.
+    fn observe(&mut self, work: &mut dyn FnMut());
 }

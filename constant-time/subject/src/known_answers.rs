@@ -10,7 +10,8 @@ use twine_cipher::{
     cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, BlockSizeUser, consts::U8},
 };
 use twine_otr_aead::{
-    AeadInOut, Combined, KeyInit, Nonce, Parallel, Serial, Tag, Twine80Otr, Twine128Otr, aead::inout::InOutBuf,
+    AeadInOut, Combined, KeyInit, Nonce, Parallel, Serial, Tag, Twine80Otr, Twine128Otr,
+    aead::inout::InOutBuf,
 };
 
 use crate::valgrind::{self, declassify, make_secret};
@@ -29,12 +30,12 @@ pub(crate) fn run() {
             count += 1;
         }
     }
-    for file in
-        [test_vectors::twine_otr(), test_vectors::twine_otr_long(), test_vectors::twine_otr_invalid()]
+    for file in [test_vectors::twine_otr(), test_vectors::twine_otr_long(), test_vectors::twine_otr_invalid()]
     {
         let tests = file.tests().filter(|(group, test)| {
             // A truncated tag is refused for its length, which is public.
-            (group.iv_size, group.tag_size) == (56, 64) && !test.flags.iter().any(|flag| flag == TRUNCATED_TAG)
+            (group.iv_size, group.tag_size) == (56, 64)
+                && !test.flags.iter().any(|flag| flag == TRUNCATED_TAG)
         });
         for (group, test) in tests {
             match (group.cipher, group.ad_processing) {
@@ -134,5 +135,5 @@ pub(crate) fn leak(leak: Leak) {
     assert!(valgrind::is_running(), "only valgrind can tell what depends on secrets");
     let bytes = [7; 16];
     make_secret(&bytes);
-    leak.run(&bytes);
+    leak.leak(&bytes);
 }

@@ -2,32 +2,33 @@
 
 use std::arch::asm;
 
-use operations::{Buffers, CAPACITY, Leak, Observer};
+use operations::{Buffers, Leak, Observer, SECRETS};
 
-/// The bytes of messages: a part of a block, a block and a part, and a batch of pairs, a pair, and an odd chunk.
-fn lengths() -> [usize; 3] {
-    let width = match twine_cipher::backend() {
+/// The blocks that the backend works on at once.
+fn width() -> usize {
+    match twine_cipher::backend() {
         "soft32" => 4,
         "soft64" => 8,
         "ssse3" => 16,
         "avx2" => 32,
         "avx512" => 64,
         other => panic!("the width of the backend {other} is not known here"),
-    };
-    [5, 13, 16 * width + 16 + 9]
+    }
 }
 
 /// Tells the tracer.
 struct Tracer<'a> {
     name: &'a str,
+    /// Its number.
+    secret: usize,
 }
 
 impl Observer for Tracer<'_> {
     #[inline(never)]
-    fn observe(&mut self, secret: usize, work: &mut dyn FnMut()) {
+    fn observe(&mut self, work: &mut dyn FnMut()) {
         // SAFETY: the tracer reads the name and lets this process go on.
         unsafe {
-            asm!("int3", in("rdi") self.name.as_ptr(), in("rsi") self.name.len(), in("rdx") secret);
+            asm!("int3", in("rdi") self.name.as_ptr(), in("rsi") self.name.len(), in("rdx") self.secret);
         }
         work();
         // SAFETY: as above.
@@ -37,17 +38,23 @@ impl Observer for Tracer<'_> {
 
 /// Operations with all secrets: all of them, or some.
 pub(crate) fn run(all: bool) {
-    let lengths = lengths();
-    assert!(lengths.iter().all(|len| *len <= CAPACITY));
+    let lengths = operations::lengths(width());
     let mut buffers = Buffers::new();
     let operations: Vec<_> =
         if all { operations::all(&lengths).collect() } else { operations::some(&lengths).collect() };
     for operation in operations {
-        operations::run(operation, &mut buffers, &mut Tracer { name: &operation.to_string() });
+        let name = operation.to_string();
+        for secret in 0..SECRETS {
+            let is_right = operation.run(secret, &mut buffers, &mut Tracer { name: &name, secret });
+            assert!(is_right, "{name}: secret {secret}");
+        }
     }
 }
 
 /// A deliberate leak with all secrets.
 pub(crate) fn leak(leak: Leak) {
-    operations::run_leak(leak, &mut Buffers::new(), &mut Tracer { name: leak.name() });
+    let mut buffers = Buffers::new();
+    for secret in 0..SECRETS {
+        leak.run(secret, &mut buffers, &mut Tracer { name: leak.name(), secret });
+    }
 }
