@@ -6,6 +6,8 @@
  * sequence of their addresses, the number of accesses to memory, and the hash of that sequence. `log` gets the sequences
  * themselves, in the format that README.md shows: those of the regions `only`, in ascending order, or of all.
  */
+#define _POSIX_C_SOURCE 200809L /* strdup */
+
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stddef.h>
