@@ -10,9 +10,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use object::{Object, ObjectSegment};
 use operations::{CORTEX_M_LENGTHS, Leak, Operation, SECRETS};
 use yaxpeax_arch::{Decoder, U8Reader};
-use yaxpeax_arm::armv7::{InstDecoder, Opcode};
+use yaxpeax_arm::armv7::{InstDecoder, Instruction, Opcode};
 
 use crate::{leaks, source::Source};
 
@@ -72,7 +73,12 @@ pub(crate) fn log(regions_file: &Path) -> Result<String> {
 pub(crate) fn check(core: &str, elf: &Path, regions_file: &Path, log_file: &Path) -> Result<()> {
     let text = fs::read_to_string(log_file).with_context(|| format!("cannot read {}", log_file.display()))?;
     let log = parse(&text)?;
-    let (source, regions) = (Source::new(elf)?, regions(regions_file)?);
+    let bytes = fs::read(elf).with_context(|| format!("cannot read {}", elf.display()))?;
+    let firmware = Firmware {
+        file: object::File::parse(&*bytes).with_context(|| format!("{} is no program", elf.display()))?,
+        source: Source::new(elf)?,
+    };
+    let regions = regions(regions_file)?;
     let mut instructions = 0_u64;
     let mut operations = 0;
     for (i, (group, hashes)) in groups().iter().zip(regions.chunks(SECRETS)).enumerate() {
@@ -83,9 +89,9 @@ pub(crate) fn check(core: &str, elf: &Path, regions_file: &Path, log_file: &Path
         let reference = logged(0)?;
         let finding = match first_different(hashes) {
             Some(secret) => {
-                Some(format!("secret {secret}: {}", difference(reference, logged(secret)?, &source)?))
+                Some(format!("secret {secret}: {}", firmware.difference(reference, logged(secret)?)?))
             }
-            None => objection(core, reference, &source)?,
+            None => firmware.objection(core, reference)?,
         };
         match group {
             Group::Leak(leak) => {
@@ -135,51 +141,55 @@ fn parse(text: &str) -> Result<BTreeMap<usize, Vec<&str>>> {
     Ok(regions)
 }
 
-/// Where an instruction is; `None` if the line is of an access.
-fn instruction(line: &str) -> Option<(&str, &str)> {
-    if line.starts_with(' ') { None } else { line.split_once(' ') }
+/// The address of an instruction; `None` if the line is of an access.
+fn address(line: &str) -> Option<u64> {
+    u64::from_str_radix(line.split_once(' ')?.0, 16).ok()
 }
 
-/// How `found` differs from `reference`.
-fn difference(reference: &[&str], found: &[&str], source: &Source) -> Result<String> {
-    let index = reference.iter().zip(found).take_while(|(reference, found)| reference == found).count();
-    let is_access = |lines: &[&str]| lines.get(index).is_some_and(|line| line.starts_with(' '));
-    let kind = if is_access(reference) && is_access(found) { "address" } else { "instruction" };
-    let mut text = format!("another {kind} than for secret 0");
-    if let Some((address, code)) = found[..index].iter().rev().find_map(|line| instruction(line)) {
-        let name = decode(code).map_or_else(|_| code.to_owned(), |(_, text)| text);
-        text += &format!(", after {name} at {}", source.describe(u64::from_str_radix(address, 16)?));
-    }
-    Ok(text)
+struct Firmware<'a> {
+    file: object::File<'a>,
+    source: Source,
 }
 
-/// Why an instruction among `lines` must not run on secrets, whatever its trace.
-fn objection(core: &str, lines: &[&str], source: &Source) -> Result<Option<String>> {
-    let distinct: BTreeSet<_> = lines.iter().filter_map(|line| instruction(line)).collect();
-    for (address, code) in distinct {
-        let place = source.describe(u64::from_str_radix(address, 16)?);
-        let (opcode, text) = decode(code).with_context(|| format!("unknown instruction at {place}"))?;
-        if let Some(objection) = variable_latency(core, opcode) {
-            return Ok(Some(format!("{objection}: {text} at {place}")));
+impl Firmware<'_> {
+    /// How `found` differs from `reference`.
+    fn difference(&self, reference: &[&str], found: &[&str]) -> Result<String> {
+        let index = reference.iter().zip(found).take_while(|(reference, found)| reference == found).count();
+        let is_access = |lines: &[&str]| lines.get(index).is_some_and(|line| line.starts_with(' '));
+        let kind = if is_access(reference) && is_access(found) { "address" } else { "instruction" };
+        let mut text = format!("another {kind} than for secret 0");
+        if let Some(address) = found[..index].iter().rev().find_map(|line| address(line)) {
+            text += &format!(", after {} at {}", self.decode(address)?, self.source.describe(address));
         }
+        Ok(text)
     }
-    Ok(None)
+
+    /// Why an instruction among `lines` must not run on secrets, whatever its trace.
+    fn objection(&self, core: &str, lines: &[&str]) -> Result<Option<String>> {
+        let distinct: BTreeSet<_> = lines.iter().filter_map(|line| address(line)).collect();
+        for address in distinct {
+            let instruction = self.decode(address)?;
+            if let Some(objection) = variable_latency(core, instruction.opcode) {
+                return Ok(Some(format!("{objection}: {instruction} at {}", self.source.describe(address))));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The instruction at `address`. The plugin's log has its code as well, but QEMU 7.2 sometimes gives it half of it.
+    fn decode(&self, address: u64) -> Result<Instruction> {
+        // The longest, or what is left of a segment.
+        let code = [4, 2].into_iter().find_map(|len| {
+            self.file.segments().find_map(|segment| segment.data_range(address, len).ok().flatten())
+        });
+        let code = code.with_context(|| format!("no code at {address:#x}"))?;
+        decode(code).with_context(|| format!("at {}", self.source.describe(address)))
+    }
 }
 
-/// Decodes the instruction in the plugin's notation, and returns its text as well.
-fn decode(code: &str) -> Result<(Opcode, String)> {
-    let halfwords = code
-        .as_bytes()
-        .chunks(4)
-        .map(|digits| u16::from_str_radix(std::str::from_utf8(digits)?, 16).context("no code"));
-    let mut bytes = Vec::new();
-    for halfword in halfwords {
-        bytes.extend(halfword?.to_le_bytes());
-    }
-    let instruction = InstDecoder::default_thumb()
-        .decode(&mut U8Reader::new(&bytes))
-        .map_err(|error| anyhow::anyhow!("{code}: {error}"))?;
-    Ok((instruction.opcode, instruction.to_string()))
+fn decode(code: &[u8]) -> Result<Instruction> {
+    let instruction = InstDecoder::default_thumb().decode(&mut U8Reader::new(code));
+    instruction.map_err(|error| anyhow::anyhow!("unknown instruction {code:02x?}: {error}"))
 }
 
 /// The instructions whose time depends on their operands, by Arm's technical reference manuals of the cores.
@@ -202,16 +212,16 @@ mod tests {
     #[test]
     fn instructions_are_decoded() {
         for (code, opcode) in [
-            ("fbb0f0f1", Opcode::UDIV),
-            ("fb90f0f1", Opcode::SDIV),
-            ("fba02302", Opcode::UMULL),
-            ("fb802302", Opcode::SMULL),
-            ("fbe02302", Opcode::UMLAL),
-            ("fbc02302", Opcode::SMLAL),
-            ("4348", Opcode::MUL),
-            ("b5f0", Opcode::PUSH),
+            (&[0xB0, 0xFB, 0xF1, 0xF0][..], Opcode::UDIV),
+            (&[0x90, 0xFB, 0xF1, 0xF0], Opcode::SDIV),
+            (&[0xA0, 0xFB, 0x02, 0x23], Opcode::UMULL),
+            (&[0x80, 0xFB, 0x02, 0x23], Opcode::SMULL),
+            (&[0xE0, 0xFB, 0x02, 0x23], Opcode::UMLAL),
+            (&[0xC0, 0xFB, 0x02, 0x23], Opcode::SMLAL),
+            (&[0x48, 0x43], Opcode::MUL),
+            (&[0xF0, 0xB5, 0x00, 0x00], Opcode::PUSH),
         ] {
-            assert_eq!(decode(code).expect(code).0, opcode, "{code}");
+            assert_eq!(decode(code).expect("an instruction").opcode, opcode, "{code:02x?}");
         }
     }
 
