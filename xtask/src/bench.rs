@@ -20,7 +20,8 @@ pub(crate) fn main(arguments: &[&str]) -> Result<()> {
         ["report"] => report(&[]),
         ["--check"] => check(),
         ["criterion", rest @ ..] => cargo("bench").args(["--bench", "criterion", "--"]).args(rest).run(),
-        _ => bail!("expected `bench [--seconds N | report | --check | criterion [ARGS...]]`"),
+        ["dudect", rest @ ..] => cargo("bench").args(["--bench", "dudect", "--"]).args(rest).run(),
+        _ => bail!("expected `bench [--seconds N | report | --check | criterion [ARGS...] | dudect [ARGS...]]`"),
     }
 }
 

@@ -47,6 +47,7 @@ Usage: cargo xtask COMMAND
         report               write the tables and the chart of the results that are there
         --check              fail if the tables or the chart are not what the results give
         criterion [ARGS...]  the same operations under criterion
+        dudect [ARGS...]     whether times depend on secrets, by statistics
   firmware build [--board B] build the known-answer firmware
   firmware test [--board B]  build it and run it on QEMU's boards (B may be given several times)
   constant-time [TOOL]       look for secrets in branches, addresses and times of binaries
