@@ -156,7 +156,7 @@ pub(crate) fn linker_aarch64() -> Result<PathBuf> {
 
 /// What runs programs with secrets marked.
 pub(crate) fn valgrind() -> Result<PathBuf> {
-    // Without its own symbols for the loader, which libc6-dbg has, memcheck does not start on Debian.
+    // Memcheck needs the symbols of Debian's loader, which libc6-dbg has.
     program("valgrind", &["valgrind", "libc6-dbg"], "valgrind")
 }
 

@@ -124,6 +124,11 @@ fn lint() -> Result<()> {
     for features in ["--all-features", "--no-default-features"] {
         cargo("clippy").args(["--workspace", "--all-targets", features, "--", "--deny", "warnings"]).run()?;
     }
+    cargo("clippy")
+        .args(["--manifest-path", "constant-time/Cargo.toml", "--workspace", "--all-targets", "--target-dir"])
+        .arg(paths::target())
+        .args(["--", "--deny", "warnings"])
+        .run()?;
     // The part of the firmware that is not bound to a board.
     cargo("clippy")
         .args(["--manifest-path", "firmware/Cargo.toml", "--lib", "--target-dir"])

@@ -88,5 +88,5 @@ fn leak_by_division(secret: &[u8; 16]) -> u32 {
 #[inline(never)]
 fn leak_by_multiplication(secret: &[u8; 16]) -> u32 {
     let [a, b, ..] = words(secret);
-    (u64::from(a) * u64::from(black_box(b)) >> 32) as u32
+    ((u64::from(a) * u64::from(black_box(b))) >> 32) as u32
 }
