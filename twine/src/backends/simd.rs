@@ -48,7 +48,7 @@ pub(crate) trait Vector: Copy {
     /// The CPU has the features of this type.
     unsafe fn load(bytes: &[u8]) -> Self;
 
-    /// Loads fewer than [`Vector::WIDTH`] bytes, a multiple of 8; the others are zero.
+    /// Loads up to [`Vector::WIDTH`] bytes, a multiple of 8, well if each 8 of them were stored by themselves; the others are zero.
     ///
     /// # Safety
     /// The CPU has the features of this type.

@@ -217,8 +217,9 @@ impl<V: Vector, const N: usize> Rows<V, N> {
         for n in 0..N {
             let bytes = bytes.get(n * V::WIDTH..).unwrap_or_default();
             // SAFETY: by the caller's word.
-            let vector =
-                unsafe { if bytes.len() >= V::WIDTH { V::load(bytes) } else { V::load_part(bytes) } };
+            let vector = unsafe {
+                if N > 1 && bytes.len() >= V::WIDTH { V::load(bytes) } else { V::load_part(bytes) }
+            };
             evens[n] = vector.high_nibbles().shuffle(even_order).xor(key);
             odds[n] = vector.low_nibbles().shuffle(odd_order);
         }
