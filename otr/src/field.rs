@@ -78,7 +78,8 @@ fn little_endian(bytes: &[u8]) -> u64 {
         u64::from_le_bytes(*bytes)
     } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
         // Two halves that overlap.
-        u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << (8 * (bytes.len() - 4))
+        u64::from(u32::from_le_bytes(*first))
+            | u64::from(u32::from_le_bytes(*last)) << (8 * (bytes.len() - 4))
     } else {
         bytes.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte))
     }

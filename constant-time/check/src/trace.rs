@@ -120,6 +120,8 @@ enum Event {
     Instruction(u64),
     Access(Access),
     Mask(u64),
+    /// A part of the offsets of a gather or scatter.
+    Offsets(u64),
 }
 
 struct Tracer {
@@ -260,6 +262,9 @@ impl Tracer {
             if let Some(mask) = decoded.mask {
                 events.push(Event::Mask(self.xsave.mask(self.pid, mask)?));
             }
+            if let Some(offsets) = decoded.offsets {
+                events.extend(self.xsave.vector(self.pid, offsets)?.map(Event::Offsets));
+            }
             self.report.steps += 1;
             for event in &events {
                 if is_reference {
@@ -295,6 +300,9 @@ impl Tracer {
             }
             (Some(Event::Mask(expected)), Event::Mask(found)) => {
                 format!("another mask than for secret 0: {found:#x} instead of {expected:#x}")
+            }
+            (Some(Event::Offsets(_)), Event::Offsets(_)) => {
+                "another address than for secret 0: another offset of a gather or scatter".to_owned()
             }
             _ => "another instruction than for secret 0".to_owned(),
         };
@@ -350,15 +358,38 @@ impl Xsave {
         Self { buffer: vec![0; size], high_halves: cpuid(2).ebx as usize, opmasks: cpuid(5).ebx as usize }
     }
 
-    /// A mask register, or the highest bits of all bytes of a vector of 256 bits.
+    /// Reads the state of the subject.
     #[allow(unsafe_code, reason = "nix does not know this set of registers")]
-    fn mask(&mut self, pid: Pid, mask: Mask) -> Result<u64> {
+    fn read(&mut self, pid: Pid) -> Result<()> {
         let mut buffer =
             libc::iovec { iov_base: self.buffer.as_mut_ptr().cast(), iov_len: self.buffer.len() };
         // SAFETY: the kernel writes no more than the length that it is told.
         let result =
             unsafe { libc::ptrace(libc::PTRACE_GETREGSET, pid.as_raw(), NT_X86_XSTATE, &raw mut buffer) };
         nix::errno::Errno::result(result)?;
+        Ok(())
+    }
+
+    /// A vector register at its full width.
+    fn vector(&mut self, pid: Pid, number: usize) -> Result<[u64; 8]> {
+        self.read(pid)?;
+        let component = |number| core::arch::x86_64::__cpuid_count(0xD, number).ebx as usize;
+        let mut bytes = [0; 64];
+        if number < 16 {
+            bytes[..16].copy_from_slice(&self.buffer[XMM + 16 * number..][..16]);
+            bytes[16..32].copy_from_slice(&self.buffer[self.high_halves + 16 * number..][..16]);
+            if component(6) != 0 {
+                bytes[32..].copy_from_slice(&self.buffer[component(6) + 32 * number..][..32]);
+            }
+        } else {
+            bytes.copy_from_slice(&self.buffer[component(7) + 64 * (number - 16)..][..64]);
+        }
+        Ok(std::array::from_fn(|i| bytes[8 * i..].first_chunk().map_or(0, |part| u64::from_ne_bytes(*part))))
+    }
+
+    /// A mask register, or the highest bits of all bytes of a vector of 256 bits.
+    fn mask(&mut self, pid: Pid, mask: Mask) -> Result<u64> {
+        self.read(pid)?;
         Ok(match mask {
             Mask::Opmask(number) => {
                 let bytes =
