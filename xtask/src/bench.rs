@@ -20,7 +20,13 @@ pub(crate) fn main(arguments: &[&str]) -> Result<()> {
         ["report"] => report(&[]),
         ["--check"] => check(),
         ["criterion", rest @ ..] => cargo("bench").args(["--bench", "criterion", "--"]).args(rest).run(),
-        _ => bail!("expected `bench [--seconds N | report | --check | criterion [ARGS...]]`"),
+        ["dudect", rest @ ..] => cargo("run")
+            .args(["--release", "--no-default-features", "--example", "dudect", "--"])
+            .args(rest)
+            .run(),
+        _ => bail!(
+            "expected `bench [--seconds N | report | --check | criterion [ARGS...] | dudect [ARGS...]]`"
+        ),
     }
 }
 

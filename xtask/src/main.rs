@@ -6,6 +6,9 @@
 //! | `demo` | `cargo xtask demo` |
 //! | `bench` | measures, and keeps the README's tables and chart |
 //! | `aarch64` | tests the NEON backend under QEMU |
+//! | `constant_time` | looks for secrets in branches, addresses and times |
+//! | `boards` | runs a firmware on one of QEMU's boards |
+//! | `qemu_trace` | counts and traces what it executes there |
 //! | `firmware` | builds the firmware and runs it on QEMU's boards |
 //! | `setup` | finds or installs compilers, emulators and tools |
 //! | `msrv` | finds or fetches a compiler of the minimum supported Rust version |
@@ -17,10 +20,14 @@
 mod aarch64;
 mod apt;
 mod bench;
+mod boards;
+mod constant_time;
 mod demo;
 mod firmware;
 mod msrv;
 mod paths;
+#[allow(dead_code, reason = "the first users are on their way")]
+mod qemu_trace;
 mod setup;
 mod sh;
 mod steps;
@@ -40,8 +47,12 @@ Usage: cargo xtask COMMAND
         report               write the tables and the chart of the results that are there
         --check              fail if the tables or the chart are not what the results give
         criterion [ARGS...]  the same operations under criterion
+        dudect [ARGS...]     whether times depend on secrets, by statistics
   firmware build [--board B] build the known-answer firmware
   firmware test [--board B]  build it and run it on QEMU's boards (B may be given several times)
+  constant-time [TOOL]       look for secrets in branches, addresses and times of binaries
+                             (TOOL: valgrind, trace or cortex-m; all three if none is named)
+       --all [TOOL]          trace all operations on x86-64, which takes most of an hour
   setup                      only install what the other commands need
   help                       this text
 
@@ -65,6 +76,7 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["test", rest @ ..] => test::main(rest),
         ["demo", rest @ ..] => demo::main(rest),
         ["bench", rest @ ..] => bench::main(rest),
+        ["constant-time", rest @ ..] => constant_time::main(rest),
         ["firmware", rest @ ..] => firmware::main(rest),
         ["setup"] => setup::main(),
         ["help" | "--help" | "-h"] => {

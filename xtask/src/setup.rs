@@ -135,6 +135,11 @@ pub(crate) fn qemu() -> Result<PathBuf> {
     )
 }
 
+/// A C compiler for the host.
+pub(crate) fn c_compiler() -> Result<PathBuf> {
+    program("cc", &["gcc", "libc6-dev"], "gcc or clang")
+}
+
 /// The emulator of Linux processes for aarch64.
 pub(crate) fn qemu_aarch64() -> Result<PathBuf> {
     program("qemu-aarch64", &["qemu-user"], "qemu-user")
@@ -147,6 +152,12 @@ pub(crate) fn linker_aarch64() -> Result<PathBuf> {
         &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
         "gcc-aarch64-linux-gnu with libc6-dev-arm64-cross (Debian, Ubuntu)",
     )
+}
+
+/// What runs programs with secrets marked.
+pub(crate) fn valgrind() -> Result<PathBuf> {
+    // Memcheck needs the symbols of Debian's loader, which libc6-dbg has.
+    program("valgrind", &["valgrind", "libc6-dbg"], "valgrind")
 }
 
 /// The program `name`, from Debian's `packages` if it is missing; `advice` names the package for others.

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: what must hold before a merge, and all that CI runs.
 
 use crate::{
-    aarch64, bench, demo, firmware, msrv, paths, setup,
+    aarch64, bench, constant_time, demo, firmware, msrv, paths, setup,
     setup::Toolchain,
     sh::{self, Cmd},
     steps::{self, Step},
@@ -18,7 +18,7 @@ const NO_STD_FEATURES: &str = "zeroize,alloc,arrayvec,rand_core,bytes";
 /// The same for cores without atomic read-modify-write instructions, which the crate `bytes` needs.
 const NO_ATOMICS_FEATURES: &str = "zeroize,alloc,arrayvec,rand_core";
 
-const STEPS: [Step; 15] = [
+const STEPS: [Step; 18] = [
     Step { name: "format", about: "all code is formatted by rustfmt", run: format },
     Step { name: "lint", about: "clippy has nothing to say", run: lint },
     Step {
@@ -43,6 +43,21 @@ const STEPS: [Step; 15] = [
     Step { name: "docs", about: "documentation builds without warnings", run: docs },
     Step { name: "no-std", about: "the libraries build for bare metal", run: no_std },
     Step { name: "firmware", about: "known answers on four Cortex-M boards", run: firmware::test_all },
+    Step {
+        name: "valgrind",
+        about: "no secret in a branch or an address, by valgrind",
+        run: constant_time::valgrind,
+    },
+    Step {
+        name: "trace",
+        about: "equal traces for all secrets, step by step on this machine",
+        run: constant_time::trace,
+    },
+    Step {
+        name: "trace-cortex-m",
+        about: "equal traces for all secrets on four Cortex-M boards",
+        run: constant_time::cortex_m,
+    },
     Step {
         name: "msrv",
         about: "the libraries compile with the minimum supported Rust version",
@@ -101,13 +116,19 @@ fn flags(key: &str, flags: &str) -> String {
 fn format() -> Result<()> {
     cargo("fmt").args(["--all", "--check"]).run()?;
     cargo("fmt").args(["--manifest-path", "firmware/Cargo.toml", "--check"]).run()?;
-    cargo("fmt").args(["--manifest-path", "benches/Cargo.toml", "--check"]).run()
+    cargo("fmt").args(["--manifest-path", "benches/Cargo.toml", "--check"]).run()?;
+    cargo("fmt").args(["--manifest-path", "constant-time/Cargo.toml", "--all", "--check"]).run()
 }
 
 fn lint() -> Result<()> {
     for features in ["--all-features", "--no-default-features"] {
         cargo("clippy").args(["--workspace", "--all-targets", features, "--", "--deny", "warnings"]).run()?;
     }
+    cargo("clippy")
+        .args(["--manifest-path", "constant-time/Cargo.toml", "--workspace", "--all-targets", "--target-dir"])
+        .arg(paths::target())
+        .args(["--", "--deny", "warnings"])
+        .run()?;
     // The part of the firmware that is not bound to a board.
     cargo("clippy")
         .args(["--manifest-path", "firmware/Cargo.toml", "--lib", "--target-dir"])
