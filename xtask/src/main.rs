@@ -6,6 +6,8 @@
 //! | `demo` | `cargo xtask demo` |
 //! | `bench` | measures, and keeps the README's tables and chart |
 //! | `aarch64` | tests the NEON backend under QEMU |
+//! | `boards` | runs a firmware on one of QEMU's boards |
+//! | `qemu_trace` | counts and traces what it executes there |
 //! | `firmware` | builds the firmware and runs it on QEMU's boards |
 //! | `setup` | finds or installs compilers, emulators and tools |
 //! | `msrv` | finds or fetches a compiler of the minimum supported Rust version |
@@ -17,10 +19,13 @@
 mod aarch64;
 mod apt;
 mod bench;
+mod boards;
 mod demo;
 mod firmware;
 mod msrv;
 mod paths;
+#[allow(dead_code, reason = "the first users are on their way")]
+mod qemu_trace;
 mod setup;
 mod sh;
 mod steps;

@@ -135,6 +135,11 @@ pub(crate) fn qemu() -> Result<PathBuf> {
     )
 }
 
+/// A C compiler for the host.
+pub(crate) fn c_compiler() -> Result<PathBuf> {
+    program("cc", &["gcc", "libc6-dev"], "gcc or clang")
+}
+
 /// The emulator of Linux processes for aarch64.
 pub(crate) fn qemu_aarch64() -> Result<PathBuf> {
     program("qemu-aarch64", &["qemu-user"], "qemu-user")
