@@ -8,6 +8,7 @@
 //! | `aarch64` | tests the NEON backend under QEMU |
 //! | `boards` | runs a firmware on one of QEMU's boards |
 //! | `qemu_trace` | counts and traces what it executes there |
+//! | `capi` | the C interface: its header and its tests |
 //! | `firmware` | builds the firmware and runs it on QEMU's boards |
 //! | `setup` | finds or installs compilers, emulators and tools |
 //! | `msrv` | finds or fetches a compiler of the minimum supported Rust version |
@@ -20,6 +21,7 @@ mod aarch64;
 mod apt;
 mod bench;
 mod boards;
+mod capi;
 mod demo;
 mod firmware;
 mod msrv;
@@ -47,6 +49,9 @@ Usage: cargo xtask COMMAND
         criterion [ARGS...]  the same operations under criterion
   firmware build [--board B] build the known-answer firmware
   firmware test [--board B]  build it and run it on QEMU's boards (B may be given several times)
+  capi header                make the header of the C interface
+       test                  test the C interface on this machine
+       firmware              test it on QEMU's boards
   setup                      only install what the other commands need
   help                       this text
 
@@ -71,6 +76,7 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["demo", rest @ ..] => demo::main(rest),
         ["bench", rest @ ..] => bench::main(rest),
         ["firmware", rest @ ..] => firmware::main(rest),
+        ["capi", rest @ ..] => capi::main(rest),
         ["setup"] => setup::main(),
         ["help" | "--help" | "-h"] => {
             print!("{HELP}");

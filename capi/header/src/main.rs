@@ -51,7 +51,9 @@ fn for_c(header: &str) -> String {
         }
         if !is_for_rust {
             lines.push(match line.split_once(" -") {
-                Some((define, number)) if define.starts_with("#define TWINE_OTR_ERR_") => format!("{define} (-{number})"),
+                Some((define, number)) if define.starts_with("#define TWINE_OTR_ERR_") => {
+                    format!("{define} (-{number})")
+                }
                 _ => line.to_owned(),
             });
         }
