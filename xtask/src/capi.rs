@@ -195,7 +195,7 @@ fn run_on(board: &Board, linker: &Linker, library: &Path) -> Result<()> {
         .arg(paths::root().join("firmware/memory").join(format!("{memory}.x")))
         .arg("-T")
         .arg(capi("tests/firmware/board.ld"))
-        .args(["-Wl,--gc-sections", "-o"])
+        .args(["-Wl,--gc-sections,-z,noexecstack", "-o"])
         .arg(&elf)
         .run()?;
     firmware::run(board, &elf)
@@ -209,7 +209,8 @@ struct Linker {
 
 impl Linker {
     fn host(program: PathBuf) -> Self {
-        Self { program, arguments: Vec::new() }
+        // To an object: the C library has what is missing.
+        Self { program, arguments: vec!["-r".to_owned()] }
     }
 
     /// The symbols of what `function` of `library` needs, defined and undefined, as `nm` prints them.
@@ -217,7 +218,7 @@ impl Linker {
         let object = dir().join("linked.o");
         Cmd::new(&self.program)
             .args(&self.arguments)
-            .args(["-nostdlib", "-r", "-Wl,--gc-sections", &format!("-Wl,-e,{function},-u,{function}")])
+            .args(["-nostdlib", &format!("-Wl,--gc-sections,-e,{function},-u,{function}")])
             .arg("-o")
             .arg(&object)
             .arg(library)

@@ -10,24 +10,35 @@ int main(void);
 void reset(void);
 
 /* Semihosting: "Semihosting for AArch32 and AArch64", Arm. */
-static int semihosting(uint32_t operation, uint32_t argument)
+static uint32_t semihosting(uint32_t operation, const void *argument)
 {
     register uint32_t r0 __asm__("r0") = operation;
-    register uint32_t r1 __asm__("r1") = argument;
+    register const void *r1 __asm__("r1") = argument;
     __asm__ volatile("bkpt 0xAB" : "+r"(r0) : "r"(r1) : "memory");
-    return (int)r0;
+    return r0;
 }
 
 void port_print(const char *text)
 {
-    enum { SYS_WRITE0 = 4 };
-    (void)semihosting(SYS_WRITE0, (uint32_t)(uintptr_t)text);
+    enum { SYS_OPEN = 1, SYS_WRITE = 5, WRITING = 4 };
+    static const char console_name[] = ":tt";
+    static uint32_t console;
+    const uint32_t open[3] = {(uint32_t)(uintptr_t)console_name, WRITING, sizeof console_name - 1};
+    uint32_t write[3];
+    if (console == 0) {
+        console = semihosting(SYS_OPEN, open);
+    }
+    write[0] = console;
+    write[1] = (uint32_t)(uintptr_t)text;
+    write[2] = (uint32_t)strlen(text);
+    (void)semihosting(SYS_WRITE, write);
 }
 
 static void __attribute__((noreturn)) leave(int success)
 {
     enum { SYS_EXIT = 0x18, APPLICATION_EXIT = 0x20026, RUN_TIME_ERROR = 0x20023 };
-    (void)semihosting(SYS_EXIT, success ? APPLICATION_EXIT : RUN_TIME_ERROR);
+    const uintptr_t reason = success ? APPLICATION_EXIT : RUN_TIME_ERROR;
+    (void)semihosting(SYS_EXIT, (const void *)reason);
     for (;;) {
     }
 }
