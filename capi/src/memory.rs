@@ -67,3 +67,40 @@ pub(crate) unsafe fn slice_mut<'a, T>(start: *mut T, len: usize) -> &'a mut [T] 
     // SAFETY: by the caller's word.
     unsafe { core::slice::from_raw_parts_mut(start, len) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Region, apart};
+    use crate::status::Failure;
+
+    fn region(start: usize, len: usize) -> Result<Region, Failure> {
+        Region::new(core::ptr::without_provenance::<u8>(start), len)
+    }
+
+    /// What the tests in C cannot have at every address.
+    #[test]
+    fn regions_are_where_objects_can_be() {
+        let most = isize::MAX.unsigned_abs();
+        for (start, len) in [(0, 0), (usize::MAX, 0), (1, 1), (1, most), (usize::MAX - 1, 1), (most, most)] {
+            assert!(region(start, len).is_ok(), "{len} at {start:#x}");
+        }
+        for (start, len) in
+            [(0, 1), (usize::MAX, 1), (1, most + 1), (1, usize::MAX), (usize::MAX - 8, 9), (most + 2, most)]
+        {
+            assert_eq!(region(start, len).err(), Some(Failure::Argument), "{len} at {start:#x}");
+        }
+        assert!(Region::of(core::ptr::without_provenance::<u64>(8)).is_ok());
+        assert!(Region::of(core::ptr::without_provenance::<u64>(4)).is_err());
+    }
+
+    #[test]
+    fn regions_are_apart_or_not() {
+        let [a, b, c, inner, none] = [(8, 8), (16, 8), (15, 2), (10, 2), (12, 0)]
+            .map(|(start, len)| region(start, len).expect("an object could be there"));
+        assert!(a.is_apart_from(b) && b.is_apart_from(a) && apart(a, &[b, none]).is_ok());
+        for other in [c, inner, a] {
+            assert!(!a.is_apart_from(other) && !other.is_apart_from(a) && apart(a, &[b, other]).is_err());
+        }
+        assert!(inner.is_apart_from(c) && none.is_apart_from(a) && a.is_apart_from(none));
+    }
+}

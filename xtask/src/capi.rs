@@ -19,9 +19,6 @@ const LIBRARY: &str = "libtwine_otr_capi.a";
 /// Warnings of a careful C programmer, all fatal.
 const WARNINGS: [&str; 5] = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"];
 
-/// What a link of library functions alone may leave to the C library.
-const FROM_LIBC: [&str; 5] = ["memcpy", "memmove", "memset", "memcmp", "bcmp"];
-
 /// `cargo xtask capi ...`.
 pub(crate) fn main(arguments: &[&str]) -> Result<()> {
     match arguments {
@@ -52,7 +49,6 @@ pub(crate) fn test_host() -> Result<()> {
     }
     if cfg!(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))) {
         failures.note("the library under the address sanitizer", sanitized(&cc, &sanitize));
-        failures.note("the linked code", no_panic(&Linker::host(cc), &library));
     }
     failures.note("the Makefile", makefile());
     failures.note("CMake", cmake());
@@ -66,11 +62,10 @@ pub(crate) fn test_firmware() -> Result<()> {
     let mut failures = Failures::default();
     for board in &BOARDS {
         println!("\n-- {board}");
-        let linker = Linker { program: gcc.clone(), arguments: machine(board) };
         let cargo = Toolchain::for_target(board.target)?.cargo();
         let library = static_library(cargo, Some(board.target), &paths::target().join("thumb"))?;
-        failures.note(board.machine, run_on(board, &linker, &library));
-        failures.note(board.machine, no_panic(&linker, &library));
+        failures.note(board.machine, run_on(board, &gcc, &library));
+        failures.note(board.machine, each_alone(board, &gcc, &library));
     }
     failures.into_result()
 }
@@ -179,15 +174,15 @@ fn machine(board: &Board) -> Vec<String> {
 }
 
 /// Builds the test for `board` and runs it there.
-fn run_on(board: &Board, linker: &Linker, library: &Path) -> Result<()> {
+fn run_on(board: &Board, gcc: &Path, library: &Path) -> Result<()> {
     let memory = match board.machine {
         "mps2-an386" => "mps2-an385",
         machine => machine,
     };
     let elf = dir().join(format!("{}.elf", board.machine));
-    compile(&linker.program, "c99")
+    compile(gcc, "c99")
         .args(["-Os", "-ffunction-sections", "-ffreestanding", "-nostartfiles"])
-        .args(&linker.arguments)
+        .args(machine(board))
         .arg(capi("tests/firmware/board.c"))
         .args(["-x", "none"])
         .arg(library)
@@ -198,47 +193,35 @@ fn run_on(board: &Board, linker: &Linker, library: &Path) -> Result<()> {
         .args(["-Wl,--gc-sections,-z,noexecstack", "-o"])
         .arg(&elf)
         .run()?;
-    firmware::run(board, &elf)
+    firmware::run(board, &elf)?;
+    let symbols = symbols(&elf)?;
+    let unwanted = unwanted(&symbols);
+    ensure!(unwanted.is_empty(), "{} contains {}", elf.display(), unwanted.join(" "));
+    Ok(())
 }
 
-/// What links objects to an ELF file.
-struct Linker {
-    program: PathBuf,
-    arguments: Vec<String>,
+/// The symbols of a board's ELF file, as `nm` prints them.
+fn symbols(elf: &Path) -> Result<String> {
+    Cmd::new("arm-none-eabi-nm").arg(elf).read().with_context(|| format!("cannot read {}", elf.display()))
 }
 
-impl Linker {
-    fn host(program: PathBuf) -> Self {
-        // To an object: the C library has what is missing.
-        Self { program, arguments: vec!["-r".to_owned()] }
-    }
-
-    /// The symbols of what `function` of `library` needs, defined and undefined, as `nm` prints them.
-    fn symbols_of(&self, library: &Path, function: &str) -> Result<String> {
-        let object = dir().join("linked.o");
-        Cmd::new(&self.program)
-            .args(&self.arguments)
-            .args(["-nostdlib", &format!("-Wl,--gc-sections,-e,{function},-u,{function}")])
-            .arg("-o")
-            .arg(&object)
-            .arg(library)
-            .read()
-            .with_context(|| format!("cannot link {function}"))?;
-        // The names of cross tools begin alike: arm-none-eabi-gcc, arm-none-eabi-nm.
-        let name = self.program.file_name().unwrap_or_default().to_string_lossy();
-        let nm = name.strip_suffix("gcc").map_or_else(|| "nm".into(), |prefix| format!("{prefix}nm"));
-        Cmd::new(nm).arg(object).read().context("nm does not read what was linked")
-    }
-}
-
-/// Links each function of the header alone and looks for symbols that must not be there.
-fn no_panic(linker: &Linker, library: &Path) -> Result<()> {
+/// Links each function of the header alone and looks for symbols that must not be there. The linker itself sees to it that
+/// nothing is missing.
+fn each_alone(board: &Board, gcc: &Path, library: &Path) -> Result<()> {
     let header = fs::read_to_string(capi("include/twine-otr.h"))?;
     let functions = functions(&header);
     ensure!(functions.len() >= 16, "the header declares only {} functions", functions.len());
+    let elf = dir().join("alone.elf");
     let mut found = 0;
     for function in &functions {
-        let symbols = linker.symbols_of(library, function)?;
+        Cmd::new(gcc)
+            .args(machine(board))
+            .args(["-nostdlib", &format!("-Wl,--gc-sections,-e,{function},-u,{function}"), "-o"])
+            .arg(&elf)
+            .arg(library)
+            .read()
+            .with_context(|| format!("cannot link {function}"))?;
+        let symbols = symbols(&elf)?;
         ensure!(
             symbols.lines().any(|line| line.ends_with(&format!(" T {function}"))),
             "{function} is not in the library"
@@ -266,7 +249,7 @@ fn functions(header: &str) -> Vec<&str> {
     functions
 }
 
-/// The symbols that panic, allocate or unwind, and undefined ones that no C library has to have.
+/// The symbols that panic, allocate or unwind.
 fn unwanted(symbols: &str) -> Vec<&str> {
     let is_unwanted = |name: &str| {
         let name = name.to_lowercase();
@@ -276,12 +259,8 @@ fn unwanted(symbols: &str) -> Vec<&str> {
     };
     symbols
         .lines()
-        .filter_map(|line| {
-            let mut words = line.split_whitespace().rev();
-            let (name, kind) = (words.next()?, words.next()?);
-            let is_strange = kind == "U" && !FROM_LIBC.contains(&name);
-            (is_strange || is_unwanted(name)).then_some(name)
-        })
+        .filter_map(|line| line.split_whitespace().last())
+        .filter(|name| is_unwanted(name))
         .collect()
 }
 
@@ -326,15 +305,14 @@ mod tests {
 
     #[test]
     fn what_panics_is_found() {
-        let symbols = "00000000 T twine128_init\n         U memcpy\n00000010 t _RNv4core5slice3map\n";
+        let symbols = "00000000 T twine128_init\n00000010 t _RNv4core5slice3map\n";
         assert!(unwanted(symbols).is_empty());
         for name in [
             "00000000 t _RNvNtCsgEmfK2I1SDS_4core9panicking18panic_bounds_check",
             "00000000 t _ZN4core5slice5index26slice_start_index_len_fail17h0123456789abcdefE",
             "00000000 T twine_otr_panic",
-            "         U malloc",
-            "         U printf",
-            "         U _Unwind_Resume",
+            "00000000 T malloc",
+            "00000000 T _Unwind_Resume",
             "00000000 V DW.ref.rust_eh_personality",
         ] {
             assert_eq!(unwanted(&format!("{symbols}{name}\n")).len(), 1, "{name}");

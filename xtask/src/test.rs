@@ -136,7 +136,12 @@ fn features() -> Result<()> {
             .run();
     }
     println!("cargo-hack is not installed (see --install-tools): each feature alone, none and all instead");
-    let mut sets: Vec<(&str, &str)> = vec![("twine-cipher", ""), ("twine-cipher", "zeroize")];
+    let mut sets: Vec<(&str, &str)> = vec![
+        ("twine-cipher", ""),
+        ("twine-cipher", "zeroize"),
+        ("twine-otr-capi", ""),
+        ("twine-otr-capi", "panic-handler"),
+    ];
     for library in ["otr-mode", "twine-otr-aead"] {
         let single = ["", "alloc", "arrayvec", "bytes", "getrandom", "rand_core", "zeroize"];
         sets.extend(single.map(|feature| (library, feature)));
