@@ -1,6 +1,10 @@
 #![no_std]
 #![doc = include_str!("../README.md")]
 #![allow(non_camel_case_types, reason = "the names of the types in C")]
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "the comments become those of the header, where [in] is Doxygen's"
+)]
 
 mod block;
 mod context;
