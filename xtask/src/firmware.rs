@@ -77,7 +77,7 @@ pub(crate) fn build_image(board: &Board, image: &str) -> Result<PathBuf> {
 
 /// Runs `elf` on `board`. It passes if the firmware exits with success after the line that says that nothing failed:
 /// the exit code alone would also pass a firmware that tests nothing.
-fn run(board: &Board, elf: &Path) -> Result<()> {
+pub(crate) fn run(board: &Board, elf: &Path) -> Result<()> {
     let start = Instant::now();
     let lines = boards::run(board, elf, &[])?;
     let last = lines.last().map_or("", String::as_str);
@@ -89,7 +89,7 @@ fn run(board: &Board, elf: &Path) -> Result<()> {
 }
 
 /// Whether `line` is `N passed, 0 failed` for a number above 0.
-fn all_passed(line: &str) -> bool {
+pub(crate) fn all_passed(line: &str) -> bool {
     let passed = line.trim_end().strip_suffix(" passed, 0 failed");
     passed.and_then(|number| number.parse::<u32>().ok()).is_some_and(|number| number > 0)
 }

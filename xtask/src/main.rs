@@ -9,6 +9,7 @@
 //! | `constant_time` | looks for secrets in branches, addresses and times |
 //! | `boards` | runs a firmware on one of QEMU's boards |
 //! | `qemu_trace` | counts and traces what it executes there |
+//! | `capi` | the C interface: its header and its tests |
 //! | `firmware` | builds the firmware and runs it on QEMU's boards |
 //! | `setup` | finds or installs compilers, emulators and tools |
 //! | `msrv` | finds or fetches a compiler of the minimum supported Rust version |
@@ -21,6 +22,7 @@ mod aarch64;
 mod apt;
 mod bench;
 mod boards;
+mod capi;
 mod constant_time;
 mod demo;
 mod firmware;
@@ -53,6 +55,9 @@ Usage: cargo xtask COMMAND
   constant-time [TOOL]       look for secrets in branches, addresses and times of binaries
                              (TOOL: valgrind, trace or cortex-m; all three if none is named)
        --all [TOOL]          trace all operations on x86-64, which takes most of an hour
+  capi header                make the header of the C interface
+       test                  test the C interface on this machine
+       firmware              test it on QEMU's boards
   setup                      only install what the other commands need
   help                       this text
 
@@ -78,6 +83,7 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["bench", rest @ ..] => bench::main(rest),
         ["constant-time", rest @ ..] => constant_time::main(rest),
         ["firmware", rest @ ..] => firmware::main(rest),
+        ["capi", rest @ ..] => capi::main(rest),
         ["setup"] => setup::main(),
         ["help" | "--help" | "-h"] => {
             print!("{HELP}");

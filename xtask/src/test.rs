@@ -1,7 +1,7 @@
 //! `cargo xtask test`: what must hold before a merge, and all that CI runs.
 
 use crate::{
-    aarch64, bench, constant_time, demo, firmware, msrv, paths, setup,
+    aarch64, bench, capi, constant_time, demo, firmware, msrv, paths, setup,
     setup::Toolchain,
     sh::{self, Cmd},
     steps::{self, Step},
@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use std::env;
 
 /// The published libraries.
-const LIBRARIES: [&str; 3] = ["twine-cipher", "otr-mode", "twine-otr-aead"];
+const LIBRARIES: [&str; 4] = ["twine-cipher", "otr-mode", "twine-otr-aead", "twine-otr-capi"];
 
 /// The features of the libraries that need no operating system. `twine-cipher` has only the first.
 const NO_STD_FEATURES: &str = "zeroize,alloc,arrayvec,rand_core,bytes";
@@ -18,7 +18,7 @@ const NO_STD_FEATURES: &str = "zeroize,alloc,arrayvec,rand_core,bytes";
 /// The same for cores without atomic read-modify-write instructions, which the crate `bytes` needs.
 const NO_ATOMICS_FEATURES: &str = "zeroize,alloc,arrayvec,rand_core";
 
-const STEPS: [Step; 18] = [
+const STEPS: &[Step] = &[
     Step { name: "format", about: "all code is formatted by rustfmt", run: format },
     Step { name: "lint", about: "clippy has nothing to say", run: lint },
     Step {
@@ -59,6 +59,16 @@ const STEPS: [Step; 18] = [
         run: constant_time::cortex_m,
     },
     Step {
+        name: "capi",
+        about: "the C interface on this machine, under sanitizers; its header is current",
+        run: capi::test_host,
+    },
+    Step {
+        name: "capi-firmware",
+        about: "the C interface in C firmware on four Cortex-M boards",
+        run: capi::test_firmware,
+    },
+    Step {
         name: "msrv",
         about: "the libraries compile with the minimum supported Rust version",
         run: minimum_rust,
@@ -77,7 +87,7 @@ pub(crate) fn main(arguments: &[&str]) -> Result<()> {
     for argument in arguments {
         match *argument {
             "--list" => {
-                for step in &STEPS {
+                for step in STEPS {
                     println!("{:16} {}", step.name, step.about);
                 }
                 return Ok(());
@@ -93,7 +103,7 @@ pub(crate) fn main(arguments: &[&str]) -> Result<()> {
         setup::cargo_hack(true)?;
     }
     if chosen.is_empty() {
-        chosen.extend(&STEPS);
+        chosen.extend(STEPS);
     }
     steps::run(&chosen)
 }
@@ -147,7 +157,12 @@ fn features() -> Result<()> {
             .run();
     }
     println!("cargo-hack is not installed (see --install-tools): each feature alone, none and all instead");
-    let mut sets: Vec<(&str, &str)> = vec![("twine-cipher", ""), ("twine-cipher", "zeroize")];
+    let mut sets: Vec<(&str, &str)> = vec![
+        ("twine-cipher", ""),
+        ("twine-cipher", "zeroize"),
+        ("twine-otr-capi", ""),
+        ("twine-otr-capi", "panic-handler"),
+    ];
     for library in ["otr-mode", "twine-otr-aead"] {
         let single = ["", "alloc", "arrayvec", "bytes", "getrandom", "rand_core", "zeroize"];
         sets.extend(single.map(|feature| (library, feature)));
