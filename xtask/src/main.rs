@@ -7,6 +7,8 @@
 //! | `bench` | measures, and keeps the README's tables and chart |
 //! | `aarch64` | tests the NEON backend under QEMU |
 //! | `firmware` | builds the firmware and runs it on QEMU's boards |
+//! | `fuzz` | builds and runs the fuzz targets |
+//! | `sanitizers` | runs the tests under sanitizers |
 //! | `setup` | finds or installs compilers, emulators and tools |
 //! | `msrv` | finds or fetches a compiler of the minimum supported Rust version |
 //! | `apt` | Debian's packages |
@@ -19,8 +21,10 @@ mod apt;
 mod bench;
 mod demo;
 mod firmware;
+mod fuzz;
 mod msrv;
 mod paths;
+mod sanitizers;
 mod setup;
 mod sh;
 mod steps;
@@ -42,6 +46,8 @@ Usage: cargo xtask COMMAND
         criterion [ARGS...]  the same operations under criterion
   firmware build [--board B] build the known-answer firmware
   firmware test [--board B]  build it and run it on QEMU's boards (B may be given several times)
+  fuzz [--minutes N] [T...]  run the fuzz targets (those named) for N minutes (1) each
+       coverage [T...]       what their inputs cover of the project's code
   setup                      only install what the other commands need
   help                       this text
 
@@ -66,6 +72,7 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["demo", rest @ ..] => demo::main(rest),
         ["bench", rest @ ..] => bench::main(rest),
         ["firmware", rest @ ..] => firmware::main(rest),
+        ["fuzz", rest @ ..] => fuzz::main(rest),
         ["setup"] => setup::main(),
         ["help" | "--help" | "-h"] => {
             print!("{HELP}");

@@ -126,6 +126,13 @@ fn has_target(target: &str) -> bool {
         .is_some_and(|sysroot| Path::new(&sysroot).join("lib/rustlib").join(target).join("lib").is_dir())
 }
 
+/// The name of the target that is this machine.
+pub(crate) fn host() -> Result<String> {
+    let version = Cmd::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())).arg("-vV").read();
+    let host = version.as_ref().and_then(|text| text.lines().find_map(|line| line.strip_prefix("host: ")));
+    Ok(host.context("rustc does not say for which machine it is")?.to_owned())
+}
+
 /// The emulator of the boards.
 pub(crate) fn qemu() -> Result<PathBuf> {
     program(
@@ -147,6 +154,11 @@ pub(crate) fn linker_aarch64() -> Result<PathBuf> {
         &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
         "gcc-aarch64-linux-gnu with libc6-dev-arm64-cross (Debian, Ubuntu)",
     )
+}
+
+/// The compiler of C++, for libFuzzer.
+pub(crate) fn cxx() -> Result<PathBuf> {
+    program("c++", &["g++"], "g++ (Debian, Ubuntu), gcc-c++ (Fedora) or the command line tools (macOS)")
 }
 
 /// The program `name`, from Debian's `packages` if it is missing; `advice` names the package for others.

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: what must hold before a merge, and all that CI runs.
 
 use crate::{
-    aarch64, bench, demo, firmware, msrv, paths, setup,
+    aarch64, bench, demo, firmware, fuzz, msrv, paths, sanitizers, setup,
     setup::Toolchain,
     sh::{self, Cmd},
     steps::{self, Step},
@@ -18,7 +18,7 @@ const NO_STD_FEATURES: &str = "zeroize,alloc,arrayvec,rand_core,bytes";
 /// The same for cores without atomic read-modify-write instructions, which the crate `bytes` needs.
 const NO_ATOMICS_FEATURES: &str = "zeroize,alloc,arrayvec,rand_core";
 
-const STEPS: [Step; 15] = [
+const STEPS: [Step; 17] = [
     Step { name: "format", about: "all code is formatted by rustfmt", run: format },
     Step { name: "lint", about: "clippy has nothing to say", run: lint },
     Step {
@@ -35,6 +35,8 @@ const STEPS: [Step; 15] = [
     Step { name: "test-full", about: "tests with all features", run: || tests(&["--all-features"]) },
     Step { name: "backends", about: "tests with each backend of this machine forced", run: backends },
     Step { name: "aarch64", about: "tests of the cipher with NEON", run: aarch64::test },
+    Step { name: "fuzz", about: "the fuzz targets find nothing in a few seconds each", run: fuzz::smoke },
+    Step { name: "sanitizers", about: "tests under AddressSanitizer", run: sanitizers::test },
     Step {
         name: "benches",
         about: "benchmarks compile, and the README shows what was measured",
@@ -101,6 +103,7 @@ fn flags(key: &str, flags: &str) -> String {
 fn format() -> Result<()> {
     cargo("fmt").args(["--all", "--check"]).run()?;
     cargo("fmt").args(["--manifest-path", "firmware/Cargo.toml", "--check"]).run()?;
+    cargo("fmt").args(["--manifest-path", "fuzz/Cargo.toml", "--check"]).run()?;
     cargo("fmt").args(["--manifest-path", "benches/Cargo.toml", "--check"]).run()
 }
 

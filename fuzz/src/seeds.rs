@@ -1,0 +1,180 @@
+//! What the fuzzer starts from: the test vectors, as the bytes that become the targets' inputs.
+
+use test_vectors::{AdProcessing, AeadFile, AeadGroup, AeadTest, BlockFile, Cipher, Validity};
+
+use crate::{backends, forgery, mode, seal, vectors};
+use arbitrary::{Arbitrary, Unstructured};
+
+/// The targets, each with its seeds.
+///
+/// # Panics
+/// If a seed does not become what it was made from, or a property does not hold for one.
+pub fn every_target() -> Vec<(&'static str, Vec<Vec<u8>>)> {
+    vec![
+        ("backends", of_backends()),
+        ("mode", of_mode()),
+        ("forgery", of_forgery()),
+        ("seal", of_seal()),
+        ("vectors", of_vectors()),
+    ]
+}
+
+/// Valid tests of every kind, a few of each group.
+fn messages() -> impl Iterator<Item = (&'static AeadGroup, &'static AeadTest)> {
+    let files = [
+        test_vectors::twine_otr(),
+        test_vectors::twine_otr_short(),
+        test_vectors::twine_otr_long(),
+        test_vectors::aes_otr_v3(),
+    ];
+    let groups = files.into_iter().flat_map(|file| &file.test_groups);
+    let tests = groups.flat_map(|group| group.tests.iter().step_by(5).map(move |test| (group, test)));
+    tests.filter(|(_, test)| test.result == Validity::Valid && test.msg.len() + test.aad.len() <= 4096)
+}
+
+/// A string of fixed size that begins with `bytes`.
+fn fixed<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    let mut array = [0; N];
+    array[..bytes.len()].copy_from_slice(bytes);
+    array
+}
+
+fn ad_len(test: &AeadTest) -> u16 {
+    test.aad.len().try_into().expect("the vectors have short associated data")
+}
+
+/// The index of `item` in `all`.
+fn index<T: PartialEq>(all: &[T], item: &T) -> u8 {
+    let index = all.iter().position(|other| other == item).expect("one of them");
+    index.try_into().expect("few")
+}
+
+/// The input that a target makes from `seed`.
+fn parse<'a, T: Arbitrary<'a>>(seed: &'a [u8]) -> T {
+    T::arbitrary_take_rest(Unstructured::new(seed)).expect("seeds are long enough")
+}
+
+fn of_backends() -> Vec<Vec<u8>> {
+    let mut seeds = Vec::new();
+    for group in &test_vectors::twine().test_groups {
+        let blocks: Vec<u8> = group.tests.iter().flat_map(|test| test.pt.iter().copied()).collect();
+        // The widest backend has 64 blocks at once.
+        for (test, count) in group.tests.iter().zip([1, 3, 4, 8, 9, 16, 31, 32, 33, 63, 64, 65, 130]) {
+            let key_size = u8::from(group.cipher == Cipher::Twine80);
+            let blocks: Vec<u8> = blocks.iter().copied().cycle().take(8 * count).collect();
+            let seed = [&[key_size][..], &fixed::<16>(&test.key), &[0], &blocks].concat();
+            let input: backends::Input<'_> = parse(&seed);
+            assert!(input.key.starts_with(&test.key) && input.bytes == blocks);
+            input.check();
+            seeds.push(seed);
+        }
+    }
+    seeds
+}
+
+fn of_mode() -> Vec<Vec<u8>> {
+    messages()
+        .flat_map(|(group, test)| [0, 1].map(|sizes| (group, test, sizes)))
+        .map(|(group, test, sizes)| {
+            let seed = [
+                &[index(&Cipher::ALL, &group.cipher), index(&AdProcessing::ALL, &group.ad_processing), sizes]
+                    [..],
+                &fixed::<32>(&test.key),
+                &fixed::<15>(&test.iv),
+                &ad_len(test).to_le_bytes(),
+                &test.aad,
+                &test.msg,
+            ]
+            .concat();
+            let input: mode::Input<'_> = parse(&seed);
+            assert_eq!(crate::split(input.bytes, input.ad_len), (&*test.aad, &*test.msg));
+            input.check();
+            seed
+        })
+        .collect()
+}
+
+fn of_forgery() -> Vec<Vec<u8>> {
+    let mut seeds = Vec::new();
+    for (group, test) in messages().filter(|(group, _)| group.cipher.block_size() == 8 && group.iv_size == 56)
+    {
+        // Each kind of change to each of the strings in turn.
+        let index_of_change = u8::try_from(seeds.len() % 32).expect("less than 32");
+        let (field, kind) = (index_of_change % 4, index_of_change / 4);
+        let changes = [[field, kind, 1, 0, 1], [0; 5], [0; 5]];
+        let algorithm =
+            3 * index(&Cipher::ALL, &group.cipher) + index(&AdProcessing::ALL, &group.ad_processing);
+        let seed = [
+            &[algorithm][..],
+            &fixed::<16>(&test.key),
+            &test.iv,
+            changes.as_flattened(),
+            &ad_len(test).to_le_bytes(),
+            &test.aad,
+            &test.msg,
+        ]
+        .concat();
+        let input: forgery::Input<'_> = parse(&seed);
+        assert_eq!((input.changes[0].kind, input.changes[0].at), (kind, 1));
+        assert_eq!(crate::split(input.bytes, input.ad_len), (&*test.aad, &*test.msg));
+        input.check();
+        seeds.push(seed);
+    }
+    seeds
+}
+
+fn of_seal() -> Vec<Vec<u8>> {
+    let mut seeds = Vec::new();
+    let (_, test) = messages().next().expect("there are vectors");
+    for len in [0, 1, 1023, 1024, 1025, 2048, 4096, 5000, 9000u16] {
+        for kind in 0..8 {
+            let changes = [[kind, 30, 0, 0, 0, 1], [0; 6], [0; 6]];
+            let seed = [
+                &fixed::<16>(&test.key)[..],
+                &fixed::<16>(&test.iv),
+                &[kind],
+                &len.to_le_bytes(),
+                &[200],
+                changes.as_flattened(),
+                b"0123456789abcdefABCDEF0123456789",
+            ]
+            .concat();
+            let input: seal::Input<'_> = parse(&seed);
+            assert_eq!((input.len, input.changes[0].kind, input.changes[0].at), (len, kind, 30));
+            input.check();
+            seeds.push(seed);
+        }
+    }
+    seeds
+}
+
+fn of_vectors() -> Vec<Vec<u8>> {
+    let files = [
+        test_vectors::aes_otr_v3(),
+        test_vectors::aes_otr_v3_invalid(),
+        test_vectors::twine_otr(),
+        test_vectors::twine_otr_short(),
+        test_vectors::twine_otr_invalid(),
+    ];
+    let aead = files.into_iter().flat_map(|file| {
+        file.test_groups.iter().map(move |group| {
+            let test = group.tests[group.tests.len() / 2].clone();
+            let group = AeadGroup { tests: vec![test], ..group.clone() };
+            let file = AeadFile { number_of_tests: 1, test_groups: vec![group], ..file.clone() };
+            file.to_json()
+        })
+    });
+    let mut twine: BlockFile = test_vectors::twine().clone();
+    twine.test_groups.iter_mut().for_each(|group| group.tests.truncate(1));
+    twine.round_keys_groups.truncate(1);
+    twine.round_keys_groups[0].tests.truncate(1);
+    twine.number_of_tests = twine.tests().count() + 1;
+    BlockFile::from_json(&twine.to_json()).expect("a small file of blocks");
+    let texts = aead.chain([twine.to_json()]);
+    texts
+        .map(|text| {
+            vectors::check(&text);
+            text.into_bytes()
+        })
+        .collect()
+}
