@@ -29,30 +29,29 @@ fn agrees_with_the_reference<C: BlockCipherEncrypt + BlockCipherDecrypt + BlockS
     key: &[u8],
     width: usize,
 ) {
-    for count in 0..=3 * width + 1 {
-        let plaintext = blocks(&bytes(100, 8 * count));
-        let ciphertext: Vec<Block> =
-            plaintext.iter().map(|block| reference::encrypt(key, block.0).into()).collect();
-
-        let mut buffer = plaintext.clone();
+    let plaintext = blocks(&bytes(100, 8 * (3 * width + 1)));
+    let ciphertext: Vec<Block> =
+        plaintext.iter().map(|block| reference::encrypt(key, block.0).into()).collect();
+    for (plaintext, ciphertext) in plaintext.iter().zip(&ciphertext) {
+        let mut block = *plaintext;
+        cipher.encrypt_block(&mut block);
+        assert_eq!(block, *ciphertext);
+        cipher.decrypt_block(&mut block);
+        assert_eq!(block, *plaintext);
+    }
+    for count in 0..=plaintext.len() {
+        let (plaintext, ciphertext) = (&plaintext[..count], &ciphertext[..count]);
+        let mut buffer = plaintext.to_vec();
         cipher.encrypt_blocks(&mut buffer);
         assert_eq!(buffer, ciphertext, "encrypt {count} blocks in place");
         cipher.decrypt_blocks(&mut buffer);
         assert_eq!(buffer, plaintext, "decrypt {count} blocks in place");
 
         let mut output = vec![Block::default(); count];
-        cipher.encrypt_blocks_b2b(&plaintext, &mut output).unwrap();
+        cipher.encrypt_blocks_b2b(plaintext, &mut output).unwrap();
         assert_eq!(output, ciphertext, "encrypt {count} blocks");
-        cipher.decrypt_blocks_b2b(&ciphertext, &mut output).unwrap();
+        cipher.decrypt_blocks_b2b(ciphertext, &mut output).unwrap();
         assert_eq!(output, plaintext, "decrypt {count} blocks");
-
-        for (plain, cipherblock) in plaintext.iter().zip(&ciphertext) {
-            let mut block = *plain;
-            cipher.encrypt_block(&mut block);
-            assert_eq!(block, *cipherblock);
-            cipher.decrypt_block(&mut block);
-            assert_eq!(block, *plain);
-        }
     }
 }
 
@@ -86,7 +85,9 @@ fn chosen_backend() {
 fn bytes_a_key() {
     assert_eq!(size_of::<RoundKeys<u32>>(), 576);
     assert_eq!(size_of::<RoundKeys<u64>>(), 1152);
-    if cfg!(any(target_arch = "x86", target_arch = "x86_64")) {
+    if cfg!(target_arch = "x86_64") {
         assert_eq!(size_of::<Twine128>(), 1528);
+    } else if cfg!(target_arch = "x86") {
+        assert_eq!(size_of::<Twine128>(), 1524);
     }
 }

@@ -6,6 +6,7 @@
 //! | `demo` | `cargo xtask demo` |
 //! | `bench` | measures, and keeps the README's tables and chart |
 //! | `aarch64` | tests the NEON backend under QEMU |
+//! | `i686` | tests the libraries on 32-bit x86 |
 //! | `firmware` | builds the firmware and runs it on QEMU's boards |
 //! | `fuzz` | builds and runs the fuzz targets |
 //! | `sanitizers` | runs the tests under sanitizers |
@@ -22,6 +23,7 @@ mod bench;
 mod demo;
 mod firmware;
 mod fuzz;
+mod i686;
 mod msrv;
 mod paths;
 mod sanitizers;

@@ -4,7 +4,7 @@
 //! own rustup; else a message that says what to install.
 
 use crate::{
-    aarch64, apt, msrv, paths,
+    aarch64, apt, i686, msrv, paths,
     sh::{self, Cmd},
 };
 use anyhow::{Context, Result, bail};
@@ -28,6 +28,12 @@ pub(crate) fn main() -> Result<()> {
         println!("its QEMU: {}", qemu_aarch64()?.display());
         println!("its linker: {}", linker_aarch64()?.display());
     }
+    if i686::RUNS {
+        println!("{}: {}", i686::TARGET, Toolchain::for_target(i686::TARGET)?.describe());
+        println!("its linker: {}", linker_i686()?.display());
+    }
+    println!("{WASM_TARGET}: {}", Toolchain::for_target(WASM_TARGET)?.describe());
+    println!("C++: {}", cxx()?.display());
     println!("Rust {}: {}", msrv::VERSION, msrv::rustc()?.display());
     println!(
         "cargo-hack: {}",
@@ -44,6 +50,8 @@ pub(crate) const THUMB_TARGETS: [&str; 5] = [
     "thumbv7em-none-eabihf",
     "thumbv8m.main-none-eabi",
 ];
+
+pub(crate) const WASM_TARGET: &str = "wasm32-unknown-unknown";
 
 /// What builds for another target than the host.
 #[derive(Clone, Copy)]
@@ -80,7 +88,7 @@ impl Toolchain {
         )
     }
 
-    /// Its cargo, for bare metal.
+    /// Its cargo, for a target without an operating system.
     pub(crate) fn cargo(self) -> Cmd {
         match self {
             Self::Own => sh::cargo(),
@@ -153,6 +161,16 @@ pub(crate) fn linker_aarch64() -> Result<PathBuf> {
         "aarch64-linux-gnu-gcc",
         &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
         "gcc-aarch64-linux-gnu with libc6-dev-arm64-cross (Debian, Ubuntu)",
+    )
+}
+
+/// The linker for 32-bit x86, which comes with its C library.
+pub(crate) fn linker_i686() -> Result<PathBuf> {
+    program(
+        "i686-linux-gnu-gcc",
+        // Not gcc-multilib, which excludes compilers for other architectures.
+        &["gcc-i686-linux-gnu", "libc6-dev-i386-cross"],
+        "gcc-i686-linux-gnu with libc6-dev-i386-cross (Debian, Ubuntu)",
     )
 }
 

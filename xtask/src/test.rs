@@ -1,7 +1,7 @@
 //! `cargo xtask test`: what must hold before a merge, and all that CI runs.
 
 use crate::{
-    aarch64, bench, demo, firmware, fuzz, msrv, paths, sanitizers, setup,
+    aarch64, bench, demo, firmware, fuzz, i686, msrv, paths, sanitizers, setup,
     setup::Toolchain,
     sh::{self, Cmd},
     steps::{self, Step},
@@ -18,7 +18,7 @@ const NO_STD_FEATURES: &str = "zeroize,alloc,arrayvec,rand_core,bytes";
 /// The same for cores without atomic read-modify-write instructions, which the crate `bytes` needs.
 const NO_ATOMICS_FEATURES: &str = "zeroize,alloc,arrayvec,rand_core";
 
-const STEPS: [Step; 17] = [
+const STEPS: &[Step] = &[
     Step { name: "format", about: "all code is formatted by rustfmt", run: format },
     Step { name: "lint", about: "clippy has nothing to say", run: lint },
     Step {
@@ -35,6 +35,7 @@ const STEPS: [Step; 17] = [
     Step { name: "test-full", about: "tests with all features", run: || tests(&["--all-features"]) },
     Step { name: "backends", about: "tests with each backend of this machine forced", run: backends },
     Step { name: "aarch64", about: "tests of the cipher with NEON", run: aarch64::test },
+    Step { name: "i686", about: "tests of the cipher and the mode on 32-bit x86", run: i686::test },
     Step { name: "fuzz", about: "the fuzz targets find nothing in a few seconds each", run: fuzz::smoke },
     Step { name: "sanitizers", about: "tests under AddressSanitizer", run: sanitizers::test },
     Step {
@@ -44,6 +45,7 @@ const STEPS: [Step; 17] = [
     },
     Step { name: "docs", about: "documentation builds without warnings", run: docs },
     Step { name: "no-std", about: "the libraries build for bare metal", run: no_std },
+    Step { name: "wasm32", about: "the libraries build for WebAssembly", run: wasm32 },
     Step { name: "firmware", about: "known answers on four Cortex-M boards", run: firmware::test_all },
     Step {
         name: "msrv",
@@ -64,7 +66,7 @@ pub(crate) fn main(arguments: &[&str]) -> Result<()> {
     for argument in arguments {
         match *argument {
             "--list" => {
-                for step in &STEPS {
+                for step in STEPS {
                     println!("{:16} {}", step.name, step.about);
                 }
                 return Ok(());
@@ -80,7 +82,7 @@ pub(crate) fn main(arguments: &[&str]) -> Result<()> {
         setup::cargo_hack(true)?;
     }
     if chosen.is_empty() {
-        chosen.extend(&STEPS);
+        chosen.extend(STEPS);
     }
     steps::run(&chosen)
 }
@@ -216,6 +218,20 @@ fn no_std() -> Result<()> {
                 .arg(paths::target().join("thumb"))
                 .run()?;
         }
+    }
+    Ok(())
+}
+
+fn wasm32() -> Result<()> {
+    let toolchain = Toolchain::for_target(setup::WASM_TARGET)?;
+    for features in ["", NO_STD_FEATURES] {
+        toolchain
+            .cargo()
+            .args(["build", "--release", "--lib", "--no-default-features", "--features", features])
+            .args(libraries())
+            .args(["--target", setup::WASM_TARGET, "--target-dir"])
+            .arg(paths::target().join("wasm32"))
+            .run()?;
     }
     Ok(())
 }
