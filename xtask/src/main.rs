@@ -3,6 +3,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | `test` | the steps of `cargo xtask test` |
+//! | `release` | its further steps before a release |
 //! | `demo` | `cargo xtask demo` |
 //! | `bench` | measures, and keeps the README's tables and chart |
 //! | `aarch64` | tests the NEON backend under QEMU |
@@ -26,6 +27,7 @@ mod fuzz;
 mod i686;
 mod msrv;
 mod paths;
+mod release;
 mod sanitizers;
 mod setup;
 mod sh;
@@ -41,6 +43,7 @@ Usage: cargo xtask COMMAND
   test [STEP...]             everything that must hold before a merge; with STEPs, only those
        --list                name the steps
        --install-tools       install missing cargo tools below target/ (always done if CI is set)
+       --release-checks      only what must hold before a release besides
   demo [--size SIZE]         seal and open a real file, then try to cheat (SIZE: 4MiB, 1GiB, ...)
   bench [--seconds N]        measure for N seconds (40) and write results, the README's tables and the chart
         report               write the tables and the chart of the results that are there

@@ -35,10 +35,7 @@ pub(crate) fn main() -> Result<()> {
     println!("{WASM_TARGET}: {}", Toolchain::for_target(WASM_TARGET)?.describe());
     println!("C++: {}", cxx()?.display());
     println!("Rust {}: {}", msrv::VERSION, msrv::rustc()?.display());
-    println!(
-        "cargo-hack: {}",
-        cargo_hack(true)?.context("cargo-hack is missing after its installation")?.display()
-    );
+    println!("cargo-hack: {}", tool("cargo-hack")?.display());
     Ok(())
 }
 
@@ -190,17 +187,25 @@ fn program(name: &str, packages: &[&str], advice: &str) -> Result<PathBuf> {
     paths::find_program(name).with_context(|| format!("{name} is not in PATH: install the package {advice}"))
 }
 
-/// cargo-hack, if it is there or `install` says to put it below the target directory.
-pub(crate) fn cargo_hack(install: bool) -> Result<Option<PathBuf>> {
-    let root = paths::target().join("tools");
-    let own = root.join("bin").join(format!("cargo-hack{}", env::consts::EXE_SUFFIX));
-    let found = || own.is_file().then(|| own.clone()).or_else(|| paths::find_program("cargo-hack"));
-    if found().is_none() && install {
-        sh::cargo()
-            .args(["install", "cargo-hack", "--locked", "--root"])
-            .arg(&root)
-            .env("CARGO_TARGET_DIR", root.join("build"))
-            .run()?;
+/// The cargo tool `name`, which is put below the target directory if it is not there: that takes minutes.
+pub(crate) fn tool(name: &str) -> Result<PathBuf> {
+    if let Some(path) = find_tool(name) {
+        return Ok(path);
     }
-    Ok(found())
+    sh::cargo()
+        .args(["install", name, "--locked", "--root"])
+        .arg(tools())
+        .env("CARGO_TARGET_DIR", tools().join("build"))
+        .run()?;
+    find_tool(name).with_context(|| format!("{name} is missing after its installation"))
+}
+
+/// The cargo tool `name`, if it is there.
+pub(crate) fn find_tool(name: &str) -> Option<PathBuf> {
+    let own = tools().join("bin").join(format!("{name}{}", env::consts::EXE_SUFFIX));
+    if own.is_file() { Some(own) } else { paths::find_program(name) }
+}
+
+fn tools() -> PathBuf {
+    paths::target().join("tools")
 }

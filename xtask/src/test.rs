@@ -1,7 +1,7 @@
 //! `cargo xtask test`: what must hold before a merge, and all that CI runs.
 
 use crate::{
-    aarch64, bench, demo, firmware, fuzz, i686, msrv, paths, sanitizers, setup,
+    aarch64, bench, demo, firmware, fuzz, i686, msrv, paths, release, sanitizers, setup,
     setup::Toolchain,
     sh::{self, Cmd},
     steps::{self, Step},
@@ -66,20 +66,21 @@ pub(crate) fn main(arguments: &[&str]) -> Result<()> {
     for argument in arguments {
         match *argument {
             "--list" => {
-                for step in STEPS {
+                for step in STEPS.iter().chain(release::STEPS) {
                     println!("{:16} {}", step.name, step.about);
                 }
                 return Ok(());
             }
             "--install-tools" => {}
-            name => match STEPS.iter().find(|step| step.name == name) {
+            "--release-checks" => chosen.extend(release::STEPS),
+            name => match STEPS.iter().chain(release::STEPS).find(|step| step.name == name) {
                 Some(step) => chosen.push(step),
                 None => bail!("no step {name}; `cargo xtask test --list` names them"),
             },
         }
     }
     if env::var_os("CI").is_some() || arguments.contains(&"--install-tools") {
-        setup::cargo_hack(true)?;
+        setup::tool("cargo-hack")?;
     }
     if chosen.is_empty() {
         chosen.extend(STEPS);
@@ -93,7 +94,7 @@ fn cargo(command: &str) -> Cmd {
 }
 
 /// `-p` for each of the libraries.
-fn libraries() -> impl Iterator<Item = String> {
+pub(crate) fn libraries() -> impl Iterator<Item = String> {
     LIBRARIES.into_iter().flat_map(|name| ["--package".to_owned(), name.to_owned()])
 }
 
@@ -123,7 +124,7 @@ fn lint() -> Result<()> {
 
 /// No `--no-dev-deps`, which edits manifests: since resolver 2, dev-dependencies do not reach a library's own features.
 fn features() -> Result<()> {
-    if let Some(cargo_hack) = setup::cargo_hack(false)? {
+    if let Some(cargo_hack) = setup::find_tool("cargo-hack") {
         return Cmd::new(cargo_hack)
             .args(["hack", "clippy", "--feature-powerset", "--exclude-features", "default", "--lib"])
             .args(libraries())
