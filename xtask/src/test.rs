@@ -199,10 +199,14 @@ fn docs() -> Result<()> {
         .args(["--workspace", "--no-deps", "--all-features", "--document-private-items"])
         .env("RUSTDOCFLAGS", flags("RUSTDOCFLAGS", "--deny warnings"))
         .run()?;
+    // As docs.rs does it, where RUSTC_BOOTSTRAP stands for its nightly compiler.
     cargo("doc")
         .args(["--no-deps", "--all-features"])
         .args(libraries())
-        .env("RUSTDOCFLAGS", flags("RUSTDOCFLAGS", "--deny warnings"))
+        .arg("--target-dir")
+        .arg(paths::target().join("docsrs"))
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("RUSTDOCFLAGS", flags("RUSTDOCFLAGS", "--cfg docsrs --deny warnings"))
         .run()
 }
 
