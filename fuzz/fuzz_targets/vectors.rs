@@ -1,4 +1,4 @@
 //! See [`fuzz::vectors`].
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|text: &str| fuzz::vectors::check(text));
+libfuzzer_sys::fuzz_target!(|input: fuzz::vectors::Input<'_>| input.check());

@@ -3,6 +3,7 @@
 use crate::{
     paths, setup,
     sh::{self, Cmd},
+    test,
 };
 use anyhow::Result;
 
@@ -20,22 +21,18 @@ pub(crate) fn test() -> Result<()> {
         println!("the compiler has no sanitizers for this machine: not run");
         return Ok(());
     }
-    cargo("test", "-Zsanitizer=address -Cdebug-assertions")?
-        .args([
-            "--workspace",
-            "--exclude",
-            "xtask",
-            "--lib",
-            "--bins",
-            "--examples",
-            "--tests",
-            "--all-features",
-        ])
-        .arg("--target-dir")
-        .arg(paths::target().join("sanitizers"))
-        // Of leaks as well as of the stack after a return.
-        .env("ASAN_OPTIONS", "detect_stack_use_after_return=1")
-        .run()
+    let cargo = |command, targets: &[&str]| -> Result<Cmd> {
+        Ok(cargo(command, "-Zsanitizer=address")?
+            .args(targets)
+            .arg("--all-features")
+            .args(test::libraries())
+            .arg("--target-dir")
+            .arg(paths::target().join("sanitizers"))
+            .env("ASAN_OPTIONS", "detect_stack_use_after_return=1"))
+    };
+    // The tests of the example run it.
+    cargo("build", &["--examples"])?.run()?;
+    cargo("test", &["--lib", "--tests"])?.run()
 }
 
 /// A cargo command for this machine with `flags` that no stable compiler has without a nudge. As the target is named, they do
