@@ -70,10 +70,10 @@ fn semver() -> Result<()> {
 fn minimal_versions() -> Result<()> {
     let dir = paths::target().join("minimal-versions");
     fs::create_dir_all(&dir)?;
+    let lock = format!("resolver.lockfile-path={:?}", dir.join("Cargo.lock"));
     let cargo = |command: &str| {
         sh::cargo()
-            .args([command, "-Zunstable-options", "-Zdirect-minimal-versions", "--lockfile-path"])
-            .arg(dir.join("Cargo.lock"))
+            .args([command, "-Zdirect-minimal-versions", "-Zlockfile-path", "--config", &lock])
             .env("RUSTC_BOOTSTRAP", "1")
     };
     cargo("generate-lockfile").run()?;
