@@ -38,10 +38,10 @@ impl Input<'_> {
         let key = &self.key[..cipher.key_size()];
         match cipher {
             Cipher::Twine80 => {
-                self.on_every_backend(cipher, key, &Twine80::new_from_slice(key).expect("10 bytes"))
+                self.on_every_backend(cipher, key, &Twine80::new_from_slice(key).expect("10 bytes"));
             }
             Cipher::Twine128 => {
-                self.on_every_backend(cipher, key, &Twine128::new_from_slice(key).expect("16 bytes"))
+                self.on_every_backend(cipher, key, &Twine128::new_from_slice(key).expect("16 bytes"));
             }
             Cipher::Aes128 => self.with_blocks_of_128_bits::<Aes128>(cipher, key),
             Cipher::Aes256 => self.with_blocks_of_128_bits::<Aes256>(cipher, key),

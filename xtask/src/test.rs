@@ -114,6 +114,7 @@ fn lint() -> Result<()> {
     for features in ["--all-features", "--no-default-features"] {
         cargo("clippy").args(["--workspace", "--all-targets", features, "--", "--deny", "warnings"]).run()?;
     }
+    fuzz::lint()?;
     // The part of the firmware that is not bound to a board.
     cargo("clippy")
         .args(["--manifest-path", "firmware/Cargo.toml", "--lib", "--target-dir"])
