@@ -31,7 +31,7 @@ impl Change {
     fn apply(self, text: &str) -> String {
         // Every other piece is a string; no vector file has a quotation mark in one.
         let mut pieces: Vec<String> = text.split('"').map(str::to_owned).collect();
-        let strings = pieces.len() / 2;
+        let strings = (pieces.len() - 1) / 2;
         let string = |index: usize| Some(2 * index.checked_rem(strings)? + 1);
         match (self.kind % 5, string(self.at.into()), string(self.value.into())) {
             (1, Some(at), _) => pieces[at].push_str("00"),
