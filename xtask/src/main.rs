@@ -8,6 +8,9 @@
 //! | `bench` | measures, and keeps the README's tables and chart |
 //! | `aarch64` | tests the NEON backend under QEMU |
 //! | `i686` | tests the libraries on 32-bit x86 |
+//! | `boards` | runs a firmware on one of QEMU's boards |
+//! | `qemu_trace` | counts and traces what it executes there |
+//! | `capi` | the C interface: its header and its tests |
 //! | `firmware` | builds the firmware and runs it on QEMU's boards |
 //! | `fuzz` | builds and runs the fuzz targets |
 //! | `sanitizers` | runs the tests under sanitizers |
@@ -21,12 +24,16 @@
 mod aarch64;
 mod apt;
 mod bench;
+mod boards;
+mod capi;
 mod demo;
 mod firmware;
 mod fuzz;
 mod i686;
 mod msrv;
 mod paths;
+#[allow(dead_code, reason = "the first users are on their way")]
+mod qemu_trace;
 mod release;
 mod sanitizers;
 mod setup;
@@ -53,6 +60,9 @@ Usage: cargo xtask COMMAND
   firmware test [--board B]  build it and run it on QEMU's boards (B may be given several times)
   fuzz [--minutes N] [T...]  run the fuzz targets (those named) for N minutes (1) each
        coverage [T...]       what their inputs cover of the project's code
+  capi header                make the header of the C interface
+       test                  test the C interface on this machine
+       firmware              test it on QEMU's boards
   setup                      only install what the other commands need
   help                       this text
 
@@ -78,6 +88,7 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["bench", rest @ ..] => bench::main(rest),
         ["firmware", rest @ ..] => firmware::main(rest),
         ["fuzz", rest @ ..] => fuzz::main(rest),
+        ["capi", rest @ ..] => capi::main(rest),
         ["setup"] => setup::main(),
         ["help" | "--help" | "-h"] => {
             print!("{HELP}");

@@ -23,6 +23,9 @@ pub(crate) fn main() -> Result<()> {
         println!("{target}: {}", Toolchain::for_target(target)?.describe());
     }
     println!("QEMU: {}", qemu()?.display());
+    println!("C: {}, {}", c_compiler()?.display(), cxx_compiler()?.display());
+    println!("C for bare metal: {}", gcc_arm()?.display());
+    println!("make and CMake: {}, {}", make()?.display(), cmake()?.display());
     if aarch64::IS_EMULATED {
         println!("{}: {}", aarch64::TARGET, Toolchain::for_target(aarch64::TARGET)?.describe());
         println!("its QEMU: {}", qemu_aarch64()?.display());
@@ -145,6 +148,35 @@ pub(crate) fn qemu() -> Result<PathBuf> {
         &["qemu-system-arm"],
         "qemu-system-arm (Debian, Ubuntu), qemu-system-arm-core (Fedora) or qemu (Homebrew)",
     )
+}
+
+/// A C compiler for the host.
+pub(crate) fn c_compiler() -> Result<PathBuf> {
+    program("cc", &["gcc", "libc6-dev"], "gcc or clang")
+}
+
+/// A C++ compiler for the host.
+pub(crate) fn cxx_compiler() -> Result<PathBuf> {
+    program("c++", &["g++"], "g++ or clang")
+}
+
+/// The C compiler for bare metal, with its library.
+pub(crate) fn gcc_arm() -> Result<PathBuf> {
+    program(
+        "arm-none-eabi-gcc",
+        &["gcc-arm-none-eabi", "libnewlib-arm-none-eabi"],
+        "gcc-arm-none-eabi with libnewlib-arm-none-eabi (Debian, Ubuntu)",
+    )
+}
+
+/// GNU make.
+pub(crate) fn make() -> Result<PathBuf> {
+    program("make", &["make"], "make")
+}
+
+/// CMake.
+pub(crate) fn cmake() -> Result<PathBuf> {
+    program("cmake", &["cmake"], "cmake")
 }
 
 /// The emulator of Linux processes for aarch64.

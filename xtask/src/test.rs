@@ -1,7 +1,7 @@
 //! `cargo xtask test`: what must hold before a merge, and all that CI runs.
 
 use crate::{
-    aarch64, bench, demo, firmware, fuzz, i686, msrv, paths, release, sanitizers, setup,
+    aarch64, bench, capi, demo, firmware, fuzz, i686, msrv, paths, release, sanitizers, setup,
     setup::Toolchain,
     sh::{self, Cmd},
     steps::{self, Step},
@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use std::env;
 
 /// The published libraries.
-const LIBRARIES: [&str; 3] = ["twine-cipher", "otr-mode", "twine-otr-aead"];
+const LIBRARIES: [&str; 4] = ["twine-cipher", "otr-mode", "twine-otr-aead", "twine-otr-capi"];
 
 /// The features of the libraries that need no operating system. `twine-cipher` has only the first.
 const NO_STD_FEATURES: &str = "zeroize,alloc,arrayvec,rand_core,bytes";
@@ -47,6 +47,16 @@ const STEPS: &[Step] = &[
     Step { name: "no-std", about: "the libraries build for bare metal", run: no_std },
     Step { name: "wasm32", about: "the libraries build for WebAssembly", run: wasm32 },
     Step { name: "firmware", about: "known answers on four Cortex-M boards", run: firmware::test_all },
+    Step {
+        name: "capi",
+        about: "the C interface on this machine, under sanitizers; its header is current",
+        run: capi::test_host,
+    },
+    Step {
+        name: "capi-firmware",
+        about: "the C interface in C firmware on four Cortex-M boards",
+        run: capi::test_firmware,
+    },
     Step {
         name: "msrv",
         about: "the libraries compile with the minimum supported Rust version",
