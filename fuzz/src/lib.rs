@@ -8,6 +8,7 @@
 #![cfg(fuzzing)]
 
 pub mod backends;
+pub mod capi;
 pub mod forgery;
 pub mod mode;
 pub mod seal;

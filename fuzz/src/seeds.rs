@@ -2,7 +2,7 @@
 
 use test_vectors::{AdProcessing, AeadFile, AeadGroup, AeadTest, BlockFile, Cipher, Validity};
 
-use crate::{backends, forgery, mode, seal, vectors};
+use crate::{backends, capi, forgery, mode, seal, vectors};
 use arbitrary::{Arbitrary, Unstructured};
 
 /// The targets, each with its seeds.
@@ -14,6 +14,7 @@ pub fn every_target() -> Vec<(&'static str, Vec<Vec<u8>>)> {
         ("backends", of_backends()),
         ("mode", of_mode()),
         ("forgery", of_forgery()),
+        ("capi", of_capi()),
         ("seal", of_seal()),
         ("vectors", of_vectors()),
     ]
@@ -117,6 +118,45 @@ fn of_forgery() -> Vec<Vec<u8>> {
         let input: forgery::Input<'_> = parse(&seed);
         assert_eq!((input.changes[0].kind, input.changes[0].at), (kind, 1));
         assert_eq!(crate::split(input.bytes, input.ad_len), (&*test.aad, &*test.msg));
+        input.check();
+        seeds.push(seed);
+    }
+    seeds
+}
+
+fn of_capi() -> Vec<Vec<u8>> {
+    let mut seeds = Vec::new();
+    let tests = messages().filter(|(group, test)| {
+        group.cipher.block_size() == 8
+            && group.iv_size == 56
+            && test.aad.len() <= 128
+            && test.msg.len() <= 512
+    });
+    for (group, test) in tests {
+        // Apart; then, in turn, something is null, overlaps, is cleared, or is changed.
+        let variant = u8::try_from(seeds.len() % 8).expect("less than 8");
+        let nulls = if variant < 4 { 1 << variant } else { 0 };
+        let tag_place: u16 = if variant == 4 { 200 } else { 8 };
+        let places = [0, 32, 192, tag_place].map(u16::to_le_bytes);
+        let (len, change) = (u16::try_from(test.msg.len()).expect("at most 512"), u8::from(variant == 5));
+        // The nonce at 0, the associated data at 32, the message at 192.
+        let mut memory = vec![0; 192];
+        memory[..7].copy_from_slice(&test.iv);
+        memory[32..32 + test.aad.len()].copy_from_slice(&test.aad);
+        memory.extend(&test.msg);
+        let seed = [
+            &[u8::from(group.cipher == Cipher::Twine80)][..],
+            &fixed::<16>(&test.key),
+            &[nulls],
+            places.as_flattened(),
+            &[u8::try_from(test.aad.len()).expect("at most 128")],
+            &len.to_le_bytes(),
+            &[u8::from(variant == 6), 192, 0, change],
+            &memory,
+        ]
+        .concat();
+        let input: capi::Input<'_> = parse(&seed);
+        assert!(input.len == len && input.bytes == memory && input.change == (192, change));
         input.check();
         seeds.push(seed);
     }
