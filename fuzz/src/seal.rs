@@ -33,7 +33,7 @@ pub struct Input<'a> {
 /// A change to a sealed file.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub struct Change {
-    /// Modulo 8: none, or see [`Change::apply`].
+    /// Modulo 9: none, or see [`Change::apply`].
     pub kind: u8,
     /// Where.
     pub at: u32,
@@ -47,7 +47,7 @@ impl Change {
         let chunks = file.len().saturating_sub(HEADER_LEN) / chunk_len;
         // The start of a whole chunk, if there is one.
         let chunk = |i: usize| i.checked_rem(chunks).map(|i| HEADER_LEN + i * chunk_len);
-        match self.kind % 8 {
+        match self.kind % 9 {
             1 if at < file.len() => file[at] ^= self.value,
             2 => file.truncate(at),
             3 => file.insert(at, self.value),
@@ -55,6 +55,8 @@ impl Change {
             5 => file.extend(vec![self.value; at]),
             // A chunk is repeated, or two change places.
             6 => drop(chunk(at).map(|start| file.extend_from_within(start..start + chunk_len))),
+            // The file ends before a chunk.
+            8 => chunk(at).into_iter().for_each(|start| file.truncate(start)),
             7 => {
                 if let (Some(first), Some(second)) = (chunk(at), chunk(self.value.into())) {
                     (0..chunk_len).for_each(|i| file.swap(first + i, second + i));

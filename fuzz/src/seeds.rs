@@ -167,7 +167,7 @@ fn of_seal() -> Vec<Vec<u8>> {
     let mut seeds = Vec::new();
     let (_, test) = messages().next().expect("there are vectors");
     for len in [0, 1, 1023, 1024, 1025, 2048, 4096, 5000, 9000u16] {
-        for kind in 0..8 {
+        for kind in 0..9 {
             let changes = [[kind, 30, 0, 0, 0, 1], [0; 6], [0; 6]];
             let seed = [
                 &fixed::<16>(&test.key)[..],
