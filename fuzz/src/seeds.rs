@@ -210,13 +210,20 @@ fn of_vectors() -> Vec<Vec<u8>> {
     twine.round_keys_groups[0].tests.truncate(1);
     twine.number_of_tests = twine.tests().count() + 1;
     BlockFile::from_json(&twine.to_json()).expect("a small file of blocks");
-    let texts = aead.chain([twine.to_json()]);
-    texts
-        .zip((0..5).cycle())
-        .map(|(text, kind)| {
-            let seed = [&[kind, 40, 0, 8][..], &[0; 4], text.as_bytes()].concat();
+    let texts: Vec<String> = aead.chain([twine.to_json()]).collect();
+    let unchanged = texts.iter().map(|text| (text, [0; 4]));
+    // Each change to each string of one file of either schema.
+    let shortest = texts.iter().min_by_key(|text| text.len()).expect("there are files");
+    let changed = [shortest, &texts[texts.len() - 1]].into_iter().flat_map(|text| {
+        let strings = u8::try_from(text.matches('"').count() / 2).expect("few strings");
+        (0..strings).flat_map(move |at| (1..5).map(move |kind| (text, [kind, at, 0, 8])))
+    });
+    unchanged
+        .chain(changed)
+        .map(|(text, change)| {
+            let seed = [&change[..], &[0; 4], text.as_bytes()].concat();
             let input: vectors::Input<'_> = parse(&seed);
-            assert_eq!((input.changes[0].kind, input.changes[0].at, input.text), (kind, 40, text.as_str()));
+            assert_eq!((input.changes[0].kind, input.text), (change[0], text.as_str()));
             input.check();
             seed
         })

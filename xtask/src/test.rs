@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use std::env;
 
 /// The published libraries.
-const LIBRARIES: [&str; 4] = ["twine-cipher", "otr-mode", "twine-otr-aead", "twine-otr-capi"];
+pub(crate) const LIBRARIES: [&str; 4] = ["twine-cipher", "otr-mode", "twine-otr-aead", "twine-otr-capi"];
 
 /// The features of the libraries that need no operating system. `twine-cipher` has only the first.
 const NO_STD_FEATURES: &str = "zeroize,alloc,arrayvec,rand_core,bytes";
