@@ -1,7 +1,7 @@
 //! `cargo xtask test`: what must hold before a merge, and all that CI runs.
 
 use crate::{
-    aarch64, bench, capi, constant_time, demo, firmware, msrv, paths, setup,
+    aarch64, bench, capi, constant_time, demo, firmware, fuzz, i686, msrv, paths, release, sanitizers, setup,
     setup::Toolchain,
     sh::{self, Cmd},
     steps::{self, Step},
@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use std::env;
 
 /// The published libraries.
-const LIBRARIES: [&str; 4] = ["twine-cipher", "otr-mode", "twine-otr-aead", "twine-otr-capi"];
+pub(crate) const LIBRARIES: [&str; 4] = ["twine-cipher", "otr-mode", "twine-otr-aead", "twine-otr-capi"];
 
 /// The features of the libraries that need no operating system. `twine-cipher` has only the first.
 const NO_STD_FEATURES: &str = "zeroize,alloc,arrayvec,rand_core,bytes";
@@ -35,6 +35,9 @@ const STEPS: &[Step] = &[
     Step { name: "test-full", about: "tests with all features", run: || tests(&["--all-features"]) },
     Step { name: "backends", about: "tests with each backend of this machine forced", run: backends },
     Step { name: "aarch64", about: "tests of the cipher with NEON", run: aarch64::test },
+    Step { name: "i686", about: "tests of the cipher and the mode on 32-bit x86", run: i686::test },
+    Step { name: "fuzz", about: "the fuzz targets find nothing in a few seconds each", run: fuzz::smoke },
+    Step { name: "sanitizers", about: "tests under AddressSanitizer", run: sanitizers::test },
     Step {
         name: "benches",
         about: "benchmarks compile, and the README shows what was measured",
@@ -42,6 +45,7 @@ const STEPS: &[Step] = &[
     },
     Step { name: "docs", about: "documentation builds without warnings", run: docs },
     Step { name: "no-std", about: "the libraries build for bare metal", run: no_std },
+    Step { name: "wasm32", about: "the libraries build for WebAssembly", run: wasm32 },
     Step { name: "firmware", about: "known answers on four Cortex-M boards", run: firmware::test_all },
     Step {
         name: "valgrind",
@@ -87,20 +91,21 @@ pub(crate) fn main(arguments: &[&str]) -> Result<()> {
     for argument in arguments {
         match *argument {
             "--list" => {
-                for step in STEPS {
+                for step in STEPS.iter().chain(release::STEPS) {
                     println!("{:16} {}", step.name, step.about);
                 }
                 return Ok(());
             }
             "--install-tools" => {}
-            name => match STEPS.iter().find(|step| step.name == name) {
+            "--release-checks" => chosen.extend(release::STEPS),
+            name => match STEPS.iter().chain(release::STEPS).find(|step| step.name == name) {
                 Some(step) => chosen.push(step),
                 None => bail!("no step {name}; `cargo xtask test --list` names them"),
             },
         }
     }
     if env::var_os("CI").is_some() || arguments.contains(&"--install-tools") {
-        setup::cargo_hack(true)?;
+        setup::tool("cargo-hack")?;
     }
     if chosen.is_empty() {
         chosen.extend(STEPS);
@@ -114,7 +119,7 @@ fn cargo(command: &str) -> Cmd {
 }
 
 /// `-p` for each of the libraries.
-fn libraries() -> impl Iterator<Item = String> {
+pub(crate) fn libraries() -> impl Iterator<Item = String> {
     LIBRARIES.into_iter().flat_map(|name| ["--package".to_owned(), name.to_owned()])
 }
 
@@ -125,9 +130,12 @@ fn flags(key: &str, flags: &str) -> String {
 
 fn format() -> Result<()> {
     cargo("fmt").args(["--all", "--check"]).run()?;
-    cargo("fmt").args(["--manifest-path", "firmware/Cargo.toml", "--check"]).run()?;
-    cargo("fmt").args(["--manifest-path", "benches/Cargo.toml", "--check"]).run()?;
-    cargo("fmt").args(["--manifest-path", "constant-time/Cargo.toml", "--all", "--check"]).run()
+    for workspace in ["benches", "constant-time", "firmware", "fuzz"] {
+        cargo("fmt")
+            .args(["--manifest-path", &format!("{workspace}/Cargo.toml"), "--all", "--check"])
+            .run()?;
+    }
+    Ok(())
 }
 
 fn lint() -> Result<()> {
@@ -139,6 +147,7 @@ fn lint() -> Result<()> {
         .arg(paths::target())
         .args(["--", "--deny", "warnings"])
         .run()?;
+    fuzz::lint()?;
     // The part of the firmware that is not bound to a board.
     cargo("clippy")
         .args(["--manifest-path", "firmware/Cargo.toml", "--lib", "--target-dir"])
@@ -149,7 +158,7 @@ fn lint() -> Result<()> {
 
 /// No `--no-dev-deps`, which edits manifests: since resolver 2, dev-dependencies do not reach a library's own features.
 fn features() -> Result<()> {
-    if let Some(cargo_hack) = setup::cargo_hack(false)? {
+    if let Some(cargo_hack) = setup::find_tool("cargo-hack") {
         return Cmd::new(cargo_hack)
             .args(["hack", "clippy", "--feature-powerset", "--exclude-features", "default", "--lib"])
             .args(libraries())
@@ -229,10 +238,14 @@ fn docs() -> Result<()> {
         .args(["--workspace", "--no-deps", "--all-features", "--document-private-items"])
         .env("RUSTDOCFLAGS", flags("RUSTDOCFLAGS", "--deny warnings"))
         .run()?;
+    // As docs.rs does it, where RUSTC_BOOTSTRAP stands for its nightly compiler.
     cargo("doc")
         .args(["--no-deps", "--all-features"])
         .args(libraries())
-        .env("RUSTDOCFLAGS", flags("RUSTDOCFLAGS", "--deny warnings"))
+        .arg("--target-dir")
+        .arg(paths::target().join("docsrs"))
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("RUSTDOCFLAGS", flags("RUSTDOCFLAGS", "--cfg docsrs --deny warnings"))
         .run()
 }
 
@@ -249,6 +262,20 @@ fn no_std() -> Result<()> {
                 .arg(paths::target().join("thumb"))
                 .run()?;
         }
+    }
+    Ok(())
+}
+
+fn wasm32() -> Result<()> {
+    let toolchain = Toolchain::for_target(setup::WASM_TARGET)?;
+    for features in ["", NO_STD_FEATURES] {
+        toolchain
+            .cargo()
+            .args(["build", "--release", "--lib", "--no-default-features", "--features", features])
+            .args(libraries())
+            .args(["--target", setup::WASM_TARGET, "--target-dir"])
+            .arg(paths::target().join("wasm32"))
+            .run()?;
     }
     Ok(())
 }
