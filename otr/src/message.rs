@@ -159,7 +159,7 @@ impl<F: Field, N: ArraySize> Batch<F, N> {
     fn whole_vectors(n: usize) -> usize {
         /// Blocks of 64 bits in the longest vector.
         const LONGEST: usize = 8;
-        if N::USIZE.is_multiple_of(LONGEST) { n.next_multiple_of(LONGEST) } else { n }
+        if N::USIZE % LONGEST == 0 { n.next_multiple_of(LONGEST) } else { n }
     }
 
     /// Prepares the calls of the first round of `n` pairs.
@@ -295,7 +295,7 @@ where
     }
 
     /// Whether full batches take masks that are computed side by side.
-    const MASKS_IN_LANES: bool = B::ParBlocksSize::USIZE.is_multiple_of(LANES);
+    const MASKS_IN_LANES: bool = B::ParBlocksSize::USIZE % LANES == 0;
 
     /// Puts the masks of the first full batch into `batch`.
     #[inline(always)]
@@ -366,7 +366,7 @@ where
         let count = pairs.len();
         let batch = &mut Batch::<FieldOf<B>, N>::new();
         batch.load(pairs.get_in());
-        if N::USIZE > Medium::USIZE && N::USIZE.is_multiple_of(LANES) {
+        if N::USIZE > Medium::USIZE && N::USIZE % LANES == 0 {
             let filled = (count + 1).next_multiple_of(LANES);
             masks.lanes().fill(&mut batch.once.0[..filled], &mut batch.thrice.0[..filled]);
         } else {

@@ -96,6 +96,7 @@ fn bytes_a_key() {
 #[cfg(feature = "zeroize")]
 #[test]
 fn keys_are_erased() {
+    use crate::schedule::{KEY_80, KEY_128, Schedule};
     use test_vectors::erasure::is_erased_on_drop;
 
     for key_len in [10, 16] {
