@@ -50,40 +50,64 @@ pub(crate) const fn order(nibbles: &[u8; 8]) -> Order {
 }
 
 /// The state of the key schedule, one step a round.
-pub(crate) struct Schedule {
+struct Schedule {
     /// WK\[i\] is `ring[start + i]`.
     ring: [u8; 32],
     start: u8,
     size: &'static KeySize,
 }
 
+/// What a round adds to WK\[7\] and WK\[19\], in the basis of the circuit, and the complements of its round key, by round.
+static ROUND: [([u8; 2], u8); ROUNDS] = {
+    let mut rounds = [([0; 2], 0); ROUNDS];
+    let mut r = 0;
+    while r < ROUNDS {
+        let constant = ROUND_CONSTANTS[r];
+        // Rounds 1, 2, 5, 6, ... read a half that took in an odd number of outputs.
+        let carried = if r.div_ceil(2) % 2 == 1 { sbox::OUTPUT_COMPLEMENT } else { 0 };
+        rounds[r] = (
+            [sbox::nibble_to_basis(constant >> 3), sbox::nibble_to_basis(constant & 7)],
+            sbox::INPUT_COMPLEMENT ^ carried,
+        );
+        r += 1;
+    }
+    rounds
+};
+
+/// Sets each round key to what `from_packed` makes of it: packed in `order`, bit `b` of nibble `i` is at bit `4 * i + b`. The
+/// key has the complements that make the S-box circuit of its round the S-box.
+pub(crate) fn expand<K>(
+    key: &[u8],
+    size: &'static KeySize,
+    order: &Order,
+    round_keys: &mut [K; ROUNDS],
+    from_packed: impl Fn(u32) -> K,
+) {
+    let mut schedule = Schedule::new(key, size);
+    for ((round_key, (constants, complement)), order) in
+        round_keys.iter_mut().zip(&ROUND).zip(order.iter().cycle())
+    {
+        let mut packed = 0;
+        for j in order.iter().rev() {
+            packed = packed << 4 | u32::from(*schedule.nibble(size.round_key[usize::from(j % 8)]));
+        }
+        *round_key = from_packed(packed ^ u32::from(*complement) * 0x1111_1111);
+        schedule.step(*constants);
+    }
+}
+
 impl Schedule {
     /// Starts with `key`, of `size.nibbles / 2` bytes.
-    #[inline]
-    pub(crate) fn new(key: &[u8], size: &'static KeySize) -> Self {
+    fn new(key: &[u8], size: &'static KeySize) -> Self {
         let mut ring = [0; 32];
         for (nibbles, byte) in ring.chunks_exact_mut(2).zip(key) {
-            let byte = u32::from(*byte);
-            let planes = sbox::to_basis([0, 1, 2, 3].map(|b| byte >> (4 + b) & 1 | (byte >> b & 1) << 8));
-            let [high, low, ..] = join(planes).to_le_bytes();
-            nibbles.copy_from_slice(&[high, low]);
+            nibbles.copy_from_slice(&[byte >> 4, byte & 0xF]);
+        }
+        for nibbles in ring.chunks_exact_mut(4) {
+            let word = u32::from_le_bytes([nibbles[0], nibbles[1], nibbles[2], nibbles[3]]);
+            nibbles.copy_from_slice(&join(sbox::to_basis(split(word))).to_le_bytes());
         }
         Self { ring, start: 0, size }
-    }
-
-    /// Calls `f` with each round and its round key, packed in `order`: bit `b` of nibble `i` is at bit `4 * i + b`. The key
-    /// has the complements that make the S-box circuit of its round the S-box.
-    #[inline]
-    pub(crate) fn for_each(mut self, order: &Order, mut f: impl FnMut(usize, u32)) {
-        for round in 0..ROUNDS {
-            // Rounds 1, 2, 5, 6, ... read a half that took in an odd number of outputs.
-            let carried = if round.div_ceil(2) % 2 == 1 { sbox::OUTPUT_COMPLEMENT } else { 0 };
-            let complement = u32::from(sbox::INPUT_COMPLEMENT ^ carried) * 0x1111_1111;
-            let places = order[round % PERIOD].iter().map(|j| self.size.round_key[usize::from(j % 8)]);
-            let key = places.rev().fold(0, |key, place| key << 4 | u32::from(*self.nibble(place)));
-            f(round, key ^ complement);
-            self.step(ROUND_CONSTANTS[round]);
-        }
     }
 
     /// WK\[place\].
@@ -92,19 +116,21 @@ impl Schedule {
         &mut self.ring[usize::from((self.start + place) % 32)]
     }
 
-    fn step(&mut self, constant: u8) {
+    #[inline(always)]
+    fn step(&mut self, constants: [u8; 2]) {
         let size = self.size;
         let input =
             size.feedback.iter().rev().fold(0, |x, (from, _)| x << 8 | u32::from(*self.nibble(*from)));
-        let output = sbox::substitute([0, 1, 2, 3].map(|b| input >> b));
-        let output = join(output.map(|plane| plane & 0x0001_0101));
+        let [y0, y1, y2, y3] = sbox::substitute(split(input));
+        let output = join([y0, y1, y2, y3].map(|plane| plane & BYTES));
         for ((_, to), output) in size.feedback.iter().zip(output.to_le_bytes()) {
             *self.nibble(*to) ^= output;
         }
-        *self.nibble(7) ^= sbox::nibble_to_basis(constant >> 3);
-        *self.nibble(19) ^= sbox::nibble_to_basis(constant & 7);
+        let [constant_7, constant_19] = constants;
+        *self.nibble(7) ^= constant_7;
+        *self.nibble(19) ^= constant_19;
         // WK[0..4] one nibble to the left, then all nibbles four to the left: what was first comes last.
-        let first = [1, 2, 3, 0].map(|place| *self.nibble(place));
+        let first = [*self.nibble(1), *self.nibble(2), *self.nibble(3), *self.nibble(0)];
         self.start = (self.start + 4) % 32;
         for (place, nibble) in (size.nibbles - 4..).zip(first) {
             *self.nibble(place) = nibble;
@@ -112,7 +138,17 @@ impl Schedule {
     }
 }
 
-/// The nibbles whose planes these are, each in a byte.
+/// The lowest bit of each byte.
+const BYTES: u32 = 0x0101_0101;
+
+/// The planes of four nibbles, each in a byte.
+#[inline(always)]
+fn split(x: u32) -> [u32; 4] {
+    [x & BYTES, x >> 1 & BYTES, x >> 2 & BYTES, x >> 3 & BYTES]
+}
+
+/// The inverse of [`split`].
+#[inline(always)]
 fn join([x0, x1, x2, x3]: [u32; 4]) -> u32 {
     x0 | x1 << 1 | x2 << 2 | x3 << 3
 }

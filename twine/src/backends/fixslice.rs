@@ -39,7 +39,7 @@ use crate::{
     maybe::MaybeZeroize,
     placement::LANE_XOR,
     sbox::{self, Plane},
-    schedule::{self, KeySize, Order, Schedule},
+    schedule::{self, KeySize, Order},
 };
 
 pub(crate) type Block = Array<u8, U8>;
@@ -307,11 +307,15 @@ fn round<W: Word, const XOR: u32>(even: &[W; 4], odd: &mut [W; 4], key: &[W; 4])
 
 /// [`Word::expand`] for words of 32 bits, with the lanes in nibbles.
 #[inline(always)]
-pub(crate) fn expand_32(packed: u32) -> [u32; 4] {
-    [0, 1, 2, 3].map(|b| {
-        let x = packed >> b & 0x1111_1111;
-        (x << 4).wrapping_sub(x)
-    })
+fn expand_32(packed: u32) -> [u32; 4] {
+    let four_times = |bits: u32| (bits << 4).wrapping_sub(bits);
+    let [x0, x1, x2, x3] = [packed, packed >> 1, packed >> 2, packed >> 3];
+    [
+        four_times(x0 & 0x1111_1111),
+        four_times(x1 & 0x1111_1111),
+        four_times(x2 & 0x1111_1111),
+        four_times(x3 & 0x1111_1111),
+    ]
 }
 
 /// A round key, in the lanes and with the complements of its round: one word for each bit.
@@ -351,11 +355,17 @@ pub(crate) struct RoundKeys<W: Word>([RoundKey<W>; ROUNDS]);
 
 impl<W: Word> RoundKeys<W> {
     /// Those for the lanes that `order` is made for.
-    #[inline(never)]
+    #[inline(always)]
     pub(crate) fn new(key: &[u8], size: &'static KeySize, order: &Order) -> Self {
-        let mut keys = [RoundKey::default(); ROUNDS];
-        Schedule::new(key, size).for_each(order, |round, packed| keys[round] = RoundKey::new(packed));
-        Self(keys)
+        let mut keys = Self([RoundKey::default(); ROUNDS]);
+        keys.set(key, size, order);
+        keys
+    }
+
+    /// Not inlined, so that [`RoundKeys::new`] writes to where the keys are to be.
+    #[inline(never)]
+    fn set(&mut self, key: &[u8], size: &'static KeySize, order: &Order) {
+        schedule::expand(key, size, order, &mut self.0, RoundKey::new);
     }
 }
 
