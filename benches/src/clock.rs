@@ -2,9 +2,9 @@
 //!
 //! The time-stamp counter of x86 ticks at a constant rate, the core at another that changes with load and temperature.
 //! So a chain of multiplications, each of which needs the result of the one before, is timed right before and right
-//! after what is measured: it takes three cycles for each, whatever the rate. What lies between two chains that were not
-//! both as fast as the fastest ever seen is discarded. The rest ran at the core's highest rate, and the fastest chain
-//! tells how many ticks a cycle has then. A moment of that rate cannot make a result too small.
+//! after what is measured: it takes three cycles for each, whatever the rate. What lies between two chains that differ by
+//! more than a hundredth is discarded, for the rate changed or something interrupted. The faster of the two tells how many cycles
+//! a tick had: so a result is not made too small.
 //!
 //! Elsewhere, the clock is that of the operating system and counts nanoseconds.
 
@@ -59,39 +59,26 @@ mod x86 {
         now() - start
     }
 
-    /// Times in ticks, and what they are in cycles.
-    #[derive(Debug)]
-    pub struct Clock {
-        /// Ticks of the chain at the highest rate of the core so far.
-        fastest: u64,
-    }
+    /// Times in core cycles.
+    #[derive(Clone, Copy, Debug, Default)]
+    pub struct Clock;
 
     impl Clock {
-        /// What [`Clock::units`] returns.
+        /// What [`Clock::time`] returns.
         pub const UNIT: &str = "cycles";
 
-        /// A clock that knows the core's rate of now.
+        /// The cycles that `operation` takes; `None` if the core's rate was not the same before and after.
         #[must_use]
-        pub fn new() -> Self {
-            Self { fastest: (0..1000).map(|_| chain()).min().unwrap_or(u64::MAX) }
-        }
-
-        /// The ticks that `operation` takes; `None` if the core was not at its highest rate.
-        pub fn time(&mut self, operation: impl FnOnce()) -> Option<u64> {
+        #[allow(clippy::cast_precision_loss, reason = "far below 2^53 ticks")]
+        pub fn time(self, operation: impl FnOnce()) -> Option<f64> {
             let before = chain();
             let start = now();
             operation();
             let elapsed = now() - start;
             let after = chain();
-            self.fastest = self.fastest.min(before).min(after);
-            (before.max(after) * 100 <= self.fastest * 101).then_some(elapsed)
-        }
-
-        /// The cycles that so many ticks are.
-        #[must_use]
-        #[allow(clippy::cast_precision_loss, reason = "far below 2^53 ticks")]
-        pub fn units(&self, ticks: f64) -> f64 {
-            ticks * f64::from(MULTIPLICATIONS * LATENCY) / self.fastest as f64
+            let (faster, slower) = (before.min(after), before.max(after));
+            let cycles_per_tick = f64::from(MULTIPLICATIONS * LATENCY) / faster as f64;
+            (slower * 100 <= faster * 101).then_some(elapsed as f64 * cycles_per_tick)
         }
     }
 }
@@ -105,36 +92,20 @@ mod portable {
     pub fn fence() {}
 
     /// Times in nanoseconds.
-    #[derive(Debug)]
+    #[derive(Clone, Copy, Debug, Default)]
     pub struct Clock;
 
     impl Clock {
-        /// What [`Clock::units`] returns.
+        /// What [`Clock::time`] returns.
         pub const UNIT: &str = "nanoseconds";
 
-        /// A clock.
-        #[must_use]
-        pub fn new() -> Self {
-            Self
-        }
-
         /// The nanoseconds that `operation` takes.
-        pub fn time(&mut self, operation: impl FnOnce()) -> Option<u64> {
+        #[must_use]
+        #[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
+        pub fn time(self, operation: impl FnOnce()) -> Option<f64> {
             let start = Instant::now();
             operation();
-            u64::try_from(start.elapsed().as_nanos()).ok()
+            Some(start.elapsed().as_nanos() as f64)
         }
-
-        /// The same.
-        #[must_use]
-        pub fn units(&self, nanoseconds: f64) -> f64 {
-            nanoseconds
-        }
-    }
-}
-
-impl Default for Clock {
-    fn default() -> Self {
-        Self::new()
     }
 }

@@ -36,6 +36,18 @@ pub trait Field: Copy + Default + BitXor<Output = Self> + BitXorAssign + MaybeZe
     /// The inverse of [`Field::load`].
     fn store(self) -> Array<u8, Self::Size>;
 
+    /// The bytes, at most a block, and zeros behind them.
+    fn load_start(bytes: &[u8]) -> Self;
+
+    /// Zeros, and behind them the bytes, at most a block.
+    fn load_end(bytes: &[u8]) -> Self;
+
+    /// Stores the first bytes, at most a block.
+    fn store_start(self, bytes: &mut [u8]);
+
+    /// The byte 0x80 in place `place`; zero if that is behind the block.
+    fn end_mark(place: usize) -> Self;
+
     /// From the element to the order of memory, and back.
     fn swap(self) -> Self;
 
@@ -44,6 +56,33 @@ pub trait Field: Copy + Default + BitXor<Output = Self> + BitXorAssign + MaybeZe
 
     /// 2^8 x for the element x, without a branch.
     fn times_256(self) -> Self;
+}
+
+/// The reduction of a carry of up to 8 bits: `carry` times x^4 + x^3 + x + 1.
+#[inline(always)]
+fn reduce_64(carry: u64) -> u64 {
+    let twice = carry ^ carry << 1;
+    twice ^ twice << 3
+}
+
+/// The same: `carry` times x^7 + x^2 + x + 1.
+#[inline(always)]
+fn reduce_128(carry: u64) -> u64 {
+    carry ^ carry << 1 ^ carry << 2 ^ carry << 7
+}
+
+/// At most 8 bytes as an integer. Without a copy of variable length, whose result could not be loaded at once.
+#[inline(always)]
+fn little_endian(bytes: &[u8]) -> u64 {
+    if let Some(bytes) = bytes.first_chunk() {
+        u64::from_le_bytes(*bytes)
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        // Two halves that overlap.
+        u64::from(u32::from_le_bytes(*first))
+            | u64::from(u32::from_le_bytes(*last)) << (8 * (bytes.len() - 4))
+    } else {
+        bytes.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte))
+    }
 }
 
 impl Field for u64 {
@@ -62,6 +101,42 @@ impl Field for u64 {
     }
 
     #[inline(always)]
+    fn load_start(bytes: &[u8]) -> Self {
+        little_endian(bytes).to_le()
+    }
+
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, reason = "at most 64")]
+    fn load_end(bytes: &[u8]) -> Self {
+        little_endian(bytes).checked_shl((64 - 8 * bytes.len()) as u32).unwrap_or(0).to_le()
+    }
+
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, reason = "the bytes that are asked for")]
+    fn store_start(self, bytes: &mut [u8]) {
+        let value = self.to_le();
+        let len = bytes.len();
+        if let Some(bytes) = bytes.first_chunk_mut() {
+            *bytes = value.to_le_bytes();
+        } else if let Some(last) = bytes.last_chunk_mut() {
+            // Two halves that overlap.
+            *last = ((value >> (8 * (len - 4))) as u32).to_le_bytes();
+            if let Some(first) = bytes.first_chunk_mut() {
+                *first = (value as u32).to_le_bytes();
+            }
+        } else {
+            for (byte, value) in bytes.iter_mut().zip(value.to_le_bytes()) {
+                *byte = value;
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn end_mark(place: usize) -> Self {
+        if place < 8 { (0x80_u64 << (8 * place)).to_le() } else { 0 }
+    }
+
+    #[inline(always)]
     fn swap(self) -> Self {
         self.to_be()
     }
@@ -73,8 +148,7 @@ impl Field for u64 {
 
     #[inline(always)]
     fn times_256(self) -> Self {
-        let carry = self >> 56;
-        self << 8 ^ carry ^ carry << 1 ^ carry << 3 ^ carry << 4
+        self << 8 ^ reduce_64(self >> 56)
     }
 }
 
@@ -129,6 +203,38 @@ impl Field for Halves {
     }
 
     #[inline(always)]
+    fn load_start(bytes: &[u8]) -> Self {
+        match bytes.split_first_chunk::<8>() {
+            Some((high, low)) => Self(u64::from_ne_bytes(*high), u64::load_start(low)),
+            None => Self(u64::load_start(bytes), 0),
+        }
+    }
+
+    #[inline(always)]
+    fn load_end(bytes: &[u8]) -> Self {
+        match bytes.split_last_chunk::<8>() {
+            Some((high, low)) => Self(u64::load_end(high), u64::from_ne_bytes(*low)),
+            None => Self(0, u64::load_end(bytes)),
+        }
+    }
+
+    #[inline(always)]
+    fn store_start(self, bytes: &mut [u8]) {
+        match bytes.split_first_chunk_mut::<8>() {
+            Some((high, low)) => {
+                *high = self.0.to_ne_bytes();
+                self.1.store_start(low);
+            }
+            None => self.0.store_start(bytes),
+        }
+    }
+
+    #[inline(always)]
+    fn end_mark(place: usize) -> Self {
+        Self(u64::end_mark(place), u64::end_mark(place.wrapping_sub(8)))
+    }
+
+    #[inline(always)]
     fn swap(self) -> Self {
         Self(self.0.to_be(), self.1.to_be())
     }
@@ -142,8 +248,7 @@ impl Field for Halves {
     #[inline(always)]
     fn times_256(self) -> Self {
         let Self(high, low) = self;
-        let carry = high >> 56;
-        Self(high << 8 | low >> 56, low << 8 ^ carry ^ carry << 1 ^ carry << 2 ^ carry << 7)
+        Self(high << 8 | low >> 56, low << 8 ^ reduce_128(high >> 56))
     }
 }
 
@@ -168,5 +273,32 @@ mod tests {
         let block = Halves::load(&bytes);
         assert_eq!(block.swap(), Halves(0x0001_0203_0405_0607, 0x0809_0A0B_0C0D_0E0F));
         assert_eq!(block.store(), bytes);
+    }
+
+    fn parts_are_loaded_and_stored<F: Field + PartialEq + core::fmt::Debug>() {
+        let bytes: [u8; 16] = core::array::from_fn(|i| 0xF0 | u8::try_from(i).unwrap());
+        let size = F::ZERO.store().len();
+        for len in 0..=size {
+            let (mut start, mut end) = (F::ZERO.store(), F::ZERO.store());
+            start[..len].copy_from_slice(&bytes[..len]);
+            end[size - len..].copy_from_slice(&bytes[..len]);
+            assert_eq!(F::load_start(&bytes[..len]).store(), start);
+            assert_eq!(F::load_end(&bytes[..len]).store(), end);
+
+            let mut stored = [0; 16];
+            F::load_start(&bytes[..size]).store_start(&mut stored[..len]);
+            assert_eq!(stored[..len], bytes[..len]);
+            assert_eq!(stored[len..], [0; 16][len..]);
+
+            let mut mark = F::ZERO.store();
+            mark.iter_mut().skip(len).take(1).for_each(|byte| *byte = 0x80);
+            assert_eq!(F::end_mark(len).store(), mark);
+        }
+    }
+
+    #[test]
+    fn parts() {
+        parts_are_loaded_and_stored::<u64>();
+        parts_are_loaded_and_stored::<Halves>();
     }
 }

@@ -105,11 +105,9 @@ where
     #[allow(clippy::cast_possible_truncation, reason = "at most 120")]
     fn format(nonce: &Nonce<Self>) -> FieldOf<C> {
         let mut block = cipher::Block::<C>::default();
-        let one = C::BlockSize::USIZE - N::USIZE - 1;
-        block[one + 1..].copy_from_slice(nonce);
-        block[one] = 1;
+        block[C::BlockSize::USIZE - N::USIZE - 1] = 1;
         block[0] |= ((8 * T::USIZE % (8 * C::BlockSize::USIZE)) as u8) << 1;
-        FieldOf::<C>::load(&block)
+        FieldOf::<C>::load(&block) ^ Field::load_end(nonce)
     }
 
     /// Runs the mode in one direction, in one closure of the cipher, and returns the whole block of the tag.

@@ -25,20 +25,21 @@ pub(crate) fn suffice(block: usize, associated_data: usize, message: usize) -> b
     blocks <= MAX_MASKS && pairs <= MAX_MASKS
 }
 
-/// The masks 2^i L of the pairs of one message, as elements.
+/// The masks 2^i L of the pairs of one message, or 2^i Q of the blocks of associated data.
+#[derive(Clone, Copy)]
 pub(crate) struct Masks<F> {
-    /// The one of the next pair.
+    /// The next one, as an element.
     next: F,
 }
 
 impl<F: Field> Masks<F> {
-    /// Starts with L.
+    /// Starts with the element L or Q.
     #[inline(always)]
-    pub(crate) fn new(l: F) -> Self {
-        Self { next: l }
+    pub(crate) fn new(first: F) -> Self {
+        Self { next: first }
     }
 
-    /// The next one.
+    /// The next one, as an element.
     #[inline(always)]
     pub(crate) fn take(&mut self) -> F {
         let mask = self.next;
@@ -46,20 +47,53 @@ impl<F: Field> Masks<F> {
         mask
     }
 
-    /// The next `masks.len()`.
+    /// The next ones and three times each, in the order of memory.
     #[inline(always)]
-    pub(crate) fn fill(&mut self, masks: &mut [F]) {
-        /// So many in turn; all others by a multiplication that vector instructions can do side by side.
-        const CHAIN: usize = 8;
-        for mask in masks.iter_mut().take(CHAIN) {
-            *mask = self.take();
+    pub(crate) fn fill(&mut self, once: &mut [F], thrice: &mut [F]) {
+        for (once, thrice) in once.iter_mut().zip(thrice) {
+            let mask = self.take();
+            *once = mask.swap();
+            *thrice = (mask ^ self.next).swap();
         }
-        for i in CHAIN..masks.len() {
-            masks[i] = masks[i - CHAIN].times_256();
+    }
+
+    /// The next [`LANES`].
+    #[inline(always)]
+    pub(crate) fn lanes(mut self) -> Lanes<F> {
+        let mut lanes = [F::ZERO; LANES];
+        for lane in &mut lanes {
+            *lane = self.take();
         }
-        if let Some(last) = masks.last() {
-            self.next = last.double();
+        Lanes(lanes)
+    }
+}
+
+/// So many masks are computed side by side, in the lanes of a vector where there are vectors.
+pub(crate) const LANES: usize = 8;
+
+/// The next masks of [`Masks`], as elements.
+#[derive(Clone, Copy)]
+pub(crate) struct Lanes<F>([F; LANES]);
+
+impl<F: Field> Lanes<F> {
+    /// The next masks and three times each, in the order of memory. Of the last group of [`LANES`] that is begun, no more
+    /// can be taken.
+    #[inline(always)]
+    pub(crate) fn fill(&mut self, once: &mut [F], thrice: &mut [F]) {
+        for (once, thrice) in once.chunks_mut(LANES).zip(thrice.chunks_mut(LANES)) {
+            for ((once, thrice), lane) in once.iter_mut().zip(thrice).zip(&mut self.0) {
+                *once = lane.swap();
+                *thrice = times_3(*lane).swap();
+                *lane = lane.times_256();
+            }
         }
+    }
+
+    /// The masks that are next.
+    #[inline(always)]
+    pub(crate) fn masks(&self) -> Masks<F> {
+        let [next, ..] = self.0;
+        Masks { next }
     }
 }
 
@@ -172,20 +206,29 @@ mod tests {
         assert_eq!(earlier, l, "3 * 3 * 7 L is the mask 2^64 L");
     }
 
-    /// All lengths, one after the other.
-    #[test]
-    fn masks_in_order() {
-        let mut masks = Masks::new(1u64);
-        let mut i = 0;
-        for len in 0..40 {
-            let mut filled = [0; 40];
-            masks.fill(&mut filled[..len]);
-            for mask in &filled[..len] {
-                assert_eq!(*mask, power_of_two(1u64, i, u128::from), "2^{i}");
-                i += 1;
+    /// Fills `count` masks, five times, and compares all with powers of two.
+    fn masks_in_order(count: usize, mut fill: impl FnMut(&mut [u64], &mut [u64])) {
+        for portion in 0..5 {
+            let (mut once, mut thrice) = ([0; 40], [0; 40]);
+            fill(&mut once[..count], &mut thrice[..count]);
+            for i in 0..count {
+                let mask = power_of_two(1u64, (count * portion + i) as u128, u128::from);
+                assert_eq!((once[i].swap(), thrice[i].swap()), (mask, times_3(mask)), "{i} of {portion}");
             }
         }
-        assert_eq!(masks.take(), power_of_two(1u64, i, u128::from));
+    }
+
+    #[test]
+    fn masks_of_pairs() {
+        for count in 0..40 {
+            let mut masks = Masks::new(1u64);
+            masks_in_order(count, |once, thrice| masks.fill(once, thrice));
+        }
+        for count in (0..=40).step_by(LANES) {
+            let mut lanes = Masks::new(1u64).lanes();
+            masks_in_order(count, |once, thrice| lanes.fill(once, thrice));
+            assert_eq!(lanes.masks().take(), power_of_two(1u64, 5 * count as u128, u128::from));
+        }
     }
 
     #[cfg(target_pointer_width = "64")]

@@ -12,13 +12,14 @@ use aead::{
         Array, ArraySize,
         typenum::{U2, U16},
     },
-    inout::InOutBuf,
+    inout::{InOut, InOutBuf},
 };
-use cipher::{Block, BlockCipherEncBackend, ParBlocks, typenum::Unsigned};
+use cipher::{Block, BlockCipherEncBackend, typenum::Unsigned};
+use core::marker::PhantomData;
 
 use crate::{
     field::Field,
-    masks::{Masks, times_3, times_7, times_9},
+    masks::{LANES, Lanes, Masks, times_3, times_7, times_9},
     size::BlockSize,
 };
 
@@ -104,112 +105,112 @@ pub(crate) fn encipher_with<B: BlockCipherEncBackend>(
 /// `bytes`, at most a block, padded with a one bit and zeros if they do not fill it.
 #[inline(always)]
 pub(crate) fn pad<F: Field>(bytes: &[u8]) -> F {
-    let mut block = Array::<u8, F::Size>::default();
-    block[..bytes.len()].copy_from_slice(bytes);
-    if let Some(byte) = block.get_mut(bytes.len()) {
-        *byte = 0x80;
-    }
-    F::load(&block)
+    F::load_start(bytes) ^ F::end_mark(bytes.len())
 }
 
 /// XORs the first bytes of `key` to `data`, at most a block.
 #[inline(always)]
 fn xor_bytes<F: Field>(data: &mut InOutBuf<'_, '_, u8>, key: F) {
-    data.xor_in2out(&key.store()[..data.len()]);
+    (F::load_start(data.get_in()) ^ key).store_start(data.get_out());
 }
 
-/// Pairs on their way through the mode: those of a message, or of associated data, whose plaintext nobody wants.
-enum Pairs<'inp, 'out, S: BlockSize> {
-    Message(InOutBuf<'inp, 'out, Pair<S>>),
-    Data(&'inp [Pair<S>]),
+/// Up to `N` pairs on their way through the mode, and their masks. Blocks are integers in the order of memory.
+struct Batch<F: Field, N: ArraySize> {
+    /// The first blocks of the pairs as they come in.
+    first: Aligned<Array<F, N>>,
+    /// The second blocks as they come in, and then what goes out as first ones.
+    second: Aligned<Array<F, N>>,
+    calls: Aligned<Array<Array<u8, F::Size>, N>>,
+    /// The masks of the pairs.
+    once: Aligned<Array<F, N>>,
+    /// Three times the same.
+    thrice: Aligned<Array<F, N>>,
 }
 
-impl<S: BlockSize> Pairs<'_, '_, S> {
+impl<F: Field, N: ArraySize> Batch<F, N> {
     #[inline(always)]
-    fn input(&self) -> &[Pair<S>] {
-        match self {
-            Self::Message(pairs) => pairs.get_in(),
-            Self::Data(pairs) => pairs,
+    fn new() -> Self {
+        Self {
+            first: Aligned::default(),
+            second: Aligned::default(),
+            calls: Aligned::default(),
+            once: Aligned::default(),
+            thrice: Aligned::default(),
         }
     }
 
+    /// Takes the input.
     #[inline(always)]
-    fn output(&mut self) -> &mut [Pair<S>] {
-        match self {
-            Self::Message(pairs) => pairs.get_out(),
-            Self::Data(_) => &mut [],
+    fn load(&mut self, pairs: &[Pair<F::Size>]) {
+        let n = pairs.len();
+        let (first, second) = (&mut self.first.0[..n], &mut self.second.0[..n]);
+        for i in 0..n {
+            first[i] = F::load(&pairs[i][0]);
+            second[i] = F::load(&pairs[i][1]);
         }
     }
-}
 
-/// Prepares the first-round calls of `pairs`, and the masks of their second round.
-#[inline(always)]
-fn first_round<S: BlockSize, D: Direction>(
-    pairs: &[Pair<S>],
-    masks: &mut Masks<S::Field>,
-    calls: &mut [Array<u8, S>],
-    second_masks: &mut [S::Field],
-) {
-    let n = pairs.len();
-    let (calls, second_masks) = (&mut calls[..n], &mut second_masks[..n]);
-    masks.fill(second_masks);
-    for i in 0..n {
-        let once = second_masks[i];
-        let (once, thrice) = (once.swap(), times_3(once).swap());
-        let mask = if D::ENCRYPTS { once } else { thrice };
-        second_masks[i] = if D::ENCRYPTS { thrice } else { once };
-        calls[i] = (S::Field::load(&pairs[i][0]) ^ mask).store();
+    /// `n` pairs, or where vectors are long and there is room some more, so that no call has to wait for a vector that was stored in
+    /// parts. Those have an input of zeros.
+    #[inline(always)]
+    fn whole_vectors(n: usize) -> usize {
+        if N::USIZE.is_multiple_of(LANES) { n.next_multiple_of(LANES) } else { n }
     }
-}
 
-/// Takes the results of the first round, and prepares the calls of the second.
-#[inline(always)]
-fn second_round<S: BlockSize, D: Direction>(
-    pairs: &[Pair<S>],
-    calls: &mut [Array<u8, S>],
-    second_masks: &[S::Field],
-    results: &mut [S::Field],
-    checksum: &mut S::Field,
-) {
-    let n = pairs.len();
-    let (calls, second_masks, results) = (&mut calls[..n], &second_masks[..n], &mut results[..n]);
-    let mut sum = S::Field::ZERO;
-    for i in 0..n {
-        let second = S::Field::load(&pairs[i][1]);
-        if D::ENCRYPTS {
-            sum ^= second;
+    /// Prepares the calls of the first round of `n` pairs.
+    #[inline(always)]
+    fn first_round<D: Direction>(&mut self, n: usize) {
+        let n = Self::whole_vectors(n);
+        let masks = if D::ENCRYPTS { &self.once.0[..n] } else { &self.thrice.0[..n] };
+        let (first, calls) = (&self.first.0[..n], &mut self.calls.0[..n]);
+        for i in 0..n {
+            calls[i] = (first[i] ^ masks[i]).store();
         }
-        results[i] = second ^ Field::load(&calls[i]);
-        calls[i] = (results[i] ^ second_masks[i]).store();
     }
-    *checksum ^= sum;
-}
 
-/// Takes the results of the second round, and replaces the pairs.
-#[inline(always)]
-fn finish<S: BlockSize, D: Direction>(
-    mut pairs: Pairs<'_, '_, S>,
-    calls: &mut [Array<u8, S>],
-    results: &[S::Field],
-    checksum: &mut S::Field,
-) {
-    let input = pairs.input();
-    let n = input.len();
-    let (calls, results) = (&mut calls[..n], &results[..n]);
-    let mut sum = S::Field::ZERO;
-    for i in 0..n {
-        let result = S::Field::load(&input[i][0]) ^ Field::load(&calls[i]);
-        if !D::ENCRYPTS {
+    /// Takes the results of the first round of `n` pairs and prepares the calls of the second. Returns the sum of what came
+    /// in as second blocks.
+    #[inline(always)]
+    fn second_round<D: Direction>(&mut self, n: usize) -> F {
+        let n = Self::whole_vectors(n);
+        let masks = if D::ENCRYPTS { &self.thrice.0[..n] } else { &self.once.0[..n] };
+        let (second, calls) = (&mut self.second.0[..n], &mut self.calls.0[..n]);
+        let mut sum = F::ZERO;
+        for i in 0..n {
+            sum ^= second[i];
+            second[i] ^= F::load(&calls[i]);
+            calls[i] = (second[i] ^ masks[i]).store();
+        }
+        sum
+    }
+
+    /// Takes the results of the second round and puts out the pairs. Returns the sum of what goes out as second blocks.
+    #[inline(always)]
+    fn finish(&self, pairs: &mut [Pair<F::Size>]) -> F {
+        let n = pairs.len();
+        let (first, second, calls) = (&self.first.0[..n], &self.second.0[..n], &self.calls.0[..n]);
+        let mut sum = F::ZERO;
+        for i in 0..n {
+            let result = first[i] ^ F::load(&calls[i]);
             sum ^= result;
+            pairs[i][0] = second[i].store();
+            pairs[i][1] = result.store();
         }
-        calls[i] = result.store();
+        sum
     }
-    *checksum ^= sum;
-    // A loop of its own: the output may be where the input is, which the compiler cannot know.
-    for (pair, (first, second)) in pairs.output().iter_mut().zip(results.iter().zip(calls)) {
-        pair[0] = first.store();
-        pair[1].clone_from(second);
-    }
+}
+
+/// A message, or associated data as one, of which full batches have been processed.
+struct Message<'a, B: BlockCipherEncBackend, D>
+where
+    B::BlockSize: BlockSize,
+{
+    backend: &'a B,
+    /// Of the next pair.
+    masks: Masks<FieldOf<B>>,
+    /// Of the full batches.
+    checksum: FieldOf<B>,
+    direction: PhantomData<D>,
 }
 
 /// Encrypts or decrypts a whole message under the mask `l` (an element).
@@ -229,13 +230,16 @@ where
     let split = whole_pairs::<B>(message.len());
     let (pairs, last) = message.split_at(split);
     let (batches, pairs) = pairs.into_chunks().0.into_chunks().0.into_chunks::<B::ParBlocksSize>();
-    let mut masks = Masks::new(l);
-    let mut checksum = Field::ZERO;
+    let mut state = Message::<B, D>::new(backend, l);
+    // Setting up the arrays takes time.
     if !batches.is_empty() {
-        let batches = batches.into_iter().map(|batch| Pairs::Message(batch.into_buf()));
-        full_batches::<B, D>(backend, &mut masks, &mut checksum, batches);
+        let (batch, lanes) = (&mut Batch::new(), &mut state.masks.lanes());
+        state.start_batches(batch, lanes);
+        for pairs in batches {
+            state.full_batch(batch, lanes, pairs);
+        }
     }
-    last_batch::<B, D>(backend, &mut masks, checksum, Pairs::Message(pairs), last, pending)
+    state.last_batch(pairs, last, pending)
 }
 
 /// The TE of decrypting `data` under the mask `l` (an element); the plaintext is dropped.
@@ -248,16 +252,23 @@ where
     let (pairs, last) = data.split_at(whole_pairs::<B>(data.len()));
     let pairs = Array::slice_as_chunks(Array::slice_as_chunks(pairs).0).0;
     let (batches, pairs) = Array::<_, B::ParBlocksSize>::slice_as_chunks(pairs);
-    let mut masks = Masks::new(l);
-    let mut checksum = Field::ZERO;
+    let mut state = Message::<B, Decrypt>::new(backend, l);
+    let mut plaintext = Array::<Pair<B::BlockSize>, B::ParBlocksSize>::default();
     if !batches.is_empty() {
-        let batches = batches.iter().map(|batch| Pairs::Data(batch));
-        full_batches::<B, Decrypt>(backend, &mut masks, &mut checksum, batches);
+        let (batch, lanes) = (&mut Batch::new(), &mut state.masks.lanes());
+        state.start_batches(batch, lanes);
+        for pairs in batches {
+            state.full_batch(batch, lanes, (pairs, &mut plaintext).into());
+        }
     }
-    let mut scratch = Pair::<B::BlockSize>::default();
-    let scratch = &mut Array::slice_as_flattened_mut(&mut scratch)[..last.len()];
-    scratch.copy_from_slice(last);
-    last_batch::<B, Decrypt>(backend, &mut masks, checksum, Pairs::Data(pairs), scratch.into(), None)
+    let plaintext = &mut plaintext[..pairs.len()];
+    let mut last_plaintext = Pair::<B::BlockSize>::default();
+    let last_plaintext = &mut Array::slice_as_flattened_mut(&mut last_plaintext)[..last.len()];
+    match (InOutBuf::new(pairs, plaintext), InOutBuf::new(last, last_plaintext)) {
+        (Ok(pairs), Ok(last)) => state.last_batch(pairs, last, None),
+        // They are of one length each.
+        _ => Field::ZERO,
+    }
 }
 
 /// The bytes of the pairs before the last chunk of a message of `len` bytes.
@@ -267,126 +278,150 @@ fn whole_pairs<B: cipher::BlockSizeUser>(len: usize) -> usize {
     len.saturating_sub(1) / pair_size * pair_size
 }
 
-/// Batches of as many pairs as the backend is wide. Setting up the arrays takes time: there must be batches.
-#[inline(always)]
-fn full_batches<'inp, 'out, B, D: Direction>(
-    backend: &B,
-    masks: &mut Masks<FieldOf<B>>,
-    checksum: &mut FieldOf<B>,
-    batches: impl Iterator<Item = Pairs<'inp, 'out, B::BlockSize>>,
-) where
-    B: BlockCipherEncBackend,
-    B::BlockSize: BlockSize,
-{
-    // Each an array of its own: the compiler then knows that the cipher changes only `calls`.
-    let Aligned(calls) = &mut Aligned::<ParBlocks<B>>::default();
-    let Aligned(second_masks) = &mut Aligned::<Array<FieldOf<B>, B::ParBlocksSize>>::default();
-    let Aligned(results) = &mut Aligned::<Array<FieldOf<B>, B::ParBlocksSize>>::default();
-    for pairs in batches {
-        first_round::<_, D>(pairs.input(), masks, calls, second_masks);
-        backend.encrypt_par_blocks_inplace(calls);
-        second_round::<_, D>(pairs.input(), calls, second_masks, results, checksum);
-        backend.encrypt_par_blocks_inplace(calls);
-        finish::<_, D>(pairs, calls, results, checksum);
-    }
-}
-
-/// Fewer pairs than the backend is wide, the last chunk, and the checksum.
-#[inline(always)]
-fn last_batch<B, D: Direction>(
-    backend: &B,
-    masks: &mut Masks<FieldOf<B>>,
-    checksum: FieldOf<B>,
-    pairs: Pairs<'_, '_, B::BlockSize>,
-    last: InOutBuf<'_, '_, u8>,
-    pending: Option<FieldOf<B>>,
-) -> FieldOf<B>
+impl<'a, B, D: Direction> Message<'a, B, D>
 where
     B: BlockCipherEncBackend,
     B::BlockSize: BlockSize,
 {
-    // The last chunk, the checksum and a pending block take part.
-    if B::ParBlocksSize::USIZE > Short::USIZE && pairs.input().len() + 3 <= Short::USIZE {
-        last_batch_of::<B, D, Short>(backend, masks, checksum, pairs, last, pending)
-    } else {
-        last_batch_of::<B, D, B::ParBlocksSize>(backend, masks, checksum, pairs, last, pending)
+    #[inline(always)]
+    fn new(backend: &'a B, l: FieldOf<B>) -> Self {
+        Self { backend, masks: Masks::new(l), checksum: Field::ZERO, direction: PhantomData }
     }
-}
 
-/// [`last_batch`], of up to `N` calls.
-#[inline(always)]
-fn last_batch_of<B, D: Direction, N: ArraySize>(
-    backend: &B,
-    masks: &mut Masks<FieldOf<B>>,
-    mut checksum: FieldOf<B>,
-    pairs: Pairs<'_, '_, B::BlockSize>,
-    last: InOutBuf<'_, '_, u8>,
-    pending: Option<FieldOf<B>>,
-) -> FieldOf<B>
-where
-    B: BlockCipherEncBackend,
-    B::BlockSize: BlockSize,
-{
-    let count = pairs.input().len();
-    let Aligned(calls) = &mut Aligned::<Array<Block<B>, N>>::default();
-    let Aligned(second_masks) = &mut Aligned::<Array<FieldOf<B>, N>>::default();
-    let Aligned(results) = &mut Aligned::<Array<FieldOf<B>, N>>::default();
-    first_round::<_, D>(pairs.input(), masks, calls, second_masks);
+    /// Whether full batches take masks that are computed side by side.
+    const MASKS_IN_LANES: bool = B::ParBlocksSize::USIZE.is_multiple_of(LANES);
 
-    let chunk = LastChunk::new(masks.take(), last.len());
-    let (mut head, mut tail) = last.split_at(chunk.head_len);
-    let mut tag = TagCalls::new(pending);
-    if D::ENCRYPTS {
-        if count == 0 && !chunk.is_long {
-            // No second round: the checksum has nothing to wait for. An empty message needs no other call.
-            calls[0] = chunk.once.store();
-            tag.set_checksum(checksum ^ pad(head.get_in()) ^ chunk.checksum_mask);
-            encipher_with(backend, calls, usize::from(!head.is_empty()), tag.calls());
-            xor_bytes(&mut head, FieldOf::<B>::load(&calls[0]));
-            return tag.sum();
+    /// Puts the masks of the first full batch into `batch`.
+    #[inline(always)]
+    fn start_batches(
+        &self,
+        batch: &mut Batch<FieldOf<B>, B::ParBlocksSize>,
+        masks_ahead: &mut Lanes<FieldOf<B>>,
+    ) {
+        if Self::MASKS_IN_LANES {
+            masks_ahead.fill(&mut batch.once.0, &mut batch.thrice.0);
         }
-        calls[count] = if chunk.is_long { chunk.once ^ pad(head.get_in()) } else { chunk.once }.store();
-        encipher(backend, &mut calls[..=count]);
-        let output = FieldOf::<B>::load(&calls[count]);
-        if chunk.is_long {
-            xor_bytes(&mut tail, output);
-            let c2 = pad(tail.get_out());
-            checksum ^= output ^ c2;
-            calls[count] = (chunk.thrice ^ c2).store();
-        } else {
-            checksum ^= pad(head.get_in());
-            xor_bytes(&mut head, output);
-        }
-        second_round::<_, D>(pairs.input(), calls, second_masks, results, &mut checksum);
-        tag.set_checksum(checksum ^ chunk.checksum_mask);
-        encipher_with(backend, calls, count + usize::from(chunk.is_long), tag.calls());
-        if chunk.is_long {
-            xor_bytes(&mut head, FieldOf::<B>::load(&calls[count]));
-        }
-        finish::<_, D>(pairs, calls, results, &mut checksum);
-    } else {
-        calls[count] = if chunk.is_long { chunk.thrice ^ pad(tail.get_in()) } else { chunk.once }.store();
-        encipher(backend, &mut calls[..count + usize::from(!head.is_empty())]);
-        xor_bytes(&mut head, FieldOf::<B>::load(&calls[count]));
-        let m1 = pad(head.get_out());
-        if chunk.is_long {
-            calls[count] = (chunk.once ^ m1).store();
-        } else {
-            checksum ^= m1;
-        }
-        second_round::<_, D>(pairs.input(), calls, second_masks, results, &mut checksum);
-        encipher(backend, &mut calls[..count + usize::from(chunk.is_long)]);
-        if chunk.is_long {
-            let z = FieldOf::<B>::load(&calls[count]);
-            checksum ^= z ^ pad(tail.get_in());
-            xor_bytes(&mut tail, z);
-        }
-        finish::<_, D>(pairs, calls, results, &mut checksum);
-        // Unlike that of a message to encrypt, this checksum had to wait for the second round.
-        tag.set_checksum(checksum ^ chunk.checksum_mask);
-        encipher_with(backend, calls, 0, tag.calls());
     }
-    tag.sum()
+
+    /// As many pairs as the backend is wide. With [`Self::MASKS_IN_LANES`], `batch` comes with their masks and leaves with
+    /// those of the next ones, and `masks_ahead` are those behind these.
+    #[inline(always)]
+    fn full_batch(
+        &mut self,
+        batch: &mut Batch<FieldOf<B>, B::ParBlocksSize>,
+        masks_ahead: &mut Lanes<FieldOf<B>>,
+        mut pairs: InOut<'_, '_, Array<Pair<B::BlockSize>, B::ParBlocksSize>>,
+    ) {
+        if !Self::MASKS_IN_LANES {
+            self.masks.fill(&mut batch.once.0, &mut batch.thrice.0);
+        }
+        batch.load(pairs.get_in());
+        batch.first_round::<D>(B::ParBlocksSize::USIZE);
+        self.backend.encrypt_par_blocks_inplace(&mut batch.calls.0);
+        let input_sum = batch.second_round::<D>(B::ParBlocksSize::USIZE);
+        if Self::MASKS_IN_LANES {
+            self.masks = masks_ahead.masks();
+            // Already here, so that the CPU can do it beside the second round.
+            masks_ahead.fill(&mut batch.once.0, &mut batch.thrice.0);
+        }
+        self.backend.encrypt_par_blocks_inplace(&mut batch.calls.0);
+        let output_sum = batch.finish(pairs.get_out());
+        self.checksum ^= if D::ENCRYPTS { input_sum } else { output_sum };
+    }
+
+    /// Fewer pairs than the backend is wide, the last chunk, and the checksum.
+    #[inline(always)]
+    fn last_batch(
+        self,
+        pairs: InOutBuf<'_, '_, Pair<B::BlockSize>>,
+        last: InOutBuf<'_, '_, u8>,
+        pending: Option<FieldOf<B>>,
+    ) -> FieldOf<B> {
+        // The last chunk, the checksum and a pending block take part.
+        if B::ParBlocksSize::USIZE > Short::USIZE && pairs.len() + 3 <= Short::USIZE {
+            self.last_batch_of::<Short>(pairs, last, pending)
+        } else {
+            self.last_batch_of::<B::ParBlocksSize>(pairs, last, pending)
+        }
+    }
+
+    /// [`Message::last_batch`], of up to `N` calls.
+    #[inline(always)]
+    fn last_batch_of<N: ArraySize>(
+        self,
+        mut pairs: InOutBuf<'_, '_, Pair<B::BlockSize>>,
+        last: InOutBuf<'_, '_, u8>,
+        pending: Option<FieldOf<B>>,
+    ) -> FieldOf<B> {
+        let Self { backend, masks, mut checksum, .. } = self;
+        let count = pairs.len();
+        let batch = &mut Batch::<FieldOf<B>, N>::new();
+        batch.load(pairs.get_in());
+        if N::USIZE > Short::USIZE && N::USIZE.is_multiple_of(LANES) {
+            let filled = (count + 1).next_multiple_of(LANES);
+            masks.lanes().fill(&mut batch.once.0[..filled], &mut batch.thrice.0[..filled]);
+        } else {
+            { masks }.fill(&mut batch.once.0[..=count], &mut batch.thrice.0[..=count]);
+        }
+        batch.first_round::<D>(count);
+
+        let chunk = LastChunk::new(batch.once.0[count].swap(), last.len());
+        let (mut head, mut tail) = last.split_at(chunk.head_len);
+        let mut tag = TagCalls::new(pending);
+        if D::ENCRYPTS {
+            if count == 0 && !chunk.is_long {
+                // No second round: the checksum has nothing to wait for. An empty message needs no other call.
+                batch.calls.0[0] = chunk.once.store();
+                tag.set_checksum(checksum ^ pad(head.get_in()) ^ chunk.checksum_mask);
+                encipher_with(backend, &mut batch.calls.0, usize::from(!head.is_empty()), tag.calls());
+                xor_bytes(&mut head, FieldOf::<B>::load(&batch.calls.0[0]));
+                return tag.sum();
+            }
+            batch.calls.0[count] =
+                if chunk.is_long { chunk.once ^ pad(head.get_in()) } else { chunk.once }.store();
+            encipher(backend, &mut batch.calls.0[..=count]);
+            let output = FieldOf::<B>::load(&batch.calls.0[count]);
+            checksum ^= batch.second_round::<D>(count);
+            if chunk.is_long {
+                xor_bytes(&mut tail, output);
+                let c2 = pad(tail.get_out());
+                checksum ^= output ^ c2;
+                batch.calls.0[count] = (chunk.thrice ^ c2).store();
+            } else {
+                checksum ^= pad(head.get_in());
+                xor_bytes(&mut head, output);
+            }
+            tag.set_checksum(checksum ^ chunk.checksum_mask);
+            encipher_with(backend, &mut batch.calls.0, count + usize::from(chunk.is_long), tag.calls());
+            if chunk.is_long {
+                xor_bytes(&mut head, FieldOf::<B>::load(&batch.calls.0[count]));
+            }
+            batch.finish(pairs.get_out());
+        } else {
+            batch.calls.0[count] =
+                if chunk.is_long { chunk.thrice ^ pad(tail.get_in()) } else { chunk.once }.store();
+            encipher(backend, &mut batch.calls.0[..count + usize::from(!head.is_empty())]);
+            xor_bytes(&mut head, FieldOf::<B>::load(&batch.calls.0[count]));
+            let m1 = pad(head.get_out());
+            batch.second_round::<D>(count);
+            if chunk.is_long {
+                batch.calls.0[count] = (chunk.once ^ m1).store();
+            } else {
+                checksum ^= m1;
+            }
+            encipher(backend, &mut batch.calls.0[..count + usize::from(chunk.is_long)]);
+            if chunk.is_long {
+                let z = FieldOf::<B>::load(&batch.calls.0[count]);
+                checksum ^= z ^ pad(tail.get_in());
+                xor_bytes(&mut tail, z);
+            }
+            checksum ^= batch.finish(pairs.get_out());
+            // Unlike that of a message to encrypt, this checksum had to wait for the second round.
+            tag.set_checksum(checksum ^ chunk.checksum_mask);
+            encipher_with(backend, &mut batch.calls.0, 0, tag.calls());
+        }
+        tag.sum()
+    }
 }
 
 /// The last chunk of a message, of 0 to 2n bytes for blocks of n. With L the next mask, its rules are:

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod erasure;
 pub mod generate;
 pub mod reference;
 

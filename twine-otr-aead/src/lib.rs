@@ -3,10 +3,25 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "alloc")]
+extern crate alloc;
+
+mod chunks;
+mod limits;
+mod opener;
+mod sealer;
+mod state;
+mod window;
+
+pub use chunks::{ChunkOpener, ChunkSealer};
+pub use limits::{BlockLimit, TwineOtr, count_blocks};
+pub use opener::{OpenError, Opener, StrictOpener};
 pub use otr_mode::{
     AdProcessing, AeadCore, AeadInOut, Combined, Error, Key, KeyInit, KeySizeUser, Nonce, Otr, Parallel,
     Serial, Tag, aead, consts,
 };
+pub use sealer::{Reservation, SealError, Sealer};
+pub use state::{InvalidState, OpenerState, SealerState};
 pub use twine_cipher::{Twine80, Twine128};
 
 use consts::{U7, U8};

@@ -7,12 +7,24 @@ use twine_otr_aead::{
     aead::{Aead, AeadInOut, KeyInit, Nonce, Payload, Tag},
 };
 
+/// Calls a function for both ciphers and all ways of processing associated data.
+macro_rules! of_every_instance {
+    ($function:ident($($argument:expr),*)) => {
+        $function::<Twine80Otr<Parallel>>($($argument),*);
+        $function::<Twine80Otr<Serial>>($($argument),*);
+        $function::<Twine80Otr<Combined>>($($argument),*);
+        $function::<Twine128Otr<Parallel>>($($argument),*);
+        $function::<Twine128Otr<Serial>>($($argument),*);
+        $function::<Twine128Otr<Combined>>($($argument),*);
+    };
+}
+
 /// One change to a sealed message.
 #[derive(Clone, Debug)]
 enum Change {
     Bit(Field, Index, u8),
-    Append(Field, u8),
-    Truncate(Field),
+    Insert(Field, Index, u8),
+    Remove(Field, Index),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -36,44 +48,112 @@ fn change() -> impl Strategy<Value = Change> {
     let of_any_length = || prop_oneof![Just(Field::AssociatedData), Just(Field::Ciphertext)];
     prop_oneof![
         4 => (field(), any::<Index>(), 0..8u8).prop_map(|(field, index, bit)| Change::Bit(field, index, bit)),
-        1 => (of_any_length(), any::<u8>()).prop_map(|(field, byte)| Change::Append(field, byte)),
-        1 => of_any_length().prop_map(Change::Truncate),
+        1 => (of_any_length(), any::<Index>(), any::<u8>())
+            .prop_map(|(field, index, byte)| Change::Insert(field, index, byte)),
+        1 => (of_any_length(), any::<Index>()).prop_map(|(field, index)| Change::Remove(field, index)),
     ]
 }
 
-fn seal_and_open<C: AeadInOut + KeyInit>(key: &[u8], nonce: &[u8], ad: &[u8], msg: &[u8], change: &Change) {
-    let cipher = C::new_from_slice(&key[..C::key_size()]).unwrap();
-    let nonce: &Nonce<C> = nonce.try_into().unwrap();
-    let sealed = cipher.encrypt(nonce, Payload { msg, aad: ad }).unwrap();
-    assert_eq!(sealed.len(), msg.len() + 8);
-    assert_eq!(cipher.decrypt(nonce, Payload { msg: &sealed, aad: ad }).unwrap(), msg);
+/// Everything that an opening depends on.
+#[derive(Clone)]
+struct Sealed {
+    /// In the order of [`Field`].
+    fields: [Vec<u8>; 4],
+}
 
-    let mut fields = [key[..C::key_size()].to_vec(), nonce.to_vec(), ad.to_vec(), sealed];
-    match change {
-        Change::Bit(field, index, bit) => {
-            let field = &mut fields[*field as usize];
-            if field.is_empty() {
-                return;
-            }
-            let index = index.index(field.len());
-            field[index] ^= 1 << bit;
+impl Sealed {
+    fn new<C: AeadInOut + KeyInit>(key: &[u8], nonce: &[u8], ad: &[u8], msg: &[u8]) -> Self {
+        let key = &key[..C::key_size()];
+        let cipher = C::new_from_slice(key).unwrap();
+        let sealed = cipher.encrypt(nonce.try_into().unwrap(), Payload { msg, aad: ad }).unwrap();
+        assert_eq!(sealed.len(), msg.len() + 8);
+        Self { fields: [key.to_vec(), nonce.to_vec(), ad.to_vec(), sealed] }
+    }
+
+    /// The plaintext. If there is none, zeros are left in the place of it.
+    fn open<C: AeadInOut + KeyInit>(&self) -> Option<Vec<u8>> {
+        let [key, nonce, ad, sealed] = &self.fields;
+        let cipher = C::new_from_slice(key).unwrap();
+        let nonce: &Nonce<C> = nonce.as_slice().try_into().unwrap();
+        let plaintext = cipher.decrypt(nonce, Payload { msg: sealed, aad: ad }).ok();
+        if let Some((message, tag)) = sealed.split_last_chunk::<8>() {
+            let mut message = message.to_vec();
+            let tag: &Tag<C> = tag.as_slice().try_into().unwrap();
+            let result = cipher.decrypt_inout_detached(nonce, ad, message.as_mut_slice().into(), tag);
+            assert_eq!(result.is_ok(), plaintext.is_some());
+            assert_eq!(message, plaintext.clone().unwrap_or(vec![0; message.len()]));
         }
-        Change::Append(field, byte) => fields[*field as usize].push(*byte),
-        Change::Truncate(field) => {
-            if fields[*field as usize].pop().is_none() {
-                return;
+        plaintext
+    }
+
+    /// Whether there was something to change.
+    fn change(&mut self, change: &Change) -> bool {
+        let (Change::Bit(field, ..) | Change::Insert(field, ..) | Change::Remove(field, _)) = *change;
+        let field = &mut self.fields[field as usize];
+        match *change {
+            Change::Insert(_, index, byte) => field.insert(index.index(field.len() + 1), byte),
+            _ if field.is_empty() => return false,
+            Change::Bit(_, index, bit) => {
+                let index = index.index(field.len());
+                field[index] ^= 1 << bit;
+            }
+            Change::Remove(_, index) => drop(field.remove(index.index(field.len()))),
+        }
+        true
+    }
+}
+
+fn seal_and_open<C: AeadInOut + KeyInit>(key: &[u8], nonce: &[u8], ad: &[u8], msg: &[u8], change: &Change) {
+    let mut sealed = Sealed::new::<C>(key, nonce, ad, msg);
+    assert_eq!(sealed.open::<C>().as_deref(), Some(msg));
+    if sealed.change(change) {
+        assert_eq!(sealed.open::<C>(), None);
+    }
+}
+
+/// Every bit of everything.
+fn single_bits_are_refused<C: AeadInOut + KeyInit>() {
+    for (ad, msg) in [(0, 0), (1, 0), (0, 1), (8, 8), (13, 16), (16, 29), (5, 48)] {
+        let sealed = Sealed::new::<C>(&[0x42; 16], &[7; 7], &vec![3; ad], &vec![5; msg]);
+        for field in 0..sealed.fields.len() {
+            for bit in 0..8 * sealed.fields[field].len() {
+                let mut changed = sealed.clone();
+                changed.fields[field][bit / 8] ^= 1 << (bit % 8);
+                assert_eq!(changed.open::<C>(), None, "{ad}, {msg}: bit {bit} of field {field}");
             }
         }
     }
-    let [key, nonce, ad, mut sealed] = fields;
-    let cipher = C::new_from_slice(&key).unwrap();
-    let nonce: &Nonce<C> = nonce.as_slice().try_into().unwrap();
-    assert!(cipher.decrypt(nonce, Payload { msg: &sealed, aad: &ad }).is_err());
-    let Some(len) = sealed.len().checked_sub(8) else { return };
-    let (ciphertext, tag) = sealed.split_at_mut(len);
-    let tag: &Tag<C> = (&*tag).try_into().unwrap();
-    assert!(cipher.decrypt_inout_detached(nonce, &ad, (&mut *ciphertext).into(), tag).is_err());
-    assert!(ciphertext.iter().all(|byte| *byte == 0));
+}
+
+/// A longer message has the same ciphertext up to the last chunk, of one or two blocks, of the shorter one.
+fn pairs_do_not_know_the_length<C: AeadInOut + KeyInit>(
+    key: &[u8],
+    nonce: &[u8],
+    ad: &[u8],
+    msg: &[u8],
+    len: usize,
+) {
+    let ciphertext = |msg| Sealed::new::<C>(key, nonce, ad, msg).fields[Field::Ciphertext as usize].clone();
+    let whole_pairs = len.saturating_sub(1) / 16 * 16;
+    let (long, short) = (ciphertext(msg), ciphertext(&msg[..len]));
+    assert_eq!(long[..whole_pairs], short[..whole_pairs]);
+    if len < msg.len() {
+        assert_ne!(long[msg.len()..], short[len..], "the tags");
+    }
+}
+
+/// No key, nonce, message or associated data but zeros and empty ones: all that differ have tags that differ.
+fn empty_things_differ<C: AeadInOut + KeyInit>() {
+    let mut seen = std::collections::HashSet::new();
+    for ad in 0..=17 {
+        for msg in 0..=33 {
+            let sealed = Sealed::new::<C>(&[0; 16], &[0; 7], &vec![0; ad], &vec![0; msg]);
+            assert_eq!(sealed.open::<C>(), Some(vec![0; msg]));
+            let tag = sealed.fields[Field::Ciphertext as usize][msg..].to_vec();
+            assert_ne!(tag, [0; 8]);
+            assert!(seen.insert(tag), "{ad} and {msg} zeros have the tag of others");
+        }
+    }
 }
 
 proptest! {
@@ -87,13 +167,30 @@ proptest! {
         msg in vec(any::<u8>(), 0..400),
         change in change(),
     ) {
-        seal_and_open::<Twine80Otr>(&key, &nonce, &ad, &msg, &change);
-        seal_and_open::<Twine80Otr<Serial>>(&key, &nonce, &ad, &msg, &change);
-        seal_and_open::<Twine80Otr<Combined>>(&key, &nonce, &ad, &msg, &change);
-        seal_and_open::<Twine128Otr<Parallel>>(&key, &nonce, &ad, &msg, &change);
-        seal_and_open::<Twine128Otr<Serial>>(&key, &nonce, &ad, &msg, &change);
-        seal_and_open::<Twine128Otr<Combined>>(&key, &nonce, &ad, &msg, &change);
+        of_every_instance!(seal_and_open(&key, &nonce, &ad, &msg, &change));
     }
+
+    #[test]
+    fn ciphertext_does_not_depend_on_the_length(
+        key: [u8; 16],
+        nonce: [u8; 7],
+        ad in vec(any::<u8>(), 0..30),
+        msg in vec(any::<u8>(), 0..400),
+        len: Index,
+    ) {
+        let len = len.index(msg.len() + 1);
+        of_every_instance!(pairs_do_not_know_the_length(&key, &nonce, &ad, &msg, len));
+    }
+}
+
+#[test]
+fn any_single_bit_is_refused() {
+    of_every_instance!(single_bits_are_refused());
+}
+
+#[test]
+fn empty_everything() {
+    of_every_instance!(empty_things_differ());
 }
 
 /// Sealed messages too short to have a tag.

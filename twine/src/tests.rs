@@ -166,3 +166,29 @@ fn bytes_a_key() {
         assert_eq!(size_of::<Twine128>(), 1528);
     }
 }
+
+/// Few bytes of a key schedule are equal under two keys.
+#[cfg(feature = "zeroize")]
+#[test]
+fn keys_are_erased() {
+    use test_vectors::erasure::is_erased_on_drop;
+
+    for key_len in [10, 16] {
+        let size = if key_len == 10 { &KEY_80 } else { &KEY_128 };
+        let schedule = |seed| Schedule::new(&[seed; 16][..key_len], size);
+        is_erased_on_drop("the schedule", 4, 0, schedule);
+        is_erased_on_drop("soft32", 300, 0, |seed| RoundKeys::<u32>::new(schedule(seed)));
+        is_erased_on_drop("soft64", 600, 0, |seed| RoundKeys::<u64>::new(schedule(seed)));
+        #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+        for level in crate::backends::x86::Level::available() {
+            // Its number is one byte in eight.
+            is_erased_on_drop(level.name(), 1000, 7, |seed| {
+                crate::backends::x86::RoundKeys::new(level, &[seed; 16][..key_len])
+            });
+        }
+        #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+        is_erased_on_drop("neon", 1000, 0, |seed| {
+            crate::backends::neon::RoundKeys::new(&[seed; 16][..key_len])
+        });
+    }
+}

@@ -28,8 +28,8 @@ Usage: cycles [OPTIONS]
   --help        this text
 ";
 
-/// A sample has at least so many ticks or nanoseconds where the buffers allow it: the steps of a counter are small then.
-const SAMPLE: u64 = 20_000;
+/// A sample has at least so many cycles or nanoseconds where the buffers allow it: the steps of a counter are small then.
+const SAMPLE: f64 = 30_000.0;
 
 struct Options {
     seconds: u64,
@@ -83,23 +83,22 @@ fn measure(options: &Options) -> Result<()> {
         .collect();
     ensure!(measured.len() > 1, "no algorithm starts with {}", options.only);
 
-    let mut clock = Clock::new();
     for measured in &mut measured {
-        measured.calibrate(&mut clock);
+        measured.calibrate();
     }
     // Round robin, so that whatever disturbs for a while disturbs all alike.
     let end = Instant::now() + Duration::from_secs(options.seconds);
     let mut rounds = 0;
     while rounds == 0 || Instant::now() < end {
         for measured in &mut measured {
-            measured.sample(&mut clock);
+            measured.sample();
         }
         rounds += 1;
     }
 
-    let nothing = measured[0].cost(&clock)?;
+    let nothing = measured[0].cost()?;
     let rows =
-        measured[1..].iter().map(|measured| Ok(Row::new(&measured.task, measured.cost(&clock)? - nothing)));
+        measured[1..].iter().map(|measured| Ok(Row::new(&measured.task, measured.cost()? - nothing)));
     let run = Run {
         backend: twine_cipher::backend().into(),
         forced: options.forced,
@@ -132,7 +131,7 @@ struct Measured {
     task: Task,
     repetitions: usize,
     /// The least time of so many repetitions.
-    least: Option<u64>,
+    least: Option<f64>,
 }
 
 impl Measured {
@@ -141,11 +140,11 @@ impl Measured {
     }
 
     /// Finds a number of repetitions for a sample of the right length.
-    fn calibrate(&mut self, clock: &mut Clock) {
+    fn calibrate(&mut self) {
         while self.repetitions < self.task.capacity {
             self.least = None;
             for _ in 0..20 {
-                self.sample(clock);
+                self.sample();
             }
             if self.least.is_some_and(|least| least >= SAMPLE) {
                 break;
@@ -155,25 +154,25 @@ impl Measured {
         self.least = None;
     }
 
-    fn sample(&mut self, clock: &mut Clock) {
+    fn sample(&mut self) {
         let Self { task, repetitions, least } = self;
         // Once unmeasured, to have code, data and predictions in their caches.
         task.prepare(*repetitions);
         task.run(*repetitions);
         task.prepare(*repetitions);
-        if let Some(time) = clock.time(|| task.run(*repetitions)) {
+        if let Some(time) = Clock.time(|| task.run(*repetitions)) {
             *least = Some(least.map_or(time, |least| least.min(time)));
         }
     }
 
     /// Of one repetition.
     #[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
-    fn cost(&self, clock: &Clock) -> Result<f64> {
+    fn cost(&self) -> Result<f64> {
         let Task { algorithm, operation, bytes, .. } = &self.task;
         let least = self.least.with_context(|| {
             format!("{algorithm}, {}, {bytes} bytes: disturbed in every round", operation.name())
         })?;
-        Ok(clock.units(least as f64) / self.repetitions as f64)
+        Ok(least / self.repetitions as f64)
     }
 }
 

@@ -34,7 +34,7 @@
 //!
 //! # Chunks
 //!
-//! Chunk i is one message of TWINE-128-OTR (parallel associated data) under its segment key, with
+//! Chunk i is one message of TWINE-128-OTR (parallel associated data) under its segment key, as [`ChunkSealer`] seals it, with
 //!
 //! ```text
 //! nonce           = [i]48 || 01 if the chunk is the last one, else 00        (7 bytes)
@@ -78,7 +78,7 @@ use std::{
 };
 
 use cmac::{Cmac, Mac, digest::FixedOutput};
-use twine_otr_aead::{AeadInOut, KeyInit, Nonce, Tag, Twine128, Twine128Otr};
+use twine_otr_aead::{ChunkOpener, ChunkSealer, Key, KeyInit, Twine128};
 use zeroize::Zeroizing;
 
 /// First bytes of a sealed file. The first is not ASCII, so that no text file starts like this.
@@ -223,9 +223,13 @@ impl SecretKey {
         line
     }
 
+    fn as_array(&self) -> &Key<Twine128> {
+        (&*self.0).into()
+    }
+
     /// SP 800-108r1 in counter mode, see the [module](self).
     pub(crate) fn derive(&self, label: &[u8], context: &[u8]) -> Self {
-        let prf = <Cmac<Twine128> as KeyInit>::new((&*self.0).into());
+        let prf = <Cmac<Twine128> as KeyInit>::new(self.as_array());
         let mut halves = Zeroizing::new([[0; 8]; 2]);
         for (counter, half) in (1u32..).zip(halves.iter_mut()) {
             let mut prf = prf.clone();
@@ -339,55 +343,29 @@ impl<R: Read> Pieces<R> {
     }
 }
 
-/// Seals and opens the chunks of one file.
-struct ChunkCipher {
-    header: Header,
+/// The keys of the segments of one file.
+struct SegmentKeys<'a> {
+    header: &'a Header,
     file_key: SecretKey,
-    segment: u32,
-    /// Holds the key of `segment`.
-    aead: Twine128Otr,
 }
 
-impl ChunkCipher {
-    fn new(user_key: &SecretKey, header: Header) -> Self {
-        let file_key = user_key.derive(FILE_LABEL, header.salt());
-        let aead = Self::segment_aead(&file_key, &header, 0);
-        Self { header, file_key, segment: 0, aead }
+impl<'a> SegmentKeys<'a> {
+    fn new(user_key: &SecretKey, header: &'a Header) -> Self {
+        Self { file_key: user_key.derive(FILE_LABEL, header.salt()), header }
     }
 
-    fn segment_aead(file_key: &SecretKey, header: &Header, segment: u32) -> Twine128Otr {
+    fn of(&self, segment: u32) -> SecretKey {
         let mut context = [0; SALT_LEN + 4];
-        context[..SALT_LEN].copy_from_slice(header.salt());
+        context[..SALT_LEN].copy_from_slice(self.header.salt());
         context[SALT_LEN..].copy_from_slice(&segment.to_be_bytes());
-        Twine128Otr::new((&*file_key.derive(SEGMENT_LABEL, &context).0).into())
+        self.file_key.derive(SEGMENT_LABEL, &context)
     }
 
-    /// Goes to the segment of a chunk.
-    fn seek(&mut self, chunk: u64) -> Result<(), Error> {
+    /// The key to change to at a chunk, if a new segment starts there.
+    fn change(&self, chunk: u64) -> Result<Option<SecretKey>, Error> {
         let segment = segment_of(chunk, self.header.chunk_size)?;
-        if segment != self.segment {
-            self.aead = Self::segment_aead(&self.file_key, &self.header, segment);
-            self.segment = segment;
-        }
-        Ok(())
-    }
-
-    /// Seals a chunk in place.
-    fn seal(&mut self, chunk: u64, last: bool, text: &mut [u8]) -> Result<Tag<Twine128Otr>, Error> {
-        self.seek(chunk)?;
-        // A message too long is the only thing that OTR refuses to seal.
-        self.aead
-            .encrypt_inout_detached(&nonce(chunk, last), &self.header.bytes, text.into())
-            .map_err(|_| Error::TooLong)
-    }
-
-    /// Opens a chunk in place; returns whether it is genuine. If it is not, zeros are left.
-    fn open(&mut self, chunk: u64, last: bool, text: &mut [u8], tag: &[u8; TAG_LEN]) -> Result<bool, Error> {
-        self.seek(chunk)?;
-        Ok(self
-            .aead
-            .decrypt_inout_detached(&nonce(chunk, last), &self.header.bytes, text.into(), tag.into())
-            .is_ok())
+        let is_first = chunk % (1 << (SEGMENT_EXPONENT - self.header.chunk_size.exponent)) == 0;
+        Ok((segment > 0 && is_first).then(|| self.of(segment)))
     }
 }
 
@@ -397,13 +375,6 @@ pub(crate) fn segment_of(chunk: u64, chunk_size: ChunkSize) -> Result<u32, Error
         return Err(Error::TooLong);
     }
     u32::try_from(chunk >> (SEGMENT_EXPONENT - chunk_size.exponent)).map_err(|_| Error::TooLong)
-}
-
-fn nonce(chunk: u64, last: bool) -> Nonce<Twine128Otr> {
-    let mut nonce = Nonce::<Twine128Otr>::default();
-    nonce[..6].copy_from_slice(&chunk.to_be_bytes()[2..]);
-    nonce[6] = last.into();
-    nonce
 }
 
 /// Seals all of `input`. The salt must be fresh and uniformly random: it keeps the nonces of files apart.
@@ -416,21 +387,25 @@ pub(crate) fn seal(
 ) -> Result<(), Error> {
     let header = Header::new(chunk_size, salt);
     output.write_all(&header.bytes).map_err(Error::Write)?;
-    let mut cipher = ChunkCipher::new(key, header);
+    let keys = SegmentKeys::new(key, &header);
+    let mut sealer: ChunkSealer = ChunkSealer::new(keys.of(0).as_array());
     let mut pieces = Pieces::new(input, chunk_size.bytes());
     let mut sealed = vec![0; chunk_size.bytes() + TAG_LEN];
-    let mut chunk = 0;
     loop {
         let (plaintext, last) = pieces.next().map_err(Error::Read)?;
+        if let Some(key) = keys.change(sealer.position())? {
+            sealer.change_key(key.as_array());
+        }
         let sealed = &mut sealed[..plaintext.len() + TAG_LEN];
         let (text, tag) = sealed.split_at_mut(plaintext.len());
         text.copy_from_slice(plaintext);
-        tag.copy_from_slice(&cipher.seal(chunk, last, text)?);
+        let seal = if last { ChunkSealer::seal_last } else { ChunkSealer::seal_chunk };
+        // A segment is far from any limit.
+        tag.copy_from_slice(&seal(&mut sealer, &header.bytes, text.into()).map_err(|_| Error::TooLong)?);
         output.write_all(sealed).map_err(Error::Write)?;
         if last {
             return output.flush().map_err(Error::Write);
         }
-        chunk += 1;
     }
 }
 
@@ -439,22 +414,27 @@ pub(crate) fn seal(
 pub(crate) fn open(key: &SecretKey, mut input: impl Read, mut output: impl Write) -> Result<(), Error> {
     let header = Header::read(&mut input)?;
     let chunk_size = header.chunk_size;
-    let mut cipher = ChunkCipher::new(key, header);
+    let keys = SegmentKeys::new(key, &header);
+    let mut opener: ChunkOpener = ChunkOpener::new(keys.of(0).as_array());
     let mut pieces = Pieces::new(input, chunk_size.bytes() + TAG_LEN);
     let mut plaintext = Zeroizing::new(vec![0; chunk_size.bytes()]);
-    let mut chunk = 0;
     loop {
         let (sealed, last) = pieces.next().map_err(Error::Read)?;
         let (ciphertext, tag) = sealed.split_last_chunk().ok_or(Error::Truncated)?;
         let text = &mut plaintext[..ciphertext.len()];
+        let chunk = opener.position();
+        if let Some(key) = keys.change(chunk)? {
+            opener.change_key(key.as_array());
+        }
         let mut verify = |last| {
             text.copy_from_slice(ciphertext);
-            cipher.open(chunk, last, text, tag)
+            let open = if last { ChunkOpener::open_last } else { ChunkOpener::open_chunk };
+            open(&mut opener, &header.bytes, (&mut *text).into(), tag.into()).is_ok()
         };
         let canonical = chunk == 0 || !ciphertext.is_empty();
-        if !(canonical && verify(last)?) {
+        if !(canonical && verify(last)) {
             // A chunk that is genuine in the other role tells a misplaced end from a changed chunk.
-            return Err(match (verify(!last)?, last) {
+            return Err(match (verify(!last), last) {
                 (true, true) => Error::Truncated,
                 (true, false) => Error::TrailingData,
                 (false, _) => Error::Rejected { chunk, offset: chunk << chunk_size.exponent },
@@ -464,6 +444,5 @@ pub(crate) fn open(key: &SecretKey, mut input: impl Read, mut output: impl Write
         if last {
             return output.flush().map_err(Error::Write);
         }
-        chunk += 1;
     }
 }

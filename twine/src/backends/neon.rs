@@ -41,13 +41,15 @@ impl Vector for Neon {
 
     #[inline(always)]
     unsafe fn load_part(bytes: &[u8]) -> Self {
-        // SAFETY: the slice has 8 bytes; the target has NEON.
-        unsafe {
-            match bytes.first_chunk::<8>() {
-                Some(bytes) => Self(vcombine_u8(vld1_u8(bytes.as_ptr()), vdup_n_u8(0))),
-                None => Self(vdupq_n_u8(0)),
-            }
-        }
+        let block = |bytes: Option<&[u8; 8]>| match bytes {
+            // SAFETY: there are 8 bytes; the target has NEON.
+            Some(bytes) => unsafe { vld1_u8(bytes.as_ptr()) },
+            // SAFETY: the target has NEON.
+            None => unsafe { vdup_n_u8(0) },
+        };
+        let (first, second) = (bytes.first_chunk(), bytes.get(8..).and_then(<[u8]>::first_chunk));
+        // SAFETY: the target has NEON.
+        Self(unsafe { vcombine_u8(block(first), block(second)) })
     }
 
     #[inline(always)]

@@ -48,7 +48,7 @@ pub(crate) trait Vector: Copy {
     /// The CPU has the features of this type.
     unsafe fn load(bytes: &[u8]) -> Self;
 
-    /// Loads fewer than [`Vector::WIDTH`] bytes, a multiple of 8; the others are zero.
+    /// Loads up to [`Vector::WIDTH`] bytes, a multiple of 8, well if each 8 of them were stored by themselves; the others are zero.
     ///
     /// # Safety
     /// The CPU has the features of this type.
@@ -102,6 +102,35 @@ pub(crate) trait Vector: Copy {
     fn with_high_nibbles(self, high: Self) -> Self;
 }
 
+/// Loads a vector of blocks, or what there is of it.
+///
+/// # Safety
+/// The CPU has the features of `V`.
+#[inline(always)]
+unsafe fn load_blocks<V: Vector>(bytes: &[u8]) -> V {
+    // SAFETY: by the caller's word.
+    unsafe {
+        if bytes.len() >= V::WIDTH {
+            V::load(bytes)
+        } else if bytes.is_empty() {
+            // A masked load from no valid address takes the CPU hundreds of cycles.
+            V::repeat_8(0)
+        } else {
+            V::load_part(bytes)
+        }
+    }
+}
+
+/// Stores a vector of blocks, or what there is room for.
+#[inline(always)]
+fn store_blocks<V: Vector>(vector: V, bytes: &mut [u8]) {
+    if bytes.len() >= V::WIDTH {
+        vector.store(bytes);
+    } else if !bytes.is_empty() {
+        vector.store_part(bytes);
+    }
+}
+
 /// The cipher on up to [`Vector::Blocks`] blocks, each a function of its own under the features of the vector.
 pub(crate) trait Kernels: Vector {
     /// Runs [`encrypt`].
@@ -130,14 +159,8 @@ macro_rules! run {
             run!(Rows::<V, 3>, $keys, $blocks, $load, $run, $store);
         } else if count <= 4 * per_vector {
             run!(Rows::<V, 4>, $keys, $blocks, $load, $run, $store);
-        } else if count == V::WIDTH {
-            run!(Columns::<V>, $keys, $blocks, $load, $run, $store);
         } else {
-            let mut buffer = Array::<Block, V::Blocks>::default();
-            buffer[..count].copy_from_slice($blocks.get_in());
-            let mut blocks = InOutBuf::from(buffer.as_mut_slice());
-            run!(Columns::<V>, $keys, blocks, $load, $run, $store);
-            $blocks.get_out().copy_from_slice(&buffer[..count]);
+            run!(Columns::<V>, $keys, $blocks, $load, $run, $store);
         }
     }};
     ($layout:ty, $keys:ident, $blocks:ident, $load:ident, $run:ident, $store:ident) => {

@@ -31,13 +31,8 @@ impl Vector for Ssse3 {
 
     #[inline(always)]
     unsafe fn load_part(bytes: &[u8]) -> Self {
-        // SAFETY: the slice has 8 bytes; the caller vouches for SSSE3.
-        unsafe {
-            match bytes.first_chunk::<8>() {
-                Some(bytes) => Self(_mm_loadl_epi64(bytes.as_ptr().cast())),
-                None => Self(_mm_setzero_si128()),
-            }
-        }
+        // SAFETY: the caller vouches for SSSE3.
+        unsafe { Self(load_up_to_2(bytes)) }
     }
 
     #[inline(always)]
@@ -66,10 +61,8 @@ impl Vector for Ssse3 {
 
     #[inline(always)]
     fn store_part(self, bytes: &mut [u8]) {
-        if let Some(bytes) = bytes.first_chunk_mut::<8>() {
-            // SAFETY: the slice has 8 bytes; there is SSSE3, since `self` exists.
-            unsafe { _mm_storel_epi64(bytes.as_mut_ptr().cast(), self.0) }
-        }
+        // SAFETY: there is SSSE3, since `self` exists.
+        unsafe { store_up_to_2(self.0, bytes) }
     }
 
     #[inline(always)]
@@ -120,6 +113,40 @@ impl Vector for Ssse3 {
     }
 }
 
+/// Loads up to two blocks, each by itself: whoever has just stored them did the same, and one load that spans several stores
+/// has to wait for all of them to reach the cache.
+///
+/// # Safety
+/// The CPU has SSSE3.
+#[inline(always)]
+unsafe fn load_up_to_2(bytes: &[u8]) -> __m128i {
+    // SAFETY: each slice has 8 bytes; the caller vouches for SSSE3.
+    unsafe {
+        let load = |bytes: &[u8; 8]| _mm_loadl_epi64(bytes.as_ptr().cast());
+        match (bytes.first_chunk(), bytes.get(8..).and_then(<[u8]>::first_chunk)) {
+            (Some(first), Some(second)) => _mm_unpacklo_epi64(load(first), load(second)),
+            (Some(first), None) => load(first),
+            _ => _mm_setzero_si128(),
+        }
+    }
+}
+
+/// Stores up to two blocks.
+///
+/// # Safety
+/// The CPU has SSSE3.
+#[inline(always)]
+unsafe fn store_up_to_2(blocks: __m128i, bytes: &mut [u8]) {
+    // SAFETY: the slices have 16 and 8 bytes; the caller vouches for SSSE3.
+    unsafe {
+        if let Some(bytes) = bytes.first_chunk_mut::<16>() {
+            _mm_storeu_si128(bytes.as_mut_ptr().cast(), blocks);
+        } else if let Some(bytes) = bytes.first_chunk_mut::<8>() {
+            _mm_storel_epi64(bytes.as_mut_ptr().cast(), blocks);
+        }
+    }
+}
+
 /// 32 bytes, with AVX2.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx2(__m256i);
@@ -136,8 +163,9 @@ impl Vector for Avx2 {
 
     #[inline(always)]
     unsafe fn load_part(bytes: &[u8]) -> Self {
-        // SAFETY: the mask covers no more than the slice; the caller vouches for AVX2.
-        unsafe { Self(_mm256_maskload_epi64(bytes.as_ptr().cast(), mask_of_blocks(bytes.len()))) }
+        let (low, high) = bytes.split_at(bytes.len().min(16));
+        // SAFETY: the caller vouches for AVX2.
+        unsafe { Self(_mm256_set_m128i(load_up_to_2(high), load_up_to_2(low))) }
     }
 
     #[inline(always)]
@@ -166,8 +194,12 @@ impl Vector for Avx2 {
 
     #[inline(always)]
     fn store_part(self, bytes: &mut [u8]) {
-        // SAFETY: the mask covers no more than the slice; there is AVX2, since `self` exists.
-        unsafe { _mm256_maskstore_epi64(bytes.as_mut_ptr().cast(), mask_of_blocks(bytes.len()), self.0) }
+        let (low, high) = bytes.split_at_mut(bytes.len().min(16));
+        // SAFETY: there is AVX2, since `self` exists.
+        unsafe {
+            store_up_to_2(_mm256_castsi256_si128(self.0), low);
+            store_up_to_2(_mm256_extracti128_si256(self.0, 1), high);
+        }
     }
 
     #[inline(always)]
@@ -216,18 +248,6 @@ impl Vector for Avx2 {
         // SAFETY: there is AVX2, since `self` exists.
         unsafe { Self(_mm256_or_si256(self.0, _mm256_slli_epi16(high.0, 4))) }
     }
-}
-
-/// All ones for each block of `len` bytes, fewer than 32.
-///
-/// # Safety
-/// The CPU has AVX2.
-#[inline(always)]
-unsafe fn mask_of_blocks(len: usize) -> __m256i {
-    static MASKS: [i64; 7] = [-1, -1, -1, 0, 0, 0, 0];
-    let masks: &[i64; 4] = MASKS[3 - (len / 8).min(3)..].first_chunk().unwrap_or(&[0; 4]);
-    // SAFETY: the array has 32 bytes; the caller vouches for AVX2.
-    unsafe { _mm256_loadu_si256(masks.as_ptr().cast()) }
 }
 
 /// 64 bytes, with AVX-512 (F, BW, VL).
@@ -332,12 +352,12 @@ impl Vector for Avx512 {
     }
 }
 
-/// A bit for each block of `len` bytes, fewer than 64.
+/// A bit for each block of `len` bytes, up to 64.
 #[cfg(twine_avx512)]
 #[inline(always)]
-#[allow(clippy::cast_possible_truncation, reason = "at most 7 blocks")]
+#[allow(clippy::cast_possible_truncation, reason = "at most 8 blocks")]
 fn mask_8_of_blocks(len: usize) -> u8 {
-    ((1u32 << (len / 8).min(7)) - 1) as u8
+    ((1u32 << (len / 8).min(8)) - 1) as u8
 }
 
 cpufeatures::new!(has_ssse3, "ssse3");

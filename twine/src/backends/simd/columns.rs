@@ -4,7 +4,7 @@
 //! sum of three. The columns come out of the blocks by a network of interleavings and go back by its inverse: see
 //! [`interleave`].
 
-use super::{Vector, keys::Keys};
+use super::{Vector, keys::Keys, load_blocks, store_blocks};
 use crate::{
     consts::SBOX,
     placement::{LANE_XOR, NIBBLE_OF_LANE, PERIOD},
@@ -24,7 +24,7 @@ const FIRST_LANES: [u8; 8] = NIBBLE_OF_LANE[0];
 const LAST_LANES: [u8; 8] = NIBBLE_OF_LANE[35 % PERIOD];
 
 impl<V: Vector> Columns<V> {
-    /// Loads `8 * V::WIDTH` bytes of blocks to encrypt.
+    /// Loads up to `V::WIDTH` blocks to encrypt.
     ///
     /// # Safety
     /// The CPU has the features of `V`.
@@ -36,7 +36,7 @@ impl<V: Vector> Columns<V> {
         Self { first, second, sbox: unsafe { V::repeat_16(&SBOX) } }
     }
 
-    /// Loads `8 * V::WIDTH` bytes of blocks to decrypt.
+    /// Loads up to `V::WIDTH` blocks to decrypt.
     ///
     /// # Safety
     /// The CPU has the features of `V`.
@@ -128,10 +128,10 @@ const fn place_of_vector(number: usize) -> usize {
 #[inline(always)]
 unsafe fn load<V: Vector>(bytes: &[u8], keys: &[u32; 8], lanes: &[u8; 8], xor: u8) -> ([V; 8], [V; 8]) {
     // SAFETY: by the caller's word.
-    let mut vectors = [unsafe { V::load(bytes) }; 8];
+    let mut vectors = [unsafe { load_blocks(bytes) }; 8];
     for i in 1..8 {
         // SAFETY: by the caller's word.
-        vectors[i] = unsafe { V::load(&bytes[i * V::WIDTH..]) };
+        vectors[i] = unsafe { load_blocks(bytes.get(i * V::WIDTH..).unwrap_or_default()) };
     }
     interleave::<V, 0>(&mut vectors);
     interleave::<V, 1>(&mut vectors);
@@ -167,6 +167,6 @@ fn store<V: Vector>(
     interleave::<V, 2>(&mut vectors);
     interleave::<V, 0>(&mut vectors);
     for (number, vector) in vectors.iter().enumerate() {
-        vector.store(&mut bytes[place_of_vector(number) * V::WIDTH..]);
+        store_blocks(*vector, bytes.get_mut(place_of_vector(number) * V::WIDTH..).unwrap_or_default());
     }
 }

@@ -7,7 +7,7 @@
 //! `DRIFT[r + 1] ^ DRIFT[r - 1]`. After eight rounds the drift is back at zero. Backwards it is the same: the half that is even
 //! in round `r` then has drift `DRIFT[r + 1]`, the other one `DRIFT[r + 2]`.
 
-use super::{Vector, keys::Keys};
+use super::{Vector, keys::Keys, load_blocks, store_blocks};
 use crate::{
     consts::{ROUNDS, SBOX},
     placement::{LANE_XOR, NIBBLE_OF_LANE, PERIOD},
@@ -217,8 +217,7 @@ impl<V: Vector, const N: usize> Rows<V, N> {
         for n in 0..N {
             let bytes = bytes.get(n * V::WIDTH..).unwrap_or_default();
             // SAFETY: by the caller's word.
-            let vector =
-                unsafe { if bytes.len() >= V::WIDTH { V::load(bytes) } else { V::load_part(bytes) } };
+            let vector: V = unsafe { if N == 1 { V::load_part(bytes) } else { load_blocks(bytes) } };
             evens[n] = vector.high_nibbles().shuffle(even_order).xor(key);
             odds[n] = vector.low_nibbles().shuffle(odd_order);
         }
@@ -235,11 +234,7 @@ impl<V: Vector, const N: usize> Rows<V, N> {
             let high = self.odd[n].shuffle(even_order).xor(key);
             let vector = self.even[n].shuffle(odd_order).with_high_nibbles(high);
             let bytes = bytes.get_mut(n * V::WIDTH..).unwrap_or_default();
-            if bytes.len() >= V::WIDTH {
-                vector.store(bytes);
-            } else {
-                vector.store_part(bytes);
-            }
+            store_blocks(vector, bytes);
         }
     }
 

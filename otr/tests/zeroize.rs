@@ -1,0 +1,55 @@
+//! What the mode keeps besides the cipher is gone from memory after drop. The ciphers have tests of their own.
+#![cfg(feature = "zeroize")]
+
+use std::{cell::Cell, marker::PhantomData};
+
+use otr_mode::{
+    BlockSize, Otr,
+    cipher::{
+        Block, BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser, InOut,
+        ParBlocksSizeUser,
+        consts::{U1, U4, U8, U16},
+    },
+};
+use test_vectors::erasure::is_erased_on_drop;
+
+thread_local! {
+    static KEY: Cell<u8> = const { Cell::new(0) };
+}
+
+/// A cipher, of sorts, that does not hold its key.
+struct Keyless<B>(PhantomData<B>);
+
+impl<B: BlockSize> BlockSizeUser for Keyless<B> {
+    type BlockSize = B;
+}
+
+impl<B: BlockSize> ParBlocksSizeUser for Keyless<B> {
+    type ParBlocksSize = U1;
+}
+
+impl<B: BlockSize> BlockCipherEncrypt for Keyless<B> {
+    fn encrypt_with_backend(&self, f: impl BlockCipherEncClosure<BlockSize = B>) {
+        f.call(self);
+    }
+}
+
+impl<B: BlockSize> BlockCipherEncBackend for Keyless<B> {
+    fn encrypt_block(&self, mut block: InOut<'_, '_, Block<Self>>) {
+        let key = KEY.get();
+        block.get_out().fill(key);
+    }
+}
+
+#[test]
+fn the_mask_of_associated_data_is_erased() {
+    let keyed = |seed| KEY.set(seed);
+    is_erased_on_drop("n = 64", 8, 0, |seed| {
+        keyed(seed);
+        Otr::<Keyless<U8>, U1, U4>::from(Keyless(PhantomData))
+    });
+    is_erased_on_drop("n = 128", 16, 0, |seed| {
+        keyed(seed);
+        Otr::<Keyless<U16>, U1, U4>::from(Keyless(PhantomData))
+    });
+}

@@ -1,0 +1,108 @@
+//! How much may go through one key, and what counts.
+
+use otr_mode::consts::{U7, U8};
+use otr_mode::{AdProcessing, AeadInOut, KeyInit, Otr, TagSize};
+use twine_cipher::{Twine80, Twine128};
+
+/// The bytes of a block.
+const BLOCK: usize = 8;
+
+/// What the shortest message counts.
+pub(crate) const MIN_BLOCKS: u32 = 3;
+
+/// An AEAD that [`Sealer`](crate::Sealer) and [`Opener`](crate::Opener) work with: OTR over TWINE, with nonces of 7 bytes, tags
+/// of 4 to 8 bytes and associated data in any of its ways.
+///
+/// [`Twine80Otr`](crate::Twine80Otr) and [`Twine128Otr`](crate::Twine128Otr) are those with tags of 8 bytes.
+pub trait TwineOtr: AeadInOut<NonceSize = U7> + KeyInit + sealed::TwineOtr {}
+
+impl<C: AeadInOut<NonceSize = U7> + KeyInit + sealed::TwineOtr> TwineOtr for C {}
+
+mod sealed {
+    use super::{AdProcessing, Otr, TagSize, Twine80, Twine128, U7, U8};
+
+    pub trait TwineOtr {}
+    impl<T: TagSize<U8>, A: AdProcessing> TwineOtr for Otr<Twine80, U7, T, A> {}
+    impl<T: TagSize<U8>, A: AdProcessing> TwineOtr for Otr<Twine128, U7, T, A> {}
+}
+
+/// The blocks that a message and its associated data, of these lengths in bytes, count against a [`BlockLimit`].
+///
+/// It is their part of the s in [the bound](crate::Twine128Otr#limits): one for the message, and the blocks of the message and of the
+/// associated data, each at least one. So no message counts less than 3.
+#[must_use]
+pub const fn count_blocks(associated_data_len: usize, message_len: usize) -> u64 {
+    const fn blocks(len: usize) -> u64 {
+        if len == 0 { 1 } else { len.div_ceil(BLOCK) as u64 }
+    }
+    1 + blocks(associated_data_len) + blocks(message_len)
+}
+
+/// How many blocks may go through a key: 2^20 by default.
+///
+/// [The bound](crate::Twine128Otr#limits) says what a limit is worth. A limit of one's own is best checked by the compiler:
+/// ```
+/// use twine_otr_aead::BlockLimit;
+///
+/// const LIMIT: BlockLimit = BlockLimit::new(1 << 16).unwrap();
+/// assert!(LIMIT < BlockLimit::DEFAULT);
+/// ```
+/// ```compile_fail,E0080
+/// # use twine_otr_aead::BlockLimit;
+/// const LIMIT: BlockLimit = BlockLimit::new((1 << 24) + 1).unwrap();
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BlockLimit(u32);
+
+impl BlockLimit {
+    /// 2^20 blocks, 8 MiB: an attacker's advantage stays below 2^-21.
+    pub const DEFAULT: Self = Self(1 << 20);
+
+    /// 2^24 blocks, 128 MiB: an advantage of up to 2^-13.4. More than that is no protection to speak of.
+    pub const MAX: Self = Self(1 << 24);
+
+    /// A limit of `blocks`; none if that is 0 or more than [`BlockLimit::MAX`].
+    #[must_use]
+    pub const fn new(blocks: u32) -> Option<Self> {
+        if blocks == 0 || blocks > Self::MAX.0 { None } else { Some(Self(blocks)) }
+    }
+
+    /// The number of blocks.
+    #[must_use]
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl Default for BlockLimit {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// Counts the blocks under a key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BlockCount {
+    used: u32,
+    pub(crate) limit: BlockLimit,
+}
+
+impl BlockCount {
+    pub(crate) const fn new(used: u32, limit: BlockLimit) -> Self {
+        Self { used, limit }
+    }
+
+    pub(crate) const fn used(self) -> u32 {
+        self.used
+    }
+
+    pub(crate) const fn remaining(self) -> u32 {
+        self.limit.0.saturating_sub(self.used)
+    }
+
+    /// The count with `blocks` more, if the limit allows for them.
+    pub(crate) fn with(self, blocks: u64) -> Option<Self> {
+        let blocks = u32::try_from(blocks).ok()?;
+        (blocks <= self.remaining()).then(|| Self { used: self.used + blocks, ..self })
+    }
+}

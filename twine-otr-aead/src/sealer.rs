@@ -1,0 +1,319 @@
+//! Sealing with nonces that are counted, and a limit.
+
+use core::fmt;
+
+#[cfg(feature = "zeroize")]
+use otr_mode::cipher::zeroize::ZeroizeOnDrop;
+use otr_mode::{
+    Key, Nonce, Tag,
+    aead::{Buffer, inout::InOutBuf},
+};
+
+use crate::{
+    BlockLimit, SealerState, Twine128Otr, TwineOtr,
+    limits::{BlockCount, MIN_BLOCKS, count_blocks},
+    state,
+};
+
+/// A key that seals messages, each under a nonce of its own, and no more blocks than [the bound](Twine128Otr#limits) allows.
+///
+/// The nonce is `F` bytes that are fixed (0 to 4, 4 by default), then a counter of the other bytes, big-endian, that starts
+/// at 0. The fixed part tells the users of one key apart, or its directions: no two sealers may have the same key and the same
+/// fixed part. Better still, each has its own key: two sealers of one key have twice the limit between them.
+/// ```
+/// use twine_otr_aead::{Opener, Sealer};
+///
+/// let key = [0x42; 16].into(); // for one direction, and until the next restart
+/// let mut sealer: Sealer = Sealer::with_ephemeral_key(&key, *b"up 7");
+/// let mut opener: Opener = Opener::new(&key, *b"up 7");
+///
+/// let mut reading = *b"21.5 C";
+/// let (nonce, tag) = sealer.seal_inout_detached(b"sensor 7", reading.as_mut_slice().into())?;
+/// assert_eq!(nonce.0, *b"up 7\0\0\0");
+/// opener.open_inout_detached(&nonce, b"sensor 7", reading.as_mut_slice().into(), &tag)?;
+/// assert_eq!(&reading, b"21.5 C");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # A key that outlives a restart
+/// The counter must not start again with the device. So a sealer of such a key reserves blocks, in steps: it lets a state be
+/// stored from which a restart goes on behind all that was reserved. A loss of power then costs what was reserved and not
+/// used; it never repeats a nonce, nor forgets a block. Choose the step by what the memory bears: steps of 2^12 blocks are at most
+/// 256 writes for a key. A counter cannot run out before the limit of blocks is reached.
+/// ```
+/// use twine_otr_aead::{SealError, Sealer, SealerState, Twine128Otr};
+/// # struct Flash([u8; 32]);
+/// # impl Flash {
+/// #     fn read(&self) -> [u8; 32] { self.0 }
+/// #     fn write(&mut self, bytes: &[u8; 32]) -> Result<(), std::io::Error> { self.0 = *bytes; Ok(()) }
+/// # }
+/// # let key = [0x42; 16].into();
+/// // Once, when the device gets its key:
+/// let mut flash = Flash(SealerState::first(*b"up 7").to_bytes());
+///
+/// // At each start:
+/// let state = SealerState::from_bytes(&flash.read(), *b"up 7")?;
+/// let mut sealer = Sealer::<Twine128Otr, 4>::with_stored_key(&key, state);
+/// let mut reading = *b"21.5 C";
+/// let early = sealer.seal_inout_detached(b"sensor 7", reading.as_mut_slice().into());
+/// assert_eq!(early, Err(SealError::NotReserved));
+///
+/// // At a time when writing does not disturb:
+/// if sealer.reserved_blocks() < 64 {
+///     sealer.reserve(1 << 12, |state| flash.write(state))?;
+/// }
+/// let (nonce, tag) = sealer.seal_inout_detached(b"sensor 7", reading.as_mut_slice().into())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// It is no `Clone`, as a copy would repeat its nonces:
+/// ```compile_fail,E0599
+/// # use twine_otr_aead::Sealer;
+/// let sealer: Sealer = Sealer::with_ephemeral_key(&[0x42; 16].into(), [0; 4]);
+/// let copy = sealer.clone();
+/// ```
+/// A fixed part of more than 4 bytes does not compile:
+/// ```compile_fail,E0080
+/// # use twine_otr_aead::{Sealer, Twine128Otr};
+/// let sealer = Sealer::<Twine128Otr, 5>::with_ephemeral_key(&[0x42; 16].into(), [0; 5]);
+/// # sealer.next_nonce();
+/// ```
+/// nor does an AEAD with another nonce or cipher:
+/// ```compile_fail,E0277
+/// # use twine_otr_aead::{Otr, Sealer, Twine128, consts::{U6, U8}};
+/// let sealer = Sealer::<Otr<Twine128, U6, U8>, 4>::with_ephemeral_key(&[0x42; 16].into(), [0; 4]);
+/// ```
+pub struct Sealer<C: TwineOtr = Twine128Otr, const F: usize = 4> {
+    cipher: C,
+    fixed: [u8; F],
+    /// The counter of the next message.
+    counter: u32,
+    count: BlockCount,
+    /// The blocks up to which a state was stored.
+    reserved: u32,
+}
+
+impl<C: TwineOtr, const F: usize> Sealer<C, F> {
+    /// For a key that nothing was sealed under and that ends with this sealer: one agreed on after the start, or derived for an
+    /// epoch that was stored before. Nonces start with `fixed`.
+    ///
+    /// **Never for a key that is there again after a restart:** take [`Sealer::with_stored_key`].
+    #[must_use]
+    pub fn with_ephemeral_key(key: &Key<C>, fixed: [u8; F]) -> Self {
+        Self { reserved: BlockLimit::MAX.get(), ..Self::with_stored_key(key, SealerState::first(fixed)) }
+    }
+
+    /// For a key that is stored, with the state that was stored last. Nothing can be sealed before [`Sealer::reserve`].
+    ///
+    /// A state must be used once: never two sealers at a time, never one from an older copy (a backup, a snapshot).
+    #[must_use]
+    pub fn with_stored_key(key: &Key<C>, state: SealerState<F>) -> Self {
+        let SealerState { blocks, counter, fixed } = state;
+        Self {
+            cipher: C::new(key),
+            fixed,
+            counter,
+            count: BlockCount::new(blocks, BlockLimit::DEFAULT),
+            reserved: blocks,
+        }
+    }
+
+    /// With another limit than [`BlockLimit::DEFAULT`]. It is not part of the stored state.
+    #[must_use]
+    pub fn with_block_limit(mut self, limit: BlockLimit) -> Self {
+        self.count.limit = limit;
+        self
+    }
+
+    /// The nonce that the next message gets, for example to put its counter (the bytes from `F` on) into a header that is associated
+    /// data.
+    #[must_use]
+    pub fn next_nonce(&self) -> Nonce<C> {
+        state::nonce(self.fixed, self.counter.into()).into()
+    }
+
+    /// The blocks that were sealed, by [`count_blocks`]; after a restart also those that were reserved.
+    #[must_use]
+    pub fn used_blocks(&self) -> u32 {
+        self.count.used()
+    }
+
+    /// The blocks that can still be sealed under this key.
+    #[must_use]
+    pub fn remaining_blocks(&self) -> u32 {
+        self.count.remaining()
+    }
+
+    /// The blocks that can be sealed before more must be reserved.
+    #[must_use]
+    pub fn reserved_blocks(&self) -> u32 {
+        (self.reserved - self.count.used()).min(self.remaining_blocks())
+    }
+
+    /// Reserves `blocks` from here on, or what the limit leaves. `store` gets the state to store and returns `Ok` only if that will
+    /// survive a loss of power; it is not called if as much is reserved already.
+    ///
+    /// A store that overwrites should keep the state before until the new one is complete, as in two places written in turn
+    /// ([`SealerState`]).
+    ///
+    /// # Errors
+    /// That of `store`: nothing more is reserved then, whether it was stored or not.
+    pub fn reserve<E>(
+        &mut self,
+        blocks: u32,
+        store: impl FnOnce(&[u8; 32]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if self.reserved_blocks() >= blocks.min(self.remaining_blocks()) {
+            return Ok(());
+        }
+        let reservation = self.begin_reserve(blocks);
+        store(&reservation.state().to_bytes())?;
+        reservation.stored();
+        Ok(())
+    }
+
+    /// [`Sealer::reserve`] in two steps, for memory that is written asynchronously: store [`Reservation::state`], then call
+    /// [`Reservation::stored`].
+    /// ```
+    /// # use twine_otr_aead::Sealer;
+    /// # async fn write(_: [u8; 32]) -> Result<(), core::fmt::Error> { Ok(()) }
+    /// async fn reserve(sealer: &mut Sealer) -> Result<(), core::fmt::Error> {
+    ///     let reservation = sealer.begin_reserve(1 << 12);
+    ///     write(reservation.state().to_bytes()).await?;
+    ///     reservation.stored();
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn begin_reserve(&mut self, blocks: u32) -> Reservation<'_, C, F> {
+        let blocks = self.count.used() + blocks.min(self.remaining_blocks());
+        Reservation { blocks: blocks.max(self.reserved), sealer: self }
+    }
+
+    /// Ends the sealer and returns its state, for an orderly stop: one that goes on from it skips nothing.
+    #[must_use = "it must be stored, or the key be forgotten"]
+    pub fn suspend(self) -> SealerState<F> {
+        SealerState { blocks: self.count.used(), counter: self.counter, fixed: self.fixed }
+    }
+
+    /// Encrypts `buffer` and returns its nonce and its tag.
+    ///
+    /// # Errors
+    /// [`SealError::LimitReached`] or [`SealError::NotReserved`]. The buffer is as it was, and no nonce is used.
+    pub fn seal_inout_detached(
+        &mut self,
+        associated_data: &[u8],
+        buffer: InOutBuf<'_, '_, u8>,
+    ) -> Result<(Nonce<C>, Tag<C>), SealError> {
+        let count = self.count_with(associated_data, buffer.len())?;
+        let nonce = self.next_nonce();
+        // Before anything else, so that not even a panic leaves the nonce for another message.
+        (self.count, self.counter) = (count, self.counter + 1);
+        let tag = self.cipher.encrypt_inout_detached(&nonce, associated_data, buffer);
+        // What OTR refuses is far longer than any limit.
+        Ok((nonce, tag.map_err(|_| SealError::LimitReached)?))
+    }
+
+    /// Encrypts `buffer`, appends the tag, and returns the nonce.
+    ///
+    /// # Errors
+    /// As [`Sealer::seal_inout_detached`], and [`SealError::BufferFull`].
+    pub fn seal_in_place(
+        &mut self,
+        associated_data: &[u8],
+        buffer: &mut dyn Buffer,
+    ) -> Result<Nonce<C>, SealError> {
+        let len = buffer.len();
+        self.count_with(associated_data, len)?;
+        buffer.extend_from_slice(&Tag::<C>::default()).map_err(|_| SealError::BufferFull)?;
+        let (message, tag) = buffer.as_mut().split_at_mut(len);
+        let (nonce, value) = self.seal_inout_detached(associated_data, message.into())?;
+        tag.copy_from_slice(&value);
+        Ok(nonce)
+    }
+
+    /// Encrypts a message and returns its nonce, and the ciphertext with its tag.
+    ///
+    /// # Errors
+    /// As [`Sealer::seal_inout_detached`].
+    #[cfg(feature = "alloc")]
+    pub fn seal<'msg, 'aad>(
+        &mut self,
+        plaintext: impl Into<otr_mode::aead::Payload<'msg, 'aad>>,
+    ) -> Result<(Nonce<C>, alloc::vec::Vec<u8>), SealError> {
+        let payload = plaintext.into();
+        let mut buffer = alloc::vec::Vec::with_capacity(payload.msg.len() + Tag::<C>::default().len());
+        buffer.extend_from_slice(payload.msg);
+        let nonce = self.seal_in_place(payload.aad, &mut buffer)?;
+        Ok((nonce, buffer))
+    }
+
+    /// The count after a message of `len` bytes, if it may be sealed.
+    fn count_with(&self, associated_data: &[u8], len: usize) -> Result<BlockCount, SealError> {
+        let count =
+            self.count.with(count_blocks(associated_data.len(), len)).ok_or(SealError::LimitReached)?;
+        if count.used() > self.reserved { Err(SealError::NotReserved) } else { Ok(count) }
+    }
+}
+
+impl<C: TwineOtr, const F: usize> fmt::Debug for Sealer<C, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sealer")
+            .field("next_nonce", &self.next_nonce())
+            .field("count", &self.count)
+            .field("reserved", &self.reserved)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(feature = "zeroize")]
+impl<C: TwineOtr + ZeroizeOnDrop, const F: usize> ZeroizeOnDrop for Sealer<C, F> {}
+
+/// Blocks that a [`Sealer`] may seal as soon as the state is stored that says so. Dropped, it reserves nothing.
+#[derive(Debug)]
+#[must_use = "nothing is reserved before `stored`"]
+pub struct Reservation<'a, C: TwineOtr = Twine128Otr, const F: usize = 4> {
+    sealer: &'a mut Sealer<C, F>,
+    blocks: u32,
+}
+
+impl<C: TwineOtr, const F: usize> Reservation<'_, C, F> {
+    /// The state to store: a restart goes on behind all that is reserved.
+    #[must_use]
+    pub fn state(&self) -> SealerState<F> {
+        // Each message takes one counter and at least MIN_BLOCKS blocks.
+        let counters = (self.blocks - self.sealer.count.used()) / MIN_BLOCKS;
+        SealerState { blocks: self.blocks, counter: self.sealer.counter + counters, fixed: self.sealer.fixed }
+    }
+
+    /// To be called when the state is stored so that it survives a loss of power, and only then.
+    pub fn stored(self) {
+        self.sealer.reserved = self.blocks;
+    }
+}
+
+/// Why a message was not sealed. No nonce was used, and the buffer is as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SealError {
+    /// The message would pass the limit of blocks under this key: take a new key. A shorter message may still fit.
+    LimitReached,
+    /// Blocks must be reserved first: see [`Sealer::reserve`].
+    NotReserved,
+    /// The buffer has no room for the tag.
+    BufferFull,
+    /// The last chunk was sealed: nothing can follow it.
+    Finished,
+}
+
+impl fmt::Display for SealError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::LimitReached => "the message would pass the limit of blocks under this key",
+            Self::NotReserved => "blocks must be reserved before the message can be sealed",
+            Self::BufferFull => "the buffer has no room for the tag",
+            Self::Finished => "nothing can follow the last chunk",
+        })
+    }
+}
+
+impl core::error::Error for SealError {}

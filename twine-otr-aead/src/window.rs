@@ -1,0 +1,65 @@
+//! Which counters were opened before.
+
+use crate::OpenError;
+
+/// The newest counter, and which of the `64 * WORDS` counters below it were opened.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window<const WORDS: usize> {
+    newest: Option<u64>,
+    /// Bit i, the words in order: whether `newest - 1 - i` was opened.
+    opened: [u64; WORDS],
+}
+
+impl<const WORDS: usize> Window<WORDS> {
+    /// After a restart: whatever is not newer than `newest` counts as opened.
+    pub(crate) const fn new(newest: Option<u64>) -> Self {
+        Self { newest, opened: [if newest.is_some() { u64::MAX } else { 0 }; WORDS] }
+    }
+
+    pub(crate) const fn newest(&self) -> Option<u64> {
+        self.newest
+    }
+
+    /// Whether `counter` may be opened: it was not, and is not behind the window.
+    pub(crate) fn check(&self, counter: u64) -> Result<(), OpenError> {
+        match self.newest {
+            Some(newest) if counter == newest => Err(OpenError::Replayed),
+            Some(newest) if counter < newest => {
+                let (word, bit) = Self::place(newest, counter).ok_or(OpenError::TooOld)?;
+                if self.opened[word] & bit == 0 { Ok(()) } else { Err(OpenError::Replayed) }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Marks `counter` as opened, and moves on to it if it is the newest.
+    pub(crate) fn insert(&mut self, counter: u64) {
+        let newest = self.newest.map_or(counter, |newest| newest.max(counter));
+        let previous = self.newest.replace(newest).unwrap_or(newest);
+        self.shift(newest - previous);
+        for opened in [previous, counter] {
+            if let Some((word, bit)) = Self::place(newest, opened) {
+                self.opened[word] |= bit;
+            }
+        }
+    }
+
+    /// The word and the bit of a counter below `newest`, if the window reaches so far.
+    fn place(newest: u64, counter: u64) -> Option<(usize, u64)> {
+        let age = newest.checked_sub(counter)?.checked_sub(1)?;
+        let word = usize::try_from(age / 64).ok().filter(|word| *word < WORDS)?;
+        Some((word, 1 << (age % 64)))
+    }
+
+    /// Makes room for `distance` counters more.
+    fn shift(&mut self, distance: u64) {
+        let words = usize::try_from(distance / 64).unwrap_or(usize::MAX);
+        let bits = distance % 64;
+        for to in (0..WORDS).rev() {
+            let word = |from: Option<usize>| from.map_or(0, |from| self.opened[from]);
+            let high = word(to.checked_sub(words));
+            let low = word(to.checked_sub(words).and_then(|from| from.checked_sub(1)));
+            self.opened[to] = if bits == 0 { high } else { high << bits | low >> (64 - bits) };
+        }
+    }
+}
