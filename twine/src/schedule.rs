@@ -50,10 +50,10 @@ pub(crate) const fn order(nibbles: &[u8; 8]) -> Order {
 }
 
 /// The state of the key schedule, one step a round.
-struct Schedule {
+pub(crate) struct Schedule {
     /// WK\[i\] is `ring[start + i]`.
     ring: [u8; 32],
-    start: u8,
+    start: usize,
     size: &'static KeySize,
 }
 
@@ -98,7 +98,7 @@ pub(crate) fn expand<K>(
 
 impl Schedule {
     /// Starts with `key`, of `size.nibbles / 2` bytes.
-    fn new(key: &[u8], size: &'static KeySize) -> Self {
+    pub(crate) fn new(key: &[u8], size: &'static KeySize) -> Self {
         let mut ring = [0; 32];
         for (nibbles, byte) in ring.chunks_exact_mut(2).zip(key) {
             nibbles.copy_from_slice(&[byte >> 4, byte & 0xF]);
@@ -113,7 +113,7 @@ impl Schedule {
     /// WK\[place\].
     #[inline(always)]
     fn nibble(&mut self, place: u8) -> &mut u8 {
-        &mut self.ring[usize::from((self.start + place) % 32)]
+        &mut self.ring[(self.start + usize::from(place)) % 32]
     }
 
     #[inline(always)]
