@@ -78,8 +78,10 @@ mod directions {
 
 pub(crate) use directions::{DECRYPT, ENCRYPT};
 
-/// On a cache line of its own where vectors are as long as that; elsewhere the stack would pay for nothing.
+/// On a cache line of its own where vectors are as long as that; in words on Arm, whose
+/// kernels load them; elsewhere the stack would pay for nothing.
 #[cfg_attr(any(target_arch = "x86", target_arch = "x86_64"), repr(align(64)))]
+#[cfg_attr(target_arch = "arm", repr(align(4)))]
 #[derive(Default)]
 pub(crate) struct Aligned<T>(pub(crate) T);
 
@@ -99,6 +101,19 @@ pub(crate) fn encipher<B: BlockCipherEncBackend>(backend: &B, blocks: &mut [Bloc
     }
 }
 
+/// Encrypts the first `count` blocks of `batch`, and others with them that nobody reads where that costs nothing: a backend of
+/// few blocks takes as long for one, and then need not copy it.
+#[inline(always)]
+pub(crate) fn encipher_first<B: BlockCipherEncBackend>(backend: &B, batch: &mut [Block<B>], count: usize) {
+    if matches!(B::ParBlocksSize::USIZE, 2..=4) && batch.len() == B::ParBlocksSize::USIZE {
+        if let ([batch], 1..) = (Array::slice_as_chunks_mut(batch).0, count) {
+            backend.encrypt_par_blocks_inplace(batch);
+        }
+    } else {
+        encipher(backend, &mut batch[..count]);
+    }
+}
+
 /// Encrypts the first `used` blocks of `batch`, and up to two more with them: in the same call as far as there is room.
 #[cfg_attr(not(target_arch = "arm"), inline(always))]
 #[cfg_attr(target_arch = "arm", inline(never))]
@@ -114,7 +129,7 @@ pub(crate) fn encipher_with<B: BlockCipherEncBackend>(
     for (block, x) in batch[used..].iter_mut().zip(&*extra) {
         *block = x.store();
     }
-    encipher(backend, &mut batch[..used + joining]);
+    encipher_first(backend, batch, used + joining);
     let (joined, left) = extra.split_at_mut(joining);
     for (x, block) in joined.iter_mut().zip(&batch[used..]) {
         *x = Field::load(block);
@@ -271,11 +286,7 @@ where
     let mut state = Message::new(backend, l, direction);
     // Setting up the arrays takes time.
     if !batches.is_empty() {
-        let (batch, lanes) = (&mut Batch::new(), &mut state.masks.lanes());
-        state.start_batches(batch, lanes);
-        for pairs in batches {
-            state.full_batch(batch, lanes, pairs);
-        }
+        state.full_batches(batches);
     }
     state.last_batch(pairs, last, pending)
 }
@@ -342,10 +353,20 @@ where
         }
     }
 
-    /// As many pairs as the backend is wide. With [`Self::MASKS_IN_LANES`], `batch` comes with their masks and leaves with
-    /// those of the next ones, and `masks_ahead` are those behind these.
+    /// All full batches of a message.
     #[cfg_attr(not(target_arch = "arm"), inline(always))]
     #[cfg_attr(target_arch = "arm", inline(never))]
+    fn full_batches(&mut self, batches: InOutBuf<'_, '_, Array<Pair<B::BlockSize>, B::ParBlocksSize>>) {
+        let (batch, lanes) = (&mut Batch::new(), &mut self.masks.lanes());
+        self.start_batches(batch, lanes);
+        for pairs in batches {
+            self.full_batch(batch, lanes, pairs);
+        }
+    }
+
+    /// As many pairs as the backend is wide. With [`Self::MASKS_IN_LANES`], `batch` comes with their masks and leaves with
+    /// those of the next ones, and `masks_ahead` are those behind these.
+    #[inline(always)]
     fn full_batch(
         &mut self,
         batch: &mut Batch<FieldOf<B>, B::ParBlocksSize>,
@@ -386,7 +407,8 @@ where
     }
 
     /// [`Message::last_batch`], of up to `N` calls.
-    #[inline(always)]
+    #[cfg_attr(not(target_arch = "arm"), inline(always))]
+    #[cfg_attr(target_arch = "arm", inline(never))]
     fn last_batch_of<N: ArraySize>(
         self,
         mut pairs: InOutBuf<'_, '_, Pair<B::BlockSize>>,
@@ -419,7 +441,7 @@ where
             }
             batch.calls.0[count] =
                 if chunk.is_long { chunk.once ^ pad(head.get_in()) } else { chunk.once }.store();
-            encipher(backend, &mut batch.calls.0[..=count]);
+            encipher_first(backend, &mut batch.calls.0, count + 1);
             let output = FieldOf::<B>::load(&batch.calls.0[count]);
             checksum ^= batch.second_round(count, direction);
             if chunk.is_long {
@@ -440,7 +462,7 @@ where
         } else {
             batch.calls.0[count] =
                 if chunk.is_long { chunk.thrice ^ pad(tail.get_in()) } else { chunk.once }.store();
-            encipher(backend, &mut batch.calls.0[..count + usize::from(!head.is_empty())]);
+            encipher_first(backend, &mut batch.calls.0, count + usize::from(!head.is_empty()));
             xor_bytes(&mut head, FieldOf::<B>::load(&batch.calls.0[count]));
             let m1 = pad(head.get_out());
             batch.second_round(count, direction);
@@ -449,7 +471,7 @@ where
             } else {
                 checksum ^= m1;
             }
-            encipher(backend, &mut batch.calls.0[..count + usize::from(chunk.is_long)]);
+            encipher_first(backend, &mut batch.calls.0, count + usize::from(chunk.is_long));
             if chunk.is_long {
                 let z = FieldOf::<B>::load(&batch.calls.0[count]);
                 checksum ^= z ^ pad(tail.get_in());
