@@ -48,7 +48,8 @@ impl<F: Field> Masks<F> {
     }
 
     /// The next ones and three times each, in the order of memory.
-    #[inline(always)]
+    #[cfg_attr(not(target_arch = "arm"), inline(always))]
+    #[cfg_attr(target_arch = "arm", inline(never))]
     pub(crate) fn fill(&mut self, once: &mut [F], thrice: &mut [F]) {
         for (once, thrice) in once.iter_mut().zip(thrice) {
             let mask = self.take();
@@ -88,7 +89,8 @@ pub(crate) struct Lanes<F>([[F; GROUP]; GROUPS]);
 
 impl<F: Field> Lanes<F> {
     /// The next masks and three times each, in the order of memory; their number is a multiple of [`LANES`].
-    #[inline(always)]
+    #[cfg_attr(not(target_arch = "arm"), inline(always))]
+    #[cfg_attr(target_arch = "arm", inline(never))]
     pub(crate) fn fill(&mut self, once: &mut [F], thrice: &mut [F]) {
         for (once, thrice) in once.chunks_exact_mut(LANES).zip(thrice.chunks_exact_mut(LANES)) {
             let groups = once.chunks_exact_mut(GROUP).zip(thrice.chunks_exact_mut(GROUP));

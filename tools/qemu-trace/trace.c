@@ -34,7 +34,6 @@ extern size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *);
 extern struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *, size_t);
 extern uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *);
 extern const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *);
-extern size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *);
 extern bool qemu_plugin_mem_is_store(qemu_plugin_meminfo_t);
 extern unsigned qemu_plugin_mem_size_shift(qemu_plugin_meminfo_t);
 
@@ -106,10 +105,11 @@ static void translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb) {
     (void)id;
     for (size_t i = 0, n = qemu_plugin_tb_n_insns(tb); i < n; i++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
-        /* One or two little-endian halfwords. */
+        /* One or two little-endian halfwords, as the first one says: QEMU gives the last instruction of a page the first
+         * halfword of the next page as well, at which it had looked. */
         const uint8_t *bytes = qemu_plugin_insn_data(insn);
         uint32_t code = bytes[0] | bytes[1] << 8;
-        if (qemu_plugin_insn_size(insn) == 4)
+        if (code >> 11 >= 0x1d)
             code = code << 16 | bytes[2] | bytes[3] << 8;
         void (*callback)(unsigned, void *) = code == MARK_BEGIN ? begin : code == MARK_END ? end : execute;
         uintptr_t data = (uintptr_t)code << 32 | (uint32_t)qemu_plugin_insn_vaddr(insn);

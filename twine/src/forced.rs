@@ -13,8 +13,8 @@ use crate::backends::neon;
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 use crate::backends::x86;
 use crate::{
-    backends::fixslice,
-    schedule::{KEY_80, KEY_128, Schedule},
+    backends::fixslice::{self, Word},
+    schedule::{KEY_80, KEY_128},
 };
 
 /// TWINE on one of the backends.
@@ -42,8 +42,8 @@ impl Forced {
             other => panic!("a TWINE key has 10 or 16 bytes, not {other}"),
         };
         let soft = [
-            ("soft32", RoundKeys::Soft32(fixslice::RoundKeys::new(Schedule::new(key, size)))),
-            ("soft64", RoundKeys::Soft64(fixslice::RoundKeys::new(Schedule::new(key, size)))),
+            ("soft32", RoundKeys::Soft32(fixslice::RoundKeys::new(key, size, &<u32 as Word>::ORDER))),
+            ("soft64", RoundKeys::Soft64(fixslice::RoundKeys::new(key, size, &<u64 as Word>::ORDER))),
         ];
         #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
         let vectors = x86::Level::available()

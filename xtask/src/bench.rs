@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: measures in the package `benches`, which has its own workspace.
 
 use crate::{
-    paths,
+    cortex_m, paths,
     sh::{self, Cmd},
 };
 use anyhow::{Context, Result, bail, ensure};
@@ -18,6 +18,10 @@ pub(crate) fn main(arguments: &[&str]) -> Result<()> {
             all(seconds.parse().with_context(|| format!("{seconds} is not a number of seconds"))?)
         }
         ["report"] => report(&[]),
+        ["cortex-m"] => {
+            let results = cortex_m::measure(&today()?)?;
+            report_program().arg("--cortex-m").arg(results).run()
+        }
         ["--check"] => check(),
         ["criterion", rest @ ..] => cargo("bench").args(["--bench", "criterion", "--"]).args(rest).run(),
         ["dudect", rest @ ..] => cargo("run")
@@ -25,7 +29,7 @@ pub(crate) fn main(arguments: &[&str]) -> Result<()> {
             .args(rest)
             .run(),
         _ => bail!(
-            "expected `bench [--seconds N | report | --check | criterion [ARGS...] | dudect [ARGS...]]`"
+            "expected `bench [--seconds N | report | --check | criterion [ARGS...] | dudect [ARGS...] | cortex-m]`"
         ),
     }
 }
@@ -59,7 +63,7 @@ fn target(backend: Option<&str>) -> PathBuf {
 
 /// Measures the default build for so many seconds, and each backend for a quarter of that.
 fn all(seconds: u64) -> Result<()> {
-    let date = Cmd::new("date").args(["-u", "+%F"]).read().context("cannot tell the date")?;
+    let date = today()?;
     // All are built first: a compiler that still runs would disturb.
     let mut programs = vec![(None, build(None)?)];
     if consts::ARCH == "x86_64" {
@@ -93,6 +97,10 @@ fn all(seconds: u64) -> Result<()> {
         return Ok(());
     }
     report(&runs)
+}
+
+fn today() -> Result<String> {
+    Cmd::new("date").args(["-u", "+%F"]).read().context("cannot tell the date")
 }
 
 /// Builds `cycles` with the compiler's flags of nobody but this command, and returns its file.

@@ -2,7 +2,7 @@
 
 use crate::{
     boards::{self, Board},
-    paths,
+    cortex_m, paths,
     setup::Toolchain,
 };
 use anyhow::{Result, bail};
@@ -17,8 +17,11 @@ const IMAGES: [&str; 2] = ["twine", "aes"];
 
 /// `cargo xtask firmware ...`.
 pub(crate) fn main(arguments: &[&str]) -> Result<()> {
+    if let ["size"] = arguments {
+        return cortex_m::size();
+    }
     let ["build" | "test", options @ ..] = arguments else {
-        bail!("expected `firmware build` or `firmware test`, see `cargo xtask help`");
+        bail!("expected `firmware build`, `firmware test` or `firmware size`, see `cargo xtask help`");
     };
     let boards = boards::chosen(options)?;
     if arguments[0] == "test" {

@@ -7,6 +7,8 @@
 //! | `demo` | `cargo xtask demo` |
 //! | `bench` | measures, and keeps the README's tables and chart |
 //! | `aarch64` | tests the NEON backend under QEMU |
+//! | `cortex_m` | what the project costs on Cortex-M |
+//! | `cycles` | estimates cycles from a trace |
 //! | `constant_time` | looks for secrets in branches, addresses and times |
 //! | `i686` | tests the libraries on 32-bit x86 |
 //! | `boards` | runs a firmware on one of QEMU's boards |
@@ -28,13 +30,14 @@ mod bench;
 mod boards;
 mod capi;
 mod constant_time;
+mod cortex_m;
+mod cycles;
 mod demo;
 mod firmware;
 mod fuzz;
 mod i686;
 mod msrv;
 mod paths;
-#[allow(dead_code, reason = "the first users are on their way")]
 mod qemu_trace;
 mod release;
 mod sanitizers;
@@ -58,9 +61,11 @@ Usage: cargo xtask COMMAND
         report               write the tables and the chart of the results that are there
         --check              fail if the tables or the chart are not what the results give
         criterion [ARGS...]  the same operations under criterion
+        cortex-m             measure on emulated Cortex-M boards instead, and write the same of that
         dudect [ARGS...]     whether times depend on secrets, by statistics
   firmware build [--board B] build the known-answer firmware
   firmware test [--board B]  build it and run it on QEMU's boards (B may be given several times)
+  firmware size              what sealing and opening take on Cortex-M; fails above the limits
   constant-time [TOOL]       look for secrets in branches, addresses and times of binaries
                              (TOOL: valgrind, trace or cortex-m; all three if none is named)
        --all [TOOL]          trace all operations on x86-64, which takes most of an hour

@@ -1,7 +1,8 @@
 //! `cargo xtask test`: what must hold before a merge, and all that CI runs.
 
 use crate::{
-    aarch64, bench, capi, constant_time, demo, firmware, fuzz, i686, msrv, paths, release, sanitizers, setup,
+    aarch64, bench, capi, constant_time, cortex_m, demo, firmware, fuzz, i686, msrv, paths, release,
+    sanitizers, setup,
     setup::Toolchain,
     sh::{self, Cmd},
     steps::{self, Step},
@@ -47,6 +48,11 @@ const STEPS: &[Step] = &[
     Step { name: "no-std", about: "the libraries build for bare metal", run: no_std },
     Step { name: "wasm32", about: "the libraries build for WebAssembly", run: wasm32 },
     Step { name: "firmware", about: "known answers on four Cortex-M boards", run: firmware::test_all },
+    Step {
+        name: "cortex-m",
+        about: "what TWINE-OTR takes on Cortex-M, and the benchmark for each real board builds",
+        run: cortex_m_limits,
+    },
     Step {
         name: "valgrind",
         about: "no secret in a branch or an address, by valgrind",
@@ -130,7 +136,7 @@ fn flags(key: &str, flags: &str) -> String {
 
 fn format() -> Result<()> {
     cargo("fmt").args(["--all", "--check"]).run()?;
-    for workspace in ["benches", "constant-time", "firmware", "fuzz"] {
+    for workspace in ["benches", "benches/cortex-m", "constant-time", "firmware", "fuzz"] {
         cargo("fmt")
             .args(["--manifest-path", &format!("{workspace}/Cargo.toml"), "--all", "--check"])
             .run()?;
@@ -264,6 +270,11 @@ fn no_std() -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn cortex_m_limits() -> Result<()> {
+    cortex_m::size()?;
+    cortex_m::build_boards()
 }
 
 fn wasm32() -> Result<()> {
