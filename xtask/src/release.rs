@@ -82,19 +82,13 @@ fn minimal_versions() -> Result<()> {
             .env("RUSTC_BOOTSTRAP", "1")
     };
     cargo("generate-lockfile").run()?;
-    cargo("test")
-        .args(["--all-features", "--lib", "--tests"])
-        .args(test::libraries())
-        .arg("--target-dir")
-        .arg(&dir)
-        .run()
+    cargo("test").arg("--all-features").args(test::libraries()).arg("--target-dir").arg(&dir).run()
 }
 
 fn powerset() -> Result<()> {
     let cargo_hack = setup::tool("cargo-hack")?;
     Cmd::new(cargo_hack)
         .args(["hack", "test", "--feature-powerset", "--depth", "2", "--exclude-features", "default"])
-        .args(["--lib", "--tests"])
         .args(test::libraries())
         .env("CARGO_TARGET_DIR", paths::target().join("powerset"))
         .run()
