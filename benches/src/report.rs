@@ -1,9 +1,11 @@
 //! The tables and the chart of the project's README.
 
 mod chart;
+mod cortex_m;
 mod tables;
 
 pub use chart::svg;
+pub use cortex_m::CortexM;
 pub use tables::markdown;
 
 use crate::algorithms;

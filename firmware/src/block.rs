@@ -1,6 +1,7 @@
 //! TWINE alone.
 
 use crate::{
+    reference,
     report::Report,
     vectors::{BLOCK_VECTORS, BlockVector},
 };
@@ -31,7 +32,48 @@ where
     // One key is enough here: single blocks, checked above, are the measure.
     let cipher = C::new(&Array::from_fn(|i| i as u8));
     let mut counts = (0..=MOST_BLOCKS).map(|count| (count as u32, many_like_single(&cipher, count)));
-    report.group(format_args!("{name}, many blocks like single ones"), &mut counts)
+    report.group(format_args!("{name}, many blocks like single ones"), &mut counts)?;
+
+    let mut random = Random(0x9E37_79B9);
+    let mut counts = (1..=12).map(|count| (count as u32, like_the_reference::<C>(&mut random, count)));
+    report.group(format_args!("{name}, random blocks like the paper's"), &mut counts)
+}
+
+/// Numbers that look random, by xorshift.
+struct Random(u32);
+
+impl Random {
+    fn bytes<const N: usize>(&mut self) -> [u8; N] {
+        core::array::from_fn(|_| {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 17;
+            self.0 ^= self.0 << 5;
+            (self.0 >> 24) as u8
+        })
+    }
+}
+
+/// Whether `count` random blocks under a random key become what the paper says, from addresses of every alignment, and
+/// come back.
+fn like_the_reference<C>(random: &mut Random, count: usize) -> bool
+where
+    C: BlockCipherEncrypt + BlockCipherDecrypt + BlockSizeUser<BlockSize = U8> + KeyInit,
+{
+    let key = random.bytes::<16>();
+    let key = &key[..C::key_size()];
+    let Ok(cipher) = C::new_from_slice(key) else { return false };
+    let plain: [Block<C>; 12] = core::array::from_fn(|_| Array(random.bytes()));
+    let expected = plain.map(|block| Array(reference::encrypt(key, block.0)));
+    (0..4).all(|offset| {
+        let mut buffer = [0; 8 * 12 + 3];
+        let (blocks, _) = Block::<C>::slice_as_chunks_mut(&mut buffer[offset..]);
+        let blocks = &mut blocks[..count];
+        blocks.copy_from_slice(&plain[..count]);
+        cipher.encrypt_blocks(blocks);
+        let is_right = *blocks == expected[..count];
+        cipher.decrypt_blocks(blocks);
+        is_right && *blocks == plain[..count]
+    })
 }
 
 fn encrypts<C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U8> + KeyInit>(vector: &BlockVector) -> bool {

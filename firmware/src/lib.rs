@@ -11,6 +11,11 @@ mod block;
 pub mod board;
 mod report;
 
+/// TWINE as its paper states it: the oracle of backends that only run here.
+#[path = "../../twine/src/reference.rs"]
+#[allow(unreachable_pub, dead_code, reason = "shared with the tests of twine-cipher")]
+mod reference;
+
 /// The vectors that the build script takes from the crate `test-vectors`.
 #[allow(unreachable_pub, dead_code, reason = "the generated source serves firmware of other shapes as well")]
 mod vectors {

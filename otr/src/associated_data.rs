@@ -6,7 +6,7 @@ use cipher::{Block, BlockCipherEncBackend, typenum::Unsigned};
 use crate::{
     field::Field,
     masks::{Masks, times_3, times_9},
-    message::{self, Aligned, FieldOf, Short, encipher, encipher_with, pad},
+    message::{self, Aligned, FieldOf, Short, encipher, encipher_first, encipher_with, pad},
     size::BlockSize,
 };
 
@@ -98,7 +98,8 @@ impl sealed::AdProcessing for Parallel {
 }
 
 /// [`Parallel`], in batches of `N` calls.
-#[inline(always)]
+#[cfg_attr(not(target_arch = "arm"), inline(always))]
+#[cfg_attr(target_arch = "arm", inline(never))]
 fn parallel<B, N: ArraySize>(
     backend: &B,
     q: FieldOf<B>,
@@ -113,7 +114,7 @@ where
     let Aligned(batch) = &mut Aligned::<Array<Block<B>, N>>::default();
     batch[0] = format.store();
     let Some((blocks, last)) = split_last::<FieldOf<B>>(data) else {
-        encipher(backend, &mut batch[..1]);
+        encipher_first(backend, batch, 1);
         return Contribution { l: FieldOf::<B>::load(&batch[0]).swap(), ta: Ta::Known(Field::ZERO) };
     };
 

@@ -72,13 +72,15 @@ fn reduce_128(carry: u64) -> u64 {
 }
 
 /// At most 8 bytes as an integer. Without a copy of variable length, whose result could not be loaded at once.
-#[inline(always)]
+#[cfg_attr(not(target_arch = "arm"), inline(always))]
+#[cfg_attr(target_arch = "arm", inline(never))]
 fn little_endian(bytes: &[u8]) -> u64 {
     if let Some(bytes) = bytes.first_chunk() {
         u64::from_le_bytes(*bytes)
     } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
         // Two halves that overlap.
-        u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << (8 * (bytes.len() - 4))
+        u64::from(u32::from_le_bytes(*first))
+            | u64::from(u32::from_le_bytes(*last)) << (8 * (bytes.len() - 4))
     } else {
         bytes.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte))
     }
@@ -110,7 +112,8 @@ impl Field for u64 {
         little_endian(bytes).checked_shl((64 - 8 * bytes.len()) as u32).unwrap_or(0).to_le()
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(target_arch = "arm"), inline(always))]
+    #[cfg_attr(target_arch = "arm", inline(never))]
     #[allow(clippy::cast_possible_truncation, reason = "the bytes that are asked for")]
     fn store_start(self, bytes: &mut [u8]) {
         let value = self.to_le();
@@ -217,7 +220,8 @@ impl Field for Halves {
         }
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(target_arch = "arm"), inline(always))]
+    #[cfg_attr(target_arch = "arm", inline(never))]
     fn store_start(self, bytes: &mut [u8]) {
         match bytes.split_first_chunk_mut::<8>() {
             Some((high, low)) => {

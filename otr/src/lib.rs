@@ -24,7 +24,7 @@ use subtle::ConstantTimeEq;
 
 use associated_data::{Contribution, Ta};
 use field::Field;
-use message::{Decrypt, Direction, Encrypt, FieldOf};
+use message::{DECRYPT, Direction, ENCRYPT, FieldOf};
 
 /// OTR (v3) over the block cipher `C`, with nonces of `N` and tags of `T` bytes and associated data processed as `A` says.
 ///
@@ -110,24 +110,27 @@ where
         FieldOf::<C>::load(&block) ^ Field::load_end(nonce)
     }
 
+    #[cfg_attr(target_arch = "arm", inline(never))]
     /// Runs the mode in one direction, in one closure of the cipher, and returns the whole block of the tag.
-    fn run<D: Direction>(
+    fn run(
         &self,
         nonce: &Nonce<Self>,
         associated_data: &[u8],
         message: InOutBuf<'_, '_, u8>,
+        direction: impl Direction,
     ) -> Result<Tag<Self>, Error> {
         if !masks::suffice(C::BlockSize::USIZE, associated_data.len(), message.len()) {
             return Err(Error);
         }
         let mut tag = FieldOf::<C>::ZERO;
-        self.cipher.encrypt_with_backend(Run::<C::BlockSize, A, D> {
+        self.cipher.encrypt_with_backend(Run::<C::BlockSize, A, _> {
             q: self.q,
             format: Self::format(nonce),
             associated_data,
             message,
             tag: &mut tag,
-            choices: PhantomData,
+            direction,
+            processing: PhantomData,
         });
         let mut truncated = Tag::<Self>::default();
         truncated.copy_from_slice(&tag.store()[..T::USIZE]);
@@ -142,7 +145,8 @@ struct Run<'a, 'inp, 'out, B: BlockSize, A, D> {
     associated_data: &'a [u8],
     message: InOutBuf<'inp, 'out, u8>,
     tag: &'a mut B::Field,
-    choices: PhantomData<(A, D)>,
+    direction: D,
+    processing: PhantomData<A>,
 }
 
 impl<B: BlockSize, A, D> BlockSizeUser for Run<'_, '_, '_, B, A, D> {
@@ -157,7 +161,7 @@ impl<S: BlockSize, A: AdProcessing, D: Direction> BlockCipherEncClosure for Run<
             Ta::Known(ta) => (ta, None),
             Ta::Pending(call) => (Field::ZERO, Some(call)),
         };
-        *self.tag = known ^ message::process::<B, D>(backend, l, self.message, pending);
+        *self.tag = known ^ message::process(backend, l, self.message, pending, self.direction);
     }
 }
 
@@ -226,7 +230,7 @@ where
         associated_data: &[u8],
         buffer: InOutBuf<'_, '_, u8>,
     ) -> Result<Tag<Self>, Error> {
-        self.run::<Encrypt>(nonce, associated_data, buffer)
+        self.run(nonce, associated_data, buffer, ENCRYPT)
     }
 
     /// Decrypts `buffer` if the tag is right; otherwise its whole output is zero.
@@ -241,7 +245,7 @@ where
         tag: &Tag<Self>,
     ) -> Result<(), Error> {
         let is_right = self
-            .run::<Decrypt>(nonce, associated_data, buffer.reborrow())
+            .run(nonce, associated_data, buffer.reborrow(), DECRYPT)
             .is_ok_and(|expected| expected.as_slice().ct_eq(tag).into());
         if is_right {
             Ok(())

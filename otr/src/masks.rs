@@ -48,7 +48,8 @@ impl<F: Field> Masks<F> {
     }
 
     /// The next ones and three times each, in the order of memory.
-    #[inline(always)]
+    #[cfg_attr(not(target_arch = "arm"), inline(always))]
+    #[cfg_attr(target_arch = "arm", inline(never))]
     pub(crate) fn fill(&mut self, once: &mut [F], thrice: &mut [F]) {
         for (once, thrice) in once.iter_mut().zip(thrice) {
             let mask = self.take();
@@ -78,7 +79,8 @@ pub(crate) struct Lanes<F>([F; LANES]);
 impl<F: Field> Lanes<F> {
     /// The next masks and three times each, in the order of memory. Of the last group of [`LANES`] that is begun, no more
     /// can be taken.
-    #[inline(always)]
+    #[cfg_attr(not(target_arch = "arm"), inline(always))]
+    #[cfg_attr(target_arch = "arm", inline(never))]
     pub(crate) fn fill(&mut self, once: &mut [F], thrice: &mut [F]) {
         for (once, thrice) in once.chunks_mut(LANES).zip(thrice.chunks_mut(LANES)) {
             for ((once, thrice), lane) in once.iter_mut().zip(thrice).zip(&mut self.0) {

@@ -15,7 +15,6 @@ use aead::{
     inout::{InOut, InOutBuf},
 };
 use cipher::{Block, BlockCipherEncBackend, typenum::Unsigned};
-use core::marker::PhantomData;
 
 use crate::{
     field::Field,
@@ -32,25 +31,57 @@ type Pair<S> = Array<Array<u8, S>, U2>;
 /// Calls that a short batch has room for, where the backend is wider: setting up a wide one would take most of the time.
 pub(crate) type Short = U16;
 
-/// Which way a message goes; a type, so that the loops over pairs are compiled for each.
-pub(crate) trait Direction {
-    const ENCRYPTS: bool;
+/// Which way a message goes. A type each, so that the loops over pairs are compiled for each; where code must be small, a
+/// value.
+pub(crate) trait Direction: Copy {
+    fn encrypts(self) -> bool;
 }
 
-pub(crate) struct Encrypt;
+#[cfg(not(target_arch = "arm"))]
+mod directions {
+    #[derive(Clone, Copy)]
+    pub(crate) struct Encrypt;
 
-impl Direction for Encrypt {
-    const ENCRYPTS: bool = true;
+    impl super::Direction for Encrypt {
+        #[inline(always)]
+        fn encrypts(self) -> bool {
+            true
+        }
+    }
+
+    #[derive(Clone, Copy)]
+    pub(crate) struct Decrypt;
+
+    impl super::Direction for Decrypt {
+        #[inline(always)]
+        fn encrypts(self) -> bool {
+            false
+        }
+    }
+
+    pub(crate) const ENCRYPT: Encrypt = Encrypt;
+    pub(crate) const DECRYPT: Decrypt = Decrypt;
 }
 
-pub(crate) struct Decrypt;
+#[cfg(target_arch = "arm")]
+mod directions {
+    impl super::Direction for bool {
+        #[inline(always)]
+        fn encrypts(self) -> bool {
+            self
+        }
+    }
 
-impl Direction for Decrypt {
-    const ENCRYPTS: bool = false;
+    pub(crate) const ENCRYPT: bool = true;
+    pub(crate) const DECRYPT: bool = false;
 }
 
-/// On a cache line of its own where vectors are as long as that; elsewhere the stack would pay for nothing.
+pub(crate) use directions::{DECRYPT, ENCRYPT};
+
+/// On a cache line of its own where vectors are as long as that; in words on Arm, whose
+/// kernels load them; elsewhere the stack would pay for nothing.
 #[cfg_attr(any(target_arch = "x86", target_arch = "x86_64"), repr(align(64)))]
+#[cfg_attr(target_arch = "arm", repr(align(4)))]
 #[derive(Default)]
 pub(crate) struct Aligned<T>(pub(crate) T);
 
@@ -70,8 +101,22 @@ pub(crate) fn encipher<B: BlockCipherEncBackend>(backend: &B, blocks: &mut [Bloc
     }
 }
 
-/// Encrypts the first `used` blocks of `batch`, and up to two more with them: in the same call as far as there is room.
+/// Encrypts the first `count` blocks of `batch`, and others with them that nobody reads where that costs nothing: a backend of
+/// few blocks takes as long for one, and then need not copy it.
 #[inline(always)]
+pub(crate) fn encipher_first<B: BlockCipherEncBackend>(backend: &B, batch: &mut [Block<B>], count: usize) {
+    if matches!(B::ParBlocksSize::USIZE, 2..=4) && batch.len() == B::ParBlocksSize::USIZE {
+        if let ([batch], 1..) = (Array::slice_as_chunks_mut(batch).0, count) {
+            backend.encrypt_par_blocks_inplace(batch);
+        }
+    } else {
+        encipher(backend, &mut batch[..count]);
+    }
+}
+
+/// Encrypts the first `used` blocks of `batch`, and up to two more with them: in the same call as far as there is room.
+#[cfg_attr(not(target_arch = "arm"), inline(always))]
+#[cfg_attr(target_arch = "arm", inline(never))]
 pub(crate) fn encipher_with<B: BlockCipherEncBackend>(
     backend: &B,
     batch: &mut [Block<B>],
@@ -84,7 +129,7 @@ pub(crate) fn encipher_with<B: BlockCipherEncBackend>(
     for (block, x) in batch[used..].iter_mut().zip(&*extra) {
         *block = x.store();
     }
-    encipher(backend, &mut batch[..used + joining]);
+    encipher_first(backend, batch, used + joining);
     let (joined, left) = extra.split_at_mut(joining);
     for (x, block) in joined.iter_mut().zip(&batch[used..]) {
         *x = Field::load(block);
@@ -103,13 +148,15 @@ pub(crate) fn encipher_with<B: BlockCipherEncBackend>(
 }
 
 /// `bytes`, at most a block, padded with a one bit and zeros if they do not fill it.
-#[inline(always)]
+#[cfg_attr(not(target_arch = "arm"), inline(always))]
+#[cfg_attr(target_arch = "arm", inline(never))]
 pub(crate) fn pad<F: Field>(bytes: &[u8]) -> F {
     F::load_start(bytes) ^ F::end_mark(bytes.len())
 }
 
 /// XORs the first bytes of `key` to `data`, at most a block.
-#[inline(always)]
+#[cfg_attr(not(target_arch = "arm"), inline(always))]
+#[cfg_attr(target_arch = "arm", inline(never))]
 fn xor_bytes<F: Field>(data: &mut InOutBuf<'_, '_, u8>, key: F) {
     (F::load_start(data.get_in()) ^ key).store_start(data.get_out());
 }
@@ -128,7 +175,8 @@ struct Batch<F: Field, N: ArraySize> {
 }
 
 impl<F: Field, N: ArraySize> Batch<F, N> {
-    #[inline(always)]
+    #[cfg_attr(not(target_arch = "arm"), inline(always))]
+    #[cfg_attr(target_arch = "arm", inline(never))]
     fn new() -> Self {
         Self {
             first: Aligned::default(),
@@ -140,7 +188,8 @@ impl<F: Field, N: ArraySize> Batch<F, N> {
     }
 
     /// Takes the input.
-    #[inline(always)]
+    #[cfg_attr(not(target_arch = "arm"), inline(always))]
+    #[cfg_attr(target_arch = "arm", inline(never))]
     fn load(&mut self, pairs: &[Pair<F::Size>]) {
         let n = pairs.len();
         let (first, second) = (&mut self.first.0[..n], &mut self.second.0[..n]);
@@ -158,10 +207,11 @@ impl<F: Field, N: ArraySize> Batch<F, N> {
     }
 
     /// Prepares the calls of the first round of `n` pairs.
-    #[inline(always)]
-    fn first_round<D: Direction>(&mut self, n: usize) {
+    #[cfg_attr(not(target_arch = "arm"), inline(always))]
+    #[cfg_attr(target_arch = "arm", inline(never))]
+    fn first_round(&mut self, n: usize, direction: impl Direction) {
         let n = Self::whole_vectors(n);
-        let masks = if D::ENCRYPTS { &self.once.0[..n] } else { &self.thrice.0[..n] };
+        let masks = if direction.encrypts() { &self.once.0[..n] } else { &self.thrice.0[..n] };
         let (first, calls) = (&self.first.0[..n], &mut self.calls.0[..n]);
         for i in 0..n {
             calls[i] = (first[i] ^ masks[i]).store();
@@ -170,10 +220,11 @@ impl<F: Field, N: ArraySize> Batch<F, N> {
 
     /// Takes the results of the first round of `n` pairs and prepares the calls of the second. Returns the sum of what came
     /// in as second blocks.
-    #[inline(always)]
-    fn second_round<D: Direction>(&mut self, n: usize) -> F {
+    #[cfg_attr(not(target_arch = "arm"), inline(always))]
+    #[cfg_attr(target_arch = "arm", inline(never))]
+    fn second_round(&mut self, n: usize, direction: impl Direction) -> F {
         let n = Self::whole_vectors(n);
-        let masks = if D::ENCRYPTS { &self.thrice.0[..n] } else { &self.once.0[..n] };
+        let masks = if direction.encrypts() { &self.thrice.0[..n] } else { &self.once.0[..n] };
         let (second, calls) = (&mut self.second.0[..n], &mut self.calls.0[..n]);
         let mut sum = F::ZERO;
         for i in 0..n {
@@ -185,7 +236,8 @@ impl<F: Field, N: ArraySize> Batch<F, N> {
     }
 
     /// Takes the results of the second round and puts out the pairs. Returns the sum of what goes out as second blocks.
-    #[inline(always)]
+    #[cfg_attr(not(target_arch = "arm"), inline(always))]
+    #[cfg_attr(target_arch = "arm", inline(never))]
     fn finish(&self, pairs: &mut [Pair<F::Size>]) -> F {
         let n = pairs.len();
         let (first, second, calls) = (&self.first.0[..n], &self.second.0[..n], &self.calls.0[..n]);
@@ -210,7 +262,7 @@ where
     masks: Masks<FieldOf<B>>,
     /// Of the full batches.
     checksum: FieldOf<B>,
-    direction: PhantomData<D>,
+    direction: D,
 }
 
 /// Encrypts or decrypts a whole message under the mask `l` (an element).
@@ -222,6 +274,7 @@ pub(crate) fn process<B, D: Direction>(
     l: FieldOf<B>,
     message: InOutBuf<'_, '_, u8>,
     pending: Option<FieldOf<B>>,
+    direction: D,
 ) -> FieldOf<B>
 where
     B: BlockCipherEncBackend,
@@ -230,14 +283,10 @@ where
     let split = whole_pairs::<B>(message.len());
     let (pairs, last) = message.split_at(split);
     let (batches, pairs) = pairs.into_chunks().0.into_chunks().0.into_chunks::<B::ParBlocksSize>();
-    let mut state = Message::<B, D>::new(backend, l);
+    let mut state = Message::new(backend, l, direction);
     // Setting up the arrays takes time.
     if !batches.is_empty() {
-        let (batch, lanes) = (&mut Batch::new(), &mut state.masks.lanes());
-        state.start_batches(batch, lanes);
-        for pairs in batches {
-            state.full_batch(batch, lanes, pairs);
-        }
+        state.full_batches(batches);
     }
     state.last_batch(pairs, last, pending)
 }
@@ -252,7 +301,7 @@ where
     let (pairs, last) = data.split_at(whole_pairs::<B>(data.len()));
     let pairs = Array::slice_as_chunks(Array::slice_as_chunks(pairs).0).0;
     let (batches, pairs) = Array::<_, B::ParBlocksSize>::slice_as_chunks(pairs);
-    let mut state = Message::<B, Decrypt>::new(backend, l);
+    let mut state = Message::new(backend, l, DECRYPT);
     let mut plaintext = Array::<Pair<B::BlockSize>, B::ParBlocksSize>::default();
     if !batches.is_empty() {
         let (batch, lanes) = (&mut Batch::new(), &mut state.masks.lanes());
@@ -283,9 +332,10 @@ where
     B: BlockCipherEncBackend,
     B::BlockSize: BlockSize,
 {
-    #[inline(always)]
-    fn new(backend: &'a B, l: FieldOf<B>) -> Self {
-        Self { backend, masks: Masks::new(l), checksum: Field::ZERO, direction: PhantomData }
+    #[cfg_attr(not(target_arch = "arm"), inline(always))]
+    #[cfg_attr(target_arch = "arm", inline(never))]
+    fn new(backend: &'a B, l: FieldOf<B>, direction: D) -> Self {
+        Self { backend, masks: Masks::new(l), checksum: Field::ZERO, direction }
     }
 
     /// Whether full batches take masks that are computed side by side.
@@ -303,6 +353,17 @@ where
         }
     }
 
+    /// All full batches of a message.
+    #[cfg_attr(not(target_arch = "arm"), inline(always))]
+    #[cfg_attr(target_arch = "arm", inline(never))]
+    fn full_batches(&mut self, batches: InOutBuf<'_, '_, Array<Pair<B::BlockSize>, B::ParBlocksSize>>) {
+        let (batch, lanes) = (&mut Batch::new(), &mut self.masks.lanes());
+        self.start_batches(batch, lanes);
+        for pairs in batches {
+            self.full_batch(batch, lanes, pairs);
+        }
+    }
+
     /// As many pairs as the backend is wide. With [`Self::MASKS_IN_LANES`], `batch` comes with their masks and leaves with
     /// those of the next ones, and `masks_ahead` are those behind these.
     #[inline(always)]
@@ -316,9 +377,9 @@ where
             self.masks.fill(&mut batch.once.0, &mut batch.thrice.0);
         }
         batch.load(pairs.get_in());
-        batch.first_round::<D>(B::ParBlocksSize::USIZE);
+        batch.first_round(B::ParBlocksSize::USIZE, self.direction);
         self.backend.encrypt_par_blocks_inplace(&mut batch.calls.0);
-        let input_sum = batch.second_round::<D>(B::ParBlocksSize::USIZE);
+        let input_sum = batch.second_round(B::ParBlocksSize::USIZE, self.direction);
         if Self::MASKS_IN_LANES {
             self.masks = masks_ahead.masks();
             // Already here, so that the CPU can do it beside the second round.
@@ -326,7 +387,7 @@ where
         }
         self.backend.encrypt_par_blocks_inplace(&mut batch.calls.0);
         let output_sum = batch.finish(pairs.get_out());
-        self.checksum ^= if D::ENCRYPTS { input_sum } else { output_sum };
+        self.checksum ^= if self.direction.encrypts() { input_sum } else { output_sum };
     }
 
     /// Fewer pairs than the backend is wide, the last chunk, and the checksum.
@@ -346,14 +407,15 @@ where
     }
 
     /// [`Message::last_batch`], of up to `N` calls.
-    #[inline(always)]
+    #[cfg_attr(not(target_arch = "arm"), inline(always))]
+    #[cfg_attr(target_arch = "arm", inline(never))]
     fn last_batch_of<N: ArraySize>(
         self,
         mut pairs: InOutBuf<'_, '_, Pair<B::BlockSize>>,
         last: InOutBuf<'_, '_, u8>,
         pending: Option<FieldOf<B>>,
     ) -> FieldOf<B> {
-        let Self { backend, masks, mut checksum, .. } = self;
+        let Self { backend, masks, mut checksum, direction } = self;
         let count = pairs.len();
         let batch = &mut Batch::<FieldOf<B>, N>::new();
         batch.load(pairs.get_in());
@@ -363,12 +425,12 @@ where
         } else {
             { masks }.fill(&mut batch.once.0[..=count], &mut batch.thrice.0[..=count]);
         }
-        batch.first_round::<D>(count);
+        batch.first_round(count, direction);
 
         let chunk = LastChunk::new(batch.once.0[count].swap(), last.len());
         let (mut head, mut tail) = last.split_at(chunk.head_len);
         let mut tag = TagCalls::new(pending);
-        if D::ENCRYPTS {
+        if direction.encrypts() {
             if count == 0 && !chunk.is_long {
                 // No second round: the checksum has nothing to wait for. An empty message needs no other call.
                 batch.calls.0[0] = chunk.once.store();
@@ -379,9 +441,9 @@ where
             }
             batch.calls.0[count] =
                 if chunk.is_long { chunk.once ^ pad(head.get_in()) } else { chunk.once }.store();
-            encipher(backend, &mut batch.calls.0[..=count]);
+            encipher_first(backend, &mut batch.calls.0, count + 1);
             let output = FieldOf::<B>::load(&batch.calls.0[count]);
-            checksum ^= batch.second_round::<D>(count);
+            checksum ^= batch.second_round(count, direction);
             if chunk.is_long {
                 xor_bytes(&mut tail, output);
                 let c2 = pad(tail.get_out());
@@ -400,16 +462,16 @@ where
         } else {
             batch.calls.0[count] =
                 if chunk.is_long { chunk.thrice ^ pad(tail.get_in()) } else { chunk.once }.store();
-            encipher(backend, &mut batch.calls.0[..count + usize::from(!head.is_empty())]);
+            encipher_first(backend, &mut batch.calls.0, count + usize::from(!head.is_empty()));
             xor_bytes(&mut head, FieldOf::<B>::load(&batch.calls.0[count]));
             let m1 = pad(head.get_out());
-            batch.second_round::<D>(count);
+            batch.second_round(count, direction);
             if chunk.is_long {
                 batch.calls.0[count] = (chunk.once ^ m1).store();
             } else {
                 checksum ^= m1;
             }
-            encipher(backend, &mut batch.calls.0[..count + usize::from(chunk.is_long)]);
+            encipher_first(backend, &mut batch.calls.0, count + usize::from(chunk.is_long));
             if chunk.is_long {
                 let z = FieldOf::<B>::load(&batch.calls.0[count]);
                 checksum ^= z ^ pad(tail.get_in());
@@ -441,7 +503,8 @@ struct LastChunk<F> {
 
 impl<F: Field> LastChunk<F> {
     /// From the element L.
-    #[inline(always)]
+    #[cfg_attr(not(target_arch = "arm"), inline(always))]
+    #[cfg_attr(target_arch = "arm", inline(never))]
     fn new(l: F, len: usize) -> Self {
         let n = F::Size::USIZE;
         let is_long = len > n;
@@ -466,7 +529,8 @@ struct TagCalls<F> {
 }
 
 impl<F: Field> TagCalls<F> {
-    #[inline(always)]
+    #[cfg_attr(not(target_arch = "arm"), inline(always))]
+    #[cfg_attr(target_arch = "arm", inline(never))]
     fn new(pending: Option<F>) -> Self {
         Self { calls: [F::ZERO, pending.unwrap_or(F::ZERO)], count: 1 + usize::from(pending.is_some()) }
     }

@@ -159,13 +159,14 @@ fn calls_of_short_messages() {
         otr.decrypt_inout_detached(&nonce, &ad, buffer.as_mut_slice().into(), &tag).unwrap();
         (encrypting, calls.take())
     };
-    // The nonce block, with the associated data; the first round; the second round, with the checksum when encrypting.
-    assert_eq!(calls(0, 0), (vec![1, 1], vec![1, 1]));
-    assert_eq!(calls(8, 0), (vec![2, 1], vec![2, 1]));
-    assert_eq!(calls(8, 8), (vec![2, 2], vec![2, 1, 1]));
-    assert_eq!(calls(8, 16), (vec![2, 1, 2], vec![2, 1, 1, 1]));
-    assert_eq!(calls(24, 16), (vec![3, 1, 3], vec![3, 1, 1, 2]));
-    assert_eq!(calls(8, 48), (vec![2, 3, 4], vec![2, 3, 3, 1]));
-    assert_eq!(calls(8, 64), (vec![2, 4, 4, 1], vec![2, 4, 4, 1]));
-    assert_eq!(calls(8, 128), (vec![2, 4, 4, 4, 4, 1], vec![2, 4, 4, 4, 4, 1]));
+    // The nonce block, with the associated data; the first round; the second round, with the checksum when encrypting. A
+    // backend of four blocks takes as long for one: it gets all four of a batch, even if nobody reads them.
+    assert_eq!(calls(0, 0), (vec![4, 4], vec![4, 4]));
+    assert_eq!(calls(8, 0), (vec![4, 4], vec![4, 4]));
+    assert_eq!(calls(8, 8), (vec![4, 4], vec![4, 4, 4]));
+    assert_eq!(calls(8, 16), (vec![4, 4, 4], vec![4, 4, 4, 4]));
+    assert_eq!(calls(24, 16), (vec![3, 4, 4], vec![3, 4, 4, 4]));
+    assert_eq!(calls(8, 48), (vec![4, 4, 4], vec![4, 4, 4, 4]));
+    assert_eq!(calls(8, 64), (vec![4, 4, 4, 1], vec![4, 4, 4, 4]));
+    assert_eq!(calls(8, 128), (vec![4, 4, 4, 4, 4, 1], vec![4, 4, 4, 4, 4, 4]));
 }

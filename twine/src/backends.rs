@@ -9,13 +9,15 @@
 //! | `avx2` | [`simd`] with vectors of 32 bytes |
 //! | `avx512` | [`simd`] with vectors of 64 bytes (compilers from Rust 1.89) |
 //! | `neon` | [`simd`] with vectors of 16 bytes, on little-endian aarch64 |
+//! | `thumb` | that of the module `thumb`, on Cortex-M |
 //!
 //! A CPU that lacks what is forced gets the portable one, and [`crate::backend`] tells.
 
 use cipher::{BlockCipherDecClosure, BlockCipherEncClosure, consts::U8};
 
-use crate::schedule::{KeySize, Schedule};
+use crate::schedule::KeySize;
 
+#[cfg_attr(twine_thumb, allow(dead_code, reason = "only parts serve the other backend"))]
 pub(crate) mod fixslice;
 
 #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
@@ -26,6 +28,8 @@ pub(crate) mod neon;
     all(target_arch = "aarch64", target_feature = "neon", target_endian = "little")
 ))]
 pub(crate) mod simd;
+#[cfg(twine_thumb)]
+pub(crate) mod thumb;
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 pub(crate) mod x86;
 
@@ -37,6 +41,7 @@ pub(crate) mod x86;
 pub(crate) type Word = u64;
 
 /// The word of the portable backend: that of the target's registers.
+#[cfg_attr(twine_thumb, allow(dead_code, reason = "the other backend has words of its own"))]
 #[cfg(not(any(
     twine_backend = "soft64",
     all(not(twine_backend = "soft32"), any(target_pointer_width = "64", target_arch = "wasm32"))
@@ -47,11 +52,14 @@ pub(crate) type Word = u32;
 #[derive(Clone)]
 #[allow(clippy::large_enum_variant, reason = "no allocator to box it with")]
 pub(crate) enum RoundKeys {
+    #[cfg(not(twine_thumb))]
     Soft(fixslice::RoundKeys<Word>),
     #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
     X86(x86::RoundKeys),
     #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
     Neon(neon::RoundKeys),
+    #[cfg(twine_thumb)]
+    Thumb(thumb::RoundKeys),
 }
 
 impl RoundKeys {
@@ -65,28 +73,37 @@ impl RoundKeys {
         if neon::IS_CHOSEN {
             return Self::Neon(neon::RoundKeys::new(key));
         }
-        Self::Soft(fixslice::RoundKeys::new(Schedule::new(key, size)))
+        #[cfg(twine_thumb)]
+        return Self::Thumb(thumb::RoundKeys::new(key, size));
+        #[cfg(not(twine_thumb))]
+        Self::Soft(fixslice::RoundKeys::new(key, size, &<Word as fixslice::Word>::ORDER))
     }
 
     #[inline]
     pub(crate) fn encrypt(&self, f: impl BlockCipherEncClosure<BlockSize = U8>) {
         match self {
+            #[cfg(not(twine_thumb))]
             Self::Soft(keys) => f.call(&fixslice::Backend(keys)),
             #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
             Self::X86(keys) => keys.encrypt(f),
             #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
             Self::Neon(keys) => keys.encrypt(f),
+            #[cfg(twine_thumb)]
+            Self::Thumb(keys) => f.call(&thumb::Backend(keys)),
         }
     }
 
     #[inline]
     pub(crate) fn decrypt(&self, f: impl BlockCipherDecClosure<BlockSize = U8>) {
         match self {
+            #[cfg(not(twine_thumb))]
             Self::Soft(keys) => f.call(&fixslice::Backend(keys)),
             #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
             Self::X86(keys) => keys.decrypt(f),
             #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
             Self::Neon(keys) => keys.decrypt(f),
+            #[cfg(twine_thumb)]
+            Self::Thumb(keys) => f.call(&thumb::Backend(keys)),
         }
     }
 }
@@ -101,5 +118,8 @@ pub(crate) fn name() -> &'static str {
     if neon::IS_CHOSEN {
         return neon::NAME;
     }
+    #[cfg(twine_thumb)]
+    return thumb::NAME;
+    #[cfg(not(twine_thumb))]
     if size_of::<Word>() == 8 { "soft64" } else { "soft32" }
 }

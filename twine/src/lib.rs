@@ -40,7 +40,8 @@ use core::fmt;
 use backends::RoundKeys;
 use schedule::{KEY_80, KEY_128};
 
-/// The name of the backend that this process uses: `soft32`, `soft64`, `ssse3`, `avx2`, `avx512` or `neon`.
+/// The name of the backend that this process uses: `soft32`, `soft64`, `ssse3`, `avx2`, `avx512`, `neon` or
+/// `thumb`.
 #[must_use]
 pub fn backend() -> &'static str {
     backends::name()

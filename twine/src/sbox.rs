@@ -19,12 +19,6 @@ impl<T> Plane for T where
 {
 }
 
-/// L: bit `i` of a nibble in the basis of the circuit is the parity of the nibble and `BASIS[i]`.
-const BASIS: [u8; 4] = [0b0011, 0b0100, 0b0110, 0b1011];
-
-/// L^-1, in the same form.
-const BASIS_INVERSE: [u8; 4] = [0b0111, 0b0110, 0b0010, 0b1001];
-
 /// `circuit(X' ^ INPUT_COMPLEMENT) ^ OUTPUT_COMPLEMENT` is the S-box in the basis of the circuit.
 pub(crate) const INPUT_COMPLEMENT: u8 = 0b1010;
 
@@ -53,45 +47,29 @@ pub(crate) fn substitute<P: Plane>(x: [P; 4]) -> [P; 4] {
 
 /// Adds `nibble` to every nibble.
 #[inline(always)]
-pub(crate) fn complement<P: Plane>(nibble: u8, mut x: [P; 4]) -> [P; 4] {
-    for b in 0..4 {
-        if nibble >> b & 1 == 1 {
-            x[b] = !x[b];
-        }
-    }
-    x
+fn complement<P: Plane>(nibble: u8, [x0, x1, x2, x3]: [P; 4]) -> [P; 4] {
+    let add = |b: u8, x: P| if nibble >> b & 1 == 1 { !x } else { x };
+    [add(0, x0), add(1, x1), add(2, x2), add(3, x3)]
 }
 
-/// From the standard basis to that of the circuit.
+/// L: from the standard basis to that of the circuit.
 #[inline(always)]
-pub(crate) fn to_basis<P: Plane>(x: [P; 4]) -> [P; 4] {
-    multiply(BASIS, x)
+pub(crate) fn to_basis<P: Plane>([x0, x1, x2, x3]: [P; 4]) -> [P; 4] {
+    let sum = x0 ^ x1;
+    [sum, x2, x1 ^ x2, sum ^ x3]
 }
 
-/// From the basis of the circuit to the standard one.
+/// L^-1: from the basis of the circuit to the standard one.
 #[inline(always)]
-pub(crate) fn from_basis<P: Plane>(x: [P; 4]) -> [P; 4] {
-    multiply(BASIS_INVERSE, x)
+pub(crate) fn from_basis<P: Plane>([x0, x1, x2, x3]: [P; 4]) -> [P; 4] {
+    let sum = x1 ^ x2;
+    [x0 ^ sum, sum, x1, x0 ^ x3]
 }
 
-#[inline(always)]
-fn multiply<P: Plane>(rows: [u8; 4], x: [P; 4]) -> [P; 4] {
-    rows.map(|row| {
-        let first = row.trailing_zeros() as usize;
-        (first + 1..4).filter(|j| row >> j & 1 == 1).fold(x[first], |sum, j| sum ^ x[j])
-    })
-}
-
-/// One public nibble from the standard basis to that of the circuit.
+/// L of one public nibble.
 pub(crate) const fn nibble_to_basis(nibble: u8) -> u8 {
-    let mut y = 0;
-    let mut i = 0;
-    while i < 4 {
-        let odd = (nibble & BASIS[i]).count_ones() % 2 == 1;
-        y |= (odd as u8) << i;
-        i += 1;
-    }
-    y
+    let [x0, x1, x2, x3] = [nibble & 1, nibble >> 1 & 1, nibble >> 2 & 1, nibble >> 3 & 1];
+    (x0 ^ x1) | x2 << 1 | (x1 ^ x2) << 2 | (x0 ^ x1 ^ x3) << 3
 }
 
 #[cfg(test)]

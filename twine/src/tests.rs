@@ -11,7 +11,7 @@ use crate::{
     Twine80, Twine128,
     backends::fixslice::{Backend, RoundKeys, Word},
     reference,
-    schedule::{KEY_80, KEY_128, Schedule},
+    schedule::{KEY_80, KEY_128},
 };
 
 type Block = Array<u8, U8>;
@@ -26,7 +26,7 @@ impl<K> BlockSizeUser for Forced<K> {
 impl<W: Word> Forced<RoundKeys<W>> {
     fn soft(key: &[u8]) -> Self {
         let size = if key.len() == 10 { &KEY_80 } else { &KEY_128 };
-        Self(RoundKeys::new(Schedule::new(key, size)))
+        Self(RoundKeys::new(key, size, &W::ORDER))
     }
 }
 
@@ -159,8 +159,9 @@ fn chosen_backend() {
 /// What the documentation says that a key takes.
 #[test]
 fn bytes_a_key() {
-    assert_eq!(size_of::<RoundKeys<u32>>(), 576);
-    assert_eq!(size_of::<RoundKeys<u64>>(), 1152);
+    let is_compact = cfg!(twine_keys = "compact");
+    assert_eq!(size_of::<RoundKeys<u32>>(), if is_compact { 144 } else { 576 });
+    assert_eq!(size_of::<RoundKeys<u64>>(), if is_compact { 144 } else { 1152 });
     if cfg!(any(target_arch = "x86", target_arch = "x86_64")) {
         assert_eq!(size_of::<Twine128>(), 1528);
     }
@@ -170,14 +171,19 @@ fn bytes_a_key() {
 #[cfg(feature = "zeroize")]
 #[test]
 fn keys_are_erased() {
+    use crate::schedule::{KeySize, Schedule};
     use test_vectors::erasure::is_erased_on_drop;
+
+    fn soft<W: Word>(key: &[u8], size: &'static KeySize) -> RoundKeys<W> {
+        RoundKeys::new(key, size, &W::ORDER)
+    }
 
     for key_len in [10, 16] {
         let size = if key_len == 10 { &KEY_80 } else { &KEY_128 };
-        let schedule = |seed| Schedule::new(&[seed; 16][..key_len], size);
-        is_erased_on_drop("the schedule", 4, 0, schedule);
-        is_erased_on_drop("soft32", 300, 0, |seed| RoundKeys::<u32>::new(schedule(seed)));
-        is_erased_on_drop("soft64", 600, 0, |seed| RoundKeys::<u64>::new(schedule(seed)));
+        is_erased_on_drop("the schedule", 4, 0, |seed| Schedule::new(&[seed; 16][..key_len], size));
+        let (least_32, least_64) = if cfg!(twine_keys = "compact") { (70, 70) } else { (300, 600) };
+        is_erased_on_drop("soft32", least_32, 0, |seed| soft::<u32>(&[seed; 16][..key_len], size));
+        is_erased_on_drop("soft64", least_64, 0, |seed| soft::<u64>(&[seed; 16][..key_len], size));
         #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
         for level in crate::backends::x86::Level::available() {
             // Its number is one byte in eight.

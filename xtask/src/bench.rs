@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: measures in the package `benches`, which has its own workspace.
 
 use crate::{
-    paths,
+    cortex_m, paths,
     sh::{self, Cmd},
 };
 use anyhow::{Context, Result, bail, ensure};
@@ -18,9 +18,13 @@ pub(crate) fn main(arguments: &[&str]) -> Result<()> {
             all(seconds.parse().with_context(|| format!("{seconds} is not a number of seconds"))?)
         }
         ["report"] => report(&[]),
+        ["cortex-m"] => {
+            let results = cortex_m::measure(&today()?)?;
+            report_program().arg("--cortex-m").arg(results).run()
+        }
         ["--check"] => check(),
         ["criterion", rest @ ..] => cargo("bench").args(["--bench", "criterion", "--"]).args(rest).run(),
-        _ => bail!("expected `bench [--seconds N | report | --check | criterion [ARGS...]]`"),
+        _ => bail!("expected `bench [--seconds N | report | --check | criterion [ARGS...] | cortex-m]`"),
     }
 }
 
@@ -53,7 +57,7 @@ fn target(backend: Option<&str>) -> PathBuf {
 
 /// Measures the default build for so many seconds, and each backend for a quarter of that.
 fn all(seconds: u64) -> Result<()> {
-    let date = Cmd::new("date").args(["-u", "+%F"]).read().context("cannot tell the date")?;
+    let date = today()?;
     // All are built first: a compiler that still runs would disturb.
     let mut programs = vec![(None, build(None)?)];
     if consts::ARCH == "x86_64" {
@@ -87,6 +91,10 @@ fn all(seconds: u64) -> Result<()> {
         return Ok(());
     }
     report(&runs)
+}
+
+fn today() -> Result<String> {
+    Cmd::new("date").args(["-u", "+%F"]).read().context("cannot tell the date")
 }
 
 /// Builds `cycles` with the compiler's flags of nobody but this command, and returns its file.

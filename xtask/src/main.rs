@@ -6,6 +6,10 @@
 //! | `demo` | `cargo xtask demo` |
 //! | `bench` | measures, and keeps the README's tables and chart |
 //! | `aarch64` | tests the NEON backend under QEMU |
+//! | `cortex_m` | what the project costs on Cortex-M |
+//! | `cycles` | estimates cycles from a trace |
+//! | `boards` | runs a firmware on one of QEMU's boards |
+//! | `qemu_trace` | counts and traces what it executes there |
 //! | `firmware` | builds the firmware and runs it on QEMU's boards |
 //! | `setup` | finds or installs compilers, emulators and tools |
 //! | `msrv` | finds or fetches a compiler of the minimum supported Rust version |
@@ -17,10 +21,14 @@
 mod aarch64;
 mod apt;
 mod bench;
+mod boards;
+mod cortex_m;
+mod cycles;
 mod demo;
 mod firmware;
 mod msrv;
 mod paths;
+mod qemu_trace;
 mod setup;
 mod sh;
 mod steps;
@@ -40,8 +48,10 @@ Usage: cargo xtask COMMAND
         report               write the tables and the chart of the results that are there
         --check              fail if the tables or the chart are not what the results give
         criterion [ARGS...]  the same operations under criterion
+        cortex-m             measure on emulated Cortex-M boards instead, and write the same of that
   firmware build [--board B] build the known-answer firmware
   firmware test [--board B]  build it and run it on QEMU's boards (B may be given several times)
+  firmware size              what sealing and opening take on Cortex-M; fails above the limits
   setup                      only install what the other commands need
   help                       this text
 

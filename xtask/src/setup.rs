@@ -100,6 +100,17 @@ impl Toolchain {
         }
     }
 
+    /// The version of its compiler, as that names it.
+    pub(crate) fn rustc_version(self) -> Result<String> {
+        let rustc = match self {
+            Self::Own => env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()),
+            Self::Debian => DEBIAN_RUSTC.into(),
+        };
+        let version = Cmd::new(rustc).env_remove("LD_LIBRARY_PATH").arg("--version").read();
+        let version = version.context("the compiler does not tell its version")?;
+        Ok(version.split(" (").next().unwrap_or(&version).to_owned())
+    }
+
     fn describe(self) -> &'static str {
         match self {
             Self::Own => "the installed toolchain",
@@ -108,12 +119,14 @@ impl Toolchain {
     }
 }
 
+const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
+
 fn debian_cargo() -> Cmd {
     // RUSTC_BOOTSTRAP: -Z build-std is not stable. RUSTC: must match the library's sources. The library path is that of the
     // cargo that runs xtask.
     Cmd::new("/usr/bin/cargo")
         .env("RUSTC_BOOTSTRAP", "1")
-        .env("RUSTC", "/usr/bin/rustc")
+        .env("RUSTC", DEBIAN_RUSTC)
         .env_remove("LD_LIBRARY_PATH")
 }
 
@@ -133,6 +146,11 @@ pub(crate) fn qemu() -> Result<PathBuf> {
         &["qemu-system-arm"],
         "qemu-system-arm (Debian, Ubuntu), qemu-system-arm-core (Fedora) or qemu (Homebrew)",
     )
+}
+
+/// A C compiler for the host.
+pub(crate) fn c_compiler() -> Result<PathBuf> {
+    program("cc", &["gcc", "libc6-dev"], "gcc or clang")
 }
 
 /// The emulator of Linux processes for aarch64.

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: what must hold before a merge, and all that CI runs.
 
 use crate::{
-    aarch64, bench, demo, firmware, msrv, paths, setup,
+    aarch64, bench, cortex_m, demo, firmware, msrv, paths, setup,
     setup::Toolchain,
     sh::{self, Cmd},
     steps::{self, Step},
@@ -18,7 +18,7 @@ const NO_STD_FEATURES: &str = "zeroize,alloc,arrayvec,rand_core,bytes";
 /// The same for cores without atomic read-modify-write instructions, which the crate `bytes` needs.
 const NO_ATOMICS_FEATURES: &str = "zeroize,alloc,arrayvec,rand_core";
 
-const STEPS: [Step; 15] = [
+const STEPS: [Step; 16] = [
     Step { name: "format", about: "all code is formatted by rustfmt", run: format },
     Step { name: "lint", about: "clippy has nothing to say", run: lint },
     Step {
@@ -43,6 +43,11 @@ const STEPS: [Step; 15] = [
     Step { name: "docs", about: "documentation builds without warnings", run: docs },
     Step { name: "no-std", about: "the libraries build for bare metal", run: no_std },
     Step { name: "firmware", about: "known answers on four Cortex-M boards", run: firmware::test_all },
+    Step {
+        name: "cortex-m",
+        about: "what TWINE-OTR takes on Cortex-M, and the benchmark for each real board builds",
+        run: cortex_m_limits,
+    },
     Step {
         name: "msrv",
         about: "the libraries compile with the minimum supported Rust version",
@@ -101,6 +106,7 @@ fn flags(key: &str, flags: &str) -> String {
 fn format() -> Result<()> {
     cargo("fmt").args(["--all", "--check"]).run()?;
     cargo("fmt").args(["--manifest-path", "firmware/Cargo.toml", "--check"]).run()?;
+    cargo("fmt").args(["--manifest-path", "benches/cortex-m/Cargo.toml", "--check"]).run()?;
     cargo("fmt").args(["--manifest-path", "benches/Cargo.toml", "--check"]).run()
 }
 
@@ -215,6 +221,11 @@ fn no_std() -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn cortex_m_limits() -> Result<()> {
+    cortex_m::size()?;
+    cortex_m::build_boards()
 }
 
 fn minimum_rust() -> Result<()> {

@@ -7,18 +7,19 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use benches::{report, results::Results};
+use benches::{
+    report::{self, CortexM},
+    results::Results,
+};
 use lexopt::prelude::*;
 
 const HELP: &str = "\
-Usage: report [--check] [RUN.json...]
+Usage: report [--check] [--cortex-m LINES] [RUN.json...]
 
   RUN.json...   what `cycles` wrote: merge it to benches/results/x86-64.json first
+  --cortex-m LINES  what was measured on Cortex-M: copy it to benches/results/cortex-m.jsonl first
   --check       write nothing, and fail if the README or the chart is not what the results give
 ";
-
-const BEGIN: &str = "<!-- bench:x86 begin -->\n";
-const END: &str = "<!-- bench:x86 end -->\n";
 
 fn main() -> ExitCode {
     match run() {
@@ -32,11 +33,13 @@ fn main() -> ExitCode {
 
 fn run() -> Result<()> {
     let mut check = false;
+    let mut cortex_m: Option<PathBuf> = None;
     let mut runs: Vec<PathBuf> = Vec::new();
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
             Long("check") => check = true,
+            Long("cortex-m") => cortex_m = Some(parser.value()?.into()),
             Long("help") => {
                 print!("{HELP}");
                 return Ok(());
@@ -48,10 +51,10 @@ fn run() -> Result<()> {
 
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("this package has no parent")?;
     let results_file = root.join("benches/results/x86-64.json");
+    if check && (cortex_m.is_some() || !runs.is_empty()) {
+        bail!("--check writes nothing, so it takes no runs");
+    }
     if let [first, others @ ..] = runs.as_slice() {
-        if check {
-            bail!("--check writes nothing, so it takes no runs");
-        }
         let mut results = Results::read(first)?;
         for other in others {
             results.merge(Results::read(other)?)?;
@@ -59,12 +62,19 @@ fn run() -> Result<()> {
         results.write(&results_file)?;
     }
     let results = Results::read(&results_file)?;
+    let cortex_m_file = root.join("benches/results/cortex-m.jsonl");
+    if let Some(lines) = cortex_m {
+        fs::copy(&lines, &cortex_m_file).with_context(|| format!("cannot copy {}", lines.display()))?;
+    }
+    let cortex_m = CortexM::read(&cortex_m_file)?;
 
     let readme = root.join("README.md");
     let text = fs::read_to_string(&readme).context("cannot read the README")?;
     let chart = root.join("docs/bench-x86-64.svg");
-    for (path, new) in
-        [(&readme, between_markers(&text, &report::markdown(&results)?)?), (&chart, report::svg(&results)?)]
+    let cortex_m_chart = root.join("docs/bench-cortex-m.svg");
+    let text = between_markers(&text, "x86", &report::markdown(&results)?)?;
+    let text = between_markers(&text, "cortex-m", &cortex_m.markdown()?)?;
+    for (path, new) in [(&readme, text), (&chart, report::svg(&results)?), (&cortex_m_chart, cortex_m.svg()?)]
     {
         if !check {
             fs::write(path, new).with_context(|| format!("cannot write {}", path.display()))?;
@@ -75,11 +85,13 @@ fn run() -> Result<()> {
     Ok(())
 }
 
-/// `text` with what is between the markers replaced by `new`.
-fn between_markers(text: &str, new: &str) -> Result<String> {
-    let (before, rest) = text.split_once(BEGIN).context("the README has no marker where the tables begin")?;
-    let (_, after) = rest.split_once(END).context("the README has no marker where the tables end")?;
-    Ok(format!("{before}{BEGIN}{new}{END}{after}"))
+/// `text` with what is between the markers of `section` replaced by `new`.
+fn between_markers(text: &str, section: &str, new: &str) -> Result<String> {
+    let [begin, end] = ["begin", "end"].map(|marker| format!("<!-- bench:{section} {marker} -->\n"));
+    let missing = || format!("the README lacks the markers of {section}");
+    let (before, rest) = text.split_once(&begin).with_context(missing)?;
+    let (_, after) = rest.split_once(&end).with_context(missing)?;
+    Ok(format!("{before}{begin}{new}{end}{after}"))
 }
 
 #[cfg(test)]
@@ -90,11 +102,12 @@ mod tests {
     fn only_what_is_between_the_markers_changes() {
         let text = "a\n<!-- bench:x86 begin -->\nold\n<!-- bench:x86 end -->\nb\n";
         let expected = "a\n<!-- bench:x86 begin -->\nnew\n<!-- bench:x86 end -->\nb\n";
-        assert_eq!(between_markers(text, "new\n").expect("there are markers"), expected);
+        assert_eq!(between_markers(text, "x86", "new\n").expect("there are markers"), expected);
+        assert!(between_markers(text, "cortex-m", "new\n").is_err());
         for without in
             ["a", "<!-- bench:x86 begin -->\n", "<!-- bench:x86 end -->\n<!-- bench:x86 begin -->\n"]
         {
-            assert!(between_markers(without, "new").is_err(), "{without}");
+            assert!(between_markers(without, "x86", "new").is_err(), "{without}");
         }
     }
 }

@@ -23,12 +23,22 @@ const FAINT: RGBColor = RGBColor(0xDD, 0xDD, 0xDD);
 const NAME_HEIGHT: i32 = 17;
 
 /// One line of a plot.
-struct Line<'a> {
-    name: &'a str,
-    color: RGBColor,
+pub(super) struct Line<'a> {
+    pub(super) name: &'a str,
+    pub(super) color: RGBColor,
     /// Lines of this project are thicker.
-    width: u32,
-    points: Vec<(f64, f64)>,
+    pub(super) width: u32,
+    pub(super) points: Vec<(f64, f64)>,
+}
+
+/// One of the plots of a chart, which are side by side.
+pub(super) struct Plot<'a> {
+    pub(super) title: String,
+    /// In pixels.
+    pub(super) width: u32,
+    /// What is kept for the names of the lines, in pixels.
+    pub(super) names_width: u32,
+    pub(super) lines: Vec<Line<'a>>,
 }
 
 /// Cycles a byte by length: the default build beside its peers, and TWINE by backend.
@@ -51,30 +61,47 @@ pub fn svg(results: &Results) -> Result<String> {
         backends.push(Line { name: &run.backend, color, width: 3, points: points(run, TWINE_OTR)? });
     }
 
+    let plots = [
+        Plot {
+            title: format!("Sealing, with {ASSOCIATED_DATA} bytes of associated data"),
+            width: 600,
+            names_width: 165,
+            lines: peers,
+        },
+        Plot { title: format!("{TWINE_OTR} by backend"), width: 440, names_width: 75, lines: backends },
+    ];
+    let caption = format!("Less is better. {}, {}", results.machine.cpu, results.date);
+    draw(&caption, &results.unit, &MESSAGES, &plots)
+}
+
+/// Draws `plots` with the same axes.
+pub(super) fn draw(caption: &str, unit: &str, lengths: &[usize], plots: &[Plot<'_>]) -> Result<String> {
     let mut text = String::new();
     {
         let root = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
         root.fill(&WHITE).map_err(drawing)?;
-        let caption = format!("Less is better. {}, {}", results.machine.cpu, results.date);
         root.draw(&Text::new(
-            caption,
+            caption.to_owned(),
             (16, SIZE.1 as i32 - 8),
             style(14.0).pos(Pos::new(HPos::Left, VPos::Bottom)),
         ))
         .map_err(drawing)?;
-        let (left, right) = root.margin(8, 24, 8, 8).split_horizontally(600);
-        let title = format!("Sealing, with {ASSOCIATED_DATA} bytes of associated data");
-        let all = || peers.iter().chain(&backends).flat_map(|line| line.points.iter().map(|point| point.1));
-        let range = (all().fold(f64::INFINITY, f64::min) * 0.8, all().fold(0.0, f64::max) * 1.25);
-        plot(&left, &title, &results.unit, range, &peers, 165)?;
-        plot(&right, &format!("{TWINE_OTR} by backend"), &results.unit, range, &backends, 75)?;
+        let all = || plots.iter().flat_map(|plot| &plot.lines).flat_map(|line| &line.points);
+        let costs = || all().map(|point| point.1);
+        let range = (costs().fold(f64::INFINITY, f64::min) * 0.8, costs().fold(0.0, f64::max) * 1.25);
+        let mut rest = root.margin(8, 24, 8, 8);
+        for each in plots {
+            let (area, right) = rest.split_horizontally(each.width);
+            plot(&area, unit, lengths, range, each)?;
+            rest = right;
+        }
         root.present().map_err(drawing)?;
     }
     Ok(text)
 }
 
 /// Told apart by those who cannot see all colors, too: by Okabe and Ito.
-fn color(algorithm: &str) -> RGBColor {
+pub(super) fn color(algorithm: &str) -> RGBColor {
     match algorithm {
         TWINE_OTR => RGBColor(0xD5, 0x5E, 0x00),
         AES_OTR => RGBColor(0x00, 0x72, 0xB2),
@@ -102,7 +129,7 @@ fn points(run: &Run, algorithm: &str) -> Result<Vec<(f64, f64)>> {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "lengths are far below 2^53")]
-fn length(bytes: usize) -> f64 {
+pub(super) fn length(bytes: usize) -> f64 {
     bytes as f64
 }
 
@@ -117,27 +144,27 @@ fn drawing(error: impl std::fmt::Display) -> anyhow::Error {
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-/// Draws `lines` with both axes logarithmic and each name at the end of its line, where `names_width` pixels are kept.
+/// Draws lines with both axes logarithmic and each name at the end of its line.
 fn plot(
     area: &Area<'_>,
-    title: &str,
     unit: &str,
+    lengths: &[usize],
     (low, high): (f64, f64),
-    lines: &[Line<'_>],
-    names_width: u32,
+    plot: &Plot<'_>,
 ) -> Result<()> {
+    let Plot { title, names_width, lines, .. } = plot;
     let costs: Vec<f64> = [0.1, 1.0, 10.0, 100.0, 1000.0]
         .into_iter()
         .flat_map(|decade| [decade, 2.0 * decade, 5.0 * decade])
         .filter(|cost| (low..=high).contains(cost))
         .collect();
-    let lengths: Vec<f64> = MESSAGES.into_iter().map(length).collect();
+    let lengths: Vec<f64> = lengths.iter().copied().map(length).collect();
     let (first, last) = (lengths[0], lengths[lengths.len() - 1]);
     let mut chart = ChartBuilder::on(area)
         .caption(title, style(19.0))
         .x_label_area_size(44)
         .y_label_area_size(56)
-        .margin_right(names_width)
+        .margin_right(*names_width)
         .build_cartesian_2d(
             (first..last).log_scale().with_key_points(lengths.clone()),
             (low..high).log_scale().with_key_points(costs),

@@ -114,7 +114,7 @@ fn backends(text: &mut String, runs: &[Run]) -> Result<()> {
 }
 
 /// A number with as many digits as the measurement deserves.
-struct Figure(f64);
+pub(super) struct Figure(pub(super) f64);
 
 impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -37,12 +37,12 @@ use cipher::{
 use crate::{
     consts::ROUNDS,
     maybe::MaybeZeroize,
-    placement::{LANE_XOR, NIBBLE_OF_LANE, PERIOD},
+    placement::LANE_XOR,
     sbox::{self, Plane},
-    schedule::Schedule,
+    schedule::{self, KeySize, Order},
 };
 
-type Block = Array<u8, U8>;
+pub(crate) type Block = Array<u8, U8>;
 
 /// What a lane number is XORed with in each of four rounds.
 const XOR_0: u32 = LANE_XOR[0] as u32;
@@ -63,8 +63,11 @@ pub(crate) trait Word:
     /// Moves what is in lane `p` to lane `p ^ XOR`, for `XOR` = 0, 1, 2 or 4.
     fn exchange_lanes<const XOR: u32>(self) -> Self;
 
-    /// Fills lane `p` with bit `p` of `bits`.
-    fn fill_lanes(bits: u32) -> Self;
+    /// The order of the nibbles of a packed round key.
+    const ORDER: Order;
+
+    /// Fills all bits of the lane that a nibble of a packed round key is for with bit `b` of the nibble, in word `b`.
+    fn expand(packed: u32) -> [Self; 4];
 
     /// Puts a block into the rows that [`transpose`] turns into bit `index` of every lane.
     fn put(rows: &mut [Self; 8], index: usize, block: u64);
@@ -92,10 +95,18 @@ impl Word for u64 {
         }
     }
 
+    const ORDER: Order = schedule::order(&[0, 1, 2, 3, 4, 5, 6, 7]);
+
     #[inline(always)]
-    fn fill_lanes(bits: u32) -> Self {
-        let lowest = (0..8).fold(0, |word, p| word | u64::from(bits >> p & 1) << (8 * p));
-        (lowest << 8).wrapping_sub(lowest)
+    fn expand(packed: u32) -> [Self; 4] {
+        [0, 1, 2, 3].map(|b| {
+            // From the lowest bits of nibbles to those of bytes.
+            let x = Self::from(packed >> b & 0x1111_1111);
+            let x = (x | x << 16) & 0x0000_FFFF_0000_FFFF;
+            let x = (x | x << 8) & 0x00FF_00FF_00FF_00FF;
+            let x = (x | x << 4) & 0x0F0F_0F0F_0F0F_0F0F;
+            (x << 8).wrapping_sub(x)
+        })
     }
 
     #[inline(always)]
@@ -129,10 +140,11 @@ impl Word for u32 {
         }
     }
 
+    const ORDER: Order = schedule::order(&[0, 2, 4, 6, 1, 3, 5, 7]);
+
     #[inline(always)]
-    fn fill_lanes(bits: u32) -> Self {
-        let lowest = (0..8).fold(0, |word, p| word | (bits >> p & 1) << (p % 4 * 8 + p / 4 * 4));
-        (lowest << 4).wrapping_sub(lowest)
+    fn expand(packed: u32) -> [Self; 4] {
+        expand_32(packed)
     }
 
     #[inline(always)]
@@ -265,10 +277,10 @@ impl<W: Word> State<W> {
     fn encrypt(&mut self, keys: &RoundKeys<W>) {
         let Self { first, second } = self;
         for key in keys.0.chunks_exact(4) {
-            round::<W, XOR_0>(first, second, &key[0]);
-            round::<W, XOR_1>(second, first, &key[1]);
-            round::<W, XOR_2>(first, second, &key[2]);
-            round::<W, XOR_3>(second, first, &key[3]);
+            round::<W, XOR_0>(first, second, &key[0].words());
+            round::<W, XOR_1>(second, first, &key[1].words());
+            round::<W, XOR_2>(first, second, &key[2].words());
+            round::<W, XOR_3>(second, first, &key[3].words());
         }
     }
 
@@ -276,10 +288,10 @@ impl<W: Word> State<W> {
     fn decrypt(&mut self, keys: &RoundKeys<W>) {
         let Self { first, second } = self;
         for key in keys.0.chunks_exact(4).rev() {
-            round::<W, XOR_3>(second, first, &key[3]);
-            round::<W, XOR_2>(first, second, &key[2]);
-            round::<W, XOR_1>(second, first, &key[1]);
-            round::<W, XOR_0>(first, second, &key[0]);
+            round::<W, XOR_3>(second, first, &key[3].words());
+            round::<W, XOR_2>(first, second, &key[2].words());
+            round::<W, XOR_1>(second, first, &key[1].words());
+            round::<W, XOR_0>(first, second, &key[0].words());
         }
     }
 }
@@ -293,31 +305,76 @@ fn round<W: Word, const XOR: u32>(even: &[W; 4], odd: &mut [W; 4], key: &[W; 4])
     }
 }
 
-/// The round keys, one word for each bit, in the lanes and with the complements of their round.
+/// [`Word::expand`] for words of 32 bits, with the lanes in nibbles.
+#[inline(always)]
+fn expand_32(packed: u32) -> [u32; 4] {
+    let four_times = |bits: u32| (bits << 4).wrapping_sub(bits);
+    let [x0, x1, x2, x3] = [packed, packed >> 1, packed >> 2, packed >> 3];
+    [
+        four_times(x0 & 0x1111_1111),
+        four_times(x1 & 0x1111_1111),
+        four_times(x2 & 0x1111_1111),
+        four_times(x3 & 0x1111_1111),
+    ]
+}
+
+/// A round key, in the lanes and with the complements of its round: one word for each bit.
+#[cfg(not(twine_keys = "compact"))]
+#[derive(Clone, Copy, Default)]
+#[repr(transparent)]
+struct RoundKey<W>([W; 4]);
+
+/// A round key, in the lanes and with the complements of its round: packed.
+#[cfg(twine_keys = "compact")]
+#[derive(Clone, Copy, Default)]
+#[repr(transparent)]
+struct RoundKey<W>(u32, core::marker::PhantomData<W>);
+
+impl<W: Word> RoundKey<W> {
+    #[inline(always)]
+    fn new(packed: u32) -> Self {
+        #[cfg(not(twine_keys = "compact"))]
+        return Self(W::expand(packed));
+        #[cfg(twine_keys = "compact")]
+        return Self(packed, core::marker::PhantomData);
+    }
+
+    #[inline(always)]
+    fn words(&self) -> [W; 4] {
+        #[cfg(not(twine_keys = "compact"))]
+        return self.0;
+        #[cfg(twine_keys = "compact")]
+        return W::expand(self.0);
+    }
+}
+
+/// The round keys.
 #[derive(Clone)]
-pub(crate) struct RoundKeys<W: Word>([[W; 4]; ROUNDS]);
+#[repr(transparent)]
+pub(crate) struct RoundKeys<W: Word>([RoundKey<W>; ROUNDS]);
 
 impl<W: Word> RoundKeys<W> {
-    pub(crate) fn new(schedule: Schedule) -> Self {
-        let mut keys = [[W::default(); 4]; ROUNDS];
-        schedule.for_each(|round, nibbles| {
-            // Rounds 1, 2, 5, 6, ... read a half that took in an odd number of outputs.
-            let carried = if round.div_ceil(2) % 2 == 1 { sbox::OUTPUT_COMPLEMENT } else { 0 };
-            let complement = sbox::INPUT_COMPLEMENT ^ carried;
-            let lanes = &NIBBLE_OF_LANE[round % PERIOD];
-            let words = nibbles.map(|plane| {
-                W::fill_lanes(lanes.iter().enumerate().fold(0, |bits, (p, j)| bits | (plane >> j & 1) << p))
-            });
-            keys[round] = sbox::complement(complement, words);
-        });
-        Self(keys)
+    /// Those for the lanes that `order` is made for.
+    #[inline(always)]
+    pub(crate) fn new(key: &[u8], size: &'static KeySize, order: &Order) -> Self {
+        let mut keys = Self([RoundKey::default(); ROUNDS]);
+        keys.set(key, size, order);
+        keys
+    }
+
+    /// Not inlined, so that [`RoundKeys::new`] writes to where the keys are to be.
+    #[inline(never)]
+    fn set(&mut self, key: &[u8], size: &'static KeySize, order: &Order) {
+        schedule::expand(key, size, order, &mut self.0, RoundKey::new);
     }
 }
 
 #[cfg(feature = "zeroize")]
 impl<W: Word> Drop for RoundKeys<W> {
     fn drop(&mut self) {
-        cipher::zeroize::Zeroize::zeroize(&mut self.0);
+        for key in &mut self.0 {
+            cipher::zeroize::Zeroize::zeroize(&mut key.0);
+        }
     }
 }
 
@@ -331,7 +388,7 @@ fn encrypt<W: Word>(keys: &RoundKeys<W>, mut blocks: InOutBuf<'_, '_, Block>) {
 
 /// Decrypts up to [`Word::Blocks`] blocks.
 #[inline(never)]
-fn decrypt<W: Word>(keys: &RoundKeys<W>, mut blocks: InOutBuf<'_, '_, Block>) {
+pub(crate) fn decrypt<W: Word>(keys: &RoundKeys<W>, mut blocks: InOutBuf<'_, '_, Block>) {
     let mut state = State::load(blocks.get_in(), Placement::Last);
     state.decrypt(keys);
     state.store(blocks.get_out(), Placement::First);
@@ -393,6 +450,7 @@ impl<W: Word> BlockCipherDecBackend for Backend<'_, W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::placement::{NIBBLE_OF_LANE, PERIOD};
 
     /// `place` puts byte `j` where the placement of the first and of the last round has nibble `2j`.
     #[test]
@@ -405,15 +463,24 @@ mod tests {
         }
     }
 
+    /// Each nibble of a packed key fills one lane of its own, that of its place in the order.
     fn lanes_are_exchanged_and_filled<W: Word + PartialEq + core::fmt::Debug>() {
+        let only = |lane: u8| {
+            let nibble = W::ORDER[0].iter().position(|j| *j == NIBBLE_OF_LANE[0][usize::from(lane)]).unwrap();
+            for b in 0..4 {
+                let words = W::expand(1 << (4 * nibble + b));
+                assert!((0..4).all(|word| word == b || words[word] == W::default()));
+                assert_eq!(words[b], W::expand(1 << (4 * nibble))[0]);
+            }
+            W::expand(1 << (4 * nibble))[0]
+        };
         for p in 0..8 {
-            let only = |lane: usize| W::fill_lanes(1 << lane);
-            assert!(only(p).exchange_lanes::<0>() == only(p));
-            assert!(only(p).exchange_lanes::<1>() == only(p ^ 1));
-            assert!(only(p).exchange_lanes::<2>() == only(p ^ 2));
-            assert!(only(p).exchange_lanes::<4>() == only(p ^ 4));
+            assert_eq!(only(p).exchange_lanes::<0>(), only(p));
+            assert_eq!(only(p).exchange_lanes::<1>(), only(p ^ 1));
+            assert_eq!(only(p).exchange_lanes::<2>(), only(p ^ 2));
+            assert_eq!(only(p).exchange_lanes::<4>(), only(p ^ 4));
         }
-        assert!(W::fill_lanes(0xFF) == !W::default());
+        assert_eq!(W::expand(u32::MAX), [!W::default(); 4]);
     }
 
     #[test]

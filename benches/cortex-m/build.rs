@@ -1,0 +1,33 @@
+//! Puts the memory map of the board where the linker finds it.
+
+use std::{env, error::Error, fs, path::PathBuf};
+
+/// The real boards: the features of their names.
+const BOARDS: [&str; 7] =
+    ["nrf52840-dk", "nucleo-f411re", "nucleo-f446re", "microbit-v1", "microbit-v2", "lpc55s69-evk", "rp2040"];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=memory");
+    println!("cargo::rerun-if-changed=build.rs");
+    if env::var("CARGO_CFG_TARGET_OS")? != "none" {
+        return Ok(());
+    }
+    let is_chosen = |board: &&str| {
+        env::var_os(format!("CARGO_FEATURE_{}", board.to_uppercase().replace('-', "_"))).is_some()
+    };
+    let chosen: Vec<&str> = BOARDS.into_iter().filter(is_chosen).collect();
+    let target = env::var("TARGET")?;
+    let board = match (chosen.as_slice(), target.split('-').next()) {
+        ([board], _) => board,
+        ([], Some("thumbv6m")) => "qemu-microbit",
+        ([], Some("thumbv7m" | "thumbv7em")) => "qemu-mps2",
+        ([], Some("thumbv8m.main")) => "qemu-mps2-an505",
+        ([], _) => return Err(format!("there is no board for {target}").into()),
+        (several, _) => return Err(format!("one board at a time, not {}", several.join(" and ")).into()),
+    };
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    fs::copy(format!("memory/{board}.x"), out.join("memory.x"))?;
+    println!("cargo::rustc-link-search={}", out.display());
+    println!("cargo::rustc-link-arg-bins=-Tlink.x");
+    Ok(())
+}

@@ -1,0 +1,5 @@
+//! TWINE-128-OTR: sealing and opening, with a key that is set up elsewhere.
+#![no_std]
+#![no_main]
+
+cortex_m_benches::size!(cortex_m_benches::TwineOtr);

@@ -1,0 +1,37 @@
+//! A board under a debugger or in QEMU: prints and exits by semihosting.
+
+use core::fmt::Write as _;
+use cortex_m_semihosting::{debug, hio};
+
+use crate::measure;
+
+/// What the RP2040 runs first: it makes the flash executable.
+#[cfg(feature = "rp2040")]
+#[allow(unsafe_code, reason = "where the boot ROM looks for it")]
+#[unsafe(link_section = ".boot2")]
+#[used]
+static BOOT_LOADER: [u8; 256] = rp2040_boot2::BOOT_LOADER_GENERIC_03H;
+
+/// Measures everything and ends.
+pub fn run() -> ! {
+    let done = hio::hstdout().ok().and_then(|mut out| measure::all(&mut out).ok());
+    end(if done.is_some() { debug::EXIT_SUCCESS } else { debug::EXIT_FAILURE })
+}
+
+/// Prints `message` and ends the run as failed.
+#[doc(hidden)]
+pub fn fail(message: core::fmt::Arguments<'_>) -> ! {
+    if let Ok(mut out) = hio::hstdout() {
+        // There is nobody left to tell if this fails too.
+        let _ = writeln!(out, "{message}");
+    }
+    end(debug::EXIT_FAILURE)
+}
+
+fn end(status: debug::ExitStatus) -> ! {
+    debug::exit(status);
+    // A debugger that ignores the request keeps the board here.
+    loop {
+        cortex_m::asm::nop();
+    }
+}

@@ -1,0 +1,115 @@
+//! What is measured.
+
+use aead::{AeadInOut, KeyInit, Nonce, Tag};
+use core::{
+    fmt::{self, Write},
+    hint::black_box,
+};
+use twine_cipher::{
+    Twine128,
+    cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, consts::U8},
+};
+
+use crate::{TwineOtr, counter::Counter, stack};
+
+/// Lengths of messages, in bytes.
+const MESSAGES: [usize; 6] = [8, 16, 32, 64, 256, 1024];
+const ASSOCIATED_DATA: [u8; 8] = *b"sensor 7";
+
+/// Prints what everything costs, a line of JSON each. Where nothing counts cycles, they are null; then the operation is a
+/// region of the trace, and lines with `"traced":true` are in the order of regions.
+pub(crate) fn all(out: &mut dyn Write) -> fmt::Result {
+    let report = &mut Report { out, counter: Counter::start() };
+    blocks(report)?;
+    aead::<TwineOtr>(report, "TWINE-128-OTR")?;
+    #[cfg(feature = "peers")]
+    {
+        aead::<crate::Ascon>(report, "Ascon-AEAD128")?;
+        aead::<crate::ChaCha>(report, "ChaCha20-Poly1305")?;
+        aead::<crate::AesGcm>(report, "AES-128-GCM")?;
+        aead::<crate::AesCcm>(report, "AES-128-CCM")?;
+    }
+    Ok(())
+}
+
+struct Report<'a> {
+    out: &'a mut dyn Write,
+    counter: Counter,
+}
+
+impl Report<'_> {
+    /// Runs `operation` and prints what it costs.
+    fn time(
+        &mut self,
+        algorithm: &str,
+        name: &str,
+        bytes: usize,
+        associated_data: usize,
+        operation: impl FnOnce(),
+    ) -> fmt::Result {
+        let cycles = self.counter.cycles(|| qemu_trace::region(operation));
+        let fields = format_args!(
+            r#"{{"algorithm":"{algorithm}","operation":"{name}","bytes":{bytes},"associated_data":{associated_data}"#
+        );
+        match cycles {
+            Some(cycles) => writeln!(self.out, r#"{fields},"cycles":{cycles}}}"#),
+            None => writeln!(self.out, r#"{fields},"traced":true}}"#),
+        }
+    }
+
+    fn memory(&mut self, algorithm: &str, name: &str, bytes: usize) -> fmt::Result {
+        writeln!(
+            self.out,
+            r#"{{"algorithm":"{algorithm}","operation":"{name}","bytes":{bytes},"associated_data":0}}"#
+        )
+    }
+}
+
+fn blocks(report: &mut Report<'_>) -> fmt::Result {
+    const NAME: &str = "TWINE-128";
+    report.time(NAME, "setup", 0, 0, || {
+        black_box(Twine128::new(black_box(&Array([0x42; 16]))));
+    })?;
+    let cipher = Twine128::new(&Array([0x42; 16]));
+    let mut blocks = [Array::<u8, U8>([7; 8]); 4];
+    for count in 1..=4 {
+        let blocks = &mut blocks[..count];
+        report.time(NAME, "encrypt", 8 * count, 0, || cipher.encrypt_blocks(blocks))?;
+        report.time(NAME, "decrypt", 8 * count, 0, || cipher.decrypt_blocks(blocks))?;
+    }
+    report.memory(NAME, "key", size_of::<Twine128>())
+}
+
+fn aead<A: AeadInOut + KeyInit>(report: &mut Report<'_>, name: &str) -> fmt::Result {
+    let key = aead::Key::<A>::default();
+    report.time(name, "setup", 0, 0, || {
+        black_box(A::new(black_box(&key)));
+    })?;
+    let aead = A::new(&key);
+    let nonce = Nonce::<A>::default();
+    let mut buffer = [0x5A; MESSAGES[MESSAGES.len() - 1]];
+    for bytes in MESSAGES {
+        let buffer = &mut buffer[..bytes];
+        let mut tag = Tag::<A>::default();
+        report.time(name, "seal", bytes, ASSOCIATED_DATA.len(), || seal(&aead, &nonce, buffer, &mut tag))?;
+        report.time(name, "open", bytes, ASSOCIATED_DATA.len(), || open(&aead, &nonce, buffer, &tag))?;
+    }
+    report.memory(name, "key", size_of::<A>())?;
+    let mut tag = Tag::<A>::default();
+    let buffer = &mut buffer[..64];
+    let used = stack::used(|| seal(&aead, &nonce, buffer, &mut tag));
+    report.memory(name, "stack", used.max(stack::used(|| open(&aead, &nonce, buffer, &tag))))
+}
+
+fn seal<A: AeadInOut>(aead: &A, nonce: &Nonce<A>, buffer: &mut [u8], tag: &mut Tag<A>) {
+    match aead.encrypt_inout_detached(nonce, &ASSOCIATED_DATA, buffer.into()) {
+        Ok(new) => *tag = new,
+        Err(_) => panic!("a message was not sealed"),
+    }
+}
+
+fn open<A: AeadInOut>(aead: &A, nonce: &Nonce<A>, buffer: &mut [u8], tag: &Tag<A>) {
+    if aead.decrypt_inout_detached(nonce, &ASSOCIATED_DATA, buffer.into(), tag).is_err() {
+        panic!("a message was not opened");
+    }
+}

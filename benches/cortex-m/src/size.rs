@@ -1,0 +1,88 @@
+//! Images that differ in nothing but the AEAD they have.
+
+use aead::{AeadInOut, Nonce, Tag};
+use core::slice;
+
+/// Makes an image without main program, with the functions of C that seal and open with an AEAD, if one is given.
+#[macro_export]
+macro_rules! size {
+    ($($aead:ty)?) => {
+        use core::panic::PanicInfo;
+
+        #[panic_handler]
+        fn panic(_: &PanicInfo<'_>) -> ! {
+            loop {}
+        }
+
+        #[cortex_m_rt::entry]
+        fn main() -> ! {
+            loop {}
+        }
+
+        $(
+            use $crate::aead::{Nonce, Tag};
+
+            /// Kept in the image whether anything calls it or not.
+            #[used]
+            static SEAL: unsafe extern "C" fn(&$aead, &Nonce<$aead>, *const u8, usize, *mut u8, usize, &mut Tag<$aead>) -> bool =
+                $crate::seal::<$aead>;
+            #[used]
+            static OPEN: unsafe extern "C" fn(&$aead, &Nonce<$aead>, *const u8, usize, *mut u8, usize, &Tag<$aead>) -> bool =
+                $crate::open::<$aead>;
+        )?
+    };
+}
+
+/// Seals in place.
+///
+/// # Safety
+/// The pointers are to so many bytes.
+#[allow(unsafe_code, reason = "as C has it, so that nothing is known of the lengths")]
+pub unsafe extern "C" fn seal<A: AeadInOut>(
+    aead: &A,
+    nonce: &Nonce<A>,
+    associated_data: *const u8,
+    associated_data_len: usize,
+    buffer: *mut u8,
+    buffer_len: usize,
+    tag: &mut Tag<A>,
+) -> bool {
+    // SAFETY: by the caller's word.
+    let (associated_data, buffer) = unsafe {
+        (
+            slice::from_raw_parts(associated_data, associated_data_len),
+            slice::from_raw_parts_mut(buffer, buffer_len),
+        )
+    };
+    match aead.encrypt_inout_detached(nonce, associated_data, buffer.into()) {
+        Ok(new) => {
+            *tag = new;
+            true
+        }
+        Err(_) => false,
+    }
+}
+
+/// Opens in place.
+///
+/// # Safety
+/// The pointers are to so many bytes.
+#[allow(unsafe_code, reason = "as C has it, so that nothing is known of the lengths")]
+pub unsafe extern "C" fn open<A: AeadInOut>(
+    aead: &A,
+    nonce: &Nonce<A>,
+    associated_data: *const u8,
+    associated_data_len: usize,
+    buffer: *mut u8,
+    buffer_len: usize,
+    tag: &Tag<A>,
+) -> bool {
+    // SAFETY: by the caller's word.
+    let (associated_data, buffer) = unsafe {
+        (
+            slice::from_raw_parts(associated_data, associated_data_len),
+            slice::from_raw_parts_mut(buffer, buffer_len),
+        )
+    };
+    aead.decrypt_inout_detached(nonce, associated_data, buffer.into(), tag).is_ok()
+}

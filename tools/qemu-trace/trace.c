@@ -1,0 +1,147 @@
+/* A plugin for QEMU (7.0 or newer) that traces what a Cortex-M executes between the marks of the crate `qemu-trace`.
+ *
+ *   -plugin libtrace.so,out=FILE[,log=FILE]
+ *
+ * `out` gets a line for each region, in the order of execution: its number, the number of instructions, the hash of the
+ * sequence of their addresses, the number of accesses to memory, and the hash of that sequence. `log` gets the sequences
+ * themselves, in the format that README.md shows.
+ */
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+/* What this needs of QEMU's plugin interface, version 1: distributions ship QEMU without the header. */
+typedef uint64_t qemu_plugin_id_t;
+typedef uint32_t qemu_plugin_meminfo_t;
+struct qemu_plugin_tb;
+struct qemu_plugin_insn;
+enum { QEMU_PLUGIN_CB_NO_REGS = 0, QEMU_PLUGIN_MEM_RW = 3 };
+extern void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t,
+                                                  void (*)(qemu_plugin_id_t, struct qemu_plugin_tb *));
+extern void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *, void (*)(unsigned, void *), int flags,
+                                                   void *data);
+extern void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *,
+                                             void (*)(unsigned, qemu_plugin_meminfo_t, uint64_t, void *), int flags,
+                                             int rw, void *data);
+extern void qemu_plugin_register_atexit_cb(qemu_plugin_id_t, void (*)(qemu_plugin_id_t, void *), void *data);
+extern size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *);
+extern struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *, size_t);
+extern uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *);
+extern const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *);
+extern bool qemu_plugin_mem_is_store(qemu_plugin_meminfo_t);
+extern unsigned qemu_plugin_mem_size_shift(qemu_plugin_meminfo_t);
+
+#define EXPORT __attribute__((visibility("default")))
+EXPORT int qemu_plugin_version = 1;
+
+/* The marks: `mov r10, r10` and `mov r11, r11`, which no compiler makes. */
+enum { MARK_BEGIN = 0x46d2, MARK_END = 0x46db };
+
+static FILE *out, *log_file;
+static bool is_inside;
+static uint64_t region, instructions, accesses, pc_hash, address_hash;
+
+/* FNV-1a over 64-bit words, with the high bits brought down. */
+static uint64_t mix(uint64_t hash, uint64_t word) {
+    hash = (hash ^ word) * UINT64_C(0x100000001b3);
+    return hash ^ hash >> 29;
+}
+
+static void begin(unsigned cpu, void *data) {
+    (void)cpu, (void)data;
+    is_inside = true;
+    instructions = accesses = 0;
+    pc_hash = address_hash = UINT64_C(0xcbf29ce484222325);
+    if (log_file)
+        fprintf(log_file, "region %" PRIu64 "\n", region);
+}
+
+static void end(unsigned cpu, void *data) {
+    (void)cpu, (void)data;
+    if (!is_inside)
+        return;
+    is_inside = false;
+    fprintf(out, "%" PRIu64 " %" PRIu64 " %016" PRIx64 " %" PRIu64 " %016" PRIx64 "\n", region++, instructions, pc_hash,
+            accesses, address_hash);
+}
+
+/* `data`: the address in the low half, the code in the high half. */
+static void execute(unsigned cpu, void *data) {
+    (void)cpu;
+    if (!is_inside)
+        return;
+    uint32_t pc = (uint32_t)(uintptr_t)data;
+    uint32_t code = (uint32_t)((uintptr_t)data >> 32);
+    instructions++;
+    pc_hash = mix(pc_hash, pc);
+    if (log_file)
+        fprintf(log_file, "%08" PRIx32 " %0*" PRIx32 "\n", pc, code >> 16 ? 8 : 4, code);
+}
+
+static void access_memory(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t address, void *data) {
+    (void)cpu, (void)data;
+    if (!is_inside)
+        return;
+    bool is_store = qemu_plugin_mem_is_store(info);
+    unsigned shift = qemu_plugin_mem_size_shift(info);
+    accesses++;
+    address_hash = mix(address_hash, address << 3 | shift << 1 | is_store);
+    if (log_file)
+        fprintf(log_file, " %c%u %08" PRIx64 "\n", is_store ? 'w' : 'r', 1u << shift, address);
+}
+
+static void translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb) {
+    (void)id;
+    for (size_t i = 0, n = qemu_plugin_tb_n_insns(tb); i < n; i++) {
+        struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
+        /* One or two little-endian halfwords, as the first one says: QEMU gives the last instruction of a page the first
+         * halfword of the next page as well, at which it had looked. */
+        const uint8_t *bytes = qemu_plugin_insn_data(insn);
+        uint32_t code = bytes[0] | bytes[1] << 8;
+        if (code >> 11 >= 0x1d)
+            code = code << 16 | bytes[2] | bytes[3] << 8;
+        void (*callback)(unsigned, void *) = code == MARK_BEGIN ? begin : code == MARK_END ? end : execute;
+        uintptr_t data = (uintptr_t)code << 32 | (uint32_t)qemu_plugin_insn_vaddr(insn);
+        qemu_plugin_register_vcpu_insn_exec_cb(insn, callback, QEMU_PLUGIN_CB_NO_REGS, (void *)data);
+        qemu_plugin_register_vcpu_mem_cb(insn, access_memory, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_RW, NULL);
+    }
+}
+
+static void finish(qemu_plugin_id_t id, void *data) {
+    (void)id, (void)data;
+    fclose(out);
+    if (log_file)
+        fclose(log_file);
+}
+
+static FILE *open_file(const char *path) {
+    FILE *file = fopen(path, "w");
+    if (!file)
+        perror(path);
+    return file;
+}
+
+EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const void *info, int argc, char **argv) {
+    (void)info;
+    _Static_assert(sizeof(void *) == 8, "an instruction is kept in a pointer of 64 bits");
+    for (int i = 0; i < argc; i++) {
+        FILE **file = strncmp(argv[i], "out=", 4) == 0 ? &out : strncmp(argv[i], "log=", 4) == 0 ? &log_file : NULL;
+        if (!file) {
+            fprintf(stderr, "trace: unknown argument %s\n", argv[i]);
+            return -1;
+        }
+        *file = open_file(argv[i] + 4);
+        if (!*file)
+            return -1;
+    }
+    if (!out) {
+        fputs("trace: the argument out=FILE is missing\n", stderr);
+        return -1;
+    }
+    qemu_plugin_register_vcpu_tb_trans_cb(id, translate);
+    qemu_plugin_register_atexit_cb(id, finish, NULL);
+    return 0;
+}

@@ -1,0 +1,145 @@
+//! Thumb assembly for Cortex-M: the portable backend's rounds (see [`fixslice`]), four blocks at once, in registers alone.
+//!
+//! A compiler spills in the round and makes separate instructions of rotations. The kernels for ARMv7-M need 22 instructions
+//! a round, and 2.5 more for the lanes, where the circuit and its surroundings have 21 operations; those for ARMv6-M, with two
+//! operands and eight general registers, 34 and 8. Everything runs in the same time for all keys and data: no branch but
+//! that of the loop over the rounds, and one on whether addresses are aligned.
+//!
+//! The build script chooses the kernels by the target: the compiler does not tell Thumb targets apart.
+
+use cipher::{
+    Array, BlockCipherDecBackend, BlockCipherEncBackend, BlockSizeUser, InOut, InOutBuf, ParBlocks,
+    ParBlocksSizeUser,
+    consts::{U4, U8},
+};
+
+use super::fixslice::{self, Block};
+use crate::schedule::KeySize;
+
+#[cfg_attr(twine_thumb = "v6m", path = "thumb/v6m.rs")]
+#[cfg_attr(twine_thumb = "v7m", path = "thumb/v7m.rs")]
+mod kernels;
+
+/// The name of this backend.
+pub(crate) const NAME: &str = "thumb";
+
+/// Blocks that the kernels work on.
+const WIDTH: usize = 4;
+
+/// The round keys in the lanes of the kernels.
+#[derive(Clone)]
+#[repr(transparent)]
+pub(crate) struct RoundKeys(fixslice::RoundKeys<u32>);
+
+impl RoundKeys {
+    #[inline]
+    pub(crate) fn new(key: &[u8], size: &'static KeySize) -> Self {
+        Self(fixslice::RoundKeys::new(key, size, &kernels::ORDER))
+    }
+}
+
+/// Encrypts or decrypts four blocks.
+///
+/// # Safety
+/// The input can be read and the output written. They are the same or do not overlap, and their addresses are multiples of
+/// [`kernels::ALIGNMENT`].
+type Kernel = unsafe fn(keys: &RoundKeys, input: *const [Block; WIDTH], output: *mut [Block; WIDTH]);
+
+/// Four blocks that a kernel can load and store.
+#[derive(Default)]
+#[repr(align(4))]
+struct Aligned([Block; WIDTH]);
+
+/// Runs `kernel` on a copy of up to four blocks.
+#[inline(always)]
+fn run_on_copy(kernel: Kernel, keys: &RoundKeys, mut blocks: InOutBuf<'_, '_, Block>) {
+    let mut copy = Aligned::default();
+    for (to, from) in copy.0.iter_mut().zip(blocks.get_in()) {
+        to.clone_from(from);
+    }
+    let all: *mut [Block; WIDTH] = &raw mut copy.0;
+    // SAFETY: input and output are the same, and aligned.
+    unsafe { kernel(keys, all, all) };
+    for (to, from) in blocks.get_out().iter_mut().zip(&copy.0) {
+        to.clone_from(from);
+    }
+}
+
+/// Runs `kernel` on four blocks, or `copying` if they are not aligned.
+#[inline(always)]
+fn run(
+    kernel: Kernel,
+    copying: fn(&RoundKeys, InOutBuf<'_, '_, Block>),
+    keys: &RoundKeys,
+    blocks: InOut<'_, '_, Array<Block, U4>>,
+) {
+    let (input, output) = blocks.into_raw();
+    if (input.addr() | output.addr()) % kernels::ALIGNMENT == 0 {
+        // SAFETY: both are of four blocks, which `InOut` says are the same or do not overlap; they are aligned.
+        unsafe { kernel(keys, input.cast(), output.cast()) }
+    } else {
+        // SAFETY: they are what `InOut` had.
+        copying(keys, unsafe { InOut::from_raw(input, output) }.into_buf());
+    }
+}
+
+#[inline(never)]
+fn encrypt_copy(keys: &RoundKeys, blocks: InOutBuf<'_, '_, Block>) {
+    run_on_copy(kernels::encrypt, keys, blocks);
+}
+
+#[inline(never)]
+fn decrypt_copy(keys: &RoundKeys, blocks: InOutBuf<'_, '_, Block>) {
+    run_on_copy(kernels::decrypt, keys, blocks);
+}
+
+/// The backend that the closures of `cipher` receive.
+pub(crate) struct Backend<'a>(pub(crate) &'a RoundKeys);
+
+impl BlockSizeUser for Backend<'_> {
+    type BlockSize = U8;
+}
+
+impl ParBlocksSizeUser for Backend<'_> {
+    type ParBlocksSize = U4;
+}
+
+impl BlockCipherEncBackend for Backend<'_> {
+    #[inline(always)]
+    fn encrypt_block(&self, block: InOut<'_, '_, Block>) {
+        encrypt_copy(self.0, block.into_buf().into_chunks().0);
+    }
+
+    #[inline(always)]
+    fn encrypt_par_blocks(&self, blocks: InOut<'_, '_, ParBlocks<Self>>) {
+        run(kernels::encrypt, encrypt_copy, self.0, blocks);
+    }
+
+    /// One pass for all of them.
+    #[inline(always)]
+    fn encrypt_tail_blocks(&self, blocks: InOutBuf<'_, '_, Block>) {
+        if !blocks.is_empty() {
+            encrypt_copy(self.0, blocks);
+        }
+    }
+}
+
+impl BlockCipherDecBackend for Backend<'_> {
+    #[inline(always)]
+    fn decrypt_block(&self, block: InOut<'_, '_, Block>) {
+        decrypt_copy(self.0, block.into_buf().into_chunks().0);
+    }
+
+    #[inline(always)]
+    fn decrypt_par_blocks(&self, blocks: InOut<'_, '_, ParBlocks<Self>>) {
+        run(kernels::decrypt, decrypt_copy, self.0, blocks);
+    }
+
+    /// One pass for all of them.
+    #[inline(always)]
+    fn decrypt_tail_blocks(&self, blocks: InOutBuf<'_, '_, Block>) {
+        if !blocks.is_empty() {
+            decrypt_copy(self.0, blocks);
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! What the project costs on Cortex-M: `cargo xtask bench cortex-m` and `cargo xtask firmware size`.
+
+use crate::{
+    boards::{BOARDS, Board},
+    cycles::{self, Core},
+    paths,
+    qemu_trace::Plugin,
+    setup::Toolchain,
+};
+use anyhow::{Context, Result, bail, ensure};
+use object::{Object as _, ObjectSection as _, SectionFlags, elf};
+use std::{
+    env,
+    fmt::Write as _,
+    fs::{self, File},
+    io::BufReader,
+    path::{Path, PathBuf},
+};
+
+/// The images whose sizes are compared with that of the image without an AEAD, and what they have.
+const SIZES: [(&str, &str); 5] = [
+    ("size-twine-otr", OURS),
+    ("size-ascon", "Ascon-AEAD128"),
+    ("size-chacha", "ChaCha20-Poly1305"),
+    ("size-aes-gcm", "AES-128-GCM"),
+    ("size-aes-ccm", "AES-128-CCM"),
+];
+
+/// The AEAD of this project, as the results name it.
+const OURS: &str = "TWINE-128-OTR";
+
+/// The real boards, as the features are called, with the target of each.
+const REAL_BOARDS: [(&str, &str); 7] = [
+    ("nrf52840-dk", "thumbv7em-none-eabi"),
+    ("nucleo-f411re", "thumbv7em-none-eabi"),
+    ("nucleo-f446re", "thumbv7em-none-eabi"),
+    ("microbit-v1", "thumbv6m-none-eabi"),
+    ("microbit-v2", "thumbv7em-none-eabi"),
+    ("lpc55s69-evk", "thumbv8m.main-none-eabi"),
+    ("rp2040", "thumbv6m-none-eabi"),
+];
+
+/// What TWINE-128-OTR may take at most on a target, in bytes.
+struct Limits {
+    target: &'static str,
+    /// Whether round keys are kept packed.
+    is_compact: bool,
+    /// Code and constants to seal and to open.
+    flash: u64,
+    /// A key.
+    key: u64,
+    stack: u64,
+}
+
+const LIMITS: [Limits; 3] = [
+    Limits { target: "thumbv7em-none-eabi", is_compact: false, flash: 7400, key: 600, stack: 512 },
+    Limits { target: "thumbv7em-none-eabi", is_compact: true, flash: 7500, key: 170, stack: 512 },
+    Limits { target: "thumbv6m-none-eabi", is_compact: false, flash: 9600, key: 600, stack: 512 },
+];
+
+/// Measures everything on QEMU's boards and returns the file of results.
+pub(crate) fn measure(date: &str) -> Result<PathBuf> {
+    let plugin = Plugin::build()?;
+    let mut lines = String::new();
+    for board in &BOARDS {
+        println!("\n-- {board}");
+        let folder = Build { target: board.target, ..Build::default() }.run()?;
+        let compiler = Toolchain::for_target(board.target)?.rustc_version()?;
+        writeln!(
+            lines,
+            r#"{{"core":"{}","target":"{}","rustc":"{compiler}","date":"{date}"}}"#,
+            board.core, board.target
+        )?;
+        operations(&mut lines, &plugin, board, &folder.join("measure"))?;
+        let none = flash(&folder.join("size-none"))?;
+        for (image, algorithm) in SIZES {
+            let bytes = flash(&folder.join(image))? - none;
+            writeln!(
+                lines,
+                r#"{{"algorithm":"{algorithm}","operation":"flash","bytes":{bytes},"associated_data":0}}"#
+            )?;
+        }
+    }
+    let file = target_dir().join("results.jsonl");
+    fs::write(&file, lines)?;
+    Ok(file)
+}
+
+/// Runs `elf` and adds its lines, with what was counted.
+fn operations(lines: &mut String, plugin: &Plugin, board: &Board, elf: &Path) -> Result<()> {
+    let core = match board.core {
+        "Cortex-M0" => Some(Core::M0Plus),
+        "Cortex-M3" => Some(Core::M3),
+        "Cortex-M4" => Some(Core::M4),
+        _ => None,
+    };
+    let log = target_dir().join("trace.log");
+    let (printed, regions) = plugin.run(board, elf, core.map(|_| log.as_path()))?;
+    let cycles = match core {
+        Some(core) => Some(cycles::estimate(core, BufReader::new(File::open(&log)?))?),
+        None => None,
+    };
+    if core.is_some() {
+        fs::remove_file(&log)?;
+    }
+    let mut traced = 0..regions.len();
+    for line in printed {
+        let Some(fields) = line.strip_suffix(r#","traced":true}"#) else {
+            writeln!(lines, "{line}")?;
+            continue;
+        };
+        let i = traced.next().context("more lines than regions")?;
+        write!(lines, r#"{fields},"instructions":{}"#, regions[i].instructions)?;
+        if let Some(cycles) = &cycles {
+            write!(lines, r#","estimated_cycles":{}"#, cycles[i])?;
+        }
+        writeln!(lines, "}}")?;
+    }
+    ensure!(traced.is_empty(), "more regions than lines");
+    Ok(())
+}
+
+/// `cargo xtask firmware size`: fails if a limit is exceeded.
+pub(crate) fn size() -> Result<()> {
+    let plugin = Plugin::build()?;
+    let mut failed = false;
+    for limits in &LIMITS {
+        let folder =
+            Build { target: limits.target, is_compact: limits.is_compact, no_peers: true, board: None }
+                .run()?;
+        let board = BOARDS.iter().find(|board| board.target == limits.target).context("no such board")?;
+        let (printed, _) = plugin.run(board, &folder.join("measure"), None)?;
+        let printed_bytes = |operation: &str| {
+            let start = format!(r#"{{"algorithm":"{OURS}","operation":"{operation}","bytes":"#);
+            let line = printed.iter().find_map(|line| line.strip_prefix(&start));
+            let digits = line.and_then(|rest| rest.split(',').next());
+            digits
+                .and_then(|digits| digits.parse().ok())
+                .with_context(|| format!("no {operation} was printed"))
+        };
+        let image = folder.join("size-twine-otr");
+        let flash = flash(&image)? - flash(&folder.join("size-none"))?;
+        let placement = if limits.is_compact { ", compact round keys" } else { "" };
+        println!("\n{OURS} on {}{placement}:", limits.target);
+        for (what, bytes, limit) in [
+            ("code", flash, limits.flash),
+            ("key", printed_bytes("key")?, limits.key),
+            ("stack", printed_bytes("stack")?, limits.stack),
+        ] {
+            let verdict = if bytes <= limit { "" } else { ": TOO MUCH" };
+            println!("  {what:6} {bytes:5} of {limit} bytes{verdict}");
+            failed |= bytes > limit;
+        }
+    }
+    if failed {
+        bail!("a limit is exceeded");
+    }
+    Ok(())
+}
+
+/// Builds the images for all real boards; none of them is there to run them.
+pub(crate) fn build_boards() -> Result<()> {
+    for (board, target) in REAL_BOARDS {
+        Build { target, board: Some(board), no_peers: true, is_compact: false }.run()?;
+    }
+    Ok(())
+}
+
+/// The bytes of an image that are in flash.
+fn flash(elf: &Path) -> Result<u64> {
+    let data = fs::read(elf).with_context(|| format!("cannot read {}", elf.display()))?;
+    let file = object::File::parse(data.as_slice())?;
+    let is_in_flash = |section: &object::Section<'_, '_>| {
+        matches!(section.flags(), SectionFlags::Elf { sh_flags } if sh_flags & u64::from(elf::SHF_ALLOC) != 0)
+            && section.kind() != object::SectionKind::UninitializedData
+    };
+    Ok(file.sections().filter(is_in_flash).map(|section| section.size()).sum())
+}
+
+fn target_dir() -> PathBuf {
+    paths::target().join("cortex-m")
+}
+
+/// A build of the images.
+#[derive(Default)]
+struct Build {
+    target: &'static str,
+    /// A real board; QEMU's if there is none.
+    board: Option<&'static str>,
+    is_compact: bool,
+    /// Without what TWINE-OTR is compared with.
+    no_peers: bool,
+}
+
+impl Build {
+    /// Returns the folder of the images.
+    fn run(self) -> Result<PathBuf> {
+        let target_dir = target_dir().join(if self.is_compact { "compact" } else { "default" });
+        let flags = if self.is_compact { r#"--cfg twine_keys="compact""# } else { "" };
+        Toolchain::for_target(self.target)?
+            .cargo()
+            .args(["build", "--release", "--bins", "--target", self.target])
+            .args(env::var_os("CI").map(|_| "--locked"))
+            .args(self.no_peers.then_some("--no-default-features"))
+            .args(self.board.map(|board| format!("--features={board}")))
+            .arg("--manifest-path")
+            .arg(paths::root().join("benches/cortex-m/Cargo.toml"))
+            .arg("--target-dir")
+            .arg(&target_dir)
+            .env_remove("CARGO_ENCODED_RUSTFLAGS")
+            .env("RUSTFLAGS", flags)
+            .run()?;
+        Ok(target_dir.join(self.target).join("release"))
+    }
+}
