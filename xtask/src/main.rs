@@ -11,6 +11,7 @@
 //! | `boards` | runs a firmware on one of QEMU's boards |
 //! | `qemu_trace` | counts and traces what it executes there |
 //! | `firmware` | builds the firmware and runs it on QEMU's boards |
+//! | `smart_city` | tests the example `smart-city` and sizes its detector |
 //! | `setup` | finds or installs compilers, emulators and tools |
 //! | `msrv` | finds or fetches a compiler of the minimum supported Rust version |
 //! | `apt` | Debian's packages |
@@ -31,6 +32,7 @@ mod paths;
 mod qemu_trace;
 mod setup;
 mod sh;
+mod smart_city;
 mod steps;
 mod test;
 

@@ -4,6 +4,7 @@ use crate::{
     aarch64, bench, cortex_m, demo, firmware, msrv, paths, setup,
     setup::Toolchain,
     sh::{self, Cmd},
+    smart_city,
     steps::{self, Step},
 };
 use anyhow::{Result, bail};
@@ -18,7 +19,7 @@ const NO_STD_FEATURES: &str = "zeroize,alloc,arrayvec,rand_core,bytes";
 /// The same for cores without atomic read-modify-write instructions, which the crate `bytes` needs.
 const NO_ATOMICS_FEATURES: &str = "zeroize,alloc,arrayvec,rand_core";
 
-const STEPS: [Step; 16] = [
+const STEPS: [Step; 17] = [
     Step { name: "format", about: "all code is formatted by rustfmt", run: format },
     Step { name: "lint", about: "clippy has nothing to say", run: lint },
     Step {
@@ -58,6 +59,11 @@ const STEPS: [Step; 16] = [
         name: "seal",
         about: "a small file is sealed and opened, and cheating is refused",
         run: demo::small,
+    },
+    Step {
+        name: "smart-city",
+        about: "frames and tamper detection of the example, and the detector's size",
+        run: smart_city::test,
     },
 ];
 
