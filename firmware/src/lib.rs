@@ -9,6 +9,7 @@ mod aead;
 mod block;
 #[cfg(target_os = "none")]
 pub mod board;
+mod constant_time;
 mod report;
 
 /// TWINE as its paper states it: the oracle of backends that only run here.
@@ -44,4 +45,13 @@ pub fn twine(report: &mut Report<'_>) -> fmt::Result {
 /// If the report cannot be written.
 pub fn aes(report: &mut Report<'_>) -> fmt::Result {
     aead::aes(report)
+}
+
+/// Runs deliberate leaks, then everything that must be constant-time, with many secrets. It checks that sealed messages open
+/// and changed ones do not; what matters is the trace.
+///
+/// # Errors
+/// If the report cannot be written.
+pub fn constant_time(report: &mut Report<'_>) -> fmt::Result {
+    constant_time::run(report)
 }

@@ -72,7 +72,7 @@ pub(crate) mod sealed {
 #[allow(clippy::type_complexity, reason = "an alias would hide that these are blocks and bytes")]
 fn split_last<F: Field>(data: &[u8]) -> Option<(&[Array<u8, F::Size>], &[u8])> {
     let whole = data.len().checked_sub(1)? / F::Size::USIZE * F::Size::USIZE;
-    let (blocks, last) = data.split_at(whole);
+    let (blocks, last) = data.split_at_checked(whole)?;
     Some((Array::slice_as_chunks(blocks).0, last))
 }
 

@@ -54,11 +54,11 @@ pub trait Field: Copy + Default + BitXor<Output = Self> + BitXorAssign + MaybeZe
     /// 2x for the element x, without a branch.
     fn double(self) -> Self;
 
-    /// 2^8 x for the element x, without a branch.
-    fn times_256(self) -> Self;
+    /// 2^exponent x for the element x, without a branch; the exponent is 1 to 32.
+    fn times_power_of_2(self, exponent: u32) -> Self;
 }
 
-/// The reduction of a carry of up to 8 bits: `carry` times x^4 + x^3 + x + 1.
+/// The reduction of a carry of up to 32 bits: `carry` times x^4 + x^3 + x + 1.
 #[inline(always)]
 fn reduce_64(carry: u64) -> u64 {
     let twice = carry ^ carry << 1;
@@ -149,8 +149,8 @@ impl Field for u64 {
     }
 
     #[inline(always)]
-    fn times_256(self) -> Self {
-        self << 8 ^ reduce_64(self >> 56)
+    fn times_power_of_2(self, exponent: u32) -> Self {
+        self << exponent ^ reduce_64(self >> (64 - exponent))
     }
 }
 
@@ -249,9 +249,10 @@ impl Field for Halves {
     }
 
     #[inline(always)]
-    fn times_256(self) -> Self {
+    fn times_power_of_2(self, exponent: u32) -> Self {
         let Self(high, low) = self;
-        Self(high << 8 | low >> 56, low << 8 ^ reduce_128(high >> 56))
+        let rest = 64 - exponent;
+        Self(high << exponent | low >> rest, low << exponent ^ reduce_128(high >> rest))
     }
 }
 
@@ -264,8 +265,10 @@ mod tests {
         let mut x = 0x8123_4567_89AB_CDEF_u64;
         let mut y = Halves(0xFEDC_BA98_7654_3210, 0x8123_4567_89AB_CDEF);
         for _ in 0..100 {
-            assert_eq!(x.times_256(), (0..8).fold(x, |x, _| x.double()));
-            assert_eq!(y.times_256(), (0..8).fold(y, |y, _| y.double()));
+            for exponent in 1..=32 {
+                assert_eq!(x.times_power_of_2(exponent), (0..exponent).fold(x, |x, _| x.double()));
+                assert_eq!(y.times_power_of_2(exponent), (0..exponent).fold(y, |y, _| y.double()));
+            }
             (x, y) = (x ^ x.double(), y ^ y.double());
         }
     }

@@ -61,32 +61,45 @@ impl<F: Field> Masks<F> {
     /// The next [`LANES`].
     #[inline(always)]
     pub(crate) fn lanes(mut self) -> Lanes<F> {
-        let mut lanes = [F::ZERO; LANES];
-        for lane in &mut lanes {
+        let mut lanes = [[F::ZERO; GROUP]; GROUPS];
+        for lane in &mut lanes[0] {
             *lane = self.take();
+        }
+        // Else the compiler follows single lanes through all that comes, instead of whole vectors.
+        lanes = core::hint::black_box(lanes);
+        for (group, (from, exponent)) in [(0, 8), (0, 16), (1, 16)].into_iter().enumerate() {
+            for i in 0..GROUP {
+                lanes[group + 1][i] = lanes[from][i].times_power_of_2(exponent);
+            }
         }
         Lanes(lanes)
     }
 }
 
-/// So many masks are computed side by side, in the lanes of a vector where there are vectors.
-pub(crate) const LANES: usize = 8;
+/// So many masks are computed side by side, in the lanes of vectors where there are vectors.
+pub(crate) const LANES: usize = GROUP * GROUPS;
 
-/// The next masks of [`Masks`], as elements.
+/// So many fill the longest vector.
+const GROUP: usize = 8;
+const GROUPS: usize = 4;
+
+/// The next [`LANES`] masks of [`Masks`], as elements.
 #[derive(Clone, Copy)]
-pub(crate) struct Lanes<F>([F; LANES]);
+pub(crate) struct Lanes<F>([[F; GROUP]; GROUPS]);
 
 impl<F: Field> Lanes<F> {
-    /// The next masks and three times each, in the order of memory. Of the last group of [`LANES`] that is begun, no more
-    /// can be taken.
+    /// The next masks and three times each, in the order of memory; their number is a multiple of [`LANES`].
     #[cfg_attr(not(target_arch = "arm"), inline(always))]
     #[cfg_attr(target_arch = "arm", inline(never))]
     pub(crate) fn fill(&mut self, once: &mut [F], thrice: &mut [F]) {
-        for (once, thrice) in once.chunks_mut(LANES).zip(thrice.chunks_mut(LANES)) {
-            for ((once, thrice), lane) in once.iter_mut().zip(thrice).zip(&mut self.0) {
-                *once = lane.swap();
-                *thrice = times_3(*lane).swap();
-                *lane = lane.times_256();
+        for (once, thrice) in once.chunks_exact_mut(LANES).zip(thrice.chunks_exact_mut(LANES)) {
+            let groups = once.chunks_exact_mut(GROUP).zip(thrice.chunks_exact_mut(GROUP));
+            for ((once, thrice), lanes) in groups.zip(&mut self.0) {
+                for ((once, thrice), lane) in once.iter_mut().zip(thrice).zip(lanes) {
+                    *once = lane.swap();
+                    *thrice = times_3(*lane).swap();
+                    *lane = lane.times_power_of_2(32);
+                }
             }
         }
     }
@@ -94,8 +107,7 @@ impl<F: Field> Lanes<F> {
     /// The masks that are next.
     #[inline(always)]
     pub(crate) fn masks(&self) -> Masks<F> {
-        let [next, ..] = self.0;
-        Masks { next }
+        Masks { next: self.0[0][0] }
     }
 }
 
@@ -211,7 +223,7 @@ mod tests {
     /// Fills `count` masks, five times, and compares all with powers of two.
     fn masks_in_order(count: usize, mut fill: impl FnMut(&mut [u64], &mut [u64])) {
         for portion in 0..5 {
-            let (mut once, mut thrice) = ([0; 40], [0; 40]);
+            let (mut once, mut thrice) = ([0; 2 * LANES], [0; 2 * LANES]);
             fill(&mut once[..count], &mut thrice[..count]);
             for i in 0..count {
                 let mask = power_of_two(1u64, (count * portion + i) as u128, u128::from);
@@ -226,7 +238,7 @@ mod tests {
             let mut masks = Masks::new(1u64);
             masks_in_order(count, |once, thrice| masks.fill(once, thrice));
         }
-        for count in (0..=40).step_by(LANES) {
+        for count in [0, LANES, 2 * LANES] {
             let mut lanes = Masks::new(1u64).lanes();
             masks_in_order(count, |once, thrice| lanes.fill(once, thrice));
             assert_eq!(lanes.masks().take(), power_of_two(1u64, 5 * count as u128, u128::from));

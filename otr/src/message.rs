@@ -10,7 +10,7 @@
 use aead::{
     array::{
         Array, ArraySize,
-        typenum::{U2, U16},
+        typenum::{U2, U16, U32},
     },
     inout::{InOut, InOutBuf},
 };
@@ -30,6 +30,9 @@ type Pair<S> = Array<Array<u8, S>, U2>;
 
 /// Calls that a short batch has room for, where the backend is wider: setting up a wide one would take most of the time.
 pub(crate) type Short = U16;
+
+/// The same for a batch that is not that short.
+type Medium = U32;
 
 /// Which way a message goes. A type each, so that the loops over pairs are compiled for each; where code must be small, a
 /// value.
@@ -199,11 +202,13 @@ impl<F: Field, N: ArraySize> Batch<F, N> {
         }
     }
 
-    /// `n` pairs, or where vectors are long and there is room some more, so that no call has to wait for a vector that was stored in
-    /// parts. Those have an input of zeros.
+    /// `n` pairs, or where there is room some more, with an input of zeros, so that no call has to wait for a vector that was
+    /// stored in parts.
     #[inline(always)]
     fn whole_vectors(n: usize) -> usize {
-        if N::USIZE.is_multiple_of(LANES) { n.next_multiple_of(LANES) } else { n }
+        /// Blocks of 64 bits in the longest vector.
+        const LONGEST: usize = 8;
+        if N::USIZE % LONGEST == 0 { n.next_multiple_of(LONGEST) } else { n }
     }
 
     /// Prepares the calls of the first round of `n` pairs.
@@ -324,7 +329,8 @@ where
 #[inline(always)]
 fn whole_pairs<B: cipher::BlockSizeUser>(len: usize) -> usize {
     let pair_size = 2 * B::BlockSize::USIZE;
-    len.saturating_sub(1) / pair_size * pair_size
+    // Never more than `len`, which the compiler does not see.
+    (len.saturating_sub(1) / pair_size * pair_size).min(len)
 }
 
 impl<'a, B, D: Direction> Message<'a, B, D>
@@ -339,7 +345,7 @@ where
     }
 
     /// Whether full batches take masks that are computed side by side.
-    const MASKS_IN_LANES: bool = B::ParBlocksSize::USIZE.is_multiple_of(LANES);
+    const MASKS_IN_LANES: bool = B::ParBlocksSize::USIZE % LANES == 0;
 
     /// Puts the masks of the first full batch into `batch`.
     #[inline(always)]
@@ -399,8 +405,11 @@ where
         pending: Option<FieldOf<B>>,
     ) -> FieldOf<B> {
         // The last chunk, the checksum and a pending block take part.
-        if B::ParBlocksSize::USIZE > Short::USIZE && pairs.len() + 3 <= Short::USIZE {
+        let calls = pairs.len() + 3;
+        if B::ParBlocksSize::USIZE > Short::USIZE && calls <= Short::USIZE {
             self.last_batch_of::<Short>(pairs, last, pending)
+        } else if B::ParBlocksSize::USIZE > Medium::USIZE && calls <= Medium::USIZE {
+            self.last_batch_of::<Medium>(pairs, last, pending)
         } else {
             self.last_batch_of::<B::ParBlocksSize>(pairs, last, pending)
         }
@@ -419,7 +428,7 @@ where
         let count = pairs.len();
         let batch = &mut Batch::<FieldOf<B>, N>::new();
         batch.load(pairs.get_in());
-        if N::USIZE > Short::USIZE && N::USIZE.is_multiple_of(LANES) {
+        if N::USIZE > Medium::USIZE && N::USIZE % LANES == 0 {
             let filled = (count + 1).next_multiple_of(LANES);
             masks.lanes().fill(&mut batch.once.0[..filled], &mut batch.thrice.0[..filled]);
         } else {

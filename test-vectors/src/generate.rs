@@ -2,6 +2,7 @@
 //!
 //! Everything is deterministic: the inputs come from a [`Stream`], so a committed file can be made again and compared.
 
+mod c;
 mod firmware;
 mod invalid;
 mod long;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::{fs, io};
 
+pub use c::c_header;
 pub use firmware::firmware_source;
 pub use stream::Stream;
 

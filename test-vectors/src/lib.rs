@@ -12,7 +12,7 @@ pub use error::Error;
 pub use files::{
     aes_otr_v3, aes_otr_v3_invalid, twine, twine_otr, twine_otr_invalid, twine_otr_long, twine_otr_short,
 };
-pub use generate::firmware_source;
+pub use generate::{c_header, firmware_source};
 pub use schema::{
     AdProcessing, AeadFile, AeadGroup, AeadTest, BlockFile, BlockGroup, BlockTest, Cipher, RoundKeysGroup,
     RoundKeysTest, TRUNCATED_TAG, Validity,

@@ -20,6 +20,7 @@ fn stdout(arguments: &str) -> String {
 fn prints() {
     assert_eq!(stdout("check"), "");
     assert!(stdout("rust") == test_vectors::firmware_source());
+    assert!(stdout("c") == test_vectors::c_header());
     assert!(stdout("help").starts_with("usage:"));
 
     let usual = Request::new(Cipher::Twine128, AdProcessing::Combined);

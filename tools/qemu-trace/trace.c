@@ -1,16 +1,19 @@
 /* A plugin for QEMU (7.0 or newer) that traces what a Cortex-M executes between the marks of the crate `qemu-trace`.
  *
- *   -plugin libtrace.so,out=FILE[,log=FILE]
+ *   -plugin libtrace.so,out=FILE[,log=FILE[,only=N:N:...]]
  *
  * `out` gets a line for each region, in the order of execution: its number, the number of instructions, the hash of the
  * sequence of their addresses, the number of accesses to memory, and the hash of that sequence. `log` gets the sequences
- * themselves, in the format that README.md shows.
+ * themselves, in the format that README.md shows: those of the regions `only`, in ascending order, or of all.
  */
+#define _POSIX_C_SOURCE 200809L /* strdup */
+
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* What this needs of QEMU's plugin interface, version 1: distributions ship QEMU without the header. */
@@ -41,7 +44,9 @@ EXPORT int qemu_plugin_version = 1;
 enum { MARK_BEGIN = 0x46d2, MARK_END = 0x46db };
 
 static FILE *out, *log_file;
-static bool is_inside;
+/* The rest of the regions to log; NULL for all. */
+static const char *only;
+static bool is_inside, is_logged;
 static uint64_t region, instructions, accesses, pc_hash, address_hash;
 
 /* FNV-1a over 64-bit words, with the high bits brought down. */
@@ -55,7 +60,8 @@ static void begin(unsigned cpu, void *data) {
     is_inside = true;
     instructions = accesses = 0;
     pc_hash = address_hash = UINT64_C(0xcbf29ce484222325);
-    if (log_file)
+    is_logged = log_file && (!only || strtoull(only, NULL, 10) == region);
+    if (is_logged)
         fprintf(log_file, "region %" PRIu64 "\n", region);
 }
 
@@ -64,6 +70,8 @@ static void end(unsigned cpu, void *data) {
     if (!is_inside)
         return;
     is_inside = false;
+    if (is_logged && only)
+        only += strcspn(only, ":") + (strchr(only, ':') != NULL);
     fprintf(out, "%" PRIu64 " %" PRIu64 " %016" PRIx64 " %" PRIu64 " %016" PRIx64 "\n", region++, instructions, pc_hash,
             accesses, address_hash);
 }
@@ -77,7 +85,7 @@ static void execute(unsigned cpu, void *data) {
     uint32_t code = (uint32_t)((uintptr_t)data >> 32);
     instructions++;
     pc_hash = mix(pc_hash, pc);
-    if (log_file)
+    if (is_logged)
         fprintf(log_file, "%08" PRIx32 " %0*" PRIx32 "\n", pc, code >> 16 ? 8 : 4, code);
 }
 
@@ -89,7 +97,7 @@ static void access_memory(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t add
     unsigned shift = qemu_plugin_mem_size_shift(info);
     accesses++;
     address_hash = mix(address_hash, address << 3 | shift << 1 | is_store);
-    if (log_file)
+    if (is_logged)
         fprintf(log_file, " %c%u %08" PRIx64 "\n", is_store ? 'w' : 'r', 1u << shift, address);
 }
 
@@ -128,6 +136,10 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const void *info, int argc, 
     (void)info;
     _Static_assert(sizeof(void *) == 8, "an instruction is kept in a pointer of 64 bits");
     for (int i = 0; i < argc; i++) {
+        if (strncmp(argv[i], "only=", 5) == 0) {
+            only = strdup(argv[i] + 5);
+            continue;
+        }
         FILE **file = strncmp(argv[i], "out=", 4) == 0 ? &out : strncmp(argv[i], "log=", 4) == 0 ? &log_file : NULL;
         if (!file) {
             fprintf(stderr, "trace: unknown argument %s\n", argv[i]);

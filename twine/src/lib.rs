@@ -9,6 +9,9 @@ extern crate std;
 #[allow(unsafe_code, reason = "vector instructions")]
 mod backends;
 mod consts;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod forced;
 mod placement;
 mod sbox;
 mod schedule;

@@ -91,7 +91,7 @@ pub(crate) fn expand<K>(
         for j in order.iter().rev() {
             packed = packed << 4 | u32::from(*schedule.nibble(size.round_key[usize::from(j % 8)]));
         }
-        *round_key = from_packed(packed ^ u32::from(*complement) * 0x1111_1111);
+        *round_key = from_packed(packed ^ (u32::from(*complement) * 0x1111_1111));
         schedule.step(*constants);
     }
 }

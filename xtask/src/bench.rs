@@ -24,7 +24,13 @@ pub(crate) fn main(arguments: &[&str]) -> Result<()> {
         }
         ["--check"] => check(),
         ["criterion", rest @ ..] => cargo("bench").args(["--bench", "criterion", "--"]).args(rest).run(),
-        _ => bail!("expected `bench [--seconds N | report | --check | criterion [ARGS...] | cortex-m]`"),
+        ["dudect", rest @ ..] => cargo("run")
+            .args(["--release", "--no-default-features", "--example", "dudect", "--"])
+            .args(rest)
+            .run(),
+        _ => bail!(
+            "expected `bench [--seconds N | report | --check | criterion [ARGS...] | dudect [ARGS...] | cortex-m]`"
+        ),
     }
 }
 

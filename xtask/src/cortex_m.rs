@@ -40,7 +40,7 @@ const REAL_BOARDS: [(&str, &str); 7] = [
     ("rp2040", "thumbv6m-none-eabi"),
 ];
 
-/// What TWINE-128-OTR may take at most on a target, in bytes.
+/// What TWINE-128-OTR may take at most on a target, in bytes: what it takes now, so that it does not grow.
 struct Limits {
     target: &'static str,
     /// Whether round keys are kept packed.
@@ -53,9 +53,9 @@ struct Limits {
 }
 
 const LIMITS: [Limits; 3] = [
-    Limits { target: "thumbv7em-none-eabi", is_compact: false, flash: 7400, key: 600, stack: 512 },
-    Limits { target: "thumbv7em-none-eabi", is_compact: true, flash: 7500, key: 170, stack: 512 },
-    Limits { target: "thumbv6m-none-eabi", is_compact: false, flash: 9600, key: 600, stack: 512 },
+    Limits { target: "thumbv7em-none-eabi", is_compact: false, flash: 5600, key: 600, stack: 704 },
+    Limits { target: "thumbv7em-none-eabi", is_compact: true, flash: 5760, key: 170, stack: 704 },
+    Limits { target: "thumbv6m-none-eabi", is_compact: false, flash: 6300, key: 600, stack: 760 },
 ];
 
 /// Measures everything on QEMU's boards and returns the file of results.

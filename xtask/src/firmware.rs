@@ -57,12 +57,17 @@ pub(crate) fn test_all() -> Result<()> {
     test(&boards::chosen(&[])?)
 }
 
-/// Builds the images for `board` and returns their ELF files.
-fn build(board: &Board) -> Result<[PathBuf; IMAGES.len()]> {
+/// Builds the images with known answers for `board` and returns their ELF files.
+fn build(board: &Board) -> Result<Vec<PathBuf>> {
+    IMAGES.into_iter().map(|image| build_image(board, image)).collect()
+}
+
+/// Builds an image for `board` and returns its ELF file.
+pub(crate) fn build_image(board: &Board, image: &str) -> Result<PathBuf> {
     let target_dir = paths::target().join("thumb");
     Toolchain::for_target(board.target)?
         .cargo()
-        .args(["build", "--release", "--bins", "--target", board.target])
+        .args(["build", "--release", "--bin", image, "--target", board.target])
         // Elsewhere a change of dependencies may update the lock file.
         .args(env::var_os("CI").map(|_| "--locked"))
         .arg("--manifest-path")
@@ -70,12 +75,12 @@ fn build(board: &Board) -> Result<[PathBuf; IMAGES.len()]> {
         .arg("--target-dir")
         .arg(&target_dir)
         .run()?;
-    Ok(IMAGES.map(|image| target_dir.join(board.target).join("release").join(image)))
+    Ok(target_dir.join(board.target).join("release").join(image))
 }
 
 /// Runs `elf` on `board`. It passes if the firmware exits with success after the line that says that nothing failed:
 /// the exit code alone would also pass a firmware that tests nothing.
-fn run(board: &Board, elf: &Path) -> Result<()> {
+pub(crate) fn run(board: &Board, elf: &Path) -> Result<()> {
     let start = Instant::now();
     let lines = boards::run(board, elf, &[])?;
     let last = lines.last().map_or("", String::as_str);
@@ -87,7 +92,7 @@ fn run(board: &Board, elf: &Path) -> Result<()> {
 }
 
 /// Whether `line` is `N passed, 0 failed` for a number above 0.
-fn all_passed(line: &str) -> bool {
+pub(crate) fn all_passed(line: &str) -> bool {
     let passed = line.trim_end().strip_suffix(" passed, 0 failed");
     passed.and_then(|number| number.parse::<u32>().ok()).is_some_and(|number| number > 0)
 }

@@ -3,15 +3,21 @@
 //! | module | what it does |
 //! |---|---|
 //! | `test` | the steps of `cargo xtask test` |
+//! | `release` | its further steps before a release |
 //! | `demo` | `cargo xtask demo` |
 //! | `bench` | measures, and keeps the README's tables and chart |
 //! | `aarch64` | tests the NEON backend under QEMU |
 //! | `cortex_m` | what the project costs on Cortex-M |
 //! | `cycles` | estimates cycles from a trace |
+//! | `constant_time` | looks for secrets in branches, addresses and times |
+//! | `i686` | tests the libraries on 32-bit x86 |
 //! | `boards` | runs a firmware on one of QEMU's boards |
 //! | `qemu_trace` | counts and traces what it executes there |
+//! | `capi` | the C interface: its header and its tests |
 //! | `firmware` | builds the firmware and runs it on QEMU's boards |
 //! | `smart_city` | tests the example `smart-city` and sizes its detector |
+//! | `fuzz` | builds and runs the fuzz targets |
+//! | `sanitizers` | runs the tests under sanitizers |
 //! | `setup` | finds or installs compilers, emulators and tools |
 //! | `msrv` | finds or fetches a compiler of the minimum supported Rust version |
 //! | `apt` | Debian's packages |
@@ -23,13 +29,19 @@ mod aarch64;
 mod apt;
 mod bench;
 mod boards;
+mod capi;
+mod constant_time;
 mod cortex_m;
 mod cycles;
 mod demo;
 mod firmware;
+mod fuzz;
+mod i686;
 mod msrv;
 mod paths;
 mod qemu_trace;
+mod release;
+mod sanitizers;
 mod setup;
 mod sh;
 mod smart_city;
@@ -45,15 +57,25 @@ Usage: cargo xtask COMMAND
   test [STEP...]             everything that must hold before a merge; with STEPs, only those
        --list                name the steps
        --install-tools       install missing cargo tools below target/ (always done if CI is set)
+       --release-checks      only what must hold before a release besides
   demo [--size SIZE]         seal and open a real file, then try to cheat (SIZE: 4MiB, 1GiB, ...)
   bench [--seconds N]        measure for N seconds (40) and write results, the README's tables and the chart
         report               write the tables and the chart of the results that are there
         --check              fail if the tables or the chart are not what the results give
         criterion [ARGS...]  the same operations under criterion
         cortex-m             measure on emulated Cortex-M boards instead, and write the same of that
+        dudect [ARGS...]     whether times depend on secrets, by statistics
   firmware build [--board B] build the known-answer firmware
   firmware test [--board B]  build it and run it on QEMU's boards (B may be given several times)
   firmware size              what sealing and opening take on Cortex-M; fails above the limits
+  constant-time [TOOL]       look for secrets in branches, addresses and times of binaries
+                             (TOOL: valgrind, trace or cortex-m; all three if none is named)
+       --all [TOOL]          trace all operations on x86-64, which takes most of an hour
+  fuzz [--minutes N] [T...]  run the fuzz targets (those named) for N minutes (1) each
+       coverage [T...]       what their inputs cover of the project's code
+  capi header                make the header of the C interface
+       test                  test the C interface on this machine
+       firmware              test it on QEMU's boards
   setup                      only install what the other commands need
   help                       this text
 
@@ -77,7 +99,10 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["test", rest @ ..] => test::main(rest),
         ["demo", rest @ ..] => demo::main(rest),
         ["bench", rest @ ..] => bench::main(rest),
+        ["constant-time", rest @ ..] => constant_time::main(rest),
         ["firmware", rest @ ..] => firmware::main(rest),
+        ["fuzz", rest @ ..] => fuzz::main(rest),
+        ["capi", rest @ ..] => capi::main(rest),
         ["setup"] => setup::main(),
         ["help" | "--help" | "-h"] => {
             print!("{HELP}");

@@ -53,17 +53,37 @@ impl Plugin {
         log: Option<&Path>,
     ) -> Result<(Vec<String>, Vec<Region>)> {
         let out = self.library.with_file_name(format!("{}.regions", board.machine));
-        let mut plugin = format!("{},out={}", self.library.display(), out.display());
-        if let Some(log) = log {
-            plugin += &format!(",log={}", log.display());
-        }
-        ensure!(plugin.matches(',').count() <= 2, "QEMU's options cannot have a comma in a path: {plugin}");
-        let lines = boards::run(board, elf, &["-plugin".into(), plugin])?;
+        let lines = self.record(board, elf, &out, log, None)?;
         let text = fs::read_to_string(&out).with_context(|| format!("cannot read {}", out.display()))?;
         let regions = text.lines().map(|line| {
             parse(line).with_context(|| format!("the plugin wrote a line that is none of a region: {line}"))
         });
         Ok((lines, regions.collect::<Result<_>>()?))
+    }
+
+    /// Runs `elf` on `board` and returns the lines that it prints. What the plugin writes is in the file `out`; sequences go to
+    /// the file `log`, if there is one: those of the regions `only`, such as `0:64`, or of all.
+    pub(crate) fn record(
+        &self,
+        board: &Board,
+        elf: &Path,
+        out: &Path,
+        log: Option<&Path>,
+        only: Option<&str>,
+    ) -> Result<Vec<String>> {
+        let mut plugin = format!("{},out={}", self.library.display(), out.display());
+        if let Some(log) = log {
+            plugin += &format!(",log={}", log.display());
+        }
+        if let Some(only) = only {
+            plugin += &format!(",only={only}");
+        }
+        let separators = 1 + usize::from(log.is_some()) + usize::from(only.is_some());
+        ensure!(
+            plugin.matches(',').count() == separators,
+            "QEMU's options cannot have a comma in a path: {plugin}"
+        );
+        boards::run(board, elf, &["-plugin".into(), plugin])
     }
 }
 

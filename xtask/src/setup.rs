@@ -4,7 +4,7 @@
 //! own rustup; else a message that says what to install.
 
 use crate::{
-    aarch64, apt, msrv, paths,
+    aarch64, apt, i686, msrv, paths,
     sh::{self, Cmd},
 };
 use anyhow::{Context, Result, bail};
@@ -23,16 +23,22 @@ pub(crate) fn main() -> Result<()> {
         println!("{target}: {}", Toolchain::for_target(target)?.describe());
     }
     println!("QEMU: {}", qemu()?.display());
+    println!("C: {}, {}", c_compiler()?.display(), cxx_compiler()?.display());
+    println!("C for bare metal: {}", gcc_arm()?.display());
+    println!("make and CMake: {}, {}", make()?.display(), cmake()?.display());
     if aarch64::IS_EMULATED {
         println!("{}: {}", aarch64::TARGET, Toolchain::for_target(aarch64::TARGET)?.describe());
         println!("its QEMU: {}", qemu_aarch64()?.display());
         println!("its linker: {}", linker_aarch64()?.display());
     }
+    if i686::RUNS {
+        println!("{}: {}", i686::TARGET, Toolchain::for_target(i686::TARGET)?.describe());
+        println!("its linker: {}", linker_i686()?.display());
+    }
+    println!("{WASM_TARGET}: {}", Toolchain::for_target(WASM_TARGET)?.describe());
+    println!("C++: {}", cxx()?.display());
     println!("Rust {}: {}", msrv::VERSION, msrv::rustc()?.display());
-    println!(
-        "cargo-hack: {}",
-        cargo_hack(true)?.context("cargo-hack is missing after its installation")?.display()
-    );
+    println!("cargo-hack: {}", tool("cargo-hack")?.display());
     Ok(())
 }
 
@@ -44,6 +50,8 @@ pub(crate) const THUMB_TARGETS: [&str; 5] = [
     "thumbv7em-none-eabihf",
     "thumbv8m.main-none-eabi",
 ];
+
+pub(crate) const WASM_TARGET: &str = "wasm32-unknown-unknown";
 
 /// What builds for another target than the host.
 #[derive(Clone, Copy)]
@@ -80,7 +88,7 @@ impl Toolchain {
         )
     }
 
-    /// Its cargo, for bare metal.
+    /// Its cargo, for a target without an operating system.
     pub(crate) fn cargo(self) -> Cmd {
         match self {
             Self::Own => sh::cargo(),
@@ -139,6 +147,13 @@ fn has_target(target: &str) -> bool {
         .is_some_and(|sysroot| Path::new(&sysroot).join("lib/rustlib").join(target).join("lib").is_dir())
 }
 
+/// The name of the target that is this machine.
+pub(crate) fn host() -> Result<String> {
+    let version = Cmd::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())).arg("-vV").read();
+    let host = version.as_ref().and_then(|text| text.lines().find_map(|line| line.strip_prefix("host: ")));
+    Ok(host.context("rustc does not say for which machine it is")?.to_owned())
+}
+
 /// The emulator of the boards.
 pub(crate) fn qemu() -> Result<PathBuf> {
     program(
@@ -151,6 +166,30 @@ pub(crate) fn qemu() -> Result<PathBuf> {
 /// A C compiler for the host.
 pub(crate) fn c_compiler() -> Result<PathBuf> {
     program("cc", &["gcc", "libc6-dev"], "gcc or clang")
+}
+
+/// A C++ compiler for the host.
+pub(crate) fn cxx_compiler() -> Result<PathBuf> {
+    program("c++", &["g++"], "g++ or clang")
+}
+
+/// The C compiler for bare metal, with its library.
+pub(crate) fn gcc_arm() -> Result<PathBuf> {
+    program(
+        "arm-none-eabi-gcc",
+        &["gcc-arm-none-eabi", "libnewlib-arm-none-eabi"],
+        "gcc-arm-none-eabi with libnewlib-arm-none-eabi (Debian, Ubuntu)",
+    )
+}
+
+/// GNU make.
+pub(crate) fn make() -> Result<PathBuf> {
+    program("make", &["make"], "make")
+}
+
+/// CMake.
+pub(crate) fn cmake() -> Result<PathBuf> {
+    program("cmake", &["cmake"], "cmake")
 }
 
 /// The emulator of Linux processes for aarch64.
@@ -167,6 +206,27 @@ pub(crate) fn linker_aarch64() -> Result<PathBuf> {
     )
 }
 
+/// What runs programs with secrets marked.
+pub(crate) fn valgrind() -> Result<PathBuf> {
+    // Memcheck needs the symbols of Debian's loader, which libc6-dbg has.
+    program("valgrind", &["valgrind", "libc6-dbg"], "valgrind")
+}
+
+/// The linker for 32-bit x86, which comes with its C library.
+pub(crate) fn linker_i686() -> Result<PathBuf> {
+    program(
+        "i686-linux-gnu-gcc",
+        // Not gcc-multilib, which excludes compilers for other architectures.
+        &["gcc-i686-linux-gnu", "libc6-dev-i386-cross"],
+        "gcc-i686-linux-gnu with libc6-dev-i386-cross (Debian, Ubuntu)",
+    )
+}
+
+/// The compiler of C++, for libFuzzer.
+pub(crate) fn cxx() -> Result<PathBuf> {
+    program("c++", &["g++"], "g++ (Debian, Ubuntu), gcc-c++ (Fedora) or the command line tools (macOS)")
+}
+
 /// The program `name`, from Debian's `packages` if it is missing; `advice` names the package for others.
 fn program(name: &str, packages: &[&str], advice: &str) -> Result<PathBuf> {
     if let Some(path) = paths::find_program(name) {
@@ -178,17 +238,25 @@ fn program(name: &str, packages: &[&str], advice: &str) -> Result<PathBuf> {
     paths::find_program(name).with_context(|| format!("{name} is not in PATH: install the package {advice}"))
 }
 
-/// cargo-hack, if it is there or `install` says to put it below the target directory.
-pub(crate) fn cargo_hack(install: bool) -> Result<Option<PathBuf>> {
-    let root = paths::target().join("tools");
-    let own = root.join("bin").join(format!("cargo-hack{}", env::consts::EXE_SUFFIX));
-    let found = || own.is_file().then(|| own.clone()).or_else(|| paths::find_program("cargo-hack"));
-    if found().is_none() && install {
-        sh::cargo()
-            .args(["install", "cargo-hack", "--locked", "--root"])
-            .arg(&root)
-            .env("CARGO_TARGET_DIR", root.join("build"))
-            .run()?;
+/// The cargo tool `name`, which is put below the target directory if it is not there: that takes minutes.
+pub(crate) fn tool(name: &str) -> Result<PathBuf> {
+    if let Some(path) = find_tool(name) {
+        return Ok(path);
     }
-    Ok(found())
+    sh::cargo()
+        .args(["install", name, "--locked", "--root"])
+        .arg(tools())
+        .env("CARGO_TARGET_DIR", tools().join("build"))
+        .run()?;
+    find_tool(name).with_context(|| format!("{name} is missing after its installation"))
+}
+
+/// The cargo tool `name`, if it is there.
+pub(crate) fn find_tool(name: &str) -> Option<PathBuf> {
+    let own = tools().join("bin").join(format!("{name}{}", env::consts::EXE_SUFFIX));
+    if own.is_file() { Some(own) } else { paths::find_program(name) }
+}
+
+fn tools() -> PathBuf {
+    paths::target().join("tools")
 }

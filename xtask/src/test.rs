@@ -1,7 +1,8 @@
 //! `cargo xtask test`: what must hold before a merge, and all that CI runs.
 
 use crate::{
-    aarch64, bench, cortex_m, demo, firmware, msrv, paths, setup,
+    aarch64, bench, capi, constant_time, cortex_m, demo, firmware, fuzz, i686, msrv, paths, release,
+    sanitizers, setup,
     setup::Toolchain,
     sh::{self, Cmd},
     smart_city,
@@ -11,7 +12,7 @@ use anyhow::{Result, bail};
 use std::env;
 
 /// The published libraries.
-const LIBRARIES: [&str; 3] = ["twine-cipher", "otr-mode", "twine-otr-aead"];
+pub(crate) const LIBRARIES: [&str; 4] = ["twine-cipher", "otr-mode", "twine-otr-aead", "twine-otr-capi"];
 
 /// The features of the libraries that need no operating system. `twine-cipher` has only the first.
 const NO_STD_FEATURES: &str = "zeroize,alloc,arrayvec,rand_core,bytes";
@@ -19,7 +20,7 @@ const NO_STD_FEATURES: &str = "zeroize,alloc,arrayvec,rand_core,bytes";
 /// The same for cores without atomic read-modify-write instructions, which the crate `bytes` needs.
 const NO_ATOMICS_FEATURES: &str = "zeroize,alloc,arrayvec,rand_core";
 
-const STEPS: [Step; 17] = [
+const STEPS: &[Step] = &[
     Step { name: "format", about: "all code is formatted by rustfmt", run: format },
     Step { name: "lint", about: "clippy has nothing to say", run: lint },
     Step {
@@ -36,6 +37,9 @@ const STEPS: [Step; 17] = [
     Step { name: "test-full", about: "tests with all features", run: || tests(&["--all-features"]) },
     Step { name: "backends", about: "tests with each backend of this machine forced", run: backends },
     Step { name: "aarch64", about: "tests of the cipher with NEON", run: aarch64::test },
+    Step { name: "i686", about: "tests of the cipher and the mode on 32-bit x86", run: i686::test },
+    Step { name: "fuzz", about: "the fuzz targets find nothing in a few seconds each", run: fuzz::smoke },
+    Step { name: "sanitizers", about: "tests under AddressSanitizer", run: sanitizers::test },
     Step {
         name: "benches",
         about: "benchmarks compile, and the README shows what was measured",
@@ -43,11 +47,37 @@ const STEPS: [Step; 17] = [
     },
     Step { name: "docs", about: "documentation builds without warnings", run: docs },
     Step { name: "no-std", about: "the libraries build for bare metal", run: no_std },
+    Step { name: "wasm32", about: "the libraries build for WebAssembly", run: wasm32 },
     Step { name: "firmware", about: "known answers on four Cortex-M boards", run: firmware::test_all },
     Step {
         name: "cortex-m",
         about: "what TWINE-OTR takes on Cortex-M, and the benchmark for each real board builds",
         run: cortex_m_limits,
+    },
+    Step {
+        name: "valgrind",
+        about: "no secret in a branch or an address, by valgrind",
+        run: constant_time::valgrind,
+    },
+    Step {
+        name: "trace",
+        about: "equal traces for all secrets, step by step on this machine",
+        run: constant_time::trace,
+    },
+    Step {
+        name: "trace-cortex-m",
+        about: "equal traces for all secrets on four Cortex-M boards",
+        run: constant_time::cortex_m,
+    },
+    Step {
+        name: "capi",
+        about: "the C interface on this machine, under sanitizers; its header is current",
+        run: capi::test_host,
+    },
+    Step {
+        name: "capi-firmware",
+        about: "the C interface in C firmware on four Cortex-M boards",
+        run: capi::test_firmware,
     },
     Step {
         name: "msrv",
@@ -73,23 +103,24 @@ pub(crate) fn main(arguments: &[&str]) -> Result<()> {
     for argument in arguments {
         match *argument {
             "--list" => {
-                for step in &STEPS {
+                for step in STEPS.iter().chain(release::STEPS) {
                     println!("{:16} {}", step.name, step.about);
                 }
                 return Ok(());
             }
             "--install-tools" => {}
-            name => match STEPS.iter().find(|step| step.name == name) {
+            "--release-checks" => chosen.extend(release::STEPS),
+            name => match STEPS.iter().chain(release::STEPS).find(|step| step.name == name) {
                 Some(step) => chosen.push(step),
                 None => bail!("no step {name}; `cargo xtask test --list` names them"),
             },
         }
     }
     if env::var_os("CI").is_some() || arguments.contains(&"--install-tools") {
-        setup::cargo_hack(true)?;
+        setup::tool("cargo-hack")?;
     }
     if chosen.is_empty() {
-        chosen.extend(&STEPS);
+        chosen.extend(STEPS);
     }
     steps::run(&chosen)
 }
@@ -100,7 +131,7 @@ fn cargo(command: &str) -> Cmd {
 }
 
 /// `-p` for each of the libraries.
-fn libraries() -> impl Iterator<Item = String> {
+pub(crate) fn libraries() -> impl Iterator<Item = String> {
     LIBRARIES.into_iter().flat_map(|name| ["--package".to_owned(), name.to_owned()])
 }
 
@@ -111,15 +142,24 @@ fn flags(key: &str, flags: &str) -> String {
 
 fn format() -> Result<()> {
     cargo("fmt").args(["--all", "--check"]).run()?;
-    cargo("fmt").args(["--manifest-path", "firmware/Cargo.toml", "--check"]).run()?;
-    cargo("fmt").args(["--manifest-path", "benches/cortex-m/Cargo.toml", "--check"]).run()?;
-    cargo("fmt").args(["--manifest-path", "benches/Cargo.toml", "--check"]).run()
+    for workspace in ["benches", "benches/cortex-m", "constant-time", "firmware", "fuzz"] {
+        cargo("fmt")
+            .args(["--manifest-path", &format!("{workspace}/Cargo.toml"), "--all", "--check"])
+            .run()?;
+    }
+    Ok(())
 }
 
 fn lint() -> Result<()> {
     for features in ["--all-features", "--no-default-features"] {
         cargo("clippy").args(["--workspace", "--all-targets", features, "--", "--deny", "warnings"]).run()?;
     }
+    cargo("clippy")
+        .args(["--manifest-path", "constant-time/Cargo.toml", "--workspace", "--all-targets", "--target-dir"])
+        .arg(paths::target())
+        .args(["--", "--deny", "warnings"])
+        .run()?;
+    fuzz::lint()?;
     // The part of the firmware that is not bound to a board.
     cargo("clippy")
         .args(["--manifest-path", "firmware/Cargo.toml", "--lib", "--target-dir"])
@@ -130,7 +170,7 @@ fn lint() -> Result<()> {
 
 /// No `--no-dev-deps`, which edits manifests: since resolver 2, dev-dependencies do not reach a library's own features.
 fn features() -> Result<()> {
-    if let Some(cargo_hack) = setup::cargo_hack(false)? {
+    if let Some(cargo_hack) = setup::find_tool("cargo-hack") {
         return Cmd::new(cargo_hack)
             .args(["hack", "clippy", "--feature-powerset", "--exclude-features", "default", "--lib"])
             .args(libraries())
@@ -138,7 +178,12 @@ fn features() -> Result<()> {
             .run();
     }
     println!("cargo-hack is not installed (see --install-tools): each feature alone, none and all instead");
-    let mut sets: Vec<(&str, &str)> = vec![("twine-cipher", ""), ("twine-cipher", "zeroize")];
+    let mut sets: Vec<(&str, &str)> = vec![
+        ("twine-cipher", ""),
+        ("twine-cipher", "zeroize"),
+        ("twine-otr-capi", ""),
+        ("twine-otr-capi", "panic-handler"),
+    ];
     for library in ["otr-mode", "twine-otr-aead"] {
         let single = ["", "alloc", "arrayvec", "bytes", "getrandom", "rand_core", "zeroize"];
         sets.extend(single.map(|feature| (library, feature)));
@@ -205,10 +250,14 @@ fn docs() -> Result<()> {
         .args(["--workspace", "--no-deps", "--all-features", "--document-private-items"])
         .env("RUSTDOCFLAGS", flags("RUSTDOCFLAGS", "--deny warnings"))
         .run()?;
+    // As docs.rs does it, where RUSTC_BOOTSTRAP stands for its nightly compiler.
     cargo("doc")
         .args(["--no-deps", "--all-features"])
         .args(libraries())
-        .env("RUSTDOCFLAGS", flags("RUSTDOCFLAGS", "--deny warnings"))
+        .arg("--target-dir")
+        .arg(paths::target().join("docsrs"))
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("RUSTDOCFLAGS", flags("RUSTDOCFLAGS", "--cfg docsrs --deny warnings"))
         .run()
 }
 
@@ -232,6 +281,20 @@ fn no_std() -> Result<()> {
 fn cortex_m_limits() -> Result<()> {
     cortex_m::size()?;
     cortex_m::build_boards()
+}
+
+fn wasm32() -> Result<()> {
+    let toolchain = Toolchain::for_target(setup::WASM_TARGET)?;
+    for features in ["", NO_STD_FEATURES] {
+        toolchain
+            .cargo()
+            .args(["build", "--release", "--lib", "--no-default-features", "--features", features])
+            .args(libraries())
+            .args(["--target", setup::WASM_TARGET, "--target-dir"])
+            .arg(paths::target().join("wasm32"))
+            .run()?;
+    }
+    Ok(())
 }
 
 fn minimum_rust() -> Result<()> {

@@ -97,8 +97,7 @@ fn measure(options: &Options) -> Result<()> {
     }
 
     let nothing = measured[0].cost()?;
-    let rows =
-        measured[1..].iter().map(|measured| Ok(Row::new(&measured.task, measured.cost()? - nothing)));
+    let rows = measured[1..].iter().map(|measured| Ok(Row::new(&measured.task, measured.cost()? - nothing)));
     let run = Run {
         backend: twine_cipher::backend().into(),
         forced: options.forced,

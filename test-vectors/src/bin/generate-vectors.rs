@@ -10,6 +10,7 @@ const USAGE: &str = "\
 usage: generate-vectors json     bring data/ up to date
        generate-vectors check    fail if data/ is not up to date
        generate-vectors rust     print the short vectors as Rust source for firmware
+       generate-vectors c        print the vectors of the C interface as a C header
        generate-vectors more --cipher TWINE-80|TWINE-128|AES-128|AES-256 --ad parallel|serial|combined
                              [--nonce-size BYTES] [--tag-size BYTES] [--count N] [--seed N]
                                  print further cases as JSON";
@@ -34,6 +35,7 @@ fn run(arguments: &[&str]) -> Result<String, Box<dyn core::error::Error>> {
         ["json"] => generate::write(&data)?,
         ["check"] => generate::check(&data)?,
         ["rust"] => return Ok(generate::firmware_source()),
+        ["c"] => return Ok(generate::c_header()),
         ["more", options @ ..] => return Ok(generate::more(&request(options)?)?.to_json()),
         ["help" | "-h" | "--help"] => return Ok(format!("{USAGE}\n")),
         _ => return Err(USAGE.into()),

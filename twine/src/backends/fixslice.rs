@@ -183,10 +183,12 @@ fn exchange_with_row<W: Word, const K: usize>(rows: &mut [W; 8], mask: W) {
 }
 
 /// Exchanges the bits of `x` under `mask` with those `shift` places higher.
+///
+/// The usual way, by a difference `d`, ends in `x ^ d ^ d << shift`. Compilers make a multiplication of `d ^ d << shift`, and
+/// where words have 32 bits one of those whose time depends on the operands on Cortex-M3.
 #[inline(always)]
 const fn exchange_bits(x: u64, mask: u64, shift: u32) -> u64 {
-    let difference = (x >> shift ^ x) & mask;
-    x ^ difference ^ difference << shift
+    x & !(mask | mask << shift) | x >> shift & mask | (x & mask) << shift
 }
 
 /// Where the bytes of a block lie, in lanes.

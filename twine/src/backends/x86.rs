@@ -392,7 +392,7 @@ impl Level {
     }
 
     /// All that the CPU has.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn available() -> impl Iterator<Item = Self> {
         [
             has_ssse3::get().then_some(Self::Ssse3),

@@ -1,0 +1,174 @@
+//! The block cipher alone.
+
+use core::ffi::c_int;
+
+use twine_cipher::{
+    Twine80, Twine128,
+    cipher::{BlockCipherDecrypt, BlockCipherEncrypt, BlockSizeUser, KeyInit, array::Array, consts::U8},
+};
+
+use crate::{
+    context::{self, Context, twine80_ctx, twine128_ctx},
+    memory::{self, Region, apart},
+    status::{Failure, code},
+};
+
+const BLOCK_SIZE: usize = 8;
+
+/// Calls `f` with the cipher and the blocks.
+///
+/// # Safety
+/// Each pointer is null or points to what it says: `buf` to `count` blocks.
+unsafe fn blocks<X: Context>(
+    ctx: *const X,
+    buf: *mut u8,
+    count: usize,
+    f: impl FnOnce(&X::Cipher, &mut [Array<u8, U8>]),
+) -> Result<(), Failure> {
+    let buf_region = Region::new(buf, count.checked_mul(BLOCK_SIZE).ok_or(Failure::Argument)?)?;
+    // SAFETY: by the caller's word.
+    let (cipher, ctx_region) = unsafe { context::cipher(ctx)? };
+    apart(buf_region, &[ctx_region])?;
+    // SAFETY: the buffer is not null if it has a length, its length does not exceed an object's, and it is apart from the
+    // context; blocks are arrays of bytes.
+    f(cipher, unsafe { memory::slice_mut(buf.cast(), count) });
+    Ok(())
+}
+
+/// # Safety
+/// As of [`blocks`].
+unsafe fn encrypt<X>(ctx: *const X, buf: *mut u8, count: usize) -> c_int
+where
+    X: Context<Cipher: BlockCipherEncrypt + BlockSizeUser<BlockSize = U8>>,
+{
+    // SAFETY: by the caller's word.
+    code(unsafe { blocks(ctx, buf, count, |cipher, blocks| cipher.encrypt_blocks(blocks)) })
+}
+
+/// # Safety
+/// As of [`blocks`].
+unsafe fn decrypt<X>(ctx: *const X, buf: *mut u8, count: usize) -> c_int
+where
+    X: Context<Cipher: BlockCipherDecrypt + BlockSizeUser<BlockSize = U8>>,
+{
+    // SAFETY: by the caller's word.
+    code(unsafe { blocks(ctx, buf, count, |cipher, blocks| cipher.decrypt_blocks(blocks)) })
+}
+
+/// Initialises a context of the block cipher with a key.
+///
+/// A block cipher is a building block: it neither hides that blocks are equal nor authenticates them. To protect messages use
+/// twine128_otr_seal, and never use a key for both.
+///
+/// cbindgen:ptrs-as-arrays=[[key; 16]]
+///
+/// @param[out] ctx  The context. Its contents before do not matter; it must not overlap the key.
+/// @param[in]  key  The key, 16 bytes. They are copied: the caller may erase them afterwards.
+/// @return TWINE_OTR_OK, or TWINE_OTR_ERR_ARGUMENT if a pointer is null or misaligned or the two overlap.
+///
+/// # Safety
+/// Each pointer is null or points to what it says.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn twine128_init(ctx: *mut twine128_ctx, key: *const u8) -> c_int {
+    // SAFETY: by the caller's word.
+    code(unsafe { context::init(ctx, key.cast(), |key: &[u8; 16]| Twine128::new(key.into())) })
+}
+
+/// Encrypts blocks where they lie, each by itself. Many in one call take less time than as many calls.
+///
+/// @param[in]     ctx    An initialised context.
+/// @param[in,out] buf    The blocks, 8 bytes each, one after the other. May be null if count is 0. They must not overlap *ctx.
+/// @param[in]     count  How many blocks, not bytes.
+/// @return TWINE_OTR_OK; or TWINE_OTR_ERR_ARGUMENT or TWINE_OTR_ERR_CONTEXT, and then nothing has been written.
+///
+/// # Safety
+/// Each pointer is null or points to what it says.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn twine128_encrypt_blocks(
+    ctx: *const twine128_ctx,
+    buf: *mut u8,
+    count: usize,
+) -> c_int {
+    // SAFETY: by the caller's word.
+    unsafe { encrypt(ctx, buf, count) }
+}
+
+/// Decrypts blocks where they lie, each by itself. As twine128_encrypt_blocks.
+///
+/// # Safety
+/// Each pointer is null or points to what it says.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn twine128_decrypt_blocks(
+    ctx: *const twine128_ctx,
+    buf: *mut u8,
+    count: usize,
+) -> c_int {
+    // SAFETY: by the caller's word.
+    unsafe { decrypt(ctx, buf, count) }
+}
+
+/// Erases a context of the block cipher. As twine128_otr_clear.
+///
+/// # Safety
+/// The pointer is null or points to a context that nobody uses.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn twine128_clear(ctx: *mut twine128_ctx) {
+    // SAFETY: by the caller's word.
+    unsafe { context::clear(ctx) }
+}
+
+/// As twine128_init, with a key of 80 bits (10 bytes).
+///
+/// cbindgen:ptrs-as-arrays=[[key; 10]]
+///
+/// # Safety
+/// Each pointer is null or points to what it says.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn twine80_init(ctx: *mut twine80_ctx, key: *const u8) -> c_int {
+    // SAFETY: by the caller's word.
+    code(unsafe { context::init(ctx, key.cast(), |key: &[u8; 10]| Twine80::new(key.into())) })
+}
+
+/// As twine128_encrypt_blocks, with a key of 80 bits.
+///
+/// # Safety
+/// Each pointer is null or points to what it says.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn twine80_encrypt_blocks(
+    ctx: *const twine80_ctx,
+    buf: *mut u8,
+    count: usize,
+) -> c_int {
+    // SAFETY: by the caller's word.
+    unsafe { encrypt(ctx, buf, count) }
+}
+
+/// As twine128_decrypt_blocks, with a key of 80 bits.
+///
+/// # Safety
+/// Each pointer is null or points to what it says.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn twine80_decrypt_blocks(
+    ctx: *const twine80_ctx,
+    buf: *mut u8,
+    count: usize,
+) -> c_int {
+    // SAFETY: by the caller's word.
+    unsafe { decrypt(ctx, buf, count) }
+}
+
+/// As twine128_clear, with a key of 80 bits.
+///
+/// # Safety
+/// The pointer is null or points to a context that nobody uses.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn twine80_clear(ctx: *mut twine80_ctx) {
+    // SAFETY: by the caller's word.
+    unsafe { context::clear(ctx) }
+}

@@ -1,0 +1,284 @@
+//! Authenticated encryption.
+
+use core::ffi::c_int;
+
+use twine_otr_aead::{AeadInOut, KeyInit, Twine80Otr, Twine128Otr, aead};
+
+use crate::{
+    context::{self, Context, twine80_otr_ctx, twine128_otr_ctx},
+    memory::{self, Region, apart},
+    status::{Failure, code},
+};
+
+const NONCE_SIZE: usize = 7;
+const TAG_SIZE: usize = 8;
+
+/// Sealing and opening with the sizes of this interface.
+trait Aead {
+    fn seal(&self, nonce: [u8; NONCE_SIZE], ad: &[u8], buf: &mut [u8])
+    -> Result<[u8; TAG_SIZE], aead::Error>;
+    fn open(
+        &self,
+        nonce: [u8; NONCE_SIZE],
+        ad: &[u8],
+        buf: &mut [u8],
+        tag: [u8; TAG_SIZE],
+    ) -> Result<(), aead::Error>;
+}
+
+impl<O> Aead for O
+where
+    O: AeadInOut<NonceSize = aead::consts::U7, TagSize = aead::consts::U8>,
+{
+    fn seal(
+        &self,
+        nonce: [u8; NONCE_SIZE],
+        ad: &[u8],
+        buf: &mut [u8],
+    ) -> Result<[u8; TAG_SIZE], aead::Error> {
+        self.encrypt_inout_detached(&nonce.into(), ad, buf.into()).map(Into::into)
+    }
+
+    fn open(
+        &self,
+        nonce: [u8; NONCE_SIZE],
+        ad: &[u8],
+        buf: &mut [u8],
+        tag: [u8; TAG_SIZE],
+    ) -> Result<(), aead::Error> {
+        self.decrypt_inout_detached(&nonce.into(), ad, buf.into(), &tag.into())
+    }
+}
+
+/// # Safety
+/// Each pointer is null or points to as much as the length beside it, or its type, says.
+unsafe fn seal<X: Context<Cipher: Aead>>(
+    ctx: *const X,
+    nonce: *const [u8; NONCE_SIZE],
+    (ad, ad_len): (*const u8, usize),
+    (buf, len): (*mut u8, usize),
+    tag: *mut [u8; TAG_SIZE],
+) -> Result<(), Failure> {
+    let (buf_region, tag_region) = (Region::new(buf, len)?, Region::of(tag)?);
+    let (ad_region, _) = (Region::new(ad, ad_len)?, Region::of(nonce)?);
+    // SAFETY: by the caller's word.
+    let (cipher, ctx_region) = unsafe { context::cipher(ctx)? };
+    apart(buf_region, &[tag_region, ad_region, ctx_region])?;
+    apart(tag_region, &[ctx_region])?;
+    // SAFETY: nothing is null where it has a length, no length exceeds an object's, and what is written is apart from what
+    // is borrowed with it; the nonce is copied, and the tag written when nothing is borrowed.
+    unsafe {
+        let (nonce, ad, buf) = (*nonce, memory::slice(ad, ad_len), memory::slice_mut(buf, len));
+        *tag = cipher.seal(nonce, ad, buf).map_err(|_| Failure::Argument)?;
+    }
+    Ok(())
+}
+
+/// # Safety
+/// As of [`seal`].
+unsafe fn open<X: Context<Cipher: Aead>>(
+    ctx: *const X,
+    nonce: *const [u8; NONCE_SIZE],
+    (ad, ad_len): (*const u8, usize),
+    (buf, len): (*mut u8, usize),
+    tag: *const [u8; TAG_SIZE],
+) -> Result<(), Failure> {
+    let buf_region = Region::new(buf, len)?;
+    // SAFETY: the buffer is not null if it has a length; what else it takes, the caller vouches for.
+    let result = unsafe { try_open(ctx, nonce, (ad, ad_len), (buf, buf_region, len), tag) };
+    if result.is_err() {
+        // SAFETY: as above, and nothing is borrowed any more.
+        unsafe { buf.write_bytes(0, len) };
+    }
+    result
+}
+
+/// [`open`], which zeroes the buffer whatever fails here.
+///
+/// # Safety
+/// As of [`seal`].
+unsafe fn try_open<X: Context<Cipher: Aead>>(
+    ctx: *const X,
+    nonce: *const [u8; NONCE_SIZE],
+    (ad, ad_len): (*const u8, usize),
+    (buf, buf_region, len): (*mut u8, Region, usize),
+    tag: *const [u8; TAG_SIZE],
+) -> Result<(), Failure> {
+    let (ad_region, _, _) = (Region::new(ad, ad_len)?, Region::of(nonce)?, Region::of(tag)?);
+    // SAFETY: by the caller's word.
+    let (cipher, ctx_region) = unsafe { context::cipher(ctx)? };
+    apart(buf_region, &[ad_region, ctx_region])?;
+    // SAFETY: as in `seal`; the tag is copied like the nonce.
+    unsafe {
+        let (nonce, tag) = (*nonce, *tag);
+        let (ad, buf) = (memory::slice(ad, ad_len), memory::slice_mut(buf, len));
+        cipher.open(nonce, ad, buf, tag).map_err(|_| Failure::Authentication)
+    }
+}
+
+/// Initialises a context with a key.
+///
+/// A context that is already initialised may be initialised again, with the same or another key.
+///
+/// cbindgen:ptrs-as-arrays=[[key; 16]]
+///
+/// @param[out] ctx  The context. Its contents before do not matter; it must not overlap the key.
+/// @param[in]  key  The key, 16 bytes. They are copied: the caller may erase them afterwards.
+/// @return TWINE_OTR_OK, or TWINE_OTR_ERR_ARGUMENT if a pointer is null or misaligned or the two overlap.
+///
+/// # Safety
+/// Each pointer is null or points to what it says.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn twine128_otr_init(ctx: *mut twine128_otr_ctx, key: *const u8) -> c_int {
+    // SAFETY: by the caller's word.
+    code(unsafe { context::init(ctx, key.cast(), |key: &[u8; 16]| Twine128Otr::new(key.into())) })
+}
+
+/// Encrypts a message where it lies, and makes the tag that authenticates it and its associated data.
+///
+/// The nonce must never be used again under this key: use a counter that survives a reset. See the limits above.
+///
+/// cbindgen:ptrs-as-arrays=[[nonce; 7], [tag; 8]]
+///
+/// @param[in]     ctx     An initialised context.
+/// @param[in]     nonce   The nonce, 7 bytes. The receiver needs it too; it is not secret.
+/// @param[in]     ad      The associated data: authenticated, not encrypted. May be null if ad_len is 0.
+/// @param[in]     ad_len  Its length in bytes.
+/// @param[in,out] buf     The message; afterwards the ciphertext, of the same length. May be null if len is 0. It must not
+///                        overlap ad, tag or *ctx.
+/// @param[in]     len     Its length in bytes.
+/// @param[out]    tag     The tag, 8 bytes. It must not overlap buf or *ctx.
+/// @return TWINE_OTR_OK; or TWINE_OTR_ERR_ARGUMENT or TWINE_OTR_ERR_CONTEXT, and then nothing has been written: buf is still
+///         the plaintext and must not be sent.
+///
+/// # Safety
+/// Each pointer is null or points to what it says.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn twine128_otr_seal(
+    ctx: *const twine128_otr_ctx,
+    nonce: *const u8,
+    ad: *const u8,
+    ad_len: usize,
+    buf: *mut u8,
+    len: usize,
+    tag: *mut u8,
+) -> c_int {
+    // SAFETY: by the caller's word.
+    code(unsafe { seal(ctx, nonce.cast(), (ad, ad_len), (buf, len), tag.cast()) })
+}
+
+/// Decrypts a message where it lies, if its tag is right. Whatever fails, the buffer is zero afterwards.
+///
+/// The tag is compared in constant time.
+///
+/// cbindgen:ptrs-as-arrays=[[nonce; 7], [tag; 8]]
+///
+/// @param[in]     ctx     An initialised context.
+/// @param[in]     nonce   The nonce that the message was sealed with, 7 bytes.
+/// @param[in]     ad      The associated data that the message was sealed with. May be null if ad_len is 0.
+/// @param[in]     ad_len  Its length in bytes.
+/// @param[in,out] buf     The ciphertext; afterwards the message, of the same length, or zeros. May be null if len is 0. It
+///                        must not overlap ad or *ctx.
+/// @param[in]     len     Its length in bytes.
+/// @param[in]     tag     The tag, 8 bytes.
+/// @return TWINE_OTR_OK; TWINE_OTR_ERR_AUTHENTICATION if the tag is wrong; TWINE_OTR_ERR_ARGUMENT; or TWINE_OTR_ERR_CONTEXT.
+///         On any of these errors buf is zero, unless buf and len themselves were refused. If buf overlaps ad or *ctx, what
+///         they share is zero too.
+///
+/// # Safety
+/// Each pointer is null or points to what it says.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn twine128_otr_open(
+    ctx: *const twine128_otr_ctx,
+    nonce: *const u8,
+    ad: *const u8,
+    ad_len: usize,
+    buf: *mut u8,
+    len: usize,
+    tag: *const u8,
+) -> c_int {
+    // SAFETY: by the caller's word.
+    code(unsafe { open(ctx, nonce.cast(), (ad, ad_len), (buf, len), tag.cast()) })
+}
+
+/// Erases a context. It has to be initialised before it can be used again; until then it is refused.
+///
+/// The compiler cannot leave this out, unlike a memset before the end of a scope.
+///
+/// @param[out] ctx  The context, initialised or not. Null is allowed, and does nothing.
+///
+/// # Safety
+/// The pointer is null or points to a context that nobody uses.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn twine128_otr_clear(ctx: *mut twine128_otr_ctx) {
+    // SAFETY: by the caller's word.
+    unsafe { context::clear(ctx) }
+}
+
+/// As twine128_otr_init, with a key of 80 bits (10 bytes).
+///
+/// cbindgen:ptrs-as-arrays=[[key; 10]]
+///
+/// # Safety
+/// Each pointer is null or points to what it says.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn twine80_otr_init(ctx: *mut twine80_otr_ctx, key: *const u8) -> c_int {
+    // SAFETY: by the caller's word.
+    code(unsafe { context::init(ctx, key.cast(), |key: &[u8; 10]| Twine80Otr::new(key.into())) })
+}
+
+/// As twine128_otr_seal, with a key of 80 bits.
+///
+/// cbindgen:ptrs-as-arrays=[[nonce; 7], [tag; 8]]
+///
+/// # Safety
+/// Each pointer is null or points to what it says.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn twine80_otr_seal(
+    ctx: *const twine80_otr_ctx,
+    nonce: *const u8,
+    ad: *const u8,
+    ad_len: usize,
+    buf: *mut u8,
+    len: usize,
+    tag: *mut u8,
+) -> c_int {
+    // SAFETY: by the caller's word.
+    code(unsafe { seal(ctx, nonce.cast(), (ad, ad_len), (buf, len), tag.cast()) })
+}
+
+/// As twine128_otr_open, with a key of 80 bits.
+///
+/// cbindgen:ptrs-as-arrays=[[nonce; 7], [tag; 8]]
+///
+/// # Safety
+/// Each pointer is null or points to what it says.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn twine80_otr_open(
+    ctx: *const twine80_otr_ctx,
+    nonce: *const u8,
+    ad: *const u8,
+    ad_len: usize,
+    buf: *mut u8,
+    len: usize,
+    tag: *const u8,
+) -> c_int {
+    // SAFETY: by the caller's word.
+    code(unsafe { open(ctx, nonce.cast(), (ad, ad_len), (buf, len), tag.cast()) })
+}
+
+/// As twine128_otr_clear, with a key of 80 bits.
+///
+/// # Safety
+/// The pointer is null or points to a context that nobody uses.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn twine80_otr_clear(ctx: *mut twine80_otr_ctx) {
+    // SAFETY: by the caller's word.
+    unsafe { context::clear(ctx) }
+}

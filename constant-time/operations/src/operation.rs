@@ -1,0 +1,226 @@
+//! The operations of TWINE and TWINE-OTR.
+
+use core::{fmt, hint::black_box};
+
+use twine_cipher::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, BlockSizeUser, consts::U8};
+use twine_otr_aead::{
+    AeadInOut, Combined, Key, KeyInit, Nonce, Parallel, Serial, Twine80, Twine80Otr, Twine128, Twine128Otr,
+};
+
+use crate::{Buffers, Observer, is_secret, secret};
+
+/// Public: two blocks and a part of one.
+const ASSOCIATED_DATA: &[u8] = b"sensor 7, room 101";
+
+/// Public.
+const NONCE: [u8; 7] = [1, 2, 3, 4, 5, 6, 7];
+
+/// The block cipher.
+#[allow(missing_docs)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cipher {
+    Twine80,
+    Twine128,
+}
+
+/// How the mode processes associated data.
+#[allow(missing_docs)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdProcessing {
+    Parallel,
+    Serial,
+    Combined,
+}
+
+/// What is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Making the mode's instance from a key, and dropping it.
+    SetUp,
+    /// Sealing in place.
+    Seal,
+    /// Opening in place what was sealed.
+    Open,
+    /// Opening in place with a wrong tag: another bit of it is wrong for each secret.
+    Refuse,
+    /// Encrypting blocks with the cipher alone.
+    EncryptBlocks,
+    /// Decrypting blocks with the cipher alone.
+    DecryptBlocks,
+}
+
+/// An action of a cipher or the mode over it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Operation {
+    /// The block cipher.
+    pub cipher: Cipher,
+    /// The mode's processing of associated data.
+    pub processing: AdProcessing,
+    /// What is done.
+    pub action: Action,
+    /// The bytes of the message, or of the blocks.
+    pub len: usize,
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cipher = match self.cipher {
+            Cipher::Twine80 => "TWINE-80",
+            Cipher::Twine128 => "TWINE-128",
+        };
+        let mode = match self.processing {
+            AdProcessing::Parallel => "-OTR-p",
+            AdProcessing::Serial => "-OTR-s",
+            AdProcessing::Combined => "-OTR-c",
+        };
+        let len = self.len;
+        match self.action {
+            Action::SetUp => write!(f, "{cipher}{mode}, key set-up"),
+            Action::Seal => write!(f, "{cipher}{mode}, seal {len} bytes"),
+            Action::Open => write!(f, "{cipher}{mode}, open {len} bytes"),
+            Action::Refuse => write!(f, "{cipher}{mode}, refuse {len} bytes"),
+            Action::EncryptBlocks => write!(f, "{cipher}, encrypt {len} bytes"),
+            Action::DecryptBlocks => write!(f, "{cipher}, decrypt {len} bytes"),
+        }
+    }
+}
+
+/// All operations, with messages of `lengths`, up to [`crate::CAPACITY`] bytes. Key set-up has no message; the cipher
+/// alone gets what is whole of the longest message.
+pub fn all(lengths: &[usize]) -> impl Iterator<Item = Operation> {
+    use Action::{DecryptBlocks, EncryptBlocks, Open, Refuse, Seal, SetUp};
+    use AdProcessing::{Combined, Parallel, Serial};
+    let longest = lengths.iter().copied().max().unwrap_or(0);
+    [Cipher::Twine80, Cipher::Twine128].into_iter().flat_map(move |cipher| {
+        let once = [(SetUp, 0), (EncryptBlocks, longest / 8 * 8), (DecryptBlocks, longest / 8 * 8)]
+            .map(|(action, len)| Operation { cipher, processing: Parallel, action, len });
+        let messages = [Parallel, Serial, Combined].into_iter().flat_map(move |processing| {
+            lengths.iter().flat_map(move |&len| {
+                [Seal, Open, Refuse].map(|action| Operation { cipher, processing, action, len })
+            })
+        });
+        once.into_iter().chain(messages)
+    })
+}
+
+/// Some of [`all`], for want of time: every key set-up, decryption by the cipher alone, and with the longer key sealing and
+/// opening by the default mode, and opening by the others, with lengths that matter.
+pub fn some(lengths: &[usize]) -> impl Iterator<Item = Operation> {
+    let shortest = lengths.iter().copied().min().unwrap_or(0);
+    let longest = lengths.iter().copied().max().unwrap_or(0);
+    all(lengths).filter(move |operation| match (operation.cipher, operation.action) {
+        (_, Action::SetUp) => true,
+        (Cipher::Twine80, _) | (_, Action::EncryptBlocks) => false,
+        (_, Action::DecryptBlocks) => true,
+        (_, Action::Refuse) => operation.processing == AdProcessing::Parallel && operation.len == shortest,
+        (_, Action::Seal) => operation.processing == AdProcessing::Parallel && operation.len == longest,
+        (_, Action::Open) => {
+            operation.len == if operation.processing == AdProcessing::Parallel { longest } else { shortest }
+        }
+    })
+}
+
+impl Operation {
+    /// Runs the operation with secret number `number`, and returns whether it did what it should. Only the work that
+    /// matters is observed, not its preparation.
+    #[must_use]
+    pub fn run(self, number: usize, buffers: &mut Buffers, observer: &mut dyn Observer) -> bool {
+        use AdProcessing as Ad;
+        match (self.action, self.cipher, self.processing) {
+            (Action::EncryptBlocks | Action::DecryptBlocks, Cipher::Twine80, _) => {
+                self.blocks::<Twine80>(number, buffers, observer)
+            }
+            (Action::EncryptBlocks | Action::DecryptBlocks, Cipher::Twine128, _) => {
+                self.blocks::<Twine128>(number, buffers, observer)
+            }
+            (_, Cipher::Twine80, Ad::Parallel) => {
+                self.aead::<Twine80Otr<Parallel>>(number, buffers, observer)
+            }
+            (_, Cipher::Twine80, Ad::Serial) => self.aead::<Twine80Otr<Serial>>(number, buffers, observer),
+            (_, Cipher::Twine80, Ad::Combined) => {
+                self.aead::<Twine80Otr<Combined>>(number, buffers, observer)
+            }
+            (_, Cipher::Twine128, Ad::Parallel) => {
+                self.aead::<Twine128Otr<Parallel>>(number, buffers, observer)
+            }
+            (_, Cipher::Twine128, Ad::Serial) => self.aead::<Twine128Otr<Serial>>(number, buffers, observer),
+            (_, Cipher::Twine128, Ad::Combined) => {
+                self.aead::<Twine128Otr<Combined>>(number, buffers, observer)
+            }
+        }
+    }
+
+    /// Fills the buffers with secret number `number`.
+    fn fill<'a, K: KeyInit>(&self, number: usize, buffers: &'a mut Buffers) -> (&'a Key<K>, &'a mut [u8]) {
+        let Buffers { key, text } = buffers;
+        let text = &mut text[..self.len];
+        secret(number, key);
+        secret(number, text);
+        (key[..K::key_size()].try_into().expect("the slice has the size of the key"), text)
+    }
+
+    #[inline(never)]
+    fn blocks<C>(self, number: usize, buffers: &mut Buffers, observer: &mut dyn Observer) -> bool
+    where
+        C: BlockCipherEncrypt + BlockCipherDecrypt + BlockSizeUser<BlockSize = U8> + KeyInit,
+    {
+        let (key, text) = self.fill::<C>(number, buffers);
+        let cipher = C::new(key);
+        let blocks = Array::slice_as_chunks_mut(text).0;
+        let original = blocks.first().copied();
+        observer.observe(&mut || match self.action {
+            Action::EncryptBlocks => cipher.encrypt_blocks(blocks),
+            _ => cipher.decrypt_blocks(blocks),
+        });
+        if let Some(block) = blocks.first_mut() {
+            match self.action {
+                Action::EncryptBlocks => cipher.decrypt_block(block),
+                _ => cipher.encrypt_block(block),
+            }
+        }
+        blocks.first().copied() == original
+    }
+
+    #[inline(never)]
+    fn aead<A: AeadInOut + KeyInit>(
+        self,
+        number: usize,
+        buffers: &mut Buffers,
+        observer: &mut dyn Observer,
+    ) -> bool {
+        let (key, text) = self.fill::<A>(number, buffers);
+        if self.action == Action::SetUp {
+            observer.observe(&mut || drop(black_box(A::new(black_box(key)))));
+            return true;
+        }
+        let cipher = A::new(key);
+        let Ok(nonce) = Nonce::<A>::try_from(&NONCE[..]) else { return false };
+        let mut sealed = None;
+        let mut seal =
+            || sealed = cipher.encrypt_inout_detached(&nonce, ASSOCIATED_DATA, (&mut *text).into()).ok();
+        if self.action == Action::Seal {
+            observer.observe(&mut seal);
+        } else {
+            seal();
+        }
+        let Some(mut tag) = sealed else { return false };
+        if self.action == Action::Refuse {
+            let bit = number % (8 * tag.len());
+            tag[bit / 8] ^= 1 << (bit % 8);
+        }
+        let mut is_open = false;
+        let mut open = || {
+            is_open =
+                cipher.decrypt_inout_detached(&nonce, ASSOCIATED_DATA, (&mut *text).into(), &tag).is_ok();
+        };
+        if self.action == Action::Seal {
+            open();
+        } else {
+            observer.observe(&mut open);
+        }
+        if self.action == Action::Refuse {
+            return !is_open && text.iter().all(|byte| *byte == 0);
+        }
+        is_open && is_secret(number, text)
+    }
+}

@@ -1,0 +1,97 @@
+//! TWINE on every backend that the machine has, side by side in one process: for the tests, and under `--cfg fuzzing`
+//! for the fuzz targets. No part of the interface.
+
+use core::fmt;
+
+use cipher::{
+    BlockCipherDecClosure, BlockCipherDecrypt, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser,
+    consts::U8,
+};
+
+#[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+use crate::backends::neon;
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+use crate::backends::x86;
+use crate::{
+    backends::fixslice::{self, Word},
+    schedule::{KEY_80, KEY_128},
+};
+
+/// TWINE on one of the backends.
+pub struct Forced(RoundKeys);
+
+#[allow(clippy::large_enum_variant, reason = "no allocator to box it with")]
+enum RoundKeys {
+    Soft32(fixslice::RoundKeys<u32>),
+    Soft64(fixslice::RoundKeys<u64>),
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    X86(x86::RoundKeys),
+    #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+    Neon(neon::RoundKeys),
+}
+
+impl Forced {
+    /// A key of 10 or 16 bytes on each backend, with the backend's name as in [`crate::backend`].
+    ///
+    /// # Panics
+    /// If the key has another size.
+    pub fn every(key: &[u8]) -> impl Iterator<Item = (&'static str, Self)> {
+        let size = match key.len() {
+            10 => &KEY_80,
+            16 => &KEY_128,
+            other => panic!("a TWINE key has 10 or 16 bytes, not {other}"),
+        };
+        let soft = [
+            ("soft32", RoundKeys::Soft32(fixslice::RoundKeys::new(key, size, &<u32 as Word>::ORDER))),
+            ("soft64", RoundKeys::Soft64(fixslice::RoundKeys::new(key, size, &<u64 as Word>::ORDER))),
+        ];
+        #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+        let vectors = x86::Level::available()
+            .map(|level| (level.name(), RoundKeys::X86(x86::RoundKeys::new(level, key))));
+        #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+        let vectors = [(neon::NAME, RoundKeys::Neon(neon::RoundKeys::new(key)))];
+        #[cfg(not(any(
+            target_arch = "x86",
+            target_arch = "x86_64",
+            all(target_arch = "aarch64", target_feature = "neon", target_endian = "little")
+        )))]
+        let vectors = [];
+        soft.into_iter().chain(vectors).map(|(name, keys)| (name, Self(keys)))
+    }
+}
+
+impl BlockSizeUser for Forced {
+    type BlockSize = U8;
+}
+
+impl BlockCipherEncrypt for Forced {
+    fn encrypt_with_backend(&self, f: impl BlockCipherEncClosure<BlockSize = U8>) {
+        match &self.0 {
+            RoundKeys::Soft32(keys) => f.call(&fixslice::Backend(keys)),
+            RoundKeys::Soft64(keys) => f.call(&fixslice::Backend(keys)),
+            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            RoundKeys::X86(keys) => keys.encrypt(f),
+            #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+            RoundKeys::Neon(keys) => keys.encrypt(f),
+        }
+    }
+}
+
+impl BlockCipherDecrypt for Forced {
+    fn decrypt_with_backend(&self, f: impl BlockCipherDecClosure<BlockSize = U8>) {
+        match &self.0 {
+            RoundKeys::Soft32(keys) => f.call(&fixslice::Backend(keys)),
+            RoundKeys::Soft64(keys) => f.call(&fixslice::Backend(keys)),
+            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            RoundKeys::X86(keys) => keys.decrypt(f),
+            #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+            RoundKeys::Neon(keys) => keys.decrypt(f),
+        }
+    }
+}
+
+impl fmt::Debug for Forced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Forced { .. }")
+    }
+}

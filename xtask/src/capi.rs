@@ -1,0 +1,321 @@
+//! The C interface: its header, and its tests on the host and on boards.
+
+use crate::{
+    boards::{BOARDS, Board},
+    firmware, paths,
+    setup::{self, Toolchain},
+    sh::{self, Cmd},
+};
+use anyhow::{Context, Result, bail, ensure};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+const PACKAGE: &str = "twine-otr-capi";
+const LIBRARY: &str = "libtwine_otr_capi.a";
+
+/// Warnings of a careful C programmer, all fatal.
+const WARNINGS: [&str; 5] = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"];
+
+/// `cargo xtask capi ...`.
+pub(crate) fn main(arguments: &[&str]) -> Result<()> {
+    match arguments {
+        ["header"] => header(&[]),
+        ["test"] => test_host(),
+        ["firmware"] => test_firmware(),
+        _ => bail!("expected `capi header`, `capi test` or `capi firmware`"),
+    }
+}
+
+/// Makes the header, or with `--check` compares it.
+fn header(arguments: &[&str]) -> Result<()> {
+    sh::cargo().args(["run", "--quiet", "--package", "twine-otr-header", "--"]).args(arguments).run()
+}
+
+/// The header is current, and the library does what it says; everything is tried, also after something has failed.
+pub(crate) fn test_host() -> Result<()> {
+    header(&["--check"])?;
+    let cc = setup::c_compiler()?;
+    let cxx = setup::cxx_compiler()?;
+    vectors()?;
+    let library = static_library(sh::cargo(), None, &paths::target())?;
+
+    let mut failures = Failures::default();
+    let sanitize = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
+    for (compiler, standard) in [(&cc, "c99"), (&cc, "c11"), (&cxx, "c++98"), (&cxx, "c++17")] {
+        failures.note(standard, host_program(compiler, standard, &sanitize, &library));
+    }
+    if cfg!(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))) {
+        failures.note("the library under the address sanitizer", sanitized(&cc, &sanitize));
+    }
+    failures.note("the Makefile", makefile());
+    failures.note("CMake", cmake());
+    failures.into_result()
+}
+
+/// The same test on each board, and no panic in the linked code.
+pub(crate) fn test_firmware() -> Result<()> {
+    let gcc = setup::gcc_arm()?;
+    vectors()?;
+    let mut failures = Failures::default();
+    for board in &BOARDS {
+        println!("\n-- {board}");
+        let cargo = Toolchain::for_target(board.target)?.cargo();
+        let library = static_library(cargo, Some(board.target), &paths::target().join("thumb"))?;
+        failures.note(board.machine, run_on(board, &gcc, &library));
+        failures.note(board.machine, each_alone(board, &gcc, &library));
+    }
+    failures.into_result()
+}
+
+/// What has failed so far.
+#[derive(Default)]
+struct Failures(Vec<String>);
+
+impl Failures {
+    fn note(&mut self, what: &str, result: Result<()>) {
+        if let Err(error) = result {
+            println!("error with {what}: {error:#}");
+            self.0.push(what.to_owned());
+        }
+    }
+
+    fn into_result(self) -> Result<()> {
+        ensure!(self.0.is_empty(), "failed: {}", self.0.join(", "));
+        Ok(())
+    }
+}
+
+/// Where everything that is made for the tests goes.
+fn dir() -> PathBuf {
+    paths::target().join("capi-tests")
+}
+
+fn capi(path: &str) -> PathBuf {
+    paths::root().join("capi").join(path)
+}
+
+/// Writes the known answers as a C header.
+fn vectors() -> Result<()> {
+    let header = sh::cargo()
+        .args(["run", "--quiet", "--package", "test-vectors", "--", "c"])
+        .read()
+        .context("cannot make the vectors for C")?;
+    fs::create_dir_all(dir())?;
+    Ok(fs::write(dir().join("vectors.h"), header + "\n")?)
+}
+
+/// Builds the static library as its README says.
+fn static_library(cargo: Cmd, target: Option<&str>, target_dir: &Path) -> Result<PathBuf> {
+    cargo
+        .args(["rustc", "--package", PACKAGE, "--profile", "capi", "--crate-type", "staticlib"])
+        .args(["--features", "panic-handler"])
+        .args(target.map(|target| format!("--target={target}")))
+        .arg("--target-dir")
+        .arg(target_dir)
+        .run()?;
+    Ok(target
+        .map_or_else(|| target_dir.to_owned(), |target| target_dir.join(target))
+        .join("capi")
+        .join(LIBRARY))
+}
+
+/// A C or C++ compiler's command on the test.
+fn compile(compiler: &Path, standard: &str) -> Cmd {
+    let language = if standard.starts_with("c++") { "c++" } else { "c" };
+    Cmd::new(compiler)
+        .args(["-x", language, &format!("-std={standard}"), "-g"])
+        .args(WARNINGS)
+        .arg("-I")
+        .arg(capi("include"))
+        .arg("-I")
+        .arg(dir())
+        .arg(capi("tests/test.c"))
+}
+
+/// Compiles the test with all vectors, links it with `library` and runs it.
+fn host_program(compiler: &Path, standard: &str, flags: &[&str], library: &Path) -> Result<()> {
+    let program = dir().join(format!("test-{standard}{}", env::consts::EXE_SUFFIX));
+    compile(compiler, standard)
+        .arg("-DLONG_VECTORS")
+        .args(flags)
+        .arg(capi("tests/host.c"))
+        // The library is no source.
+        .args(["-x", "none"])
+        .arg(library)
+        .arg("-o")
+        .arg(&program)
+        .run()?;
+    let output = Cmd::new(program).spawn(Stdio::piped(), Stdio::inherit())?.wait_with_output()?;
+    let printed = String::from_utf8_lossy(&output.stdout);
+    print!("{printed}");
+    ensure!(output.status.success(), "the test failed ({})", output.status);
+    ensure!(
+        firmware::all_passed(printed.lines().last().unwrap_or_default()),
+        "the test ended without its summary"
+    );
+    Ok(())
+}
+
+/// The test with a library whose own memory accesses are checked too.
+fn sanitized(cc: &Path, flags: &[&str]) -> Result<()> {
+    let target = format!("{}-unknown-linux-gnu", env::consts::ARCH);
+    // Rust's sanitizers are not stable; the variable makes every compiler take the flag.
+    let cargo = sh::cargo().env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", "-Zsanitizer=address");
+    let library = static_library(cargo, Some(&target), &dir().join("sanitized"))?;
+    host_program(cc, "c99", flags, &library)
+}
+
+/// The options of the compiler for a board's processor.
+fn machine(board: &Board) -> Vec<String> {
+    vec![format!("-mcpu={}", board.core.to_lowercase()), "-mthumb".to_owned(), "-mfloat-abi=soft".to_owned()]
+}
+
+/// Builds the test for `board` and runs it there.
+fn run_on(board: &Board, gcc: &Path, library: &Path) -> Result<()> {
+    let memory = match board.machine {
+        "mps2-an386" => "mps2-an385",
+        machine => machine,
+    };
+    let elf = dir().join(format!("{}.elf", board.machine));
+    compile(gcc, "c99")
+        .args(["-Os", "-ffunction-sections", "-ffreestanding", "-nostartfiles"])
+        .args(machine(board))
+        .arg(capi("tests/firmware/board.c"))
+        .args(["-x", "none"])
+        .arg(library)
+        .arg("-T")
+        .arg(paths::root().join("firmware/memory").join(format!("{memory}.x")))
+        .arg("-T")
+        .arg(capi("tests/firmware/board.ld"))
+        .args(["-Wl,--gc-sections,-z,noexecstack", "-o"])
+        .arg(&elf)
+        .run()?;
+    firmware::run(board, &elf)?;
+    let symbols = symbols(&elf)?;
+    let unwanted = unwanted(&symbols);
+    ensure!(unwanted.is_empty(), "{} contains {}", elf.display(), unwanted.join(" "));
+    Ok(())
+}
+
+/// The symbols of a board's ELF file, as `nm` prints them.
+fn symbols(elf: &Path) -> Result<String> {
+    Cmd::new("arm-none-eabi-nm").arg(elf).read().with_context(|| format!("cannot read {}", elf.display()))
+}
+
+/// Links each function of the header alone and looks for symbols that must not be there. The linker itself sees to it that
+/// nothing is missing.
+fn each_alone(board: &Board, gcc: &Path, library: &Path) -> Result<()> {
+    let header = fs::read_to_string(capi("include/twine-otr.h"))?;
+    let functions = functions(&header);
+    ensure!(functions.len() >= 16, "the header declares only {} functions", functions.len());
+    let elf = dir().join("alone.elf");
+    let mut found = 0;
+    for function in &functions {
+        Cmd::new(gcc)
+            .args(machine(board))
+            .args(["-nostdlib", &format!("-Wl,--gc-sections,-e,{function},-u,{function}"), "-o"])
+            .arg(&elf)
+            .arg(library)
+            .read()
+            .with_context(|| format!("cannot link {function}"))?;
+        let symbols = symbols(&elf)?;
+        ensure!(
+            symbols.lines().any(|line| line.ends_with(&format!(" T {function}"))),
+            "{function} is not in the library"
+        );
+        let unwanted = unwanted(&symbols);
+        if !unwanted.is_empty() {
+            found += 1;
+            println!("{function} links {}", unwanted.join(" "));
+        }
+    }
+    ensure!(found == 0, "{found} of {} functions link what can panic, allocate or unwind", functions.len());
+    println!("{} functions, each linked alone: nothing panics, allocates or unwinds", functions.len());
+    Ok(())
+}
+
+/// The functions that a header declares.
+fn functions(header: &str) -> Vec<&str> {
+    let mut functions: Vec<&str> = header
+        .lines()
+        .filter(|line| !line.starts_with([' ', '#', '/']))
+        .filter_map(|line| line.split_once('(')?.0.split_whitespace().last())
+        .filter(|name| name.starts_with("twine"))
+        .collect();
+    functions.dedup();
+    functions
+}
+
+/// The symbols that panic, allocate or unwind.
+fn unwanted(symbols: &str) -> Vec<&str> {
+    let is_unwanted = |name: &str| {
+        let name = name.to_lowercase();
+        ["panic", "_fail", "unwrap", "expect", "alloc", "unwind", "personality"]
+            .iter()
+            .any(|part| name.contains(part))
+    };
+    symbols
+        .lines()
+        .filter_map(|line| line.split_whitespace().last())
+        .filter(|name| is_unwanted(name))
+        .collect()
+}
+
+/// Builds the example with its Makefile and runs it.
+fn makefile() -> Result<()> {
+    let make = setup::make()?;
+    let build = dir().join("make");
+    Cmd::new(make)
+        .arg("-C")
+        .arg(capi("examples"))
+        .arg(format!("BUILD={}", build.display()))
+        .arg(format!("TARGET_DIR={}", paths::target().display()))
+        .arg("run")
+        .run()
+}
+
+/// Builds the example with CMake and runs it.
+fn cmake() -> Result<()> {
+    let cmake = setup::cmake()?;
+    let build = dir().join("cmake");
+    Cmd::new(&cmake)
+        .arg("-S")
+        .arg(capi("examples"))
+        .arg("-B")
+        .arg(&build)
+        .arg(format!("-DTWINE_OTR_TARGET_DIR={}", paths::target().display()))
+        .run()?;
+    Cmd::new(cmake).arg("--build").arg(&build).run()?;
+    Cmd::new(build.join("example")).run()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{functions, unwanted};
+
+    #[test]
+    fn functions_are_found_in_a_header() {
+        let header = "/**\n * twine128_x() is\n */\n#define A(b) c\nMUST int twine80_a(const uint8_t *p);\n\
+                      MUST\nint twine128_b(void *p,\n    int twine(int));\nvoid twine128_c(int *p);\n";
+        assert_eq!(functions(header), ["twine80_a", "twine128_b", "twine128_c"]);
+    }
+
+    #[test]
+    fn what_panics_is_found() {
+        let symbols = "00000000 T twine128_init\n00000010 t _RNv4core5slice3map\n";
+        assert!(unwanted(symbols).is_empty());
+        for name in [
+            "00000000 t _RNvNtCsgEmfK2I1SDS_4core9panicking18panic_bounds_check",
+            "00000000 t _ZN4core5slice5index26slice_start_index_len_fail17h0123456789abcdefE",
+            "00000000 T twine_otr_panic",
+            "00000000 T malloc",
+            "00000000 T _Unwind_Resume",
+            "00000000 V DW.ref.rust_eh_personality",
+        ] {
+            assert_eq!(unwanted(&format!("{symbols}{name}\n")).len(), 1, "{name}");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! `cargo xtask test --release-checks`: what must hold before a release besides the steps of every day. It installs tools,
+//! which takes minutes, and needs the network.
+
+use crate::{
+    paths, setup,
+    sh::{self, Cmd},
+    steps::Step,
+    test,
+};
+use anyhow::{Result, bail};
+use std::{env, fs};
+
+pub(crate) const STEPS: &[Step] = &[
+    Step { name: "deny", about: "advisories, licences and sources of all dependencies", run: deny },
+    Step { name: "semver", about: "the version says what changed since the last release", run: semver },
+    Step {
+        name: "minimal-versions",
+        about: "tests with the oldest dependencies that the manifests allow",
+        run: minimal_versions,
+    },
+    Step { name: "powerset", about: "tests with all pairs of features", run: powerset },
+];
+
+/// The variable that names a revision to compare with in place of the last release.
+const BASELINE: &str = "SEMVER_BASELINE";
+
+fn deny() -> Result<()> {
+    let cargo_deny = setup::tool("cargo-deny")?;
+    let mut failed = Vec::new();
+    for workspace in ["", "fuzz/", "benches/", "firmware/"] {
+        let check = |what: &[&str]| {
+            Cmd::new(&cargo_deny)
+                .arg(format!("--manifest-path={workspace}Cargo.toml"))
+                .args(["--config", "deny.toml", "check"])
+                .args(what)
+                .run()
+        };
+        // Two versions of a crate are a matter of what is published.
+        let of_the_files: &[&str] =
+            if workspace.is_empty() { &["bans", "licenses", "sources"] } else { &["licenses", "sources"] };
+        // Apart, as these need a database from the network.
+        for what in [of_the_files, &["advisories"]] {
+            if let Err(error) = check(what) {
+                println!("{error:#}");
+                failed.push(format!("{workspace}Cargo.toml: {}", what.join(", ")));
+            }
+        }
+    }
+    if failed.is_empty() { Ok(()) } else { bail!("cargo-deny failed for {}", failed.join("; ")) }
+}
+
+/// Compares with the tag of the last release.
+fn semver() -> Result<()> {
+    let last = ["describe", "--tags", "--abbrev=0", "--match", "v[0-9]*"];
+    let Some(baseline) = env::var(BASELINE).ok().or_else(|| Cmd::new("git").args(last).read()) else {
+        println!(
+            "nothing is released, as there is no tag v*: nothing to compare with ({BASELINE}=REV overrides)"
+        );
+        return Ok(());
+    };
+    // Those that are new have nothing to compare with.
+    let is_old = |library: &&str| {
+        let name = format!("^name = \"{library}\"");
+        Cmd::new("git").args(["grep", "--quiet", &name, &baseline, "--", "*Cargo.toml"]).read().is_some()
+    };
+    let old = test::LIBRARIES.into_iter().filter(is_old).flat_map(|library| ["--package", library]);
+    Cmd::new(setup::tool("cargo-semver-checks")?)
+        .args(["semver-checks", "--all-features", "--baseline-rev", &baseline])
+        .args(old)
+        .env("CARGO_TARGET_DIR", paths::target().join("semver"))
+        .run()
+}
+
+/// The direct dependencies alone: those of others may state versions that are too old for themselves.
+fn minimal_versions() -> Result<()> {
+    let dir = paths::target().join("minimal-versions");
+    fs::create_dir_all(&dir)?;
+    let lock = format!("resolver.lockfile-path={:?}", dir.join("Cargo.lock"));
+    let cargo = |command: &str| {
+        sh::cargo()
+            .args([command, "-Zdirect-minimal-versions", "-Zlockfile-path", "--config", &lock])
+            .env("RUSTC_BOOTSTRAP", "1")
+    };
+    cargo("generate-lockfile").run()?;
+    cargo("test").arg("--all-features").args(test::libraries()).arg("--target-dir").arg(&dir).run()
+}
+
+fn powerset() -> Result<()> {
+    let cargo_hack = setup::tool("cargo-hack")?;
+    Cmd::new(cargo_hack)
+        .args(["hack", "test", "--feature-powerset", "--depth", "2", "--exclude-features", "default"])
+        .args(test::libraries())
+        .env("CARGO_TARGET_DIR", paths::target().join("powerset"))
+        .run()
+}
