@@ -51,7 +51,7 @@ impl Input<'_> {
         frame.truncate(frame.len().saturating_sub(self.cut.into()));
 
         let is_genuine = frame == genuine && self.sealed % 3 == self.opened % 3;
-        if frame != genuine || !is_genuine {
+        if !is_genuine {
             deliver(self.opened, &mut device, &mut gateway, &frame).expect_err("nobody sealed this");
         }
         deliver(self.opened, &mut device, &mut gateway, self.bytes).expect_err("nobody sealed this");
