@@ -10,6 +10,7 @@
 pub mod backends;
 pub mod capi;
 pub mod forgery;
+pub mod frame;
 pub mod mode;
 pub mod seal;
 pub mod seeds;

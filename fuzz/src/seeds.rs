@@ -2,7 +2,7 @@
 
 use test_vectors::{AdProcessing, AeadFile, AeadGroup, AeadTest, BlockFile, Cipher, Validity};
 
-use crate::{backends, capi, forgery, mode, seal, vectors};
+use crate::{backends, capi, forgery, frame, mode, seal, vectors};
 use arbitrary::{Arbitrary, Unstructured};
 
 /// The targets, each with its seeds.
@@ -17,6 +17,7 @@ pub fn every_target() -> Vec<(&'static str, Vec<Vec<u8>>)> {
         ("capi", of_capi()),
         ("seal", of_seal()),
         ("vectors", of_vectors()),
+        ("frame", of_frame()),
     ]
 }
 
@@ -228,4 +229,22 @@ fn of_vectors() -> Vec<Vec<u8>> {
             seed
         })
         .collect()
+}
+
+fn of_frame() -> Vec<Vec<u8>> {
+    let mut seeds = Vec::new();
+    for len in [0, 1, 2, 7, 8, 16, 17, 40, 242u8] {
+        for kind in 0..3 {
+            for (at, value) in [(0, 0), (0, 0x20), (0, 0x0C), (0, 3), (1, 1), (4, 1), (5, 1), (12, 0x80)] {
+                let patches = [[at, value], [0; 2], [0; 2]];
+                let payload = vec![kind; len.into()];
+                let seed = [&[kind, kind, 0][..], patches.as_flattened(), &payload].concat();
+                let input: frame::Input<'_> = parse(&seed);
+                assert_eq!((input.bytes, input.patches[0]), (&*payload, (at, value)));
+                input.check();
+                seeds.push(seed);
+            }
+        }
+    }
+    seeds
 }

@@ -167,7 +167,7 @@ pub(crate) fn build_boards() -> Result<()> {
 }
 
 /// The bytes of an image that are in flash.
-fn flash(elf: &Path) -> Result<u64> {
+pub(crate) fn flash(elf: &Path) -> Result<u64> {
     let data = fs::read(elf).with_context(|| format!("cannot read {}", elf.display()))?;
     let file = object::File::parse(data.as_slice())?;
     let is_in_flash = |section: &object::Section<'_, '_>| {

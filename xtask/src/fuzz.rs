@@ -18,7 +18,7 @@ use std::{
 };
 
 /// The targets, as in `fuzz/fuzz_targets`.
-const TARGETS: [&str; 6] = ["backends", "mode", "forgery", "capi", "seal", "vectors"];
+const TARGETS: [&str; 7] = ["backends", "mode", "forgery", "capi", "seal", "vectors", "frame"];
 
 const MANIFEST: &str = "fuzz/Cargo.toml";
 

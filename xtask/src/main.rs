@@ -15,6 +15,7 @@
 //! | `qemu_trace` | counts and traces what it executes there |
 //! | `capi` | the C interface: its header and its tests |
 //! | `firmware` | builds the firmware and runs it on QEMU's boards |
+//! | `smart_city` | tests the example `smart-city` and sizes its detector |
 //! | `fuzz` | builds and runs the fuzz targets |
 //! | `sanitizers` | runs the tests under sanitizers |
 //! | `setup` | finds or installs compilers, emulators and tools |
@@ -43,6 +44,7 @@ mod release;
 mod sanitizers;
 mod setup;
 mod sh;
+mod smart_city;
 mod steps;
 mod test;
 

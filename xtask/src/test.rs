@@ -5,6 +5,7 @@ use crate::{
     sanitizers, setup,
     setup::Toolchain,
     sh::{self, Cmd},
+    smart_city,
     steps::{self, Step},
 };
 use anyhow::{Result, bail};
@@ -88,6 +89,11 @@ const STEPS: &[Step] = &[
         name: "seal",
         about: "a small file is sealed and opened, and cheating is refused",
         run: demo::small,
+    },
+    Step {
+        name: "smart-city",
+        about: "frames and tamper detection of the example, and the detector's size",
+        run: smart_city::test,
     },
 ];
 

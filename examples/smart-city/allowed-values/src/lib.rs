@@ -1,0 +1,73 @@
+//! Makes a device's table of allowed values from the function symbols of its image, so that nobody keeps a list of checksums by hand.
+//!
+//! Regions are numbered in the order in which functions are named, from 1.
+
+use anyhow::{Context, Result, bail, ensure};
+use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
+use smart_city_detector::{AttestKey, Region, Verifier};
+
+/// A function of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Function {
+    /// Its name, demangled, without a hash.
+    pub name: String,
+    /// Where its code is; without the bit that says Thumb.
+    pub address: u32,
+    /// Its code.
+    pub code: Vec<u8>,
+}
+
+/// The functions of an ELF file that have a size, by their addresses.
+///
+/// # Errors
+/// If it is no ELF file, or a function lies outside its section or beyond 32 bits.
+pub fn functions(elf: &[u8]) -> Result<Vec<Function>> {
+    let file = object::File::parse(elf).context("the image is no ELF file")?;
+    let is_thumb = file.architecture() == object::Architecture::Arm;
+    let mut functions = Vec::new();
+    for symbol in file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.size() > 0) {
+        let name = format!("{:#}", rustc_demangle::demangle(symbol.name()?));
+        let Some(section) = symbol.section_index() else { continue };
+        let address = if is_thumb { symbol.address() & !1 } else { symbol.address() };
+        let code = file
+            .section_by_index(section)?
+            .data_range(address, symbol.size())?
+            .with_context(|| format!("{name} lies outside its section"))?
+            .to_vec();
+        let address = address.try_into().with_context(|| format!("{name} lies beyond the first 4 GiB"))?;
+        functions.push(Function { name, address, code });
+    }
+    functions.sort_by(|a, b| (a.address, &a.name).cmp(&(b.address, &b.name)));
+    Ok(functions)
+}
+
+/// The region of each function in `names`, numbered from 1 in their order, with its value under the device's `key`.
+///
+/// # Errors
+/// If a name is that of no function, or of several with different code or places, or there are too many.
+pub fn regions(functions: &[Function], names: &[String], key: &AttestKey) -> Result<Vec<Region>> {
+    ensure!(!names.is_empty(), "no functions are named");
+    let verifier = Verifier::new(key);
+    let mut regions = Vec::new();
+    for (i, name) in names.iter().enumerate() {
+        let mut found = functions.iter().filter(|function| function.name == *name);
+        let function = found.next().with_context(|| format!("the image has no function {name}"))?;
+        if let Some(other) = found.find(|other| *other != function) {
+            bail!("there are functions {name} at {:#x} and {:#x}", function.address, other.address);
+        }
+        let id = u16::try_from(i + 1).context("a table has at most 65,535 regions")?;
+        regions.push(Region {
+            id,
+            address: function.address,
+            len: function.code.len().try_into()?,
+            value: verifier.allowed_value(id, &function.code),
+        });
+    }
+    Ok(regions)
+}
+
+/// The bytes of a table.
+#[must_use]
+pub fn table(regions: &[Region]) -> Vec<u8> {
+    regions.iter().flat_map(|region| region.to_bytes()).collect()
+}

@@ -1,0 +1,82 @@
+//! Tables of a real image: this test's own.
+
+use std::{env, fs, process::Command};
+
+use smart_city_allowed_values::{functions, regions, table};
+use smart_city_detector::{AllowedValues, AttestKey, Detector, Verdict, Verifier};
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn open_the_gate(argument: u32) -> u32 {
+    argument.wrapping_mul(0x9E37_79B9) ^ argument.rotate_left(7)
+}
+
+/// A name that an image has.
+const NAME: &str = "open_the_gate";
+
+#[test]
+fn the_table_has_the_functions_of_the_image() {
+    assert_ne!(open_the_gate(3), open_the_gate(4));
+    let elf = fs::read(env::current_exe().unwrap()).unwrap();
+    let functions = functions(&elf).unwrap();
+    let function = functions.iter().find(|function| function.name == NAME).unwrap();
+    assert!(!function.code.is_empty());
+
+    let key = AttestKey::from_bytes([0x42; 16]);
+    let regions = regions(&functions, &[NAME.to_owned()], &key).unwrap();
+    let bytes = table(&regions);
+    let detector = Detector::new(&key, AllowedValues::new(&bytes).unwrap());
+    assert_eq!(regions[0].value, Verifier::new(&key).allowed_value(1, &function.code));
+    assert_eq!(detector.check(1, &function.code), Verdict::Intact);
+    let mut altered = function.code.clone();
+    altered[0] ^= 1;
+    assert_eq!(detector.check(1, &altered), Verdict::Altered);
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    let key = AttestKey::from_bytes([0x42; 16]);
+    assert_eq!(functions(b"no image").unwrap_err().to_string(), "the image is no ELF file");
+    let error = |names: &[&str]| {
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        regions(&[], &names, &key).unwrap_err().to_string()
+    };
+    assert_eq!(error(&[]), "no functions are named");
+    assert_eq!(error(&["start"]), "the image has no function start");
+    let twins = [1, 2].map(|address| smart_city_allowed_values::Function {
+        name: "twin".to_owned(),
+        address,
+        code: vec![0],
+    });
+    let error = regions(&twins, &["twin".to_owned()], &key).unwrap_err();
+    assert_eq!(error.to_string(), "there are functions twin at 0x1 and 0x2");
+}
+
+#[test]
+fn the_command_writes_a_table() {
+    let directory = env!("CARGO_TARGET_TMPDIR");
+    let [key, out] = ["key", "table"].map(|name| format!("{directory}/{name}"));
+    fs::write(&key, "42".repeat(16) + "\n").unwrap();
+    let image = env::current_exe().unwrap();
+    let run = |names: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_allowed-values"))
+            .args(["table", "--key-file", &key, "--out", &out])
+            .arg(&image)
+            .args(names)
+            .output()
+            .unwrap()
+    };
+    assert!(run(&[NAME]).status.success());
+    let bytes = fs::read(&out).unwrap();
+    let region = AllowedValues::new(&bytes).unwrap().get(1).unwrap();
+    let functions = functions(&fs::read(&image).unwrap()).unwrap();
+    let function = functions.iter().find(|function| function.name == NAME).unwrap();
+    let verifier_key = AttestKey::from_bytes([0x42; 16]);
+    assert_eq!(region.value, Verifier::new(&verifier_key).allowed_value(1, &function.code));
+
+    let failed = run(&["no such function"]);
+    assert!(!failed.status.success());
+    assert!(String::from_utf8_lossy(&failed.stderr).contains("no function no such function"));
+    fs::write(&key, "42").unwrap();
+    assert!(!run(&[NAME]).status.success());
+}

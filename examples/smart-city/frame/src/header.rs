@@ -1,0 +1,150 @@
+//! What is read before anything is decrypted.
+
+use core::{fmt, num::NonZeroU16};
+
+use crate::HeaderError;
+
+/// The bytes before the ciphertext.
+pub const HEADER_LEN: usize = 5;
+
+/// The bytes behind it.
+pub const TAG_LEN: usize = 8;
+
+/// What a frame has more than its payload.
+pub const OVERHEAD: usize = HEADER_LEN + TAG_LEN;
+
+/// The longest payload. A frame then has 255 bytes.
+pub const MAX_PAYLOAD_LEN: usize = 255 - OVERHEAD;
+
+const VERSION: u8 = 1;
+
+/// The EUI-64 of a device.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeviceId(pub [u8; 8]);
+
+impl fmt::Display for DeviceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for DeviceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DeviceId({self})")
+    }
+}
+
+/// The number of a pair of link keys. It only grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Epoch(pub u16);
+
+impl Epoch {
+    /// The byte that frames carry.
+    #[must_use]
+    pub const fn low_byte(self) -> u8 {
+        self.0.to_be_bytes()[1]
+    }
+
+    /// The next epoch after this one whose low byte is `low_byte`; none if there are no more.
+    ///
+    /// A receiver that gets [`OpenError::OtherEpoch`](crate::OpenError::OtherEpoch) makes a link of this epoch, and keeps it only if the
+    /// frame opens.
+    #[must_use]
+    pub const fn newer(self, low_byte: u8) -> Option<Self> {
+        let distance = low_byte.wrapping_sub(self.low_byte());
+        let distance = if distance == 0 { 256 } else { distance as u16 };
+        match self.0.checked_add(distance) {
+            Some(epoch) => Some(Self(epoch)),
+            None => None,
+        }
+    }
+}
+
+/// Who may see a stream, as the registry says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Class {
+    /// Open data.
+    Public = 0,
+    /// For the city's own departments.
+    Internal = 1,
+    /// For those with the level that the stream demands.
+    Confidential = 2,
+}
+
+/// A series of readings of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stream {
+    /// Its number. Instructions and evidence have 0.
+    pub id: NonZeroU16,
+    /// Who may see it.
+    pub class: Class,
+}
+
+/// What a frame is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Kind {
+    /// A reading, up.
+    Reading = 0,
+    /// Evidence of the code that an instruction addressed, up.
+    Evidence = 1,
+    /// A control instruction, down.
+    Instruction = 2,
+}
+
+/// The first five bytes of a frame. Nothing of them is authentic before the frame was opened.
+///
+/// The first byte is the version (1) in its upper three bits, the [`Kind`] in the next three, the [`Class`] in the lower two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// What the frame is.
+    pub kind: Kind,
+    /// What the sender takes for the stream's class.
+    pub class: Class,
+    /// The low byte of the epoch.
+    pub epoch: u8,
+    /// The number of the frame in its epoch and direction.
+    pub counter: [u8; 3],
+}
+
+impl Header {
+    /// Reads the header of a whole frame and checks the frame's length.
+    ///
+    /// # Errors
+    /// See [`HeaderError`].
+    pub fn parse(frame: &[u8]) -> Result<Self, HeaderError> {
+        let Some((&[first, epoch, a, b, c], rest)) = frame.split_first_chunk::<HEADER_LEN>() else {
+            return Err(HeaderError::Truncated);
+        };
+        if rest.len() < TAG_LEN {
+            return Err(HeaderError::Truncated);
+        }
+        if frame.len() > OVERHEAD + MAX_PAYLOAD_LEN {
+            return Err(HeaderError::TooLong);
+        }
+        if first >> 5 != VERSION {
+            return Err(HeaderError::UnknownVersion(first >> 5));
+        }
+        let kind = match first >> 2 & 7 {
+            0 => Kind::Reading,
+            1 => Kind::Evidence,
+            2 => Kind::Instruction,
+            other => return Err(HeaderError::UnknownKind(other)),
+        };
+        let class = match first & 3 {
+            0 => Class::Public,
+            1 => Class::Internal,
+            2 => Class::Confidential,
+            _ => return Err(HeaderError::UnknownClass),
+        };
+        Ok(Self { kind, class, epoch, counter: [a, b, c] })
+    }
+
+    /// The five bytes.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; HEADER_LEN] {
+        let [a, b, c] = self.counter;
+        [VERSION << 5 | (self.kind as u8) << 2 | self.class as u8, self.epoch, a, b, c]
+    }
+}

@@ -1,0 +1,343 @@
+//! The two ends of a link.
+
+use twine_otr_aead::{Opener, Sealer, aead::inout::InOutBuf};
+
+use crate::{
+    Class, DeviceId, Epoch, Evidence, HEADER_LEN, Header, Instruction, Kind, MAX_PAYLOAD_LEN, OVERHEAD,
+    OpenError, RootKey, SealError, Stream, TAG_LEN, keys::Direction,
+};
+
+/// A device's end of a link, for one epoch.
+///
+/// ```
+/// use smart_city_frame::{Class, DeviceId, DeviceLink, Epoch, GatewayLink, Instruction, RootKey, Stream};
+///
+/// let root = RootKey::new([0x42; 16]);
+/// let device = DeviceId([0, 0, 0, 0, 0, 0, 0, 7]);
+/// // The device has stored epoch 1 before.
+/// let mut link = DeviceLink::new(&root, device, Epoch(1));
+/// let mut gateway = GatewayLink::new(&root, device, Epoch(1));
+///
+/// let stream = Stream { id: 1.try_into()?, class: Class::Internal };
+/// let mut buffer = [0; 64];
+/// let frame = link.seal_reading(stream, b"21.5 C", &mut buffer)?;
+/// assert_eq!(frame.len(), 6 + 13);
+/// assert_eq!(gateway.open_reading(device, stream, frame)?.content, b"21.5 C");
+///
+/// let (frame, _) = gateway.seal_instruction(&Instruction { region: 3, argument: b"on" }, &mut buffer)?;
+/// let (instruction, challenge) = link.open_instruction(device, frame)?;
+/// assert_eq!(instruction, Instruction { region: 3, argument: b"on" });
+/// // The detector examines region 3 with `challenge` before the instruction runs.
+/// # let _ = challenge;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct DeviceLink {
+    up: FrameSealer,
+    down: FrameOpener,
+}
+
+/// A gateway's end of the link with one device, for one epoch. See [`DeviceLink`].
+#[derive(Debug)]
+pub struct GatewayLink {
+    up: FrameOpener,
+    down: FrameSealer,
+}
+
+/// What was in a frame that is authentic and new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opened<T> {
+    /// The number of the frame in its epoch and direction: gaps are frames that were lost or are late.
+    pub counter: [u8; 3],
+    /// What the frame says.
+    pub content: T,
+}
+
+/// The nonce of an instruction, under which evidence of its code is made.
+///
+/// Only an instruction that was sealed here, or that is authentic and new, gives one. It is no `Clone`: a device makes
+/// one piece of evidence under it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Challenge {
+    epoch: Epoch,
+    counter: [u8; 3],
+}
+
+impl Challenge {
+    /// The instruction's epoch.
+    #[must_use]
+    pub const fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The counter of the instruction's frame.
+    #[must_use]
+    pub const fn counter(&self) -> [u8; 3] {
+        self.counter
+    }
+
+    /// The nonce.
+    #[must_use]
+    pub fn nonce(&self) -> [u8; 7] {
+        let mut nonce = [0; 7];
+        nonce[..4].copy_from_slice(&fixed_part(Direction::Down, self.epoch));
+        nonce[4..].copy_from_slice(&self.counter);
+        nonce
+    }
+}
+
+impl DeviceLink {
+    /// A link in a new epoch.
+    ///
+    /// **`epoch` must be greater than all before and stored durably:** a second link in an epoch repeats nonces.
+    #[must_use]
+    pub fn new(root: &RootKey, device: DeviceId, epoch: Epoch) -> Self {
+        Self {
+            up: FrameSealer::new(root, Direction::Up, device, epoch),
+            down: FrameOpener::new(root, Direction::Down, device, epoch),
+        }
+    }
+
+    /// Seals a reading into `buffer` and returns the frame.
+    ///
+    /// # Errors
+    /// See [`SealError`].
+    pub fn seal_reading<'b>(
+        &mut self,
+        stream: Stream,
+        reading: &[u8],
+        buffer: &'b mut [u8],
+    ) -> Result<&'b mut [u8], SealError> {
+        self.up.seal(Route::reading(stream), &[reading], buffer).map(|(frame, _)| frame)
+    }
+
+    /// Seals evidence into `buffer` and returns the frame.
+    ///
+    /// # Errors
+    /// See [`SealError`].
+    pub fn seal_evidence<'b>(
+        &mut self,
+        evidence: &Evidence,
+        buffer: &'b mut [u8],
+    ) -> Result<&'b mut [u8], SealError> {
+        self.up.seal(Route::EVIDENCE, &[&evidence.to_bytes()], buffer).map(|(frame, _)| frame)
+    }
+
+    /// Opens an instruction that came under the address of the device `to`.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open_instruction<'f>(
+        &mut self,
+        to: DeviceId,
+        frame: &'f mut [u8],
+    ) -> Result<(Instruction<'f>, Challenge), OpenError> {
+        let opened = self.down.open(to, Route::INSTRUCTION, frame)?;
+        let challenge = Challenge { epoch: self.down.epoch, counter: opened.counter };
+        Ok((Instruction::parse(opened.content)?, challenge))
+    }
+
+    /// Whether an epoch is near its end: less than `blocks` are left for sealing or for opening.
+    ///
+    /// A frame takes 3 blocks, and one for each 8 bytes of its payload, at least one.
+    #[must_use]
+    pub fn needs_new_epoch(&self, blocks: u32) -> bool {
+        self.up.sealer.remaining_blocks().min(self.down.opener.remaining_blocks()) < blocks
+    }
+}
+
+impl GatewayLink {
+    /// A link in an epoch of the device's.
+    ///
+    /// **A second link in an epoch accepts replays of the first and repeats its nonces:** a gateway that has lost a link needs the device
+    /// to open a new epoch.
+    #[must_use]
+    pub fn new(root: &RootKey, device: DeviceId, epoch: Epoch) -> Self {
+        Self {
+            up: FrameOpener::new(root, Direction::Up, device, epoch),
+            down: FrameSealer::new(root, Direction::Down, device, epoch),
+        }
+    }
+
+    /// The link's epoch.
+    #[must_use]
+    pub const fn epoch(&self) -> Epoch {
+        self.up.epoch
+    }
+
+    /// Opens a reading that came under the address of the device `from` and of the stream that the registry has as `stream`.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open_reading<'f>(
+        &mut self,
+        from: DeviceId,
+        stream: Stream,
+        frame: &'f mut [u8],
+    ) -> Result<Opened<&'f [u8]>, OpenError> {
+        self.up.open(from, Route::reading(stream), frame)
+    }
+
+    /// Opens evidence that came under the address of the device `from`.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open_evidence(&mut self, from: DeviceId, frame: &mut [u8]) -> Result<Opened<Evidence>, OpenError> {
+        let Opened { counter, content } = self.up.open(from, Route::EVIDENCE, frame)?;
+        Ok(Opened { counter, content: Evidence::parse(content)? })
+    }
+
+    /// Seals an instruction into `buffer` and returns the frame, and what evidence of it will be made under.
+    ///
+    /// # Errors
+    /// See [`SealError`].
+    pub fn seal_instruction<'b>(
+        &mut self,
+        instruction: &Instruction<'_>,
+        buffer: &'b mut [u8],
+    ) -> Result<(&'b mut [u8], Challenge), SealError> {
+        let parts = [&instruction.region.to_be_bytes()[..], instruction.argument];
+        let (frame, counter) = self.down.seal(Route::INSTRUCTION, &parts, buffer)?;
+        Ok((frame, Challenge { epoch: self.down.epoch, counter }))
+    }
+
+    /// See [`DeviceLink::needs_new_epoch`].
+    #[must_use]
+    pub fn needs_new_epoch(&self, blocks: u32) -> bool {
+        self.up.opener.remaining_blocks().min(self.down.sealer.remaining_blocks()) < blocks
+    }
+}
+
+/// What a frame is about, beside its device.
+#[derive(Clone, Copy)]
+struct Route {
+    kind: Kind,
+    stream: u16,
+    class: Class,
+}
+
+impl Route {
+    const EVIDENCE: Self = Self { kind: Kind::Evidence, stream: 0, class: Class::Confidential };
+    const INSTRUCTION: Self = Self { kind: Kind::Instruction, stream: 0, class: Class::Confidential };
+
+    const fn reading(stream: Stream) -> Self {
+        Self { kind: Kind::Reading, stream: stream.id.get(), class: stream.class }
+    }
+
+    fn associated_data(self, header: [u8; HEADER_LEN], device: DeviceId) -> [u8; 16] {
+        let mut data = [0; 16];
+        data[..5].copy_from_slice(&header);
+        data[5..13].copy_from_slice(&device.0);
+        data[13..15].copy_from_slice(&self.stream.to_be_bytes());
+        data[15] = self.class as u8;
+        data
+    }
+}
+
+/// What the nonces of an epoch and a direction begin with.
+const fn fixed_part(direction: Direction, epoch: Epoch) -> [u8; 4] {
+    let [high, low] = epoch.0.to_be_bytes();
+    [direction as u8, high, low, 0]
+}
+
+#[derive(Debug)]
+struct FrameSealer {
+    sealer: Sealer,
+    device: DeviceId,
+    epoch: Epoch,
+}
+
+impl FrameSealer {
+    fn new(root: &RootKey, direction: Direction, device: DeviceId, epoch: Epoch) -> Self {
+        let key = root.link_key(direction, device, epoch);
+        // Ephemeral: the epoch was stored before.
+        let sealer = Sealer::with_ephemeral_key((&*key).into(), fixed_part(direction, epoch));
+        Self { sealer, device, epoch }
+    }
+
+    /// Seals the payload that is `parts` one after the other; returns the frame and its counter.
+    fn seal<'b>(
+        &mut self,
+        route: Route,
+        parts: &[&[u8]],
+        buffer: &'b mut [u8],
+    ) -> Result<(&'b mut [u8], [u8; 3]), SealError> {
+        let len = parts.iter().fold(0, |len: usize, part| len.saturating_add(part.len()));
+        if len > MAX_PAYLOAD_LEN {
+            return Err(SealError::TooLong);
+        }
+        let frame = buffer.get_mut(..len + OVERHEAD).ok_or(SealError::BufferTooSmall)?;
+        let [_, _, _, _, counter @ ..] = self.sealer.next_nonce().0;
+        let header =
+            Header { kind: route.kind, class: route.class, epoch: self.epoch.low_byte(), counter }.to_bytes();
+
+        let (header_bytes, rest) = frame.split_at_mut(HEADER_LEN);
+        let (payload, tag_bytes) = rest.split_at_mut(len);
+        header_bytes.copy_from_slice(&header);
+        let mut at = 0;
+        for part in parts {
+            payload[at..at + part.len()].copy_from_slice(part);
+            at += part.len();
+        }
+        let associated_data = route.associated_data(header, self.device);
+        match self.sealer.seal_inout_detached(&associated_data, InOutBuf::from(&mut *payload)) {
+            Ok((_, tag)) => tag_bytes.copy_from_slice(&tag),
+            Err(_) => {
+                // No plaintext stays where a frame was to be.
+                payload.fill(0);
+                return Err(SealError::LimitReached);
+            }
+        }
+        Ok((frame, counter))
+    }
+}
+
+#[derive(Debug)]
+struct FrameOpener {
+    opener: Opener,
+    device: DeviceId,
+    epoch: Epoch,
+}
+
+impl FrameOpener {
+    fn new(root: &RootKey, direction: Direction, device: DeviceId, epoch: Epoch) -> Self {
+        let key = root.link_key(direction, device, epoch);
+        Self { opener: Opener::new((&*key).into(), fixed_part(direction, epoch)), device, epoch }
+    }
+
+    fn open<'f>(
+        &mut self,
+        address: DeviceId,
+        route: Route,
+        frame: &'f mut [u8],
+    ) -> Result<Opened<&'f [u8]>, OpenError> {
+        let header = Header::parse(frame)?;
+        if address != self.device {
+            return Err(OpenError::OtherDevice);
+        }
+        if header.kind != route.kind {
+            return Err(OpenError::OtherKind(header.kind));
+        }
+        if header.class != route.class {
+            return Err(OpenError::OtherClass { found: header.class, registered: route.class });
+        }
+        if header.epoch != self.epoch.low_byte() {
+            return Err(OpenError::OtherEpoch(header.epoch));
+        }
+        let nonce = self.opener.nonce(&header.counter).ok_or(OpenError::Rejected)?;
+        let associated_data = route.associated_data(header.to_bytes(), self.device);
+        // Both are there: the header was parsed.
+        let (payload, tag) =
+            frame[HEADER_LEN..].split_last_chunk_mut::<TAG_LEN>().ok_or(OpenError::Rejected)?;
+        self.opener
+            .open_inout_detached(&nonce, &associated_data, InOutBuf::from(&mut *payload), (&*tag).into())
+            .map_err(|error| match error {
+                twine_otr_aead::OpenError::Replayed => OpenError::Replayed,
+                twine_otr_aead::OpenError::TooOld => OpenError::TooOld,
+                twine_otr_aead::OpenError::TooManyFailures => OpenError::TooManyFailures,
+                twine_otr_aead::OpenError::LimitReached => OpenError::LimitReached,
+                _ => OpenError::Rejected,
+            })?;
+        Ok(Opened { counter: header.counter, content: payload })
+    }
+}

@@ -1,0 +1,206 @@
+//! Orders, losses, limits, and what a wrong caller gets.
+
+use proptest::prelude::*;
+use smart_city_frame::{
+    Class, ContentError, DeviceId, DeviceLink, Epoch, Evidence, GatewayLink, Header, HeaderError,
+    Instruction, MAX_PAYLOAD_LEN, OVERHEAD, OpenError, Opened, RootKey, SealError, Stream, Verdict,
+};
+
+const DEVICE: DeviceId = DeviceId([0, 1, 2, 3, 4, 5, 6, 7]);
+
+fn root() -> RootKey {
+    RootKey::new([0x42; 16])
+}
+
+fn ends() -> (DeviceLink, GatewayLink) {
+    (DeviceLink::new(&root(), DEVICE, Epoch(9)), GatewayLink::new(&root(), DEVICE, Epoch(9)))
+}
+
+fn stream() -> Stream {
+    Stream { id: 1.try_into().unwrap(), class: Class::Confidential }
+}
+
+#[test]
+fn frames_come_late_and_once() {
+    let (mut device, mut gateway) = ends();
+    let frames: Vec<Vec<u8>> =
+        (0..100u8).map(|i| device.seal_reading(stream(), &[i], &mut [0; 64]).unwrap().to_vec()).collect();
+    let mut open = |i: usize| {
+        gateway.open_reading(DEVICE, stream(), &mut frames[i].clone()).map(|opened| opened.content[0])
+    };
+    assert_eq!(open(99), Ok(99));
+    assert_eq!(open(35), Ok(35), "64 below the newest");
+    assert_eq!(open(34), Err(OpenError::TooOld));
+    for i in [99, 35] {
+        assert_eq!(open(i), Err(OpenError::Replayed));
+    }
+    assert_eq!((36..99).map(&mut open).collect::<Result<Vec<_>, _>>(), Ok((36..99).collect()));
+}
+
+/// A forged frame with a far counter must not push genuine ones out of the window.
+#[test]
+fn forgeries_do_not_move_the_window() {
+    let (mut device, mut gateway) = ends();
+    let genuine = device.seal_reading(stream(), b"21.5 C", &mut [0; 64]).unwrap().to_vec();
+    let mut forged = genuine.clone();
+    forged[2..5].fill(0xFF);
+    assert_eq!(gateway.open_reading(DEVICE, stream(), &mut forged), Err(OpenError::Rejected));
+    assert_eq!(forged[5..11], [0; 6], "no bytes of the attacker's choice");
+    let mut genuine = genuine;
+    let opened = gateway.open_reading(DEVICE, stream(), &mut genuine);
+    assert_eq!(opened, Ok(Opened { counter: [0; 3], content: &b"21.5 C"[..] }));
+}
+
+#[test]
+fn failures_are_limited() {
+    let (mut device, mut gateway) = ends();
+    let genuine = device.seal_reading(stream(), b"21.5 C", &mut [0; 64]).unwrap().to_vec();
+    for _ in 0..1024 {
+        let mut forged = genuine.clone();
+        forged[10] ^= 1;
+        assert_eq!(gateway.open_reading(DEVICE, stream(), &mut forged), Err(OpenError::Rejected));
+    }
+    let mut genuine = genuine;
+    assert_eq!(gateway.open_reading(DEVICE, stream(), &mut genuine), Err(OpenError::TooManyFailures));
+}
+
+/// Both ends stop at 2^20 blocks, and say so before.
+#[test]
+fn blocks_are_limited() {
+    let (mut device, mut gateway) = ends();
+    let mut buffer = [0; 255];
+    // 2 blocks of associated data, 31 of the payload, and one.
+    let (frames, left) = ((1 << 20) / 34, (1 << 20) % 34);
+    assert_eq!((frames, left), (30_840, 16));
+    for _ in 0..frames {
+        let frame = device.seal_reading(stream(), &[7; MAX_PAYLOAD_LEN], &mut buffer).unwrap();
+        gateway.open_reading(DEVICE, stream(), frame).unwrap();
+    }
+    assert!(device.needs_new_epoch(17) && !device.needs_new_epoch(16));
+    assert!(gateway.needs_new_epoch(17) && !gateway.needs_new_epoch(16));
+    let sealed = device.seal_reading(stream(), &[7; MAX_PAYLOAD_LEN], &mut buffer);
+    assert_eq!(sealed.map(drop), Err(SealError::LimitReached));
+    assert_eq!(buffer[5..5 + MAX_PAYLOAD_LEN], [0; MAX_PAYLOAD_LEN], "no plaintext is left");
+    // A shorter one still fits.
+    device.seal_reading(stream(), &[7; 104], &mut buffer).unwrap();
+    assert!(device.needs_new_epoch(1));
+}
+
+#[test]
+fn directions_and_epochs_have_keys_of_their_own() {
+    let (mut device, _) = ends();
+    let mut buffer = [0; 64];
+    let frame = device.seal_reading(stream(), b"21.5 C", &mut buffer).unwrap();
+    let mut other = GatewayLink::new(&root(), DEVICE, Epoch(10));
+    assert_eq!(other.open_reading(DEVICE, stream(), frame), Err(OpenError::OtherEpoch(9)));
+    // Decided from the header: the right link still opens it.
+    assert!(GatewayLink::new(&root(), DEVICE, Epoch(9)).open_reading(DEVICE, stream(), frame).is_ok());
+    let frame = device.seal_reading(stream(), b"21.5 C", &mut buffer).unwrap();
+    assert_eq!(
+        device.open_instruction(DEVICE, frame).unwrap_err(),
+        OpenError::OtherKind(smart_city_frame::Kind::Reading)
+    );
+}
+
+#[test]
+fn epochs_are_found_from_their_low_byte() {
+    for (epoch, low_byte, newer) in [
+        (0, 1, Some(1)),
+        (0, 0, Some(256)),
+        (0x1FF, 0, Some(0x200)),
+        (0x1FF, 0xFF, Some(0x2FF)),
+        (0xFF05, 6, Some(0xFF06)),
+        (0xFF05, 5, None),
+        (0xFF05, 4, None),
+        (0xFFFF, 0xFF, None),
+    ] {
+        assert_eq!(Epoch(epoch).newer(low_byte), newer.map(Epoch), "{epoch:x}, {low_byte:x}");
+    }
+}
+
+#[test]
+fn a_challenge_is_the_instructions_nonce() {
+    let (mut device, mut gateway) = ends();
+    let instruction = Instruction { region: 0x0203, argument: b"on" };
+    for counter in 0..3 {
+        let mut buffer = [0; 64];
+        let (frame, sent) = gateway.seal_instruction(&instruction, &mut buffer).unwrap();
+        let (received, challenge) = device.open_instruction(DEVICE, frame).unwrap();
+        assert_eq!((received, &challenge), (instruction, &sent));
+        assert_eq!(challenge.nonce(), [2, 0, 9, 0, 0, 0, counter]);
+
+        let evidence = Evidence {
+            epoch: challenge.epoch(),
+            counter: challenge.counter(),
+            region: 0x0203,
+            verdict: Verdict::Altered,
+            tag: [7; 8],
+        };
+        let mut buffer = [0; 64];
+        let frame = device.seal_evidence(&evidence, &mut buffer).unwrap();
+        assert_eq!(gateway.open_evidence(DEVICE, frame).map(|opened| opened.content), Ok(evidence));
+    }
+}
+
+#[test]
+fn sizes_are_checked() {
+    let (mut device, mut gateway) = ends();
+    let mut buffer = [0; 300];
+    let mut seal = |len: usize, room: usize| {
+        device.seal_reading(stream(), &[7; 300][..len], &mut buffer[..room]).map(|frame| frame.len())
+    };
+    assert_eq!(seal(MAX_PAYLOAD_LEN, 300), Ok(255));
+    assert_eq!(seal(MAX_PAYLOAD_LEN + 1, 300), Err(SealError::TooLong));
+    assert_eq!(seal(6, 6 + OVERHEAD - 1), Err(SealError::BufferTooSmall));
+    assert_eq!(seal(0, 0), Err(SealError::BufferTooSmall));
+    assert_eq!(seal(6, 6 + OVERHEAD), Ok(19));
+    let long = Instruction { region: 0, argument: &[0; MAX_PAYLOAD_LEN - 1] };
+    assert_eq!(gateway.seal_instruction(&long, &mut buffer).unwrap_err(), SealError::TooLong);
+}
+
+#[test]
+fn debug_shows_no_key() {
+    let (device, gateway) = ends();
+    let text = format!("{:?} {device:?} {gateway:?} {:?}", root(), root().attest_key(DEVICE));
+    assert!(!text.contains("42, 42") && !text.contains("66, 66"), "{text}");
+    let errors = [
+        OpenError::Header(HeaderError::TooLong).to_string(),
+        OpenError::Content(ContentError::Length(3)).to_string(),
+        OpenError::OtherClass { found: Class::Public, registered: Class::Internal }.to_string(),
+    ];
+    assert_eq!(errors[2], "the frame says class Public, the registry Internal");
+}
+
+proptest! {
+    /// What the parser reads it writes again, and the errors are those of the first bytes.
+    #[test]
+    fn headers(frame in prop::collection::vec(any::<u8>(), 0..300)) {
+        match Header::parse(&frame) {
+            Ok(header) => prop_assert_eq!(&header.to_bytes()[..], &frame[..5]),
+            Err(HeaderError::Truncated) => prop_assert!(frame.len() < 13),
+            Err(HeaderError::TooLong) => prop_assert!(frame.len() > 255),
+            Err(HeaderError::UnknownVersion(version)) => prop_assert!(version == frame[0] >> 5 && version != 1),
+            Err(HeaderError::UnknownKind(kind)) => prop_assert!(kind == frame[0] >> 2 & 7 && kind > 2),
+            Err(HeaderError::UnknownClass) => prop_assert!(frame[0] & 3 == 3),
+            Err(other) => prop_assert!(false, "{}", other),
+        }
+    }
+
+    /// Every payload and stream goes through, and any change of a bit does not.
+    #[test]
+    fn round_trips(
+        payload in prop::collection::vec(any::<u8>(), 0..=MAX_PAYLOAD_LEN),
+        id in 1..=u16::MAX,
+        bit in any::<prop::sample::Index>(),
+    ) {
+        let (mut device, mut gateway) = ends();
+        let stream = Stream { id: id.try_into().unwrap(), class: Class::Public };
+        let mut buffer = [0; 255];
+        let frame = device.seal_reading(stream, &payload, &mut buffer).unwrap();
+        let bit = bit.index(8 * frame.len());
+        let mut changed = frame.to_vec();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        prop_assert!(gateway.open_reading(DEVICE, stream, &mut changed).is_err());
+        prop_assert_eq!(gateway.open_reading(DEVICE, stream, frame).unwrap().content, payload);
+    }
+}

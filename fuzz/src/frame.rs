@@ -1,0 +1,103 @@
+//! The frames of the example `smart-city`: what a link sealed opens once, as what it was; whatever was changed, made up or
+//! delivered as something else is refused, and leaves nothing of the attacker's choice where a payload would be.
+
+use arbitrary::Arbitrary;
+use smart_city_frame::{
+    Class, DeviceId, DeviceLink, Epoch, Evidence, GatewayLink, Header, Instruction, OpenError, RootKey,
+    Stream, Verdict,
+};
+
+const DEVICE: DeviceId = DeviceId(*b"device 1");
+
+/// A frame and what happens to it.
+#[derive(Arbitrary, Debug)]
+pub struct Input<'a> {
+    /// Modulo 3: what is sealed, a reading, evidence or an instruction.
+    pub sealed: u8,
+    /// Modulo 3: as what it is delivered.
+    pub opened: u8,
+    /// Cut off at the end.
+    pub cut: u8,
+    /// Where the frame is changed, and by which bits.
+    pub patches: [(u8, u8); 3],
+    /// The payload; by itself, a frame that somebody has made up.
+    pub bytes: &'a [u8],
+}
+
+impl Input<'_> {
+    /// Checks the property.
+    ///
+    /// # Panics
+    /// If it does not hold.
+    pub fn check(&self) {
+        let root = RootKey::new([0x42; 16]);
+        let mut device = DeviceLink::new(&root, DEVICE, Epoch(0x0102));
+        let mut gateway = GatewayLink::new(&root, DEVICE, Epoch(0x0102));
+        let payload = &self.bytes[..self.bytes.len().min(240)];
+
+        let mut buffer = [0; 255];
+        let genuine = match self.sealed % 3 {
+            0 => device.seal_reading(stream(), payload, &mut buffer).expect("short enough").to_vec(),
+            1 => device.seal_evidence(&evidence(payload), &mut buffer).expect("short enough").to_vec(),
+            _ => {
+                let instruction = Instruction { region: 7, argument: payload };
+                gateway.seal_instruction(&instruction, &mut buffer).expect("short enough").0.to_vec()
+            }
+        };
+        let mut frame = genuine.clone();
+        for (at, bits) in self.patches {
+            frame[usize::from(at) % genuine.len()] ^= bits;
+        }
+        frame.truncate(frame.len().saturating_sub(self.cut.into()));
+
+        let is_genuine = frame == genuine && self.sealed % 3 == self.opened % 3;
+        if !is_genuine {
+            deliver(self.opened, &mut device, &mut gateway, &frame).expect_err("nobody sealed this");
+        }
+        deliver(self.opened, &mut device, &mut gateway, self.bytes).expect_err("nobody sealed this");
+        // Whatever came before, the genuine frame opens once.
+        deliver(self.sealed, &mut device, &mut gateway, &genuine).expect("it is genuine");
+        let replayed = deliver(self.sealed, &mut device, &mut gateway, &genuine);
+        assert_eq!(replayed, Err(OpenError::Replayed));
+    }
+}
+
+fn stream() -> Stream {
+    Stream { id: 3.try_into().expect("not 0"), class: Class::Internal }
+}
+
+fn evidence(payload: &[u8]) -> Evidence {
+    let mut tag = [0; 8];
+    tag.iter_mut().zip(payload).for_each(|(to, from)| *to = *from);
+    Evidence { epoch: Epoch(0x0102), counter: [0, 0, 9], region: 7, verdict: Verdict::Altered, tag }
+}
+
+/// Opens a frame as one of the three kinds, and checks what is left of it.
+fn deliver(
+    kind: u8,
+    device: &mut DeviceLink,
+    gateway: &mut GatewayLink,
+    received: &[u8],
+) -> Result<(), OpenError> {
+    let header = Header::parse(received);
+    if let Ok(header) = header {
+        assert_eq!(header.to_bytes(), received[..5], "a header is written as it was read");
+    }
+    let mut frame = received.to_vec();
+    let result = match kind % 3 {
+        0 => gateway.open_reading(DEVICE, stream(), &mut frame).map(drop),
+        1 => gateway.open_evidence(DEVICE, &mut frame).map(drop),
+        _ => device.open_instruction(DEVICE, &mut frame).map(drop),
+    };
+    match result {
+        Ok(()) => assert!(header.is_ok()),
+        Err(
+            OpenError::Header(_)
+            | OpenError::OtherKind(_)
+            | OpenError::OtherClass { .. }
+            | OpenError::OtherEpoch(_),
+        ) => assert_eq!(frame, received, "decided from the header"),
+        Err(_) => assert!(frame[5..frame.len() - 8].iter().all(|byte| *byte == 0), "the payload is zero"),
+    }
+    result
+}

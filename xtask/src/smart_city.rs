@@ -1,0 +1,79 @@
+//! The example `smart-city`, which has a workspace of its own.
+
+use crate::{
+    cortex_m, paths,
+    setup::Toolchain,
+    sh::{self, Cmd},
+};
+use anyhow::{Context, Result, ensure};
+use object::{Object as _, ObjectSymbol as _, SymbolKind};
+use std::{env, fs};
+
+const MANIFEST: &str = "examples/smart-city/Cargo.toml";
+
+/// The core of the devices: with TrustZone.
+const TARGET: &str = "thumbv8m.main-none-eabi";
+
+/// What the detector may take of a device's flash in bytes: cipher, table of allowed values, notification and the compiler's
+/// functions for memory included.
+const DETECTOR_LIMIT: u64 = 4096;
+
+/// Where the bytes are: how the names of functions and data begin, or where in them it says whose they are.
+const PARTS: [(&str, &[&str]); 4] = [
+    ("cipher", &["twine_cipher"]),
+    ("allowed values", &["TABLE"]),
+    ("memory functions", &["mem"]),
+    ("detector, notification and the rest", &[""]),
+];
+
+/// Everything, for `cargo xtask test`.
+pub(crate) fn test() -> Result<()> {
+    sh::cargo().args(["fmt", "--manifest-path", MANIFEST, "--all", "--check"]).run()?;
+    cargo("clippy").args(["--workspace", "--all-targets", "--", "--deny", "warnings"]).run()?;
+    cargo("test").arg("--workspace").run()?;
+    size()
+}
+
+fn cargo(command: &str) -> Cmd {
+    sh::cargo()
+        .args([command, "--manifest-path", MANIFEST, "--target-dir"])
+        .arg(paths::target().join("smart-city"))
+        .args(locked())
+}
+
+/// Elsewhere a change of dependencies may update the lock file.
+fn locked() -> Option<&'static str> {
+    env::var_os("CI").map(|_| "--locked")
+}
+
+/// The size of the detector, linked alone for a device.
+fn size() -> Result<()> {
+    let target_dir = paths::target().join("smart-city-device");
+    Toolchain::for_target(TARGET)?
+        .cargo()
+        .args(["build", "--manifest-path", MANIFEST, "--package", "smart-city-detector-size"])
+        .args(["--profile", "firmware", "--target", TARGET, "--target-dir"])
+        .arg(&target_dir)
+        .args(locked())
+        .run()?;
+    let elf = target_dir.join(TARGET).join("firmware").join("detector-size");
+    let total = cortex_m::flash(&elf)?;
+
+    let data = fs::read(&elf)?;
+    let file = object::File::parse(data.as_slice())?;
+    let mut sizes = [0; PARTS.len()];
+    for symbol in file.symbols().filter(|symbol| matches!(symbol.kind(), SymbolKind::Text | SymbolKind::Data))
+    {
+        let name = symbol.name()?;
+        let part = PARTS.iter().position(|(_, marks)| marks.iter().any(|mark| name.contains(mark)));
+        sizes[part.context("the last part takes all")?] += symbol.size();
+    }
+    println!("the detector on {TARGET}: {total} bytes, of which");
+    for ((part, _), size) in PARTS.iter().zip(sizes) {
+        println!("{size:6} {part}");
+    }
+    println!("{:6} without a symbol", total.saturating_sub(sizes.iter().sum()));
+    ensure!(sizes.iter().all(|size| *size > 0), "a part is missing: this is not the detector");
+    ensure!(total <= DETECTOR_LIMIT, "the detector takes {total} bytes, more than {DETECTOR_LIMIT}");
+    Ok(())
+}
