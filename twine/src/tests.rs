@@ -23,7 +23,7 @@ fn keys() -> impl Iterator<Item = Vec<u8>> {
     [10, 16].into_iter().flat_map(|len| [bytes(0, len), bytes(1, len)])
 }
 
-/// Every block count from none to three times the parallel width and beyond, in place and buffer to buffer.
+/// Every block count from none to three times the parallel width and beyond, in place at any address and buffer to buffer.
 fn agrees_with_the_reference<C: BlockCipherEncrypt + BlockCipherDecrypt + BlockSizeUser<BlockSize = U8>>(
     cipher: &C,
     key: &[u8],
@@ -41,10 +41,14 @@ fn agrees_with_the_reference<C: BlockCipherEncrypt + BlockCipherDecrypt + BlockS
     }
     for count in 0..=plaintext.len() {
         let (plaintext, ciphertext) = (&plaintext[..count], &ciphertext[..count]);
-        let mut buffer = plaintext.to_vec();
-        cipher.encrypt_blocks(&mut buffer);
+        // At addresses of every alignment up to the longest vector's.
+        let offset = count % 65;
+        let mut bytes = vec![0; offset + 8 * count];
+        bytes[offset..].copy_from_slice(Array::slice_as_flattened(plaintext));
+        let (buffer, _) = Array::<u8, U8>::slice_as_chunks_mut(&mut bytes[offset..]);
+        cipher.encrypt_blocks(buffer);
         assert_eq!(buffer, ciphertext, "encrypt {count} blocks in place");
-        cipher.decrypt_blocks(&mut buffer);
+        cipher.decrypt_blocks(buffer);
         assert_eq!(buffer, plaintext, "decrypt {count} blocks in place");
 
         let mut output = vec![Block::default(); count];
