@@ -7,11 +7,13 @@ mod associated_data;
 mod field;
 mod masks;
 mod message;
+mod pieces;
 mod size;
 
 pub use aead::{self, AeadCore, AeadInOut, Error, Key, KeyInit, KeySizeUser, Nonce, Tag, consts};
 pub use associated_data::{AdProcessing, Combined, Parallel, Serial};
 pub use cipher;
+pub use pieces::{PieceEncryptor, PieceError};
 pub use size::{BlockSize, NonceSize, TagSize};
 
 use core::{fmt, marker::PhantomData};
@@ -132,9 +134,14 @@ where
             direction,
             processing: PhantomData,
         });
+        Ok(Self::truncate(tag))
+    }
+
+    #[inline(always)]
+    fn truncate(tag: FieldOf<C>) -> Tag<Self> {
         let mut truncated = Tag::<Self>::default();
         truncated.copy_from_slice(&tag.store()[..T::USIZE]);
-        Ok(truncated)
+        truncated
     }
 }
 
@@ -161,7 +168,7 @@ impl<S: BlockSize, A: AdProcessing, D: Direction> BlockCipherEncClosure for Run<
             Ta::Known(ta) => (ta, None),
             Ta::Pending(call) => (Field::ZERO, Some(call)),
         };
-        *self.tag = known ^ message::process(backend, l, self.message, pending, self.direction);
+        *self.tag = known ^ message::process(backend, l, None, self.message, pending, self.direction);
     }
 }
 

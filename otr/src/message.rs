@@ -26,7 +26,7 @@ use crate::{
 pub(crate) type FieldOf<B> = <<B as cipher::BlockSizeUser>::BlockSize as BlockSize>::Field;
 
 /// Two blocks.
-type Pair<S> = Array<Array<u8, S>, U2>;
+pub(crate) type Pair<S> = Array<Array<u8, S>, U2>;
 
 /// Calls that a short batch has room for, where the backend is wider: setting up a wide one would take most of the time.
 pub(crate) type Short = U16;
@@ -257,7 +257,7 @@ impl<F: Field, N: ArraySize> Batch<F, N> {
     }
 }
 
-/// A message, or associated data as one, of which full batches have been processed.
+/// A message, or associated data as one, of which some pairs have been processed.
 struct Message<'a, B: BlockCipherEncBackend, D>
 where
     B::BlockSize: BlockSize,
@@ -265,18 +265,28 @@ where
     backend: &'a B,
     /// Of the next pair.
     masks: Masks<FieldOf<B>>,
-    /// Of the full batches.
+    /// Of the pairs so far.
     checksum: FieldOf<B>,
     direction: D,
 }
 
-/// Encrypts or decrypts a whole message under the mask `l` (an element).
+/// What is kept between the pieces of a message.
+#[derive(Clone, Copy)]
+pub(crate) struct Progress<F> {
+    /// The mask of the next pair, as an element.
+    pub(crate) mask: F,
+    /// Of the pairs so far.
+    pub(crate) checksum: F,
+}
+
+/// Encrypts or decrypts a whole message under the mask `l` (an element), or what is left of one after pairs with `checksum`.
 ///
 /// Returns TE, plus the encryption of `pending`, a block that has nothing to wait for.
 #[inline(always)]
 pub(crate) fn process<B, D: Direction>(
     backend: &B,
     l: FieldOf<B>,
+    checksum: Option<FieldOf<B>>,
     message: InOutBuf<'_, '_, u8>,
     pending: Option<FieldOf<B>>,
     direction: D,
@@ -289,11 +299,38 @@ where
     let (pairs, last) = message.split_at(split);
     let (batches, pairs) = pairs.into_chunks().0.into_chunks().0.into_chunks::<B::ParBlocksSize>();
     let mut state = Message::new(backend, l, direction);
+    if let Some(checksum) = checksum {
+        state.checksum = checksum;
+    }
     // Setting up the arrays takes time.
     if !batches.is_empty() {
         state.full_batches(batches);
     }
     state.last_batch(pairs, last, pending)
+}
+
+/// Encrypts pairs that are not the end of their message.
+#[inline(always)]
+pub(crate) fn encrypt_pairs<B>(
+    backend: &B,
+    progress: &mut Progress<FieldOf<B>>,
+    pairs: InOutBuf<'_, '_, Pair<B::BlockSize>>,
+) where
+    B: BlockCipherEncBackend,
+    B::BlockSize: BlockSize,
+{
+    let mut state = Message::new(backend, progress.mask, ENCRYPT);
+    state.checksum = progress.checksum;
+    let (batches, pairs) = pairs.into_chunks::<B::ParBlocksSize>();
+    if !batches.is_empty() {
+        state.full_batches(batches);
+    }
+    if B::ParBlocksSize::USIZE > Short::USIZE && pairs.len() <= Short::USIZE {
+        state.encrypt_batch_of::<Short>(pairs);
+    } else {
+        state.encrypt_batch_of::<B::ParBlocksSize>(pairs);
+    }
+    *progress = Progress { mask: state.masks.take(), checksum: state.checksum };
 }
 
 /// The TE of decrypting `data` under the mask `l` (an element); the plaintext is dropped.
@@ -394,6 +431,20 @@ where
         self.backend.encrypt_par_blocks_inplace(&mut batch.calls.0);
         let output_sum = batch.finish(pairs.get_out());
         self.checksum ^= if self.direction.encrypts() { input_sum } else { output_sum };
+    }
+
+    /// Up to `N` pairs that are not the end of a message to encrypt.
+    #[inline(always)]
+    fn encrypt_batch_of<N: ArraySize>(&mut self, mut pairs: InOutBuf<'_, '_, Pair<B::BlockSize>>) {
+        let count = pairs.len();
+        let batch = &mut Batch::<FieldOf<B>, N>::new();
+        batch.load(pairs.get_in());
+        self.masks.fill(&mut batch.once.0[..count], &mut batch.thrice.0[..count]);
+        batch.first_round(count, self.direction);
+        encipher_first(self.backend, &mut batch.calls.0, count);
+        self.checksum ^= batch.second_round(count, self.direction);
+        encipher_first(self.backend, &mut batch.calls.0, count);
+        batch.finish(pairs.get_out());
     }
 
     /// Fewer pairs than the backend is wide, the last chunk, and the checksum.

@@ -5,7 +5,7 @@ use std::{cell::RefCell, marker::PhantomData, rc::Rc};
 use aead::{AeadInOut, inout::InOutBuf};
 use aes::Aes128;
 use otr_mode::{
-    AdProcessing, BlockSize, Combined, KeyInit, NonceSize, Otr, Parallel, Serial, TagSize,
+    AdProcessing, BlockSize, Combined, KeyInit, NonceSize, Otr, Parallel, PieceError, Serial, TagSize,
     cipher::{
         Block, BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser, InOut,
         InOutBuf as Blocks, ParBlocks, ParBlocksSizeUser,
@@ -143,6 +143,106 @@ fn blocks_of_64_bits() {
 #[test]
 fn blocks_of_128_bits() {
     every_width_and_processing::<Aes128, U12, U16>(Cipher::Aes128);
+}
+
+/// A message of three pieces of all numbers of pairs, or for wide ciphers of those around their batches, and every kind of end:
+/// it must come out as the model says.
+fn pieces_agree_with_the_model<C, W, N, T, A>(cipher: Cipher, ad_processing: test_vectors::AdProcessing)
+where
+    C: BlockCipherEncrypt<BlockSize: BlockSize> + KeyInit,
+    W: ArraySize,
+    N: NonceSize<C::BlockSize>,
+    T: TagSize<C::BlockSize>,
+    A: AdProcessing,
+{
+    let key = bytes(cipher.key_size(), 1);
+    let nonce = bytes(N::USIZE, 2);
+    let n = cipher.block_size();
+    let otr = Otr::<Wide<C, W>, N, T, A>::from(Wide::new(&key));
+    let pieces: Vec<_> =
+        if W::USIZE <= 4 { (0..=2 * W::USIZE + 1).collect() } else { vec![0, 1, 16, 17, 63, 64, 130] };
+    let sizes = pieces.iter().flat_map(|one| pieces.iter().map(move |two| (2 * n * one, 2 * n * two)));
+    for (one, two) in sizes {
+        for (ad_len, end) in [(0, 1), (n - 1, n - 1), (n, n), (n + 1, n + 1), (70 * n, 2 * n), (3, 6 * n + 3)]
+        {
+            let (ad, msg) = (bytes(ad_len, 3), bytes(one + two + end, 4));
+            let (ct, tag) = reference::seal(cipher, ad_processing, &key, &nonce, &ad, &msg, T::USIZE);
+
+            let mut encryptor = otr.encrypt_pieces(nonce.as_slice().try_into().unwrap(), &ad).unwrap();
+            let mut output = vec![0xA5; one];
+            output.extend_from_slice(&msg[one..]);
+            encryptor.update(InOutBuf::new(&msg[..one], &mut output[..one]).unwrap()).unwrap();
+            encryptor.update((&mut output[one..one + two]).into()).unwrap();
+            let sealed = encryptor.finalize((&mut output[one + two..]).into()).unwrap();
+            assert_eq!(
+                (&output, sealed.as_slice()),
+                (&ct, tag.as_slice()),
+                "{ad_len}, {one} + {two} + {end} at width {}",
+                W::USIZE
+            );
+        }
+    }
+    let (_, tag) = reference::seal(cipher, ad_processing, &key, &nonce, b"ad", b"", T::USIZE);
+    let mut encryptor = otr.encrypt_pieces(nonce.as_slice().try_into().unwrap(), b"ad").unwrap();
+    encryptor.update((&mut [][..]).into()).unwrap();
+    assert_eq!(encryptor.finalize((&mut [][..]).into()).unwrap().as_slice(), tag, "an empty message");
+}
+
+#[test]
+fn pieces() {
+    use test_vectors::AdProcessing;
+
+    fn every_width<C, N, T, A>(cipher: Cipher, ad_processing: AdProcessing)
+    where
+        C: BlockCipherEncrypt<BlockSize: BlockSize> + KeyInit,
+        N: NonceSize<C::BlockSize>,
+        T: TagSize<C::BlockSize>,
+        A: otr_mode::AdProcessing,
+    {
+        pieces_agree_with_the_model::<C, U1, N, T, A>(cipher, ad_processing);
+        pieces_agree_with_the_model::<C, U3, N, T, A>(cipher, ad_processing);
+        pieces_agree_with_the_model::<C, U4, N, T, A>(cipher, ad_processing);
+        pieces_agree_with_the_model::<C, U8, N, T, A>(cipher, ad_processing);
+        pieces_agree_with_the_model::<C, U64, N, T, A>(cipher, ad_processing);
+    }
+    every_width::<Twine128, U7, U8, Parallel>(Cipher::Twine128, AdProcessing::Parallel);
+    every_width::<Twine128, U7, U8, Serial>(Cipher::Twine128, AdProcessing::Serial);
+    every_width::<Twine128, U7, U8, Combined>(Cipher::Twine128, AdProcessing::Combined);
+    every_width::<Aes128, U12, U16, Parallel>(Cipher::Aes128, AdProcessing::Parallel);
+}
+
+/// What cannot be encrypted as a piece changes nothing: the message goes on and ends as if it had not been tried.
+#[test]
+fn wrong_pieces_change_nothing() {
+    let otr = Otr::<Twine128, U7, U8>::new(&[1; 16].into());
+    let nonce = [0; 7].into();
+    let mut message = bytes(60, 4);
+    let mut pieces = otr.encrypt_pieces(&nonce, b"").unwrap().with_max_len(60).with_max_len(1000);
+    for done in [0, 16, 48] {
+        let rest = &mut message[done..];
+        for len in (1..rest.len()).filter(|len| len % 16 != 0) {
+            assert_eq!(pieces.update((&mut rest[..len]).into()), Err(PieceError::NotPairs), "{len}");
+        }
+        let mut longer = vec![7; (rest.len() + 1).next_multiple_of(16)];
+        assert_eq!(pieces.update(longer.as_mut_slice().into()), Err(PieceError::TooLong));
+        longer.truncate(rest.len() + 1);
+        assert_eq!(pieces.finalize(longer.as_mut_slice().into()), Err(PieceError::TooLong));
+        assert_eq!((&*rest, &*longer), (&bytes(60, 4)[done..], &*vec![7; rest.len() + 1]), "untouched");
+        if done > 0 {
+            assert_eq!(pieces.finalize((&mut [][..]).into()), Err(PieceError::EmptyEnd));
+        }
+        let next = [16, 32, 0][done.div_ceil(32)];
+        pieces.update((&mut rest[..next]).into()).unwrap();
+    }
+    let tag = pieces.finalize((&mut message[48..]).into()).unwrap();
+    let mut after = [7; 16];
+    assert_eq!(pieces.update((&mut after[..]).into()), Err(PieceError::Finished));
+    assert_eq!(pieces.finalize((&mut after[..]).into()), Err(PieceError::Finished));
+    assert_eq!(after, [7; 16]);
+
+    let mut whole = bytes(60, 4);
+    assert_eq!(otr.encrypt_inout_detached(&nonce, b"", whole.as_mut_slice().into()), Ok(tag));
+    assert_eq!(message, whole);
 }
 
 /// The calls of the cipher, by their number of blocks, that a short message waits for, with four blocks at once.

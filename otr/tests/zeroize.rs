@@ -53,3 +53,16 @@ fn the_mask_of_associated_data_is_erased() {
         Otr::<Keyless<U16>, U1, U4>::from(Keyless(PhantomData))
     });
 }
+
+#[test]
+fn what_is_kept_between_pieces_is_erased() {
+    KEY.set(0);
+    let otr = Otr::<Keyless<U8>, U1, U4>::from(Keyless(PhantomData));
+    // The mask, the checksum and TA; what aligns the flag holds nothing.
+    is_erased_on_drop("between pieces", 24, 7, |seed| {
+        KEY.set(seed);
+        let mut pieces = otr.encrypt_pieces(&[0].into(), &[seed; 8]).unwrap();
+        pieces.update((&mut [seed; 48][..]).into()).unwrap();
+        pieces
+    });
+}

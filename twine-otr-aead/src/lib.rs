@@ -18,7 +18,7 @@ pub use limits::{BlockLimit, TwineOtr, count_blocks};
 pub use opener::{OpenError, Opener, StrictOpener};
 pub use otr_mode::{
     AdProcessing, AeadCore, AeadInOut, Combined, Error, Key, KeyInit, KeySizeUser, Nonce, Otr, Parallel,
-    Serial, Tag, aead, consts,
+    PieceEncryptor, PieceError, Serial, Tag, aead, consts,
 };
 pub use sealer::{Reservation, SealError, Sealer};
 pub use state::{InvalidState, OpenerState, SealerState};

@@ -5,8 +5,10 @@ use core::fmt;
 #[cfg(feature = "zeroize")]
 use otr_mode::cipher::zeroize::ZeroizeOnDrop;
 use otr_mode::{
-    Key, Nonce, Tag,
+    AdProcessing, Key, Nonce, Otr, PieceEncryptor, Tag, TagSize,
     aead::{Buffer, inout::InOutBuf},
+    cipher::BlockCipherEncrypt,
+    consts::{U7, U8},
 };
 
 use crate::{
@@ -204,10 +206,7 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
         associated_data: &[u8],
         buffer: InOutBuf<'_, '_, u8>,
     ) -> Result<(Nonce<C>, Tag<C>), SealError> {
-        let count = self.count_with(associated_data, buffer.len())?;
-        let nonce = self.next_nonce();
-        // Before anything else, so that not even a panic leaves the nonce for another message.
-        (self.count, self.counter) = (count, self.counter + 1);
+        let nonce = self.take_nonce(associated_data, buffer.len())?;
         let tag = self.cipher.encrypt_inout_detached(&nonce, associated_data, buffer);
         // What OTR refuses is far longer than any limit.
         Ok((nonce, tag.map_err(|_| SealError::LimitReached)?))
@@ -247,11 +246,65 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
         Ok((nonce, buffer))
     }
 
+    /// The nonce for a message of `len` bytes, which is counted: before anything else, so that not even a panic leaves the nonce for
+    /// another message.
+    fn take_nonce(&mut self, associated_data: &[u8], len: usize) -> Result<Nonce<C>, SealError> {
+        let count = self.count_with(associated_data, len)?;
+        let nonce = self.next_nonce();
+        (self.count, self.counter) = (count, self.counter + 1);
+        Ok(nonce)
+    }
+
     /// The count after a message of `len` bytes, if it may be sealed.
     fn count_with(&self, associated_data: &[u8], len: usize) -> Result<BlockCount, SealError> {
         let count =
             self.count.with(count_blocks(associated_data.len(), len)).ok_or(SealError::LimitReached)?;
         if count.used() > self.reserved { Err(SealError::NotReserved) } else { Ok(count) }
+    }
+}
+
+impl<B, T, A, const F: usize> Sealer<Otr<B, U7, T, A>, F>
+where
+    B: BlockCipherEncrypt<BlockSize = U8>,
+    T: TagSize<U8>,
+    A: AdProcessing,
+    Otr<B, U7, T, A>: TwineOtr,
+{
+    /// Begins a message of at most `max_len` bytes that comes in pieces, and returns its nonce.
+    ///
+    /// The nonce and the blocks of `max_len` bytes are used at once, whatever becomes of the message; what would make it
+    /// longer is refused. The sealer is free for other messages when the [`PieceEncryptor`] is dropped. Whoever opens it must hold it whole: if that is too much, take a [`ChunkSealer`](crate::ChunkSealer).
+    /// ```
+    /// use twine_otr_aead::Sealer;
+    ///
+    /// let mut sealer: Sealer = Sealer::with_ephemeral_key(&[0x42; 16].into(), *b"up 7");
+    /// let mut log = *b"lines from a memory that is read one by one";
+    /// let (nonce, mut pieces) = sealer.seal_pieces(b"sensor 7", log.len())?;
+    /// let mut parts = log.chunks_mut(16);
+    /// let last = parts.next_back().ok_or("no lines")?;
+    /// for part in parts {
+    ///     pieces.update(part.into())?; // whole pairs of blocks: a multiple of 16 bytes
+    /// }
+    /// let tag = pieces.finalize(last.into())?; // 1 byte or more
+    /// # assert_eq!(nonce.0, *b"up 7\0\0\0");
+    /// # let mut opener: twine_otr_aead::Opener = twine_otr_aead::Opener::new(&[0x42; 16].into(), *b"up 7");
+    /// # opener.open_inout_detached(&nonce, b"sensor 7", log.as_mut_slice().into(), &tag)?;
+    /// # assert_eq!(&log, b"lines from a memory that is read one by one");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`SealError::LimitReached`] or [`SealError::NotReserved`]: no nonce is used then.
+    #[allow(clippy::type_complexity, reason = "an alias would hide the nonce")]
+    pub fn seal_pieces(
+        &mut self,
+        associated_data: &[u8],
+        max_len: usize,
+    ) -> Result<(Nonce<Otr<B, U7, T, A>>, PieceEncryptor<'_, B, U7, T, A>), SealError> {
+        let nonce = self.take_nonce(associated_data, max_len)?;
+        let pieces = self.cipher.encrypt_pieces(&nonce, associated_data);
+        // What OTR refuses is far longer than any limit.
+        Ok((nonce, pieces.map_err(|_| SealError::LimitReached)?.with_max_len(max_len as u64)))
     }
 }
 

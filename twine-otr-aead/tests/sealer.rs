@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use proptest::{collection::vec, prelude::*};
 use twine_otr_aead::{
-    BlockLimit, Combined, InvalidState, KeyInit, Nonce, Opener, Otr, SealError, Sealer, SealerState, Serial,
-    StrictOpener, Twine80Otr, Twine128, Twine128Otr, TwineOtr,
+    AeadInOut, BlockLimit, Combined, InvalidState, KeyInit, Nonce, Opener, Otr, PieceError, SealError,
+    Sealer, SealerState, Serial, StrictOpener, Twine80Otr, Twine128, Twine128Otr, TwineOtr,
     aead::{Buffer, Error},
     consts::{U4, U7},
     count_blocks,
@@ -72,6 +72,49 @@ impl Buffer for Bounded {
     fn truncate(&mut self, len: usize) {
         self.0.truncate(len);
     }
+}
+
+/// In pieces of 48 bytes and an end, as the AEAD does at once; counted as announced, whether it is finished or not.
+#[test]
+fn pieces_are_sealed_and_counted() {
+    let cipher = <Twine128Otr>::new(&key::<Twine128Otr>());
+    for (len, spare) in [(0, 0), (0, 9), (1, 0), (48, 1), (49, 0), (100, 0), (100, 60)] {
+        let mut sealer = ephemeral(1000);
+        assert_eq!(seal(&mut sealer, 8), Ok(0));
+        let before = sealer.used_blocks();
+        let mut message = vec![0x55; len];
+        let (nonce, mut pieces) = sealer.seal_pieces(b"ad", len + spare).unwrap();
+        let split = len.saturating_sub(1) / 48 * 48;
+        let (start, end) = message.split_at_mut(split);
+        for piece in start.chunks_mut(48) {
+            pieces.update(piece.into()).unwrap();
+        }
+        let mut longer = vec![0x55; end.len() + spare + 1];
+        assert_eq!(pieces.finalize(longer.as_mut_slice().into()), Err(PieceError::TooLong));
+        assert_eq!(longer, vec![0x55; end.len() + spare + 1], "touched");
+        let tag = pieces.finalize(end.into()).unwrap();
+        drop(pieces);
+
+        assert_eq!(nonce[..], [0xA0, 1, 2, 3, 0, 0, 1]);
+        let mut whole = vec![0x55; len];
+        assert_eq!(cipher.encrypt_inout_detached(&nonce, b"ad", whole.as_mut_slice().into()), Ok(tag));
+        assert_eq!(message, whole, "{len}");
+        assert_eq!(u64::from(sealer.used_blocks() - before), count_blocks(2, len + spare));
+        assert_eq!(seal(&mut sealer, 8), Ok(2));
+    }
+
+    let mut sealer = ephemeral(20);
+    assert_eq!(sealer.seal_pieces(b"ad", 18 * 8 + 1).err(), Some(SealError::LimitReached));
+    assert_eq!(sealer.seal_pieces(b"ad", usize::MAX).err(), Some(SealError::LimitReached));
+    assert_eq!((sealer.used_blocks(), counter::<4>(&sealer.next_nonce())), (0, 0));
+    // Begun and given up.
+    assert!(sealer.seal_pieces(b"ad", 15 * 8 + 1).is_ok());
+    assert_eq!((sealer.used_blocks(), counter::<4>(&sealer.next_nonce())), (18, 1));
+
+    let mut sealer =
+        Sealer::<Twine128Otr, 4>::with_stored_key(&key::<Twine128Otr>(), SealerState::first(FIXED));
+    assert_eq!(sealer.seal_pieces(b"ad", 0).err(), Some(SealError::NotReserved));
+    assert_eq!(counter::<4>(&sealer.next_nonce()), 0);
 }
 
 fn seals_as_the_aead_does<C: TwineOtr, const F: usize>(fixed: [u8; F]) {

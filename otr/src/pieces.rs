@@ -1,0 +1,286 @@
+//! Encryption of a message that comes in pieces.
+
+use core::{fmt, marker::PhantomData};
+
+use aead::{Nonce, Tag, array::typenum::Unsigned, inout::InOutBuf};
+use cipher::{BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser};
+
+use crate::{
+    AdProcessing, BlockSize, NonceSize, Otr, TagSize,
+    associated_data::{Contribution, Ta},
+    field::Field,
+    masks,
+    message::{self, ENCRYPT, FieldOf, Progress},
+};
+
+/// Encrypts one message that comes in pieces, so that whoever seals it need not hold it whole. From [`Otr::encrypt_pieces`].
+///
+/// The result is that of encrypting the whole at once. All pieces but the last are whole pairs of blocks
+/// ([`PieceEncryptor::PAIR`] bytes), as the mode treats the end of a message in another way.
+///
+/// **The nonce is used from the first piece on**, whether the message is finished or not: it must not encrypt anything else.
+///
+/// There is no counterpart that decrypts. It would show plaintext before the tag, at the very end, is verified; so whoever
+/// opens a message holds all of it. Where that is too much, send chunks that are messages of their own, each with a tag.
+/// ```
+/// use otr_mode::{Otr, aead::{AeadInOut, KeyInit}, consts::{U7, U8}};
+/// use twine_cipher::Twine128;
+///
+/// let cipher = Otr::<Twine128, U7, U8>::new(&[0x42; 16].into());
+/// let nonce = [0; 7].into(); // a counter: never the same twice
+/// let mut message = *b"a message that comes in pieces";
+/// let (one, other) = message.split_at_mut(16);
+/// let mut pieces = cipher.encrypt_pieces(&nonce, b"header")?;
+/// pieces.update(one.into())?;
+/// let tag = pieces.finalize(other.into())?;
+///
+/// cipher.decrypt_inout_detached(&nonce, b"header", message.as_mut_slice().into(), &tag)?;
+/// assert_eq!(&message, b"a message that comes in pieces");
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
+pub struct PieceEncryptor<'a, C, N, T, A = crate::Parallel>
+where
+    C: BlockSizeUser<BlockSize: BlockSize>,
+    N: NonceSize<C::BlockSize>,
+    T: TagSize<C::BlockSize>,
+    A: AdProcessing,
+{
+    otr: &'a Otr<C, N, T, A>,
+    progress: Progress<FieldOf<C>>,
+    ta: FieldOf<C>,
+    /// The bytes so far.
+    len: u64,
+    max_len: u64,
+    is_finished: bool,
+}
+
+impl<C, N, T, A> Otr<C, N, T, A>
+where
+    C: BlockCipherEncrypt<BlockSize: BlockSize>,
+    N: NonceSize<C::BlockSize>,
+    T: TagSize<C::BlockSize>,
+    A: AdProcessing,
+{
+    /// Begins to encrypt a message that comes in pieces.
+    ///
+    /// The blocks of all pieces and of the associated data count for the limit of data per key, as those of any message.
+    ///
+    /// # Errors
+    /// [`PieceError::TooLong`] if the associated data has more than 2^59 blocks.
+    pub fn encrypt_pieces(
+        &self,
+        nonce: &Nonce<Self>,
+        associated_data: &[u8],
+    ) -> Result<PieceEncryptor<'_, C, N, T, A>, PieceError> {
+        if !masks::suffice(C::BlockSize::USIZE, associated_data.len(), 0) {
+            return Err(PieceError::TooLong);
+        }
+        let mut progress = Progress { mask: Field::ZERO, checksum: Field::ZERO };
+        let mut ta = FieldOf::<C>::ZERO;
+        self.cipher.encrypt_with_backend(Begin::<C::BlockSize, A> {
+            q: self.q,
+            format: Self::format(nonce),
+            associated_data,
+            mask: &mut progress.mask,
+            ta: &mut ta,
+            processing: PhantomData,
+        });
+        let max_len = masks::MAX_MASKS.saturating_mul(PieceEncryptor::<C, N, T, A>::PAIR as u64);
+        Ok(PieceEncryptor { otr: self, progress, ta, len: 0, max_len, is_finished: false })
+    }
+}
+
+impl<C, N, T, A> PieceEncryptor<'_, C, N, T, A>
+where
+    C: BlockCipherEncrypt<BlockSize: BlockSize>,
+    N: NonceSize<C::BlockSize>,
+    T: TagSize<C::BlockSize>,
+    A: AdProcessing,
+{
+    /// The bytes of a pair of blocks.
+    pub const PAIR: usize = 2 * <C::BlockSize as Unsigned>::USIZE;
+
+    /// Refuses all beyond `bytes` of message; what was encrypted counts. It can only make the limit less.
+    #[must_use]
+    pub fn with_max_len(mut self, bytes: u64) -> Self {
+        self.max_len = self.max_len.min(bytes);
+        self
+    }
+
+    /// Encrypts a piece that is not the last one: any number of whole pairs, also none.
+    ///
+    /// # Errors
+    /// [`PieceError`]. Nothing is written then, and another piece can take the place of this one.
+    pub fn update(&mut self, buffer: InOutBuf<'_, '_, u8>) -> Result<(), PieceError> {
+        let len = self.len_with(buffer.len())?;
+        if buffer.len() % Self::PAIR != 0 {
+            return Err(PieceError::NotPairs);
+        }
+        self.len = len;
+        self.otr.cipher.encrypt_with_backend(Update { progress: &mut self.progress, pairs: buffer });
+        Ok(())
+    }
+
+    /// Encrypts the last piece, of any length but 0 unless the whole message is empty, and returns the tag of the message.
+    ///
+    /// # Errors
+    /// [`PieceError`]. Nothing is written then, and the message can go on or end with another piece.
+    pub fn finalize(&mut self, buffer: InOutBuf<'_, '_, u8>) -> Result<Tag<Otr<C, N, T, A>>, PieceError> {
+        let len = self.len_with(buffer.len())?;
+        if buffer.is_empty() && len > 0 {
+            return Err(PieceError::EmptyEnd);
+        }
+        (self.len, self.is_finished) = (len, true);
+        let mut te = FieldOf::<C>::ZERO;
+        self.otr.cipher.encrypt_with_backend(Finalize { progress: self.progress, rest: buffer, te: &mut te });
+        Ok(Otr::<C, N, T, A>::truncate(te ^ self.ta))
+    }
+
+    /// The length with `more` bytes, if the message can have them.
+    fn len_with(&self, more: usize) -> Result<u64, PieceError> {
+        if self.is_finished {
+            return Err(PieceError::Finished);
+        }
+        let len = self.len.checked_add(more as u64).filter(|len| *len <= self.max_len);
+        len.ok_or(PieceError::TooLong)
+    }
+}
+
+/// Processes the associated data and the nonce.
+struct Begin<'a, B: BlockSize, A> {
+    q: B::Field,
+    format: B::Field,
+    associated_data: &'a [u8],
+    mask: &'a mut B::Field,
+    ta: &'a mut B::Field,
+    processing: PhantomData<A>,
+}
+
+impl<B: BlockSize, A> BlockSizeUser for Begin<'_, B, A> {
+    type BlockSize = B;
+}
+
+impl<S: BlockSize, A: AdProcessing> BlockCipherEncClosure for Begin<'_, S, A> {
+    #[inline(always)]
+    fn call<B: BlockCipherEncBackend<BlockSize = S>>(self, backend: &B) {
+        let Contribution { l, ta } = A::process(backend, self.q, self.format, self.associated_data);
+        *self.mask = l;
+        *self.ta = match ta {
+            Ta::Known(ta) => ta,
+            Ta::Pending(call) => {
+                let mut block = call.store();
+                backend.encrypt_block_inplace(&mut block);
+                Field::load(&block)
+            }
+        };
+    }
+}
+
+/// Encrypts whole pairs.
+struct Update<'a, 'inp, 'out, B: BlockSize> {
+    progress: &'a mut Progress<B::Field>,
+    pairs: InOutBuf<'inp, 'out, u8>,
+}
+
+impl<B: BlockSize> BlockSizeUser for Update<'_, '_, '_, B> {
+    type BlockSize = B;
+}
+
+impl<S: BlockSize> BlockCipherEncClosure for Update<'_, '_, '_, S> {
+    #[inline(always)]
+    fn call<B: BlockCipherEncBackend<BlockSize = S>>(self, backend: &B) {
+        message::encrypt_pairs(backend, self.progress, self.pairs.into_chunks().0.into_chunks().0);
+    }
+}
+
+/// Encrypts the rest and computes TE.
+struct Finalize<'a, 'inp, 'out, B: BlockSize> {
+    progress: Progress<B::Field>,
+    rest: InOutBuf<'inp, 'out, u8>,
+    te: &'a mut B::Field,
+}
+
+impl<B: BlockSize> BlockSizeUser for Finalize<'_, '_, '_, B> {
+    type BlockSize = B;
+}
+
+impl<S: BlockSize> BlockCipherEncClosure for Finalize<'_, '_, '_, S> {
+    #[inline(always)]
+    fn call<B: BlockCipherEncBackend<BlockSize = S>>(self, backend: &B) {
+        let Progress { mask, checksum } = self.progress;
+        *self.te = message::process(backend, mask, Some(checksum), self.rest, None, ENCRYPT);
+    }
+}
+
+impl<C, N, T, A> fmt::Debug for PieceEncryptor<'_, C, N, T, A>
+where
+    C: BlockSizeUser<BlockSize: BlockSize>,
+    N: NonceSize<C::BlockSize>,
+    T: TagSize<C::BlockSize>,
+    A: AdProcessing,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PieceEncryptor")
+            .field("len", &self.len)
+            .field("max_len", &self.max_len)
+            .field("is_finished", &self.is_finished)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<C, N, T, A> Drop for PieceEncryptor<'_, C, N, T, A>
+where
+    C: BlockSizeUser<BlockSize: BlockSize>,
+    N: NonceSize<C::BlockSize>,
+    T: TagSize<C::BlockSize>,
+    A: AdProcessing,
+{
+    fn drop(&mut self) {
+        #[cfg(feature = "zeroize")]
+        {
+            use zeroize::Zeroize;
+
+            self.progress.mask.zeroize();
+            self.progress.checksum.zeroize();
+            self.ta.zeroize();
+        }
+    }
+}
+
+#[cfg(feature = "zeroize")]
+impl<C, N, T, A> zeroize::ZeroizeOnDrop for PieceEncryptor<'_, C, N, T, A>
+where
+    C: BlockSizeUser<BlockSize: BlockSize>,
+    N: NonceSize<C::BlockSize>,
+    T: TagSize<C::BlockSize>,
+    A: AdProcessing,
+{
+}
+
+/// Why a piece was not encrypted. The buffer is as it was, and so is the [`PieceEncryptor`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PieceError {
+    /// A piece before the last one must consist of whole pairs of blocks.
+    NotPairs,
+    /// The last piece must not be empty if there are others: the end of a message is encrypted in another way.
+    EmptyEnd,
+    /// The message would have more than 2^60 blocks, or bytes than [`PieceEncryptor::with_max_len`] says; or its associated data
+    /// has more than 2^59 blocks.
+    TooLong,
+    /// The last piece was encrypted: nothing can follow it.
+    Finished,
+}
+
+impl fmt::Display for PieceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotPairs => "a piece before the last one must consist of whole pairs of blocks",
+            Self::EmptyEnd => "the last piece must not be empty if there are others",
+            Self::TooLong => "the message would be too long",
+            Self::Finished => "nothing can follow the last piece",
+        })
+    }
+}
+
+impl core::error::Error for PieceError {}
