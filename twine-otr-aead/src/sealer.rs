@@ -273,7 +273,8 @@ where
     /// Begins a message of at most `max_len` bytes that comes in pieces, and returns its nonce.
     ///
     /// The nonce and the blocks of `max_len` bytes are used at once, whatever becomes of the message; what would make it
-    /// longer is refused. The sealer is free for other messages when the [`PieceEncryptor`] is dropped. Whoever opens it must hold it whole: if that is too much, take a [`ChunkSealer`](crate::ChunkSealer).
+    /// longer is refused. The sealer is free for other messages when the [`PieceEncryptor`] is dropped. Whoever opens it must
+    /// hold it whole: if that is too much, take a [`ChunkSealer`](crate::ChunkSealer).
     /// ```
     /// use twine_otr_aead::Sealer;
     ///
