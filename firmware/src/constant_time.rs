@@ -8,7 +8,7 @@ struct Trace;
 
 impl Observer for Trace {
     fn observe(&mut self, work: &mut dyn FnMut()) {
-        qemu_trace::region(|| work());
+        qemu_trace::region(work);
     }
 }
 
