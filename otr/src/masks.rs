@@ -88,6 +88,9 @@ const GROUPS: usize = 4;
 pub(crate) struct Lanes<F>([[F; GROUP]; GROUPS]);
 
 impl<F: Field> Lanes<F> {
+    /// For backends so narrow that their masks are computed in turn.
+    pub(crate) const NONE: Self = Self([[F::ZERO; GROUP]; GROUPS]);
+
     /// The next masks and three times each, in the order of memory; their number is a multiple of [`LANES`].
     #[cfg_attr(not(target_arch = "arm"), inline(always))]
     #[cfg_attr(target_arch = "arm", inline(never))]

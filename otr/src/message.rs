@@ -346,10 +346,10 @@ where
     let mut state = Message::new(backend, l, DECRYPT);
     let mut plaintext = Array::<Pair<B::BlockSize>, B::ParBlocksSize>::default();
     if !batches.is_empty() {
-        let (batch, lanes) = (&mut Batch::new(), &mut state.masks.lanes());
-        state.start_batches(batch, lanes);
+        let batch = &mut Batch::new();
+        let masks_ahead = &mut state.start_batches(batch);
         for pairs in batches {
-            state.full_batch(batch, lanes, (pairs, &mut plaintext).into());
+            state.full_batch(batch, masks_ahead, (pairs, &mut plaintext).into());
         }
     }
     let plaintext = &mut plaintext[..pairs.len()];
@@ -384,26 +384,25 @@ where
     /// Whether full batches take masks that are computed side by side.
     const MASKS_IN_LANES: bool = B::ParBlocksSize::USIZE % LANES == 0;
 
-    /// Puts the masks of the first full batch into `batch`.
+    /// With [`Self::MASKS_IN_LANES`], puts the masks of the first full batch into `batch` and returns those behind them.
     #[inline(always)]
-    fn start_batches(
-        &self,
-        batch: &mut Batch<FieldOf<B>, B::ParBlocksSize>,
-        masks_ahead: &mut Lanes<FieldOf<B>>,
-    ) {
+    fn start_batches(&self, batch: &mut Batch<FieldOf<B>, B::ParBlocksSize>) -> Lanes<FieldOf<B>> {
+        let mut masks_ahead = Lanes::NONE;
         if Self::MASKS_IN_LANES {
+            masks_ahead = self.masks.lanes();
             masks_ahead.fill(&mut batch.once.0, &mut batch.thrice.0);
         }
+        masks_ahead
     }
 
     /// All full batches of a message.
     #[cfg_attr(not(target_arch = "arm"), inline(always))]
     #[cfg_attr(target_arch = "arm", inline(never))]
     fn full_batches(&mut self, batches: InOutBuf<'_, '_, Array<Pair<B::BlockSize>, B::ParBlocksSize>>) {
-        let (batch, lanes) = (&mut Batch::new(), &mut self.masks.lanes());
-        self.start_batches(batch, lanes);
+        let batch = &mut Batch::new();
+        let masks_ahead = &mut self.start_batches(batch);
         for pairs in batches {
-            self.full_batch(batch, lanes, pairs);
+            self.full_batch(batch, masks_ahead, pairs);
         }
     }
 
