@@ -112,8 +112,8 @@ pub(crate) fn encipher_first<B: BlockCipherEncBackend>(backend: &B, batch: &mut 
         if let ([batch], 1..) = (Array::slice_as_chunks_mut(batch).0, count) {
             backend.encrypt_par_blocks_inplace(batch);
         }
-    } else {
-        encipher(backend, &mut batch[..count]);
+    } else if let Some(blocks) = batch.get_mut(..count) {
+        encipher(backend, blocks);
     }
 }
 
@@ -128,23 +128,23 @@ pub(crate) fn encipher_with<B: BlockCipherEncBackend>(
 ) where
     B::BlockSize: BlockSize,
 {
-    let joining = extra.len().min(batch.len() - used);
-    for (block, x) in batch[used..].iter_mut().zip(&*extra) {
+    let room = batch.get_mut(used..).unwrap_or_default();
+    let joining = extra.len().min(room.len());
+    for (block, x) in room.iter_mut().zip(&*extra) {
         *block = x.store();
     }
     encipher_first(backend, batch, used + joining);
     let (joined, left) = extra.split_at_mut(joining);
-    for (x, block) in joined.iter_mut().zip(&batch[used..]) {
+    for (x, block) in joined.iter_mut().zip(batch.iter().skip(used)) {
         *x = Field::load(block);
     }
     if !left.is_empty() {
         let mut blocks = Pair::<B::BlockSize>::default();
-        let blocks = &mut blocks[..left.len()];
         for (block, x) in blocks.iter_mut().zip(&*left) {
             *block = x.store();
         }
-        encipher(backend, blocks);
-        for (x, block) in left.iter_mut().zip(&*blocks) {
+        encipher_first(backend, &mut blocks, left.len());
+        for (x, block) in left.iter_mut().zip(&blocks) {
             *x = Field::load(block);
         }
     }
@@ -194,7 +194,7 @@ impl<F: Field, N: ArraySize> Batch<F, N> {
     #[cfg_attr(not(target_arch = "arm"), inline(always))]
     #[cfg_attr(target_arch = "arm", inline(never))]
     fn load(&mut self, pairs: &[Pair<F::Size>]) {
-        let n = pairs.len();
+        let n = pairs.len().min(N::USIZE);
         let (first, second) = (&mut self.first.0[..n], &mut self.second.0[..n]);
         for i in 0..n {
             first[i] = F::load(&pairs[i][0]);
@@ -208,7 +208,9 @@ impl<F: Field, N: ArraySize> Batch<F, N> {
     fn whole_vectors(n: usize) -> usize {
         /// Blocks of 64 bits in the longest vector.
         const LONGEST: usize = 8;
-        if N::USIZE % LONGEST == 0 { n.next_multiple_of(LONGEST) } else { n }
+        let n = if N::USIZE % LONGEST == 0 { n.next_multiple_of(LONGEST) } else { n };
+        // No more than there are, which the compiler does not see.
+        n.min(N::USIZE)
     }
 
     /// Prepares the calls of the first round of `n` pairs.
@@ -244,7 +246,7 @@ impl<F: Field, N: ArraySize> Batch<F, N> {
     #[cfg_attr(not(target_arch = "arm"), inline(always))]
     #[cfg_attr(target_arch = "arm", inline(never))]
     fn finish(&self, pairs: &mut [Pair<F::Size>]) -> F {
-        let n = pairs.len();
+        let n = pairs.len().min(N::USIZE);
         let (first, second, calls) = (&self.first.0[..n], &self.second.0[..n], &self.calls.0[..n]);
         let mut sum = F::ZERO;
         for i in 0..n {
@@ -435,7 +437,7 @@ where
     /// Up to `N` pairs that are not the end of a message to encrypt.
     #[inline(always)]
     fn encrypt_batch_of<N: ArraySize>(&mut self, mut pairs: InOutBuf<'_, '_, Pair<B::BlockSize>>) {
-        let count = pairs.len();
+        let count = pairs.len().min(N::USIZE);
         let batch = &mut Batch::<FieldOf<B>, N>::new();
         batch.load(pairs.get_in());
         self.masks.fill(&mut batch.once.0[..count], &mut batch.thrice.0[..count]);
@@ -475,7 +477,8 @@ where
         pending: Option<FieldOf<B>>,
     ) -> FieldOf<B> {
         let Self { backend, masks, mut checksum, direction } = self;
-        let count = pairs.len();
+        // Fewer than `N`, which the compiler does not see.
+        let count = pairs.len().min(N::USIZE - 1);
         let batch = &mut Batch::<FieldOf<B>, N>::new();
         batch.load(pairs.get_in());
         if N::USIZE > Medium::USIZE && N::USIZE % LANES == 0 {
@@ -487,7 +490,8 @@ where
         batch.first_round(count, direction);
 
         let chunk = LastChunk::new(batch.once.0[count].swap(), last.len());
-        let (mut head, mut tail) = last.split_at(chunk.head_len);
+        let head_len = last.len().min(B::BlockSize::USIZE);
+        let (mut head, mut tail) = last.split_at(head_len);
         let mut tag = TagCalls::new(pending);
         if direction.encrypts() {
             if count == 0 && !chunk.is_long {
@@ -551,8 +555,6 @@ where
 struct LastChunk<F> {
     /// More than one block.
     is_long: bool,
-    /// The bytes of its first block.
-    head_len: usize,
     /// L, in the order of memory as the other masks here.
     once: F,
     /// 3L.
@@ -571,13 +573,7 @@ impl<F: Field> LastChunk<F> {
         let mask = if is_long { thrice } else { l };
         let is_full = len == n || len == 2 * n;
         let checksum_mask = if is_full { times_7(mask) } else { times_9(mask) };
-        Self {
-            is_long,
-            head_len: len.min(n),
-            once: l.swap(),
-            thrice: thrice.swap(),
-            checksum_mask: checksum_mask.swap(),
-        }
+        Self { is_long, once: l.swap(), thrice: thrice.swap(), checksum_mask: checksum_mask.swap() }
     }
 }
 
@@ -601,7 +597,7 @@ impl<F: Field> TagCalls<F> {
 
     #[inline(always)]
     fn calls(&mut self) -> &mut [F] {
-        &mut self.calls[..self.count]
+        self.calls.get_mut(..self.count).unwrap_or_default()
     }
 
     /// The sum of the outputs: a call that was not made is zero.
