@@ -5,7 +5,8 @@
 //! pairs go to the cipher at once, then their second-round calls. The last chunk of the message, of up to two blocks,
 //! has rules of its own but takes part in the same calls, and so do the checksum and associated data where they can.
 //!
-//! Everything is `inline(always)`: it must be compiled with the target features of the cipher's backend.
+//! Everything is `inline(always)`, to be compiled with the target features of the cipher's backend. Only on Arm, where code must
+//! be small and there are no such features, the larger parts are out of line.
 
 use aead::{
     array::{
