@@ -13,6 +13,7 @@ pub mod forgery;
 pub mod frame;
 pub mod mode;
 pub mod seal;
+pub mod sealer;
 pub mod seeds;
 pub mod vectors;
 
