@@ -30,7 +30,7 @@ impl Input<'_> {
     /// # Panics
     /// If it does not hold.
     pub fn check(&self) {
-        let root = RootKey::new([0x42; 16]);
+        let root = RootKey::new(crate::key_of(self.bytes));
         let mut device = DeviceLink::new(&root, DEVICE, Epoch(0x0102));
         let mut gateway = GatewayLink::new(&root, DEVICE, Epoch(0x0102));
         let payload = &self.bytes[..self.bytes.len().min(240)];
