@@ -50,6 +50,15 @@
 #define TWINE_OTR_ON_64_BITS
 #endif
 
+/* To be defined if the library was built with --cfg twine_keys="compact": round keys take less RAM and more time. Contexts
+ * have another size then, and a program in which only one of the two is so does not link. */
+#ifdef TWINE_OTR_KEYS_COMPACT
+#define twine128_otr_init twine128_otr_init_compact
+#define twine80_otr_init twine80_otr_init_compact
+#define twine128_init twine128_init_compact
+#define twine80_init twine80_init_compact
+#endif
+
 /* Marks a function whose return value must be used. */
 #if defined(__GNUC__) || defined(__clang__)
 #define TWINE_OTR_MUST_CHECK __attribute__((warn_unused_result))
@@ -85,18 +94,25 @@
 #define TWINE_OTR_CTX_WORDS 193
 #endif
 
-#if ((defined(TWINE_OTR_ON_64_BITS) || defined(TWINE_OTR_ON_WASM32)) && !(defined(TWINE_OTR_ON_X86) || defined(TWINE_OTR_ON_X86_64) || defined(TWINE_OTR_ON_AARCH64)))
+#if (!defined(TWINE_OTR_KEYS_COMPACT) && (defined(TWINE_OTR_ON_64_BITS) || defined(TWINE_OTR_ON_WASM32)) && !(defined(TWINE_OTR_ON_X86) || defined(TWINE_OTR_ON_X86_64) || defined(TWINE_OTR_ON_AARCH64)))
 /**
  * Words of 8 bytes in a context: the expanded key of 64-bit processors without vector instructions that are used here.
  */
 #define TWINE_OTR_CTX_WORDS 146
 #endif
 
-#if (!(defined(TWINE_OTR_ON_64_BITS) || defined(TWINE_OTR_ON_WASM32)) && !(defined(TWINE_OTR_ON_X86) || defined(TWINE_OTR_ON_X86_64) || defined(TWINE_OTR_ON_AARCH64)))
+#if (!defined(TWINE_OTR_KEYS_COMPACT) && !(defined(TWINE_OTR_ON_64_BITS) || defined(TWINE_OTR_ON_WASM32)) && !(defined(TWINE_OTR_ON_X86) || defined(TWINE_OTR_ON_X86_64) || defined(TWINE_OTR_ON_AARCH64)))
 /**
  * Words of 8 bytes in a context: the expanded key of 32-bit processors.
  */
 #define TWINE_OTR_CTX_WORDS 74
+#endif
+
+#if (defined(TWINE_OTR_KEYS_COMPACT) && !(defined(TWINE_OTR_ON_X86) || defined(TWINE_OTR_ON_X86_64) || defined(TWINE_OTR_ON_AARCH64)))
+/**
+ * Words of 8 bytes in a context: the compact key.
+ */
+#define TWINE_OTR_CTX_WORDS 20
 #endif
 
 /**

@@ -70,6 +70,7 @@ where
 /// Each pointer is null or points to what it says.
 #[must_use]
 #[unsafe(no_mangle)]
+#[cfg_attr(twine_keys = "compact", unsafe(export_name = "twine128_init_compact"))]
 pub unsafe extern "C" fn twine128_init(ctx: *mut twine128_ctx, key: *const u8) -> c_int {
     // SAFETY: by the caller's word.
     code(unsafe { context::init(ctx, key.cast(), |key: &[u8; 16]| Twine128::new(key.into())) })
@@ -128,6 +129,7 @@ pub unsafe extern "C" fn twine128_clear(ctx: *mut twine128_ctx) {
 /// Each pointer is null or points to what it says.
 #[must_use]
 #[unsafe(no_mangle)]
+#[cfg_attr(twine_keys = "compact", unsafe(export_name = "twine80_init_compact"))]
 pub unsafe extern "C" fn twine80_init(ctx: *mut twine80_ctx, key: *const u8) -> c_int {
     // SAFETY: by the caller's word.
     code(unsafe { context::init(ctx, key.cast(), |key: &[u8; 10]| Twine80::new(key.into())) })

@@ -16,16 +16,24 @@ use crate::{
 pub const TWINE_OTR_CTX_WORDS: usize = 193;
 /// Words of 8 bytes in a context: the expanded key of 64-bit processors without vector instructions that are used here.
 #[cfg(all(
+    not(twine_keys = "compact"),
     any(target_pointer_width = "64", target_arch = "wasm32"),
     not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64"))
 ))]
 pub const TWINE_OTR_CTX_WORDS: usize = 146;
 /// Words of 8 bytes in a context: the expanded key of 32-bit processors.
 #[cfg(all(
+    not(twine_keys = "compact"),
     not(any(target_pointer_width = "64", target_arch = "wasm32")),
     not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64"))
 ))]
 pub const TWINE_OTR_CTX_WORDS: usize = 74;
+/// Words of 8 bytes in a context: the compact key.
+#[cfg(all(
+    twine_keys = "compact",
+    not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64"))
+))]
+pub const TWINE_OTR_CTX_WORDS: usize = 20;
 
 /// A key of TWINE-OTR, 128 bits, expanded.
 ///

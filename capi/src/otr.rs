@@ -130,6 +130,7 @@ unsafe fn try_open<X: Context<Cipher: Aead>>(
 /// Each pointer is null or points to what it says.
 #[must_use]
 #[unsafe(no_mangle)]
+#[cfg_attr(twine_keys = "compact", unsafe(export_name = "twine128_otr_init_compact"))]
 pub unsafe extern "C" fn twine128_otr_init(ctx: *mut twine128_otr_ctx, key: *const u8) -> c_int {
     // SAFETY: by the caller's word.
     code(unsafe { context::init(ctx, key.cast(), |key: &[u8; 16]| Twine128Otr::new(key.into())) })
@@ -226,6 +227,7 @@ pub unsafe extern "C" fn twine128_otr_clear(ctx: *mut twine128_otr_ctx) {
 /// Each pointer is null or points to what it says.
 #[must_use]
 #[unsafe(no_mangle)]
+#[cfg_attr(twine_keys = "compact", unsafe(export_name = "twine80_otr_init_compact"))]
 pub unsafe extern "C" fn twine80_otr_init(ctx: *mut twine80_otr_ctx, key: *const u8) -> c_int {
     // SAFETY: by the caller's word.
     code(unsafe { context::init(ctx, key.cast(), |key: &[u8; 10]| Twine80Otr::new(key.into())) })

@@ -64,10 +64,40 @@ pub(crate) fn test_firmware() -> Result<()> {
         println!("\n-- {board}");
         let cargo = Toolchain::for_target(board.target)?.cargo();
         let library = static_library(cargo, Some(board.target), &paths::target().join("thumb"))?;
-        failures.note(board.machine, run_on(board, &gcc, &library));
+        failures.note(board.machine, run_on(board, &gcc, &library, Keys::Expanded));
         failures.note(board.machine, each_alone(board, &gcc, &library));
+        if board.machine == "microbit" {
+            println!("\n-- {board}, compact keys");
+            failures.note("compact keys", compact(board, &gcc, &library));
+        }
     }
     failures.into_result()
+}
+
+/// How contexts hold round keys.
+#[derive(Clone, Copy)]
+enum Keys {
+    Expanded,
+    Compact,
+}
+
+/// The same test with compact keys, and that library and header must agree on them.
+fn compact(board: &Board, gcc: &Path, expanded: &Path) -> Result<()> {
+    let cargo = Toolchain::for_target(board.target)?
+        .cargo()
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .env("RUSTFLAGS", r#"--cfg twine_keys="compact""#);
+    let library = static_library(cargo, Some(board.target), &dir().join("compact"))?;
+    run_on(board, gcc, &library, Keys::Compact)?;
+    for (library, keys) in [(expanded, Keys::Compact), (library.as_path(), Keys::Expanded)] {
+        let linked =
+            link(board, gcc, library, keys).spawn(Stdio::null(), Stdio::piped())?.wait_with_output()?;
+        ensure!(
+            String::from_utf8_lossy(&linked.stderr).contains("undefined reference to `twine128_otr_init"),
+            "a program with the header of other contexts is linked, or fails for another reason"
+        );
+    }
+    Ok(())
 }
 
 /// What has failed so far.
@@ -173,14 +203,22 @@ fn machine(board: &Board) -> Vec<String> {
     vec![format!("-mcpu={}", board.core.to_lowercase()), "-mthumb".to_owned(), "-mfloat-abi=soft".to_owned()]
 }
 
-/// Builds the test for `board` and runs it there.
-fn run_on(board: &Board, gcc: &Path, library: &Path) -> Result<()> {
+/// Where the test for `board` goes.
+fn test_image(board: &Board) -> PathBuf {
+    dir().join(format!("{}.elf", board.machine))
+}
+
+/// The command that builds the test for `board`.
+fn link(board: &Board, gcc: &Path, library: &Path, keys: Keys) -> Cmd {
     let memory = match board.machine {
         "mps2-an386" => "mps2-an385",
         machine => machine,
     };
-    let elf = dir().join(format!("{}.elf", board.machine));
     compile(gcc, "c99")
+        .args(match keys {
+            Keys::Expanded => None,
+            Keys::Compact => Some("-DTWINE_OTR_KEYS_COMPACT"),
+        })
         .args(["-Os", "-ffunction-sections", "-ffreestanding", "-nostartfiles"])
         .args(machine(board))
         .arg(capi("tests/firmware/board.c"))
@@ -191,8 +229,13 @@ fn run_on(board: &Board, gcc: &Path, library: &Path) -> Result<()> {
         .arg("-T")
         .arg(capi("tests/firmware/board.ld"))
         .args(["-Wl,--gc-sections,-z,noexecstack", "-o"])
-        .arg(&elf)
-        .run()?;
+        .arg(test_image(board))
+}
+
+/// Builds the test for `board` and runs it there.
+fn run_on(board: &Board, gcc: &Path, library: &Path, keys: Keys) -> Result<()> {
+    link(board, gcc, library, keys).run()?;
+    let elf = test_image(board);
     firmware::run(board, &elf)?;
     let symbols = symbols(&elf)?;
     let unwanted = unwanted(&symbols);
