@@ -7,6 +7,7 @@ use crate::{
     field::Field,
     masks::{Masks, times_3, times_9},
     message::{self, Aligned, FieldOf, Short, encipher, encipher_first, encipher_with, pad},
+    narrow,
     size::BlockSize,
 };
 
@@ -35,6 +36,7 @@ pub struct Contribution<F> {
 }
 
 /// The part TA of a tag TE ^ TA.
+#[derive(Clone, Copy)]
 pub(crate) enum Ta<F> {
     /// TA itself.
     Known(F),
@@ -76,6 +78,12 @@ fn split_last<F: Field>(data: &[u8]) -> Option<(&[Array<u8, F::Size>], &[u8])> {
     Some((Array::slice_as_chunks(blocks).0, last))
 }
 
+/// The mask of the last block in [`Parallel`], from the element 2^(m-1) Q and the block's length.
+#[inline(always)]
+pub(crate) fn last_mask<F: Field>(mask: F, len: usize) -> F {
+    if len == F::Size::USIZE { times_9(mask) } else { times_3(mask) }.swap()
+}
+
 impl sealed::AdProcessing for Parallel {
     const LETTER: &'static str = "p";
 
@@ -87,6 +95,9 @@ impl sealed::AdProcessing for Parallel {
         B: BlockCipherEncBackend,
         B::BlockSize: BlockSize,
     {
+        if narrow::is_narrow::<B>() {
+            return narrow::parallel(backend, q, format, data);
+        }
         let is_short =
             B::ParBlocksSize::USIZE > Short::USIZE && data.len() < Short::USIZE * B::BlockSize::USIZE;
         if is_short {
@@ -98,8 +109,7 @@ impl sealed::AdProcessing for Parallel {
 }
 
 /// [`Parallel`], in batches of `N` calls.
-#[cfg_attr(not(target_arch = "arm"), inline(always))]
-#[cfg_attr(target_arch = "arm", inline(never))]
+#[inline(always)]
 fn parallel<B, N: ArraySize>(
     backend: &B,
     q: FieldOf<B>,
@@ -120,11 +130,8 @@ where
 
     let mut masks = Masks::new(q.swap());
     let mut sum = pad::<FieldOf<B>>(last);
-    let is_full = last.len() == B::BlockSize::USIZE;
-    let add_last_mask =
-        |sum: FieldOf<B>, mask: FieldOf<B>| sum ^ if is_full { times_9(mask) } else { times_3(mask) }.swap();
     if blocks.is_empty() {
-        let mut ta = [add_last_mask(sum, masks.take())];
+        let mut ta = [sum ^ last_mask(masks.take(), last.len())];
         encipher_with(backend, batch, 1, &mut ta);
         return Contribution { l: FieldOf::<B>::load(&batch[0]).swap(), ta: Ta::Known(ta[0]) };
     }
@@ -135,7 +142,7 @@ where
     for blocks in rest.chunks(N::USIZE) {
         absorb(backend, &mut batch[..blocks.len()], blocks, &mut masks, &mut sum);
     }
-    Contribution { l, ta: Ta::Pending(add_last_mask(sum, masks.take())) }
+    Contribution { l, ta: Ta::Pending(sum ^ last_mask(masks.take(), last.len())) }
 }
 
 /// Adds the outputs for `blocks` to `sum`; `calls` may have one more, which comes first and is not added.

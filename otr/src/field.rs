@@ -9,6 +9,8 @@ use aead::array::{
     typenum::{U8, U16},
 };
 
+use subtle::{Choice, ConstantTimeEq};
+
 use crate::size::BlockSize;
 
 #[cfg(feature = "zeroize")]
@@ -23,7 +25,9 @@ impl<T> MaybeZeroize for T {}
 /// A block as an integer: either an element of GF(2^n), or the block's bytes in the order of memory.
 ///
 /// [`Field::swap`] goes from the one to the other. Sums are the same in both; [`Field::double`] takes the element.
-pub trait Field: Copy + Default + BitXor<Output = Self> + BitXorAssign + MaybeZeroize {
+pub trait Field:
+    Copy + Default + BitXor<Output = Self> + BitXorAssign + ConstantTimeEq + MaybeZeroize
+{
     /// The size of a block.
     type Size: BlockSize<Field = Self>;
 
@@ -47,6 +51,12 @@ pub trait Field: Copy + Default + BitXor<Output = Self> + BitXorAssign + MaybeZe
 
     /// The byte 0x80 in place `place`; zero if that is behind the block.
     fn end_mark(place: usize) -> Self;
+
+    /// The bytes, at most a block, and behind them a one bit and zeros if they do not fill it: in little code.
+    fn pad_bytewise(bytes: &[u8]) -> Self;
+
+    /// [`Field::store_start`] in little code.
+    fn store_start_bytewise(self, bytes: &mut [u8]);
 
     /// From the element to the order of memory, and back.
     fn swap(self) -> Self;
@@ -72,8 +82,7 @@ fn reduce_128(carry: u64) -> u64 {
 }
 
 /// At most 8 bytes as an integer. Without a copy of variable length, whose result could not be loaded at once.
-#[cfg_attr(not(target_arch = "arm"), inline(always))]
-#[cfg_attr(target_arch = "arm", inline(never))]
+#[inline(always)]
 fn little_endian(bytes: &[u8]) -> u64 {
     if let Some(bytes) = bytes.first_chunk() {
         u64::from_le_bytes(*bytes)
@@ -112,8 +121,7 @@ impl Field for u64 {
         little_endian(bytes).checked_shl((64 - 8 * bytes.len()) as u32).unwrap_or(0).to_le()
     }
 
-    #[cfg_attr(not(target_arch = "arm"), inline(always))]
-    #[cfg_attr(target_arch = "arm", inline(never))]
+    #[inline(always)]
     #[allow(clippy::cast_possible_truncation, reason = "the bytes that are asked for")]
     fn store_start(self, bytes: &mut [u8]) {
         let value = self.to_le();
@@ -136,6 +144,29 @@ impl Field for u64 {
     #[inline(always)]
     fn end_mark(place: usize) -> Self {
         if place < 8 { (0x80_u64 << (8 * place)).to_le() } else { 0 }
+    }
+
+    #[inline(always)]
+    fn pad_bytewise(bytes: &[u8]) -> Self {
+        match bytes.first_chunk() {
+            Some(block) => Self::from_ne_bytes(*block),
+            None => bytes.iter().rev().fold(0x80, |value, byte| value << 8 | Self::from(*byte)).to_le(),
+        }
+    }
+
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, reason = "a byte at a time")]
+    fn store_start_bytewise(self, bytes: &mut [u8]) {
+        match bytes.first_chunk_mut() {
+            Some(block) => *block = self.to_ne_bytes(),
+            None => {
+                let mut value = self.to_le();
+                for byte in bytes {
+                    *byte = value as u8;
+                    value >>= 8;
+                }
+            }
+        }
     }
 
     #[inline(always)]
@@ -171,6 +202,13 @@ impl BitXorAssign for Halves {
     #[inline(always)]
     fn bitxor_assign(&mut self, other: Self) {
         *self = *self ^ other;
+    }
+}
+
+impl ConstantTimeEq for Halves {
+    #[inline(always)]
+    fn ct_eq(&self, other: &Self) -> Choice {
+        self.0.ct_eq(&other.0) & self.1.ct_eq(&other.1)
     }
 }
 
@@ -220,8 +258,7 @@ impl Field for Halves {
         }
     }
 
-    #[cfg_attr(not(target_arch = "arm"), inline(always))]
-    #[cfg_attr(target_arch = "arm", inline(never))]
+    #[inline(always)]
     fn store_start(self, bytes: &mut [u8]) {
         match bytes.split_first_chunk_mut::<8>() {
             Some((high, low)) => {
@@ -235,6 +272,25 @@ impl Field for Halves {
     #[inline(always)]
     fn end_mark(place: usize) -> Self {
         Self(u64::end_mark(place), u64::end_mark(place.wrapping_sub(8)))
+    }
+
+    #[inline(always)]
+    fn pad_bytewise(bytes: &[u8]) -> Self {
+        match bytes.split_first_chunk::<8>() {
+            Some((high, low)) => Self(u64::from_ne_bytes(*high), u64::pad_bytewise(low)),
+            None => Self(u64::pad_bytewise(bytes), 0),
+        }
+    }
+
+    #[inline(always)]
+    fn store_start_bytewise(self, bytes: &mut [u8]) {
+        match bytes.split_first_chunk_mut::<8>() {
+            Some((high, low)) => {
+                *high = self.0.to_ne_bytes();
+                self.1.store_start_bytewise(low);
+            }
+            None => self.0.store_start_bytewise(bytes),
+        }
     }
 
     #[inline(always)]
@@ -295,10 +351,14 @@ mod tests {
             F::load_start(&bytes[..size]).store_start(&mut stored[..len]);
             assert_eq!(stored[..len], bytes[..len]);
             assert_eq!(stored[len..], [0; 16][len..]);
+            let mut bytewise = [0; 16];
+            F::load_start(&bytes[..size]).store_start_bytewise(&mut bytewise[..len]);
+            assert_eq!(bytewise, stored);
 
             let mut mark = F::ZERO.store();
             mark.iter_mut().skip(len).take(1).for_each(|byte| *byte = 0x80);
             assert_eq!(F::end_mark(len).store(), mark);
+            assert_eq!(F::pad_bytewise(&bytes[..len]), F::load_start(&bytes[..len]) ^ F::load_start(&mark));
         }
     }
 

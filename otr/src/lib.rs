@@ -7,6 +7,7 @@ mod associated_data;
 mod field;
 mod masks;
 mod message;
+mod narrow;
 mod pieces;
 mod size;
 
@@ -22,9 +23,9 @@ use aead::{TagPosition, array::typenum::Unsigned, inout::InOutBuf};
 use cipher::{
     AlgorithmName, BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser,
 };
-use subtle::ConstantTimeEq;
+use subtle::ConstantTimeEq as _;
 
-use associated_data::{Contribution, Ta};
+use associated_data::Contribution;
 use field::Field;
 use message::{DECRYPT, Direction, ENCRYPT, FieldOf};
 
@@ -103,6 +104,13 @@ where
     T: TagSize<C::BlockSize>,
     A: AdProcessing,
 {
+    /// Computes Q.
+    fn set_q(&mut self) {
+        let mut block = cipher::Block::<C>::default();
+        self.cipher.encrypt_block(&mut block);
+        self.q = Field::load(&block);
+    }
+
     /// Format(tag size, nonce): 7 bits of the tag's length in bits modulo n, zeros, a one bit, the nonce.
     #[allow(clippy::cast_possible_truncation, reason = "at most 120")]
     fn format(nonce: &Nonce<Self>) -> FieldOf<C> {
@@ -112,18 +120,15 @@ where
         FieldOf::<C>::load(&block) ^ Field::load_end(nonce)
     }
 
-    #[cfg_attr(target_arch = "arm", inline(never))]
     /// Runs the mode in one direction, in one closure of the cipher, and returns the whole block of the tag.
+    #[cfg_attr(target_arch = "arm", inline(never))]
     fn run(
         &self,
         nonce: &Nonce<Self>,
         associated_data: &[u8],
         message: InOutBuf<'_, '_, u8>,
         direction: impl Direction,
-    ) -> Result<Tag<Self>, Error> {
-        if !masks::suffice(C::BlockSize::USIZE, associated_data.len(), message.len()) {
-            return Err(Error);
-        }
+    ) -> FieldOf<C> {
         let mut tag = FieldOf::<C>::ZERO;
         self.cipher.encrypt_with_backend(Run::<C::BlockSize, A, _> {
             q: self.q,
@@ -134,7 +139,7 @@ where
             direction,
             processing: PhantomData,
         });
-        Ok(Self::truncate(tag))
+        tag
     }
 
     #[inline(always)]
@@ -143,6 +148,17 @@ where
         truncated.copy_from_slice(&tag.store()[..T::USIZE]);
         truncated
     }
+}
+
+/// Zeroes `bytes`.
+fn clear(bytes: &mut [u8]) {
+    // On a small device `memset` would be there for this alone.
+    #[cfg(target_arch = "arm")]
+    for byte in bytes {
+        *byte = core::hint::black_box(0);
+    }
+    #[cfg(not(target_arch = "arm"))]
+    bytes.fill(0);
 }
 
 /// A whole run of the mode, as what the cipher calls with its backend.
@@ -164,11 +180,7 @@ impl<S: BlockSize, A: AdProcessing, D: Direction> BlockCipherEncClosure for Run<
     #[inline(always)]
     fn call<B: BlockCipherEncBackend<BlockSize = S>>(self, backend: &B) {
         let Contribution { l, ta } = A::process(backend, self.q, self.format, self.associated_data);
-        let (known, pending) = match ta {
-            Ta::Known(ta) => (ta, None),
-            Ta::Pending(call) => (Field::ZERO, Some(call)),
-        };
-        *self.tag = known ^ message::process(backend, l, None, self.message, pending, self.direction);
+        *self.tag = message::process(backend, l, None, self.message, ta, self.direction);
     }
 }
 
@@ -180,9 +192,9 @@ where
     A: AdProcessing,
 {
     fn from(cipher: C) -> Self {
-        let mut block = cipher::Block::<C>::default();
-        cipher.encrypt_block(&mut block);
-        Self { cipher, q: Field::load(&block), sizes: PhantomData }
+        let mut otr = Self { cipher, q: Field::ZERO, sizes: PhantomData };
+        otr.set_q();
+        otr
     }
 }
 
@@ -203,8 +215,11 @@ where
     T: TagSize<C::BlockSize>,
     A: AdProcessing,
 {
+    /// Sets the key up in place: a cipher that is moved leaves a copy of its round keys.
     fn new(key: &Key<Self>) -> Self {
-        C::new(key).into()
+        let mut otr = Self { cipher: C::new(key), q: Field::ZERO, sizes: PhantomData };
+        otr.set_q();
+        otr
     }
 }
 
@@ -237,7 +252,10 @@ where
         associated_data: &[u8],
         buffer: InOutBuf<'_, '_, u8>,
     ) -> Result<Tag<Self>, Error> {
-        self.run(nonce, associated_data, buffer, ENCRYPT)
+        if !masks::suffice(C::BlockSize::USIZE, associated_data.len(), buffer.len()) {
+            return Err(Error);
+        }
+        Ok(Self::truncate(self.run(nonce, associated_data, buffer, ENCRYPT)))
     }
 
     /// Decrypts `buffer` if the tag is right; otherwise its whole output is zero.
@@ -251,13 +269,14 @@ where
         mut buffer: InOutBuf<'_, '_, u8>,
         tag: &Tag<Self>,
     ) -> Result<(), Error> {
-        let is_right = self
-            .run(nonce, associated_data, buffer.reborrow(), DECRYPT)
-            .is_ok_and(|expected| expected.as_slice().ct_eq(tag).into());
+        let is_right = masks::suffice(C::BlockSize::USIZE, associated_data.len(), buffer.len()) && {
+            let expected = Self::truncate(self.run(nonce, associated_data, buffer.reborrow(), DECRYPT));
+            FieldOf::<C>::load_start(&expected).ct_eq(&Field::load_start(tag)).into()
+        };
         if is_right {
             Ok(())
         } else {
-            buffer.get_out().fill(0);
+            clear(buffer.get_out());
             Err(Error)
         }
     }

@@ -48,8 +48,7 @@ impl<F: Field> Masks<F> {
     }
 
     /// The next ones and three times each, in the order of memory.
-    #[cfg_attr(not(target_arch = "arm"), inline(always))]
-    #[cfg_attr(target_arch = "arm", inline(never))]
+    #[inline(always)]
     pub(crate) fn fill(&mut self, once: &mut [F], thrice: &mut [F]) {
         for (once, thrice) in once.iter_mut().zip(thrice) {
             let mask = self.take();
@@ -92,8 +91,7 @@ impl<F: Field> Lanes<F> {
     pub(crate) const NONE: Self = Self([[F::ZERO; GROUP]; GROUPS]);
 
     /// The next masks and three times each, in the order of memory; their number is a multiple of [`LANES`].
-    #[cfg_attr(not(target_arch = "arm"), inline(always))]
-    #[cfg_attr(target_arch = "arm", inline(never))]
+    #[inline(always)]
     pub(crate) fn fill(&mut self, once: &mut [F], thrice: &mut [F]) {
         for (once, thrice) in once.chunks_exact_mut(LANES).zip(thrice.chunks_exact_mut(LANES)) {
             let groups = once.chunks_exact_mut(GROUP).zip(thrice.chunks_exact_mut(GROUP));
@@ -123,13 +121,13 @@ pub(crate) fn times_3<F: Field>(x: F) -> F {
 /// 7x, for the element x.
 #[inline(always)]
 pub(crate) fn times_7<F: Field>(x: F) -> F {
-    x ^ times_3(x).double()
+    times_9(x) ^ x.double()
 }
 
-/// 9x, for the element x: 3 * 3, since 3 stands for x + 1.
+/// 9x, for the element x: 3 * 3 = (x + 1)^2 = x^2 + 1.
 #[inline(always)]
 pub(crate) fn times_9<F: Field>(x: F) -> F {
-    times_3(times_3(x))
+    x ^ x.double().double()
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@
 //! pairs go to the cipher at once, then their second-round calls. The last chunk of the message, of up to two blocks,
 //! has rules of its own but takes part in the same calls, and so do the checksum and associated data where they can.
 //!
-//! Everything is `inline(always)`, to be compiled with the target features of the cipher's backend. Only on Arm, where code must
-//! be small and there are no such features, the larger parts are out of line.
+//! Everything is `inline(always)`, to be compiled with the target features of the cipher's backend. For ciphers of few blocks at
+//! once, which have no such features, [`crate::narrow`] does the same in less code and stack.
 
 use aead::{
     array::{
@@ -18,8 +18,10 @@ use aead::{
 use cipher::{Block, BlockCipherEncBackend, typenum::Unsigned};
 
 use crate::{
+    associated_data::Ta,
     field::Field,
     masks::{LANES, Lanes, Masks, times_3, times_7, times_9},
+    narrow,
     size::BlockSize,
 };
 
@@ -82,10 +84,8 @@ mod directions {
 
 pub(crate) use directions::{DECRYPT, ENCRYPT};
 
-/// On a cache line of its own where vectors are as long as that; in words on Arm, whose
-/// kernels load them; elsewhere the stack would pay for nothing.
+/// On a cache line of its own where vectors are as long as that; elsewhere the stack would pay for nothing.
 #[cfg_attr(any(target_arch = "x86", target_arch = "x86_64"), repr(align(64)))]
-#[cfg_attr(target_arch = "arm", repr(align(4)))]
 #[derive(Default)]
 pub(crate) struct Aligned<T>(pub(crate) T);
 
@@ -105,22 +105,16 @@ pub(crate) fn encipher<B: BlockCipherEncBackend>(backend: &B, blocks: &mut [Bloc
     }
 }
 
-/// Encrypts the first `count` blocks of `batch`, and others with them that nobody reads where that costs nothing: a backend of
-/// few blocks takes as long for one, and then need not copy it.
+/// Encrypts the first `count` blocks of `batch`.
 #[inline(always)]
 pub(crate) fn encipher_first<B: BlockCipherEncBackend>(backend: &B, batch: &mut [Block<B>], count: usize) {
-    if matches!(B::ParBlocksSize::USIZE, 2..=4) && batch.len() == B::ParBlocksSize::USIZE {
-        if let ([batch], 1..) = (Array::slice_as_chunks_mut(batch).0, count) {
-            backend.encrypt_par_blocks_inplace(batch);
-        }
-    } else if let Some(blocks) = batch.get_mut(..count) {
+    if let Some(blocks) = batch.get_mut(..count) {
         encipher(backend, blocks);
     }
 }
 
 /// Encrypts the first `used` blocks of `batch`, and up to two more with them: in the same call as far as there is room.
-#[cfg_attr(not(target_arch = "arm"), inline(always))]
-#[cfg_attr(target_arch = "arm", inline(never))]
+#[inline(always)]
 pub(crate) fn encipher_with<B: BlockCipherEncBackend>(
     backend: &B,
     batch: &mut [Block<B>],
@@ -152,15 +146,13 @@ pub(crate) fn encipher_with<B: BlockCipherEncBackend>(
 }
 
 /// `bytes`, at most a block, padded with a one bit and zeros if they do not fill it.
-#[cfg_attr(not(target_arch = "arm"), inline(always))]
-#[cfg_attr(target_arch = "arm", inline(never))]
+#[inline(always)]
 pub(crate) fn pad<F: Field>(bytes: &[u8]) -> F {
     F::load_start(bytes) ^ F::end_mark(bytes.len())
 }
 
 /// XORs the first bytes of `key` to `data`, at most a block.
-#[cfg_attr(not(target_arch = "arm"), inline(always))]
-#[cfg_attr(target_arch = "arm", inline(never))]
+#[inline(always)]
 fn xor_bytes<F: Field>(data: &mut InOutBuf<'_, '_, u8>, key: F) {
     (F::load_start(data.get_in()) ^ key).store_start(data.get_out());
 }
@@ -179,8 +171,7 @@ struct Batch<F: Field, N: ArraySize> {
 }
 
 impl<F: Field, N: ArraySize> Batch<F, N> {
-    #[cfg_attr(not(target_arch = "arm"), inline(always))]
-    #[cfg_attr(target_arch = "arm", inline(never))]
+    #[inline(always)]
     fn new() -> Self {
         Self {
             first: Aligned::default(),
@@ -192,8 +183,7 @@ impl<F: Field, N: ArraySize> Batch<F, N> {
     }
 
     /// Takes the input.
-    #[cfg_attr(not(target_arch = "arm"), inline(always))]
-    #[cfg_attr(target_arch = "arm", inline(never))]
+    #[inline(always)]
     fn load(&mut self, pairs: &[Pair<F::Size>]) {
         let n = pairs.len().min(N::USIZE);
         let (first, second) = (&mut self.first.0[..n], &mut self.second.0[..n]);
@@ -215,8 +205,7 @@ impl<F: Field, N: ArraySize> Batch<F, N> {
     }
 
     /// Prepares the calls of the first round of `n` pairs.
-    #[cfg_attr(not(target_arch = "arm"), inline(always))]
-    #[cfg_attr(target_arch = "arm", inline(never))]
+    #[inline(always)]
     fn first_round(&mut self, n: usize, direction: impl Direction) {
         let n = Self::whole_vectors(n);
         let masks = if direction.encrypts() { &self.once.0[..n] } else { &self.thrice.0[..n] };
@@ -228,8 +217,7 @@ impl<F: Field, N: ArraySize> Batch<F, N> {
 
     /// Takes the results of the first round of `n` pairs and prepares the calls of the second. Returns the sum of what came
     /// in as second blocks.
-    #[cfg_attr(not(target_arch = "arm"), inline(always))]
-    #[cfg_attr(target_arch = "arm", inline(never))]
+    #[inline(always)]
     fn second_round(&mut self, n: usize, direction: impl Direction) -> F {
         let n = Self::whole_vectors(n);
         let masks = if direction.encrypts() { &self.thrice.0[..n] } else { &self.once.0[..n] };
@@ -244,8 +232,7 @@ impl<F: Field, N: ArraySize> Batch<F, N> {
     }
 
     /// Takes the results of the second round and puts out the pairs. Returns the sum of what goes out as second blocks.
-    #[cfg_attr(not(target_arch = "arm"), inline(always))]
-    #[cfg_attr(target_arch = "arm", inline(never))]
+    #[inline(always)]
     fn finish(&self, pairs: &mut [Pair<F::Size>]) -> F {
         let n = pairs.len().min(N::USIZE);
         let (first, second, calls) = (&self.first.0[..n], &self.second.0[..n], &self.calls.0[..n]);
@@ -284,20 +271,28 @@ pub(crate) struct Progress<F> {
 
 /// Encrypts or decrypts a whole message under the mask `l` (an element), or what is left of one after pairs with `checksum`.
 ///
-/// Returns TE, plus the encryption of `pending`, a block that has nothing to wait for.
+/// Returns TE ^ TA.
 #[inline(always)]
 pub(crate) fn process<B, D: Direction>(
     backend: &B,
     l: FieldOf<B>,
     checksum: Option<FieldOf<B>>,
     message: InOutBuf<'_, '_, u8>,
-    pending: Option<FieldOf<B>>,
+    ta: Ta<FieldOf<B>>,
     direction: D,
 ) -> FieldOf<B>
 where
     B: BlockCipherEncBackend,
     B::BlockSize: BlockSize,
 {
+    if narrow::is_narrow::<B>() {
+        let progress = Progress { mask: l, checksum: checksum.unwrap_or(Field::ZERO) };
+        return narrow::process(backend, progress, message, ta, direction.encrypts());
+    }
+    let (known, pending) = match ta {
+        Ta::Known(ta) => (ta, None),
+        Ta::Pending(call) => (Field::ZERO, Some(call)),
+    };
     let split = whole_pairs::<B>(message.len());
     let (pairs, last) = message.split_at(split);
     let (batches, pairs) = pairs.into_chunks().0.into_chunks().0.into_chunks::<B::ParBlocksSize>();
@@ -309,7 +304,7 @@ where
     if !batches.is_empty() {
         state.full_batches(batches);
     }
-    state.last_batch(pairs, last, pending)
+    known ^ state.last_batch(pairs, last, pending)
 }
 
 /// Encrypts pairs that are not the end of their message.
@@ -322,6 +317,10 @@ pub(crate) fn encrypt_pairs<B>(
     B: BlockCipherEncBackend,
     B::BlockSize: BlockSize,
 {
+    if narrow::is_narrow::<B>() {
+        narrow::encrypt_pairs(backend, progress, pairs);
+        return;
+    }
     let mut state = Message::new(backend, progress.mask, ENCRYPT);
     state.checksum = progress.checksum;
     let (batches, pairs) = pairs.into_chunks::<B::ParBlocksSize>();
@@ -343,6 +342,9 @@ where
     B: BlockCipherEncBackend,
     B::BlockSize: BlockSize,
 {
+    if narrow::is_narrow::<B>() {
+        return narrow::authenticate(backend, l, data);
+    }
     let (pairs, last) = data.split_at(whole_pairs::<B>(data.len()));
     let pairs = Array::slice_as_chunks(Array::slice_as_chunks(pairs).0).0;
     let (batches, pairs) = Array::<_, B::ParBlocksSize>::slice_as_chunks(pairs);
@@ -367,7 +369,7 @@ where
 
 /// The bytes of the pairs before the last chunk of a message of `len` bytes.
 #[inline(always)]
-fn whole_pairs<B: cipher::BlockSizeUser>(len: usize) -> usize {
+pub(crate) fn whole_pairs<B: cipher::BlockSizeUser>(len: usize) -> usize {
     let pair_size = 2 * B::BlockSize::USIZE;
     // Never more than `len`, which the compiler does not see.
     (len.saturating_sub(1) / pair_size * pair_size).min(len)
@@ -378,8 +380,7 @@ where
     B: BlockCipherEncBackend,
     B::BlockSize: BlockSize,
 {
-    #[cfg_attr(not(target_arch = "arm"), inline(always))]
-    #[cfg_attr(target_arch = "arm", inline(never))]
+    #[inline(always)]
     fn new(backend: &'a B, l: FieldOf<B>, direction: D) -> Self {
         Self { backend, masks: Masks::new(l), checksum: Field::ZERO, direction }
     }
@@ -399,8 +400,7 @@ where
     }
 
     /// All full batches of a message.
-    #[cfg_attr(not(target_arch = "arm"), inline(always))]
-    #[cfg_attr(target_arch = "arm", inline(never))]
+    #[inline(always)]
     fn full_batches(&mut self, batches: InOutBuf<'_, '_, Array<Pair<B::BlockSize>, B::ParBlocksSize>>) {
         let batch = &mut Batch::new();
         let masks_ahead = &mut self.start_batches(batch);
@@ -469,8 +469,7 @@ where
     }
 
     /// [`Message::last_batch`], of up to `N` calls.
-    #[cfg_attr(not(target_arch = "arm"), inline(always))]
-    #[cfg_attr(target_arch = "arm", inline(never))]
+    #[inline(always)]
     fn last_batch_of<N: ArraySize>(
         self,
         mut pairs: InOutBuf<'_, '_, Pair<B::BlockSize>>,
@@ -565,17 +564,24 @@ struct LastChunk<F> {
 
 impl<F: Field> LastChunk<F> {
     /// From the element L.
-    #[cfg_attr(not(target_arch = "arm"), inline(always))]
-    #[cfg_attr(target_arch = "arm", inline(never))]
+    #[inline(always)]
     fn new(l: F, len: usize) -> Self {
-        let n = F::Size::USIZE;
-        let is_long = len > n;
-        let thrice = times_3(l);
-        let mask = if is_long { thrice } else { l };
-        let is_full = len == n || len == 2 * n;
-        let checksum_mask = if is_full { times_7(mask) } else { times_9(mask) };
-        Self { is_long, once: l.swap(), thrice: thrice.swap(), checksum_mask: checksum_mask.swap() }
+        Self {
+            is_long: len > F::Size::USIZE,
+            once: l.swap(),
+            thrice: times_3(l).swap(),
+            checksum_mask: checksum_mask(l, len),
+        }
     }
+}
+
+/// The mask of the checksum from the element L, for a last chunk of `len` bytes, as [`LastChunk`] says.
+#[inline(always)]
+pub(crate) fn checksum_mask<F: Field>(l: F, len: usize) -> F {
+    let n = F::Size::USIZE;
+    let mask = if len > n { times_3(l) } else { l };
+    let is_full = len == n || len == 2 * n;
+    if is_full { times_7(mask) } else { times_9(mask) }.swap()
 }
 
 /// The calls whose outputs make the tag: TE, and TA where it is still to be computed.
@@ -585,8 +591,7 @@ struct TagCalls<F> {
 }
 
 impl<F: Field> TagCalls<F> {
-    #[cfg_attr(not(target_arch = "arm"), inline(always))]
-    #[cfg_attr(target_arch = "arm", inline(never))]
+    #[inline(always)]
     fn new(pending: Option<F>) -> Self {
         Self { calls: [F::ZERO, pending.unwrap_or(F::ZERO)], count: 1 + usize::from(pending.is_some()) }
     }

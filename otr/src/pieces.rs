@@ -208,7 +208,8 @@ impl<S: BlockSize> BlockCipherEncClosure for Finalize<'_, '_, '_, S> {
     #[inline(always)]
     fn call<B: BlockCipherEncBackend<BlockSize = S>>(self, backend: &B) {
         let Progress { mask, checksum } = self.progress;
-        *self.te = message::process(backend, mask, Some(checksum), self.rest, None, ENCRYPT);
+        *self.te =
+            message::process(backend, mask, Some(checksum), self.rest, Ta::Known(Field::ZERO), ENCRYPT);
     }
 }
 

@@ -265,8 +265,8 @@ fn calls_of_short_messages() {
     assert_eq!(calls(8, 0), (vec![4, 4], vec![4, 4]));
     assert_eq!(calls(8, 8), (vec![4, 4], vec![4, 4, 4]));
     assert_eq!(calls(8, 16), (vec![4, 4, 4], vec![4, 4, 4, 4]));
-    assert_eq!(calls(24, 16), (vec![3, 4, 4], vec![3, 4, 4, 4]));
+    assert_eq!(calls(24, 16), (vec![4, 4, 4], vec![4, 4, 4, 4]));
     assert_eq!(calls(8, 48), (vec![4, 4, 4], vec![4, 4, 4, 4]));
-    assert_eq!(calls(8, 64), (vec![4, 4, 4, 1], vec![4, 4, 4, 4]));
-    assert_eq!(calls(8, 128), (vec![4, 4, 4, 4, 4, 1], vec![4, 4, 4, 4, 4, 4]));
+    assert_eq!(calls(8, 64), (vec![4, 4, 4, 4], vec![4, 4, 4, 4]));
+    assert_eq!(calls(8, 128), (vec![4, 4, 4, 4, 4, 4], vec![4, 4, 4, 4, 4, 4]));
 }

@@ -53,9 +53,9 @@ struct Limits {
 }
 
 const LIMITS: [Limits; 3] = [
-    Limits { target: "thumbv7em-none-eabi", is_compact: false, flash: 5600, key: 600, stack: 704 },
-    Limits { target: "thumbv7em-none-eabi", is_compact: true, flash: 5760, key: 170, stack: 704 },
-    Limits { target: "thumbv6m-none-eabi", is_compact: false, flash: 6300, key: 600, stack: 760 },
+    Limits { target: "thumbv7em-none-eabi", is_compact: false, flash: 3072, key: 600, stack: 512 },
+    Limits { target: "thumbv7em-none-eabi", is_compact: true, flash: 3264, key: 170, stack: 512 },
+    Limits { target: "thumbv6m-none-eabi", is_compact: false, flash: 3648, key: 600, stack: 512 },
 ];
 
 /// Measures everything on QEMU's boards and returns the file of results.

@@ -359,15 +359,15 @@ impl<W: Word> RoundKeys<W> {
     /// Those for the lanes that `order` is made for.
     #[inline(always)]
     pub(crate) fn new(key: &[u8], size: &'static KeySize, order: &Order) -> Self {
-        let mut keys = Self([RoundKey::default(); ROUNDS]);
-        keys.set(key, size, order);
-        keys
+        Self(Self::expand(key, size, order))
     }
 
-    /// Not inlined, so that [`RoundKeys::new`] writes to where the keys are to be.
+    /// Not inlined, so that callers have them written to where they are to be.
     #[inline(never)]
-    fn set(&mut self, key: &[u8], size: &'static KeySize, order: &Order) {
-        schedule::expand(key, size, order, &mut self.0, RoundKey::new);
+    fn expand(key: &[u8], size: &'static KeySize, order: &Order) -> [RoundKey<W>; ROUNDS] {
+        let mut keys = [RoundKey::default(); ROUNDS];
+        schedule::expand(key, size, order, &mut keys, RoundKey::new);
+        keys
     }
 }
 

@@ -49,14 +49,23 @@ macro_rules! exchange {
     };
 }
 
-/// Transposes rows and bits of bytes: afterwards row `i` holds what was bit `i` of every byte. Its own inverse.
-macro_rules! transpose {
+/// The transposition of rows and bits of bytes, after which row `i` holds what was bit `i` of every byte, is its own inverse. This is
+/// the part that is within four rows, for both halves of the state: r6 to r9, and r10, r11, r12, lr.
+macro_rules! transpose_within_halves {
+    () => {
+        lines! {
+            exchange!("r6", "r7", 1, 0x55555555) exchange!("r8", "r9", 1, 0x55555555)
+            exchange!("r10", "r11", 1, 0x55555555) exchange!("r12", "lr", 1, 0x55555555)
+            exchange!("r6", "r8", 2, 0x33333333) exchange!("r7", "r9", 2, 0x33333333)
+            exchange!("r10", "r12", 2, 0x33333333) exchange!("r11", "lr", 2, 0x33333333)
+        }
+    };
+}
+
+/// The rest of the transposition: the first four registers have the first four rows.
+macro_rules! transpose_across_halves {
     ($r0:literal $r1:literal $r2:literal $r3:literal $r4:literal $r5:literal $r6:literal $r7:literal) => {
         lines! {
-            exchange!($r0, $r1, 1, 0x55555555) exchange!($r2, $r3, 1, 0x55555555)
-            exchange!($r4, $r5, 1, 0x55555555) exchange!($r6, $r7, 1, 0x55555555)
-            exchange!($r0, $r2, 2, 0x33333333) exchange!($r1, $r3, 2, 0x33333333)
-            exchange!($r4, $r6, 2, 0x33333333) exchange!($r5, $r7, 2, 0x33333333)
             exchange!($r0, $r4, 4, 0x0F0F0F0F) exchange!($r1, $r5, 4, 0x0F0F0F0F)
             exchange!($r2, $r6, 4, 0x0F0F0F0F) exchange!($r3, $r7, 4, 0x0F0F0F0F)
         }
@@ -284,7 +293,13 @@ pub(super) unsafe fn encrypt(keys: &RoundKeys, input: *const [Block; WIDTH], out
             place_first!("r11", "r8"),
             place_first!("r12", "r7"),
             place_first!("lr", "r6"),
-            transpose!("r10" "r11" "r12" "lr" "r6" "r7" "r8" "r9"),
+            // Both transpositions share most of their code: r2 tells which one this is.
+            "movs r2, #0",
+            "4:",
+            transpose_within_halves!(),
+            "cmp r2, #0",
+            "bne 3f",
+            transpose_across_halves!("r10" "r11" "r12" "lr" "r6" "r7" "r8" "r9"),
             to_basis!("r6" "r7" "r8" "r9"),
             to_basis!("r10" "r11" "r12" "lr"),
             "2:",
@@ -301,7 +316,10 @@ pub(super) unsafe fn encrypt(keys: &RoundKeys, input: *const [Block; WIDTH], out
             "ror r9, r9, #16",
             from_basis!("r6" "r7" "r8" "r9"),
             from_basis!("r10" "r11" "r12" "lr"),
-            transpose!("r6" "r7" "r8" "r9" "r10" "r11" "r12" "lr"),
+            "movs r2, #1",
+            "b 4b",
+            "3:",
+            transpose_across_halves!("r6" "r7" "r8" "r9" "r10" "r11" "r12" "lr"),
             "pop {{r4, r5}}",
             unplace_last!("r6", "lr"),
             "str r2, [r5, #0]",
@@ -350,7 +368,12 @@ pub(super) unsafe fn decrypt(keys: &RoundKeys, input: *const [Block; WIDTH], out
             "ldr r2, [r4, #24]",
             "ldr r3, [r4, #28]",
             place_last!("r9", "r10"),
-            transpose!("r6" "r7" "r8" "r9" "r10" "r11" "r12" "lr"),
+            "movs r2, #0",
+            "4:",
+            transpose_within_halves!(),
+            "cmp r2, #0",
+            "bne 3f",
+            transpose_across_halves!("r6" "r7" "r8" "r9" "r10" "r11" "r12" "lr"),
             to_basis!("r6" "r7" "r8" "r9"),
             to_basis!("r10" "r11" "r12" "lr"),
             "ror r6, r6, #16",
@@ -367,7 +390,10 @@ pub(super) unsafe fn decrypt(keys: &RoundKeys, input: *const [Block; WIDTH], out
             "bne 2b",
             from_basis!("r6" "r7" "r8" "r9"),
             from_basis!("r10" "r11" "r12" "lr"),
-            transpose!("r10" "r11" "r12" "lr" "r6" "r7" "r8" "r9"),
+            "movs r2, #1",
+            "b 4b",
+            "3:",
+            transpose_across_halves!("r10" "r11" "r12" "lr" "r6" "r7" "r8" "r9"),
             unplace_first!("r10", "r9"),
             unplace_first!("r11", "r8"),
             unplace_first!("r12", "r7"),

@@ -1,0 +1,401 @@
+//! The mode for ciphers of up to four blocks at once: as in [`crate::message`], but in little code and stack, for small devices.
+//!
+//! Which way a message goes is a value. The last chunk goes through the same code as the pairs: see [`Message::end`]. No array is
+//! set to zero, since that would take a `memset`, and bytes are read and written one by one where they do not fill a block.
+
+use aead::{
+    array::{
+        Array,
+        typenum::{U4, Unsigned},
+    },
+    inout::InOutBuf,
+};
+use cipher::{BlockCipherEncBackend, BlockSizeUser};
+
+use crate::{
+    associated_data::{Contribution, Ta, last_mask},
+    field::Field,
+    masks::Masks,
+    message::{FieldOf, Pair, Progress, checksum_mask, encipher, whole_pairs},
+    size::BlockSize,
+};
+
+/// Blocks of a call, at most.
+const WIDTH: usize = 4;
+
+/// Whether a backend is for this module.
+pub(crate) const fn is_narrow<B: BlockCipherEncBackend>() -> bool {
+    B::ParBlocksSize::USIZE <= WIDTH
+}
+
+/// The blocks of a call, in words, as kernels for Arm load them.
+#[repr(align(4))]
+struct Calls<F: Field>([Array<u8, F::Size>; WIDTH]);
+
+impl<F: Field> Calls<F> {
+    fn new(block: F) -> Self {
+        Self([block.store(), block.store(), block.store(), block.store()])
+    }
+
+    // Here and in `get`, `place` is less than `WIDTH`, which the compiler does not see.
+    #[inline(always)]
+    fn set(&mut self, place: usize, block: F) {
+        self.0[place % WIDTH] = block.store();
+    }
+
+    #[inline(always)]
+    fn get(&self, place: usize) -> F {
+        F::load(&self.0[place % WIDTH])
+    }
+
+    /// Encrypts the first `count` blocks, and others with them that nobody reads where that costs nothing: a backend of
+    /// four blocks takes as long for one.
+    #[inline(always)]
+    fn encrypt<B: BlockCipherEncBackend<BlockSize = F::Size>>(&mut self, backend: &B, count: usize) {
+        if B::ParBlocksSize::USIZE == WIDTH {
+            for batch in Array::slice_as_chunks_mut(&mut self.0).0 {
+                backend.encrypt_par_blocks_inplace(batch);
+            }
+        } else if let Some(blocks) = self.0.get_mut(..count) {
+            encipher(backend, blocks);
+        }
+    }
+}
+
+/// `bytes`, at most a block, padded with a one bit and zeros if they do not fill it.
+#[inline(never)]
+fn pad<F: Field>(bytes: &[u8]) -> F {
+    F::pad_bytewise(bytes)
+}
+
+/// Stores the first bytes of `block`, at most all.
+#[inline(never)]
+fn store_start<F: Field>(block: F, bytes: &mut [u8]) {
+    block.store_start_bytewise(bytes);
+}
+
+/// The last block of associated data, as [`Parallel`](crate::Parallel) adds it.
+#[inline(never)]
+fn last_call<F: Field>(last: &[u8], mask: F) -> F {
+    pad::<F>(last) ^ last_mask(mask, last.len())
+}
+
+/// The associated data of [`Parallel`](crate::Parallel).
+#[inline]
+pub(crate) fn parallel<B>(
+    backend: &B,
+    q: FieldOf<B>,
+    format: FieldOf<B>,
+    data: &[u8],
+) -> Contribution<FieldOf<B>>
+where
+    B: BlockCipherEncBackend,
+    B::BlockSize: BlockSize,
+{
+    let mut calls = Calls::new(format);
+    let mut masks = Masks::new(q.swap());
+    // All blocks but the last.
+    let whole = data.len().saturating_sub(1) / B::BlockSize::USIZE * B::BlockSize::USIZE;
+    let (blocks, last) = data.split_at(whole.min(data.len()));
+    let mut blocks = Array::slice_as_chunks(blocks).0;
+    // The only block has nothing to wait for.
+    let is_single = blocks.is_empty();
+    if is_single {
+        calls.set(1, last_call(last, masks.take()));
+    }
+    let mut sum = FieldOf::<B>::ZERO;
+    let l = loop {
+        for (call, block) in calls.0.iter_mut().zip(blocks) {
+            *call = (FieldOf::<B>::load(block) ^ masks.take().swap()).store();
+        }
+        // The nonce block comes behind them, in the first call with room.
+        let count = blocks.len();
+        if count < WIDTH {
+            calls.set(count, format);
+        }
+        calls.encrypt(backend, (count + 1 + usize::from(is_single)).min(WIDTH));
+        for call in calls.0.iter().take(count) {
+            sum ^= Field::load(call);
+        }
+        match blocks.get(WIDTH..) {
+            Some(rest) => blocks = rest,
+            None => break calls.get(count),
+        }
+    };
+    let ta = if data.is_empty() {
+        Ta::Known(Field::ZERO)
+    } else if is_single {
+        Ta::Known(calls.get(1))
+    } else {
+        Ta::Pending(sum ^ last_call(last, masks.take()))
+    };
+    Contribution { l: l.swap(), ta }
+}
+
+/// A pair on its way, in the order of memory.
+#[derive(Clone, Copy)]
+struct PairState<F> {
+    halves: [F; 2],
+    /// What is added in the second round.
+    second_mask: F,
+}
+
+/// A message, or associated data as one, of which some pairs have been processed.
+struct Message<'a, B: BlockCipherEncBackend>
+where
+    B::BlockSize: BlockSize,
+{
+    backend: &'a B,
+    encrypts: bool,
+    /// The mask of the next pair, as an element.
+    mask: FieldOf<B>,
+    /// Of the pairs so far.
+    checksum: FieldOf<B>,
+    ta: Ta<FieldOf<B>>,
+    calls: &'a mut Calls<FieldOf<B>>,
+    /// The pairs of a batch.
+    batch: &'a mut [PairState<FieldOf<B>>; WIDTH],
+}
+
+impl<'a, B> Message<'a, B>
+where
+    B: BlockCipherEncBackend,
+    B::BlockSize: BlockSize,
+{
+    /// Takes the input of pairs, and prepares the first round of the first `count` of the batch.
+    #[inline(never)]
+    fn begin(&mut self, pairs: &[Pair<B::BlockSize>], count: usize) {
+        let mut sum = FieldOf::<B>::ZERO;
+        for (pair, state) in pairs.iter().zip(&mut *self.batch) {
+            let (first, second) = (FieldOf::<B>::load(&pair[0]), FieldOf::<B>::load(&pair[1]));
+            state.halves = [first, second];
+            sum ^= second;
+        }
+        if self.encrypts {
+            self.checksum ^= sum;
+        }
+        let Self { encrypts, mut mask, .. } = *self;
+        for (state, call) in self.batch.iter_mut().zip(&mut self.calls.0).take(count) {
+            let next = mask.double();
+            if !encrypts {
+                mask ^= next;
+            }
+            *call = (state.halves[0] ^ mask.swap()).store();
+            state.second_mask = (mask ^ next).swap();
+            mask = next;
+        }
+        self.mask = mask;
+    }
+
+    /// Makes `calls` calls, takes the first `count` as results of the first round, and prepares the second one.
+    #[inline(never)]
+    fn round(&mut self, count: usize, calls: usize) {
+        self.calls.encrypt(self.backend, calls);
+        for (state, call) in self.batch.iter_mut().zip(&mut self.calls.0).take(count) {
+            let [_, second] = &mut state.halves;
+            *second ^= Field::load(call);
+            *call = (*second ^ state.second_mask).store();
+        }
+    }
+
+    /// Takes the results of the second round and puts out the pairs.
+    #[inline(never)]
+    fn finish(&mut self, pairs: &mut [Pair<B::BlockSize>]) {
+        let mut sum = FieldOf::<B>::ZERO;
+        for ((pair, state), call) in pairs.iter_mut().zip(&*self.batch).zip(&self.calls.0) {
+            let [first, second] = state.halves;
+            let result = first ^ Field::load(call);
+            pair[0] = second.store();
+            pair[1] = result.store();
+            sum ^= result;
+        }
+        if !self.encrypts {
+            self.checksum ^= sum;
+        }
+    }
+
+    /// Up to four pairs that are not the end of a message.
+    fn pairs(&mut self, mut pairs: InOutBuf<'_, '_, Pair<B::BlockSize>>) {
+        let count = pairs.len();
+        self.begin(pairs.get_in(), count);
+        self.round(count, count);
+        self.round(0, count);
+        self.finish(pairs.get_out());
+    }
+
+    /// The end of a message, of up to four pairs, where the last one may be a part. Returns the tag.
+    fn end(&mut self, end: InOutBuf<'_, '_, u8>) -> FieldOf<B> {
+        // An empty message is the same in both directions.
+        self.encrypts |= end.is_empty();
+        let whole = whole_pairs::<B>(end.len());
+        let (pairs, last) = end.split_at(whole);
+        let mut pairs = pairs.into_chunks().0.into_chunks().0;
+        let count = pairs.len().min(WIDTH - 1);
+        // The last chunk as a pair: the result of the first round goes to the near half, that of the second to the far one. When
+        // encrypting more than a block, they come in the other order. If it is but one block, that is near, the first round has
+        // no input but L, and there is no second one.
+        let len = last.len();
+        let is_long = len > B::BlockSize::USIZE;
+        let (mut near, mut far) = last.split_at(len.min(B::BlockSize::USIZE));
+        if self.encrypts && is_long {
+            (near, far) = (far, near);
+        }
+        let near_input = pad(near.get_in());
+        self.batch[count].halves = [pad(far.get_in()), near_input];
+        self.begin(pairs.get_in(), count + 1);
+        let mut l = self.batch[count].second_mask.swap();
+        if self.encrypts {
+            self.checksum ^= near_input;
+            // It is 3L then, and the mask behind it 2L.
+            l ^= self.mask;
+        }
+        if !is_long {
+            self.calls.set(count, l.swap());
+        }
+        self.checksum ^= checksum_mask(l, len);
+
+        let seconds = count + usize::from(is_long);
+        let tags = 1 + usize::from(matches!(self.ta, Ta::Pending(_)));
+        // Without a second round the checksum has nothing to wait for.
+        let is_alone = self.encrypts && seconds == 0;
+        let mut place = 0;
+        if is_alone {
+            place = 1;
+            self.set_tag_calls(place);
+        }
+        self.round(count + 1, if is_alone { 1 + tags } else { count + 1 });
+        let [_, near_result] = self.batch[count].halves;
+        store_start(near_result, near.get_out());
+        if !is_alone {
+            let near_output = pad(near.get_out());
+            let cut = near_result ^ near_output;
+            if is_long {
+                // Nothing when decrypting: there the near half is a whole block.
+                self.calls.set(count, self.calls.get(count) ^ cut);
+                self.checksum ^= cut;
+            } else if !self.encrypts {
+                self.checksum ^= near_output;
+            }
+            let joins = self.encrypts && seconds + tags <= WIDTH;
+            if joins {
+                place = seconds;
+                self.set_tag_calls(place);
+            }
+            if seconds > 0 {
+                self.round(0, seconds + if joins { tags } else { 0 });
+            }
+            if is_long {
+                let far_result = self.batch[count].halves[0] ^ self.calls.get(count);
+                store_start(far_result, far.get_out());
+                if !self.encrypts {
+                    self.checksum ^= far_result;
+                }
+            }
+            self.finish(pairs.get_out());
+            if !joins {
+                self.set_tag_calls(0);
+                self.round(0, tags);
+            }
+        }
+        self.calls.get(place)
+            ^ match self.ta {
+                Ta::Known(ta) => ta,
+                Ta::Pending(_) => self.calls.get(place + 1),
+            }
+    }
+
+    /// Prepares the calls that make the tag, from `place` on.
+    #[inline(never)]
+    fn set_tag_calls(&mut self, place: usize) {
+        self.calls.set(place, self.checksum);
+        if let Ta::Pending(call) = self.ta {
+            self.calls.set(place + 1, call);
+        }
+    }
+}
+
+/// As [`message::process`](crate::message::process) has it.
+#[inline]
+pub(crate) fn process<B>(
+    backend: &B,
+    progress: Progress<FieldOf<B>>,
+    mut message: InOutBuf<'_, '_, u8>,
+    ta: Ta<FieldOf<B>>,
+    encrypts: bool,
+) -> FieldOf<B>
+where
+    B: BlockCipherEncBackend,
+    B::BlockSize: BlockSize,
+{
+    let Progress { mask, checksum } = progress;
+    let calls = &mut Calls::new(mask);
+    let batch = &mut [PairState { halves: [mask, mask], second_mask: mask }; WIDTH];
+    let mut state = Message { backend, encrypts, mask, checksum, ta, calls, batch };
+    let batch = batch_size::<B>();
+    while message.len() > batch {
+        let (first, rest) = message.split_at(batch);
+        state.pairs(first.into_chunks().0.into_chunks().0);
+        message = rest;
+    }
+    state.end(message)
+}
+
+/// As [`message::encrypt_pairs`](crate::message::encrypt_pairs) has it.
+pub(crate) fn encrypt_pairs<B>(
+    backend: &B,
+    progress: &mut Progress<FieldOf<B>>,
+    mut pairs: InOutBuf<'_, '_, Pair<B::BlockSize>>,
+) where
+    B: BlockCipherEncBackend,
+    B::BlockSize: BlockSize,
+{
+    let Progress { mask, checksum } = *progress;
+    let calls = &mut Calls::new(mask);
+    let batch = &mut [PairState { halves: [mask, mask], second_mask: mask }; WIDTH];
+    let mut state =
+        Message { backend, encrypts: true, mask, checksum, ta: Ta::Known(Field::ZERO), calls, batch };
+    while !pairs.is_empty() {
+        let next = pairs.len().min(WIDTH);
+        let (first, rest) = pairs.split_at(next);
+        state.pairs(first);
+        pairs = rest;
+    }
+    *progress = Progress { mask: state.mask, checksum: state.checksum };
+}
+
+/// As [`message::authenticate`](crate::message::authenticate) has it.
+pub(crate) fn authenticate<B>(backend: &B, l: FieldOf<B>, data: &[u8]) -> FieldOf<B>
+where
+    B: BlockCipherEncBackend,
+    B::BlockSize: BlockSize,
+{
+    let calls = &mut Calls::new(l);
+    let batch = &mut [PairState { halves: [l, l], second_mask: l }; WIDTH];
+    let mut state = Message {
+        backend,
+        encrypts: false,
+        mask: l,
+        checksum: Field::ZERO,
+        ta: Ta::Known(Field::ZERO),
+        calls,
+        batch,
+    };
+    let mut plaintext = Array::<_, U4>::default();
+    let plaintext: &mut [Pair<B::BlockSize>] = &mut plaintext;
+    let plaintext = Array::slice_as_flattened_mut(Array::slice_as_flattened_mut(plaintext));
+    // Never more than there is, which the compiler does not see.
+    let whole = (data.len().saturating_sub(1) / plaintext.len() * plaintext.len()).min(data.len());
+    let (batches, end) = data.split_at(whole);
+    for batch in batches.chunks_exact(plaintext.len()) {
+        if let Ok(batch) = InOutBuf::new(batch, plaintext) {
+            state.pairs(batch.into_chunks().0.into_chunks().0);
+        }
+    }
+    let plaintext = plaintext.get_mut(..end.len()).unwrap_or_default();
+    InOutBuf::new(end, plaintext).map_or(Field::ZERO, |end| state.end(end))
+}
+
+/// The bytes of a full batch.
+fn batch_size<B: BlockSizeUser>() -> usize {
+    WIDTH * 2 * B::BlockSize::USIZE
+}
