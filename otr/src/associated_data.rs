@@ -5,7 +5,7 @@ use cipher::{Block, BlockCipherEncBackend, typenum::Unsigned};
 
 use crate::{
     field::Field,
-    masks::{Masks, times_3, times_9},
+    masks::{Masks, times_3, times_3_twice},
     message::{self, Aligned, FieldOf, Short, encipher, encipher_first, encipher_with, pad},
     narrow,
     size::BlockSize,
@@ -81,7 +81,7 @@ fn split_last<F: Field>(data: &[u8]) -> Option<(&[Array<u8, F::Size>], &[u8])> {
 /// The mask of the last block in [`Parallel`], from the element 2^(m-1) Q and the block's length.
 #[inline(always)]
 pub(crate) fn last_mask<F: Field>(mask: F, len: usize) -> F {
-    if len == F::Size::USIZE { times_9(mask) } else { times_3(mask) }.swap()
+    if len == F::Size::USIZE { times_3_twice(mask) } else { times_3(mask) }.swap()
 }
 
 impl sealed::AdProcessing for Parallel {

@@ -121,12 +121,12 @@ pub(crate) fn times_3<F: Field>(x: F) -> F {
 /// 7x, for the element x.
 #[inline(always)]
 pub(crate) fn times_7<F: Field>(x: F) -> F {
-    times_9(x) ^ x.double()
+    times_3_twice(x) ^ x.double()
 }
 
-/// 9x, for the element x: 3 * 3 = (x + 1)^2 = x^2 + 1.
+/// 3 * 3x, for the element x. As polynomials, 3 * 3 = (z + 1)^2 = z^2 + 1.
 #[inline(always)]
-pub(crate) fn times_9<F: Field>(x: F) -> F {
+pub(crate) fn times_3_twice<F: Field>(x: F) -> F {
     x ^ x.double().double()
 }
 
@@ -176,7 +176,7 @@ mod tests {
         }
         assert_eq!(power_of_two(one, log_3, value), times_3(one));
         assert_eq!(power_of_two(one, log_7, value), times_7(one));
-        assert_eq!(times_9(one), multiply(times_3(one), value(times_3(one))));
+        assert_eq!(times_3_twice(one), multiply(times_3(one), value(times_3(one))));
 
         let sum = |terms: &[u128]| {
             // Modulo the order, without overflow.
@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn masks_of_earlier_versions_collide() {
         let mut l = 0x0123_4567_89AB_CDEF_u64;
-        let earlier = times_7(times_9(l));
+        let earlier = times_7(times_3_twice(l));
         for _ in 0..64 {
             l = l.double();
         }

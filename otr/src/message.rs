@@ -20,7 +20,7 @@ use cipher::{Block, BlockCipherEncBackend, typenum::Unsigned};
 use crate::{
     associated_data::Ta,
     field::Field,
-    masks::{LANES, Lanes, Masks, times_3, times_7, times_9},
+    masks::{LANES, Lanes, Masks, times_3, times_3_twice, times_7},
     narrow,
     size::BlockSize,
 };
@@ -581,7 +581,7 @@ pub(crate) fn checksum_mask<F: Field>(l: F, len: usize) -> F {
     let n = F::Size::USIZE;
     let mask = if len > n { times_3(l) } else { l };
     let is_full = len == n || len == 2 * n;
-    if is_full { times_7(mask) } else { times_9(mask) }.swap()
+    if is_full { times_7(mask) } else { times_3_twice(mask) }.swap()
 }
 
 /// The calls whose outputs make the tag: TE, and TA where it is still to be computed.
