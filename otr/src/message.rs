@@ -550,8 +550,8 @@ where
 }
 
 /// The last chunk of a message, of 0 to 2n bytes for blocks of n. With L the next mask, its rules are:
-/// - up to n bytes: C = msb(E(L)) ^ M; checksum ^= pad(M); the checksum's mask is 7L (a full block) or 9L (a padded one);
-/// - more: Z = E(L ^ M1); C2 = M2 ^ msb(Z); checksum ^= Z ^ pad(C2); C1 = E(3L ^ pad(C2)) ^ M1; 7 * 3L or 9 * 3L.
+/// - up to n bytes: C = msb(E(L)) ^ M; checksum ^= pad(M); the checksum's mask is 7L (a full block) or 3 * 3L (a padded one);
+/// - more: Z = E(L ^ M1); C2 = M2 ^ msb(Z); checksum ^= Z ^ pad(C2); C1 = E(3L ^ pad(C2)) ^ M1; 7 * 3L or 3 * 3 * 3L.
 struct LastChunk<F> {
     /// More than one block.
     is_long: bool,
