@@ -1,0 +1,4 @@
+//! The gateway of the smart city.
+#![forbid(unsafe_code)]
+
+pub mod config;
