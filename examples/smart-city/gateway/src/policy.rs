@@ -3,8 +3,8 @@
 use std::{
     cell::RefCell,
     collections::{HashMap, HashSet},
-    rc::Rc,
     str::FromStr,
+    sync::Arc,
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -33,7 +33,7 @@ pub struct Policy {
     policies: PolicySet,
     entities: Entities,
     users: Vec<String>,
-    decided: RefCell<HashMap<(u16, bool), Rc<[Decision]>>>,
+    decided: RefCell<HashMap<(u16, bool), Arc<[Decision]>>>,
 }
 
 impl std::fmt::Debug for Policy {
@@ -72,15 +72,16 @@ impl Policy {
     }
 
     /// For each user whether a reading of this stream may be received, from a device that is isolated or not.
-    pub fn decide(&self, stream: u16, device_ok: bool) -> Rc<[Decision]> {
+    pub fn decide(&self, stream: u16, device_ok: bool) -> Arc<[Decision]> {
         let mut decided = self.decided.borrow_mut();
         let decisions = decided.entry((stream, device_ok)).or_insert_with(|| {
             // What cannot be decided is refused.
             let undecided = |error| Decision { allowed: false, reason: format!("not decided: {error:#}") };
-            let each = self.users.iter().map(|user| self.ask(user, stream, device_ok).unwrap_or_else(undecided));
+            let each =
+                self.users.iter().map(|user| self.ask(user, stream, device_ok).unwrap_or_else(undecided));
             each.collect()
         });
-        Rc::clone(decisions)
+        Arc::clone(decisions)
     }
 
     fn ask(&self, user: &str, stream: u16, device_ok: bool) -> Result<Decision> {
