@@ -40,7 +40,7 @@ const OPEN_GATE: u16 = 2;
 /// Those whose code is examined, the victim among them.
 const EXAMINED: [usize; 5] = [0, 7, VICTIM, 31, 49];
 
-/// Frames that somebody makes up for a device of which he has the password.
+/// Frames that malware makes up on a device of which it does not have the keys.
 const FORGED: u32 = 200;
 
 fn main() -> ExitCode {
@@ -128,33 +128,33 @@ fn hour(stage: &mut Stage, minutes: std::ops::Range<u16>, distrusted: Option<usi
     Ok(())
 }
 
-/// What a hostile network and a thief of a password try.
+/// What a hostile network, malware without keys and a stranger try.
 fn cheat(stage: &mut Stage) -> Result<()> {
-    let (thief, other) = (3, 4);
+    let (malware, other) = (3, 4);
     let refused =
         |stage: &Stage, index: usize| Ok::<_, anyhow::Error>(stage.gateway.device(stage.id(index))?.refused);
-    let before = [refused(stage, 0)?, refused(stage, thief)?, refused(stage, other)?];
+    let before = [refused(stage, 0)?, refused(stage, malware)?, refused(stage, other)?];
     stage.repeat(0)?;
-    stage.forge(thief, other, FORGED);
+    stage.forge(malware, other, FORGED)?;
     let expected = [before[0] + 1, before[1] + u64::from(FORGED), before[2]];
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
-        let now = [refused(stage, 0)?, refused(stage, thief)?, refused(stage, other)?];
+        let now = [refused(stage, 0)?, refused(stage, malware)?, refused(stage, other)?];
         if now == expected {
             break;
         }
         ensure!(Instant::now() < deadline, "the gateway has refused {now:?} frames, not {expected:?}");
         thread::sleep(Duration::from_millis(20));
     }
-    let status = stage.gateway.instruct_as_nobody(stage.id(thief))?;
+    let status = stage.gateway.instruct_as_nobody(stage.id(malware))?;
     ensure!(status == 401, "an instruction of nobody was answered with {status}");
     step("08:15", "A frame comes twice: the second one is refused.");
     step(
         "08:15",
         &format!(
-            "Somebody with the password of {}, but not its key, sends {FORGED} frames: all are refused; and {FORGED} in \
-             the name of {}: the broker lets none through.",
-            stage.device(thief).name,
+            "Malware on {}, without its keys, makes up {FORGED} frames: all are refused; and {FORGED} in the name of {}: \
+             the broker lets none through.",
+            stage.device(malware).name,
             stage.device(other).name
         ),
     );

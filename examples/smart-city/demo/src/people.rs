@@ -1,4 +1,4 @@
-//! Users, who write down what they receive; and somebody with a stolen password.
+//! Users, who write down what they receive.
 
 use std::{
     collections::BTreeSet,
@@ -6,9 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rumqttc::{AsyncClient, Event, Incoming, MqttOptions, PublishOptions, mqttbytes::QoS};
+use rumqttc::{AsyncClient, Event, Incoming, MqttOptions, mqttbytes::QoS};
 use serde::Deserialize;
-use smart_city_devices::sensors::Random;
 use tokio::{runtime::Runtime, task::JoinHandle, time::sleep};
 
 /// A reading that a user got.
@@ -127,37 +126,4 @@ impl Inbox {
             self.again += 1;
         }
     }
-}
-
-/// Publishes under `topics`, each `count` times, what looks like frames and is none; returns when the broker has taken
-/// or refused all.
-pub fn forge(runtime: &Runtime, options: MqttOptions, topics: &[String], count: u32) {
-    let (client, mut events) = AsyncClient::builder(options).capacity(64).build();
-    let publish = async {
-        let mut random = Random::new(1);
-        for topic in topics {
-            for _ in 0..count {
-                let mut frame: Vec<u8> = std::iter::repeat_with(|| random.byte()).take(60).collect();
-                // A reading of class public in the first epoch, as far as the header goes.
-                frame[..2].copy_from_slice(&[1 << 5, 1]);
-                let _ = client.publish(topic.clone(), frame, PublishOptions::new(QoS::AtLeastOnce)).await;
-            }
-        }
-    };
-    let expected = topics.len() * count as usize;
-    let answers = async {
-        let mut answers = 0;
-        while answers < expected {
-            match events.poll().await {
-                Ok(Event::Incoming(Incoming::PubAck(_))) => answers += 1,
-                Ok(_) => {}
-                // A broker may close the connection of somebody who publishes where he must not.
-                Err(_) => return,
-            }
-        }
-    };
-    runtime.block_on(async {
-        let both = async { tokio::join!(publish, answers) };
-        let _ = tokio::time::timeout(Duration::from_secs(5), both).await;
-    });
 }

@@ -22,7 +22,7 @@ use tokio::{runtime::Runtime, sync::mpsc};
 use crate::{
     city::{City, DemoDevice, STREAMS, USERS},
     gateway::Gateway,
-    people::{Received, User, forge},
+    people::{Received, User},
 };
 
 /// How long anything may take until the demo has failed.
@@ -58,9 +58,8 @@ pub struct Stage {
     made: BTreeMap<Received, Instant>,
     /// The readings that must reach those who may see them.
     expected: BTreeSet<Received>,
-    /// The frames that devices were told to send twice.
-    pub repeated: u64,
-    runtime: Runtime,
+    /// Runs devices and users.
+    _runtime: Runtime,
     _dir: TempDir,
 }
 
@@ -113,8 +112,7 @@ impl Stage {
             reports,
             made: BTreeMap::new(),
             expected: BTreeSet::new(),
-            repeated: 0,
-            runtime,
+            _runtime: runtime,
             _dir: dir,
         })
     }
@@ -162,23 +160,28 @@ impl Stage {
     ///
     /// # Errors
     /// If the device has stopped.
-    pub fn repeat(&mut self, index: usize) -> Result<()> {
-        self.repeated += 1;
+    pub fn repeat(&self, index: usize) -> Result<()> {
         self.input(index, Input::Repeat)
     }
 
-    /// Somebody with a device's password, but not its key, sends `count` frames for it and for another device each.
-    pub fn forge(&self, index: usize, other: usize, count: u32) {
-        let device = self.device(index);
-        let host = self.gateway.mqtt.ip().to_string();
-        let mut options =
-            client::options(&device.id.to_string(), &device.password, (&host, self.gateway.mqtt.port()));
-        options.set_client_id("somebody".to_owned());
-        let topics = [index, other].map(|index| {
-            let device = self.device(index);
-            format!("up/{}/{}", device.id, STREAMS[device.streams[0]].id)
-        });
-        forge(&self.runtime, options, &topics, count);
+    /// Malware on a device, which has its connection but not its keys, sends `count` made-up frames for it, and as many in
+    /// the name of another device.
+    ///
+    /// # Errors
+    /// If the device has stopped.
+    pub fn forge(&mut self, index: usize, other: usize, count: u32) -> Result<()> {
+        for target in [index, other] {
+            let device = self.device(target);
+            let topic = format!("up/{}/{}", device.id, STREAMS[device.streams[0]].id);
+            for _ in 0..count {
+                let mut frame: Vec<u8> =
+                    std::iter::repeat_with(|| self.actors[index].random.byte()).take(60).collect();
+                // A reading of class public in the first epoch, as far as the header goes.
+                frame[..2].copy_from_slice(&[1 << 5, 1]);
+                self.input(index, Input::Publish(topic.clone(), frame))?;
+            }
+        }
+        Ok(())
     }
 
     /// Takes reports until `is_done`, which `what` says in words.

@@ -26,6 +26,8 @@ pub enum Input {
     Patch(u16, usize),
     /// The network delivers its last frame a second time.
     Repeat,
+    /// Malware in its application, which has no keys, publishes bytes under a topic.
+    Publish(String, Vec<u8>),
     /// A frame came from the gateway.
     Down(Vec<u8>),
     /// The connection is there, for the first time or again.
@@ -120,8 +122,12 @@ async fn live(
             }
             Input::Repeat => {
                 if let Some(frame) = &last {
-                    send(client, &up, frame.clone()).await?;
+                    send(client, format!("{up}/{}", frame.topic), frame.bytes.clone()).await?;
                 }
+                None
+            }
+            Input::Publish(topic, bytes) => {
+                send(client, topic, bytes).await?;
                 None
             }
             Input::Down(mut frame) => Some(device.receive(&mut frame)),
@@ -135,8 +141,8 @@ async fn live(
         // Before the first connection nothing is sealed that nobody could receive.
         if connections > 0 {
             while let Some(frame) = device.next_frame()? {
-                last = Some(frame.clone());
-                send(client, &up, frame).await?;
+                send(client, format!("{up}/{}", frame.topic), frame.bytes.clone()).await?;
+                last = Some(frame);
             }
         }
         if let Some(done) = done {
@@ -150,7 +156,6 @@ async fn live(
     Ok(())
 }
 
-async fn send(client: &AsyncClient, up: &str, frame: Frame) -> Result<()> {
-    let topic = format!("{up}/{}", frame.topic);
-    Ok(client.publish(topic, frame.bytes, PublishOptions::new(QoS::AtLeastOnce)).await?)
+async fn send(client: &AsyncClient, topic: String, bytes: Vec<u8>) -> Result<()> {
+    Ok(client.publish(topic, bytes, PublishOptions::new(QoS::AtLeastOnce)).await?)
 }

@@ -43,7 +43,7 @@ use p256::{
     elliptic_curve::rand_core::OsRng,
     pkcs8::{EncodePrivateKey, LineEnding},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use smart_city_detector::{AttestKey, Challenge, Evidence, Verdict, Verifier};
 use smart_city_frame::DeviceId;
@@ -68,7 +68,7 @@ pub fn reference_code(file: &[u8], function: &str) -> Result<Vec<u8>> {
 }
 
 /// How far a device can be trusted, in the tiers of AR4SI.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// Nothing is known.

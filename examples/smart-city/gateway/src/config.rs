@@ -15,6 +15,8 @@ use smart_city_frame::{Class, DeviceId, RootKey, Stream};
 use toml::Spanned;
 use zeroize::Zeroizing;
 
+use crate::attestation;
+
 /// The highest level of users and streams.
 pub const MAX_LEVEL: u8 = 9;
 
@@ -58,7 +60,7 @@ pub struct City {
     pub evidence_deadline_ms: u64,
     /// How often an instruction is sent in all.
     pub evidence_attempts: u32,
-    /// All cities: number and readable name.
+    /// All cities, with their readable names.
     pub cities: BTreeMap<String, String>,
     /// All departments.
     pub departments: Vec<String>,
@@ -116,7 +118,7 @@ pub struct UserEntry {
 /// A function of an image that instructions may start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Region {
-    /// For people.
+    /// For people; of an ELF file the function's symbol.
     pub name: String,
     /// Its code as it was built.
     pub code: Vec<u8>,
@@ -463,15 +465,14 @@ impl City {
             for (j, region) in raw.regions.iter().enumerate() {
                 let field = |name: &str| format!("images[{i}].regions[{j}].{name}");
                 let code_path = path.parent().unwrap_or(Path::new(".")).join(region.code.get_ref());
-                let code = fs::read(&code_path).map_err(|error| {
-                    file.at(
-                        &region.code,
-                        field("code"),
-                        format!("{} cannot be read: {error}", code_path.display()),
-                    )
-                })?;
+                let wrong = |error: anyhow::Error| {
+                    let message = format!("{}: {error:#}", code_path.display());
+                    file.at(&region.code, field("code"), message)
+                };
+                let content = fs::read(&code_path).map_err(|error| wrong(error.into()))?;
+                let code = attestation::reference_code(&content, &region.name).map_err(wrong)?;
                 if code.is_empty() {
-                    return Err(file.at(&region.code, field("code"), "the file is empty"));
+                    return Err(file.at(&region.code, field("code"), "there is no code in it"));
                 }
                 let id = region.id.get_ref().get();
                 if regions.insert(id, Region { name: region.name.clone(), code }).is_some() {

@@ -69,7 +69,7 @@ fn faults_are_found_where_they_are() {
             "code = \"code/close_gate.bin\"",
             "code = \"code/none.bin\"",
             "images[0].regions[1].code",
-            "none.bin cannot be read",
+            "none.bin: No such file",
         ),
         ("\"70b3d5fffe000002\"", "\"70b3d5fffe00000\"", "devices[1].id", "16 hex digits"),
         ("\"70b3d5fffe000002\"", "\"70b3d5fffe000001\"", "devices[1].id", "is there twice"),
