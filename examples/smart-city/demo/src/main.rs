@@ -3,7 +3,7 @@
 
 use std::{
     env,
-    io::{self, Write as _},
+    io::{self, IsTerminal as _, Write as _},
     process::ExitCode,
     thread,
     time::{Duration, Instant},
@@ -118,13 +118,17 @@ fn run(serves: bool) -> Result<()> {
 
 /// Plays some minutes; each begins when the one before has its receipts.
 fn hour(stage: &mut Stage, minutes: std::ops::Range<u16>, distrusted: Option<usize>) -> Result<()> {
+    let end = minutes.end;
     for minute in minutes {
         stage.measure(minute, distrusted)?;
         stage.receipts(distrusted)?;
-        print!("\r{}  {} readings", clock(minute), stage.made());
-        io::stdout().flush()?;
+        if io::stdout().is_terminal() {
+            print!("\r{}  {} readings", clock(minute), stage.made());
+            io::stdout().flush()?;
+        }
     }
-    println!();
+    // Over the progress, if there is any.
+    println!("\r{}  {} readings, all stored", clock(end), stage.made());
     Ok(())
 }
 
