@@ -202,6 +202,9 @@ fn summary(stage: &Stage, took: Duration) -> Result<()> {
                 bail!("the gateway does not say that {} was refused {}", user.id, stream.name);
             }
             let count: u64 = refused.iter().map(|flow| flow.count).sum();
+            // A reading that came twice is refused twice.
+            let expected = stage.expected(stream.name) as u64;
+            ensure!(count >= expected, "{} was refused {count} of {expected} {}", user.id, stream.name);
             println!(
                 "         no {}: {why} ({count} readings; the gateway says: {})",
                 stream.name, refused[0].reason

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use smart_city_devices::{
     client::{self, Handle, Input, Report},
-    device::{Device, Done},
+    device::{Device, Done, Error},
     epoch::EpochFile,
     image::Image,
     sensors::Random,
@@ -204,17 +204,23 @@ impl Stage {
     }
 
     fn take(&mut self, report: Report) -> Result<()> {
-        let index = self.city.devices.iter().position(|device| device.id == report.device);
+        let (id, done) = match report {
+            Report::Did(id, done) => (id, done),
+            // What is late or comes twice, such as a receipt of the epoch before.
+            Report::Refused(_, Error::Open(_)) => return Ok(()),
+            Report::Refused(id, error) => bail!("device {id}: {error}"),
+            Report::Stopped(id, error) => return Err(error.context(format!("device {id} has stopped"))),
+        };
+        let index = self.city.devices.iter().position(|device| device.id == id);
         let actor = &mut self.actors[index.context("a strange device reports")?];
-        match report.done {
-            Ok(Done::Receipt(readings)) => actor.open -= readings.min(actor.open),
-            Ok(Done::Examined { region, verdict }) => actor.verdicts.push((region, verdict)),
-            Ok(Done::Restored { region, verdict, discarded }) => {
+        match done {
+            Done::Receipt(readings) => actor.open -= readings.min(actor.open),
+            Done::Examined { region, verdict } => actor.verdicts.push((region, verdict)),
+            Done::Restored { region, verdict, discarded } => {
                 actor.open -= discarded.min(actor.open);
                 actor.restored.push((region, verdict, discarded));
             }
-            Ok(Done::NewEpoch(_)) => actor.epochs += 1,
-            Err(error) => bail!("device {}: {error}", report.device),
+            Done::NewEpoch(_) => actor.epochs += 1,
         }
         Ok(())
     }
@@ -320,6 +326,12 @@ impl Stage {
             .map(|stream| stream.name)
             .collect();
         self.expected.iter().filter(move |reading| allowed.contains(&reading.stream.as_str()))
+    }
+
+    /// How many readings of a stream had to be given to somebody or refused.
+    #[must_use]
+    pub fn expected(&self, stream: &str) -> usize {
+        self.expected.iter().filter(|reading| reading.stream == stream).count()
     }
 
     /// The times from the sensor to each user, ascending.

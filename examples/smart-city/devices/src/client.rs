@@ -36,13 +36,13 @@ pub enum Input {
 
 /// What a device tells the one who watches it. Real devices tell nobody.
 #[derive(Debug)]
-pub struct Report {
-    /// Which device.
-    pub device: DeviceId,
-    /// What it did, or why it did not.
-    pub done: Result<Done, Error>,
-    /// The readings of which it has no receipt.
-    pub kept: usize,
+pub enum Report {
+    /// It obeyed a frame, or opened a new epoch by itself.
+    Did(DeviceId, Done),
+    /// It did not take a frame or a reading.
+    Refused(DeviceId, Error),
+    /// It has stopped for good.
+    Stopped(DeviceId, anyhow::Error),
 }
 
 /// A device that runs.
@@ -78,8 +78,7 @@ pub fn run(device: Device, options: MqttOptions, reports: mpsc::Sender<Report>) 
         tokio::spawn(async move {
             let id = device.id();
             if let Err(error) = live(device, &client, inputs, &reports).await {
-                let done = Err(Error::Epoch(std::io::Error::other(format!("{error:#}"))));
-                let _ = reports.send(Report { device: id, done, kept: 0 }).await;
+                let _ = reports.send(Report::Stopped(id, error)).await;
             }
         }),
     ];
@@ -145,13 +144,13 @@ async fn live(
                 last = Some(frame);
             }
         }
-        if let Some(done) = done {
-            if let Err(error @ Error::Epoch(_)) = done {
-                return Err(error.into());
-            }
-            let report = Report { device: device.id(), done, kept: device.kept() };
-            reports.send(report).await.context("nobody watches")?;
-        }
+        let report = match done {
+            None => continue,
+            Some(Ok(done)) => Report::Did(device.id(), done),
+            Some(Err(error @ Error::Epoch(_))) => return Err(error.into()),
+            Some(Err(error)) => Report::Refused(device.id(), error),
+        };
+        reports.send(report).await.context("nobody watches")?;
     }
     Ok(())
 }
