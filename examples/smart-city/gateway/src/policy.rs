@@ -104,7 +104,7 @@ impl Policy {
             reasons.extend(failed.filter_map(|policy| self.policies.annotation(policy, "reason")));
             reasons.sort_unstable();
             if reasons.is_empty() {
-                reasons.push("the user's city is neither the owner nor a partner");
+                reasons.push("no rule allows it");
             }
         }
         Ok(Decision { allowed, reason: reasons.join("; ") })
