@@ -125,7 +125,7 @@ fn a_restart_accepts_nothing_old_and_delivers_what_was_not() {
     let numbers: Vec<u64> = outputs.iter().filter_map(|output| output.delivery).collect();
     assert_eq!(numbers.len(), 3);
     // The broker has taken over the second, and that is stored; then the process is gone.
-    first.handle([Input::Delivered(numbers[1])]).unwrap();
+    first.handle([Input::Delivered(numbers[1]), Input::Tick]).unwrap();
     drop(first);
 
     let (mut second, before) = engine(dir.path());

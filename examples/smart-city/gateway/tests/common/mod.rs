@@ -1,5 +1,5 @@
 //! The example city, its devices and a gateway on it.
-#![allow(dead_code, reason = "each test uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 
 use std::{fs, path::Path, sync::Arc};
 
