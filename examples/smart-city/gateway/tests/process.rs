@@ -439,7 +439,7 @@ async fn device(
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
-        if random % 3 == 0 && !sent.is_empty() {
+        if random.is_multiple_of(3) && !sent.is_empty() {
             let at = usize::try_from(random / 3 % sent.len() as u64).unwrap();
             send(&client, &topic, &sent[at]);
             seen.lock().unwrap().replays += 1;
