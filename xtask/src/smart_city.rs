@@ -7,7 +7,7 @@ use crate::{
 };
 use anyhow::{Context, Result, ensure};
 use object::{Object as _, ObjectSymbol as _, SymbolKind};
-use std::{env, fs};
+use std::{env, fs, path::Path};
 
 const MANIFEST: &str = "examples/smart-city/Cargo.toml";
 
@@ -36,16 +36,20 @@ pub(crate) fn test() -> Result<()> {
     size()
 }
 
-/// What the tests take besides Rust: a browser that looks at the gateway's page, and OpenSSL for the crate `ear`, which
+/// What the tests take besides Rust: a browser that looks at the gateway's page, Mosquitto as its broker, and OpenSSL for the crate `ear`, which
 /// reads attestation results.
 fn test_tools() -> Result<()> {
     if apt::can_install() {
-        return apt::install(&["chromium", "libssl-dev", "pkg-config"]);
+        return apt::install(&["chromium", "libssl-dev", "mosquitto", "pkg-config"]);
     }
     let has_browser = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
         .iter()
         .any(|name| paths::find_program(name).is_some());
     ensure!(has_browser, "a test looks at a page in Chromium: install it (Debian: apt-get install chromium)");
+    ensure!(
+        paths::find_program("mosquitto").is_some() || Path::new("/usr/sbin/mosquitto").exists(),
+        "a test runs the gateway at Mosquitto: install it (Debian: apt-get install mosquitto)"
+    );
     ensure!(
         Cmd::new("pkg-config").args(["--exists", "openssl"]).read().is_some(),
         "a test builds against OpenSSL: install its headers (Debian: apt-get install libssl-dev pkg-config)"

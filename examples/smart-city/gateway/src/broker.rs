@@ -1,6 +1,6 @@
 //! An MQTT 5 broker in the gateway's process, with the same rules as `mosquitto.acl`.
 
-use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc};
+use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use mqtt5::{
@@ -27,24 +27,26 @@ pub const CLIENT_QUEUE: usize = 1000;
 /// # Errors
 /// If the address cannot be used.
 pub async fn start(address: SocketAddr, secrets: watch::Receiver<Arc<Secrets>>) -> Result<SocketAddr> {
-    let mut config = BrokerConfig::default();
-    config.bind_addresses = vec![address];
-    config.max_packet_size = MAX_PACKET as usize;
-    config.retain_available = false;
-    config.shared_subscription_available = false;
-    config.sys_topics_enabled = false;
-    config.topic_alias_maximum = 0;
-    config.maximum_qos = 1;
-    config.max_subscriptions_per_client = 16;
-    config.client_channel_capacity = 256;
-    // Devices keep what has no receipt and the gateway what is not delivered: nothing is worth keeping here.
-    config.session_expiry_interval = std::time::Duration::from_secs(3600);
-    config.storage_config = StorageConfig {
-        backend: StorageBackend::Memory,
-        enable_persistence: false,
-        max_queued_messages_per_client: CLIENT_QUEUE,
-        max_queued_bytes_per_client: CLIENT_QUEUE * 1024,
-        ..StorageConfig::default()
+    let config = BrokerConfig {
+        bind_addresses: vec![address],
+        max_packet_size: MAX_PACKET as usize,
+        retain_available: false,
+        shared_subscription_available: false,
+        sys_topics_enabled: false,
+        topic_alias_maximum: 0,
+        maximum_qos: 1,
+        max_subscriptions_per_client: 16,
+        client_channel_capacity: 256,
+        session_expiry_interval: Duration::from_secs(3600),
+        // Devices keep what has no receipt and the gateway what is not delivered: nothing is worth keeping here.
+        storage_config: StorageConfig {
+            backend: StorageBackend::Memory,
+            enable_persistence: false,
+            max_queued_messages_per_client: CLIENT_QUEUE,
+            max_queued_bytes_per_client: CLIENT_QUEUE * 1024,
+            ..StorageConfig::default()
+        },
+        ..BrokerConfig::default()
     };
     let broker = MqttBroker::with_config(config).await.context("the broker does not start")?;
     let mut broker = broker.with_auth_provider(Arc::new(Rules { secrets }));

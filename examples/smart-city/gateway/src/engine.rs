@@ -224,13 +224,17 @@ impl Engine {
     pub fn handle(&mut self, inputs: impl IntoIterator<Item = Input>) -> Result<Vec<Output>> {
         let now = Instant::now();
         let mut replies = Vec::new();
+        let mut ticked = false;
         for input in inputs {
             match input {
                 Input::Message { topic, payload, ack: _ } => self.message(&topic, payload, now),
                 Input::Overload => self.refuse(None, Refusal::Overload),
                 Input::Delivered(number) => self.delivered(number),
                 Input::Reload(files) => self.reload(files, now),
-                Input::Tick => self.tick(now),
+                Input::Tick => {
+                    ticked = true;
+                    self.tick(now);
+                }
                 Input::Instruct { device, region, argument, reply } => {
                     replies.push((reply, self.instruct(device, region, &argument, now)));
                 }
@@ -243,6 +247,10 @@ impl Engine {
             }
         }
         let Batch { mut changes, changed, outputs } = std::mem::take(&mut self.batch);
+        if changed.is_empty() && changes.accepted.is_empty() && !ticked {
+            // That something was delivered can wait: at worst it is delivered again.
+            self.batch.changes.delivered = std::mem::take(&mut changes.delivered);
+        }
         changes.devices = changed.iter().map(|id| (*id, self.devices[id].record.clone())).collect();
         let head = self.audit.flush()?;
         self.store.commit(&changes, head)?;

@@ -69,6 +69,10 @@ impl Arguments {
                 "--http" => parsed.http = Some(value()?.parse()?),
                 "--check" => parsed.check = true,
                 "--verify-audit" => parsed.verify_audit = true,
+                "--help" | "-h" => {
+                    println!("{USAGE}");
+                    std::process::exit(0);
+                }
                 _ => bail!("there is no option {name}\n{USAGE}"),
             }
         }

@@ -25,6 +25,9 @@ pub struct Decision {
     pub reason: String,
 }
 
+/// A decision for each user.
+pub type Decisions = Arc<[Decision]>;
+
 /// The policies with the attributes of a city, and what they decided so far.
 ///
 /// Attributes do not change within one: a reload makes a new one, and what was decided is forgotten with the old.
@@ -33,7 +36,8 @@ pub struct Policy {
     policies: PolicySet,
     entities: Entities,
     users: Vec<String>,
-    decided: RefCell<HashMap<(u16, bool), Arc<[Decision]>>>,
+    /// By stream, and whether the device is not isolated: the decision of each user.
+    decided: RefCell<HashMap<(u16, bool), Decisions>>,
 }
 
 impl std::fmt::Debug for Policy {
@@ -72,7 +76,7 @@ impl Policy {
     }
 
     /// For each user whether a reading of this stream may be received, from a device that is isolated or not.
-    pub fn decide(&self, stream: u16, device_ok: bool) -> Arc<[Decision]> {
+    pub fn decide(&self, stream: u16, device_ok: bool) -> Decisions {
         let mut decided = self.decided.borrow_mut();
         let decisions = decided.entry((stream, device_ok)).or_insert_with(|| {
             // What cannot be decided is refused.
@@ -104,7 +108,7 @@ impl Policy {
             reasons.extend(failed.filter_map(|policy| self.policies.annotation(policy, "reason")));
             reasons.sort_unstable();
             if reasons.is_empty() {
-                reasons.push("the user's city is neither the owner nor a partner");
+                reasons.push("no rule allows it");
             }
         }
         Ok(Decision { allowed, reason: reasons.join("; ") })
