@@ -1,6 +1,8 @@
 //! The frames of the example `smart-city`: what a link sealed opens once, as what it was; whatever was changed, made up or
 //! delivered as something else is refused, and leaves nothing of the attacker's choice where a payload would be.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use arbitrary::Arbitrary;
 use smart_city_frame::{
     Class, DeviceId, DeviceLink, Epoch, Evidence, GatewayLink, Header, Instruction, OpenError, Receipt,
@@ -30,7 +32,7 @@ impl Input<'_> {
     /// # Panics
     /// If it does not hold.
     pub fn check(&self) {
-        let root = RootKey::new([0x42; 16]);
+        let root = self.root();
         let mut device = DeviceLink::new(&root, DEVICE, Epoch(0x0102));
         let mut gateway = GatewayLink::new(&root, DEVICE, Epoch(0x0102));
         let payload = &self.bytes[..self.bytes.len().min(240)];
@@ -40,7 +42,9 @@ impl Input<'_> {
             0 => device.seal_reading(stream(), payload, &mut buffer).expect("short enough").to_vec(),
             1 => device.seal_evidence(&evidence(payload), &mut buffer).expect("short enough").to_vec(),
             3 => gateway.seal_receipt(&receipt(payload), &mut buffer).expect("short enough").to_vec(),
-            4 => seal_epoch_request(&root, DEVICE, Epoch(0x0102), &mut buffer).expect("short enough").to_vec(),
+            4 => {
+                seal_epoch_request(&root, DEVICE, Epoch(0x0102), &mut buffer).expect("short enough").to_vec()
+            }
             _ => {
                 let instruction = Instruction { region: 7, argument: payload };
                 gateway.seal_instruction(&instruction, &mut buffer).expect("short enough").0.to_vec()
@@ -61,6 +65,19 @@ impl Input<'_> {
         deliver(self.sealed, &mut device, &mut gateway, &genuine).expect("it is genuine");
         let replayed = deliver(self.sealed, &mut device, &mut gateway, &genuine);
         assert_eq!(replayed, Err(OpenError::Replayed));
+    }
+}
+
+impl Input<'_> {
+    /// Another key for other bytes: the fuzzer remembers what it saw, and must not have a frame of another run to show.
+    fn root(&self) -> RootKey {
+        let mut key = [0; 16];
+        for (half, domain) in key.chunks_exact_mut(8).zip(0u8..) {
+            let mut hasher = DefaultHasher::new();
+            (domain, self.bytes).hash(&mut hasher);
+            half.copy_from_slice(&hasher.finish().to_be_bytes());
+        }
+        RootKey::new(key)
     }
 }
 
