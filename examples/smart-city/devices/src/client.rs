@@ -65,6 +65,8 @@ pub fn options(name: &str, password: &str, (host, port): (&str, u16)) -> MqttOpt
     let mut options = MqttOptions::new(name, (host, port));
     options.set_credentials(name, password.to_owned());
     options.set_keep_alive(30);
+    // As many as may wait for receipts; without a limit the client looks through 65,535 places for each message.
+    options.set_outgoing_inflight_upper_limit(64);
     options
 }
 

@@ -53,6 +53,8 @@ pub fn start(
         .set_ack_mode(AckMode::Manual)
         .set_keep_alive(30)
         .set_receive_maximum(Some(RECEIVE_MAXIMUM))
+        // Without it the client looks through 65,535 places for each message.
+        .set_outgoing_inflight_upper_limit(RECEIVE_MAXIMUM)
         .set_max_packet_size(Some(MAX_PACKET));
     let (client, event_loop) = AsyncClient::builder(options).capacity(QUEUE).build();
     // Room for all that the broker may send ahead: the event loop never waits for the engine.
