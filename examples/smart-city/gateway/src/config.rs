@@ -62,8 +62,6 @@ pub struct City {
     pub evidence_attempts: u32,
     /// All cities, with their readable names.
     pub cities: BTreeMap<String, String>,
-    /// All departments.
-    pub departments: Vec<String>,
     /// The streams by their numbers.
     pub streams: BTreeMap<u16, StreamEntry>,
     /// The devices.
@@ -417,7 +415,9 @@ impl City {
             cities.insert(file.new_name(&city.id, &format!("cities[{i}].id"), &mut seen)?, city.name.clone());
         }
         let is_city = |name: &str| cities.contains_key(name);
-        let is_department = |name: &str| departments.contains(name);
+        let known_departments = |names: &[Spanned<String>], field: &str| {
+            file.all_known(names, field, "department", |name| departments.contains(name))
+        };
 
         let mut seen = HashSet::new();
         let mut streams = BTreeMap::new();
@@ -428,12 +428,7 @@ impl City {
                 stream: Stream { id, class: raw.class },
                 name: file.new_name(&raw.name, &field("name"), &mut seen)?,
                 owner: file.known(&raw.owner, &field("owner"), "city", is_city)?,
-                departments: file.all_known(
-                    &raw.departments,
-                    &field("departments"),
-                    "department",
-                    is_department,
-                )?,
+                departments: known_departments(&raw.departments, &field("departments"))?,
                 min_level: match &raw.min_level {
                     Some(level) => file.level(level, &field("min_level"))?,
                     None if raw.class == Class::Confidential => {
@@ -521,31 +516,27 @@ impl City {
             let id = file.new_name(&raw.id, &field("id"), &mut seen)?;
             let entry = UserEntry {
                 city: file.known(&raw.city, &field("city"), "city", is_city)?,
-                departments: file.all_known(
-                    &raw.departments,
-                    &field("departments"),
-                    "department",
-                    is_department,
-                )?,
+                departments: known_departments(&raw.departments, &field("departments"))?,
                 level: file.level(&raw.level, &field("level"))?,
             };
             users.insert(id, entry);
         }
 
         let gateway = &raw.gateway;
-        for (value, field) in [
-            (*gateway.evidence_deadline_ms.get_ref(), "gateway.evidence_deadline_ms"),
-            (u64::from(*gateway.evidence_attempts.get_ref()), "gateway.evidence_attempts"),
-        ] {
-            if value == 0 {
-                return Err(file.at(&gateway.evidence_attempts, field, "must not be 0"));
-            }
+        if *gateway.evidence_deadline_ms.get_ref() == 0 {
+            return Err(file.at(
+                &gateway.evidence_deadline_ms,
+                "gateway.evidence_deadline_ms",
+                "must not be 0",
+            ));
+        }
+        if *gateway.evidence_attempts.get_ref() == 0 {
+            return Err(file.at(&gateway.evidence_attempts, "gateway.evidence_attempts", "must not be 0"));
         }
         Ok(Self {
             home: file.known(&gateway.city, "gateway.city", "city", is_city)?,
             evidence_deadline_ms: *gateway.evidence_deadline_ms.get_ref(),
             evidence_attempts: *gateway.evidence_attempts.get_ref(),
-            departments: raw.departments.iter().map(|name| name.get_ref().clone()).collect(),
             cities,
             streams,
             devices,

@@ -13,7 +13,9 @@ use std::{
 use anyhow::Result;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use smart_city_frame::{DeviceId, Evidence, Instruction, OVERHEAD, Opened, SealError, Verdict};
+use smart_city_frame::{
+    DeviceId, Evidence, GatewayLink, Instruction, OVERHEAD, OpenError, Opened, SealError, Verdict,
+};
 use tokio::sync::{broadcast, oneshot};
 
 pub use crate::device::Refusal;
@@ -308,39 +310,55 @@ impl Engine {
         stream.map(|stream| (id, Some(stream))).ok_or((Some(id), Refusal::UnknownStream))
     }
 
-    fn reading(&mut self, id: DeviceId, stream: u16, frame: &mut [u8], now: Instant) -> Result<(), Refusal> {
+    /// Opens a frame of a device. If it is of a newer epoch, that is stored with the batch.
+    fn open_frame<T>(
+        &mut self,
+        id: DeviceId,
+        frame: &mut [u8],
+        now: Instant,
+        open: impl FnMut(&mut GatewayLink, &mut [u8]) -> Result<T, OpenError>,
+    ) -> Result<T, Refusal> {
         let (Some(device), Some((root, _))) = (self.devices.get_mut(&id), self.secrets.devices.get(&id))
         else {
             return Err(Refusal::UnknownDevice);
         };
-        let stream = self.city.streams.get(&stream).ok_or(Refusal::UnknownStream)?.stream;
-        if device.record.isolated.is_some() {
-            // A recovery may need an epoch first, and the device's readings tell the new one. They are not kept.
-            if device.recovery == Some(Recovery::NeedsEpoch) {
-                let before = device.record.epoch;
-                let _ = device
-                    .open(id, root, frame, now, |link, frame| link.open_reading(id, stream, frame).map(drop));
-                if device.record.epoch != before {
-                    self.batch.changed.insert(id);
-                }
-            }
-            return Err(Refusal::Isolated);
-        }
         let before = device.record.epoch;
-        let opened = device.open(id, root, frame, now, |link, frame| {
-            let Opened { counter, content } = link.open_reading(id, stream, frame)?;
-            Ok((link.epoch(), counter, content.to_vec()))
-        });
+        let result = device.open(id, root, frame, now, open);
         if device.record.epoch != before {
             self.batch.changed.insert(id);
             let epoch = device.record.epoch;
             self.audit.append("epoch opened", json!({ "device": id.to_string(), "epoch": epoch }));
         }
+        result
+    }
+
+    /// Notes that a frame was opened and gets a receipt when the batch is stored.
+    fn accept(&mut self, id: DeviceId, counter: [u8; 3], time: Timestamp) {
+        if let Some(device) = self.devices.get_mut(&id) {
+            device.accepted(counter);
+            device.last_seen = Some(time);
+            self.batch.changed.insert(id);
+        }
+    }
+
+    fn reading(&mut self, id: DeviceId, stream: u16, frame: &mut [u8], now: Instant) -> Result<(), Refusal> {
+        let device = self.devices.get(&id).ok_or(Refusal::UnknownDevice)?;
+        let stream = self.city.streams.get(&stream).ok_or(Refusal::UnknownStream)?.stream;
+        let (isolated, recovery) = (device.record.isolated.is_some(), device.recovery);
+        if isolated && recovery != Some(Recovery::NeedsEpoch) {
+            return Err(Refusal::Isolated);
+        }
+        let opened = self.open_frame(id, frame, now, |link, frame| {
+            let Opened { counter, content } = link.open_reading(id, stream, frame)?;
+            Ok((link.epoch(), counter, content.to_vec()))
+        });
+        if isolated {
+            // It may have told the new epoch that a recovery needs, but it counts no more than before.
+            return Err(Refusal::Isolated);
+        }
         let (epoch, counter, payload) = opened?;
         let time = Timestamp::now();
-        device.accepted(counter);
-        device.last_seen = Some(time);
-        self.batch.changed.insert(id);
+        self.accept(id, counter, time);
         let [a, b, c] = counter;
         let counter = u32::from_be_bytes([0, a, b, c]);
         let reading =
@@ -396,15 +414,13 @@ impl Engine {
     }
 
     fn evidence(&mut self, id: DeviceId, frame: &mut [u8], now: Instant) -> Result<(), Refusal> {
+        let Opened { counter, content: evidence } =
+            self.open_frame(id, frame, now, |link, frame| link.open_evidence(id, frame))?;
+        self.accept(id, counter, Timestamp::now());
         let (Some(device), Some((root, _))) = (self.devices.get_mut(&id), self.secrets.devices.get(&id))
         else {
             return Err(Refusal::UnknownDevice);
         };
-        let opened = device.open(id, root, frame, now, |link, frame| link.open_evidence(id, frame));
-        self.batch.changed.insert(id);
-        let Opened { counter, content: evidence } = opened?;
-        device.accepted(counter);
-        device.last_seen = Some(Timestamp::now());
         let answers = |outstanding: &mut Outstanding| {
             let challenge = &outstanding.challenge;
             (challenge.epoch(), challenge.counter()) == (evidence.epoch, evidence.counter)

@@ -85,6 +85,12 @@ fn faults_are_found_where_they_are() {
             "streams[1].partners",
             "the owner is no partner",
         ),
+        (
+            "evidence_deadline_ms = 2000",
+            "evidence_deadline_ms = 0",
+            "gateway.evidence_deadline_ms",
+            "must not be 0",
+        ),
         ("evidence_attempts = 3", "evidence_attempts = 0", "gateway.evidence_attempts", "must not be 0"),
     ] {
         let error = fault("city.toml", from, to);

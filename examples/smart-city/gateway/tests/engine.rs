@@ -175,6 +175,29 @@ fn tries_in_other_epochs_are_limited() {
     assert_eq!(engine.handle([gate.reading(1, &city, b"4")]).unwrap().len(), 4);
 }
 
+/// Before a key is used up the device is asked for a new epoch.
+#[test]
+fn a_key_that_is_nearly_used_up_is_replaced() {
+    let dir = example();
+    let (mut engine, _) = engine(dir.path());
+    let (city, _) = files(dir.path());
+    let mut gate = TestDevice::new(GATE, 1, dir.path());
+    for sent in 1.. {
+        let batch = (0..100).map(|_| gate.reading(1, &city, &[7; 242]));
+        let mut outputs = engine.handle(batch).unwrap();
+        outputs.extend(engine.handle([Input::Tick]).unwrap());
+        if let [request, ..] = &mut down(&outputs, Kind::EpochRequest)[..] {
+            gate.link.open_epoch_request(GATE, request).unwrap();
+            // 2^20 blocks, 34 for each.
+            assert!((28_000..30_840).contains(&(sent * 100)), "{sent}00 readings");
+            break;
+        }
+    }
+    let mut gate = TestDevice::new(GATE, 2, dir.path());
+    assert_eq!(engine.handle([gate.reading(1, &city, b"1")]).unwrap().len(), 4);
+    assert_eq!(down(&engine.handle([Input::Tick]).unwrap(), Kind::EpochRequest).len(), 0);
+}
+
 fn instruct(engine: &mut Engine, region: u16) -> (Result<(), Denied>, Vec<Output>) {
     ask(engine, |reply| Input::Instruct { device: GATE, region, argument: b"on".to_vec(), reply })
 }
