@@ -36,8 +36,8 @@ pub(crate) fn test() -> Result<()> {
     size()
 }
 
-/// What the tests take besides Rust: a browser that looks at the gateway's page, Mosquitto as its broker, and OpenSSL for the crate `ear`, which
-/// reads attestation results.
+/// What the tests take besides Rust: a browser that looks at the gateway's page, Mosquitto as its broker, and OpenSSL for the
+/// crate `ear`, which reads attestation results.
 fn test_tools() -> Result<()> {
     if apt::can_install() {
         return apt::install(&["chromium", "libssl-dev", "mosquitto", "pkg-config"]);

@@ -243,9 +243,12 @@ fn serve(stage: &mut Stage) -> Result<()> {
         stage.id(0)
     );
     for minute in (END..1440).chain((0..u16::MAX).map(|minute| minute % 1440)) {
-        stage.measure(minute, None)?;
-        stage.receipts(None)?;
+        let went = stage.measure(minute, None).and_then(|()| stage.receipts(None));
         thread::sleep(Duration::from_secs(1));
+        if stage.is_interrupted() {
+            return Ok(());
+        }
+        went?;
     }
     Ok(())
 }

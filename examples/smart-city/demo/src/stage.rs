@@ -3,6 +3,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -58,6 +62,8 @@ pub struct Stage {
     made: BTreeMap<Received, Instant>,
     /// The readings that must reach those who may see them.
     expected: BTreeSet<Received>,
+    /// Somebody pressed Ctrl-C: everything is to be taken down in order.
+    is_interrupted: Arc<AtomicBool>,
     /// Runs devices and users.
     _runtime: Runtime,
     _dir: TempDir,
@@ -73,7 +79,7 @@ impl Stage {
         let city = City::write(dir.path())?;
         let gateway = Gateway::start(program, &city, dir.path())?;
         let runtime = Runtime::new()?;
-        let _entered = runtime.enter();
+        let entered = runtime.enter();
         let host = gateway.mqtt.ip().to_string();
         let broker = (host.as_str(), gateway.mqtt.port());
 
@@ -103,8 +109,16 @@ impl Stage {
             })
         });
         let actors = actors.collect::<Result<_>>()?;
-        drop(_entered);
+        let is_interrupted = Arc::<AtomicBool>::default();
+        let flag = Arc::clone(&is_interrupted);
+        runtime.spawn(async move {
+            if tokio::signal::ctrl_c().await.is_ok() {
+                flag.store(true, Ordering::Relaxed);
+            }
+        });
+        drop(entered);
         Ok(Self {
+            is_interrupted,
             gateway,
             city,
             users,
@@ -194,6 +208,7 @@ impl Stage {
             if is_done(self)? {
                 return Ok(());
             }
+            ensure!(!self.is_interrupted(), "interrupted");
             ensure!(
                 Instant::now() < deadline,
                 "in {} seconds it did not happen that {what}",
@@ -348,6 +363,12 @@ impl Stage {
             .collect();
         all.sort_unstable();
         all
+    }
+
+    /// Whether somebody pressed Ctrl-C.
+    #[must_use]
+    pub fn is_interrupted(&self) -> bool {
+        self.is_interrupted.load(Ordering::Relaxed)
     }
 
     /// How many readings were made.
