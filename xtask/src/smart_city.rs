@@ -31,8 +31,9 @@ pub(crate) fn test() -> Result<()> {
     sh::cargo().args(["fmt", "--manifest-path", MANIFEST, "--all", "--check"]).run()?;
     test_tools()?;
     cargo("clippy").args(["--workspace", "--all-targets", "--", "--deny", "warnings"]).run()?;
+    // Builds the programs as well: tests start them.
     cargo("test").arg("--workspace").run()?;
-    demo(&[])?;
+    run_demo(&[])?;
     size()
 }
 
@@ -62,6 +63,10 @@ pub(crate) fn demo(arguments: &[&str]) -> Result<()> {
     cargo("build")
         .args(["--package", "smart-city-gateway", "--package", "smart-city-demo", "--bins"])
         .run()?;
+    run_demo(arguments)
+}
+
+fn run_demo(arguments: &[&str]) -> Result<()> {
     let program =
         paths::target().join("smart-city/debug").join(format!("smart-city-demo{}", env::consts::EXE_SUFFIX));
     Cmd::new(program).args(arguments).run()
