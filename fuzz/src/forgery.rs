@@ -14,7 +14,7 @@ use twine_otr_aead::{
 pub struct Input<'a> {
     /// Modulo 6: which of the aliases.
     pub algorithm: u8,
-    /// The key; a shorter one takes its beginning.
+    /// Made into the key, with the bytes.
     pub key: [u8; 16],
     /// The nonce.
     pub nonce: [u8; 7],
@@ -98,7 +98,8 @@ impl Input<'_> {
 
     fn check_with<C: Aead + AeadInOut + KeyInit>(&self) {
         let (ad, msg) = crate::split(self.bytes, self.ad_len);
-        let key = &self.key[..<C as KeySizeUser>::key_size()];
+        let key = crate::key_of(&[&self.key, self.bytes].concat());
+        let key = &key[..<C as KeySizeUser>::key_size()];
         let cipher = C::new_from_slice(key).expect("the key's size");
         let nonce: &Nonce<C> = self.nonce.as_slice().try_into().expect("7 bytes");
         let sealed = cipher.encrypt(nonce, Payload { msg, aad: ad }).expect("short enough");

@@ -13,10 +13,18 @@ pub mod forgery;
 pub mod frame;
 pub mod mode;
 pub mod seal;
+pub mod sealer;
 pub mod seeds;
 pub mod vectors;
 
 /// The first `len` of `bytes`, or all, and the rest.
 fn split(bytes: &[u8], len: u16) -> (&[u8], &[u8]) {
     bytes.split_at(bytes.len().min(len.into()))
+}
+
+/// A key that depends on all `bytes` (FNV-1a): the fuzzer remembers what earlier inputs sealed, and under one key that would be no
+/// forgery.
+fn key_of(bytes: &[u8]) -> [u8; 16] {
+    let step = |hash: u128, byte: &u8| (hash ^ u128::from(*byte)).wrapping_mul((1 << 88) + 0x13B);
+    bytes.iter().fold(0x6C62_272E_07BB_0142_62B8_2175_6295_C58D, step).to_be_bytes()
 }

@@ -1,10 +1,11 @@
-//! OTR over ciphers of 64 and 128 bits, on every backend, agrees with the byte-wise model: sealing and opening, in place and
-//! from buffer to buffer, with all three ways to process associated data.
+//! OTR over ciphers of 64 and 128 bits, on every backend, agrees with the byte-wise model: sealing, at once and in pieces, and
+//! opening, in place and from buffer to buffer, with all three ways to process associated data.
 
 use aes::{Aes128, Aes256};
 use arbitrary::Arbitrary;
 use otr_mode::{
-    AdProcessing, AeadInOut, BlockSize, Combined, KeyInit, NonceSize, Otr, Parallel, Serial, TagSize,
+    AdProcessing, AeadInOut, BlockSize, Combined, KeyInit, Nonce, NonceSize, Otr, Parallel, PieceEncryptor,
+    PieceError, Serial, Tag, TagSize,
     aead::inout::InOutBuf,
     cipher::{BlockCipherEncrypt, BlockSizeUser},
     consts::{U1, U5, U7, U8, U12, U15, U16},
@@ -25,6 +26,8 @@ pub struct Input<'a> {
     pub key: [u8; 32],
     /// The nonce.
     pub nonce: [u8; 15],
+    /// The bytes of the pieces before the last, as far as the message has them.
+    pub pieces: [u16; 3],
     /// How many of the bytes are associated data.
     pub ad_len: u16,
     /// The associated data, then the message.
@@ -129,5 +132,50 @@ impl Input<'_> {
         let buffers = InOutBuf::new(&ct, &mut output).expect("equal lengths");
         otr.decrypt_inout_detached(nonce, ad, buffers, &sealed).expect("genuine");
         assert_eq!(output, msg, "{what} opens");
+
+        output.copy_from_slice(msg);
+        let sealed = self.seal_in_pieces(otr, nonce, ad, &mut output);
+        assert_eq!((output.as_slice(), sealed.as_slice()), (&*ct, &*tag), "{what} seals in pieces");
+    }
+
+    /// In turn from buffer to buffer and in place. What is no piece is refused and changes nothing.
+    fn seal_in_pieces<C, N, T, A>(
+        &self,
+        otr: &Otr<C, N, T, A>,
+        nonce: &Nonce<Otr<C, N, T, A>>,
+        ad: &[u8],
+        buffer: &mut [u8],
+    ) -> Tag<Otr<C, N, T, A>>
+    where
+        C: BlockCipherEncrypt + BlockSizeUser<BlockSize: BlockSize>,
+        N: NonceSize<C::BlockSize>,
+        T: TagSize<C::BlockSize>,
+        A: AdProcessing,
+    {
+        let mut encryptor = otr.encrypt_pieces(nonce, ad).expect("short enough");
+        let msg = buffer.to_vec();
+        let mut done = 0;
+        for (i, len) in self.pieces.into_iter().enumerate() {
+            let (msg, rest) = (&msg[done..], &mut buffer[done..]);
+            // Something is left for the end.
+            let len = usize::from(len).min(msg.len().saturating_sub(1));
+            let whole = len - len % PieceEncryptor::<C, N, T, A>::PAIR;
+            if len > whole {
+                assert_eq!(encryptor.update((&mut rest[..len]).into()), Err(PieceError::NotPairs));
+                assert_eq!(rest, msg, "a piece that is refused is not touched");
+            }
+            let piece = if i % 2 == 0 {
+                rest[..whole].fill(0xA5);
+                InOutBuf::new(&msg[..whole], &mut rest[..whole]).expect("equal lengths")
+            } else {
+                (&mut rest[..whole]).into()
+            };
+            encryptor.update(piece).expect("whole pairs");
+            done += whole;
+        }
+        if done > 0 {
+            assert_eq!(encryptor.finalize((&mut [][..]).into()), Err(PieceError::EmptyEnd));
+        }
+        encryptor.finalize((&mut buffer[done..]).into()).expect("an end")
     }
 }

@@ -2,7 +2,7 @@
 
 use test_vectors::{AdProcessing, AeadFile, AeadGroup, AeadTest, BlockFile, Cipher, Validity};
 
-use crate::{backends, capi, forgery, frame, mode, seal, vectors};
+use crate::{backends, capi, forgery, frame, mode, seal, sealer, vectors};
 use arbitrary::{Arbitrary, Unstructured};
 
 /// The targets, each with its seeds.
@@ -14,6 +14,7 @@ pub fn every_target() -> Vec<(&'static str, Vec<Vec<u8>>)> {
         ("backends", of_backends()),
         ("mode", of_mode()),
         ("forgery", of_forgery()),
+        ("sealer", of_sealer()),
         ("capi", of_capi()),
         ("seal", of_seal()),
         ("vectors", of_vectors()),
@@ -83,6 +84,8 @@ fn of_mode() -> Vec<Vec<u8>> {
                     [..],
                 &fixed::<32>(&test.key),
                 &fixed::<15>(&test.iv),
+                // Of blocks of 64 bits: a pair, a full batch of the widest backend, and no whole pairs.
+                [16, 512, 35].map(u16::to_le_bytes).as_flattened(),
                 &ad_len(test).to_le_bytes(),
                 &test.aad,
                 &test.msg,
@@ -119,6 +122,45 @@ fn of_forgery() -> Vec<Vec<u8>> {
         let input: forgery::Input<'_> = parse(&seed);
         assert_eq!((input.changes[0].kind, input.changes[0].at), (kind, 1));
         assert_eq!(crate::split(input.bytes, input.ad_len), (&*test.aad, &*test.msg));
+        input.check();
+        seeds.push(seed);
+    }
+    seeds
+}
+
+fn of_sealer() -> Vec<Vec<u8>> {
+    let mut seeds = Vec::new();
+    for (group, test) in messages().filter(|(group, _)| group.cipher.block_size() == 8 && group.iv_size == 56)
+    {
+        let step = |kind: u8, ad_len: u8, len: u16, pairs: u8| {
+            let [low, high] = len.to_le_bytes();
+            [kind, ad_len, low, high, pairs]
+        };
+        let len = u16::try_from(test.msg.len()).expect("at most 4096");
+        // Each kind of step, and every message after a failure of the memory.
+        let steps = [
+            step(0, 0, 2000, 0),
+            step(5, 1, len, 0),
+            step(6, 200, len, 0),
+            step(3, 0, 0, 0),
+            step(if seeds.len() % 2 == 0 { 1 } else { 2 }, 0, 1000, 0),
+            step(4, 0, 0, 0),
+            step(0, 0, if seeds.len() % 3 == 0 { 4 } else { 1000 }, 0),
+            step(if seeds.len() % 4 == 0 { 7 } else { 6 }, 8, len, 2),
+        ];
+        let algorithm =
+            3 * index(&Cipher::ALL, &group.cipher) + index(&AdProcessing::ALL, &group.ad_processing);
+        let limit: u16 = if seeds.len() % 5 == 0 { 100 } else { 10_000 };
+        let seed = [
+            &[algorithm][..],
+            &fixed::<16>(&test.key),
+            &limit.to_le_bytes(),
+            steps.as_flattened(),
+            &test.msg,
+        ]
+        .concat();
+        let input: sealer::Input<'_> = parse(&seed);
+        assert!(input.limit == limit && input.steps[7].pairs == 2 && input.bytes == test.msg);
         input.check();
         seeds.push(seed);
     }

@@ -31,6 +31,7 @@ pub(crate) fn test() -> Result<()> {
             .env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", &linker)
             // QEMU then needs no libraries of the target. The user's own flags are for the host.
             .env("RUSTFLAGS", "-C target-feature=+crt-static --cfg twine_backend=\"neon\"")
+            .env("TWINE_FORCED_BACKEND", "neon")
     };
     cargo("test")
         .args(["--lib", "--tests"])

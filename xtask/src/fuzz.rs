@@ -18,7 +18,7 @@ use std::{
 };
 
 /// The targets, as in `fuzz/fuzz_targets`.
-const TARGETS: [&str; 7] = ["backends", "mode", "forgery", "capi", "seal", "vectors", "frame"];
+const TARGETS: [&str; 8] = ["backends", "mode", "forgery", "sealer", "capi", "seal", "vectors", "frame"];
 
 const MANIFEST: &str = "fuzz/Cargo.toml";
 

@@ -2,9 +2,10 @@
 
 use core::{fmt, hint::black_box};
 
-use twine_cipher::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, BlockSizeUser, consts::U8};
+use twine_cipher::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, BlockSizeUser};
 use twine_otr_aead::{
-    AeadInOut, Combined, Key, KeyInit, Nonce, Parallel, Serial, Twine80, Twine80Otr, Twine128, Twine128Otr,
+    AeadInOut, Combined, Key, KeyInit, Nonce, Otr, Parallel, PieceEncryptor, Serial, Tag, Twine80, Twine128,
+    consts::{U7, U8},
 };
 
 use crate::{Buffers, Observer, is_secret, secret};
@@ -39,6 +40,8 @@ pub enum Action {
     SetUp,
     /// Sealing in place.
     Seal,
+    /// Sealing in place, in two pieces.
+    SealPieces,
     /// Opening in place what was sealed.
     Open,
     /// Opening in place with a wrong tag: another bit of it is wrong for each secret.
@@ -77,6 +80,7 @@ impl fmt::Display for Operation {
         match self.action {
             Action::SetUp => write!(f, "{cipher}{mode}, key set-up"),
             Action::Seal => write!(f, "{cipher}{mode}, seal {len} bytes"),
+            Action::SealPieces => write!(f, "{cipher}{mode}, seal {len} bytes in pieces"),
             Action::Open => write!(f, "{cipher}{mode}, open {len} bytes"),
             Action::Refuse => write!(f, "{cipher}{mode}, refuse {len} bytes"),
             Action::EncryptBlocks => write!(f, "{cipher}, encrypt {len} bytes"),
@@ -86,25 +90,25 @@ impl fmt::Display for Operation {
 }
 
 /// All operations, with messages of `lengths`, up to [`crate::CAPACITY`] bytes. Key set-up has no message; the cipher
-/// alone gets what is whole of the longest message.
+/// alone gets what is whole of the longest message, which alone comes in pieces.
 pub fn all(lengths: &[usize]) -> impl Iterator<Item = Operation> {
-    use Action::{DecryptBlocks, EncryptBlocks, Open, Refuse, Seal, SetUp};
+    use Action::{DecryptBlocks, EncryptBlocks, Open, Refuse, Seal, SealPieces, SetUp};
     use AdProcessing::{Combined, Parallel, Serial};
     let longest = lengths.iter().copied().max().unwrap_or(0);
     [Cipher::Twine80, Cipher::Twine128].into_iter().flat_map(move |cipher| {
         let once = [(SetUp, 0), (EncryptBlocks, longest / 8 * 8), (DecryptBlocks, longest / 8 * 8)]
             .map(|(action, len)| Operation { cipher, processing: Parallel, action, len });
         let messages = [Parallel, Serial, Combined].into_iter().flat_map(move |processing| {
-            lengths.iter().flat_map(move |&len| {
-                [Seal, Open, Refuse].map(|action| Operation { cipher, processing, action, len })
-            })
+            let at_once = lengths.iter().flat_map(|&len| [Seal, Open, Refuse].map(|action| (action, len)));
+            let messages = at_once.chain([(SealPieces, longest)]);
+            messages.map(move |(action, len)| Operation { cipher, processing, action, len })
         });
         once.into_iter().chain(messages)
     })
 }
 
-/// Some of [`all`], for want of time: every key set-up, decryption by the cipher alone, and with the longer key sealing and
-/// opening by the default mode, and opening by the others, with lengths that matter.
+/// Some of [`all`], for want of time: every key set-up, decryption by the cipher alone, and with the longer key sealing (at
+/// once and in pieces) and opening by the default mode, and opening by the others, with lengths that matter.
 pub fn some(lengths: &[usize]) -> impl Iterator<Item = Operation> {
     let shortest = lengths.iter().copied().min().unwrap_or(0);
     let longest = lengths.iter().copied().max().unwrap_or(0);
@@ -113,7 +117,9 @@ pub fn some(lengths: &[usize]) -> impl Iterator<Item = Operation> {
         (Cipher::Twine80, _) | (_, Action::EncryptBlocks) => false,
         (_, Action::DecryptBlocks) => true,
         (_, Action::Refuse) => operation.processing == AdProcessing::Parallel && operation.len == shortest,
-        (_, Action::Seal) => operation.processing == AdProcessing::Parallel && operation.len == longest,
+        (_, Action::Seal | Action::SealPieces) => {
+            operation.processing == AdProcessing::Parallel && operation.len == longest
+        }
         (_, Action::Open) => {
             operation.len == if operation.processing == AdProcessing::Parallel { longest } else { shortest }
         }
@@ -133,20 +139,12 @@ impl Operation {
             (Action::EncryptBlocks | Action::DecryptBlocks, Cipher::Twine128, _) => {
                 self.blocks::<Twine128>(number, buffers, observer)
             }
-            (_, Cipher::Twine80, Ad::Parallel) => {
-                self.aead::<Twine80Otr<Parallel>>(number, buffers, observer)
-            }
-            (_, Cipher::Twine80, Ad::Serial) => self.aead::<Twine80Otr<Serial>>(number, buffers, observer),
-            (_, Cipher::Twine80, Ad::Combined) => {
-                self.aead::<Twine80Otr<Combined>>(number, buffers, observer)
-            }
-            (_, Cipher::Twine128, Ad::Parallel) => {
-                self.aead::<Twine128Otr<Parallel>>(number, buffers, observer)
-            }
-            (_, Cipher::Twine128, Ad::Serial) => self.aead::<Twine128Otr<Serial>>(number, buffers, observer),
-            (_, Cipher::Twine128, Ad::Combined) => {
-                self.aead::<Twine128Otr<Combined>>(number, buffers, observer)
-            }
+            (_, Cipher::Twine80, Ad::Parallel) => self.aead::<Twine80, Parallel>(number, buffers, observer),
+            (_, Cipher::Twine80, Ad::Serial) => self.aead::<Twine80, Serial>(number, buffers, observer),
+            (_, Cipher::Twine80, Ad::Combined) => self.aead::<Twine80, Combined>(number, buffers, observer),
+            (_, Cipher::Twine128, Ad::Parallel) => self.aead::<Twine128, Parallel>(number, buffers, observer),
+            (_, Cipher::Twine128, Ad::Serial) => self.aead::<Twine128, Serial>(number, buffers, observer),
+            (_, Cipher::Twine128, Ad::Combined) => self.aead::<Twine128, Combined>(number, buffers, observer),
         }
     }
 
@@ -182,23 +180,27 @@ impl Operation {
     }
 
     #[inline(never)]
-    fn aead<A: AeadInOut + KeyInit>(
-        self,
-        number: usize,
-        buffers: &mut Buffers,
-        observer: &mut dyn Observer,
-    ) -> bool {
-        let (key, text) = self.fill::<A>(number, buffers);
+    fn aead<B, A>(self, number: usize, buffers: &mut Buffers, observer: &mut dyn Observer) -> bool
+    where
+        B: BlockCipherEncrypt<BlockSize = U8> + KeyInit,
+        A: twine_otr_aead::AdProcessing,
+    {
+        let (key, text) = self.fill::<B>(number, buffers);
         if self.action == Action::SetUp {
-            observer.observe(&mut || drop(black_box(A::new(black_box(key)))));
+            observer.observe(&mut || drop(black_box(Otr::<B, U7, U8, A>::new(black_box(key)))));
             return true;
         }
-        let cipher = A::new(key);
-        let Ok(nonce) = Nonce::<A>::try_from(&NONCE[..]) else { return false };
+        let cipher = Otr::<B, U7, U8, A>::new(key);
+        let nonce = NONCE.into();
         let mut sealed = None;
-        let mut seal =
-            || sealed = cipher.encrypt_inout_detached(&nonce, ASSOCIATED_DATA, (&mut *text).into()).ok();
-        if self.action == Action::Seal {
+        let mut seal = || {
+            sealed = match self.action {
+                Action::SealPieces => seal_pieces(&cipher, &nonce, text),
+                _ => cipher.encrypt_inout_detached(&nonce, ASSOCIATED_DATA, (&mut *text).into()).ok(),
+            };
+        };
+        let is_sealing = matches!(self.action, Action::Seal | Action::SealPieces);
+        if is_sealing {
             observer.observe(&mut seal);
         } else {
             seal();
@@ -213,7 +215,7 @@ impl Operation {
             is_open =
                 cipher.decrypt_inout_detached(&nonce, ASSOCIATED_DATA, (&mut *text).into(), &tag).is_ok();
         };
-        if self.action == Action::Seal {
+        if is_sealing {
             open();
         } else {
             observer.observe(&mut open);
@@ -223,4 +225,22 @@ impl Operation {
         }
         is_open && is_secret(number, text)
     }
+}
+
+/// Seals half of the pairs of blocks, then the rest.
+#[inline(never)]
+fn seal_pieces<B, A>(
+    cipher: &Otr<B, U7, U8, A>,
+    nonce: &Nonce<Otr<B, U7, U8, A>>,
+    text: &mut [u8],
+) -> Option<Tag<Otr<B, U7, U8, A>>>
+where
+    B: BlockCipherEncrypt<BlockSize = U8>,
+    A: twine_otr_aead::AdProcessing,
+{
+    let pair = PieceEncryptor::<B, U7, U8, A>::PAIR;
+    let (half, rest) = text.split_at_mut(text.len() / pair / 2 * pair);
+    let mut pieces = cipher.encrypt_pieces(nonce, ASSOCIATED_DATA).ok()?;
+    pieces.update(half.into()).ok()?;
+    pieces.finalize(rest.into()).ok()
 }

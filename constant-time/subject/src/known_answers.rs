@@ -7,11 +7,12 @@ use operations::{
 use test_vectors::{AdProcessing, AeadTest, Cipher, TRUNCATED_TAG, Validity};
 use twine_cipher::{
     Twine80, Twine128,
-    cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, BlockSizeUser, consts::U8},
+    cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, BlockSizeUser},
 };
 use twine_otr_aead::{
-    AeadInOut, Combined, KeyInit, Nonce, Parallel, Serial, Tag, Twine80Otr, Twine128Otr,
+    AeadInOut, Combined, KeyInit, Otr, Parallel, PieceEncryptor, Serial, Tag,
     aead::inout::InOutBuf,
+    consts::{U7, U8},
 };
 
 use crate::valgrind::{self, declassify, make_secret};
@@ -39,12 +40,12 @@ pub(crate) fn run() {
         });
         for (group, test) in tests {
             match (group.cipher, group.ad_processing) {
-                (Cipher::Twine80, AdProcessing::Parallel) => aead::<Twine80Otr<Parallel>>(test),
-                (Cipher::Twine80, AdProcessing::Serial) => aead::<Twine80Otr<Serial>>(test),
-                (Cipher::Twine80, AdProcessing::Combined) => aead::<Twine80Otr<Combined>>(test),
-                (_, AdProcessing::Parallel) => aead::<Twine128Otr<Parallel>>(test),
-                (_, AdProcessing::Serial) => aead::<Twine128Otr<Serial>>(test),
-                (_, AdProcessing::Combined) => aead::<Twine128Otr<Combined>>(test),
+                (Cipher::Twine80, AdProcessing::Parallel) => aead::<Twine80, Parallel>(test),
+                (Cipher::Twine80, AdProcessing::Serial) => aead::<Twine80, Serial>(test),
+                (Cipher::Twine80, AdProcessing::Combined) => aead::<Twine80, Combined>(test),
+                (_, AdProcessing::Parallel) => aead::<Twine128, Parallel>(test),
+                (_, AdProcessing::Serial) => aead::<Twine128, Serial>(test),
+                (_, AdProcessing::Combined) => aead::<Twine128, Combined>(test),
             }
             count += 1;
         }
@@ -76,23 +77,40 @@ where
     assert_eq!(blocks, plaintext.repeat(count));
 }
 
-/// Seals and opens, or refuses, in place and from buffer to buffer.
-fn aead<A: AeadInOut + KeyInit>(test: &AeadTest) {
-    let cipher = A::new_from_slice(&secret(&test.key)).expect("the vector's key has the cipher's size");
-    let nonce = <&Nonce<A>>::try_from(&test.iv[..]).expect("the vector's nonce has the mode's size");
+/// Seals, also in pieces, and opens, or refuses, in place and from buffer to buffer.
+fn aead<B, A>(test: &AeadTest)
+where
+    B: BlockCipherEncrypt<BlockSize = U8> + KeyInit,
+    A: twine_otr_aead::AdProcessing,
+{
+    let cipher = Otr::<B, U7, U8, A>::new_from_slice(&secret(&test.key)).expect("the cipher's size");
+    let nonce = test.iv[..].try_into().expect("the vector's nonce has the mode's size");
     let is_valid = test.result == Validity::Valid;
     for in_place in [true, false] {
         if is_valid {
+            let answer = (&test.ct[..], &test.tag[..]);
             let mut message = Message::new(&test.msg, in_place);
             let tag = cipher
                 .encrypt_inout_detached(nonce, &test.aad, message.in_out())
                 .expect("the message is not too long");
             declassify(SEALED, message.output());
             declassify(SEALED, &tag);
-            assert_eq!((message.output(), &tag[..]), (&test.ct[..], &test.tag[..]), "tcId {}", test.tc_id);
+            assert_eq!((message.output(), &tag[..]), answer, "tcId {}", test.tc_id);
+
+            let mut message = Message::new(&test.msg, in_place);
+            let mut pieces = cipher.encrypt_pieces(nonce, &test.aad).expect("the data is not too long");
+            // Half of the pairs of blocks, then the rest.
+            let pair = PieceEncryptor::<B, U7, U8, A>::PAIR;
+            let (half, rest) = message.in_out().split_at(test.msg.len() / pair / 2 * pair);
+            pieces.update(half).expect("whole pairs");
+            let tag = pieces.finalize(rest).expect("the end of the message");
+            declassify(SEALED, message.output());
+            declassify(SEALED, &tag);
+            assert_eq!((message.output(), &tag[..]), answer, "tcId {} in pieces", test.tc_id);
         }
         let mut message = Message::new(&test.ct, in_place);
-        let tag = Tag::<A>::try_from(&test.tag[..]).expect("the vector's tag has the mode's size");
+        let tag =
+            Tag::<Otr<B, U7, U8, A>>::try_from(&test.tag[..]).expect("the vector's tag has the mode's size");
         make_secret(&tag);
         let result = cipher.decrypt_inout_detached(nonce, &test.aad, message.in_out(), &tag);
         assert_eq!(result.is_ok(), is_valid, "tcId {}", test.tc_id);
