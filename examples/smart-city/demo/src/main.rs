@@ -237,7 +237,8 @@ fn serve(stage: &mut Stage) -> Result<()> {
         stage.gateway.http
     );
     println!(
-        "An instruction: curl -H 'Authorization: Bearer {}' --json '{{\"region\": 2, \"argument\": \"01\"}}' http://{}/devices/{}/instructions",
+        "An instruction: curl -H 'Authorization: Bearer {}' --json '{{\"region\": 2, \"argument\": \"01\"}}' \
+         http://{}/devices/{}/instructions",
         stage.city.operator_token,
         stage.gateway.http,
         stage.id(0)
