@@ -3,8 +3,8 @@
 
 use arbitrary::Arbitrary;
 use smart_city_frame::{
-    Class, DeviceId, DeviceLink, Epoch, Evidence, GatewayLink, Header, Instruction, OpenError, RootKey,
-    Stream, Verdict,
+    Class, DeviceId, DeviceLink, Epoch, Evidence, GatewayLink, Header, Instruction, OpenError, Receipt,
+    RootKey, Stream, Verdict, seal_epoch_request,
 };
 
 const DEVICE: DeviceId = DeviceId(*b"device 1");
@@ -12,9 +12,9 @@ const DEVICE: DeviceId = DeviceId(*b"device 1");
 /// A frame and what happens to it.
 #[derive(Arbitrary, Debug)]
 pub struct Input<'a> {
-    /// Modulo 3: what is sealed, a reading, evidence or an instruction.
+    /// Modulo 5: what is sealed, a reading, evidence, an instruction, a receipt or an epoch request.
     pub sealed: u8,
-    /// Modulo 3: as what it is delivered.
+    /// Modulo 5: as what it is delivered.
     pub opened: u8,
     /// Cut off at the end.
     pub cut: u8,
@@ -36,9 +36,13 @@ impl Input<'_> {
         let payload = &self.bytes[..self.bytes.len().min(240)];
 
         let mut buffer = [0; 255];
-        let genuine = match self.sealed % 3 {
+        let genuine = match self.sealed % 5 {
             0 => device.seal_reading(stream(), payload, &mut buffer).expect("short enough").to_vec(),
             1 => device.seal_evidence(&evidence(payload), &mut buffer).expect("short enough").to_vec(),
+            3 => gateway.seal_receipt(&receipt(payload), &mut buffer).expect("short enough").to_vec(),
+            4 => {
+                seal_epoch_request(&root, DEVICE, Epoch(0x0102), &mut buffer).expect("short enough").to_vec()
+            }
             _ => {
                 let instruction = Instruction { region: 7, argument: payload };
                 gateway.seal_instruction(&instruction, &mut buffer).expect("short enough").0.to_vec()
@@ -50,7 +54,7 @@ impl Input<'_> {
         }
         frame.truncate(frame.len().saturating_sub(self.cut.into()));
 
-        let is_genuine = frame == genuine && self.sealed % 3 == self.opened % 3;
+        let is_genuine = frame == genuine && self.sealed % 5 == self.opened % 5;
         if !is_genuine {
             deliver(self.opened, &mut device, &mut gateway, &frame).expect_err("nobody sealed this");
         }
@@ -72,7 +76,17 @@ fn evidence(payload: &[u8]) -> Evidence {
     Evidence { epoch: Epoch(0x0102), counter: [0, 0, 9], region: 7, verdict: Verdict::Altered, tag }
 }
 
-/// Opens a frame as one of the three kinds, and checks what is left of it.
+/// A receipt of the frames that `payload` names; what it names is checked.
+fn receipt(payload: &[u8]) -> Receipt {
+    let mut receipt = Receipt::new([0, 0, 64]);
+    for counter in payload {
+        receipt.add([0, 0, *counter]);
+        assert!(receipt.has([0, 0, *counter]) || *counter < 255 - 63, "the newest is at most 255");
+    }
+    receipt
+}
+
+/// Opens a frame as one of the five kinds, and checks what is left of it.
 fn deliver(
     kind: u8,
     device: &mut DeviceLink,
@@ -84,9 +98,11 @@ fn deliver(
         assert_eq!(header.to_bytes(), received[..5], "a header is written as it was read");
     }
     let mut frame = received.to_vec();
-    let result = match kind % 3 {
+    let result = match kind % 5 {
         0 => gateway.open_reading(DEVICE, stream(), &mut frame).map(drop),
         1 => gateway.open_evidence(DEVICE, &mut frame).map(drop),
+        3 => device.open_receipt(DEVICE, &mut frame).map(drop),
+        4 => device.open_epoch_request(DEVICE, &mut frame),
         _ => device.open_instruction(DEVICE, &mut frame).map(drop),
     };
     match result {

@@ -1,8 +1,10 @@
-//! `cargo xtask demo`: the example `seal` on a real file, and three attempts to cheat it.
+//! `cargo xtask demo`: the example `smart-city`; and `cargo xtask demo seal`: the example `seal` on a real file, and three
+//! attempts to cheat it.
 
 use crate::{
     paths,
     sh::{self, Cmd},
+    smart_city,
 };
 use anyhow::{Context, Result, bail, ensure};
 use std::{
@@ -30,16 +32,18 @@ const REFUSED: i32 = 1;
 /// `cargo xtask demo ...`.
 pub(crate) fn main(arguments: &[&str]) -> Result<()> {
     let size = match arguments {
-        [] => 8 * MIB,
-        ["--size", size] => {
+        [] => return smart_city::demo(&[]),
+        ["--serve"] => return smart_city::demo(arguments),
+        ["seal"] => 8 * MIB,
+        ["seal", "--size", size] => {
             parse_size(size).with_context(|| format!("{size} is not a size such as 4MiB or 1GiB"))?
         }
-        _ => bail!("expected `demo [--size SIZE]`"),
+        _ => bail!("expected `demo [--serve]` or `demo seal [--size SIZE]`"),
     };
     run(size)
 }
 
-/// The same for `cargo xtask test`, with a size that is no multiple of anything.
+/// `seal` for `cargo xtask test`, with a size that is no multiple of anything.
 pub(crate) fn small() -> Result<()> {
     run(MIB + 12_345)
 }

@@ -15,7 +15,7 @@
 //! | `qemu_trace` | counts and traces what it executes there |
 //! | `capi` | the C interface: its header and its tests |
 //! | `firmware` | builds the firmware and runs it on QEMU's boards |
-//! | `smart_city` | tests the example `smart-city` and sizes its detector |
+//! | `smart_city` | runs and tests the example `smart-city`, and sizes its detector |
 //! | `fuzz` | builds and runs the fuzz targets |
 //! | `sanitizers` | runs the tests under sanitizers |
 //! | `setup` | finds or installs compilers, emulators and tools |
@@ -58,7 +58,9 @@ Usage: cargo xtask COMMAND
        --list                name the steps
        --install-tools       install missing cargo tools below target/ (always done if CI is set)
        --release-checks      only what must hold before a release besides
-  demo [--size SIZE]         seal and open a real file, then try to cheat (SIZE: 4MiB, 1GiB, ...)
+  demo                       an hour in a smart city: who may see what, and a device that is tampered with
+       --serve               goes on after that, for a look at the gateway's page
+       seal [--size SIZE]    seal and open a real file, then try to cheat (SIZE: 4MiB, 1GiB, ...)
   bench [--seconds N]        measure for N seconds (40) and write results, the README's tables and the chart
         report               write the tables and the chart of the results that are there
         --check              fail if the tables or the chart are not what the results give

@@ -1,13 +1,13 @@
 //! The example `smart-city`, which has a workspace of its own.
 
 use crate::{
-    cortex_m, paths,
+    apt, cortex_m, paths,
     setup::Toolchain,
     sh::{self, Cmd},
 };
 use anyhow::{Context, Result, ensure};
 use object::{Object as _, ObjectSymbol as _, SymbolKind};
-use std::{env, fs};
+use std::{env, fs, path::Path};
 
 const MANIFEST: &str = "examples/smart-city/Cargo.toml";
 
@@ -29,9 +29,47 @@ const PARTS: [(&str, &[&str]); 4] = [
 /// Everything, for `cargo xtask test`.
 pub(crate) fn test() -> Result<()> {
     sh::cargo().args(["fmt", "--manifest-path", MANIFEST, "--all", "--check"]).run()?;
+    test_tools()?;
     cargo("clippy").args(["--workspace", "--all-targets", "--", "--deny", "warnings"]).run()?;
+    // Builds the programs as well: tests start them.
     cargo("test").arg("--workspace").run()?;
+    run_demo(&[])?;
     size()
+}
+
+/// What the tests take besides Rust: a browser that looks at the gateway's page, Mosquitto as its broker, and OpenSSL for the
+/// crate `ear`, which reads attestation results.
+fn test_tools() -> Result<()> {
+    if apt::can_install() {
+        return apt::install(&["chromium", "libssl-dev", "mosquitto", "pkg-config"]);
+    }
+    let has_browser = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
+        .iter()
+        .any(|name| paths::find_program(name).is_some());
+    ensure!(has_browser, "a test looks at a page in Chromium: install it (Debian: apt-get install chromium)");
+    ensure!(
+        paths::find_program("mosquitto").is_some() || Path::new("/usr/sbin/mosquitto").exists(),
+        "a test runs the gateway at Mosquitto: install it (Debian: apt-get install mosquitto)"
+    );
+    ensure!(
+        Cmd::new("pkg-config").args(["--exists", "openssl"]).read().is_some(),
+        "a test builds against OpenSSL: install its headers (Debian: apt-get install libssl-dev pkg-config)"
+    );
+    Ok(())
+}
+
+/// The example's demo, with the profile of the tests: ciphers are optimized, the rest is a little.
+pub(crate) fn demo(arguments: &[&str]) -> Result<()> {
+    cargo("build")
+        .args(["--package", "smart-city-gateway", "--package", "smart-city-demo", "--bins"])
+        .run()?;
+    run_demo(arguments)
+}
+
+fn run_demo(arguments: &[&str]) -> Result<()> {
+    let program =
+        paths::target().join("smart-city/debug").join(format!("smart-city-demo{}", env::consts::EXE_SUFFIX));
+    Cmd::new(program).args(arguments).run()
 }
 
 fn cargo(command: &str) -> Cmd {

@@ -92,7 +92,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "smart-city",
-        about: "frames and tamper detection of the example, and the detector's size",
+        about: "the example: frames, tamper detection, gateway, page and demo, and the detector's size",
         run: smart_city::test,
     },
 ];

@@ -41,6 +41,19 @@ pub fn functions(elf: &[u8]) -> Result<Vec<Function>> {
     Ok(functions)
 }
 
+/// The one function with this name.
+///
+/// # Errors
+/// If there is none, or there are several with different code or places.
+pub fn function<'f>(functions: &'f [Function], name: &str) -> Result<&'f Function> {
+    let mut found = functions.iter().filter(|function| function.name == name);
+    let function = found.next().with_context(|| format!("the image has no function {name}"))?;
+    if let Some(other) = found.find(|other| *other != function) {
+        bail!("there are functions {name} at {:#x} and {:#x}", function.address, other.address);
+    }
+    Ok(function)
+}
+
 /// The region of each function in `names`, numbered from 1 in their order, with its value under the device's `key`.
 ///
 /// # Errors
@@ -50,11 +63,7 @@ pub fn regions(functions: &[Function], names: &[String], key: &AttestKey) -> Res
     let verifier = Verifier::new(key);
     let mut regions = Vec::new();
     for (i, name) in names.iter().enumerate() {
-        let mut found = functions.iter().filter(|function| function.name == *name);
-        let function = found.next().with_context(|| format!("the image has no function {name}"))?;
-        if let Some(other) = found.find(|other| *other != function) {
-            bail!("there are functions {name} at {:#x} and {:#x}", function.address, other.address);
-        }
+        let function = function(functions, name)?;
         let id = u16::try_from(i + 1).context("a table has at most 65,535 regions")?;
         regions.push(Region {
             id,

@@ -41,7 +41,8 @@ impl Region {
     }
 }
 
-/// The regions that instructions may start: entries of 18 bytes ([`Region::to_bytes`]) by rising numbers.
+/// The regions that instructions may start: entries of 18 bytes ([`Region::to_bytes`]) by rising numbers, from 1 or more:
+/// region 0 is no function's.
 ///
 /// The host tool `allowed-values` makes it from an image. It belongs into memory that only the secure world writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,14 +58,14 @@ impl<'a> AllowedValues<'a> {
     /// # Errors
     /// See [`InvalidTable`].
     pub const fn new(bytes: &'a [u8]) -> Result<Self, InvalidTable> {
-        let mut previous: Option<u16> = None;
+        let mut previous = 0;
         let mut rest = bytes;
         while let Some((entry, tail)) = rest.split_first_chunk() {
             let id = Region::from_bytes(entry).id;
-            match previous {
-                Some(previous) if id <= previous => return Err(InvalidTable::Order(id)),
-                _ => (previous, rest) = (Some(id), tail),
+            if id <= previous {
+                return Err(InvalidTable::Order(id));
             }
+            (previous, rest) = (id, tail);
         }
         if rest.is_empty() { Ok(Self(bytes)) } else { Err(InvalidTable::Length(bytes.len())) }
     }
@@ -92,7 +93,7 @@ impl<'a> AllowedValues<'a> {
 pub enum InvalidTable {
     /// They are not a whole number of entries, but so many bytes.
     Length(usize),
-    /// The region with this number does not come after all smaller ones, or is there twice.
+    /// The region with this number does not come after all smaller ones, is there twice, or is 0.
     Order(u16),
 }
 

@@ -152,5 +152,7 @@ fn tables_are_checked() {
     let swapped = [entries[1], entries[0]].concat();
     assert_eq!(AllowedValues::new(&swapped), Err(InvalidTable::Order(1)));
     let twice = [entries[1], entries[1]].concat();
+    let zero = [&[0; 2][..], &bytes[2..18]].concat();
+    assert_eq!(AllowedValues::new(&zero), Err(InvalidTable::Order(0)));
     assert_eq!(AllowedValues::new(&twice), Err(InvalidTable::Order(2)));
 }

@@ -1,22 +1,52 @@
-//! What instructions and evidence say.
+//! What instructions, evidence and receipts say.
 
 use crate::{ContentError, Epoch};
 
 /// A control instruction: to call a function of the device with an argument.
 ///
 /// Its payload is the region (2 bytes, big-endian), then the argument.
+///
+/// Region 0 is no function's: it tells the secure world to restore the code of the region that the argument names (2 bytes,
+/// big-endian) from its own copy. The evidence that answers it is of the region restored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Instruction<'a> {
-    /// The code region of the function, as in the table of allowed values.
+    /// The code region of the function, as in the table of allowed values; or [`RESTORE`](Self::RESTORE).
     pub region: u16,
     /// What the function gets: up to 240 bytes.
     pub argument: &'a [u8],
 }
 
 impl<'a> Instruction<'a> {
+    /// The region of an instruction to restore another.
+    pub const RESTORE: u16 = 0;
+
+    /// An instruction to restore the region with these bytes as its number.
+    #[must_use]
+    pub const fn restore(region: &'a [u8; 2]) -> Self {
+        Self { region: Self::RESTORE, argument: region }
+    }
+
+    /// The region to restore, if that is what is instructed.
+    #[must_use]
+    pub fn restored_region(&self) -> Option<u16> {
+        let region = self.argument.try_into().ok()?;
+        (self.region == Self::RESTORE).then(|| u16::from_be_bytes(region))
+    }
+
+    /// The region that evidence of this instruction is about.
+    #[must_use]
+    pub fn examined_region(&self) -> u16 {
+        self.restored_region().unwrap_or(self.region)
+    }
+
     pub(crate) fn parse(payload: &'a [u8]) -> Result<Self, ContentError> {
-        let (region, argument) = payload.split_first_chunk().ok_or(ContentError::Length(payload.len()))?;
-        Ok(Self { region: u16::from_be_bytes(*region), argument })
+        let length = ContentError::Length(payload.len());
+        let (region, argument) = payload.split_first_chunk().ok_or(length)?;
+        let instruction = Self { region: u16::from_be_bytes(*region), argument };
+        if instruction.region == Self::RESTORE && instruction.restored_region().is_none() {
+            return Err(length);
+        }
+        Ok(instruction)
     }
 }
 
@@ -82,4 +112,64 @@ impl Evidence {
             tag,
         })
     }
+}
+
+/// Which frames of an epoch the gateway has stored durably: a device keeps a reading until it has a receipt of it.
+///
+/// It speaks of the 64 frames up to the newest one stored. So a device that waits for receipts of no more than 64 frames in a
+/// row loses none; what has no receipt at the end of an epoch it seals again in the next one. **A reading can therefore
+/// arrive twice**, and a gateway that must not count it twice needs to find its time or number in the reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    newest: u32,
+    /// Bit i stands for the frame i before the newest.
+    stored: u64,
+}
+
+impl Receipt {
+    /// Its bytes in a frame: the newest counter (3), the frames up to it (8), big-endian.
+    pub const LEN: usize = 11;
+
+    /// The receipt of one frame.
+    #[must_use]
+    pub const fn new(counter: [u8; 3]) -> Self {
+        Self { newest: number(counter), stored: 1 }
+    }
+
+    /// Adds a frame. One that is too old for a receipt, 64 frames or more before the newest, changes nothing.
+    pub fn add(&mut self, counter: [u8; 3]) {
+        let counter = number(counter);
+        if let Some(ahead) = counter.checked_sub(self.newest) {
+            self.stored = self.stored.checked_shl(ahead).unwrap_or(0) | 1;
+            self.newest = counter;
+        } else {
+            self.stored |= 1u64.checked_shl(self.newest - counter).unwrap_or(0);
+        }
+    }
+
+    /// Whether it says that the frame with this counter is stored.
+    #[must_use]
+    pub fn has(&self, counter: [u8; 3]) -> bool {
+        let bit = self.newest.checked_sub(number(counter)).and_then(|back| self.stored.checked_shr(back));
+        bit.is_some_and(|bit| bit & 1 == 1)
+    }
+
+    /// See [`LEN`](Self::LEN).
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; Self::LEN] {
+        let mut bytes = [0; Self::LEN];
+        bytes[..3].copy_from_slice(&self.newest.to_be_bytes()[1..]);
+        bytes[3..].copy_from_slice(&self.stored.to_be_bytes());
+        bytes
+    }
+
+    pub(crate) fn parse(payload: &[u8]) -> Result<Self, ContentError> {
+        let bytes: &[u8; Self::LEN] = payload.try_into().map_err(|_| ContentError::Length(payload.len()))?;
+        let [a, b, c, stored @ ..] = *bytes;
+        Ok(Self { newest: number([a, b, c]), stored: u64::from_be_bytes(stored) })
+    }
+}
+
+const fn number([a, b, c]: [u8; 3]) -> u32 {
+    u32::from_be_bytes([0, a, b, c])
 }

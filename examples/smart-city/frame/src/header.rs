@@ -75,7 +75,7 @@ pub enum Class {
 /// A series of readings of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stream {
-    /// Its number. Instructions and evidence have 0.
+    /// Its number. Frames that are no readings have 0.
     pub id: NonZeroU16,
     /// Who may see it.
     pub class: Class,
@@ -91,6 +91,10 @@ pub enum Kind {
     Evidence = 1,
     /// A control instruction, down.
     Instruction = 2,
+    /// What the gateway has stored, down.
+    Receipt = 3,
+    /// To open a new epoch, down.
+    EpochRequest = 4,
 }
 
 /// The first five bytes of a frame. Nothing of them is authentic before the frame was opened.
@@ -130,6 +134,8 @@ impl Header {
             0 => Kind::Reading,
             1 => Kind::Evidence,
             2 => Kind::Instruction,
+            3 => Kind::Receipt,
+            4 => Kind::EpochRequest,
             other => return Err(HeaderError::UnknownKind(other)),
         };
         let class = match first & 3 {

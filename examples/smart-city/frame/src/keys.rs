@@ -19,12 +19,13 @@ pub struct RootKey(Secret);
 /// The key of a device's evidence and of its allowed values.
 pub struct AttestKey(Secret);
 
-/// Which way frames go.
+/// Which way frames go; epoch requests have a direction, and so a key and nonces, of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Direction {
     Up = 1,
     Down = 2,
+    Rekey = 3,
 }
 
 impl RootKey {
@@ -44,6 +45,7 @@ impl RootKey {
         let label: &[u8] = match direction {
             Direction::Up => b"smart-city v1 up",
             Direction::Down => b"smart-city v1 down",
+            Direction::Rekey => b"smart-city v1 rekey",
         };
         let mut context = [0; 10];
         context[..8].copy_from_slice(&device.0);

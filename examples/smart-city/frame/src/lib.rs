@@ -1,7 +1,8 @@
 //! The link between a device and its gateway: TWINE-128-OTR frames with 13 bytes of overhead.
 //!
 //! Both ends share a [`RootKey`] of the device and agree on an [`Epoch`]. [`DeviceLink`] seals readings and evidence and opens
-//! instructions; [`GatewayLink`] does the reverse. Everything works in buffers of the caller, without allocation.
+//! instructions and receipts; [`GatewayLink`] does the reverse. A gateway that has lost its link makes the device open a new
+//! epoch with [`seal_epoch_request`]. Everything works in buffers of the caller, without allocation.
 //!
 //! # Frame
 //!
@@ -13,10 +14,14 @@
 //! | n | ciphertext | 0 to 242 bytes |
 //! | 8 | tag | |
 //!
-//! Nonce: direction (1 byte: 1 up, 2 down), epoch (2), zero (1), counter (3).
+//! Nonce: direction (1 byte: 1 up, 2 down, 3 epoch request), epoch (2), zero (1), counter (3).
 //! Associated data: the five bytes before the ciphertext, the device's EUI-64 (8), stream (2), class (1): 16 bytes, two blocks.
-//! Stream and class are those of the receiver's registry, not those that the sender claims; instructions and evidence have
+//! Stream and class are those of the receiver's registry, not those that the sender claims; frames that are no readings have
 //! stream 0 and class confidential.
+//!
+//! An epoch request names the epoch that it ends: it is sealed in that one, has counter 0 and no payload. So there is one for
+//! each device and epoch; to make it again repeats no nonce with other data, and to replay it does nothing, because a device
+//! obeys only in the epoch that it names.
 //!
 //! # Keys
 //!
@@ -27,6 +32,7 @@
 //! key    = K(1) || K(2)
 //! up     : label "smart-city v1 up",     context EUI-64 || epoch
 //! down   : label "smart-city v1 down",   context EUI-64 || epoch
+//! rekey  : label "smart-city v1 rekey",  context EUI-64 || epoch
 //! attest : label "smart-city v1 attest", context EUI-64
 //! ```
 //!
@@ -54,10 +60,10 @@ mod header;
 mod keys;
 mod link;
 
-pub use content::{Evidence, Instruction, Verdict};
+pub use content::{Evidence, Instruction, Receipt, Verdict};
 pub use error::{ContentError, HeaderError, OpenError, SealError};
 pub use header::{
     Class, DeviceId, Epoch, HEADER_LEN, Header, Kind, MAX_PAYLOAD_LEN, OVERHEAD, Stream, TAG_LEN,
 };
 pub use keys::{AttestKey, RootKey};
-pub use link::{Challenge, DeviceLink, GatewayLink, Opened};
+pub use link::{Challenge, DeviceLink, GatewayLink, Opened, seal_epoch_request};

@@ -3,8 +3,8 @@
 use twine_otr_aead::{Opener, Sealer, aead::inout::InOutBuf};
 
 use crate::{
-    Class, DeviceId, Epoch, Evidence, HEADER_LEN, Header, Instruction, Kind, MAX_PAYLOAD_LEN, OVERHEAD,
-    OpenError, RootKey, SealError, Stream, TAG_LEN, keys::Direction,
+    Class, ContentError, DeviceId, Epoch, Evidence, HEADER_LEN, Header, Instruction, Kind, MAX_PAYLOAD_LEN,
+    OVERHEAD, OpenError, Receipt, RootKey, SealError, Stream, TAG_LEN, keys::Direction,
 };
 
 /// A device's end of a link, for one epoch.
@@ -35,6 +35,7 @@ use crate::{
 pub struct DeviceLink {
     up: FrameSealer,
     down: FrameOpener,
+    rekey: FrameOpener,
 }
 
 /// A gateway's end of the link with one device, for one epoch. See [`DeviceLink`].
@@ -95,10 +96,17 @@ impl DeviceLink {
         Self {
             up: FrameSealer::new(root, Direction::Up, device, epoch),
             down: FrameOpener::new(root, Direction::Down, device, epoch),
+            rekey: FrameOpener::new(root, Direction::Rekey, device, epoch),
         }
     }
 
-    /// Seals a reading into `buffer` and returns the frame.
+    /// The link's epoch.
+    #[must_use]
+    pub const fn epoch(&self) -> Epoch {
+        self.up.epoch
+    }
+
+    /// Seals a reading into `buffer` and returns the frame. Its counter ([`Header::parse`]) is what a [`Receipt`] names it by.
     ///
     /// # Errors
     /// See [`SealError`].
@@ -135,6 +143,26 @@ impl DeviceLink {
         let opened = self.down.open(to, Route::INSTRUCTION, frame)?;
         let challenge = Challenge { epoch: self.down.epoch, counter: opened.counter };
         Ok((Instruction::parse(opened.content)?, challenge))
+    }
+
+    /// Opens a receipt that came under the address of the device `to`. It speaks of frames of this link's epoch.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open_receipt(&mut self, to: DeviceId, frame: &mut [u8]) -> Result<Receipt, OpenError> {
+        Ok(Receipt::parse(self.down.open(to, Route::RECEIPT, frame)?.content)?)
+    }
+
+    /// Opens a request to end this link's epoch, which came under the address of the device `to`. The device then makes a
+    /// link in a new one, which it has stored before, and seals in it what it has no receipt of.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; [`OpenError::OtherEpoch`] is a request that was obeyed before.
+    pub fn open_epoch_request(&mut self, to: DeviceId, frame: &mut [u8]) -> Result<(), OpenError> {
+        match self.rekey.open(to, Route::EPOCH_REQUEST, frame)?.content {
+            [] => Ok(()),
+            other => Err(ContentError::Length(other.len()).into()),
+        }
     }
 
     /// Whether an epoch is near its end: less than `blocks` are left for sealing or for opening.
@@ -201,11 +229,40 @@ impl GatewayLink {
         Ok((frame, Challenge { epoch: self.down.epoch, counter }))
     }
 
+    /// Seals a receipt into `buffer` and returns the frame.
+    ///
+    /// # Errors
+    /// See [`SealError`].
+    pub fn seal_receipt<'b>(
+        &mut self,
+        receipt: &Receipt,
+        buffer: &'b mut [u8],
+    ) -> Result<&'b mut [u8], SealError> {
+        self.down.seal(Route::RECEIPT, &[&receipt.to_bytes()], buffer).map(|(frame, _)| frame)
+    }
+
     /// See [`DeviceLink::needs_new_epoch`].
     #[must_use]
     pub fn needs_new_epoch(&self, blocks: u32) -> bool {
         self.up.opener.remaining_blocks().min(self.down.sealer.remaining_blocks()) < blocks
     }
+}
+
+/// Seals into `buffer` what makes a device end the epoch `ended`, and returns the frame: [`OVERHEAD`] bytes, always the
+/// same ones for a device and an epoch.
+///
+/// It needs no link: it is for a gateway that has lost its own, and for one that wants a device to begin anew.
+///
+/// # Errors
+/// See [`SealError`].
+pub fn seal_epoch_request<'b>(
+    root: &RootKey,
+    device: DeviceId,
+    ended: Epoch,
+    buffer: &'b mut [u8],
+) -> Result<&'b mut [u8], SealError> {
+    let mut sealer = FrameSealer::new(root, Direction::Rekey, device, ended);
+    sealer.seal(Route::EPOCH_REQUEST, &[], buffer).map(|(frame, _)| frame)
 }
 
 /// What a frame is about, beside its device.
@@ -217,8 +274,14 @@ struct Route {
 }
 
 impl Route {
-    const EVIDENCE: Self = Self { kind: Kind::Evidence, stream: 0, class: Class::Confidential };
-    const INSTRUCTION: Self = Self { kind: Kind::Instruction, stream: 0, class: Class::Confidential };
+    const EVIDENCE: Self = Self::control(Kind::Evidence);
+    const INSTRUCTION: Self = Self::control(Kind::Instruction);
+    const RECEIPT: Self = Self::control(Kind::Receipt);
+    const EPOCH_REQUEST: Self = Self::control(Kind::EpochRequest);
+
+    const fn control(kind: Kind) -> Self {
+        Self { kind, stream: 0, class: Class::Confidential }
+    }
 
     const fn reading(stream: Stream) -> Self {
         Self { kind: Kind::Reading, stream: stream.id.get(), class: stream.class }
@@ -250,7 +313,7 @@ struct FrameSealer {
 impl FrameSealer {
     fn new(root: &RootKey, direction: Direction, device: DeviceId, epoch: Epoch) -> Self {
         let key = root.link_key(direction, device, epoch);
-        // Ephemeral: the epoch was stored before.
+        // Ephemeral: the epoch was stored before. The one epoch request under a key is always the same.
         let sealer = Sealer::with_ephemeral_key((&*key).into(), fixed_part(direction, epoch));
         Self { sealer, device, epoch }
     }

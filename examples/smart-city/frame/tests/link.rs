@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use smart_city_frame::{
     Class, ContentError, DeviceId, DeviceLink, Epoch, Evidence, GatewayLink, Header, HeaderError,
-    Instruction, MAX_PAYLOAD_LEN, OVERHEAD, OpenError, Opened, RootKey, SealError, Stream, Verdict,
+    Instruction, Kind, MAX_PAYLOAD_LEN, OVERHEAD, OpenError, Opened, Receipt, RootKey, SealError, Stream,
+    Verdict, seal_epoch_request,
 };
 
 const DEVICE: DeviceId = DeviceId([0, 1, 2, 3, 4, 5, 6, 7]);
@@ -96,10 +97,7 @@ fn directions_and_epochs_have_keys_of_their_own() {
     // Decided from the header: the right link still opens it.
     assert!(GatewayLink::new(&root(), DEVICE, Epoch(9)).open_reading(DEVICE, stream(), frame).is_ok());
     let frame = device.seal_reading(stream(), b"21.5 C", &mut buffer).unwrap();
-    assert_eq!(
-        device.open_instruction(DEVICE, frame).unwrap_err(),
-        OpenError::OtherKind(smart_city_frame::Kind::Reading)
-    );
+    assert_eq!(device.open_instruction(DEVICE, frame).unwrap_err(), OpenError::OtherKind(Kind::Reading));
 }
 
 #[test]
@@ -143,6 +141,73 @@ fn a_challenge_is_the_instructions_nonce() {
 }
 
 #[test]
+fn receipts_name_what_was_opened_and_stored() {
+    let (mut device, mut gateway) = ends();
+    let mut buffer = [0; 64];
+    let counters: Vec<[u8; 3]> = (0..100)
+        .map(|i| {
+            let frame = device.seal_reading(stream(), &[i], &mut buffer).unwrap();
+            Header::parse(frame).unwrap().counter
+        })
+        .collect();
+    // Out of order, and only these.
+    let stored = [70, 3, 7, 71, 20, 8];
+    let mut receipt = Receipt::new(counters[70]);
+    stored[1..].iter().for_each(|i| receipt.add(counters[*i]));
+    let frame = gateway.seal_receipt(&receipt, &mut buffer).unwrap();
+    assert_eq!(frame.len(), Receipt::LEN + OVERHEAD);
+    let received = device.open_receipt(DEVICE, &mut frame.to_vec()).unwrap();
+    assert_eq!(received, receipt);
+    // 3 and 7 are 64 and more before 71.
+    let named: Vec<usize> = (0..100).filter(|i| received.has(counters[*i])).collect();
+    assert_eq!(named, [8, 20, 70, 71]);
+    assert_eq!(device.open_receipt(DEVICE, &mut frame.to_vec()), Err(OpenError::Replayed));
+
+    // Nobody else's, and none of the epoch before.
+    let frame = gateway.seal_receipt(&receipt, &mut buffer).unwrap();
+    let mut next = DeviceLink::new(&root(), DEVICE, Epoch(10));
+    assert_eq!(next.open_receipt(DEVICE, &mut frame.to_vec()), Err(OpenError::OtherEpoch(9)));
+    assert_eq!(device.open_instruction(DEVICE, frame).unwrap_err(), OpenError::OtherKind(Kind::Receipt));
+}
+
+#[test]
+fn an_epoch_request_is_obeyed_once_and_in_its_epoch() {
+    let (mut device, _) = ends();
+    let request = |epoch| seal_epoch_request(&root(), DEVICE, Epoch(epoch), &mut [0; 13]).unwrap().to_vec();
+    assert_eq!(request(9), request(9), "the same bytes, or a nonce is repeated");
+    assert_eq!(device.open_epoch_request(DEVICE, &mut request(8)), Err(OpenError::OtherEpoch(8)));
+    // An epoch with the same low byte.
+    assert_eq!(device.open_epoch_request(DEVICE, &mut request(0x109)), Err(OpenError::Rejected));
+    assert_eq!(device.open_epoch_request(DEVICE, &mut request(9)), Ok(()));
+    assert_eq!(device.open_epoch_request(DEVICE, &mut request(9)), Err(OpenError::Replayed));
+    let mut next = DeviceLink::new(&root(), DEVICE, Epoch(10));
+    assert_eq!(next.epoch(), Epoch(10));
+    assert_eq!(next.open_epoch_request(DEVICE, &mut request(9)), Err(OpenError::OtherEpoch(9)));
+    assert_eq!(next.open_epoch_request(DEVICE, &mut request(10)), Ok(()));
+    assert_eq!(
+        seal_epoch_request(&root(), DEVICE, Epoch(9), &mut [0; 12]).unwrap_err(),
+        SealError::BufferTooSmall
+    );
+}
+
+#[test]
+fn region_0_is_to_restore_another() {
+    let (mut device, mut gateway) = ends();
+    let mut buffer = [0; 64];
+    let frame = gateway.seal_instruction(&Instruction::restore(&[2, 3]), &mut buffer).unwrap().0;
+    let (instruction, _) = device.open_instruction(DEVICE, frame).unwrap();
+    assert_eq!((instruction.restored_region(), instruction.examined_region()), (Some(0x0203), 0x0203));
+    let other = Instruction { region: 7, argument: &[2, 3] };
+    assert_eq!((other.restored_region(), other.examined_region()), (None, 7));
+    let wrong = Instruction { region: 0, argument: b"on!" };
+    let frame = gateway.seal_instruction(&wrong, &mut buffer).unwrap().0;
+    assert_eq!(
+        device.open_instruction(DEVICE, frame).unwrap_err(),
+        OpenError::Content(ContentError::Length(5))
+    );
+}
+
+#[test]
 fn sizes_are_checked() {
     let (mut device, mut gateway) = ends();
     let mut buffer = [0; 300];
@@ -180,9 +245,27 @@ proptest! {
             Err(HeaderError::Truncated) => prop_assert!(frame.len() < 13),
             Err(HeaderError::TooLong) => prop_assert!(frame.len() > 255),
             Err(HeaderError::UnknownVersion(version)) => prop_assert!(version == frame[0] >> 5 && version != 1),
-            Err(HeaderError::UnknownKind(kind)) => prop_assert!(kind == frame[0] >> 2 & 7 && kind > 2),
+            Err(HeaderError::UnknownKind(kind)) => prop_assert!(kind == frame[0] >> 2 & 7 && kind > 4),
             Err(HeaderError::UnknownClass) => prop_assert!(frame[0] & 3 == 3),
             Err(other) => prop_assert!(false, "{}", other),
+        }
+    }
+
+    /// A receipt has the frames that were added and are less than 64 before the newest.
+    #[test]
+    fn receipts(added in prop::collection::vec(0..300u32, 1..100)) {
+        let bytes = |counter: u32| -> [u8; 3] { counter.to_be_bytes()[1..].try_into().unwrap() };
+        let mut receipt = Receipt::new(bytes(added[0]));
+        let mut newest = added[0];
+        let mut expected = vec![newest];
+        for counter in &added[1..] {
+            receipt.add(bytes(*counter));
+            newest = newest.max(*counter);
+            expected.push(*counter);
+            expected.retain(|counter| newest - counter < 64);
+        }
+        for counter in 0..400 {
+            prop_assert_eq!(receipt.has(bytes(counter)), expected.contains(&counter), "{}", counter);
         }
     }
 

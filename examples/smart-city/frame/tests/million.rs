@@ -7,7 +7,8 @@ use std::{
 };
 
 use smart_city_frame::{
-    Class, DeviceId, DeviceLink, Epoch, GatewayLink, Instruction, OpenError, RootKey, Stream,
+    Class, DeviceId, DeviceLink, Epoch, GatewayLink, Instruction, OpenError, Receipt, RootKey, Stream,
+    seal_epoch_request,
 };
 
 /// Counts allocations.
@@ -116,32 +117,47 @@ fn none_of_a_million_is_accepted() {
         attacker.genuine.clear();
         for i in 0..20 {
             let mut buffer = [0; 64];
-            let len = if i % 4 == 3 {
-                let instruction = Instruction { region: 3, argument: b"open the gate" };
-                let len = gateway.seal_instruction(&instruction, &mut buffer).unwrap().0.len();
-                device.open_instruction(DEVICE, &mut { buffer }[..len]).unwrap();
-                len
-            } else {
-                let len =
-                    device.seal_reading(reading, &[i; 21][..usize::from(i)], &mut buffer).unwrap().len();
-                gateway.open_reading(DEVICE, reading, &mut { buffer }[..len]).unwrap();
-                len
+            let len = match i {
+                0 => {
+                    let len = seal_epoch_request(&root, DEVICE, Epoch(epoch), &mut buffer).unwrap().len();
+                    device.open_epoch_request(DEVICE, &mut { buffer }[..len]).unwrap();
+                    len
+                }
+                1 | 2 => {
+                    let len = gateway.seal_receipt(&Receipt::new([0, 0, i]), &mut buffer).unwrap().len();
+                    device.open_receipt(DEVICE, &mut { buffer }[..len]).unwrap();
+                    len
+                }
+                3 | 7 | 11 | 15 | 19 => {
+                    let instruction = Instruction { region: 3, argument: b"open the gate" };
+                    let len = gateway.seal_instruction(&instruction, &mut buffer).unwrap().0.len();
+                    device.open_instruction(DEVICE, &mut { buffer }[..len]).unwrap();
+                    len
+                }
+                _ => {
+                    let payload = &[i; 21][..usize::from(i)];
+                    let len = device.seal_reading(reading, payload, &mut buffer).unwrap().len();
+                    gateway.open_reading(DEVICE, reading, &mut { buffer }[..len]).unwrap();
+                    len
+                }
             };
             attacker.genuine.push((buffer, len));
         }
 
         let before = ALLOCATIONS.load(Ordering::Relaxed);
         let mut counts = [0usize; 16];
-        for _ in 0..10_000 {
+        for _ in 0..20_000 {
             let len = attacker.next(&mut frame);
             let frame = &mut frame[..len];
             // As what it was, under another stream, class or device, as evidence, and back to the device.
-            let error = match attacker.random.below(8) {
+            let error = match attacker.random.below(10) {
                 0..3 => gateway.open_reading(DEVICE, reading, frame).map(drop),
                 3 => gateway.open_reading(DEVICE, stream(8, Class::Internal), frame).map(drop),
                 4 => gateway.open_reading(DEVICE, stream(7, Class::Public), frame).map(drop),
                 5 => gateway.open_reading(DeviceId(*b"device 2"), reading, frame).map(drop),
                 6 => gateway.open_evidence(DEVICE, frame).map(drop),
+                7 => device.open_receipt(DEVICE, frame).map(drop),
+                8 => device.open_epoch_request(DEVICE, frame),
                 _ => device.open_instruction(DEVICE, frame).map(drop),
             }
             .expect_err("nobody sealed this");

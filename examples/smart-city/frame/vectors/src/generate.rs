@@ -4,7 +4,7 @@ use test_vectors::generate::Stream as Bytes;
 
 use crate::{File, Test, model};
 
-const KINDS: [&str; 3] = ["reading", "evidence", "instruction"];
+const KINDS: [&str; 5] = ["reading", "evidence", "instruction", "receipt", "epoch request"];
 
 /// A frame to be sealed, and how it is received.
 #[derive(Clone)]
@@ -69,7 +69,7 @@ pub fn file() -> File {
         kind,
         stream: if kind == 0 { 0x0304 } else { 0 },
         class: if kind == 0 { 1 } else { 2 },
-        counter: 5,
+        counter: if kind == 4 { 0 } else { 5 },
         payload: bytes.bytes(len),
     };
     let mut tests = Vec::new();
@@ -95,17 +95,44 @@ pub fn file() -> File {
         tests.push(case(2, len).valid(&format!("instruction of {len} bytes")));
     }
 
-    for (kind, len) in [(0, 0), (0, 21), (1, 16), (2, 12)] {
+    for region in [0, 7] {
+        let mut case = case(2, 4);
+        case.payload[..2].copy_from_slice(&[0, region]);
+        tests.push(case.valid(if region == 0 { "instruction to restore a region" } else { "instruction" }));
+    }
+    let mut receipt = |newest: u32, stored: u64| {
+        let payload = [&newest.to_be_bytes()[1..], &stored.to_be_bytes()].concat();
+        Case { payload, ..case(3, 0) }
+    };
+    for (newest, stored) in [(0, 1), (2, 0b101), (63, u64::MAX), (0xFF_FFFF, 1 << 63 | 1)] {
+        tests.push(receipt(newest, stored).valid(&format!("receipt of {newest} and {stored:b}")));
+    }
+    for epoch in [0, 0xFFFF] {
+        tests.push(Case { epoch, ..case(4, 0) }.valid(&format!("epoch request for epoch {epoch}")));
+    }
+
+    for (kind, len) in [(0, 0), (0, 21), (1, 16), (2, 12), (3, 11), (4, 0)] {
         let mut case = case(kind, len);
-        if kind == 1 {
-            case.payload[7] = 0;
+        match kind {
+            1 => case.payload[7] = 0,
+            3 => case.payload[..3].copy_from_slice(&[0, 1, 0]),
+            _ => {}
         }
         changed(&case, &mut tests);
     }
-    for (kind, len) in [(1, 15), (1, 17), (2, 0), (2, 1)] {
+    for (kind, len) in [(1, 15), (1, 17), (2, 0), (2, 1), (3, 10), (3, 12), (4, 1)] {
         let case = case(kind, len);
         tests.push(case.test(
             &format!("{} of {len} bytes", KINDS[usize::from(kind)]),
+            case.model().seal(),
+            "Content(Length",
+        ));
+    }
+    for len in [3, 5] {
+        let mut case = case(2, len);
+        case.payload[..2].fill(0);
+        tests.push(case.test(
+            &format!("instruction of {len} bytes to restore a region"),
             case.model().seal(),
             "Content(Length",
         ));
@@ -144,13 +171,19 @@ fn changed(case: &Case, tests: &mut Vec<Test>) {
     push("256 bytes", [&genuine[..], &[0; 256]].concat()[..256].to_vec(), "Header(TooLong");
     push("version 0", flipped(0, 0x20), "Header(UnknownVersion(0");
     push("version 3", flipped(0, 0x40), "Header(UnknownVersion(3");
-    push("kind 4 and up", flipped(0, 0x10), &format!("Header(UnknownKind({}", 4 + case.kind));
+    for kind in 5..8 {
+        push(
+            &format!("kind {kind}"),
+            flipped(0, (kind ^ case.kind) << 2),
+            &format!("Header(UnknownKind({kind}"),
+        );
+    }
     push("class 3", flipped(0, 3 ^ case.class), "Header(UnknownClass");
     let other_class = if case.class == 1 { 0 } else { 1 };
     push("relabelled with another class", flipped(0, case.class ^ other_class), "OtherClass");
     push(
         "relabelled with another kind",
-        flipped(0, if case.kind == 2 { 0b1000 } else { 0b0100 }),
+        flipped(0, (case.kind ^ if case.kind == 0 { 1 } else { 0 }) << 2),
         "OtherKind",
     );
     push("another epoch", flipped(1, 1), "OtherEpoch");

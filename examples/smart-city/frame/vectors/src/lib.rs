@@ -60,7 +60,7 @@ pub struct Test {
     pub device: Vec<u8>,
     /// The epoch.
     pub epoch: u16,
-    /// `reading`, `evidence` or `instruction`: how the receiver opens the frame.
+    /// `reading`, `evidence`, `instruction`, `receipt` or `epoch request`: how the receiver opens the frame.
     pub kind: String,
     /// The stream in the receiver's registry; 0 but for readings.
     pub stream: u16,

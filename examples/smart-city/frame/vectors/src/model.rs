@@ -6,6 +6,8 @@ use test_vectors::{AdProcessing, Cipher, reference};
 pub const UP: u8 = 1;
 /// 2 for frames to the device.
 pub const DOWN: u8 = 2;
+/// 3 for epoch requests.
+pub const REKEY: u8 = 3;
 
 /// CMAC of SP 800-38B over TWINE-128.
 ///
@@ -47,7 +49,11 @@ pub fn derive(root: &[u8], label: &str, context: &[u8]) -> Vec<u8> {
 /// The key of a direction in an epoch.
 #[must_use]
 pub fn link_key(root: &[u8], direction: u8, device: &[u8], epoch: u16) -> Vec<u8> {
-    let label = if direction == UP { "smart-city v1 up" } else { "smart-city v1 down" };
+    let label = match direction {
+        UP => "smart-city v1 up",
+        DOWN => "smart-city v1 down",
+        _ => "smart-city v1 rekey",
+    };
     derive(root, label, &[device, &epoch.to_be_bytes()].concat())
 }
 
@@ -60,7 +66,7 @@ pub struct Frame<'a> {
     pub device: &'a [u8],
     /// The epoch.
     pub epoch: u16,
-    /// 0 reading, 1 evidence, 2 instruction.
+    /// 0 reading, 1 evidence, 2 instruction, 3 receipt, 4 epoch request.
     pub kind: u8,
     /// The stream.
     pub stream: u16,
@@ -76,7 +82,11 @@ impl Frame<'_> {
     /// The direction of its kind.
     #[must_use]
     pub const fn direction(&self) -> u8 {
-        if self.kind == 2 { DOWN } else { UP }
+        match self.kind {
+            0 | 1 => UP,
+            2 | 3 => DOWN,
+            _ => REKEY,
+        }
     }
 
     /// The whole frame.

@@ -1,0 +1,255 @@
+//! `cargo xtask demo`: an hour in the city. See `USAGE`.
+#![forbid(unsafe_code)]
+
+use std::{
+    env,
+    io::{self, IsTerminal as _, Write as _},
+    process::ExitCode,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail, ensure};
+use smart_city_demo::{
+    city::{DEVICES, STREAMS, USERS},
+    gateway::{Flow, Gateway},
+    stage::Stage,
+};
+use smart_city_frame::Verdict;
+
+const USAGE: &str = "\
+usage: smart-city-demo [--serve]
+           an hour of simulated readings at high speed, with a device that is tampered with
+       --serve
+           goes on with a minute a second, until it is stopped";
+
+/// The simulated hour: from 8:00, in minutes of the day.
+const BEGIN: u16 = 480;
+/// Somebody alters the code of a device.
+const TAMPERED: u16 = 495;
+/// The next instruction for it.
+const FOUND: u16 = 505;
+/// It is recovered.
+const RECOVERED: u16 = 520;
+const END: u16 = 540;
+
+/// The device that is tampered with, and the function that is altered.
+const VICTIM: usize = 12;
+const OPEN_GATE: u16 = 2;
+
+/// Those whose code is examined, the victim among them.
+const EXAMINED: [usize; 5] = [0, 7, VICTIM, 31, 49];
+
+/// Frames that malware makes up on a device of which it does not have the keys.
+const FORGED: u32 = 200;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let serves = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [] => false,
+        ["--serve"] => true,
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(serves) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nnot as it must be: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(serves: bool) -> Result<()> {
+    let started = Instant::now();
+    println!("Starting a gateway, {DEVICES} devices and {} users. The devices are simulated.", USERS.len());
+    let mut stage = Stage::set(&Gateway::program()?)?;
+    println!("The gateway's page: http://{}/", stage.gateway.http);
+
+    let begun = Instant::now();
+    hour(&mut stage, BEGIN..TAMPERED, None)?;
+    for index in EXAMINED {
+        ensure!(stage.instruct(index, OPEN_GATE)? == Verdict::Intact, "a function was altered too early");
+        stage.seen(index, "affirming", false)?;
+    }
+    step(
+        "08:15",
+        &format!("{} devices were told to open their gates: examined, as built, opened.", EXAMINED.len()),
+    );
+    cheat(&mut stage)?;
+
+    stage.patch(VICTIM, OPEN_GATE)?;
+    let victim = stage.device(VICTIM).name.clone();
+    step("08:15", &format!("Somebody alters one bit of the code of {victim}. Nobody notices yet."));
+    hour(&mut stage, TAMPERED..FOUND, None)?;
+
+    let asked = Instant::now();
+    let verdict = stage.instruct(VICTIM, OPEN_GATE)?;
+    ensure!(verdict == Verdict::Altered, "the altered function was found {verdict:?}");
+    stage.seen(VICTIM, "contraindicated", true)?;
+    let found_in = asked.elapsed();
+    step(
+        "08:25",
+        &format!(
+            "{victim} is told to open its gate: the altered code does not run, and {:.0} ms later it is isolated.",
+            millis(found_in)
+        ),
+    );
+    hour(&mut stage, FOUND..RECOVERED, Some(VICTIM))?;
+    let discarded = stage.recover(VICTIM, OPEN_GATE)?;
+    stage.seen(VICTIM, "affirming", false)?;
+    let measured = usize::from(RECOVERED - FOUND) * stage.device(VICTIM).streams.len();
+    ensure!(discarded == measured, "{discarded} readings of altered code were discarded, not {measured}");
+    step(
+        "08:40",
+        &format!("{victim} is recovered: code restored, {discarded} readings discarded, a new epoch."),
+    );
+    hour(&mut stage, RECOVERED..END, None)?;
+    ensure!(stage.instruct(VICTIM, OPEN_GATE)? == Verdict::Intact, "the function is still altered");
+    stage.delivered()?;
+    let took = begun.elapsed();
+
+    summary(&stage, took)?;
+    println!("\nAll as it must be, in {:.1} s.", started.elapsed().as_secs_f64());
+    if serves { serve(&mut stage) } else { Ok(()) }
+}
+
+/// Plays some minutes; each begins when the one before has its receipts.
+fn hour(stage: &mut Stage, minutes: std::ops::Range<u16>, distrusted: Option<usize>) -> Result<()> {
+    let end = minutes.end;
+    for minute in minutes {
+        stage.measure(minute, distrusted)?;
+        stage.receipts(distrusted)?;
+        if io::stdout().is_terminal() {
+            print!("\r{}  {} readings", clock(minute), stage.made());
+            io::stdout().flush()?;
+        }
+    }
+    // Over the progress, if there is any.
+    println!("\r{}  {} readings, all stored", clock(end), stage.made());
+    Ok(())
+}
+
+/// What a hostile network, malware without keys and a stranger try.
+fn cheat(stage: &mut Stage) -> Result<()> {
+    let (malware, other) = (3, 4);
+    let refused =
+        |stage: &Stage, index: usize| Ok::<_, anyhow::Error>(stage.gateway.device(stage.id(index))?.refused);
+    let before = [refused(stage, 0)?, refused(stage, malware)?, refused(stage, other)?];
+    stage.repeat(0)?;
+    stage.forge(malware, other, FORGED)?;
+    let expected = [before[0] + 1, before[1] + u64::from(FORGED), before[2]];
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let now = [refused(stage, 0)?, refused(stage, malware)?, refused(stage, other)?];
+        if now == expected {
+            break;
+        }
+        ensure!(Instant::now() < deadline, "the gateway has refused {now:?} frames, not {expected:?}");
+        thread::sleep(Duration::from_millis(20));
+    }
+    let status = stage.gateway.instruct_as_nobody(stage.id(malware))?;
+    ensure!(status == 401, "an instruction of nobody was answered with {status}");
+    step("08:15", "A frame comes twice: the second one is refused.");
+    step(
+        "08:15",
+        &format!(
+            "Malware on {}, without its keys, makes up {FORGED} frames: all are refused; and {FORGED} in the name of {}: \
+             the broker lets none through.",
+            stage.device(malware).name,
+            stage.device(other).name
+        ),
+    );
+    step("08:15", "Somebody who is no operator gives an instruction: refused.");
+    Ok(())
+}
+
+fn step(time: &str, text: &str) {
+    println!("{time}  {text}");
+}
+
+fn clock(minute: u16) -> String {
+    format!("{:02}:{:02}", minute / 60, minute % 60)
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+fn summary(stage: &Stage, took: Duration) -> Result<()> {
+    let flows = stage.gateway.status()?.flows;
+    println!("\nWho received what (readings), and why not:");
+    print!("{:8} {:36}", "user", "");
+    STREAMS.iter().for_each(|stream| print!("{:>13}", stream.name));
+    println!();
+    for (user, client) in USERS.iter().zip(&stage.users) {
+        let inbox = client.inbox();
+        print!("{:8} {:36}", user.id, user.about);
+        for stream in &STREAMS {
+            match inbox.readings.iter().filter(|reading| reading.stream == stream.name).count() {
+                0 => print!("{:>13}", "-"),
+                count => print!("{count:>13}"),
+            }
+        }
+        println!();
+        for stream in &STREAMS {
+            let Some(why) = stream.refusal(user) else { continue };
+            let of_user = |flow: &&Flow| flow.user == user.id && flow.stream == stream.name;
+            let refused: Vec<&Flow> = flows.iter().filter(of_user).filter(|flow| !flow.allowed).collect();
+            if refused.is_empty() || flows.iter().filter(of_user).any(|flow| flow.allowed) {
+                bail!("the gateway does not say that {} was refused {}", user.id, stream.name);
+            }
+            let count: u64 = refused.iter().map(|flow| flow.count).sum();
+            // A reading that came twice is refused twice.
+            let expected = stage.expected(stream.name) as u64;
+            ensure!(count >= expected, "{} was refused {count} of {expected} {}", user.id, stream.name);
+            println!(
+                "         no {}: {why} ({count} readings; the gateway says: {})",
+                stream.name, refused[0].reason
+            );
+        }
+    }
+    let again: u64 = stage.users.iter().map(|user| user.inbox().again).sum();
+    let latencies = stage.latencies();
+    let at = |part: usize| latencies.get(latencies.len() * part / 100).copied().map_or(f64::NAN, millis);
+    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+    let rate = |count: usize| count as f64 / took.as_secs_f64();
+    println!(
+        "\n{} readings in {:.1} s: {:.0} frames a second up, {:.0} readings a second out; {again} came twice.",
+        stage.made(),
+        took.as_secs_f64(),
+        rate(stage.made()),
+        rate(latencies.len()),
+    );
+    println!("From sensor to user: half within {:.1} ms, 99 of 100 within {:.1} ms.", at(50), at(99));
+    println!(
+        "These times are of this machine, with everything on it, and each reading stored before its receipt."
+    );
+    Ok(())
+}
+
+/// Goes on, for someone who looks at the page.
+fn serve(stage: &mut Stage) -> Result<()> {
+    println!(
+        "\nIt goes on with a minute a second. The page: http://{}/ (stop with Ctrl-C)",
+        stage.gateway.http
+    );
+    println!(
+        "An instruction: curl -H 'Authorization: Bearer {}' --json '{{\"region\": 2, \"argument\": \"01\"}}' \
+         http://{}/devices/{}/instructions",
+        stage.city.operator_token,
+        stage.gateway.http,
+        stage.id(0)
+    );
+    for minute in (END..1440).chain((0..u16::MAX).map(|minute| minute % 1440)) {
+        let went = stage.measure(minute, None).and_then(|()| stage.receipts(None));
+        thread::sleep(Duration::from_secs(1));
+        if stage.is_interrupted() {
+            return Ok(());
+        }
+        went?;
+    }
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! Users, who write down what they receive.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use rumqttc::{AsyncClient, Event, Incoming, MqttOptions, mqttbytes::QoS};
+use serde::Deserialize;
+use tokio::{runtime::Runtime, task::JoinHandle, time::sleep};
+
+/// A reading that a user got.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Received {
+    /// The part of the topic behind the user.
+    pub stream: String,
+    /// The device.
+    pub device: String,
+    /// The minute of the day that it is about.
+    pub minute: u16,
+}
+
+/// What a user got so far.
+#[derive(Debug, Default)]
+pub struct Inbox {
+    /// Each reading once.
+    pub readings: BTreeSet<Received>,
+    /// When each came, in the order in which they came.
+    pub times: Vec<(Received, Instant)>,
+    /// Readings that came again.
+    pub again: u64,
+    /// What came under other topics than the user's own, or was no reading.
+    pub foreign: Vec<String>,
+}
+
+/// A user at the broker.
+#[derive(Debug)]
+pub struct User {
+    inbox: Arc<Mutex<Inbox>>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    device: String,
+    payload: Payload,
+}
+
+#[derive(Deserialize)]
+struct Payload {
+    minute: u16,
+}
+
+impl User {
+    /// Connects as `name` and subscribes to `filters`; returns when the broker has answered.
+    ///
+    /// # Panics
+    /// If the thread that takes the messages has.
+    pub fn connect(
+        runtime: &Runtime,
+        name: &'static str,
+        options: MqttOptions,
+        filters: Vec<String>,
+    ) -> Self {
+        let inbox = Arc::<Mutex<Inbox>>::default();
+        let own = Arc::clone(&inbox);
+        let (ready, is_ready) = std::sync::mpsc::channel();
+        let task = runtime.spawn(async move {
+            let (client, mut events) = AsyncClient::builder(options).capacity(64).build();
+            let mut answers = 0;
+            loop {
+                match events.poll().await {
+                    Ok(Event::Incoming(Incoming::ConnAck(_))) => {
+                        for filter in &filters {
+                            let _ = client.subscribe(filter.clone(), QoS::AtLeastOnce).await;
+                        }
+                    }
+                    Ok(Event::Incoming(Incoming::SubAck(_))) => {
+                        answers += 1;
+                        if answers == filters.len() {
+                            let _ = ready.send(());
+                        }
+                    }
+                    Ok(Event::Incoming(Incoming::Publish(publish))) => {
+                        lock(&own).take(name, &publish.topic, &publish.payload);
+                    }
+                    Ok(_) => {}
+                    Err(_) => sleep(Duration::from_millis(200)).await,
+                }
+            }
+        });
+        let _ = is_ready.recv_timeout(Duration::from_secs(10));
+        Self { inbox, task }
+    }
+
+    /// What came so far.
+    pub fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        lock(&self.inbox)
+    }
+}
+
+impl Drop for User {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn lock(inbox: &Mutex<Inbox>) -> MutexGuard<'_, Inbox> {
+    inbox.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Inbox {
+    fn take(&mut self, user: &str, topic: &[u8], payload: &[u8]) {
+        let topic = String::from_utf8_lossy(topic);
+        let stream = topic.strip_prefix(&format!("out/{user}/"));
+        let (Some(stream), Ok(message)) = (stream, serde_json::from_slice::<Message>(payload)) else {
+            self.foreign.push(topic.into_owned());
+            return;
+        };
+        let Message { device, payload: Payload { minute } } = message;
+        let received = Received { stream: stream.to_owned(), device, minute };
+        if self.readings.insert(received.clone()) {
+            self.times.push((received, Instant::now()));
+        } else {
+            self.again += 1;
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The gateway's page in a headless Chromium: what happens to a device is seen there.
+//!
+//! It leaves pictures of the page in both colour schemes in `target/.../tmp`.
+
+mod chromium;
+
+use std::{fs, path::Path};
+
+use chromium::Page;
+use serde_json::json;
+use smart_city_demo::{
+    city::{DEVICES, STREAMS, USERS},
+    gateway::Gateway,
+    stage::Stage,
+};
+use smart_city_frame::Verdict;
+
+const VICTIM: usize = 12;
+const OPEN_GATE: u16 = 2;
+
+#[test]
+fn a_tampered_device_is_shown_isolated_then_recovered() {
+    let mut stage = Stage::set(&Gateway::program().unwrap()).unwrap();
+    let mut page = Page::open(&format!("http://{}/", stage.gateway.http));
+    page.wait("document.getElementById('connection').textContent", &json!("live"));
+    page.wait("document.querySelectorAll('#devices [data-device]').length", &json!(DEVICES));
+
+    // The page was there before the first reading: all of this comes as it happens.
+    stage.measure(480, None).unwrap();
+    stage.receipts(None).unwrap();
+    assert_eq!(stage.instruct(VICTIM, OPEN_GATE).unwrap(), Verdict::Intact);
+    let id = stage.id(VICTIM).to_string();
+    let device = format!("document.querySelector('#devices [data-device=\"{id}\"]')");
+    page.wait(&format!("{device}.dataset.state"), &json!("affirming"));
+    page.wait(&format!("{device}.innerText.includes('as built')"), &json!(true));
+    page.wait(&format!("{device}.dataset.isolated"), &json!("false"));
+
+    // Every stream and user has a line, and says what was decided and why.
+    let rows =
+        "[...document.querySelectorAll('#flows tr')].map(row => [...row.cells].map(cell => cell.innerText))";
+    page.wait(&format!("{rows}.length"), &json!(STREAMS.len() * USERS.len()));
+    for stream in &STREAMS {
+        for user in &USERS {
+            let decision = if stream.refusal(user).is_none() { "✓ allowed" } else { "✗ refused" };
+            let row = format!("{rows}.find(row => row[0] === '{}' && row[1] === '{}')", stream.name, user.id);
+            page.wait(&format!("{row}[2]"), &json!(decision));
+            let has_reason = page.evaluate(&format!("{row}[3].length > 10")) == json!(true);
+            assert_eq!(has_reason, stream.refusal(user).is_some(), "refusals have reasons");
+            let devices = stage.city.devices.iter();
+            let readings =
+                devices.filter(|device| device.streams.iter().any(|i| STREAMS[*i].id == stream.id)).count();
+            page.wait(&format!("{row}[4]"), &json!(readings.to_string()));
+        }
+    }
+
+    stage.patch(VICTIM, OPEN_GATE).unwrap();
+    assert_eq!(stage.instruct(VICTIM, OPEN_GATE).unwrap(), Verdict::Altered);
+    page.wait(&format!("{device}.dataset.isolated"), &json!("true"));
+    // In words, not by colour alone; and announced.
+    page.wait(
+        &format!("{device}.innerText.includes('altered') && {device}.innerText.includes('isolated')"),
+        &json!(true),
+    );
+    page.wait("document.getElementById('announce').textContent.includes('is isolated')", &json!(true));
+    let isolated = "document.querySelectorAll('#devices [data-isolated=true]').length";
+    assert_eq!(page.evaluate(isolated), json!(1));
+    // One who chooses it is told more.
+    page.evaluate(&format!("{device}.querySelector('button').click()"));
+    page.wait(&format!("document.getElementById('detail').textContent.includes('{id}')"), &json!(true));
+    for scheme in ["light", "dark"] {
+        let picture = page.picture(scheme);
+        fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("page-{scheme}.png")), picture)
+            .unwrap();
+    }
+
+    stage.recover(VICTIM, OPEN_GATE).unwrap();
+    page.wait(&format!("{device}.dataset.isolated"), &json!("false"));
+    page.wait(&format!("{device}.dataset.state"), &json!("affirming"));
+    page.wait("document.getElementById('announce').textContent.includes('was recovered')", &json!(true));
+
+    // A gateway that is gone is not shown as if it were there.
+    drop(stage);
+    page.wait("document.getElementById('connection').hasAttribute('data-lost')", &json!(true));
+}

@@ -1,0 +1,17 @@
+//! Simulated devices. Frames, keys and tamper detection are those of real ones (`smart-city-frame`, `smart-city-detector`), built
+//! for the host; **the sensors and the code are simulated**.
+//!
+//! | module | |
+//! |---|---|
+//! | [`device`] | a device without its network: readings kept until their receipt, instructions examined before they run |
+//! | [`epoch`] | the epoch, stored before it is used |
+//! | [`image`] | the code of a device, made up |
+//! | [`client`] | a device on an MQTT broker |
+//! | [`sensors`] | traffic and weather, made up |
+#![forbid(unsafe_code)]
+
+pub mod client;
+pub mod device;
+pub mod epoch;
+pub mod image;
+pub mod sensors;

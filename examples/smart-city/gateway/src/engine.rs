@@ -1,0 +1,741 @@
+//! What the gateway decides: everything, in batches, each stored before anything of it leaves.
+//!
+//! A batch is worked off in memory, then the audit log and the store are written in one go (group commit), then receipts and
+//! readings go out. So a loss of power loses nothing that has a receipt, and nothing that goes out was not stored.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use anyhow::Result;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use smart_city_frame::{
+    DeviceId, Evidence, GatewayLink, Instruction, OVERHEAD, OpenError, Opened, SealError, Verdict,
+};
+use tokio::sync::{broadcast, oneshot};
+
+pub use crate::device::Refusal;
+use crate::{
+    attestation::{Appraisal, Finding, Signer, Status, appraise},
+    audit::Audit,
+    config::{City, ConfigError, Secrets, parse_device_id},
+    device::{Device, Outstanding, Recovery},
+    policy::{Policy, class_name},
+    store::{Changes, DeviceRecord, Reading, Store},
+};
+
+/// How often refused frames are summed up in the audit log.
+const SUMMARY: Duration = Duration::from_secs(60);
+
+/// What comes to the engine.
+#[derive(Debug)]
+pub enum Input {
+    /// A message that came over MQTT.
+    Message {
+        /// Its topic.
+        topic: String,
+        /// The frame.
+        payload: Vec<u8>,
+        /// What the broker waits for: acknowledged when the batch is stored. The engine does not look at it.
+        ack: Option<rumqttc::Publish>,
+    },
+    /// A message that came over MQTT and was dropped, because too many did.
+    Overload,
+    /// The broker has taken a message over that had this [`Output::delivery`].
+    Delivered(u64),
+    /// The files were read again; or they were not good.
+    Reload(Result<Box<(City, Arc<Secrets>)>, ConfigError>),
+    /// Time has passed: comes every [`TICK`].
+    Tick,
+    /// An operator instructs a device.
+    Instruct {
+        /// The device.
+        device: DeviceId,
+        /// The region of the function to call.
+        region: u16,
+        /// What the function gets.
+        argument: Vec<u8>,
+        /// Whether it was sent.
+        reply: oneshot::Sender<Result<(), Denied>>,
+    },
+    /// An operator wants an isolated device back.
+    Recover {
+        /// The device.
+        device: DeviceId,
+        /// Whether it was begun.
+        reply: oneshot::Sender<Result<(), Denied>>,
+    },
+    /// Somebody wants to know how things are.
+    Status(oneshot::Sender<Value>),
+    /// Somebody wants the last attestation result of a device.
+    Attestation(DeviceId, oneshot::Sender<Option<String>>),
+}
+
+/// The time between two [`Input::Tick`].
+pub const TICK: Duration = Duration::from_millis(250);
+
+/// A message to be published at QoS 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// Its topic.
+    pub topic: String,
+    /// What it says.
+    pub payload: Vec<u8>,
+    /// If it is a reading: what to report as [`Input::Delivered`] when the broker has it.
+    pub delivery: Option<u64>,
+}
+
+/// Why an operator's wish was not followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// The registry has no such device.
+    UnknownDevice,
+    /// Its image has no such region.
+    UnknownRegion,
+    /// The argument is too long.
+    TooLong,
+    /// It is isolated.
+    Isolated,
+    /// It is not isolated.
+    NotIsolated,
+    /// The evidence of the last instruction is still expected.
+    Busy,
+    /// Nothing came from it in a new epoch since the gateway started.
+    NoLink,
+}
+
+impl std::fmt::Display for Denied {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::UnknownDevice => "there is no such device",
+            Self::UnknownRegion => "its image has no such region",
+            Self::TooLong => "the argument is too long",
+            Self::Isolated => "the device is isolated",
+            Self::NotIsolated => "the device is not isolated",
+            Self::Busy => "the evidence of the last instruction is still expected",
+            Self::NoLink => "the device has not opened an epoch yet",
+        })
+    }
+}
+
+/// The gateway without its network.
+#[derive(Debug)]
+pub struct Engine {
+    city: City,
+    secrets: Arc<Secrets>,
+    policy: Policy,
+    signer: Signer,
+    store: Store,
+    audit: Audit,
+    devices: BTreeMap<DeviceId, Device>,
+    /// Messages of a reading that the broker does not have yet.
+    undelivered: HashMap<u64, usize>,
+    next_number: u64,
+    fault: Option<String>,
+    /// Messages that were refused and are no known device's.
+    refused: BTreeMap<Refusal, u64>,
+    refused_since: BTreeMap<Refusal, u64>,
+    next_summary: Instant,
+    /// Readings by stream, and whether their device was not isolated, since the flows were added up.
+    counted: HashMap<(u16, bool), u64>,
+    /// Readings by stream, user, whether they were allowed, and why not.
+    flows: BTreeMap<(String, String, bool, String), u64>,
+    events: broadcast::Sender<(&'static str, Value)>,
+    seen: BTreeSet<DeviceId>,
+    batch: Batch,
+}
+
+/// What a batch has brought so far.
+#[derive(Debug, Default)]
+struct Batch {
+    changes: Changes,
+    changed: BTreeSet<DeviceId>,
+    outputs: Vec<Output>,
+}
+
+impl Engine {
+    /// Opens store and audit log in `dir`, and goes on where they end; returns also what was not delivered before.
+    ///
+    /// # Errors
+    /// If the audit log was changed, or the disk or a file is damaged.
+    pub fn open(
+        dir: &Path,
+        city: City,
+        secrets: Arc<Secrets>,
+        signer: Signer,
+    ) -> Result<(Self, Vec<Output>)> {
+        let (store, stored) = Store::open(dir)?;
+        let mut audit = Audit::open(dir, &stored.head)?;
+        audit.append("started", json!({ "devices": city.devices.len(), "users": city.users.len() }));
+        let now = Instant::now();
+        let policy = Policy::new(&city)?;
+        let mut records: BTreeMap<DeviceId, DeviceRecord> = stored.devices.into_iter().collect();
+        let devices = city.devices.keys();
+        let devices =
+            devices.map(|id| (*id, Device::restored(records.remove(id).unwrap_or_default(), now))).collect();
+        let mut engine = Self {
+            city,
+            secrets,
+            policy,
+            signer,
+            store,
+            audit,
+            devices,
+            undelivered: HashMap::new(),
+            next_number: stored.outbox.last().map_or(0, |(number, _)| number + 1),
+            fault: None,
+            refused: BTreeMap::new(),
+            refused_since: BTreeMap::new(),
+            next_summary: now + SUMMARY,
+            counted: HashMap::new(),
+            flows: BTreeMap::new(),
+            events: broadcast::channel(1024).0,
+            seen: BTreeSet::new(),
+            batch: Batch::default(),
+        };
+        for (number, reading) in stored.outbox {
+            if !engine.deliver(number, &reading) {
+                engine.batch.changes.delivered.push(number);
+            }
+        }
+        let outputs = engine.handle([Input::Tick])?;
+        Ok((engine, outputs))
+    }
+
+    /// What happens, as `event` and data of server-sent events.
+    #[must_use]
+    pub fn events(&self) -> broadcast::Sender<(&'static str, Value)> {
+        self.events.clone()
+    }
+
+    /// The key set by which others check attestation results.
+    #[must_use]
+    pub fn jwks(&self) -> Value {
+        self.signer.jwks()
+    }
+
+    /// Works a batch off, stores it, and returns what is to be published now.
+    ///
+    /// # Errors
+    /// If the disk does not take it. Then nothing of the batch counts, and the process must end: what it holds in memory is
+    /// ahead of the store.
+    pub fn handle(&mut self, inputs: impl IntoIterator<Item = Input>) -> Result<Vec<Output>> {
+        let now = Instant::now();
+        let mut replies = Vec::new();
+        let mut ticked = false;
+        for input in inputs {
+            match input {
+                Input::Message { topic, payload, ack: _ } => self.message(&topic, payload, now),
+                Input::Overload => self.refuse(None, Refusal::Overload),
+                Input::Delivered(number) => self.delivered(number),
+                Input::Reload(files) => self.reload(files, now),
+                Input::Tick => {
+                    ticked = true;
+                    self.tick(now);
+                }
+                Input::Instruct { device, region, argument, reply } => {
+                    replies.push((reply, self.instruct(device, region, &argument, now)));
+                }
+                Input::Recover { device, reply } => replies.push((reply, self.recover(device, now))),
+                Input::Status(reply) => drop(reply.send(self.status())),
+                Input::Attestation(device, reply) => {
+                    let device = self.devices.get(&device);
+                    drop(reply.send(device.and_then(|device| device.record.result.clone())));
+                }
+            }
+        }
+        let Batch { mut changes, changed, outputs } = std::mem::take(&mut self.batch);
+        if changed.is_empty() && changes.accepted.is_empty() && !ticked {
+            // That something was delivered can wait: at worst it is delivered again.
+            self.batch.changes.delivered = std::mem::take(&mut changes.delivered);
+        }
+        changes.devices = changed.iter().map(|id| (*id, self.devices[id].record.clone())).collect();
+        let head = self.audit.flush()?;
+        self.store.commit(&changes, head)?;
+
+        // From here on it is stored.
+        let mut all: Vec<Output> = Vec::new();
+        for id in &changed {
+            let Some(device) = self.devices.get_mut(id) else { continue };
+            all.extend(device.seal_receipt(now).map(|frame| down(*id, frame)));
+        }
+        all.extend(outputs);
+        self.seen.extend(changed);
+        for (reply, answer) in replies {
+            // Who asked may be gone.
+            let _ = reply.send(answer);
+        }
+        Ok(all)
+    }
+
+    fn message(&mut self, topic: &str, mut payload: Vec<u8>, now: Instant) {
+        let (device, result) = match self.route(topic) {
+            Ok((id, Some(stream))) => (Some(id), self.reading(id, stream, &mut payload, now)),
+            Ok((id, None)) => (Some(id), self.evidence(id, &mut payload, now)),
+            Err((device, refusal)) => (device, Err(refusal)),
+        };
+        if let Err(refusal) = result {
+            tracing::debug!(topic, ?refusal, "refused");
+            self.refuse(device, refusal);
+        }
+        if let Some(id) = device {
+            if result == Err(Refusal::EpochEnded)
+                && let Some(device) = self.devices.get_mut(&id)
+            {
+                device.hurry(now);
+            }
+            self.restore_if_possible(id, now);
+        }
+    }
+
+    /// Whose message it is, and of which stream; none if it is evidence.
+    fn route(&self, topic: &str) -> Result<(DeviceId, Option<u16>), (Option<DeviceId>, Refusal)> {
+        let mut parts = topic.split('/');
+        let (Some("up"), Some(id), Some(what), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err((None, Refusal::Topic));
+        };
+        let id = parse_device_id(id).ok_or((None, Refusal::Topic))?;
+        let device = self.city.devices.get(&id).ok_or((None, Refusal::UnknownDevice))?;
+        if what == "evidence" {
+            return Ok((id, None));
+        }
+        let stream = what.parse().ok().filter(|stream: &u16| stream.to_string() == what);
+        let stream = stream.filter(|stream| device.streams.contains(stream));
+        stream.map(|stream| (id, Some(stream))).ok_or((Some(id), Refusal::UnknownStream))
+    }
+
+    /// Opens a frame of a device. If it is of a newer epoch, that is stored with the batch.
+    fn open_frame<T>(
+        &mut self,
+        id: DeviceId,
+        frame: &mut [u8],
+        now: Instant,
+        open: impl FnMut(&mut GatewayLink, &mut [u8]) -> Result<T, OpenError>,
+    ) -> Result<T, Refusal> {
+        let (Some(device), Some((root, _))) = (self.devices.get_mut(&id), self.secrets.devices.get(&id))
+        else {
+            return Err(Refusal::UnknownDevice);
+        };
+        let before = device.record.epoch;
+        let result = device.open(id, root, frame, now, open);
+        if device.record.epoch != before {
+            self.batch.changed.insert(id);
+            let epoch = device.record.epoch;
+            self.audit.append("epoch opened", json!({ "device": id.to_string(), "epoch": epoch }));
+        }
+        result
+    }
+
+    /// Notes that a frame was opened and gets a receipt when the batch is stored.
+    fn accept(&mut self, id: DeviceId, counter: [u8; 3], time: Timestamp) {
+        if let Some(device) = self.devices.get_mut(&id) {
+            device.accepted(counter);
+            device.last_seen = Some(time);
+            self.batch.changed.insert(id);
+        }
+    }
+
+    fn reading(&mut self, id: DeviceId, stream: u16, frame: &mut [u8], now: Instant) -> Result<(), Refusal> {
+        let device = self.devices.get(&id).ok_or(Refusal::UnknownDevice)?;
+        let stream = self.city.streams.get(&stream).ok_or(Refusal::UnknownStream)?.stream;
+        let (isolated, recovery) = (device.record.isolated.is_some(), device.recovery);
+        if isolated && recovery != Some(Recovery::NeedsEpoch) {
+            return Err(Refusal::Isolated);
+        }
+        let opened = self.open_frame(id, frame, now, |link, frame| {
+            let Opened { counter, content } = link.open_reading(id, stream, frame)?;
+            Ok((link.epoch(), counter, content.to_vec()))
+        });
+        if isolated {
+            // It may have told the new epoch that a recovery needs, but it counts no more than before.
+            return Err(Refusal::Isolated);
+        }
+        let (epoch, counter, payload) = opened?;
+        let time = Timestamp::now();
+        self.accept(id, counter, time);
+        let [a, b, c] = counter;
+        let counter = u32::from_be_bytes([0, a, b, c]);
+        let reading =
+            Reading { device: id.0, stream: stream.id.get(), epoch: epoch.0, counter, time, payload };
+        let number = self.next_number;
+        if self.deliver(number, &reading) {
+            self.next_number += 1;
+            self.batch.changes.accepted.push((number, reading));
+        }
+        Ok(())
+    }
+
+    /// Addresses a reading to all who may have it; false if there are none.
+    fn deliver(&mut self, number: u64, reading: &Reading) -> bool {
+        let id = DeviceId(reading.device);
+        let Some(stream) = self.city.streams.get(&reading.stream) else { return false };
+        let device_ok = self.devices.get(&id).is_some_and(|device| device.record.isolated.is_none());
+        *self.counted.entry((reading.stream, device_ok)).or_default() += 1;
+        let decisions = self.policy.decide(reading.stream, device_ok);
+        let count = decisions.iter().filter(|decision| decision.allowed).count();
+        if count == 0 {
+            return false;
+        }
+        let mut message = json!({
+            "id": format!("{id}-{}-{}", reading.epoch, reading.counter),
+            "device": id.to_string(),
+            "stream": stream.name,
+            "class": class_name(stream.stream.class),
+            "time": reading.time.to_string(),
+        });
+        match serde_json::from_slice::<Value>(&reading.payload) {
+            Ok(payload) => message["payload"] = payload,
+            Err(_) => message["payload_hex"] = hex::encode(&reading.payload).into(),
+        }
+        let payload = message.to_string().into_bytes();
+        for (user, _) in self.policy.users().iter().zip(&*decisions).filter(|(_, decision)| decision.allowed)
+        {
+            let topic = format!("out/{user}/{}", stream.name);
+            self.batch.outputs.push(Output { topic, payload: payload.clone(), delivery: Some(number) });
+        }
+        self.undelivered.insert(number, count);
+        true
+    }
+
+    fn delivered(&mut self, number: u64) {
+        if let Some(left) = self.undelivered.get_mut(&number) {
+            *left -= 1;
+            if *left == 0 {
+                self.undelivered.remove(&number);
+                self.batch.changes.delivered.push(number);
+            }
+        }
+    }
+
+    fn evidence(&mut self, id: DeviceId, frame: &mut [u8], now: Instant) -> Result<(), Refusal> {
+        let Opened { counter, content: evidence } =
+            self.open_frame(id, frame, now, |link, frame| link.open_evidence(id, frame))?;
+        self.accept(id, counter, Timestamp::now());
+        let (Some(device), Some((root, _))) = (self.devices.get_mut(&id), self.secrets.devices.get(&id))
+        else {
+            return Err(Refusal::UnknownDevice);
+        };
+        let answers = |outstanding: &mut Outstanding| {
+            let challenge = &outstanding.challenge;
+            (challenge.epoch(), challenge.counter()) == (evidence.epoch, evidence.counter)
+        };
+        let outstanding = device.outstanding.take_if(answers).ok_or(Refusal::NotAsked)?;
+        let code = self.city.devices.get(&id).and_then(|entry| self.city.images.get(&entry.image));
+        // An image that lost the region by a reload affirms nothing.
+        let code =
+            code.and_then(|regions| regions.get(&outstanding.region)).map_or(&[][..], |region| &region.code);
+        let finding = appraise(
+            &root.attest_key(id),
+            code,
+            &outstanding.challenge,
+            outstanding.region,
+            &evidence,
+            outstanding.deadline.is_none(),
+        );
+        self.appraised(id, &outstanding, finding, Some(&evidence), now);
+        Ok(())
+    }
+
+    /// Draws the consequences of an appraisal.
+    fn appraised(
+        &mut self,
+        id: DeviceId,
+        outstanding: &Outstanding,
+        finding: Finding,
+        evidence: Option<&Evidence>,
+        now: Instant,
+    ) {
+        let region = outstanding.region;
+        let image = self.city.devices.get(&id).and_then(|entry| self.city.images.get(&entry.image));
+        let function = image.and_then(|regions| regions.get(&region)).map_or("", |region| &region.name);
+        let verdict: Option<Verdict> = evidence.map(|evidence| evidence.verdict);
+        let nonce = outstanding.challenge.nonce();
+        let appraisal = Appraisal { device: id, region, function, nonce, finding, verdict };
+        let result = self.signer.sign(&appraisal, SystemTime::now());
+        let detail = json!({
+            "device": id.to_string(), "region": region, "function": function, "finding": finding.to_string(),
+            "status": finding.status(), "nonce": hex::encode(nonce),
+        });
+        self.audit.append("attested", detail);
+        let Some(device) = self.devices.get_mut(&id) else { return };
+        self.batch.changed.insert(id);
+        match result {
+            Ok(result) => device.record.result = Some(result),
+            Err(error) => tracing::error!(%error, "an attestation result was not signed"),
+        }
+        device.record.status = finding.status();
+        match finding.status() {
+            Status::Contraindicated => {
+                let again = device.record.isolated.replace(region).is_some();
+                device.recovery = None;
+                tracing::error!(device = %id, region, again, "ALERT: the code is not what was built; the device is isolated");
+                self.audit.append(
+                    "isolated",
+                    json!({ "device": id.to_string(), "region": region, "again": again }),
+                );
+            }
+            Status::Affirming | Status::Warning
+                if evidence.is_some() && device.recovery == Some(Recovery::Restoring) =>
+            {
+                (device.record.isolated, device.recovery) = (None, None);
+                device.record.status = Status::Affirming;
+                device.end_epoch(now);
+                self.audit.append("recovered", json!({ "device": id.to_string(), "region": region }));
+            }
+            _ => {}
+        }
+    }
+
+    fn instruct(&mut self, id: DeviceId, region: u16, argument: &[u8], now: Instant) -> Result<(), Denied> {
+        let entry = self.city.devices.get(&id).ok_or(Denied::UnknownDevice)?;
+        if !self.city.images.get(&entry.image).is_some_and(|regions| regions.contains_key(&region)) {
+            return Err(Denied::UnknownRegion);
+        }
+        if self.devices.get(&id).is_some_and(|device| device.record.isolated.is_some()) {
+            return Err(Denied::Isolated);
+        }
+        self.send_instruction(id, &Instruction { region, argument }, now)
+    }
+
+    fn recover(&mut self, id: DeviceId, now: Instant) -> Result<(), Denied> {
+        let device = self.devices.get_mut(&id).ok_or(Denied::UnknownDevice)?;
+        if device.record.isolated.is_none() {
+            return Err(Denied::NotIsolated);
+        }
+        self.audit.append("recovery begun", json!({ "device": id.to_string() }));
+        device.recovery = Some(Recovery::NeedsEpoch);
+        if device.link().is_none() {
+            device.ask_epoch(now);
+        }
+        self.batch.changed.insert(id);
+        self.restore_if_possible(id, now);
+        Ok(())
+    }
+
+    /// Sends the instruction to restore as soon as there is an epoch to seal it in.
+    fn restore_if_possible(&mut self, id: DeviceId, now: Instant) {
+        let Some(device) = self.devices.get_mut(&id) else { return };
+        let (Some(region), Some(Recovery::NeedsEpoch)) = (device.record.isolated, device.recovery) else {
+            return;
+        };
+        if device.link().is_none() {
+            return;
+        }
+        device.outstanding = None;
+        if self.send_instruction(id, &Instruction::restore(&region.to_be_bytes()), now).is_ok()
+            && let Some(device) = self.devices.get_mut(&id)
+        {
+            device.recovery = Some(Recovery::Restoring);
+        }
+    }
+
+    fn send_instruction(
+        &mut self,
+        id: DeviceId,
+        instruction: &Instruction<'_>,
+        now: Instant,
+    ) -> Result<(), Denied> {
+        let device = self.devices.get_mut(&id).ok_or(Denied::UnknownDevice)?;
+        if device.outstanding.as_ref().is_some_and(|outstanding| outstanding.deadline.is_some()) {
+            return Err(Denied::Busy);
+        }
+        let mut buffer = vec![0; 2 + instruction.argument.len() + OVERHEAD];
+        let sealed = device.link().ok_or(Denied::NoLink)?.seal_instruction(instruction, &mut buffer);
+        let challenge = match sealed {
+            Ok((_, challenge)) => challenge,
+            Err(SealError::LimitReached) => {
+                device.ask_epoch(now);
+                return Err(Denied::NoLink);
+            }
+            Err(_) => return Err(Denied::TooLong),
+        };
+        let detail = json!({
+            "device": id.to_string(), "region": instruction.region, "argument": hex::encode(instruction.argument),
+            "nonce": hex::encode(challenge.nonce()),
+        });
+        self.audit.append("instructed", detail);
+        self.batch.outputs.push(down(id, buffer.clone()));
+        device.outstanding = Some(Outstanding {
+            challenge,
+            region: instruction.examined_region(),
+            frame: buffer,
+            sent: 1,
+            deadline: Some(now + Duration::from_millis(self.city.evidence_deadline_ms)),
+        });
+        Ok(())
+    }
+
+    fn tick(&mut self, now: Instant) {
+        let ids: Vec<DeviceId> = self.devices.keys().copied().collect();
+        for id in ids {
+            let (Some(device), Some((root, _))) = (self.devices.get_mut(&id), self.secrets.devices.get(&id))
+            else {
+                continue;
+            };
+            if let Some(frame) = device.epoch_request(id, root, now) {
+                self.batch.outputs.push(down(id, frame));
+            }
+            let is_late =
+                |outstanding: &mut Outstanding| outstanding.deadline.is_some_and(|time| time <= now);
+            if let Some(mut outstanding) = device.outstanding.take_if(is_late) {
+                self.appraised(id, &outstanding, Finding::Missing, None, now);
+                let Some(device) = self.devices.get_mut(&id) else { continue };
+                if outstanding.sent < self.city.evidence_attempts {
+                    outstanding.sent += 1;
+                    outstanding.deadline = Some(now + Duration::from_millis(self.city.evidence_deadline_ms));
+                    self.batch.outputs.push(down(id, outstanding.frame.clone()));
+                } else {
+                    outstanding.deadline = None;
+                    if device.recovery == Some(Recovery::Restoring) {
+                        // The device may have opened an epoch that nobody has heard of.
+                        device.recovery = Some(Recovery::NeedsEpoch);
+                        device.end_epoch(now);
+                    }
+                }
+                device.outstanding = Some(outstanding);
+            }
+        }
+        if now >= self.next_summary {
+            self.next_summary = now + SUMMARY;
+            let refused = std::mem::take(&mut self.refused_since);
+            if !refused.is_empty() {
+                self.audit.append("refused", json!(refused));
+            }
+        }
+        self.emit();
+    }
+
+    /// Tells those who watch what changed since the last time.
+    fn emit(&mut self) {
+        for key in self.add_up() {
+            let count = self.flows.get(&key).copied().unwrap_or_default();
+            drop(self.events.send(("flow", flow(&key, count))));
+        }
+        for id in std::mem::take(&mut self.seen) {
+            if let Some(device) = self.device_status(id) {
+                drop(self.events.send(("device", device)));
+            }
+        }
+    }
+
+    /// Adds what was counted by stream to the flows of each user; returns those that changed.
+    fn add_up(&mut self) -> Vec<(String, String, bool, String)> {
+        let mut changed = Vec::new();
+        for ((stream, device_ok), count) in std::mem::take(&mut self.counted) {
+            let decisions = self.policy.decide(stream, device_ok);
+            let Some(entry) = self.city.streams.get(&stream) else { continue };
+            for (user, decision) in self.policy.users().iter().zip(&*decisions) {
+                let key = (entry.name.clone(), user.clone(), decision.allowed, decision.reason.clone());
+                let sum = self.flows.entry(key.clone()).or_insert_with(|| {
+                    let detail = json!({ "stream": key.0, "user": key.1, "allowed": key.2, "reason": key.3 });
+                    self.audit.append("decided", detail);
+                    0
+                });
+                *sum += count;
+                changed.push(key);
+            }
+        }
+        changed
+    }
+
+    fn device_status(&self, id: DeviceId) -> Option<Value> {
+        let (device, entry) = (self.devices.get(&id)?, self.city.devices.get(&id)?);
+        Some(json!({
+            "id": id.to_string(),
+            "name": entry.name,
+            "place": entry.place,
+            "state": device.record.status,
+            "isolated": device.record.isolated.is_some(),
+            "epoch": device.record.epoch,
+            "frames": device.frames,
+            "refused": device.refused_frames(),
+            "reasons": device.refused,
+            "last_seen": device.last_seen.map(|time| time.to_string()),
+        }))
+    }
+
+    fn status(&mut self) -> Value {
+        self.add_up();
+        let mut refused = self.refused.clone();
+        for (refusal, count) in self.devices.values().flat_map(|device| &device.refused) {
+            *refused.entry(*refusal).or_default() += count;
+        }
+        json!({
+            "city": self.city.home,
+            "fault": self.fault,
+            "devices": self.devices.keys().filter_map(|id| self.device_status(*id)).collect::<Vec<_>>(),
+            "flows": self.flows.iter().map(|(key, count)| flow(key, *count)).collect::<Vec<_>>(),
+            "refused": refused,
+            "undelivered": self.undelivered.len(),
+        })
+    }
+
+    fn refuse(&mut self, device: Option<DeviceId>, refusal: Refusal) {
+        *self.refused_since.entry(refusal).or_default() += 1;
+        let of_device = device.and_then(|id| Some((id, self.devices.get_mut(&id)?)));
+        let counts = match of_device {
+            Some((id, device)) => {
+                self.seen.insert(id);
+                &mut device.refused
+            }
+            None => &mut self.refused,
+        };
+        *counts.entry(refusal).or_default() += 1;
+    }
+
+    /// Takes new files over as a whole; a fault in them changes nothing but what is said of it.
+    fn reload(&mut self, files: Result<Box<(City, Arc<Secrets>)>, ConfigError>, now: Instant) {
+        let taken = files.map_err(|error| error.to_string()).and_then(|files| {
+            let policy = Policy::new(&files.0).map_err(|error| format!("{error:#}"))?;
+            Ok((files, policy))
+        });
+        let (files, policy) = match taken {
+            Ok(taken) => taken,
+            Err(fault) => {
+                tracing::error!(fault, "the configuration is not changed");
+                self.audit.append("configuration refused", json!({ "fault": fault }));
+                self.fault = Some(fault);
+                return;
+            }
+        };
+        self.add_up();
+        let (city, secrets) = *files;
+        let mut old = std::mem::take(&mut self.devices);
+        for id in city.devices.keys() {
+            let key = |secrets: &Secrets| secrets.devices.get(id).map(|(root, _)| root.attest_key(*id));
+            let same_key = match (key(&self.secrets), key(&secrets)) {
+                (Some(old), Some(new)) => {
+                    subtle::ConstantTimeEq::ct_eq(&old.as_bytes()[..], &new.as_bytes()[..]).into()
+                }
+                _ => false,
+            };
+            let mut device = old.remove(id).unwrap_or_default();
+            if !same_key {
+                // Another root key: what was of the old one is of no use.
+                device = Device::restored(DeviceRecord { epoch: None, ..device.record }, now);
+                self.batch.changed.insert(*id);
+            }
+            self.devices.insert(*id, device);
+        }
+        for id in old.into_keys() {
+            self.batch.changed.remove(&id);
+        }
+        (self.city, self.secrets, self.policy, self.fault) = (city, secrets, policy, None);
+        let detail = json!({ "devices": self.city.devices.len(), "users": self.city.users.len() });
+        self.audit.append("configuration loaded", detail);
+    }
+}
+
+fn down(id: DeviceId, payload: Vec<u8>) -> Output {
+    Output { topic: format!("down/{id}"), payload, delivery: None }
+}
+
+fn flow((stream, user, allowed, reason): &(String, String, bool, String), count: u64) -> Value {
+    json!({ "stream": stream, "user": user, "allowed": allowed, "reason": reason, "count": count })
+}

@@ -1,0 +1,168 @@
+//! Who may receive a stream, by attributes: policies in Cedar, strictly typed.
+
+use std::{
+    cell::RefCell,
+    collections::{HashMap, HashSet},
+    str::FromStr,
+    sync::Arc,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use cedar_policy::{
+    Authorizer, Context, Decision as CedarDecision, Entities, Entity, EntityId, EntityTypeName, EntityUid,
+    PolicySet, Request, RestrictedExpression, Schema, ValidationMode, Validator,
+};
+use smart_city_frame::Class;
+
+use crate::config::{City, StreamEntry, UserEntry};
+
+/// Whether a user receives a reading, and in words why not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Whether the user receives it.
+    pub allowed: bool,
+    /// The rules that failed; empty if it is allowed.
+    pub reason: String,
+}
+
+/// A decision for each user.
+pub type Decisions = Arc<[Decision]>;
+
+/// The policies with the attributes of a city, and what they decided so far.
+///
+/// Attributes do not change within one: a reload makes a new one, and what was decided is forgotten with the old.
+pub struct Policy {
+    schema: Schema,
+    policies: PolicySet,
+    entities: Entities,
+    users: Vec<String>,
+    /// By stream, and whether the device is not isolated: the decision of each user.
+    decided: RefCell<HashMap<(u16, bool), Decisions>>,
+}
+
+impl std::fmt::Debug for Policy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Policy").field("users", &self.users).finish_non_exhaustive()
+    }
+}
+
+impl Policy {
+    /// Checks the policies against their schema, and takes the attributes over.
+    ///
+    /// # Errors
+    /// If policies, schema and attributes do not fit each other, which is a fault of this program.
+    pub fn new(city: &City) -> Result<Self> {
+        let (schema, _) = Schema::from_cedarschema_str(include_str!("policy.cedarschema"))?;
+        let policies = PolicySet::from_str(include_str!("policy.cedar"))?;
+        let result = Validator::new(schema.clone()).validate(&policies, ValidationMode::Strict);
+        ensure!(result.validation_passed(), "the policies do not fit their schema: {result}");
+
+        let mut entities = Vec::new();
+        for (id, user) in &city.users {
+            entities.push(user_entity(id, user)?);
+        }
+        for (id, stream) in &city.streams {
+            entities.push(stream_entity(*id, stream)?);
+        }
+        let entities = Entities::from_entities(entities, Some(&schema)).context("attributes")?;
+        let users = city.users.keys().cloned().collect();
+        Ok(Self { schema, policies, entities, users, decided: RefCell::default() })
+    }
+
+    /// The users that decisions are about, in their order.
+    #[must_use]
+    pub fn users(&self) -> &[String] {
+        &self.users
+    }
+
+    /// For each user whether a reading of this stream may be received, from a device that is isolated or not.
+    pub fn decide(&self, stream: u16, device_ok: bool) -> Decisions {
+        let mut decided = self.decided.borrow_mut();
+        let decisions = decided.entry((stream, device_ok)).or_insert_with(|| {
+            // What cannot be decided is refused.
+            let undecided = |error| Decision { allowed: false, reason: format!("not decided: {error:#}") };
+            let each =
+                self.users.iter().map(|user| self.ask(user, stream, device_ok).unwrap_or_else(undecided));
+            each.collect()
+        });
+        Arc::clone(decisions)
+    }
+
+    fn ask(&self, user: &str, stream: u16, device_ok: bool) -> Result<Decision> {
+        let context = [("device_ok".to_owned(), RestrictedExpression::new_bool(device_ok))];
+        let request = Request::new(
+            uid("User", user)?,
+            uid("Action", "receive")?,
+            uid("Stream", &stream.to_string())?,
+            Context::from_pairs(context)?,
+            Some(&self.schema),
+        )?;
+        let response = Authorizer::new().is_authorized(&request, &self.policies, &self.entities);
+        if let Some(error) = response.diagnostics().errors().next() {
+            return Err(error.clone().into());
+        }
+        let allowed = response.decision() == CedarDecision::Allow;
+        let mut reasons: Vec<&str> = Vec::new();
+        if !allowed {
+            let failed = response.diagnostics().reason();
+            reasons.extend(failed.filter_map(|policy| self.policies.annotation(policy, "reason")));
+            reasons.sort_unstable();
+            if reasons.is_empty() {
+                reasons.push("no rule allows it");
+            }
+        }
+        Ok(Decision { allowed, reason: reasons.join("; ") })
+    }
+}
+
+fn uid(kind: &str, id: &str) -> Result<EntityUid> {
+    Ok(EntityUid::from_type_name_and_id(EntityTypeName::from_str(kind)?, EntityId::new(id)))
+}
+
+fn reference(kind: &str, id: &str) -> Result<RestrictedExpression> {
+    Ok(RestrictedExpression::new_entity_uid(uid(kind, id)?))
+}
+
+fn references(kind: &str, ids: &[String]) -> Result<RestrictedExpression> {
+    let each: Result<Vec<_>> = ids.iter().map(|id| reference(kind, id)).collect();
+    Ok(RestrictedExpression::new_set(each?))
+}
+
+fn entity<const N: usize>(uid: EntityUid, attributes: [(&str, RestrictedExpression); N]) -> Result<Entity> {
+    let attributes = attributes.map(|(name, value)| (name.to_owned(), value));
+    Ok(Entity::new(uid, HashMap::from(attributes), HashSet::new())?)
+}
+
+fn user_entity(id: &str, user: &UserEntry) -> Result<Entity> {
+    entity(
+        uid("User", id)?,
+        [
+            ("city", reference("City", &user.city)?),
+            ("departments", references("Department", &user.departments)?),
+            ("level", RestrictedExpression::new_long(user.level.into())),
+        ],
+    )
+}
+
+fn stream_entity(id: u16, stream: &StreamEntry) -> Result<Entity> {
+    entity(
+        uid("Stream", &id.to_string())?,
+        [
+            ("class", reference("Class", class_name(stream.stream.class))?),
+            ("owner", reference("City", &stream.owner)?),
+            ("partners", references("City", &stream.partners)?),
+            ("departments", references("Department", &stream.departments)?),
+            ("min_level", RestrictedExpression::new_long(stream.min_level.into())),
+        ],
+    )
+}
+
+/// As in `city.toml` and in the policies.
+#[must_use]
+pub fn class_name(class: Class) -> &'static str {
+    match class {
+        Class::Public => "public",
+        Class::Internal => "internal",
+        Class::Confidential => "confidential",
+    }
+}

@@ -1,0 +1,106 @@
+//! The example city, its devices and a gateway on it.
+#![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
+
+use std::{fs, path::Path, sync::Arc};
+
+use smart_city_detector::{AllowedValues, Detector, Verifier};
+use smart_city_frame::{DeviceId, DeviceLink, Epoch, Header, Kind, RootKey};
+use smart_city_gateway::{
+    attestation::Signer,
+    config::{City, Secrets},
+    engine::{Engine, Input, Output},
+};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+
+pub const GATE: DeviceId = DeviceId([0x70, 0xb3, 0xd5, 0xff, 0xfe, 0, 0, 1]);
+pub const MAST: DeviceId = DeviceId([0x70, 0xb3, 0xd5, 0xff, 0xfe, 0, 0, 2]);
+
+/// Every file of the example, in a new directory.
+pub fn example() -> TempDir {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("example");
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("code")).unwrap();
+    for file in ["city.toml", "secrets.toml", "code/open_gate.bin", "code/close_gate.bin"] {
+        fs::copy(from.join(file), dir.path().join(file)).unwrap();
+    }
+    dir
+}
+
+pub fn files(dir: &Path) -> (City, Arc<Secrets>) {
+    let city = City::read(&dir.join("city.toml")).unwrap();
+    let secrets = Secrets::read(&dir.join("secrets.toml"), &city).unwrap();
+    (city, Arc::new(secrets))
+}
+
+/// Opens an engine on the files and the data in `dir`.
+pub fn engine(dir: &Path) -> (Engine, Vec<Output>) {
+    let (city, secrets) = files(dir);
+    let signer = Signer::from_pem(Signer::generate().unwrap().as_bytes()).unwrap();
+    Engine::open(dir, city, secrets, signer).unwrap()
+}
+
+pub fn message(topic: impl Into<String>, payload: &[u8]) -> Input {
+    Input::Message { topic: topic.into(), payload: payload.to_vec(), ack: None }
+}
+
+/// What the engine answers to a question.
+pub fn ask<T>(engine: &mut Engine, input: impl FnOnce(oneshot::Sender<T>) -> Input) -> (T, Vec<Output>) {
+    let (reply, mut answer) = oneshot::channel();
+    let outputs = engine.handle([input(reply)]).unwrap();
+    (answer.try_recv().unwrap(), outputs)
+}
+
+pub fn kind(frame: &[u8]) -> Kind {
+    Header::parse(frame).unwrap().kind
+}
+
+/// Root keys of the example's secrets.
+pub fn root(id: DeviceId) -> RootKey {
+    let first = if id == GATE { 0x00 } else { 0x10 };
+    RootKey::new(std::array::from_fn(|i| first + u8::try_from(i).unwrap()))
+}
+
+/// A device's end, with its code.
+pub struct TestDevice {
+    pub id: DeviceId,
+    pub link: DeviceLink,
+    pub code: Vec<u8>,
+}
+
+impl TestDevice {
+    pub fn new(id: DeviceId, epoch: u16, dir: &Path) -> Self {
+        let code = fs::read(dir.join("code/open_gate.bin")).unwrap();
+        Self { id, link: DeviceLink::new(&root(id), id, Epoch(epoch)), code }
+    }
+
+    pub fn reading(&mut self, stream: u16, city: &City, payload: &[u8]) -> Input {
+        let stream = city.streams[&stream].stream;
+        let mut buffer = [0; 255];
+        let frame = self.link.seal_reading(stream, payload, &mut buffer).unwrap();
+        message(format!("up/{}/{}", self.id, stream.id), frame)
+    }
+
+    /// Follows an instruction: restores if that is it, examines the code, answers.
+    pub fn follow(&mut self, frame: &[u8], genuine: &[u8]) -> Input {
+        let mut frame = frame.to_vec();
+        let (instruction, challenge) = self.link.open_instruction(self.id, &mut frame).unwrap();
+        if instruction.restored_region().is_some() {
+            self.code = genuine.to_vec();
+        }
+        let region = instruction.examined_region();
+        let key = root(self.id).attest_key(self.id);
+        let table = smart_city_detector::Region {
+            id: region,
+            address: 0,
+            len: u32::try_from(genuine.len()).unwrap(),
+            value: Verifier::new(&key).allowed_value(region, genuine),
+        }
+        .to_bytes();
+        let detector = Detector::new(&key, AllowedValues::new(&table).unwrap());
+        let evidence = detector.examine(challenge, region, &self.code);
+        let mut buffer = [0; 64];
+        let frame = self.link.seal_evidence(&evidence, &mut buffer).unwrap();
+        message(format!("up/{}/evidence", self.id), frame)
+    }
+}

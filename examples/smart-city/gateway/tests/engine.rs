@@ -1,0 +1,345 @@
+//! The engine: who receives what, receipts, restarts, attestation, reloads.
+
+mod common;
+
+use std::{fs, time::Duration};
+
+use common::{GATE, MAST, TestDevice, ask, engine, example, files, kind, message};
+use serde_json::Value;
+use smart_city_frame::Kind;
+use smart_city_gateway::{
+    config::{City, Secrets},
+    engine::{Denied, Engine, Input, Output},
+};
+
+fn topics(outputs: &[Output]) -> Vec<&str> {
+    outputs.iter().map(|output| output.topic.as_str()).collect()
+}
+
+/// The frames of a kind that go to the device.
+fn down(outputs: &[Output], wanted: Kind) -> Vec<Vec<u8>> {
+    let frames = outputs.iter().filter(|output| output.topic.starts_with("down/"));
+    frames.map(|output| output.payload.clone()).filter(|frame| kind(frame) == wanted).collect()
+}
+
+fn status(engine: &mut Engine) -> Value {
+    ask(engine, Input::Status).0
+}
+
+fn refused(engine: &mut Engine, reason: &str) -> u64 {
+    status(engine)["refused"][reason].as_u64().unwrap_or(0)
+}
+
+#[test]
+fn readings_go_to_those_who_may_have_them() {
+    let dir = example();
+    let (mut engine, _) = engine(dir.path());
+    let (city, _) = files(dir.path());
+    let (mut gate, mut mast) = (TestDevice::new(GATE, 1, dir.path()), TestDevice::new(MAST, 1, dir.path()));
+    let outputs = engine
+        .handle([
+            gate.reading(1, &city, b"{\"cars\":7}"),
+            gate.reading(3, &city, &[0xFF, 0]),
+            mast.reading(2, &city, b"21.5"),
+        ])
+        .unwrap();
+    assert_eq!(
+        topics(&outputs),
+        [
+            "down/70b3d5fffe000001",
+            "down/70b3d5fffe000002",
+            "out/hana/traffic-flow",
+            "out/ren/traffic-flow",
+            "out/sora/traffic-flow",
+            "out/hana/gate-camera",
+            "out/ren/air-quality",
+            "out/sora/air-quality",
+        ]
+    );
+    let read = |i: usize| serde_json::from_slice::<Value>(&outputs[i].payload).unwrap();
+    assert_eq!(read(2)["payload"]["cars"], 7);
+    assert_eq!(read(2)["id"], "70b3d5fffe000001-1-0");
+    assert_eq!((&read(5)["payload_hex"], &read(5)["class"]), (&"ff00".into(), &"confidential".into()));
+    assert_eq!(read(6)["payload"], 21.5);
+
+    // Both frames have a receipt, and one that was not sent has none.
+    let receipt = gate.link.open_receipt(GATE, &mut outputs[0].payload.clone()).unwrap();
+    assert!(receipt.has([0, 0, 0]) && receipt.has([0, 0, 1]) && !receipt.has([0, 0, 2]));
+
+    let status = status(&mut engine);
+    let why = |stream: &str, user: &str| {
+        let flows = status["flows"].as_array().unwrap();
+        let flow = flows.iter().find(|flow| flow["stream"] == stream && flow["user"] == user).unwrap();
+        (flow["allowed"].as_bool().unwrap(), flow["reason"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(why("gate-camera", "hana"), (true, String::new()));
+    assert_eq!(
+        why("air-quality", "hana"),
+        (false, "no department of the user is one of the stream's".to_owned())
+    );
+    assert_eq!(
+        why("gate-camera", "sora").1,
+        "the user's city is neither the owner nor a partner; the user's level is below the stream's"
+    );
+}
+
+#[test]
+fn what_is_wrong_is_refused_for_its_reason() {
+    let dir = example();
+    let (mut engine, _) = engine(dir.path());
+    let (city, _) = files(dir.path());
+    let mut gate = TestDevice::new(GATE, 1, dir.path());
+    let Input::Message { payload: frame, .. } = gate.reading(1, &city, b"7") else { unreachable!() };
+    let mut changed = frame.clone();
+    changed[6] ^= 1;
+    let gate_1 = format!("up/{GATE}/1");
+    for (topic, payload, reason) in [
+        ("up/70b3d5fffe000001/1/2", &frame[..], "topic"),
+        ("up/70B3D5FFFE000001/1", &frame, "topic"),
+        ("up/70b3d5fffe000009/1", &frame, "unknown_device"),
+        ("up/70b3d5fffe000001/2", &frame, "unknown_stream"),
+        ("up/70b3d5fffe000001/01", &frame, "unknown_stream"),
+        ("up/70b3d5fffe000001/3", &frame, "other_class"),
+        ("up/70b3d5fffe000001/evidence", &frame, "other_kind"),
+        (&gate_1, &frame[..12], "header"),
+        (&gate_1, &changed, "rejected"),
+    ] {
+        let before = refused(&mut engine, reason);
+        assert_eq!(engine.handle([message(topic, payload)]).unwrap(), [], "{topic}");
+        assert_eq!(refused(&mut engine, reason), before + 1, "{topic}: {reason}");
+    }
+    assert_eq!(engine.handle([message(&gate_1, &frame)]).unwrap().len(), 4);
+    assert_eq!(engine.handle([message(&gate_1, &frame)]).unwrap(), []);
+    assert_eq!(refused(&mut engine, "replayed"), 1);
+}
+
+#[test]
+fn a_restart_accepts_nothing_old_and_delivers_what_was_not() {
+    let dir = example();
+    let (city, _) = files(dir.path());
+    let mut gate = TestDevice::new(GATE, 1, dir.path());
+    let (mut first, _) = engine(dir.path());
+    let inputs: Vec<Input> = (0..3).map(|i| gate.reading(3, &city, &[b'0' + i])).collect();
+    let Input::Message { payload: replay, .. } = gate.reading(3, &city, b"5") else { unreachable!() };
+    let outputs = first.handle(inputs).unwrap();
+    let numbers: Vec<u64> = outputs.iter().filter_map(|output| output.delivery).collect();
+    assert_eq!(numbers.len(), 3);
+    // The broker has taken over the second, and that is stored; then the process is gone.
+    first.handle([Input::Delivered(numbers[1]), Input::Tick]).unwrap();
+    drop(first);
+
+    let (mut second, before) = engine(dir.path());
+    let payloads = before.iter().filter(|output| output.delivery.is_some());
+    let payloads: Vec<Value> =
+        payloads.map(|output| serde_json::from_slice(&output.payload).unwrap()).collect();
+    let read: Vec<_> = payloads.iter().map(|payload| payload["payload"].as_u64().unwrap()).collect();
+    assert_eq!(read, [0, 2]);
+
+    // Neither what was accepted nor what is new in the old epoch.
+    let topic = format!("up/{GATE}/3");
+    assert_eq!(second.handle([message(&topic, &replay)]).unwrap(), []);
+    assert_eq!(refused(&mut second, "epoch_ended"), 1);
+    // The device is asked, obeys and goes on.
+    let mut requests = down(&before, Kind::EpochRequest);
+    gate.link.open_epoch_request(GATE, &mut requests[0]).unwrap();
+    let mut gate = TestDevice::new(GATE, 2, dir.path());
+    let outputs = second.handle([gate.reading(3, &city, b"6")]).unwrap();
+    assert_eq!(topics(&outputs), ["down/70b3d5fffe000001", "out/hana/gate-camera"]);
+    assert_eq!(status(&mut second)["devices"][0]["epoch"], 2);
+
+    // The epoch that was followed is stored: a third gateway takes nothing of it either.
+    let replay = gate.reading(3, &city, b"7");
+    drop(second);
+    let (mut third, _) = engine(dir.path());
+    assert_eq!(third.handle([replay]).unwrap(), []);
+    assert_eq!(refused(&mut third, "epoch_ended"), 1);
+}
+
+/// Forgers in epochs to come neither use the current one up nor try for ever.
+#[test]
+fn tries_in_other_epochs_are_limited() {
+    let dir = example();
+    let (mut engine, _) = engine(dir.path());
+    let (city, _) = files(dir.path());
+    let mut gate = TestDevice::new(GATE, 1, dir.path());
+    engine.handle([gate.reading(1, &city, b"1")]).unwrap();
+    let Input::Message { payload: mut forged, topic, .. } = gate.reading(1, &city, b"2") else {
+        unreachable!()
+    };
+    forged[1] = 9;
+    engine.handle((0..2000).map(|_| message(&topic, &forged))).unwrap();
+    assert_eq!((refused(&mut engine, "rejected"), refused(&mut engine, "limit")), (1024, 976));
+    assert_eq!(engine.handle([gate.reading(1, &city, b"3")]).unwrap().len(), 4);
+    // The genuine epoch 9 must wait; another one is found.
+    let mut gate = TestDevice::new(GATE, 10, dir.path());
+    assert_eq!(engine.handle([gate.reading(1, &city, b"4")]).unwrap().len(), 4);
+}
+
+/// Before a key is used up the device is asked for a new epoch.
+#[test]
+fn a_key_that_is_nearly_used_up_is_replaced() {
+    let dir = example();
+    let (mut engine, _) = engine(dir.path());
+    let (city, _) = files(dir.path());
+    let mut gate = TestDevice::new(GATE, 1, dir.path());
+    for sent in 1.. {
+        let batch = (0..100).map(|_| gate.reading(1, &city, &[7; 242]));
+        let mut outputs = engine.handle(batch).unwrap();
+        outputs.extend(engine.handle([Input::Tick]).unwrap());
+        if let [request, ..] = &mut down(&outputs, Kind::EpochRequest)[..] {
+            gate.link.open_epoch_request(GATE, request).unwrap();
+            // 2^20 blocks, 34 for each.
+            assert!((28_000..30_840).contains(&(sent * 100)), "{sent}00 readings");
+            break;
+        }
+    }
+    let mut gate = TestDevice::new(GATE, 2, dir.path());
+    assert_eq!(engine.handle([gate.reading(1, &city, b"1")]).unwrap().len(), 4);
+    assert_eq!(down(&engine.handle([Input::Tick]).unwrap(), Kind::EpochRequest).len(), 0);
+}
+
+fn instruct(engine: &mut Engine, region: u16) -> (Result<(), Denied>, Vec<Output>) {
+    ask(engine, |reply| Input::Instruct { device: GATE, region, argument: b"on".to_vec(), reply })
+}
+
+fn gate_status(engine: &mut Engine) -> (String, bool) {
+    let gate = &status(engine)["devices"][0];
+    (gate["state"].as_str().unwrap().to_owned(), gate["isolated"].as_bool().unwrap())
+}
+
+#[test]
+fn a_tampered_device_is_found_isolated_and_recovered() {
+    let dir = example();
+    let (mut gateway, _) = engine(dir.path());
+    let (city, _) = files(dir.path());
+    let mut gate = TestDevice::new(GATE, 1, dir.path());
+    let genuine = gate.code.clone();
+    assert_eq!(instruct(&mut gateway, 1).0, Err(Denied::NoLink));
+    gateway.handle([gate.reading(1, &city, b"1")]).unwrap();
+    assert_eq!(instruct(&mut gateway, 9).0, Err(Denied::UnknownRegion));
+    assert_eq!(instruct(&mut gateway, 0).0, Err(Denied::UnknownRegion));
+
+    let (sent, outputs) = instruct(&mut gateway, 1);
+    assert_eq!(sent, Ok(()));
+    assert_eq!(instruct(&mut gateway, 1).0, Err(Denied::Busy));
+    let evidence = gate.follow(&outputs[0].payload, &genuine);
+    assert_eq!(down(&gateway.handle([evidence]).unwrap(), Kind::Receipt).len(), 1);
+    assert_eq!(gate_status(&mut gateway), ("affirming".to_owned(), false));
+
+    gate.code[7] ^= 1;
+    let outputs = instruct(&mut gateway, 1).1;
+    gateway.handle([gate.follow(&outputs[0].payload, &genuine)]).unwrap();
+    assert_eq!(gate_status(&mut gateway), ("contraindicated".to_owned(), true));
+    let result = ask(&mut gateway, |reply| Input::Attestation(GATE, reply)).0;
+    assert_eq!(result.unwrap().split('.').count(), 3);
+    // Nothing of it is accepted, no receipt, no new epoch, no instruction.
+    assert_eq!(gateway.handle([gate.reading(1, &city, b"2")]).unwrap(), []);
+    let mut restarted = TestDevice::new(GATE, 2, dir.path());
+    assert_eq!(gateway.handle([restarted.reading(1, &city, b"2")]).unwrap(), []);
+    assert_eq!((refused(&mut gateway, "isolated"), instruct(&mut gateway, 1).0), (2, Err(Denied::Isolated)));
+    assert_eq!(status(&mut gateway)["devices"][0]["epoch"], 1);
+
+    // Restored, measured again, and in a new epoch only.
+    let (begun, outputs) = ask(&mut gateway, |reply| Input::Recover { device: GATE, reply });
+    assert_eq!(begun, Ok(()));
+    let evidence = gate.follow(&down(&outputs, Kind::Instruction)[0], &genuine);
+    gateway.handle([evidence]).unwrap();
+    assert_eq!(gate_status(&mut gateway), ("affirming".to_owned(), false));
+    assert_eq!(gateway.handle([gate.reading(1, &city, b"3")]).unwrap(), []);
+    let mut request = down(&gateway.handle([Input::Tick]).unwrap(), Kind::EpochRequest);
+    gate.link.open_epoch_request(GATE, &mut request[0]).unwrap();
+    let mut gate = TestDevice::new(GATE, 2, dir.path());
+    assert_eq!(gateway.handle([gate.reading(1, &city, b"4")]).unwrap().len(), 4);
+}
+
+/// A gateway that has lost the link of an isolated device needs an epoch before it can restore the device.
+#[test]
+fn isolation_outlives_a_restart() {
+    let dir = example();
+    let (city, _) = files(dir.path());
+    let mut gate = TestDevice::new(GATE, 1, dir.path());
+    let genuine = gate.code.clone();
+    let (mut first, _) = engine(dir.path());
+    first.handle([gate.reading(1, &city, b"1")]).unwrap();
+    gate.code.reverse();
+    let outputs = instruct(&mut first, 1).1;
+    first.handle([gate.follow(&outputs[0].payload, &genuine)]).unwrap();
+    drop(first);
+
+    let (mut second, before) = engine(dir.path());
+    assert_eq!(gate_status(&mut second), ("contraindicated".to_owned(), true));
+    assert_eq!(down(&before, Kind::EpochRequest), Vec::<Vec<u8>>::new());
+    ask(&mut second, |reply| Input::Recover { device: GATE, reply }).0.unwrap();
+    let requests = down(&second.handle([Input::Tick]).unwrap(), Kind::EpochRequest);
+    gate.link.open_epoch_request(GATE, &mut requests[0].clone()).unwrap();
+    let mut gate = TestDevice { link: TestDevice::new(GATE, 2, dir.path()).link, ..gate };
+    // What it sends tells the epoch, and is not accepted.
+    let outputs = second.handle([gate.reading(1, &city, b"2")]).unwrap();
+    assert_eq!(topics(&outputs), ["down/70b3d5fffe000001"]);
+    second.handle([gate.follow(&down(&outputs, Kind::Instruction)[0], &genuine)]).unwrap();
+    assert_eq!(gate_status(&mut second), ("affirming".to_owned(), false));
+    assert_eq!(second.handle([gate.reading(1, &city, b"3")]).unwrap(), []);
+}
+
+#[test]
+fn missing_evidence_warns_and_is_asked_for_again() {
+    let dir = example();
+    let text = fs::read_to_string(dir.path().join("city.toml")).unwrap();
+    let text = text.replace("evidence_deadline_ms = 2000", "evidence_deadline_ms = 20");
+    fs::write(dir.path().join("city.toml"), text).unwrap();
+    let (mut gateway, _) = engine(dir.path());
+    let (city, _) = files(dir.path());
+    let mut gate = TestDevice::new(GATE, 1, dir.path());
+    let genuine = gate.code.clone();
+    gateway.handle([gate.reading(1, &city, b"1")]).unwrap();
+    let first = instruct(&mut gateway, 1).1;
+    for again in [1, 1, 0] {
+        std::thread::sleep(Duration::from_millis(30));
+        let outputs = gateway.handle([Input::Tick]).unwrap();
+        let frames = down(&outputs, Kind::Instruction);
+        assert_eq!(frames.len(), again);
+        assert!(
+            frames.iter().all(|frame| *frame == first[0].payload),
+            "the same frame, which a device opens once"
+        );
+        assert_eq!(gate_status(&mut gateway), ("warning".to_owned(), false));
+    }
+    // Evidence that comes late is appraised all the same.
+    gate.code[0] ^= 1;
+    gateway.handle([gate.follow(&first[0].payload, &genuine)]).unwrap();
+    assert_eq!(gate_status(&mut gateway), ("contraindicated".to_owned(), true));
+}
+
+#[test]
+fn a_reload_changes_decisions_and_a_fault_nothing() {
+    let dir = example();
+    let (mut gateway, _) = engine(dir.path());
+    let (city, _) = files(dir.path());
+    let mut gate = TestDevice::new(GATE, 1, dir.path());
+    let camera = ["down/70b3d5fffe000001", "out/hana/gate-camera"];
+    assert_eq!(topics(&gateway.handle([gate.reading(3, &city, b"1")]).unwrap()), camera);
+
+    let path = dir.path().join("city.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let read = || {
+        let city = City::read(&path)?;
+        let secrets = Secrets::read(&dir.path().join("secrets.toml"), &city)?;
+        Ok(Box::new((city, secrets.into())))
+    };
+    fs::write(&path, text.replace("min_level = 2", "min_level = 12")).unwrap();
+    gateway.handle([Input::Reload(read())]).unwrap();
+    let fault = status(&mut gateway)["fault"].as_str().unwrap().to_owned();
+    assert!(fault.ends_with("city.toml:49: streams[2].min_level: a level is 0 to 9"), "{fault}");
+    assert_eq!(topics(&gateway.handle([gate.reading(3, &city, b"2")]).unwrap()), camera);
+
+    // The link goes on in its epoch: nothing is lost by a reload.
+    fs::write(&path, text.replace("min_level = 2", "min_level = 3")).unwrap();
+    gateway.handle([Input::Reload(read())]).unwrap();
+    assert_eq!(topics(&gateway.handle([gate.reading(3, &city, b"3")]).unwrap()), [camera[0]]);
+    assert_eq!(status(&mut gateway)["fault"], Value::Null);
+
+    let log = fs::read_to_string(dir.path().join("audit.jsonl")).unwrap();
+    for event in ["started", "epoch opened", "decided", "configuration refused", "configuration loaded"] {
+        assert!(log.contains(&format!("\"event\":\"{event}\"")), "{event}");
+    }
+}

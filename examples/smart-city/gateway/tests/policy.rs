@@ -1,0 +1,78 @@
+//! The policies decide as the rules in words say, for every combination of attributes, and say why not.
+
+mod common;
+
+use smart_city_frame::{Class, Stream};
+use smart_city_gateway::{
+    config::{StreamEntry, UserEntry},
+    policy::Policy,
+};
+
+const CITIES: [&str; 3] = ["midori", "aoba", "kaede"];
+
+/// Open data: everyone. Internal: city and department. Confidential: and level. Partner city: listed, department, level.
+fn plain(user: &UserEntry, stream: &StreamEntry, device_ok: bool) -> bool {
+    let department = user.departments.iter().any(|name| stream.departments.contains(name));
+    let level = user.level >= stream.min_level;
+    let rule = if stream.stream.class == Class::Public {
+        true
+    } else if user.city == stream.owner {
+        department && (stream.stream.class == Class::Internal || level)
+    } else {
+        stream.partners.contains(&user.city) && department && level
+    };
+    rule && device_ok
+}
+
+#[test]
+fn all_combinations() {
+    let dir = common::example();
+    let (mut city, _) = common::files(dir.path());
+    city.users.clear();
+    city.streams.clear();
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let departments =
+        [names(&[]), names(&["traffic"]), names(&["weather", "rescue"]), names(&["traffic", "rescue"])];
+    for home in CITIES {
+        for (d, departments) in departments.iter().enumerate() {
+            for level in 0..4 {
+                let user = UserEntry { city: home.to_owned(), departments: departments.clone(), level };
+                city.users.insert(format!("{home}-{d}-{level}"), user);
+            }
+        }
+    }
+    let mut id = 0;
+    for class in [Class::Public, Class::Internal, Class::Confidential] {
+        for departments in &departments[1..] {
+            for partners in [names(&[]), names(&["aoba"])] {
+                for min_level in [0, 2, 3] {
+                    id += 1;
+                    let stream = Stream { id: id.try_into().unwrap(), class };
+                    let (name, owner) = (format!("stream-{id}"), "midori".to_owned());
+                    let (departments, partners) = (departments.clone(), partners.clone());
+                    city.streams
+                        .insert(id, StreamEntry { stream, name, owner, departments, min_level, partners });
+                }
+            }
+        }
+    }
+
+    let policy = Policy::new(&city).unwrap();
+    let (mut allowed, mut refused) = (0, 0);
+    for (id, stream) in &city.streams {
+        for device_ok in [true, false] {
+            let decisions = policy.decide(*id, device_ok);
+            for (user, decision) in policy.users().iter().zip(&*decisions) {
+                let expected = plain(&city.users[user], stream, device_ok);
+                assert_eq!(decision.allowed, expected, "{user} {stream:?}: {decision:?}");
+                assert_eq!(decision.reason.is_empty(), expected);
+                assert_ne!(
+                    decision.reason, "no rule allows it",
+                    "a refusal without a reason: {user} {stream:?}"
+                );
+                if expected { allowed += 1 } else { refused += 1 }
+            }
+        }
+    }
+    assert_eq!((allowed + refused, allowed > 500, refused > 500), (54 * 48 * 2, true, true));
+}
