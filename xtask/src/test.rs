@@ -9,7 +9,10 @@ use crate::{
     steps::{self, Step},
 };
 use anyhow::{Result, bail};
-use std::env;
+use std::{
+    env, fs,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 /// The published libraries.
 pub(crate) const LIBRARIES: [&str; 4] = ["twine-cipher", "otr-mode", "twine-otr-aead", "twine-otr-capi"];
@@ -315,7 +318,19 @@ fn minimum_rust() -> Result<()> {
 }
 
 /// All libraries in one command: cargo then takes those that the registry does not have from each other.
+///
+/// In a folder with a new name each time: what cargo has unpacked of them once it takes again, for the same folder and version,
+/// whatever has changed since.
 fn package() -> Result<()> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
+    let dir = paths::target().join(format!("package-{now}"));
     // Work in progress can be published as well as what is committed; CI has nothing else than the latter.
-    cargo("publish").args(["--dry-run", "--allow-dirty"]).args(libraries()).run()
+    let result = cargo("publish")
+        .args(["--dry-run", "--allow-dirty"])
+        .args(libraries())
+        .arg("--target-dir")
+        .arg(&dir)
+        .run();
+    fs::remove_dir_all(dir)?;
+    result
 }
