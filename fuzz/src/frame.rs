@@ -59,6 +59,11 @@ impl Input<'_> {
             deliver(self.opened, &mut device, &mut gateway, &frame).expect_err("nobody sealed this");
         }
         deliver(self.opened, &mut device, &mut gateway, self.bytes).expect_err("nobody sealed this");
+        if self.sealed % 5 == 0 {
+            let other = Stream { id: 4.try_into().expect("not 0"), ..stream() };
+            let as_other = gateway.open_reading(DEVICE, other, &mut genuine.clone()).map(drop);
+            assert_eq!(as_other, Err(OpenError::Rejected), "it is of another stream");
+        }
         // Whatever came before, the genuine frame opens once.
         deliver(self.sealed, &mut device, &mut gateway, &genuine).expect("it is genuine");
         let replayed = deliver(self.sealed, &mut device, &mut gateway, &genuine);

@@ -129,13 +129,19 @@ fn of_forgery() -> Vec<Vec<u8>> {
 }
 
 fn of_sealer() -> Vec<Vec<u8>> {
-    let mut seeds = Vec::new();
+    let step = |kind: u8, ad_len: u8, len: u16, pairs: u8| {
+        let [low, high] = len.to_le_bytes();
+        [kind, ad_len, low, high, pairs]
+    };
+    // As many messages as can be under what is reserved, then a loss of power.
+    let shortest = step(5, 0, 0, 0);
+    let reserve = step(0, 0, 12, 0);
+    let steps = [reserve, shortest, shortest, shortest, shortest, step(4, 0, 0, 0), reserve, shortest];
+    let seed = [&[3; 17][..], &[100, 0], steps.as_flattened()].concat();
+    parse::<sealer::Input<'_>>(&seed).check();
+    let mut seeds = vec![seed];
     for (group, test) in messages().filter(|(group, _)| group.cipher.block_size() == 8 && group.iv_size == 56)
     {
-        let step = |kind: u8, ad_len: u8, len: u16, pairs: u8| {
-            let [low, high] = len.to_le_bytes();
-            [kind, ad_len, low, high, pairs]
-        };
         let len = u16::try_from(test.msg.len()).expect("at most 4096");
         // Each kind of step, and every message after a failure of the memory.
         let steps = [

@@ -93,7 +93,9 @@ fn minimal_versions() -> Result<()> {
 fn each_feature() -> Result<()> {
     let cargo_hack = setup::tool("cargo-hack")?;
     Cmd::new(cargo_hack)
-        .args(["hack", "test", "--each-feature", "--exclude-features", "default", "--lib", "--tests"])
+        .args(["hack", "test", "--each-feature", "--exclude-features", "default"])
+        // The example `seal` too, which a test runs.
+        .args(["--lib", "--tests", "--examples"])
         .args(test::libraries())
         .env("CARGO_TARGET_DIR", paths::target().join("each-feature"))
         .run()
