@@ -31,6 +31,10 @@ pub(crate) fn test() -> Result<()> {
     sh::cargo().args(["fmt", "--manifest-path", MANIFEST, "--all", "--check"]).run()?;
     test_tools()?;
     cargo("clippy").args(["--workspace", "--all-targets", "--", "--deny", "warnings"]).run()?;
+    // The gateway for a broker elsewhere.
+    cargo("clippy")
+        .args(["--package", "smart-city-gateway", "--no-default-features", "--", "--deny", "warnings"])
+        .run()?;
     // Builds the programs as well: tests start them.
     cargo("test").arg("--workspace").run()?;
     run_demo(&[])?;
