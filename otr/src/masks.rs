@@ -124,7 +124,7 @@ pub(crate) fn times_7<F: Field>(x: F) -> F {
     times_3_twice(x) ^ x.double()
 }
 
-/// 3 * 3x, for the element x. As polynomials, 3 * 3 = (z + 1)^2 = z^2 + 1.
+/// 3 * 3x, named 9x above, for the element x: as polynomials, 3 * 3 = (z + 1)^2 = z^2 + 1.
 #[inline(always)]
 pub(crate) fn times_3_twice<F: Field>(x: F) -> F {
     x ^ x.double().double()
