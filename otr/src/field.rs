@@ -5,13 +5,11 @@
 use core::ops::{BitXor, BitXorAssign};
 
 use aead::array::{
-    Array,
+    Array, ArraySize,
     typenum::{U8, U16},
 };
 
 use subtle::{Choice, ConstantTimeEq};
-
-use crate::size::BlockSize;
 
 #[cfg(feature = "zeroize")]
 use zeroize::Zeroize as MaybeZeroize;
@@ -21,6 +19,29 @@ use zeroize::Zeroize as MaybeZeroize;
 pub trait MaybeZeroize {}
 #[cfg(not(feature = "zeroize"))]
 impl<T> MaybeZeroize for T {}
+
+/// Block sizes: 8 or 16 bytes.
+pub trait BlockSize: ArraySize + sealed::BlockSize {
+    /// The masks of this block size.
+    #[doc(hidden)]
+    type Field: Field<Size = Self>;
+}
+
+impl BlockSize for U8 {
+    type Field = u64;
+}
+
+impl BlockSize for U16 {
+    type Field = Halves;
+}
+
+mod sealed {
+    use super::{U8, U16};
+
+    pub trait BlockSize {}
+    impl BlockSize for U8 {}
+    impl BlockSize for U16 {}
+}
 
 /// A block as an integer: either an element of GF(2^n), or the block's bytes in the order of memory.
 ///

@@ -4,18 +4,22 @@
 #![doc = include_str!("../README.md")]
 
 mod associated_data;
+mod direction;
 mod field;
 mod masks;
 mod message;
 mod narrow;
 mod pieces;
+mod rules;
 mod size;
+mod wide;
 
 pub use aead::{self, AeadCore, AeadInOut, Error, Key, KeyInit, KeySizeUser, Nonce, Tag, consts};
 pub use associated_data::{AdProcessing, Combined, Parallel, Serial};
 pub use cipher;
+pub use field::BlockSize;
 pub use pieces::{PieceEncryptor, PieceError};
-pub use size::{BlockSize, NonceSize, TagSize};
+pub use size::{NonceSize, TagSize};
 
 use core::{fmt, marker::PhantomData};
 
@@ -25,9 +29,9 @@ use cipher::{
 };
 use subtle::ConstantTimeEq as _;
 
-use associated_data::Contribution;
+use direction::{DECRYPT, Direction, ENCRYPT};
 use field::Field;
-use message::{DECRYPT, Direction, ENCRYPT, FieldOf};
+use rules::{Contribution, FieldOf, Progress};
 
 /// OTR (v3) over the block cipher `C`, with nonces of `N` and tags of `T` bytes and associated data processed as `A` says.
 ///
@@ -180,7 +184,7 @@ impl<S: BlockSize, A: AdProcessing, D: Direction> BlockCipherEncClosure for Run<
     #[inline(always)]
     fn call<B: BlockCipherEncBackend<BlockSize = S>>(self, backend: &B) {
         let Contribution { l, ta } = A::process(backend, self.q, self.format, self.associated_data);
-        *self.tag = message::process(backend, l, None, self.message, ta, self.direction);
+        *self.tag = message::process(backend, Progress::new(l), self.message, ta, self.direction);
     }
 }
 

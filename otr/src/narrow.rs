@@ -1,4 +1,4 @@
-//! The mode for ciphers of up to four blocks at once: as in [`crate::message`], but in little code and stack, for small devices.
+//! The narrow form of the mode, for backends of up to four blocks at once: in little code and stack, for small devices.
 //!
 //! Which way a message goes is a value. The last chunk goes through the same code as the pairs: see [`Message::end`]. No array is
 //! set to zero, since that would take a `memset`, and bytes are read and written one by one where they do not fill a block.
@@ -13,20 +13,13 @@ use aead::{
 use cipher::{BlockCipherEncBackend, BlockSizeUser};
 
 use crate::{
-    associated_data::{Contribution, Ta, last_mask},
-    field::Field,
+    field::{BlockSize, Field},
     masks::Masks,
-    message::{FieldOf, Pair, Progress, checksum_mask, encipher, whole_pairs},
-    size::BlockSize,
+    rules::{Contribution, FieldOf, Pair, Progress, Ta, checksum_mask, encipher, last_mask, whole_pairs},
 };
 
 /// Blocks of a call, at most.
-const WIDTH: usize = 4;
-
-/// Whether a backend is for this module.
-pub(crate) const fn is_narrow<B: BlockCipherEncBackend>() -> bool {
-    B::ParBlocksSize::USIZE <= WIDTH
-}
+pub(crate) const WIDTH: usize = 4;
 
 /// The blocks of a call, in words, as kernels for Arm load them.
 #[repr(align(4))]

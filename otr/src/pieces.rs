@@ -7,10 +7,10 @@ use cipher::{BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, B
 
 use crate::{
     AdProcessing, BlockSize, NonceSize, Otr, TagSize,
-    associated_data::{Contribution, Ta},
+    direction::ENCRYPT,
     field::Field,
-    masks,
-    message::{self, ENCRYPT, FieldOf, Progress},
+    masks, message,
+    rules::{Contribution, FieldOf, Progress, Ta},
 };
 
 /// Encrypts one message that comes in pieces, so that whoever seals it need not hold it whole. From [`Otr::encrypt_pieces`].
@@ -75,7 +75,7 @@ where
         if !masks::suffice(C::BlockSize::USIZE, associated_data.len(), 0) {
             return Err(PieceError::TooLong);
         }
-        let mut progress = Progress { mask: Field::ZERO, checksum: Field::ZERO };
+        let mut progress = Progress::new(Field::ZERO);
         let mut ta = FieldOf::<C>::ZERO;
         self.cipher.encrypt_with_backend(Begin::<C::BlockSize, A> {
             q: self.q,
@@ -207,9 +207,7 @@ impl<B: BlockSize> BlockSizeUser for Finalize<'_, '_, '_, B> {
 impl<S: BlockSize> BlockCipherEncClosure for Finalize<'_, '_, '_, S> {
     #[inline(always)]
     fn call<B: BlockCipherEncBackend<BlockSize = S>>(self, backend: &B) {
-        let Progress { mask, checksum } = self.progress;
-        *self.te =
-            message::process(backend, mask, Some(checksum), self.rest, Ta::Known(Field::ZERO), ENCRYPT);
+        *self.te = message::process(backend, self.progress, self.rest, Ta::Known(Field::ZERO), ENCRYPT);
     }
 }
 

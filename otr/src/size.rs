@@ -2,25 +2,8 @@
 
 use aead::array::{
     ArraySize,
-    typenum::{B1, IsGreaterOrEqual, IsLess, IsLessOrEqual, U1, U4, U8, U16},
+    typenum::{B1, IsGreaterOrEqual, IsLess, IsLessOrEqual, U1, U4},
 };
-
-use crate::field::{Field, Halves};
-
-/// Block sizes: 8 or 16 bytes.
-pub trait BlockSize: ArraySize + sealed::BlockSize {
-    /// The masks of this block size.
-    #[doc(hidden)]
-    type Field: Field<Size = Self>;
-}
-
-impl BlockSize for U8 {
-    type Field = u64;
-}
-
-impl BlockSize for U16 {
-    type Field = Halves;
-}
 
 /// Nonce sizes for blocks of `B` bytes: 1 to `B - 1` bytes.
 pub trait NonceSize<B>: ArraySize {}
@@ -33,12 +16,4 @@ pub trait TagSize<B>: ArraySize {}
 impl<T, B> TagSize<B> for T where
     T: ArraySize + IsGreaterOrEqual<U4, Output = B1> + IsLessOrEqual<B, Output = B1>
 {
-}
-
-mod sealed {
-    use super::{U8, U16};
-
-    pub trait BlockSize {}
-    impl BlockSize for U8 {}
-    impl BlockSize for U16 {}
 }

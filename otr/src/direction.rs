@@ -1,0 +1,48 @@
+//! Which way a message goes.
+
+/// Which way a message goes. A type each, so that the loops over pairs are compiled for each; where code must be small, a
+/// value.
+pub(crate) trait Direction: Copy {
+    fn encrypts(self) -> bool;
+}
+
+#[cfg(not(target_arch = "arm"))]
+mod directions {
+    #[derive(Clone, Copy)]
+    pub(crate) struct Encrypt;
+
+    impl super::Direction for Encrypt {
+        #[inline(always)]
+        fn encrypts(self) -> bool {
+            true
+        }
+    }
+
+    #[derive(Clone, Copy)]
+    pub(crate) struct Decrypt;
+
+    impl super::Direction for Decrypt {
+        #[inline(always)]
+        fn encrypts(self) -> bool {
+            false
+        }
+    }
+
+    pub(crate) const ENCRYPT: Encrypt = Encrypt;
+    pub(crate) const DECRYPT: Decrypt = Decrypt;
+}
+
+#[cfg(target_arch = "arm")]
+mod directions {
+    impl super::Direction for bool {
+        #[inline(always)]
+        fn encrypts(self) -> bool {
+            self
+        }
+    }
+
+    pub(crate) const ENCRYPT: bool = true;
+    pub(crate) const DECRYPT: bool = false;
+}
+
+pub(crate) use directions::{DECRYPT, ENCRYPT};

@@ -1,0 +1,563 @@
+//! The wide form of the mode, for backends of more than four blocks at once: many pairs of blocks in each call.
+//!
+//! The first-round calls of a batch of pairs go to the cipher at once, then their second-round calls. The last chunk of the
+//! message takes part in the same calls, and so do the checksum and associated data where they can.
+//!
+//! Everything is `inline(always)`, to be compiled with the target features of the cipher's backend.
+
+use aead::{
+    array::{
+        Array, ArraySize,
+        typenum::{U16, U32},
+    },
+    inout::{InOut, InOutBuf},
+};
+use cipher::{Block, BlockCipherEncBackend, typenum::Unsigned};
+
+use crate::{
+    direction::{DECRYPT, Direction, ENCRYPT},
+    field::{BlockSize, Field},
+    masks::{LANES, Lanes, Masks, times_3},
+    rules::{
+        Contribution, FieldOf, Pair, Progress, Ta, checksum_mask, encipher, encipher_first, last_mask, pad,
+        split_last, whole_pairs,
+    },
+};
+
+/// Calls that a short batch has room for, where the backend is wider: setting up a wide one would take most of the time.
+type Short = U16;
+
+/// The same for a batch that is not that short.
+type Medium = U32;
+
+/// On a cache line of its own where vectors are as long as that; elsewhere the stack would pay for nothing.
+#[cfg_attr(any(target_arch = "x86", target_arch = "x86_64"), repr(align(64)))]
+#[derive(Default)]
+struct Aligned<T>(T);
+
+/// Encrypts the first `used` blocks of `batch`, and up to two more with them: in the same call as far as there is room.
+#[inline(always)]
+fn encipher_with<B: BlockCipherEncBackend>(
+    backend: &B,
+    batch: &mut [Block<B>],
+    used: usize,
+    extra: &mut [FieldOf<B>],
+) where
+    B::BlockSize: BlockSize,
+{
+    let room = batch.get_mut(used..).unwrap_or_default();
+    let joining = extra.len().min(room.len());
+    for (block, x) in room.iter_mut().zip(&*extra) {
+        *block = x.store();
+    }
+    encipher_first(backend, batch, used + joining);
+    let (joined, left) = extra.split_at_mut(joining);
+    for (x, block) in joined.iter_mut().zip(batch.iter().skip(used)) {
+        *x = Field::load(block);
+    }
+    if !left.is_empty() {
+        let mut blocks = Pair::<B::BlockSize>::default();
+        for (block, x) in blocks.iter_mut().zip(&*left) {
+            *block = x.store();
+        }
+        encipher_first(backend, &mut blocks, left.len());
+        for (x, block) in left.iter_mut().zip(&blocks) {
+            *x = Field::load(block);
+        }
+    }
+}
+
+/// XORs the first bytes of `key` to `data`, at most a block.
+#[inline(always)]
+fn xor_bytes<F: Field>(data: &mut InOutBuf<'_, '_, u8>, key: F) {
+    (F::load_start(data.get_in()) ^ key).store_start(data.get_out());
+}
+
+/// Up to `N` pairs on their way through the mode, and their masks. Blocks are integers in the order of memory.
+struct Batch<F: Field, N: ArraySize> {
+    /// The first blocks of the pairs as they come in.
+    first: Aligned<Array<F, N>>,
+    /// The second blocks as they come in, and then what goes out as first ones.
+    second: Aligned<Array<F, N>>,
+    calls: Aligned<Array<Array<u8, F::Size>, N>>,
+    /// The masks of the pairs.
+    once: Aligned<Array<F, N>>,
+    /// Three times the same.
+    thrice: Aligned<Array<F, N>>,
+}
+
+impl<F: Field, N: ArraySize> Batch<F, N> {
+    #[inline(always)]
+    fn new() -> Self {
+        Self {
+            first: Aligned::default(),
+            second: Aligned::default(),
+            calls: Aligned::default(),
+            once: Aligned::default(),
+            thrice: Aligned::default(),
+        }
+    }
+
+    /// Takes the input.
+    #[inline(always)]
+    fn load(&mut self, pairs: &[Pair<F::Size>]) {
+        let n = pairs.len().min(N::USIZE);
+        let (first, second) = (&mut self.first.0[..n], &mut self.second.0[..n]);
+        for i in 0..n {
+            first[i] = F::load(&pairs[i][0]);
+            second[i] = F::load(&pairs[i][1]);
+        }
+    }
+
+    /// `n` pairs, or where there is room some more, with an input of zeros, so that no call has to wait for a vector that was
+    /// stored in parts.
+    #[inline(always)]
+    fn whole_vectors(n: usize) -> usize {
+        /// Blocks of 64 bits in the longest vector.
+        const LONGEST: usize = 8;
+        let n = if N::USIZE % LONGEST == 0 { n.next_multiple_of(LONGEST) } else { n };
+        // No more than there are, which the compiler does not see.
+        n.min(N::USIZE)
+    }
+
+    /// Prepares the calls of the first round of `n` pairs.
+    #[inline(always)]
+    fn first_round(&mut self, n: usize, direction: impl Direction) {
+        let n = Self::whole_vectors(n);
+        let masks = if direction.encrypts() { &self.once.0[..n] } else { &self.thrice.0[..n] };
+        let (first, calls) = (&self.first.0[..n], &mut self.calls.0[..n]);
+        for i in 0..n {
+            calls[i] = (first[i] ^ masks[i]).store();
+        }
+    }
+
+    /// Takes the results of the first round of `n` pairs and prepares the calls of the second. Returns the sum of what came
+    /// in as second blocks.
+    #[inline(always)]
+    fn second_round(&mut self, n: usize, direction: impl Direction) -> F {
+        let n = Self::whole_vectors(n);
+        let masks = if direction.encrypts() { &self.thrice.0[..n] } else { &self.once.0[..n] };
+        let (second, calls) = (&mut self.second.0[..n], &mut self.calls.0[..n]);
+        let mut sum = F::ZERO;
+        for i in 0..n {
+            sum ^= second[i];
+            second[i] ^= F::load(&calls[i]);
+            calls[i] = (second[i] ^ masks[i]).store();
+        }
+        sum
+    }
+
+    /// Takes the results of the second round and puts out the pairs. Returns the sum of what goes out as second blocks.
+    #[inline(always)]
+    fn finish(&self, pairs: &mut [Pair<F::Size>]) -> F {
+        let n = pairs.len().min(N::USIZE);
+        let (first, second, calls) = (&self.first.0[..n], &self.second.0[..n], &self.calls.0[..n]);
+        let mut sum = F::ZERO;
+        for i in 0..n {
+            let result = first[i] ^ F::load(&calls[i]);
+            sum ^= result;
+            pairs[i][0] = second[i].store();
+            pairs[i][1] = result.store();
+        }
+        sum
+    }
+}
+
+/// A message, or associated data as one, of which some pairs have been processed.
+struct Message<'a, B: BlockCipherEncBackend, D>
+where
+    B::BlockSize: BlockSize,
+{
+    backend: &'a B,
+    /// Of the next pair.
+    masks: Masks<FieldOf<B>>,
+    /// Of the pairs so far.
+    checksum: FieldOf<B>,
+    direction: D,
+}
+
+/// See [`message::process`](crate::message::process).
+#[inline(always)]
+pub(crate) fn process<B, D: Direction>(
+    backend: &B,
+    progress: Progress<FieldOf<B>>,
+    message: InOutBuf<'_, '_, u8>,
+    ta: Ta<FieldOf<B>>,
+    direction: D,
+) -> FieldOf<B>
+where
+    B: BlockCipherEncBackend,
+    B::BlockSize: BlockSize,
+{
+    let (known, pending) = match ta {
+        Ta::Known(ta) => (ta, None),
+        Ta::Pending(call) => (Field::ZERO, Some(call)),
+    };
+    let split = whole_pairs::<B>(message.len());
+    let (pairs, last) = message.split_at(split);
+    let (batches, pairs) = pairs.into_chunks().0.into_chunks().0.into_chunks::<B::ParBlocksSize>();
+    let mut state = Message::new(backend, progress, direction);
+    // Setting up the arrays takes time.
+    if !batches.is_empty() {
+        state.full_batches(batches);
+    }
+    known ^ state.last_batch(pairs, last, pending)
+}
+
+/// See [`message::encrypt_pairs`](crate::message::encrypt_pairs).
+#[inline(always)]
+pub(crate) fn encrypt_pairs<B>(
+    backend: &B,
+    progress: &mut Progress<FieldOf<B>>,
+    pairs: InOutBuf<'_, '_, Pair<B::BlockSize>>,
+) where
+    B: BlockCipherEncBackend,
+    B::BlockSize: BlockSize,
+{
+    let mut state = Message::new(backend, *progress, ENCRYPT);
+    let (batches, pairs) = pairs.into_chunks::<B::ParBlocksSize>();
+    if !batches.is_empty() {
+        state.full_batches(batches);
+    }
+    if B::ParBlocksSize::USIZE > Short::USIZE && pairs.len() <= Short::USIZE {
+        state.encrypt_batch_of::<Short>(pairs);
+    } else {
+        state.encrypt_batch_of::<B::ParBlocksSize>(pairs);
+    }
+    *progress = Progress { mask: state.masks.take(), checksum: state.checksum };
+}
+
+/// See [`message::authenticate`](crate::message::authenticate).
+#[inline(always)]
+pub(crate) fn authenticate<B>(backend: &B, l: FieldOf<B>, data: &[u8]) -> FieldOf<B>
+where
+    B: BlockCipherEncBackend,
+    B::BlockSize: BlockSize,
+{
+    let (pairs, last) = data.split_at(whole_pairs::<B>(data.len()));
+    let pairs = Array::slice_as_chunks(Array::slice_as_chunks(pairs).0).0;
+    let (batches, pairs) = Array::<_, B::ParBlocksSize>::slice_as_chunks(pairs);
+    let mut state = Message::new(backend, Progress::new(l), DECRYPT);
+    let mut plaintext = Array::<Pair<B::BlockSize>, B::ParBlocksSize>::default();
+    if !batches.is_empty() {
+        let batch = &mut Batch::new();
+        let masks_ahead = &mut state.start_batches(batch);
+        for pairs in batches {
+            state.full_batch(batch, masks_ahead, (pairs, &mut plaintext).into());
+        }
+    }
+    let plaintext = &mut plaintext[..pairs.len()];
+    let mut last_plaintext = Pair::<B::BlockSize>::default();
+    let last_plaintext = &mut Array::slice_as_flattened_mut(&mut last_plaintext)[..last.len()];
+    match (InOutBuf::new(pairs, plaintext), InOutBuf::new(last, last_plaintext)) {
+        (Ok(pairs), Ok(last)) => state.last_batch(pairs, last, None),
+        // They are of one length each.
+        _ => Field::ZERO,
+    }
+}
+
+impl<'a, B, D: Direction> Message<'a, B, D>
+where
+    B: BlockCipherEncBackend,
+    B::BlockSize: BlockSize,
+{
+    #[inline(always)]
+    fn new(backend: &'a B, progress: Progress<FieldOf<B>>, direction: D) -> Self {
+        Self { backend, masks: Masks::new(progress.mask), checksum: progress.checksum, direction }
+    }
+
+    /// Whether full batches take masks that are computed side by side.
+    const MASKS_IN_LANES: bool = B::ParBlocksSize::USIZE % LANES == 0;
+
+    /// With [`Self::MASKS_IN_LANES`], puts the masks of the first full batch into `batch` and returns those behind them.
+    #[inline(always)]
+    fn start_batches(&self, batch: &mut Batch<FieldOf<B>, B::ParBlocksSize>) -> Lanes<FieldOf<B>> {
+        let mut masks_ahead = Lanes::NONE;
+        if Self::MASKS_IN_LANES {
+            masks_ahead = self.masks.lanes();
+            masks_ahead.fill(&mut batch.once.0, &mut batch.thrice.0);
+        }
+        masks_ahead
+    }
+
+    /// All full batches of a message.
+    #[inline(always)]
+    fn full_batches(&mut self, batches: InOutBuf<'_, '_, Array<Pair<B::BlockSize>, B::ParBlocksSize>>) {
+        let batch = &mut Batch::new();
+        let masks_ahead = &mut self.start_batches(batch);
+        for pairs in batches {
+            self.full_batch(batch, masks_ahead, pairs);
+        }
+    }
+
+    /// As many pairs as the backend is wide. With [`Self::MASKS_IN_LANES`], `batch` comes with their masks and leaves with
+    /// those of the next ones, and `masks_ahead` are those behind these.
+    #[inline(always)]
+    fn full_batch(
+        &mut self,
+        batch: &mut Batch<FieldOf<B>, B::ParBlocksSize>,
+        masks_ahead: &mut Lanes<FieldOf<B>>,
+        mut pairs: InOut<'_, '_, Array<Pair<B::BlockSize>, B::ParBlocksSize>>,
+    ) {
+        if !Self::MASKS_IN_LANES {
+            self.masks.fill(&mut batch.once.0, &mut batch.thrice.0);
+        }
+        batch.load(pairs.get_in());
+        batch.first_round(B::ParBlocksSize::USIZE, self.direction);
+        self.backend.encrypt_par_blocks_inplace(&mut batch.calls.0);
+        let input_sum = batch.second_round(B::ParBlocksSize::USIZE, self.direction);
+        if Self::MASKS_IN_LANES {
+            self.masks = masks_ahead.masks();
+            // Already here, so that the CPU can do it beside the second round.
+            masks_ahead.fill(&mut batch.once.0, &mut batch.thrice.0);
+        }
+        self.backend.encrypt_par_blocks_inplace(&mut batch.calls.0);
+        let output_sum = batch.finish(pairs.get_out());
+        self.checksum ^= if self.direction.encrypts() { input_sum } else { output_sum };
+    }
+
+    /// Up to `N` pairs that are not the end of a message to encrypt.
+    #[inline(always)]
+    fn encrypt_batch_of<N: ArraySize>(&mut self, mut pairs: InOutBuf<'_, '_, Pair<B::BlockSize>>) {
+        let count = pairs.len().min(N::USIZE);
+        let batch = &mut Batch::<FieldOf<B>, N>::new();
+        batch.load(pairs.get_in());
+        self.masks.fill(&mut batch.once.0[..count], &mut batch.thrice.0[..count]);
+        batch.first_round(count, self.direction);
+        encipher_first(self.backend, &mut batch.calls.0, count);
+        self.checksum ^= batch.second_round(count, self.direction);
+        encipher_first(self.backend, &mut batch.calls.0, count);
+        batch.finish(pairs.get_out());
+    }
+
+    /// Fewer pairs than the backend is wide, the last chunk, and the checksum.
+    #[inline(always)]
+    fn last_batch(
+        self,
+        pairs: InOutBuf<'_, '_, Pair<B::BlockSize>>,
+        last: InOutBuf<'_, '_, u8>,
+        pending: Option<FieldOf<B>>,
+    ) -> FieldOf<B> {
+        // The last chunk, the checksum and a pending block take part.
+        let calls = pairs.len() + 3;
+        if B::ParBlocksSize::USIZE > Short::USIZE && calls <= Short::USIZE {
+            self.last_batch_of::<Short>(pairs, last, pending)
+        } else if B::ParBlocksSize::USIZE > Medium::USIZE && calls <= Medium::USIZE {
+            self.last_batch_of::<Medium>(pairs, last, pending)
+        } else {
+            self.last_batch_of::<B::ParBlocksSize>(pairs, last, pending)
+        }
+    }
+
+    /// [`Message::last_batch`], of up to `N` calls.
+    #[inline(always)]
+    fn last_batch_of<N: ArraySize>(
+        self,
+        mut pairs: InOutBuf<'_, '_, Pair<B::BlockSize>>,
+        last: InOutBuf<'_, '_, u8>,
+        pending: Option<FieldOf<B>>,
+    ) -> FieldOf<B> {
+        let Self { backend, masks, mut checksum, direction } = self;
+        // Fewer than `N`, which the compiler does not see.
+        let count = pairs.len().min(N::USIZE - 1);
+        let batch = &mut Batch::<FieldOf<B>, N>::new();
+        batch.load(pairs.get_in());
+        if N::USIZE > Medium::USIZE && N::USIZE % LANES == 0 {
+            let filled = (count + 1).next_multiple_of(LANES);
+            masks.lanes().fill(&mut batch.once.0[..filled], &mut batch.thrice.0[..filled]);
+        } else {
+            { masks }.fill(&mut batch.once.0[..=count], &mut batch.thrice.0[..=count]);
+        }
+        batch.first_round(count, direction);
+
+        let chunk = LastChunk::new(batch.once.0[count].swap(), last.len());
+        let head_len = last.len().min(B::BlockSize::USIZE);
+        let (mut head, mut tail) = last.split_at(head_len);
+        let mut tag = TagCalls::new(pending);
+        if direction.encrypts() {
+            if count == 0 && !chunk.is_long {
+                // No second round: the checksum has nothing to wait for. An empty message needs no other call.
+                batch.calls.0[0] = chunk.once.store();
+                tag.set_checksum(checksum ^ pad(head.get_in()) ^ chunk.checksum_mask);
+                encipher_with(backend, &mut batch.calls.0, usize::from(!head.is_empty()), tag.calls());
+                xor_bytes(&mut head, FieldOf::<B>::load(&batch.calls.0[0]));
+                return tag.sum();
+            }
+            batch.calls.0[count] =
+                if chunk.is_long { chunk.once ^ pad(head.get_in()) } else { chunk.once }.store();
+            encipher_first(backend, &mut batch.calls.0, count + 1);
+            let output = FieldOf::<B>::load(&batch.calls.0[count]);
+            checksum ^= batch.second_round(count, direction);
+            if chunk.is_long {
+                xor_bytes(&mut tail, output);
+                let c2 = pad(tail.get_out());
+                checksum ^= output ^ c2;
+                batch.calls.0[count] = (chunk.thrice ^ c2).store();
+            } else {
+                checksum ^= pad(head.get_in());
+                xor_bytes(&mut head, output);
+            }
+            tag.set_checksum(checksum ^ chunk.checksum_mask);
+            encipher_with(backend, &mut batch.calls.0, count + usize::from(chunk.is_long), tag.calls());
+            if chunk.is_long {
+                xor_bytes(&mut head, FieldOf::<B>::load(&batch.calls.0[count]));
+            }
+            batch.finish(pairs.get_out());
+        } else {
+            batch.calls.0[count] =
+                if chunk.is_long { chunk.thrice ^ pad(tail.get_in()) } else { chunk.once }.store();
+            encipher_first(backend, &mut batch.calls.0, count + usize::from(!head.is_empty()));
+            xor_bytes(&mut head, FieldOf::<B>::load(&batch.calls.0[count]));
+            let m1 = pad(head.get_out());
+            batch.second_round(count, direction);
+            if chunk.is_long {
+                batch.calls.0[count] = (chunk.once ^ m1).store();
+            } else {
+                checksum ^= m1;
+            }
+            encipher_first(backend, &mut batch.calls.0, count + usize::from(chunk.is_long));
+            if chunk.is_long {
+                let z = FieldOf::<B>::load(&batch.calls.0[count]);
+                checksum ^= z ^ pad(tail.get_in());
+                xor_bytes(&mut tail, z);
+            }
+            checksum ^= batch.finish(pairs.get_out());
+            // Unlike that of a message to encrypt, this checksum had to wait for the second round.
+            tag.set_checksum(checksum ^ chunk.checksum_mask);
+            encipher_with(backend, &mut batch.calls.0, 0, tag.calls());
+        }
+        tag.sum()
+    }
+}
+
+/// The last chunk of a message; its rules are in [`rules`](crate::rules).
+struct LastChunk<F> {
+    /// More than one block.
+    is_long: bool,
+    /// L, in the order of memory as the other masks here.
+    once: F,
+    /// 3L.
+    thrice: F,
+    checksum_mask: F,
+}
+
+impl<F: Field> LastChunk<F> {
+    /// From the element L.
+    #[inline(always)]
+    fn new(l: F, len: usize) -> Self {
+        Self {
+            is_long: len > F::Size::USIZE,
+            once: l.swap(),
+            thrice: times_3(l).swap(),
+            checksum_mask: checksum_mask(l, len),
+        }
+    }
+}
+
+/// The calls whose outputs make the tag: TE, and TA where it is still to be computed.
+struct TagCalls<F> {
+    calls: [F; 2],
+    count: usize,
+}
+
+impl<F: Field> TagCalls<F> {
+    #[inline(always)]
+    fn new(pending: Option<F>) -> Self {
+        Self { calls: [F::ZERO, pending.unwrap_or(F::ZERO)], count: 1 + usize::from(pending.is_some()) }
+    }
+
+    #[inline(always)]
+    fn set_checksum(&mut self, masked_checksum: F) {
+        self.calls[0] = masked_checksum;
+    }
+
+    #[inline(always)]
+    fn calls(&mut self) -> &mut [F] {
+        self.calls.get_mut(..self.count).unwrap_or_default()
+    }
+
+    /// The sum of the outputs: a call that was not made is zero.
+    #[inline(always)]
+    fn sum(&self) -> F {
+        self.calls[0] ^ self.calls[1]
+    }
+}
+
+/// The associated data of [`Parallel`](crate::Parallel).
+#[inline(always)]
+pub(crate) fn parallel<B>(
+    backend: &B,
+    q: FieldOf<B>,
+    format: FieldOf<B>,
+    data: &[u8],
+) -> Contribution<FieldOf<B>>
+where
+    B: BlockCipherEncBackend,
+    B::BlockSize: BlockSize,
+{
+    let is_short = B::ParBlocksSize::USIZE > Short::USIZE && data.len() < Short::USIZE * B::BlockSize::USIZE;
+    if is_short {
+        parallel_in_batches::<B, Short>(backend, q, format, data)
+    } else {
+        parallel_in_batches::<B, B::ParBlocksSize>(backend, q, format, data)
+    }
+}
+
+/// [`parallel`], in batches of `N` calls.
+#[inline(always)]
+fn parallel_in_batches<B, N: ArraySize>(
+    backend: &B,
+    q: FieldOf<B>,
+    format: FieldOf<B>,
+    data: &[u8],
+) -> Contribution<FieldOf<B>>
+where
+    B: BlockCipherEncBackend,
+    B::BlockSize: BlockSize,
+{
+    // The nonce block shares the first call with whatever blocks there are.
+    let Aligned(batch) = &mut Aligned::<Array<Block<B>, N>>::default();
+    batch[0] = format.store();
+    let Some((blocks, last)) = split_last::<FieldOf<B>>(data) else {
+        encipher_first(backend, batch, 1);
+        return Contribution { l: FieldOf::<B>::load(&batch[0]).swap(), ta: Ta::Known(Field::ZERO) };
+    };
+
+    let mut masks = Masks::new(q.swap());
+    let mut sum = pad::<FieldOf<B>>(last);
+    if blocks.is_empty() {
+        let mut ta = [sum ^ last_mask(masks.take(), last.len())];
+        encipher_with(backend, batch, 1, &mut ta);
+        return Contribution { l: FieldOf::<B>::load(&batch[0]).swap(), ta: Ta::Known(ta[0]) };
+    }
+
+    let (first, rest) = blocks.split_at(blocks.len().min(N::USIZE - 1));
+    absorb(backend, &mut batch[..=first.len()], first, &mut masks, &mut sum);
+    let l = FieldOf::<B>::load(&batch[0]).swap();
+    for blocks in rest.chunks(N::USIZE) {
+        absorb(backend, &mut batch[..blocks.len()], blocks, &mut masks, &mut sum);
+    }
+    Contribution { l, ta: Ta::Pending(sum ^ last_mask(masks.take(), last.len())) }
+}
+
+/// Adds the outputs for `blocks` to `sum`; `calls` may have one more, which comes first and is not added.
+#[inline(always)]
+fn absorb<B>(
+    backend: &B,
+    calls: &mut [Block<B>],
+    blocks: &[Block<B>],
+    masks: &mut Masks<FieldOf<B>>,
+    sum: &mut FieldOf<B>,
+) where
+    B: BlockCipherEncBackend,
+    B::BlockSize: BlockSize,
+{
+    let before = calls.len() - blocks.len();
+    for (call, block) in calls[before..].iter_mut().zip(blocks) {
+        *call = (FieldOf::<B>::load(block) ^ masks.take().swap()).store();
+    }
+    encipher(backend, calls);
+    for call in &calls[before..] {
+        *sum ^= Field::load(call);
+    }
+}
