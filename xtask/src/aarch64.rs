@@ -2,8 +2,8 @@
 
 use crate::{
     paths,
-    setup::{self, Toolchain},
     sh::Cmd,
+    tools::{self, Toolchain},
 };
 use anyhow::{Context, Result, bail};
 use std::{path::PathBuf, process::Stdio};
@@ -25,7 +25,7 @@ pub(crate) fn test() -> Result<()> {
         return cargo(Toolchain::for_target(TARGET)?, "check").arg("--lib").run();
     }
     let toolchain = Toolchain::for_target(TARGET)?;
-    let (qemu, linker) = (setup::qemu_aarch64()?, setup::linker_aarch64()?);
+    let (qemu, linker) = (tools::qemu_aarch64()?, tools::linker_aarch64()?);
     let cargo = |command| {
         cargo(toolchain, command)
             .env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", &linker)

@@ -1,6 +1,6 @@
 //! The boards that QEMU emulates, and how a firmware runs on one.
 
-use crate::{setup, sh::Cmd};
+use crate::{sh::Cmd, tools};
 use anyhow::{Context, Result, bail};
 use std::{
     fmt,
@@ -62,7 +62,7 @@ pub(crate) fn chosen(options: &[&str]) -> Result<Vec<&'static Board>> {
 /// # Errors
 /// If the firmware does not exit with success.
 pub(crate) fn run(board: &Board, elf: &Path, qemu_arguments: &[String]) -> Result<Vec<String>> {
-    let mut child = Cmd::new(setup::qemu()?)
+    let mut child = Cmd::new(tools::qemu()?)
         .args(["-M", board.machine, "-nographic", "-semihosting-config", "enable=on,target=native"])
         .args(qemu_arguments)
         .arg("-kernel")

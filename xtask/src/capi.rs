@@ -3,8 +3,8 @@
 use crate::{
     boards::{BOARDS, Board},
     firmware, paths,
-    setup::{self, Toolchain},
     sh::{self, Cmd},
+    tools::{self, Toolchain},
 };
 use anyhow::{Context, Result, bail, ensure};
 use std::{
@@ -37,8 +37,8 @@ fn header(arguments: &[&str]) -> Result<()> {
 /// The header is current, and the library does what it says; everything is tried, also after something has failed.
 pub(crate) fn test_host() -> Result<()> {
     header(&["--check"])?;
-    let cc = setup::c_compiler()?;
-    let cxx = setup::cxx_compiler()?;
+    let cc = tools::c_compiler()?;
+    let cxx = tools::cxx_compiler()?;
     vectors()?;
     let library = static_library(sh::cargo(), None, &paths::target())?;
 
@@ -57,7 +57,7 @@ pub(crate) fn test_host() -> Result<()> {
 
 /// The same test on each board, and no panic in the linked code.
 pub(crate) fn test_firmware() -> Result<()> {
-    let gcc = setup::gcc_arm()?;
+    let gcc = tools::gcc_arm()?;
     vectors()?;
     let mut failures = Failures::default();
     for board in &BOARDS {
@@ -309,7 +309,7 @@ fn unwanted(symbols: &str) -> Vec<&str> {
 
 /// Builds the example with its Makefile and runs it.
 fn makefile() -> Result<()> {
-    let make = setup::make()?;
+    let make = tools::make()?;
     let build = dir().join("make");
     Cmd::new(make)
         .arg("-C")
@@ -322,7 +322,7 @@ fn makefile() -> Result<()> {
 
 /// Builds the example with CMake and runs it.
 fn cmake() -> Result<()> {
-    let cmake = setup::cmake()?;
+    let cmake = tools::cmake()?;
     let build = dir().join("cmake");
     Cmd::new(&cmake)
         .arg("-S")

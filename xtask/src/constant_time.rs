@@ -6,8 +6,8 @@ use crate::{
     boards::BOARDS,
     firmware, paths,
     qemu_trace::Plugin,
-    setup,
     sh::{self, Cmd},
+    tools,
 };
 use anyhow::{Context, Result, bail};
 use std::{env, fs, path::PathBuf};
@@ -47,7 +47,7 @@ pub(crate) fn valgrind() -> Result<()> {
     if !is_x86_64_linux() {
         return Ok(());
     }
-    setup::valgrind()?;
+    tools::valgrind()?;
     let check = check()?;
     for (backend, subject) in subjects()? {
         if backend != UNKNOWN_TO_VALGRIND {

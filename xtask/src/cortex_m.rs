@@ -5,7 +5,7 @@ use crate::{
     cycles::{self, Core},
     paths,
     qemu_trace::Plugin,
-    setup::Toolchain,
+    tools::Toolchain,
 };
 use anyhow::{Context, Result, bail, ensure};
 use object::{Object as _, ObjectSection as _, SectionFlags, elf};

@@ -3,7 +3,7 @@
 use crate::{
     boards::{self, Board},
     cortex_m, paths,
-    setup::Toolchain,
+    tools::Toolchain,
 };
 use anyhow::{Result, bail};
 use std::{

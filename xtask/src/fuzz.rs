@@ -5,8 +5,9 @@
 //! installed, and these flags only the compiler that is there.
 
 use crate::{
-    paths, sanitizers, setup,
+    paths, sanitizers,
     sh::{self, Cmd},
+    tools,
 };
 use anyhow::{Context, Result, bail, ensure};
 use std::{
@@ -131,7 +132,7 @@ struct Build {
 
 impl Build {
     fn new() -> Result<Self> {
-        setup::cxx()?;
+        tools::cxx()?;
         let home = paths::target().join("fuzz");
         sanitizers::cargo("build", FLAGS)?
             .args(["--release", "--bins", "--manifest-path", MANIFEST])
@@ -140,7 +141,7 @@ impl Build {
             .arg("--target-dir")
             .arg(&home)
             .run()?;
-        let programs = home.join(setup::host()?).join("release");
+        let programs = home.join(tools::host()?).join("release");
         let build = Self {
             programs,
             seeds: home.join("seeds"),

@@ -2,7 +2,7 @@
 
 use crate::{
     paths,
-    setup::{self, Toolchain},
+    tools::{self, Toolchain},
 };
 use anyhow::Result;
 
@@ -27,7 +27,7 @@ pub(crate) fn test() -> Result<()> {
     }
     cargo("test")?
         .args(["--lib", "--tests"])
-        .env("CARGO_TARGET_I686_UNKNOWN_LINUX_GNU_LINKER", setup::linker_i686()?)
+        .env("CARGO_TARGET_I686_UNKNOWN_LINUX_GNU_LINKER", tools::linker_i686()?)
         // The programs then need no libraries of the target. The user's own flags are for the host.
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
         .run()

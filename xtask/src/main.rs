@@ -47,6 +47,7 @@ mod sh;
 mod smart_city;
 mod steps;
 mod test;
+mod tools;
 
 use anyhow::{Result, bail};
 use std::process::ExitCode;

@@ -30,3 +30,11 @@ pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     let file = format!("{name}{}", env::consts::EXE_SUFFIX);
     env::split_paths(&env::var_os("PATH")?).map(|dir| dir.join(&file)).find(|path| path.is_file())
 }
+
+/// The published libraries.
+pub(crate) const LIBRARIES: [&str; 4] = ["twine-cipher", "otr-mode", "twine-otr-aead", "twine-otr-capi"];
+
+/// `-p` for each of the libraries.
+pub(crate) fn libraries() -> impl Iterator<Item = String> {
+    LIBRARIES.into_iter().flat_map(|name| ["--package".to_owned(), name.to_owned()])
+}

@@ -2,8 +2,9 @@
 
 use crate::{
     boards::{self, Board},
-    paths, setup,
+    paths,
     sh::Cmd,
+    tools,
 };
 use anyhow::{Context, Result, ensure};
 use std::{
@@ -34,7 +35,7 @@ impl Plugin {
         let folder = paths::target().join("qemu-trace");
         fs::create_dir_all(&folder)?;
         let library = folder.join(format!("{}trace{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX));
-        let mut compiler = Cmd::new(setup::c_compiler()?)
+        let mut compiler = Cmd::new(tools::c_compiler()?)
             .args(["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]);
         if cfg!(target_os = "macos") {
             // QEMU has the functions when it loads the plugin.

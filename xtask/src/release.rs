@@ -2,10 +2,10 @@
 //! which takes minutes, and needs the network.
 
 use crate::{
-    paths, setup,
+    paths,
     sh::{self, Cmd},
     steps::Step,
-    test,
+    tools,
 };
 use anyhow::{Result, bail};
 use std::{env, fs};
@@ -29,7 +29,7 @@ const WORKSPACES: [&str; 7] =
     ["", "benches/", "benches/cortex-m/", "constant-time/", "examples/smart-city/", "firmware/", "fuzz/"];
 
 fn deny() -> Result<()> {
-    let cargo_deny = setup::tool("cargo-deny")?;
+    let cargo_deny = tools::tool("cargo-deny")?;
     let mut failed = Vec::new();
     for workspace in WORKSPACES {
         let check = |what: &[&str]| {
@@ -67,8 +67,8 @@ fn semver() -> Result<()> {
         let name = format!("^name = \"{library}\"");
         Cmd::new("git").args(["grep", "--quiet", &name, &baseline, "--", "*Cargo.toml"]).read().is_some()
     };
-    let old = test::LIBRARIES.into_iter().filter(is_old).flat_map(|library| ["--package", library]);
-    Cmd::new(setup::tool("cargo-semver-checks")?)
+    let old = paths::LIBRARIES.into_iter().filter(is_old).flat_map(|library| ["--package", library]);
+    Cmd::new(tools::tool("cargo-semver-checks")?)
         .args(["semver-checks", "--all-features", "--baseline-rev", &baseline])
         .args(old)
         .env("CARGO_TARGET_DIR", paths::target().join("semver"))
@@ -86,12 +86,12 @@ fn minimal_versions() -> Result<()> {
             .env("RUSTC_BOOTSTRAP", "1")
     };
     cargo("generate-lockfile").run()?;
-    cargo("test").arg("--all-features").args(test::libraries()).arg("--target-dir").arg(&dir).run()
+    cargo("test").arg("--all-features").args(paths::libraries()).arg("--target-dir").arg(&dir).run()
 }
 
 /// The step `features` compiles every combination, every day; here the tests run with what a combination is made of.
 fn each_feature() -> Result<()> {
-    let cargo_hack = setup::tool("cargo-hack")?;
+    let cargo_hack = tools::tool("cargo-hack")?;
     let dir = paths::target().join("each-feature");
     // A test runs it, and `--tests` does not build it.
     sh::cargo()
@@ -101,7 +101,7 @@ fn each_feature() -> Result<()> {
     // No documentation: its examples are for the default features.
     Cmd::new(cargo_hack)
         .args(["hack", "test", "--each-feature", "--exclude-features", "default", "--lib", "--tests"])
-        .args(test::libraries())
+        .args(paths::libraries())
         .env("CARGO_TARGET_DIR", dir)
         .run()
 }

@@ -1,9 +1,9 @@
 //! The libraries' tests under sanitizers, and what the fuzz targets need to be built with one.
 
 use crate::{
-    paths, setup,
+    paths,
     sh::{self, Cmd},
-    test,
+    tools,
 };
 use anyhow::Result;
 
@@ -25,7 +25,7 @@ pub(crate) fn test() -> Result<()> {
         Ok(cargo(command, "-Zsanitizer=address")?
             .args(targets)
             .arg("--all-features")
-            .args(test::libraries())
+            .args(paths::libraries())
             .arg("--target-dir")
             .arg(paths::target().join("sanitizers"))
             .env("ASAN_OPTIONS", "detect_stack_use_after_return=1"))
@@ -40,7 +40,7 @@ pub(crate) fn test() -> Result<()> {
 pub(crate) fn cargo(command: &str, flags: &str) -> Result<Cmd> {
     Ok(sh::cargo()
         .arg(command)
-        .args(["--target", &setup::host()?])
+        .args(["--target", &tools::host()?])
         .env("RUSTC_BOOTSTRAP", "1")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env("RUSTFLAGS", flags))

@@ -2,8 +2,8 @@
 
 use crate::{
     apt, cortex_m, paths,
-    setup::Toolchain,
     sh::{self, Cmd},
+    tools::Toolchain,
 };
 use anyhow::{Context, Result, ensure};
 use object::{Object as _, ObjectSymbol as _, SymbolKind};

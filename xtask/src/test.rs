@@ -2,20 +2,18 @@
 
 use crate::{
     aarch64, bench, capi, constant_time, cortex_m, demo, firmware, fuzz, i686, msrv, paths, release,
-    sanitizers, setup,
-    setup::Toolchain,
+    sanitizers,
     sh::{self, Cmd},
     smart_city,
     steps::{self, Step},
+    tools,
+    tools::Toolchain,
 };
 use anyhow::{Result, bail};
 use std::{
     env, fs,
     time::{SystemTime, UNIX_EPOCH},
 };
-
-/// The published libraries.
-pub(crate) const LIBRARIES: [&str; 4] = ["twine-cipher", "otr-mode", "twine-otr-aead", "twine-otr-capi"];
 
 /// The features of the libraries that need no operating system. `twine-cipher` has only the first.
 const NO_STD_FEATURES: &str = "zeroize,alloc,arrayvec,rand_core,bytes";
@@ -120,7 +118,7 @@ pub(crate) fn main(arguments: &[&str]) -> Result<()> {
         }
     }
     if env::var_os("CI").is_some() || arguments.contains(&"--install-tools") {
-        setup::tool("cargo-hack")?;
+        tools::tool("cargo-hack")?;
     }
     if chosen.is_empty() {
         chosen.extend(STEPS);
@@ -131,11 +129,6 @@ pub(crate) fn main(arguments: &[&str]) -> Result<()> {
 /// A cargo command on the workspace of the libraries.
 fn cargo(command: &str) -> Cmd {
     sh::cargo().arg(command)
-}
-
-/// `-p` for each of the libraries.
-pub(crate) fn libraries() -> impl Iterator<Item = String> {
-    LIBRARIES.into_iter().flat_map(|name| ["--package".to_owned(), name.to_owned()])
 }
 
 /// What the user has set the variable `key` to, and `flags`.
@@ -173,10 +166,10 @@ fn lint() -> Result<()> {
 
 /// No `--no-dev-deps`, which edits manifests: since resolver 2, dev-dependencies do not reach a library's own features.
 fn features() -> Result<()> {
-    if let Some(cargo_hack) = setup::find_tool("cargo-hack") {
+    if let Some(cargo_hack) = tools::find_tool("cargo-hack") {
         return Cmd::new(cargo_hack)
             .args(["hack", "clippy", "--feature-powerset", "--exclude-features", "default", "--lib"])
-            .args(libraries())
+            .args(paths::libraries())
             .args(["--", "--deny", "warnings"])
             .run();
     }
@@ -258,7 +251,7 @@ fn docs() -> Result<()> {
     // As docs.rs does it, where RUSTC_BOOTSTRAP stands for its nightly compiler.
     cargo("doc")
         .args(["--no-deps", "--all-features"])
-        .args(libraries())
+        .args(paths::libraries())
         .arg("--target-dir")
         .arg(paths::target().join("docsrs"))
         .env("RUSTC_BOOTSTRAP", "1")
@@ -267,14 +260,14 @@ fn docs() -> Result<()> {
 }
 
 fn no_std() -> Result<()> {
-    for target in setup::THUMB_TARGETS {
+    for target in tools::THUMB_TARGETS {
         let toolchain = Toolchain::for_target(target)?;
         let most = if target.starts_with("thumbv6m") { NO_ATOMICS_FEATURES } else { NO_STD_FEATURES };
         for features in ["", most] {
             toolchain
                 .cargo()
                 .args(["check", "--lib", "--no-default-features", "--features", features])
-                .args(libraries())
+                .args(paths::libraries())
                 .args(["--target", target, "--target-dir"])
                 .arg(paths::target().join("thumb"))
                 .run()?;
@@ -289,13 +282,13 @@ fn cortex_m_limits() -> Result<()> {
 }
 
 fn wasm32() -> Result<()> {
-    let toolchain = Toolchain::for_target(setup::WASM_TARGET)?;
+    let toolchain = Toolchain::for_target(tools::WASM_TARGET)?;
     for features in ["", NO_STD_FEATURES] {
         toolchain
             .cargo()
             .args(["build", "--release", "--lib", "--no-default-features", "--features", features])
-            .args(libraries())
-            .args(["--target", setup::WASM_TARGET, "--target-dir"])
+            .args(paths::libraries())
+            .args(["--target", tools::WASM_TARGET, "--target-dir"])
             .arg(paths::target().join("wasm32"))
             .run()?;
     }
@@ -308,7 +301,7 @@ fn minimum_rust() -> Result<()> {
         cargo("check")
             .args(["--lib"])
             .args(features)
-            .args(libraries())
+            .args(paths::libraries())
             .arg("--target-dir")
             .arg(paths::target().join("msrv").join("build"))
             .env("RUSTC", &rustc)
@@ -327,7 +320,7 @@ fn package() -> Result<()> {
     // Work in progress can be published as well as what is committed; CI has nothing else than the latter.
     let result = cargo("publish")
         .args(["--dry-run", "--allow-dirty"])
-        .args(libraries())
+        .args(paths::libraries())
         .arg("--target-dir")
         .arg(&dir)
         .run();
