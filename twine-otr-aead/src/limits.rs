@@ -1,7 +1,10 @@
 //! How much may go through one key, and what counts.
 
-use otr_mode::consts::{U7, U8};
-use otr_mode::{AdProcessing, AeadInOut, KeyInit, Otr, TagSize};
+use otr_mode::{
+    AdProcessing, AeadInOut, KeyInit, Otr, TagSize,
+    aead::array::typenum::Unsigned,
+    consts::{U7, U8},
+};
 use twine_cipher::{Twine80, Twine128};
 
 /// The bytes of a block.
@@ -92,6 +95,12 @@ impl Default for BlockLimit {
     fn default() -> Self {
         Self::DEFAULT
     }
+}
+
+/// How many attempts may fail for tags of this length: 2^20 and, whatever the tag, no more than leave 2^-22.
+pub(crate) const fn failure_limit<C: TwineOtr>() -> u32 {
+    let exponent = 8 * C::TagSize::USIZE - 22;
+    1 << if exponent < 20 { exponent } else { 20 }
 }
 
 /// Counts the blocks under a key.
