@@ -516,7 +516,7 @@ fn steps_cost_what_is_documented() {
         }
         assert_eq!((sealer.remaining_blocks(), writes), (0, expected));
     }
-    for step in [1 << 6, 1 << 8, 1 << 10, 1 << 12] {
+    for step in [1 << 8, 1 << 10, 1 << 12] {
         let mut bytes = <Sealer>::first_state(&key::<Twine128Otr>(), FIXED, limit).to_bytes();
         let mut starts = 0;
         loop {
