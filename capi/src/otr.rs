@@ -2,7 +2,7 @@
 
 use core::ffi::c_int;
 
-use twine_otr_aead::{AeadInOut, KeyInit, Twine80Otr, Twine128Otr, aead};
+use twine_otr_aead::{AeadInOut, KeyInit, Twine80Otr, Twine128Otr, aead, count_blocks};
 
 use crate::{
     context::{self, Context, twine80_otr_ctx, twine128_otr_ctx},
@@ -114,6 +114,18 @@ unsafe fn try_open<X: Context<Cipher: Aead>>(
         let (ad, buf) = (memory::slice(ad, ad_len), memory::slice_mut(buf, len));
         cipher.open(nonce, ad, buf, tag).map_err(|_| Failure::Authentication)
     }
+}
+
+/// Counts the blocks of a message against the limit of 2^20 under a key: one for the message, and the blocks of 8 bytes of the
+/// message and of its associated data, each at least one. A message that fails to open counts as much as one that is sealed.
+///
+/// @param[in] ad_len  The length of the associated data in bytes.
+/// @param[in] len     The length of the message in bytes.
+/// @return The blocks, at least 3.
+#[must_use]
+#[unsafe(no_mangle)]
+pub extern "C" fn twine_otr_count_blocks(ad_len: usize, len: usize) -> u64 {
+    count_blocks(ad_len, len)
 }
 
 /// Initialises a context with a key.

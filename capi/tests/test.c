@@ -239,6 +239,16 @@ static void run_lengths(int bits)
     }
 }
 
+/* One for each message, and one at least for its text and its data, as the Rust library counts. */
+static void run_count_blocks(void)
+{
+    CHECK(twine_otr_count_blocks(0, 0) == 3, 0);
+    CHECK(twine_otr_count_blocks(8, 8) == 3 && twine_otr_count_blocks(1, 7) == 3, 0);
+    CHECK(twine_otr_count_blocks(9, 8) == 4 && twine_otr_count_blocks(8, 9) == 4, 0);
+    CHECK(twine_otr_count_blocks(0, 1500) == 190 && twine_otr_count_blocks(1500, 0) == 190, 0);
+    CHECK(twine_otr_count_blocks(SIZE_MAX, SIZE_MAX) == 1 + 2 * ((uint64_t)SIZE_MAX / 8 + 1), 0);
+}
+
 /* Many blocks in one call become what each becomes in a call of its own, and come back. */
 static void run_block_counts(int bits)
 {
@@ -420,6 +430,7 @@ int main(void)
         run_aead_vector(&long_aead_vectors[i]);
     }
 #endif
+    run_count_blocks();
     for (bits = 80; bits <= 128; bits += 48) {
         run_lengths(bits);
         run_block_counts(bits);

@@ -6,7 +6,7 @@ use core::fmt;
 use otr_mode::cipher::zeroize::ZeroizeOnDrop;
 use otr_mode::{
     Key, Nonce, Tag,
-    aead::{Buffer, inout::InOutBuf},
+    aead::{Buffer, array::typenum::Unsigned, inout::InOutBuf},
 };
 
 use crate::{
@@ -175,23 +175,26 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
     /// Decrypts a message with its tag behind it, and cuts the tag off.
     ///
     /// # Errors
-    /// As [`Opener::open_inout_detached`], and [`OpenError::Truncated`].
+    /// As [`Opener::open_inout_detached`], and [`OpenError::Truncated`]. The buffer keeps its length then, and all of it is zero,
+    /// the place of the tag too.
     pub fn open_in_place(
         &mut self,
         nonce: &Nonce<C>,
         associated_data: &[u8],
         buffer: &mut dyn Buffer,
     ) -> Result<(), OpenError> {
-        let mut tag = Tag::<C>::default();
-        let Some(len) = buffer.len().checked_sub(tag.len()) else {
-            buffer.as_mut().fill(0);
-            return Err(OpenError::Truncated);
-        };
-        let (message, received) = buffer.as_mut().split_at_mut(len);
-        tag.copy_from_slice(received);
-        self.open_inout_detached(nonce, associated_data, message.into(), &tag)?;
-        buffer.truncate(len);
-        Ok(())
+        let bytes = buffer.as_mut();
+        // What is shorter than a tag is all `tag`.
+        let len = bytes.len().saturating_sub(C::TagSize::USIZE);
+        let (message, tag) = bytes.split_at_mut(len);
+        let opened = Tag::<C>::try_from(&*tag)
+            .map_err(|_| OpenError::Truncated)
+            .and_then(|received| self.open_inout_detached(nonce, associated_data, message.into(), &received));
+        match opened {
+            Ok(()) => buffer.truncate(len),
+            Err(_) => tag.fill(0),
+        }
+        opened
     }
 
     /// Decrypts a message with its tag behind it.
@@ -251,10 +254,13 @@ impl<C: TwineOtr> Attempts<C> {
             Ok(nonce)
         });
         let nonce = nonce.inspect_err(|_| buffer.get_out().fill(0))?;
-        self.cipher.decrypt_inout_detached(&nonce, associated_data, buffer, tag).map_err(|_| {
-            self.failures += 1;
-            OpenError::Rejected
-        })
+        // Before anything else, so that not even a panic leaves an attempt uncounted.
+        self.failures += 1;
+        self.cipher
+            .decrypt_inout_detached(&nonce, associated_data, buffer, tag)
+            .map_err(|_| OpenError::Rejected)?;
+        self.failures -= 1;
+        Ok(())
     }
 }
 

@@ -5,7 +5,9 @@ use std::collections::HashSet;
 use proptest::{collection::vec, prelude::*};
 use twine_otr_aead::{
     AeadInOut, BlockLimit, InvalidState, Key, KeyInit, Nonce, OpenError, Opener, OpenerState, SealerState,
-    Tag, Twine128Otr, aead::inout::InOutBuf, count_blocks,
+    Tag, Twine128Otr,
+    aead::{Buffer, inout::InOutBuf},
+    count_blocks,
 };
 
 const FIXED: [u8; 4] = [0xA0, 1, 2, 3];
@@ -237,28 +239,110 @@ fn only_the_own_sender_is_heard() {
     assert_eq!(opener.nonce(&[1, 2, 3]), Some([0xA0, 1, 2, 3, 1, 2, 3].into()));
 }
 
+/// Opens `given` in one buffer, its tag behind the message; a refusal must leave its length, and zeros.
+fn open_in_place<B: Buffer>(
+    opener: &mut Opener,
+    nonce: &Nonce<Twine128Otr>,
+    given: &[u8],
+    mut buffer: B,
+) -> Result<(), OpenError> {
+    let result = opener.open_in_place(nonce, b"ad", &mut buffer);
+    match result {
+        Ok(()) => assert_eq!(buffer.as_ref(), vec![0x55; given.len() - 8]),
+        Err(error) => assert_eq!(buffer.as_ref(), vec![0; given.len()], "{error:?}"),
+    }
+    result
+}
+
+/// Every error, at every length from 0, in a buffer that `new` makes.
+fn refused_buffers_are_zeroed<B: Buffer>(new: impl Fn(&[u8]) -> B) {
+    let expect = |opener: &mut Opener, message: &Message, expected| {
+        let given = [&message.ciphertext[..], &message.tag].concat();
+        assert_eq!(open_in_place(opener, &message.nonce, &given, new(&given)), expected);
+    };
+    for len in 0..8 {
+        let mut opener: Opener = Opener::new(&key(), FIXED);
+        let given = &b"ATTACKER"[..len];
+        let opened = open_in_place(&mut opener, &nonce(FIXED, 0), given, new(given));
+        assert_eq!(opened, Err(OpenError::Truncated));
+        assert_eq!((opener.failures(), opener.used_blocks()), (0, 0));
+    }
+    for len in (0..70).chain([150]) {
+        let mut opener: Opener = Opener::new(&key(), FIXED);
+        expect(&mut opener, &Message::new(nonce(FIXED, 100), len).forged(), Err(OpenError::Rejected));
+        expect(&mut opener, &Message::new(nonce(FIXED, 100), len), Ok(()));
+        expect(&mut opener, &Message::new(nonce(FIXED, 100), len), Err(OpenError::Replayed));
+        expect(&mut opener, &Message::new(nonce(FIXED, 1), len), Err(OpenError::TooOld));
+        expect(&mut opener, &Message::new(nonce([0; 4], 101), len), Err(OpenError::OtherSender));
+        let mut opener = opener.with_failure_limit(1);
+        expect(&mut opener, &Message::new(nonce(FIXED, 101), len), Err(OpenError::TooManyFailures));
+        let mut opener = opener.with_failure_limit(2).with_block_limit(BlockLimit::new(1).unwrap());
+        expect(&mut opener, &Message::new(nonce(FIXED, 101), len), Err(OpenError::LimitReached));
+    }
+}
+
 #[cfg(feature = "alloc")]
 #[test]
-fn buffers_with_tags() {
-    let mut opener: Opener = Opener::new(&key(), FIXED);
-    for len in 0..8 {
-        let mut buffer = vec![0xA5; len];
-        assert_eq!(opener.open_in_place(&nonce(FIXED, 0), b"ad", &mut buffer), Err(OpenError::Truncated));
-        assert_eq!(buffer, vec![0; len]);
+fn refused_vectors_are_zeroed() {
+    refused_buffers_are_zeroed(<[u8]>::to_vec);
+}
+
+#[cfg(feature = "arrayvec")]
+#[test]
+fn refused_array_vectors_are_zeroed() {
+    refused_buffers_are_zeroed(|bytes| bytes.iter().copied().collect::<arrayvec::ArrayVec<u8, 160>>());
+}
+
+#[cfg(feature = "bytes")]
+#[test]
+fn refused_bytes_are_zeroed() {
+    refused_buffers_are_zeroed(|bytes| bytes::BytesMut::from(bytes));
+}
+
+/// Without any feature: memory of one's own.
+#[test]
+fn refused_buffers_of_other_types_are_zeroed() {
+    struct Own(Vec<u8>);
+
+    impl AsRef<[u8]> for Own {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
     }
-    assert_eq!((opener.failures(), opener.used_blocks()), (0, 0));
-    let message = Message::new(nonce(FIXED, 0), 20);
+
+    impl AsMut<[u8]> for Own {
+        fn as_mut(&mut self) -> &mut [u8] {
+            &mut self.0
+        }
+    }
+
+    impl Buffer for Own {
+        fn extend_from_slice(&mut self, _: &[u8]) -> Result<(), twine_otr_aead::Error> {
+            Err(twine_otr_aead::Error)
+        }
+
+        fn truncate(&mut self, len: usize) {
+            self.0.truncate(len);
+        }
+    }
+
+    refused_buffers_are_zeroed(|bytes| Own(bytes.to_vec()));
+}
+
+#[cfg(feature = "alloc")]
+#[test]
+fn messages_with_tags_open_to_vectors() {
+    use twine_otr_aead::aead::Payload;
+
+    let mut opener: Opener = Opener::new(&key(), FIXED);
+    let message = Message::new(nonce(FIXED, 3), 20);
     let sealed = [&message.ciphertext[..], &message.tag].concat();
-    let mut changed = sealed.clone();
-    changed[3] ^= 1;
-    assert_eq!(opener.open_in_place(&message.nonce, b"ad", &mut changed), Err(OpenError::Rejected));
-    assert_eq!(changed[..20], [0; 20]);
-    let mut buffer = sealed.clone();
-    assert_eq!(opener.open_in_place(&message.nonce, b"ad", &mut buffer), Ok(()));
-    assert_eq!(buffer, [0x55; 20]);
-    buffer = sealed;
-    assert_eq!(opener.open_in_place(&message.nonce, b"ad", &mut buffer), Err(OpenError::Replayed));
-    assert_eq!(buffer[..20], [0; 20]);
+    for len in 0..sealed.len() {
+        let expected = if len < 8 { OpenError::Truncated } else { OpenError::Rejected };
+        let payload = Payload { msg: &sealed[..len], aad: b"ad" };
+        assert_eq!(opener.open(&message.nonce, payload), Err(expected));
+    }
+    assert_eq!(opener.open(&message.nonce, Payload { msg: &sealed, aad: b"ad" }), Ok(vec![0x55; 20]));
 }
 
 #[test]

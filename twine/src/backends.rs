@@ -23,14 +23,13 @@ pub(crate) mod fixslice;
 #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
 pub(crate) mod neon;
 #[cfg(any(
-    target_arch = "x86",
-    target_arch = "x86_64",
+    target_feature = "sse2",
     all(target_arch = "aarch64", target_feature = "neon", target_endian = "little")
 ))]
 pub(crate) mod simd;
 #[cfg(twine_thumb)]
 pub(crate) mod thumb;
-#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+#[cfg(target_feature = "sse2")]
 pub(crate) mod x86;
 
 /// The word of the portable backend: that of the target's registers.
@@ -54,7 +53,7 @@ pub(crate) type Word = u32;
 pub(crate) enum RoundKeys {
     #[cfg(not(twine_thumb))]
     Soft(fixslice::RoundKeys<Word>),
-    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    #[cfg(target_feature = "sse2")]
     X86(x86::RoundKeys),
     #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
     Neon(neon::RoundKeys),
@@ -65,7 +64,7 @@ pub(crate) enum RoundKeys {
 impl RoundKeys {
     #[inline]
     pub(crate) fn new(key: &[u8], size: &'static KeySize) -> Self {
-        #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+        #[cfg(target_feature = "sse2")]
         if let Some(level) = x86::Level::detect() {
             return Self::X86(x86::RoundKeys::new(level, key));
         }
@@ -84,7 +83,7 @@ impl RoundKeys {
         match self {
             #[cfg(not(twine_thumb))]
             Self::Soft(keys) => f.call(&fixslice::Backend(keys)),
-            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            #[cfg(target_feature = "sse2")]
             Self::X86(keys) => keys.encrypt(f),
             #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
             Self::Neon(keys) => keys.encrypt(f),
@@ -98,7 +97,7 @@ impl RoundKeys {
         match self {
             #[cfg(not(twine_thumb))]
             Self::Soft(keys) => f.call(&fixslice::Backend(keys)),
-            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            #[cfg(target_feature = "sse2")]
             Self::X86(keys) => keys.decrypt(f),
             #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
             Self::Neon(keys) => keys.decrypt(f),
@@ -110,7 +109,7 @@ impl RoundKeys {
 
 /// The name of the backend that new keys get, as `--cfg twine_backend` has it.
 pub(crate) fn name() -> &'static str {
-    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    #[cfg(target_feature = "sse2")]
     if let Some(level) = x86::Level::detect() {
         return level.name();
     }

@@ -10,7 +10,7 @@ use cipher::{
 
 #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
 use crate::backends::neon;
-#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+#[cfg(target_feature = "sse2")]
 use crate::backends::x86;
 use crate::{
     backends::fixslice::{self, Word},
@@ -24,7 +24,7 @@ pub struct Forced(RoundKeys);
 enum RoundKeys {
     Soft32(fixslice::RoundKeys<u32>),
     Soft64(fixslice::RoundKeys<u64>),
-    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    #[cfg(target_feature = "sse2")]
     X86(x86::RoundKeys),
     #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
     Neon(neon::RoundKeys),
@@ -45,14 +45,13 @@ impl Forced {
             ("soft32", RoundKeys::Soft32(fixslice::RoundKeys::new(key, size, &<u32 as Word>::ORDER))),
             ("soft64", RoundKeys::Soft64(fixslice::RoundKeys::new(key, size, &<u64 as Word>::ORDER))),
         ];
-        #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+        #[cfg(target_feature = "sse2")]
         let vectors = x86::Level::available()
             .map(|level| (level.name(), RoundKeys::X86(x86::RoundKeys::new(level, key))));
         #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
         let vectors = [(neon::NAME, RoundKeys::Neon(neon::RoundKeys::new(key)))];
         #[cfg(not(any(
-            target_arch = "x86",
-            target_arch = "x86_64",
+            target_feature = "sse2",
             all(target_arch = "aarch64", target_feature = "neon", target_endian = "little")
         )))]
         let vectors = [];
@@ -69,7 +68,7 @@ impl BlockCipherEncrypt for Forced {
         match &self.0 {
             RoundKeys::Soft32(keys) => f.call(&fixslice::Backend(keys)),
             RoundKeys::Soft64(keys) => f.call(&fixslice::Backend(keys)),
-            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            #[cfg(target_feature = "sse2")]
             RoundKeys::X86(keys) => keys.encrypt(f),
             #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
             RoundKeys::Neon(keys) => keys.encrypt(f),
@@ -82,7 +81,7 @@ impl BlockCipherDecrypt for Forced {
         match &self.0 {
             RoundKeys::Soft32(keys) => f.call(&fixslice::Backend(keys)),
             RoundKeys::Soft64(keys) => f.call(&fixslice::Backend(keys)),
-            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            #[cfg(target_feature = "sse2")]
             RoundKeys::X86(keys) => keys.decrypt(f),
             #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
             RoundKeys::Neon(keys) => keys.decrypt(f),

@@ -117,7 +117,7 @@ fn keys_are_erased() {
         let (least_32, least_64) = if cfg!(twine_keys = "compact") { (70, 70) } else { (300, 600) };
         is_erased_on_drop("soft32", least_32, 0, |seed| soft::<u32>(&[seed; 16][..key_len], size));
         is_erased_on_drop("soft64", least_64, 0, |seed| soft::<u64>(&[seed; 16][..key_len], size));
-        #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+        #[cfg(target_feature = "sse2")]
         for level in crate::backends::x86::Level::available() {
             // Its number is one byte in eight.
             is_erased_on_drop(level.name(), 1000, 7, |seed| {

@@ -37,6 +37,7 @@ mod demo;
 mod firmware;
 mod fuzz;
 mod i686;
+mod kernels;
 mod msrv;
 mod paths;
 mod qemu_trace;
