@@ -34,7 +34,7 @@
 //!
 //! # Chunks
 //!
-//! Chunk i is one message of TWINE-128-OTR (parallel associated data) under its segment key, as [`ChunkSealer`] seals it, with
+//! Chunk i is one message of TWINE-128-OTR (parallel associated data) under its segment key, with
 //!
 //! ```text
 //! nonce           = [i]48 || 01 if the chunk is the last one, else 00        (7 bytes)
@@ -78,7 +78,7 @@ use std::{
 };
 
 use cmac::{Cmac, Mac, digest::FixedOutput};
-use twine_otr_aead::{ChunkOpener, ChunkSealer, Key, KeyInit, Twine128};
+use twine_otr_aead::{AeadInOut, Key, KeyInit, Nonce, Twine128, Twine128Otr};
 use zeroize::Zeroizing;
 
 /// First bytes of a sealed file. The first is not ASCII, so that no text file starts like this.
@@ -377,6 +377,15 @@ pub(crate) fn segment_of(chunk: u64, chunk_size: ChunkSize) -> Result<u32, Error
     u32::try_from(chunk >> (SEGMENT_EXPONENT - chunk_size.exponent)).map_err(|_| Error::TooLong)
 }
 
+/// The nonce of a chunk.
+fn nonce(chunk: u64, last: bool) -> Nonce<Twine128Otr> {
+    let [_, _, number @ ..] = chunk.to_be_bytes();
+    let mut nonce = Nonce::<Twine128Otr>::default();
+    nonce[..6].copy_from_slice(&number);
+    nonce[6] = last.into();
+    nonce
+}
+
 /// Seals all of `input`. The salt must be fresh and uniformly random: it keeps the nonces of files apart.
 pub(crate) fn seal(
     key: &SecretKey,
@@ -388,20 +397,21 @@ pub(crate) fn seal(
     let header = Header::new(chunk_size, salt);
     output.write_all(&header.bytes).map_err(Error::Write)?;
     let keys = SegmentKeys::new(key, &header);
-    let mut sealer: ChunkSealer = ChunkSealer::new(keys.of(0).as_array());
+    let mut cipher = <Twine128Otr>::new(keys.of(0).as_array());
+    let mut chunk = 0;
     let mut pieces = Pieces::new(input, chunk_size.bytes());
     let mut sealed = vec![0; chunk_size.bytes() + TAG_LEN];
     loop {
         let (plaintext, last) = pieces.next().map_err(Error::Read)?;
-        if let Some(key) = keys.change(sealer.position())? {
-            sealer.change_key(key.as_array());
+        if let Some(key) = keys.change(chunk)? {
+            cipher = <Twine128Otr>::new(key.as_array());
         }
         let sealed = &mut sealed[..plaintext.len() + TAG_LEN];
         let (text, tag) = sealed.split_at_mut(plaintext.len());
         text.copy_from_slice(plaintext);
-        let seal = if last { ChunkSealer::seal_last } else { ChunkSealer::seal_chunk };
-        // A segment is far from any limit.
-        tag.copy_from_slice(&seal(&mut sealer, &header.bytes, text.into()).map_err(|_| Error::TooLong)?);
+        let value = cipher.encrypt_inout_detached(&nonce(chunk, last), &header.bytes, text.into());
+        tag.copy_from_slice(&value.map_err(|_| Error::TooLong)?);
+        chunk += 1;
         output.write_all(sealed).map_err(Error::Write)?;
         if last {
             return output.flush().map_err(Error::Write);
@@ -415,21 +425,21 @@ pub(crate) fn open(key: &SecretKey, mut input: impl Read, mut output: impl Write
     let header = Header::read(&mut input)?;
     let chunk_size = header.chunk_size;
     let keys = SegmentKeys::new(key, &header);
-    let mut opener: ChunkOpener = ChunkOpener::new(keys.of(0).as_array());
+    let mut cipher = <Twine128Otr>::new(keys.of(0).as_array());
+    let mut chunk = 0;
     let mut pieces = Pieces::new(input, chunk_size.bytes() + TAG_LEN);
     let mut plaintext = Zeroizing::new(vec![0; chunk_size.bytes()]);
     loop {
         let (sealed, last) = pieces.next().map_err(Error::Read)?;
         let (ciphertext, tag) = sealed.split_last_chunk().ok_or(Error::Truncated)?;
         let text = &mut plaintext[..ciphertext.len()];
-        let chunk = opener.position();
         if let Some(key) = keys.change(chunk)? {
-            opener.change_key(key.as_array());
+            cipher = <Twine128Otr>::new(key.as_array());
         }
         let mut verify = |last| {
             text.copy_from_slice(ciphertext);
-            let open = if last { ChunkOpener::open_last } else { ChunkOpener::open_chunk };
-            open(&mut opener, &header.bytes, (&mut *text).into(), tag.into()).is_ok()
+            let text = (&mut *text).into();
+            cipher.decrypt_inout_detached(&nonce(chunk, last), &header.bytes, text, tag.into()).is_ok()
         };
         let canonical = chunk == 0 || !ciphertext.is_empty();
         if !(canonical && verify(last)) {
@@ -441,6 +451,7 @@ pub(crate) fn open(key: &SecretKey, mut input: impl Read, mut output: impl Write
             });
         }
         output.write_all(text).map_err(Error::Write)?;
+        chunk += 1;
         if last {
             return output.flush().map_err(Error::Write);
         }

@@ -355,6 +355,9 @@ impl FrameSealer {
     }
 }
 
+/// The frames that may be rejected in an epoch; a new one can always be opened, as its request has a key of its own.
+const FAILURES: u32 = 1 << 10;
+
 #[derive(Debug)]
 struct FrameOpener {
     opener: Opener,
@@ -365,7 +368,8 @@ struct FrameOpener {
 impl FrameOpener {
     fn new(root: &RootKey, direction: Direction, device: DeviceId, epoch: Epoch) -> Self {
         let key = root.link_key(direction, device, epoch);
-        Self { opener: Opener::new((&*key).into(), fixed_part(direction, epoch)), device, epoch }
+        let opener = Opener::new((&*key).into(), fixed_part(direction, epoch)).with_failure_limit(FAILURES);
+        Self { opener, device, epoch }
     }
 
     fn open<'f>(
