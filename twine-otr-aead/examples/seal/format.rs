@@ -79,7 +79,7 @@ use std::{
 
 use cmac::{Cmac, Mac, digest::FixedOutput};
 use twine_otr_aead::{ChunkOpener, ChunkSealer, Key, KeyInit, Twine128};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// First bytes of a sealed file. The first is not ASCII, so that no text file starts like this.
 pub(crate) const MAGIC: [u8; 6] = *b"\x89TWOTR";
@@ -160,8 +160,8 @@ impl error::Error for Error {
     }
 }
 
-/// A 128-bit key, erased when dropped.
-pub(crate) struct SecretKey(Zeroizing<[u8; 16]>);
+/// A 128-bit key, erased when dropped. It stays where it was made, so that no copy of it is left anywhere.
+pub(crate) struct SecretKey(Box<Zeroizing<[u8; 16]>>);
 
 impl fmt::Debug for SecretKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -187,44 +187,30 @@ impl SecretKey {
 
     /// Fills a new key, for example with random bytes.
     pub(crate) fn try_from_fn<E>(fill: impl FnOnce(&mut [u8]) -> Result<(), E>) -> Result<Self, E> {
-        let mut key = Zeroizing::new([0; 16]);
+        let mut key = Box::new(Zeroizing::new([0; 16]));
         fill(key.as_mut_slice())?;
         Ok(Self(key))
     }
 
-    /// Reads 32 hexadecimal digits; a line end may follow.
+    /// Reads 32 hexadecimal digits; a line end may follow. No branch or index depends on the digits.
     pub(crate) fn from_hex(text: &[u8]) -> Result<Self, InvalidKey> {
         let text = text.strip_suffix(b"\n").unwrap_or(text);
         let text = text.strip_suffix(b"\r").unwrap_or(text);
         if text.len() != 32 {
             return Err(InvalidKey);
         }
-        let digit = |byte: u8| match byte {
-            b'0'..=b'9' => Ok(byte - b'0'),
-            b'a'..=b'f' => Ok(byte - b'a' + 10),
-            b'A'..=b'F' => Ok(byte - b'A' + 10),
-            _ => Err(InvalidKey),
-        };
-        Self::try_from_fn(|key| {
-            for (byte, pair) in key.iter_mut().zip(text.chunks_exact(2)) {
-                *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-            }
-            Ok(())
-        })
+        Self::try_from_fn(|key| base16ct::mixed::decode(text, key).map(drop).map_err(|_| InvalidKey))
     }
 
     /// The key as a line of 32 hexadecimal digits.
-    pub(crate) fn to_hex_line(&self) -> Zeroizing<[u8; 33]> {
-        let mut line = Zeroizing::new([b'\n'; 33]);
-        let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
-        for (pair, byte) in line.chunks_exact_mut(2).zip(*self.0) {
-            pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
-        }
+    pub(crate) fn to_hex_line(&self) -> Zeroizing<Vec<u8>> {
+        let mut line = Zeroizing::new(vec![b'\n'; 33]);
+        base16ct::lower::encode(self.0.as_slice(), &mut line[..32]).expect("32 digits are 16 bytes");
         line
     }
 
     fn as_array(&self) -> &Key<Twine128> {
-        (&*self.0).into()
+        (&**self.0).into()
     }
 
     /// SP 800-108r1 in counter mode, see the [module](self).
@@ -238,7 +224,7 @@ impl SecretKey {
             }
             prf.finalize_into(half.into());
         }
-        let mut key = Zeroizing::new([0; 16]);
+        let mut key = Box::new(Zeroizing::new([0; 16]));
         key.copy_from_slice(halves.as_flattened());
         Self(key)
     }
@@ -343,6 +329,12 @@ impl<R: Read> Pieces<R> {
     }
 }
 
+/// Erases what calls have left on the stack: the cipher works on copies of its keys, where they do not stay.
+#[inline(never)]
+fn erase_stack() {
+    Zeroizing::new([1_u8; 1 << 14]).zeroize();
+}
+
 /// The keys of the segments of one file.
 struct SegmentKeys<'a> {
     header: &'a Header,
@@ -350,8 +342,12 @@ struct SegmentKeys<'a> {
 }
 
 impl<'a> SegmentKeys<'a> {
-    fn new(user_key: &SecretKey, header: &'a Header) -> Self {
-        Self { file_key: user_key.derive(FILE_LABEL, header.salt()), header }
+    /// Takes the user's key, of which nothing is left.
+    fn new(user_key: SecretKey, header: &'a Header) -> Self {
+        let file_key = user_key.derive(FILE_LABEL, header.salt());
+        drop(user_key);
+        erase_stack();
+        Self { file_key, header }
     }
 
     fn of(&self, segment: u32) -> SecretKey {
@@ -379,7 +375,7 @@ pub(crate) fn segment_of(chunk: u64, chunk_size: ChunkSize) -> Result<u32, Error
 
 /// Seals all of `input`. The salt must be fresh and uniformly random: it keeps the nonces of files apart.
 pub(crate) fn seal(
-    key: &SecretKey,
+    key: SecretKey,
     salt: &[u8; SALT_LEN],
     chunk_size: ChunkSize,
     input: impl Read,
@@ -411,7 +407,7 @@ pub(crate) fn seal(
 
 /// Opens what [`seal`] made. Only verified plaintext is written, chunk by chunk; until this has returned `Ok`, its end
 /// may be missing.
-pub(crate) fn open(key: &SecretKey, mut input: impl Read, mut output: impl Write) -> Result<(), Error> {
+pub(crate) fn open(key: SecretKey, mut input: impl Read, mut output: impl Write) -> Result<(), Error> {
     let header = Header::read(&mut input)?;
     let chunk_size = header.chunk_size;
     let keys = SegmentKeys::new(key, &header);
