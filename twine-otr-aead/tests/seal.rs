@@ -3,8 +3,16 @@
 //! The program is the one that a plain `cargo test` builds with all other examples. `cargo test --test seal` does not
 //! build it: run `cargo build --example seal` before.
 
+#[cfg(unix)]
+#[allow(dead_code, reason = "the program uses more of it")]
+#[path = "../examples/seal/cleanup.rs"]
+mod cleanup;
 #[path = "../examples/seal/format.rs"]
 mod format;
+#[cfg(unix)]
+#[allow(dead_code, reason = "the program uses more of it")]
+#[path = "../examples/seal/output.rs"]
+mod output;
 #[path = "../examples/seal/progress.rs"]
 mod progress;
 
@@ -122,14 +130,14 @@ mod library {
 
     fn seal(plaintext: &[u8], exponent: u8) -> Vec<u8> {
         let mut sealed = Vec::new();
-        format::seal(&key(), &SALT, size(exponent), plaintext, &mut sealed).unwrap();
+        format::seal(key(), &SALT, size(exponent), plaintext, &mut sealed).unwrap();
         sealed
     }
 
     /// What was written, and how it ended.
     fn open(sealed: &[u8]) -> (Vec<u8>, Result<(), Error>) {
         let mut opened = Vec::new();
-        let result = format::open(&key(), sealed, &mut opened);
+        let result = format::open(key(), sealed, &mut opened);
         (opened, result)
     }
 
@@ -190,7 +198,7 @@ mod library {
         }
         let header = "8954574f54520110f0e1d2c3b4a5968778695a4b3c2d1e0f";
         let mut empty = Vec::new();
-        format::seal(&key(), &SALT, ChunkSize::DEFAULT, io::empty(), &mut empty).unwrap();
+        format::seal(key(), &SALT, ChunkSize::DEFAULT, io::empty(), &mut empty).unwrap();
         assert_eq!(hex(&empty), format!("{header}f3fd5d69efe9cfb9"));
         assert_eq!(hex(&seal(b"TWINE-OTR", 16)), format!("{header}babb65a261be8d7e4ad67227db75aa4635"));
         // Three chunks: the first tag, the last chunk, and a MAC of everything.
@@ -299,7 +307,7 @@ mod library {
         let text = plaintext(4 * CHUNK);
         let sealed = seal(&text, EXPONENT);
         let mut other = Vec::new();
-        format::seal(&key(), &[7; 16], size(EXPONENT), &text[..], &mut other).unwrap();
+        format::seal(key(), &[7; 16], size(EXPONENT), &text[..], &mut other).unwrap();
         let parts = |order: &[(&[u8], usize)]| {
             let mut bytes = sealed[..HEADER_LEN].to_vec();
             for (from, i) in order {
@@ -390,7 +398,7 @@ mod library {
             wrong[bit / 8] ^= 1 << (bit % 8);
             let wrong = SecretKey::from_hex(hex(&wrong).as_bytes()).unwrap();
             let mut opened = Vec::new();
-            let error = format::open(&wrong, &sealed[..], &mut opened).unwrap_err();
+            let error = format::open(wrong, &sealed[..], &mut opened).unwrap_err();
             assert!(matches!(error, Error::Rejected { chunk: 0, .. }), "{error}");
             assert!(error.to_string().starts_with("wrong key, or"), "{error}");
             assert!(opened.is_empty());
@@ -460,10 +468,10 @@ mod library {
         let text = plaintext(2 * CHUNK);
         let mut sealed = Vec::new();
         let input = Hesitant(&text[..], false);
-        format::seal(&key(), &SALT, size(EXPONENT), input, &mut sealed).unwrap();
+        format::seal(key(), &SALT, size(EXPONENT), input, &mut sealed).unwrap();
         assert_eq!(sealed, seal(&text, EXPONENT));
         let mut opened = Vec::new();
-        format::open(&key(), Hesitant(&sealed[..], false), &mut opened).unwrap();
+        format::open(key(), Hesitant(&sealed[..], false), &mut opened).unwrap();
         assert_eq!(opened, text);
     }
 
@@ -501,9 +509,9 @@ mod library {
         let text = plaintext(2 * CHUNK);
         let sealed = seal(&text, EXPONENT);
         let seal = |input: &mut dyn Read, output: &mut dyn Write| {
-            format::seal(&key(), &SALT, size(EXPONENT), input, output)
+            format::seal(key(), &SALT, size(EXPONENT), input, output)
         };
-        let open = |input: &mut dyn Read, output: &mut dyn Write| format::open(&key(), input, output);
+        let open = |input: &mut dyn Read, output: &mut dyn Write| format::open(key(), input, output);
         for (result, readable) in [
             (seal(&mut Failing(&text[..], 0), &mut io::sink()), "cannot read: broken disk"),
             (seal(&mut Failing(&text[..], text.len()), &mut io::sink()), "cannot read: broken disk"),
@@ -547,6 +555,10 @@ mod library {
     }
 }
 
+#[cfg(unix)]
+#[path = "seal/exits.rs"]
+mod exits;
+
 mod program {
     use super::{KEY_HEX, SEGMENT, plaintext};
     use std::{
@@ -556,7 +568,7 @@ mod program {
         path::{Path, PathBuf},
         process::{Command, Output, Stdio},
         thread,
-        time::{Duration, SystemTime},
+        time::SystemTime,
     };
     use tempfile::TempDir;
 
@@ -565,7 +577,7 @@ mod program {
     const TAG: usize = 8;
 
     /// The built example, next to the directory of this test.
-    fn program() -> PathBuf {
+    pub(crate) fn program() -> PathBuf {
         let test = env::current_exe().unwrap();
         let target = test.parent().and_then(Path::parent).unwrap();
         let program = target.join("examples").join(format!("seal{}", env::consts::EXE_SUFFIX));
@@ -582,24 +594,31 @@ mod program {
     }
 
     /// A directory with a key file, `key`, where the program runs.
-    struct Room(TempDir);
+    pub(crate) struct Room(TempDir);
 
     impl Room {
-        fn new() -> Self {
+        pub(crate) fn new() -> Self {
             let room = Self(TempDir::new().unwrap());
-            room.write("key", KEY_HEX);
+            room.write_key("key", KEY_HEX);
             room
         }
 
-        fn path(&self, name: &str) -> PathBuf {
+        pub(crate) fn path(&self, name: &str) -> PathBuf {
             self.0.path().join(name)
         }
 
-        fn write(&self, name: &str, contents: impl AsRef<[u8]>) {
+        pub(crate) fn write(&self, name: &str, contents: impl AsRef<[u8]>) {
             fs::write(self.path(name), contents).unwrap();
         }
 
-        fn read(&self, name: &str) -> Vec<u8> {
+        /// Writes a file that is for its owner only.
+        fn write_key(&self, name: &str, contents: impl AsRef<[u8]>) {
+            self.write(name, contents);
+            #[cfg(unix)]
+            set_mode(&self.path(name), 0o600);
+        }
+
+        pub(crate) fn read(&self, name: &str) -> Vec<u8> {
             fs::read(self.path(name)).unwrap()
         }
 
@@ -609,7 +628,13 @@ mod program {
             entries.map(|path| (path.clone(), path.is_file().then(|| fs::read(path).unwrap()))).collect()
         }
 
-        fn command(&self, arguments: &[&str]) -> Command {
+        /// Every name in the directory, sorted.
+        #[cfg(unix)]
+        pub(crate) fn names(&self) -> Vec<String> {
+            self.contents().keys().map(|path| path.file_name().unwrap().to_str().unwrap().into()).collect()
+        }
+
+        pub(crate) fn command(&self, arguments: &[&str]) -> Command {
             let mut command = Command::new(program());
             command
                 .args(arguments)
@@ -633,12 +658,12 @@ mod program {
         }
 
         /// Runs and expects silence; returns standard output.
-        fn works(&self, arguments: &[&str]) -> Vec<u8> {
+        pub(crate) fn works(&self, arguments: &[&str]) -> Vec<u8> {
             succeeded(self.command(arguments).output().unwrap())
         }
 
         /// Runs and expects a complaint that contains `message`, and not a trace of an output.
-        fn refuses(&self, arguments: &[&str], message: &str) {
+        pub(crate) fn refuses(&self, arguments: &[&str], message: &str) {
             self.fails(&mut self.command(arguments), 1, message);
         }
 
@@ -646,7 +671,7 @@ mod program {
             self.fails(&mut self.command(arguments), 2, message);
         }
 
-        fn fails(&self, command: &mut Command, status: i32, message: &str) {
+        pub(crate) fn fails(&self, command: &mut Command, status: i32, message: &str) {
             let before = self.contents();
             let output = command.output().unwrap();
             failed(&output, status, message);
@@ -655,13 +680,13 @@ mod program {
         }
     }
 
-    fn succeeded(output: Output) -> Vec<u8> {
+    pub(crate) fn succeeded(output: Output) -> Vec<u8> {
         let complaint = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && complaint.is_empty(), "{}: {complaint}", output.status);
         output.stdout
     }
 
-    fn failed(output: &Output, status: i32, message: &str) {
+    pub(crate) fn failed(output: &Output, status: i32, message: &str) {
         let complaint = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(status), "{complaint}");
         assert!(
@@ -724,8 +749,8 @@ mod program {
         let room = Room::new();
         room.write("plain", "text");
         room.works(&["seal", "-k", "key", "-o", "sealed", "plain"]);
-        room.write("line", format!("{KEY_HEX}\n"));
-        room.write("crlf", format!("{}\r\n", KEY_HEX.to_uppercase()));
+        room.write_key("line", format!("{KEY_HEX}\n"));
+        room.write_key("crlf", format!("{}\r\n", KEY_HEX.to_uppercase()));
         for key in [["-k", "line"], ["--key-file", "crlf"]] {
             assert_eq!(room.works(&["open", key[0], key[1], "sealed"]), b"text");
         }
@@ -794,6 +819,12 @@ mod program {
         room.misused(&["keygen", "-o", "one", "--force"], "keygen takes nothing but -o");
         room.misused(&["keygen", "two"], "keygen takes nothing but -o");
         room.refuses(&["keygen", "-o", "nowhere/key"], "cannot create 'nowhere/key'");
+    }
+
+    #[cfg(unix)]
+    pub(crate) fn set_mode(path: &Path, mode: u32) {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }
 
     #[cfg(unix)]
@@ -904,7 +935,7 @@ mod program {
             "extended: there is data after the end",
         );
 
-        room.write("key", "0".repeat(32));
+        room.write_key("key", "0".repeat(32));
         rejected(&room, "wrong key", &text, &sealed, 0, first);
     }
 
@@ -913,31 +944,12 @@ mod program {
         let room = Room::new();
         room.write("plain", "text");
         room.write("old", "old");
-        room.refuses(&["seal", "-k", "key", "-o", "old", "plain"], "cannot create 'old': it exists (--force");
+        room.refuses(&["seal", "-k", "key", "-o", "old", "plain"], "cannot create 'old': it exists");
         room.works(&["seal", "-k", "key", "-o", "old", "-f", "plain"]);
         room.write("opened", "something longer than what will replace it");
         room.refuses(&["open", "-k", "key", "-o", "opened", "old"], "cannot create 'opened': it exists");
         room.works(&["open", "-k", "key", "-o", "opened", "--force", "old"]);
         assert_eq!(room.read("opened"), b"text");
-    }
-
-    /// The name may be taken while the data are still coming.
-    #[test]
-    fn outputs_of_others_are_kept() {
-        let room = Room::new();
-        let mut command = room.command(&["seal", "-k", "key", "-o", "sealed"]);
-        let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let stdin = child.stdin.take();
-        // Until the temporary file is there, beside the key.
-        while room.contents().len() < 2 {
-            assert_eq!(child.try_wait().unwrap(), None, "it ended early");
-            thread::sleep(Duration::from_millis(5));
-        }
-        room.write("sealed", "of somebody else");
-        drop(stdin);
-        failed(&child.wait_with_output().unwrap(), 1, "cannot create 'sealed'");
-        assert_eq!(room.read("sealed"), b"of somebody else");
-        assert_eq!(room.contents().len(), 2, "a temporary file is left");
     }
 
     #[test]
@@ -973,20 +985,7 @@ mod program {
         room.refuses(&["seal", "-k", "key", "-o", "sealed", "missing"], "cannot open 'missing'");
         room.write("plain", "text");
         let nowhere = format!("nowhere{}sealed", std::path::MAIN_SEPARATOR);
-        room.refuses(&["seal", "-k", "key", "-o", &nowhere, "plain"], &format!("for '{nowhere}'"));
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn failing_outputs_are_noticed() {
-        let room = Room::new();
-        for arguments in [&["seal", "-k", "key", "plain"][..], &["keygen"], &["--help"], &["--version"]] {
-            room.write("plain", "text");
-            let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-            room.fails(room.command(arguments).stdout(full), 1, "cannot write");
-        }
-        // A directory opens, but does not read.
-        room.refuses(&["seal", "-k", "key", "-o", "sealed", "."], ".: cannot read");
+        room.refuses(&["seal", "-k", "key", "-o", &nowhere, "plain"], &format!("cannot create '{nowhere}'"));
     }
 
     /// Its standard output takes nothing, so that it cannot do much if it does not notice at once.
@@ -1020,6 +1019,10 @@ mod program {
             (&["seal", "-k"], "missing argument"),
             (&["seal", "-k", "key", "-k", "key", "plain"], "one key, please"),
             (&["seal", "-k", "key", "--key-env", "KEY", "plain"], "one key, please"),
+            (&["seal", "-k", "key", "-o", "a", "--output", "b", "plain"], "--output is given twice"),
+            (&["seal", "-k", "key", "-f", "--force", "plain"], "--force is given twice"),
+            (&["seal", "-k", "key", "-qq", "plain"], "--quiet is given twice"),
+            (&["keygen", "-o", "a", "-o", "b"], "--output is given twice"),
             (&["seal", "--force=yes", "plain"], "unexpected argument for option '--force'"),
         ] {
             room.misused(arguments, message);

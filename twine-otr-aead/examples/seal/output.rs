@@ -72,6 +72,16 @@ impl<'a> Output<'a> {
     /// An output that will have the name `path`, and then replace what has it now if `replace` allows that. The
     /// `precious` files it never replaces.
     pub(crate) fn new(path: &'a Path, replace: bool, precious: &[Option<Identity>]) -> io::Result<Self> {
+        Self::with(path, replace, precious, unnamed)
+    }
+
+    /// The same where `unnamed` makes a file without a name in a directory, if that can be had.
+    pub(crate) fn with(
+        path: &'a Path,
+        replace: bool,
+        precious: &[Option<Identity>],
+        unnamed: fn(&Path) -> io::Result<Option<File>>,
+    ) -> io::Result<Self> {
         // `Path` takes `name/` and `name/.` for `name`.
         let name = path.as_os_str().as_encoded_bytes().rsplit(|&byte| is_separator(byte.into())).next();
         if let None | Some(b"" | b"." | b"..") = name {
