@@ -7,13 +7,15 @@
 extern crate alloc;
 
 mod chunks;
+mod derive;
 mod limits;
 mod opener;
 mod sealer;
 mod state;
 mod window;
 
-pub use chunks::{ChunkOpener, ChunkSealer};
+pub use chunks::{ChunkOpener, ChunkSealer, StreamHeader};
+pub use derive::{Kdf, Label};
 pub use limits::{BlockLimit, TwineOtr, count_blocks};
 pub use opener::{OpenError, Opener, StrictOpener};
 pub use otr_mode::{

@@ -5,7 +5,7 @@ use otr_mode::{AdProcessing, AeadInOut, KeyInit, Otr, TagSize};
 use twine_cipher::{Twine80, Twine128};
 
 /// The bytes of a block.
-const BLOCK: usize = 8;
+pub(crate) const BLOCK: usize = 8;
 
 /// What the shortest message counts.
 pub(crate) const MIN_BLOCKS: u32 = 3;
@@ -19,11 +19,22 @@ pub trait TwineOtr: AeadInOut<NonceSize = U7> + KeyInit + sealed::TwineOtr {}
 impl<C: AeadInOut<NonceSize = U7> + KeyInit + sealed::TwineOtr> TwineOtr for C {}
 
 mod sealed {
-    use super::{AdProcessing, Otr, TagSize, Twine80, Twine128, U7, U8};
+    use otr_mode::{KeySizeUser, cipher::BlockCipherEncrypt};
 
-    pub trait TwineOtr {}
-    impl<T: TagSize<U8>, A: AdProcessing> TwineOtr for Otr<Twine80, U7, T, A> {}
-    impl<T: TagSize<U8>, A: AdProcessing> TwineOtr for Otr<Twine128, U7, T, A> {}
+    use super::{AdProcessing, KeyInit, Otr, TagSize, Twine80, Twine128, U7, U8};
+
+    pub trait TwineOtr: KeySizeUser {
+        /// TWINE with keys of this size.
+        type Cipher: BlockCipherEncrypt<BlockSize = U8> + KeyInit + KeySizeUser<KeySize = Self::KeySize>;
+    }
+
+    impl<T: TagSize<U8>, A: AdProcessing> TwineOtr for Otr<Twine80, U7, T, A> {
+        type Cipher = Twine80;
+    }
+
+    impl<T: TagSize<U8>, A: AdProcessing> TwineOtr for Otr<Twine128, U7, T, A> {
+        type Cipher = Twine128;
+    }
 }
 
 /// The blocks that a message and its associated data, of these lengths in bytes, count against a [`BlockLimit`].
@@ -55,6 +66,9 @@ pub const fn count_blocks(associated_data_len: usize, message_len: usize) -> u64
 pub struct BlockLimit(u32);
 
 impl BlockLimit {
+    /// 2^16 blocks, 512 KiB: the default for a segment of a stream ([`ChunkSealer`](crate::ChunkSealer)).
+    pub const SEGMENT: Self = Self(1 << 16);
+
     /// 2^20 blocks, 8 MiB: an attacker's advantage stays below 2^-21.
     pub const DEFAULT: Self = Self(1 << 20);
 

@@ -229,11 +229,6 @@ impl<C: TwineOtr> Attempts<C> {
         }
     }
 
-    pub(crate) fn change_key(&mut self, key: &Key<C>) {
-        self.cipher = C::new(key);
-        (self.count, self.failures) = (BlockCount::new(0, self.count.limit), 0);
-    }
-
     /// Decrypts `buffer` if there is a nonce, the limits allow for it, and the tag is right; otherwise its whole output is zero.
     pub(crate) fn open(
         &mut self,

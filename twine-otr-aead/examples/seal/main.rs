@@ -35,10 +35,11 @@ use std::{
     process::ExitCode,
 };
 
-use format::{ChunkSize, Error, MAX_LEN, SALT_LEN, SecretKey};
+use format::{ChunkSize, Error, MAX_LEN, SecretKey};
 use lexopt::{Arg, Parser};
 use output::{Identity, Output};
 use progress::Progress;
+use twine_otr_aead::{StreamHeader, aead::Generate};
 use zeroize::Zeroizing;
 
 const DEFAULT_KEY_VARIABLE: &str = "TWINE_OTR_KEY";
@@ -317,9 +318,8 @@ impl Conversion {
     fn convert(&self, key: SecretKey, input: impl Read, output: impl Write) -> Result<(), Failure> {
         match self.direction {
             Direction::Seal => {
-                let mut salt = [0; SALT_LEN];
-                getrandom::fill(&mut salt).map_err(Failure::refused)?;
-                format::seal(key, &salt, ChunkSize::DEFAULT, input, output)
+                let stream = StreamHeader::try_generate().map_err(Failure::refused)?;
+                format::seal(key, stream, ChunkSize::DEFAULT, input, output)
             }
             Direction::Open => format::open(key, input, output),
         }

@@ -119,9 +119,10 @@ fn closed_outputs_are_noticed() {
 fn closed_inputs_are_not_empty() {
     let room = furnished();
     room.write("other", "other");
+    room.write("unread", "unread");
     for command in ["seal", "open"] {
         for output in ["", "-o new", "-f -o other"] {
-            for redirection in ["<&-", "0>>other", "< ."] {
+            for redirection in ["<&-", "0>>unread", "< ."] {
                 let line = format!("\"$0\" {command} -k key {output} {redirection}");
                 room.fails(&mut shell(&room, &line), 1, "standard input: cannot read: ");
             }
