@@ -172,7 +172,9 @@ pub unsafe extern "C" fn twine128_otr_seal(
     tag: *mut u8,
 ) -> c_int {
     // SAFETY: by the caller's word.
-    stack::leaving_nothing(|| unsafe { seal(ctx, nonce.cast(), (ad, ad_len), (buf, len), tag.cast()) })
+    stack::leaving_nothing_of_message(|| unsafe {
+        seal(ctx, nonce.cast(), (ad, ad_len), (buf, len), tag.cast())
+    })
 }
 
 /// Decrypts a message where it lies, if its tag is right. If not, the buffer is zero afterwards.
@@ -207,7 +209,9 @@ pub unsafe extern "C" fn twine128_otr_open(
     tag: *const u8,
 ) -> c_int {
     // SAFETY: by the caller's word.
-    stack::leaving_nothing(|| unsafe { open(ctx, nonce.cast(), (ad, ad_len), (buf, len), tag.cast()) })
+    stack::leaving_nothing_of_message(|| unsafe {
+        open(ctx, nonce.cast(), (ad, ad_len), (buf, len), tag.cast())
+    })
 }
 
 /// Erases a context. It has to be initialised before it can be used again; until then it is refused.
@@ -256,7 +260,9 @@ pub unsafe extern "C" fn twine80_otr_seal(
     tag: *mut u8,
 ) -> c_int {
     // SAFETY: by the caller's word.
-    stack::leaving_nothing(|| unsafe { seal(ctx, nonce.cast(), (ad, ad_len), (buf, len), tag.cast()) })
+    stack::leaving_nothing_of_message(|| unsafe {
+        seal(ctx, nonce.cast(), (ad, ad_len), (buf, len), tag.cast())
+    })
 }
 
 /// As twine128_otr_open, with a key of 80 bits.
@@ -277,7 +283,9 @@ pub unsafe extern "C" fn twine80_otr_open(
     tag: *const u8,
 ) -> c_int {
     // SAFETY: by the caller's word.
-    stack::leaving_nothing(|| unsafe { open(ctx, nonce.cast(), (ad, ad_len), (buf, len), tag.cast()) })
+    stack::leaving_nothing_of_message(|| unsafe {
+        open(ctx, nonce.cast(), (ad, ad_len), (buf, len), tag.cast())
+    })
 }
 
 /// As twine128_otr_clear, with a key of 80 bits.

@@ -12,17 +12,29 @@ use core::{
 
 use crate::status::{Failure, code};
 
-/// Bytes that are erased: at least what the deepest call takes. The tests see if it takes more.
-const DEPTH: usize = if cfg!(target_arch = "arm") { 448 } else { 8192 };
+/// Bytes that are erased after a key is set up or blocks are processed: at least what the deepest call takes. The tests see
+/// if it takes more.
+const CIPHER: usize = if cfg!(target_arch = "arm") { 448 } else { 8192 };
 
-/// Words that are erased by one turn of the loop.
-const STRIDE: usize = 8;
+/// The same after a message is sealed or opened.
+const MESSAGE: usize = if cfg!(target_arch = "arm") { 608 } else { 8192 };
 
-/// Calls `f` and erases what it leaves on the stack.
+/// Bytes that are erased by one turn of the loop: eight words.
+const STRIDE: usize = 8 * size_of::<usize>();
+
+/// Calls `f`, which sets up a key or processes blocks, and erases what it leaves on the stack.
 #[inline(always)]
 pub(crate) fn leaving_nothing(f: impl FnOnce() -> Result<(), Failure>) -> c_int {
     let result = call(f);
-    erase();
+    erase::<{ CIPHER / STRIDE }>();
+    code(result)
+}
+
+/// Calls `f`, which seals or opens a message, and erases what it leaves on the stack.
+#[inline(always)]
+pub(crate) fn leaving_nothing_of_message(f: impl FnOnce() -> Result<(), Failure>) -> c_int {
+    let result = call(f);
+    erase::<{ MESSAGE / STRIDE }>();
     code(result)
 }
 
@@ -34,14 +46,13 @@ fn call(f: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
 
 /// Its frame begins where that of [`call`] did.
 #[inline(never)]
-fn erase() {
-    let mut frame =
-        [const { MaybeUninit::<[usize; STRIDE]>::uninit() }; DEPTH / size_of::<[usize; STRIDE]>()];
+fn erase<const STRIDES: usize>() {
+    let mut frame = [const { MaybeUninit::<[usize; 8]>::uninit() }; STRIDES];
     for words in &mut frame {
         let words = words.as_mut_ptr().cast::<usize>();
         macro_rules! erase_words {
             ($($i:literal)*) => {
-                // SAFETY: there are `STRIDE` words.
+                // SAFETY: there are eight words.
                 unsafe { $(words.add($i).write_volatile(0);)* }
             };
         }

@@ -16,8 +16,11 @@ use std::{
 const PACKAGE: &str = "twine-otr-capi";
 const LIBRARY: &str = "libtwine_otr_capi.a";
 
-/// Bytes of stack that a call may take on a board, set-up among them.
-const STACK: u32 = 512;
+/// Bytes of stack that setting up a key may take on a board.
+const SETUP_STACK: u32 = 512;
+
+/// Bytes of stack that any other call may take on a board.
+const MESSAGE_STACK: u32 = 704;
 
 /// Warnings of a careful C programmer, all fatal.
 const WARNINGS: [&str; 5] = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"];
@@ -292,7 +295,10 @@ fn link(board: &Board, gcc: &Path, name: &str, library: &Path, keys: Keys) -> Cm
 
 /// What is left on the stack of `board`, and that no call takes more of it than it may.
 fn stack_on(board: &Board, gcc: &Path, library: &Path, keys: Keys) -> Result<()> {
-    link(board, gcc, "stack", library, keys).arg("-DSMALL").arg(format!("-DSTACK_LIMIT={STACK}")).run()?;
+    link(board, gcc, "stack", library, keys)
+        .arg("-DSMALL")
+        .args([format!("-DSETUP_LIMIT={SETUP_STACK}"), format!("-DMESSAGE_LIMIT={MESSAGE_STACK}")])
+        .run()?;
     firmware::run(board, &test_image(board, "stack"))
 }
 
