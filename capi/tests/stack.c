@@ -131,11 +131,10 @@ static int __attribute__((noinline)) run_on_paint(int (*run)(void), uint8_t *kep
     return code;
 }
 
-/* Runs an operation whose secrets depend on `seed`. */
-static int run_with(const struct operation *operation, uint8_t seed, size_t len)
+/* Makes what an operation works on from `seed`. Not inlined, so that no register of the caller depends on a secret. */
+static int __attribute__((noinline)) prepare(const struct operation *operation, uint8_t seed, size_t len)
 {
     size_t i;
-    int code;
     for (i = 0; i < sizeof now.key; i++) {
         now.key[i] = (uint8_t)(seed + 37 * i * i);
     }
@@ -150,6 +149,16 @@ static int run_with(const struct operation *operation, uint8_t seed, size_t len)
     memcpy(now.tag, now.given_tag, TAG);
     if (operation->kind == FORGED) {
         now.given_tag[seed % TAG] ^= 0x10;
+    }
+    return 0;
+}
+
+/* Runs an operation whose secrets depend on `seed`. */
+static int run_with(const struct operation *operation, uint8_t seed, size_t len)
+{
+    int code;
+    if (prepare(operation, seed, len) != 0) {
+        return 1;
     }
     /* Always to the same place: another address would be a difference. */
     code = run_on_paint(operation->run, left[0]);
