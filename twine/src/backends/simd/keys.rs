@@ -134,7 +134,7 @@ impl Keys {
             let round_key = move_to_low(&moves.round_keys[r % PERIOD], low, high);
             if let Some(outer) = [0, ROUNDS - 1].iter().position(|outer| r == *outer) {
                 store_for_columns(round_key, &mut self.outer_columns[outer]);
-                self.outer_rows[outer] = for_rows(round_key, &rows::OUTER_KEY_ORDERS[outer]);
+                store_for_rows(round_key, &rows::OUTER_KEY_ORDERS[outer], &mut self.outer_rows[outer]);
             }
             if r > 0 {
                 self.set_folded(r - 1, before[0].xor(round_key));
@@ -154,18 +154,28 @@ impl Keys {
     #[inline(always)]
     fn set_folded<V: Vector>(&mut self, r: usize, key: V) {
         store_for_columns(key, &mut self.columns[r]);
-        self.rows[r] = for_rows(key, &rows::KEY_ORDER[r % PERIOD]);
+        store_for_rows(key, &rows::KEY_ORDER[r % PERIOD], &mut self.rows[r]);
     }
 }
 
-/// The first eight bytes of `key`, in `order`.
+/// The bytes of a word or words, so that a vector is stored where it is to stay.
 #[inline(always)]
-fn for_rows<V: Vector>(key: V, order: &[u8; 16]) -> u64 {
-    let mut bytes = [0; 16];
+fn bytes_of<const N: usize, T: Word>(words: &mut T) -> &mut [u8; N] {
+    const { assert!(size_of::<T>() == N) };
+    // SAFETY: there are so many bytes; all values of bytes and of words are valid, and bytes have no alignment.
+    unsafe { &mut *core::ptr::from_mut(words).cast() }
+}
+
+/// Words without padding, of which all values are valid.
+trait Word {}
+impl Word for u64 {}
+impl Word for [u32; 8] {}
+
+/// Stores the first eight bytes of `key`, in `order`.
+#[inline(always)]
+fn store_for_rows<V: Vector>(key: V, order: &[u8; 16], row: &mut u64) {
     // SAFETY: `key` exists.
-    key.shuffle(unsafe { V::load(order) }).store(&mut bytes);
-    let [b0, b1, b2, b3, b4, b5, b6, b7, ..] = bytes;
-    u64::from_ne_bytes([b0, b1, b2, b3, b4, b5, b6, b7])
+    key.shuffle(unsafe { V::load(order) }).store_part(bytes_of::<8, _>(row));
 }
 
 /// What a move takes to the low half.
@@ -185,13 +195,10 @@ fn move_to_high<V: Vector>(indices: &Move, low: V, high: V) -> V {
 /// Repeats each of the first eight bytes of `key` four times.
 #[inline(always)]
 fn store_for_columns<V: Vector>(key: V, columns: &mut [u32; 8]) {
-    let mut bytes = [0; 32];
+    let bytes = bytes_of::<32, _>(columns);
     for half in 0..2 {
         // SAFETY: `key` exists.
         key.shuffle(unsafe { V::load(&SPREAD[half]) }).store(&mut bytes[16 * half..]);
-    }
-    for (column, bytes) in columns.iter_mut().zip(bytes.chunks_exact(4)) {
-        *column = u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
     }
 }
 
