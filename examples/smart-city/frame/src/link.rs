@@ -330,8 +330,7 @@ impl FrameSealer {
         }
         let frame = buffer.get_mut(..len + OVERHEAD).ok_or(SealError::BufferTooSmall)?;
         let [_, _, _, _, counter @ ..] = self.sealer.next_nonce().0;
-        let header =
-            Header { kind: route.kind, class: route.class, epoch: self.epoch, counter }.to_bytes();
+        let header = Header { kind: route.kind, class: route.class, epoch: self.epoch, counter }.to_bytes();
 
         let (header_bytes, rest) = frame.split_at_mut(HEADER_LEN);
         let (payload, tag_bytes) = rest.split_at_mut(len);

@@ -190,7 +190,8 @@ fn receipts_name_what_was_opened_and_stored() {
 #[test]
 fn an_epoch_request_is_obeyed_once_and_in_its_epoch() {
     let (mut device, _) = ends();
-    let request = |epoch| seal_epoch_request(&root(), DEVICE, Epoch(epoch), &mut [0; OVERHEAD]).unwrap().to_vec();
+    let request =
+        |epoch| seal_epoch_request(&root(), DEVICE, Epoch(epoch), &mut [0; OVERHEAD]).unwrap().to_vec();
     assert_eq!(request(9), request(9), "the same bytes, or a nonce is repeated");
     assert_eq!(device.open_epoch_request(DEVICE, &mut request(8)), Err(OpenError::OtherEpoch(Epoch(8))));
     assert_eq!(

@@ -385,7 +385,7 @@ struct Seen {
     /// Readings that have a receipt.
     receipted: BTreeSet<u64>,
     /// Frames by kind, epoch and counter: what a nonce and its key are made of.
-    nonces: BTreeMap<(bool, bool, u8, [u8; 3]), Vec<u8>>,
+    nonces: BTreeMap<(bool, bool, Epoch, [u8; 3]), Vec<u8>>,
     epochs: u16,
     replays: u64,
 }
