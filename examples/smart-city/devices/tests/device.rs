@@ -231,18 +231,14 @@ fn run(
 /// Whatever is lost, each reading gets its receipt, in bounded time and in one epoch; and no frame is accepted twice.
 #[test]
 fn lost_frames_and_receipts_stop_nothing() {
-    for (percent, seconds) in [(0u32, 3), (5, 45), (20, 600), (50, 3600)] {
-        for seed in 1..=20 {
+    for (percent, seconds) in [(0u32, 3), (5, 45), (20, 300), (50, 7000)] {
+        for seed in 1..=10 {
             let mut bench = Bench::new();
             let mut store = Store::new(Epoch(1));
             bench.measure(0..300);
             let mut random = Random::new(seed);
             let lost = |_| random.unit() * 100.0 < f64::from(percent);
             let took = run(&mut bench, &mut store, Duration::from_millis(20), 0, lost);
-            println!(
-                "{percent} % {seed} {took:?} {}",
-                store.accepted.values().filter(|times| **times > 1).count()
-            );
             assert!(took < Duration::from_secs(seconds), "{percent} %, seed {seed}: {took:?}");
             assert_eq!(store.accepted.keys().copied().collect::<Vec<_>>(), (0..300).collect::<Vec<_>>());
             assert_eq!(bench.device.epoch(), Epoch(1), "no epoch is spent on it");
