@@ -15,9 +15,9 @@
 //! # Epochs
 //!
 //! One opens at each start, when keys are used up, and when the gateway asks for it, **not** with a new connection. And when
-//! nothing was heard from the gateway in an epoch, a minute after the first frame, then after two, four, up to a day: so
-//! whatever the two ends hold against each other ends. After [`Epoch::LAST`] a device does not seal any more and
-//! says [`EpochError::UsedUp`]: it needs a new root key.
+//! nothing comes from the gateway for a minute although something was sent, then after two, four, up to a day, until
+//! everything has its receipt: so whatever the two ends hold against each other ends, such as a gateway that has lost its data. After
+//! [`Epoch::LAST`] a device does not seal any more and says [`EpochError::UsedUp`]: it needs a new root key.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -42,7 +42,7 @@ const OFTEN: u32 = 2;
 /// A frame is lost if one that was sent so many later has a receipt.
 const REORDERED: u64 = 3;
 
-/// How long a device waits for a sign of the gateway in an epoch, at first and at most.
+/// How long a device waits for a sign of the gateway before it opens another epoch, at first and at most.
 const PATIENCE: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(24 * 60 * 60)];
 
 /// The readings that a device keeps.
@@ -176,9 +176,9 @@ pub struct Device {
     deadline: Option<Instant>,
     /// No receipt was in time since the last one.
     silent: bool,
-    /// Since when the gateway could have answered in this epoch; none after it has, and before anything was sent.
+    /// Since when something was sent and nothing came.
     unheard_since: Option<Instant>,
-    heard: bool,
+    first_patience: Duration,
     patience: Duration,
 }
 
@@ -212,9 +212,16 @@ impl Device {
             deadline: None,
             silent: false,
             unheard_since: None,
-            heard: false,
+            first_patience: PATIENCE[0],
             patience: PATIENCE[0],
         })
+    }
+
+    /// With another time than a minute until it opens another epoch because nothing comes from the gateway.
+    #[must_use]
+    pub const fn with_patience(mut self, patience: Duration) -> Self {
+        (self.first_patience, self.patience) = (patience, patience);
+        self
     }
 
     /// Its EUI-64.
@@ -380,9 +387,7 @@ impl Device {
         if self.deadline.is_none() {
             self.deadline = Some(now + self.pace.timeout());
         }
-        if !self.heard {
-            self.unheard_since.get_or_insert(now);
-        }
+        self.unheard_since.get_or_insert(now);
         Some(frame)
     }
 
@@ -427,7 +432,7 @@ impl Device {
 
     /// Something authentic came from the gateway.
     const fn heard(&mut self) {
-        (self.heard, self.unheard_since, self.patience) = (true, None, PATIENCE[0]);
+        self.unheard_since = None;
     }
 
     /// Begins a new epoch. Everything without a receipt will be sealed again in it.
@@ -438,8 +443,7 @@ impl Device {
         self.link = None;
         self.epoch = self.epochs.advance().map_err(Error::Epoch)?;
         self.link = Some(DeviceLink::new(&self.root, self.id, self.epoch));
-        (self.next, self.deadline, self.silent) = (0, None, false);
-        (self.heard, self.unheard_since) = (false, None);
+        (self.next, self.deadline, self.silent, self.unheard_since) = (0, None, false, None);
         let sealed = std::mem::take(&mut self.sealed);
         self.wait_again(sealed.into_values().map(|sealed| sealed.message).collect());
         Ok(self.epoch)
@@ -472,6 +476,9 @@ impl Device {
             let once = stored.iter().filter(|sealed| sealed.times == 1).map(|sealed| now - sealed.at).min();
             self.pace.received(u32::try_from(stored.len()).unwrap_or(MAX_WINDOW), once);
             self.silent = false;
+            if self.sealed.is_empty() && self.waiting.is_empty() {
+                self.patience = self.first_patience;
+            }
             for sealed in self.sealed.values_mut().filter(|sealed| sealed.order + REORDERED <= newest) {
                 if !sealed.lost && sealed.order > self.recovered {
                     self.recovered = self.order;
