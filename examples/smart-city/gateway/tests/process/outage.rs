@@ -45,8 +45,7 @@ fn add_devices(dir: &Path, devices: u16) {
 /// A device with the epochs in `dir`, before its first connection.
 fn device(dir: &Path, device: u16, root: RootKey) -> Device {
     let epochs = EpochFile::new(dir.join(format!("{}.epoch", id(device))));
-    let device = Device::start(id(device), root, &Image::simulated(), epochs).unwrap();
-    device.with_patience(Duration::from_secs(6))
+    Device::start(id(device), root, &Image::simulated(), epochs).unwrap()
 }
 
 fn connect(device: Device, port: u16, loss: f64, reports: &mpsc::Sender<Report>) -> client::Handle {
@@ -172,10 +171,14 @@ async fn gaps_between_epochs_heal_by_themselves() {
     let start = || tokio::task::block_in_place(|| gateway(dir.path(), Some(port)));
     let set_epoch =
         |epoch: u16| fs::write(dir.path().join(format!("{}.epoch", id(0))), epoch.to_string()).unwrap();
+    let begin = |key| {
+        let device = device(dir.path(), 0, RootKey::new(key)).with_patience(Duration::from_secs(6));
+        connect(device, port, 0.0, &reports)
+    };
     let mut number = 0;
     let mut root_key = key(0);
 
-    let mut running = connect(device(dir.path(), 0, RootKey::new(root_key)), port, 0.0, &reports);
+    let mut running = begin(root_key);
     let mut process = start();
     for what in ["first contact", "restart", "256 starts", "data lost", "other key", "last epoch"] {
         match what {
@@ -187,7 +190,7 @@ async fn gaps_between_epochs_heal_by_themselves() {
             "256 starts" => {
                 drop(running);
                 set_epoch(2 + 256);
-                running = connect(device(dir.path(), 0, RootKey::new(root_key)), port, 0.0, &reports);
+                running = begin(root_key);
             }
             "data lost" => {
                 // The epoch that the device is in is unknown, and its frames are first contact: a new one follows by itself.
@@ -203,13 +206,13 @@ async fn gaps_between_epochs_heal_by_themselves() {
                 root_key[0] ^= 1;
                 fs::write(dir.path().join("secrets.toml"), text.replace(&old, &hex(root_key))).unwrap();
                 set_epoch(30_000);
-                running = connect(device(dir.path(), 0, RootKey::new(root_key)), port, 0.0, &reports);
+                running = begin(root_key);
                 process = start();
             }
             "last epoch" => {
                 drop(running);
                 set_epoch(65_534);
-                running = connect(device(dir.path(), 0, RootKey::new(root_key)), port, 0.0, &reports);
+                running = begin(root_key);
             }
             _ => {}
         }
