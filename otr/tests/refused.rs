@@ -1,13 +1,19 @@
 //! What a refusal leaves: zeros in all that was to be opened, its tag included, and all that was to be sealed as it was.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    cell::Cell,
+    marker::PhantomData,
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+};
 
 use aead::{Aead, AeadInOut, Buffer, Error};
 use aes::Aes128;
 use arrayvec::ArrayVec;
 use bytes::BytesMut;
 use otr_mode::{
-    AdProcessing, BlockSize, Combined, KeyInit, NonceSize, Otr, Parallel, Serial, TagSize,
+    AdProcessing, BlockSize, Combined, KeyInit, NonceSize, Otr, Parallel, PieceEncryptor, PieceError, Serial,
+    TagSize,
     cipher::{
         Block, BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser, InOut,
         ParBlocksSizeUser,
@@ -132,10 +138,16 @@ fn a_buffer_that_loses_the_message_is_refused() {
     assert_eq!(cipher.encrypt_in_place(&[0; 7].into(), b"", &mut Forgetful(vec![7; 30])), Err(Error));
 }
 
-/// A cipher, of sorts, of `W` blocks at once, that panics at the call with this number.
+/// A cipher, of sorts, of `W` blocks at once, that panics when it has encrypted so many.
 struct Panicking<W> {
-    calls: std::cell::Cell<usize>,
-    width: std::marker::PhantomData<W>,
+    blocks_left: Rc<Cell<usize>>,
+    width: PhantomData<W>,
+}
+
+impl<W: ArraySize> Panicking<W> {
+    fn otr(blocks_left: &Rc<Cell<usize>>) -> Otr<Self, U7, U8> {
+        Otr::from(Self { blocks_left: blocks_left.clone(), width: PhantomData })
+    }
 }
 
 impl<W> BlockSizeUser for Panicking<W> {
@@ -154,7 +166,7 @@ impl<W: ArraySize> BlockCipherEncrypt for Panicking<W> {
 
 impl<W: ArraySize> BlockCipherEncBackend for Panicking<W> {
     fn encrypt_block(&self, mut block: InOut<'_, '_, Block<Self>>) {
-        self.calls.set(self.calls.get().checked_sub(1).expect("a cipher that fails"));
+        self.blocks_left.set(self.blocks_left.get().checked_sub(1).expect("a cipher that fails"));
         let sum = block.get_in().iter().fold(0x5Au8, |sum, byte| sum.rotate_left(3) ^ byte);
         let output = [1, 3, 5, 7, 9, 11, 13, 15].map(|odd: u8| sum.wrapping_mul(odd));
         *block.get_out() = output.into();
@@ -164,16 +176,15 @@ impl<W: ArraySize> BlockCipherEncBackend for Panicking<W> {
 /// Whatever the cipher had decrypted when it panicked: nobody has verified it.
 fn a_panic_leaves_zeros<W: ArraySize>() {
     let mut panics = 0;
-    for calls in 0..100 {
-        let cipher = Panicking::<W> { calls: (calls + 1).into(), width: std::marker::PhantomData };
-        let cipher = Otr::<_, U7, U8>::from(cipher);
+    for blocks in 0..100 {
+        let otr = Panicking::<W>::otr(&Rc::new(Cell::new(blocks + 1)));
         let mut buffer = [7; 300];
         let opened = catch_unwind(AssertUnwindSafe(|| {
             let buffer = buffer.as_mut_slice().into();
-            cipher.decrypt_inout_detached(&[0; 7].into(), b"ad", buffer, &[0; 8].into())
+            otr.decrypt_inout_detached(&[0; 7].into(), b"ad", buffer, &[0; 8].into())
         }));
         panics += usize::from(opened.is_err());
-        assert_eq!(buffer, [0; 300], "{calls} calls");
+        assert_eq!(buffer, [0; 300], "{blocks} blocks");
     }
     assert!((30..100).contains(&panics), "{panics}");
 }
@@ -183,4 +194,58 @@ fn a_cipher_that_panics_leaves_zeros() {
     a_panic_leaves_zeros::<U1>();
     a_panic_leaves_zeros::<U4>();
     a_panic_leaves_zeros::<U16>();
+}
+
+/// Whatever the cipher had encrypted of a piece when it panicked: another piece would get the same masks.
+fn a_panic_ends_a_message_in_pieces<W: ArraySize>() {
+    for blocks in 0..40 {
+        for is_last in [false, true] {
+            let blocks_left = Rc::new(Cell::new(usize::MAX));
+            let otr = Panicking::<W>::otr(&blocks_left);
+            let mut pieces = otr.encrypt_pieces(&[0; 7].into(), b"ad").unwrap();
+            pieces.update((&mut [7; 32][..]).into()).unwrap();
+            blocks_left.set(blocks);
+            let piece = |pieces: &mut PieceEncryptor<'_, _, U7, U8>, buffer: &mut [u8], is_last| {
+                let buffer = buffer.into();
+                if is_last { pieces.finalize(buffer).map(drop) } else { pieces.update(buffer) }
+            };
+            let mut buffer = [7; 320];
+            let panicked = catch_unwind(AssertUnwindSafe(|| piece(&mut pieces, &mut buffer, is_last)));
+            assert!(panicked.is_err(), "{blocks} blocks");
+
+            blocks_left.set(usize::MAX);
+            for is_last in [false, true] {
+                let mut buffer = [9; 320];
+                assert_eq!(piece(&mut pieces, &mut buffer, is_last), Err(PieceError::Interrupted));
+                assert_eq!(buffer, [9; 320]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_cipher_that_panics_ends_a_message_in_pieces() {
+    a_panic_ends_a_message_in_pieces::<U1>();
+    a_panic_ends_a_message_in_pieces::<U4>();
+    a_panic_ends_a_message_in_pieces::<U16>();
+}
+
+/// A piece that takes all that the message may have would leave no end, without which there is no tag.
+#[test]
+fn a_piece_that_leaves_no_end_is_refused() {
+    let otr = Otr::<Twine128, U7, U8>::new(&[1; 16].into());
+    for (max_len, refused, then) in [(16, 16, 0), (48, 48, 32), (48, 64, 32), (49, 64, 48), (0, 16, 0)] {
+        let mut pieces = otr.encrypt_pieces(&[0; 7].into(), b"").unwrap().with_max_len(max_len);
+        let mut message = vec![7; refused];
+        assert_eq!(pieces.update(message.as_mut_slice().into()), Err(PieceError::TooLong));
+        assert_eq!(message, vec![7; refused]);
+
+        let mut message = vec![7; usize::try_from(max_len).unwrap()];
+        let mut whole = message.clone();
+        let (start, end) = message.split_at_mut(then);
+        pieces.update(start.into()).unwrap();
+        let tag = pieces.finalize(end.into()).unwrap();
+        assert_eq!(otr.encrypt_inout_detached(&[0; 7].into(), b"", whole.as_mut_slice().into()), Ok(tag));
+        assert_eq!(message, whole);
+    }
 }

@@ -72,10 +72,12 @@ impl BlockLimit {
     /// 2^16 blocks, 512 KiB: the default for a segment of a stream ([`ChunkSealer`](crate::ChunkSealer)).
     pub const SEGMENT: Self = Self(1 << 16);
 
-    /// 2^20 blocks, 8 MiB: an attacker's advantage stays below 2^-21.
+    /// 2^20 blocks, 8 MiB at most: an attacker's advantage stays below 2^-21 if no more are sealed and refused under the key. A
+    /// sealer and an opener that both have this limit allow 2^21 together, and an advantage of 2^-19.4: see [the
+    /// bound](crate::Twine128Otr#limits).
     pub const DEFAULT: Self = Self(1 << 20);
 
-    /// 2^24 blocks, 128 MiB: an advantage of up to 2^-13.4. More than that is no protection to speak of.
+    /// 2^24 blocks, 128 MiB at most: an advantage of up to 2^-13.4. More than that is no protection to speak of.
     pub const MAX: Self = Self(1 << 24);
 
     /// A limit of `blocks`; none if that is 0 or more than [`BlockLimit::MAX`].
