@@ -21,9 +21,9 @@ pub use field::BlockSize;
 pub use pieces::{PieceEncryptor, PieceError};
 pub use size::{NonceSize, TagSize};
 
-use core::{fmt, marker::PhantomData};
+use core::{fmt, marker::PhantomData, mem};
 
-use aead::{TagPosition, array::typenum::Unsigned, inout::InOutBuf};
+use aead::{Buffer, TagPosition, array::typenum::Unsigned, inout::InOutBuf};
 use cipher::{
     AlgorithmName, BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser,
 };
@@ -108,6 +108,20 @@ where
     T: TagSize<C::BlockSize>,
     A: AdProcessing,
 {
+    /// Changes the key of the cipher, by `set_key`, where the cipher lies. A cipher that is returned or moved may leave a copy of
+    /// its round keys on the stack.
+    pub fn set_key_with(&mut self, set_key: impl FnOnce(&mut C)) {
+        set_key(&mut self.cipher);
+        self.set_q();
+    }
+
+    /// With a cipher that gets its key by [`Otr::set_key_with`] before it is used.
+    #[doc(hidden)]
+    #[inline]
+    pub fn without_key(cipher: C) -> Self {
+        Self { cipher, q: Field::ZERO, sizes: PhantomData }
+    }
+
     /// Computes Q.
     fn set_q(&mut self) {
         let mut block = cipher::Block::<C>::default();
@@ -154,7 +168,7 @@ where
     }
 }
 
-/// Zeroes `bytes`.
+/// Zeroes `bytes`, also those of a buffer that is freed next.
 fn clear(bytes: &mut [u8]) {
     // On a small device `memset` would be there for this alone.
     #[cfg(target_arch = "arm")]
@@ -162,7 +176,26 @@ fn clear(bytes: &mut [u8]) {
         *byte = core::hint::black_box(0);
     }
     #[cfg(not(target_arch = "arm"))]
-    bytes.fill(0);
+    {
+        bytes.fill(0);
+        core::hint::black_box(bytes);
+    }
+}
+
+/// A buffer whose output is not verified yet: it is zeroed, also when a cipher panics.
+struct Unverified<'inp, 'out>(InOutBuf<'inp, 'out, u8>);
+
+impl Unverified<'_, '_> {
+    /// Leaves the output.
+    fn verified(self) {
+        mem::forget(self);
+    }
+}
+
+impl Drop for Unverified<'_, '_> {
+    fn drop(&mut self) {
+        clear(self.0.get_out());
+    }
 }
 
 /// A whole run of the mode, as what the cipher calls with its backend.
@@ -196,7 +229,7 @@ where
     A: AdProcessing,
 {
     fn from(cipher: C) -> Self {
-        let mut otr = Self { cipher, q: Field::ZERO, sizes: PhantomData };
+        let mut otr = Self::without_key(cipher);
         otr.set_q();
         otr
     }
@@ -219,9 +252,8 @@ where
     T: TagSize<C::BlockSize>,
     A: AdProcessing,
 {
-    /// Sets the key up in place: a cipher that is moved leaves a copy of its round keys.
     fn new(key: &Key<Self>) -> Self {
-        let mut otr = Self { cipher: C::new(key), q: Field::ZERO, sizes: PhantomData };
+        let mut otr = Self::without_key(C::new(key));
         otr.set_q();
         otr
     }
@@ -262,7 +294,7 @@ where
         Ok(Self::truncate(self.run(nonce, associated_data, buffer, ENCRYPT)))
     }
 
-    /// Decrypts `buffer` if the tag is right; otherwise its whole output is zero.
+    /// Decrypts `buffer` if the tag is right; otherwise its whole output is zero, and so it is if the cipher panics.
     ///
     /// # Errors
     /// If the tag is wrong, or the message or the associated data too long to have been encrypted; not said which.
@@ -270,19 +302,67 @@ where
         &self,
         nonce: &Nonce<Self>,
         associated_data: &[u8],
-        mut buffer: InOutBuf<'_, '_, u8>,
+        buffer: InOutBuf<'_, '_, u8>,
         tag: &Tag<Self>,
     ) -> Result<(), Error> {
-        let is_right = masks::suffice(C::BlockSize::USIZE, associated_data.len(), buffer.len()) && {
-            let expected = Self::truncate(self.run(nonce, associated_data, buffer.reborrow(), DECRYPT));
+        let mut buffer = Unverified(buffer);
+        let is_right = masks::suffice(C::BlockSize::USIZE, associated_data.len(), buffer.0.len()) && {
+            let expected = Self::truncate(self.run(nonce, associated_data, buffer.0.reborrow(), DECRYPT));
             FieldOf::<C>::load_start(&expected).ct_eq(&Field::load_start(tag)).into()
         };
         if is_right {
+            buffer.verified();
             Ok(())
         } else {
-            clear(buffer.get_out());
             Err(Error)
         }
+    }
+
+    /// Encrypts the message in `buffer` and appends its tag.
+    ///
+    /// # Errors
+    /// As [`AeadInOut::encrypt_inout_detached`], and if the buffer has no room for the tag: the message is as it was then.
+    fn encrypt_in_place(
+        &self,
+        nonce: &Nonce<Self>,
+        associated_data: &[u8],
+        buffer: &mut dyn Buffer,
+    ) -> Result<(), Error> {
+        let len = buffer.len();
+        // What is too long must be refused before room is made.
+        if !masks::suffice(C::BlockSize::USIZE, associated_data.len(), len) {
+            return Err(Error);
+        }
+        buffer.extend_from_slice(&Tag::<Self>::default())?;
+        let (message, room) = buffer.as_mut().split_at_mut_checked(len).ok_or(Error)?;
+        let room = <&mut Tag<Self>>::try_from(room).map_err(|_| Error)?;
+        *room = self.encrypt_inout_detached(nonce, associated_data, message.into())?;
+        Ok(())
+    }
+
+    /// Decrypts the message in `buffer` if the tag behind it is right, and cuts the tag off.
+    ///
+    /// # Errors
+    /// As [`AeadInOut::decrypt_inout_detached`], and if there is less than a tag. The buffer keeps its length then, and all of it is
+    /// zero, the place of the tag too.
+    fn decrypt_in_place(
+        &self,
+        nonce: &Nonce<Self>,
+        associated_data: &[u8],
+        buffer: &mut dyn Buffer,
+    ) -> Result<(), Error> {
+        let bytes = buffer.as_mut();
+        // What is shorter than a tag is all `tag`.
+        let len = bytes.len().saturating_sub(T::USIZE);
+        let (message, tag) = bytes.split_at_mut(len);
+        let opened = Tag::<Self>::try_from(&*tag).map_err(|_| Error).and_then(|received| {
+            self.decrypt_inout_detached(nonce, associated_data, message.into(), &received)
+        });
+        match opened {
+            Ok(()) => buffer.truncate(len),
+            Err(_) => clear(tag),
+        }
+        opened
     }
 }
 

@@ -51,7 +51,16 @@ where
     /// The bytes so far.
     len: u64,
     max_len: u64,
-    is_finished: bool,
+    stage: Stage,
+}
+
+/// Whether a message can go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Open,
+    /// The cipher is at work. Found at the start of a call, it panicked in an earlier one.
+    Busy,
+    Finished,
 }
 
 impl<C, N, T, A> Otr<C, N, T, A>
@@ -86,7 +95,7 @@ where
             processing: PhantomData,
         });
         let max_len = masks::MAX_MASKS.saturating_mul(PieceEncryptor::<C, N, T, A>::PAIR as u64);
-        Ok(PieceEncryptor { otr: self, progress, ta, len: 0, max_len, is_finished: false })
+        Ok(PieceEncryptor { otr: self, progress, ta, len: 0, max_len, stage: Stage::Open })
     }
 }
 
@@ -100,14 +109,15 @@ where
     /// The bytes of a pair of blocks.
     pub const PAIR: usize = 2 * <C::BlockSize as Unsigned>::USIZE;
 
-    /// Refuses all beyond `bytes` of message; what was encrypted counts. It can only make the limit less.
+    /// Refuses all beyond `bytes` of message; what was encrypted counts, and if that leaves nothing for the end, the message
+    /// cannot be finished. It can only make the limit less.
     #[must_use]
     pub fn with_max_len(mut self, bytes: u64) -> Self {
         self.max_len = self.max_len.min(bytes);
         self
     }
 
-    /// Encrypts a piece that is not the last one: any number of whole pairs, also none.
+    /// Encrypts a piece that is not the last one: any number of whole pairs, also none. It must leave a byte for the last one.
     ///
     /// # Errors
     /// [`PieceError`]. Nothing is written then, and another piece can take the place of this one.
@@ -116,8 +126,12 @@ where
         if buffer.len() % Self::PAIR != 0 {
             return Err(PieceError::NotPairs);
         }
-        self.len = len;
+        if len == self.max_len && !buffer.is_empty() {
+            return Err(PieceError::TooLong);
+        }
+        (self.len, self.stage) = (len, Stage::Busy);
         self.otr.cipher.encrypt_with_backend(Update { progress: &mut self.progress, pairs: buffer });
+        self.stage = Stage::Open;
         Ok(())
     }
 
@@ -130,16 +144,19 @@ where
         if buffer.is_empty() && len > 0 {
             return Err(PieceError::EmptyEnd);
         }
-        (self.len, self.is_finished) = (len, true);
+        (self.len, self.stage) = (len, Stage::Busy);
         let mut te = FieldOf::<C>::ZERO;
         self.otr.cipher.encrypt_with_backend(Finalize { progress: self.progress, rest: buffer, te: &mut te });
+        self.stage = Stage::Finished;
         Ok(Otr::<C, N, T, A>::truncate(te ^ self.ta))
     }
 
     /// The length with `more` bytes, if the message can have them.
     fn len_with(&self, more: usize) -> Result<u64, PieceError> {
-        if self.is_finished {
-            return Err(PieceError::Finished);
+        match self.stage {
+            Stage::Open => {}
+            Stage::Busy => return Err(PieceError::Interrupted),
+            Stage::Finished => return Err(PieceError::Finished),
         }
         let len = self.len.checked_add(more as u64).filter(|len| *len <= self.max_len);
         len.ok_or(PieceError::TooLong)
@@ -222,7 +239,7 @@ where
         f.debug_struct("PieceEncryptor")
             .field("len", &self.len)
             .field("max_len", &self.max_len)
-            .field("is_finished", &self.is_finished)
+            .field("stage", &self.stage)
             .finish_non_exhaustive()
     }
 }
@@ -264,11 +281,13 @@ pub enum PieceError {
     NotPairs,
     /// The last piece must not be empty if there are others: the end of a message is encrypted in another way.
     EmptyEnd,
-    /// The message would have more than 2^60 blocks, or bytes than [`PieceEncryptor::with_max_len`] says; or its associated data
-    /// has more than 2^59 blocks.
+    /// The message would have more than 2^60 blocks, or bytes than [`PieceEncryptor::with_max_len`] says, or a piece before the
+    /// last one would leave none of them; or its associated data has more than 2^59 blocks.
     TooLong,
     /// The last piece was encrypted: nothing can follow it.
     Finished,
+    /// The cipher panicked in an earlier piece: another one would be encrypted under the same masks. The message is lost.
+    Interrupted,
 }
 
 impl fmt::Display for PieceError {
@@ -278,6 +297,7 @@ impl fmt::Display for PieceError {
             Self::EmptyEnd => "the last piece must not be empty if there are others",
             Self::TooLong => "the message would be too long",
             Self::Finished => "nothing can follow the last piece",
+            Self::Interrupted => "the cipher panicked in an earlier piece",
         })
     }
 }

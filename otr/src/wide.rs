@@ -31,7 +31,7 @@ type Short = U16;
 type Medium = U32;
 
 /// On a cache line of its own where vectors are as long as that; elsewhere the stack would pay for nothing.
-#[cfg_attr(any(target_arch = "x86", target_arch = "x86_64"), repr(align(64)))]
+#[cfg_attr(target_feature = "sse2", repr(align(64)))]
 #[derive(Default)]
 struct Aligned<T>(T);
 

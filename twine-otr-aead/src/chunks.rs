@@ -11,7 +11,7 @@ use otr_mode::{Key, Nonce, Tag, aead::inout::InOutBuf};
 use crate::{
     BlockLimit, Kdf, Label, OpenError, SealError, Twine128Otr, TwineOtr,
     derive::Secret,
-    limits::{BlockCount, count_blocks},
+    limits::{BlockCount, count_blocks, failure_limit},
 };
 
 /// Where a message stands.
@@ -323,7 +323,7 @@ impl<C: TwineOtr> ChunkOpener<C> {
             position: Position::default(),
             failed: [BlockCount::new(0, limit); 2],
             failures: 0,
-            failure_limit: <crate::Opener>::FAILURE_LIMIT,
+            failure_limit: failure_limit::<C>(),
         }
     }
 
@@ -397,14 +397,16 @@ impl<C: TwineOtr> ChunkOpener<C> {
         let attempt = self.attempt(is_last, blocks);
         let (nonce, segment, failed) = attempt.inspect_err(|_| buffer.get_out().fill(0))?;
         let is_next = segment.number != self.segment.number;
-        if self.keys.of(segment).decrypt_inout_detached(&nonce, associated_data, buffer, tag).is_err() {
-            self.failed[usize::from(is_next)] = failed;
-            self.failures += 1;
-            return Err(OpenError::Rejected);
-        }
-        if is_next {
-            self.failed = [self.failed[1], BlockCount::new(0, failed.limit)];
-        }
+        // Before anything else, so that not even a panic leaves an attempt uncounted.
+        let before = core::mem::replace(&mut self.failed[usize::from(is_next)], failed);
+        self.failures += 1;
+        let cipher = self.keys.of(segment);
+        cipher
+            .decrypt_inout_detached(&nonce, associated_data, buffer, tag)
+            .map_err(|_| OpenError::Rejected)?;
+        self.failures -= 1;
+        self.failed =
+            if is_next { [before, BlockCount::new(0, before.limit)] } else { [before, self.failed[1]] };
         (self.segment, self.position) = (segment, self.position.behind(is_last));
         Ok(())
     }

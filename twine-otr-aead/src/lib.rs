@@ -17,7 +17,7 @@ mod window;
 pub use chunks::{ChunkOpener, ChunkSealer, StreamHeader};
 pub use derive::{Kdf, Label};
 pub use limits::{BlockLimit, TwineOtr, count_blocks};
-pub use opener::{OpenError, Opener, StrictOpener};
+pub use opener::{OpenError, Opener, OpenerReservation, StrictOpener};
 pub use otr_mode::{
     AdProcessing, AeadCore, AeadInOut, Combined, Error, Key, KeyInit, KeySizeUser, Nonce, Otr, Parallel,
     PieceEncryptor, PieceError, Serial, Tag, aead, consts,

@@ -1,7 +1,10 @@
 //! How much may go through one key, and what counts.
 
-use otr_mode::consts::{U7, U8};
-use otr_mode::{AdProcessing, AeadInOut, KeyInit, Otr, TagSize};
+use otr_mode::{
+    AdProcessing, AeadInOut, KeyInit, Otr, TagSize,
+    aead::array::typenum::Unsigned,
+    consts::{U7, U8},
+};
 use twine_cipher::{Twine80, Twine128};
 
 /// The bytes of a block.
@@ -69,10 +72,12 @@ impl BlockLimit {
     /// 2^16 blocks, 512 KiB: the default for a segment of a stream ([`ChunkSealer`](crate::ChunkSealer)).
     pub const SEGMENT: Self = Self(1 << 16);
 
-    /// 2^20 blocks, 8 MiB: an attacker's advantage stays below 2^-21.
+    /// 2^20 blocks, 8 MiB at most: an attacker's advantage stays below 2^-21 if no more are sealed and refused under the key. A
+    /// sealer and an opener that both have this limit allow 2^21 together, and an advantage of 2^-19.4: see [the
+    /// bound](crate::Twine128Otr#limits).
     pub const DEFAULT: Self = Self(1 << 20);
 
-    /// 2^24 blocks, 128 MiB: an advantage of up to 2^-13.4. More than that is no protection to speak of.
+    /// 2^24 blocks, 128 MiB at most: an advantage of up to 2^-13.4. More than that is no protection to speak of.
     pub const MAX: Self = Self(1 << 24);
 
     /// A limit of `blocks`; none if that is 0 or more than [`BlockLimit::MAX`].
@@ -92,6 +97,12 @@ impl Default for BlockLimit {
     fn default() -> Self {
         Self::DEFAULT
     }
+}
+
+/// How many attempts may fail for tags of this length: 2^20 and, whatever the tag, no more than leave 2^-22.
+pub(crate) const fn failure_limit<C: TwineOtr>() -> u32 {
+    let exponent = 8 * C::TagSize::USIZE - 22;
+    1 << if exponent < 20 { exponent } else { 20 }
 }
 
 /// Counts the blocks under a key.

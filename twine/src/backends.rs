@@ -23,14 +23,13 @@ pub(crate) mod fixslice;
 #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
 pub(crate) mod neon;
 #[cfg(any(
-    target_arch = "x86",
-    target_arch = "x86_64",
+    target_feature = "sse2",
     all(target_arch = "aarch64", target_feature = "neon", target_endian = "little")
 ))]
 pub(crate) mod simd;
 #[cfg(twine_thumb)]
 pub(crate) mod thumb;
-#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+#[cfg(target_feature = "sse2")]
 pub(crate) mod x86;
 
 /// The word of the portable backend: that of the target's registers.
@@ -54,7 +53,7 @@ pub(crate) type Word = u32;
 pub(crate) enum RoundKeys {
     #[cfg(not(twine_thumb))]
     Soft(fixslice::RoundKeys<Word>),
-    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    #[cfg(target_feature = "sse2")]
     X86(x86::RoundKeys),
     #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
     Neon(neon::RoundKeys),
@@ -63,20 +62,36 @@ pub(crate) enum RoundKeys {
 }
 
 impl RoundKeys {
+    /// Those of the backend that is chosen, without a key.
     #[inline]
-    pub(crate) fn new(key: &[u8], size: &'static KeySize) -> Self {
-        #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    pub(crate) fn zero() -> Self {
+        #[cfg(target_feature = "sse2")]
         if let Some(level) = x86::Level::detect() {
-            return Self::X86(x86::RoundKeys::new(level, key));
+            return Self::X86(x86::RoundKeys::zero(level));
         }
         #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
         if neon::IS_CHOSEN {
-            return Self::Neon(neon::RoundKeys::new(key));
+            return Self::Neon(neon::RoundKeys::ZERO);
         }
         #[cfg(twine_thumb)]
-        return Self::Thumb(thumb::RoundKeys::new(key, size));
+        return Self::Thumb(thumb::RoundKeys::ZERO);
         #[cfg(not(twine_thumb))]
-        Self::Soft(fixslice::RoundKeys::new(key, size, &<Word as fixslice::Word>::ORDER))
+        Self::Soft(fixslice::RoundKeys::ZERO)
+    }
+
+    /// Makes the round keys of `key` in place.
+    #[inline]
+    pub(crate) fn expand(&mut self, key: &[u8], size: &'static KeySize) {
+        match self {
+            #[cfg(not(twine_thumb))]
+            Self::Soft(keys) => keys.expand(key, size, &<Word as fixslice::Word>::ORDER),
+            #[cfg(target_feature = "sse2")]
+            Self::X86(keys) => keys.expand(key),
+            #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+            Self::Neon(keys) => keys.expand(key),
+            #[cfg(twine_thumb)]
+            Self::Thumb(keys) => keys.expand(key, size),
+        }
     }
 
     #[inline]
@@ -84,7 +99,7 @@ impl RoundKeys {
         match self {
             #[cfg(not(twine_thumb))]
             Self::Soft(keys) => f.call(&fixslice::Backend(keys)),
-            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            #[cfg(target_feature = "sse2")]
             Self::X86(keys) => keys.encrypt(f),
             #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
             Self::Neon(keys) => keys.encrypt(f),
@@ -98,7 +113,7 @@ impl RoundKeys {
         match self {
             #[cfg(not(twine_thumb))]
             Self::Soft(keys) => f.call(&fixslice::Backend(keys)),
-            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            #[cfg(target_feature = "sse2")]
             Self::X86(keys) => keys.decrypt(f),
             #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
             Self::Neon(keys) => keys.decrypt(f),
@@ -110,7 +125,7 @@ impl RoundKeys {
 
 /// The name of the backend that new keys get, as `--cfg twine_backend` has it.
 pub(crate) fn name() -> &'static str {
-    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    #[cfg(target_feature = "sse2")]
     if let Some(level) = x86::Level::detect() {
         return level.name();
     }

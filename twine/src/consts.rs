@@ -5,8 +5,7 @@ pub(crate) const ROUNDS: usize = 36;
 
 /// The S-box, for the shuffles of bytes that take it from a register.
 #[cfg(any(
-    target_arch = "x86",
-    target_arch = "x86_64",
+    target_feature = "sse2",
     all(target_arch = "aarch64", target_feature = "neon", target_endian = "little")
 ))]
 pub(crate) const SBOX: [u8; 16] =

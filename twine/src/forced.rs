@@ -10,7 +10,7 @@ use cipher::{
 
 #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
 use crate::backends::neon;
-#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+#[cfg(target_feature = "sse2")]
 use crate::backends::x86;
 use crate::{
     backends::fixslice::{self, Word},
@@ -24,7 +24,7 @@ pub struct Forced(RoundKeys);
 enum RoundKeys {
     Soft32(fixslice::RoundKeys<u32>),
     Soft64(fixslice::RoundKeys<u64>),
-    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    #[cfg(target_feature = "sse2")]
     X86(x86::RoundKeys),
     #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
     Neon(neon::RoundKeys),
@@ -36,27 +36,45 @@ impl Forced {
     /// # Panics
     /// If the key has another size.
     pub fn every(key: &[u8]) -> impl Iterator<Item = (&'static str, Self)> {
+        let soft = [
+            ("soft32", RoundKeys::Soft32(fixslice::RoundKeys::ZERO)),
+            ("soft64", RoundKeys::Soft64(fixslice::RoundKeys::ZERO)),
+        ];
+        #[cfg(target_feature = "sse2")]
+        let vectors =
+            x86::Level::available().map(|level| (level.name(), RoundKeys::X86(x86::RoundKeys::zero(level))));
+        #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+        let vectors = [(neon::NAME, RoundKeys::Neon(neon::RoundKeys::ZERO))];
+        #[cfg(not(any(
+            target_feature = "sse2",
+            all(target_arch = "aarch64", target_feature = "neon", target_endian = "little")
+        )))]
+        let vectors = [];
+        soft.into_iter().chain(vectors).map(move |(name, keys)| {
+            let mut cipher = Self(keys);
+            cipher.set_key(key);
+            (name, cipher)
+        })
+    }
+
+    /// Changes the key, in place.
+    ///
+    /// # Panics
+    /// If the key has neither 10 nor 16 bytes.
+    pub fn set_key(&mut self, key: &[u8]) {
         let size = match key.len() {
             10 => &KEY_80,
             16 => &KEY_128,
             other => panic!("a TWINE key has 10 or 16 bytes, not {other}"),
         };
-        let soft = [
-            ("soft32", RoundKeys::Soft32(fixslice::RoundKeys::new(key, size, &<u32 as Word>::ORDER))),
-            ("soft64", RoundKeys::Soft64(fixslice::RoundKeys::new(key, size, &<u64 as Word>::ORDER))),
-        ];
-        #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-        let vectors = x86::Level::available()
-            .map(|level| (level.name(), RoundKeys::X86(x86::RoundKeys::new(level, key))));
-        #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
-        let vectors = [(neon::NAME, RoundKeys::Neon(neon::RoundKeys::new(key)))];
-        #[cfg(not(any(
-            target_arch = "x86",
-            target_arch = "x86_64",
-            all(target_arch = "aarch64", target_feature = "neon", target_endian = "little")
-        )))]
-        let vectors = [];
-        soft.into_iter().chain(vectors).map(|(name, keys)| (name, Self(keys)))
+        match &mut self.0 {
+            RoundKeys::Soft32(keys) => keys.expand(key, size, &<u32 as Word>::ORDER),
+            RoundKeys::Soft64(keys) => keys.expand(key, size, &<u64 as Word>::ORDER),
+            #[cfg(target_feature = "sse2")]
+            RoundKeys::X86(keys) => keys.expand(key),
+            #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+            RoundKeys::Neon(keys) => keys.expand(key),
+        }
     }
 }
 
@@ -69,7 +87,7 @@ impl BlockCipherEncrypt for Forced {
         match &self.0 {
             RoundKeys::Soft32(keys) => f.call(&fixslice::Backend(keys)),
             RoundKeys::Soft64(keys) => f.call(&fixslice::Backend(keys)),
-            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            #[cfg(target_feature = "sse2")]
             RoundKeys::X86(keys) => keys.encrypt(f),
             #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
             RoundKeys::Neon(keys) => keys.encrypt(f),
@@ -82,7 +100,7 @@ impl BlockCipherDecrypt for Forced {
         match &self.0 {
             RoundKeys::Soft32(keys) => f.call(&fixslice::Backend(keys)),
             RoundKeys::Soft64(keys) => f.call(&fixslice::Backend(keys)),
-            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            #[cfg(target_feature = "sse2")]
             RoundKeys::X86(keys) => keys.decrypt(f),
             #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
             RoundKeys::Neon(keys) => keys.decrypt(f),

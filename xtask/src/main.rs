@@ -38,6 +38,7 @@ mod demo;
 mod firmware;
 mod fuzz;
 mod i686;
+mod kernels;
 mod msrv;
 mod mutants;
 mod paths;

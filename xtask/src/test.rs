@@ -1,7 +1,7 @@
 //! `cargo xtask test`: what must hold before a merge, and all that CI runs.
 
 use crate::{
-    aarch64, bench, capi, constant_time, cortex_m, demo, firmware, fuzz, i686, msrv, paths, release,
+    aarch64, bench, capi, constant_time, cortex_m, demo, firmware, fuzz, i686, kernels, msrv, paths, release,
     sanitizers,
     sh::{self, Cmd},
     smart_city,
@@ -47,7 +47,11 @@ const STEPS: &[Step] = &[
         run: benches,
     },
     Step { name: "docs", about: "documentation builds without warnings", run: docs },
-    Step { name: "no-std", about: "the libraries build for bare metal", run: no_std },
+    Step {
+        name: "no-std",
+        about: "the libraries build for bare metal, and without vector registers for kernels",
+        run: no_std,
+    },
     Step { name: "wasm32", about: "the libraries build for WebAssembly", run: wasm32 },
     Step { name: "firmware", about: "known answers on four Cortex-M boards", run: firmware::test_all },
     Step {
@@ -273,7 +277,7 @@ fn no_std() -> Result<()> {
                 .run()?;
         }
     }
-    Ok(())
+    kernels::test()
 }
 
 fn cortex_m_limits() -> Result<()> {

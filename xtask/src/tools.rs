@@ -181,6 +181,11 @@ pub(crate) fn linker_aarch64() -> Result<PathBuf> {
     )
 }
 
+/// What disassembles for every target.
+pub(crate) fn objdump() -> Result<PathBuf> {
+    program("llvm-objdump", &["llvm"], "llvm")
+}
+
 /// What runs programs with secrets marked.
 pub(crate) fn valgrind() -> Result<PathBuf> {
     // Memcheck needs the symbols of Debian's loader, which libc6-dbg has.
