@@ -12,7 +12,7 @@ int main(void)
     static const uint8_t ad[] = "sensor 7";
     uint8_t reading[] = "21.5 C";
     uint8_t tag[8];
-    twine128_otr_ctx ctx;
+    twine128_otr_ctx ctx = TWINE128_OTR_CTX_INIT;
     int status;
 
     if (twine128_otr_init(&ctx, key) != TWINE_OTR_OK ||

@@ -3,7 +3,7 @@
  *
  * Made by `cargo xtask capi header`; do not edit. SPDX-License-Identifier: Apache-2.0 OR MIT
  *
- *     twine128_otr_ctx ctx;
+ *     twine128_otr_ctx ctx = TWINE128_OTR_CTX_INIT;
  *     if (twine128_otr_init(&ctx, key) != TWINE_OTR_OK) { ... }
  *     if (twine128_otr_seal(&ctx, nonce, ad, ad_len, buf, len, tag) != TWINE_OTR_OK) { ... }
  *     if (twine128_otr_open(&ctx, nonce, ad, ad_len, buf, len, tag) != TWINE_OTR_OK) { ... }
@@ -23,8 +23,14 @@
  * - Lengths are in bytes unless said otherwise.
  * - Buffers need no alignment. They are changed in place, and must not overlap what the function says; this is checked.
  * - Functions that return int return 0 (TWINE_OTR_OK) or one of the negative numbers below. Check it.
- * - A context belongs to the caller and needs no allocator. It must be initialised by its init function: one that is
- *   zero or cleared is refused, and so is, but for an accident of probability 2^-64, one that is not initialised.
+ * - A context belongs to the caller and needs no allocator. Declare it with its initialiser, as TWINE128_OTR_CTX_INIT, and
+ *   give it its key by its init function. Refused are contexts with the initialiser, zero ones, cleared ones, those of
+ *   another type or key size, those whose init failed or has not ended, and random bytes, but for an accident of probability
+ *   2^-64. NOT detected is memory that still holds an initialised context of the same type: old stack memory that becomes a
+ *   context without initialiser may hold one, with its old key. So clear every context and copy of one, and use the
+ *   initialiser.
+ * - After a call neither keys nor message nor tag are left on the stack: init, seal, open and the functions for blocks erase
+ *   what they used there. Registers, and what an interrupt handler has saved of them meanwhile, are not erased.
  * - Threads and interrupt handlers may use one context at the same time, as long as none initialises or clears it. There
  *   is no global state.
  * - Time and memory accesses depend on lengths and on whether a message is authentic, never on keys or data.
@@ -59,6 +65,14 @@
 #define twine128_init twine128_init_compact
 #define twine80_init twine80_init_compact
 #endif
+
+/* Contexts that are refused until their init function has succeeded:
+ *     twine128_otr_ctx ctx = TWINE128_OTR_CTX_INIT;
+ */
+#define TWINE128_OTR_CTX_INIT {{0}}
+#define TWINE80_OTR_CTX_INIT {{0}}
+#define TWINE128_CTX_INIT {{0}}
+#define TWINE80_CTX_INIT {{0}}
 
 /* Marks a function whose return value must be used. */
 #if defined(__GNUC__) || defined(__clang__)
@@ -121,6 +135,7 @@
  *
  * To be declared by the caller, on the stack or elsewhere, and used only through the functions `twine128_otr_*`. It holds
  * no pointers: a copy by assignment or memcpy works like the original, and has to be cleared like it.
+ * TWINE128_OTR_CTX_INIT makes one that is refused until it is initialised.
  */
 typedef struct {
     /**
@@ -130,7 +145,7 @@ typedef struct {
 } twine128_otr_ctx;
 
 /**
- * A key of TWINE-OTR, 80 bits, expanded. As twine128_otr_ctx.
+ * A key of TWINE-OTR, 80 bits, expanded. As twine128_otr_ctx, with TWINE80_OTR_CTX_INIT.
  */
 typedef struct {
     /**
@@ -140,7 +155,8 @@ typedef struct {
 } twine80_otr_ctx;
 
 /**
- * A key of the block cipher TWINE-128, expanded. As twine128_otr_ctx, for the functions twine128_*_blocks.
+ * A key of the block cipher TWINE-128, expanded. As twine128_otr_ctx, with TWINE128_CTX_INIT, for the
+ * functions twine128_*_blocks.
  */
 typedef struct {
     /**
@@ -150,7 +166,8 @@ typedef struct {
 } twine128_ctx;
 
 /**
- * A key of the block cipher TWINE-80, expanded. As twine128_otr_ctx, for the functions twine80_*_blocks.
+ * A key of the block cipher TWINE-80, expanded. As twine128_otr_ctx, with TWINE80_CTX_INIT, for the
+ * functions twine80_*_blocks.
  */
 typedef struct {
     /**
@@ -161,7 +178,7 @@ typedef struct {
 
 #ifdef __cplusplus
 extern "C" {
-#endif // __cplusplus
+#endif /* __cplusplus */
 
 /**
  * Counts the blocks of a message against the limit of 2^20 under a key: one for the message, and the blocks of 8 bytes of the
@@ -178,11 +195,13 @@ uint64_t twine_otr_count_blocks(size_t ad_len,
 /**
  * Initialises a context with a key.
  *
- * A context that is already initialised may be initialised again, with the same or another key.
+ * A context that is already initialised may be initialised again, with the same or another key. From the first write on it is
+ * refused, until all of the new key is there: so an interrupt handler or a fault between finds no context of mixed keys.
  *
  * @param[out] ctx  The context. Its contents before do not matter; it must not overlap the key.
  * @param[in]  key  The key, 16 bytes. They are copied: the caller may erase them afterwards.
- * @return TWINE_OTR_OK, or TWINE_OTR_ERR_ARGUMENT if a pointer is null or misaligned or the two overlap.
+ * @return TWINE_OTR_OK, or TWINE_OTR_ERR_ARGUMENT if a pointer is null or misaligned or the two overlap. The context, whatever
+ *         it was, is refused then, and its first 8 bytes are zero.
  */
 TWINE_OTR_MUST_CHECK
 int twine128_otr_init(twine128_otr_ctx *ctx,
@@ -214,7 +233,7 @@ int twine128_otr_seal(const twine128_otr_ctx *ctx,
                       uint8_t tag[8]);
 
 /**
- * Decrypts a message where it lies, if its tag is right. Whatever fails, the buffer is zero afterwards.
+ * Decrypts a message where it lies, if its tag is right. If not, the buffer is zero afterwards.
  *
  * The tag is compared in constant time.
  *
@@ -227,8 +246,8 @@ int twine128_otr_seal(const twine128_otr_ctx *ctx,
  * @param[in]     len     Its length in bytes.
  * @param[in]     tag     The tag, 8 bytes.
  * @return TWINE_OTR_OK; TWINE_OTR_ERR_AUTHENTICATION if the tag is wrong; TWINE_OTR_ERR_ARGUMENT; or TWINE_OTR_ERR_CONTEXT.
- *         On any of these errors buf is zero, unless buf and len themselves were refused. If buf overlaps ad or *ctx, what
- *         they share is zero too.
+ *         On any of these errors buf is zero, unless buf and len themselves were refused, or buf overlaps *ctx: then nothing
+ *         has been written. If buf overlaps ad, what they share is zero too.
  */
 TWINE_OTR_MUST_CHECK
 int twine128_otr_open(const twine128_otr_ctx *ctx,
@@ -244,7 +263,7 @@ int twine128_otr_open(const twine128_otr_ctx *ctx,
  *
  * The compiler cannot leave this out, unlike a memset before the end of a scope.
  *
- * @param[out] ctx  The context, initialised or not. Null is allowed, and does nothing.
+ * @param[out] ctx  The context, initialised or not, or a copy of one, at any alignment. Null is allowed, and does nothing.
  */
 void twine128_otr_clear(twine128_otr_ctx *ctx);
 
@@ -290,7 +309,8 @@ void twine80_otr_clear(twine80_otr_ctx *ctx);
  *
  * @param[out] ctx  The context. Its contents before do not matter; it must not overlap the key.
  * @param[in]  key  The key, 16 bytes. They are copied: the caller may erase them afterwards.
- * @return TWINE_OTR_OK, or TWINE_OTR_ERR_ARGUMENT if a pointer is null or misaligned or the two overlap.
+ * @return TWINE_OTR_OK, or TWINE_OTR_ERR_ARGUMENT if a pointer is null or misaligned or the two overlap. The context, whatever
+ *         it was, is refused then, and its first 8 bytes are zero.
  */
 TWINE_OTR_MUST_CHECK
 int twine128_init(twine128_ctx *ctx,
@@ -343,8 +363,8 @@ TWINE_OTR_MUST_CHECK int twine80_decrypt_blocks(const twine80_ctx *ctx, uint8_t 
 void twine80_clear(twine80_ctx *ctx);
 
 #ifdef __cplusplus
-}  // extern "C"
-#endif  // __cplusplus
+}  /* extern "C" */
+#endif  /* __cplusplus */
 
 /* The library was compiled for contexts of this size. */
 #if defined(__cplusplus) && __cplusplus >= 201103L

@@ -2,15 +2,13 @@
 
 use core::ffi::c_int;
 
-use twine_cipher::{
-    Twine80, Twine128,
-    cipher::{BlockCipherDecrypt, BlockCipherEncrypt, BlockSizeUser, KeyInit, array::Array, consts::U8},
-};
+use twine_cipher::cipher::{BlockCipherDecrypt, BlockCipherEncrypt, BlockSizeUser, array::Array, consts::U8};
 
 use crate::{
     context::{self, Context, twine80_ctx, twine128_ctx},
     memory::{self, Region, apart},
-    status::{Failure, code},
+    stack,
+    status::Failure,
 };
 
 const BLOCK_SIZE: usize = 8;
@@ -26,9 +24,9 @@ unsafe fn blocks<X: Context>(
     f: impl FnOnce(&X::Cipher, &mut [Array<u8, U8>]),
 ) -> Result<(), Failure> {
     let buf_region = Region::new(buf, count.checked_mul(BLOCK_SIZE).ok_or(Failure::Argument)?)?;
+    apart(buf_region, &[Region::of(ctx)?])?;
     // SAFETY: by the caller's word.
-    let (cipher, ctx_region) = unsafe { context::cipher(ctx)? };
-    apart(buf_region, &[ctx_region])?;
+    let cipher = unsafe { context::cipher(ctx)? };
     // SAFETY: the buffer is not null if it has a length, its length does not exceed an object's, and it is apart from the
     // context; blocks are arrays of bytes.
     f(cipher, unsafe { memory::slice_mut(buf.cast(), count) });
@@ -42,7 +40,9 @@ where
     X: Context<Cipher: BlockCipherEncrypt + BlockSizeUser<BlockSize = U8>>,
 {
     // SAFETY: by the caller's word.
-    code(unsafe { blocks(ctx, buf, count, |cipher, blocks| cipher.encrypt_blocks(blocks)) })
+    stack::leaving_nothing(|| unsafe {
+        blocks(ctx, buf, count, |cipher, blocks| cipher.encrypt_blocks(blocks))
+    })
 }
 
 /// # Safety
@@ -52,7 +52,9 @@ where
     X: Context<Cipher: BlockCipherDecrypt + BlockSizeUser<BlockSize = U8>>,
 {
     // SAFETY: by the caller's word.
-    code(unsafe { blocks(ctx, buf, count, |cipher, blocks| cipher.decrypt_blocks(blocks)) })
+    stack::leaving_nothing(|| unsafe {
+        blocks(ctx, buf, count, |cipher, blocks| cipher.decrypt_blocks(blocks))
+    })
 }
 
 /// Initialises a context of the block cipher with a key.
@@ -64,7 +66,8 @@ where
 ///
 /// @param[out] ctx  The context. Its contents before do not matter; it must not overlap the key.
 /// @param[in]  key  The key, 16 bytes. They are copied: the caller may erase them afterwards.
-/// @return TWINE_OTR_OK, or TWINE_OTR_ERR_ARGUMENT if a pointer is null or misaligned or the two overlap.
+/// @return TWINE_OTR_OK, or TWINE_OTR_ERR_ARGUMENT if a pointer is null or misaligned or the two overlap. The context, whatever
+///         it was, is refused then, and its first 8 bytes are zero.
 ///
 /// # Safety
 /// Each pointer is null or points to what it says.
@@ -73,7 +76,7 @@ where
 #[cfg_attr(twine_keys = "compact", unsafe(export_name = "twine128_init_compact"))]
 pub unsafe extern "C" fn twine128_init(ctx: *mut twine128_ctx, key: *const u8) -> c_int {
     // SAFETY: by the caller's word.
-    code(unsafe { context::init(ctx, key.cast(), |key: &[u8; 16]| Twine128::new(key.into())) })
+    stack::leaving_nothing(|| unsafe { context::init(ctx, key) })
 }
 
 /// Encrypts blocks where they lie, each by itself. Many in one call take less time than as many calls.
@@ -132,7 +135,7 @@ pub unsafe extern "C" fn twine128_clear(ctx: *mut twine128_ctx) {
 #[cfg_attr(twine_keys = "compact", unsafe(export_name = "twine80_init_compact"))]
 pub unsafe extern "C" fn twine80_init(ctx: *mut twine80_ctx, key: *const u8) -> c_int {
     // SAFETY: by the caller's word.
-    code(unsafe { context::init(ctx, key.cast(), |key: &[u8; 10]| Twine80::new(key.into())) })
+    stack::leaving_nothing(|| unsafe { context::init(ctx, key) })
 }
 
 /// As twine128_encrypt_blocks, with a key of 80 bits.

@@ -15,6 +15,7 @@ mod block;
 mod context;
 mod memory;
 mod otr;
+mod stack;
 mod status;
 
 pub use block::*;

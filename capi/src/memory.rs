@@ -29,6 +29,13 @@ impl Region {
         if object.is_aligned() { Ok(region) } else { Err(Failure::Argument) }
     }
 
+    /// What `*object` takes, or would take if the pointer were one to an object: nothing if it is null, and at any alignment.
+    pub(crate) fn around<T>(object: *const T) -> Self {
+        let start = object.addr();
+        let len = if start == 0 { 0 } else { size_of::<T>() };
+        Self { start, end: start.saturating_add(len) }
+    }
+
     /// Whether no byte is in both.
     pub(crate) fn is_apart_from(self, other: Self) -> bool {
         self.is_empty() || other.is_empty() || self.end <= other.start || other.end <= self.start
@@ -88,6 +95,10 @@ mod tests {
             [(0, 1), (usize::MAX, 1), (1, most + 1), (1, usize::MAX), (usize::MAX - 8, 9), (most + 2, most)]
         {
             assert_eq!(region(start, len).err(), Some(Failure::Argument), "{len} at {start:#x}");
+        }
+        for (start, end) in [(0, 0), (3, 11), (usize::MAX - 7, usize::MAX), (usize::MAX, usize::MAX)] {
+            let around = Region::around(core::ptr::without_provenance::<u64>(start));
+            assert_eq!((around.start, around.end), (start, end));
         }
         assert!(Region::of(core::ptr::without_provenance::<u64>(8)).is_ok());
         assert!(Region::of(core::ptr::without_provenance::<u64>(4)).is_err());

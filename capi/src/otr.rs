@@ -2,12 +2,13 @@
 
 use core::ffi::c_int;
 
-use twine_otr_aead::{AeadInOut, KeyInit, Twine80Otr, Twine128Otr, aead, count_blocks};
+use twine_otr_aead::{AeadInOut, aead, count_blocks};
 
 use crate::{
     context::{self, Context, twine80_otr_ctx, twine128_otr_ctx},
     memory::{self, Region, apart},
-    status::{Failure, code},
+    stack,
+    status::Failure,
 };
 
 const NONCE_SIZE: usize = 7;
@@ -59,12 +60,12 @@ unsafe fn seal<X: Context<Cipher: Aead>>(
     (buf, len): (*mut u8, usize),
     tag: *mut [u8; TAG_SIZE],
 ) -> Result<(), Failure> {
-    let (buf_region, tag_region) = (Region::new(buf, len)?, Region::of(tag)?);
+    let (buf_region, tag_region, ctx_region) = (Region::new(buf, len)?, Region::of(tag)?, Region::of(ctx)?);
     let (ad_region, _) = (Region::new(ad, ad_len)?, Region::of(nonce)?);
-    // SAFETY: by the caller's word.
-    let (cipher, ctx_region) = unsafe { context::cipher(ctx)? };
     apart(buf_region, &[tag_region, ad_region, ctx_region])?;
     apart(tag_region, &[ctx_region])?;
+    // SAFETY: by the caller's word.
+    let cipher = unsafe { context::cipher(ctx)? };
     // SAFETY: nothing is null where it has a length, no length exceeds an object's, and what is written is apart from what
     // is borrowed with it; the nonce is copied, and the tag written when nothing is borrowed.
     unsafe {
@@ -84,6 +85,8 @@ unsafe fn open<X: Context<Cipher: Aead>>(
     tag: *const [u8; TAG_SIZE],
 ) -> Result<(), Failure> {
     let buf_region = Region::new(buf, len)?;
+    // Such a buffer is not zeroed: a context with its mark and other round keys would be one with a known key.
+    apart(buf_region, &[Region::around(ctx)])?;
     // SAFETY: the buffer is not null if it has a length; what else it takes, the caller vouches for.
     let result = unsafe { try_open(ctx, nonce, (ad, ad_len), (buf, buf_region, len), tag) };
     if result.is_err() {
@@ -96,7 +99,7 @@ unsafe fn open<X: Context<Cipher: Aead>>(
 /// [`open`], which zeroes the buffer whatever fails here.
 ///
 /// # Safety
-/// As of [`seal`].
+/// As of [`seal`]; the buffer does not overlap the context.
 unsafe fn try_open<X: Context<Cipher: Aead>>(
     ctx: *const X,
     nonce: *const [u8; NONCE_SIZE],
@@ -105,9 +108,9 @@ unsafe fn try_open<X: Context<Cipher: Aead>>(
     tag: *const [u8; TAG_SIZE],
 ) -> Result<(), Failure> {
     let (ad_region, _, _) = (Region::new(ad, ad_len)?, Region::of(nonce)?, Region::of(tag)?);
+    apart(buf_region, &[ad_region])?;
     // SAFETY: by the caller's word.
-    let (cipher, ctx_region) = unsafe { context::cipher(ctx)? };
-    apart(buf_region, &[ad_region, ctx_region])?;
+    let cipher = unsafe { context::cipher(ctx)? };
     // SAFETY: as in `seal`; the tag is copied like the nonce.
     unsafe {
         let (nonce, tag) = (*nonce, *tag);
@@ -130,13 +133,15 @@ pub extern "C" fn twine_otr_count_blocks(ad_len: usize, len: usize) -> u64 {
 
 /// Initialises a context with a key.
 ///
-/// A context that is already initialised may be initialised again, with the same or another key.
+/// A context that is already initialised may be initialised again, with the same or another key. From the first write on it is
+/// refused, until all of the new key is there: so an interrupt handler or a fault between finds no context of mixed keys.
 ///
 /// cbindgen:ptrs-as-arrays=[[key; 16]]
 ///
 /// @param[out] ctx  The context. Its contents before do not matter; it must not overlap the key.
 /// @param[in]  key  The key, 16 bytes. They are copied: the caller may erase them afterwards.
-/// @return TWINE_OTR_OK, or TWINE_OTR_ERR_ARGUMENT if a pointer is null or misaligned or the two overlap.
+/// @return TWINE_OTR_OK, or TWINE_OTR_ERR_ARGUMENT if a pointer is null or misaligned or the two overlap. The context, whatever
+///         it was, is refused then, and its first 8 bytes are zero.
 ///
 /// # Safety
 /// Each pointer is null or points to what it says.
@@ -145,7 +150,7 @@ pub extern "C" fn twine_otr_count_blocks(ad_len: usize, len: usize) -> u64 {
 #[cfg_attr(twine_keys = "compact", unsafe(export_name = "twine128_otr_init_compact"))]
 pub unsafe extern "C" fn twine128_otr_init(ctx: *mut twine128_otr_ctx, key: *const u8) -> c_int {
     // SAFETY: by the caller's word.
-    code(unsafe { context::init(ctx, key.cast(), |key: &[u8; 16]| Twine128Otr::new(key.into())) })
+    stack::leaving_nothing(|| unsafe { context::init(ctx, key) })
 }
 
 /// Encrypts a message where it lies, and makes the tag that authenticates it and its associated data.
@@ -179,10 +184,12 @@ pub unsafe extern "C" fn twine128_otr_seal(
     tag: *mut u8,
 ) -> c_int {
     // SAFETY: by the caller's word.
-    code(unsafe { seal(ctx, nonce.cast(), (ad, ad_len), (buf, len), tag.cast()) })
+    stack::leaving_nothing_of_message(|| unsafe {
+        seal(ctx, nonce.cast(), (ad, ad_len), (buf, len), tag.cast())
+    })
 }
 
-/// Decrypts a message where it lies, if its tag is right. Whatever fails, the buffer is zero afterwards.
+/// Decrypts a message where it lies, if its tag is right. If not, the buffer is zero afterwards.
 ///
 /// The tag is compared in constant time.
 ///
@@ -197,8 +204,8 @@ pub unsafe extern "C" fn twine128_otr_seal(
 /// @param[in]     len     Its length in bytes.
 /// @param[in]     tag     The tag, 8 bytes.
 /// @return TWINE_OTR_OK; TWINE_OTR_ERR_AUTHENTICATION if the tag is wrong; TWINE_OTR_ERR_ARGUMENT; or TWINE_OTR_ERR_CONTEXT.
-///         On any of these errors buf is zero, unless buf and len themselves were refused. If buf overlaps ad or *ctx, what
-///         they share is zero too.
+///         On any of these errors buf is zero, unless buf and len themselves were refused, or buf overlaps *ctx: then nothing
+///         has been written. If buf overlaps ad, what they share is zero too.
 ///
 /// # Safety
 /// Each pointer is null or points to what it says.
@@ -214,14 +221,16 @@ pub unsafe extern "C" fn twine128_otr_open(
     tag: *const u8,
 ) -> c_int {
     // SAFETY: by the caller's word.
-    code(unsafe { open(ctx, nonce.cast(), (ad, ad_len), (buf, len), tag.cast()) })
+    stack::leaving_nothing_of_message(|| unsafe {
+        open(ctx, nonce.cast(), (ad, ad_len), (buf, len), tag.cast())
+    })
 }
 
 /// Erases a context. It has to be initialised before it can be used again; until then it is refused.
 ///
 /// The compiler cannot leave this out, unlike a memset before the end of a scope.
 ///
-/// @param[out] ctx  The context, initialised or not. Null is allowed, and does nothing.
+/// @param[out] ctx  The context, initialised or not, or a copy of one, at any alignment. Null is allowed, and does nothing.
 ///
 /// # Safety
 /// The pointer is null or points to a context that nobody uses.
@@ -242,7 +251,7 @@ pub unsafe extern "C" fn twine128_otr_clear(ctx: *mut twine128_otr_ctx) {
 #[cfg_attr(twine_keys = "compact", unsafe(export_name = "twine80_otr_init_compact"))]
 pub unsafe extern "C" fn twine80_otr_init(ctx: *mut twine80_otr_ctx, key: *const u8) -> c_int {
     // SAFETY: by the caller's word.
-    code(unsafe { context::init(ctx, key.cast(), |key: &[u8; 10]| Twine80Otr::new(key.into())) })
+    stack::leaving_nothing(|| unsafe { context::init(ctx, key) })
 }
 
 /// As twine128_otr_seal, with a key of 80 bits.
@@ -263,7 +272,9 @@ pub unsafe extern "C" fn twine80_otr_seal(
     tag: *mut u8,
 ) -> c_int {
     // SAFETY: by the caller's word.
-    code(unsafe { seal(ctx, nonce.cast(), (ad, ad_len), (buf, len), tag.cast()) })
+    stack::leaving_nothing_of_message(|| unsafe {
+        seal(ctx, nonce.cast(), (ad, ad_len), (buf, len), tag.cast())
+    })
 }
 
 /// As twine128_otr_open, with a key of 80 bits.
@@ -284,7 +295,9 @@ pub unsafe extern "C" fn twine80_otr_open(
     tag: *const u8,
 ) -> c_int {
     // SAFETY: by the caller's word.
-    code(unsafe { open(ctx, nonce.cast(), (ad, ad_len), (buf, len), tag.cast()) })
+    stack::leaving_nothing_of_message(|| unsafe {
+        open(ctx, nonce.cast(), (ad, ad_len), (buf, len), tag.cast())
+    })
 }
 
 /// As twine128_otr_clear, with a key of 80 bits.

@@ -409,10 +409,255 @@ static void run_arguments(int bits)
     CHECK(encrypt(bits, &block, bytes, (size_t)-1 / 8) == bad, 0);
     CHECK(encrypt(bits, &block, (uint8_t *)&block, 1) == bad, 0);
     CHECK(all_are(bytes, sizeof bytes, 0x11), 0);
+}
 
-    /* With a context that is null or overlapped, opening zeroes what it was given all the same. */
-    CHECK(open(bits, &ctx, some_nonce, NULL, 0, (uint8_t *)&ctx, sizeof ctx, tag) == bad, 0);
-    CHECK(all_are(&ctx, sizeof ctx, 0), 0);
+/* ---- Outputs that overlap ---- */
+
+/* What a call may meet: a context in the middle, with room on both sides for all that overlaps it. */
+#define ROOM 64
+#define ARENA (ROOM + sizeof(union otr_ctx) + ROOM)
+
+static union {
+    union otr_ctx alignment;
+    uint8_t bytes[ARENA];
+} arena;
+static uint8_t arena_before[ARENA];
+
+static union otr_ctx *arena_ctx(void)
+{
+    return (union otr_ctx *)(void *)&arena.bytes[ROOM];
+}
+
+/* The arena's bytes are what they were, but for `len` at `at`, which are zero. */
+static int only_zeroed(size_t at, size_t len)
+{
+    return memcmp(arena.bytes, arena_before, at) == 0 && all_are(&arena.bytes[at], len, 0) &&
+           memcmp(&arena.bytes[at + len], &arena_before[at + len], ARENA - at - len) == 0;
+}
+
+static int overlaps_ctx(size_t at, size_t len)
+{
+    return len > 0 && at < ROOM + sizeof(union otr_ctx) && at + len > ROOM;
+}
+
+static void fill_arena(void)
+{
+    memset(arena.bytes, 0x33, ROOM);
+    memset(&arena.bytes[ARENA - ROOM], 0x44, ROOM);
+}
+
+/* Every place of a buffer, a tag and blocks against a context, with and without another error: nothing is written, but
+ * zeros to a buffer of a failed open that is apart from the context. */
+static void run_overlaps_of_context(int bits, int is_initialised)
+{
+    static const size_t lens[] = {1, 8, 9, 40, 63};
+    uint8_t tag[TAG], other[8];
+    size_t i, at;
+    memset(tag, 0x22, sizeof tag);
+    memset(other, 0x22, sizeof other);
+    for (i = 0; i < COUNT(lens); i++) {
+        const size_t len = lens[i];
+        for (at = 0; at + len <= ARENA; at++) {
+            const unsigned number = (unsigned)(1000 * len + at);
+            const int overlaps = overlaps_ctx(at, len);
+            const int without = is_initialised ? TWINE_OTR_ERR_AUTHENTICATION : TWINE_OTR_ERR_CONTEXT;
+            uint8_t *buf = &arena.bytes[at];
+            int code;
+            fill_arena();
+            memcpy(arena_before, arena.bytes, ARENA);
+            code = open(bits, arena_ctx(), some_nonce, NULL, 0, buf, len, tag);
+            CHECK(code == (overlaps ? TWINE_OTR_ERR_ARGUMENT : without), number);
+            CHECK(only_zeroed(at, overlaps ? 0 : len), number);
+            fill_arena();
+            CHECK(open(bits, arena_ctx(), NULL, NULL, 0, buf, len, tag) == TWINE_OTR_ERR_ARGUMENT, number);
+            CHECK(only_zeroed(at, overlaps ? 0 : len), number);
+            fill_arena();
+            CHECK(open(bits, arena_ctx(), some_nonce, NULL, 1, buf, len, tag) == TWINE_OTR_ERR_ARGUMENT, number);
+            CHECK(only_zeroed(at, overlaps ? 0 : len), number);
+            fill_arena();
+            CHECK(open(bits, arena_ctx(), some_nonce, NULL, 0, buf, len, NULL) == TWINE_OTR_ERR_ARGUMENT, number);
+            CHECK(only_zeroed(at, overlaps ? 0 : len), number);
+            fill_arena();
+            if (overlaps) {
+                CHECK(seal(bits, arena_ctx(), some_nonce, NULL, 0, buf, len, tag) == TWINE_OTR_ERR_ARGUMENT, number);
+                CHECK(open(bits, arena_ctx(), some_nonce, buf, len, buf, len, tag) == TWINE_OTR_ERR_ARGUMENT, number);
+            }
+            if (at + TAG <= ARENA && overlaps_ctx(at, TAG)) {
+                CHECK(seal(bits, arena_ctx(), some_nonce, NULL, 0, other, 8, buf) == TWINE_OTR_ERR_ARGUMENT, number);
+            }
+            CHECK(only_zeroed(at, 0) && all_are(tag, TAG, 0x22) && all_are(other, 8, 0x22), number);
+        }
+    }
+}
+
+static void run_overlaps(int bits)
+{
+    union block_ctx *block = (union block_ctx *)(void *)arena_ctx();
+    uint8_t buf[32], ad[32], tag[TAG];
+    size_t count, at;
+
+    fill_arena();
+    CHECK(init(bits, arena_ctx(), some_key) == TWINE_OTR_OK, 0);
+    run_overlaps_of_context(bits, 1);
+    /* It is as it was. */
+    memset(buf, 0x11, sizeof buf);
+    CHECK(seal(bits, arena_ctx(), some_nonce, NULL, 0, buf, sizeof buf, tag) == TWINE_OTR_OK, 0);
+    CHECK(open(bits, arena_ctx(), some_nonce, NULL, 0, buf, sizeof buf, tag) == TWINE_OTR_OK, 0);
+    CHECK(all_are(buf, sizeof buf, 0x11), 0);
+    memset(arena_ctx(), 0x55, sizeof(union otr_ctx));
+    run_overlaps_of_context(bits, 0);
+
+    fill_arena();
+    CHECK(block_init(bits, block, some_key) == TWINE_OTR_OK, 0);
+    memcpy(arena_before, arena.bytes, ARENA);
+    for (count = 1; count <= 4; count++) {
+        for (at = 0; at + 8 * count <= ARENA; at++) {
+            const unsigned number = (unsigned)(1000 * count + at);
+            if (overlaps_ctx(at, 8 * count)) {
+                CHECK(encrypt(bits, block, &arena.bytes[at], count) == TWINE_OTR_ERR_ARGUMENT, number);
+                CHECK(decrypt(bits, block, &arena.bytes[at], count) == TWINE_OTR_ERR_ARGUMENT, number);
+                CHECK(memcmp(arena.bytes, arena_before, ARENA) == 0, number);
+            }
+        }
+    }
+    block_clear(bits, block);
+
+    /* Against associated data: sealing writes nothing, opening nothing but zeros to the buffer. */
+    fill_arena();
+    CHECK(init(bits, arena_ctx(), some_key) == TWINE_OTR_OK, 0);
+    for (at = 0; at + 16 <= sizeof ad; at++) {
+        if (at > 0 && at < 24) {
+            memset(ad, 0x66, sizeof ad);
+            CHECK(seal(bits, arena_ctx(), some_nonce, &ad[8], 8, &ad[at], 16, tag) ==
+                  (at < 16 ? TWINE_OTR_ERR_ARGUMENT : TWINE_OTR_OK), (unsigned)at);
+            CHECK(at >= 16 || all_are(ad, sizeof ad, 0x66), (unsigned)at);
+            memset(ad, 0x66, sizeof ad);
+            CHECK(open(bits, arena_ctx(), some_nonce, &ad[8], 8, &ad[at], 16, tag) != TWINE_OTR_OK, (unsigned)at);
+            CHECK(all_are(&ad[at], 16, 0) && all_are(ad, at, 0x66) &&
+                  all_are(&ad[at + 16], sizeof ad - at - 16, 0x66), (unsigned)at);
+        }
+    }
+    clear(bits, arena_ctx());
+}
+
+/* ---- The life of a context ---- */
+
+/* What a failed or interrupted init, a clear at any address and the initialisers leave is refused by every function. */
+static int is_refused(int bits, const union otr_ctx *ctx)
+{
+    uint8_t buf[16], tag[TAG];
+    int code;
+    memset(buf, 0x11, sizeof buf);
+    memset(tag, 0x22, sizeof tag);
+    code = seal(bits, ctx, some_nonce, NULL, 0, buf, sizeof buf, tag);
+    if (code != TWINE_OTR_ERR_CONTEXT || !all_are(buf, sizeof buf, 0x11) || !all_are(tag, TAG, 0x22)) {
+        return 0;
+    }
+    code = open(bits, ctx, some_nonce, NULL, 0, buf, sizeof buf, tag);
+    return code == TWINE_OTR_ERR_CONTEXT && all_are(buf, sizeof buf, 0);
+}
+
+static int block_is_refused(int bits, const union block_ctx *ctx)
+{
+    uint8_t buf[16];
+    int code;
+    memset(buf, 0x11, sizeof buf);
+    code = encrypt(bits, ctx, buf, 2);
+    if (code != TWINE_OTR_ERR_CONTEXT || !all_are(buf, sizeof buf, 0x11)) {
+        return 0;
+    }
+    code = decrypt(bits, ctx, buf, 2);
+    return code == TWINE_OTR_ERR_CONTEXT && all_are(buf, sizeof buf, 0x11);
+}
+
+/* At any address, where no member of a union may be named. */
+static int init_at(int bits, void *ctx, const uint8_t *key)
+{
+    return bits == 128 ? twine128_otr_init((twine128_otr_ctx *)ctx, key)
+                       : twine80_otr_init((twine80_otr_ctx *)ctx, key);
+}
+
+static void clear_at(int bits, void *ctx)
+{
+    if (bits == 128) {
+        twine128_otr_clear((twine128_otr_ctx *)ctx);
+    } else {
+        twine80_otr_clear((twine80_otr_ctx *)ctx);
+    }
+}
+
+static void block_clear_at(int bits, void *ctx)
+{
+    if (bits == 128) {
+        twine128_clear((twine128_ctx *)ctx);
+    } else {
+        twine80_clear((twine80_ctx *)ctx);
+    }
+}
+
+static void run_lives(int bits)
+{
+    static const twine128_otr_ctx fresh_128 = TWINE128_OTR_CTX_INIT;
+    static const twine80_otr_ctx fresh_80 = TWINE80_OTR_CTX_INIT;
+    static const twine128_ctx fresh_block_128 = TWINE128_CTX_INIT;
+    static const twine80_ctx fresh_block_80 = TWINE80_CTX_INIT;
+    union otr_ctx ctx, live;
+    union block_ctx block, block_live;
+    uint8_t buf[16] = {0}, tag[TAG];
+    size_t i;
+
+    CHECK(is_refused(bits, bits == 128 ? (const union otr_ctx *)(const void *)&fresh_128
+                                       : (const union otr_ctx *)(const void *)&fresh_80), 0);
+    CHECK(block_is_refused(bits, bits == 128 ? (const union block_ctx *)(const void *)&fresh_block_128
+                                             : (const union block_ctx *)(const void *)&fresh_block_80), 0);
+
+    CHECK(init(bits, &live, some_key) == TWINE_OTR_OK, 0);
+    CHECK(block_init(bits, &block_live, some_key) == TWINE_OTR_OK, 0);
+
+    /* Another type of context. */
+    CHECK(block_is_refused(bits, (const union block_ctx *)(const void *)&live), 0);
+    CHECK(is_refused(bits, (const union otr_ctx *)(const void *)&block_live), 0);
+    CHECK(is_refused(208 - bits, &live) && block_is_refused(208 - bits, &block_live), 0);
+
+    /* Over a live context. */
+    ctx = live;
+    block = block_live;
+    CHECK(init(bits, &ctx, NULL) == TWINE_OTR_ERR_ARGUMENT && is_refused(bits, &ctx), 0);
+    CHECK(block_init(bits, &block, NULL) == TWINE_OTR_ERR_ARGUMENT && block_is_refused(bits, &block), 0);
+    for (i = 0; i < sizeof ctx; i++) {
+        ctx = live;
+        CHECK(init(bits, &ctx, (const uint8_t *)&ctx + i) == TWINE_OTR_ERR_ARGUMENT, (unsigned)i);
+        CHECK(is_refused(bits, &ctx), (unsigned)i);
+        CHECK(memcmp((const uint8_t *)&ctx + 8, (const uint8_t *)&live + 8, sizeof ctx - 8) == 0, (unsigned)i);
+        block = block_live;
+        CHECK(block_init(bits, &block, (const uint8_t *)&block + i) == TWINE_OTR_ERR_ARGUMENT, (unsigned)i);
+        CHECK(block_is_refused(bits, &block), (unsigned)i);
+    }
+
+    /* Copies at any address are cleared, and so is the mark of those that init refuses. */
+    for (i = 0; i < 16; i++) {
+        const size_t at = ROOM - 8 + i;
+        void *moved = &arena.bytes[at];
+        fill_arena();
+        memcpy(arena_before, arena.bytes, ARENA);
+        memcpy(&arena.bytes[at], &live, sizeof live);
+        clear_at(bits, moved);
+        CHECK(all_are(&arena.bytes[at], sizeof live, 0) && memcmp(arena.bytes, arena_before, at) == 0, (unsigned)i);
+        CHECK(all_are(&arena.bytes[ARENA - ROOM + 8], ROOM - 8, 0x44), (unsigned)i);
+        memcpy(&arena.bytes[at], &block_live, sizeof block_live);
+        block_clear_at(bits, moved);
+        CHECK(all_are(&arena.bytes[at], sizeof live, 0), (unsigned)i);
+        memcpy(&arena.bytes[at], &live, sizeof live);
+        CHECK(init_at(bits, moved, NULL) == TWINE_OTR_ERR_ARGUMENT, (unsigned)i);
+        memcpy(&ctx, &arena.bytes[at], sizeof ctx);
+        CHECK(is_refused(bits, &ctx), (unsigned)i);
+    }
+    /* A key may be changed. */
+    CHECK(init(bits, &live, storage) == TWINE_OTR_OK, 0);
+    CHECK(seal(bits, &live, some_nonce, NULL, 0, buf, sizeof buf, tag) == TWINE_OTR_OK, 0);
+    clear(bits, &live);
+    block_clear(bits, &block_live);
+    CHECK(is_refused(bits, &live) && block_is_refused(bits, &block_live), 0);
 }
 
 int main(void)
@@ -436,6 +681,8 @@ int main(void)
         run_block_counts(bits);
         run_contexts(bits);
         run_arguments(bits);
+        run_overlaps(bits);
+        run_lives(bits);
     }
     print_number(passed);
     port_print(" passed, ");

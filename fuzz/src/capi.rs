@@ -19,7 +19,8 @@ pub struct Input<'a> {
     pub key_size: u8,
     /// The key.
     pub key: [u8; 16],
-    /// A bit each for nonce, associated data, message and tag: the pointer is null.
+    /// A bit each for nonce, associated data, message and tag: the pointer is null. The next: a context is made unusable by a
+    /// null key instead of being cleared.
     pub nulls: u8,
     /// Where nonce, associated data, message and tag begin, modulo what leaves room for them.
     pub places: [u16; 4],
@@ -164,7 +165,7 @@ impl Input<'_> {
             || self.is_null(1) && !ad.is_empty()
             || self.is_null(2) && !buf.is_empty()
             || self.is_null(3);
-        let of_arguments = null || !self.is_cleared && overlaps;
+        let of_arguments = null || overlaps;
         match (of_arguments, self.is_cleared) {
             (true, _) => Some(c::TWINE_OTR_ERR_ARGUMENT),
             (_, true) => Some(c::TWINE_OTR_ERR_CONTEXT),
@@ -179,7 +180,12 @@ impl Input<'_> {
         let mut context = Box::new(MaybeUninit::<F::Context>::uninit());
         // SAFETY: a context to be written, and a key of the right size.
         assert_eq!(unsafe { F::INIT(context.as_mut_ptr(), key.as_ptr()) }, c::TWINE_OTR_OK);
-        if self.is_cleared {
+        if self.is_cleared && self.is_null(4) {
+            // A failed init over a live context leaves one that is refused.
+            // SAFETY: a context.
+            let code = unsafe { F::INIT(context.as_mut_ptr(), ptr::null()) };
+            assert_eq!(code, c::TWINE_OTR_ERR_ARGUMENT);
+        } else if self.is_cleared {
             // SAFETY: a context.
             unsafe { F::CLEAR(context.as_mut_ptr()) };
         }

@@ -33,7 +33,7 @@ impl Input<'_> {
         let root = RootKey::new(crate::key_of(self.bytes));
         let mut device = DeviceLink::new(&root, DEVICE, Epoch(0x0102));
         let mut gateway = GatewayLink::new(&root, DEVICE, Epoch(0x0102));
-        let payload = &self.bytes[..self.bytes.len().min(240)];
+        let payload = &self.bytes[..self.bytes.len().min(239)];
 
         let mut buffer = [0; 255];
         let genuine = match self.sealed % 5 {
@@ -100,7 +100,7 @@ fn deliver(
 ) -> Result<(), OpenError> {
     let header = Header::parse(received);
     if let Ok(header) = header {
-        assert_eq!(header.to_bytes(), received[..5], "a header is written as it was read");
+        assert_eq!(header.to_bytes(), received[..6], "a header is written as it was read");
     }
     let mut frame = received.to_vec();
     let result = match kind % 5 {
@@ -118,7 +118,7 @@ fn deliver(
             | OpenError::OtherClass { .. }
             | OpenError::OtherEpoch(_),
         ) => assert_eq!(frame, received, "decided from the header"),
-        Err(_) => assert!(frame[5..frame.len() - 8].iter().all(|byte| *byte == 0), "the payload is zero"),
+        Err(_) => assert!(frame[6..frame.len() - 8].iter().all(|byte| *byte == 0), "the payload is zero"),
     }
     result
 }

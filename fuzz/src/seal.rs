@@ -5,6 +5,7 @@ use std::io::{self, Read};
 
 use arbitrary::Arbitrary;
 use format::{ChunkSize, HEADER_LEN, MAGIC, SecretKey, TAG_LEN, VERSION};
+use twine_otr_aead::StreamHeader;
 
 #[path = "../../twine-otr-aead/examples/seal/format.rs"]
 #[allow(dead_code, missing_docs, reason = "part of a program")]
@@ -15,8 +16,8 @@ mod format;
 pub struct Input<'a> {
     /// The user's key.
     pub key: [u8; 16],
-    /// The file's salt.
-    pub salt: [u8; 16],
+    /// The file's stream header, in its two parts.
+    pub stream: ([u8; 8], u64),
     /// Modulo 3, plus 10: the chunk exponent.
     pub exponent: u8,
     /// The length of the plaintext.
@@ -83,17 +84,13 @@ impl Read for InPieces<'_> {
 impl Input<'_> {
     /// Panics if something opens that was not sealed, or does not that was.
     pub fn check(&self) {
-        let key = SecretKey::try_from_fn(|key| {
-            key.copy_from_slice(&self.key);
-            Ok::<_, io::Error>(())
-        })
-        .expect("nothing fails");
         let exponent = 10 + self.exponent % 3;
         let chunk_size = ChunkSize::from_exponent(exponent).expect("10 to 12");
         let plaintext: Vec<u8> = self.bytes.iter().copied().cycle().take(self.len.into()).collect();
 
         let mut sealed = Vec::new();
-        format::seal(&key, &self.salt, chunk_size, self.in_pieces(&plaintext), &mut sealed)
+        let stream = StreamHeader::counted(self.stream.0, self.stream.1);
+        format::seal(self.key(), stream, chunk_size, self.in_pieces(&plaintext), &mut sealed)
             .expect("nothing fails to be read or written");
         let chunks = plaintext.len().div_ceil(1 << exponent).max(1);
         assert_eq!(
@@ -107,7 +104,7 @@ impl Input<'_> {
             change.apply((1 << exponent) + TAG_LEN, &mut changed);
         }
         let mut opened = Vec::new();
-        let result = format::open(&key, self.in_pieces(&changed), &mut opened);
+        let result = format::open(self.key(), self.in_pieces(&changed), &mut opened);
         if changed == sealed {
             result.expect("nothing was changed");
             assert_eq!(opened, plaintext);
@@ -117,9 +114,9 @@ impl Input<'_> {
             assert!(plaintext.starts_with(&opened), "something was written that was not sealed");
         }
 
-        self.refuses(&key, self.bytes);
+        self.refuses(self.bytes);
         let header = [&MAGIC[..], &[VERSION], self.bytes].concat();
-        self.refuses(&key, &header);
+        self.refuses(&header);
         if let Ok(key) = SecretKey::from_hex(self.bytes) {
             let line = key.to_hex_line();
             let given = self.bytes.get(..32).map(<[u8]>::to_ascii_lowercase);
@@ -127,14 +124,22 @@ impl Input<'_> {
         }
     }
 
+    fn key(&self) -> SecretKey {
+        SecretKey::try_from_fn(|key| {
+            key.copy_from_slice(&self.key);
+            Ok::<_, io::Error>(())
+        })
+        .expect("nothing fails")
+    }
+
     fn in_pieces<'a>(&self, bytes: &'a [u8]) -> InPieces<'a> {
         InPieces { bytes, len: usize::from(self.read_len) + 1 }
     }
 
     /// Opens what nobody sealed.
-    fn refuses(&self, key: &SecretKey, file: &[u8]) {
+    fn refuses(&self, file: &[u8]) {
         let mut opened = Vec::new();
-        format::open(key, self.in_pieces(file), &mut opened).expect_err("nobody sealed this");
+        format::open(self.key(), self.in_pieces(file), &mut opened).expect_err("nobody sealed this");
         assert!(opened.is_empty());
     }
 }

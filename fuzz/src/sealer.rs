@@ -1,18 +1,23 @@
 //! A `Sealer` that sometimes loses power gives each message, sealed at once or in pieces, what the mode gives for it under a
 //! nonce that no message had before. It refuses exactly what passes its limit or what is reserved, and changes nothing then.
+//! An `Opener` that loses power with it opens each message at most once, and those that it has reserved. Their states are those of
+//! their key and limits, and bytes are states if they are what a state is written as.
 
 use std::collections::HashSet;
 
 use arbitrary::Arbitrary;
 use otr_mode::cipher::BlockCipherEncrypt;
 use twine_otr_aead::{
-    AdProcessing, AeadInOut, BlockLimit, Combined, Key, KeyInit, Nonce, Otr, Parallel, PieceError, SealError,
-    Sealer, SealerState, Serial, Tag, Twine80, Twine128, TwineOtr,
+    AdProcessing, AeadInOut, BlockLimit, Combined, InvalidState, Key, KeyInit, Nonce, Opener, OpenerState,
+    Otr, Parallel, PieceError, SealError, Sealer, SealerState, Serial, Tag, Twine80, Twine128, TwineOtr,
     consts::{U7, U8},
     count_blocks,
 };
 
 const FIXED: [u8; 4] = *b"fuzz";
+
+/// Attempts that may fail.
+const FAILURES: u32 = 100;
 
 /// The bytes of a pair of blocks.
 const PAIR: usize = 16;
@@ -69,14 +74,28 @@ impl Input<'_> {
     {
         let key: &Key<Otr<B, U7, U8, A>> = self.key[..B::key_size()].try_into().expect("the key's size");
         let limit = BlockLimit::new(u32::from(self.limit) + 1).expect("1 to 65,536 blocks");
-        let start =
-            |state| Sealer::<Otr<B, U7, U8, A>, 4>::with_stored_key(key, state).with_block_limit(limit);
         let otr = Otr::<B, U7, U8, A>::new(key);
+        self.check_bytes();
 
-        let mut stored = SealerState::first(FIXED);
-        let mut sealer = start(stored);
-        let mut nonces = HashSet::new();
-        let mut total = 0;
+        type Ends<B, A> = (Sealer<Otr<B, U7, U8, A>, 4>, Opener<Otr<B, U7, U8, A>, 4>);
+        let mut other = key.clone();
+        other[0] ^= 1;
+        let first = Sealer::<Otr<B, U7, U8, A>, 4>::first_state(key, FIXED, limit);
+        let first_opener = Opener::<Otr<B, U7, U8, A>, 4>::first_state(key, FIXED, limit, FAILURES);
+        let elsewhere = Sealer::<Otr<B, U7, U8, A>, 4>::first_state(&other, FIXED, limit);
+        let mut places = [first.to_bytes(), elsewhere.to_bytes()];
+        let mut opener_places = [first_opener.to_bytes(), [0xFF; 32]];
+        let start = |places: &[[u8; 32]; 2], opener_places: &[[u8; 32]; 2]| -> Ends<B, A> {
+            let another = BlockLimit::new(limit.get() ^ 1).unwrap_or(BlockLimit::MAX);
+            let refused = Sealer::<Otr<B, U7, U8, A>, 4>::restore(key, FIXED, another, places);
+            assert_eq!(refused.err(), Some(InvalidState::OtherLimit));
+            let sealer = Sealer::restore(key, FIXED, limit, places).expect("its state");
+            (sealer, Opener::restore(key, FIXED, limit, FAILURES, opener_places).expect("its state"))
+        };
+        let place = |sequence: u32| sequence as usize % 2;
+        let (mut sealer, mut opener) = start(&places, &opener_places);
+        let (mut nonces, mut opened) = (HashSet::new(), HashSet::new());
+        let (mut total, mut total_opened) = (0, 0);
         for step in &self.steps {
             match step.kind % 8 {
                 // Blocks are reserved, or the memory fails, having written or not.
@@ -84,20 +103,37 @@ impl Input<'_> {
                     let before = sealer.reserved_blocks();
                     let result = sealer.reserve(step.len.into(), |state| {
                         if kind < 2 {
-                            stored = SealerState::from_bytes(state, FIXED).expect("a state");
+                            places[place(state.sequence())] = state.to_bytes();
                         }
                         if kind == 0 { Ok(()) } else { Err(()) }
                     });
                     let now = sealer.reserved_blocks();
                     let wanted = u32::from(step.len).min(sealer.remaining_blocks());
                     assert_eq!(now, if result.is_ok() { before.max(wanted) } else { before });
+
+                    let before = (opener.reserved_messages(), opener.reserved_blocks());
+                    let result = opener.reserve(step.ad_len.into(), step.len.into(), |state| {
+                        if kind < 2 {
+                            opener_places[place(state.sequence())] = state.to_bytes();
+                        }
+                        if kind == 0 { Ok(()) } else { Err(()) }
+                    });
+                    let now = (opener.reserved_messages(), opener.reserved_blocks());
+                    let wanted = u32::from(step.len).min(opener.remaining_blocks());
+                    if result.is_ok() {
+                        assert!(now.0 >= step.ad_len.into() && now.1 >= wanted);
+                    } else {
+                        assert_eq!(now, before);
+                    }
                 }
                 // An orderly stop, or a loss of power.
                 3 => {
-                    stored = sealer.suspend();
-                    sealer = start(stored);
+                    let (state, opener_state) = (sealer.suspend(), opener.suspend());
+                    places[place(state.sequence())] = state.to_bytes();
+                    opener_places[place(opener_state.sequence())] = opener_state.to_bytes();
+                    (sealer, opener) = start(&places, &opener_places);
                 }
-                4 => sealer = start(stored),
+                4 => (sealer, opener) = start(&places, &opener_places),
                 kind => {
                     let (ad, _) = crate::split(self.bytes, step.ad_len.into());
                     let (msg, _) = crate::split(self.bytes, step.len);
@@ -126,7 +162,28 @@ impl Input<'_> {
                             let expected_tag = otr.encrypt_inout_detached(&nonce, ad, all).expect("short");
                             // A message that was given up has none.
                             if let Some(tag) = tag {
-                                assert_eq!((buffer, tag), (expected, expected_tag));
+                                assert_eq!((&buffer, &tag), (&expected, &expected_tag));
+                                let is_reserved =
+                                    opener.reserved_messages() > 0 && opener.reserved_blocks() >= blocks;
+                                let newest = opener.newest();
+                                for _ in 0..2 {
+                                    let mut copy = buffer.clone();
+                                    let all = copy.as_mut_slice().into();
+                                    let result = opener.open_inout_detached(&nonce, ad, all, &tag);
+                                    if result.is_ok() {
+                                        assert!(opened.insert(nonce), "opened twice");
+                                        total_opened += blocks;
+                                        assert_eq!(copy, msg);
+                                    } else {
+                                        assert!(copy.iter().all(|byte| *byte == 0));
+                                    }
+                                }
+                                // The next message, or one after it that is not too far away.
+                                let counter =
+                                    nonce[4..].iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+                                if is_reserved && newest.map_or(0, |newest| newest + 1) == counter {
+                                    assert!(opened.contains(&nonce));
+                                }
                             }
                         }
                         Err(_) => {
@@ -137,8 +194,35 @@ impl Input<'_> {
                 }
             }
             assert!(total <= sealer.used_blocks() && sealer.used_blocks() <= limit.get());
+            assert!(total_opened <= opener.used_blocks() && opener.used_blocks() <= limit.get());
+            assert_eq!(opener.failures() == FAILURES, opener.remaining_failures() == 0);
         }
     }
+
+    /// Bytes are a state only if it is written as these bytes.
+    fn check_bytes(&self) {
+        let Some(bytes) = self.bytes.first_chunk::<32>() else { return };
+        for sum in [bytes[28..].to_vec(), crc32(&bytes[..28]).to_vec()] {
+            let mut bytes = *bytes;
+            bytes[28..].copy_from_slice(&sum);
+            let fixed = [bytes[1], bytes[2], bytes[3], bytes[4]];
+            if let Ok(state) = SealerState::from_bytes(&bytes, fixed) {
+                assert_eq!(state.to_bytes(), bytes);
+            }
+            if let Ok(state) = OpenerState::from_bytes(&bytes, fixed) {
+                assert_eq!(state.to_bytes(), bytes);
+            }
+        }
+    }
+}
+
+/// So that the fuzzer need not guess it.
+fn crc32(bytes: &[u8]) -> [u8; 4] {
+    let mut sum = u32::MAX;
+    for bit in bytes.iter().flat_map(|byte| (0..8).map(move |bit| u32::from(byte >> bit & 1))) {
+        sum = if (sum ^ bit) & 1 == 1 { sum >> 1 ^ 0xEDB8_8320 } else { sum >> 1 };
+    }
+    (!sum).to_be_bytes()
 }
 
 impl Step {

@@ -108,6 +108,20 @@ where
     T: TagSize<C::BlockSize>,
     A: AdProcessing,
 {
+    /// Changes the key of the cipher, by `set_key`, where the cipher lies. A cipher that is returned or moved may leave a copy of
+    /// its round keys on the stack.
+    pub fn set_key_with(&mut self, set_key: impl FnOnce(&mut C)) {
+        set_key(&mut self.cipher);
+        self.set_q();
+    }
+
+    /// With a cipher that gets its key by [`Otr::set_key_with`] before it is used.
+    #[doc(hidden)]
+    #[inline]
+    pub fn without_key(cipher: C) -> Self {
+        Self { cipher, q: Field::ZERO, sizes: PhantomData }
+    }
+
     /// Computes Q.
     fn set_q(&mut self) {
         let mut block = cipher::Block::<C>::default();
@@ -215,7 +229,7 @@ where
     A: AdProcessing,
 {
     fn from(cipher: C) -> Self {
-        let mut otr = Self { cipher, q: Field::ZERO, sizes: PhantomData };
+        let mut otr = Self::without_key(cipher);
         otr.set_q();
         otr
     }
@@ -238,9 +252,8 @@ where
     T: TagSize<C::BlockSize>,
     A: AdProcessing,
 {
-    /// Sets the key up in place: a cipher that is moved leaves a copy of its round keys.
     fn new(key: &Key<Self>) -> Self {
-        let mut otr = Self { cipher: C::new(key), q: Field::ZERO, sizes: PhantomData };
+        let mut otr = Self::without_key(C::new(key));
         otr.set_q();
         otr
     }

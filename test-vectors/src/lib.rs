@@ -3,6 +3,8 @@
 pub mod erasure;
 pub mod generate;
 pub mod reference;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+pub mod stack;
 
 mod error;
 mod files;

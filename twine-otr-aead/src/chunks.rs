@@ -2,14 +2,16 @@
 
 use core::fmt;
 
+#[cfg(feature = "rand_core")]
+use otr_mode::aead::{Generate, rand_core::TryCryptoRng};
 #[cfg(feature = "zeroize")]
 use otr_mode::cipher::zeroize::ZeroizeOnDrop;
 use otr_mode::{Key, Nonce, Tag, aead::inout::InOutBuf};
 
 use crate::{
-    BlockLimit, OpenError, SealError, Twine128Otr, TwineOtr,
-    limits::{BlockCount, count_blocks},
-    opener::Attempts,
+    BlockLimit, Kdf, Label, OpenError, SealError, Twine128Otr, TwineOtr,
+    derive::Secret,
+    limits::{BlockCount, count_blocks, failure_limit},
 };
 
 /// Where a message stands.
@@ -36,22 +38,121 @@ impl Position {
     }
 }
 
+/// Where a segment is, and what was counted in it.
+#[derive(Clone, Copy, Debug)]
+struct Segment {
+    number: u32,
+    count: BlockCount,
+}
+
+impl Segment {
+    /// How many there are at most.
+    const MAX: u32 = 1 << 20;
+
+    const fn first(limit: BlockLimit) -> Self {
+        Self { number: 0, count: BlockCount::new(0, limit) }
+    }
+
+    /// The segment of a chunk of so many blocks, counted: the same one if the limit allows for it, else the next.
+    fn with(self, blocks: u64) -> Option<Self> {
+        let next = || {
+            let number = Some(self.number + 1).filter(|number| *number < Self::MAX)?;
+            Some(Self { number, count: BlockCount::new(0, self.count.limit).with(blocks)? })
+        };
+        self.count.with(blocks).map(|count| Self { count, ..self }).or_else(next)
+    }
+}
+
+/// The keys of a stream.
+struct StreamKeys<C: TwineOtr> {
+    key: Secret<C::KeySize>,
+    /// The key of the segment that was needed last.
+    cipher: C,
+    segment: u32,
+}
+
+impl<C: TwineOtr> StreamKeys<C> {
+    const STREAM: Label<'static> = Label::new(b"TWINE-OTR stream v1").unwrap();
+    const SEGMENT: Label<'static> = Label::new(b"TWINE-OTR segment v1").unwrap();
+
+    fn new(key: &Key<C>, header: &[u8; StreamHeader::LEN], limit: BlockLimit) -> Self {
+        let mut context = [0; StreamHeader::LEN + 4];
+        context[..StreamHeader::LEN].copy_from_slice(header);
+        context[StreamHeader::LEN..].copy_from_slice(&limit.get().to_be_bytes());
+        let mut stream = Secret::default();
+        Kdf::<C::Cipher>::new(key).fill(Self::STREAM, &context, &mut stream.0);
+        Self { cipher: Self::derive(&stream, 0), key: stream, segment: 0 }
+    }
+
+    fn derive(key: &Secret<C::KeySize>, segment: u32) -> C {
+        let mut derived = Secret::<C::KeySize>::default();
+        Kdf::<C::Cipher>::new(&key.0).fill(Self::SEGMENT, &segment.to_be_bytes(), &mut derived.0);
+        C::new(&derived.0)
+    }
+
+    /// The key of a segment.
+    fn of(&mut self, segment: Segment) -> &C {
+        if self.segment != segment.number {
+            self.cipher = Self::derive(&self.key, segment.number);
+            self.segment = segment.number;
+        }
+        &self.cipher
+    }
+}
+
+/// What makes a stream differ from all others under its key: 16 bytes, sent before the first chunk, not secret.
+///
+/// A [`ChunkSealer`] takes it away, so that one cannot begin two streams:
+/// ```compile_fail,E0382
+/// # use twine_otr_aead::{ChunkSealer, StreamHeader};
+/// # let key = [0x42; 16].into();
+/// let header = StreamHeader::counted(*b"sensor 7", 3);
+/// let sealer: ChunkSealer = ChunkSealer::new(&key, header);
+/// let other: ChunkSealer = ChunkSealer::new(&key, header);
+/// ```
+/// With the feature `getrandom` or `rand_core` it is best made of random bytes, by the trait
+/// [`Generate`](crate::aead::Generate): `StreamHeader::generate()`, `StreamHeader::generate_from_rng(&mut rng)`. Among 2^20 of
+/// them two are equal with a probability of 2^-89.
+#[derive(Debug, PartialEq, Eq)]
+pub struct StreamHeader([u8; Self::LEN]);
+
+impl StreamHeader {
+    /// The bytes of a header: 16.
+    pub const LEN: usize = 16;
+
+    /// For a device without random numbers: `sender` tells apart all that begin streams under one key, and `number` the
+    /// streams of this one.
+    ///
+    /// **A number must never come back, not after a restart either**: store that it is used before the first chunk is sealed. A number
+    /// that was stored and not used costs nothing.
+    #[must_use]
+    pub fn counted(sender: [u8; 8], number: u64) -> Self {
+        let mut bytes = [0; Self::LEN];
+        bytes[..8].copy_from_slice(&sender);
+        bytes[8..].copy_from_slice(&number.to_be_bytes());
+        Self(bytes)
+    }
+}
+
+#[cfg(feature = "rand_core")]
+impl Generate for StreamHeader {
+    fn try_generate_from_rng<R: TryCryptoRng + ?Sized>(rng: &mut R) -> Result<Self, R::Error> {
+        Generate::try_generate_from_rng(rng).map(Self)
+    }
+}
+
 /// Seals one long message in chunks, each with a tag of its own, so that nobody ever holds more than a chunk.
 ///
 /// Why chunks: nothing that is decrypted may be used before its tag is verified. A message with one tag must be held whole
 /// by whoever opens it, however it was sealed. A chunk is verified at once.
-///
-/// Chunk i is sealed under the nonce i (6 bytes) | `01` if it is the last one, else `00`, as in the STREAM construction
-/// (Hoang, Reyhanitabar, Rogaway and Vizar, CRYPTO 2015). A chunk that was changed, dropped, repeated or moved does not
-/// open; the end cannot be missing, and nothing can follow it. Chunks may have any lengths.
-///
-/// **The key is for this message alone**: derive it, for example, from a random salt that is sent along.
 /// ```
-/// use twine_otr_aead::{ChunkOpener, ChunkSealer};
+/// use twine_otr_aead::{ChunkOpener, ChunkSealer, StreamHeader};
 ///
-/// let key = [0x42; 16].into(); // of image 3
-/// let mut sealer: ChunkSealer = ChunkSealer::new(&key);
-/// let mut opener: ChunkOpener = ChunkOpener::new(&key);
+/// let key = [0x42; 16].into(); // for streams alone
+/// // `StreamHeader::generate()` where there are random numbers.
+/// let mut sealer: ChunkSealer = ChunkSealer::new(&key, StreamHeader::counted(*b"sensor 7", 3));
+/// let header = *sealer.header(); // sent first
+/// let mut opener: ChunkOpener = ChunkOpener::new(&key, &header);
 ///
 /// let (mut one, mut other) = (*b"an image of firm", *b"ware");
 /// let tag = sealer.seal_chunk(b"image 3", one.as_mut_slice().into())?;
@@ -61,31 +162,62 @@ impl Position {
 /// assert!(opener.is_complete());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// # What is sealed how
+/// A stream has a key of its own, derived from the key and the [`StreamHeader`], and a key for each of its segments, s = 0, 1, ...
+/// ([`Kdf`]; `[x]32` for 32 bits of x, big-endian):
+/// ```text
+/// stream key  = KDF(key,        "TWINE-OTR stream v1",  header || [block limit]32)
+/// segment key = KDF(stream key, "TWINE-OTR segment v1", [s]32)
+/// ```
+/// A segment ends by itself: the first chunk is in segment 0, and each other one in the segment of the chunk before, unless the
+/// blocks of this segment ([`count_blocks`] of each chunk) would pass the block limit with it; then it begins the next.
+/// Chunk i, counted through all segments, is sealed under the nonce i (6 bytes) | `01` if it is the last one, else `00`, as in the
+/// STREAM construction (Hoang, Reyhanitabar, Rogaway and Vizar, CRYPTO 2015). A chunk that was changed, dropped, repeated, moved or
+/// taken from another stream does not open; the end cannot be missing, and nothing can follow it. Chunks may have any
+/// lengths that a segment can hold.
+///
+/// # Limits
+/// **The key is for streams alone**, see [`Kdf`], and for 2^20 of them. A stream has at most 2^20 segments and 2^48 chunks.
+/// [The bound](crate::Twine128Otr#limits) holds for each segment and adds up over segments, be they of one stream or of many:
+///
+/// | sealed, with [`BlockLimit::SEGMENT`] | segments | advantage |
+/// |---|--:|--:|
+/// | 512 KiB | 1 | 2^-29.4 |
+/// | 16 MiB | 2^5 | 2^-24.4 |
+/// | 1 GiB | 2^11 | 2^-18.4 |
+/// | 32 GiB | 2^16 | 2^-13.4 |
+/// | 512 GiB, the end of a stream | 2^20 | 2^-9.4 |
+///
+/// Deriving adds an advantage over CMAC ([`Kdf`]): for a stream of 2^11 segments 2^-33.4, of 2^20 segments 2^-15.4; for 2^16
+/// streams of one key 2^-22.8, for 2^20 streams 2^-14.8.
+///
+/// A sealer that is lost, as in a restart, cannot go on: the message begins again as a new stream.
 pub struct ChunkSealer<C: TwineOtr = Twine128Otr> {
-    cipher: C,
-    count: BlockCount,
+    keys: StreamKeys<C>,
+    header: StreamHeader,
+    segment: Segment,
     position: Position,
 }
 
 impl<C: TwineOtr> ChunkSealer<C> {
-    /// For a key under which nothing but this message is sealed.
+    /// Begins a stream, with segments of [`BlockLimit::SEGMENT`].
     #[must_use]
-    pub fn new(key: &Key<C>) -> Self {
-        let count = BlockCount::new(0, BlockLimit::DEFAULT);
-        Self { cipher: C::new(key), count, position: Position::default() }
+    pub fn new(key: &Key<C>, header: StreamHeader) -> Self {
+        Self::with_block_limit(key, header, BlockLimit::SEGMENT)
     }
 
-    /// With another limit than [`BlockLimit::DEFAULT`].
+    /// Begins a stream with another limit for the blocks of a segment, and so of a chunk. The opener must have the same one.
     #[must_use]
-    pub fn with_block_limit(mut self, limit: BlockLimit) -> Self {
-        self.count.limit = limit;
-        self
+    pub fn with_block_limit(key: &Key<C>, header: StreamHeader, limit: BlockLimit) -> Self {
+        let keys = StreamKeys::new(key, &header.0, limit);
+        Self { keys, header, segment: Segment::first(limit), position: Position::default() }
     }
 
-    /// Goes on under another key, which must be as new as the first one. The opener must change at the same chunk.
-    pub fn change_key(&mut self, key: &Key<C>) {
-        self.cipher = C::new(key);
-        self.count = BlockCount::new(0, self.count.limit);
+    /// What must be sent before the first chunk.
+    #[must_use]
+    pub fn header(&self) -> &[u8; StreamHeader::LEN] {
+        &self.header.0
     }
 
     /// The number of the next chunk.
@@ -94,17 +226,17 @@ impl<C: TwineOtr> ChunkSealer<C> {
         self.position.next
     }
 
-    /// The blocks that can still be sealed under this key.
+    /// The number of the segment of the chunk before, 0 at first.
     #[must_use]
-    pub fn remaining_blocks(&self) -> u32 {
-        self.count.remaining()
+    pub fn segment(&self) -> u32 {
+        self.segment.number
     }
 
     /// Encrypts a chunk that is not the last one, and returns its tag.
     ///
     /// # Errors
-    /// [`SealError::LimitReached`]: another key is needed ([`ChunkSealer::change_key`]). [`SealError::Finished`]. The buffer
-    /// is as it was.
+    /// [`SealError::LimitReached`]: the chunk has more blocks than a segment, or the stream is at its end. [`SealError::Finished`].
+    /// The buffer is as it was, and another chunk can be sealed.
     pub fn seal_chunk(
         &mut self,
         associated_data: &[u8],
@@ -136,9 +268,11 @@ impl<C: TwineOtr> ChunkSealer<C> {
         }
         let nonce = self.position.nonce::<C>(is_last).ok_or(SealError::LimitReached)?;
         let blocks = count_blocks(associated_data.len(), buffer.len());
-        self.count = self.count.with(blocks).ok_or(SealError::LimitReached)?;
+        // First, so that not even a panic leaves the nonce for another chunk.
+        self.segment = self.segment.with(blocks).ok_or(SealError::LimitReached)?;
         self.position = self.position.behind(is_last);
-        let tag = self.cipher.encrypt_inout_detached(&nonce, associated_data, buffer);
+        let tag = self.keys.of(self.segment).encrypt_inout_detached(&nonce, associated_data, buffer);
+        // What OTR refuses is far longer than any limit.
         tag.map_err(|_| SealError::LimitReached)
     }
 }
@@ -146,7 +280,8 @@ impl<C: TwineOtr> ChunkSealer<C> {
 impl<C: TwineOtr> fmt::Debug for ChunkSealer<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ChunkSealer")
-            .field("count", &self.count)
+            .field("header", &self.header)
+            .field("segment", &self.segment)
             .field("position", &self.position)
             .finish_non_exhaustive()
     }
@@ -156,36 +291,47 @@ impl<C: TwineOtr> fmt::Debug for ChunkSealer<C> {
 ///
 /// The plaintext of a chunk is genuine, and in its place, as soon as it is opened. That the message ends there is known only
 /// when the last chunk is: see [`ChunkOpener::is_complete`].
-#[derive(Debug)]
+///
+/// Two openers of one stream open it twice: whoever must not, notes the headers that he has seen.
+///
+/// Attempts that fail are limited as those of an [`Opener`](crate::Opener), and their blocks, under each key, as those that are
+/// sealed. So at worst an attacker has twice the blocks of a segment, and four times its advantage.
 pub struct ChunkOpener<C: TwineOtr = Twine128Otr> {
-    attempts: Attempts<C>,
+    keys: StreamKeys<C>,
+    segment: Segment,
     position: Position,
+    /// Blocks of attempts that failed under the key of this segment, and of the next.
+    failed: [BlockCount; 2],
+    failures: u32,
+    failure_limit: u32,
 }
 
 impl<C: TwineOtr> ChunkOpener<C> {
-    /// For the key of this message.
+    /// For the stream with this header.
     #[must_use]
-    pub fn new(key: &Key<C>) -> Self {
-        Self { attempts: Attempts::new(key, 0, 0), position: Position::default() }
+    pub fn new(key: &Key<C>, header: &[u8; StreamHeader::LEN]) -> Self {
+        Self::with_block_limit(key, header, BlockLimit::SEGMENT)
     }
 
-    /// With another limit than [`BlockLimit::DEFAULT`].
+    /// For a stream with another limit than [`BlockLimit::SEGMENT`] for the blocks of a segment. Nothing opens if the sealer has
+    /// another one.
     #[must_use]
-    pub fn with_block_limit(mut self, limit: BlockLimit) -> Self {
-        self.attempts.count.limit = limit;
-        self
+    pub fn with_block_limit(key: &Key<C>, header: &[u8; StreamHeader::LEN], limit: BlockLimit) -> Self {
+        Self {
+            keys: StreamKeys::new(key, header, limit),
+            segment: Segment::first(limit),
+            position: Position::default(),
+            failed: [BlockCount::new(0, limit); 2],
+            failures: 0,
+            failure_limit: failure_limit::<C>(),
+        }
     }
 
-    /// With another limit than [`Opener::FAILURE_LIMIT`](crate::Opener::FAILURE_LIMIT).
+    /// With another limit than [`Opener::FAILURE_LIMIT`](crate::Opener::FAILURE_LIMIT) for the failures in the whole stream.
     #[must_use]
     pub fn with_failure_limit(mut self, failures: u32) -> Self {
-        self.attempts.failure_limit = failures;
+        self.failure_limit = failures;
         self
-    }
-
-    /// Goes on under another key, where the sealer does.
-    pub fn change_key(&mut self, key: &Key<C>) {
-        self.attempts.change_key(key);
     }
 
     /// The number of the next chunk.
@@ -194,10 +340,16 @@ impl<C: TwineOtr> ChunkOpener<C> {
         self.position.next
     }
 
-    /// The blocks that can still be opened under this key.
+    /// The number of the segment of the chunk before, 0 at first.
     #[must_use]
-    pub fn remaining_blocks(&self) -> u32 {
-        self.attempts.count.remaining()
+    pub fn segment(&self) -> u32 {
+        self.segment.number
+    }
+
+    /// The attempts that have failed.
+    #[must_use]
+    pub fn failures(&self) -> u32 {
+        self.failures
     }
 
     /// Whether the last chunk was opened, and so all of them.
@@ -210,8 +362,8 @@ impl<C: TwineOtr> ChunkOpener<C> {
     ///
     /// # Errors
     /// [`OpenError::Rejected`] if it is not the next chunk, or is the last one; [`OpenError::Finished`];
-    /// [`OpenError::TooManyFailures`]; [`OpenError::LimitReached`]. The whole output is zero then, and another copy of
-    /// the chunk can be tried.
+    /// [`OpenError::TooManyFailures`]; [`OpenError::LimitReached`], also if the blocks of failed attempts would pass the limit. The whole
+    /// output is zero then, and another copy of the chunk can be tried.
     pub fn open_chunk(
         &mut self,
         associated_data: &[u8],
@@ -238,17 +390,51 @@ impl<C: TwineOtr> ChunkOpener<C> {
         &mut self,
         is_last: bool,
         associated_data: &[u8],
-        buffer: InOutBuf<'_, '_, u8>,
+        mut buffer: InOutBuf<'_, '_, u8>,
         tag: &Tag<C>,
     ) -> Result<(), OpenError> {
-        let nonce = if self.is_complete() {
-            Err(OpenError::Finished)
-        } else {
-            self.position.nonce::<C>(is_last).ok_or(OpenError::LimitReached)
-        };
-        self.attempts.open(nonce, associated_data, buffer, tag)?;
-        self.position = self.position.behind(is_last);
+        let blocks = count_blocks(associated_data.len(), buffer.len());
+        let attempt = self.attempt(is_last, blocks);
+        let (nonce, segment, failed) = attempt.inspect_err(|_| buffer.get_out().fill(0))?;
+        let is_next = segment.number != self.segment.number;
+        // Before anything else, so that not even a panic leaves an attempt uncounted.
+        let before = core::mem::replace(&mut self.failed[usize::from(is_next)], failed);
+        self.failures += 1;
+        let cipher = self.keys.of(segment);
+        cipher
+            .decrypt_inout_detached(&nonce, associated_data, buffer, tag)
+            .map_err(|_| OpenError::Rejected)?;
+        self.failures -= 1;
+        self.failed =
+            if is_next { [before, BlockCount::new(0, before.limit)] } else { [before, self.failed[1]] };
+        (self.segment, self.position) = (segment, self.position.behind(is_last));
         Ok(())
+    }
+
+    /// The nonce and the segment of the next chunk, and what has failed there if it does.
+    fn attempt(&self, is_last: bool, blocks: u64) -> Result<(Nonce<C>, Segment, BlockCount), OpenError> {
+        if self.is_complete() {
+            return Err(OpenError::Finished);
+        }
+        if self.failures >= self.failure_limit {
+            return Err(OpenError::TooManyFailures);
+        }
+        let nonce = self.position.nonce::<C>(is_last).ok_or(OpenError::LimitReached)?;
+        let segment = self.segment.with(blocks).ok_or(OpenError::LimitReached)?;
+        let failed = self.failed[usize::from(segment.number != self.segment.number)];
+        Ok((nonce, segment, failed.with(blocks).ok_or(OpenError::LimitReached)?))
+    }
+}
+
+impl<C: TwineOtr> fmt::Debug for ChunkOpener<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChunkOpener")
+            .field("segment", &self.segment)
+            .field("position", &self.position)
+            .field("failed", &self.failed)
+            .field("failures", &self.failures)
+            .field("failure_limit", &self.failure_limit)
+            .finish_non_exhaustive()
     }
 }
 
@@ -260,7 +446,7 @@ impl<C: TwineOtr + ZeroizeOnDrop> ZeroizeOnDrop for ChunkOpener<C> {}
 
 #[cfg(test)]
 mod tests {
-    use super::{Position, Twine128Otr};
+    use super::{BlockLimit, Position, Segment, Twine128Otr};
 
     #[test]
     fn chunks_are_numbered_up_to_the_end() {
@@ -268,5 +454,21 @@ mod tests {
         assert_eq!(nonce(0x0102_0304_0506, false), Some([1, 2, 3, 4, 5, 6, 0].into()));
         assert_eq!(nonce((1 << 48) - 1, true), Some([255, 255, 255, 255, 255, 255, 1].into()));
         assert_eq!(nonce(1 << 48, false), None);
+    }
+
+    #[test]
+    fn segments_end_with_their_blocks_and_streams_with_their_segments() {
+        let first = Segment::first(BlockLimit::new(10).unwrap());
+        let places = |segment: Segment| (segment.number, segment.count.used());
+        assert_eq!(first.with(10).map(places), Some((0, 10)));
+        assert_eq!(first.with(11).map(places), None);
+        let segment = first.with(7).unwrap();
+        assert_eq!(segment.with(3).map(places), Some((0, 10)));
+        assert_eq!(segment.with(4).map(places), Some((1, 4)));
+        let last = Segment { number: (1 << 20) - 1, ..segment };
+        assert_eq!(Segment { number: (1 << 20) - 2, ..segment }.with(4).map(places), Some((last.number, 4)));
+        assert_eq!(last.with(3).map(places), Some((last.number, 10)));
+        assert_eq!(last.with(4).map(places), None);
+        assert_eq!(last.with(u64::MAX).map(places), None);
     }
 }

@@ -7,15 +7,17 @@
 extern crate alloc;
 
 mod chunks;
+mod derive;
 mod limits;
 mod opener;
 mod sealer;
 mod state;
 mod window;
 
-pub use chunks::{ChunkOpener, ChunkSealer};
+pub use chunks::{ChunkOpener, ChunkSealer, StreamHeader};
+pub use derive::{Kdf, Label};
 pub use limits::{BlockLimit, TwineOtr, count_blocks};
-pub use opener::{OpenError, Opener, StrictOpener};
+pub use opener::{OpenError, Opener, OpenerReservation, StrictOpener};
 pub use otr_mode::{
     AdProcessing, AeadCore, AeadInOut, Combined, Error, Key, KeyInit, KeySizeUser, Nonce, Otr, Parallel,
     PieceEncryptor, PieceError, Serial, Tag, aead, consts,

@@ -1,11 +1,14 @@
 //! How much may go through one key, and what counts.
 
-use otr_mode::consts::{U7, U8};
-use otr_mode::{AdProcessing, AeadInOut, KeyInit, Otr, TagSize};
+use otr_mode::{
+    AdProcessing, AeadInOut, KeyInit, Otr, TagSize,
+    aead::array::typenum::Unsigned,
+    consts::{U7, U8},
+};
 use twine_cipher::{Twine80, Twine128};
 
 /// The bytes of a block.
-const BLOCK: usize = 8;
+pub(crate) const BLOCK: usize = 8;
 
 /// What the shortest message counts.
 pub(crate) const MIN_BLOCKS: u32 = 3;
@@ -19,11 +22,22 @@ pub trait TwineOtr: AeadInOut<NonceSize = U7> + KeyInit + sealed::TwineOtr {}
 impl<C: AeadInOut<NonceSize = U7> + KeyInit + sealed::TwineOtr> TwineOtr for C {}
 
 mod sealed {
-    use super::{AdProcessing, Otr, TagSize, Twine80, Twine128, U7, U8};
+    use otr_mode::{KeySizeUser, cipher::BlockCipherEncrypt};
 
-    pub trait TwineOtr {}
-    impl<T: TagSize<U8>, A: AdProcessing> TwineOtr for Otr<Twine80, U7, T, A> {}
-    impl<T: TagSize<U8>, A: AdProcessing> TwineOtr for Otr<Twine128, U7, T, A> {}
+    use super::{AdProcessing, KeyInit, Otr, TagSize, Twine80, Twine128, U7, U8};
+
+    pub trait TwineOtr: KeySizeUser {
+        /// TWINE with keys of this size.
+        type Cipher: BlockCipherEncrypt<BlockSize = U8> + KeyInit + KeySizeUser<KeySize = Self::KeySize>;
+    }
+
+    impl<T: TagSize<U8>, A: AdProcessing> TwineOtr for Otr<Twine80, U7, T, A> {
+        type Cipher = Twine80;
+    }
+
+    impl<T: TagSize<U8>, A: AdProcessing> TwineOtr for Otr<Twine128, U7, T, A> {
+        type Cipher = Twine128;
+    }
 }
 
 /// The blocks that a message and its associated data, of these lengths in bytes, count against a [`BlockLimit`].
@@ -55,6 +69,9 @@ pub const fn count_blocks(associated_data_len: usize, message_len: usize) -> u64
 pub struct BlockLimit(u32);
 
 impl BlockLimit {
+    /// 2^16 blocks, 512 KiB: the default for a segment of a stream ([`ChunkSealer`](crate::ChunkSealer)).
+    pub const SEGMENT: Self = Self(1 << 16);
+
     /// 2^20 blocks, 8 MiB at most: an attacker's advantage stays below 2^-21 if no more are sealed and refused under the key. A
     /// sealer and an opener that both have this limit allow 2^21 together, and an advantage of 2^-19.4: see [the
     /// bound](crate::Twine128Otr#limits).
@@ -80,6 +97,12 @@ impl Default for BlockLimit {
     fn default() -> Self {
         Self::DEFAULT
     }
+}
+
+/// How many attempts may fail for tags of this length: 2^20 and, whatever the tag, no more than leave 2^-22.
+pub(crate) const fn failure_limit<C: TwineOtr>() -> u32 {
+    let exponent = 8 * C::TagSize::USIZE - 22;
+    1 << if exponent < 20 { exponent } else { 20 }
 }
 
 /// Counts the blocks under a key.

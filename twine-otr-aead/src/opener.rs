@@ -10,9 +10,9 @@ use otr_mode::{
 };
 
 use crate::{
-    BlockLimit, OpenerState, Twine128Otr, TwineOtr,
-    limits::{BlockCount, count_blocks},
-    state,
+    BlockLimit, InvalidState, OpenerState, Twine128Otr, TwineOtr,
+    limits::{BlockCount, count_blocks, failure_limit},
+    state::{self, KeyCheck, Limits},
     window::Window,
 };
 
@@ -48,13 +48,69 @@ use crate::{
 /// [`BlockLimit::DEFAULT`]. Blocks that failed add to those that the sealer counts, so at worst an attacker has twice the
 /// limit, 2^21 blocks and an advantage of 2^-19.4.
 ///
-/// At most [`Opener::FAILURE_LIMIT`] attempts may fail. Each succeeds with probability 2^-t for tags of t bits, so all together with 2^-54
-/// for tags of 8 bytes, and with 2^-22, no more than the bound for blocks, for the shortest tags, of 4 bytes. Whoever can
-/// send to the opener can use the limits up and so force a new key; without limits they could try to forge forever.
+/// At most [`Opener::FAILURE_LIMIT`] attempts may fail. Each succeeds with probability 2^-t for tags of t bits, so the default depends on
+/// the tag, that forging succeeds with at most 2^-22, the bound for blocks being 2^-21.4:
 ///
-/// # After a restart
-/// An opener that starts anew with the same key accepts every replay. Either a restart brings a new key, or
-/// [`Opener::state`] is stored after each message, before anything is done about it.
+/// | bytes of the tag | attempts that may fail | a forgery among them |
+/// |--:|--:|--:|
+/// | 8, 7, 6 | 2^20 | 2^-44, 2^-36, 2^-28 |
+/// | 5 | 2^18 | 2^-22 |
+/// | 4 | 2^10 | 2^-22 |
+///
+/// For tags of 6 bytes and more the limit of blocks comes first, as each attempt counts at least 3: noise on a radio, with a thousand corrupt
+/// frames a day of 10 blocks, leaves a key for some 100 days. **Whoever can send to the opener can use its limits up**; without them he could
+/// try to forge forever. An opener at its limit refuses all that follows under its key: the link goes on with a new key only. So
+/// let a link have a way to a new key that does not need the old one, such as a key of its own for such requests, and take it in time: when
+/// [`Opener::remaining_blocks`] or [`Opener::remaining_failures`] is small.
+///
+/// # A key that outlives a restart
+/// An opener that starts anew with the same key would accept every replay. So an opener of such a key reserves, in steps, as
+/// a [`Sealer`](crate::Sealer) does: it lets a state be stored that says which counters may have been opened, and how many blocks
+/// and failures there may have been. After a restart it accepts nothing that the state covers, so nothing twice. **That is the price**: after
+/// a loss of power up to as many genuine messages are refused as were reserved; after [`Opener::suspend`] none but the late ones. So
+/// reserve few messages (16 are one write for 16 messages), and not so few blocks: a loss of power costs those that were
+/// reserved and not used, and as large a part of the failures. A key bears limit / step starts without [`Opener::suspend`].
+/// ```
+/// use twine_otr_aead::{BlockLimit, OpenError, Opener, Sealer};
+/// # struct Flash([[u8; 32]; 2]);
+/// # impl Flash {
+/// #     fn read(&self) -> [[u8; 32]; 2] { self.0 }
+/// #     fn write(&mut self, place: usize, bytes: &[u8; 32]) -> Result<(), std::io::Error> { self.0[place] = *bytes; Ok(()) }
+/// # }
+/// # let key = [0x42; 16].into();
+/// # let mut sealer: Sealer = Sealer::with_ephemeral_key(&key, *b"up 7");
+/// const LIMIT: BlockLimit = BlockLimit::DEFAULT;
+/// const FAILURES: u32 = <Opener>::FAILURE_LIMIT;
+///
+/// // Once, when the device gets its key:
+/// let first = <Opener>::first_state(&key, *b"up 7", LIMIT, FAILURES);
+/// let mut flash = Flash([first.to_bytes(), [0xFF; 32]]);
+///
+/// // At each start:
+/// let mut opener: Opener = Opener::restore(&key, *b"up 7", LIMIT, FAILURES, &flash.read())?;
+///
+/// // Before each message:
+/// let mut reserve = |opener: &mut Opener| {
+///     if opener.reserved_messages() < 4 || opener.reserved_blocks() < 64 {
+///         opener.reserve(16, 1 << 10, |state| flash.write(state.sequence() as usize % 2, &state.to_bytes()))?;
+///     }
+///     Ok::<_, std::io::Error>(())
+/// };
+/// # for _ in 0..40 { sealer.seal_inout_detached(b"", (&mut [][..]).into())?; }
+/// # let mut reading = *b"21.5 C";
+/// # let (nonce, tag) = sealer.seal_inout_detached(b"sensor 7", reading.as_mut_slice().into())?;
+/// reserve(&mut opener)?;
+/// let received = reading;
+/// let mut result = opener.open_inout_detached(&nonce, b"sensor 7", reading.as_mut_slice().into(), &tag);
+/// if result == Err(OpenError::NotReserved) {
+///     // Genuine, but many counters ahead, as after a restart of the sender: the opener knows now. Without a copy it is lost.
+///     reserve(&mut opener)?;
+///     reading = received;
+///     result = opener.open_inout_detached(&nonce, b"sensor 7", reading.as_mut_slice().into(), &tag);
+/// }
+/// assert_eq!((result, &reading), (Ok(()), b"21.5 C"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// It is no `Clone`, as a copy would open a message again:
 /// ```compile_fail,E0599
@@ -67,42 +123,104 @@ pub struct Opener<C: TwineOtr = Twine128Otr, const F: usize = 4, const WORDS: us
     attempts: Attempts<C>,
     fixed: [u8; F],
     window: Window<WORDS>,
+    /// Counters from here on are not reserved.
+    end: u64,
+    /// What comes after the greatest counter of a genuine message, be it opened or not reserved.
+    seen: u64,
+    /// The number of the next state.
+    sequence: u32,
 }
 
 /// An [`Opener`] of messages in strict order: each must be newer than all before.
 pub type StrictOpener<C = Twine128Otr, const F: usize = 4> = Opener<C, F, 0>;
 
 impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
-    /// The attempts that may fail by default: 1024.
-    pub const FAILURE_LIMIT: u32 = 1 << 10;
+    /// The attempts that may fail by default: see [Limits](Opener#limits).
+    pub const FAILURE_LIMIT: u32 = failure_limit::<C>();
 
-    /// For a key that nothing was opened under, and nonces that start with `fixed`.
+    /// For a key that nothing was opened under and that ends with this opener, and nonces that start with `fixed`.
+    ///
+    /// **Never for a key that is there again after a restart:** take [`Opener::restore`].
     #[must_use]
     pub fn new(key: &Key<C>, fixed: [u8; F]) -> Self {
-        Self::with_state(key, OpenerState { newest: None, blocks: 0, failures: 0, fixed })
+        let mut attempts = Attempts::new(C::new(key), Limits::new(BlockLimit::DEFAULT, Self::FAILURE_LIMIT));
+        attempts.reserved_blocks = BlockLimit::MAX.get();
+        attempts.reserved_failures = Limits::MAX_FAILURES;
+        Self { attempts, fixed, window: Window::new(None), end: u64::MAX, seen: 0, sequence: 0 }
     }
 
-    /// Goes on from a state. Whatever is not newer than the newest message before the restart is refused.
+    /// The state of a key under which nothing was ever opened, for nonces that start with `fixed`, and limits of blocks and failures.
+    ///
+    /// Store it once, with the key. Never put it in the place of a state that is lost: take a new key then.
     #[must_use]
-    pub fn with_state(key: &Key<C>, state: OpenerState<F>) -> Self {
-        Self {
-            attempts: Attempts::new(key, state.blocks, state.failures),
-            fixed: state.fixed,
-            window: Window::new(state.newest),
-        }
+    pub fn first_state(key: &Key<C>, fixed: [u8; F], limit: BlockLimit, failures: u32) -> OpenerState<F> {
+        Self::new(key, fixed).with_block_limit(limit).with_failure_limit(failures).suspend()
     }
 
-    /// With another limit than [`BlockLimit::DEFAULT`]. It is not part of the state.
+    /// For a key that is stored, with its newest state in these places, one or more: the others may be damaged, older, or of another key. Nothing
+    /// can be opened before [`Opener::reserve`].
+    ///
+    /// # Errors
+    /// See [`InvalidState`]: no place has a state of this key, or the newest one has other limits.
+    pub fn restore(
+        key: &Key<C>,
+        fixed: [u8; F],
+        limit: BlockLimit,
+        failures: u32,
+        places: &[[u8; 32]],
+    ) -> Result<Self, InvalidState> {
+        let cipher = C::new(key);
+        let state = OpenerState::newest(places, fixed, state::key_check(&cipher, fixed))?;
+        Self::go_on(cipher, state, Limits::new(limit, failures))
+    }
+
+    /// For a key that is stored, with the state that was stored last, or that [`Opener::suspend`] gave. Nothing can be opened before
+    /// [`Opener::reserve`].
+    ///
+    /// A state must be used once: never two openers at a time, never one from an older copy (a backup, a snapshot).
+    ///
+    /// # Errors
+    /// [`InvalidState::OtherKey`], [`InvalidState::OtherLimit`].
+    pub fn with_stored_key(
+        key: &Key<C>,
+        state: OpenerState<F>,
+        limit: BlockLimit,
+        failures: u32,
+    ) -> Result<Self, InvalidState> {
+        let cipher = C::new(key);
+        state.verify(state::key_check(&cipher, state.fixed()))?;
+        Self::go_on(cipher, state, Limits::new(limit, failures))
+    }
+
+    #[allow(clippy::needless_pass_by_value, reason = "used once")]
+    fn go_on(cipher: C, state: OpenerState<F>, limits: Limits) -> Result<Self, InvalidState> {
+        let [blocks, failures] = state.used(limits)?;
+        let mut attempts = Attempts::new(cipher, limits);
+        attempts.count = BlockCount::new(blocks, limits.blocks);
+        attempts.failures = failures;
+        (attempts.reserved_blocks, attempts.reserved_failures) = (blocks, failures);
+        Ok(Self {
+            attempts,
+            fixed: state.fixed(),
+            window: Window::new(state.next().checked_sub(1)),
+            end: state.next(),
+            seen: state.next(),
+            sequence: state.sequence() + 1,
+        })
+    }
+
+    /// With another limit than [`BlockLimit::DEFAULT`]. The states of this opener have it too.
     #[must_use]
     pub fn with_block_limit(mut self, limit: BlockLimit) -> Self {
         self.attempts.count.limit = limit;
         self
     }
 
-    /// With another limit than [`Opener::FAILURE_LIMIT`]. It is not part of the state.
+    /// With another limit than [`Opener::FAILURE_LIMIT`]. The states of this opener have it too. Beyond 2^24 it means nothing: the limit of
+    /// blocks comes first.
     #[must_use]
     pub fn with_failure_limit(mut self, failures: u32) -> Self {
-        self.attempts.failure_limit = failures;
+        self.attempts.failure_limit = Limits::new(BlockLimit::MAX, failures).failures;
         self
     }
 
@@ -143,15 +261,81 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
         self.attempts.count.remaining()
     }
 
-    /// The state to go on from after a restart. It has no window: what is late then is lost.
+    /// The attempts that may still fail.
     #[must_use]
-    pub fn state(&self) -> OpenerState<F> {
-        OpenerState {
-            newest: self.newest(),
-            blocks: self.used_blocks(),
-            failures: self.failures(),
-            fixed: self.fixed,
+    pub fn remaining_failures(&self) -> u32 {
+        self.attempts.failure_limit.saturating_sub(self.attempts.failures)
+    }
+
+    /// How many counters beyond the greatest one known to be genuine can be opened before more must be reserved.
+    #[must_use]
+    pub fn reserved_messages(&self) -> u64 {
+        self.end.saturating_sub(self.next())
+    }
+
+    /// The blocks that can be opened before more must be reserved; none if the failures that were reserved are used up.
+    #[must_use]
+    pub fn reserved_blocks(&self) -> u32 {
+        self.attempts.reserved()
+    }
+
+    /// Reserves the next `messages` counters from here on, and `blocks`, or what the limit leaves. `store` gets the state to store
+    /// and returns `Ok` only if that will survive a loss of power; it is not called if as much is reserved already.
+    ///
+    /// With `blocks` go as large a part of the failures that are allowed, at least one. A message of more blocks than are reserved cannot be
+    /// opened: the step is at least [`count_blocks`] of the longest one.
+    ///
+    /// # Errors
+    /// That of `store`: nothing more is reserved then, whether it was stored or not.
+    pub fn reserve<E>(
+        &mut self,
+        messages: u32,
+        blocks: u32,
+        store: impl FnOnce(&OpenerState<F>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let [blocks_end, failures_end] = self.attempts.ends(blocks);
+        let is_reserved = self.reserved_messages() >= messages.into()
+            && self.attempts.reserved_blocks >= blocks_end
+            && self.attempts.reserved_failures >= failures_end;
+        if is_reserved {
+            return Ok(());
         }
+        let reservation = self.begin_reserve(messages, blocks);
+        store(reservation.state())?;
+        reservation.stored();
+        Ok(())
+    }
+
+    /// [`Opener::reserve`] in two steps, for memory that is written asynchronously: store [`OpenerReservation::state`], then call
+    /// [`OpenerReservation::stored`].
+    pub fn begin_reserve(&mut self, messages: u32, blocks: u32) -> OpenerReservation<'_, C, F, WORDS> {
+        let [blocks, failures] = self.attempts.ends(blocks);
+        let blocks = blocks.max(self.attempts.reserved_blocks);
+        let failures = failures.max(self.attempts.reserved_failures);
+        let end = self.next().saturating_add(messages.into()).max(self.end);
+        let state = self.state(end, [blocks, failures]);
+        OpenerReservation { opener: self, state, end, blocks, failures }
+    }
+
+    /// Ends the opener and returns its state, for an orderly stop: one that goes on from it refuses what is late, and nothing else.
+    #[must_use = "it must be stored, or the key be forgotten"]
+    pub fn suspend(self) -> OpenerState<F> {
+        self.state(self.window.newest().map_or(0, |newest| newest + 1), [self.used_blocks(), self.failures()])
+    }
+
+    /// The next state.
+    fn state(&self, next: u64, used: [u32; 2]) -> OpenerState<F> {
+        let limits = Limits { blocks: self.attempts.count.limit, failures: self.attempts.failure_limit };
+        OpenerState::new(self.key_check(), self.fixed, limits, used, next, self.sequence)
+    }
+
+    fn key_check(&self) -> KeyCheck {
+        state::key_check(&self.attempts.cipher, self.fixed)
+    }
+
+    /// What comes after the greatest counter that is known to be genuine.
+    fn next(&self) -> u64 {
+        self.seen.max(self.window.newest().map_or(0, |newest| newest + 1))
     }
 
     /// Decrypts `buffer` if its nonce is new and its tag right.
@@ -162,14 +346,21 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
         &mut self,
         nonce: &Nonce<C>,
         associated_data: &[u8],
-        buffer: InOutBuf<'_, '_, u8>,
+        mut buffer: InOutBuf<'_, '_, u8>,
         tag: &Tag<C>,
     ) -> Result<(), OpenError> {
         let counter = state::counter(self.fixed, nonce.0)
             .ok_or(OpenError::OtherSender)
             .and_then(|counter| self.window.check(counter).map(|()| counter));
-        self.attempts.open(counter.map(|_| *nonce), associated_data, buffer, tag)?;
-        counter.map(|counter| self.window.insert(counter))
+        self.attempts.open(counter.map(|_| *nonce), associated_data, buffer.reborrow(), tag)?;
+        let counter = counter?;
+        if counter >= self.end {
+            self.seen = self.seen.max(counter + 1);
+            buffer.get_out().fill(0);
+            return Err(OpenError::NotReserved);
+        }
+        self.window.insert(counter);
+        Ok(())
     }
 
     /// Decrypts a message with its tag behind it, and cuts the tag off.
@@ -215,30 +406,46 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
 }
 
 /// A key that opens, and counts.
-pub(crate) struct Attempts<C> {
+struct Attempts<C> {
     cipher: C,
-    pub(crate) count: BlockCount,
-    pub(crate) failures: u32,
-    pub(crate) failure_limit: u32,
+    count: BlockCount,
+    failures: u32,
+    failure_limit: u32,
+    /// The blocks and the failures up to which a state was stored.
+    reserved_blocks: u32,
+    reserved_failures: u32,
 }
 
 impl<C: TwineOtr> Attempts<C> {
-    pub(crate) fn new(key: &Key<C>, blocks: u32, failures: u32) -> Self {
+    fn new(cipher: C, limits: Limits) -> Self {
         Self {
-            cipher: C::new(key),
-            count: BlockCount::new(blocks, BlockLimit::DEFAULT),
-            failures,
-            failure_limit: <Opener>::FAILURE_LIMIT,
+            cipher,
+            count: BlockCount::new(0, limits.blocks),
+            failures: 0,
+            failure_limit: limits.failures,
+            reserved_blocks: 0,
+            reserved_failures: 0,
         }
     }
 
-    pub(crate) fn change_key(&mut self, key: &Key<C>) {
-        self.cipher = C::new(key);
-        (self.count, self.failures) = (BlockCount::new(0, self.count.limit), 0);
+    fn reserved(&self) -> u32 {
+        if self.failures >= self.reserved_failures {
+            return 0;
+        }
+        self.reserved_blocks.saturating_sub(self.count.used()).min(self.count.remaining())
+    }
+
+    /// The counts of blocks and failures up to which `blocks` more lead.
+    #[allow(clippy::cast_possible_truncation, reason = "no more than the limit")]
+    fn ends(&self, blocks: u32) -> [u32; 2] {
+        let blocks = blocks.min(self.count.remaining());
+        let part = u64::from(blocks) * u64::from(self.failure_limit) / u64::from(self.count.limit.get());
+        let failures = (part as u32).max(1).min(self.failure_limit.saturating_sub(self.failures));
+        [self.count.used() + blocks, self.failures + failures]
     }
 
     /// Decrypts `buffer` if there is a nonce, the limits allow for it, and the tag is right; otherwise its whole output is zero.
-    pub(crate) fn open(
+    fn open(
         &mut self,
         nonce: Result<Nonce<C>, OpenError>,
         associated_data: &[u8],
@@ -250,7 +457,11 @@ impl<C: TwineOtr> Attempts<C> {
                 return Err(OpenError::TooManyFailures);
             }
             let blocks = count_blocks(associated_data.len(), buffer.len());
-            self.count = self.count.with(blocks).ok_or(OpenError::LimitReached)?;
+            let count = self.count.with(blocks).ok_or(OpenError::LimitReached)?;
+            if count.used() > self.reserved_blocks || self.failures >= self.reserved_failures {
+                return Err(OpenError::NotReserved);
+            }
+            self.count = count;
             Ok(nonce)
         });
         let nonce = nonce.inspect_err(|_| buffer.get_out().fill(0))?;
@@ -270,12 +481,40 @@ impl<C> fmt::Debug for Attempts<C> {
             .field("count", &self.count)
             .field("failures", &self.failures)
             .field("failure_limit", &self.failure_limit)
+            .field("reserved_blocks", &self.reserved_blocks)
+            .field("reserved_failures", &self.reserved_failures)
             .finish_non_exhaustive()
     }
 }
 
 #[cfg(feature = "zeroize")]
 impl<C: TwineOtr + ZeroizeOnDrop, const F: usize, const WORDS: usize> ZeroizeOnDrop for Opener<C, F, WORDS> {}
+
+/// What an [`Opener`] may open as soon as the state is stored that says so. Dropped, it reserves nothing.
+#[derive(Debug)]
+#[must_use = "nothing is reserved before `stored`"]
+pub struct OpenerReservation<'a, C: TwineOtr = Twine128Otr, const F: usize = 4, const WORDS: usize = 1> {
+    opener: &'a mut Opener<C, F, WORDS>,
+    state: OpenerState<F>,
+    end: u64,
+    blocks: u32,
+    failures: u32,
+}
+
+impl<C: TwineOtr, const F: usize, const WORDS: usize> OpenerReservation<'_, C, F, WORDS> {
+    /// The state to store: after a restart nothing is accepted that is reserved.
+    #[must_use]
+    pub fn state(&self) -> &OpenerState<F> {
+        &self.state
+    }
+
+    /// To be called when the state is stored so that it survives a loss of power, and only then.
+    pub fn stored(self) {
+        let Self { opener, state, end, blocks, failures } = self;
+        (opener.end, opener.sequence) = (end, state.sequence() + 1);
+        (opener.attempts.reserved_blocks, opener.attempts.reserved_failures) = (blocks, failures);
+    }
+}
 
 /// Why a message was not opened. The whole output is zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -291,6 +530,9 @@ pub enum OpenError {
     TooManyFailures,
     /// The message would pass the limit of blocks under this key: take a new key. A shorter message may still fit.
     LimitReached,
+    /// More must be reserved first: see [`Opener::reserve`]. The blocks or failures that are reserved do not suffice for the message; or it
+    /// is genuine, but its counter is not reserved. Another copy can be opened then.
+    NotReserved,
     /// The message is shorter than a tag.
     Truncated,
     /// The last chunk was opened: nothing can follow it.
@@ -307,6 +549,7 @@ impl fmt::Display for OpenError {
             Self::TooOld => "the counter is behind the replay window",
             Self::TooManyFailures => "too many attempts have failed under this key",
             Self::LimitReached => "the message would pass the limit of blocks under this key",
+            Self::NotReserved => "more must be reserved before the message can be opened",
             Self::Truncated => "the message is shorter than a tag",
             Self::Finished => "nothing can follow the last chunk",
             Self::Rejected => "the tag is wrong",

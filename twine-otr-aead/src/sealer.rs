@@ -12,7 +12,7 @@ use otr_mode::{
 };
 
 use crate::{
-    BlockLimit, SealerState, Twine128Otr, TwineOtr,
+    BlockLimit, InvalidState, SealerState, Twine128Otr, TwineOtr,
     limits::{BlockCount, MIN_BLOCKS, count_blocks},
     state,
 };
@@ -40,33 +40,47 @@ use crate::{
 /// # A key that outlives a restart
 /// The counter must not start again with the device. So a sealer of such a key reserves blocks, in steps: it lets a state be
 /// stored from which a restart goes on behind all that was reserved. A loss of power then costs what was reserved and not
-/// used; it never repeats a nonce, nor forgets a block. Choose the step by what the memory bears: steps of 2^12 blocks are at most
-/// 256 writes for a key. A counter cannot run out before the limit of blocks is reached.
+/// used; it never repeats a nonce, nor forgets a block. A counter cannot run out before the limit of blocks is reached.
 /// ```
-/// use twine_otr_aead::{SealError, Sealer, SealerState, Twine128Otr};
-/// # struct Flash([u8; 32]);
+/// use twine_otr_aead::{BlockLimit, SealError, Sealer};
+/// # struct Flash([[u8; 32]; 2]);
 /// # impl Flash {
-/// #     fn read(&self) -> [u8; 32] { self.0 }
-/// #     fn write(&mut self, bytes: &[u8; 32]) -> Result<(), std::io::Error> { self.0 = *bytes; Ok(()) }
+/// #     fn read(&self) -> [[u8; 32]; 2] { self.0 }
+/// #     fn write(&mut self, place: usize, bytes: &[u8; 32]) -> Result<(), std::io::Error> { self.0[place] = *bytes; Ok(()) }
 /// # }
 /// # let key = [0x42; 16].into();
+/// const LIMIT: BlockLimit = BlockLimit::DEFAULT;
+///
 /// // Once, when the device gets its key:
-/// let mut flash = Flash(SealerState::first(*b"up 7").to_bytes());
+/// let mut flash = Flash([<Sealer>::first_state(&key, *b"up 7", LIMIT).to_bytes(), [0xFF; 32]]);
 ///
 /// // At each start:
-/// let state = SealerState::from_bytes(&flash.read(), *b"up 7")?;
-/// let mut sealer = Sealer::<Twine128Otr, 4>::with_stored_key(&key, state);
+/// let mut sealer: Sealer = Sealer::restore(&key, *b"up 7", LIMIT, &flash.read())?;
 /// let mut reading = *b"21.5 C";
 /// let early = sealer.seal_inout_detached(b"sensor 7", reading.as_mut_slice().into());
 /// assert_eq!(early, Err(SealError::NotReserved));
 ///
 /// // At a time when writing does not disturb:
 /// if sealer.reserved_blocks() < 64 {
-///     sealer.reserve(1 << 12, |state| flash.write(state))?;
+///     sealer.reserve(1 << 12, |state| flash.write(state.sequence() as usize % 2, &state.to_bytes()))?;
 /// }
 /// let (nonce, tag) = sealer.seal_inout_detached(b"sensor 7", reading.as_mut_slice().into())?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+/// **Each start without [`Sealer::suspend`] before it costs a whole step.** With the step of this example, 2^12 blocks, 256 starts use the
+/// key up, however little is sealed: a device that restarts each hour needs a new key after 11 days. Choose
+/// ```text
+/// step = limit / starts that the key shall last for, and at least the blocks of the longest message
+/// ```
+/// | step, with the limit 2^20 | data that it is at most | starts without `suspend` | writes without a restart |
+/// |--:|--:|--:|--:|
+/// | 2^6 | 512 bytes | 16,384 | 16,384 |
+/// | 2^8 | 2 KiB | 4,096 | 4,096 |
+/// | 2^10 | 8 KiB | 1,024 | 1,024 |
+/// | 2^12 | 32 KiB | 256 | 256 |
+///
+/// Writes are so few if blocks are reserved when none is left; if it is done before, as in this example when less than 64 are left, each step
+/// gives as much less: 260 writes. A device that stops in an orderly way, or sleeps, calls `suspend`: it costs a write, and no block.
 ///
 /// It is no `Clone`, as a copy would repeat its nonces:
 /// ```compile_fail,E0599
@@ -93,34 +107,74 @@ pub struct Sealer<C: TwineOtr = Twine128Otr, const F: usize = 4> {
     count: BlockCount,
     /// The blocks up to which a state was stored.
     reserved: u32,
+    /// The number of the next state.
+    sequence: u32,
 }
 
 impl<C: TwineOtr, const F: usize> Sealer<C, F> {
     /// For a key that nothing was sealed under and that ends with this sealer: one agreed on after the start, or derived for an
     /// epoch that was stored before. Nonces start with `fixed`.
     ///
-    /// **Never for a key that is there again after a restart:** take [`Sealer::with_stored_key`].
+    /// **Never for a key that is there again after a restart:** take [`Sealer::restore`].
     #[must_use]
     pub fn with_ephemeral_key(key: &Key<C>, fixed: [u8; F]) -> Self {
-        Self { reserved: BlockLimit::MAX.get(), ..Self::with_stored_key(key, SealerState::first(fixed)) }
+        let count = BlockCount::new(0, BlockLimit::DEFAULT);
+        Self { cipher: C::new(key), fixed, counter: 0, count, reserved: BlockLimit::MAX.get(), sequence: 0 }
     }
 
-    /// For a key that is stored, with the state that was stored last. Nothing can be sealed before [`Sealer::reserve`].
+    /// The state of a key under which nothing was ever sealed, for nonces that start with `fixed`.
+    ///
+    /// Store it once, with the key. Never put it in the place of a state that is lost: take a new key then.
+    #[must_use]
+    pub fn first_state(key: &Key<C>, fixed: [u8; F], limit: BlockLimit) -> SealerState<F> {
+        Self::with_ephemeral_key(key, fixed).with_block_limit(limit).suspend()
+    }
+
+    /// For a key that is stored, with its newest state in these places, one or more: the others may be damaged, older, or of another key. Nothing
+    /// can be sealed before [`Sealer::reserve`].
+    ///
+    /// With two places, the state to store belongs in place [`SealerState::sequence`] `% 2`: so the newest one is never overwritten. **A memory
+    /// that loses what it confirmed is no such memory**: an older state in its stead repeats nonces.
+    ///
+    /// # Errors
+    /// See [`InvalidState`]: no place has a state of this key, or the newest one has another limit.
+    pub fn restore(
+        key: &Key<C>,
+        fixed: [u8; F],
+        limit: BlockLimit,
+        places: &[[u8; 32]],
+    ) -> Result<Self, InvalidState> {
+        let cipher = C::new(key);
+        let state = SealerState::newest(places, fixed, state::key_check(&cipher, fixed))?;
+        Self::go_on(cipher, state, limit)
+    }
+
+    /// For a key that is stored, with the state that was stored last, or that [`Sealer::suspend`] gave. Nothing can be sealed before
+    /// [`Sealer::reserve`].
     ///
     /// A state must be used once: never two sealers at a time, never one from an older copy (a backup, a snapshot).
-    #[must_use]
-    pub fn with_stored_key(key: &Key<C>, state: SealerState<F>) -> Self {
-        let SealerState { blocks, counter, fixed } = state;
-        Self {
-            cipher: C::new(key),
-            fixed,
-            counter,
-            count: BlockCount::new(blocks, BlockLimit::DEFAULT),
-            reserved: blocks,
-        }
+    ///
+    /// # Errors
+    /// [`InvalidState::OtherKey`], [`InvalidState::OtherLimit`].
+    pub fn with_stored_key(
+        key: &Key<C>,
+        state: SealerState<F>,
+        limit: BlockLimit,
+    ) -> Result<Self, InvalidState> {
+        let cipher = C::new(key);
+        state.verify(state::key_check(&cipher, state.fixed()))?;
+        Self::go_on(cipher, state, limit)
     }
 
-    /// With another limit than [`BlockLimit::DEFAULT`]. It is not part of the stored state.
+    #[allow(clippy::needless_pass_by_value, reason = "used once")]
+    fn go_on(cipher: C, state: SealerState<F>, limit: BlockLimit) -> Result<Self, InvalidState> {
+        let [counter, blocks] = state.used(limit)?;
+        let count = BlockCount::new(blocks, limit);
+        let (fixed, sequence) = (state.fixed(), state.sequence() + 1);
+        Ok(Self { cipher, fixed, counter, count, reserved: blocks, sequence })
+    }
+
+    /// With another limit than [`BlockLimit::DEFAULT`]. The states of this sealer have it too.
     #[must_use]
     pub fn with_block_limit(mut self, limit: BlockLimit) -> Self {
         self.count.limit = limit;
@@ -156,20 +210,20 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
     /// survive a loss of power; it is not called if as much is reserved already.
     ///
     /// A store that overwrites should keep the state before until the new one is complete, as in two places written in turn
-    /// ([`SealerState`]).
+    /// ([`SealerState::sequence`]).
     ///
     /// # Errors
     /// That of `store`: nothing more is reserved then, whether it was stored or not.
     pub fn reserve<E>(
         &mut self,
         blocks: u32,
-        store: impl FnOnce(&[u8; 32]) -> Result<(), E>,
+        store: impl FnOnce(&SealerState<F>) -> Result<(), E>,
     ) -> Result<(), E> {
         if self.reserved_blocks() >= blocks.min(self.remaining_blocks()) {
             return Ok(());
         }
         let reservation = self.begin_reserve(blocks);
-        store(&reservation.state().to_bytes())?;
+        store(reservation.state())?;
         reservation.stored();
         Ok(())
     }
@@ -188,13 +242,23 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
     /// ```
     pub fn begin_reserve(&mut self, blocks: u32) -> Reservation<'_, C, F> {
         let blocks = self.count.used() + blocks.min(self.remaining_blocks());
-        Reservation { blocks: blocks.max(self.reserved), sealer: self }
+        let blocks = blocks.max(self.reserved);
+        // Each message takes one counter and at least MIN_BLOCKS blocks.
+        let counters = (blocks - self.count.used()) / MIN_BLOCKS;
+        let state = self.state(self.counter + counters, blocks);
+        Reservation { sealer: self, state, blocks }
     }
 
     /// Ends the sealer and returns its state, for an orderly stop: one that goes on from it skips nothing.
     #[must_use = "it must be stored, or the key be forgotten"]
     pub fn suspend(self) -> SealerState<F> {
-        SealerState { blocks: self.count.used(), counter: self.counter, fixed: self.fixed }
+        self.state(self.counter, self.count.used())
+    }
+
+    /// The next state.
+    fn state(&self, counter: u32, blocks: u32) -> SealerState<F> {
+        let check = state::key_check(&self.cipher, self.fixed);
+        SealerState::new(check, self.fixed, self.count.limit, blocks, counter, self.sequence)
     }
 
     /// Encrypts `buffer` and returns its nonce and its tag.
@@ -327,21 +391,21 @@ impl<C: TwineOtr + ZeroizeOnDrop, const F: usize> ZeroizeOnDrop for Sealer<C, F>
 #[must_use = "nothing is reserved before `stored`"]
 pub struct Reservation<'a, C: TwineOtr = Twine128Otr, const F: usize = 4> {
     sealer: &'a mut Sealer<C, F>,
+    state: SealerState<F>,
     blocks: u32,
 }
 
 impl<C: TwineOtr, const F: usize> Reservation<'_, C, F> {
     /// The state to store: a restart goes on behind all that is reserved.
     #[must_use]
-    pub fn state(&self) -> SealerState<F> {
-        // Each message takes one counter and at least MIN_BLOCKS blocks.
-        let counters = (self.blocks - self.sealer.count.used()) / MIN_BLOCKS;
-        SealerState { blocks: self.blocks, counter: self.sealer.counter + counters, fixed: self.sealer.fixed }
+    pub fn state(&self) -> &SealerState<F> {
+        &self.state
     }
 
     /// To be called when the state is stored so that it survives a loss of power, and only then.
     pub fn stored(self) {
         self.sealer.reserved = self.blocks;
+        self.sealer.sequence = self.state.sequence() + 1;
     }
 }
 

@@ -4,9 +4,10 @@ use std::collections::HashSet;
 
 use proptest::{collection::vec, prelude::*};
 use twine_otr_aead::{
-    AeadInOut, BlockLimit, InvalidState, Key, KeyInit, Nonce, OpenError, Opener, OpenerState, SealerState,
-    Tag, Twine128Otr,
+    AeadInOut, BlockLimit, InvalidState, Key, KeyInit, Nonce, OpenError, Opener, OpenerState, Otr, Sealer,
+    StrictOpener, Tag, Twine128, Twine128Otr,
     aead::{Buffer, inout::InOutBuf},
+    consts::{U4, U5, U6, U7},
     count_blocks,
 };
 
@@ -102,12 +103,10 @@ fn follows_the_model<const F: usize, const WORDS: usize>(steps: &[(i64, bool)]) 
         let message = Message::new(nonce(fixed, counter), 3);
         let expected = model.check(counter);
         if *is_forged {
-            let before = opener.state();
             let result = message.forged().open(&mut opener);
             assert_eq!(result, expected.and(Err(OpenError::Rejected)));
             assert_eq!(opener.newest(), model.opened.iter().max().copied(), "the window moved");
             failures += u32::from(result == Err(OpenError::Rejected));
-            assert_eq!(result == Err(OpenError::Rejected), opener.state() != before);
         } else {
             assert_eq!(message.open(&mut opener), expected, "{counter} after {newest}");
             if expected.is_ok() {
@@ -160,7 +159,7 @@ fn the_window_is_exact() {
 
 #[test]
 fn order_can_be_strict() {
-    let mut opener = twine_otr_aead::StrictOpener::<Twine128Otr>::new(&key(), FIXED);
+    let mut opener = StrictOpener::<Twine128Otr>::new(&key(), FIXED);
     let mut open = |counter| Message::new(nonce(FIXED, counter), 5).open(&mut opener);
     assert_eq!([0, 1, 3].map(&mut open), [Ok(()); 3]);
     assert_eq!([2, 3, 4].map(&mut open), [Err(OpenError::TooOld), Err(OpenError::Replayed), Ok(())]);
@@ -178,12 +177,46 @@ fn forgeries_do_not_move_the_window() {
     assert_eq!(Message::new(nonce(FIXED, 4), 9).open(&mut opener), Ok(()));
 }
 
+/// 2^20, or as many as leave 2^-22.
+#[test]
+fn the_limit_of_failures_depends_on_the_tag() {
+    assert_eq!(<Opener>::FAILURE_LIMIT, 1 << 20);
+    assert_eq!(StrictOpener::<Twine128Otr, 1>::FAILURE_LIMIT, 1 << 20);
+    assert_eq!(Opener::<Otr<Twine128, U7, U7>>::FAILURE_LIMIT, 1 << 20);
+    assert_eq!(Opener::<Otr<Twine128, U7, U6>>::FAILURE_LIMIT, 1 << 20);
+    assert_eq!(Opener::<Otr<Twine128, U7, U5>>::FAILURE_LIMIT, 1 << 18);
+    assert_eq!(Opener::<Otr<Twine128, U7, U4>>::FAILURE_LIMIT, 1 << 10);
+
+    // Noise: more corrupt frames than a day brings, and the next one opens.
+    let mut opener: Opener = Opener::new(&key(), FIXED);
+    let forged = Message::new(nonce(FIXED, 9), 16).forged();
+    for _ in 0..10_000 {
+        assert_eq!(forged.open(&mut opener), Err(OpenError::Rejected));
+    }
+    assert_eq!((opener.failures(), opener.remaining_failures()), (10_000, (1 << 20) - 10_000));
+    assert_eq!(Message::new(nonce(FIXED, 9), 16).open(&mut opener), Ok(()));
+
+    type Short = Otr<Twine128, U7, U4>;
+    let mut opener: Opener<Short> = Opener::new(&key(), FIXED);
+    for i in 0..1025 {
+        let result = opener.open_inout_detached(
+            &nonce(FIXED, 9),
+            b"",
+            [0; 3].as_mut_slice().into(),
+            &[0x5A; 4].into(),
+        );
+        assert_eq!(result, Err(if i < 1024 { OpenError::Rejected } else { OpenError::TooManyFailures }));
+    }
+    // Beyond what can fail: no more than what a state can hold.
+    let opener = <Opener>::new(&key(), FIXED).with_failure_limit(u32::MAX);
+    assert_eq!(opener.remaining_failures(), (1 << 24) - 1);
+}
+
 #[test]
 fn the_limit_of_failures_is_exact() {
     type Default = Opener<Twine128Otr, 4>;
-    assert_eq!(Default::FAILURE_LIMIT, 1024);
     for (failures, mut opener) in [
-        (1024, Default::new(&key(), FIXED)),
+        (1024, Default::new(&key(), FIXED).with_failure_limit(1024)),
         (3, Default::new(&key(), FIXED).with_failure_limit(3)),
         (0, Default::new(&key(), FIXED).with_failure_limit(0)),
     ] {
@@ -345,23 +378,43 @@ fn messages_with_tags_open_to_vectors() {
     assert_eq!(opener.open(&message.nonce, Payload { msg: &sealed, aad: b"ad" }), Ok(vec![0x55; 20]));
 }
 
-#[test]
-fn a_restart_goes_on() {
-    let mut opener: Opener = Opener::new(&key(), FIXED);
-    let restart = |opener: &Opener| -> Opener {
-        let bytes = opener.state().to_bytes();
-        Opener::with_state(&key(), OpenerState::from_bytes(&bytes, FIXED).unwrap())
+const LIMIT: BlockLimit = BlockLimit::DEFAULT;
+const FAILURES: u32 = <Opener>::FAILURE_LIMIT;
+
+fn first() -> OpenerState<4> {
+    <Opener>::first_state(&key(), FIXED, LIMIT, FAILURES)
+}
+
+fn go_on(state: OpenerState<4>) -> Opener {
+    Opener::with_stored_key(&key(), state, LIMIT, FAILURES).unwrap()
+}
+
+/// Reserves, and returns the state if it had to be stored.
+fn reserve(opener: &mut Opener, messages: u32, blocks: u32) -> Option<[u8; 32]> {
+    let mut stored = None;
+    let store = |state: &OpenerState<4>| {
+        stored = Some(state.to_bytes());
+        Ok::<_, ()>(())
     };
-    // Nothing was opened: everything is new.
-    opener = restart(&opener);
+    opener.reserve(messages, blocks, store).unwrap();
+    stored
+}
+
+/// Everything that was not late opens after an orderly stop, and nothing that was opened.
+#[test]
+fn an_orderly_stop_goes_on() {
+    let mut opener = go_on(first());
     assert_eq!(opener.newest(), None);
-    assert_eq!(Message::new(nonce(FIXED, 0), 9).open(&mut opener), Ok(()));
-    assert_eq!(Message::new(nonce(FIXED, 70), 9).open(&mut opener), Ok(()));
+    assert!(reserve(&mut opener, 100, 1000).is_some());
+    for counter in [0, 70] {
+        assert_eq!(Message::new(nonce(FIXED, counter), 9).open(&mut opener), Ok(()));
+    }
     assert_eq!(Message::new(nonce(FIXED, 71), 9).forged().open(&mut opener), Err(OpenError::Rejected));
-    let before = opener.state();
-    opener = restart(&opener);
-    assert_eq!(opener.state(), before);
+    let state = opener.suspend();
+    opener = go_on(OpenerState::from_bytes(&state.to_bytes(), FIXED).unwrap());
     assert_eq!((opener.newest(), opener.failures(), opener.used_blocks()), (Some(70), 1, 12));
+    assert_eq!((opener.reserved_messages(), opener.reserved_blocks()), (0, 0));
+    assert!(reserve(&mut opener, 3, 1000).is_some());
     for counter in [0, 5, 6, 69, 70] {
         let result = Message::new(nonce(FIXED, counter), 9).open(&mut opener);
         assert!(matches!(result, Err(OpenError::Replayed | OpenError::TooOld)), "{counter}");
@@ -370,23 +423,391 @@ fn a_restart_goes_on() {
     assert_eq!(Message::new(nonce(FIXED, 71), 9).open(&mut opener), Ok(()));
 }
 
+/// A state that was never used says so, and opens the first message of all.
+#[test]
+fn nothing_is_opened_unreserved() {
+    let message = |counter| Message::new(nonce(FIXED, counter), 9);
+    let mut opener = go_on(first());
+    for message in [message(0), message(0).forged()] {
+        assert_eq!(message.open(&mut opener), Err(OpenError::NotReserved));
+    }
+    assert_eq!((opener.failures(), opener.used_blocks()), (0, 0));
+    assert_eq!(opener.reserve(9, 90, |_| Err("no flash")), Err("no flash"));
+    drop(opener.begin_reserve(9, 90));
+    assert_eq!(message(0).open(&mut opener), Err(OpenError::NotReserved));
+
+    let one = reserve(&mut opener, 9, 90).expect("stored");
+    assert_eq!(OpenerState::from_bytes(&one, FIXED).unwrap().sequence(), 1);
+    assert_eq!(reserve(&mut opener, 9, 90), None, "as much is reserved");
+    assert_eq!((opener.reserved_messages(), opener.reserved_blocks()), (9, 90));
+    assert_eq!(message(8).open(&mut opener), Ok(()));
+    assert_eq!((opener.reserved_messages(), opener.reserved_blocks()), (0, 86));
+    // Late ones need no more counters, new ones do; a forged one tells nothing.
+    assert_eq!(message(7).open(&mut opener), Ok(()));
+    assert_eq!(message(500).forged().open(&mut opener), Err(OpenError::Rejected));
+    assert_eq!(message(9).open(&mut opener), Err(OpenError::NotReserved));
+    assert_eq!((opener.newest(), opener.failures(), opener.used_blocks()), (Some(8), 1, 16));
+    assert_eq!(opener.reserved_messages(), 0);
+    assert!(reserve(&mut opener, 1, 0).is_some());
+    assert_eq!(message(9).open(&mut opener), Ok(()));
+    assert_eq!(message(10).open(&mut opener), Ok(()));
+    assert_eq!(message(11).open(&mut opener), Err(OpenError::NotReserved));
+    assert_eq!(message(8).open(&mut opener), Err(OpenError::Replayed));
+}
+
+/// A sender that jumps ahead, as after a restart, is followed: one reservation, and the message opens if there is a copy.
+#[test]
+fn jumps_are_followed() {
+    let mut opener = go_on(first());
+    reserve(&mut opener, 4, 1000);
+    let far = Message::new(nonce(FIXED, 1365), 9);
+    assert_eq!(far.open(&mut opener), Err(OpenError::NotReserved));
+    assert_eq!((opener.reserved_messages(), opener.newest()), (0, None));
+    let bytes = reserve(&mut opener, 4, 1000).expect("stored");
+    assert_eq!(opener.reserved_messages(), 4);
+    assert_eq!(far.open(&mut opener), Ok(()));
+    assert_eq!(Message::new(nonce(FIXED, 1369), 9).open(&mut opener), Ok(()));
+    assert_eq!(Message::new(nonce(FIXED, 1370), 9).open(&mut opener), Err(OpenError::NotReserved));
+    // It refuses all of it after a restart.
+    let mut opener = go_on(OpenerState::from_bytes(&bytes, FIXED).unwrap());
+    reserve(&mut opener, 4, 1000);
+    for (counter, expected) in [(1365, false), (1368, false), (1369, false), (1370, true), (1373, true)] {
+        assert_eq!(Message::new(nonce(FIXED, counter), 9).open(&mut opener).is_ok(), expected, "{counter}");
+    }
+}
+
+/// With the last counter of all, everything was opened.
+#[test]
+fn the_last_counter_can_be_reserved() {
+    let mut opener = go_on(first());
+    reserve(&mut opener, u32::MAX, 1000).unwrap();
+    assert_eq!(Message::new(nonce(FIXED, 0xFF_FFFF), 9).open(&mut opener), Ok(()));
+    let bytes = reserve(&mut opener, u32::MAX, 2000).unwrap();
+    let mut opener = go_on(OpenerState::from_bytes(&bytes, FIXED).unwrap());
+    reserve(&mut opener, 10, 1000).unwrap();
+    assert_eq!(opener.newest(), Some(0xFF_FFFF));
+    assert_eq!(Message::new(nonce(FIXED, 0xFF_FFFF), 9).open(&mut opener), Err(OpenError::Replayed));
+    // A state of an opener that stores nothing covers all that it may have opened.
+    let mut opener: Opener<Twine128Otr, 0> = Opener::new(&key(), []);
+    let state = opener.begin_reserve(1, 1).state().to_bytes();
+    let mut opener: Opener<Twine128Otr, 0> = Opener::restore(&key(), [], LIMIT, FAILURES, &[state]).unwrap();
+    assert_eq!((opener.newest(), opener.remaining_blocks()), (Some((1 << 56) - 1), 0));
+    assert_eq!(Message::new(nonce([], 77), 9).open(&mut opener), Err(OpenError::TooOld));
+}
+
+/// Failures are reserved with blocks, as large a part of them: the last one that is reserved ends both.
+#[test]
+fn failures_are_reserved() {
+    let (limit, failures) = (BlockLimit::new(1000).unwrap(), 20);
+    let start = |bytes: [u8; 32]| <Opener>::restore(&key(), FIXED, limit, failures, &[bytes]).unwrap();
+    let mut bytes = <Opener>::first_state(&key(), FIXED, limit, failures).to_bytes();
+    let mut starts = 0;
+    loop {
+        let mut opener = start(bytes);
+        assert_eq!((opener.failures(), opener.used_blocks()), (2 * starts, 100 * starts));
+        if starts == 10 {
+            let message = Message::new(nonce(FIXED, 1000), 0);
+            assert_eq!(message.open(&mut opener), Err(OpenError::TooManyFailures));
+            break;
+        }
+        bytes = reserve(&mut opener, 5, 100).unwrap();
+        for i in 0..4 {
+            let result = Message::new(nonce(FIXED, 1000), 0).forged().open(&mut opener);
+            let more = if starts == 9 { OpenError::TooManyFailures } else { OpenError::NotReserved };
+            assert_eq!(result, Err(if i < 2 { OpenError::Rejected } else { more }));
+        }
+        assert_eq!(opener.reserved_blocks(), 0, "so that more are reserved");
+        starts += 1;
+    }
+    // At least one, and never more than the limit leaves.
+    let mut opener = start(<Opener>::first_state(&key(), FIXED, limit, failures).to_bytes());
+    reserve(&mut opener, 5, 3).unwrap();
+    assert_eq!(Message::new(nonce(FIXED, 1000), 0).forged().open(&mut opener), Err(OpenError::Rejected));
+    for _ in 1..20 {
+        reserve(&mut opener, 5, 9).unwrap();
+        assert_eq!(Message::new(nonce(FIXED, 1000), 0).forged().open(&mut opener), Err(OpenError::Rejected));
+    }
+    reserve(&mut opener, 5, 20);
+    assert_eq!(opener.failures(), 20);
+    assert_eq!(Message::new(nonce(FIXED, 1), 0).open(&mut opener), Err(OpenError::TooManyFailures));
+}
+
+/// 32 bytes as they are documented, from a state of this key.
+fn layout(state: &OpenerState<4>, change: impl Fn(&mut [u8; 32])) -> [u8; 32] {
+    let mut bytes = state.to_bytes();
+    change(&mut bytes);
+    let mut sum = u32::MAX;
+    for bit in (0..224).map(|bit| u32::from(bytes[bit / 8] >> (bit % 8) & 1)) {
+        sum = if (sum ^ bit) & 1 == 1 { sum >> 1 ^ 0xEDB8_8320 } else { sum >> 1 };
+    }
+    bytes[28..].copy_from_slice(&(!sum).to_be_bytes());
+    bytes
+}
+
 #[test]
 fn only_states_are_states() {
-    let mut opener: Opener = Opener::new(&key(), FIXED);
-    for counter in [0x010203, 0x010204] {
-        let good = opener.state().to_bytes();
-        assert_eq!(OpenerState::from_bytes(&good, FIXED), Ok(opener.state()));
+    let read = |bytes: &[u8; 32]| OpenerState::from_bytes(bytes, FIXED);
+    let mut opener = go_on(first());
+    reserve(&mut opener, 0x0102, 0x0304);
+    let used = opener.begin_reserve(0x0506, 0x0708);
+    for state in [&first(), used.state()] {
+        let good = state.to_bytes();
+        assert_eq!(layout(state, |_| ()), good);
+        assert_eq!(read(&good).as_ref(), Ok(state));
         for bit in 0..256 {
             let mut bytes = good;
             bytes[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(OpenerState::from_bytes(&bytes, FIXED), Err(InvalidState), "bit {bit}");
+            assert_eq!(read(&bytes), Err(InvalidState::Damaged), "bit {bit}");
         }
-        assert_eq!(OpenerState::from_bytes(&good, [FIXED[0]]), Err(InvalidState));
-        Message::new(nonce(FIXED, counter), 9).open(&mut opener).unwrap();
+        assert_eq!(OpenerState::from_bytes(&good, [FIXED[0]]), Err(InvalidState::Other));
     }
-    let sealer = SealerState::first(FIXED).to_bytes();
-    for bytes in [[0; 32], [0xFF; 32], sealer] {
-        assert_eq!(OpenerState::from_bytes(&bytes, FIXED), Err(InvalidState));
+    let state = used.state();
+    let expected = [
+        &[0x74, 0xA0, 1, 2, 3, 0, 0x05, 0x05, 0, 0, 0x07, 0x08, 0x0F, 0xFF, 0xFF, 0, 0x07, 0x08][..],
+        &[0x10, 0, 0, 0, 0, 2],
+    ]
+    .concat();
+    assert_eq!(state.to_bytes()[..24], expected);
+    // A new opener has no counter; any other may have any.
+    let new = layout(&first(), |_| ());
+    assert_eq!(new[..12], [0x64, 0xA0, 1, 2, 3, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(read(&layout(&first(), |bytes| bytes[7] = 1)), Err(InvalidState::Damaged));
+    assert_eq!(read(&layout(state, |bytes| bytes[0] = 0x64)), Err(InvalidState::Damaged));
+    for (at, value) in [(5, 0xFF), (8, 1), (8, 0xFF)] {
+        let bytes = layout(state, |bytes| bytes[at] = value);
+        let expected = if at == 8 { Err(InvalidState::Damaged) } else { Ok(bytes) };
+        assert_eq!(read(&bytes).map(|state| state.to_bytes()), expected, "byte {at}");
+    }
+    let full = layout(state, |bytes| bytes[8..12].copy_from_slice(&[1, 0, 0, 0]));
+    assert_eq!(read(&full).map(|state| state.to_bytes()), Ok(full));
+    let sealer = <Sealer>::first_state(&key(), FIXED, LIMIT).to_bytes();
+    for (bytes, error) in
+        [([0; 32], InvalidState::Damaged), ([0xFF; 32], InvalidState::Damaged), (sealer, InvalidState::Other)]
+    {
+        assert_eq!(read(&bytes), Err(error));
+    }
+}
+
+/// A state is of its key, its algorithm and its limits, and the newest one is taken.
+#[test]
+fn states_belong_to_keys_and_limits() {
+    type Short = Opener<Otr<Twine128, U7, U4>>;
+    let bytes = first().to_bytes();
+    for bit in 0..128 {
+        let mut other = key();
+        other[bit / 8] ^= 1 << (bit % 8);
+        let refused = Some(InvalidState::OtherKey);
+        assert_eq!(<Opener>::restore(&other, FIXED, LIMIT, FAILURES, &[bytes]).err(), refused);
+        assert_eq!(<Opener>::with_stored_key(&other, first(), LIMIT, FAILURES).err(), refused);
+    }
+    let refused = Some(InvalidState::OtherKey);
+    assert_eq!(Short::with_stored_key(&key(), first(), LIMIT, FAILURES).err(), refused);
+    for (blocks, failures) in [(BlockLimit::SEGMENT, FAILURES), (LIMIT, FAILURES - 1), (BlockLimit::MAX, 0)] {
+        let refused = Some(InvalidState::OtherLimit);
+        assert_eq!(<Opener>::restore(&key(), FIXED, blocks, failures, &[bytes]).err(), refused);
+        assert_eq!(<Opener>::with_stored_key(&key(), first(), blocks, failures).err(), refused);
+        // On purpose.
+        let state = first().with_limits(blocks, failures);
+        let opener = <Opener>::with_stored_key(&key(), state, blocks, failures).unwrap();
+        assert_eq!((opener.remaining_blocks(), opener.remaining_failures()), (blocks.get(), failures));
+    }
+    // Reserved ahead, then stopped in order, which is newer though it is less.
+    let mut opener = go_on(first());
+    let ahead = reserve(&mut opener, 50, 500).unwrap();
+    Message::new(nonce(FIXED, 2), 9).open(&mut opener).unwrap();
+    let stopped = opener.suspend().to_bytes();
+    let mut damaged = stopped;
+    damaged[9] ^= 1;
+    for (places, newest) in [
+        ([stopped, ahead], Ok(2)),
+        ([ahead, stopped], Ok(2)),
+        ([ahead, damaged], Ok(49)),
+        ([damaged; 2], Err(InvalidState::Damaged)),
+    ] {
+        let opener = <Opener>::restore(&key(), FIXED, LIMIT, FAILURES, &places);
+        assert_eq!(opener.map(|opener| opener.newest().unwrap()), newest);
+    }
+    // The same number: the one that allows for less.
+    let mut opener = go_on(first());
+    let less = opener.begin_reserve(5, 500).state().to_bytes();
+    let more = opener.begin_reserve(50, 500).state().to_bytes();
+    for places in [[less, more], [more, less]] {
+        let opener = <Opener>::restore(&key(), FIXED, LIMIT, FAILURES, &places).unwrap();
+        assert_eq!(opener.newest(), Some(49));
+    }
+}
+
+/// What happens to an opener whose power is lost now and then.
+#[derive(Clone, Debug)]
+enum Event {
+    /// The sender's next message, after so many that were lost; kept for later.
+    Send {
+        lost: u64,
+        len: usize,
+    },
+    /// An older message, so many before the newest, perhaps for the first time.
+    Replay {
+        back: usize,
+    },
+    Forge {
+        ahead: u64,
+    },
+    /// The state is written up to a byte: to its end and confirmed, or the power is lost, or the memory says that it failed.
+    Reserve {
+        messages: u32,
+        blocks: u32,
+        written: usize,
+        is_lost: bool,
+    },
+    PowerLoss,
+    Stop {
+        written: usize,
+    },
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let written = || prop_oneof![6 => Just(32), 1 => 0..=32usize];
+    let lost = prop_oneof![6 => Just(0), 2 => 0..20u64, 1 => 0..2000u64];
+    let messages = prop_oneof![4 => 0..20u32, 1 => 0..3000u32, 1 => any::<u32>()];
+    let blocks = prop_oneof![4 => 0..200u32, 1 => any::<u32>()];
+    prop_oneof![
+        8 => (lost, 0..60usize).prop_map(|(lost, len)| Event::Send { lost, len }),
+        4 => (0..30usize).prop_map(|back| Event::Replay { back }),
+        2 => (0..50u64).prop_map(|ahead| Event::Forge { ahead }),
+        6 => (messages, blocks, written(), any::<bool>())
+            .prop_map(|(messages, blocks, written, is_lost)| Event::Reserve { messages, blocks, written, is_lost }),
+        1 => Just(Event::PowerLoss),
+        1 => written().prop_map(|written| Event::Stop { written }),
+    ]
+}
+
+/// Lives through the events: nothing opens twice, and whatever was counted is never forgotten. Returns how many messages were opened.
+fn live(events: &[Event], limit: BlockLimit, failure_limit: u32) -> usize {
+    let first = <Opener>::first_state(&key(), FIXED, limit, failure_limit);
+    // What another key left.
+    let other = <Opener>::first_state(&[0x43; 16].into(), FIXED, limit, failure_limit).to_bytes();
+    let mut places = [first.to_bytes(), other];
+    let write = |places: &mut [[u8; 32]; 2], state: &OpenerState<4>, written: usize| {
+        places[state.sequence() as usize % 2][..written].copy_from_slice(&state.to_bytes()[..written]);
+    };
+    let start = |places: &[[u8; 32]; 2]| -> Opener {
+        Opener::restore(&key(), FIXED, limit, failure_limit, places).expect("one is always whole")
+    };
+    let mut opener = start(&places);
+    let mut sent: Vec<(u64, usize)> = Vec::new();
+    let mut opened = HashSet::new();
+    let (mut blocks, mut failures) = (0, 0);
+    for event in events {
+        let attempt = match *event {
+            Event::Send { lost, len } => {
+                let counter = sent.last().map_or(0, |(counter, _)| counter + 1) + lost;
+                sent.push((counter, len));
+                Some((counter, len, false))
+            }
+            Event::Replay { back } if sent.is_empty() => {
+                let _ = back;
+                None
+            }
+            Event::Replay { back } => {
+                let (counter, len) = sent[sent.len() - 1 - back.min(sent.len() - 1)];
+                Some((counter, len, false))
+            }
+            Event::Forge { ahead } => Some((sent.last().map_or(0, |(counter, _)| *counter) + ahead, 5, true)),
+            Event::Reserve { messages, blocks, written, is_lost } => {
+                let result = opener.reserve(messages, blocks, |state| {
+                    write(&mut places, state, written);
+                    if written == 32 && !is_lost { Ok(()) } else { Err(()) }
+                });
+                if is_lost {
+                    opener = start(&places);
+                } else if result.is_ok() {
+                    assert!(opener.reserved_messages() >= messages.into());
+                    let is_limited = opener.remaining_failures() == 0;
+                    assert!(is_limited || opener.reserved_blocks() >= blocks.min(opener.remaining_blocks()));
+                }
+                None
+            }
+            Event::PowerLoss => {
+                opener = start(&places);
+                None
+            }
+            Event::Stop { written } => {
+                let newest = opener.newest();
+                write(&mut places, &opener.suspend(), written);
+                opener = start(&places);
+                assert!(written < 32 || opener.newest() == newest, "an orderly stop skipped");
+                None
+            }
+        };
+        let Some((counter, len, is_forged)) = attempt else { continue };
+        let message = Message::new(nonce(FIXED, counter), len);
+        let message = if is_forged { message.forged() } else { message };
+        let needed = u32::try_from(count_blocks(2, len)).unwrap();
+        let (reserved, can_take) = (opener.reserved_blocks(), opener.reserved_messages());
+        match message.open(&mut opener) {
+            Ok(()) => {
+                assert!(!is_forged && opened.insert(counter), "{counter} twice");
+                blocks += needed;
+            }
+            Err(OpenError::Rejected) => {
+                assert!(is_forged);
+                (failures, blocks) = (failures + 1, blocks + needed);
+            }
+            Err(OpenError::NotReserved) => assert!(reserved < needed || can_take == 0 || !is_forged),
+            Err(OpenError::Replayed | OpenError::TooOld) => {
+                assert!(counter <= opener.newest().unwrap());
+            }
+            Err(OpenError::LimitReached) => assert!(opener.remaining_blocks() < needed),
+            Err(error) => {
+                assert_eq!((error, opener.remaining_failures()), (OpenError::TooManyFailures, 0));
+            }
+        }
+        assert!(blocks <= opener.used_blocks() && opener.used_blocks() <= limit.get(), "forgot blocks");
+        assert!(failures <= opener.failures() && opener.failures() <= failure_limit, "forgot failures");
+    }
+    opened.len()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_loss_of_power_opens_a_message_twice(
+        events in vec(event(), 0..80),
+        blocks in 1..3000u32,
+        failures in prop_oneof![0..30u32, Just(1 << 20)],
+    ) {
+        live(&events, BlockLimit::new(blocks).unwrap(), failures);
+    }
+}
+
+/// One life, with the power lost at each of its steps and at each byte of each write, and old messages after it.
+#[test]
+fn power_can_be_lost_anywhere() {
+    let reserve = Event::Reserve { messages: 2, blocks: 40, written: 32, is_lost: false };
+    let life: Vec<_> = (0..20)
+        .flat_map(|len| {
+            let send = || Event::Send { lost: 0, len };
+            [reserve.clone(), send(), Event::Forge { ahead: 1 }, send(), Event::Replay { back: 0 }]
+        })
+        .collect();
+    assert_eq!(live(&life, LIMIT, FAILURES), 40);
+    for at in 0..life.len() {
+        let losses = match life[at] {
+            Event::Reserve { messages, blocks, .. } => {
+                (0..=32).map(|written| Event::Reserve { messages, blocks, written, is_lost: true }).collect()
+            }
+            _ => vec![Event::PowerLoss],
+        };
+        for loss in losses {
+            let mut events = life.clone();
+            let replays = [2, 1, 0].map(|back| Event::Replay { back });
+            events.splice(
+                at..=at,
+                [loss, reserve.clone()].into_iter().chain(replays).chain([life[at].clone()]),
+            );
+            assert!(live(&events, LIMIT, FAILURES) >= 36);
+        }
     }
 }
 
@@ -394,5 +815,5 @@ fn only_states_are_states() {
 fn debug_shows_no_key() {
     let opener: Opener = Opener::new(&key(), FIXED);
     let text = format!("{opener:?}");
-    assert!(text.contains("failures: 0") && !text.contains("cipher") && text.len() < 300, "{text}");
+    assert!(text.contains("failures: 0") && !text.contains("cipher") && text.len() < 500, "{text}");
 }

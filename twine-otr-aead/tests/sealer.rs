@@ -23,6 +23,12 @@ fn key<C: KeyInit>() -> twine_otr_aead::Key<C> {
     key
 }
 
+/// A stored key under which nothing was sealed.
+fn stored(limit: BlockLimit) -> Sealer {
+    let state = <Sealer>::first_state(&key::<Twine128Otr>(), FIXED, limit);
+    Sealer::with_stored_key(&key::<Twine128Otr>(), state, limit).unwrap()
+}
+
 fn ephemeral(blocks: u32) -> Sealer {
     Sealer::with_ephemeral_key(&key::<Twine128Otr>(), FIXED).with_block_limit(limit(blocks))
 }
@@ -111,8 +117,7 @@ fn pieces_are_sealed_and_counted() {
     assert!(sealer.seal_pieces(b"ad", 15 * 8 + 1).is_ok());
     assert_eq!((sealer.used_blocks(), counter::<4>(&sealer.next_nonce())), (18, 1));
 
-    let mut sealer =
-        Sealer::<Twine128Otr, 4>::with_stored_key(&key::<Twine128Otr>(), SealerState::first(FIXED));
+    let mut sealer = stored(BlockLimit::DEFAULT);
     assert_eq!(sealer.seal_pieces(b"ad", 0).err(), Some(SealError::NotReserved));
     assert_eq!(counter::<4>(&sealer.next_nonce()), 0);
 }
@@ -221,9 +226,9 @@ fn whole_keys_are_used_up() {
     assert_eq!(sealer.remaining_blocks(), (1 << 20) % 3);
     assert_eq!(seal(&mut sealer, 0), Err(SealError::LimitReached));
 
-    let last = SealerState::from_bytes(&state_bytes((1 << 24) / 3 - 1, (1 << 24) - 4), FIXED).unwrap();
-    let mut sealer = Sealer::<Twine128Otr, 4>::with_stored_key(&key::<Twine128Otr>(), last)
-        .with_block_limit(BlockLimit::MAX);
+    let last = Fields { counter: (1 << 24) / 3 - 1, blocks: (1 << 24) - 4, limit: 1 << 24, ..FIRST };
+    let mut sealer: Sealer =
+        Sealer::restore(&key::<Twine128Otr>(), FIXED, BlockLimit::MAX, &[last.bytes()]).unwrap();
     sealer.reserve(1 << 24, |_| Ok::<_, ()>(())).unwrap();
     assert_eq!(seal(&mut sealer, 0), Ok((1 << 24) / 3 - 1));
     assert_eq!(seal(&mut sealer, 0), Err(SealError::LimitReached));
@@ -249,58 +254,203 @@ fn debug_shows_no_key() {
     assert!(text.contains("used: 0") && !text.contains("cipher") && text.len() < 300, "{text}");
 }
 
-/// As [`SealerState::to_bytes`] is documented to lay it out.
-fn state_bytes(counter: u32, blocks: u32) -> [u8; 32] {
-    let mut bytes = [0; 32];
-    bytes[0] = 0x54;
-    bytes[1..5].copy_from_slice(&FIXED);
-    bytes[5..8].copy_from_slice(&counter.to_be_bytes()[1..]);
-    bytes[8..12].copy_from_slice(&blocks.to_be_bytes());
-    complement(&mut bytes);
+/// What a state of a sealer says.
+#[derive(Clone, Copy, Debug)]
+struct Fields {
+    kind: u8,
+    fixed: [u8; 4],
+    counter: u32,
+    blocks: u32,
+    limit: u32,
+    failures: [u32; 2],
+    sequence: u32,
+    key: u8,
+}
+
+const FIRST: Fields = Fields {
+    kind: 0x54,
+    fixed: FIXED,
+    counter: 0,
+    blocks: 0,
+    limit: 1 << 20,
+    failures: [0; 2],
+    sequence: 0,
+    key: 0x42,
+};
+
+impl Fields {
+    /// The layout once more.
+    fn bytes(self) -> [u8; 32] {
+        let u24 = |number: u32| number.to_be_bytes()[1..].to_vec();
+        let mut zeros = [0; 8];
+        let nonce = [&self.fixed[..], &[0xFF; 3]].concat();
+        let cipher = <Twine128Otr>::new(&[self.key; 16].into());
+        let nonce = nonce.as_slice().try_into().unwrap();
+        cipher.encrypt_inout_detached(nonce, b"", zeros.as_mut_slice().into()).unwrap();
+        let bytes = [
+            vec![self.kind],
+            self.fixed.to_vec(),
+            u24(self.counter),
+            self.blocks.to_be_bytes().to_vec(),
+            u24(self.limit - 1),
+            u24(self.failures[0]),
+            u24(self.failures[1]),
+            u24(self.sequence),
+            zeros[..4].to_vec(),
+            vec![0; 4],
+        ];
+        summed(bytes.concat().try_into().unwrap())
+    }
+
+    fn read(self) -> Result<SealerState<4>, InvalidState> {
+        SealerState::from_bytes(&self.bytes(), FIXED)
+    }
+}
+
+/// The bytes with their CRC-32 at the end, by division of polynomials: the highest power is the first bit, the lowest in a byte.
+fn summed(mut bytes: [u8; 32]) -> [u8; 32] {
+    let bits = bytes[..28].iter().flat_map(|byte| (0..8).map(move |bit| byte >> bit & 1 == 1));
+    let mut bits: Vec<bool> = bits.chain([false; 32]).collect();
+    bits[..32].iter_mut().for_each(|bit| *bit = !*bit);
+    for at in 0..28 * 8 {
+        if bits[at] {
+            for power in [32, 26, 23, 22, 16, 12, 11, 10, 8, 7, 5, 4, 2, 1, 0] {
+                bits[at + 32 - power] ^= true;
+            }
+        }
+    }
+    let rest = bits[28 * 8..].iter().enumerate().fold(0u32, |rest, (i, bit)| rest | u32::from(!bit) << i);
+    bytes[28..].copy_from_slice(&rest.to_be_bytes());
     bytes
 }
 
-fn complement(bytes: &mut [u8; 32]) {
-    for i in 0..16 {
-        bytes[16 + i] = !bytes[i];
-    }
+#[test]
+fn sums_are_crc32() {
+    // Of 28 zeros, as zlib has it.
+    assert_eq!(summed([0; 32])[28..], 0x8070_77E9u32.to_be_bytes());
 }
 
 #[test]
 fn only_states_are_states() {
     let read = |bytes: &[u8; 32]| SealerState::from_bytes(bytes, FIXED);
-    assert_eq!(SealerState::first(FIXED).to_bytes(), state_bytes(0, 0));
-    let good = state_bytes(0x010203, 0x030609);
-    assert_eq!(read(&good).map(SealerState::to_bytes), Ok(good));
+    let first = <Sealer>::first_state(&key::<Twine128Otr>(), FIXED, BlockLimit::DEFAULT);
+    assert_eq!(first.to_bytes(), FIRST.bytes());
+    let some = Fields { counter: 0x010203, blocks: 0x030609, limit: 0x090807, sequence: 0x0A0B0C, ..FIRST };
+    let good = some.bytes();
+    let state = read(&good).unwrap();
+    assert_eq!((state.to_bytes(), state.sequence()), (good, 0x0A0B0C));
     for bit in 0..256 {
         let mut bytes = good;
         bytes[bit / 8] ^= 1 << (bit % 8);
-        assert_eq!(read(&bytes), Err(InvalidState), "bit {bit}");
+        assert_eq!(read(&bytes), Err(InvalidState::Damaged), "bit {bit}");
     }
-    for bytes in [[0; 32], [0xFF; 32], state_bytes(2, 5), state_bytes(0, (1 << 24) + 1)] {
-        assert_eq!(read(&bytes), Err(InvalidState));
+    assert_eq!(read(&[0; 32]), Err(InvalidState::Damaged));
+    assert_eq!(read(&[0xFF; 32]), Err(InvalidState::Damaged));
+
+    // Sums are right from here on.
+    let max = 1 << 24;
+    let most = Fields { counter: max / 3, blocks: max, limit: max, sequence: max - 1, ..FIRST };
+    let least = Fields { limit: 1, ..FIRST };
+    for fields in [some, most, least, Fields { counter: 1, blocks: 3, ..FIRST }] {
+        assert_eq!(fields.read().map(|state| state.to_bytes()), Ok(fields.bytes()));
     }
-    for (at, value) in [(0, 0x53), (0, 0x64), (0, 0x74), (1, 0), (4, 0), (15, 1)] {
-        let mut bytes = good;
-        bytes[at] = value;
-        complement(&mut bytes);
-        assert_eq!(read(&bytes), Err(InvalidState), "byte {at}");
+    for fields in [
+        Fields { counter: 1, blocks: 2, ..FIRST },
+        Fields { counter: max / 3 + 1, ..most },
+        Fields { counter: 0, blocks: max + 1, ..most },
+        Fields { failures: [1, 0], ..some },
+        Fields { failures: [0, 1], ..some },
+        Fields { failures: [1, 1], ..some },
+    ] {
+        assert_eq!(fields.read(), Err(InvalidState::Damaged), "{fields:?}");
     }
-    assert_eq!(SealerState::from_bytes(&good, [FIXED[0], FIXED[1], FIXED[2]]), Err(InvalidState));
-    let opener: Opener = Opener::new(&key::<Twine128Otr>(), FIXED);
-    assert_eq!(read(&opener.state().to_bytes()), Err(InvalidState));
+    for kind in [0x53, 0x55, 0x64, 0x74, 0, 0xFF] {
+        assert_eq!(Fields { kind, ..some }.read(), Err(InvalidState::Other));
+    }
+    for at in 0..4 {
+        let mut fixed = FIXED;
+        fixed[at] ^= 1;
+        assert_eq!(Fields { fixed, ..some }.read(), Err(InvalidState::Other));
+    }
+    assert_eq!(SealerState::from_bytes(&good, [FIXED[0], FIXED[1], FIXED[2]]), Err(InvalidState::Other));
+    let opener = <Opener>::first_state(&key::<Twine128Otr>(), FIXED, BlockLimit::DEFAULT, 3);
+    assert_eq!(read(&opener.to_bytes()), Err(InvalidState::Other));
     // A counter of more bytes than any sealer counts to.
     let mut bytes = [0; 32];
     bytes[0] = 0x50;
     bytes[1] = 1;
-    complement(&mut bytes);
-    assert_eq!(SealerState::from_bytes(&bytes, []), Err(InvalidState));
+    assert_eq!(SealerState::from_bytes(&summed(bytes), []), Err(InvalidState::Damaged));
+}
+
+/// A state is of its key, its algorithm and its limit.
+#[test]
+fn states_belong_to_keys_and_limits() {
+    let limit = BlockLimit::DEFAULT;
+    let fields = Fields { counter: 1, blocks: 5, sequence: 3, ..FIRST };
+    let state = || fields.read().unwrap();
+    let key = key::<Twine128Otr>();
+    assert!(<Sealer>::with_stored_key(&key, state(), limit).is_ok());
+    for bit in 0..128 {
+        let mut other = key;
+        other[bit / 8] ^= 1 << (bit % 8);
+        let refused = Some(InvalidState::OtherKey);
+        assert_eq!(<Sealer>::with_stored_key(&other, state(), limit).err(), refused);
+        assert_eq!(<Sealer>::restore(&other, FIXED, limit, &[fields.bytes()]).err(), refused);
+    }
+    type Short = Sealer<Otr<Twine128, U7, U4>, 4>;
+    assert_eq!(Short::with_stored_key(&key, state(), limit).err(), Some(InvalidState::OtherKey));
+
+    for other in
+        [1, 1 << 16, (1 << 20) - 1, (1 << 20) + 1, 1 << 24].map(|blocks| BlockLimit::new(blocks).unwrap())
+    {
+        let refused = Some(InvalidState::OtherLimit);
+        assert_eq!(<Sealer>::with_stored_key(&key, state(), other).err(), refused);
+        assert_eq!(<Sealer>::restore(&key, FIXED, other, &[fields.bytes()]).err(), refused);
+        // On purpose.
+        let sealer = <Sealer>::with_stored_key(&key, state().with_block_limit(other), other).unwrap();
+        assert_eq!((sealer.used_blocks(), sealer.remaining_blocks()), (5, other.get().saturating_sub(5)));
+        let own = Fields { limit: other.get(), sequence: 4, ..fields };
+        assert_eq!(sealer.suspend().to_bytes(), own.bytes());
+    }
+}
+
+/// Whatever the order of the places, whatever lies in the others.
+#[test]
+fn the_newest_state_of_the_key_is_taken() {
+    let restore = |places: &[Fields]| {
+        let places: Vec<_> = places.iter().map(|fields| fields.bytes()).collect();
+        let sealer = <Sealer>::restore(&key::<Twine128Otr>(), FIXED, BlockLimit::DEFAULT, &places)?;
+        let mut reversed = places.clone();
+        reversed.reverse();
+        let other = <Sealer>::restore(&key::<Twine128Otr>(), FIXED, BlockLimit::DEFAULT, &reversed)?;
+        assert_eq!(other.next_nonce(), sealer.next_nonce());
+        Ok(counter::<4>(&sealer.next_nonce()))
+    };
+    let state = |sequence, counter| Fields { sequence, counter, blocks: 99, ..FIRST };
+    let end = (1 << 24) - 1;
+    assert_eq!(restore(&[state(7, 20)]), Ok(20));
+    assert_eq!(restore(&[state(7, 20), state(8, 9)]), Ok(9), "after an orderly stop");
+    assert_eq!(restore(&[state(7, 20), state(8, 20), state(9, 1)]), Ok(1));
+    assert_eq!(restore(&[state(end, 20), state(0, 9)]), Ok(9));
+    assert_eq!(restore(&[state(end - 1, 20), state(end, 9)]), Ok(9));
+    // The first one was not known to be stored: the one that skips more is safe.
+    assert_eq!(restore(&[state(8, 20), state(8, 9)]), Ok(20));
+    // Of other keys, kinds and limits.
+    let of_another = Fields { key: 0x43, ..state(9, 3) };
+    let torn = Fields { kind: 0x74, ..state(9, 3) };
+    assert_eq!(restore(&[state(7, 20), of_another, torn]), Ok(20));
+    assert_eq!(restore(&[of_another, torn]), Err(InvalidState::OtherKey));
+    assert_eq!(restore(&[torn]), Err(InvalidState::Other));
+    assert_eq!(restore(&[]), Err(InvalidState::Damaged));
+    assert_eq!(
+        restore(&[state(7, 20), Fields { limit: 5000, ..state(8, 9) }]),
+        Err(InvalidState::OtherLimit)
+    );
 }
 
 #[test]
 fn nothing_is_sealed_unreserved() {
-    let state = SealerState::first(FIXED);
-    let mut sealer = Sealer::<Twine128Otr, 4>::with_stored_key(&key::<Twine128Otr>(), state);
+    let mut sealer = stored(BlockLimit::DEFAULT);
     assert_eq!(seal(&mut sealer, 0), Err(SealError::NotReserved));
     assert_eq!(sealer.reserve(9, |_| Err("no flash")), Err("no flash"));
     assert_eq!(seal(&mut sealer, 0), Err(SealError::NotReserved));
@@ -311,49 +461,89 @@ fn nothing_is_sealed_unreserved() {
     let mut reserve = |sealer: &mut Sealer, blocks| {
         stored = None;
         sealer
-            .reserve(blocks, |bytes| {
-                stored = Some(*bytes);
+            .reserve(blocks, |state| {
+                stored = Some(state.to_bytes());
                 Ok::<_, ()>(())
             })
             .unwrap();
         stored
     };
-    assert_eq!(reserve(&mut sealer, 9), Some(state_bytes(3, 9)));
+    let state = |sequence, counter, blocks| Fields { counter, blocks, sequence, ..FIRST }.bytes();
+    assert_eq!(reserve(&mut sealer, 9), Some(state(1, 3, 9)));
     assert_eq!(reserve(&mut sealer, 9), None, "as much is reserved");
     assert_eq!(seal(&mut sealer, 0), Ok(0));
     assert_eq!(seal(&mut sealer, 40), Err(SealError::NotReserved));
     assert_eq!(seal(&mut sealer, 32), Ok(1), "all six blocks that are left");
     assert_eq!((sealer.reserved_blocks(), seal(&mut sealer, 0)), (0, Err(SealError::NotReserved)));
     // Two counters were used instead of three.
-    assert_eq!(reserve(&mut sealer, 9), Some(state_bytes(5, 18)));
-    assert_eq!(reserve(&mut sealer, u32::MAX), Some(state_bytes(2 + ((1 << 20) - 9) / 3, 1 << 20)));
+    assert_eq!(reserve(&mut sealer, 9), Some(state(2, 5, 18)));
+    // What was not stored is made again.
+    for _ in 0..2 {
+        assert_eq!(sealer.begin_reserve(20).state().to_bytes(), state(3, 2 + 20 / 3, 29));
+    }
+    assert_eq!(reserve(&mut sealer, u32::MAX), Some(state(3, 2 + ((1 << 20) - 9) / 3, 1 << 20)));
     assert_eq!(reserve(&mut sealer, u32::MAX), None, "the limit leaves no more");
 
     // An orderly stop skips nothing.
-    let state = sealer.suspend();
-    assert_eq!(state.to_bytes(), state_bytes(2, 9));
-    let sealer = Sealer::<Twine128Otr, 4>::with_stored_key(&key::<Twine128Otr>(), state);
+    let suspended = sealer.suspend();
+    assert_eq!(suspended.to_bytes(), state(4, 2, 9));
+    let sealer: Sealer =
+        Sealer::with_stored_key(&key::<Twine128Otr>(), suspended, BlockLimit::DEFAULT).unwrap();
     assert_eq!((sealer.used_blocks(), sealer.reserved_blocks()), (9, 0));
     assert_eq!(counter::<4>(&sealer.next_nonce()), 2);
+}
+
+/// What the documentation says of steps: so many writes, so many starts.
+#[test]
+fn steps_cost_what_is_documented() {
+    let limit = BlockLimit::DEFAULT;
+    // Messages of 16 blocks: a step ends with none left, or with 48 to 63.
+    for (margin, expected) in [(16, 256), (64, 260)] {
+        let mut sealer = stored(limit);
+        let mut writes = 0;
+        loop {
+            if sealer.reserved_blocks() < margin {
+                sealer
+                    .reserve(1 << 12, |_| {
+                        writes += 1;
+                        Ok::<_, ()>(())
+                    })
+                    .unwrap();
+            }
+            if seal(&mut sealer, 8 * 14).is_err() {
+                break;
+            }
+        }
+        assert_eq!((sealer.remaining_blocks(), writes), (0, expected));
+    }
+    for step in [1 << 8, 1 << 10, 1 << 12] {
+        let mut bytes = <Sealer>::first_state(&key::<Twine128Otr>(), FIXED, limit).to_bytes();
+        let mut starts = 0;
+        loop {
+            let mut sealer: Sealer = Sealer::restore(&key::<Twine128Otr>(), FIXED, limit, &[bytes]).unwrap();
+            let store = |state: &SealerState<4>| {
+                bytes = state.to_bytes();
+                Ok::<_, ()>(())
+            };
+            sealer.reserve(step, store).unwrap();
+            if seal(&mut sealer, 0).is_err() {
+                break;
+            }
+            starts += 1;
+        }
+        assert_eq!(starts, limit.get() / step);
+    }
 }
 
 /// Two places in a memory that a loss of power can leave half written.
 struct Memory {
     places: [[u8; 32]; 2],
-    /// The place of the next write.
-    next: usize,
 }
 
 impl Memory {
-    fn write(&mut self, bytes: &[u8; 32], len: usize) {
-        self.places[self.next][..len].copy_from_slice(&bytes[..len]);
-    }
-
-    /// The greatest state.
-    fn read(&mut self) -> SealerState<4> {
-        let states = self.places.map(|bytes| SealerState::from_bytes(&bytes, FIXED).ok());
-        self.next = usize::from(states[0] >= states[1]);
-        states.into_iter().flatten().max().expect("one is always whole")
+    fn write(&mut self, state: &SealerState<4>, len: usize) {
+        let place = &mut self.places[state.sequence() as usize % 2];
+        place[..len].copy_from_slice(&state.to_bytes()[..len]);
     }
 }
 
@@ -375,12 +565,15 @@ enum Event {
         blocks: u32,
     },
     PowerLoss,
-    /// The state is written, in all places, and the sealer is never told.
+    /// The state is written, to its end or not, and the memory says that it failed: the sealer goes on.
     Untold {
         blocks: u32,
+        written: usize,
     },
-    /// And the start after it.
-    Stop,
+    /// An orderly stop, unless the power is lost in it; and the start after it.
+    Stop {
+        written: usize,
+    },
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -391,19 +584,22 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (blocks(), 0..32usize).prop_map(|(blocks, written)| Event::TornReserve { blocks, written }),
         1 => blocks().prop_map(|blocks| Event::LateLoss { blocks }),
         1 => Just(Event::PowerLoss),
-        1 => blocks().prop_map(|blocks| Event::Untold { blocks }),
-        1 => Just(Event::Stop),
+        1 => (blocks(), 0..=32usize).prop_map(|(blocks, written)| Event::Untold { blocks, written }),
+        1 => prop_oneof![Just(32), 0..32usize].prop_map(|written| Event::Stop { written }),
     ]
 }
 
 /// Lives through the events. Returns how many messages were sealed.
 fn live(events: &[Event], limit: BlockLimit) -> usize {
-    let mut memory = Memory { places: [SealerState::first(FIXED).to_bytes(), [0xFF; 32]], next: 1 };
-    let start = |memory: &mut Memory| {
-        Sealer::<Twine128Otr, 4>::with_stored_key(&key::<Twine128Otr>(), memory.read())
-            .with_block_limit(limit)
+    let key = key::<Twine128Otr>();
+    // What another key left.
+    let other = <Sealer>::first_state(&[0x43; 16].into(), FIXED, limit).to_bytes();
+    let mut memory = Memory { places: [other; 2] };
+    memory.write(&<Sealer>::first_state(&key, FIXED, limit), 32);
+    let start = |memory: &Memory| -> Sealer {
+        Sealer::restore(&key, FIXED, limit, &memory.places).expect("one is always whole")
     };
-    let mut sealer = start(&mut memory);
+    let mut sealer = start(&memory);
     let mut nonces = HashSet::new();
     let mut blocks = 0;
     for event in events {
@@ -424,30 +620,36 @@ fn live(events: &[Event], limit: BlockLimit) -> usize {
                 }
             },
             Event::Reserve { blocks } => {
-                let store = |bytes: &[u8; 32]| {
-                    memory.write(bytes, 32);
-                    memory.next ^= 1;
+                let store = |state: &SealerState<4>| {
+                    memory.write(state, 32);
                     Ok::<_, ()>(())
                 };
                 sealer.reserve(blocks, store).unwrap();
                 assert!(sealer.reserved_blocks() >= blocks.min(sealer.remaining_blocks()));
             }
             Event::TornReserve { blocks, written } => {
-                memory.write(&sealer.begin_reserve(blocks).state().to_bytes(), written);
-                sealer = start(&mut memory);
+                memory.write(sealer.begin_reserve(blocks).state(), written);
+                sealer = start(&memory);
             }
             Event::LateLoss { blocks } => {
-                memory.write(&sealer.begin_reserve(blocks).state().to_bytes(), 32);
-                sealer = start(&mut memory);
+                memory.write(sealer.begin_reserve(blocks).state(), 32);
+                sealer = start(&memory);
             }
-            Event::PowerLoss => sealer = start(&mut memory),
-            Event::Untold { blocks } => {
-                memory.places = [sealer.begin_reserve(blocks).state().to_bytes(); 2];
+            Event::PowerLoss => sealer = start(&memory),
+            Event::Untold { blocks, written } => {
+                let result = sealer.reserve(blocks, |state| {
+                    memory.write(state, written);
+                    Err(())
+                });
+                assert!(result.is_err() || sealer.reserved_blocks() >= blocks.min(sealer.remaining_blocks()));
             }
-            Event::Stop => {
-                // Over both places, as the greater one would skip.
-                memory.places = [sealer.suspend().to_bytes(); 2];
-                sealer = start(&mut memory);
+            Event::Stop { written } => {
+                let next = sealer.next_nonce();
+                memory.write(&sealer.suspend(), written);
+                sealer = start(&memory);
+                if written == 32 {
+                    assert_eq!(sealer.next_nonce(), next, "an orderly stop skipped");
+                }
             }
         }
     }

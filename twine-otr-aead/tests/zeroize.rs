@@ -2,7 +2,10 @@
 #![cfg(feature = "zeroize")]
 
 use test_vectors::erasure::is_erased_on_drop;
-use twine_otr_aead::{Combined, Opener, Sealer, SealerState, Twine80Otr, Twine128Otr};
+use twine_otr_aead::{
+    BlockLimit, ChunkOpener, ChunkSealer, Combined, Kdf, Opener, Sealer, StreamHeader, Twine80Otr,
+    Twine128Otr,
+};
 
 #[test]
 fn keys_are_erased() {
@@ -12,7 +15,17 @@ fn keys_are_erased() {
         Sealer::<Twine128Otr, 4>::with_ephemeral_key(&[seed; 16].into(), [1; 4])
     });
     is_erased_on_drop("a sealer of a stored key", 300, padding, |seed| {
-        Sealer::<Twine80Otr<Combined>, 1>::with_stored_key(&[seed; 10].into(), SealerState::first([1]))
+        type Stored = Sealer<Twine80Otr<Combined>, 1>;
+        let key = [seed; 10].into();
+        let state = Stored::first_state(&key, [1], BlockLimit::DEFAULT);
+        Stored::with_stored_key(&key, state, BlockLimit::DEFAULT).expect("its own state")
+    });
+    is_erased_on_drop("what derives keys", 300, padding, |seed| <Kdf>::new(&[seed; 16].into()));
+    is_erased_on_drop("a sealer of chunks", 316, padding, |seed| {
+        <ChunkSealer>::new(&[seed; 16].into(), StreamHeader::counted([1; 8], 1))
+    });
+    is_erased_on_drop("an opener of chunks", 316, padding, |seed| {
+        <ChunkOpener>::new(&[seed; 16].into(), &[1; 16])
     });
     is_erased_on_drop("an opener", 300, padding, |seed| {
         Opener::<Twine128Otr, 2>::new(&[seed; 16].into(), [1; 2])

@@ -62,20 +62,36 @@ pub(crate) enum RoundKeys {
 }
 
 impl RoundKeys {
+    /// Those of the backend that is chosen, without a key.
     #[inline]
-    pub(crate) fn new(key: &[u8], size: &'static KeySize) -> Self {
+    pub(crate) fn zero() -> Self {
         #[cfg(target_feature = "sse2")]
         if let Some(level) = x86::Level::detect() {
-            return Self::X86(x86::RoundKeys::new(level, key));
+            return Self::X86(x86::RoundKeys::zero(level));
         }
         #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
         if neon::IS_CHOSEN {
-            return Self::Neon(neon::RoundKeys::new(key));
+            return Self::Neon(neon::RoundKeys::ZERO);
         }
         #[cfg(twine_thumb)]
-        return Self::Thumb(thumb::RoundKeys::new(key, size));
+        return Self::Thumb(thumb::RoundKeys::ZERO);
         #[cfg(not(twine_thumb))]
-        Self::Soft(fixslice::RoundKeys::new(key, size, &<Word as fixslice::Word>::ORDER))
+        Self::Soft(fixslice::RoundKeys::ZERO)
+    }
+
+    /// Makes the round keys of `key` in place.
+    #[inline]
+    pub(crate) fn expand(&mut self, key: &[u8], size: &'static KeySize) {
+        match self {
+            #[cfg(not(twine_thumb))]
+            Self::Soft(keys) => keys.expand(key, size, &<Word as fixslice::Word>::ORDER),
+            #[cfg(target_feature = "sse2")]
+            Self::X86(keys) => keys.expand(key),
+            #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+            Self::Neon(keys) => keys.expand(key),
+            #[cfg(twine_thumb)]
+            Self::Thumb(keys) => keys.expand(key, size),
+        }
     }
 
     #[inline]

@@ -36,26 +36,45 @@ impl Forced {
     /// # Panics
     /// If the key has another size.
     pub fn every(key: &[u8]) -> impl Iterator<Item = (&'static str, Self)> {
-        let size = match key.len() {
-            10 => &KEY_80,
-            16 => &KEY_128,
-            other => panic!("a TWINE key has 10 or 16 bytes, not {other}"),
-        };
         let soft = [
-            ("soft32", RoundKeys::Soft32(fixslice::RoundKeys::new(key, size, &<u32 as Word>::ORDER))),
-            ("soft64", RoundKeys::Soft64(fixslice::RoundKeys::new(key, size, &<u64 as Word>::ORDER))),
+            ("soft32", RoundKeys::Soft32(fixslice::RoundKeys::ZERO)),
+            ("soft64", RoundKeys::Soft64(fixslice::RoundKeys::ZERO)),
         ];
         #[cfg(target_feature = "sse2")]
-        let vectors = x86::Level::available()
-            .map(|level| (level.name(), RoundKeys::X86(x86::RoundKeys::new(level, key))));
+        let vectors =
+            x86::Level::available().map(|level| (level.name(), RoundKeys::X86(x86::RoundKeys::zero(level))));
         #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
-        let vectors = [(neon::NAME, RoundKeys::Neon(neon::RoundKeys::new(key)))];
+        let vectors = [(neon::NAME, RoundKeys::Neon(neon::RoundKeys::ZERO))];
         #[cfg(not(any(
             target_feature = "sse2",
             all(target_arch = "aarch64", target_feature = "neon", target_endian = "little")
         )))]
         let vectors = [];
-        soft.into_iter().chain(vectors).map(|(name, keys)| (name, Self(keys)))
+        soft.into_iter().chain(vectors).map(move |(name, keys)| {
+            let mut cipher = Self(keys);
+            cipher.set_key(key);
+            (name, cipher)
+        })
+    }
+
+    /// Changes the key, in place.
+    ///
+    /// # Panics
+    /// If the key has neither 10 nor 16 bytes.
+    pub fn set_key(&mut self, key: &[u8]) {
+        let size = match key.len() {
+            10 => &KEY_80,
+            16 => &KEY_128,
+            other => panic!("a TWINE key has 10 or 16 bytes, not {other}"),
+        };
+        match &mut self.0 {
+            RoundKeys::Soft32(keys) => keys.expand(key, size, &<u32 as Word>::ORDER),
+            RoundKeys::Soft64(keys) => keys.expand(key, size, &<u64 as Word>::ORDER),
+            #[cfg(target_feature = "sse2")]
+            RoundKeys::X86(keys) => keys.expand(key),
+            #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+            RoundKeys::Neon(keys) => keys.expand(key),
+        }
     }
 }
 

@@ -61,6 +61,24 @@ macro_rules! twine {
             keys: RoundKeys,
         }
 
+        impl $name {
+            /// Changes the key. The new round keys are made where the old ones are, so that no copy of them is left elsewhere:
+            /// [`new`](KeyInit::new) returns them, and the compiler may copy what is returned from one place on the stack to
+            /// another.
+            #[inline]
+            pub fn set_key(&mut self, key: &Key<Self>) {
+                self.keys.expand(key, &$parameters);
+            }
+
+            /// To be given a key by [`Self::set_key`] before it is used: its round keys are all zero.
+            #[doc(hidden)]
+            #[inline]
+            #[must_use]
+            pub fn without_key() -> Self {
+                Self { keys: RoundKeys::zero() }
+            }
+        }
+
         impl KeySizeUser for $name {
             type KeySize = $key_size;
         }
@@ -68,7 +86,9 @@ macro_rules! twine {
         impl KeyInit for $name {
             #[inline]
             fn new(key: &Key<Self>) -> Self {
-                Self { keys: RoundKeys::new(key, &$parameters) }
+                let mut cipher = Self::without_key();
+                cipher.set_key(key);
+                cipher
             }
         }
 

@@ -108,7 +108,9 @@ fn keys_are_erased() {
     use test_vectors::erasure::is_erased_on_drop;
 
     fn soft<W: Word>(key: &[u8], size: &'static KeySize) -> RoundKeys<W> {
-        RoundKeys::new(key, size, &W::ORDER)
+        let mut keys = RoundKeys::ZERO;
+        keys.expand(key, size, &W::ORDER);
+        keys
     }
 
     for key_len in [10, 16] {
@@ -121,12 +123,51 @@ fn keys_are_erased() {
         for level in crate::backends::x86::Level::available() {
             // Its number is one byte in eight.
             is_erased_on_drop(level.name(), 1000, 7, |seed| {
-                crate::backends::x86::RoundKeys::new(level, &[seed; 16][..key_len])
+                let mut keys = crate::backends::x86::RoundKeys::zero(level);
+                keys.expand(&[seed; 16][..key_len]);
+                keys
             });
         }
         #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
         is_erased_on_drop("neon", 1000, 0, |seed| {
-            crate::backends::neon::RoundKeys::new(&[seed; 16][..key_len])
+            let mut keys = crate::backends::neon::RoundKeys::ZERO;
+            keys.expand(&[seed; 16][..key_len]);
+            keys
         });
     }
+}
+
+/// Round keys are made where they stay: after a key is set, and after blocks are processed, no 32 bytes of them in a row are on
+/// the stack, nor is the key. Less than that a compiler may keep there while it computes: a vector, or one round key.
+#[cfg(all(feature = "zeroize", any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[test]
+fn no_keys_are_left_on_the_stack() {
+    use std::boxed::Box;
+    use test_vectors::stack::{bytes_of, copies, left_by};
+
+    for (key, first) in keys().zip(keys().map(|key| bytes(9, key.len()))) {
+        for (name, cipher) in Forced::every(&first) {
+            let mut cipher = Box::new(cipher);
+            let left = left_by(|| cipher.set_key(&key));
+            let expanded = bytes_of(&*cipher);
+            assert_eq!(copies(&left, &expanded, 32), 0, "{name}: round keys, after the key is set");
+            assert_eq!(copies(&left, &key, 8), 0, "{name}: the key, after it is set");
+            for count in [1, 3, 4, 9, 64, 65] {
+                let mut buffer = blocks(&bytes(100, 8 * count));
+                let left = left_by(|| cipher.encrypt_blocks(&mut buffer));
+                assert_eq!(copies(&left, &expanded, 32), 0, "{name}: round keys, {count} blocks");
+                let left = left_by(|| cipher.decrypt_blocks(&mut buffer));
+                assert_eq!(copies(&left, &expanded, 32), 0, "{name}: round keys, {count} blocks");
+            }
+        }
+    }
+    // A value that is returned may be copied on its way, which is up to the compiler: printed, and not asserted.
+    let (mut place, key) = (Box::new(Twine128::without_key()), bytes(1, 16));
+    let left = left_by(|| *place = Twine128::new_from_slice(&key).unwrap());
+    let expanded = bytes_of(&*place);
+    std::println!(
+        "after `new`: {} of {} bytes",
+        copies(&left, &expanded, 32),
+        copies(&expanded, &expanded, 32)
+    );
 }

@@ -16,6 +16,12 @@ use std::{
 const PACKAGE: &str = "twine-otr-capi";
 const LIBRARY: &str = "libtwine_otr_capi.a";
 
+/// Bytes of stack that setting up a key may take on a board.
+const SETUP_STACK: u32 = 512;
+
+/// Bytes of stack that any other call may take on a board.
+const MESSAGE_STACK: u32 = 704;
+
 /// Warnings of a careful C programmer, all fatal.
 const WARNINGS: [&str; 5] = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"];
 
@@ -50,6 +56,22 @@ pub(crate) fn test_host() -> Result<()> {
     if cfg!(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))) {
         failures.note("the library under the address sanitizer", sanitized(&cc, &sanitize));
     }
+    for standard in ["c90", "c++98"] {
+        let compiler = if standard == "c90" { &cc } else { &cxx };
+        failures.note("a program for an old compiler", old_program(compiler, standard, &library));
+    }
+    // As it is delivered and as speed wants it; sanitizers have stacks of their own.
+    let fast = static_library(
+        sh::cargo().args(["--config", "profile.capi.opt-level=3"]),
+        None,
+        &paths::target().join("capi-fast"),
+    )?;
+    for library in [&library, &fast] {
+        failures.note("what is left on the stack", plain_program(&cc, "stack", library));
+        if cfg!(unix) {
+            failures.note("init interrupted", plain_program(&cc, "interrupted", library));
+        }
+    }
     failures.note("the Makefile", makefile());
     failures.note("CMake", cmake());
     failures.into_result()
@@ -65,6 +87,7 @@ pub(crate) fn test_firmware() -> Result<()> {
         let cargo = Toolchain::for_target(board.target)?.cargo();
         let library = static_library(cargo, Some(board.target), &paths::target().join("thumb"))?;
         failures.note(board.machine, run_on(board, &gcc, &library, Keys::Expanded));
+        failures.note(board.machine, stack_on(board, &gcc, &library, Keys::Expanded));
         failures.note(board.machine, each_alone(board, &gcc, &library));
         if board.machine == "microbit" {
             println!("\n-- {board}, compact keys");
@@ -89,9 +112,11 @@ fn compact(board: &Board, gcc: &Path, expanded: &Path) -> Result<()> {
         .env("RUSTFLAGS", r#"--cfg twine_keys="compact""#);
     let library = static_library(cargo, Some(board.target), &dir().join("compact"))?;
     run_on(board, gcc, &library, Keys::Compact)?;
+    stack_on(board, gcc, &library, Keys::Compact)?;
     for (library, keys) in [(expanded, Keys::Compact), (library.as_path(), Keys::Expanded)] {
-        let linked =
-            link(board, gcc, library, keys).spawn(Stdio::null(), Stdio::piped())?.wait_with_output()?;
+        let linked = link(board, gcc, "test", library, keys)
+            .spawn(Stdio::null(), Stdio::piped())?
+            .wait_with_output()?;
         ensure!(
             String::from_utf8_lossy(&linked.stderr).contains("undefined reference to `twine128_otr_init"),
             "a program with the header of other contexts is linked, or fails for another reason"
@@ -152,8 +177,8 @@ fn static_library(cargo: Cmd, target: Option<&str>, target_dir: &Path) -> Result
         .join(LIBRARY))
 }
 
-/// A C or C++ compiler's command on the test.
-fn compile(compiler: &Path, standard: &str) -> Cmd {
+/// A C or C++ compiler's command on one of the tests.
+fn compile(compiler: &Path, standard: &str, test: &str) -> Cmd {
     let language = if standard.starts_with("c++") { "c++" } else { "c" };
     Cmd::new(compiler)
         .args(["-x", language, &format!("-std={standard}"), "-g"])
@@ -162,13 +187,13 @@ fn compile(compiler: &Path, standard: &str) -> Cmd {
         .arg(capi("include"))
         .arg("-I")
         .arg(dir())
-        .arg(capi("tests/test.c"))
+        .arg(capi(&format!("tests/{test}.c")))
 }
 
 /// Compiles the test with all vectors, links it with `library` and runs it.
 fn host_program(compiler: &Path, standard: &str, flags: &[&str], library: &Path) -> Result<()> {
     let program = dir().join(format!("test-{standard}{}", env::consts::EXE_SUFFIX));
-    compile(compiler, standard)
+    compile(compiler, standard, "test")
         .arg("-DLONG_VECTORS")
         .args(flags)
         .arg(capi("tests/host.c"))
@@ -178,6 +203,42 @@ fn host_program(compiler: &Path, standard: &str, flags: &[&str], library: &Path)
         .arg("-o")
         .arg(&program)
         .run()?;
+    run_program(&program)
+}
+
+/// Compiles the test `name` with optimisation and without sanitizers, links it with `library` and runs it.
+fn plain_program(cc: &Path, name: &str, library: &Path) -> Result<()> {
+    let program = dir().join(format!("{name}{}", env::consts::EXE_SUFFIX));
+    compile(cc, "c99", name)
+        .arg("-O1")
+        .arg(capi("tests/host.c"))
+        .args(["-x", "none"])
+        .arg(library)
+        .arg("-o")
+        .arg(&program)
+        .run()?;
+    run_program(&program)
+}
+
+/// Builds the example as a compiler of `standard` does that warns of everything newer, and runs it.
+fn old_program(compiler: &Path, standard: &str, library: &Path) -> Result<()> {
+    let program = dir().join(format!("example-{standard}{}", env::consts::EXE_SUFFIX));
+    let language = if standard.starts_with("c++") { "c++" } else { "c" };
+    Cmd::new(compiler)
+        .args(["-x", language, &format!("-std={standard}")])
+        .args(WARNINGS)
+        .arg("-I")
+        .arg(capi("include"))
+        .arg(capi("examples/main.c"))
+        .args(["-x", "none"])
+        .arg(library)
+        .arg("-o")
+        .arg(&program)
+        .run()?;
+    Cmd::new(program).run()
+}
+
+fn run_program(program: &Path) -> Result<()> {
     let output = Cmd::new(program).spawn(Stdio::piped(), Stdio::inherit())?.wait_with_output()?;
     let printed = String::from_utf8_lossy(&output.stdout);
     print!("{printed}");
@@ -203,18 +264,18 @@ fn machine(board: &Board) -> Vec<String> {
     vec![format!("-mcpu={}", board.core.to_lowercase()), "-mthumb".to_owned(), "-mfloat-abi=soft".to_owned()]
 }
 
-/// Where the test for `board` goes.
-fn test_image(board: &Board) -> PathBuf {
-    dir().join(format!("{}.elf", board.machine))
+/// Where the test `name` for `board` goes.
+fn test_image(board: &Board, name: &str) -> PathBuf {
+    dir().join(format!("{name}-{}.elf", board.machine))
 }
 
-/// The command that builds the test for `board`.
-fn link(board: &Board, gcc: &Path, library: &Path, keys: Keys) -> Cmd {
+/// The command that builds the test `name` for `board`.
+fn link(board: &Board, gcc: &Path, name: &str, library: &Path, keys: Keys) -> Cmd {
     let memory = match board.machine {
         "mps2-an386" => "mps2-an385",
         machine => machine,
     };
-    compile(gcc, "c99")
+    compile(gcc, "c99", name)
         .args(match keys {
             Keys::Expanded => None,
             Keys::Compact => Some("-DTWINE_OTR_KEYS_COMPACT"),
@@ -229,13 +290,22 @@ fn link(board: &Board, gcc: &Path, library: &Path, keys: Keys) -> Cmd {
         .arg("-T")
         .arg(capi("tests/firmware/board.ld"))
         .args(["-Wl,--gc-sections,-z,noexecstack", "-o"])
-        .arg(test_image(board))
+        .arg(test_image(board, name))
+}
+
+/// What is left on the stack of `board`, and that no call takes more of it than it may.
+fn stack_on(board: &Board, gcc: &Path, library: &Path, keys: Keys) -> Result<()> {
+    link(board, gcc, "stack", library, keys)
+        .arg("-DSMALL")
+        .args([format!("-DSETUP_LIMIT={SETUP_STACK}"), format!("-DMESSAGE_LIMIT={MESSAGE_STACK}")])
+        .run()?;
+    firmware::run(board, &test_image(board, "stack"))
 }
 
 /// Builds the test for `board` and runs it there.
 fn run_on(board: &Board, gcc: &Path, library: &Path, keys: Keys) -> Result<()> {
-    link(board, gcc, library, keys).run()?;
-    let elf = test_image(board);
+    link(board, gcc, "test", library, keys).run()?;
+    let elf = test_image(board, "test");
     firmware::run(board, &elf)?;
     let symbols = symbols(&elf)?;
     let unwanted = unwanted(&symbols);

@@ -17,6 +17,7 @@
 //! | `firmware` | builds the firmware and runs it on QEMU's boards |
 //! | `smart_city` | runs and tests the example `smart-city`, and sizes its detector |
 //! | `fuzz` | builds and runs the fuzz targets |
+//! | `mutants` | changes the code and expects tests to fail |
 //! | `sanitizers` | runs the tests under sanitizers |
 //! | `setup` | finds or installs compilers, emulators and tools |
 //! | `msrv` | finds or fetches a compiler of the minimum supported Rust version |
@@ -39,6 +40,7 @@ mod fuzz;
 mod i686;
 mod kernels;
 mod msrv;
+mod mutants;
 mod paths;
 mod qemu_trace;
 mod release;
@@ -77,6 +79,9 @@ Usage: cargo xtask COMMAND
        --all [TOOL]          trace all operations on x86-64, which takes most of an hour
   fuzz [--minutes N] [T...]  run the fuzz targets (those named) for N minutes (1) each
        coverage [T...]       what their inputs cover of the project's code
+  mutants [PACKAGE...]       change the published packages in one place at a time: a test must fail
+       --in-diff REF         only where lines were changed since REF
+       --file GLOB           only in these files
   capi header                make the header of the C interface
        test                  test the C interface on this machine
        firmware              test it on QEMU's boards
@@ -106,6 +111,7 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["constant-time", rest @ ..] => constant_time::main(rest),
         ["firmware", rest @ ..] => firmware::main(rest),
         ["fuzz", rest @ ..] => fuzz::main(rest),
+        ["mutants", rest @ ..] => mutants::main(rest),
         ["capi", rest @ ..] => capi::main(rest),
         ["setup"] => setup::main(),
         ["help" | "--help" | "-h"] => {

@@ -2,7 +2,7 @@
 //! which takes minutes, and needs the network.
 
 use crate::{
-    paths,
+    mutants, paths,
     sh::{self, Cmd},
     steps::Step,
     tools,
@@ -19,6 +19,11 @@ pub(crate) const STEPS: &[Step] = &[
         run: minimal_versions,
     },
     Step { name: "each-feature", about: "tests with none, each and all of the features", run: each_feature },
+    Step {
+        name: "mutants",
+        about: "a test fails for every change of the libraries, for hours",
+        run: mutants::all,
+    },
 ];
 
 /// The variable that names a revision to compare with in place of the last release.

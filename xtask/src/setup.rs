@@ -27,6 +27,8 @@ pub(crate) fn main() -> Result<()> {
     println!("{}: {}", tools::WASM_TARGET, Toolchain::for_target(tools::WASM_TARGET)?.describe());
     println!("C++: {}", tools::cxx()?.display());
     println!("Rust {}: {}", msrv::VERSION, msrv::rustc()?.display());
-    println!("cargo-hack: {}", tools::tool("cargo-hack")?.display());
+    for tool in ["cargo-hack", "cargo-mutants"] {
+        println!("{tool}: {}", tools::tool(tool)?.display());
+    }
     Ok(())
 }

@@ -35,8 +35,8 @@ fn run(check: bool) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Takes out what the comments say to Rust alone, sections `# Safety`, which state what C takes for granted; and puts
-/// negative numbers into parentheses.
+/// Takes out what the comments say to Rust alone, sections `# Safety`, which state what C takes for granted; puts negative
+/// numbers into parentheses, and comments as C90 has them.
 fn for_c(header: &str) -> String {
     let mut lines: Vec<String> = Vec::new();
     let mut is_for_rust = false;
@@ -54,7 +54,10 @@ fn for_c(header: &str) -> String {
                 Some((define, number)) if define.starts_with("#define TWINE_OTR_ERR_") => {
                     format!("{define} (-{number})")
                 }
-                _ => line.to_owned(),
+                _ => match line.split_once(" // ") {
+                    Some((code, comment)) => format!("{code} /* {comment} */"),
+                    None => line.to_owned(),
+                },
             });
         }
     }

@@ -8,64 +8,45 @@
 //! |-------:|------:|-----------------------------------------------------------------------------------|
 //! |      0 |     6 | magic, `89 54 57 4F 54 52` (0x89, then `TWOTR`)                                   |
 //! |      6 |     1 | version, `01`                                                                     |
-//! |      7 |     1 | chunk exponent e, 10 to 20: a chunk holds 2^e bytes (`seal` writes 16, so 64 KiB)  |
-//! |      8 |    16 | salt, uniformly random for every file                                             |
+//! |      7 |     1 | chunk exponent e, 10 to 16: a chunk holds 2^e bytes (`seal` writes 16, so 64 KiB)  |
+//! |      8 |    16 | stream header, uniformly random for every file                                    |
 //!
 //! Chunk i = 0, 1, ... is the ciphertext of the plaintext bytes i * 2^e to (i + 1) * 2^e - 1, as long as they are,
 //! followed by its 8-byte tag. Every chunk but the last is full. The last one is shorter or full, and it is empty only
-//! if the whole file is: a key, a salt and an exponent give each plaintext exactly one sealed form. A sealed file is
-//! thus 24 + length + 8 * max(1, ceil(length / 2^e)) bytes long. A segment is the chunks of 4 MiB of plaintext:
-//! chunk i belongs to segment s = floor(i * 2^e / 2^22). A file holds at most 2^18 segments, 1 TiB.
-//!
-//! # Keys
-//!
-//! `KDF(key, label, context)` is the counter mode of NIST SP 800-108r1, section 4.1, with CMAC (SP 800-38B) over
-//! TWINE-128 as its PRF, a 32-bit counter and a 32-bit length. It gives 128 bits in two calls:
-//!
-//! ```text
-//! K(n)        = CMAC(key, [n]32 || label || 00 || context || [128]32),    n = 1, 2
-//! KDF         = K(1) || K(2)
-//! file key    = KDF(user key, "TWINE-OTR seal v1 file",    salt)
-//! segment key = KDF(file key, "TWINE-OTR seal v1 segment", salt || [s]32)
-//! ```
-//!
-//! No label has a zero byte in it and each label has one context length, so no two inputs can be parsed alike.
-//! The labels keep these keys apart from each other, from later versions, and from any other use of the user key.
+//! if the whole file is: a key, a stream header and an exponent give each plaintext exactly one sealed form. A sealed file
+//! is thus 24 + length + 8 * max(1, ceil(length / 2^e)) bytes long. It holds at most 448 GiB.
 //!
 //! # Chunks
 //!
-//! Chunk i is one message of TWINE-128-OTR (parallel associated data) under its segment key, as [`ChunkSealer`] seals it, with
+//! The chunks are a stream of TWINE-128-OTR (parallel associated data), as [`ChunkSealer`] seals it under the user key with the
+//! stream header, with its default limit of 2^16 blocks for a segment, and with
 //!
 //! ```text
-//! nonce           = [i]48 || 01 if the chunk is the last one, else 00        (7 bytes)
-//! associated data = the 24 bytes of the header
+//! associated data = the first 8 bytes of the file
 //! ```
 //!
-//! - *Nonces never repeat under a key.* Another file has another salt and so other keys; within a file no two chunks
+//! for every chunk. The documentation of [`ChunkSealer`] says which key and nonce a chunk has. As a full chunk counts 2^(e-3) + 2
+//! blocks, a segment has 7 of them at 64 KiB a chunk.
+//!
+//! - *Nonces never repeat under a key.* Another file has another stream header and so other keys; within a file no two chunks
 //!   have the same i.
-//! - *Position.* i is in the nonce, and s in the key: a chunk that was moved, dropped, repeated or taken from another
+//! - *Position.* i is in the nonce, and the segment in the key: a chunk that was moved, dropped, repeated or taken from another
 //!   file does not verify.
-//! - *End of file.* As in the STREAM construction (Hoang, Reyhanitabar, Rogaway and Vizar, CRYPTO 2015) only the last
-//!   chunk carries the byte 01. A file cut after a whole chunk ends in one that does not say so; a file with something
-//!   appended has one that says so too early. Both are refused.
-//! - *Header.* Every chunk authenticates all of it; the salt makes the keys besides.
+//! - *End of file.* Only the last chunk is sealed as one. A file cut after a whole chunk ends in one that does not say so; a
+//!   file with something appended has one that says so too early. Both are refused.
+//! - *Header.* Every chunk authenticates all of it: 8 bytes as associated data, the others by its key.
 //!
 //! # Limits
 //!
 //! TWINE has blocks of 64 bits, so that much data under one key is what must be avoided.
 //!
-//! - *Segment.* 4 MiB are 2^19 blocks (nonces, tags and associated data add less than a thousandth at 64 KiB a chunk).
-//!   OTR's bound 6 sigma^2 / 2^64 is then 2^-23.4 for the advantage over an ideal AEAD. It adds up over segments,
-//!   whether in one file or in many under the same user key: 2^-15.4 for 1 GiB, 2^-9.4 for 64 GiB, 2^-5.4 for 1 TiB,
-//!   which a single key would reach with 2 GiB. A file ends there, as beyond it the bound says little.
+//! - *Data.* The advantage over an ideal AEAD is that of the segments, at most 2^-29.4 each. It adds up over them, whether in one
+//!   file or in many under the same user key: 2^-18.2 for 1 GiB, 2^-12.2 for 64 GiB, 2^-9.4 for 448 GiB. A file ends
+//!   there, where a stream of 64 KiB chunks does.
 //! - *Forgery.* Each chunk presented to be opened is accepted with probability 2^-64 besides.
-//! - *File key.* 2 CMAC messages of 7 blocks a segment: at most 2^19 messages, 2^21.8 blocks. The bound for CMAC as a
-//!   PRF, about 4 sigma^2 / 2^64 (Iwata and Kurosawa, INDOCRYPT 2003), is 2^-18.4 for the largest file.
-//! - *User key.* 2 CMAC messages of 6 blocks a file. **Seal at most 2^20 files under one user key**: 2^21 messages are
-//!   what SP 800-38B (appendix B) allows for a 64-bit block; 2^23.6 blocks, 2^-14.8. The tool keeps no count.
-//! - *Salts and subkeys.* Among 2^20 files two salts are equal with probability 2^-89. Two inputs get the same key
-//!   only if both 64-bit halves collide, each through a CMAC chain of its own: 2^-128 a pair. A half that collides
-//!   alone is of no use.
+//! - *User key.* **Seal at most 2^20 files under one user key**, and use it for nothing else: that is what `Kdf` of the library
+//!   allows for, with an advantage of 2^-14.8 besides. The tool keeps no count.
+//! - *Stream headers.* Among 2^20 files two are equal with probability 2^-89.
 //!
 //! # What it does not do
 //!
@@ -77,23 +58,19 @@ use std::{
     io::{self, Read, Write},
 };
 
-use cmac::{Cmac, Mac, digest::FixedOutput};
-use twine_otr_aead::{ChunkOpener, ChunkSealer, Key, KeyInit, Twine128};
-use zeroize::Zeroizing;
+use twine_otr_aead::{ChunkOpener, ChunkSealer, Key, StreamHeader, Twine128};
+use zeroize::{Zeroize, Zeroizing};
 
 /// First bytes of a sealed file. The first is not ASCII, so that no text file starts like this.
 pub(crate) const MAGIC: [u8; 6] = *b"\x89TWOTR";
 pub(crate) const VERSION: u8 = 1;
-pub(crate) const HEADER_LEN: usize = 24;
-pub(crate) const SALT_LEN: usize = 16;
+pub(crate) const HEADER_LEN: usize = PREFIX_LEN + StreamHeader::LEN;
 pub(crate) const TAG_LEN: usize = 8;
-/// A segment, the plaintext under one key, holds 2^22 bytes.
-const SEGMENT_EXPONENT: u8 = 22;
-/// The longest plaintext, 2^18 segments.
-pub(crate) const MAX_LEN: u64 = 1 << 40;
+/// The longest plaintext: 7 chunks of 2^16 bytes in each of the 2^20 segments of a stream.
+pub(crate) const MAX_LEN: u64 = 7 << 36;
 
-const FILE_LABEL: &[u8] = b"TWINE-OTR seal v1 file";
-const SEGMENT_LABEL: &[u8] = b"TWINE-OTR seal v1 segment";
+/// What comes before the stream header.
+const PREFIX_LEN: usize = 8;
 
 /// Why something was not sealed or not opened.
 #[derive(Debug)]
@@ -146,7 +123,7 @@ impl fmt::Display for Error {
                 )?;
                 f.write_str("does not verify")
             }
-            Self::TooLong => f.write_str("too long: a sealed file holds at most 1 TiB"),
+            Self::TooLong => f.write_str("too long: a sealed file holds at most 448 GiB"),
         }
     }
 }
@@ -160,8 +137,8 @@ impl error::Error for Error {
     }
 }
 
-/// A 128-bit key, erased when dropped.
-pub(crate) struct SecretKey(Zeroizing<[u8; 16]>);
+/// A 128-bit key, erased when dropped. It stays where it was made, so that no copy of it is left anywhere.
+pub(crate) struct SecretKey(Box<Zeroizing<[u8; 16]>>);
 
 impl fmt::Debug for SecretKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -187,64 +164,30 @@ impl SecretKey {
 
     /// Fills a new key, for example with random bytes.
     pub(crate) fn try_from_fn<E>(fill: impl FnOnce(&mut [u8]) -> Result<(), E>) -> Result<Self, E> {
-        let mut key = Zeroizing::new([0; 16]);
+        let mut key = Box::new(Zeroizing::new([0; 16]));
         fill(key.as_mut_slice())?;
         Ok(Self(key))
     }
 
-    /// Reads 32 hexadecimal digits; a line end may follow.
+    /// Reads 32 hexadecimal digits; a line end may follow. No branch or index depends on the digits.
     pub(crate) fn from_hex(text: &[u8]) -> Result<Self, InvalidKey> {
         let text = text.strip_suffix(b"\n").unwrap_or(text);
         let text = text.strip_suffix(b"\r").unwrap_or(text);
         if text.len() != 32 {
             return Err(InvalidKey);
         }
-        let digit = |byte: u8| match byte {
-            b'0'..=b'9' => Ok(byte - b'0'),
-            b'a'..=b'f' => Ok(byte - b'a' + 10),
-            b'A'..=b'F' => Ok(byte - b'A' + 10),
-            _ => Err(InvalidKey),
-        };
-        Self::try_from_fn(|key| {
-            for (byte, pair) in key.iter_mut().zip(text.chunks_exact(2)) {
-                *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-            }
-            Ok(())
-        })
+        Self::try_from_fn(|key| base16ct::mixed::decode(text, key).map(drop).map_err(|_| InvalidKey))
     }
 
     /// The key as a line of 32 hexadecimal digits.
-    pub(crate) fn to_hex_line(&self) -> Zeroizing<[u8; 33]> {
-        let mut line = Zeroizing::new([b'\n'; 33]);
-        let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
-        for (pair, byte) in line.chunks_exact_mut(2).zip(*self.0) {
-            pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
-        }
+    pub(crate) fn to_hex_line(&self) -> Zeroizing<Vec<u8>> {
+        let mut line = Zeroizing::new(vec![b'\n'; 33]);
+        base16ct::lower::encode(self.0.as_slice(), &mut line[..32]).expect("32 digits are 16 bytes");
         line
-    }
-
-    fn as_array(&self) -> &Key<Twine128> {
-        (&*self.0).into()
-    }
-
-    /// SP 800-108r1 in counter mode, see the [module](self).
-    pub(crate) fn derive(&self, label: &[u8], context: &[u8]) -> Self {
-        let prf = <Cmac<Twine128> as KeyInit>::new(self.as_array());
-        let mut halves = Zeroizing::new([[0; 8]; 2]);
-        for (counter, half) in (1u32..).zip(halves.iter_mut()) {
-            let mut prf = prf.clone();
-            for part in [&counter.to_be_bytes(), label, &[0], context, &128u32.to_be_bytes()] {
-                prf.update(part);
-            }
-            prf.finalize_into(half.into());
-        }
-        let mut key = Zeroizing::new([0; 16]);
-        key.copy_from_slice(halves.as_flattened());
-        Self(key)
     }
 }
 
-/// How much plaintext a chunk holds: a power of two from 1 KiB to 1 MiB.
+/// How much plaintext a chunk holds: a power of two from 1 KiB to 64 KiB.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ChunkSize {
     exponent: u8,
@@ -256,7 +199,7 @@ impl ChunkSize {
 
     pub(crate) fn from_exponent(exponent: u8) -> Result<Self, Error> {
         // The upper end bounds the memory that a header, not yet authenticated, can ask for.
-        if (10..=20).contains(&exponent) {
+        if (10..=16).contains(&exponent) {
             Ok(Self { exponent })
         } else {
             Err(Error::ChunkExponent(exponent))
@@ -269,20 +212,12 @@ impl ChunkSize {
 }
 
 struct Header {
-    bytes: [u8; HEADER_LEN],
+    prefix: [u8; PREFIX_LEN],
+    stream: [u8; StreamHeader::LEN],
     chunk_size: ChunkSize,
 }
 
 impl Header {
-    fn new(chunk_size: ChunkSize, salt: &[u8; SALT_LEN]) -> Self {
-        let mut bytes = [0; HEADER_LEN];
-        bytes[..6].copy_from_slice(&MAGIC);
-        bytes[6] = VERSION;
-        bytes[7] = chunk_size.exponent;
-        bytes[8..].copy_from_slice(salt);
-        Self { bytes, chunk_size }
-    }
-
     fn read(input: &mut impl Read) -> Result<Self, Error> {
         let mut bytes = [0; HEADER_LEN];
         let len = read_full(input, &mut bytes).map_err(Error::Read)?;
@@ -296,11 +231,11 @@ impl Header {
         if len < HEADER_LEN {
             return Err(Error::TruncatedHeader);
         }
-        Ok(Self { bytes, chunk_size: ChunkSize::from_exponent(bytes[7])? })
-    }
-
-    fn salt(&self) -> &[u8] {
-        &self.bytes[8..]
+        let chunk_size = ChunkSize::from_exponent(bytes[7])?;
+        let mut header = Self { prefix: [0; PREFIX_LEN], stream: [0; StreamHeader::LEN], chunk_size };
+        header.prefix.copy_from_slice(&bytes[..PREFIX_LEN]);
+        header.stream.copy_from_slice(&bytes[PREFIX_LEN..]);
+        Ok(header)
     }
 }
 
@@ -343,65 +278,53 @@ impl<R: Read> Pieces<R> {
     }
 }
 
-/// The keys of the segments of one file.
-struct SegmentKeys<'a> {
-    header: &'a Header,
-    file_key: SecretKey,
+/// Erases what calls have left on the stack: the cipher works on copies of its keys.
+#[inline(never)]
+fn erase_stack() {
+    Zeroizing::new([1_u8; 1 << 14]).zeroize();
 }
 
-impl<'a> SegmentKeys<'a> {
-    fn new(user_key: &SecretKey, header: &'a Header) -> Self {
-        Self { file_key: user_key.derive(FILE_LABEL, header.salt()), header }
-    }
-
-    fn of(&self, segment: u32) -> SecretKey {
-        let mut context = [0; SALT_LEN + 4];
-        context[..SALT_LEN].copy_from_slice(self.header.salt());
-        context[SALT_LEN..].copy_from_slice(&segment.to_be_bytes());
-        self.file_key.derive(SEGMENT_LABEL, &context)
-    }
-
-    /// The key to change to at a chunk, if a new segment starts there.
-    fn change(&self, chunk: u64) -> Result<Option<SecretKey>, Error> {
-        let segment = segment_of(chunk, self.header.chunk_size)?;
-        let is_first = chunk % (1 << (SEGMENT_EXPONENT - self.header.chunk_size.exponent)) == 0;
-        Ok((segment > 0 && is_first).then(|| self.of(segment)))
-    }
+/// Begins to seal or to open under the user's key, of which nothing is left then.
+fn begin<T>(key: SecretKey, new: impl FnOnce(&Key<Twine128>) -> T) -> T {
+    let stream = new((&**key.0).into());
+    drop(key);
+    erase_stack();
+    stream
 }
 
-/// Which segment a chunk is in. Fails at the end of the last possible segment.
-pub(crate) fn segment_of(chunk: u64, chunk_size: ChunkSize) -> Result<u32, Error> {
-    if chunk >= MAX_LEN >> chunk_size.exponent {
-        return Err(Error::TooLong);
-    }
-    u32::try_from(chunk >> (SEGMENT_EXPONENT - chunk_size.exponent)).map_err(|_| Error::TooLong)
+/// Whether a chunk may be in a file.
+pub(crate) fn allow(chunk: u64, chunk_size: ChunkSize) -> Result<(), Error> {
+    if chunk < MAX_LEN >> chunk_size.exponent { Ok(()) } else { Err(Error::TooLong) }
 }
 
-/// Seals all of `input`. The salt must be fresh and uniformly random: it keeps the nonces of files apart.
+/// Seals all of `input`. The stream header must be fresh and uniformly random: it keeps the nonces of files apart.
+///
+/// Nothing is written before the first chunk was read.
 pub(crate) fn seal(
-    key: &SecretKey,
-    salt: &[u8; SALT_LEN],
+    key: SecretKey,
+    stream: StreamHeader,
     chunk_size: ChunkSize,
     input: impl Read,
     mut output: impl Write,
 ) -> Result<(), Error> {
-    let header = Header::new(chunk_size, salt);
-    output.write_all(&header.bytes).map_err(Error::Write)?;
-    let keys = SegmentKeys::new(key, &header);
-    let mut sealer: ChunkSealer = ChunkSealer::new(keys.of(0).as_array());
+    let mut prefix = [0; PREFIX_LEN];
+    prefix[..6].copy_from_slice(&MAGIC);
+    prefix[6..].copy_from_slice(&[VERSION, chunk_size.exponent]);
+    let mut sealer: ChunkSealer = begin(key, |key| ChunkSealer::new(key, stream));
     let mut pieces = Pieces::new(input, chunk_size.bytes());
     let mut sealed = vec![0; chunk_size.bytes() + TAG_LEN];
     loop {
         let (plaintext, last) = pieces.next().map_err(Error::Read)?;
-        if let Some(key) = keys.change(sealer.position())? {
-            sealer.change_key(key.as_array());
+        let chunk = sealer.position();
+        allow(chunk, chunk_size)?;
+        if chunk == 0 {
+            output.write_all(&[&prefix[..], sealer.header()].concat()).map_err(Error::Write)?;
         }
         let sealed = &mut sealed[..plaintext.len() + TAG_LEN];
         let (text, tag) = sealed.split_at_mut(plaintext.len());
         text.copy_from_slice(plaintext);
         let seal = if last { ChunkSealer::seal_last } else { ChunkSealer::seal_chunk };
-        // A segment is far from any limit.
-        tag.copy_from_slice(&seal(&mut sealer, &header.bytes, text.into()).map_err(|_| Error::TooLong)?);
+        tag.copy_from_slice(&seal(&mut sealer, &prefix, text.into()).map_err(|_| Error::TooLong)?);
         output.write_all(sealed).map_err(Error::Write)?;
         if last {
             return output.flush().map_err(Error::Write);
@@ -411,11 +334,10 @@ pub(crate) fn seal(
 
 /// Opens what [`seal`] made. Only verified plaintext is written, chunk by chunk; until this has returned `Ok`, its end
 /// may be missing.
-pub(crate) fn open(key: &SecretKey, mut input: impl Read, mut output: impl Write) -> Result<(), Error> {
+pub(crate) fn open(key: SecretKey, mut input: impl Read, mut output: impl Write) -> Result<(), Error> {
     let header = Header::read(&mut input)?;
     let chunk_size = header.chunk_size;
-    let keys = SegmentKeys::new(key, &header);
-    let mut opener: ChunkOpener = ChunkOpener::new(keys.of(0).as_array());
+    let mut opener: ChunkOpener = begin(key, |key| ChunkOpener::new(key, &header.stream));
     let mut pieces = Pieces::new(input, chunk_size.bytes() + TAG_LEN);
     let mut plaintext = Zeroizing::new(vec![0; chunk_size.bytes()]);
     loop {
@@ -423,13 +345,11 @@ pub(crate) fn open(key: &SecretKey, mut input: impl Read, mut output: impl Write
         let (ciphertext, tag) = sealed.split_last_chunk().ok_or(Error::Truncated)?;
         let text = &mut plaintext[..ciphertext.len()];
         let chunk = opener.position();
-        if let Some(key) = keys.change(chunk)? {
-            opener.change_key(key.as_array());
-        }
+        allow(chunk, chunk_size)?;
         let mut verify = |last| {
             text.copy_from_slice(ciphertext);
             let open = if last { ChunkOpener::open_last } else { ChunkOpener::open_chunk };
-            open(&mut opener, &header.bytes, (&mut *text).into(), tag.into()).is_ok()
+            open(&mut opener, &header.prefix, (&mut *text).into(), tag.into()).is_ok()
         };
         let canonical = chunk == 0 || !ciphertext.is_empty();
         if !(canonical && verify(last)) {

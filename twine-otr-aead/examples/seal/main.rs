@@ -2,36 +2,44 @@
 //!
 //! What is promised of the files:
 //!
-//! - The output is made under a temporary name (`.seal-*`, mode 0600 on Unix) in the directory where it will be, and
-//!   gets its name when all of it was verified, written and synchronised. Whatever goes wrong before, the temporary
-//!   file is removed. A process that is killed cannot do that: then a `.seal-*` file stays, readable by its owner only,
-//!   and what it holds of an opened file is verified but incomplete.
-//! - An existing file is replaced only with `--force`, and never if it is the input or the key file. Anything that is
-//!   not a regular file is never replaced.
+//! - The output is made in the directory where it will be, readable by its owner only on Unix, and gets its name when all of
+//!   it was verified, written and synchronised; then the directory is synchronised. Whatever goes wrong before, nothing is
+//!   left. On Linux the file has no name until then, where the file system allows that; else it is called `.seal-*`, and
+//!   is removed also by a signal that ends the program. Only where neither helps, as when such a system loses power, does a
+//!   `.seal-*` file stay; what it holds of an opened file is verified but incomplete.
+//! - An existing file is replaced only with `--force`, and never if it is the input or the key file, whatever their names,
+//!   or if it is not the one that was there at the start. Anything that is not a regular file is never replaced.
+//! - A closed standard stream is an error, and so is a standard output that is the input or the key file.
 //! - On standard output each chunk appears as soon as it is verified: constant memory leaves no other way. Every byte
 //!   is genuine, but that the end is missing shows only at the end. **Who reads `seal open` from a pipe must check its
 //!   exit status before relying on the data** (in a shell: `set -o pipefail`).
 //! - Keys come from a file or from the environment, not from arguments, which every user of the machine can see. The
-//!   program erases its keys and its buffers of plaintext. It cannot erase the environment it was given, nor what the
-//!   standard library buffers of standard input and output.
+//!   program erases its keys and its buffers of plaintext, and writes no core file. It cannot erase the environment it was
+//!   given.
 
+#![forbid(unsafe_code)]
+
+mod cleanup;
 mod format;
+mod output;
 mod progress;
+mod standard;
 
 use std::{
     env,
     ffi::{OsStr, OsString},
     fmt::Display,
-    fs::{self, File, OpenOptions},
+    fs::{File, Metadata},
     io::{self, IsTerminal, Read, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use format::{ChunkSize, Error, MAX_LEN, SALT_LEN, SecretKey};
+use format::{ChunkSize, Error, MAX_LEN, SecretKey};
 use lexopt::{Arg, Parser};
+use output::{Identity, Output};
 use progress::Progress;
-use tempfile::NamedTempFile;
+use twine_otr_aead::{StreamHeader, aead::Generate};
 use zeroize::Zeroizing;
 
 const DEFAULT_KEY_VARIABLE: &str = "TWINE_OTR_KEY";
@@ -103,6 +111,7 @@ enum KeySource {
 }
 
 fn main() -> ExitCode {
+    forbid_core_files();
     let (status, message) = match parse(Parser::from_env()).and_then(run) {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failure::Refused(message)) => (1, message),
@@ -120,13 +129,25 @@ fn parse(mut arguments: Parser) -> Result<Command, Failure> {
 
     let (mut command, mut key, mut input, mut output) = (None, None, None, None);
     let (mut force, mut quiet) = (false, false);
+    let once = |is_first: bool, option: &str| {
+        is_first.then_some(()).ok_or_else(|| Failure::Usage(format!("{option} is given twice")))
+    };
     while let Some(argument) = arguments.next().map_err(usage)? {
         match argument {
             Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help),
             Arg::Short('V') | Arg::Long("version") => return Ok(Command::Version),
-            Arg::Short('f') | Arg::Long("force") => force = true,
-            Arg::Short('q') | Arg::Long("quiet") => quiet = true,
-            Arg::Short('o') | Arg::Long("output") => output = Some(arguments.value().map_err(usage)?),
+            Arg::Short('f') | Arg::Long("force") => {
+                once(!force, "--force")?;
+                force = true;
+            }
+            Arg::Short('q') | Arg::Long("quiet") => {
+                once(!quiet, "--quiet")?;
+                quiet = true;
+            }
+            Arg::Short('o') | Arg::Long("output") => {
+                once(output.is_none(), "--output")?;
+                output = Some(arguments.value().map_err(usage)?);
+            }
             Arg::Short('k') | Arg::Long("key-file") if key.is_none() => {
                 key = Some(KeySource::File(arguments.value().map_err(usage)?.into()));
             }
@@ -161,13 +182,6 @@ fn parse(mut arguments: Parser) -> Result<Command, Failure> {
 }
 
 fn run(command: Command) -> Result<(), Failure> {
-    let print = |text: &[u8]| {
-        let mut output = io::stdout();
-        output
-            .write_all(text)
-            .and_then(|()| output.flush())
-            .map_err(|error| Failure::refused(Error::Write(error)))
-    };
     match command {
         Command::Help => print(HELP.as_bytes()),
         Command::Version => {
@@ -175,40 +189,61 @@ fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Keygen(output) => {
             let key = SecretKey::try_from_fn(getrandom::fill).map_err(Failure::refused)?;
-            match output {
-                Some(path) => write_key(&path, &key),
-                None => print(&*key.to_hex_line()),
-            }
+            let line = key.to_hex_line();
+            let Some(path) = output else { return print(&line) };
+            let output = Output::new(&path, false, &[]).map_err(|error| cannot("create", &path, error))?;
+            output.file().write_all(&line).map_err(|error| cannot("write", &path, error))?;
+            output.commit().map_err(|error| cannot("create", &path, error))
         }
         Command::Convert(conversion) => conversion.run(),
     }
 }
 
-/// Writes a key file, which must be new, for its owner only.
-fn write_key(path: &Path, key: &SecretKey) -> Result<(), Failure> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
+/// Writes to standard output.
+fn print(text: &[u8]) -> Result<(), Failure> {
+    let write = || {
+        let mut output = standard::output()?;
+        output.write_all(text)?;
+        synchronise(&output)
+    };
+    write().map_err(|error| Failure::Refused(format!("standard output: {}", Error::Write(error))))
+}
+
+/// Waits until what standard output was redirected to is on the disk, so that no error of that comes too late. Nothing else
+/// than a file can be waited for.
+fn synchronise(output: &File) -> io::Result<()> {
+    if output.metadata()?.is_file() { output.sync_all() } else { Ok(()) }
+}
+
+/// Without this, SIGQUIT would write the key to a file. Where a core goes to another program, as on many Linux systems, a
+/// limit of 0 is not heeded, but one of 1 is.
+fn forbid_core_files() {
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path).map_err(|error| cannot("create", path, error))?;
-    file.write_all(&*key.to_hex_line()).and_then(|()| file.sync_all()).map_err(|error| {
-        // Half a key is of no use. What matters is the first error.
-        let _ = fs::remove_file(path);
-        cannot("write", path, error)
-    })
+    {
+        use rustix::process::{Resource, Rlimit, setrlimit};
+        // Fails where the limit is 0 already.
+        let _ = setrlimit(Resource::Core, Rlimit { current: Some(1), maximum: Some(1) });
+    }
 }
 
 impl KeySource {
-    fn load(&self) -> Result<SecretKey, Failure> {
+    /// The key, and which file it is from.
+    fn load(&self) -> Result<(SecretKey, Option<Identity>), Failure> {
         match self {
             Self::File(path) => {
                 // One byte more than a key shows that there is more; one read gets all of it, even from a pipe.
                 let mut text = Zeroizing::new([0; SecretKey::HEX_LINE_LEN + 1]);
-                let len = File::open(path)
-                    .and_then(|mut file| format::read_full(&mut file, text.as_mut_slice()))
-                    .map_err(|error| cannot("read the key file", path, error))?;
-                SecretKey::from_hex(&text[..len])
-                    .map_err(|error| Failure::Refused(format!("key file '{}': {error}", path.display())))
+                let mut read = || {
+                    let mut file = File::open(path)?;
+                    let len = format::read_full(&mut file, text.as_mut_slice())?;
+                    Ok((len, Identity::of(&file, Some(path))?, file.metadata()?))
+                };
+                let (len, identity, metadata) =
+                    read().map_err(|error: io::Error| cannot("read the key file", path, error))?;
+                let key = SecretKey::from_hex(&text[..len])
+                    .map_err(|error| Failure::Refused(format!("key file '{}': {error}", path.display())))?;
+                warn_of_exposure(path, &metadata);
+                Ok((key, identity))
             }
             Self::Variable(name) => {
                 let shown = name.to_string_lossy();
@@ -218,59 +253,73 @@ impl KeySource {
                     ))
                 })?;
                 let text = Zeroizing::new(text.into_encoded_bytes());
-                SecretKey::from_hex(&text)
-                    .map_err(|error| Failure::Refused(format!("environment variable {shown}: {error}")))
+                let key = SecretKey::from_hex(&text)
+                    .map_err(|error| Failure::Refused(format!("environment variable {shown}: {error}")))?;
+                Ok((key, None))
             }
-        }
-    }
-
-    fn path(&self) -> Option<&Path> {
-        match self {
-            Self::File(path) => Some(path),
-            Self::Variable(_) => None,
         }
     }
 }
 
+/// Says so if a key file is open to others. As with `ssh`, those of others are their owners' business; unlike there it is
+/// no reason to refuse, since whoever has such a key needs its data all the same.
+fn warn_of_exposure(path: &Path, metadata: &Metadata) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let is_own = metadata.uid() == rustix::process::geteuid().as_raw();
+        if metadata.is_file() && is_own && metadata.mode() & 0o077 != 0 {
+            let _ = writeln!(
+                io::stderr(),
+                "seal: warning: the key file '{}' is open to others (mode {:04o}): make it private with chmod 600",
+                path.display(),
+                metadata.mode() & 0o7777
+            );
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = (path, metadata);
+}
+
 impl Conversion {
     fn run(&self) -> Result<(), Failure> {
-        let key = self.key.load()?;
-        let (input, length) = self.open_input()?;
+        let (key, key_file) = self.key.load()?;
+        let input = match &self.input {
+            Some(path) => File::open(path).map_err(|error| cannot("open", path, error))?,
+            None => standard::input().map_err(|error| self.explain(&Error::Read(error)))?,
+        };
+        let is_input = |error| self.explain(&Error::Read(error));
+        let metadata = input.metadata().map_err(is_input)?;
+        let length = metadata.is_file().then_some(metadata.len());
         if self.direction == Direction::Seal && length.is_some_and(|length| length > MAX_LEN) {
             return Err(self.explain(&Error::TooLong));
         }
+        let precious = [Identity::of(&input, self.input.as_deref()).map_err(is_input)?, key_file];
         let screen = Some(io::stderr()).filter(|stderr| !self.quiet && stderr.is_terminal());
         let input = Progress::new(input, length, screen);
         match &self.output {
-            None => self.convert(&key, input, io::stdout().lock()),
+            None => {
+                let is_output = |error| self.explain(&Error::Write(error));
+                let output = standard::output()
+                    .and_then(|output| keeps(&output, &precious).map(|()| output))
+                    .map_err(is_output)?;
+                self.convert(key, input, &output)?;
+                synchronise(&output).map_err(is_output)
+            }
             Some(path) => {
-                let target = Target::new(path, self.force, [self.input.as_deref(), self.key.path()])?;
-                self.convert(&key, input, target.file.as_file())?;
-                target.commit()
+                let output = Output::new(path, self.force, &precious)
+                    .map_err(|error| cannot("create", path, error))?;
+                self.convert(key, input, output.file())?;
+                output.commit().map_err(|error| cannot("create", path, error))
             }
         }
     }
 
-    /// The input, and its length if that is known.
-    fn open_input(&self) -> Result<(Box<dyn Read>, Option<u64>), Failure> {
-        let Some(path) = &self.input else {
-            return Ok((Box::new(io::stdin().lock()), None));
-        };
-        let open = || {
-            let file = File::open(path)?;
-            let metadata = file.metadata()?;
-            Ok((file, metadata.is_file().then_some(metadata.len())))
-        };
-        let (file, length) = open().map_err(|error: io::Error| cannot("open", path, error))?;
-        Ok((Box::new(file), length))
-    }
-
-    fn convert(&self, key: &SecretKey, input: impl Read, output: impl Write) -> Result<(), Failure> {
+    fn convert(&self, key: SecretKey, input: impl Read, output: impl Write) -> Result<(), Failure> {
         match self.direction {
             Direction::Seal => {
-                let mut salt = [0; SALT_LEN];
-                getrandom::fill(&mut salt).map_err(Failure::refused)?;
-                format::seal(key, &salt, ChunkSize::DEFAULT, input, output)
+                let stream = StreamHeader::try_generate().map_err(Failure::refused)?;
+                format::seal(key, stream, ChunkSize::DEFAULT, input, output)
             }
             Direction::Open => format::open(key, input, output),
         }
@@ -288,45 +337,19 @@ impl Conversion {
     }
 }
 
-/// An output file in the making. Dropped before [`commit`](Self::commit), it leaves nothing behind.
-struct Target<'a> {
-    path: &'a Path,
-    file: NamedTempFile,
-    replace: bool,
-}
-
-impl<'a> Target<'a> {
-    fn new(path: &'a Path, replace: bool, precious: [Option<&Path>; 2]) -> Result<Self, Failure> {
-        match fs::symlink_metadata(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(cannot("create", path, error)),
-            Ok(metadata) if !metadata.is_file() => {
-                return Err(cannot("replace", path, "it is not a regular file"));
-            }
-            Ok(_) if precious.into_iter().flatten().any(|other| same_file(path, other)) => {
-                return Err(cannot("replace", path, "it is the input or the key file"));
-            }
-            Ok(_) if !replace => return Err(cannot("create", path, "it exists (--force replaces it)")),
-            Ok(_) => {}
+/// Fails if writing to standard output would change the input or the key file. The same terminal or socket may well be read
+/// and written.
+fn keeps(output: &File, precious: &[Option<Identity>]) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        let kind = output.metadata()?.file_type();
+        let identity = Identity::of(output, None)?;
+        if !kind.is_char_device() && !kind.is_socket() && precious.contains(&identity) {
+            return Err(io::Error::other("it is the input or the key file"));
         }
-        let directory =
-            path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let file = tempfile::Builder::new()
-            .prefix(".seal-")
-            .tempfile_in(directory)
-            .map_err(|error| cannot("create a temporary file for", path, error))?;
-        Ok(Self { path, file, replace })
     }
-
-    /// Gives the finished file its name. Without `--force` this fails if the name has been taken meanwhile.
-    fn commit(self) -> Result<(), Failure> {
-        self.file.as_file().sync_all().map_err(|error| cannot("write", self.path, error))?;
-        let persist = if self.replace { NamedTempFile::persist } else { NamedTempFile::persist_noclobber };
-        persist(self.file, self.path).map(drop).map_err(|failed| cannot("create", self.path, failed.error))
-    }
-}
-
-/// Whether two names lead to the same place. (Another hard link to it is another place: replacing one keeps the other.)
-fn same_file(a: &Path, b: &Path) -> bool {
-    matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
+    #[cfg(not(unix))]
+    let _ = (output, precious);
+    Ok(())
 }

@@ -52,10 +52,12 @@ const XOR_3: u32 = LANE_XOR[3] as u32;
 
 /// A word with one bit of each of 8 nibbles of each block of a batch.
 pub(crate) trait Word:
-    Plane + Default + MaybeZeroize + Shl<u32, Output = Self> + Shr<u32, Output = Self>
+    Plane + MaybeZeroize + Shl<u32, Output = Self> + Shr<u32, Output = Self>
 {
     /// Blocks in a batch: the bits of a lane.
     type Blocks: ArraySize;
+
+    const ZERO: Self;
 
     /// `byte` in every byte.
     fn splat(byte: u8) -> Self;
@@ -79,6 +81,7 @@ pub(crate) trait Word:
 /// Lane `p` is byte `p`; row `index` is the block.
 impl Word for u64 {
     type Blocks = U8;
+    const ZERO: Self = 0;
 
     #[inline(always)]
     fn splat(byte: u8) -> Self {
@@ -124,6 +127,7 @@ impl Word for u64 {
 /// `index` and `index + 4` are the two halves of the block.
 impl Word for u32 {
     type Blocks = U4;
+    const ZERO: Self = 0;
 
     #[inline(always)]
     fn splat(byte: u8) -> Self {
@@ -246,7 +250,7 @@ impl<W: Word> State<W> {
     /// Loads up to [`Word::Blocks`] blocks; what is missing is zero.
     #[inline(always)]
     fn load(blocks: &[Block], placement: Placement) -> Self {
-        let mut rows = [W::default(); 8];
+        let mut rows = [W::ZERO; 8];
         for (index, block) in blocks.iter().enumerate().take(W::Blocks::USIZE) {
             W::put(&mut rows, index, place(u64::from_le_bytes(block.0), placement));
         }
@@ -322,17 +326,22 @@ fn expand_32(packed: u32) -> [u32; 4] {
 
 /// A round key, in the lanes and with the complements of its round: one word for each bit.
 #[cfg(not(twine_keys = "compact"))]
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 #[repr(transparent)]
 struct RoundKey<W>([W; 4]);
 
 /// A round key, in the lanes and with the complements of its round: packed.
 #[cfg(twine_keys = "compact")]
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 #[repr(transparent)]
 struct RoundKey<W>(u32, core::marker::PhantomData<W>);
 
 impl<W: Word> RoundKey<W> {
+    #[cfg(not(twine_keys = "compact"))]
+    const ZERO: Self = Self([W::ZERO; 4]);
+    #[cfg(twine_keys = "compact")]
+    const ZERO: Self = Self(0, core::marker::PhantomData);
+
     #[inline(always)]
     fn new(packed: u32) -> Self {
         #[cfg(not(twine_keys = "compact"))]
@@ -356,18 +365,13 @@ impl<W: Word> RoundKey<W> {
 pub(crate) struct RoundKeys<W: Word>([RoundKey<W>; ROUNDS]);
 
 impl<W: Word> RoundKeys<W> {
-    /// Those for the lanes that `order` is made for.
-    #[inline(always)]
-    pub(crate) fn new(key: &[u8], size: &'static KeySize, order: &Order) -> Self {
-        Self(Self::expand(key, size, order))
-    }
+    /// Without a key.
+    pub(crate) const ZERO: Self = Self([RoundKey::ZERO; ROUNDS]);
 
-    /// Not inlined, so that callers have them written to where they are to be.
+    /// Makes those for the lanes that `order` is made for, in place.
     #[inline(never)]
-    fn expand(key: &[u8], size: &'static KeySize, order: &Order) -> [RoundKey<W>; ROUNDS] {
-        let mut keys = [RoundKey::default(); ROUNDS];
-        schedule::expand(key, size, order, &mut keys, RoundKey::new);
-        keys
+    pub(crate) fn expand(&mut self, key: &[u8], size: &'static KeySize, order: &Order) {
+        schedule::expand(key, size, order, &mut self.0, RoundKey::new);
     }
 }
 
@@ -471,7 +475,7 @@ mod tests {
             let nibble = W::ORDER[0].iter().position(|j| *j == NIBBLE_OF_LANE[0][usize::from(lane)]).unwrap();
             for b in 0..4 {
                 let words = W::expand(1 << (4 * nibble + b));
-                assert!((0..4).all(|word| word == b || words[word] == W::default()));
+                assert!((0..4).all(|word| word == b || words[word] == W::ZERO));
                 assert_eq!(words[b], W::expand(1 << (4 * nibble))[0]);
             }
             W::expand(1 << (4 * nibble))[0]
@@ -482,7 +486,7 @@ mod tests {
             assert_eq!(only(p).exchange_lanes::<2>(), only(p ^ 2));
             assert_eq!(only(p).exchange_lanes::<4>(), only(p ^ 4));
         }
-        assert_eq!(W::expand(u32::MAX), [!W::default(); 4]);
+        assert_eq!(W::expand(u32::MAX), [!W::ZERO; 4]);
     }
 
     #[test]

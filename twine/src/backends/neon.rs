@@ -158,10 +158,14 @@ impl Kernels for Neon {
 pub(crate) struct RoundKeys(Keys);
 
 impl RoundKeys {
-    #[inline]
-    pub(crate) fn new(key: &[u8]) -> Self {
+    /// Without a key.
+    pub(crate) const ZERO: Self = Self(Keys::ZERO);
+
+    /// Makes the round keys of `key` in place.
+    #[inline(never)]
+    pub(crate) fn expand(&mut self, key: &[u8]) {
         // SAFETY: the target has NEON.
-        Self(unsafe { Keys::new::<Neon>(key) })
+        unsafe { self.0.expand::<Neon>(key) }
     }
 
     #[inline]

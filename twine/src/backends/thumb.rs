@@ -32,9 +32,13 @@ const WIDTH: usize = 4;
 pub(crate) struct RoundKeys(fixslice::RoundKeys<u32>);
 
 impl RoundKeys {
+    /// Without a key.
+    pub(crate) const ZERO: Self = Self(fixslice::RoundKeys::ZERO);
+
+    /// Makes the round keys of `key` in place.
     #[inline]
-    pub(crate) fn new(key: &[u8], size: &'static KeySize) -> Self {
-        Self(fixslice::RoundKeys::new(key, size, &kernels::ORDER))
+    pub(crate) fn expand(&mut self, key: &[u8], size: &'static KeySize) {
+        self.0.expand(key, size, &kernels::ORDER);
     }
 }
 

@@ -441,10 +441,17 @@ pub(crate) struct RoundKeys {
 }
 
 impl RoundKeys {
+    /// Without a key.
     #[inline]
-    pub(crate) fn new(level: Level, key: &[u8]) -> Self {
-        // SAFETY: `level` says that the CPU has SSSE3 at least.
-        Self { keys: unsafe { new_keys(key) }, level }
+    pub(crate) const fn zero(level: Level) -> Self {
+        Self { keys: Keys::ZERO, level }
+    }
+
+    /// Makes the round keys of `key` in place.
+    #[inline]
+    pub(crate) fn expand(&mut self, key: &[u8]) {
+        // SAFETY: a level says that the CPU has SSSE3 at least.
+        unsafe { expand(&mut self.keys, key) }
     }
 
     #[inline]
@@ -477,9 +484,9 @@ impl RoundKeys {
 /// # Safety
 /// The CPU has SSSE3.
 #[target_feature(enable = "ssse3")]
-unsafe fn new_keys(key: &[u8]) -> Keys {
+unsafe fn expand(keys: &mut Keys, key: &[u8]) {
     // SAFETY: this function has the feature.
-    unsafe { Keys::new::<Ssse3>(key) }
+    unsafe { keys.expand::<Ssse3>(key) }
 }
 
 /// Makes the compiler align the stack of the calling function for AVX2, whose 16 registers do not hold all columns. By itself it

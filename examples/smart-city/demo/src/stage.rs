@@ -100,7 +100,7 @@ impl Stage {
             let simulated = Device::start(device.id, root, &Image::simulated(), epochs)?;
             let options = client::options(&device.id.to_string(), &device.password, broker);
             Ok(Actor {
-                handle: client::run(simulated, options, sender.clone()),
+                handle: client::run(simulated, options, 0.0, sender.clone()),
                 random: Random::new(seed),
                 open: 0,
                 verdicts: Vec::new(),
@@ -191,7 +191,7 @@ impl Stage {
                 let mut frame: Vec<u8> =
                     std::iter::repeat_with(|| self.actors[index].random.byte()).take(60).collect();
                 // A reading of class public in the first epoch, as far as the header goes.
-                frame[..2].copy_from_slice(&[1 << 5, 1]);
+                frame[..3].copy_from_slice(&[1 << 5, 0, 1]);
                 self.input(index, Input::Publish(topic.clone(), frame))?;
             }
         }

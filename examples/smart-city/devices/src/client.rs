@@ -1,21 +1,28 @@
 //! A device on an MQTT broker, with an identity of its own there.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use rumqttc::{
     AsyncClient, Event as MqttEvent, EventLoop, Incoming, MqttOptions, PublishOptions, mqttbytes::QoS,
 };
 use smart_city_frame::{DeviceId, Stream};
-use tokio::{sync::mpsc, task::JoinHandle, time::sleep};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+    time::{sleep, sleep_until},
+};
 
-use crate::device::{Device, Done, Error, Frame};
+use crate::{
+    device::{Device, Done, Error, Frame},
+    sensors::Random,
+};
 
 /// The inputs that a device takes before its sender has to wait.
 const QUEUE: usize = 256;
 
-/// Until a lost connection is made again.
-const RETRY: Duration = Duration::from_millis(200);
+/// Until a lost connection is made again, at first and at most, before jitter.
+const RETRY: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(5)];
 
 /// What happens to a device.
 #[derive(Clone, Debug)]
@@ -28,10 +35,6 @@ pub enum Input {
     Repeat,
     /// Malware in its application, which has no keys, publishes bytes under a topic.
     Publish(String, Vec<u8>),
-    /// A frame came from the gateway.
-    Down(Vec<u8>),
-    /// The connection is there, for the first time or again.
-    Connected,
 }
 
 /// What a device tells the one who watches it. Real devices tell nobody.
@@ -71,15 +74,21 @@ pub fn options(name: &str, password: &str, (host, port): (&str, u16)) -> MqttOpt
 }
 
 /// Runs a device until the handle is dropped. Reports go to `reports`, which must be taken out.
+///
+/// Of what it sends and of what comes a share of `loss`, from 0 to 1, is lost on the way.
 #[must_use]
-pub fn run(device: Device, options: MqttOptions, reports: mpsc::Sender<Report>) -> Handle {
+pub fn run(device: Device, options: MqttOptions, loss: f64, reports: mpsc::Sender<Report>) -> Handle {
     let (client, events) = AsyncClient::builder(options).capacity(QUEUE).build();
     let (input, inputs) = mpsc::channel(QUEUE);
+    let (down, frames) = mpsc::channel(QUEUE);
+    let (connection, is_connected) = watch::channel(false);
+    let random = Random::new(u64::from_be_bytes(device.id().0));
+    let network = Network { client, loss, random: random.clone(), frames, is_connected };
     let tasks = [
-        tokio::spawn(listen(events, input.clone())),
+        tokio::spawn(listen(events, loss, random, down, connection)),
         tokio::spawn(async move {
             let id = device.id();
-            if let Err(error) = live(device, &client, inputs, &reports).await {
+            if let Err(error) = live(device, network, inputs, &reports).await {
                 let _ = reports.send(Report::Stopped(id, error)).await;
             }
         }),
@@ -87,74 +96,124 @@ pub fn run(device: Device, options: MqttOptions, reports: mpsc::Sender<Report>) 
     Handle { input, tasks }
 }
 
-/// Passes on what comes from the broker.
-async fn listen(mut events: EventLoop, input: mpsc::Sender<Input>) {
+/// Passes on what comes from the broker. It waits for nobody, so that the connection stays up.
+async fn listen(
+    mut events: EventLoop,
+    loss: f64,
+    mut random: Random,
+    frames: mpsc::Sender<Vec<u8>>,
+    connection: watch::Sender<bool>,
+) {
+    let mut pause = RETRY[0];
     loop {
-        let event = match events.poll().await {
-            Ok(MqttEvent::Incoming(Incoming::ConnAck(_))) => Input::Connected,
-            Ok(MqttEvent::Incoming(Incoming::Publish(publish))) => Input::Down(publish.payload.to_vec()),
-            Ok(_) => continue,
-            Err(_) => {
-                sleep(RETRY).await;
-                continue;
+        match events.poll().await {
+            Ok(MqttEvent::Incoming(Incoming::ConnAck(_))) => {
+                pause = RETRY[0];
+                connection.send_replace(true);
             }
-        };
-        if input.send(event).await.is_err() {
+            Ok(MqttEvent::Incoming(Incoming::Publish(publish))) if random.unit() >= loss => {
+                // If there are too many this one is lost, as it could be on the way.
+                drop(frames.try_send(publish.payload.to_vec()));
+            }
+            Ok(_) => {}
+            Err(_) => {
+                connection.send_replace(false);
+                sleep(pause.mul_f64(0.5 + random.unit())).await;
+                pause = (2 * pause).min(RETRY[1]);
+            }
+        }
+        if connection.is_closed() {
             return;
         }
     }
 }
 
+/// What a device has of its network.
+struct Network {
+    client: AsyncClient,
+    loss: f64,
+    random: Random,
+    /// Frames from the gateway.
+    frames: mpsc::Receiver<Vec<u8>>,
+    is_connected: watch::Receiver<bool>,
+}
+
 async fn live(
     mut device: Device,
-    client: &AsyncClient,
+    mut network: Network,
     mut inputs: mpsc::Receiver<Input>,
     reports: &mpsc::Sender<Report>,
 ) -> Result<()> {
     let up = format!("up/{}", device.id());
     let mut last: Option<Frame> = None;
-    let mut connections = 0;
-    while let Some(input) = inputs.recv().await {
-        let done = match input {
-            Input::Measured(stream, reading) => device.measured(stream, reading).err().map(Err),
-            Input::Patch(region, byte) => {
-                device.patch(region, byte);
-                None
+    loop {
+        let wake_at = device.wake_at();
+        let wake = async {
+            match wake_at {
+                Some(time) => sleep_until(time.into()).await,
+                None => std::future::pending().await,
             }
-            Input::Repeat => {
-                if let Some(frame) = &last {
-                    send(client, format!("{up}/{}", frame.topic), frame.bytes.clone()).await?;
+        };
+        let is_connected = *network.is_connected.borrow();
+        let done = tokio::select! {
+            input = inputs.recv() => match input {
+                None => return Ok(()),
+                Some(Input::Measured(stream, reading)) => device.measured(stream, reading).err().map(Err),
+                Some(Input::Patch(region, byte)) => {
+                    device.patch(region, byte);
+                    None
+                }
+                Some(Input::Repeat) => {
+                    if let Some(frame) = &last {
+                        send(&network.client, format!("{up}/{}", frame.topic), frame.bytes.clone()).await?;
+                    }
+                    None
+                }
+                Some(Input::Publish(topic, bytes)) => {
+                    send(&network.client, topic, bytes).await?;
+                    None
+                }
+            },
+            Some(mut frame) = network.frames.recv() => Some(device.receive(&mut frame, Instant::now())),
+            changed = network.is_connected.changed() => {
+                if changed.is_err() {
+                    // The handle is dropped.
+                    return Ok(());
+                }
+                if *network.is_connected.borrow_and_update() {
+                    network.client.subscribe(format!("down/{}", device.id()), QoS::AtLeastOnce).await?;
+                    device.reconnected();
                 }
                 None
             }
-            Input::Publish(topic, bytes) => {
-                send(client, topic, bytes).await?;
-                None
-            }
-            Input::Down(mut frame) => Some(device.receive(&mut frame)),
-            Input::Connected => {
-                client.subscribe(format!("down/{}", device.id()), QoS::AtLeastOnce).await?;
-                connections += 1;
-                // What was under way may be lost with the old connection.
-                (connections > 1).then(|| device.new_epoch().map(Done::NewEpoch))
-            }
+            () = wake, if is_connected => None,
         };
-        // Before the first connection nothing is sealed that nobody could receive.
-        if connections > 0 {
-            while let Some(frame) = device.next_frame()? {
-                send(client, format!("{up}/{}", frame.topic), frame.bytes.clone()).await?;
-                last = Some(frame);
+        let epoch = device.epoch();
+        // Without a connection nothing is sealed that nobody could receive.
+        while *network.is_connected.borrow()
+            && let Some(frame) = device.next_frame(Instant::now())?
+        {
+            if network.random.unit() >= network.loss {
+                let options = PublishOptions::new(QoS::AtLeastOnce);
+                // If the client's queue is full the frame is lost, as it could be on the way.
+                drop(network.client.try_publish(
+                    format!("{up}/{}", frame.topic),
+                    frame.bytes.clone(),
+                    options,
+                ));
             }
+            last = Some(frame);
         }
-        let report = match done {
-            None => continue,
-            Some(Ok(done)) => Report::Did(device.id(), done),
-            Some(Err(error @ Error::Epoch(_))) => return Err(error.into()),
-            Some(Err(error)) => Report::Refused(device.id(), error),
-        };
-        reports.send(report).await.context("nobody watches")?;
+        let opened = (device.epoch() != epoch).then(|| Ok(Done::NewEpoch(device.epoch())));
+        for done in done.into_iter().chain(opened) {
+            let report = match done {
+                Ok(done) => Report::Did(device.id(), done),
+                Err(error @ Error::Epoch(_)) => return Err(error.into()),
+                Err(error) => Report::Refused(device.id(), error),
+            };
+            reports.send(report).await.context("nobody watches")?;
+        }
     }
-    Ok(())
 }
 
 async fn send(client: &AsyncClient, topic: String, bytes: Vec<u8>) -> Result<()> {

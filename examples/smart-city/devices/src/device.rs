@@ -1,20 +1,49 @@
-//! A device without its network: what it is given it answers with frames.
+//! A device without its network and without a clock: what it is given it answers with frames, at the times that it is told.
+//!
+//! # Until the receipt
+//!
+//! A frame is sent again, **the same bytes**, until there is a receipt of it: when later ones have theirs, or when no
+//! receipt comes in time. The gateway opens it once and answers it each time, so neither a lost frame nor a lost receipt makes two
+//! readings of one. How many are on their way, and what "in time" is, follows the link (RFC 5681, RFC 6298).
+//!
+//! A reading is sealed anew, under another counter, only if a receipt can no longer speak of its frame: in a new epoch, or 64 and more
+//! frames behind. Then it may arrive twice.
+//!
+//! What gets no receipt whatever is done, such as a reading of a stream that the gateway does not know, holds nothing else up: the
+//! stream with the fewest frames without a receipt comes first, and what was sent more than once comes after what was not.
+//!
+//! # Epochs
+//!
+//! One opens at each start, when keys are used up, and when the gateway asks for it, **not** with a new connection. And when
+//! nothing comes from the gateway for a minute although something was sent, then after two, four, up to a day, until
+//! everything has its receipt: so whatever the two ends hold against each other ends, such as a gateway that has lost its data. After
+//! [`Epoch::LAST`] a device does not seal any more and says [`EpochError::UsedUp`]: it needs a new root key.
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    io,
+    time::{Duration, Instant},
 };
 
 use smart_city_detector::{AllowedValues, Detector, InvalidTable};
 use smart_city_frame::{
-    AttestKey, Challenge, DeviceId, DeviceLink, Epoch, Header, Instruction, Kind, OpenError, RootKey,
-    SealError, Stream, Verdict,
+    AttestKey, Challenge, DeviceId, DeviceLink, Epoch, Evidence, Header, Instruction, Kind, OpenError,
+    Receipt, RootKey, SealError, Stream, Verdict,
 };
 
-use crate::{epoch::EpochFile, image::Image};
+use crate::{
+    epoch::{EpochError, EpochFile},
+    image::Image,
+    pace::{MAX_WINDOW, Pace},
+};
 
-/// The frames in a row that may wait for receipts: as many as a receipt speaks of.
-const WINDOW: u32 = 64;
+/// What was sent so often comes after what was not.
+const OFTEN: u32 = 2;
+
+/// A frame is lost if one that was sent so many later has a receipt.
+const REORDERED: u64 = 3;
+
+/// How long a device waits for a sign of the gateway before it opens another epoch, at first and at most.
+const PATIENCE: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(24 * 60 * 60)];
 
 /// The readings that a device keeps.
 pub const CAPACITY: usize = 1024;
@@ -26,8 +55,8 @@ const MAX_FRAME_LEN: usize = smart_city_frame::MAX_PAYLOAD_LEN + smart_city_fram
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// The new epoch was not stored: the device must not seal.
-    Epoch(io::Error),
+    /// There is no new epoch: the device must not seal.
+    Epoch(EpochError),
     /// The table of allowed values is none.
     Table(InvalidTable),
     /// A reading was too long.
@@ -72,7 +101,48 @@ pub enum Done {
     NewEpoch(Epoch),
 }
 
-type Reading = (Stream, Vec<u8>);
+/// What a device says.
+#[derive(Clone, Debug)]
+enum Content {
+    Reading(Stream, Vec<u8>),
+    Evidence(Evidence),
+}
+
+/// What is kept until its receipt.
+#[derive(Debug)]
+struct Message {
+    content: Content,
+    /// How often it was sent, in whatever epoch.
+    sent: u32,
+}
+
+impl Message {
+    /// None of evidence.
+    const fn stream(&self) -> Option<Stream> {
+        match self.content {
+            Content::Reading(stream, _) => Some(stream),
+            Content::Evidence(_) => None,
+        }
+    }
+
+    const fn is_reading(&self) -> bool {
+        self.stream().is_some()
+    }
+}
+
+/// A message in a frame of this epoch.
+#[derive(Debug)]
+struct Sealed {
+    message: Message,
+    frame: Frame,
+    /// When it was sent the last time, and as which one of all that were sent.
+    at: Instant,
+    order: u64,
+    /// How often this very frame was sent.
+    times: u32,
+    /// It must be sent again.
+    lost: bool,
+}
 
 /// A simulated device.
 #[derive(Debug)]
@@ -81,7 +151,9 @@ pub struct Device {
     root: RootKey,
     attest_key: AttestKey,
     epochs: EpochFile,
-    link: DeviceLink,
+    epoch: Epoch,
+    /// None when no new epoch could be opened.
+    link: Option<DeviceLink>,
     /// As it was built, where only the secure world writes.
     secure_copy: Image,
     table: Vec<u8>,
@@ -90,12 +162,24 @@ pub struct Device {
     /// How often each function ran.
     runs: BTreeMap<u16, u32>,
     /// Not sealed in this epoch.
-    waiting: VecDeque<Reading>,
+    waiting: VecDeque<Message>,
     /// Sealed, without a receipt, by their counters.
-    sealed: BTreeMap<u32, Reading>,
+    sealed: BTreeMap<u32, Sealed>,
     /// The next counter.
     next: u32,
-    evidence: VecDeque<Frame>,
+    pace: Pace,
+    /// Frames that were sent, all together.
+    order: u64,
+    /// Up to here losses were answered with a smaller window.
+    recovered: u64,
+    /// When a receipt must be there.
+    deadline: Option<Instant>,
+    /// No receipt was in time since the last one.
+    silent: bool,
+    /// Since when something was sent and nothing came.
+    unheard_since: Option<Instant>,
+    first_patience: Duration,
+    patience: Duration,
 }
 
 impl Device {
@@ -110,7 +194,9 @@ impl Device {
         let epoch = epochs.advance().map_err(Error::Epoch)?;
         Ok(Self {
             id,
-            link: DeviceLink::new(&root, id, epoch),
+            epoch,
+            link: Some(DeviceLink::new(&root, id, epoch)),
+            pace: Pace::new(u64::from_be_bytes(id.0) ^ u64::from(epoch.0) << 32),
             root,
             attest_key,
             epochs,
@@ -121,8 +207,21 @@ impl Device {
             waiting: VecDeque::new(),
             sealed: BTreeMap::new(),
             next: 0,
-            evidence: VecDeque::new(),
+            order: 0,
+            recovered: 0,
+            deadline: None,
+            silent: false,
+            unheard_since: None,
+            first_patience: PATIENCE[0],
+            patience: PATIENCE[0],
         })
+    }
+
+    /// With another time than a minute until it opens another epoch because nothing comes from the gateway.
+    #[must_use]
+    pub const fn with_patience(mut self, patience: Duration) -> Self {
+        (self.first_patience, self.patience) = (patience, patience);
+        self
     }
 
     /// Its EUI-64.
@@ -131,10 +230,10 @@ impl Device {
         self.id
     }
 
-    /// Its epoch.
+    /// The last epoch that it opened.
     #[must_use]
     pub const fn epoch(&self) -> Epoch {
-        self.link.epoch()
+        self.epoch
     }
 
     /// How often the function of a region ran.
@@ -146,7 +245,8 @@ impl Device {
     /// The readings of which there is no receipt.
     #[must_use]
     pub fn kept(&self) -> usize {
-        self.waiting.len() + self.sealed.len()
+        let sealed = self.sealed.values().map(|sealed| &sealed.message);
+        self.waiting.iter().chain(sealed).filter(|message| message.is_reading()).count()
     }
 
     /// Takes a reading, which is kept until its receipt comes.
@@ -160,74 +260,198 @@ impl Device {
         if self.kept() >= CAPACITY {
             return Err(Error::Full);
         }
-        self.waiting.push_back((stream, reading));
+        self.waiting.push_back(Message { content: Content::Reading(stream, reading), sent: 0 });
         Ok(())
     }
 
-    /// The next frame to be sent. None if nothing is to be said, or if receipts must come first.
+    /// The next frame to be sent. None if nothing is to be said, or if as much is on its way as the link takes: then it is to be
+    /// asked again after a frame came, and at [`wake_at`](Self::wake_at).
     ///
     /// # Errors
     /// [`Error::Epoch`], if this needs a new epoch.
-    pub fn next_frame(&mut self) -> Result<Option<Frame>, Error> {
-        if let Some(frame) = self.evidence.pop_front() {
-            return Ok(Some(frame));
+    pub fn next_frame(&mut self, now: Instant) -> Result<Option<Frame>, Error> {
+        let ends = self.unheard_since.is_some_and(|since| now >= since + self.patience);
+        if self.link.is_none() || (ends && self.epoch < Epoch::LAST) {
+            self.patience = (2 * self.patience).min(PATIENCE[1]);
+            self.new_epoch()?;
         }
-        let oldest = self.sealed.first_key_value().map_or(self.next, |(counter, _)| *counter);
-        if self.next - oldest >= WINDOW {
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
+            self.deadline = None;
+            self.silent = true;
+            self.pace.timed_out();
+            self.sealed.values_mut().for_each(|sealed| sealed.lost = true);
+        }
+        // Evidence is waited for.
+        if self.waiting.iter().any(|message| !message.is_reading()) {
+            return self.seal_next(now);
+        }
+        if self.on_the_way() >= self.pace.window() {
             return Ok(None);
         }
-        let Some((stream, reading)) = self.waiting.front() else { return Ok(None) };
+        let lost = self.sealed.iter().filter(|(_, sealed)| sealed.lost);
+        let lost = lost.min_by_key(|(counter, sealed)| (sealed.message.sent, **counter));
+        let lost = lost.map(|(counter, sealed)| (*counter, sealed.message.sent));
+        if let Some((counter, sent)) = lost
+            && !((self.silent || sent >= OFTEN) && self.has_room_for_next())
+        {
+            return Ok(self.send(counter, now));
+        }
+        if self.has_room_for_next() { self.seal_next(now) } else { Ok(None) }
+    }
+
+    /// When to ask for the next frame if nothing happens until then.
+    #[must_use]
+    pub const fn wake_at(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// The connection is a new one: what was on its way may be lost. That costs no epoch.
+    pub fn reconnected(&mut self) {
+        self.pace.reconnected();
+        (self.deadline, self.silent, self.unheard_since) = (None, false, None);
+        self.sealed.values_mut().for_each(|sealed| sealed.lost = true);
+    }
+
+    /// Frames without a receipt that are not taken for lost.
+    fn on_the_way(&self) -> u32 {
+        self.sealed.values().map(|sealed| u32::from(!sealed.lost)).sum()
+    }
+
+    /// Whether a message can be sealed so that a receipt can speak of all frames. If the oldest was sent often it makes room for one
+    /// that was not.
+    fn has_room_for_next(&mut self) -> bool {
+        let Some(next) = self.next_waiting().and_then(|at| self.waiting.get(at)) else { return false };
+        let is_fresh = next.sent < OFTEN;
+        let Some(oldest) = self.sealed.first_entry() else { return true };
+        if self.next - oldest.key() < MAX_WINDOW {
+            return true;
+        }
+        let (old, is_lost) = (oldest.get().message.sent, oldest.get().lost);
+        if is_lost && old >= OFTEN && is_fresh {
+            let message = oldest.remove().message;
+            self.waiting.push_back(message);
+            return true;
+        }
+        false
+    }
+
+    /// The place of the message to be sealed next.
+    fn next_waiting(&self) -> Option<usize> {
+        let mut without_receipt: BTreeMap<Option<Stream>, usize> = BTreeMap::new();
+        for sealed in self.sealed.values() {
+            *without_receipt.entry(sealed.message.stream()).or_default() += 1;
+        }
+        let rank = |message: &Message| {
+            let stream = message.stream();
+            // Evidence is waited for.
+            (stream.is_some(), message.sent >= OFTEN, without_receipt.get(&stream).copied().unwrap_or(0))
+        };
+        let ranks = self.waiting.iter().map(rank).enumerate();
+        ranks.min_by_key(|(at, rank)| (*rank, *at)).map(|(at, _)| at)
+    }
+
+    /// Seals the next message and sends it.
+    fn seal_next(&mut self, now: Instant) -> Result<Option<Frame>, Error> {
+        let Some(at) = self.next_waiting() else { return Ok(None) };
+        let (Some(message), Some(link)) = (self.waiting.get(at), &mut self.link) else { return Ok(None) };
         let mut buffer = [0; MAX_FRAME_LEN];
-        let bytes = match self.link.seal_reading(*stream, reading, &mut buffer) {
-            Ok(frame) => frame.to_vec(),
+        let (topic, sealed) = match &message.content {
+            Content::Reading(stream, reading) => {
+                (stream.id.to_string(), link.seal_reading(*stream, reading, &mut buffer))
+            }
+            Content::Evidence(evidence) => ("evidence".to_owned(), link.seal_evidence(evidence, &mut buffer)),
+        };
+        let frame = match sealed {
+            Ok(frame) => Frame { topic, bytes: frame.to_vec() },
             Err(SealError::LimitReached) => {
                 self.new_epoch()?;
-                return self.next_frame();
+                return self.seal_next(now);
             }
             Err(error) => return Err(Error::Seal(error)),
         };
-        let topic = stream.id.to_string();
-        self.sealed.extend(self.waiting.pop_front().map(|reading| (self.next, reading)));
+        let counter = self.next;
         self.next += 1;
-        Ok(Some(Frame { topic, bytes }))
+        if let Some(message) = self.waiting.remove(at) {
+            self.sealed.insert(counter, Sealed { message, frame, at: now, order: 0, times: 0, lost: false });
+        }
+        Ok(self.send(counter, now))
+    }
+
+    fn send(&mut self, counter: u32, now: Instant) -> Option<Frame> {
+        let sealed = self.sealed.get_mut(&counter)?;
+        self.order += 1;
+        (sealed.at, sealed.order, sealed.lost) = (now, self.order, false);
+        sealed.times += 1;
+        sealed.message.sent += 1;
+        let frame = sealed.frame.clone();
+        if self.deadline.is_none() {
+            self.deadline = Some(now + self.pace.timeout());
+        }
+        self.unheard_since.get_or_insert(now);
+        Some(frame)
     }
 
     /// Obeys a frame from the gateway.
     ///
     /// # Errors
     /// [`Error::Open`]: nothing was done. [`Error::Epoch`].
-    pub fn receive(&mut self, frame: &mut [u8]) -> Result<Done, Error> {
+    pub fn receive(&mut self, frame: &mut [u8], now: Instant) -> Result<Done, Error> {
         let kind = Header::parse(frame).map_err(|error| Error::Open(error.into()))?.kind;
-        let done = match kind {
-            Kind::Receipt => self.receipt(frame),
-            Kind::EpochRequest => match self.link.open_epoch_request(self.id, frame) {
-                Ok(()) => return self.new_epoch().map(Done::NewEpoch),
-                Err(error) => Err(error),
+        if self.link.is_none() {
+            self.new_epoch()?;
+        }
+        let Some(link) = &mut self.link else { return Err(Error::Epoch(EpochError::UsedUp)) };
+        let error = match kind {
+            Kind::Receipt => match link.open_receipt(self.id, frame) {
+                Ok(receipt) => {
+                    self.heard();
+                    return Ok(Done::Receipt(self.receipt(&receipt, now)));
+                }
+                Err(error) => error,
             },
-            _ => match self.link.open_instruction(self.id, frame) {
-                Ok((instruction, challenge)) => return self.obey(instruction, challenge),
-                Err(error) => Err(error),
+            Kind::EpochRequest => match link.open_epoch_request(self.id, frame) {
+                Ok(()) => {
+                    self.heard();
+                    return self.new_epoch().map(Done::NewEpoch);
+                }
+                Err(error) => error,
+            },
+            _ => match link.open_instruction(self.id, frame) {
+                Ok((instruction, challenge)) => {
+                    self.heard();
+                    return self.obey(instruction, challenge);
+                }
+                Err(error) => error,
             },
         };
-        match done {
-            Err(OpenError::TooManyFailures | OpenError::LimitReached) => self.new_epoch().map(Done::NewEpoch),
-            done => done.map_err(Error::Open),
+        match error {
+            OpenError::TooManyFailures | OpenError::LimitReached => self.new_epoch().map(Done::NewEpoch),
+            error => Err(Error::Open(error)),
         }
     }
 
-    /// Begins a new epoch. All readings without a receipt will be sealed again in it.
+    /// Something authentic came from the gateway.
+    const fn heard(&mut self) {
+        self.unheard_since = None;
+    }
+
+    /// Begins a new epoch. Everything without a receipt will be sealed again in it.
     ///
     /// # Errors
-    /// [`Error::Epoch`].
+    /// [`Error::Epoch`]. Then the device seals nothing more.
     pub fn new_epoch(&mut self) -> Result<Epoch, Error> {
-        let epoch = self.epochs.advance().map_err(Error::Epoch)?;
-        self.link = DeviceLink::new(&self.root, self.id, epoch);
-        self.next = 0;
-        self.evidence.clear();
-        for (_, reading) in std::mem::take(&mut self.sealed).into_iter().rev() {
-            self.waiting.push_front(reading);
-        }
-        Ok(epoch)
+        self.link = None;
+        self.epoch = self.epochs.advance().map_err(Error::Epoch)?;
+        self.link = Some(DeviceLink::new(&self.root, self.id, self.epoch));
+        (self.next, self.deadline, self.silent, self.unheard_since) = (0, None, false, None);
+        let sealed = std::mem::take(&mut self.sealed);
+        self.wait_again(sealed.into_values().map(|sealed| sealed.message).collect());
+        Ok(self.epoch)
+    }
+
+    /// Has messages sealed again: before the others, in their order.
+    fn wait_again(&mut self, messages: Vec<Message>) {
+        messages.into_iter().rev().for_each(|message| self.waiting.push_front(message));
     }
 
     /// Alters a bit of the code that runs, as an attacker would that has found a hole in it. Returns whether the region has it.
@@ -236,14 +460,44 @@ impl Device {
         byte.map(|byte| *byte ^= 1).is_some()
     }
 
-    fn receipt(&mut self, frame: &mut [u8]) -> Result<Done, OpenError> {
-        let receipt = self.link.open_receipt(self.id, frame)?;
-        let before = self.sealed.len();
-        self.sealed.retain(|counter, _| {
+    /// Takes a receipt; returns how many readings need not be kept any longer.
+    fn receipt(&mut self, receipt: &Receipt, now: Instant) -> usize {
+        let bytes = |counter: u32| {
             let [_, counter @ ..] = counter.to_be_bytes();
-            !receipt.has(counter)
-        });
-        Ok(Done::Receipt(before - self.sealed.len()))
+            counter
+        };
+        let (mut stored, mut behind) = (Vec::new(), Vec::new());
+        for (counter, sealed) in std::mem::take(&mut self.sealed) {
+            if receipt.has(bytes(counter)) {
+                stored.push(sealed);
+            } else if receipt.reaches(bytes(counter)) {
+                self.sealed.insert(counter, sealed);
+            } else {
+                // No receipt will ever speak of it.
+                behind.push(sealed.message);
+            }
+        }
+        self.wait_again(behind);
+        let newest = stored.iter().map(|sealed| sealed.order).max();
+        if let Some(newest) = newest {
+            let once = stored.iter().filter(|sealed| sealed.times == 1).map(|sealed| now - sealed.at).min();
+            self.pace.received(u32::try_from(stored.len()).unwrap_or(MAX_WINDOW), once);
+            self.silent = false;
+            if self.sealed.is_empty() && self.waiting.is_empty() {
+                self.patience = self.first_patience;
+            }
+            for sealed in self.sealed.values_mut().filter(|sealed| sealed.order + REORDERED <= newest) {
+                if !sealed.lost && sealed.order > self.recovered {
+                    self.recovered = self.order;
+                    self.pace.lost();
+                }
+                sealed.lost = true;
+            }
+        }
+        if newest.is_some() {
+            self.deadline = (self.on_the_way() > 0).then(|| now + self.pace.timeout());
+        }
+        stored.iter().filter(|sealed| sealed.message.is_reading()).count()
     }
 
     /// What the secure world does with an instruction.
@@ -255,8 +509,8 @@ impl Device {
             let altered = self.code.insert(region, function.code.clone()).as_ref() != Some(&function.code);
             if altered {
                 discarded = self.kept();
-                self.waiting.clear();
-                self.sealed.clear();
+                self.waiting.retain(|message| !message.is_reading());
+                self.sealed.retain(|_, sealed| !sealed.message.is_reading());
             }
         }
         let allowed = AllowedValues::new(&self.table).map_err(Error::Table)?;
@@ -266,15 +520,7 @@ impl Device {
         if verdict == Verdict::Intact && !restores {
             *self.runs.entry(region).or_default() += 1;
         }
-        let mut buffer = [0; MAX_FRAME_LEN];
-        match self.link.seal_evidence(&evidence, &mut buffer) {
-            Ok(frame) => {
-                self.next += 1;
-                self.evidence.push_back(Frame { topic: "evidence".to_owned(), bytes: frame.to_vec() });
-            }
-            // The gateway asks again in the new epoch.
-            Err(_) => drop(self.new_epoch()?),
-        }
+        self.waiting.push_front(Message { content: Content::Evidence(evidence), sent: 0 });
         Ok(if restores {
             Done::Restored { region, verdict, discarded }
         } else {
@@ -286,7 +532,7 @@ impl Device {
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Epoch(error) => write!(f, "the new epoch is not stored: {error}"),
+            Self::Epoch(error) => error.fmt(f),
             Self::Table(error) => write!(f, "the table of allowed values: {error}"),
             Self::Seal(error) => error.fmt(f),
             Self::Open(error) => error.fmt(f),

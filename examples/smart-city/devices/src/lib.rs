@@ -6,6 +6,7 @@
 //! | [`device`] | a device without its network: readings kept until their receipt, instructions examined before they run |
 //! | [`epoch`] | the epoch, stored before it is used |
 //! | [`image`] | the code of a device, made up |
+//! | `pace` | how much of it is on its way, and when it is sent again |
 //! | [`client`] | a device on an MQTT broker |
 //! | [`sensors`] | traffic and weather, made up |
 #![forbid(unsafe_code)]
@@ -14,4 +15,5 @@ pub mod client;
 pub mod device;
 pub mod epoch;
 pub mod image;
+mod pace;
 pub mod sensors;

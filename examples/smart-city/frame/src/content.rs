@@ -12,7 +12,7 @@ use crate::{ContentError, Epoch};
 pub struct Instruction<'a> {
     /// The code region of the function, as in the table of allowed values; or [`RESTORE`](Self::RESTORE).
     pub region: u16,
-    /// What the function gets: up to 240 bytes.
+    /// What the function gets: up to 239 bytes.
     pub argument: &'a [u8],
 }
 
@@ -116,9 +116,10 @@ impl Evidence {
 
 /// Which frames of an epoch the gateway has stored durably: a device keeps a reading until it has a receipt of it.
 ///
-/// It speaks of the 64 frames up to the newest one stored. So a device that waits for receipts of no more than 64 frames in a
-/// row loses none; what has no receipt at the end of an epoch it seals again in the next one. **A reading can therefore
-/// arrive twice**, and a gateway that must not count it twice needs to find its time or number in the reading.
+/// It speaks of the 64 frames up to the newest one stored. A device sends the same frame again until it has a receipt of it: that
+/// is opened once, and answered each time. What is further behind, or has no receipt at the end of an epoch, it seals again,
+/// under another counter. **A reading can therefore arrive twice**, and who must not count it twice needs to find its time or
+/// number in the reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receipt {
     newest: u32,
@@ -145,6 +146,13 @@ impl Receipt {
         } else {
             self.stored |= 1u64.checked_shl(self.newest - counter).unwrap_or(0);
         }
+    }
+
+    /// Whether a receipt can still say something about the frame with this counter: no later one can of a frame that is 64 or
+    /// more before the newest.
+    #[must_use]
+    pub const fn reaches(&self, counter: [u8; 3]) -> bool {
+        self.newest.saturating_sub(number(counter)) < u64::BITS
     }
 
     /// Whether it says that the frame with this counter is stored.

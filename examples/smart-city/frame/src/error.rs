@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::{Class, Kind};
+use crate::{Class, Epoch, Kind};
 
 /// Why bytes are no frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,8 +53,8 @@ pub enum OpenError {
         /// What the registry says.
         registered: Class,
     },
-    /// It is of the epoch with this low byte: see [`Epoch::newer`](crate::Epoch::newer).
-    OtherEpoch(u8),
+    /// It says that it is of this epoch: see [`Header::epoch`](crate::Header::epoch).
+    OtherEpoch(Epoch),
     /// It was opened before.
     Replayed,
     /// It is older than the replay window of 64 frames.
@@ -112,7 +112,7 @@ impl fmt::Display for OpenError {
             Self::OtherClass { found, registered } => {
                 write!(f, "the frame says class {found:?}, the registry {registered:?}")
             }
-            Self::OtherEpoch(low_byte) => write!(f, "the frame is of an epoch that ends in {low_byte:02x}"),
+            Self::OtherEpoch(Epoch(epoch)) => write!(f, "the frame is of epoch {epoch}"),
             Self::Replayed => f.write_str("the frame was opened before"),
             Self::TooOld => f.write_str("the frame is older than the replay window"),
             Self::Rejected => f.write_str("the frame's tag is wrong"),

@@ -5,7 +5,7 @@ use core::{fmt, num::NonZeroU16};
 use crate::HeaderError;
 
 /// The bytes before the ciphertext.
-pub const HEADER_LEN: usize = 5;
+pub const HEADER_LEN: usize = 6;
 
 /// The bytes behind it.
 pub const TAG_LEN: usize = 8;
@@ -34,30 +34,13 @@ impl fmt::Debug for DeviceId {
     }
 }
 
-/// The number of a pair of link keys. It only grows.
+/// The number of a pair of link keys. It only grows: after [`Epoch::LAST`] the device needs a new root key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(pub u16);
 
 impl Epoch {
-    /// The byte that frames carry.
-    #[must_use]
-    pub const fn low_byte(self) -> u8 {
-        self.0.to_be_bytes()[1]
-    }
-
-    /// The next epoch after this one whose low byte is `low_byte`; none if there are no more.
-    ///
-    /// A receiver that gets [`OpenError::OtherEpoch`](crate::OpenError::OtherEpoch) makes a link of this epoch, and keeps it only if the
-    /// frame opens.
-    #[must_use]
-    pub const fn newer(self, low_byte: u8) -> Option<Self> {
-        let distance = low_byte.wrapping_sub(self.low_byte());
-        let distance = if distance == 0 { 256 } else { distance as u16 };
-        match self.0.checked_add(distance) {
-            Some(epoch) => Some(Self(epoch)),
-            None => None,
-        }
-    }
+    /// The last one of a root key.
+    pub const LAST: Self = Self(u16::MAX);
 }
 
 /// Who may see a stream, as the registry says.
@@ -97,7 +80,7 @@ pub enum Kind {
     EpochRequest = 4,
 }
 
-/// The first five bytes of a frame. Nothing of them is authentic before the frame was opened.
+/// The first six bytes of a frame. Nothing of them is authentic before the frame was opened.
 ///
 /// The first byte is the version (1) in its upper three bits, the [`Kind`] in the next three, the [`Class`] in the lower two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,8 +89,8 @@ pub struct Header {
     pub kind: Kind,
     /// What the sender takes for the stream's class.
     pub class: Class,
-    /// The low byte of the epoch.
-    pub epoch: u8,
+    /// The epoch. A receiver for which it is a newer one makes a link of it, and keeps the link only if the frame opens.
+    pub epoch: Epoch,
     /// The number of the frame in its epoch and direction.
     pub counter: [u8; 3],
 }
@@ -118,7 +101,7 @@ impl Header {
     /// # Errors
     /// See [`HeaderError`].
     pub fn parse(frame: &[u8]) -> Result<Self, HeaderError> {
-        let Some((&[first, epoch, a, b, c], rest)) = frame.split_first_chunk::<HEADER_LEN>() else {
+        let Some((&[first, high, low, a, b, c], rest)) = frame.split_first_chunk::<HEADER_LEN>() else {
             return Err(HeaderError::Truncated);
         };
         if rest.len() < TAG_LEN {
@@ -144,13 +127,13 @@ impl Header {
             2 => Class::Confidential,
             _ => return Err(HeaderError::UnknownClass),
         };
-        Ok(Self { kind, class, epoch, counter: [a, b, c] })
+        Ok(Self { kind, class, epoch: Epoch(u16::from_be_bytes([high, low])), counter: [a, b, c] })
     }
 
-    /// The five bytes.
+    /// The six bytes.
     #[must_use]
     pub const fn to_bytes(self) -> [u8; HEADER_LEN] {
-        let [a, b, c] = self.counter;
-        [VERSION << 5 | (self.kind as u8) << 2 | self.class as u8, self.epoch, a, b, c]
+        let ([high, low], [a, b, c]) = (self.epoch.0.to_be_bytes(), self.counter);
+        [VERSION << 5 | (self.kind as u8) << 2 | self.class as u8, high, low, a, b, c]
     }
 }

@@ -1,4 +1,4 @@
-//! The link between a device and its gateway: TWINE-128-OTR frames with 13 bytes of overhead.
+//! The link between a device and its gateway: TWINE-128-OTR frames with 14 bytes of overhead.
 //!
 //! Both ends share a [`RootKey`] of the device and agree on an [`Epoch`]. [`DeviceLink`] seals readings and evidence and opens
 //! instructions and receipts; [`GatewayLink`] does the reverse. A gateway that has lost its link makes the device open a new
@@ -9,15 +9,15 @@
 //! | bytes | field | |
 //! |--:|---|---|
 //! | 1 | version, kind, class | 3 bits, 3 bits, 2 bits: see [`Header`] |
-//! | 1 | epoch | its low byte |
+//! | 2 | epoch | big-endian: whatever was lost, the next frame tells it |
 //! | 3 | counter | big-endian, from 0 in each epoch and direction |
-//! | n | ciphertext | 0 to 242 bytes |
+//! | n | ciphertext | 0 to 241 bytes |
 //! | 8 | tag | |
 //!
 //! Nonce: direction (1 byte: 1 up, 2 down, 3 epoch request), epoch (2), zero (1), counter (3).
-//! Associated data: the five bytes before the ciphertext, the device's EUI-64 (8), stream (2), class (1): 16 bytes, two blocks.
-//! Stream and class are those of the receiver's registry, not those that the sender claims; frames that are no readings have
-//! stream 0 and class confidential.
+//! Associated data: the six bytes before the ciphertext, the device's EUI-64 (8), stream (2): 16 bytes, two blocks.
+//! The stream is that of the receiver's registry, not what the sender claims, and a class that is not the registry's is refused;
+//! frames that are no readings have stream 0 and class confidential.
 //!
 //! An epoch request names the epoch that it ends: it is sealed in that one, has counter 0 and no payload. So there is one for
 //! each device and epoch; to make it again repeats no nonce with other data, and to replay it does nothing, because a device
@@ -39,7 +39,8 @@
 //! # What keeps nonces from repeating
 //!
 //! Counters live in RAM. So **a device must store a new, greater epoch durably before it makes a link with it**, and at every
-//! start it must make a new one. An epoch that was stored and not used costs nothing; there are 65,536 of them for a root key.
+//! start it must make a new one. A receiver accepts any greater epoch, so those that were stored and not used do no harm. After
+//! [`Epoch::LAST`] there is none: the device stops sealing and needs a new root key.
 //!
 //! # Limits
 //!

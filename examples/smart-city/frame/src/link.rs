@@ -21,7 +21,7 @@ use crate::{
 /// let stream = Stream { id: 1.try_into()?, class: Class::Internal };
 /// let mut buffer = [0; 64];
 /// let frame = link.seal_reading(stream, b"21.5 C", &mut buffer)?;
-/// assert_eq!(frame.len(), 6 + 13);
+/// assert_eq!(frame.len(), 6 + 14);
 /// assert_eq!(gateway.open_reading(device, stream, frame)?.content, b"21.5 C");
 ///
 /// let (frame, _) = gateway.seal_instruction(&Instruction { region: 3, argument: b"on" }, &mut buffer)?;
@@ -289,10 +289,9 @@ impl Route {
 
     fn associated_data(self, header: [u8; HEADER_LEN], device: DeviceId) -> [u8; 16] {
         let mut data = [0; 16];
-        data[..5].copy_from_slice(&header);
-        data[5..13].copy_from_slice(&device.0);
-        data[13..15].copy_from_slice(&self.stream.to_be_bytes());
-        data[15] = self.class as u8;
+        data[..6].copy_from_slice(&header);
+        data[6..14].copy_from_slice(&device.0);
+        data[14..].copy_from_slice(&self.stream.to_be_bytes());
         data
     }
 }
@@ -331,8 +330,7 @@ impl FrameSealer {
         }
         let frame = buffer.get_mut(..len + OVERHEAD).ok_or(SealError::BufferTooSmall)?;
         let [_, _, _, _, counter @ ..] = self.sealer.next_nonce().0;
-        let header =
-            Header { kind: route.kind, class: route.class, epoch: self.epoch.low_byte(), counter }.to_bytes();
+        let header = Header { kind: route.kind, class: route.class, epoch: self.epoch, counter }.to_bytes();
 
         let (header_bytes, rest) = frame.split_at_mut(HEADER_LEN);
         let (payload, tag_bytes) = rest.split_at_mut(len);
@@ -355,6 +353,9 @@ impl FrameSealer {
     }
 }
 
+/// The frames that may be rejected in an epoch; a new one can always be opened, as its request has a key of its own.
+const FAILURES: u32 = 1 << 10;
+
 #[derive(Debug)]
 struct FrameOpener {
     opener: Opener,
@@ -365,7 +366,8 @@ struct FrameOpener {
 impl FrameOpener {
     fn new(root: &RootKey, direction: Direction, device: DeviceId, epoch: Epoch) -> Self {
         let key = root.link_key(direction, device, epoch);
-        Self { opener: Opener::new((&*key).into(), fixed_part(direction, epoch)), device, epoch }
+        let opener = Opener::new((&*key).into(), fixed_part(direction, epoch)).with_failure_limit(FAILURES);
+        Self { opener, device, epoch }
     }
 
     fn open<'f>(
@@ -384,7 +386,7 @@ impl FrameOpener {
         if header.class != route.class {
             return Err(OpenError::OtherClass { found: header.class, registered: route.class });
         }
-        if header.epoch != self.epoch.low_byte() {
+        if header.epoch != self.epoch {
             return Err(OpenError::OtherEpoch(header.epoch));
         }
         let nonce = self.opener.nonce(&header.counter).ok_or(OpenError::Rejected)?;

@@ -44,9 +44,9 @@ fn forgeries_do_not_move_the_window() {
     let (mut device, mut gateway) = ends();
     let genuine = device.seal_reading(stream(), b"21.5 C", &mut [0; 64]).unwrap().to_vec();
     let mut forged = genuine.clone();
-    forged[2..5].fill(0xFF);
+    forged[3..6].fill(0xFF);
     assert_eq!(gateway.open_reading(DEVICE, stream(), &mut forged), Err(OpenError::Rejected));
-    assert_eq!(forged[5..11], [0; 6], "no bytes of the attacker's choice");
+    assert_eq!(forged[6..12], [0; 6], "no bytes of the attacker's choice");
     let mut genuine = genuine;
     let opened = gateway.open_reading(DEVICE, stream(), &mut genuine);
     assert_eq!(opened, Ok(Opened { counter: [0; 3], content: &b"21.5 C"[..] }));
@@ -81,7 +81,7 @@ fn blocks_are_limited() {
     assert!(gateway.needs_new_epoch(17) && !gateway.needs_new_epoch(16));
     let sealed = device.seal_reading(stream(), &[7; MAX_PAYLOAD_LEN], &mut buffer);
     assert_eq!(sealed.map(drop), Err(SealError::LimitReached));
-    assert_eq!(buffer[5..5 + MAX_PAYLOAD_LEN], [0; MAX_PAYLOAD_LEN], "no plaintext is left");
+    assert_eq!(buffer[6..6 + MAX_PAYLOAD_LEN], [0; MAX_PAYLOAD_LEN], "no plaintext is left");
     // A shorter one still fits.
     device.seal_reading(stream(), &[7; 104], &mut buffer).unwrap();
     assert!(device.needs_new_epoch(1));
@@ -93,39 +93,56 @@ fn directions_and_epochs_have_keys_of_their_own() {
     let mut buffer = [0; 64];
     let frame = device.seal_reading(stream(), b"21.5 C", &mut buffer).unwrap();
     let mut other = GatewayLink::new(&root(), DEVICE, Epoch(10));
-    assert_eq!(other.open_reading(DEVICE, stream(), frame), Err(OpenError::OtherEpoch(9)));
+    assert_eq!(other.open_reading(DEVICE, stream(), frame), Err(OpenError::OtherEpoch(Epoch(9))));
     // Decided from the header: the right link still opens it.
     assert!(GatewayLink::new(&root(), DEVICE, Epoch(9)).open_reading(DEVICE, stream(), frame).is_ok());
     let frame = device.seal_reading(stream(), b"21.5 C", &mut buffer).unwrap();
     assert_eq!(device.open_instruction(DEVICE, frame).unwrap_err(), OpenError::OtherKind(Kind::Reading));
 }
 
+/// Whatever epochs were lost, the next frame tells its own.
 #[test]
-fn epochs_are_found_from_their_low_byte() {
-    for (epoch, low_byte, newer) in [
-        (0, 1, Some(1)),
-        (0, 0, Some(256)),
-        (0x1FF, 0, Some(0x200)),
-        (0x1FF, 0xFF, Some(0x2FF)),
-        (0xFF05, 6, Some(0xFF06)),
-        (0xFF05, 5, None),
-        (0xFF05, 4, None),
-        (0xFFFF, 0xFF, None),
-    ] {
-        assert_eq!(Epoch(epoch).newer(low_byte), newer.map(Epoch), "{epoch:x}, {low_byte:x}");
+fn frames_tell_their_epoch() {
+    for epoch in [0, 1, 9, 0xFF, 0x100, 0x109, 0x1FF, Epoch::LAST.0] {
+        let mut device = DeviceLink::new(&root(), DEVICE, Epoch(epoch));
+        let mut buffer = [0; 64];
+        let frame = device.seal_reading(stream(), b"21.5 C", &mut buffer).unwrap();
+        assert_eq!(Header::parse(frame).unwrap().epoch, Epoch(epoch));
+        if epoch != 9 {
+            let other = ends().1.open_reading(DEVICE, stream(), frame).map(drop);
+            assert_eq!(other, Err(OpenError::OtherEpoch(Epoch(epoch))));
+        }
+        let mut gateway = GatewayLink::new(&root(), DEVICE, Epoch(epoch));
+        assert!(gateway.open_reading(DEVICE, stream(), frame).is_ok());
     }
+}
+
+/// A frame that claims another epoch than it was sealed in opens in neither.
+#[test]
+fn an_epoch_cannot_be_claimed() {
+    let mut frame = ends().0.seal_reading(stream(), b"21.5 C", &mut [0; 64]).unwrap().to_vec();
+    frame[1..3].copy_from_slice(&10u16.to_be_bytes());
+    let mut next = GatewayLink::new(&root(), DEVICE, Epoch(10));
+    assert_eq!(next.open_reading(DEVICE, stream(), &mut frame), Err(OpenError::Rejected));
 }
 
 #[test]
 fn a_challenge_is_the_instructions_nonce() {
     let (mut device, mut gateway) = ends();
     let instruction = Instruction { region: 0x0203, argument: b"on" };
-    for counter in 0..3 {
+    for counter in [0, 2, 4] {
         let mut buffer = [0; 64];
         let (frame, sent) = gateway.seal_instruction(&instruction, &mut buffer).unwrap();
         let (received, challenge) = device.open_instruction(DEVICE, frame).unwrap();
         assert_eq!((received, &challenge), (instruction, &sent));
         assert_eq!(challenge.nonce(), [2, 0, 9, 0, 0, 0, counter]);
+        assert_eq!((challenge.epoch(), challenge.counter()), (Epoch(9), [0, 0, counter]));
+
+        // What comes twice gives no second challenge.
+        let (frame, _) = gateway.seal_instruction(&instruction, &mut buffer).unwrap();
+        let mut again = frame.to_vec();
+        assert!(device.open_instruction(DEVICE, frame).is_ok());
+        assert_eq!(device.open_instruction(DEVICE, &mut again).unwrap_err(), OpenError::Replayed);
 
         let evidence = Evidence {
             epoch: challenge.epoch(),
@@ -166,26 +183,29 @@ fn receipts_name_what_was_opened_and_stored() {
     // Nobody else's, and none of the epoch before.
     let frame = gateway.seal_receipt(&receipt, &mut buffer).unwrap();
     let mut next = DeviceLink::new(&root(), DEVICE, Epoch(10));
-    assert_eq!(next.open_receipt(DEVICE, &mut frame.to_vec()), Err(OpenError::OtherEpoch(9)));
+    assert_eq!(next.open_receipt(DEVICE, &mut frame.to_vec()), Err(OpenError::OtherEpoch(Epoch(9))));
     assert_eq!(device.open_instruction(DEVICE, frame).unwrap_err(), OpenError::OtherKind(Kind::Receipt));
 }
 
 #[test]
 fn an_epoch_request_is_obeyed_once_and_in_its_epoch() {
     let (mut device, _) = ends();
-    let request = |epoch| seal_epoch_request(&root(), DEVICE, Epoch(epoch), &mut [0; 13]).unwrap().to_vec();
+    let request =
+        |epoch| seal_epoch_request(&root(), DEVICE, Epoch(epoch), &mut [0; OVERHEAD]).unwrap().to_vec();
     assert_eq!(request(9), request(9), "the same bytes, or a nonce is repeated");
-    assert_eq!(device.open_epoch_request(DEVICE, &mut request(8)), Err(OpenError::OtherEpoch(8)));
-    // An epoch with the same low byte.
-    assert_eq!(device.open_epoch_request(DEVICE, &mut request(0x109)), Err(OpenError::Rejected));
+    assert_eq!(device.open_epoch_request(DEVICE, &mut request(8)), Err(OpenError::OtherEpoch(Epoch(8))));
+    assert_eq!(
+        device.open_epoch_request(DEVICE, &mut request(0x109)),
+        Err(OpenError::OtherEpoch(Epoch(0x109)))
+    );
     assert_eq!(device.open_epoch_request(DEVICE, &mut request(9)), Ok(()));
     assert_eq!(device.open_epoch_request(DEVICE, &mut request(9)), Err(OpenError::Replayed));
     let mut next = DeviceLink::new(&root(), DEVICE, Epoch(10));
     assert_eq!(next.epoch(), Epoch(10));
-    assert_eq!(next.open_epoch_request(DEVICE, &mut request(9)), Err(OpenError::OtherEpoch(9)));
+    assert_eq!(next.open_epoch_request(DEVICE, &mut request(9)), Err(OpenError::OtherEpoch(Epoch(9))));
     assert_eq!(next.open_epoch_request(DEVICE, &mut request(10)), Ok(()));
     assert_eq!(
-        seal_epoch_request(&root(), DEVICE, Epoch(9), &mut [0; 12]).unwrap_err(),
+        seal_epoch_request(&root(), DEVICE, Epoch(9), &mut [0; OVERHEAD - 1]).unwrap_err(),
         SealError::BufferTooSmall
     );
 }
@@ -218,7 +238,7 @@ fn sizes_are_checked() {
     assert_eq!(seal(MAX_PAYLOAD_LEN + 1, 300), Err(SealError::TooLong));
     assert_eq!(seal(6, 6 + OVERHEAD - 1), Err(SealError::BufferTooSmall));
     assert_eq!(seal(0, 0), Err(SealError::BufferTooSmall));
-    assert_eq!(seal(6, 6 + OVERHEAD), Ok(19));
+    assert_eq!(seal(6, 6 + OVERHEAD), Ok(6 + 14));
     let long = Instruction { region: 0, argument: &[0; MAX_PAYLOAD_LEN - 1] };
     assert_eq!(gateway.seal_instruction(&long, &mut buffer).unwrap_err(), SealError::TooLong);
 }
@@ -241,8 +261,8 @@ proptest! {
     #[test]
     fn headers(frame in prop::collection::vec(any::<u8>(), 0..300)) {
         match Header::parse(&frame) {
-            Ok(header) => prop_assert_eq!(&header.to_bytes()[..], &frame[..5]),
-            Err(HeaderError::Truncated) => prop_assert!(frame.len() < 13),
+            Ok(header) => prop_assert_eq!(&header.to_bytes()[..], &frame[..6]),
+            Err(HeaderError::Truncated) => prop_assert!(frame.len() < 14),
             Err(HeaderError::TooLong) => prop_assert!(frame.len() > 255),
             Err(HeaderError::UnknownVersion(version)) => prop_assert!(version == frame[0] >> 5 && version != 1),
             Err(HeaderError::UnknownKind(kind)) => prop_assert!(kind == frame[0] >> 2 & 7 && kind > 4),
@@ -266,6 +286,7 @@ proptest! {
         }
         for counter in 0..400 {
             prop_assert_eq!(receipt.has(bytes(counter)), expected.contains(&counter), "{}", counter);
+            prop_assert_eq!(receipt.reaches(bytes(counter)), counter + 64 > newest, "{}", counter);
         }
     }
 

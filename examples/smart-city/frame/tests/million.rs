@@ -82,9 +82,9 @@ impl Attacker {
             }
             // A good header, any rest.
             2 => {
-                len = 13 + random.below(40);
-                random.fill(&mut frame[5..len]);
-                random.fill(&mut frame[2..5]);
+                len = 14 + random.below(40);
+                random.fill(&mut frame[6..len]);
+                random.fill(&mut frame[3..6]);
             }
             // Bits changed.
             3 => {
@@ -95,7 +95,7 @@ impl Attacker {
             // Cut, or longer.
             4 => len = random.below(len + 8),
             // With a counter that is new.
-            _ => random.fill(&mut frame[2..5]),
+            _ => random.fill(&mut frame[3..6]),
         }
         len
     }

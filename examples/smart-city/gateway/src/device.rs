@@ -1,7 +1,8 @@
 //! What the gateway holds of one device.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    hash::{BuildHasher, RandomState},
     time::{Duration, Instant},
 };
 
@@ -13,8 +14,18 @@ use smart_city_frame::{
 
 use crate::store::DeviceRecord;
 
-/// Frames that do not open in an epoch that is not the current one, before no more are tried in it.
-const TRIES: u16 = 1024;
+/// How often a device's frames of a newer epoch are tried, which takes new keys: so many at once, then one in each interval.
+///
+/// A device needs one try for an epoch. Whoever makes epochs up takes its tries away while that goes on, and for no longer.
+const TRIALS: (u32, Duration) = (16, Duration::from_millis(250));
+
+/// One in so many frames that did not open in a newer epoch closes that epoch, so that a key of it sees about as many forgeries as
+/// that of the current one. Counting them would take memory for each epoch that somebody makes up. A device of which the epoch is
+/// closed opens the next one when it hears nothing.
+const CLOSING: u64 = 1024;
+
+/// How often a receipt is sent again to a device that sends a frame again.
+const REPEATS: (u32, Duration) = (4, Duration::from_millis(250));
 
 /// Below so many blocks left a new epoch is asked for: some hundred frames.
 const FEW_BLOCKS: u32 = 8192;
@@ -91,6 +102,31 @@ pub(crate) enum Recovery {
     Restoring,
 }
 
+/// What happens only so often.
+#[derive(Debug, Default)]
+struct Rate {
+    /// When it may happen as often as it may at once.
+    full: Option<Instant>,
+}
+
+impl Rate {
+    /// Whether it may happen now: `burst` times at once, then once in an `interval`. If so, it has happened.
+    fn take(&mut self, (burst, interval): (u32, Duration), now: Instant) -> bool {
+        let full = self.full.map_or(now, |full| full.max(now));
+        let may = full - now <= interval * (burst - 1);
+        if may {
+            self.full = Some(full + interval);
+        }
+        may
+    }
+}
+
+/// True once in `n` times, so that nobody can tell when.
+fn one_in(n: u64) -> bool {
+    // The keys of the standard hasher are random, and others each time.
+    RandomState::new().hash_one(()).is_multiple_of(n)
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Device {
     pub(crate) record: DeviceRecord,
@@ -100,8 +136,12 @@ pub(crate) struct Device {
     receipt: Option<Receipt>,
     /// Whether there is more in it than was sent.
     receipt_due: bool,
-    /// Failures in epochs that are not current, by their low byte.
-    failures: Option<Box<[u16; 256]>>,
+    /// The last receipt of the link's epoch, as it was sent.
+    sent_receipt: Option<Vec<u8>>,
+    repeats: Rate,
+    trials: Rate,
+    /// Newer epochs in which no more is tried: about one for each [`CLOSING`] forgeries.
+    closed: BTreeSet<Epoch>,
     pub(crate) outstanding: Option<Outstanding>,
     pub(crate) recovery: Option<Recovery>,
     /// When to ask for a new epoch next, and how long after that again.
@@ -132,7 +172,7 @@ impl Device {
         now: Instant,
         mut open: impl FnMut(&mut GatewayLink, &mut [u8]) -> Result<T, OpenError>,
     ) -> Result<T, Refusal> {
-        let low_byte = Header::parse(frame).map_err(OpenError::from)?.epoch;
+        let epoch = Header::parse(frame).map_err(OpenError::from)?.epoch;
         if let Some(link) = &mut self.link {
             match open(link, frame) {
                 Err(OpenError::OtherEpoch(_)) => {}
@@ -145,30 +185,32 @@ impl Device {
                     return result;
                 }
             }
-        } else if self.record.epoch.is_some_and(|epoch| Epoch(epoch).low_byte() == low_byte) {
+        }
+        if self.record.epoch.is_some_and(|current| epoch <= Epoch(current)) {
             return Err(Refusal::EpochEnded);
         }
         if self.record.isolated.is_some() && self.recovery.is_none() {
             return Err(Refusal::Isolated);
         }
-        let epoch = Epoch(self.record.epoch.unwrap_or(0)).newer(low_byte).ok_or(Refusal::EpochEnded)?;
-        let failures = self.failures.get_or_insert_with(|| Box::new([0; 256]));
-        let failures = &mut failures[usize::from(low_byte)];
-        if *failures >= TRIES {
+        if self.closed.contains(&epoch) || !self.trials.take(TRIALS, now) {
             return Err(Refusal::Limit);
         }
         let mut link = GatewayLink::new(root, id, epoch);
         match open(&mut link, frame) {
             Err(error) if !matches!(error, OpenError::Content(_)) => {
-                if error == OpenError::Rejected {
-                    *failures += 1;
+                if error == OpenError::Rejected && one_in(CLOSING) {
+                    self.closed.insert(epoch);
                 }
                 Err(error.into())
             }
             result => {
                 self.link = Some(link);
                 self.record.epoch = Some(epoch.0);
-                (self.receipt, self.receipt_due, self.failures, self.ask) = (None, false, None, None);
+                (self.receipt, self.receipt_due, self.sent_receipt, self.ask) = (None, false, None, None);
+                self.closed.retain(|closed| *closed > epoch);
+                if epoch == Epoch::LAST {
+                    tracing::warn!(device = %id, "its last epoch is open: it needs a new root key");
+                }
                 result.map_err(Refusal::from)
             }
         }
@@ -192,12 +234,23 @@ impl Device {
         let (link, receipt) = (self.link.as_mut()?, self.receipt.as_ref()?);
         let mut buffer = [0; Receipt::LEN + OVERHEAD];
         match link.seal_receipt(receipt, &mut buffer) {
-            Ok(frame) => Some(frame.to_vec()),
+            Ok(frame) => {
+                self.sent_receipt = Some(frame.to_vec());
+                self.sent_receipt.clone()
+            }
             Err(_) => {
                 self.ask_epoch(now);
                 None
             }
         }
+    }
+
+    /// The last receipt once more, for a device that sends a frame again: it may have lost it.
+    ///
+    /// It is the same frame, so it takes no counter and no block of the key from whoever sends old frames without having keys.
+    pub(crate) fn repeated_receipt(&mut self, now: Instant) -> Option<Vec<u8>> {
+        let frame = self.sent_receipt.as_ref()?;
+        self.repeats.take(REPEATS, now).then(|| frame.clone())
     }
 
     pub(crate) fn link(&mut self) -> Option<&mut GatewayLink> {
@@ -206,14 +259,14 @@ impl Device {
 
     /// Ends the epoch: nothing more is accepted from it, and a new one is asked for.
     pub(crate) fn end_epoch(&mut self, now: Instant) {
-        (self.link, self.receipt, self.receipt_due) = (None, None, false);
+        (self.link, self.receipt, self.receipt_due, self.sent_receipt) = (None, None, false, None);
         self.ask = None;
         self.ask_epoch(now);
     }
 
-    /// Asks for a new epoch from now on, if that is not done already.
+    /// Asks for a new epoch from now on, if that is not done already and there is one.
     pub(crate) fn ask_epoch(&mut self, now: Instant) {
-        if self.record.epoch.is_some() {
+        if self.record.epoch.is_some_and(|epoch| Epoch(epoch) < Epoch::LAST) {
             self.ask.get_or_insert((now, Duration::from_millis(500)));
         }
     }
@@ -242,5 +295,166 @@ impl Device {
     /// The frames of all refusals.
     pub(crate) fn refused_frames(&self) -> u64 {
         self.refused.values().sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use smart_city_frame::{Class, DeviceLink, Stream};
+
+    use super::*;
+
+    const ID: DeviceId = DeviceId(*b"device 1");
+
+    fn root() -> RootKey {
+        RootKey::new([0x42; 16])
+    }
+
+    fn stream() -> Stream {
+        Stream { id: 7.try_into().unwrap(), class: Class::Internal }
+    }
+
+    /// A frame of an epoch's link, and a forged one that claims the epoch.
+    fn frames(epoch: u16) -> [Vec<u8>; 2] {
+        let mut link = DeviceLink::new(&root(), ID, Epoch(epoch));
+        let genuine = link.seal_reading(stream(), b"21.5 C", &mut [0; 64]).unwrap().to_vec();
+        let mut forged = genuine.clone();
+        forged[10] ^= 1;
+        [genuine, forged]
+    }
+
+    fn open(device: &mut Device, frame: &[u8], now: Instant) -> Result<(), Refusal> {
+        let open =
+            |link: &mut GatewayLink, frame: &mut [u8]| link.open_reading(ID, stream(), frame).map(drop);
+        device.open(ID, &root(), &mut frame.to_vec(), now, open)
+    }
+
+    #[test]
+    fn any_gap_between_epochs_heals_at_the_next_frame() {
+        let now = Instant::now();
+        for first in [0, 1, 255, 256, 300, 40_000, 65_535] {
+            let mut device = Device::default();
+            assert_eq!(open(&mut device, &frames(first)[0], now), Ok(()), "first contact in {first}");
+            for gap in [1, 254, 255, 256, 257, 512, 20_000] {
+                let Some(epoch) = first.checked_add(gap) else { continue };
+                let record = DeviceRecord { epoch: Some(first), ..DeviceRecord::default() };
+                for mut device in
+                    [Device { record: record.clone(), ..Device::default() }, Device::restored(record, now)]
+                {
+                    assert_eq!(open(&mut device, &frames(epoch)[1], now), Err(Refusal::Rejected));
+                    assert_eq!(device.record.epoch, Some(first), "only an authentic frame moves the epoch");
+                    assert_eq!(open(&mut device, &frames(epoch)[0], now), Ok(()), "{gap} after {first}");
+                    assert_eq!(device.record.epoch, Some(epoch));
+                    for old in [first, epoch - 1] {
+                        assert_eq!(open(&mut device, &frames(old)[0], now), Err(Refusal::EpochEnded));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whoever makes epochs up gets a bounded number of tries, and shuts the device out for no longer than they go on.
+    #[test]
+    fn made_up_epochs_cost_little_and_shut_nobody_out() {
+        let start = Instant::now();
+        let mut device = Device::default();
+        assert_eq!(open(&mut device, &frames(9)[0], start), Ok(()));
+        let mut forged = frames(10)[1].clone();
+        let mut counts = BTreeMap::new();
+        for i in 0..600_000u32 {
+            forged[1..3].copy_from_slice(&u16::try_from(10 + i % 60_000).unwrap().to_be_bytes());
+            let now = start + Duration::from_millis(i.into());
+            *counts.entry(open(&mut device, &forged, now).unwrap_err()).or_insert(0) += 1;
+        }
+        // The first frame took one of the sixteen; what an epoch was closed for is not tried.
+        assert!((2300..=2415).contains(&counts[&Refusal::Rejected]), "{counts:?}");
+        assert_eq!(counts.len(), 2, "{counts:?}");
+        // Frames of the current epoch take none of them.
+        let mut link = DeviceLink::new(&root(), ID, Epoch(9));
+        link.seal_reading(stream(), b"", &mut [0; 64]).unwrap();
+        let current = link.seal_reading(stream(), b"", &mut [0; 64]).unwrap().to_vec();
+        let end = start + Duration::from_secs(600);
+        assert_eq!(open(&mut device, &current, end), Ok(()));
+        device.closed.clear();
+        assert_eq!(open(&mut device, &frames(3000)[0], end + Duration::from_secs(1)), Ok(()));
+    }
+
+    #[test]
+    fn an_epoch_is_closed_after_many_forgeries_and_no_other() {
+        let mut now = Instant::now();
+        let mut device = Device::default();
+        let forged = &frames(300)[1];
+        let mut tries = 0;
+        while device.closed.is_empty() {
+            assert_eq!(open(&mut device, forged, now), Err(Refusal::Rejected));
+            now += TRIALS.1;
+            tries += 1;
+            // To come here by chance: e^-97.
+            assert!(tries < 100_000, "it stays open");
+        }
+        let [genuine, _] = frames(300);
+        assert_eq!(open(&mut device, &genuine, now), Err(Refusal::Limit));
+        assert_eq!(open(&mut device, &frames(301)[0], now), Ok(()));
+        assert_eq!(device.closed.len(), 0, "what has ended needs no place");
+    }
+
+    #[test]
+    fn a_frame_that_comes_again_is_answered_with_the_same_receipt() {
+        let start = Instant::now();
+        let mut device = Device::default();
+        let [genuine, _] = frames(1);
+        assert_eq!(device.repeated_receipt(start), None);
+        open(&mut device, &genuine, start).unwrap();
+        device.accepted([0; 3]);
+        assert_eq!(device.repeated_receipt(start), None, "not before it was stored");
+        let receipt = device.seal_receipt(start).unwrap();
+        assert_eq!(open(&mut device, &genuine, start), Err(Refusal::Replayed));
+        let repeats: usize = (0..10_000)
+            .filter_map(|ms| device.repeated_receipt(start + Duration::from_millis(ms)))
+            .map(|again| assert_eq!(again, receipt))
+            .count();
+        assert_eq!(repeats, 4 + 39, "a few, then four a second");
+        open(&mut device, &frames(2)[0], start).unwrap();
+        assert_eq!(
+            device.repeated_receipt(start + Duration::from_secs(20)),
+            None,
+            "of the new epoch there is none"
+        );
+    }
+
+    /// When a receiver's failures are used up a new epoch is asked for: at once, then less and less often, until one comes.
+    #[test]
+    fn a_used_up_epoch_is_followed_by_requests() {
+        let start = Instant::now();
+        let mut device = Device::default();
+        let [genuine, forged] = frames(1);
+        open(&mut device, &genuine, start).unwrap();
+        for _ in 0..1024 {
+            assert_eq!(open(&mut device, &forged[..], start), Err(Refusal::Replayed));
+        }
+        let mut forged = forged;
+        forged[5] = 1;
+        for _ in 0..1024 {
+            assert_eq!(device.epoch_request(ID, &root(), start), None);
+            assert_eq!(open(&mut device, &forged, start), Err(Refusal::Rejected));
+        }
+        for _ in 0..3 {
+            assert_eq!(open(&mut device, &forged, start), Err(Refusal::Limit));
+        }
+        let asked: Vec<u64> = (0..300_000)
+            .filter(|ms| device.epoch_request(ID, &root(), start + Duration::from_millis(*ms)).is_some())
+            .collect();
+        assert_eq!(asked, [0, 500, 1500, 3500, 7500, 15_500, 31_500, 63_500, 123_500, 183_500, 243_500]);
+        let later = start + Duration::from_secs(300);
+        device.hurry(later);
+        assert_eq!(device.epoch_request(ID, &root(), later), None);
+        assert!(device.epoch_request(ID, &root(), later + Duration::from_secs(1)).is_some(), "it is there");
+        open(&mut device, &frames(2)[0], later).unwrap();
+        assert_eq!(device.epoch_request(ID, &root(), later + Duration::from_secs(100)), None);
+
+        // There is no epoch after the last one to ask for.
+        open(&mut device, &frames(65_535)[0], later).unwrap();
+        device.end_epoch(later);
+        assert_eq!(device.epoch_request(ID, &root(), later + Duration::from_secs(100)), None);
     }
 }

@@ -288,6 +288,11 @@ impl Engine {
             {
                 device.hurry(now);
             }
+            if result == Err(Refusal::Replayed)
+                && let Some(frame) = self.devices.get_mut(&id).and_then(|device| device.repeated_receipt(now))
+            {
+                self.batch.outputs.push(down(id, frame));
+            }
             self.restore_if_possible(id, now);
         }
     }
@@ -485,7 +490,10 @@ impl Engine {
             {
                 (device.record.isolated, device.recovery) = (None, None);
                 device.record.status = Status::Affirming;
+                // The last one of the epoch: the device need not send its evidence again.
+                let receipt = device.seal_receipt(now);
                 device.end_epoch(now);
+                self.batch.outputs.extend(receipt.map(|frame| down(id, frame)));
                 self.audit.append("recovered", json!({ "device": id.to_string(), "region": region }));
             }
             _ => {}

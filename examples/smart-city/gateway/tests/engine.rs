@@ -108,8 +108,10 @@ fn what_is_wrong_is_refused_for_its_reason() {
         assert_eq!(engine.handle([message(topic, payload)]).unwrap(), [], "{topic}");
         assert_eq!(refused(&mut engine, reason), before + 1, "{topic}: {reason}");
     }
-    assert_eq!(engine.handle([message(&gate_1, &frame)]).unwrap().len(), 4);
-    assert_eq!(engine.handle([message(&gate_1, &frame)]).unwrap(), []);
+    let outputs = engine.handle([message(&gate_1, &frame)]).unwrap();
+    assert_eq!(outputs.len(), 4);
+    // What comes again is answered with the receipt that may be lost, and reaches nobody.
+    assert_eq!(engine.handle([message(&gate_1, &frame)]).unwrap(), outputs[..1]);
     assert_eq!(refused(&mut engine, "replayed"), 1);
 }
 
@@ -166,12 +168,14 @@ fn tries_in_other_epochs_are_limited() {
     let Input::Message { payload: mut forged, topic, .. } = gate.reading(1, &city, b"2") else {
         unreachable!()
     };
-    forged[1] = 9;
+    forged[2] = 9;
     engine.handle((0..2000).map(|_| message(&topic, &forged))).unwrap();
-    assert_eq!((refused(&mut engine, "rejected"), refused(&mut engine, "limit")), (1024, 976));
+    let (rejected, limit) = (refused(&mut engine, "rejected"), refused(&mut engine, "limit"));
+    assert!((1..=16).contains(&rejected) && rejected + limit == 2000, "{rejected} were tried");
     assert_eq!(engine.handle([gate.reading(1, &city, b"3")]).unwrap().len(), 4);
-    // The genuine epoch 9 must wait; another one is found.
-    let mut gate = TestDevice::new(GATE, 10, dir.path());
+    // A genuine one is opened as soon as they stop.
+    std::thread::sleep(Duration::from_millis(500));
+    let mut gate = TestDevice::new(GATE, 1000, dir.path());
     assert_eq!(engine.handle([gate.reading(1, &city, b"4")]).unwrap().len(), 4);
 }
 
@@ -183,7 +187,7 @@ fn a_key_that_is_nearly_used_up_is_replaced() {
     let (city, _) = files(dir.path());
     let mut gate = TestDevice::new(GATE, 1, dir.path());
     for sent in 1.. {
-        let batch = (0..100).map(|_| gate.reading(1, &city, &[7; 242]));
+        let batch = (0..100).map(|_| gate.reading(1, &city, &[7; 241]));
         let mut outputs = engine.handle(batch).unwrap();
         outputs.extend(engine.handle([Input::Tick]).unwrap());
         if let [request, ..] = &mut down(&outputs, Kind::EpochRequest)[..] {

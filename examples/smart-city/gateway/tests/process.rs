@@ -1,6 +1,8 @@
 //! The gateway's process with real clients, at its own broker and at Mosquitto.
 
 mod common;
+#[path = "process/outage.rs"]
+mod outage;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -38,9 +40,15 @@ struct Gateway {
 }
 
 fn gateway(dir: &Path, broker: Option<u16>) -> Gateway {
+    gateway_at(dir, broker, 0)
+}
+
+/// A gateway of which the own broker, if it has one, is at the port `own`.
+fn gateway_at(dir: &Path, broker: Option<u16>, own: u16) -> Gateway {
     let mut command = Command::new(env!("CARGO_BIN_EXE_smart-city-gateway"));
     command.arg("--config").arg(dir.join("city.toml")).arg("--secrets").arg(dir.join("secrets.toml"));
-    command.arg("--data").arg(dir.join("data")).args(["--mqtt", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+    command.arg("--data").arg(dir.join("data")).args(["--mqtt", &format!("127.0.0.1:{own}")]);
+    command.args(["--http", "127.0.0.1:0"]);
     if let Some(port) = broker {
         command.args(["--broker", &format!("mqtt://127.0.0.1:{port}")]);
     }
@@ -57,6 +65,15 @@ fn gateway(dir: &Path, broker: Option<u16>) -> Gateway {
 
 /// Debian's Mosquitto with the files that the gateway ships.
 fn mosquitto(dir: &Path) -> (Process, u16) {
+    let port = free_port();
+    (mosquitto_at(dir, port), port)
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn mosquitto_at(dir: &Path, port: u16) -> Process {
     let find = |name: &str| {
         ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/opt/homebrew/sbin"]
             .map(|place| PathBuf::from(place).join(name))
@@ -66,16 +83,19 @@ fn mosquitto(dir: &Path) -> (Process, u16) {
                 panic!("this test needs {name}: install Mosquitto, as by `apt-get install mosquitto`")
             })
     };
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let from = Path::new(env!("CARGO_MANIFEST_DIR"));
     let conf = fs::read_to_string(from.join("mosquitto.conf")).unwrap();
     assert!(conf.contains("listener 1883\n"));
     let conf = conf.replace("listener 1883\n", &format!("listener {port} 127.0.0.1\nuser root\n"));
     fs::write(dir.join("mosquitto.conf"), conf).unwrap();
     fs::copy(from.join("mosquitto.acl"), dir.join("mosquitto.acl")).unwrap();
-    let mut passwords = "gateway:example-gateway-password\n".to_owned();
-    for (user, password) in USERS {
-        passwords += &format!("{user}:{password}\n");
+    let (_, secrets) = files(dir);
+    let mut passwords = format!("gateway:{}\n", secrets.gateway_password.as_str());
+    for (user, password) in &secrets.users {
+        passwords += &format!("{user}:{}\n", password.as_str());
+    }
+    for (device, (_, password)) in &secrets.devices {
+        passwords += &format!("{device}:{}\n", password.as_str());
     }
     fs::write(dir.join("passwords"), passwords).unwrap();
     let hashed = Command::new(find("mosquitto_passwd")).args(["-U", "passwords"]).current_dir(dir).status();
@@ -89,7 +109,7 @@ fn mosquitto(dir: &Path) -> (Process, u16) {
         assert!(start.elapsed() < Duration::from_secs(20), "Mosquitto does not start");
         std::thread::sleep(Duration::from_millis(20));
     }
-    (process, port)
+    process
 }
 
 const USERS: [(&str, &str); 5] = [
@@ -385,7 +405,7 @@ struct Seen {
     /// Readings that have a receipt.
     receipted: BTreeSet<u64>,
     /// Frames by kind, epoch and counter: what a nonce and its key are made of.
-    nonces: BTreeMap<(bool, bool, u8, [u8; 3]), Vec<u8>>,
+    nonces: BTreeMap<(bool, bool, Epoch, [u8; 3]), Vec<u8>>,
     epochs: u16,
     replays: u64,
 }

@@ -106,25 +106,40 @@ static SPREAD: [[u8; 16]; 2] =
     [[0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3], [4, 4, 4, 4, 5, 5, 5, 5, 6, 6, 6, 6, 7, 7, 7, 7]];
 
 impl Keys {
-    /// Expands a key of 10 or 16 bytes, with vectors of 16 bytes.
+    /// Without a key.
+    pub(crate) const ZERO: Self =
+        Self { columns: [[0; 8]; ROUNDS], rows: [0; ROUNDS], outer_columns: [[0; 8]; 2], outer_rows: [0; 2] };
+
+    /// Expands a key of 10 or 16 bytes in place, with vectors of 16 bytes.
     ///
     /// # Safety
     /// The CPU has the features of `V`.
     #[inline(always)]
-    pub(crate) unsafe fn new<V: Vector>(key: &[u8]) -> Self {
+    pub(crate) unsafe fn expand<V: Vector>(&mut self, key: &[u8]) {
         const { assert!(V::WIDTH == 16) };
         let moves = if key.len() == 16 { &MOVES_128 } else { &MOVES_80 };
         let mut bytes = [0; 16];
         bytes[..key.len()].copy_from_slice(key);
         // SAFETY: by the caller's word.
         let (sbox, key) = unsafe { (V::load(&SBOX), V::load(&bytes)) };
+        #[cfg(feature = "zeroize")]
+        cipher::zeroize::Zeroize::zeroize(&mut bytes);
         let (high_nibbles, low_nibbles) = (key.high_nibbles(), key.low_nibbles());
         let mut low = high_nibbles.interleave_low(low_nibbles);
         let mut high = high_nibbles.interleave_high(low_nibbles);
-        // Round keys by lane, in the low halves; zero before the first and after the last.
-        let mut round_keys = [0u128; ROUNDS + 2];
+        // RK[r - 2] and RK[r - 1] by lane, in the low halves; zero before the first and after the last.
+        // SAFETY: by the caller's word.
+        let mut before = unsafe { [V::repeat_8(0), V::repeat_8(0)] };
         for r in 0..ROUNDS {
-            round_keys[r + 1] = to_u128(move_to_low(&moves.round_keys[r % PERIOD], low, high));
+            let round_key = move_to_low(&moves.round_keys[r % PERIOD], low, high);
+            if let Some(outer) = [0, ROUNDS - 1].iter().position(|outer| r == *outer) {
+                store_for_columns(round_key, &mut self.outer_columns[outer]);
+                store_for_rows(round_key, &rows::OUTER_KEY_ORDERS[outer], &mut self.outer_rows[outer]);
+            }
+            if r > 0 {
+                self.set_folded(r - 1, before[0].xor(round_key));
+            }
+            before = [before[1], round_key];
             let (low_output, high_output) = (sbox.shuffle(low), sbox.shuffle(high));
             // SAFETY: by the caller's word.
             let (low_constant, high_constant) =
@@ -133,46 +148,34 @@ impl Keys {
             high = high.xor_3(high_constant, move_to_high(&moves.feedback, low_output, high_output));
             (low, high) = (move_to_low(&moves.rotation, low, high), move_to_high(&moves.rotation, low, high));
         }
+        self.set_folded(ROUNDS - 1, before[0]);
+    }
 
-        let mut keys = Self {
-            columns: [[0; 8]; ROUNDS],
-            rows: [0; ROUNDS],
-            outer_columns: [[0; 8]; 2],
-            outer_rows: [0; 2],
-        };
-        for r in 0..ROUNDS {
-            let folded = (round_keys[r] ^ round_keys[r + 2]).to_ne_bytes();
-            // SAFETY: by the caller's word.
-            let (folded, order) = unsafe { (V::load(&folded), V::load(&rows::KEY_ORDER[r % PERIOD])) };
-            store_for_columns(folded, &mut keys.columns[r]);
-            keys.rows[r] = first_half(to_u128(folded.shuffle(order)));
-        }
-        for (outer, r) in [0, ROUNDS - 1].into_iter().enumerate() {
-            let bytes = round_keys[r + 1].to_ne_bytes();
-            // SAFETY: by the caller's word.
-            let (key, order) = unsafe { (V::load(&bytes), V::load(&rows::OUTER_KEY_ORDERS[outer])) };
-            store_for_columns(key, &mut keys.outer_columns[outer]);
-            keys.outer_rows[outer] = first_half(to_u128(key.shuffle(order)));
-        }
-        #[cfg(feature = "zeroize")]
-        cipher::zeroize::Zeroize::zeroize(&mut round_keys);
-        keys
+    #[inline(always)]
+    fn set_folded<V: Vector>(&mut self, r: usize, key: V) {
+        store_for_columns(key, &mut self.columns[r]);
+        store_for_rows(key, &rows::KEY_ORDER[r % PERIOD], &mut self.rows[r]);
     }
 }
 
-/// 16 bytes in the order of memory.
+/// The bytes of a word or words, so that a vector is stored where it is to stay.
 #[inline(always)]
-fn to_u128<V: Vector>(vector: V) -> u128 {
-    let mut bytes = [0; 16];
-    vector.store(&mut bytes);
-    u128::from_ne_bytes(bytes)
+fn bytes_of<const N: usize, T: Word>(words: &mut T) -> &mut [u8; N] {
+    const { assert!(size_of::<T>() == N) };
+    // SAFETY: there are so many bytes; all values of bytes and of words are valid, and bytes have no alignment.
+    unsafe { &mut *core::ptr::from_mut(words).cast() }
 }
 
-/// The first 8 of 16 bytes.
+/// Words without padding, of which all values are valid.
+trait Word {}
+impl Word for u64 {}
+impl Word for [u32; 8] {}
+
+/// Stores the first eight bytes of `key`, in `order`.
 #[inline(always)]
-fn first_half(bytes: u128) -> u64 {
-    let [b0, b1, b2, b3, b4, b5, b6, b7, ..] = bytes.to_ne_bytes();
-    u64::from_ne_bytes([b0, b1, b2, b3, b4, b5, b6, b7])
+fn store_for_rows<V: Vector>(key: V, order: &[u8; 16], row: &mut u64) {
+    // SAFETY: `key` exists.
+    key.shuffle(unsafe { V::load(order) }).store_part(bytes_of::<8, _>(row));
 }
 
 /// What a move takes to the low half.
@@ -192,13 +195,10 @@ fn move_to_high<V: Vector>(indices: &Move, low: V, high: V) -> V {
 /// Repeats each of the first eight bytes of `key` four times.
 #[inline(always)]
 fn store_for_columns<V: Vector>(key: V, columns: &mut [u32; 8]) {
-    let mut bytes = [0; 32];
+    let bytes = bytes_of::<32, _>(columns);
     for half in 0..2 {
         // SAFETY: `key` exists.
         key.shuffle(unsafe { V::load(&SPREAD[half]) }).store(&mut bytes[16 * half..]);
-    }
-    for (column, bytes) in columns.iter_mut().zip(bytes.chunks_exact(4)) {
-        *column = u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
     }
 }
 

@@ -74,7 +74,7 @@ pub fn file() -> File {
     };
     let mut tests = Vec::new();
 
-    for len in [0, 1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 48, 64, 65, 100, 242] {
+    for len in [0, 1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 48, 64, 65, 100, 241] {
         tests.push(case(0, len).valid(&format!("reading of {len} bytes")));
     }
     for class in [0, 2] {
@@ -91,7 +91,7 @@ pub fn file() -> File {
         case.payload[7] = verdict;
         tests.push(case.valid(&format!("evidence with verdict {verdict}")));
     }
-    for len in [2, 3, 10, 242] {
+    for len in [2, 3, 10, 241] {
         tests.push(case(2, len).valid(&format!("instruction of {len} bytes")));
     }
 
@@ -165,7 +165,7 @@ fn changed(case: &Case, tests: &mut Vec<Test>) {
     let mut push =
         |comment: &str, frame: Vec<u8>, result: &str| tests.push(case.test(comment, frame, result));
 
-    for len in [0, 1, 5, 12] {
+    for len in [0, 1, 6, 13] {
         push(&format!("cut to {len} bytes"), genuine[..len].to_vec(), "Header(Truncated");
     }
     push("256 bytes", [&genuine[..], &[0; 256]].concat()[..256].to_vec(), "Header(TooLong");
@@ -186,11 +186,12 @@ fn changed(case: &Case, tests: &mut Vec<Test>) {
         flipped(0, (case.kind ^ if case.kind == 0 { 1 } else { 0 }) << 2),
         "OtherKind",
     );
-    push("another epoch", flipped(1, 1), "OtherEpoch");
-    for at in 2..genuine.len() {
+    push("another epoch", flipped(2, 1), "OtherEpoch");
+    push("an epoch with the same low byte", flipped(1, 1), "OtherEpoch");
+    for at in 3..genuine.len() {
         push(&format!("bit of byte {at}"), flipped(at, 1 << (at % 8)), "Rejected");
     }
-    if genuine.len() > 13 {
+    if genuine.len() > 14 {
         push("the last byte is missing", genuine[..genuine.len() - 1].to_vec(), "Rejected");
     }
     push("a byte more", [&genuine[..], &[0]].concat(), "Rejected");
@@ -205,5 +206,4 @@ fn changed(case: &Case, tests: &mut Vec<Test>) {
     other_root[0] ^= 0x80;
     reseal("sealed with another root key", &Case { root: other_root, ..case.clone() });
     reseal("sealed for another stream", &Case { stream: case.stream + 1, ..case.clone() });
-    reseal("sealed in an epoch with the same low byte", &Case { epoch: case.epoch + 0x100, ..case.clone() });
 }

@@ -93,9 +93,10 @@ impl Frame<'_> {
     #[must_use]
     pub fn seal(&self) -> Vec<u8> {
         let (epoch, counter) = (self.epoch.to_be_bytes(), self.counter.to_be_bytes());
-        let header = [1 << 5 | self.kind << 2 | self.class, epoch[1], counter[1], counter[2], counter[3]];
+        let header =
+            [1 << 5 | self.kind << 2 | self.class, epoch[0], epoch[1], counter[1], counter[2], counter[3]];
         let nonce = [self.direction(), epoch[0], epoch[1], 0, counter[1], counter[2], counter[3]];
-        let data = [&header[..], self.device, &self.stream.to_be_bytes(), &[self.class]].concat();
+        let data = [&header[..], self.device, &self.stream.to_be_bytes()].concat();
         let key = link_key(self.root, self.direction(), self.device, self.epoch);
         let (ciphertext, tag) =
             reference::seal(Cipher::Twine128, AdProcessing::Parallel, &key, &nonce, &data, self.payload, 8);

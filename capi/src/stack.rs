@@ -1,0 +1,63 @@
+//! The stack that a call has used, erased before it returns.
+//!
+//! Round keys are made in the context and zeroed copies of secrets are the libraries' business, but a compiler keeps what it
+//! likes on the stack while it computes. Here it is known where: below the frame of the function that C has called.
+
+use core::{
+    ffi::c_int,
+    hint::black_box,
+    mem::MaybeUninit,
+    sync::atomic::{Ordering, compiler_fence},
+};
+
+use crate::status::{Failure, code};
+
+/// Bytes that are erased after a key is set up or blocks are processed: at least what the deepest call takes. The tests see
+/// if it takes more.
+const CIPHER: usize = if cfg!(target_arch = "arm") { 448 } else { 8192 };
+
+/// The same after a message is sealed or opened.
+const MESSAGE: usize = if cfg!(target_arch = "arm") { 576 } else { 8192 };
+
+/// Bytes that are erased by one turn of the loop: eight words.
+const STRIDE: usize = size_of::<[usize; 8]>();
+
+/// Calls `f`, which sets up a key or processes blocks, and erases what it leaves on the stack.
+#[inline(always)]
+pub(crate) fn leaving_nothing(f: impl FnOnce() -> Result<(), Failure>) -> c_int {
+    let result = call(f);
+    erase::<{ CIPHER / STRIDE }>();
+    code(result)
+}
+
+/// Calls `f`, which seals or opens a message, and erases what it leaves on the stack.
+#[inline(always)]
+pub(crate) fn leaving_nothing_of_message(f: impl FnOnce() -> Result<(), Failure>) -> c_int {
+    let result = call(f);
+    erase::<{ MESSAGE / STRIDE }>();
+    code(result)
+}
+
+/// All of `f` is in the frame of this function, or below.
+#[inline(never)]
+fn call(f: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+    f()
+}
+
+/// Its frame begins where that of [`call`] did.
+#[inline(never)]
+fn erase<const STRIDES: usize>() {
+    let mut frame = [const { MaybeUninit::<[usize; 8]>::uninit() }; STRIDES];
+    for words in &mut frame {
+        let words = words.as_mut_ptr().cast::<usize>();
+        macro_rules! erase_words {
+            ($($i:literal)*) => {
+                // SAFETY: there are eight words.
+                unsafe { $(words.add($i).write_volatile(0);)* }
+            };
+        }
+        erase_words!(0 1 2 3 4 5 6 7);
+    }
+    compiler_fence(Ordering::SeqCst);
+    black_box(&frame);
+}

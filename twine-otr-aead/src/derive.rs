@@ -1,0 +1,146 @@
+//! Keys from keys.
+
+use core::fmt;
+
+use cmac::{
+    Cmac,
+    digest::{FixedOutputReset, Update},
+};
+#[cfg(feature = "zeroize")]
+use otr_mode::cipher::zeroize::{Zeroize, ZeroizeOnDrop};
+use otr_mode::{
+    Key, KeyInit,
+    aead::array::{Array, ArraySize},
+    cipher::BlockCipherEncrypt,
+    consts::U8,
+};
+
+use crate::{Twine128, limits::BLOCK};
+
+/// What a derived key is for, and from which protocol: at least one byte, none of them zero.
+///
+/// A label is best checked by the compiler:
+/// ```
+/// use twine_otr_aead::Label;
+///
+/// const UPLINK: Label<'_> = Label::new(b"meter v1 up").unwrap();
+/// ```
+/// ```compile_fail,E0080
+/// # use twine_otr_aead::Label;
+/// const UPLINK: Label<'_> = Label::new(b"meter v1\0up").unwrap();
+/// ```
+/// The labels of this library start with `TWINE-OTR`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Label<'a>(&'a [u8]);
+
+impl<'a> Label<'a> {
+    /// These bytes as a label; none if there are no bytes or if one of them is zero.
+    #[must_use]
+    pub const fn new(bytes: &'a [u8]) -> Option<Self> {
+        let mut at = 0;
+        while at < bytes.len() {
+            if bytes[at] == 0 {
+                return None;
+            }
+            at += 1;
+        }
+        if bytes.is_empty() { None } else { Some(Self(bytes)) }
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub const fn as_bytes(self) -> &'a [u8] {
+        self.0
+    }
+}
+
+/// Derives keys from a key: the counter mode of NIST SP 800-108r1 (section 4.1), with CMAC (SP 800-38B) over TWINE as its PRF.
+///
+/// With `[x]32` for 32 bits of x, big-endian, and `||` for joining, a key of b bits is the first b bits of K(1) || K(2) || ...:
+/// ```text
+/// K(n) = CMAC(key, [n]32 || label || 00 || context || [b]32)
+/// ```
+/// As no label has a zero byte, no two pairs of label and context make the same input. **Contexts under one label must have one
+/// form**, so that no two meanings have the same bytes: for example always 8 bytes of device, then 4 of epoch.
+/// ```
+/// use twine_otr_aead::{Kdf, Label, Sealer};
+///
+/// const UPLINK: Label<'_> = Label::new(b"meter v1 up").unwrap();
+///
+/// let mut kdf: Kdf = Kdf::new(&[0x42; 16].into());
+/// let mut key = [0; 16]; // better `Zeroizing::new([0; 16])` of the crate `zeroize`: it erases itself
+/// kdf.derive(UPLINK, b"meter 47", &mut key);
+/// let sealer: Sealer = Sealer::with_ephemeral_key((&key).into(), *b"up 7");
+/// ```
+///
+/// # Limits
+/// - **The key must be uniformly random**: a password is none. **It is used for nothing else**, above all not in a
+///   [`Sealer`](crate::Sealer) or an [`Opener`](crate::Opener): under one key, what CMAC gives away harms OTR.
+/// - At most 2^21 calls of CMAC under one key, as SP 800-38B (appendix B) says for blocks of 64 bits: **2^20 keys of 80 or 128 bits**.
+///   Nothing counts them. An advantage over random keys of about 4 s^2 / 2^64 (Iwata and Kurosawa, INDOCRYPT 2003) goes with s blocks of
+///   input: 2^-14.8 for 2^20 keys from inputs of 6 blocks, 2^-22.8 for 2^16 of them.
+/// - Keys of 80 bits that are attacked together fall faster: one of 2^20 after some 2^60 attempts.
+/// - Whoever knows the key can choose a context for which it gives a key of his choice (SP 800-108r1, section 6.7). Where parties that
+///   do not trust each other have the key, take another KDF.
+pub struct Kdf<B: BlockCipherEncrypt<BlockSize = U8> = Twine128>(Cmac<B>);
+
+impl<B: BlockCipherEncrypt<BlockSize = U8> + KeyInit> Kdf<B> {
+    /// Derives from `key`.
+    #[must_use]
+    pub fn new(key: &Key<B>) -> Self {
+        Self(KeyInit::new(key))
+    }
+
+    /// Makes `key` the one of this label and context. Its length is part of what it depends on.
+    pub fn derive<const N: usize>(&mut self, label: Label<'_>, context: &[u8], key: &mut [u8; N]) {
+        const { assert!(N < 1 << 29, "the length in bits has 32 bits") };
+        self.fill(label, context, key);
+    }
+
+    /// As [`Kdf::derive`], for less than 2^29 bytes.
+    #[allow(clippy::cast_possible_truncation, reason = "less than 2^32 bits")]
+    pub(crate) fn fill(&mut self, label: Label<'_>, context: &[u8], key: &mut [u8]) {
+        let bits = (key.len() * 8) as u32;
+        for (counter, part) in (1u32..).zip(key.chunks_mut(BLOCK)) {
+            for input in [&counter.to_be_bytes(), label.0, &[0], context, &bits.to_be_bytes()] {
+                self.0.update(input);
+            }
+            let mut output = Secret::<U8>::default();
+            self.0.finalize_into_reset(&mut output.0);
+            part.copy_from_slice(&output.0[..part.len()]);
+        }
+    }
+}
+
+impl<B: BlockCipherEncrypt<BlockSize = U8>> fmt::Debug for Kdf<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Kdf { .. }")
+    }
+}
+
+#[cfg(feature = "zeroize")]
+impl<B: BlockCipherEncrypt<BlockSize = U8> + ZeroizeOnDrop> ZeroizeOnDrop for Kdf<B> {}
+
+/// Bytes that are erased when dropped.
+#[derive(Default)]
+pub(crate) struct Secret<N: ArraySize>(pub(crate) Array<u8, N>);
+
+#[cfg(feature = "zeroize")]
+impl<N: ArraySize> Drop for Secret<N> {
+    fn drop(&mut self) {
+        self.0.as_mut_slice().zeroize();
+    }
+}
+
+#[cfg(all(test, feature = "zeroize"))]
+mod tests {
+    use otr_mode::consts::U16;
+    use test_vectors::erasure::is_erased_on_drop;
+
+    use super::Secret;
+
+    #[test]
+    fn derived_keys_are_erased() {
+        is_erased_on_drop("a derived key", 16, 0, |seed| Secret::<U16>([seed; 16].into()));
+    }
+}
