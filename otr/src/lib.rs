@@ -306,10 +306,11 @@ where
         tag: &Tag<Self>,
     ) -> Result<(), Error> {
         let mut buffer = Unverified(buffer);
-        let is_right = masks::suffice(C::BlockSize::USIZE, associated_data.len(), buffer.0.len()) && {
-            let expected = Self::truncate(self.run(nonce, associated_data, buffer.0.reborrow(), DECRYPT));
-            FieldOf::<C>::load_start(&expected).ct_eq(&Field::load_start(tag)).into()
-        };
+        if !masks::suffice(C::BlockSize::USIZE, associated_data.len(), buffer.0.len()) {
+            return Err(Error);
+        }
+        let expected = Self::truncate(self.run(nonce, associated_data, buffer.0.reborrow(), DECRYPT));
+        let is_right: bool = FieldOf::<C>::load_start(&expected).ct_eq(&Field::load_start(tag)).into();
         if is_right {
             buffer.verified();
             Ok(())

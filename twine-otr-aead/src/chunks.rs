@@ -111,7 +111,7 @@ impl<C: TwineOtr> StreamKeys<C> {
 /// let other: ChunkSealer = ChunkSealer::new(&key, header);
 /// ```
 /// With the feature `getrandom` or `rand_core` it is best made of random bytes, by the trait
-/// [`Generate`](crate::aead::Generate): `StreamHeader::generate()`, `StreamHeader::generate_from_rng(&mut rng)`. Among 2^20 of
+/// [`Generate`]: `StreamHeader::generate()`, `StreamHeader::generate_from_rng(&mut rng)`. Among 2^20 of
 /// them two are equal with a probability of 2^-89.
 #[derive(Debug, PartialEq, Eq)]
 pub struct StreamHeader([u8; Self::LEN]);
