@@ -11,7 +11,7 @@ use smart_city_frame::{
     seal_epoch_request,
 };
 
-use crate::store::DeviceRecord;
+use crate::{memory::Fingerprint, store::DeviceRecord};
 
 /// Frames that do not open in an epoch that is not the current one, before no more are tried in it.
 const TRIES: u16 = 1024;
@@ -94,6 +94,8 @@ pub(crate) enum Recovery {
 #[derive(Debug, Default)]
 pub(crate) struct Device {
     pub(crate) record: DeviceRecord,
+    /// Of its root key.
+    pub(crate) key: Fingerprint,
     /// None after a start and after an isolation, until a newer epoch comes.
     link: Option<GatewayLink>,
     /// What of the link's epoch is stored.
@@ -112,9 +114,9 @@ pub(crate) struct Device {
 }
 
 impl Device {
-    /// As after a start: what the store holds, and no link.
-    pub(crate) fn restored(record: DeviceRecord, now: Instant) -> Self {
-        let mut device = Self { record, ..Self::default() };
+    /// As after a start: what was known under this root key, and no link.
+    pub(crate) fn restored(record: DeviceRecord, key: Fingerprint, now: Instant) -> Self {
+        let mut device = Self { record, key, ..Self::default() };
         if device.record.epoch.is_some() && device.record.isolated.is_none() {
             device.ask_epoch(now);
         }
@@ -237,6 +239,12 @@ impl Device {
             *pause = (*pause).min(Duration::from_secs(1));
             *next = (*next).min(now + *pause);
         }
+    }
+
+    /// Whether something is to happen when time has passed.
+    pub(crate) fn is_waiting(&self) -> bool {
+        let outstanding = self.outstanding.as_ref();
+        self.ask.is_some() || outstanding.is_some_and(|outstanding| outstanding.deadline.is_some())
     }
 
     /// The frames of all refusals.
