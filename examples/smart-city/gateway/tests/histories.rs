@@ -73,18 +73,15 @@ struct Power {
     fails_at: Option<u64>,
     /// What is not synced, of each file.
     pending: Vec<(File, Vec<Change>)>,
-    /// The names of operations, in their order.
-    log: Vec<(usize, &'static str)>,
 }
 
 impl Power {
-    fn operation(&mut self, file: usize, name: &'static str) -> io::Result<()> {
+    fn operation(&mut self) -> io::Result<()> {
         self.operations += 1;
         self.is_off |= self.fails_at == Some(self.operations);
         if self.is_off {
             return Err(io::Error::other("no power"));
         }
-        self.log.push((file, name));
         Ok(())
     }
 
@@ -121,9 +118,9 @@ impl Disk {
         Ok(Self { power: Arc::clone(power), number, content: Arc::new(Mutex::new(content)) })
     }
 
-    fn change(&self, name: &'static str, change: Change) -> io::Result<()> {
+    fn change(&self, change: Change) -> io::Result<()> {
         let mut power = self.power.lock().unwrap();
-        let result = power.operation(self.number, name);
+        let result = power.operation();
         // What was being written when the power failed may be there too.
         power.pending[self.number].1.push(change);
         result
@@ -147,21 +144,21 @@ impl StorageBackend for Disk {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.change("set_len", Change::SetLen(len))?;
+        self.change(Change::SetLen(len))?;
         self.content.lock().unwrap().resize(at(len), 0);
         Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
         let mut power = self.power.lock().unwrap();
-        power.operation(self.number, "sync")?;
+        power.operation()?;
         let (file, changes) = &mut power.pending[self.number];
         changes.drain(..).for_each(|change| change.apply(file));
         Ok(())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.change("write", Change::Write(offset, data.to_vec()))?;
+        self.change(Change::Write(offset, data.to_vec()))?;
         let mut content = self.content.lock().unwrap();
         let end = at(offset) + data.len();
         if content.len() < end {
@@ -285,6 +282,8 @@ struct World {
     /// Store and log at earlier ends.
     copies: Vec<(Vec<u8>, Vec<u8>)>,
     counts: Counts,
+    /// Whose evidence was on its way when the process ended.
+    in_question: Option<usize>,
 }
 
 impl World {
@@ -309,8 +308,9 @@ impl World {
             sealed: BTreeMap::new(),
             copies: Vec::new(),
             counts: Counts::default(),
+            in_question: None,
         };
-        world.start(false).unwrap();
+        world.restart(false);
         world
     }
 
@@ -391,13 +391,20 @@ impl World {
             }
         }
         for i in 0..self.devices.len() {
-            let device = &self.devices[i];
-            if device.listed.is_some() {
-                let is = is_isolated(self.engine.as_mut().unwrap(), device.id);
-                assert!(is || !device.is_isolated, "an isolation was forgotten");
+            if self.devices[i].listed.is_some() {
+                let (is, was) = (self.is_isolated(i), self.devices[i].is_isolated);
+                assert!(is || !was || self.in_question == Some(i), "an isolation was forgotten");
                 self.devices[i].is_isolated = is;
             }
         }
+    }
+
+    /// Asks the gateway, on a disk that has no fault just now.
+    fn is_isolated(&mut self, i: usize) -> bool {
+        let fails_at = self.power.lock().unwrap().fails_at.take();
+        let is = is_isolated(self.engine.as_mut().unwrap(), self.devices[i].id);
+        self.power.lock().unwrap().fails_at = fails_at;
+        is
     }
 
     fn lose_a_file(&mut self) {
@@ -480,9 +487,11 @@ impl World {
             let (altered, was) = (device.is_altered, device.is_isolated);
             let topic = format!("up/{}/evidence", device.id);
             self.sent.push((topic.clone(), evidence.clone()));
+            self.in_question = Some(i);
             let outputs = self.handle(vec![message(topic, &evidence)]);
-            if self.devices[i].listed.is_some() {
-                let is = is_isolated(self.engine.as_mut().unwrap(), self.devices[i].id);
+            self.in_question = None;
+            if outputs.is_some() && self.devices[i].listed.is_some() {
+                let is = self.is_isolated(i);
                 let device = &mut self.devices[i];
                 assert!(is || !was || (!altered && device.recovers), "isolated no more, without a recovery");
                 self.counts.isolated += u64::from(is && !was);
@@ -518,8 +527,9 @@ impl World {
         self.counts.reloads += 1;
         let to = self.random.below(4);
         let device = &mut self.devices[i];
-        device.recovers = false;
-        device.listed = [None, Some(0), Some(0), Some(1)][to];
+        let listed = [None, Some(0), Some(0), Some(1)][to];
+        device.recovers &= device.listed == listed;
+        device.listed = listed;
         Input::Reload(Ok(Box::new(self.config())))
     }
 
@@ -604,7 +614,7 @@ impl World {
         self.deliver(&outputs);
         for i in 0..self.devices.len() {
             let (mut is_heard, id) = (false, self.devices[i].id);
-            self.devices[i].is_isolated = is_isolated(self.engine.as_mut().unwrap(), id);
+            self.devices[i].is_isolated = self.is_isolated(i);
             for _ in 0..40 {
                 if self.devices[i].is_isolated {
                     self.devices[i].recovers = true;

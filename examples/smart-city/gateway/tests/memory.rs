@@ -150,7 +150,7 @@ fn each_file_knows_that_the_other_was_lost() {
         ("audit.jsonl: the end is missing", false, |dir, (_, log)| fs::write(Audit::path(dir), log).unwrap()),
         ("audit.jsonl: line 2: the chain is broken", false, |dir, _| {
             let text = fs::read_to_string(Audit::path(dir)).unwrap();
-            fs::write(Audit::path(dir), text.replacen("started", "startet", 1)).unwrap();
+            fs::write(Audit::path(dir), text.replacen("\"devices\":2", "\"devices\":3", 1)).unwrap();
         }),
     ];
     for (fault, is_store, lose) in ways {
