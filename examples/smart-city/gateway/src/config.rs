@@ -149,7 +149,8 @@ impl Secrets {
     /// Whose token this is. The time that it takes tells the lengths of tokens alone.
     #[must_use]
     pub fn operator(&self, token: &[u8]) -> Option<&str> {
-        let each = self.operators.iter().map(|(name, expected)| expected.matches(token).then_some(name.as_str()));
+        let each =
+            self.operators.iter().map(|(name, expected)| expected.matches(token).then_some(name.as_str()));
         each.fold(None, Option::or)
     }
 }
@@ -531,7 +532,11 @@ impl City {
             let field = |name: &str| format!("devices[{i}].{name}");
             let place = *raw.place.get_ref();
             if place.iter().any(|part| *part > MAX_PLACE) {
-                return Err(file.at(&raw.place, field("place"), format!("a place is 0 to {MAX_PLACE}, twice")));
+                return Err(file.at(
+                    &raw.place,
+                    field("place"),
+                    format!("a place is 0 to {MAX_PLACE}, twice"),
+                ));
             }
             if !places.insert(place) {
                 return Err(file.at(&raw.place, field("place"), "another device is there"));
@@ -652,8 +657,7 @@ impl Secrets {
                 parse_hex(secrets.root_key.get_ref().as_str()).map(Zeroizing::new).ok_or_else(|| {
                     file.at(&secrets.root_key, format!("{field}.root_key"), "is not 32 hex digits")
                 })?;
-            let wrong =
-                |message: &str| Err(file.at(&secrets.root_key, format!("{field}.root_key"), message));
+            let wrong = |message: &str| Err(file.at(&secrets.root_key, format!("{field}.root_key"), message));
             if *root_key == [0; 16] {
                 return wrong("is all zeros, and so no key");
             }

@@ -23,10 +23,10 @@ use tokio::sync::{broadcast, oneshot};
 pub use crate::device::Refusal;
 use crate::{
     attestation::{Appraisal, Finding, Signer, Status, appraise},
-    audit::{Audit, Head, Log},
+    audit::Audit,
     config::{City, ConfigError, Secrets, parse_device_id},
     device::{Device, Outstanding, Recovery},
-    memory::{Fingerprint, Loss, Memory},
+    memory::{self, Fingerprint, Loss, Memory},
     policy::{Policy, class_name},
     store::{self, Changes, DeviceRecord, Found, Reading, Store},
 };
@@ -218,17 +218,7 @@ impl Engine {
         let policy = Policy::new(&city)?;
         let path = Audit::path(dir);
         let mut found = Store::find(dir, &disk)?;
-        let known = |found: &Found| match found {
-            Found::Whole(_, stored) => stored.head.clone(),
-            _ => Head::default(),
-        };
-        let mut log = Log::read(&path, &known(&found))?;
-        if let (Found::Whole(_, stored), Some((identity, _))) = (&found, &log.store)
-            && *identity != stored.identity
-        {
-            // What this store knows of a log is not about this one.
-            log = Log::read(&path, &Head::default())?;
-        }
+        let log = memory::read_log(&path, &found)?;
         let loss = Loss::find(&found, &log);
         match (&loss, after_loss) {
             (Some(loss @ Loss::Both(..)), true) => return Err(loss.clone().into()),

@@ -2,14 +2,14 @@
 //!
 //! Store and audit log hold it both, each enough of it to go on without the other. Here they are compared at a start.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, io, path::Path};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
 use smart_city_frame::DeviceId;
 
 use crate::{
-    audit::{Log, Record},
+    audit::{Head, Log, Record},
     config::parse_device_id,
     store::Found,
 };
@@ -66,6 +66,28 @@ impl Memory {
         }
         Ok(())
     }
+}
+
+/// Reads the audit log at `path` beside the store that was found.
+///
+/// If the log is whole in itself and ahead of the store by more than a commit, or another store's, then the store is at fault, and
+/// what it knows of a log is not about this one.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn read_log(path: &Path, store: &Found) -> io::Result<Log> {
+    let Found::Whole(_, stored) = store else { return Log::read(path, &Head::default()) };
+    let log = Log::read(path, &stored.head)?;
+    if log.fault.is_some() {
+        let alone = Log::read(path, &Head::default())?;
+        let is_ahead = alone.store.as_ref().is_some_and(|(identity, commit)| {
+            *identity != stored.identity || *commit > stored.generation + 1
+        });
+        if alone.fault.is_none() && is_ahead {
+            return Ok(alone);
+        }
+    }
+    Ok(log)
 }
 
 /// Store and audit log do not fit each other. `Display` says what is wrong and what to do.

@@ -183,8 +183,7 @@ impl Store {
         match Stored::read(&database) {
             Ok(stored) => {
                 let Stored { identity, generation, head, .. } = &stored;
-                let about =
-                    About { identity: identity.clone(), generation: *generation, head: head.clone() };
+                let about = About { identity: identity.clone(), generation: *generation, head: head.clone() };
                 Ok(Found::Whole(Self { database, about }, stored))
             }
             Err(error) => Ok(Found::Damaged(format!("{error:#}"))),
@@ -198,8 +197,9 @@ impl Store {
     pub fn create<B: StorageBackend>(dir: &Path, disk: impl Fn(File) -> Result<B>) -> Result<(Self, Stored)> {
         // It appears as a whole: power that fails leaves nothing that looks like a damaged store.
         let new = dir.join("store.new");
-        let database =
-            builder().create_with_backend(disk(private().truncate(true).open(&new)?)?).context("store.redb cannot be made")?;
+        let database = builder()
+            .create_with_backend(disk(private().truncate(true).open(&new)?)?)
+            .context("store.redb cannot be made")?;
         let mut identity = [0; 16];
         OsRng.fill_bytes(&mut identity);
         let about = About { identity: hex::encode(identity), generation: 0, head: Head::default() };

@@ -108,14 +108,14 @@ fn faults_are_found_where_they_are() {
         ("place = [7, 1]", "place = [7, 65535]", "devices[1].place", "a place is 0 to 1023"),
         ("id = \"ren\"", "id = \"70b3d5fffe0000ff\"", "users[1].id", "looks like a device's EUI-64"),
         ("id = \"ren\"", "id = \"70b3d5fffe000001\"", "users[1].id", "looks like a device's EUI-64"),
-        (
-            "id = \"ren\"",
-            "id = \"abcdefghijklmnopqrstuvwxyz0123456\"",
-            "users[1].id",
-            "a name is 1 to 32",
-        ),
+        ("id = \"ren\"", "id = \"abcdefghijklmnopqrstuvwxyz0123456\"", "users[1].id", "a name is 1 to 32"),
         ("id = \"ren\"", "id = \"\"", "users[1].id", "a name is 1 to 32"),
-        ("\ndepartments = [\"weather\"]", "\ndepartments = [\"weather\", \"weather\"]", "users[1].departments", "is there twice"),
+        (
+            "departments = [\"weather\"]",
+            "departments = [\"weather\", \"weather\"]",
+            "users[1].departments",
+            "is there twice",
+        ),
         (
             "streams = [\"air-quality\"]",
             "streams = [\"air-quality\", \"air-quality\"]",
@@ -145,9 +145,15 @@ fn limits_are_exact() {
     let name = "abcdefghijklmnopqrstuvwxyz-_.012";
     assert_eq!(name.len(), 32);
     let level = "level = 2                       #";
-    change("city.toml", &[("\"ren\"", &format!("\"{name}\"")), ("[7, 1]", "[1023, 0]"), (level, "level = 9 #")]);
+    change(
+        "city.toml",
+        &[("\"ren\"", &format!("\"{name}\"")), ("[7, 1]", "[1023, 0]"), (level, "level = 9 #")],
+    );
     change("city.toml", &[("_ms = 2000", "_ms = 86400000"), ("attempts = 3", "attempts = 100")]);
-    change("secrets.toml", &[("users.ren", &format!("users.\"{name}\"")), ("-operator-token-0000", "-16-chars")]);
+    change(
+        "secrets.toml",
+        &[("users.ren", &format!("users.\"{name}\"")), ("-operator-token-0000", "-16-chars")],
+    );
     let city = City::read(&dir.path().join("city.toml")).unwrap();
     let secrets = Secrets::read(&dir.path().join("secrets.toml"), &city).unwrap();
     assert_eq!(secrets.operator(b"example-16-chars"), Some("kana"));
@@ -177,12 +183,6 @@ fn faults_of_secrets_show_no_secret() {
         ),
         ("[users.ren]", "[users.rem]", "users.rem", "there is no such user"),
         ("\"example-operator-token-0000\"", "\"15-characters--\"", "operators.kana.token", "less than 16"),
-        (
-            "[operators.kana]",
-            "[operators.other]\ntoken = \"example-operator-token-0000\"\n[operators.kana]",
-            "operators.other.token",
-            "is another operator's too",
-        ),
         ("[operators.kana]", "[operators.Kana]", "operators.Kana", "a name is 1 to 32"),
         ("\"example-gate-1\"", "\"\"", "devices.70b3d5fffe000001.mqtt_password", "is empty"),
         ("\"example-ren\"", "\"\"", "users.ren.mqtt_password", "is empty"),
@@ -207,6 +207,9 @@ fn faults_of_secrets_show_no_secret() {
     }
     let error = fault("secrets.toml", "[users.ren]\nmqtt_password = \"example-ren\"\n", "");
     assert_eq!(error, "secrets.toml: users.ren: is missing");
+    let twice = "[operators.other]\ntoken = \"example-operator-token-0000\"\n[operators.kana]";
+    let error = fault("secrets.toml", "[operators.kana]", twice);
+    assert!(error.ends_with(": operators.other.token: is another operator's too"), "{error}");
     // Nothing of a line that is no TOML is shown.
     let error =
         fault("secrets.toml", "\"000102030405060708090a0b0c0d0e0f\"", "000102030405060708090a0b0c0d0e0f");

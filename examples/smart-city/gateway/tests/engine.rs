@@ -199,7 +199,13 @@ fn a_key_that_is_nearly_used_up_is_replaced() {
 }
 
 fn instruct(engine: &mut Engine, region: u16) -> (Result<(), Denied>, Vec<Output>) {
-    ask(engine, |reply| Input::Instruct { device: GATE, region, argument: b"on".to_vec(), operator: "kana".to_owned(), reply })
+    ask(engine, |reply| Input::Instruct {
+        device: GATE,
+        region,
+        argument: b"on".to_vec(),
+        operator: "kana".to_owned(),
+        reply,
+    })
 }
 
 fn gate_status(engine: &mut Engine) -> (String, bool) {
@@ -240,7 +246,8 @@ fn a_tampered_device_is_found_isolated_and_recovered() {
     assert_eq!(status(&mut gateway)["devices"][0]["epoch"], 1);
 
     // Restored, measured again, and in a new epoch only.
-    let (begun, outputs) = ask(&mut gateway, |reply| Input::Recover { device: GATE, operator: "kana".to_owned(), reply });
+    let (begun, outputs) =
+        ask(&mut gateway, |reply| Input::Recover { device: GATE, operator: "kana".to_owned(), reply });
     assert_eq!(begun, Ok(()));
     let evidence = gate.follow(&down(&outputs, Kind::Instruction)[0], &genuine);
     gateway.handle([evidence]).unwrap();

@@ -108,7 +108,10 @@ fn a_device_that_was_removed_or_had_another_key_comes_back_as_it_was() {
         let second = engine.handle([gate.reading(1, &city, b"4")]).unwrap();
         assert_eq!(readings(&second), 3);
         assert_ne!(down(&first, Kind::Receipt), down(&second, Kind::Receipt));
-        assert_eq!(engine.handle([reload(dir.path(), change), reload(dir.path(), Some(gate_key()))]).unwrap(), []);
+        assert_eq!(
+            engine.handle([reload(dir.path(), change), reload(dir.path(), Some(gate_key()))]).unwrap(),
+            []
+        );
         drop(engine);
         let (mut engine, _) = try_open(dir.path(), false).unwrap();
         assert_eq!(engine.handle([frame, gate.reading(1, &city, b"5")]).unwrap(), []);
@@ -156,7 +159,9 @@ fn each_file_knows_that_the_other_was_lost() {
     for (fault, is_store, lose) in ways {
         let dir = example();
         let (mut gateway, _) = engine(dir.path());
-        gateway.handle([TestDevice::new(MAST, 1, dir.path()).reading(2, &files(dir.path()).0, b"1")]).unwrap();
+        gateway
+            .handle([TestDevice::new(MAST, 1, dir.path()).reading(2, &files(dir.path()).0, b"1")])
+            .unwrap();
         drop(gateway);
         let before = (fs::read(Store::path(dir.path())).unwrap(), fs::read(Audit::path(dir.path())).unwrap());
         let (mut gateway, _) = engine(dir.path());
@@ -188,7 +193,10 @@ fn each_file_knows_that_the_other_was_lost() {
         let (city, _) = files(dir.path());
         assert_eq!(gateway.handle([frame, gate.reading(1, &city, b"2")]).unwrap(), [], "{fault}");
         let mut next = TestDevice::new(GATE, 2, dir.path());
-        assert_eq!(down(&gateway.handle([next.reading(1, &city, b"3")]).unwrap(), Kind::Instruction).len(), 1);
+        assert_eq!(
+            down(&gateway.handle([next.reading(1, &city, b"3")]).unwrap(), Kind::Instruction).len(),
+            1
+        );
         drop(gateway);
 
         // Both are whole again, and each alone would do.
@@ -328,8 +336,7 @@ fn gateway(dir: &Path, options: &[&str]) -> (Child, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_smart-city-gateway"));
     command.arg("--config").arg(dir.join("city.toml")).arg("--secrets").arg(dir.join("secrets.toml"));
     command.arg("--data").arg(dir.join("data")).args(["--mqtt", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
-    let mut child =
-        command.args(options).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command.args(options).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
     (child, line)
