@@ -266,7 +266,9 @@ impl Engine {
             seen: BTreeSet::new(),
             batch: Batch::default(),
         };
-        engine.store.skip_to(log.store.map_or(0, |(_, commit)| commit));
+        if loss.is_some() {
+            engine.store.skip_to(log.store.map_or(0, |(_, commit)| commit));
+        }
         engine.audit(
             "started",
             json!({ "store": stored.identity, "devices": engine.city.devices.len(), "users": engine.city.users.len() }),
@@ -515,6 +517,10 @@ impl Engine {
         let before = device.record.epoch;
         let result = device.open(id, root, frame, now, open);
         let key = device.key;
+        if device.record.epoch != before && device.recovery == Some(Recovery::Restoring) {
+            // It cannot open any more what was sealed in the epoch before.
+            device.recovery = Some(Recovery::NeedsEpoch);
+        }
         if let Some(epoch) = device.record.epoch.filter(|epoch| Some(*epoch) != before) {
             self.batch.changes.epochs.push((id, key, epoch));
             self.seen.insert(id);
@@ -536,7 +542,7 @@ impl Engine {
         let device = self.devices.get(&id).ok_or(Refusal::UnknownDevice)?;
         let stream = self.city.streams.get(&stream).ok_or(Refusal::UnknownStream)?.stream;
         let (isolated, recovery) = (device.record.isolated.is_some(), device.recovery);
-        if isolated && recovery != Some(Recovery::NeedsEpoch) {
+        if isolated && recovery.is_none() {
             return Err(Refusal::Isolated);
         }
         let opened = self.open_frame(id, frame, now, |link, frame| {
