@@ -261,6 +261,9 @@ struct Counts {
     recovered: u64,
 }
 
+/// Device, key, whether it is an epoch request, epoch and counter.
+type Nonce = (DeviceId, usize, bool, u16, [u8; 3]);
+
 struct World {
     dir: TempDir,
     city: City,
@@ -277,8 +280,8 @@ struct World {
     accepted: BTreeSet<usize>,
     /// Everything that was ever sent to the gateway.
     sent: Vec<(String, Vec<u8>)>,
-    /// Everything that the gateway ever sealed, by device, key, kind, epoch and counter.
-    sealed: BTreeMap<(DeviceId, usize, bool, u16, [u8; 3]), Vec<u8>>,
+    /// Everything that the gateway ever sealed.
+    sealed: BTreeMap<Nonce, Vec<u8>>,
     /// Store and log at earlier ends.
     copies: Vec<(Vec<u8>, Vec<u8>)>,
     counts: Counts,
