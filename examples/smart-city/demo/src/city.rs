@@ -261,9 +261,9 @@ impl City {
 
     fn secrets_text(&self) -> Result<String> {
         let mut text = format!(
-            "operator_token = \"{}\"\ngateway_password = \"{}\"\near_key = \"ear-key.pem\"\n",
-            self.operator_token,
+            "gateway_password = \"{}\"\near_key = \"ear-key.pem\"\n\n[operators.demo]\ntoken = \"{}\"\n",
             secret()?,
+            self.operator_token,
         );
         for DemoDevice { id, root_key, password, .. } in &self.devices {
             let root_key = hex(root_key);

@@ -5,13 +5,15 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    path::Path,
+    fs::{self, File},
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail};
 use jiff::Timestamp;
+use redb::{StorageBackend, backends::FileBackend};
 use serde_json::{Value, json};
 use smart_city_frame::{
     DeviceId, Evidence, GatewayLink, Instruction, OVERHEAD, OpenError, Opened, SealError, Verdict,
@@ -24,8 +26,9 @@ use crate::{
     audit::Audit,
     config::{City, ConfigError, Secrets, parse_device_id},
     device::{Device, Outstanding, Recovery},
+    memory::{self, Fingerprint, Loss, Memory},
     policy::{Policy, class_name},
-    store::{Changes, DeviceRecord, Reading, Store},
+    store::{self, Changes, DeviceRecord, Found, Reading, Store},
 };
 
 /// How often refused frames are summed up in the audit log.
@@ -59,6 +62,8 @@ pub enum Input {
         region: u16,
         /// What the function gets.
         argument: Vec<u8>,
+        /// Who wants it.
+        operator: String,
         /// Whether it was sent.
         reply: oneshot::Sender<Result<(), Denied>>,
     },
@@ -66,6 +71,8 @@ pub enum Input {
     Recover {
         /// The device.
         device: DeviceId,
+        /// Who wants it.
+        operator: String,
         /// Whether it was begun.
         reply: oneshot::Sender<Result<(), Denied>>,
     },
@@ -132,6 +139,14 @@ pub struct Engine {
     store: Store,
     audit: Audit,
     devices: BTreeMap<DeviceId, Device>,
+    /// What is known of devices that the registry does not have now, for when they come back.
+    absent: BTreeMap<DeviceId, DeviceRecord>,
+    /// The newest epochs under root keys that no device has now.
+    past_epochs: BTreeMap<(DeviceId, Fingerprint), u16>,
+    /// Devices for which something is to happen when time has passed.
+    waiting: BTreeSet<DeviceId>,
+    /// Something was not stored: what is in memory is ahead of the store.
+    has_failed: bool,
     /// Messages of a reading that the broker does not have yet.
     undelivered: HashMap<u64, usize>,
     next_number: u64,
@@ -153,30 +168,80 @@ pub struct Engine {
 #[derive(Debug, Default)]
 struct Batch {
     changes: Changes,
+    /// Devices that were heard, and get their receipts.
     changed: BTreeSet<DeviceId>,
+    /// Devices of which something else is to be stored.
+    records: BTreeSet<DeviceId>,
     outputs: Vec<Output>,
 }
 
 impl Engine {
-    /// Opens store and audit log in `dir`, and goes on where they end; returns also what was not delivered before.
+    /// Opens store and audit log in `dir`, or makes both, and goes on where they end; returns also what was not delivered before.
     ///
     /// # Errors
-    /// If the audit log was changed, or the disk or a file is damaged.
+    /// [`Loss`] if one of the files was lost, changed or set back. Or if the disk or the configuration is at fault.
     pub fn open(
         dir: &Path,
         city: City,
         secrets: Arc<Secrets>,
         signer: Signer,
     ) -> Result<(Self, Vec<Output>)> {
-        let (store, stored) = Store::open(dir)?;
-        let mut audit = Audit::open(dir, &stored.head)?;
-        audit.append("started", json!({ "devices": city.devices.len(), "users": city.users.len() }));
-        let now = Instant::now();
+        Self::open_on(dir, city, secrets, signer, false, |file| Ok(FileBackend::new(file)?))
+    }
+
+    /// As [`open`](Self::open), but goes on after a loss of one file with what the other knows, and says so in the audit log. What is left of
+    /// the file is kept under another name.
+    ///
+    /// # Errors
+    /// If nothing was lost, or so much that recorded frames could be accepted again.
+    pub fn open_after_loss(
+        dir: &Path,
+        city: City,
+        secrets: Arc<Secrets>,
+        signer: Signer,
+    ) -> Result<(Self, Vec<Output>)> {
+        Self::open_on(dir, city, secrets, signer, true, |file| Ok(FileBackend::new(file)?))
+    }
+
+    /// As [`open`](Self::open) or [`open_after_loss`](Self::open_after_loss), on a disk that may have faults.
+    ///
+    /// # Errors
+    /// As of those.
+    pub fn open_on<B: StorageBackend>(
+        dir: &Path,
+        city: City,
+        secrets: Arc<Secrets>,
+        signer: Signer,
+        after_loss: bool,
+        disk: impl Fn(File) -> Result<B>,
+    ) -> Result<(Self, Vec<Output>)> {
         let policy = Policy::new(&city)?;
-        let mut records: BTreeMap<DeviceId, DeviceRecord> = stored.devices.into_iter().collect();
-        let devices = city.devices.keys();
-        let devices =
-            devices.map(|id| (*id, Device::restored(records.remove(id).unwrap_or_default(), now))).collect();
+        let path = Audit::path(dir);
+        let mut found = Store::find(dir, &disk)?;
+        let log = memory::read_log(&path, &found)?;
+        let loss = Loss::find(&found, &log);
+        match (&loss, after_loss) {
+            (Some(loss @ Loss::Both(..)), true) => return Err(loss.clone().into()),
+            (Some(loss), false) => return Err(loss.clone().into()),
+            (None, true) => bail!("no file was lost: start without --continue-after-loss"),
+            _ => {}
+        }
+        if log.fault.is_some() && path.exists() {
+            fs::copy(&path, unused(dir, "audit", "jsonl"))?;
+        }
+        if matches!(found, Found::Damaged(_)) {
+            fs::rename(Store::path(dir), unused(dir, "store", "redb"))?;
+            found = Found::Nothing;
+        }
+        let (store, stored) = match found {
+            Found::Whole(store, stored) => (store, stored),
+            _ => Store::create(dir, &disk)?,
+        };
+        let file = store::private().truncate(false).open(&path).context("audit.jsonl")?;
+        store::sync_dir(dir)?;
+        let audit = Audit::open(disk(file)?, &log)?;
+
+        let now = Instant::now();
         let mut engine = Self {
             city,
             secrets,
@@ -184,7 +249,11 @@ impl Engine {
             signer,
             store,
             audit,
-            devices,
+            devices: BTreeMap::new(),
+            absent: stored.devices.into_iter().collect(),
+            past_epochs: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            has_failed: false,
             undelivered: HashMap::new(),
             next_number: stored.outbox.last().map_or(0, |(number, _)| number + 1),
             fault: None,
@@ -197,6 +266,15 @@ impl Engine {
             seen: BTreeSet::new(),
             batch: Batch::default(),
         };
+        if loss.is_some() {
+            engine.store.skip_to(log.store.map_or(0, |(_, commit)| commit));
+        }
+        engine.audit(
+            "started",
+            json!({ "store": stored.identity, "devices": engine.city.devices.len(), "users": engine.city.users.len() }),
+        );
+        engine.remember(&log.memory, &stored.epochs, loss.as_ref());
+        engine.take_devices(now);
         for (number, reading) in stored.outbox {
             if !engine.deliver(number, &reading) {
                 engine.batch.changes.delivered.push(number);
@@ -204,6 +282,93 @@ impl Engine {
         }
         let outputs = engine.handle([Input::Tick])?;
         Ok((engine, outputs))
+    }
+
+    /// Takes over what store and audit log know, and makes each know what the other did: the log is ahead of the store if the
+    /// process ended between the two.
+    fn remember(&mut self, log: &Memory, stored: &[(DeviceId, Fingerprint, u16)], loss: Option<&Loss>) {
+        let mut store = Memory::default();
+        for (id, key, epoch) in stored {
+            store.opened(*id, *key, *epoch);
+        }
+        let isolated = self.absent.iter().filter_map(|(id, record)| Some((*id, record.isolated?)));
+        store.isolated = isolated.collect();
+        let mut all = log.clone();
+        if let Some(loss) = loss {
+            tracing::warn!(%loss, "goes on after a loss");
+            all.merge(&store);
+            let why = match loss {
+                Loss::Store(why) | Loss::Log(why) | Loss::Both(why, _) => why,
+            };
+            let file = if matches!(loss, Loss::Log(_)) { "audit.jsonl" } else { "store.redb" };
+            self.audit("continued after a loss", json!({ "file": file, "fault": why }));
+        } else {
+            all.merge(&Memory { isolated: BTreeMap::new(), ..store.clone() });
+        }
+        for ((id, key), epoch) in &all.epochs {
+            if store.epochs.get(&(*id, *key)) != Some(epoch) {
+                self.batch.changes.epochs.push((*id, *key, *epoch));
+            }
+            if log.epochs.get(&(*id, *key)) != Some(epoch) {
+                self.audit_epoch("epoch known", *id, *key, *epoch);
+            }
+        }
+        for (id, region) in &all.isolated {
+            if !log.isolated.contains_key(id) {
+                self.audit("isolated", json!({ "device": id.to_string(), "region": region, "again": true }));
+            }
+        }
+        for id in all.isolated.keys().chain(store.isolated.keys()) {
+            let (is, record) = (all.isolated.get(id).copied(), self.absent.entry(*id).or_default());
+            if record.isolated != is {
+                record.isolated = is;
+                record.status = if is.is_some() { Status::Contraindicated } else { Status::Affirming };
+                self.batch.records.insert(*id);
+            }
+        }
+        self.past_epochs = all.epochs;
+    }
+
+    /// Makes the devices those of the registry. Those whose root key has not changed go on; of the others is known what was before.
+    fn take_devices(&mut self, now: Instant) {
+        let (city, secrets) = (&self.city, &self.secrets);
+        let key = |id: &DeviceId| {
+            let (root, _) = secrets.devices.get(id).filter(|_| city.devices.contains_key(id))?;
+            Some(root.fingerprint(*id))
+        };
+        self.devices.retain(|id, device| {
+            let stays = key(id) == Some(device.key);
+            if !stays {
+                let record = std::mem::take(&mut device.record);
+                if let Some(epoch) = record.epoch {
+                    self.past_epochs.insert((*id, device.key), epoch);
+                }
+                self.absent.insert(*id, record);
+            }
+            stays
+        });
+        for id in city.devices.keys() {
+            if self.devices.contains_key(id) {
+                continue;
+            }
+            let Some(key) = key(id) else { continue };
+            let record = self.absent.remove(id).unwrap_or_default();
+            let record = DeviceRecord { epoch: self.past_epochs.remove(&(*id, key)), ..record };
+            let device = Device::restored(record, key, now);
+            if device.is_waiting() {
+                self.waiting.insert(*id);
+            }
+            self.devices.insert(*id, device);
+        }
+    }
+
+    /// Adds a record to the audit log, which is written with the batch.
+    fn audit(&mut self, event: &str, detail: Value) {
+        self.audit.append(self.store.generation() + 1, event, detail);
+    }
+
+    fn audit_epoch(&mut self, event: &str, id: DeviceId, key: Fingerprint, epoch: u16) {
+        self.audit(event, json!({ "device": id.to_string(), "key": hex::encode(key), "epoch": epoch }));
     }
 
     /// What happens, as `event` and data of server-sent events.
@@ -224,8 +389,11 @@ impl Engine {
     /// If the disk does not take it. Then nothing of the batch counts, and the process must end: what it holds in memory is
     /// ahead of the store.
     pub fn handle(&mut self, inputs: impl IntoIterator<Item = Input>) -> Result<Vec<Output>> {
+        if self.has_failed {
+            bail!("something was not stored before");
+        }
         let now = Instant::now();
-        let mut replies = Vec::new();
+        let (mut replies, mut results) = (Vec::new(), Vec::new());
         let mut ticked = false;
         for input in inputs {
             match input {
@@ -237,39 +405,55 @@ impl Engine {
                     ticked = true;
                     self.tick(now);
                 }
-                Input::Instruct { device, region, argument, reply } => {
-                    replies.push((reply, self.instruct(device, region, &argument, now)));
+                Input::Instruct { device, region, argument, operator, reply } => {
+                    replies.push((reply, self.instruct(device, region, &argument, &operator, now)));
                 }
-                Input::Recover { device, reply } => replies.push((reply, self.recover(device, now))),
+                Input::Recover { device, operator, reply } => {
+                    replies.push((reply, self.recover(device, &operator, now)));
+                }
                 Input::Status(reply) => drop(reply.send(self.status())),
                 Input::Attestation(device, reply) => {
                     let device = self.devices.get(&device);
-                    drop(reply.send(device.and_then(|device| device.record.result.clone())));
+                    results.push((reply, device.and_then(|device| device.record.result.clone())));
                 }
             }
         }
-        let Batch { mut changes, changed, outputs } = std::mem::take(&mut self.batch);
+        let Batch { mut changes, changed, records, outputs } = std::mem::take(&mut self.batch);
         if changed.is_empty() && changes.accepted.is_empty() && !ticked {
             // That something was delivered can wait: at worst it is delivered again.
             self.batch.changes.delivered = std::mem::take(&mut changes.delivered);
         }
-        changes.devices = changed.iter().map(|id| (*id, self.devices[id].record.clone())).collect();
+        changes.devices = records.iter().filter_map(|id| Some((*id, self.record(*id)?.clone()))).collect();
+        self.has_failed = true;
         let head = self.audit.flush()?;
         self.store.commit(&changes, head)?;
+        self.has_failed = false;
 
         // From here on it is stored.
         let mut all: Vec<Output> = Vec::new();
         for id in &changed {
             let Some(device) = self.devices.get_mut(id) else { continue };
             all.extend(device.seal_receipt(now).map(|frame| down(*id, frame)));
+            if device.is_waiting() {
+                self.waiting.insert(*id);
+            }
         }
         all.extend(outputs);
         self.seen.extend(changed);
+        self.seen.extend(records);
+        // Who asked may be gone.
         for (reply, answer) in replies {
-            // Who asked may be gone.
             let _ = reply.send(answer);
         }
+        for (reply, result) in results {
+            let _ = reply.send(result);
+        }
         Ok(all)
+    }
+
+    /// What is known of a device, whether the registry has it or not.
+    fn record(&self, id: DeviceId) -> Option<&DeviceRecord> {
+        self.devices.get(&id).map(|device| &device.record).or_else(|| self.absent.get(&id))
     }
 
     fn message(&mut self, topic: &str, mut payload: Vec<u8>, now: Instant) {
@@ -294,6 +478,14 @@ impl Engine {
                 self.batch.outputs.push(down(id, frame));
             }
             self.restore_if_possible(id, now);
+            self.wait(id);
+        }
+    }
+
+    /// Notes that something is to happen with a device when time has passed, if so.
+    fn wait(&mut self, id: DeviceId) {
+        if self.devices.get(&id).is_some_and(Device::is_waiting) {
+            self.waiting.insert(id);
         }
     }
 
@@ -329,10 +521,15 @@ impl Engine {
         };
         let before = device.record.epoch;
         let result = device.open(id, root, frame, now, open);
-        if device.record.epoch != before {
-            self.batch.changed.insert(id);
-            let epoch = device.record.epoch;
-            self.audit.append("epoch opened", json!({ "device": id.to_string(), "epoch": epoch }));
+        let key = device.key;
+        if device.record.epoch != before && device.recovery == Some(Recovery::Restoring) {
+            // It cannot open any more what was sealed in the epoch before.
+            device.recovery = Some(Recovery::NeedsEpoch);
+        }
+        if let Some(epoch) = device.record.epoch.filter(|epoch| Some(*epoch) != before) {
+            self.batch.changes.epochs.push((id, key, epoch));
+            self.seen.insert(id);
+            self.audit_epoch("epoch opened", id, key, epoch);
         }
         result
     }
@@ -350,7 +547,7 @@ impl Engine {
         let device = self.devices.get(&id).ok_or(Refusal::UnknownDevice)?;
         let stream = self.city.streams.get(&stream).ok_or(Refusal::UnknownStream)?.stream;
         let (isolated, recovery) = (device.record.isolated.is_some(), device.recovery);
-        if isolated && recovery != Some(Recovery::NeedsEpoch) {
+        if isolated && recovery.is_none() {
             return Err(Refusal::Isolated);
         }
         let opened = self.open_frame(id, frame, now, |link, frame| {
@@ -467,9 +664,9 @@ impl Engine {
             "device": id.to_string(), "region": region, "function": function, "finding": finding.to_string(),
             "status": finding.status(), "nonce": hex::encode(nonce),
         });
-        self.audit.append("attested", detail);
+        self.audit("attested", detail);
         let Some(device) = self.devices.get_mut(&id) else { return };
-        self.batch.changed.insert(id);
+        self.batch.records.insert(id);
         match result {
             Ok(result) => device.record.result = Some(result),
             Err(error) => tracing::error!(%error, "an attestation result was not signed"),
@@ -480,27 +677,32 @@ impl Engine {
                 let again = device.record.isolated.replace(region).is_some();
                 device.recovery = None;
                 tracing::error!(device = %id, region, again, "ALERT: the code is not what was built; the device is isolated");
-                self.audit.append(
-                    "isolated",
-                    json!({ "device": id.to_string(), "region": region, "again": again }),
-                );
+                self.audit("isolated", json!({ "device": id.to_string(), "region": region, "again": again }));
             }
             Status::Affirming | Status::Warning
                 if evidence.is_some() && device.recovery == Some(Recovery::Restoring) =>
             {
                 (device.record.isolated, device.recovery) = (None, None);
                 device.record.status = Status::Affirming;
-                // The last one of the epoch: the device need not send its evidence again.
-                let receipt = device.seal_receipt(now);
+                // The evidence is stored with the batch, and nothing of the batch goes out before.
+                if let Some(receipt) = device.seal_receipt(now) {
+                    self.batch.outputs.push(down(id, receipt));
+                }
                 device.end_epoch(now);
-                self.batch.outputs.extend(receipt.map(|frame| down(id, frame)));
-                self.audit.append("recovered", json!({ "device": id.to_string(), "region": region }));
+                self.audit("recovered", json!({ "device": id.to_string(), "region": region }));
             }
             _ => {}
         }
     }
 
-    fn instruct(&mut self, id: DeviceId, region: u16, argument: &[u8], now: Instant) -> Result<(), Denied> {
+    fn instruct(
+        &mut self,
+        id: DeviceId,
+        region: u16,
+        argument: &[u8],
+        operator: &str,
+        now: Instant,
+    ) -> Result<(), Denied> {
         let entry = self.city.devices.get(&id).ok_or(Denied::UnknownDevice)?;
         if !self.city.images.get(&entry.image).is_some_and(|regions| regions.contains_key(&region)) {
             return Err(Denied::UnknownRegion);
@@ -508,21 +710,22 @@ impl Engine {
         if self.devices.get(&id).is_some_and(|device| device.record.isolated.is_some()) {
             return Err(Denied::Isolated);
         }
-        self.send_instruction(id, &Instruction { region, argument }, now)
+        self.send_instruction(id, &Instruction { region, argument }, Some(operator), now)
     }
 
-    fn recover(&mut self, id: DeviceId, now: Instant) -> Result<(), Denied> {
+    fn recover(&mut self, id: DeviceId, operator: &str, now: Instant) -> Result<(), Denied> {
         let device = self.devices.get_mut(&id).ok_or(Denied::UnknownDevice)?;
         if device.record.isolated.is_none() {
             return Err(Denied::NotIsolated);
         }
-        self.audit.append("recovery begun", json!({ "device": id.to_string() }));
         device.recovery = Some(Recovery::NeedsEpoch);
         if device.link().is_none() {
             device.ask_epoch(now);
         }
-        self.batch.changed.insert(id);
+        self.seen.insert(id);
+        self.audit("recovery begun", json!({ "device": id.to_string(), "operator": operator }));
         self.restore_if_possible(id, now);
+        self.wait(id);
         Ok(())
     }
 
@@ -536,7 +739,7 @@ impl Engine {
             return;
         }
         device.outstanding = None;
-        if self.send_instruction(id, &Instruction::restore(&region.to_be_bytes()), now).is_ok()
+        if self.send_instruction(id, &Instruction::restore(&region.to_be_bytes()), None, now).is_ok()
             && let Some(device) = self.devices.get_mut(&id)
         {
             device.recovery = Some(Recovery::Restoring);
@@ -547,6 +750,7 @@ impl Engine {
         &mut self,
         id: DeviceId,
         instruction: &Instruction<'_>,
+        operator: Option<&str>,
         now: Instant,
     ) -> Result<(), Denied> {
         let device = self.devices.get_mut(&id).ok_or(Denied::UnknownDevice)?;
@@ -559,15 +763,15 @@ impl Engine {
             Ok((_, challenge)) => challenge,
             Err(SealError::LimitReached) => {
                 device.ask_epoch(now);
+                self.waiting.insert(id);
                 return Err(Denied::NoLink);
             }
             Err(_) => return Err(Denied::TooLong),
         };
         let detail = json!({
             "device": id.to_string(), "region": instruction.region, "argument": hex::encode(instruction.argument),
-            "nonce": hex::encode(challenge.nonce()),
+            "nonce": hex::encode(challenge.nonce()), "operator": operator,
         });
-        self.audit.append("instructed", detail);
         self.batch.outputs.push(down(id, buffer.clone()));
         device.outstanding = Some(Outstanding {
             challenge,
@@ -576,12 +780,13 @@ impl Engine {
             sent: 1,
             deadline: Some(now + Duration::from_millis(self.city.evidence_deadline_ms)),
         });
+        self.waiting.insert(id);
+        self.audit("instructed", detail);
         Ok(())
     }
 
     fn tick(&mut self, now: Instant) {
-        let ids: Vec<DeviceId> = self.devices.keys().copied().collect();
-        for id in ids {
+        for id in std::mem::take(&mut self.waiting) {
             let (Some(device), Some((root, _))) = (self.devices.get_mut(&id), self.secrets.devices.get(&id))
             else {
                 continue;
@@ -608,12 +813,16 @@ impl Engine {
                 }
                 device.outstanding = Some(outstanding);
             }
+            self.wait(id);
         }
         if now >= self.next_summary {
             self.next_summary = now + SUMMARY;
             let refused = std::mem::take(&mut self.refused_since);
             if !refused.is_empty() {
-                self.audit.append("refused", json!(refused));
+                self.audit("refused", json!(refused));
+            } else if self.store.generation() > self.audit.commit() {
+                // So that a store that is set back is found, were it only by readings.
+                self.audit("stored", json!({}));
             }
         }
         self.emit();
@@ -642,7 +851,7 @@ impl Engine {
                 let key = (entry.name.clone(), user.clone(), decision.allowed, decision.reason.clone());
                 let sum = self.flows.entry(key.clone()).or_insert_with(|| {
                     let detail = json!({ "stream": key.0, "user": key.1, "allowed": key.2, "reason": key.3 });
-                    self.audit.append("decided", detail);
+                    self.audit.append(self.store.generation() + 1, "decided", detail);
                     0
                 });
                 *sum += count;
@@ -707,37 +916,24 @@ impl Engine {
             Ok(taken) => taken,
             Err(fault) => {
                 tracing::error!(fault, "the configuration is not changed");
-                self.audit.append("configuration refused", json!({ "fault": fault }));
+                self.audit("configuration refused", json!({ "fault": fault }));
                 self.fault = Some(fault);
                 return;
             }
         };
         self.add_up();
         let (city, secrets) = *files;
-        let mut old = std::mem::take(&mut self.devices);
-        for id in city.devices.keys() {
-            let key = |secrets: &Secrets| secrets.devices.get(id).map(|(root, _)| root.attest_key(*id));
-            let same_key = match (key(&self.secrets), key(&secrets)) {
-                (Some(old), Some(new)) => {
-                    subtle::ConstantTimeEq::ct_eq(&old.as_bytes()[..], &new.as_bytes()[..]).into()
-                }
-                _ => false,
-            };
-            let mut device = old.remove(id).unwrap_or_default();
-            if !same_key {
-                // Another root key: what was of the old one is of no use.
-                device = Device::restored(DeviceRecord { epoch: None, ..device.record }, now);
-                self.batch.changed.insert(*id);
-            }
-            self.devices.insert(*id, device);
-        }
-        for id in old.into_keys() {
-            self.batch.changed.remove(&id);
-        }
         (self.city, self.secrets, self.policy, self.fault) = (city, secrets, policy, None);
+        self.take_devices(now);
         let detail = json!({ "devices": self.city.devices.len(), "users": self.city.users.len() });
-        self.audit.append("configuration loaded", detail);
+        self.audit("configuration loaded", detail);
     }
+}
+
+/// A name in `dir` for what is left of a file that is not used any more.
+fn unused(dir: &Path, stem: &str, extension: &str) -> PathBuf {
+    let mut names = (1..).map(|n: u32| dir.join(format!("{stem}.lost-{n}.{extension}")));
+    names.find(|path| !path.exists()).unwrap_or_default()
 }
 
 fn down(id: DeviceId, payload: Vec<u8>) -> Output {

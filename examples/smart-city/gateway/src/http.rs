@@ -95,13 +95,13 @@ impl App {
         answer.await.map_err(|_| gone())
     }
 
-    fn check_operator(&self, headers: &HeaderMap) -> Result<(), Refused> {
+    /// The name of the operator who asks.
+    fn check_operator(&self, headers: &HeaderMap) -> Result<String, Refused> {
         let given = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
         let token = given.and_then(|value| value.strip_prefix(b"Bearer "));
-        match token {
-            Some(token) if self.secrets.borrow().operator_token.matches(token) => Ok(()),
-            _ => Err(Refused(StatusCode::UNAUTHORIZED, "this is for operators".to_owned())),
-        }
+        let secrets = self.secrets.borrow();
+        let operator = token.and_then(|token| secrets.operator(token)).map(str::to_owned);
+        operator.ok_or_else(|| Refused(StatusCode::UNAUTHORIZED, "this is for operators".to_owned()))
     }
 }
 
@@ -171,9 +171,10 @@ async fn instruct(
     Path(id): Path<String>,
     Json(Instruct { region, argument }): Json<Instruct>,
 ) -> Result<StatusCode, Refused> {
-    app.check_operator(&headers)?;
+    let operator = app.check_operator(&headers)?;
     let device = device_id(&id)?;
-    app.ask(|reply| Input::Instruct { device, region, argument: argument.into_bytes(), reply }).await??;
+    let argument = argument.into_bytes();
+    app.ask(|reply| Input::Instruct { device, region, argument, operator, reply }).await??;
     Ok(StatusCode::ACCEPTED)
 }
 
@@ -182,8 +183,8 @@ async fn recover(
     headers: HeaderMap,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Refused> {
-    app.check_operator(&headers)?;
+    let operator = app.check_operator(&headers)?;
     let device = device_id(&id)?;
-    app.ask(|reply| Input::Recover { device, reply }).await??;
+    app.ask(|reply| Input::Recover { device, operator, reply }).await??;
     Ok(StatusCode::ACCEPTED)
 }

@@ -18,6 +18,7 @@ pub mod config;
 mod device;
 pub mod engine;
 pub mod http;
+pub mod memory;
 pub mod mqtt;
 pub mod policy;
 pub mod store;

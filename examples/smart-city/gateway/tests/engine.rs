@@ -203,7 +203,13 @@ fn a_key_that_is_nearly_used_up_is_replaced() {
 }
 
 fn instruct(engine: &mut Engine, region: u16) -> (Result<(), Denied>, Vec<Output>) {
-    ask(engine, |reply| Input::Instruct { device: GATE, region, argument: b"on".to_vec(), reply })
+    ask(engine, |reply| Input::Instruct {
+        device: GATE,
+        region,
+        argument: b"on".to_vec(),
+        operator: "kana".to_owned(),
+        reply,
+    })
 }
 
 fn gate_status(engine: &mut Engine) -> (String, bool) {
@@ -244,7 +250,8 @@ fn a_tampered_device_is_found_isolated_and_recovered() {
     assert_eq!(status(&mut gateway)["devices"][0]["epoch"], 1);
 
     // Restored, measured again, and in a new epoch only.
-    let (begun, outputs) = ask(&mut gateway, |reply| Input::Recover { device: GATE, reply });
+    let (begun, outputs) =
+        ask(&mut gateway, |reply| Input::Recover { device: GATE, operator: "kana".to_owned(), reply });
     assert_eq!(begun, Ok(()));
     let evidence = gate.follow(&down(&outputs, Kind::Instruction)[0], &genuine);
     gateway.handle([evidence]).unwrap();
@@ -273,7 +280,7 @@ fn isolation_outlives_a_restart() {
     let (mut second, before) = engine(dir.path());
     assert_eq!(gate_status(&mut second), ("contraindicated".to_owned(), true));
     assert_eq!(down(&before, Kind::EpochRequest), Vec::<Vec<u8>>::new());
-    ask(&mut second, |reply| Input::Recover { device: GATE, reply }).0.unwrap();
+    ask(&mut second, |reply| Input::Recover { device: GATE, operator: "kana".to_owned(), reply }).0.unwrap();
     let requests = down(&second.handle([Input::Tick]).unwrap(), Kind::EpochRequest);
     gate.link.open_epoch_request(GATE, &mut requests[0].clone()).unwrap();
     let mut gate = TestDevice { link: TestDevice::new(GATE, 2, dir.path()).link, ..gate };
