@@ -20,7 +20,7 @@ const CIPHER: usize = if cfg!(target_arch = "arm") { 448 } else { 8192 };
 const MESSAGE: usize = if cfg!(target_arch = "arm") { 576 } else { 8192 };
 
 /// Bytes that are erased by one turn of the loop: eight words.
-const STRIDE: usize = 8 * size_of::<usize>();
+const STRIDE: usize = size_of::<[usize; 8]>();
 
 /// Calls `f`, which sets up a key or processes blocks, and erases what it leaves on the stack.
 #[inline(always)]

@@ -131,3 +131,16 @@ impl<N: ArraySize> Drop for Secret<N> {
         self.0.as_mut_slice().zeroize();
     }
 }
+
+#[cfg(all(test, feature = "zeroize"))]
+mod tests {
+    use otr_mode::consts::U16;
+    use test_vectors::erasure::is_erased_on_drop;
+
+    use super::Secret;
+
+    #[test]
+    fn derived_keys_are_erased() {
+        is_erased_on_drop("a derived key", 16, 0, |seed| Secret::<U16>([seed; 16].into()));
+    }
+}

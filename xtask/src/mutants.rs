@@ -8,6 +8,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Stdio,
+    thread::available_parallelism,
 };
 
 /// A package whose mutants must be caught.
@@ -148,8 +149,8 @@ impl Package {
             .arg(paths::root().join(".cargo/mutants.toml"))
             .arg("--output")
             .arg(&dir)
-            // A build has more than one thread, most of the time.
-            .args(["--jobs", "2"]);
+            // Each has a target directory of its own to fill, and builds with more than one thread.
+            .arg(format!("--jobs={}", available_parallelism().map_or(1, |cores| cores.get().div_ceil(4))));
         if let Some(base) = selection.diff_base {
             let diff = dir.join("diff");
             let relative = format!("--relative={}", self.workspace);
@@ -292,7 +293,7 @@ mod tests {
         let twice = Outcome { caught: vec![], missed: vec![a.clone(), a.clone()] };
         assert_eq!(judge(&twice, list.iter(), false), Judged { survivors: vec![a.clone()], stale: vec![] });
         let caught = Outcome { caught: vec![a.clone()], missed: vec![] };
-        assert_eq!(judge(&caught, list.iter(), false).stale, [a.clone()]);
+        assert_eq!(judge(&caught, list.iter(), false).stale, std::slice::from_ref(&a));
         assert_eq!(judge(&Outcome::default(), list.iter(), true).stale, [a, b.clone(), b]);
     }
 

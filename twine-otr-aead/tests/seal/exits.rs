@@ -156,7 +156,8 @@ fn a_reader_that_goes_is_noticed() {
 /// Puts things at the name of the output while the program works, and expects them to be there in the end.
 #[test]
 fn what_comes_to_the_name_meanwhile_is_kept() {
-    let make: [(&str, fn(&Room)); 5] = [
+    type Make = fn(&Room);
+    let make: [(&str, Make); 5] = [
         ("a file", |room| room.write("out", "of somebody else")),
         ("a key", |room| fs::rename(room.path("key"), room.path("out")).unwrap()),
         ("a link", |room| std::os::unix::fs::symlink("key", room.path("out")).unwrap()),

@@ -176,7 +176,10 @@ async fn live(
             },
             Some(mut frame) = network.frames.recv() => Some(device.receive(&mut frame, Instant::now())),
             changed = network.is_connected.changed() => {
-                changed.context("the client has stopped")?;
+                if changed.is_err() {
+                    // The handle is dropped.
+                    return Ok(());
+                }
                 if *network.is_connected.borrow_and_update() {
                     network.client.subscribe(format!("down/{}", device.id()), QoS::AtLeastOnce).await?;
                     device.reconnected();

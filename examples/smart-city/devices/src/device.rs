@@ -466,11 +466,18 @@ impl Device {
             let [_, counter @ ..] = counter.to_be_bytes();
             counter
         };
-        let stored: Vec<Sealed> = self
-            .sealed
-            .extract_if(.., |counter, _| receipt.has(bytes(*counter)))
-            .map(|(_, sealed)| sealed)
-            .collect();
+        let (mut stored, mut behind) = (Vec::new(), Vec::new());
+        for (counter, sealed) in std::mem::take(&mut self.sealed) {
+            if receipt.has(bytes(counter)) {
+                stored.push(sealed);
+            } else if receipt.reaches(bytes(counter)) {
+                self.sealed.insert(counter, sealed);
+            } else {
+                // No receipt will ever speak of it.
+                behind.push(sealed.message);
+            }
+        }
+        self.wait_again(behind);
         let newest = stored.iter().map(|sealed| sealed.order).max();
         if let Some(newest) = newest {
             let once = stored.iter().filter(|sealed| sealed.times == 1).map(|sealed| now - sealed.at).min();
@@ -487,10 +494,6 @@ impl Device {
                 sealed.lost = true;
             }
         }
-        // No receipt will ever speak of these.
-        let behind = self.sealed.extract_if(.., |counter, _| !receipt.reaches(bytes(*counter)));
-        let behind: Vec<Message> = behind.map(|(_, sealed)| sealed.message).collect();
-        self.wait_again(behind);
         if newest.is_some() {
             self.deadline = (self.on_the_way() > 0).then(|| now + self.pace.timeout());
         }

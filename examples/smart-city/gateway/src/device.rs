@@ -124,7 +124,7 @@ impl Rate {
 /// True once in `n` times, so that nobody can tell when.
 fn one_in(n: u64) -> bool {
     // The keys of the standard hasher are random, and others each time.
-    RandomState::new().hash_one(()) % n == 0
+    RandomState::new().hash_one(()).is_multiple_of(n)
 }
 
 #[derive(Debug, Default)]
