@@ -232,7 +232,7 @@ impl City {
             write!(
                 text,
                 "\n[[streams]]\nid = {}\nname = \"{}\"\nclass = \"{class}\"\nowner = \"{HOME}\"\ndepartments = {:?}\n\
-                 min_level = {}\npartners = {partners:?}\n",
+                 min_level = {}\npartners = {partners:?}\ncontent_type = \"application/json\"\n",
                 stream.id, stream.name, stream.departments, stream.min_level,
             )?;
         }

@@ -5,8 +5,8 @@
 //! in each record which [commit](Record::commit) it belongs to. Who writes both anew, or sets both back, is not found: keep copies elsewhere.
 
 use std::{
-    fs::{self, File},
-    io::{self, BufRead, BufReader},
+    fs::File,
+    io::{self, BufRead, BufReader, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
 
@@ -189,7 +189,31 @@ impl Audit {
 /// # Errors
 /// If the file cannot be read.
 pub fn lines_after(path: &Path, after: u64, limit: usize) -> io::Result<Vec<Value>> {
-    let text = fs::read_to_string(path)?;
-    let lines = text.lines().skip(usize::try_from(after).unwrap_or(usize::MAX)).take(limit);
-    Ok(lines.filter_map(|line| serde_json::from_str(line).ok()).collect())
+    let mut reader = BufReader::new(File::open(path)?);
+    // Records have rising numbers: halve what is left until it is little. `low` is where a line begins.
+    let (mut low, mut high) = (0, reader.get_ref().metadata()?.len());
+    let mut line = Vec::new();
+    while high - low > 65_536 {
+        let middle = low + (high - low) / 2;
+        reader.seek(SeekFrom::Start(middle))?;
+        line.clear();
+        let start = middle + reader.read_until(b'\n', &mut line)? as u64;
+        line.clear();
+        reader.read_until(b'\n', &mut line)?;
+        match serde_json::from_slice::<Record>(&line) {
+            Ok(record) if record.n <= after.saturating_add(1) => low = start,
+            _ => high = middle,
+        }
+    }
+    reader.seek(SeekFrom::Start(low))?;
+    let mut lines = Vec::new();
+    while lines.len() < limit {
+        line.clear();
+        if reader.read_until(b'\n', &mut line)? == 0 {
+            break;
+        }
+        let record = serde_json::from_slice::<Value>(&line).ok();
+        lines.extend(record.filter(|record| record["n"].as_u64().is_some_and(|n| n > after)));
+    }
+    Ok(lines)
 }

@@ -96,6 +96,8 @@ pub struct StreamEntry {
     pub min_level: u8,
     /// The other cities whose users may get it.
     pub partners: Vec<String>,
+    /// What its readings are, as a media type.
+    pub content_type: String,
 }
 
 /// A device of the registry.
@@ -230,6 +232,7 @@ struct RawStream {
     min_level: Option<Spanned<u8>>,
     #[serde(default)]
     partners: Vec<Spanned<String>>,
+    content_type: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -403,6 +406,22 @@ impl<'p> File<'p> {
         names.iter().map(|name| self.known(name, field, what, &exists)).collect()
     }
 
+    /// A media type with parameters, such as `text/plain; charset=utf-8`.
+    fn media_type(&self, text: &Spanned<String>, field: &str) -> Result<String, ConfigError> {
+        let token = |part: &str| {
+            let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte);
+            !part.is_empty() && part.bytes().all(allowed)
+        };
+        let value = text.get_ref();
+        let kind = value.split(';').next().unwrap_or_default().trim_end();
+        let has_parts = kind.split_once('/').is_some_and(|(kind, subtype)| token(kind) && token(subtype));
+        if has_parts && value.len() <= 128 && value.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+            Ok(value.clone())
+        } else {
+            Err(self.at(text, field, "is no media type, such as `application/json`"))
+        }
+    }
+
     fn level(&self, level: &Spanned<u8>, field: &str) -> Result<u8, ConfigError> {
         match *level.get_ref() {
             level @ ..=MAX_LEVEL => Ok(level),
@@ -486,6 +505,10 @@ impl City {
                     None => 0,
                 },
                 partners: file.all_known(&raw.partners, &field("partners"), "city", is_city)?,
+                content_type: match &raw.content_type {
+                    Some(text) => file.media_type(text, &field("content_type"))?,
+                    None => "application/octet-stream".to_owned(),
+                },
             };
             if let Some(own) = raw.partners.iter().find(|partner| **partner.get_ref() == entry.owner) {
                 return Err(file.at(own, field("partners"), "the owner is no partner"));
@@ -578,6 +601,10 @@ impl City {
                 return Err(file.at(&raw.id, field("id"), "looks like a device's EUI-64"));
             }
             let id = file.new_name(&raw.id, &field("id"), &mut seen)?;
+            // Such an account has the rights of a device.
+            if parse_device_id(&id).is_some() {
+                return Err(file.at(&raw.id, field("id"), "a user's name must not be an EUI-64"));
+            }
             let entry = UserEntry {
                 city: file.known(&raw.city, &field("city"), "city", is_city)?,
                 departments: known_departments(&raw.departments, &field("departments"))?,

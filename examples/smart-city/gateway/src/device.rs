@@ -347,7 +347,7 @@ mod tests {
                 let Some(epoch) = first.checked_add(gap) else { continue };
                 let record = DeviceRecord { epoch: Some(first), ..DeviceRecord::default() };
                 for mut device in
-                    [Device { record: record.clone(), ..Device::default() }, Device::restored(record, now)]
+                    [Device { record: record.clone(), ..Device::default() }, Device::restored(record, [0; 16], now)]
                 {
                     assert_eq!(open(&mut device, &frames(epoch)[1], now), Err(Refusal::Rejected));
                     assert_eq!(device.record.epoch, Some(first), "only an authentic frame moves the epoch");

@@ -29,6 +29,7 @@ use crate::{
     memory::{self, Fingerprint, Loss, Memory},
     policy::{Policy, class_name},
     store::{self, Changes, DeviceRecord, Found, Reading, Store},
+    view::{DeviceView, FlowKey, SharedView},
 };
 
 /// How often refused frames are summed up in the audit log.
@@ -46,8 +47,13 @@ pub enum Input {
         /// What the broker waits for: acknowledged when the batch is stored. The engine does not look at it.
         ack: Option<rumqttc::Publish>,
     },
-    /// A message that came over MQTT and was dropped, because too many did.
-    Overload,
+    /// QoS 0 messages that came over MQTT and were discarded, because too many of the same account wait.
+    Overload {
+        /// The device, if the account is one.
+        device: Option<DeviceId>,
+        /// How many.
+        count: u64,
+    },
     /// The broker has taken a message over that had this [`Output::delivery`].
     Delivered(u64),
     /// The files were read again; or they were not good.
@@ -76,11 +82,17 @@ pub enum Input {
         /// Whether it was begun.
         reply: oneshot::Sender<Result<(), Denied>>,
     },
-    /// Somebody wants to know how things are.
+    /// Somebody wants to know how everything is. [`View`] tells it without the engine.
     Status(oneshot::Sender<Value>),
     /// Somebody wants the last attestation result of a device.
     Attestation(DeviceId, oneshot::Sender<Option<String>>),
 }
+
+/// Messages of readings that are given out and not reported as delivered. Of more than that the store alone knows.
+pub const OUTGOING: usize = 4096;
+
+/// Readings that are read from the store at once.
+const PAGE: usize = 256;
 
 /// The time between two [`Input::Tick`].
 pub const TICK: Duration = Duration::from_millis(250);
@@ -94,6 +106,17 @@ pub struct Output {
     pub payload: Vec<u8>,
     /// If it is a reading: what to report as [`Input::Delivered`] when the broker has it.
     pub delivery: Option<u64>,
+    /// If it is a reading: what goes beside it.
+    pub about: Option<Arc<About>>,
+}
+
+/// What the gateway says of a reading, beside its bytes: MQTT 5 properties.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
+    /// The content type of its stream.
+    pub content_type: String,
+    /// User properties: `id`, `device`, `stream`, `class` and `time`.
+    pub properties: Vec<(String, String)>,
 }
 
 /// Why an operator's wish was not followed.
@@ -149,17 +172,22 @@ pub struct Engine {
     has_failed: bool,
     /// Messages of a reading that the broker does not have yet.
     undelivered: HashMap<u64, usize>,
+    /// The sum of them.
+    outgoing: usize,
+    /// The first reading of which nothing was given out yet: it and all behind it are in the store.
+    parked: Option<u64>,
+    /// Readings in the store.
+    outbox: u64,
     next_number: u64,
     fault: Option<String>,
-    /// Messages that were refused and are no known device's.
+    /// Messages that were refused.
     refused: BTreeMap<Refusal, u64>,
     refused_since: BTreeMap<Refusal, u64>,
     next_summary: Instant,
     /// Readings by stream, and whether their device was not isolated, since the flows were added up.
     counted: HashMap<(u16, bool), u64>,
-    /// Readings by stream, user, whether they were allowed, and why not.
-    flows: BTreeMap<(String, String, bool, String), u64>,
     events: broadcast::Sender<(&'static str, Value)>,
+    view: SharedView,
     seen: BTreeSet<DeviceId>,
     batch: Batch,
 }
@@ -255,14 +283,17 @@ impl Engine {
             waiting: BTreeSet::new(),
             has_failed: false,
             undelivered: HashMap::new(),
+            outgoing: 0,
+            parked: stored.outbox.first().map(|(number, _)| *number),
+            outbox: stored.outbox.len() as u64,
             next_number: stored.outbox.last().map_or(0, |(number, _)| number + 1),
             fault: None,
             refused: BTreeMap::new(),
             refused_since: BTreeMap::new(),
             next_summary: now + SUMMARY,
             counted: HashMap::new(),
-            flows: BTreeMap::new(),
             events: broadcast::channel(1024).0,
+            view: SharedView::default(),
             seen: BTreeSet::new(),
             batch: Batch::default(),
         };
@@ -275,11 +306,7 @@ impl Engine {
         );
         engine.remember(&log.memory, &stored.epochs, loss.as_ref());
         engine.take_devices(now);
-        for (number, reading) in stored.outbox {
-            if !engine.deliver(number, &reading) {
-                engine.batch.changes.delivered.push(number);
-            }
-        }
+        engine.view_anew();
         let outputs = engine.handle([Input::Tick])?;
         Ok((engine, outputs))
     }
@@ -377,6 +404,12 @@ impl Engine {
         self.events.clone()
     }
 
+    /// How things are, as of the last tick, for others to read while the engine goes on.
+    #[must_use]
+    pub fn view(&self) -> SharedView {
+        self.view.clone()
+    }
+
     /// The key set by which others check attestation results.
     #[must_use]
     pub fn jwks(&self) -> Value {
@@ -398,7 +431,7 @@ impl Engine {
         for input in inputs {
             match input {
                 Input::Message { topic, payload, ack: _ } => self.message(&topic, payload, now),
-                Input::Overload => self.refuse(None, Refusal::Overload),
+                Input::Overload { device, count } => self.refuse(device, Refusal::Overload, count),
                 Input::Delivered(number) => self.delivered(number),
                 Input::Reload(files) => self.reload(files, now),
                 Input::Tick => {
@@ -411,7 +444,10 @@ impl Engine {
                 Input::Recover { device, operator, reply } => {
                     replies.push((reply, self.recover(device, &operator, now)));
                 }
-                Input::Status(reply) => drop(reply.send(self.status())),
+                Input::Status(reply) => {
+                    self.emit();
+                    drop(reply.send(self.view.read().all()));
+                }
                 Input::Attestation(device, reply) => {
                     let device = self.devices.get(&device);
                     results.push((reply, device.and_then(|device| device.record.result.clone())));
@@ -428,6 +464,8 @@ impl Engine {
         let head = self.audit.flush()?;
         self.store.commit(&changes, head)?;
         self.has_failed = false;
+        self.outbox += changes.accepted.len() as u64;
+        self.outbox = self.outbox.saturating_sub(changes.delivered.len() as u64);
 
         // From here on it is stored.
         let mut all: Vec<Output> = Vec::new();
@@ -439,6 +477,7 @@ impl Engine {
             }
         }
         all.extend(outputs);
+        self.unpark(&mut all)?;
         self.seen.extend(changed);
         self.seen.extend(records);
         // Who asked may be gone.
@@ -464,7 +503,7 @@ impl Engine {
         };
         if let Err(refusal) = result {
             tracing::debug!(topic, ?refusal, "refused");
-            self.refuse(device, refusal);
+            self.refuse(device, refusal, 1);
         }
         if let Some(id) = device {
             if result == Err(Refusal::EpochEnded)
@@ -565,49 +604,79 @@ impl Engine {
         let counter = u32::from_be_bytes([0, a, b, c]);
         let reading =
             Reading { device: id.0, stream: stream.id.get(), epoch: epoch.0, counter, time, payload };
-        let number = self.next_number;
-        if self.deliver(number, &reading) {
+        let device_ok = self.devices.get(&id).is_some_and(|device| device.record.isolated.is_none());
+        *self.counted.entry((reading.stream, device_ok)).or_default() += 1;
+        if self.policy.decide(reading.stream, device_ok).iter().any(|decision| decision.allowed) {
+            let number = self.next_number;
             self.next_number += 1;
+            // Behind what waits already, and no more than may be under way.
+            if self.parked.is_some() || self.outgoing >= OUTGOING {
+                self.parked.get_or_insert(number);
+            } else {
+                let mut outputs = std::mem::take(&mut self.batch.outputs);
+                self.deliver(number, &reading, &mut outputs);
+                self.batch.outputs = outputs;
+            }
             self.batch.changes.accepted.push((number, reading));
         }
         Ok(())
     }
 
-    /// Addresses a reading to all who may have it; false if there are none.
-    fn deliver(&mut self, number: u64, reading: &Reading) -> bool {
+    /// Addresses a reading to all who may have it, byte for byte; false if there are none.
+    fn deliver(&mut self, number: u64, reading: &Reading, outputs: &mut Vec<Output>) -> bool {
         let id = DeviceId(reading.device);
         let Some(stream) = self.city.streams.get(&reading.stream) else { return false };
         let device_ok = self.devices.get(&id).is_some_and(|device| device.record.isolated.is_none());
-        *self.counted.entry((reading.stream, device_ok)).or_default() += 1;
         let decisions = self.policy.decide(reading.stream, device_ok);
-        let count = decisions.iter().filter(|decision| decision.allowed).count();
-        if count == 0 {
-            return false;
-        }
-        let mut message = json!({
-            "id": format!("{id}-{}-{}", reading.epoch, reading.counter),
-            "device": id.to_string(),
-            "stream": stream.name,
-            "class": class_name(stream.stream.class),
-            "time": reading.time.to_string(),
+        let about = Arc::new(About {
+            content_type: stream.content_type.clone(),
+            properties: vec![
+                ("id".to_owned(), format!("{id}-{}-{}", reading.epoch, reading.counter)),
+                ("device".to_owned(), id.to_string()),
+                ("stream".to_owned(), stream.name.clone()),
+                ("class".to_owned(), class_name(stream.stream.class).to_owned()),
+                ("time".to_owned(), reading.time.to_string()),
+            ],
         });
-        match serde_json::from_slice::<Value>(&reading.payload) {
-            Ok(payload) => message["payload"] = payload,
-            Err(_) => message["payload_hex"] = hex::encode(&reading.payload).into(),
-        }
-        let payload = message.to_string().into_bytes();
+        let before = outputs.len();
         for (user, _) in self.policy.users().iter().zip(&*decisions).filter(|(_, decision)| decision.allowed)
         {
-            let topic = format!("out/{user}/{}", stream.name);
-            self.batch.outputs.push(Output { topic, payload: payload.clone(), delivery: Some(number) });
+            outputs.push(Output {
+                topic: format!("out/{user}/{}", stream.name),
+                payload: reading.payload.clone(),
+                delivery: Some(number),
+                about: Some(Arc::clone(&about)),
+            });
         }
-        self.undelivered.insert(number, count);
-        true
+        let count = outputs.len() - before;
+        if count > 0 {
+            self.undelivered.insert(number, count);
+            self.outgoing += count;
+        }
+        count > 0
+    }
+
+    /// Gives out what waits in the store, as far as there is room.
+    fn unpark(&mut self, outputs: &mut Vec<Output>) -> Result<()> {
+        while let Some(from) = self.parked
+            && self.outgoing < OUTGOING / 2
+        {
+            let page = self.store.outbox(from, PAGE)?;
+            self.parked = (page.len() == PAGE).then(|| page[PAGE - 1].0 + 1);
+            for (number, reading) in &page {
+                if !self.deliver(*number, reading, outputs) {
+                    // Nobody may have it any more.
+                    self.batch.changes.delivered.push(*number);
+                }
+            }
+        }
+        Ok(())
     }
 
     fn delivered(&mut self, number: u64) {
         if let Some(left) = self.undelivered.get_mut(&number) {
             *left -= 1;
+            self.outgoing -= 1;
             if *left == 0 {
                 self.undelivered.remove(&number);
                 self.batch.changes.delivered.push(number);
@@ -828,28 +897,52 @@ impl Engine {
         self.emit();
     }
 
-    /// Tells those who watch what changed since the last time.
+    /// Brings the view up to date, and tells those who watch what changed since the last time.
     fn emit(&mut self) {
-        for key in self.add_up() {
-            let count = self.flows.get(&key).copied().unwrap_or_default();
-            drop(self.events.send(("flow", flow(&key, count))));
-        }
-        for id in std::mem::take(&mut self.seen) {
-            if let Some(device) = self.device_status(id) {
-                drop(self.events.send(("device", device)));
+        let watched = self.events.receiver_count() > 0;
+        let changed = self.add_up();
+        let seen = std::mem::take(&mut self.seen);
+        let devices: Vec<_> = seen.into_iter().filter_map(|id| Some((id, self.device_view(id)?))).collect();
+        let mut view = self.view.write();
+        view.refused.clone_from(&self.refused);
+        let changes = &self.batch.changes;
+        view.undelivered =
+            (self.outbox + changes.accepted.len() as u64).saturating_sub(changes.delivered.len() as u64);
+        view.fault.clone_from(&self.fault);
+        if watched {
+            for key in changed {
+                drop(self.events.send(("flow", view.flow(&key))));
             }
+            for (_, device) in &devices {
+                drop(self.events.send(("device", json!(device))));
+            }
+        }
+        let fault = view.fault_event();
+        for (id, device) in devices {
+            view.put(id, device);
+        }
+        drop(view);
+        if let Some(fault) = fault {
+            drop(self.events.send(("fault", fault)));
         }
     }
 
+    /// Makes the view of all devices anew.
+    fn view_anew(&mut self) {
+        let devices = self.devices.keys().filter_map(|id| Some((*id, self.device_view(*id)?))).collect();
+        self.view.write().replace(&self.city.home, devices);
+    }
+
     /// Adds what was counted by stream to the flows of each user; returns those that changed.
-    fn add_up(&mut self) -> Vec<(String, String, bool, String)> {
+    fn add_up(&mut self) -> Vec<FlowKey> {
         let mut changed = Vec::new();
+        let mut view = self.view.write();
         for ((stream, device_ok), count) in std::mem::take(&mut self.counted) {
             let decisions = self.policy.decide(stream, device_ok);
             let Some(entry) = self.city.streams.get(&stream) else { continue };
             for (user, decision) in self.policy.users().iter().zip(&*decisions) {
                 let key = (entry.name.clone(), user.clone(), decision.allowed, decision.reason.clone());
-                let sum = self.flows.entry(key.clone()).or_insert_with(|| {
+                let sum = view.flows.entry(key.clone()).or_insert_with(|| {
                     let detail = json!({ "stream": key.0, "user": key.1, "allowed": key.2, "reason": key.3 });
                     self.audit.append(self.store.generation() + 1, "decided", detail);
                     0
@@ -861,49 +954,29 @@ impl Engine {
         changed
     }
 
-    fn device_status(&self, id: DeviceId) -> Option<Value> {
+    fn device_view(&self, id: DeviceId) -> Option<Arc<DeviceView>> {
         let (device, entry) = (self.devices.get(&id)?, self.city.devices.get(&id)?);
-        Some(json!({
-            "id": id.to_string(),
-            "name": entry.name,
-            "place": entry.place,
-            "state": device.record.status,
-            "isolated": device.record.isolated.is_some(),
-            "epoch": device.record.epoch,
-            "frames": device.frames,
-            "refused": device.refused_frames(),
-            "reasons": device.refused,
-            "last_seen": device.last_seen.map(|time| time.to_string()),
+        Some(Arc::new(DeviceView {
+            id: id.to_string(),
+            name: entry.name.clone(),
+            place: entry.place,
+            state: device.record.status,
+            isolated: device.record.isolated.is_some(),
+            epoch: device.record.epoch,
+            frames: device.frames,
+            refused: device.refused_frames(),
+            reasons: device.refused.clone(),
+            last_seen: device.last_seen,
         }))
     }
 
-    fn status(&mut self) -> Value {
-        self.add_up();
-        let mut refused = self.refused.clone();
-        for (refusal, count) in self.devices.values().flat_map(|device| &device.refused) {
-            *refused.entry(*refusal).or_default() += count;
+    fn refuse(&mut self, device: Option<DeviceId>, refusal: Refusal, count: u64) {
+        *self.refused_since.entry(refusal).or_default() += count;
+        *self.refused.entry(refusal).or_default() += count;
+        if let Some((id, device)) = device.and_then(|id| Some((id, self.devices.get_mut(&id)?))) {
+            self.seen.insert(id);
+            *device.refused.entry(refusal).or_default() += count;
         }
-        json!({
-            "city": self.city.home,
-            "fault": self.fault,
-            "devices": self.devices.keys().filter_map(|id| self.device_status(*id)).collect::<Vec<_>>(),
-            "flows": self.flows.iter().map(|(key, count)| flow(key, *count)).collect::<Vec<_>>(),
-            "refused": refused,
-            "undelivered": self.undelivered.len(),
-        })
-    }
-
-    fn refuse(&mut self, device: Option<DeviceId>, refusal: Refusal) {
-        *self.refused_since.entry(refusal).or_default() += 1;
-        let of_device = device.and_then(|id| Some((id, self.devices.get_mut(&id)?)));
-        let counts = match of_device {
-            Some((id, device)) => {
-                self.seen.insert(id);
-                &mut device.refused
-            }
-            None => &mut self.refused,
-        };
-        *counts.entry(refusal).or_default() += 1;
     }
 
     /// Takes new files over as a whole; a fault in them changes nothing but what is said of it.
@@ -927,6 +1000,9 @@ impl Engine {
         self.take_devices(now);
         let detail = json!({ "devices": self.city.devices.len(), "users": self.city.users.len() });
         self.audit("configuration loaded", detail);
+        self.view_anew();
+        // Those who watch take all of it again.
+        drop(self.events.send(("reloaded", Value::Null)));
     }
 }
 
@@ -937,9 +1013,5 @@ fn unused(dir: &Path, stem: &str, extension: &str) -> PathBuf {
 }
 
 fn down(id: DeviceId, payload: Vec<u8>) -> Output {
-    Output { topic: format!("down/{id}"), payload, delivery: None }
-}
-
-fn flow((stream, user, allowed, reason): &(String, String, bool, String), count: u64) -> Value {
-    json!({ "stream": stream, "user": user, "allowed": allowed, "reason": reason, "count": count })
+    Output { topic: format!("down/{id}"), payload, delivery: None, about: None }
 }

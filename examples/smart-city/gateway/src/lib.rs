@@ -10,6 +10,7 @@
 //! [`mqtt`] client, the broker and the [`http`] server.
 #![forbid(unsafe_code)]
 
+mod accounts;
 pub mod attestation;
 pub mod audit;
 #[cfg(feature = "broker")]
@@ -22,3 +23,4 @@ pub mod memory;
 pub mod mqtt;
 pub mod policy;
 pub mod store;
+pub mod view;

@@ -25,19 +25,21 @@ use smart_city_gateway::{
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
-    sync::{mpsc, watch},
+    sync::{Semaphore, mpsc, watch},
 };
 use zeroize::Zeroizing;
 
 const USAGE: &str = "\
 usage: smart-city-gateway --config city.toml --secrets secrets.toml --data DIR
-           [--broker mqtt://HOST:PORT] [--mqtt ADDRESS] [--http ADDRESS] [--continue-after-loss]
+           [--broker mqtt://HOST:PORT] [--mqtt ADDRESS] [--http ADDRESS] [--http-name NAME]...
+           [--continue-after-loss]
        smart-city-gateway --config city.toml --secrets secrets.toml --check
        smart-city-gateway --data DIR --verify-audit
 
 --broker        use this broker, as the user `gateway`, instead of the own one
 --mqtt          where the own broker listens; 127.0.0.1:1883 if not given, port 0 takes any
 --http          where the status page is; 127.0.0.1:8080 if not given
+--http-name     a name by which browsers reach the page; without one, addresses and localhost alone
 --check         only check the files
 --verify-audit  only verify the audit log, and change nothing; its end is verified only while no gateway runs on it
 --continue-after-loss
@@ -55,6 +57,7 @@ struct Arguments {
     broker: Option<String>,
     mqtt: Option<SocketAddr>,
     http: Option<SocketAddr>,
+    http_names: Vec<String>,
     check: bool,
     verify_audit: bool,
     after_loss: bool,
@@ -73,6 +76,7 @@ impl Arguments {
                 "--broker" => parsed.broker = Some(value()?),
                 "--mqtt" => parsed.mqtt = Some(value()?.parse()?),
                 "--http" => parsed.http = Some(value()?.parse()?),
+                "--http-name" => parsed.http_names.push(value()?),
                 "--check" => parsed.check = true,
                 "--continue-after-loss" => parsed.after_loss = true,
                 "--verify-audit" => parsed.verify_audit = true,
@@ -109,7 +113,7 @@ fn main() -> Result<()> {
         return Ok(());
     }
     let filter =
-        tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info,mqtt5=warn".into());
+        tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info,mqtt5=error".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     tokio::runtime::Runtime::new()?.block_on(serve(arguments, city, secrets))
 }
@@ -146,19 +150,32 @@ async fn serve(arguments: Arguments, city: City, secrets: Arc<Secrets>) -> Resul
     let (engine, before) = open(&arguments.data, city, Arc::clone(&secrets), signer)?;
     let (jwks, events) = (engine.jwks(), engine.events());
     let (current, secrets_rx) = watch::channel(secrets);
+    let descriptors = descriptors();
+    let connections = (descriptors / 8).clamp(16, 256);
     let broker = match &arguments.broker {
         Some(url) => host_and_port(url)?,
-        None => own_broker(arguments.mqtt, secrets_rx.clone()).await?,
+        None => own_broker(arguments.mqtt, descriptors - connections - OTHER_FILES, secrets_rx.clone()).await?,
     };
     let listener =
         TcpListener::bind(arguments.http.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)))).await?;
-    let password = secrets_rx.borrow().gateway_password.clone();
-    let (inputs, mut is_ready, mut engine) = mqtt::start(broker.clone(), &password, engine, before);
+    let (keeps_accounts, view) = (arguments.broker.is_some(), engine.view());
+    let (inputs, mut is_ready, mut engine) =
+        mqtt::start(broker.clone(), &secrets_rx, keeps_accounts, engine, before);
 
     let audit = Audit::path(&arguments.data);
-    let app = App { engine: inputs.clone(), events, secrets: secrets_rx, jwks, audit };
+    let app = App {
+        engine: inputs.clone(),
+        view,
+        names: arguments.http_names.into(),
+        // The other half is for all else.
+        watchers: Arc::new(Semaphore::new(connections / 2)),
+        events,
+        secrets: secrets_rx,
+        jwks,
+        audit,
+    };
     let address = listener.local_addr()?;
-    tokio::spawn(async move { axum::serve(listener, http::router(app)).await });
+    tokio::spawn(http::serve(listener, http::router(app), connections));
     tokio::spawn(ticks(inputs.clone()));
     tokio::spawn(watch_files(arguments.config, arguments.secrets, current, inputs));
 
@@ -181,16 +198,29 @@ async fn serve(arguments: Arguments, city: City, secrets: Arc<Secrets>) -> Resul
 #[cfg(feature = "broker")]
 async fn own_broker(
     address: Option<SocketAddr>,
+    connections: usize,
     secrets: watch::Receiver<Arc<Secrets>>,
 ) -> Result<(String, u16)> {
     let address = address.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 1883)));
-    let address = smart_city_gateway::broker::start(address, secrets).await?;
+    let address = smart_city_gateway::broker::start(address, connections, secrets).await?;
     Ok((address.ip().to_string(), address.port()))
 }
 
 #[cfg(not(feature = "broker"))]
-async fn own_broker(_: Option<SocketAddr>, _: watch::Receiver<Arc<Secrets>>) -> Result<(String, u16)> {
+async fn own_broker(_: Option<SocketAddr>, _: usize, _: watch::Receiver<Arc<Secrets>>) -> Result<(String, u16)> {
     bail!("this gateway was built without a broker: name one with --broker")
+}
+
+/// Descriptors of the gateway's own files, and some to spare.
+const OTHER_FILES: usize = 64;
+
+/// How many descriptors there may be: as many as the system allows at all. An eighth is for HTTP, at most 256, the rest for MQTT.
+fn descriptors() -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(65_536);
+    usize::try_from(limit).unwrap_or(65_536).clamp(256, 1 << 20)
 }
 
 fn host_and_port(url: &str) -> Result<(String, u16)> {

@@ -226,6 +226,20 @@ impl Store {
         self.about.generation = generation.max(self.about.generation);
     }
 
+    /// Readings that are not delivered, from a number on, at most `limit`.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn outbox(&self, from: u64, limit: usize) -> Result<Vec<(u64, Reading)>> {
+        let read = self.database.begin_read()?;
+        let table = read.open_table(OUTBOX)?;
+        let readings = table.range(from..)?.take(limit).map(|entry| {
+            let (number, reading) = entry?;
+            Ok((number.value(), parse(reading.value())?))
+        });
+        readings.collect()
+    }
+
     /// Makes all of `changes` durable, or nothing; with the head of the audit log.
     ///
     /// # Errors
