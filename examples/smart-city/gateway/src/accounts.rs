@@ -162,7 +162,7 @@ pub(crate) async fn keep(
     secrets: &mut watch::Receiver<Arc<Secrets>>,
     floods: &mut mpsc::Receiver<String>,
     connected: &mut watch::Receiver<u64>,
-    done: impl Fn(),
+    done: impl Fn() -> bool,
 ) {
     // When each shut-out account comes back, and how long it was away the last time.
     let mut shut_out: BTreeMap<String, (Option<Instant>, Duration, Instant)> = BTreeMap::new();

@@ -417,9 +417,9 @@ async fn prepare(
             }
         }
         if let Some((requests, secrets, floods)) = &mut keeper {
-            accounts::keep(requests, secrets, floods, &mut connected, || drop(ready.send(true))).await;
+            accounts::keep(requests, secrets, floods, &mut connected, || ready.send_replace(true)).await;
         }
-        drop(ready.send(true));
+        ready.send_replace(true);
     }
 }
 

@@ -51,7 +51,7 @@ fn all_combinations() {
                     let (name, owner) = (format!("stream-{id}"), "midori".to_owned());
                     let (departments, partners) = (departments.clone(), partners.clone());
                     city.streams
-                        .insert(id, StreamEntry { stream, name, owner, departments, min_level, partners, content_type: None });
+                        .insert(id, StreamEntry { stream, name, owner, departments, min_level, partners, content_type: "application/json".to_owned() });
                 }
             }
         }
