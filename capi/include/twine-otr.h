@@ -12,8 +12,9 @@
  * LIMITS, which the library cannot check:
  * - A nonce must never repeat under a key: the plaintexts, and forgeries, would be lost to an attacker. It has 56 bits:
  *   use a counter that survives a reset; random nonces repeat after about 2^28 messages.
- * - At most 2^20 blocks of 8 bytes (8 MiB), messages and associated data together, under a key. 128-bit keys are no
- *   different in this from 80-bit ones.
+ * - At most 2^20 blocks under a key keep an attacker's advantage under 2^-21. Every message that is sealed counts, and
+ *   every one that fails to open: one block, and the blocks of 8 bytes of the message and of the associated data, each at
+ *   least one. twine_otr_count_blocks counts so. 128-bit keys are no different in this from 80-bit ones.
  * - The tag has 64 bits: one attempt to forge succeeds with probability 2^-64.
  *
  * CONVENTIONS
@@ -178,6 +179,18 @@ typedef struct {
 #ifdef __cplusplus
 extern "C" {
 #endif /* __cplusplus */
+
+/**
+ * Counts the blocks of a message against the limit of 2^20 under a key: one for the message, and the blocks of 8 bytes of the
+ * message and of its associated data, each at least one. A message that fails to open counts as much as one that is sealed.
+ *
+ * @param[in] ad_len  The length of the associated data in bytes.
+ * @param[in] len     The length of the message in bytes.
+ * @return The blocks, at least 3.
+ */
+TWINE_OTR_MUST_CHECK
+uint64_t twine_otr_count_blocks(size_t ad_len,
+                                size_t len);
 
 /**
  * Initialises a context with a key.

@@ -51,7 +51,7 @@ pub(crate) fn at_signals() -> std::io::Result<()> {
 /// The signals that whoever started the program had it ignore, as `nohup` does: bit n - 1 is signal n. Systems without
 /// /proc do not tell.
 #[cfg(unix)]
-fn ignored_signals() -> u64 {
+pub(crate) fn ignored_signals() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let digits = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     digits.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok()).unwrap_or(0)

@@ -122,9 +122,10 @@ impl Keys {
         bytes[..key.len()].copy_from_slice(key);
         // SAFETY: by the caller's word.
         let (sbox, key) = unsafe { (V::load(&SBOX), V::load(&bytes)) };
+        let (high_nibbles, low_nibbles) = (key.high_nibbles(), key.low_nibbles());
+        // Not before they are taken: the key would be kept elsewhere meanwhile.
         #[cfg(feature = "zeroize")]
         cipher::zeroize::Zeroize::zeroize(&mut bytes);
-        let (high_nibbles, low_nibbles) = (key.high_nibbles(), key.low_nibbles());
         let mut low = high_nibbles.interleave_low(low_nibbles);
         let mut high = high_nibbles.interleave_high(low_nibbles);
         // RK[r - 2] and RK[r - 1] by lane, in the low halves; zero before the first and after the last.
