@@ -459,7 +459,7 @@ impl World {
     fn sealed(&mut self, outputs: &[Output]) {
         for output in outputs.iter().filter(|output| output.topic.starts_with("down/")) {
             let header = Header::parse(&output.payload).unwrap();
-            let (id, epoch) = (device_id(&output.topic), u16::from(header.epoch));
+            let (id, epoch) = (device_id(&output.topic), header.epoch.0);
             let opens = |key: &usize| {
                 let (mut link, mut frame) =
                     (DeviceLink::new(&root(id, *key), id, Epoch(epoch)), output.payload.clone());

@@ -121,7 +121,7 @@ async fn after_an_outage(at_mosquitto: bool, devices: u16, readings: u32) {
     let (mut received, mut messages) = (BTreeSet::new(), 0);
     while received.len() < expected {
         let next = timeout(Duration::from_secs(10), hana.recv()).await;
-        let Ok(Some((topic, message))) = next else {
+        let Ok(Some((topic, message, _))) = next else {
             panic!("{} of {expected} readings were delivered", received.len());
         };
         if topic.starts_with("out/") {
@@ -220,7 +220,7 @@ async fn gaps_between_epochs_heal_by_themselves() {
         let since = Instant::now();
         receipts(&mut reported, 1).await;
         loop {
-            let (topic, message) = next(&mut hana).await;
+            let (topic, message, _) = next(&mut hana).await;
             if topic.starts_with("out/") && read(&message) == Some((id(0).to_string(), number)) {
                 break;
             }
