@@ -79,7 +79,8 @@ impl User {
                     }
                     Ok(Event::Incoming(Incoming::Publish(publish))) => {
                         let properties = publish.properties.unwrap_or_default();
-                        let device = properties.user_properties.into_iter().find(|(name, _)| name == "device");
+                        let device =
+                            properties.user_properties.into_iter().find(|(name, _)| name == "device");
                         lock(&own).take(name, &publish.topic, device.map(|(_, id)| id), &publish.payload);
                     }
                     Ok(_) => {}

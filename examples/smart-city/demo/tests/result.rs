@@ -15,7 +15,8 @@ fn key(byte: u8) -> EncodingKey {
 
 fn result(key: &EncodingKey, device: &str) -> String {
     let header = Header { kid: Some("gateway".to_owned()), ..Header::new(Algorithm::ES256) };
-    jsonwebtoken::encode(&header, &json!({ "submods": { device: { "ear_status": "affirming" } } }), key).unwrap()
+    jsonwebtoken::encode(&header, &json!({ "submods": { device: { "ear_status": "affirming" } } }), key)
+        .unwrap()
 }
 
 #[test]

@@ -97,7 +97,8 @@ fn role(name: &str) -> &'static str {
 
 /// What `mosquitto.acl` allows to both, each role denies to one: patterns cannot tell devices from users.
 fn roles() -> Vec<Value> {
-    let deny = |kind: &str, topic: &str| json!({ "acltype": kind, "topic": topic, "priority": 0, "allow": false });
+    let deny =
+        |kind: &str, topic: &str| json!({ "acltype": kind, "topic": topic, "priority": 0, "allow": false });
     let closed = ["publishClientSend", "publishClientReceive", "subscribe"];
     let closed = closed.map(|kind| json!({ "acltype": kind, "allow": false }));
     vec![
@@ -131,8 +132,10 @@ async fn synchronise(requests: &mut Requests, secrets: &Secrets) -> Result<()> {
             };
             let tag = tag(secrets, name, password.as_str());
             if client["textdescription"] != tag {
-                commands.push(json!({ "command": "modifyClient", "username": name, "password": password.as_str(),
-                                      "textdescription": tag, "roles": [{ "rolename": role(name) }] }));
+                commands.push(
+                    json!({ "command": "modifyClient", "username": name, "password": password.as_str(),
+                                      "textdescription": tag, "roles": [{ "rolename": role(name) }] }),
+                );
             }
             if client["disabled"] == true {
                 commands.push(json!({ "command": "enableClient", "username": name }));
@@ -177,7 +180,8 @@ pub(crate) async fn keep(
             }
             let next = shut_out.iter().filter_map(|(name, (until, ..))| Some((until.as_ref()?, name))).min();
             let next = next.map(|(until, name)| (*until, name.clone()));
-            let time = next.as_ref().map_or_else(|| Instant::now() + Duration::from_secs(3600), |(until, _)| *until);
+            let time =
+                next.as_ref().map_or_else(|| Instant::now() + Duration::from_secs(3600), |(until, _)| *until);
             tokio::select! {
                 changed = secrets.changed() => {
                     changed?;

@@ -346,9 +346,10 @@ mod tests {
             for gap in [1, 254, 255, 256, 257, 512, 20_000] {
                 let Some(epoch) = first.checked_add(gap) else { continue };
                 let record = DeviceRecord { epoch: Some(first), ..DeviceRecord::default() };
-                for mut device in
-                    [Device { record: record.clone(), ..Device::default() }, Device::restored(record, [0; 16], now)]
-                {
+                for mut device in [
+                    Device { record: record.clone(), ..Device::default() },
+                    Device::restored(record, [0; 16], now),
+                ] {
                     assert_eq!(open(&mut device, &frames(epoch)[1], now), Err(Refusal::Rejected));
                     assert_eq!(device.record.epoch, Some(first), "only an authentic frame moves the epoch");
                     assert_eq!(open(&mut device, &frames(epoch)[0], now), Ok(()), "{gap} after {first}");

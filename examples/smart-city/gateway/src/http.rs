@@ -147,7 +147,8 @@ async fn guard(State(app): State<App>, request: Request, next: Next) -> Response
         name == "localhost" || address.parse::<IpAddr>().is_ok() || app.names.iter().any(|own| own == name)
     });
     let mut response = if !is_ours {
-        Refused(StatusCode::MISDIRECTED_REQUEST, "this is not a name of the gateway".to_owned()).into_response()
+        Refused(StatusCode::MISDIRECTED_REQUEST, "this is not a name of the gateway".to_owned())
+            .into_response()
     } else if let Ok(response) = timeout(PATIENCE, next.run(request)).await {
         response
     } else {
@@ -209,7 +210,9 @@ async fn device(State(app): State<App>, Path(id): Path<String>) -> Result<Json<V
     Ok(Json(json!(device)))
 }
 
-async fn events(State(app): State<App>) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Refused> {
+async fn events(
+    State(app): State<App>,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Refused> {
     let place = Arc::clone(&app.watchers).try_acquire_owned();
     let place =
         place.map_err(|_| Refused(StatusCode::SERVICE_UNAVAILABLE, "too many watch already".to_owned()))?;

@@ -154,7 +154,9 @@ async fn serve(arguments: Arguments, city: City, secrets: Arc<Secrets>) -> Resul
     let connections = (descriptors / 8).clamp(16, 256);
     let broker = match &arguments.broker {
         Some(url) => host_and_port(url)?,
-        None => own_broker(arguments.mqtt, descriptors - connections - OTHER_FILES, secrets_rx.clone()).await?,
+        None => {
+            own_broker(arguments.mqtt, descriptors - connections - OTHER_FILES, secrets_rx.clone()).await?
+        }
     };
     let listener =
         TcpListener::bind(arguments.http.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)))).await?;
@@ -207,7 +209,11 @@ async fn own_broker(
 }
 
 #[cfg(not(feature = "broker"))]
-async fn own_broker(_: Option<SocketAddr>, _: usize, _: watch::Receiver<Arc<Secrets>>) -> Result<(String, u16)> {
+async fn own_broker(
+    _: Option<SocketAddr>,
+    _: usize,
+    _: watch::Receiver<Arc<Secrets>>,
+) -> Result<(String, u16)> {
     bail!("this gateway was built without a broker: name one with --broker")
 }
 

@@ -16,8 +16,8 @@ use std::{
 
 use anyhow::Result;
 use rumqttc::{
-    AckMode, AsyncClient, Event, EventLoop, Incoming, MqttOptions, NetworkOptions, Publish, PublishOptions, QoS,
-    SessionMode, mqttbytes::v5::PublishProperties,
+    AckMode, AsyncClient, Event, EventLoop, Incoming, MqttOptions, NetworkOptions, Publish, PublishOptions,
+    QoS, SessionMode, mqttbytes::v5::PublishProperties,
 };
 use smart_city_frame::{Header, Kind};
 use tokio::{
@@ -305,7 +305,14 @@ pub fn start(
     let (responses, responses_rx) = mpsc::channel(16);
     let (floods, floods_rx) = mpsc::channel(64);
     let at_broker = keeps_accounts.then_some(responses);
-    tokio::spawn(receive(event_loop, Arc::clone(&intake), Arc::clone(&outgoing), at_broker, floods, connections));
+    tokio::spawn(receive(
+        event_loop,
+        Arc::clone(&intake),
+        Arc::clone(&outgoing),
+        at_broker,
+        floods,
+        connections,
+    ));
     let keeper = keeps_accounts.then(|| {
         let requests = accounts::Requests::new(client.clone(), responses_rx);
         (requests, secrets.clone(), floods_rx)
@@ -313,7 +320,8 @@ pub fn start(
     tokio::spawn(prepare(client.clone(), keeper, connected, ready));
     tokio::spawn(send(client, Arc::clone(&outgoing), inputs.clone()));
     let handle = Handle::current();
-    let engine = tokio::task::spawn_blocking(move || run(engine, before, inputs_rx, &intake, &outgoing, &handle));
+    let engine =
+        tokio::task::spawn_blocking(move || run(engine, before, inputs_rx, &intake, &outgoing, &handle));
     (inputs, is_ready, engine)
 }
 

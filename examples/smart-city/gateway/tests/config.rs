@@ -62,7 +62,12 @@ fn faults_are_found_where_they_are() {
         ("id = \"ren\"", "id = \"hana\"", "users[1].id", "`hana` is there twice"),
         ("id = \"ren\"", "id = \"gateway\"", "users[1].id", "`gateway` is there twice"),
         ("id = \"ren\"", "id = \"70b3d5fffe000009\"", "users[1].id", "must not be an EUI-64"),
-        ("content_type = \"application/json\"", "content_type = \"json\"", "streams[0].content_type", "no media type"),
+        (
+            "content_type = \"application/json\"",
+            "content_type = \"json\"",
+            "streams[0].content_type",
+            "no media type",
+        ),
         ("id = \"ren\"", "id = \"out/+\"", "users[1].id", "a name is 1 to 32"),
         (
             "departments = [\"weather\"]",

@@ -62,9 +62,15 @@ fn readings_go_to_those_who_may_have_them() {
         about(i).properties.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()).unwrap()
     };
     assert_eq!([2, 5, 6].map(|i| &outputs[i].payload[..]), [b"{\"cars\":7}", &[0xFF, 0][..], b"21.5"]);
-    assert_eq!((&*about(2).content_type, &*about(5).content_type), ("application/json", "application/octet-stream"));
+    assert_eq!(
+        (&*about(2).content_type, &*about(5).content_type),
+        ("application/json", "application/octet-stream")
+    );
     assert_eq!(said(2, "id"), "70b3d5fffe000001-1-0");
-    assert_eq!((said(5, "class"), said(5, "stream"), said(6, "device")), ("confidential".into(), "gate-camera".into(), MAST.to_string()));
+    assert_eq!(
+        (said(5, "class"), said(5, "stream"), said(6, "device")),
+        ("confidential".into(), "gate-camera".into(), MAST.to_string())
+    );
 
     // Both frames have a receipt, and one that was not sent has none.
     let receipt = gate.link.open_receipt(GATE, &mut outputs[0].payload.clone()).unwrap();

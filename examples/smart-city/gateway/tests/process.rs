@@ -3,10 +3,10 @@
 #[path = "process/brokers.rs"]
 mod brokers;
 mod common;
-#[path = "process/outage.rs"]
-mod outage;
 #[path = "process/http.rs"]
 mod http_server;
+#[path = "process/outage.rs"]
+mod outage;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -271,8 +271,10 @@ async fn http(address: &str, request: &str) -> (u16, String) {
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
     let (line, rest) = request.split_once('\n').unwrap_or((request, ""));
     let (headers, body) = rest.split_once("\n\n").unwrap_or((rest, ""));
-    let mut text =
-        format!("{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+    let mut text = format!(
+        "{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n",
+        body.len()
+    );
     for header in headers.lines() {
         text += &format!("{header}\r\n");
     }

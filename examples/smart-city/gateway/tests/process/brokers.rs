@@ -47,7 +47,13 @@ fn at(dir: &Path, own: bool) -> (Option<Process>, Gateway) {
     }
 }
 
-fn connection(port: u16, name: &str, user: &str, password: &str, will: Option<&str>) -> (AsyncClient, EventLoop) {
+fn connection(
+    port: u16,
+    name: &str,
+    user: &str,
+    password: &str,
+    will: Option<&str>,
+) -> (AsyncClient, EventLoop) {
     let mut options = MqttOptions::new(name, ("127.0.0.1", port));
     options.set_credentials(user, password.to_owned());
     if let Some(topic) = will {
@@ -68,7 +74,8 @@ async fn is_taken(port: u16, user: &str, password: &str, topic: &str, retain: bo
         loop {
             match events.poll().await {
                 Ok(Event::Incoming(Incoming::PubAck(ack))) => {
-                    return format!("{:?}", ack.reason) == "Success" || format!("{:?}", ack.reason) == "NoMatchingSubscribers";
+                    return format!("{:?}", ack.reason) == "Success"
+                        || format!("{:?}", ack.reason) == "NoMatchingSubscribers";
                 }
                 Ok(_) => {}
                 Err(_) => return false,
@@ -124,7 +131,11 @@ async fn the_same_is_allowed(own: bool) {
     drop(events);
     assert!(drain(&mut hana, Duration::from_millis(600)).await.is_empty(), "a last will for another user");
     let (_, status) = http(&gateway.http, &format!("GET /devices/{MAST}")).await;
-    assert_eq!(serde_json::from_str::<Value>(&status).unwrap()["refused"], 0, "a last will of another device");
+    assert_eq!(
+        serde_json::from_str::<Value>(&status).unwrap()["refused"],
+        0,
+        "a last will of another device"
+    );
     // Who may connect. Mosquitto takes the user's name for the client id, whatever that was.
     connects(port, "hana", "hana", "example-hana").await.unwrap();
     assert!(connects(port, "hana", "hana", "example-ren").await.is_err());
@@ -195,9 +206,18 @@ async fn readings_are_not_altered(own: bool) {
     let (city, _) = files(dir.path());
     let (_hana, mut hana) = user(gateway.mqtt, "hana", &["out/hana/#"]);
     assert_eq!(next(&mut hana).await.0, "subscribed");
-    let mut payloads: Vec<Vec<u8>> = ["36", "12345678901234567890123", "1.10", "{\"a\":1,\"a\":2}", " [1 ]\n", "\u{feff}{}", "\"\\ud800\"", ""]
-        .map(|text| text.as_bytes().to_vec())
-        .to_vec();
+    let mut payloads: Vec<Vec<u8>> = [
+        "36",
+        "12345678901234567890123",
+        "1.10",
+        "{\"a\":1,\"a\":2}",
+        " [1 ]\n",
+        "\u{feff}{}",
+        "\"\\ud800\"",
+        "",
+    ]
+    .map(|text| text.as_bytes().to_vec())
+    .to_vec();
     payloads.push((0..=241).collect());
     let mut random = 0x9E37_79B9_7F4A_7C15u64;
     for _ in 0..100 {
@@ -224,9 +244,13 @@ async fn readings_are_not_altered(own: bool) {
         ][i % 2];
         assert_eq!(topic, format!("out/hana/{name}"));
         let id = format!("{GATE}-1-{i}");
-        for (property, value) in
-            [("id", &*id), ("device", &GATE.to_string()), ("stream", name), ("class", class), ("content type", kind)]
-        {
+        for (property, value) in [
+            ("id", &*id),
+            ("device", &GATE.to_string()),
+            ("stream", name),
+            ("class", class),
+            ("content type", kind),
+        ] {
             assert_eq!(about.get(property).map(String::as_str), Some(value), "{property} of payload {i}");
         }
         about["time"].parse::<jiff::Timestamp>().unwrap();
@@ -247,16 +271,19 @@ async fn mosquitto_readings_are_not_altered() {
 fn flood(port: u16, user: &str, password: &str, qos: u8, stop: &Mutex<bool>) -> u64 {
     let text = |text: &str| [&u16::try_from(text.len()).unwrap().to_be_bytes(), text.as_bytes()].concat();
     let packet = |first: u8, body: &[u8]| {
+        let byte = |number: usize| u8::try_from(number).unwrap();
         let len = body.len();
-        let len = if len < 128 { vec![len as u8] } else { vec![(len % 128) as u8 | 128, (len / 128) as u8] };
+        let len = if len < 128 { vec![byte(len)] } else { vec![byte(len % 128) | 128, byte(len / 128)] };
         [&[first], &len[..], body].concat()
     };
-    let connect = [&text("MQTT")[..], &[5, 0xC2, 0, 60, 0], &text(user), &text(user), &text(password)].concat();
+    let connect =
+        [&text("MQTT")[..], &[5, 0xC2, 0, 60, 0], &text(user), &text(user), &text(password)].concat();
     let mut messages = Vec::new();
     for i in 1..=200u16 {
         let id = i.to_be_bytes();
         let id = if qos > 0 { &id[..] } else { &[] };
-        let body = [&text(&format!("up/{user}/1"))[..], id, &[0], &[0x20, 0, 1, 0, 0, 0, 7], &[0xAB; 40]].concat();
+        let body =
+            [&text(&format!("up/{user}/1"))[..], id, &[0], &[0x20, 0, 1, 0, 0, 0, 7], &[0xAB; 40]].concat();
         messages.extend(packet(0x30 | qos << 1, &body));
     }
     let mut sent = 0;
@@ -318,7 +345,9 @@ async fn a_flood_harms_nobody(own: bool) {
     for qos in [0, 1] {
         let over = Arc::new(Mutex::new(false));
         let flag = Arc::clone(&over);
-        let flooding = tokio::task::spawn_blocking(move || flood(port, "70b3d5fffe000001", "example-gate-1", qos, &flag));
+        let flooding = tokio::task::spawn_blocking(move || {
+            flood(port, "70b3d5fffe000001", "example-gate-1", qos, &flag)
+        });
         tokio::time::sleep(Duration::from_secs(seconds)).await;
         *over.lock().unwrap() = true;
         println!("QoS {qos}: {} messages of the flood taken off its hands", flooding.await.unwrap());
@@ -367,7 +396,9 @@ fn silent_broker(topic: String, frame: Vec<u8>) -> (u16, std::sync::mpsc::Receiv
                         if let Some(frame) = frame.take() {
                             let len = u16::try_from(topic.len()).unwrap().to_be_bytes();
                             let body = [&len[..], topic.as_bytes(), &[0, 9, 0], &frame].concat();
-                            stream.write_all(&[&[0x32, body.len() as u8][..], &body].concat()).unwrap();
+                            stream
+                                .write_all(&[&[0x32, u8::try_from(body.len()).unwrap()][..], &body].concat())
+                                .unwrap();
                         }
                     }
                     3 => drop(published.send(body)),
@@ -446,7 +477,8 @@ async fn a_broker_out_of_reach_stops_nothing() {
         let signer = smart_city_gateway::attestation::Signer::generate().unwrap();
         let signer = smart_city_gateway::attestation::Signer::from_pem(signer.as_bytes()).unwrap();
         let (mut engine, _) =
-            smart_city_gateway::engine::Engine::open(&dir.path().join("data"), city.clone(), secrets, signer).unwrap();
+            smart_city_gateway::engine::Engine::open(&dir.path().join("data"), city.clone(), secrets, signer)
+                .unwrap();
         let frames = devices.iter().zip(0..).map(|((id, _), i)| {
             let mut buffer = [0; 64];
             let mut link = DeviceLink::new(&crowd_root(i), *id, Epoch(1));
@@ -459,9 +491,16 @@ async fn a_broker_out_of_reach_stops_nothing() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let page = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_smart-city-gateway"));
-    command.arg("--config").arg(dir.path().join("city.toml")).arg("--secrets").arg(dir.path().join("secrets.toml"));
+    command
+        .arg("--config")
+        .arg(dir.path().join("city.toml"))
+        .arg("--secrets")
+        .arg(dir.path().join("secrets.toml"));
     command.arg("--data").arg(dir.path().join("data")).args(["--http", &page.to_string()]);
-    command.args(["--broker", &format!("mqtt://127.0.0.1:{port}")]).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+        .args(["--broker", &format!("mqtt://127.0.0.1:{port}")])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     let process = Process(command.spawn().unwrap());
     let start = Instant::now();
     while TcpStream::connect(page).is_err() {
@@ -474,7 +513,12 @@ async fn a_broker_out_of_reach_stops_nothing() {
     for (request, expected) in [
         ("GET /status".to_owned(), 200),
         (format!("POST /devices/{GATE}/recover\n{good}"), 409),
-        (format!("POST /devices/{GATE}/instructions\nContent-Type: application/json\n{good}\n\n{{\"region\":1}}"), 409),
+        (
+            format!(
+                "POST /devices/{GATE}/instructions\nContent-Type: application/json\n{good}\n\n{{\"region\":1}}"
+            ),
+            409,
+        ),
     ] {
         let (status, body) = http(&page.to_string(), &request).await;
         assert_eq!(status, expected, "{request}: {body}");

@@ -38,7 +38,11 @@ async fn other_sites_see_nothing() {
             }
         }
     }
-    assert!(raw(&gateway.http, "GET /status HTTP/1.1\r\nConnection: close\r\n\r\n").await.starts_with("HTTP/1.1 4"));
+    assert!(
+        raw(&gateway.http, "GET /status HTTP/1.1\r\nConnection: close\r\n\r\n")
+            .await
+            .starts_with("HTTP/1.1 4")
+    );
 }
 
 /// Connections that do nothing end; while they are there, devices and users connect.
