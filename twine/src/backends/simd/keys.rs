@@ -123,9 +123,6 @@ impl Keys {
         // SAFETY: by the caller's word.
         let (sbox, key) = unsafe { (V::load(&SBOX), V::load(&bytes)) };
         let (high_nibbles, low_nibbles) = (key.high_nibbles(), key.low_nibbles());
-        // Not before they are taken: the key would be kept elsewhere meanwhile.
-        #[cfg(feature = "zeroize")]
-        cipher::zeroize::Zeroize::zeroize(&mut bytes);
         let mut low = high_nibbles.interleave_low(low_nibbles);
         let mut high = high_nibbles.interleave_high(low_nibbles);
         // RK[r - 2] and RK[r - 1] by lane, in the low halves; zero before the first and after the last.
@@ -150,6 +147,9 @@ impl Keys {
             (low, high) = (move_to_low(&moves.rotation, low, high), move_to_high(&moves.rotation, low, high));
         }
         self.set_folded(ROUNDS - 1, before[0]);
+        // Not before: a call while the key is in registers would have them stored.
+        #[cfg(feature = "zeroize")]
+        cipher::zeroize::Zeroize::zeroize(&mut bytes);
     }
 
     #[inline(always)]
