@@ -196,7 +196,8 @@ pub fn may_publish(user: &str, topic: &str) -> bool {
         topic.starts_with("out/") || topic.starts_with("down/")
     } else {
         let below = topic.strip_prefix("up/").and_then(|rest| rest.strip_prefix(user));
-        parse_device_id(user).is_some() && below.is_some_and(|rest| rest.starts_with('/'))
+        let what = below.and_then(|rest| rest.strip_prefix('/'));
+        parse_device_id(user).is_some() && what.is_some_and(|what| !what.is_empty() && !what.contains('/'))
     }
 }
 

@@ -597,13 +597,9 @@ impl City {
         let mut users = BTreeMap::new();
         for (i, raw) in raw.users.iter().enumerate() {
             let field = |name: &str| format!("users[{i}].{name}");
-            if parse_device_id(raw.id.get_ref()).is_some() {
-                return Err(file.at(&raw.id, field("id"), "looks like a device's EUI-64"));
-            }
             let id = file.new_name(&raw.id, &field("id"), &mut seen)?;
-            // Such an account has the rights of a device.
             if parse_device_id(&id).is_some() {
-                return Err(file.at(&raw.id, field("id"), "a user's name must not be an EUI-64"));
+                return Err(file.at(&raw.id, field("id"), "a user's name must not be an EUI-64: its account had a device's rights"));
             }
             let entry = UserEntry {
                 city: file.known(&raw.city, &field("city"), "city", is_city)?,

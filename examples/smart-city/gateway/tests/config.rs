@@ -113,8 +113,8 @@ fn faults_are_found_where_they_are() {
         ("place = [7, 1]", "place = [3, 4]", "devices[1].place", "another device is there"),
         ("place = [7, 1]", "place = [1024, 1]", "devices[1].place", "a place is 0 to 1023"),
         ("place = [7, 1]", "place = [7, 65535]", "devices[1].place", "a place is 0 to 1023"),
-        ("id = \"ren\"", "id = \"70b3d5fffe0000ff\"", "users[1].id", "looks like a device's EUI-64"),
-        ("id = \"ren\"", "id = \"70b3d5fffe000001\"", "users[1].id", "looks like a device's EUI-64"),
+        ("id = \"ren\"", "id = \"70b3d5fffe0000ff\"", "users[1].id", "must not be an EUI-64"),
+        ("id = \"ren\"", "id = \"70b3d5fffe000001\"", "users[1].id", "must not be an EUI-64"),
         ("id = \"ren\"", "id = \"abcdefghijklmnopqrstuvwxyz0123456\"", "users[1].id", "a name is 1 to 32"),
         ("id = \"ren\"", "id = \"\"", "users[1].id", "a name is 1 to 32"),
         (

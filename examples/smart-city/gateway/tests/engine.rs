@@ -197,6 +197,8 @@ fn a_key_that_is_nearly_used_up_is_replaced() {
     for sent in 1.. {
         let batch = (0..100).map(|_| gate.reading(1, &city, &[7; 241]));
         let mut outputs = engine.handle(batch).unwrap();
+        let delivered: Vec<u64> = outputs.iter().filter_map(|output| output.delivery).collect();
+        engine.handle(delivered.into_iter().map(Input::Delivered)).unwrap();
         outputs.extend(engine.handle([Input::Tick]).unwrap());
         if let [request, ..] = &mut down(&outputs, Kind::EpochRequest)[..] {
             gate.link.open_epoch_request(GATE, request).unwrap();
@@ -348,7 +350,7 @@ fn a_reload_changes_decisions_and_a_fault_nothing() {
     fs::write(&path, text.replace("min_level = 2", "min_level = 12")).unwrap();
     gateway.handle([Input::Reload(read())]).unwrap();
     let fault = status(&mut gateway)["fault"].as_str().unwrap().to_owned();
-    assert!(fault.ends_with("city.toml:49: streams[2].min_level: a level is 0 to 9"), "{fault}");
+    assert!(fault.ends_with("city.toml:52: streams[2].min_level: a level is 0 to 9"), "{fault}");
     assert_eq!(topics(&gateway.handle([gate.reading(3, &city, b"2")]).unwrap()), camera);
 
     // The link goes on in its epoch: nothing is lost by a reload.

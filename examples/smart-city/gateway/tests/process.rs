@@ -73,6 +73,13 @@ fn mosquitto(dir: &Path) -> (Process, u16) {
     (mosquitto_at(dir, port), port)
 }
 
+/// Mosquitto with the accounts of the files in `dir`, as a gateway has left them.
+fn mosquitto_with_accounts(dir: &Path) -> (Process, u16) {
+    let (process, port) = mosquitto(dir);
+    drop(gateway(dir, Some(port)));
+    (process, port)
+}
+
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
@@ -363,7 +370,7 @@ fn memory(process: &Process) -> u64 {
 /// A subscriber that takes nothing harms no other, and costs no more memory than its queue.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stalled_subscriber_harms_nobody() {
-    const READINGS: u32 = 6000;
+    const READINGS: u32 = 12000;
     const WINDOW: u32 = 100;
     let dir = example();
     let gateway = gateway(dir.path(), None);
@@ -398,7 +405,8 @@ async fn a_stalled_subscriber_harms_nobody() {
         received(i, next(&mut ren).await);
     }
     println!("memory in kB after each 1,000 readings: {memories:?}");
-    assert!(memories[5] < memories[2] + 2048, "memory grows: {memories:?}");
+    // Until then queues and the database's cache fill.
+    assert!(memories[11] < memories[7] + 1024, "memory grows: {memories:?}");
     // The last deliveries are reported after the messages are there.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let status: Value = serde_json::from_str(&http(&gateway.http, "GET /status").await.1).unwrap();
@@ -518,7 +526,7 @@ async fn device(
 async fn kill_9_loses_nothing_and_accepts_nothing_twice() {
     const KILLS: usize = 12;
     let dir: TempDir = example();
-    let (_mosquitto, port) = mosquitto(dir.path());
+    let (_mosquitto, port) = mosquitto_with_accounts(dir.path());
     let (_ren, mut ren) = user(port, "ren", &["out/ren/#"]);
     assert_eq!(next(&mut ren).await.0, "subscribed");
     let stop = Arc::new(Mutex::new(false));

@@ -218,7 +218,7 @@ async fn readings_are_not_altered(own: bool) {
     ]
     .map(|text| text.as_bytes().to_vec())
     .to_vec();
-    payloads.push((0..=241).collect());
+    payloads.push((0..=240).collect());
     let mut random = 0x9E37_79B9_7F4A_7C15u64;
     for _ in 0..100 {
         let mut payload = Vec::new();

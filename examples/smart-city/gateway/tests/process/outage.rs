@@ -88,7 +88,7 @@ async fn after_an_outage(at_mosquitto: bool, devices: u16, readings: u32) {
     const LOSS: f64 = 0.05;
     let dir = example();
     add_devices(dir.path(), devices);
-    let broker = at_mosquitto.then(|| mosquitto(dir.path()));
+    let broker = at_mosquitto.then(|| tokio::task::block_in_place(|| mosquitto_with_accounts(dir.path())));
     let port = broker.as_ref().map_or_else(free_port, |(_, port)| *port);
     let (reports, mut reported) = mpsc::channel(1024);
     let stream = files(dir.path()).0.streams[&1].stream;
@@ -163,7 +163,7 @@ async fn soak_200_devices_at_mosquitto() {
 async fn gaps_between_epochs_heal_by_themselves() {
     let dir = example();
     add_devices(dir.path(), 1);
-    let (_mosquitto, port) = mosquitto(dir.path());
+    let (_mosquitto, port) = tokio::task::block_in_place(|| mosquitto_with_accounts(dir.path()));
     let (_hana, mut hana) = user(port, "hana", &["out/hana/#"]);
     assert_eq!(next(&mut hana).await.0, "subscribed");
     let stream = files(dir.path()).0.streams[&1].stream;
