@@ -599,7 +599,11 @@ impl City {
             let field = |name: &str| format!("users[{i}].{name}");
             let id = file.new_name(&raw.id, &field("id"), &mut seen)?;
             if parse_device_id(&id).is_some() {
-                return Err(file.at(&raw.id, field("id"), "a user's name must not be an EUI-64: its account had a device's rights"));
+                return Err(file.at(
+                    &raw.id,
+                    field("id"),
+                    "a user's name must not be an EUI-64: its account had a device's rights",
+                ));
             }
             let entry = UserEntry {
                 city: file.known(&raw.city, &field("city"), "city", is_city)?,
