@@ -232,7 +232,7 @@ impl City {
             write!(
                 text,
                 "\n[[streams]]\nid = {}\nname = \"{}\"\nclass = \"{class}\"\nowner = \"{HOME}\"\ndepartments = {:?}\n\
-                 min_level = {}\npartners = {partners:?}\n",
+                 min_level = {}\npartners = {partners:?}\ncontent_type = \"application/json\"\n",
                 stream.id, stream.name, stream.departments, stream.min_level,
             )?;
         }
@@ -261,9 +261,9 @@ impl City {
 
     fn secrets_text(&self) -> Result<String> {
         let mut text = format!(
-            "operator_token = \"{}\"\ngateway_password = \"{}\"\near_key = \"ear-key.pem\"\n",
-            self.operator_token,
+            "gateway_password = \"{}\"\near_key = \"ear-key.pem\"\n\n[operators.demo]\ntoken = \"{}\"\n",
             secret()?,
+            self.operator_token,
         );
         for DemoDevice { id, root_key, password, .. } in &self.devices {
             let root_key = hex(root_key);

@@ -145,7 +145,7 @@ impl Gateway {
     /// # Errors
     /// If the gateway does not answer.
     pub fn status(&self) -> Result<Status> {
-        serde_json::from_str(&self.get("/status")?).context("what /status says")
+        serde_json::from_str(&self.get("/status?limit=1000")?).context("what /status says")
     }
 
     /// The state of a device.
@@ -178,25 +178,9 @@ impl Gateway {
     /// # Errors
     /// If there is none, or if it is not what the gateway's key has signed.
     pub fn result(&self, id: DeviceId) -> Result<String> {
-        #[derive(Deserialize)]
-        struct Claims {
-            submods: BTreeMap<String, Appraisal>,
-        }
-        #[derive(Deserialize)]
-        struct Appraisal {
-            ear_status: String,
-        }
         let keys: JwkSet = serde_json::from_str(&self.get("/keys")?)?;
         let token = self.get(&format!("/devices/{id}/result"))?;
-        let token = token.trim().trim_matches('"');
-        let key_id = jsonwebtoken::decode_header(token)?.kid.context("the result names no key")?;
-        let key = keys.find(&key_id).context("the gateway does not show the key of its results")?;
-        let mut validation = Validation::new(Algorithm::ES256);
-        validation.set_required_spec_claims::<&str>(&[]);
-        let mut claims: Claims =
-            jsonwebtoken::decode(token, &DecodingKey::from_jwk(key)?, &validation)?.claims;
-        let appraisal = claims.submods.remove(&id.to_string()).context("the result is of another device")?;
-        Ok(appraisal.ear_status)
+        status_in(token.trim(), &keys, id)
     }
 
     /// Tries to instruct without being an operator; returns the status.
@@ -208,6 +192,28 @@ impl Gateway {
         let request = self.agent.post(url).header("Authorization", "Bearer wrong");
         Ok(request.send_json(json!({ "region": 1, "argument": "" }))?.status().as_u16())
     }
+}
+
+/// The status of a device in an attestation result that one of `keys` has signed.
+///
+/// # Errors
+/// If the signature is not one of them, or the result is of another device.
+pub fn status_in(token: &str, keys: &JwkSet, id: DeviceId) -> Result<String> {
+    #[derive(Deserialize)]
+    struct Claims {
+        submods: BTreeMap<String, Appraisal>,
+    }
+    #[derive(Deserialize)]
+    struct Appraisal {
+        ear_status: String,
+    }
+    let key_id = jsonwebtoken::decode_header(token)?.kid.context("the result names no key")?;
+    let key = keys.find(&key_id).context("the gateway does not show the key of its results")?;
+    let mut validation = Validation::new(Algorithm::ES256);
+    validation.set_required_spec_claims::<&str>(&[]);
+    let mut claims: Claims = jsonwebtoken::decode(token, &DecodingKey::from_jwk(key)?, &validation)?.claims;
+    let appraisal = claims.submods.remove(&id.to_string()).context("the result is of another device")?;
+    Ok(appraisal.ear_status)
 }
 
 impl Drop for Gateway {

@@ -41,14 +41,9 @@ pub struct User {
     task: JoinHandle<()>,
 }
 
+/// What the sensors of this demo say.
 #[derive(Deserialize)]
-struct Message {
-    device: String,
-    payload: Payload,
-}
-
-#[derive(Deserialize)]
-struct Payload {
+struct Reading {
     minute: u16,
 }
 
@@ -83,7 +78,10 @@ impl User {
                         }
                     }
                     Ok(Event::Incoming(Incoming::Publish(publish))) => {
-                        lock(&own).take(name, &publish.topic, &publish.payload);
+                        let properties = publish.properties.unwrap_or_default();
+                        let device =
+                            properties.user_properties.into_iter().find(|(name, _)| name == "device");
+                        lock(&own).take(name, &publish.topic, device.map(|(_, id)| id), &publish.payload);
                     }
                     Ok(_) => {}
                     Err(_) => sleep(Duration::from_millis(200)).await,
@@ -111,14 +109,14 @@ fn lock(inbox: &Mutex<Inbox>) -> MutexGuard<'_, Inbox> {
 }
 
 impl Inbox {
-    fn take(&mut self, user: &str, topic: &[u8], payload: &[u8]) {
+    fn take(&mut self, user: &str, topic: &[u8], device: Option<String>, payload: &[u8]) {
         let topic = String::from_utf8_lossy(topic);
         let stream = topic.strip_prefix(&format!("out/{user}/"));
-        let (Some(stream), Ok(message)) = (stream, serde_json::from_slice::<Message>(payload)) else {
+        let reading = serde_json::from_slice::<Reading>(payload);
+        let (Some(stream), Some(device), Ok(Reading { minute })) = (stream, device, reading) else {
             self.foreign.push(topic.into_owned());
             return;
         };
-        let Message { device, payload: Payload { minute } } = message;
         let received = Received { stream: stream.to_owned(), device, minute };
         if self.readings.insert(received.clone()) {
             self.times.push((received, Instant::now()));

@@ -30,10 +30,11 @@
 //! ```text
 //! K(n)   = CMAC(root, [n]32 || label || 00 || context || [128]32),    n = 1, 2
 //! key    = K(1) || K(2)
-//! up     : label "smart-city v1 up",     context EUI-64 || epoch
-//! down   : label "smart-city v1 down",   context EUI-64 || epoch
-//! rekey  : label "smart-city v1 rekey",  context EUI-64 || epoch
-//! attest : label "smart-city v1 attest", context EUI-64
+//! up          : label "smart-city v1 up",          context EUI-64 || epoch
+//! down        : label "smart-city v1 down",        context EUI-64 || epoch
+//! rekey       : label "smart-city v1 rekey",       context EUI-64 || epoch
+//! attest      : label "smart-city v1 attest",      context EUI-64
+//! fingerprint : label "smart-city v1 fingerprint", context EUI-64
 //! ```
 //!
 //! # What keeps nonces from repeating

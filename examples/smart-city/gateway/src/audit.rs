@@ -1,19 +1,23 @@
 //! The audit log: a file of JSON lines that only grows, each with the SHA-256 of the line before it.
 //!
 //! Who changes, removes or moves a line breaks the chain. Who cuts the end off is found by the store, which holds the number and
-//! the hash of the last record ([`Head`]) that anything was built on. Who writes both anew is not found: keep copies elsewhere.
+//! the hash of the last record ([`Head`]) that anything was built on. A store that was lost or set back is found by the log, which says
+//! in each record which [commit](Record::commit) it belongs to. Who writes both anew, or sets both back, is not found: keep copies elsewhere.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, BufRead, BufReader, Write},
+    fs::File,
+    io::{self, BufRead, BufReader, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
+use redb::StorageBackend;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+
+use crate::memory::Memory;
 
 /// The last record.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +42,8 @@ pub struct Record {
     pub n: u64,
     /// When it was written.
     pub time: Timestamp,
+    /// The store's commit that came next, from 1: a store that has seen less than the one before it was set back.
+    pub commit: u64,
     /// What happened.
     pub event: String,
     /// To whom, and more.
@@ -46,11 +52,76 @@ pub struct Record {
     pub prev: String,
 }
 
+/// What a log holds, up to its first fault.
+#[derive(Debug, Default)]
+pub struct Log {
+    /// The last good record.
+    pub head: Head,
+    /// The bytes up to its end. What follows without a fault is a line that was not written to its end.
+    pub len: u64,
+    /// What must not be forgotten.
+    pub memory: Memory,
+    /// Which store the log was written with, and the last record's commit.
+    pub store: Option<(String, u64)>,
+    /// What is wrong, if anything is.
+    pub fault: Option<String>,
+}
+
+impl Log {
+    /// Reads and verifies the log; `known` is the record that the store holds. A log that is not there has no records.
+    ///
+    /// # Errors
+    /// If the file cannot be read. What is wrong with its content is its [`fault`](Self::fault).
+    pub fn read(path: &Path, known: &Head) -> io::Result<Self> {
+        let mut log = Self::default();
+        match File::open(path) {
+            Ok(file) => log.read_lines(BufReader::new(file), known)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        if log.fault.is_none() && log.head.n < known.n {
+            log.fault = Some(format!("the end is missing: {} records of at least {}", log.head.n, known.n));
+        }
+        Ok(log)
+    }
+
+    fn read_lines(&mut self, mut reader: impl BufRead, known: &Head) -> io::Result<()> {
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            reader.read_until(b'\n', &mut line)?;
+            let Some(content) = line.strip_suffix(b"\n") else { return Ok(()) };
+            if let Err(error) = self.read_line(content, known) {
+                self.fault = Some(format!("line {}: {error:#}", self.head.n + 1));
+                return Ok(());
+            }
+            self.len += line.len() as u64;
+        }
+    }
+
+    fn read_line(&mut self, line: &[u8], known: &Head) -> Result<()> {
+        let record: Record = serde_json::from_slice(line).context("no record")?;
+        ensure!(record.n == self.head.n + 1 && record.prev == self.head.hash, "the chain is broken");
+        let head = Head::of(record.n, line);
+        ensure!(head.n != known.n || head == *known, "this is not the record that was written");
+        self.memory.read(&record)?;
+        let identity = match (record.event.as_str(), self.store.take()) {
+            ("started", _) => record.detail["store"].as_str().map(str::to_owned),
+            (_, store) => store.map(|(identity, _)| identity),
+        };
+        self.store = Some((identity.context("the first record does not name a store")?, record.commit));
+        self.head = head;
+        Ok(())
+    }
+}
+
 /// The log, open for writing.
 #[derive(Debug)]
 pub struct Audit {
-    file: File,
+    file: Box<dyn StorageBackend>,
     head: Head,
+    len: u64,
+    commit: u64,
     unwritten: Vec<u8>,
 }
 
@@ -61,27 +132,27 @@ impl Audit {
         dir.join("audit.jsonl")
     }
 
-    /// Opens the log in `dir` and verifies it; `known` is what the store holds.
-    ///
-    /// A last line that was not written to its end, by a loss of power, is removed: nothing was built on it.
+    /// Goes on behind the last good record of `log`, which was read from `file`. What follows it is removed.
     ///
     /// # Errors
-    /// If the log was changed, or is not there up to `known`.
-    pub fn open(dir: &Path, known: &Head) -> Result<Self> {
-        let path = Self::path(dir);
-        let file = OpenOptions::new().create(true).append(true).open(&path)?;
-        let (head, len) = verify(&path, known)?;
-        file.set_len(len)?;
-        Ok(Self { file, head, unwritten: Vec::new() })
+    /// If the disk does not take it.
+    pub fn open(file: impl StorageBackend, log: &Log) -> Result<Self> {
+        if file.len()? != log.len {
+            file.set_len(log.len)?;
+        }
+        let commit = log.store.as_ref().map_or(0, |(_, commit)| *commit);
+        Ok(Self { file: Box::new(file), head: log.head.clone(), len: log.len, commit, unwritten: Vec::new() })
     }
 
-    /// Adds a record. It is durable after [`flush`](Self::flush).
-    pub fn append(&mut self, event: &str, detail: Value) {
+    /// Adds a record, which belongs to the store's next commit. It is durable after [`flush`](Self::flush).
+    pub fn append(&mut self, commit: u64, event: &str, detail: Value) {
         tracing::info!(event, %detail, "audit");
+        self.commit = commit;
         let n = self.head.n + 1;
         let record = Record {
             n,
             time: Timestamp::now(),
+            commit,
             event: event.to_owned(),
             detail,
             prev: std::mem::take(&mut self.head.hash),
@@ -92,46 +163,25 @@ impl Audit {
         self.unwritten.push(b'\n');
     }
 
+    /// The commit of the last record.
+    #[must_use]
+    pub const fn commit(&self) -> u64 {
+        self.commit
+    }
+
     /// Writes what was added to the disk, and says what the last record is.
     ///
     /// # Errors
-    /// If the disk does not take it.
-    pub fn flush(&mut self) -> io::Result<&Head> {
+    /// If the disk does not take it. Then nothing more may be added.
+    pub fn flush(&mut self) -> Result<&Head> {
         if !self.unwritten.is_empty() {
-            self.file.write_all(&self.unwritten)?;
+            self.file.write(self.len, &self.unwritten)?;
             self.file.sync_data()?;
+            self.len += self.unwritten.len() as u64;
             self.unwritten.clear();
         }
         Ok(&self.head)
     }
-}
-
-/// Verifies the chain from its beginning; returns its head and its length in bytes, without a torn last line.
-///
-/// # Errors
-/// Names the first line that is wrong.
-pub fn verify(path: &Path, known: &Head) -> Result<(Head, u64)> {
-    let mut reader = BufReader::new(File::open(path)?);
-    let (mut head, mut len, mut line) = (Head::default(), 0, Vec::new());
-    let mut found = known.n == 0;
-    loop {
-        line.clear();
-        let read = reader.read_until(b'\n', &mut line)?;
-        let Some(content) = line.strip_suffix(b"\n") else { break };
-        let at = || format!("{}:{}", path.display(), head.n + 1);
-        let record: Record = serde_json::from_slice(content).with_context(at)?;
-        ensure!(record.n == head.n + 1 && record.prev == head.hash, "{}: the chain is broken", at());
-        head = Head::of(record.n, content);
-        if head.n == known.n {
-            ensure!(head == *known, "{}:{}: this is not the record that was written", path.display(), head.n);
-            found = true;
-        }
-        len += read as u64;
-    }
-    if !found {
-        bail!("{}: the end is missing: {} records of at least {}", path.display(), head.n, known.n);
-    }
-    Ok((head, len))
 }
 
 /// The lines after record `after`, at most `limit`.
@@ -139,7 +189,31 @@ pub fn verify(path: &Path, known: &Head) -> Result<(Head, u64)> {
 /// # Errors
 /// If the file cannot be read.
 pub fn lines_after(path: &Path, after: u64, limit: usize) -> io::Result<Vec<Value>> {
-    let text = fs::read_to_string(path)?;
-    let lines = text.lines().skip(usize::try_from(after).unwrap_or(usize::MAX)).take(limit);
-    Ok(lines.filter_map(|line| serde_json::from_str(line).ok()).collect())
+    let mut reader = BufReader::new(File::open(path)?);
+    // Records have rising numbers: halve what is left until it is little. `low` is where a line begins.
+    let (mut low, mut high) = (0, reader.get_ref().metadata()?.len());
+    let mut line = Vec::new();
+    while high - low > 65_536 {
+        let middle = low + (high - low) / 2;
+        reader.seek(SeekFrom::Start(middle))?;
+        line.clear();
+        let start = middle + reader.read_until(b'\n', &mut line)? as u64;
+        line.clear();
+        reader.read_until(b'\n', &mut line)?;
+        match serde_json::from_slice::<Record>(&line) {
+            Ok(record) if record.n <= after.saturating_add(1) => low = start,
+            _ => high = middle,
+        }
+    }
+    reader.seek(SeekFrom::Start(low))?;
+    let mut lines = Vec::new();
+    while lines.len() < limit {
+        line.clear();
+        if reader.read_until(b'\n', &mut line)? == 0 {
+            break;
+        }
+        let record = serde_json::from_slice::<Value>(&line).ok();
+        lines.extend(record.filter(|record| record["n"].as_u64().is_some_and(|n| n > after)));
+    }
+    Ok(lines)
 }

@@ -1,6 +1,16 @@
-//! An MQTT 5 broker in the gateway's process, with the same rules as `mosquitto.acl`.
+//! An MQTT 5 broker in the gateway's process, with the same rules as Mosquitto as it is shipped here.
+//!
+//! Who sends more than it may ([`Allowance`]), or more than the gateway takes, is kept waiting: nothing is dropped for it, and others do
+//! not notice. A session ends as soon as its account is gone or has another password.
 
-use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    future::Future,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result};
 use mqtt5::{
@@ -8,35 +18,58 @@ use mqtt5::{
         BrokerConfig, MqttBroker,
         auth::{AuthProvider, AuthResult},
         config::{StorageBackend, StorageConfig},
+        events::{BrokerEventHandler, ClientConnectEvent, ClientPublishEvent, PublishAction},
+        router::MessageRouter,
     },
     packet::connect::ConnectPacket,
     protocol::v5::reason_codes::ReasonCode,
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::sleep};
 
 use crate::{
-    config::{GATEWAY_USER, Secrets, parse_device_id},
-    mqtt::MAX_PACKET,
+    config::{GATEWAY_USER, Secret, Secrets, parse_device_id},
+    mqtt::{Allowance, MAX_PACKET},
 };
 
 /// Messages that wait for a subscriber that does not take them; then the oldest are dropped.
-pub const CLIENT_QUEUE: usize = 1000;
+pub const CLIENT_QUEUE: usize = 4096;
+
+/// Messages that wait for the gateway, until whoever sends another one is kept waiting.
+const AHEAD: usize = 256;
+
+/// The longest time that a sender is kept waiting with one message.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Starts the broker and returns its address.
 ///
 /// # Errors
 /// If the address cannot be used.
-pub async fn start(address: SocketAddr, secrets: watch::Receiver<Arc<Secrets>>) -> Result<SocketAddr> {
+pub async fn start(
+    address: SocketAddr,
+    connections: usize,
+    secrets: watch::Receiver<Arc<Secrets>>,
+) -> Result<SocketAddr> {
+    let rules = Arc::new(Rules {
+        secrets: secrets.clone(),
+        sessions: Mutex::default(),
+        allowances: Mutex::default(),
+        router: OnceLock::new(),
+    });
     let config = BrokerConfig {
         bind_addresses: vec![address],
         max_packet_size: MAX_PACKET as usize,
+        max_clients: connections,
         retain_available: false,
+        // The broker takes retained messages although there are none; these it refuses. See also `on_client_publish`.
+        max_retained_message_size: 1,
+        event_handler: Some(Arc::clone(&rules) as Arc<dyn BrokerEventHandler>),
         shared_subscription_available: false,
         sys_topics_enabled: false,
         topic_alias_maximum: 0,
         maximum_qos: 1,
         max_subscriptions_per_client: 16,
         client_channel_capacity: 256,
+        max_outbound_inflight: 256,
         session_expiry_interval: Duration::from_secs(3600),
         // Devices keep what has no receipt and the gateway what is not delivered: nothing is worth keeping here.
         storage_config: StorageConfig {
@@ -49,7 +82,9 @@ pub async fn start(address: SocketAddr, secrets: watch::Receiver<Arc<Secrets>>) 
         ..BrokerConfig::default()
     };
     let broker = MqttBroker::with_config(config).await.context("the broker does not start")?;
-    let mut broker = broker.with_auth_provider(Arc::new(Rules { secrets }));
+    let mut broker = broker.with_auth_provider(Arc::clone(&rules) as Arc<dyn AuthProvider>);
+    drop(rules.router.set(broker.router()));
+    tokio::spawn(revoke(rules, secrets));
     let address = broker.local_addr().context("the broker has no address")?;
     tokio::spawn(async move {
         if let Err(error) = broker.run().await {
@@ -62,19 +97,95 @@ pub async fn start(address: SocketAddr, secrets: watch::Receiver<Arc<Secrets>>) 
 /// Who may connect, and what each may send and receive.
 struct Rules {
     secrets: watch::Receiver<Arc<Secrets>>,
+    /// With which password each account has connected.
+    sessions: Mutex<HashMap<String, Secret>>,
+    allowances: Mutex<HashMap<String, Allowance>>,
+    router: OnceLock<Arc<MessageRouter>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn password<'s>(secrets: &'s Secrets, user: &str) -> Option<&'s Secret> {
+    if user == GATEWAY_USER {
+        Some(&secrets.gateway_password)
+    } else if let Some(device) = parse_device_id(user) {
+        secrets.devices.get(&device).map(|(_, password)| password)
+    } else {
+        secrets.users.get(user)
+    }
+}
+
+/// Ends the sessions of accounts that are gone or have another password.
+async fn revoke(rules: Arc<Rules>, mut secrets: watch::Receiver<Arc<Secrets>>) {
+    while secrets.changed().await.is_ok() {
+        let current = Arc::clone(&secrets.borrow_and_update());
+        let names: Vec<String> = {
+            let sessions = lock(&rules.sessions);
+            let revoked = sessions.iter().filter(|(name, used)| !rules.still_is(&current, name, used));
+            revoked.map(|(name, _)| name.clone()).collect()
+        };
+        for name in names {
+            rules.end_session(&name).await;
+        }
+    }
 }
 
 impl Rules {
-    fn password_matches(&self, user: &str, password: &[u8]) -> bool {
-        let secrets = self.secrets.borrow();
-        let expected = if user == GATEWAY_USER {
-            Some(&secrets.gateway_password)
-        } else if let Some(device) = parse_device_id(user) {
-            secrets.devices.get(&device).map(|(_, password)| password)
-        } else {
-            secrets.users.get(user)
+    fn still_is(&self, secrets: &Secrets, user: &str, used: &Secret) -> bool {
+        // The gateway's own password changes at a start only.
+        user == GATEWAY_USER
+            || password(secrets, user).is_some_and(|password| password.matches(used.as_str().as_bytes()))
+    }
+
+    async fn end_session(&self, user: &str) {
+        if let Some(router) = self.router.get() {
+            tracing::info!(user, "the session ends: the account is not what it was");
+            router.unregister_client(user).await;
+        }
+    }
+
+    fn admit(&self, connect: &ConnectPacket) -> AuthResult {
+        let (Some(user), Some(given)) = (connect.username.as_deref(), connect.password.as_deref()) else {
+            return AuthResult::fail(ReasonCode::BadUsernameOrPassword);
         };
-        expected.is_some_and(|expected| expected.matches(password))
+        // Else one could take the session of another over.
+        if connect.client_id != user {
+            let reason = "the client id must be the user name";
+            return AuthResult::fail_with_reason(ReasonCode::ClientIdentifierNotValid, reason);
+        }
+        let secrets = self.secrets.borrow();
+        let Some(password) = password(&secrets, user).filter(|password| password.matches(given)) else {
+            return AuthResult::fail(ReasonCode::BadUsernameOrPassword);
+        };
+        // The broker itself does not look at where a last will goes.
+        if connect.will.as_ref().is_some_and(|will| !may_publish(user, &will.topic)) {
+            return AuthResult::fail(ReasonCode::NotAuthorized);
+        }
+        lock(&self.sessions).insert(user.to_owned(), password.clone());
+        AuthResult::success_with_user(user)
+    }
+
+    /// Keeps a sender waiting that has sent more than it may, or as long as the gateway does not keep up.
+    async fn hold_back(&self, user: &str) {
+        let now = Instant::now();
+        let pause = {
+            let mut allowances = lock(&self.allowances);
+            let allowance = match allowances.get_mut(user) {
+                Some(allowance) => allowance,
+                None => allowances.entry(user.to_owned()).or_insert_with(|| Allowance::new(now)),
+            };
+            allowance.take(now)
+        };
+        if let Some(pause) = pause {
+            sleep(pause).await;
+        }
+        let Some(router) = self.router.get() else { return };
+        let queue = router.queue_handle(GATEWAY_USER);
+        while queue.count() > AHEAD && now.elapsed() < PATIENCE {
+            sleep(Duration::from_millis(2)).await;
+        }
     }
 }
 
@@ -85,7 +196,8 @@ pub fn may_publish(user: &str, topic: &str) -> bool {
         topic.starts_with("out/") || topic.starts_with("down/")
     } else {
         let below = topic.strip_prefix("up/").and_then(|rest| rest.strip_prefix(user));
-        parse_device_id(user).is_some() && below.is_some_and(|rest| rest.starts_with('/'))
+        let what = below.and_then(|rest| rest.strip_prefix('/'));
+        parse_device_id(user).is_some() && what.is_some_and(|what| !what.is_empty() && !what.contains('/'))
     }
 }
 
@@ -110,21 +222,17 @@ impl AuthProvider for Rules {
         connect: &'a ConnectPacket,
         _: SocketAddr,
     ) -> Answer<'a, mqtt5::Result<AuthResult>> {
-        let (user, password) = (connect.username.as_deref(), connect.password.as_deref());
-        // The client's name is the user's: else one could take the session of another over.
-        let result = match (user, password) {
-            (Some(user), Some(password))
-                if connect.client_id == user && self.password_matches(user, password) =>
-            {
-                AuthResult::success_with_user(user)
-            }
-            _ => AuthResult::fail(ReasonCode::BadUsernameOrPassword),
-        };
-        Box::pin(std::future::ready(Ok(result)))
+        Box::pin(std::future::ready(Ok(self.admit(connect))))
     }
 
     fn authorize_publish<'a>(&'a self, _: &str, user: Option<&'a str>, topic: &'a str) -> Answer<'a, bool> {
-        Box::pin(std::future::ready(user.is_some_and(|user| may_publish(user, topic))))
+        Box::pin(async move {
+            let Some(user) = user else { return false };
+            if user != GATEWAY_USER {
+                self.hold_back(user).await;
+            }
+            may_publish(user, topic)
+        })
     }
 
     fn authorize_subscribe<'a>(
@@ -134,5 +242,29 @@ impl AuthProvider for Rules {
         filter: &'a str,
     ) -> Answer<'a, bool> {
         Box::pin(std::future::ready(user.is_some_and(|user| may_subscribe(user, filter))))
+    }
+}
+
+impl BrokerEventHandler for Rules {
+    /// The account may have changed while the connection was made.
+    fn on_client_connect<'a>(&'a self, event: ClientConnectEvent) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let used = lock(&self.sessions).get(&*event.client_id).cloned();
+            let secrets = Arc::clone(&self.secrets.borrow());
+            if !used.is_some_and(|used| self.still_is(&secrets, &event.client_id, &used)) {
+                self.end_session(&event.client_id).await;
+            }
+        })
+    }
+
+    /// Ends the session of who sends a retained message, as Mosquitto does.
+    fn on_client_publish<'a>(&'a self, event: ClientPublishEvent) -> Answer<'a, PublishAction> {
+        Box::pin(async move {
+            if event.retain {
+                self.end_session(&event.client_id).await;
+                return PublishAction::Handled;
+            }
+            PublishAction::Continue
+        })
     }
 }

@@ -20,6 +20,15 @@ use crate::attestation;
 /// The highest level of users and streams.
 pub const MAX_LEVEL: u8 = 9;
 
+/// The highest column and row of the page's grid.
+pub const MAX_PLACE: u16 = 1023;
+
+/// The longest time for evidence: a day.
+pub const MAX_DEADLINE_MS: u64 = 86_400_000;
+
+/// How often an instruction may be sent at most.
+pub const MAX_ATTEMPTS: u32 = 100;
+
 /// The name of the MQTT user that the gateway itself is.
 pub const GATEWAY_USER: &str = "gateway";
 
@@ -87,6 +96,8 @@ pub struct StreamEntry {
     pub min_level: u8,
     /// The other cities whose users may get it.
     pub partners: Vec<String>,
+    /// What its readings are, as a media type.
+    pub content_type: String,
 }
 
 /// A device of the registry.
@@ -124,8 +135,8 @@ pub struct Region {
 
 /// `secrets.toml`, checked. `Debug` shows nothing of it.
 pub struct Secrets {
-    /// What operators show.
-    pub operator_token: Secret,
+    /// What each operator shows.
+    pub operators: BTreeMap<String, Secret>,
     /// The password of [`GATEWAY_USER`].
     pub gateway_password: Secret,
     /// The file with the key that signs attestation results.
@@ -134,6 +145,16 @@ pub struct Secrets {
     pub devices: BTreeMap<DeviceId, (RootKey, Secret)>,
     /// The MQTT password of each user.
     pub users: BTreeMap<String, Secret>,
+}
+
+impl Secrets {
+    /// Whose token this is. The time that it takes tells the lengths of tokens alone.
+    #[must_use]
+    pub fn operator(&self, token: &[u8]) -> Option<&str> {
+        let each =
+            self.operators.iter().map(|(name, expected)| expected.matches(token).then_some(name.as_str()));
+        each.fold(None, Option::or)
+    }
 }
 
 /// A text that is erased when dropped and never shown.
@@ -211,6 +232,7 @@ struct RawStream {
     min_level: Option<Spanned<u8>>,
     #[serde(default)]
     partners: Vec<Spanned<String>>,
+    content_type: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -233,7 +255,7 @@ struct RawRegion {
 struct RawDevice {
     id: Spanned<String>,
     name: String,
-    place: [u16; 2],
+    place: Spanned<[u16; 2]>,
     image: Spanned<String>,
     streams: Vec<Spanned<String>>,
 }
@@ -250,9 +272,10 @@ struct RawUser {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawSecrets {
-    operator_token: Spanned<Secret>,
-    gateway_password: Secret,
+    gateway_password: Spanned<Secret>,
     ear_key: PathBuf,
+    #[serde(default)]
+    operators: BTreeMap<String, Spanned<RawOperator>>,
     #[serde(default)]
     devices: BTreeMap<String, Spanned<RawDeviceSecrets>>,
     #[serde(default)]
@@ -261,15 +284,21 @@ struct RawSecrets {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct RawOperator {
+    token: Spanned<Secret>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct RawDeviceSecrets {
     root_key: Spanned<Secret>,
-    mqtt_password: Secret,
+    mqtt_password: Spanned<Secret>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawUserSecrets {
-    mqtt_password: Secret,
+    mqtt_password: Spanned<Secret>,
 }
 
 fn class<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Class, D::Error> {
@@ -318,6 +347,22 @@ impl<'p> File<'p> {
         self.error(Some(value.span()), field.into(), message)
     }
 
+    fn password(&self, password: &Spanned<Secret>, field: &str) -> Result<Secret, ConfigError> {
+        match password.get_ref().as_str() {
+            "" => Err(self.at(password, field, "is empty")),
+            _ => Ok(password.get_ref().clone()),
+        }
+    }
+
+    /// Names that each stand once in a list.
+    fn once(&self, names: &[Spanned<String>], field: &str) -> Result<(), ConfigError> {
+        let mut seen = HashSet::new();
+        match names.iter().find(|name| !seen.insert(name.get_ref())) {
+            Some(twice) => Err(self.at(twice, field, format!("`{}` is there twice", twice.get_ref()))),
+            None => Ok(()),
+        }
+    }
+
     /// A name that may stand in a topic, and that was not there before.
     fn new_name(
         &self,
@@ -326,9 +371,8 @@ impl<'p> File<'p> {
         seen: &mut HashSet<String>,
     ) -> Result<String, ConfigError> {
         let text = name.get_ref();
-        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
-        if text.is_empty() || text.len() > 32 || !text.bytes().all(allowed) {
-            return Err(self.at(name, field, "a name is 1 to 32 of a-z, 0-9, `-`, `_` and `.`"));
+        if !is_name(text) {
+            return Err(self.at(name, field, NAME_RULE));
         }
         if !seen.insert(text.clone()) {
             return Err(self.at(name, field, format!("`{text}` is there twice")));
@@ -358,7 +402,24 @@ impl<'p> File<'p> {
         what: &str,
         exists: impl Fn(&str) -> bool,
     ) -> Result<Vec<String>, ConfigError> {
+        self.once(names, field)?;
         names.iter().map(|name| self.known(name, field, what, &exists)).collect()
+    }
+
+    /// A media type with parameters, such as `text/plain; charset=utf-8`.
+    fn media_type(&self, text: &Spanned<String>, field: &str) -> Result<String, ConfigError> {
+        let token = |part: &str| {
+            let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte);
+            !part.is_empty() && part.bytes().all(allowed)
+        };
+        let value = text.get_ref();
+        let kind = value.split(';').next().unwrap_or_default().trim_end();
+        let has_parts = kind.split_once('/').is_some_and(|(kind, subtype)| token(kind) && token(subtype));
+        if has_parts && value.len() <= 128 && value.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+            Ok(value.clone())
+        } else {
+            Err(self.at(text, field, "is no media type, such as `application/json`"))
+        }
     }
 
     fn level(&self, level: &Spanned<u8>, field: &str) -> Result<u8, ConfigError> {
@@ -367,6 +428,13 @@ impl<'p> File<'p> {
             _ => Err(self.at(level, field, format!("a level is 0 to {MAX_LEVEL}"))),
         }
     }
+}
+
+const NAME_RULE: &str = "a name is 1 to 32 of a-z, 0-9, `-`, `_` and `.`";
+
+fn is_name(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
+    (1..=32).contains(&text.len()) && text.bytes().all(allowed)
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> ConfigError {
@@ -437,6 +505,10 @@ impl City {
                     None => 0,
                 },
                 partners: file.all_known(&raw.partners, &field("partners"), "city", is_city)?,
+                content_type: match &raw.content_type {
+                    Some(text) => file.media_type(text, &field("content_type"))?,
+                    None => "application/octet-stream".to_owned(),
+                },
             };
             if let Some(own) = raw.partners.iter().find(|partner| **partner.get_ref() == entry.owner) {
                 return Err(file.at(own, field("partners"), "the owner is no partner"));
@@ -478,14 +550,27 @@ impl City {
         }
 
         let mut devices = BTreeMap::new();
+        let mut places = HashSet::new();
         for (i, raw) in raw.devices.iter().enumerate() {
             let field = |name: &str| format!("devices[{i}].{name}");
+            let place = *raw.place.get_ref();
+            if place.iter().any(|part| *part > MAX_PLACE) {
+                return Err(file.at(
+                    &raw.place,
+                    field("place"),
+                    format!("a place is 0 to {MAX_PLACE}, twice"),
+                ));
+            }
+            if !places.insert(place) {
+                return Err(file.at(&raw.place, field("place"), "another device is there"));
+            }
+            file.once(&raw.streams, &field("streams"))?;
             let id = parse_device_id(raw.id.get_ref()).ok_or_else(|| {
                 file.at(&raw.id, field("id"), "a device's EUI-64 is 16 hex digits, in lower case")
             })?;
             let entry = DeviceEntry {
                 name: raw.name.clone(),
-                place: raw.place,
+                place,
                 image: file.known(&raw.image, &field("image"), "image", |name| images.contains_key(name))?,
                 streams: raw
                     .streams
@@ -507,13 +592,19 @@ impl City {
             }
         }
 
-        // The names of users and devices are names of MQTT users: no two are alike.
-        let mut seen: HashSet<String> = devices.keys().map(DeviceId::to_string).collect();
-        seen.insert(GATEWAY_USER.to_owned());
+        // The names of users and devices are names of MQTT users: no two are alike, and no device is to come that is like a user.
+        let mut seen = HashSet::from([GATEWAY_USER.to_owned()]);
         let mut users = BTreeMap::new();
         for (i, raw) in raw.users.iter().enumerate() {
             let field = |name: &str| format!("users[{i}].{name}");
             let id = file.new_name(&raw.id, &field("id"), &mut seen)?;
+            if parse_device_id(&id).is_some() {
+                return Err(file.at(
+                    &raw.id,
+                    field("id"),
+                    "a user's name must not be an EUI-64: its account had a device's rights",
+                ));
+            }
             let entry = UserEntry {
                 city: file.known(&raw.city, &field("city"), "city", is_city)?,
                 departments: known_departments(&raw.departments, &field("departments"))?,
@@ -523,15 +614,19 @@ impl City {
         }
 
         let gateway = &raw.gateway;
-        if *gateway.evidence_deadline_ms.get_ref() == 0 {
+        if !(1..=MAX_DEADLINE_MS).contains(gateway.evidence_deadline_ms.get_ref()) {
             return Err(file.at(
                 &gateway.evidence_deadline_ms,
                 "gateway.evidence_deadline_ms",
-                "must not be 0",
+                format!("must be 1 to {MAX_DEADLINE_MS}"),
             ));
         }
-        if *gateway.evidence_attempts.get_ref() == 0 {
-            return Err(file.at(&gateway.evidence_attempts, "gateway.evidence_attempts", "must not be 0"));
+        if !(1..=MAX_ATTEMPTS).contains(gateway.evidence_attempts.get_ref()) {
+            return Err(file.at(
+                &gateway.evidence_attempts,
+                "gateway.evidence_attempts",
+                format!("must be 1 to {MAX_ATTEMPTS}"),
+            ));
         }
         Ok(Self {
             home: file.known(&gateway.city, "gateway.city", "city", is_city)?,
@@ -561,9 +656,24 @@ impl Secrets {
             }
             error
         })?;
-        if raw.operator_token.get_ref().as_str().len() < 16 {
-            return Err(file.at(&raw.operator_token, "operator_token", "has less than 16 characters"));
+        let gateway_password = file.password(&raw.gateway_password, "gateway_password")?;
+        let mut operators: BTreeMap<String, Secret> = BTreeMap::new();
+        for (name, table) in &raw.operators {
+            let (field, token) = (format!("operators.{name}"), &table.get_ref().token);
+            if !is_name(name) {
+                return Err(file.at(table, field, NAME_RULE));
+            }
+            let bytes = token.get_ref().as_str().as_bytes();
+            if bytes.len() < 16 {
+                return Err(file.at(token, field + ".token", "has less than 16 characters"));
+            }
+            if operators.values().any(|other| other.matches(bytes)) {
+                return Err(file.at(token, field + ".token", "is another operator's too"));
+            }
+            operators.insert(name.clone(), token.get_ref().clone());
         }
+        // Of keys, without a copy of them.
+        let mut fingerprints = HashSet::new();
         let mut devices = BTreeMap::new();
         for (id, table) in &raw.devices {
             let (field, secrets) = (format!("devices.{id}"), table.get_ref());
@@ -574,14 +684,26 @@ impl Secrets {
                 parse_hex(secrets.root_key.get_ref().as_str()).map(Zeroizing::new).ok_or_else(|| {
                     file.at(&secrets.root_key, format!("{field}.root_key"), "is not 32 hex digits")
                 })?;
-            devices.insert(device, (RootKey::new(*root_key), secrets.mqtt_password.clone()));
+            let wrong = |message: &str| Err(file.at(&secrets.root_key, format!("{field}.root_key"), message));
+            if *root_key == [0; 16] {
+                return wrong("is all zeros, and so no key");
+            }
+            let root_key = RootKey::new(*root_key);
+            // Under one identity, so that equal keys are found.
+            if !fingerprints.insert(root_key.fingerprint(DeviceId([0; 8]))) {
+                return wrong("is another device's too");
+            }
+            let password = file.password(&secrets.mqtt_password, &format!("{field}.mqtt_password"))?;
+            devices.insert(device, (root_key, password));
         }
         let mut users = BTreeMap::new();
         for (id, table) in &raw.users {
             if !city.users.contains_key(id) {
                 return Err(file.at(table, format!("users.{id}"), "there is no such user"));
             }
-            users.insert(id.clone(), table.get_ref().mqtt_password.clone());
+            let password =
+                file.password(&table.get_ref().mqtt_password, &format!("users.{id}.mqtt_password"))?;
+            users.insert(id.clone(), password);
         }
         if let Some(missing) = city.devices.keys().find(|id| !devices.contains_key(id)) {
             return Err(file.error(None, format!("devices.{missing}"), "is missing"));
@@ -590,8 +712,8 @@ impl Secrets {
             return Err(file.error(None, format!("users.{missing}"), "is missing"));
         }
         Ok(Self {
-            operator_token: raw.operator_token.into_inner(),
-            gateway_password: raw.gateway_password,
+            operators,
+            gateway_password,
             ear_key: path.parent().unwrap_or(Path::new(".")).join(raw.ear_key),
             devices,
             users,

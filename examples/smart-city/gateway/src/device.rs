@@ -12,7 +12,7 @@ use smart_city_frame::{
     seal_epoch_request,
 };
 
-use crate::store::DeviceRecord;
+use crate::{memory::Fingerprint, store::DeviceRecord};
 
 /// How often a device's frames of a newer epoch are tried, which takes new keys: so many at once, then one in each interval.
 ///
@@ -130,6 +130,8 @@ fn one_in(n: u64) -> bool {
 #[derive(Debug, Default)]
 pub(crate) struct Device {
     pub(crate) record: DeviceRecord,
+    /// Of its root key.
+    pub(crate) key: Fingerprint,
     /// None after a start and after an isolation, until a newer epoch comes.
     link: Option<GatewayLink>,
     /// What of the link's epoch is stored.
@@ -152,9 +154,9 @@ pub(crate) struct Device {
 }
 
 impl Device {
-    /// As after a start: what the store holds, and no link.
-    pub(crate) fn restored(record: DeviceRecord, now: Instant) -> Self {
-        let mut device = Self { record, ..Self::default() };
+    /// As after a start: what was known under this root key, and no link.
+    pub(crate) fn restored(record: DeviceRecord, key: Fingerprint, now: Instant) -> Self {
+        let mut device = Self { record, key, ..Self::default() };
         if device.record.epoch.is_some() && device.record.isolated.is_none() {
             device.ask_epoch(now);
         }
@@ -292,6 +294,12 @@ impl Device {
         }
     }
 
+    /// Whether something is to happen when time has passed.
+    pub(crate) fn is_waiting(&self) -> bool {
+        let outstanding = self.outstanding.as_ref();
+        self.ask.is_some() || outstanding.is_some_and(|outstanding| outstanding.deadline.is_some())
+    }
+
     /// The frames of all refusals.
     pub(crate) fn refused_frames(&self) -> u64 {
         self.refused.values().sum()
@@ -338,9 +346,10 @@ mod tests {
             for gap in [1, 254, 255, 256, 257, 512, 20_000] {
                 let Some(epoch) = first.checked_add(gap) else { continue };
                 let record = DeviceRecord { epoch: Some(first), ..DeviceRecord::default() };
-                for mut device in
-                    [Device { record: record.clone(), ..Device::default() }, Device::restored(record, now)]
-                {
+                for mut device in [
+                    Device { record: record.clone(), ..Device::default() },
+                    Device::restored(record, [0; 16], now),
+                ] {
                     assert_eq!(open(&mut device, &frames(epoch)[1], now), Err(Refusal::Rejected));
                     assert_eq!(device.record.epoch, Some(first), "only an authentic frame moves the epoch");
                     assert_eq!(open(&mut device, &frames(epoch)[0], now), Ok(()), "{gap} after {first}");

@@ -5,13 +5,15 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    path::Path,
+    fs::{self, File},
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail};
 use jiff::Timestamp;
+use redb::{StorageBackend, backends::FileBackend};
 use serde_json::{Value, json};
 use smart_city_frame::{
     DeviceId, Evidence, GatewayLink, Instruction, OVERHEAD, OpenError, Opened, SealError, Verdict,
@@ -24,8 +26,10 @@ use crate::{
     audit::Audit,
     config::{City, ConfigError, Secrets, parse_device_id},
     device::{Device, Outstanding, Recovery},
+    memory::{self, Fingerprint, Loss, Memory},
     policy::{Policy, class_name},
-    store::{Changes, DeviceRecord, Reading, Store},
+    store::{self, Changes, DeviceRecord, Found, Reading, Store},
+    view::{DeviceView, FlowKey, SharedView},
 };
 
 /// How often refused frames are summed up in the audit log.
@@ -43,8 +47,13 @@ pub enum Input {
         /// What the broker waits for: acknowledged when the batch is stored. The engine does not look at it.
         ack: Option<rumqttc::Publish>,
     },
-    /// A message that came over MQTT and was dropped, because too many did.
-    Overload,
+    /// QoS 0 messages that came over MQTT and were discarded, because too many of the same account wait.
+    Overload {
+        /// The device, if the account is one.
+        device: Option<DeviceId>,
+        /// How many.
+        count: u64,
+    },
     /// The broker has taken a message over that had this [`Output::delivery`].
     Delivered(u64),
     /// The files were read again; or they were not good.
@@ -59,6 +68,8 @@ pub enum Input {
         region: u16,
         /// What the function gets.
         argument: Vec<u8>,
+        /// Who wants it.
+        operator: String,
         /// Whether it was sent.
         reply: oneshot::Sender<Result<(), Denied>>,
     },
@@ -66,14 +77,22 @@ pub enum Input {
     Recover {
         /// The device.
         device: DeviceId,
+        /// Who wants it.
+        operator: String,
         /// Whether it was begun.
         reply: oneshot::Sender<Result<(), Denied>>,
     },
-    /// Somebody wants to know how things are.
+    /// Somebody wants to know how everything is. [`View`] tells it without the engine.
     Status(oneshot::Sender<Value>),
     /// Somebody wants the last attestation result of a device.
     Attestation(DeviceId, oneshot::Sender<Option<String>>),
 }
+
+/// Messages of readings that are given out and not reported as delivered. Of more than that the store alone knows.
+pub const OUTGOING: usize = 4096;
+
+/// Readings that are read from the store at once.
+const PAGE: usize = 256;
 
 /// The time between two [`Input::Tick`].
 pub const TICK: Duration = Duration::from_millis(250);
@@ -87,6 +106,17 @@ pub struct Output {
     pub payload: Vec<u8>,
     /// If it is a reading: what to report as [`Input::Delivered`] when the broker has it.
     pub delivery: Option<u64>,
+    /// If it is a reading: what goes beside it.
+    pub about: Option<Arc<About>>,
+}
+
+/// What the gateway says of a reading, beside its bytes: MQTT 5 properties.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
+    /// The content type of its stream.
+    pub content_type: String,
+    /// User properties: `id`, `device`, `stream`, `class` and `time`.
+    pub properties: Vec<(String, String)>,
 }
 
 /// Why an operator's wish was not followed.
@@ -132,19 +162,32 @@ pub struct Engine {
     store: Store,
     audit: Audit,
     devices: BTreeMap<DeviceId, Device>,
+    /// What is known of devices that the registry does not have now, for when they come back.
+    absent: BTreeMap<DeviceId, DeviceRecord>,
+    /// The newest epochs under root keys that no device has now.
+    past_epochs: BTreeMap<(DeviceId, Fingerprint), u16>,
+    /// Devices for which something is to happen when time has passed.
+    waiting: BTreeSet<DeviceId>,
+    /// Something was not stored: what is in memory is ahead of the store.
+    has_failed: bool,
     /// Messages of a reading that the broker does not have yet.
     undelivered: HashMap<u64, usize>,
+    /// The sum of them.
+    outgoing: usize,
+    /// The first reading of which nothing was given out yet: it and all behind it are in the store.
+    parked: Option<u64>,
+    /// Readings in the store.
+    outbox: u64,
     next_number: u64,
     fault: Option<String>,
-    /// Messages that were refused and are no known device's.
+    /// Messages that were refused.
     refused: BTreeMap<Refusal, u64>,
     refused_since: BTreeMap<Refusal, u64>,
     next_summary: Instant,
     /// Readings by stream, and whether their device was not isolated, since the flows were added up.
     counted: HashMap<(u16, bool), u64>,
-    /// Readings by stream, user, whether they were allowed, and why not.
-    flows: BTreeMap<(String, String, bool, String), u64>,
     events: broadcast::Sender<(&'static str, Value)>,
+    view: SharedView,
     seen: BTreeSet<DeviceId>,
     batch: Batch,
 }
@@ -153,30 +196,80 @@ pub struct Engine {
 #[derive(Debug, Default)]
 struct Batch {
     changes: Changes,
+    /// Devices that were heard, and get their receipts.
     changed: BTreeSet<DeviceId>,
+    /// Devices of which something else is to be stored.
+    records: BTreeSet<DeviceId>,
     outputs: Vec<Output>,
 }
 
 impl Engine {
-    /// Opens store and audit log in `dir`, and goes on where they end; returns also what was not delivered before.
+    /// Opens store and audit log in `dir`, or makes both, and goes on where they end; returns also what was not delivered before.
     ///
     /// # Errors
-    /// If the audit log was changed, or the disk or a file is damaged.
+    /// [`Loss`] if one of the files was lost, changed or set back. Or if the disk or the configuration is at fault.
     pub fn open(
         dir: &Path,
         city: City,
         secrets: Arc<Secrets>,
         signer: Signer,
     ) -> Result<(Self, Vec<Output>)> {
-        let (store, stored) = Store::open(dir)?;
-        let mut audit = Audit::open(dir, &stored.head)?;
-        audit.append("started", json!({ "devices": city.devices.len(), "users": city.users.len() }));
-        let now = Instant::now();
+        Self::open_on(dir, city, secrets, signer, false, |file| Ok(FileBackend::new(file)?))
+    }
+
+    /// As [`open`](Self::open), but goes on after a loss of one file with what the other knows, and says so in the audit log. What is left of
+    /// the file is kept under another name.
+    ///
+    /// # Errors
+    /// If nothing was lost, or so much that recorded frames could be accepted again.
+    pub fn open_after_loss(
+        dir: &Path,
+        city: City,
+        secrets: Arc<Secrets>,
+        signer: Signer,
+    ) -> Result<(Self, Vec<Output>)> {
+        Self::open_on(dir, city, secrets, signer, true, |file| Ok(FileBackend::new(file)?))
+    }
+
+    /// As [`open`](Self::open) or [`open_after_loss`](Self::open_after_loss), on a disk that may have faults.
+    ///
+    /// # Errors
+    /// As of those.
+    pub fn open_on<B: StorageBackend>(
+        dir: &Path,
+        city: City,
+        secrets: Arc<Secrets>,
+        signer: Signer,
+        after_loss: bool,
+        disk: impl Fn(File) -> Result<B>,
+    ) -> Result<(Self, Vec<Output>)> {
         let policy = Policy::new(&city)?;
-        let mut records: BTreeMap<DeviceId, DeviceRecord> = stored.devices.into_iter().collect();
-        let devices = city.devices.keys();
-        let devices =
-            devices.map(|id| (*id, Device::restored(records.remove(id).unwrap_or_default(), now))).collect();
+        let path = Audit::path(dir);
+        let mut found = Store::find(dir, &disk)?;
+        let log = memory::read_log(&path, &found)?;
+        let loss = Loss::find(&found, &log);
+        match (&loss, after_loss) {
+            (Some(loss @ Loss::Both(..)), true) => return Err(loss.clone().into()),
+            (Some(loss), false) => return Err(loss.clone().into()),
+            (None, true) => bail!("no file was lost: start without --continue-after-loss"),
+            _ => {}
+        }
+        if log.fault.is_some() && path.exists() {
+            fs::copy(&path, unused(dir, "audit", "jsonl"))?;
+        }
+        if matches!(found, Found::Damaged(_)) {
+            fs::rename(Store::path(dir), unused(dir, "store", "redb"))?;
+            found = Found::Nothing;
+        }
+        let (store, stored) = match found {
+            Found::Whole(store, stored) => (store, stored),
+            _ => Store::create(dir, &disk)?,
+        };
+        let file = store::private().truncate(false).open(&path).context("audit.jsonl")?;
+        store::sync_dir(dir)?;
+        let audit = Audit::open(disk(file)?, &log)?;
+
+        let now = Instant::now();
         let mut engine = Self {
             city,
             secrets,
@@ -184,32 +277,137 @@ impl Engine {
             signer,
             store,
             audit,
-            devices,
+            devices: BTreeMap::new(),
+            absent: stored.devices.into_iter().collect(),
+            past_epochs: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            has_failed: false,
             undelivered: HashMap::new(),
+            outgoing: 0,
+            parked: stored.outbox.first().map(|(number, _)| *number),
+            outbox: stored.outbox.len() as u64,
             next_number: stored.outbox.last().map_or(0, |(number, _)| number + 1),
             fault: None,
             refused: BTreeMap::new(),
             refused_since: BTreeMap::new(),
             next_summary: now + SUMMARY,
             counted: HashMap::new(),
-            flows: BTreeMap::new(),
             events: broadcast::channel(1024).0,
+            view: SharedView::default(),
             seen: BTreeSet::new(),
             batch: Batch::default(),
         };
-        for (number, reading) in stored.outbox {
-            if !engine.deliver(number, &reading) {
-                engine.batch.changes.delivered.push(number);
-            }
+        if loss.is_some() {
+            engine.store.skip_to(log.store.map_or(0, |(_, commit)| commit));
         }
+        engine.audit(
+            "started",
+            json!({ "store": stored.identity, "devices": engine.city.devices.len(), "users": engine.city.users.len() }),
+        );
+        engine.remember(&log.memory, &stored.epochs, loss.as_ref());
+        engine.take_devices(now);
+        engine.view_anew();
         let outputs = engine.handle([Input::Tick])?;
         Ok((engine, outputs))
+    }
+
+    /// Takes over what store and audit log know, and makes each know what the other did: the log is ahead of the store if the
+    /// process ended between the two.
+    fn remember(&mut self, log: &Memory, stored: &[(DeviceId, Fingerprint, u16)], loss: Option<&Loss>) {
+        let mut store = Memory::default();
+        for (id, key, epoch) in stored {
+            store.opened(*id, *key, *epoch);
+        }
+        let isolated = self.absent.iter().filter_map(|(id, record)| Some((*id, record.isolated?)));
+        store.isolated = isolated.collect();
+        let mut all = log.clone();
+        if let Some(loss) = loss {
+            tracing::warn!(%loss, "goes on after a loss");
+            all.merge(&store);
+            let why = match loss {
+                Loss::Store(why) | Loss::Log(why) | Loss::Both(why, _) => why,
+            };
+            let file = if matches!(loss, Loss::Log(_)) { "audit.jsonl" } else { "store.redb" };
+            self.audit("continued after a loss", json!({ "file": file, "fault": why }));
+        } else {
+            all.merge(&Memory { isolated: BTreeMap::new(), ..store.clone() });
+        }
+        for ((id, key), epoch) in &all.epochs {
+            if store.epochs.get(&(*id, *key)) != Some(epoch) {
+                self.batch.changes.epochs.push((*id, *key, *epoch));
+            }
+            if log.epochs.get(&(*id, *key)) != Some(epoch) {
+                self.audit_epoch("epoch known", *id, *key, *epoch);
+            }
+        }
+        for (id, region) in &all.isolated {
+            if !log.isolated.contains_key(id) {
+                self.audit("isolated", json!({ "device": id.to_string(), "region": region, "again": true }));
+            }
+        }
+        for id in all.isolated.keys().chain(store.isolated.keys()) {
+            let (is, record) = (all.isolated.get(id).copied(), self.absent.entry(*id).or_default());
+            if record.isolated != is {
+                record.isolated = is;
+                record.status = if is.is_some() { Status::Contraindicated } else { Status::Affirming };
+                self.batch.records.insert(*id);
+            }
+        }
+        self.past_epochs = all.epochs;
+    }
+
+    /// Makes the devices those of the registry. Those whose root key has not changed go on; of the others is known what was before.
+    fn take_devices(&mut self, now: Instant) {
+        let (city, secrets) = (&self.city, &self.secrets);
+        let key = |id: &DeviceId| {
+            let (root, _) = secrets.devices.get(id).filter(|_| city.devices.contains_key(id))?;
+            Some(root.fingerprint(*id))
+        };
+        self.devices.retain(|id, device| {
+            let stays = key(id) == Some(device.key);
+            if !stays {
+                let record = std::mem::take(&mut device.record);
+                if let Some(epoch) = record.epoch {
+                    self.past_epochs.insert((*id, device.key), epoch);
+                }
+                self.absent.insert(*id, record);
+            }
+            stays
+        });
+        for id in city.devices.keys() {
+            if self.devices.contains_key(id) {
+                continue;
+            }
+            let Some(key) = key(id) else { continue };
+            let record = self.absent.remove(id).unwrap_or_default();
+            let record = DeviceRecord { epoch: self.past_epochs.remove(&(*id, key)), ..record };
+            let device = Device::restored(record, key, now);
+            if device.is_waiting() {
+                self.waiting.insert(*id);
+            }
+            self.devices.insert(*id, device);
+        }
+    }
+
+    /// Adds a record to the audit log, which is written with the batch.
+    fn audit(&mut self, event: &str, detail: Value) {
+        self.audit.append(self.store.generation() + 1, event, detail);
+    }
+
+    fn audit_epoch(&mut self, event: &str, id: DeviceId, key: Fingerprint, epoch: u16) {
+        self.audit(event, json!({ "device": id.to_string(), "key": hex::encode(key), "epoch": epoch }));
     }
 
     /// What happens, as `event` and data of server-sent events.
     #[must_use]
     pub fn events(&self) -> broadcast::Sender<(&'static str, Value)> {
         self.events.clone()
+    }
+
+    /// How things are, as of the last tick, for others to read while the engine goes on.
+    #[must_use]
+    pub fn view(&self) -> SharedView {
+        self.view.clone()
     }
 
     /// The key set by which others check attestation results.
@@ -224,52 +422,77 @@ impl Engine {
     /// If the disk does not take it. Then nothing of the batch counts, and the process must end: what it holds in memory is
     /// ahead of the store.
     pub fn handle(&mut self, inputs: impl IntoIterator<Item = Input>) -> Result<Vec<Output>> {
+        if self.has_failed {
+            bail!("something was not stored before");
+        }
         let now = Instant::now();
-        let mut replies = Vec::new();
+        let (mut replies, mut results) = (Vec::new(), Vec::new());
         let mut ticked = false;
         for input in inputs {
             match input {
                 Input::Message { topic, payload, ack: _ } => self.message(&topic, payload, now),
-                Input::Overload => self.refuse(None, Refusal::Overload),
+                Input::Overload { device, count } => self.refuse(device, Refusal::Overload, count),
                 Input::Delivered(number) => self.delivered(number),
                 Input::Reload(files) => self.reload(files, now),
                 Input::Tick => {
                     ticked = true;
                     self.tick(now);
                 }
-                Input::Instruct { device, region, argument, reply } => {
-                    replies.push((reply, self.instruct(device, region, &argument, now)));
+                Input::Instruct { device, region, argument, operator, reply } => {
+                    replies.push((reply, self.instruct(device, region, &argument, &operator, now)));
                 }
-                Input::Recover { device, reply } => replies.push((reply, self.recover(device, now))),
-                Input::Status(reply) => drop(reply.send(self.status())),
+                Input::Recover { device, operator, reply } => {
+                    replies.push((reply, self.recover(device, &operator, now)));
+                }
+                Input::Status(reply) => {
+                    self.emit();
+                    drop(reply.send(self.view.read().all()));
+                }
                 Input::Attestation(device, reply) => {
                     let device = self.devices.get(&device);
-                    drop(reply.send(device.and_then(|device| device.record.result.clone())));
+                    results.push((reply, device.and_then(|device| device.record.result.clone())));
                 }
             }
         }
-        let Batch { mut changes, changed, outputs } = std::mem::take(&mut self.batch);
+        let Batch { mut changes, changed, records, outputs } = std::mem::take(&mut self.batch);
         if changed.is_empty() && changes.accepted.is_empty() && !ticked {
             // That something was delivered can wait: at worst it is delivered again.
             self.batch.changes.delivered = std::mem::take(&mut changes.delivered);
         }
-        changes.devices = changed.iter().map(|id| (*id, self.devices[id].record.clone())).collect();
+        changes.devices = records.iter().filter_map(|id| Some((*id, self.record(*id)?.clone()))).collect();
+        self.has_failed = true;
         let head = self.audit.flush()?;
         self.store.commit(&changes, head)?;
+        self.has_failed = false;
+        self.outbox += changes.accepted.len() as u64;
+        self.outbox = self.outbox.saturating_sub(changes.delivered.len() as u64);
 
         // From here on it is stored.
         let mut all: Vec<Output> = Vec::new();
         for id in &changed {
             let Some(device) = self.devices.get_mut(id) else { continue };
             all.extend(device.seal_receipt(now).map(|frame| down(*id, frame)));
+            if device.is_waiting() {
+                self.waiting.insert(*id);
+            }
         }
         all.extend(outputs);
+        self.unpark(&mut all)?;
         self.seen.extend(changed);
+        self.seen.extend(records);
+        // Who asked may be gone.
         for (reply, answer) in replies {
-            // Who asked may be gone.
             let _ = reply.send(answer);
         }
+        for (reply, result) in results {
+            let _ = reply.send(result);
+        }
         Ok(all)
+    }
+
+    /// What is known of a device, whether the registry has it or not.
+    fn record(&self, id: DeviceId) -> Option<&DeviceRecord> {
+        self.devices.get(&id).map(|device| &device.record).or_else(|| self.absent.get(&id))
     }
 
     fn message(&mut self, topic: &str, mut payload: Vec<u8>, now: Instant) {
@@ -280,7 +503,7 @@ impl Engine {
         };
         if let Err(refusal) = result {
             tracing::debug!(topic, ?refusal, "refused");
-            self.refuse(device, refusal);
+            self.refuse(device, refusal, 1);
         }
         if let Some(id) = device {
             if result == Err(Refusal::EpochEnded)
@@ -294,6 +517,14 @@ impl Engine {
                 self.batch.outputs.push(down(id, frame));
             }
             self.restore_if_possible(id, now);
+            self.wait(id);
+        }
+    }
+
+    /// Notes that something is to happen with a device when time has passed, if so.
+    fn wait(&mut self, id: DeviceId) {
+        if self.devices.get(&id).is_some_and(Device::is_waiting) {
+            self.waiting.insert(id);
         }
     }
 
@@ -329,10 +560,15 @@ impl Engine {
         };
         let before = device.record.epoch;
         let result = device.open(id, root, frame, now, open);
-        if device.record.epoch != before {
-            self.batch.changed.insert(id);
-            let epoch = device.record.epoch;
-            self.audit.append("epoch opened", json!({ "device": id.to_string(), "epoch": epoch }));
+        let key = device.key;
+        if device.record.epoch != before && device.recovery == Some(Recovery::Restoring) {
+            // It cannot open any more what was sealed in the epoch before.
+            device.recovery = Some(Recovery::NeedsEpoch);
+        }
+        if let Some(epoch) = device.record.epoch.filter(|epoch| Some(*epoch) != before) {
+            self.batch.changes.epochs.push((id, key, epoch));
+            self.seen.insert(id);
+            self.audit_epoch("epoch opened", id, key, epoch);
         }
         result
     }
@@ -350,7 +586,7 @@ impl Engine {
         let device = self.devices.get(&id).ok_or(Refusal::UnknownDevice)?;
         let stream = self.city.streams.get(&stream).ok_or(Refusal::UnknownStream)?.stream;
         let (isolated, recovery) = (device.record.isolated.is_some(), device.recovery);
-        if isolated && recovery != Some(Recovery::NeedsEpoch) {
+        if isolated && recovery.is_none() {
             return Err(Refusal::Isolated);
         }
         let opened = self.open_frame(id, frame, now, |link, frame| {
@@ -368,49 +604,79 @@ impl Engine {
         let counter = u32::from_be_bytes([0, a, b, c]);
         let reading =
             Reading { device: id.0, stream: stream.id.get(), epoch: epoch.0, counter, time, payload };
-        let number = self.next_number;
-        if self.deliver(number, &reading) {
+        let device_ok = self.devices.get(&id).is_some_and(|device| device.record.isolated.is_none());
+        *self.counted.entry((reading.stream, device_ok)).or_default() += 1;
+        if self.policy.decide(reading.stream, device_ok).iter().any(|decision| decision.allowed) {
+            let number = self.next_number;
             self.next_number += 1;
+            // Behind what waits already, and no more than may be under way.
+            if self.parked.is_some() || self.outgoing >= OUTGOING {
+                self.parked.get_or_insert(number);
+            } else {
+                let mut outputs = std::mem::take(&mut self.batch.outputs);
+                self.deliver(number, &reading, &mut outputs);
+                self.batch.outputs = outputs;
+            }
             self.batch.changes.accepted.push((number, reading));
         }
         Ok(())
     }
 
-    /// Addresses a reading to all who may have it; false if there are none.
-    fn deliver(&mut self, number: u64, reading: &Reading) -> bool {
+    /// Addresses a reading to all who may have it, byte for byte; false if there are none.
+    fn deliver(&mut self, number: u64, reading: &Reading, outputs: &mut Vec<Output>) -> bool {
         let id = DeviceId(reading.device);
         let Some(stream) = self.city.streams.get(&reading.stream) else { return false };
         let device_ok = self.devices.get(&id).is_some_and(|device| device.record.isolated.is_none());
-        *self.counted.entry((reading.stream, device_ok)).or_default() += 1;
         let decisions = self.policy.decide(reading.stream, device_ok);
-        let count = decisions.iter().filter(|decision| decision.allowed).count();
-        if count == 0 {
-            return false;
-        }
-        let mut message = json!({
-            "id": format!("{id}-{}-{}", reading.epoch, reading.counter),
-            "device": id.to_string(),
-            "stream": stream.name,
-            "class": class_name(stream.stream.class),
-            "time": reading.time.to_string(),
+        let about = Arc::new(About {
+            content_type: stream.content_type.clone(),
+            properties: vec![
+                ("id".to_owned(), format!("{id}-{}-{}", reading.epoch, reading.counter)),
+                ("device".to_owned(), id.to_string()),
+                ("stream".to_owned(), stream.name.clone()),
+                ("class".to_owned(), class_name(stream.stream.class).to_owned()),
+                ("time".to_owned(), reading.time.to_string()),
+            ],
         });
-        match serde_json::from_slice::<Value>(&reading.payload) {
-            Ok(payload) => message["payload"] = payload,
-            Err(_) => message["payload_hex"] = hex::encode(&reading.payload).into(),
-        }
-        let payload = message.to_string().into_bytes();
+        let before = outputs.len();
         for (user, _) in self.policy.users().iter().zip(&*decisions).filter(|(_, decision)| decision.allowed)
         {
-            let topic = format!("out/{user}/{}", stream.name);
-            self.batch.outputs.push(Output { topic, payload: payload.clone(), delivery: Some(number) });
+            outputs.push(Output {
+                topic: format!("out/{user}/{}", stream.name),
+                payload: reading.payload.clone(),
+                delivery: Some(number),
+                about: Some(Arc::clone(&about)),
+            });
         }
-        self.undelivered.insert(number, count);
-        true
+        let count = outputs.len() - before;
+        if count > 0 {
+            self.undelivered.insert(number, count);
+            self.outgoing += count;
+        }
+        count > 0
+    }
+
+    /// Gives out what waits in the store, as far as there is room.
+    fn unpark(&mut self, outputs: &mut Vec<Output>) -> Result<()> {
+        while let Some(from) = self.parked
+            && self.outgoing < OUTGOING / 2
+        {
+            let page = self.store.outbox(from, PAGE)?;
+            self.parked = (page.len() == PAGE).then(|| page[PAGE - 1].0 + 1);
+            for (number, reading) in &page {
+                if !self.deliver(*number, reading, outputs) {
+                    // Nobody may have it any more.
+                    self.batch.changes.delivered.push(*number);
+                }
+            }
+        }
+        Ok(())
     }
 
     fn delivered(&mut self, number: u64) {
         if let Some(left) = self.undelivered.get_mut(&number) {
             *left -= 1;
+            self.outgoing -= 1;
             if *left == 0 {
                 self.undelivered.remove(&number);
                 self.batch.changes.delivered.push(number);
@@ -467,9 +733,9 @@ impl Engine {
             "device": id.to_string(), "region": region, "function": function, "finding": finding.to_string(),
             "status": finding.status(), "nonce": hex::encode(nonce),
         });
-        self.audit.append("attested", detail);
+        self.audit("attested", detail);
         let Some(device) = self.devices.get_mut(&id) else { return };
-        self.batch.changed.insert(id);
+        self.batch.records.insert(id);
         match result {
             Ok(result) => device.record.result = Some(result),
             Err(error) => tracing::error!(%error, "an attestation result was not signed"),
@@ -480,27 +746,32 @@ impl Engine {
                 let again = device.record.isolated.replace(region).is_some();
                 device.recovery = None;
                 tracing::error!(device = %id, region, again, "ALERT: the code is not what was built; the device is isolated");
-                self.audit.append(
-                    "isolated",
-                    json!({ "device": id.to_string(), "region": region, "again": again }),
-                );
+                self.audit("isolated", json!({ "device": id.to_string(), "region": region, "again": again }));
             }
             Status::Affirming | Status::Warning
                 if evidence.is_some() && device.recovery == Some(Recovery::Restoring) =>
             {
                 (device.record.isolated, device.recovery) = (None, None);
                 device.record.status = Status::Affirming;
-                // The last one of the epoch: the device need not send its evidence again.
-                let receipt = device.seal_receipt(now);
+                // The evidence is stored with the batch, and nothing of the batch goes out before.
+                if let Some(receipt) = device.seal_receipt(now) {
+                    self.batch.outputs.push(down(id, receipt));
+                }
                 device.end_epoch(now);
-                self.batch.outputs.extend(receipt.map(|frame| down(id, frame)));
-                self.audit.append("recovered", json!({ "device": id.to_string(), "region": region }));
+                self.audit("recovered", json!({ "device": id.to_string(), "region": region }));
             }
             _ => {}
         }
     }
 
-    fn instruct(&mut self, id: DeviceId, region: u16, argument: &[u8], now: Instant) -> Result<(), Denied> {
+    fn instruct(
+        &mut self,
+        id: DeviceId,
+        region: u16,
+        argument: &[u8],
+        operator: &str,
+        now: Instant,
+    ) -> Result<(), Denied> {
         let entry = self.city.devices.get(&id).ok_or(Denied::UnknownDevice)?;
         if !self.city.images.get(&entry.image).is_some_and(|regions| regions.contains_key(&region)) {
             return Err(Denied::UnknownRegion);
@@ -508,21 +779,22 @@ impl Engine {
         if self.devices.get(&id).is_some_and(|device| device.record.isolated.is_some()) {
             return Err(Denied::Isolated);
         }
-        self.send_instruction(id, &Instruction { region, argument }, now)
+        self.send_instruction(id, &Instruction { region, argument }, Some(operator), now)
     }
 
-    fn recover(&mut self, id: DeviceId, now: Instant) -> Result<(), Denied> {
+    fn recover(&mut self, id: DeviceId, operator: &str, now: Instant) -> Result<(), Denied> {
         let device = self.devices.get_mut(&id).ok_or(Denied::UnknownDevice)?;
         if device.record.isolated.is_none() {
             return Err(Denied::NotIsolated);
         }
-        self.audit.append("recovery begun", json!({ "device": id.to_string() }));
         device.recovery = Some(Recovery::NeedsEpoch);
         if device.link().is_none() {
             device.ask_epoch(now);
         }
-        self.batch.changed.insert(id);
+        self.seen.insert(id);
+        self.audit("recovery begun", json!({ "device": id.to_string(), "operator": operator }));
         self.restore_if_possible(id, now);
+        self.wait(id);
         Ok(())
     }
 
@@ -536,7 +808,7 @@ impl Engine {
             return;
         }
         device.outstanding = None;
-        if self.send_instruction(id, &Instruction::restore(&region.to_be_bytes()), now).is_ok()
+        if self.send_instruction(id, &Instruction::restore(&region.to_be_bytes()), None, now).is_ok()
             && let Some(device) = self.devices.get_mut(&id)
         {
             device.recovery = Some(Recovery::Restoring);
@@ -547,6 +819,7 @@ impl Engine {
         &mut self,
         id: DeviceId,
         instruction: &Instruction<'_>,
+        operator: Option<&str>,
         now: Instant,
     ) -> Result<(), Denied> {
         let device = self.devices.get_mut(&id).ok_or(Denied::UnknownDevice)?;
@@ -559,15 +832,15 @@ impl Engine {
             Ok((_, challenge)) => challenge,
             Err(SealError::LimitReached) => {
                 device.ask_epoch(now);
+                self.waiting.insert(id);
                 return Err(Denied::NoLink);
             }
             Err(_) => return Err(Denied::TooLong),
         };
         let detail = json!({
             "device": id.to_string(), "region": instruction.region, "argument": hex::encode(instruction.argument),
-            "nonce": hex::encode(challenge.nonce()),
+            "nonce": hex::encode(challenge.nonce()), "operator": operator,
         });
-        self.audit.append("instructed", detail);
         self.batch.outputs.push(down(id, buffer.clone()));
         device.outstanding = Some(Outstanding {
             challenge,
@@ -576,12 +849,13 @@ impl Engine {
             sent: 1,
             deadline: Some(now + Duration::from_millis(self.city.evidence_deadline_ms)),
         });
+        self.waiting.insert(id);
+        self.audit("instructed", detail);
         Ok(())
     }
 
     fn tick(&mut self, now: Instant) {
-        let ids: Vec<DeviceId> = self.devices.keys().copied().collect();
-        for id in ids {
+        for id in std::mem::take(&mut self.waiting) {
             let (Some(device), Some((root, _))) = (self.devices.get_mut(&id), self.secrets.devices.get(&id))
             else {
                 continue;
@@ -608,41 +882,69 @@ impl Engine {
                 }
                 device.outstanding = Some(outstanding);
             }
+            self.wait(id);
         }
         if now >= self.next_summary {
             self.next_summary = now + SUMMARY;
             let refused = std::mem::take(&mut self.refused_since);
             if !refused.is_empty() {
-                self.audit.append("refused", json!(refused));
+                self.audit("refused", json!(refused));
+            } else if self.store.generation() > self.audit.commit() {
+                // So that a store that is set back is found, were it only by readings.
+                self.audit("stored", json!({}));
             }
         }
         self.emit();
     }
 
-    /// Tells those who watch what changed since the last time.
+    /// Brings the view up to date, and tells those who watch what changed since the last time.
     fn emit(&mut self) {
-        for key in self.add_up() {
-            let count = self.flows.get(&key).copied().unwrap_or_default();
-            drop(self.events.send(("flow", flow(&key, count))));
-        }
-        for id in std::mem::take(&mut self.seen) {
-            if let Some(device) = self.device_status(id) {
-                drop(self.events.send(("device", device)));
+        let watched = self.events.receiver_count() > 0;
+        let changed = self.add_up();
+        let seen = std::mem::take(&mut self.seen);
+        let devices: Vec<_> = seen.into_iter().filter_map(|id| Some((id, self.device_view(id)?))).collect();
+        let mut view = self.view.write();
+        view.refused.clone_from(&self.refused);
+        let changes = &self.batch.changes;
+        view.undelivered =
+            (self.outbox + changes.accepted.len() as u64).saturating_sub(changes.delivered.len() as u64);
+        view.fault.clone_from(&self.fault);
+        if watched {
+            for key in changed {
+                drop(self.events.send(("flow", view.flow(&key))));
             }
+            for (_, device) in &devices {
+                drop(self.events.send(("device", json!(device))));
+            }
+        }
+        let fault = view.fault_event();
+        for (id, device) in devices {
+            view.put(id, device);
+        }
+        drop(view);
+        if let Some(fault) = fault {
+            drop(self.events.send(("fault", fault)));
         }
     }
 
+    /// Makes the view of all devices anew.
+    fn view_anew(&mut self) {
+        let devices = self.devices.keys().filter_map(|id| Some((*id, self.device_view(*id)?))).collect();
+        self.view.write().replace(&self.city.home, devices);
+    }
+
     /// Adds what was counted by stream to the flows of each user; returns those that changed.
-    fn add_up(&mut self) -> Vec<(String, String, bool, String)> {
+    fn add_up(&mut self) -> Vec<FlowKey> {
         let mut changed = Vec::new();
+        let mut view = self.view.write();
         for ((stream, device_ok), count) in std::mem::take(&mut self.counted) {
             let decisions = self.policy.decide(stream, device_ok);
             let Some(entry) = self.city.streams.get(&stream) else { continue };
             for (user, decision) in self.policy.users().iter().zip(&*decisions) {
                 let key = (entry.name.clone(), user.clone(), decision.allowed, decision.reason.clone());
-                let sum = self.flows.entry(key.clone()).or_insert_with(|| {
+                let sum = view.flows.entry(key.clone()).or_insert_with(|| {
                     let detail = json!({ "stream": key.0, "user": key.1, "allowed": key.2, "reason": key.3 });
-                    self.audit.append("decided", detail);
+                    self.audit.append(self.store.generation() + 1, "decided", detail);
                     0
                 });
                 *sum += count;
@@ -652,49 +954,29 @@ impl Engine {
         changed
     }
 
-    fn device_status(&self, id: DeviceId) -> Option<Value> {
+    fn device_view(&self, id: DeviceId) -> Option<Arc<DeviceView>> {
         let (device, entry) = (self.devices.get(&id)?, self.city.devices.get(&id)?);
-        Some(json!({
-            "id": id.to_string(),
-            "name": entry.name,
-            "place": entry.place,
-            "state": device.record.status,
-            "isolated": device.record.isolated.is_some(),
-            "epoch": device.record.epoch,
-            "frames": device.frames,
-            "refused": device.refused_frames(),
-            "reasons": device.refused,
-            "last_seen": device.last_seen.map(|time| time.to_string()),
+        Some(Arc::new(DeviceView {
+            id: id.to_string(),
+            name: entry.name.clone(),
+            place: entry.place,
+            state: device.record.status,
+            isolated: device.record.isolated.is_some(),
+            epoch: device.record.epoch,
+            frames: device.frames,
+            refused: device.refused_frames(),
+            reasons: device.refused.clone(),
+            last_seen: device.last_seen,
         }))
     }
 
-    fn status(&mut self) -> Value {
-        self.add_up();
-        let mut refused = self.refused.clone();
-        for (refusal, count) in self.devices.values().flat_map(|device| &device.refused) {
-            *refused.entry(*refusal).or_default() += count;
+    fn refuse(&mut self, device: Option<DeviceId>, refusal: Refusal, count: u64) {
+        *self.refused_since.entry(refusal).or_default() += count;
+        *self.refused.entry(refusal).or_default() += count;
+        if let Some((id, device)) = device.and_then(|id| Some((id, self.devices.get_mut(&id)?))) {
+            self.seen.insert(id);
+            *device.refused.entry(refusal).or_default() += count;
         }
-        json!({
-            "city": self.city.home,
-            "fault": self.fault,
-            "devices": self.devices.keys().filter_map(|id| self.device_status(*id)).collect::<Vec<_>>(),
-            "flows": self.flows.iter().map(|(key, count)| flow(key, *count)).collect::<Vec<_>>(),
-            "refused": refused,
-            "undelivered": self.undelivered.len(),
-        })
-    }
-
-    fn refuse(&mut self, device: Option<DeviceId>, refusal: Refusal) {
-        *self.refused_since.entry(refusal).or_default() += 1;
-        let of_device = device.and_then(|id| Some((id, self.devices.get_mut(&id)?)));
-        let counts = match of_device {
-            Some((id, device)) => {
-                self.seen.insert(id);
-                &mut device.refused
-            }
-            None => &mut self.refused,
-        };
-        *counts.entry(refusal).or_default() += 1;
     }
 
     /// Takes new files over as a whole; a fault in them changes nothing but what is said of it.
@@ -707,43 +989,29 @@ impl Engine {
             Ok(taken) => taken,
             Err(fault) => {
                 tracing::error!(fault, "the configuration is not changed");
-                self.audit.append("configuration refused", json!({ "fault": fault }));
+                self.audit("configuration refused", json!({ "fault": fault }));
                 self.fault = Some(fault);
                 return;
             }
         };
         self.add_up();
         let (city, secrets) = *files;
-        let mut old = std::mem::take(&mut self.devices);
-        for id in city.devices.keys() {
-            let key = |secrets: &Secrets| secrets.devices.get(id).map(|(root, _)| root.attest_key(*id));
-            let same_key = match (key(&self.secrets), key(&secrets)) {
-                (Some(old), Some(new)) => {
-                    subtle::ConstantTimeEq::ct_eq(&old.as_bytes()[..], &new.as_bytes()[..]).into()
-                }
-                _ => false,
-            };
-            let mut device = old.remove(id).unwrap_or_default();
-            if !same_key {
-                // Another root key: what was of the old one is of no use.
-                device = Device::restored(DeviceRecord { epoch: None, ..device.record }, now);
-                self.batch.changed.insert(*id);
-            }
-            self.devices.insert(*id, device);
-        }
-        for id in old.into_keys() {
-            self.batch.changed.remove(&id);
-        }
         (self.city, self.secrets, self.policy, self.fault) = (city, secrets, policy, None);
+        self.take_devices(now);
         let detail = json!({ "devices": self.city.devices.len(), "users": self.city.users.len() });
-        self.audit.append("configuration loaded", detail);
+        self.audit("configuration loaded", detail);
+        self.view_anew();
+        // Those who watch take all of it again.
+        drop(self.events.send(("reloaded", Value::Null)));
     }
 }
 
-fn down(id: DeviceId, payload: Vec<u8>) -> Output {
-    Output { topic: format!("down/{id}"), payload, delivery: None }
+/// A name in `dir` for what is left of a file that is not used any more.
+fn unused(dir: &Path, stem: &str, extension: &str) -> PathBuf {
+    let mut names = (1..).map(|n: u32| dir.join(format!("{stem}.lost-{n}.{extension}")));
+    names.find(|path| !path.exists()).unwrap_or_default()
 }
 
-fn flow((stream, user, allowed, reason): &(String, String, bool, String), count: u64) -> Value {
-    json!({ "stream": stream, "user": user, "allowed": allowed, "reason": reason, "count": count })
+fn down(id: DeviceId, payload: Vec<u8>) -> Output {
+    Output { topic: format!("down/{id}"), payload, delivery: None, about: None }
 }

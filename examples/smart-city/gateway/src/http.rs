@@ -1,20 +1,30 @@
 //! The status page, its events, and what operators ask for.
 
-use std::{convert::Infallible, path::PathBuf, sync::Arc};
+use std::{convert::Infallible, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
-    extract::{Path, Query, State},
-    http::{HeaderMap, StatusCode, header},
+    extract::{Path, Query, Request, State},
+    http::{HeaderMap, HeaderName, StatusCode, header, uri::Authority},
+    middleware::{self, Next},
     response::{
         Html, IntoResponse, Response,
         sse::{Event, KeepAlive, Sse},
     },
     routing::{get, post},
 };
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::{
+    net::TcpListener,
+    sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot},
+    time::{sleep, timeout},
+};
 use tokio_stream::{
     Stream, StreamExt,
     wrappers::{BroadcastStream, errors::BroadcastStreamRecvError},
@@ -24,11 +34,21 @@ use crate::{
     audit,
     config::{Secrets, parse_device_id},
     engine::{Denied, Input},
+    view::{MOST, Page, SharedView},
 };
 
-/// What the page may load: nothing but itself and the gateway's answers.
-const CONTENT_POLICY: &str =
-    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'";
+/// What the page may load: nothing but itself and the gateway's answers; and no other page may show it as its part.
+const CONTENT_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; \
+     img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// How long a client may take for the head of a request, the first or another one, and the gateway for an answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The life of a connection: who watches events connects again then.
+const LIFE: Duration = Duration::from_secs(600);
+
+/// Devices and flows in an answer, if it is not asked for another number.
+const PAGE: usize = 100;
 
 /// Records of the audit log in one answer.
 const AUDIT_LIMIT: usize = 1000;
@@ -38,6 +58,12 @@ const AUDIT_LIMIT: usize = 1000;
 pub struct App {
     /// Leads to the engine.
     pub engine: mpsc::Sender<Input>,
+    /// How things are.
+    pub view: SharedView,
+    /// The names that a browser may know the gateway by; addresses and `localhost` need not be among them.
+    pub names: Arc<[String]>,
+    /// How many may watch events.
+    pub watchers: Arc<Semaphore>,
     /// What the engine tells.
     pub events: broadcast::Sender<(&'static str, Value)>,
     /// The secrets of the moment.
@@ -76,14 +102,70 @@ pub fn router(app: App) -> Router {
         .route("/events", get(events))
         .route("/keys", get(async |State(app): State<App>| Json(app.jwks)))
         .route("/audit", get(audit_log))
+        .route("/devices/{id}", get(device))
         .route("/devices/{id}/result", get(result))
         .route("/devices/{id}/instructions", post(instruct))
         .route("/devices/{id}/recover", post(recover))
+        .layer(middleware::from_fn_with_state(app.clone(), guard))
         .with_state(app)
 }
 
+/// Serves at most so many connections at once, and none that does nothing.
+pub async fn serve(listener: TcpListener, router: Router, connections: usize) {
+    let places = Arc::new(Semaphore::new(connections));
+    loop {
+        // Whoever has no place waits unaccepted, and takes no descriptor.
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "a connection was not accepted");
+                sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        drop(stream.set_nodelay(true));
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(PATIENCE)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
+        tokio::spawn(async move {
+            let _place: OwnedSemaphorePermit = place;
+            drop(timeout(LIFE, connection).await);
+        });
+    }
+}
+
+/// What is common to all answers: the name that was asked for must be the gateway's, so that no other site's page reads them
+/// (DNS rebinding); and no answer takes for ever.
+async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = host.and_then(|host| host.parse::<Authority>().ok());
+    let is_ours = host.is_some_and(|host| {
+        let name = host.host();
+        let address = name.trim_start_matches('[').trim_end_matches(']');
+        name == "localhost" || address.parse::<IpAddr>().is_ok() || app.names.iter().any(|own| own == name)
+    });
+    let mut response = if !is_ours {
+        Refused(StatusCode::MISDIRECTED_REQUEST, "this is not a name of the gateway".to_owned())
+            .into_response()
+    } else if let Ok(response) = timeout(PATIENCE, next.run(request)).await {
+        response
+    } else {
+        Refused(StatusCode::REQUEST_TIMEOUT, "the request took too long".to_owned()).into_response()
+    };
+    for (name, value) in [
+        (HeaderName::from_static("x-content-type-options"), "nosniff"),
+        (header::CONTENT_SECURITY_POLICY, CONTENT_POLICY),
+        (header::CACHE_CONTROL, "no-store"),
+    ] {
+        response.headers_mut().insert(name, value.parse().unwrap_or(header::HeaderValue::from_static("")));
+    }
+    response
+}
+
 async fn page() -> impl IntoResponse {
-    ([(header::CONTENT_SECURITY_POLICY, CONTENT_POLICY)], Html(include_str!("../page/index.html")))
+    Html(include_str!("../page/index.html"))
 }
 
 impl App {
@@ -95,13 +177,13 @@ impl App {
         answer.await.map_err(|_| gone())
     }
 
-    fn check_operator(&self, headers: &HeaderMap) -> Result<(), Refused> {
+    /// The name of the operator who asks.
+    fn check_operator(&self, headers: &HeaderMap) -> Result<String, Refused> {
         let given = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
         let token = given.and_then(|value| value.strip_prefix(b"Bearer "));
-        match token {
-            Some(token) if self.secrets.borrow().operator_token.matches(token) => Ok(()),
-            _ => Err(Refused(StatusCode::UNAUTHORIZED, "this is for operators".to_owned())),
-        }
+        let secrets = self.secrets.borrow();
+        let operator = token.and_then(|token| secrets.operator(token)).map(str::to_owned);
+        operator.ok_or_else(|| Refused(StatusCode::UNAUTHORIZED, "this is for operators".to_owned()))
     }
 }
 
@@ -109,24 +191,45 @@ fn device_id(text: &str) -> Result<smart_city_frame::DeviceId, Refused> {
     parse_device_id(text).ok_or_else(|| Denied::UnknownDevice.into())
 }
 
-async fn status(State(app): State<App>) -> Result<Json<Value>, Refused> {
-    app.ask(Input::Status).await.map(Json)
+#[derive(Deserialize)]
+struct StatusQuery {
+    after: Option<String>,
+    #[serde(default)]
+    flow: usize,
+    limit: Option<usize>,
 }
 
-async fn events(State(app): State<App>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+async fn status(State(app): State<App>, Query(query): Query<StatusQuery>) -> Result<Json<Value>, Refused> {
+    let after = query.after.as_deref().map(device_id).transpose()?;
+    let page = Page { after, flow: query.flow, limit: query.limit.unwrap_or(PAGE) };
+    Ok(Json(app.view.page(page)))
+}
+
+async fn device(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Value>, Refused> {
+    let device = app.view.device(device_id(&id)?).ok_or(Refused::from(Denied::UnknownDevice))?;
+    Ok(Json(json!(device)))
+}
+
+async fn events(
+    State(app): State<App>,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Refused> {
+    let place = Arc::clone(&app.watchers).try_acquire_owned();
+    let place =
+        place.map_err(|_| Refused(StatusCode::SERVICE_UNAVAILABLE, "too many watch already".to_owned()))?;
     // Who cannot keep up, and so has missed something, gets the whole again; at first everybody does.
     let behind = tokio_stream::once(Err(BroadcastStreamRecvError::Lagged(0)));
-    let events = behind.chain(BroadcastStream::new(app.events.subscribe())).then(move |event| {
-        let app = app.clone();
-        async move {
-            let (name, data) = match event {
-                Ok(event) => event,
-                Err(_) => ("snapshot", app.ask(Input::Status).await.unwrap_or_default()),
-            };
-            Ok(Event::default().event(name).data(data.to_string()))
-        }
+    let events = behind.chain(BroadcastStream::new(app.events.subscribe())).map(move |event| {
+        // The place is taken as long as there is a stream.
+        let _ = &place;
+        let (name, data) = match event {
+            Ok(("reloaded", _)) | Err(_) => {
+                ("snapshot", app.view.page(Page { after: None, flow: 0, limit: MOST }))
+            }
+            Ok(event) => event,
+        };
+        Ok(Event::default().event(name).data(data.to_string()))
     });
-    Sse::new(events).keep_alive(KeepAlive::default())
+    Ok(Sse::new(events).keep_alive(KeepAlive::default()))
 }
 
 #[derive(Deserialize)]
@@ -161,19 +264,30 @@ async fn result(State(app): State<App>, Path(id): Path<String>) -> Result<Respon
 #[serde(deny_unknown_fields)]
 struct Instruct {
     region: u16,
+    /// As text.
     #[serde(default)]
     argument: String,
+    /// Or any bytes, in hex.
+    argument_hex: Option<String>,
 }
 
 async fn instruct(
     State(app): State<App>,
     headers: HeaderMap,
     Path(id): Path<String>,
-    Json(Instruct { region, argument }): Json<Instruct>,
+    Json(Instruct { region, argument, argument_hex }): Json<Instruct>,
 ) -> Result<StatusCode, Refused> {
-    app.check_operator(&headers)?;
+    let operator = app.check_operator(&headers)?;
     let device = device_id(&id)?;
-    app.ask(|reply| Input::Instruct { device, region, argument: argument.into_bytes(), reply }).await??;
+    let wrong = |text: &str| Refused(StatusCode::UNPROCESSABLE_ENTITY, text.to_owned());
+    let argument = match argument_hex {
+        Some(_) if !argument.is_empty() => {
+            return Err(wrong("there is one argument: `argument` or `argument_hex`"));
+        }
+        Some(digits) => hex::decode(digits).map_err(|_| wrong("`argument_hex` is not hex"))?,
+        None => argument.into_bytes(),
+    };
+    app.ask(|reply| Input::Instruct { device, region, argument, operator, reply }).await??;
     Ok(StatusCode::ACCEPTED)
 }
 
@@ -182,8 +296,8 @@ async fn recover(
     headers: HeaderMap,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Refused> {
-    app.check_operator(&headers)?;
+    let operator = app.check_operator(&headers)?;
     let device = device_id(&id)?;
-    app.ask(|reply| Input::Recover { device, reply }).await??;
+    app.ask(|reply| Input::Recover { device, operator, reply }).await??;
     Ok(StatusCode::ACCEPTED)
 }

@@ -10,6 +10,7 @@
 //! [`mqtt`] client, the broker and the [`http`] server.
 #![forbid(unsafe_code)]
 
+mod accounts;
 pub mod attestation;
 pub mod audit;
 #[cfg(feature = "broker")]
@@ -18,6 +19,8 @@ pub mod config;
 mod device;
 pub mod engine;
 pub mod http;
+pub mod memory;
 pub mod mqtt;
 pub mod policy;
 pub mod store;
+pub mod view;

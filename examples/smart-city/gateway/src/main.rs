@@ -5,39 +5,46 @@ use std::{
     fs,
     io::Write,
     net::SocketAddr,
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use smart_city_gateway::{
     attestation::Signer,
-    audit::{self, Audit},
+    audit::Audit,
     config::{City, ConfigError, Secrets},
     engine::{Engine, Input, TICK},
     http::{self, App},
+    memory::{self, Loss},
     mqtt,
-    store::Store,
+    store::{self, Found, Store},
 };
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
-    sync::{mpsc, watch},
+    sync::{Semaphore, mpsc, watch},
 };
 use zeroize::Zeroizing;
 
 const USAGE: &str = "\
 usage: smart-city-gateway --config city.toml --secrets secrets.toml --data DIR
-           [--broker mqtt://HOST:PORT] [--mqtt ADDRESS] [--http ADDRESS]
+           [--broker mqtt://HOST:PORT] [--mqtt ADDRESS] [--http ADDRESS] [--http-name NAME]...
+           [--continue-after-loss]
        smart-city-gateway --config city.toml --secrets secrets.toml --check
        smart-city-gateway --data DIR --verify-audit
 
 --broker        use this broker, as the user `gateway`, instead of the own one
 --mqtt          where the own broker listens; 127.0.0.1:1883 if not given, port 0 takes any
 --http          where the status page is; 127.0.0.1:8080 if not given
+--http-name     a name by which browsers reach the page; without one, addresses and localhost alone
 --check         only check the files
---verify-audit  only verify the audit log, of a gateway that does not run
+--verify-audit  only verify the audit log, and change nothing; its end is verified only while no gateway runs on it
+--continue-after-loss
+                for one start, when the gateway has said that the store or the audit log was lost, changed or set back: go on
+                with what the other one knows. What is left of the file is kept in DIR as `*.lost-N.*`
 
 When it is ready it prints a line `ready mqtt=ADDRESS http=ADDRESS`. SIGHUP reads the files again; so does a change of them. SIGTERM
 and SIGINT end it. RUST_LOG says what goes to the log, on standard error.";
@@ -50,8 +57,10 @@ struct Arguments {
     broker: Option<String>,
     mqtt: Option<SocketAddr>,
     http: Option<SocketAddr>,
+    http_names: Vec<String>,
     check: bool,
     verify_audit: bool,
+    after_loss: bool,
 }
 
 impl Arguments {
@@ -67,7 +76,9 @@ impl Arguments {
                 "--broker" => parsed.broker = Some(value()?),
                 "--mqtt" => parsed.mqtt = Some(value()?.parse()?),
                 "--http" => parsed.http = Some(value()?.parse()?),
+                "--http-name" => parsed.http_names.push(value()?),
                 "--check" => parsed.check = true,
+                "--continue-after-loss" => parsed.after_loss = true,
                 "--verify-audit" => parsed.verify_audit = true,
                 "--help" | "-h" => {
                     println!("{USAGE}");
@@ -88,9 +99,7 @@ impl Arguments {
 fn main() -> Result<()> {
     let arguments = Arguments::parse(std::env::args().skip(1))?;
     if arguments.verify_audit {
-        let (_, stored) = Store::open(&arguments.data)?;
-        let (head, _) = audit::verify(&Audit::path(&arguments.data), &stored.head)?;
-        println!("{} records, the chain is whole", head.n);
+        println!("{}", verify_audit(&arguments.data)?);
         return Ok(());
     }
     let (city, secrets) = read(&arguments.config, &arguments.secrets)?;
@@ -104,9 +113,26 @@ fn main() -> Result<()> {
         return Ok(());
     }
     let filter =
-        tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info,mqtt5=warn".into());
+        tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info,mqtt5=error".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     tokio::runtime::Runtime::new()?.block_on(serve(arguments, city, secrets))
+}
+
+/// What is to be said of an audit log that is whole.
+fn verify_audit(dir: &Path) -> Result<String> {
+    let path = Audit::path(dir);
+    let found = Store::peek(dir)?;
+    // Beside a running gateway nothing is known of the log's end.
+    let log = memory::read_log(&path, found.as_ref().unwrap_or(&Found::Nothing))?;
+    ensure!(log.head.n > 0 || log.fault.is_some(), "there is no audit log in {}", dir.display());
+    if let Some(fault) = &log.fault {
+        bail!("audit.jsonl: {fault}");
+    }
+    if let Some(loss) = found.as_ref().and_then(|found| Loss::find(found, &log)) {
+        bail!("the chain of the audit log is whole, but not the store: {loss}");
+    }
+    let end = if found.is_some() { "" } else { "; a gateway runs on it, so that its end is not verified" };
+    Ok(format!("{} records, the chain is whole{end}", log.head.n))
 }
 
 fn read(config: &Path, secrets: &Path) -> Result<(City, Arc<Secrets>), ConfigError> {
@@ -116,25 +142,42 @@ fn read(config: &Path, secrets: &Path) -> Result<(City, Arc<Secrets>), ConfigErr
 }
 
 async fn serve(arguments: Arguments, city: City, secrets: Arc<Secrets>) -> Result<()> {
-    fs::create_dir_all(&arguments.data)?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(&arguments.data)?;
     warn_if_others_read(&arguments.secrets);
+    warn_if_others_read(&arguments.data);
     let signer = signer(&secrets.ear_key)?;
-    let (engine, before) = Engine::open(&arguments.data, city, Arc::clone(&secrets), signer)?;
+    let open = if arguments.after_loss { Engine::open_after_loss } else { Engine::open };
+    let (engine, before) = open(&arguments.data, city, Arc::clone(&secrets), signer)?;
     let (jwks, events) = (engine.jwks(), engine.events());
     let (current, secrets_rx) = watch::channel(secrets);
+    let descriptors = descriptors();
+    let connections = (descriptors / 8).clamp(16, 256);
     let broker = match &arguments.broker {
         Some(url) => host_and_port(url)?,
-        None => own_broker(arguments.mqtt, secrets_rx.clone()).await?,
+        None => {
+            own_broker(arguments.mqtt, descriptors - connections - OTHER_FILES, secrets_rx.clone()).await?
+        }
     };
     let listener =
         TcpListener::bind(arguments.http.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)))).await?;
-    let password = secrets_rx.borrow().gateway_password.clone();
-    let (inputs, mut is_ready, mut engine) = mqtt::start(broker.clone(), &password, engine, before);
+    let (keeps_accounts, view) = (arguments.broker.is_some(), engine.view());
+    let (inputs, mut is_ready, mut engine) =
+        mqtt::start(broker.clone(), &secrets_rx, keeps_accounts, engine, before);
 
     let audit = Audit::path(&arguments.data);
-    let app = App { engine: inputs.clone(), events, secrets: secrets_rx, jwks, audit };
+    let app = App {
+        engine: inputs.clone(),
+        view,
+        names: arguments.http_names.into(),
+        // The other half is for all else.
+        watchers: Arc::new(Semaphore::new(connections / 2)),
+        events,
+        secrets: secrets_rx,
+        jwks,
+        audit,
+    };
     let address = listener.local_addr()?;
-    tokio::spawn(async move { axum::serve(listener, http::router(app)).await });
+    tokio::spawn(http::serve(listener, http::router(app), connections));
     tokio::spawn(ticks(inputs.clone()));
     tokio::spawn(watch_files(arguments.config, arguments.secrets, current, inputs));
 
@@ -157,16 +200,33 @@ async fn serve(arguments: Arguments, city: City, secrets: Arc<Secrets>) -> Resul
 #[cfg(feature = "broker")]
 async fn own_broker(
     address: Option<SocketAddr>,
+    connections: usize,
     secrets: watch::Receiver<Arc<Secrets>>,
 ) -> Result<(String, u16)> {
     let address = address.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 1883)));
-    let address = smart_city_gateway::broker::start(address, secrets).await?;
+    let address = smart_city_gateway::broker::start(address, connections, secrets).await?;
     Ok((address.ip().to_string(), address.port()))
 }
 
 #[cfg(not(feature = "broker"))]
-async fn own_broker(_: Option<SocketAddr>, _: watch::Receiver<Arc<Secrets>>) -> Result<(String, u16)> {
+async fn own_broker(
+    _: Option<SocketAddr>,
+    _: usize,
+    _: watch::Receiver<Arc<Secrets>>,
+) -> Result<(String, u16)> {
     bail!("this gateway was built without a broker: name one with --broker")
+}
+
+/// Descriptors of the gateway's own files, and some to spare.
+const OTHER_FILES: usize = 64;
+
+/// How many descriptors there may be: as many as the system allows at all. An eighth is for HTTP, at most 256, the rest for MQTT.
+fn descriptors() -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(65_536);
+    usize::try_from(limit).unwrap_or(65_536).clamp(256, 1 << 20)
 }
 
 fn host_and_port(url: &str) -> Result<(String, u16)> {
@@ -177,12 +237,15 @@ fn host_and_port(url: &str) -> Result<(String, u16)> {
 
 /// The key that signs attestation results; made at the first start.
 fn signer(path: &Path) -> Result<Signer> {
-    use std::os::unix::fs::OpenOptionsExt;
     if !path.exists() {
         let pem = Signer::generate()?;
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        // It appears as a whole.
+        let new = path.with_extension("new");
+        let mut file = store::private().truncate(true).open(&new)?;
         file.write_all(pem.as_bytes())?;
         file.sync_all()?;
+        fs::rename(new, path)?;
+        store::sync_dir(path.parent().filter(|dir| *dir != Path::new("")).unwrap_or(Path::new(".")))?;
     }
     let pem = Zeroizing::new(fs::read(path)?);
     Signer::from_pem(&pem).with_context(|| path.display().to_string())
@@ -191,7 +254,7 @@ fn signer(path: &Path) -> Result<Signer> {
 fn warn_if_others_read(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
     if fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0) {
-        tracing::warn!("{} can be read by others: chmod 600", path.display());
+        tracing::warn!("{} can be read by others: chmod go=", path.display());
     }
 }
 
@@ -213,15 +276,15 @@ async fn watch_files(
     current: watch::Sender<Arc<Secrets>>,
     inputs: mpsc::Sender<Input>,
 ) {
-    let content = || (fs::read(&config).ok(), fs::read(&secrets).ok().map(Zeroizing::new));
+    let stamps = || (Stamp::of(&config), Stamp::of(&secrets));
     let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
-    let (mut loaded, mut before) = (content(), content());
+    let (mut loaded, mut before) = (stamps(), stamps());
     loop {
         let asked = tokio::select! {
             _ = hangup.recv() => true,
             () = tokio::time::sleep(Duration::from_millis(500)) => false,
         };
-        let now = content();
+        let now = stamps();
         if asked || (now != loaded && now == before) {
             let files = read(&config, &secrets);
             let input = files.map(|files| {
@@ -229,11 +292,27 @@ async fn watch_files(
                 current.send_replace(secrets);
                 Box::new(files)
             });
-            loaded = now.clone();
+            loaded = now;
             if inputs.send(Input::Reload(input)).await.is_err() {
                 return;
             }
         }
         before = now;
+    }
+}
+
+/// What changes with a file. The time of its last change cannot be set, as that of its content can.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    size: u64,
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(path: &Path) -> Option<Self> {
+        let metadata = fs::metadata(path).ok()?;
+        let changed = (metadata.ctime(), metadata.ctime_nsec());
+        Some(Self { inode: metadata.ino(), size: metadata.size(), changed })
     }
 }

@@ -1,69 +1,327 @@
 //! The gateway as a client of a broker, its own or another.
 //!
-//! The broker gets an acknowledgement of a frame only after the engine has stored it, and holds no more than
-//! [`RECEIVE_MAXIMUM`] unacknowledged: so a gateway that cannot keep up takes no more, and its memory stays bounded. The other way the
-//! engine waits when the broker takes no more.
+//! What comes in waits in a queue for each account ([`Intake`]), and the engine takes from them in turn: who floods waits behind
+//! itself. The broker gets an acknowledgement of a QoS 1 message only after the engine has stored it, and holds no more than
+//! [`RECEIVE_MAXIMUM`] unacknowledged, so none is dropped and memory stays bounded. Of QoS 0 an account may have [`SHARE`] waiting; what
+//! is beyond is discarded and counted.
+//!
+//! What goes out never makes the engine wait ([`Outgoing`]): of readings the engine itself gives out only so many, and of
+//! what goes to a device only the newest of a kind is worth sending.
 
-use std::time::Duration;
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use anyhow::Result;
 use rumqttc::{
-    AckMode, AsyncClient, Event, EventLoop, Incoming, MqttOptions, Publish, PublishOptions, QoS, SessionMode,
+    AckMode, AsyncClient, Event, EventLoop, Incoming, MqttOptions, NetworkOptions, Publish, PublishOptions,
+    QoS, SessionMode, mqttbytes::v5::PublishProperties,
 };
-use tokio::sync::{mpsc, watch};
+use smart_city_frame::{Header, Kind};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, mpsc, watch},
+};
 
 use crate::{
-    config::{GATEWAY_USER, Secret},
+    accounts::{self, RESPONSES},
+    config::{GATEWAY_USER, Secrets, parse_device_id},
     engine::{Engine, Input, Output},
 };
 
-/// Frames that the broker may send ahead.
-const RECEIVE_MAXIMUM: u16 = 256;
+/// Messages that the broker may send ahead.
+const RECEIVE_MAXIMUM: u16 = 1024;
 
-/// Messages that wait for the broker, on top of those that it has not acknowledged.
-const QUEUE: usize = 1024;
+/// Messages that the broker may leave unacknowledged.
+const INFLIGHT: u16 = 256;
+
+/// Messages that the client takes ahead.
+const QUEUE: usize = 64;
+
+/// Inputs that are not messages: time, operators, deliveries.
+const INPUTS: usize = 1024;
 
 /// Inputs that the engine works off before it stores them.
 const BATCH: usize = 512;
 
+/// The QoS 0 messages of one account that may wait.
+const SHARE: usize = 64;
+
 /// The longest packet: a frame has 255 bytes.
 pub const MAX_PACKET: u32 = 4096;
 
+/// What an account may send in the long run and at once.
+///
+/// A device that was out of reach sends what it kept, at most some thousand frames. The own broker makes an account that sends
+/// more wait; at Mosquitto the account is shut out for a while.
+#[derive(Debug)]
+pub struct Allowance {
+    messages: f64,
+    since: Instant,
+}
+
+impl Allowance {
+    const A_SECOND: f64 = 1000.0;
+    const AT_ONCE: f64 = 2000.0;
+
+    /// The whole of it.
+    #[must_use]
+    pub fn new(now: Instant) -> Self {
+        Self { messages: Self::AT_ONCE, since: now }
+    }
+
+    /// Takes one message off; returns how long it must wait if the account has sent more than it may.
+    pub fn take(&mut self, now: Instant) -> Option<Duration> {
+        let grown = now.saturating_duration_since(self.since).as_secs_f64() * Self::A_SECOND;
+        self.messages = (self.messages + grown).min(Self::AT_ONCE) - 1.0;
+        self.since = now;
+        (self.messages < 0.0).then(|| Duration::from_secs_f64(-self.messages / Self::A_SECOND))
+    }
+}
+
+/// A warning that comes at most every ten seconds, with how often it was left out.
+#[derive(Debug, Default)]
+pub(crate) struct Limited(Option<(Instant, u64)>);
+
+impl Limited {
+    pub(crate) fn due(&mut self) -> Option<u64> {
+        match &mut self.0 {
+            Some((last, left_out)) if last.elapsed() < Duration::from_secs(10) => {
+                *left_out += 1;
+                None
+            }
+            last => {
+                let left_out = last.take().map_or(0, |(_, left_out)| left_out);
+                *last = Some((Instant::now(), 0));
+                Some(left_out)
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Messages that wait for the engine: a queue for each account, worked off in turn.
+#[derive(Debug, Default)]
+struct Intake {
+    waiting: Mutex<Waiting>,
+    wake: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    accounts: HashMap<String, Account>,
+    /// Those that have something waiting.
+    turn: VecDeque<String>,
+}
+
+#[derive(Debug)]
+struct Account {
+    queue: VecDeque<Input>,
+    /// QoS 0 messages in the queue.
+    unacknowledged: usize,
+    discarded: u64,
+    allowance: Allowance,
+}
+
+/// Accounts that are remembered although nothing of them waits.
+const REMEMBERED: usize = 65_536;
+
+impl Intake {
+    /// Takes a message over; returns the account if it sends more than it may.
+    fn push(&self, publish: Publish) -> Option<String> {
+        let topic = String::from_utf8_lossy(&publish.topic).into_owned();
+        let name = topic.split('/').nth(1).unwrap_or_default().to_owned();
+        let now = Instant::now();
+        let mut waiting = lock(&self.waiting);
+        let Waiting { accounts, turn } = &mut *waiting;
+        if accounts.len() >= REMEMBERED && !accounts.contains_key(&name) {
+            accounts.retain(|_, account| {
+                !account.queue.is_empty() || account.allowance.since.elapsed() < Duration::from_secs(10)
+            });
+        }
+        let account = accounts.entry(name.clone()).or_insert_with(|| Account {
+            queue: VecDeque::new(),
+            unacknowledged: 0,
+            discarded: 0,
+            allowance: Allowance::new(now),
+        });
+        let floods = account.allowance.take(now).is_some();
+        if publish.qos == QoS::AtMostOnce {
+            if account.unacknowledged >= SHARE {
+                account.discarded += 1;
+                return Some(name).filter(|_| floods);
+            }
+            account.unacknowledged += 1;
+        }
+        if account.queue.is_empty() {
+            turn.push_back(name.clone());
+        }
+        let payload = publish.payload.to_vec();
+        account.queue.push_back(Input::Message { topic, payload, ack: Some(publish) });
+        drop(waiting);
+        self.wake.notify_one();
+        Some(name).filter(|_| floods)
+    }
+
+    /// The next messages, one of each account in turn, and what was discarded.
+    fn take(&self, most: usize) -> Vec<Input> {
+        let mut taken = Vec::new();
+        let mut waiting = lock(&self.waiting);
+        let Waiting { accounts, turn } = &mut *waiting;
+        while taken.len() < most
+            && let Some(name) = turn.pop_front()
+        {
+            let Some(account) = accounts.get_mut(&name) else { continue };
+            if account.discarded > 0 {
+                let count = std::mem::take(&mut account.discarded);
+                taken.push(Input::Overload { device: parse_device_id(&name), count });
+            }
+            let Some(input) = account.queue.pop_front() else { continue };
+            if matches!(&input, Input::Message { ack: Some(publish), .. } if publish.qos == QoS::AtMostOnce) {
+                account.unacknowledged -= 1;
+            }
+            taken.push(input);
+            if !account.queue.is_empty() {
+                turn.push_back(name);
+            }
+        }
+        if !turn.is_empty() {
+            self.wake.notify_one();
+        }
+        taken
+    }
+}
+
 /// What goes to the broker.
-enum Outgoing {
-    Message(Output),
+#[derive(Debug)]
+enum Packet {
     Ack(Publish),
+    Message(Output),
+}
+
+/// What waits for the broker. To put something in never blocks.
+#[derive(Debug, Default)]
+struct Outgoing {
+    waiting: Mutex<Leaving>,
+    wake: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Leaving {
+    acks: VecDeque<Publish>,
+    /// Topics of devices and kinds of frames, in the order in which they go.
+    order: VecDeque<(String, u8)>,
+    /// The newest of each: a receipt says all that the one before it said, and everything else is sent again.
+    down: HashMap<(String, u8), Output>,
+    /// Readings, as many as the engine gives out.
+    readings: VecDeque<Output>,
+}
+
+impl Outgoing {
+    fn push(&self, acks: &mut Vec<Publish>, outputs: Vec<Output>) {
+        let mut waiting = lock(&self.waiting);
+        // QoS 0 has no acknowledgement.
+        waiting.acks.extend(acks.drain(..).filter(|publish| publish.qos != QoS::AtMostOnce));
+        for output in outputs {
+            if output.delivery.is_some() {
+                waiting.readings.push_back(output);
+            } else {
+                let kind = match Header::parse(&output.payload).map(|header| header.kind) {
+                    Ok(Kind::Receipt) => 0,
+                    Ok(Kind::EpochRequest) => 1,
+                    _ => 2,
+                };
+                let key = (output.topic.clone(), kind);
+                if waiting.down.insert(key.clone(), output).is_none() {
+                    waiting.order.push_back(key);
+                }
+            }
+        }
+        drop(waiting);
+        self.wake.notify_one();
+    }
+
+    async fn next(&self) -> Packet {
+        loop {
+            if let Some(packet) = self.pop() {
+                return packet;
+            }
+            self.wake.notified().await;
+        }
+    }
+
+    fn pop(&self) -> Option<Packet> {
+        let mut waiting = lock(&self.waiting);
+        if let Some(publish) = waiting.acks.pop_front() {
+            return Some(Packet::Ack(publish));
+        }
+        while let Some(key) = waiting.order.pop_front() {
+            if let Some(output) = waiting.down.remove(&key) {
+                return Some(Packet::Message(output));
+            }
+        }
+        waiting.readings.pop_front().map(Packet::Message)
+    }
 }
 
 /// Connects to the broker and keeps the connection up; runs the engine in a thread of its own. What is left of before is sent first.
+/// If the broker is not the own one, `accounts` are kept there too.
 ///
 /// The receiver becomes true when the broker has the subscription. The handle ends when the engine does: with an error
 /// if it could not store something.
 pub fn start(
     broker: (String, u16),
-    password: &Secret,
+    secrets: &watch::Receiver<Arc<Secrets>>,
+    keeps_accounts: bool,
     engine: Engine,
     before: Vec<Output>,
 ) -> (mpsc::Sender<Input>, watch::Receiver<bool>, tokio::task::JoinHandle<Result<()>>) {
     let mut options = MqttOptions::new(GATEWAY_USER, broker);
+    let mut network = NetworkOptions::new();
+    // Else the kernel keeps a receipt back for 40 ms.
+    network.set_tcp_nodelay(true);
+    let password = secrets.borrow().gateway_password.as_str().to_owned();
     options
-        .set_credentials(GATEWAY_USER, password.as_str().to_owned())
+        .set_network_options(network)
+        .set_credentials(GATEWAY_USER, password)
         // What is in flight when the gateway ends the devices send again: they have no receipt of it.
         .set_session_mode(SessionMode::Clean)
         .set_ack_mode(AckMode::Manual)
         .set_keep_alive(30)
         .set_receive_maximum(Some(RECEIVE_MAXIMUM))
         // Without it the client looks through 65,535 places for each message.
-        .set_outgoing_inflight_upper_limit(RECEIVE_MAXIMUM)
+        .set_outgoing_inflight_upper_limit(INFLIGHT)
         .set_max_packet_size(Some(MAX_PACKET));
     let (client, event_loop) = AsyncClient::builder(options).capacity(QUEUE).build();
-    // Room for all that the broker may send ahead: the event loop never waits for the engine.
-    let (inputs, inputs_rx) = mpsc::channel(2 * usize::from(RECEIVE_MAXIMUM) + QUEUE);
-    let (outputs, outputs_rx) = mpsc::channel(QUEUE);
+    let (inputs, inputs_rx) = mpsc::channel(INPUTS);
+    let (intake, outgoing) = (Arc::<Intake>::default(), Arc::<Outgoing>::default());
+    let (connections, connected) = watch::channel(0);
     let (ready, is_ready) = watch::channel(false);
-    tokio::spawn(receive(event_loop, client.clone(), inputs.clone(), ready));
-    tokio::spawn(send(client, outputs_rx, inputs.clone()));
-    let engine = tokio::task::spawn_blocking(move || run(engine, before, inputs_rx, &outputs));
+    let (responses, responses_rx) = mpsc::channel(16);
+    let (floods, floods_rx) = mpsc::channel(64);
+    let at_broker = keeps_accounts.then_some(responses);
+    tokio::spawn(receive(
+        event_loop,
+        Arc::clone(&intake),
+        Arc::clone(&outgoing),
+        at_broker,
+        floods,
+        connections,
+    ));
+    let keeper = keeps_accounts.then(|| {
+        let requests = accounts::Requests::new(client.clone(), responses_rx);
+        (requests, secrets.clone(), floods_rx)
+    });
+    tokio::spawn(prepare(client.clone(), keeper, connected, ready));
+    tokio::spawn(send(client, Arc::clone(&outgoing), inputs.clone()));
+    let handle = Handle::current();
+    let engine =
+        tokio::task::spawn_blocking(move || run(engine, before, inputs_rx, &intake, &outgoing, &handle));
     (inputs, is_ready, engine)
 }
 
@@ -72,113 +330,162 @@ fn run(
     mut engine: Engine,
     before: Vec<Output>,
     mut inputs: mpsc::Receiver<Input>,
-    outputs: &mpsc::Sender<Outgoing>,
+    intake: &Intake,
+    outgoing: &Outgoing,
+    runtime: &Handle,
 ) -> Result<()> {
-    let mut results = before;
     let mut acks = Vec::new();
+    outgoing.push(&mut acks, before);
     loop {
-        let messages = results.into_iter().map(Outgoing::Message);
-        for outgoing in acks.drain(..).map(Outgoing::Ack).chain(messages) {
-            outputs.blocking_send(outgoing)?;
+        let mut batch = Vec::new();
+        runtime.block_on(async {
+            tokio::select! {
+                biased;
+                input = inputs.recv() => batch.extend(input),
+                () = intake.wake.notified() => {}
+            }
+        });
+        if inputs.is_closed() && inputs.is_empty() && batch.is_empty() {
+            return Ok(());
         }
-        let Some(first) = inputs.blocking_recv() else { return Ok(()) };
-        let mut batch = vec![first];
-        while batch.len() < BATCH
+        while batch.len() < BATCH / 2
             && let Ok(input) = inputs.try_recv()
         {
             batch.push(input);
         }
+        batch.extend(intake.take(BATCH - batch.len()));
         for input in &mut batch {
             if let Input::Message { ack, .. } = input {
                 acks.extend(ack.take());
             }
         }
-        results = engine.handle(batch)?;
+        let outputs = engine.handle(batch)?;
+        outgoing.push(&mut acks, outputs);
     }
 }
 
 async fn receive(
     mut event_loop: EventLoop,
-    client: AsyncClient,
-    inputs: mpsc::Sender<Input>,
-    ready: watch::Sender<bool>,
+    intake: Arc<Intake>,
+    outgoing: Arc<Outgoing>,
+    responses: Option<mpsc::Sender<Vec<u8>>>,
+    floods: mpsc::Sender<String>,
+    connections: watch::Sender<u64>,
 ) {
+    let (mut lost, mut flooded) = (Limited::default(), Limited::default());
     loop {
         match event_loop.poll().await {
+            Ok(Event::Incoming(Incoming::Publish(publish))) if &publish.topic[..] == RESPONSES.as_bytes() => {
+                if let Some(responses) = &responses {
+                    // One is asked for at a time.
+                    drop(responses.try_send(publish.payload.to_vec()));
+                }
+                outgoing.push(&mut vec![publish], Vec::new());
+            }
             Ok(Event::Incoming(Incoming::Publish(publish))) => {
-                let input = Input::Message {
-                    topic: String::from_utf8_lossy(&publish.topic).into_owned(),
-                    payload: publish.payload.to_vec(),
-                    ack: Some(publish),
-                };
-                // Only if the broker does not keep to what it was told.
-                if inputs.try_send(input).is_err() {
-                    tracing::warn!("the broker sends more than it may");
-                    drop(inputs.try_send(Input::Overload));
+                if let Some(account) = intake.push(publish) {
+                    if let Some(left_out) = flooded.due() {
+                        tracing::warn!(account, left_out, "an account sends more than it may");
+                    }
+                    drop(floods.try_send(account));
                 }
             }
             Ok(Event::Incoming(Incoming::ConnAck(_))) => {
                 tracing::info!("connected to the broker");
-                // The queue may be full, and is emptied here.
-                tokio::spawn(subscribe(client.clone(), ready.clone()));
+                connections.send_modify(|count| *count += 1);
             }
             Ok(_) => {}
             Err(error) => {
-                tracing::warn!(%error, "not connected to the broker");
+                if let Some(left_out) = lost.due() {
+                    tracing::warn!(%error, left_out, "not connected to the broker");
+                }
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
         }
     }
 }
 
-async fn subscribe(client: AsyncClient, ready: watch::Sender<bool>) {
-    let subscribed = async {
-        client.subscribe_tracked("up/+/+", QoS::AtLeastOnce).await?.wait_completion_async().await?;
-        anyhow::Ok(())
-    };
-    match subscribed.await {
-        Ok(()) => drop(ready.send(true)),
-        Err(error) => tracing::error!(%error, "the broker refuses the subscription of the gateway"),
+/// Subscribes at each new connection, and keeps the accounts at a broker that is not the own one.
+async fn prepare(
+    client: AsyncClient,
+    mut keeper: Option<(accounts::Requests, watch::Receiver<Arc<Secrets>>, mpsc::Receiver<String>)>,
+    mut connected: watch::Receiver<u64>,
+    ready: watch::Sender<bool>,
+) {
+    while connected.changed().await.is_ok() {
+        let mut filters = vec!["up/+/+"];
+        filters.extend(keeper.is_some().then_some(RESPONSES));
+        for filter in filters {
+            let subscribed = async {
+                client.subscribe_tracked(filter, QoS::AtLeastOnce).await?.wait_completion_async().await?;
+                anyhow::Ok(())
+            };
+            if let Err(error) = subscribed.await {
+                tracing::error!(%error, filter, "the broker refuses a subscription of the gateway");
+            }
+        }
+        if let Some((requests, secrets, floods)) = &mut keeper {
+            accounts::keep(requests, secrets, floods, &mut connected, || ready.send_replace(true)).await;
+        }
+        ready.send_replace(true);
     }
 }
 
-async fn send(client: AsyncClient, mut outputs: mpsc::Receiver<Outgoing>, inputs: mpsc::Sender<Input>) {
-    while let Some(outgoing) = outputs.recv().await {
-        match outgoing {
+async fn send(client: AsyncClient, outgoing: Arc<Outgoing>, inputs: mpsc::Sender<Input>) {
+    let again = Arc::<Mutex<Limited>>::default();
+    loop {
+        match outgoing.next().await {
             // Of a connection that is gone nothing needs to be acknowledged.
-            Outgoing::Ack(publish) => drop(client.ack(&publish).await),
-            Outgoing::Message(output) => {
-                let options = PublishOptions::new(QoS::AtLeastOnce);
-                let notice =
-                    client.publish_tracked(output.topic.clone(), output.payload.clone(), options).await;
-                tokio::spawn(confirm(client.clone(), output, notice.ok(), inputs.clone()));
-            }
+            Packet::Ack(publish) => drop(client.ack(&publish).await),
+            Packet::Message(output) => match output.delivery {
+                Some(number) => {
+                    let notice = publish(&client, &output).await;
+                    let (client, inputs, again) = (client.clone(), inputs.clone(), Arc::clone(&again));
+                    tokio::spawn(async move {
+                        confirm(&client, &output, notice, &again).await;
+                        drop(inputs.send(Input::Delivered(number)).await);
+                    });
+                }
+                // What is lost with a connection devices ask for again.
+                None => drop(publish(&client, &output).await),
+            },
         }
     }
+}
+
+async fn publish(client: &AsyncClient, output: &Output) -> Option<rumqttc::PublishNotice> {
+    let mut options = PublishOptions::new(QoS::AtLeastOnce);
+    if let Some(about) = &output.about {
+        options = options.properties(PublishProperties {
+            content_type: Some(about.content_type.clone()),
+            user_properties: about.properties.clone(),
+            ..PublishProperties::default()
+        });
+    }
+    client.publish_tracked(output.topic.clone(), output.payload.clone(), options).await.ok()
 }
 
 /// Waits until the broker has the message; sends it again if that becomes unknown.
 async fn confirm(
-    client: AsyncClient,
-    output: Output,
+    client: &AsyncClient,
+    output: &Output,
     mut notice: Option<rumqttc::PublishNotice>,
-    inputs: mpsc::Sender<Input>,
+    again: &Mutex<Limited>,
 ) {
     let mut pause = Duration::from_millis(100);
     loop {
-        match notice {
+        let error = match notice {
             Some(notice) => match notice.wait_completion_async().await {
-                Ok(()) => break,
-                Err(error) => tracing::warn!(topic = output.topic, %error, "sent again"),
+                Ok(()) => return,
+                Err(error) => error.to_string(),
             },
-            None => tracing::warn!(topic = output.topic, "sent again"),
+            None => "not taken".to_owned(),
+        };
+        if let Some(left_out) = lock(again).due() {
+            tracing::warn!(topic = output.topic, error, left_out, "sent again");
         }
         tokio::time::sleep(pause).await;
         pause = (2 * pause).min(Duration::from_secs(10));
-        let options = PublishOptions::new(QoS::AtLeastOnce);
-        notice = client.publish_tracked(output.topic.clone(), output.payload.clone(), options).await.ok();
-    }
-    if let Some(number) = output.delivery {
-        drop(inputs.send(Input::Delivered(number)).await);
+        notice = publish(client, output).await;
     }
 }

@@ -2,15 +2,31 @@
 
 use std::{fs, path::Path};
 
+use redb::backends::FileBackend;
 use serde_json::json;
-use smart_city_gateway::audit::{Audit, Head, verify};
+use smart_city_gateway::{
+    audit::{Audit, Head, Log},
+    store,
+};
+
+fn open(dir: &Path, known: &Head) -> Audit {
+    let log = Log::read(&Audit::path(dir), known).unwrap();
+    assert_eq!(log.fault, None);
+    let file = store::private().truncate(false).open(Audit::path(dir)).unwrap();
+    Audit::open(FileBackend::new(file).unwrap(), &log).unwrap()
+}
 
 fn write(dir: &Path) -> Head {
-    let mut audit = Audit::open(dir, &Head::default()).unwrap();
-    for i in 0..20 {
-        audit.append("counted", json!({ "number": i }));
+    let mut audit = open(dir, &Head::default());
+    audit.append(1, "started", json!({ "store": "one" }));
+    for i in 1..20 {
+        audit.append(i, "counted", json!({ "number": i }));
     }
     audit.flush().unwrap().clone()
+}
+
+fn fault(dir: &Path, known: &Head) -> Option<String> {
+    Log::read(&Audit::path(dir), known).unwrap().fault
 }
 
 #[test]
@@ -19,30 +35,34 @@ fn every_change_is_found() {
     let head = write(dir.path());
     let path = Audit::path(dir.path());
     let whole = fs::read(&path).unwrap();
-    assert_eq!(verify(&path, &head).unwrap(), (head.clone(), whole.len() as u64));
-    assert_eq!(head.n, 20);
+    let log = Log::read(&path, &head).unwrap();
+    assert_eq!((&log.head, log.len, &log.fault), (&head, whole.len() as u64, &None));
+    assert_eq!((head.n, log.store), (20, Some(("one".to_owned(), 19))));
 
     // A digit of each line.
     let lines: Vec<&[u8]> = whole.split_inclusive(|byte| *byte == b'\n').collect();
     for i in 0..lines.len() {
         let mut changed = lines.iter().map(|line| line.to_vec()).collect::<Vec<_>>();
-        let at = String::from_utf8(changed[i].clone()).unwrap().find("\"number\":").unwrap() + 9;
+        let at = String::from_utf8(changed[i].clone()).unwrap().find("\"commit\":").unwrap() + 9;
         changed[i][at] = if changed[i][at] == b'9' { b'8' } else { changed[i][at] + 1 };
         fs::write(&path, changed.concat()).unwrap();
-        assert!(verify(&path, &head).is_err(), "line {}", i + 1);
+        assert!(fault(dir.path(), &head).is_some(), "line {}", i + 1);
     }
-    // A line removed, doubled, two exchanged, the end cut off.
-    let variants: [Vec<&[u8]>; 4] = [
+    // A line removed, doubled, two exchanged, the end cut off, and all of it.
+    let variants: [Vec<&[u8]>; 5] = [
         lines.iter().enumerate().filter(|(i, _)| *i != 7).map(|(_, line)| *line).collect(),
         lines[..8].iter().chain(&lines[7..]).copied().collect(),
         [&lines[..7], &[lines[8], lines[7]], &lines[9..]].concat(),
         lines[..19].to_vec(),
+        Vec::new(),
     ];
     for variant in variants {
         fs::write(&path, variant.concat()).unwrap();
-        assert!(verify(&path, &head).is_err());
-        assert!(Audit::open(dir.path(), &head).is_err());
+        assert!(fault(dir.path(), &head).is_some());
     }
+    fs::remove_file(&path).unwrap();
+    assert_eq!(fault(dir.path(), &head).unwrap(), "the end is missing: 0 records of at least 20");
+    assert!(!path.exists());
 }
 
 /// A line that a loss of power has cut was never built on.
@@ -53,9 +73,9 @@ fn a_torn_line_is_removed() {
     let path = Audit::path(dir.path());
     let whole = fs::read(&path).unwrap();
     fs::write(&path, [&whole[..], b"{\"n\":21,\"ti"].concat()).unwrap();
-    let mut audit = Audit::open(dir.path(), &head).unwrap();
+    let mut audit = open(dir.path(), &head);
     assert_eq!(fs::read(&path).unwrap(), whole);
-    audit.append("goes on", json!({}));
+    audit.append(20, "goes on", json!({}));
     let head = audit.flush().unwrap().clone();
-    assert_eq!((head.n, verify(&path, &head).is_ok()), (21, true));
+    assert_eq!((head.n, fault(dir.path(), &head)), (21, None));
 }

@@ -43,6 +43,10 @@ fn the_example_is_good() {
     let gate = DeviceId([0x70, 0xb3, 0xd5, 0xff, 0xfe, 0, 0, 1]);
     assert_eq!(city.devices[&gate].streams, [1, 3]);
     assert!(secrets.users["hana"].matches(b"example-hana"));
+    assert_eq!(secrets.operator(b"example-operator-token-0000"), Some("kana"));
+    for wrong in [&b""[..], b"example-operator-token-000", b"example-operator-token-0001"] {
+        assert_eq!(secrets.operator(wrong), None);
+    }
     let shown = format!("{secrets:?} {:?}", secrets.devices[&gate]);
     assert_eq!(shown, "Secrets { .. } (RootKey { .. }, Secret { .. })");
 }
@@ -57,6 +61,13 @@ fn faults_are_found_where_they_are() {
         ("level = 2                       #", "leve = 2 #", "users[0]", "unknown field `leve`"),
         ("id = \"ren\"", "id = \"hana\"", "users[1].id", "`hana` is there twice"),
         ("id = \"ren\"", "id = \"gateway\"", "users[1].id", "`gateway` is there twice"),
+        ("id = \"ren\"", "id = \"70b3d5fffe000009\"", "users[1].id", "must not be an EUI-64"),
+        (
+            "content_type = \"application/json\"",
+            "content_type = \"json\"",
+            "streams[0].content_type",
+            "no media type",
+        ),
         ("id = \"ren\"", "id = \"out/+\"", "users[1].id", "a name is 1 to 32"),
         (
             "departments = [\"weather\"]",
@@ -89,14 +100,77 @@ fn faults_are_found_where_they_are() {
             "evidence_deadline_ms = 2000",
             "evidence_deadline_ms = 0",
             "gateway.evidence_deadline_ms",
-            "must not be 0",
+            "must be 1 to 86400000",
         ),
-        ("evidence_attempts = 3", "evidence_attempts = 0", "gateway.evidence_attempts", "must not be 0"),
+        (
+            "evidence_deadline_ms = 2000",
+            "evidence_deadline_ms = 86400001",
+            "gateway.evidence_deadline_ms",
+            "must be 1 to 86400000",
+        ),
+        ("evidence_attempts = 3", "evidence_attempts = 0", "gateway.evidence_attempts", "must be 1 to 100"),
+        ("evidence_attempts = 3", "evidence_attempts = 101", "gateway.evidence_attempts", "must be 1 to 100"),
+        ("place = [7, 1]", "place = [3, 4]", "devices[1].place", "another device is there"),
+        ("place = [7, 1]", "place = [1024, 1]", "devices[1].place", "a place is 0 to 1023"),
+        ("place = [7, 1]", "place = [7, 65535]", "devices[1].place", "a place is 0 to 1023"),
+        ("id = \"ren\"", "id = \"70b3d5fffe0000ff\"", "users[1].id", "must not be an EUI-64"),
+        ("id = \"ren\"", "id = \"70b3d5fffe000001\"", "users[1].id", "must not be an EUI-64"),
+        ("id = \"ren\"", "id = \"abcdefghijklmnopqrstuvwxyz0123456\"", "users[1].id", "a name is 1 to 32"),
+        ("id = \"ren\"", "id = \"\"", "users[1].id", "a name is 1 to 32"),
+        (
+            "departments = [\"weather\"]",
+            "departments = [\"weather\", \"weather\"]",
+            "users[1].departments",
+            "is there twice",
+        ),
+        (
+            "streams = [\"air-quality\"]",
+            "streams = [\"air-quality\", \"air-quality\"]",
+            "devices[1].streams",
+            "is there twice",
+        ),
     ] {
         let error = fault("city.toml", from, to);
         let start = format!("city.toml:{}: {field}", line("city.toml", from));
         assert!(error.starts_with(&start) && error.contains(message), "{error}\nis not\n{start}: {message}");
     }
+}
+
+/// What is just within the limits is taken.
+#[test]
+fn limits_are_exact() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("code")).unwrap();
+    for file in ["city.toml", "secrets.toml", "code/open_gate.bin", "code/close_gate.bin"] {
+        fs::copy(example().join(file), dir.path().join(file)).unwrap();
+    }
+    let change = |name: &str, pairs: &[(&str, &str)]| {
+        let path = dir.path().join(name);
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(path, pairs.iter().fold(text, |text, (from, to)| text.replace(from, to))).unwrap();
+    };
+    let name = "abcdefghijklmnopqrstuvwxyz-_.012";
+    assert_eq!(name.len(), 32);
+    let level = "level = 2                       #";
+    change(
+        "city.toml",
+        &[("\"ren\"", &format!("\"{name}\"")), ("[7, 1]", "[1023, 0]"), (level, "level = 9 #")],
+    );
+    change("city.toml", &[("_ms = 2000", "_ms = 86400000"), ("attempts = 3", "attempts = 100")]);
+    change(
+        "secrets.toml",
+        &[("users.ren", &format!("users.\"{name}\"")), ("-operator-token-0000", "-16-chars")],
+    );
+    let city = City::read(&dir.path().join("city.toml")).unwrap();
+    let secrets = Secrets::read(&dir.path().join("secrets.toml"), &city).unwrap();
+    assert_eq!(secrets.operator(b"example-16-chars"), Some("kana"));
+}
+
+/// A confidential stream names its level itself: no level would be level 0, and so everybody's.
+#[test]
+fn a_confidential_stream_needs_a_level() {
+    let error = fault("city.toml", "min_level = 2\n", "\n");
+    assert!(error.contains("streams[2].min_level: a confidential stream needs one"), "{error}");
 }
 
 #[test]
@@ -115,7 +189,23 @@ fn faults_of_secrets_show_no_secret() {
             "invalid type: integer ",
         ),
         ("[users.ren]", "[users.rem]", "users.rem", "there is no such user"),
-        ("example-operator-token-0000", "short", "operator_token", "less than 16"),
+        ("\"example-operator-token-0000\"", "\"15-characters--\"", "operators.kana.token", "less than 16"),
+        ("[operators.kana]", "[operators.Kana]", "operators.Kana", "a name is 1 to 32"),
+        ("\"example-gate-1\"", "\"\"", "devices.70b3d5fffe000001.mqtt_password", "is empty"),
+        ("\"example-ren\"", "\"\"", "users.ren.mqtt_password", "is empty"),
+        ("\"example-gateway-password\"", "\"\"", "gateway_password", "is empty"),
+        (
+            "\"101112131415161718191a1b1c1d1e1f\"",
+            "\"000102030405060708090a0b0c0d0e0f\"",
+            "devices.70b3d5fffe000002.root_key",
+            "is another device's too",
+        ),
+        (
+            "\"101112131415161718191a1b1c1d1e1f\"",
+            "\"00000000000000000000000000000000\"",
+            "devices.70b3d5fffe000002.root_key",
+            "is all zeros",
+        ),
     ] {
         let error = fault("secrets.toml", from, to);
         let start = format!("secrets.toml:{}: {field}: ", line("secrets.toml", from));
@@ -124,6 +214,9 @@ fn faults_of_secrets_show_no_secret() {
     }
     let error = fault("secrets.toml", "[users.ren]\nmqtt_password = \"example-ren\"\n", "");
     assert_eq!(error, "secrets.toml: users.ren: is missing");
+    let twice = "[operators.other]\ntoken = \"example-operator-token-0000\"\n[operators.kana]";
+    let error = fault("secrets.toml", "[operators.kana]", twice);
+    assert!(error.ends_with(": operators.other.token: is another operator's too"), "{error}");
     // Nothing of a line that is no TOML is shown.
     let error =
         fault("secrets.toml", "\"000102030405060708090a0b0c0d0e0f\"", "000102030405060708090a0b0c0d0e0f");

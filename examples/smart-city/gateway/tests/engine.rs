@@ -56,11 +56,21 @@ fn readings_go_to_those_who_may_have_them() {
             "out/sora/air-quality",
         ]
     );
-    let read = |i: usize| serde_json::from_slice::<Value>(&outputs[i].payload).unwrap();
-    assert_eq!(read(2)["payload"]["cars"], 7);
-    assert_eq!(read(2)["id"], "70b3d5fffe000001-1-0");
-    assert_eq!((&read(5)["payload_hex"], &read(5)["class"]), (&"ff00".into(), &"confidential".into()));
-    assert_eq!(read(6)["payload"], 21.5);
+    // Byte for byte; what the gateway adds goes beside it.
+    let about = |i: usize| outputs[i].about.as_deref().unwrap();
+    let said = |i: usize, name: &str| {
+        about(i).properties.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()).unwrap()
+    };
+    assert_eq!([2, 5, 6].map(|i| &outputs[i].payload[..]), [b"{\"cars\":7}", &[0xFF, 0][..], b"21.5"]);
+    assert_eq!(
+        (&*about(2).content_type, &*about(5).content_type),
+        ("application/json", "application/octet-stream")
+    );
+    assert_eq!(said(2, "id"), "70b3d5fffe000001-1-0");
+    assert_eq!(
+        (said(5, "class"), said(5, "stream"), said(6, "device")),
+        ("confidential".into(), "gate-camera".into(), MAST.to_string())
+    );
 
     // Both frames have a receipt, and one that was not sent has none.
     let receipt = gate.link.open_receipt(GATE, &mut outputs[0].payload.clone()).unwrap();
@@ -131,11 +141,9 @@ fn a_restart_accepts_nothing_old_and_delivers_what_was_not() {
     drop(first);
 
     let (mut second, before) = engine(dir.path());
-    let payloads = before.iter().filter(|output| output.delivery.is_some());
-    let payloads: Vec<Value> =
-        payloads.map(|output| serde_json::from_slice(&output.payload).unwrap()).collect();
-    let read: Vec<_> = payloads.iter().map(|payload| payload["payload"].as_u64().unwrap()).collect();
-    assert_eq!(read, [0, 2]);
+    let readings = before.iter().filter(|output| output.delivery.is_some());
+    let read: Vec<&[u8]> = readings.map(|output| &output.payload[..]).collect();
+    assert_eq!(read, [b"0", b"2"]);
 
     // Neither what was accepted nor what is new in the old epoch.
     let topic = format!("up/{GATE}/3");
@@ -189,6 +197,8 @@ fn a_key_that_is_nearly_used_up_is_replaced() {
     for sent in 1.. {
         let batch = (0..100).map(|_| gate.reading(1, &city, &[7; 241]));
         let mut outputs = engine.handle(batch).unwrap();
+        let delivered: Vec<u64> = outputs.iter().filter_map(|output| output.delivery).collect();
+        engine.handle(delivered.into_iter().map(Input::Delivered)).unwrap();
         outputs.extend(engine.handle([Input::Tick]).unwrap());
         if let [request, ..] = &mut down(&outputs, Kind::EpochRequest)[..] {
             gate.link.open_epoch_request(GATE, request).unwrap();
@@ -203,7 +213,13 @@ fn a_key_that_is_nearly_used_up_is_replaced() {
 }
 
 fn instruct(engine: &mut Engine, region: u16) -> (Result<(), Denied>, Vec<Output>) {
-    ask(engine, |reply| Input::Instruct { device: GATE, region, argument: b"on".to_vec(), reply })
+    ask(engine, |reply| Input::Instruct {
+        device: GATE,
+        region,
+        argument: b"on".to_vec(),
+        operator: "kana".to_owned(),
+        reply,
+    })
 }
 
 fn gate_status(engine: &mut Engine) -> (String, bool) {
@@ -244,7 +260,8 @@ fn a_tampered_device_is_found_isolated_and_recovered() {
     assert_eq!(status(&mut gateway)["devices"][0]["epoch"], 1);
 
     // Restored, measured again, and in a new epoch only.
-    let (begun, outputs) = ask(&mut gateway, |reply| Input::Recover { device: GATE, reply });
+    let (begun, outputs) =
+        ask(&mut gateway, |reply| Input::Recover { device: GATE, operator: "kana".to_owned(), reply });
     assert_eq!(begun, Ok(()));
     let evidence = gate.follow(&down(&outputs, Kind::Instruction)[0], &genuine);
     gateway.handle([evidence]).unwrap();
@@ -273,7 +290,7 @@ fn isolation_outlives_a_restart() {
     let (mut second, before) = engine(dir.path());
     assert_eq!(gate_status(&mut second), ("contraindicated".to_owned(), true));
     assert_eq!(down(&before, Kind::EpochRequest), Vec::<Vec<u8>>::new());
-    ask(&mut second, |reply| Input::Recover { device: GATE, reply }).0.unwrap();
+    ask(&mut second, |reply| Input::Recover { device: GATE, operator: "kana".to_owned(), reply }).0.unwrap();
     let requests = down(&second.handle([Input::Tick]).unwrap(), Kind::EpochRequest);
     gate.link.open_epoch_request(GATE, &mut requests[0].clone()).unwrap();
     let mut gate = TestDevice { link: TestDevice::new(GATE, 2, dir.path()).link, ..gate };
@@ -333,7 +350,7 @@ fn a_reload_changes_decisions_and_a_fault_nothing() {
     fs::write(&path, text.replace("min_level = 2", "min_level = 12")).unwrap();
     gateway.handle([Input::Reload(read())]).unwrap();
     let fault = status(&mut gateway)["fault"].as_str().unwrap().to_owned();
-    assert!(fault.ends_with("city.toml:49: streams[2].min_level: a level is 0 to 9"), "{fault}");
+    assert!(fault.ends_with("city.toml:52: streams[2].min_level: a level is 0 to 9"), "{fault}");
     assert_eq!(topics(&gateway.handle([gate.reading(3, &city, b"2")]).unwrap()), camera);
 
     // The link goes on in its epoch: nothing is lost by a reload.

@@ -50,8 +50,18 @@ fn all_combinations() {
                     let stream = Stream { id: id.try_into().unwrap(), class };
                     let (name, owner) = (format!("stream-{id}"), "midori".to_owned());
                     let (departments, partners) = (departments.clone(), partners.clone());
-                    city.streams
-                        .insert(id, StreamEntry { stream, name, owner, departments, min_level, partners });
+                    city.streams.insert(
+                        id,
+                        StreamEntry {
+                            stream,
+                            name,
+                            owner,
+                            departments,
+                            min_level,
+                            partners,
+                            content_type: "application/json".to_owned(),
+                        },
+                    );
                 }
             }
         }

@@ -1,6 +1,10 @@
 //! The gateway's process with real clients, at its own broker and at Mosquitto.
 
+#[path = "process/brokers.rs"]
+mod brokers;
 mod common;
+#[path = "process/http.rs"]
+mod http_server;
 #[path = "process/outage.rs"]
 mod outage;
 
@@ -69,6 +73,13 @@ fn mosquitto(dir: &Path) -> (Process, u16) {
     (mosquitto_at(dir, port), port)
 }
 
+/// Mosquitto with the accounts of the files in `dir`, as a gateway has left them.
+fn mosquitto_with_accounts(dir: &Path) -> (Process, u16) {
+    let (process, port) = mosquitto(dir);
+    drop(gateway(dir, Some(port)));
+    (process, port)
+}
+
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
@@ -86,20 +97,19 @@ fn mosquitto_at(dir: &Path, port: u16) -> Process {
     let from = Path::new(env!("CARGO_MANIFEST_DIR"));
     let conf = fs::read_to_string(from.join("mosquitto.conf")).unwrap();
     assert!(conf.contains("listener 1883\n"));
+    // Where the plugin is depends on the machine's kind.
+    let shipped = "/usr/lib/x86_64-linux-gnu/mosquitto_dynamic_security.so";
+    assert!(conf.contains(shipped));
+    let places = ["x86_64-linux-gnu", "aarch64-linux-gnu", "arm-linux-gnueabihf", ""];
+    let places = places.map(|place| format!("/usr/lib/{place}/mosquitto_dynamic_security.so"));
+    let plugin = places.into_iter().find(|path| Path::new(path).exists()).expect("Mosquitto's plugin");
+    let conf = conf.replace(shipped, &plugin);
     let conf = conf.replace("listener 1883\n", &format!("listener {port} 127.0.0.1\nuser root\n"));
     fs::write(dir.join("mosquitto.conf"), conf).unwrap();
     fs::copy(from.join("mosquitto.acl"), dir.join("mosquitto.acl")).unwrap();
-    let (_, secrets) = files(dir);
-    let mut passwords = format!("gateway:{}\n", secrets.gateway_password.as_str());
-    for (user, password) in &secrets.users {
-        passwords += &format!("{user}:{}\n", password.as_str());
-    }
-    for (device, (_, password)) in &secrets.devices {
-        passwords += &format!("{device}:{}\n", password.as_str());
-    }
-    fs::write(dir.join("passwords"), passwords).unwrap();
-    let hashed = Command::new(find("mosquitto_passwd")).args(["-U", "passwords"]).current_dir(dir).status();
-    assert!(hashed.unwrap().success());
+    let init = ["dynsec", "init", "dynamic-security.json", "gateway", "example-gateway-password"];
+    let made = Command::new(find("mosquitto_ctrl")).args(init).current_dir(dir).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
     let log = fs::File::create(dir.join("mosquitto.log")).unwrap();
     let mut command = Command::new(find("mosquitto"));
     let process =
@@ -120,7 +130,8 @@ const USERS: [(&str, &str); 5] = [
     ("sora", "example-sora"),
 ];
 
-type Message = (String, Vec<u8>);
+/// Topic, payload and properties: the user properties, and the content type.
+type Message = (String, Vec<u8>, BTreeMap<String, String>);
 
 /// A client that subscribes whenever it is connected. What comes goes into the channel.
 fn client(
@@ -143,17 +154,20 @@ fn client(
                     }
                 }
                 Ok(Event::Incoming(Incoming::SubAck(_))) => {
-                    drop(messages.send(("subscribed".to_owned(), Vec::new())));
+                    drop(messages.send(("subscribed".to_owned(), Vec::new(), BTreeMap::new())));
                 }
                 Ok(Event::Incoming(Incoming::Publish(publish))) => {
                     let topic = String::from_utf8(publish.topic.to_vec()).unwrap();
-                    if messages.send((topic, publish.payload.to_vec())).is_err() {
+                    let said = publish.properties.unwrap_or_default();
+                    let mut properties: BTreeMap<_, _> = said.user_properties.into_iter().collect();
+                    properties.extend(said.content_type.map(|kind| ("content type".to_owned(), kind)));
+                    if messages.send((topic, publish.payload.to_vec(), properties)).is_err() {
                         return;
                     }
                 }
                 Ok(_) => {}
                 Err(_) => {
-                    drop(messages.send(("not connected".to_owned(), Vec::new())));
+                    drop(messages.send(("not connected".to_owned(), Vec::new(), BTreeMap::new())));
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             }
@@ -221,7 +235,7 @@ async fn nobody_sees_what_is_not_theirs(dir: &Path, port: u16) {
         send(client, topic, &frame);
     }
     let topics = |messages: &[Message]| {
-        let mut topics: Vec<String> = messages.iter().map(|(topic, _)| topic.clone()).collect();
+        let mut topics: Vec<String> = messages.iter().map(|(topic, ..)| topic.clone()).collect();
         topics.retain(|topic| topic.contains('/'));
         topics.sort();
         topics
@@ -233,7 +247,7 @@ async fn nobody_sees_what_is_not_theirs(dir: &Path, port: u16) {
     let ren: BTreeSet<String> = topics(&drain(&mut ren, silence).await).into_iter().collect();
     assert_eq!(ren, BTreeSet::from(["out/ren/traffic-flow".to_owned()]));
     assert_eq!(topics(&drain(&mut mast_received, silence).await), Vec::<String>::new());
-    for (topic, payload) in drain(&mut gate_received, silence).await {
+    for (topic, payload, _) in drain(&mut gate_received, silence).await {
         assert!(topic != "down/70b3d5fffe000001" || Header::parse(&payload).unwrap().kind == Kind::Receipt);
     }
     // The frame that came the wrong way was not accepted; the right way it is new.
@@ -264,8 +278,10 @@ async fn http(address: &str, request: &str) -> (u16, String) {
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
     let (line, rest) = request.split_once('\n').unwrap_or((request, ""));
     let (headers, body) = rest.split_once("\n\n").unwrap_or((rest, ""));
-    let mut text =
-        format!("{line} HTTP/1.1\r\nHost: city\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+    let mut text = format!(
+        "{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n",
+        body.len()
+    );
     for header in headers.lines() {
         text += &format!("{header}\r\n");
     }
@@ -295,6 +311,14 @@ async fn operators_need_a_token_and_files_are_read_again() {
         (format!("{wish}\n\n{body}"), 401),
         (format!("{wish}\nAuthorization: Bearer example-operator-token-0001\n\n{body}"), 401),
         (format!("{wish}\n{good}\n\n{body}"), 409),
+        (format!("{wish}\n{good}\n\n{{\"region\":1,\"argument_hex\":\"00ff80\"}}"), 409),
+        (format!("{wish}\n{good}\n\n{{\"region\":1,\"argument_hex\":\"0\"}}"), 422),
+        (format!("{wish}\n{good}\n\n{{\"region\":1,\"argument\":\"a\",\"argument_hex\":\"00\"}}"), 422),
+        (format!("POST /devices/{GATE}/recover"), 401),
+        (format!("POST /devices/{GATE}/recover\nAuthorization: Bearer "), 401),
+        (format!("POST /devices/{GATE}/recover\nAuthorization: Bearer"), 401),
+        (format!("POST /devices/{GATE}/recover\n{}", &good[..good.len() - 1]), 401),
+        (format!("POST /devices/{GATE}/recover\n{good}0"), 401),
         (format!("{wish}\n{good}\n\n{{\"regoin\":1}}"), 422),
         (format!("POST /devices/{GATE}/recover\n{good}"), 409),
         (format!("POST /devices/70b3d5fffe000009/recover\n{good}"), 404),
@@ -346,7 +370,7 @@ fn memory(process: &Process) -> u64 {
 /// A subscriber that takes nothing harms no other, and costs no more memory than its queue.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stalled_subscriber_harms_nobody() {
-    const READINGS: u32 = 6000;
+    const READINGS: u32 = 12000;
     const WINDOW: u32 = 100;
     let dir = example();
     let gateway = gateway(dir.path(), None);
@@ -364,10 +388,7 @@ async fn a_stalled_subscriber_harms_nobody() {
     let mut link = DeviceLink::new(&root(GATE), GATE, Epoch(1));
     let (mut memories, mut buffer) = (Vec::new(), [0; 255]);
     let payload = |i: u32| format!("[{i},\"{}\"]", "x".repeat(200));
-    let received = |i: u32, (_, message): Message| {
-        let message: Value = serde_json::from_slice(&message).unwrap();
-        assert_eq!(message["payload"][0], i);
-    };
+    let received = |i: u32, (_, message, _): Message| assert_eq!(message, payload(i).as_bytes());
     for i in 0..READINGS {
         let stream = city.streams[&1].stream;
         let frame = link.seal_reading(stream, payload(i).as_bytes(), &mut buffer).unwrap();
@@ -384,7 +405,8 @@ async fn a_stalled_subscriber_harms_nobody() {
         received(i, next(&mut ren).await);
     }
     println!("memory in kB after each 1,000 readings: {memories:?}");
-    assert!(memories[5] < memories[2] + 2048, "memory grows: {memories:?}");
+    // Until then queues and the database's cache fill.
+    assert!(memories[11] < memories[7] + 1024, "memory grows: {memories:?}");
     // The last deliveries are reported after the messages are there.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let status: Value = serde_json::from_str(&http(&gateway.http, "GET /status").await.1).unwrap();
@@ -465,7 +487,7 @@ async fn device(
             seen.lock().unwrap().replays += 1;
         }
         let mut new_epoch = last_receipt.elapsed() > Duration::from_secs(3) && !kept.is_empty();
-        while let Ok(Some((topic, mut frame))) = timeout(Duration::from_millis(5), received.recv()).await {
+        while let Ok(Some((topic, mut frame, _))) = timeout(Duration::from_millis(5), received.recv()).await {
             if !topic.starts_with("down/") {
                 continue;
             }
@@ -504,7 +526,7 @@ async fn device(
 async fn kill_9_loses_nothing_and_accepts_nothing_twice() {
     const KILLS: usize = 12;
     let dir: TempDir = example();
-    let (_mosquitto, port) = mosquitto(dir.path());
+    let (_mosquitto, port) = mosquitto_with_accounts(dir.path());
     let (_ren, mut ren) = user(port, "ren", &["out/ren/#"]);
     assert_eq!(next(&mut ren).await.0, "subscribed");
     let stop = Arc::new(Mutex::new(false));
@@ -533,12 +555,12 @@ async fn kill_9_loses_nothing_and_accepts_nothing_twice() {
     // What the user received, of both devices.
     let (mut readings, mut times) = ([BTreeSet::new(), BTreeSet::new()], BTreeMap::new());
     let messages = drain(&mut ren, Duration::from_secs(1)).await;
-    for (topic, payload) in messages.iter().filter(|(topic, _)| topic.starts_with("out/ren/")) {
-        let message: Value = serde_json::from_slice(payload).unwrap();
-        readings[usize::from(topic.ends_with("air-quality"))].insert(message["payload"].as_u64().unwrap());
+    for (topic, payload, about) in messages.iter().filter(|(topic, ..)| topic.starts_with("out/ren/")) {
+        let reading: u64 = std::str::from_utf8(payload).unwrap().parse().unwrap();
+        readings[usize::from(topic.ends_with("air-quality"))].insert(reading);
         // Delivered again after a kill it has the time at which it was accepted; accepted again it would have a new one.
-        let first = times.entry(message["id"].to_string()).or_insert_with(|| message["time"].clone());
-        assert_eq!(*first, message["time"], "accepted twice: {message}");
+        let first = times.entry(about["id"].clone()).or_insert_with(|| about["time"].clone());
+        assert_eq!(*first, about["time"], "accepted twice: {about:?}");
     }
     let mut total = 0;
     for (seen, readings) in seen.iter().zip(&readings) {

@@ -51,6 +51,14 @@ pub fn ask<T>(engine: &mut Engine, input: impl FnOnce(oneshot::Sender<T>) -> Inp
     (answer.try_recv().unwrap(), outputs)
 }
 
+/// Whether a device of the registry is isolated.
+pub fn is_isolated(engine: &mut Engine, id: DeviceId) -> bool {
+    let status = ask(engine, Input::Status).0;
+    let devices = status["devices"].as_array().unwrap();
+    let device = devices.iter().find(|device| device["id"] == id.to_string()).unwrap();
+    device["isolated"].as_bool().unwrap()
+}
+
 pub fn kind(frame: &[u8]) -> Kind {
     Header::parse(frame).unwrap().kind
 }

@@ -1,0 +1,391 @@
+//! What a reload, a restart or a lost file must not make the gateway forget.
+
+mod common;
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use common::{GATE, MAST, TestDevice, ask, engine, example, files, is_isolated, kind, message};
+use smart_city_frame::{Kind, RootKey};
+use smart_city_gateway::{
+    attestation::Signer,
+    audit::{Audit, Log},
+    config::{City, Secrets},
+    engine::{Denied, Engine, Input, Output},
+    memory::Loss,
+    store::{Found, Store},
+};
+
+fn down(outputs: &[Output], wanted: Kind) -> Vec<Vec<u8>> {
+    let frames = outputs.iter().filter(|output| output.topic.starts_with("down/"));
+    frames.map(|output| output.payload.clone()).filter(|frame| kind(frame) == wanted).collect()
+}
+
+fn readings(outputs: &[Output]) -> usize {
+    outputs.iter().filter(|output| output.delivery.is_some()).count()
+}
+
+fn instruct(engine: &mut Engine) -> (Result<(), Denied>, Vec<Output>) {
+    let operator = || "kana".to_owned();
+    let argument = b"on".to_vec();
+    ask(engine, |reply| Input::Instruct { device: GATE, region: 1, argument, operator: operator(), reply })
+}
+
+fn recover(engine: &mut Engine) -> Vec<Output> {
+    let (begun, outputs) =
+        ask(engine, |reply| Input::Recover { device: GATE, operator: "kana".to_owned(), reply });
+    begun.unwrap();
+    outputs
+}
+
+fn again(input: &Input) -> Input {
+    match input {
+        Input::Message { topic, payload, .. } => message(topic.clone(), payload),
+        _ => unreachable!(),
+    }
+}
+
+fn try_open(dir: &Path, after_loss: bool) -> anyhow::Result<(Engine, Vec<Output>)> {
+    let (city, secrets) = files(dir);
+    let signer = Signer::from_pem(Signer::generate().unwrap().as_bytes()).unwrap();
+    let open = if after_loss { Engine::open_after_loss } else { Engine::open };
+    open(dir, city, secrets, signer)
+}
+
+/// The files with another root key of the gate, or without the gate.
+fn reload(dir: &Path, gate: Option<[u8; 16]>) -> Input {
+    let (mut city, secrets): (City, Arc<Secrets>) = files(dir);
+    let mut secrets = Arc::into_inner(secrets).unwrap();
+    let (_, password) = secrets.devices.remove(&GATE).unwrap();
+    match gate {
+        Some(key) => drop(secrets.devices.insert(GATE, (RootKey::new(key), password))),
+        None => drop(city.devices.remove(&GATE)),
+    }
+    Input::Reload(Ok(Box::new((city, Arc::new(secrets)))))
+}
+
+fn gate_key() -> [u8; 16] {
+    std::array::from_fn(|i| u8::try_from(i).unwrap())
+}
+
+/// Isolates the gate in epoch 1; returns it and a frame of it that was accepted.
+fn isolate(engine: &mut Engine, dir: &Path) -> (TestDevice, Input) {
+    let (city, _) = files(dir);
+    let mut gate = TestDevice::new(GATE, 1, dir);
+    let genuine = gate.code.clone();
+    let reading = gate.reading(1, &city, b"1");
+    assert_eq!(readings(&engine.handle([again(&reading)]).unwrap()), 3);
+    gate.code[7] ^= 1;
+    let instruction = instruct(engine).1;
+    engine.handle([gate.follow(&instruction[0].payload, &genuine)]).unwrap();
+    assert!(is_isolated(engine, GATE));
+    (gate, reading)
+}
+
+#[test]
+fn a_device_that_was_removed_or_had_another_key_comes_back_as_it_was() {
+    for change in [None, Some([7; 16])] {
+        let dir = example();
+        let (city, _) = files(dir.path());
+        let (mut engine, _) = engine(dir.path());
+        let mut gate = TestDevice::new(GATE, 3, dir.path());
+        let frame = gate.reading(1, &city, b"1");
+        let first = engine.handle([again(&frame)]).unwrap();
+        // In one batch, as it may come.
+        engine.handle([gate.reading(1, &city, b"2"), reload(dir.path(), change)]).unwrap();
+        assert_eq!(engine.handle([again(&frame)]).unwrap(), []);
+        let back = engine.handle([reload(dir.path(), Some(gate_key())), Input::Tick]).unwrap();
+        assert_eq!(down(&back, Kind::EpochRequest).len(), 1);
+        assert_eq!(engine.handle([again(&frame), gate.reading(1, &city, b"3")]).unwrap(), []);
+        let mut gate = TestDevice::new(GATE, 4, dir.path());
+        let second = engine.handle([gate.reading(1, &city, b"4")]).unwrap();
+        assert_eq!(readings(&second), 3);
+        assert_ne!(down(&first, Kind::Receipt), down(&second, Kind::Receipt));
+        assert_eq!(
+            engine.handle([reload(dir.path(), change), reload(dir.path(), Some(gate_key()))]).unwrap(),
+            []
+        );
+        drop(engine);
+        let (mut engine, _) = try_open(dir.path(), false).unwrap();
+        assert_eq!(engine.handle([frame, gate.reading(1, &city, b"5")]).unwrap(), []);
+    }
+}
+
+#[test]
+fn a_device_comes_back_isolated() {
+    for change in [None, Some([7; 16])] {
+        let dir = example();
+        let (mut gateway, _) = engine(dir.path());
+        isolate(&mut gateway, dir.path());
+        gateway.handle([reload(dir.path(), change)]).unwrap();
+        drop(gateway);
+        let (mut gateway, _) = engine(dir.path());
+        assert!(is_isolated(&mut gateway, GATE));
+        gateway.handle([reload(dir.path(), change), reload(dir.path(), Some(gate_key()))]).unwrap();
+        assert!(is_isolated(&mut gateway, GATE));
+        assert_eq!(instruct(&mut gateway).0, Err(Denied::Isolated));
+    }
+}
+
+/// With each file lost in each way the gateway refuses to start and writes nothing; told to go on, it has forgotten nothing.
+#[test]
+fn each_file_knows_that_the_other_was_lost() {
+    type Loses = fn(&Path, (&[u8], &[u8]));
+    let ways: [(&str, bool, Loses); 8] = [
+        ("store.redb: it is not there", true, |dir, _| fs::remove_file(Store::path(dir)).unwrap()),
+        ("store.redb: it is damaged", true, |dir, _| fs::write(Store::path(dir), b"").unwrap()),
+        ("store.redb: it is damaged", true, |dir, _| fs::write(Store::path(dir), [7; 9000]).unwrap()),
+        ("store.redb: it is damaged", true, |dir, _| {
+            let store = fs::read(Store::path(dir)).unwrap();
+            fs::write(Store::path(dir), &store[..store.len() / 2]).unwrap();
+        }),
+        ("store.redb: it was set back", true, |dir, (store, _)| fs::write(Store::path(dir), store).unwrap()),
+        ("audit.jsonl: the end is missing: 0 records", false, |dir, _| {
+            fs::remove_file(Audit::path(dir)).unwrap();
+        }),
+        ("audit.jsonl: the end is missing", false, |dir, (_, log)| fs::write(Audit::path(dir), log).unwrap()),
+        ("audit.jsonl: line 2: the chain is broken", false, |dir, _| {
+            let text = fs::read_to_string(Audit::path(dir)).unwrap();
+            fs::write(Audit::path(dir), text.replacen("\"devices\":2", "\"devices\":3", 1)).unwrap();
+        }),
+    ];
+    for (fault, is_store, lose) in ways {
+        let dir = example();
+        let (mut gateway, _) = engine(dir.path());
+        gateway
+            .handle([TestDevice::new(MAST, 1, dir.path()).reading(2, &files(dir.path()).0, b"1")])
+            .unwrap();
+        drop(gateway);
+        let before = (fs::read(Store::path(dir.path())).unwrap(), fs::read(Audit::path(dir.path())).unwrap());
+        let (mut gateway, _) = engine(dir.path());
+        let (mut gate, frame) = isolate(&mut gateway, dir.path());
+        drop(gateway);
+        lose(dir.path(), (&before.0, &before.1));
+
+        let content = || {
+            let files = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
+            let mut files: Vec<_> = files.filter(|path| path.is_file()).collect();
+            files.sort();
+            files.into_iter().map(|path| (fs::read(&path).unwrap(), path)).collect::<Vec<_>>()
+        };
+        let lost = content();
+        let error = try_open(dir.path(), false).unwrap_err();
+        let text = error.to_string();
+        assert!(text.starts_with(fault) && text.contains("--continue-after-loss"), "{text}");
+        let loss = error.downcast_ref::<Loss>().unwrap();
+        assert_eq!(matches!(loss, Loss::Store(_)), is_store);
+        // What opens a store may rewrite where it ended, but nothing else is written.
+        let names = |content: Vec<(_, _)>| content.into_iter().map(|(_, path)| path).collect::<Vec<_>>();
+        assert_eq!(names(content()), names(lost), "{fault}");
+
+        let (mut gateway, outputs) = try_open(dir.path(), true).unwrap();
+        assert!(is_isolated(&mut gateway, GATE), "{fault}");
+        assert_eq!(down(&outputs, Kind::EpochRequest).len(), 1, "the mast is asked, {fault}");
+        assert_eq!(gateway.handle([again(&frame)]).unwrap(), []);
+        recover(&mut gateway);
+        let (city, _) = files(dir.path());
+        assert_eq!(gateway.handle([frame, gate.reading(1, &city, b"2")]).unwrap(), [], "{fault}");
+        let mut next = TestDevice::new(GATE, 2, dir.path());
+        assert_eq!(
+            down(&gateway.handle([next.reading(1, &city, b"3")]).unwrap(), Kind::Instruction).len(),
+            1
+        );
+        drop(gateway);
+
+        // Both are whole again, and each alone would do.
+        let log = Log::read(&Audit::path(dir.path()), &Default::default()).unwrap();
+        assert_eq!(log.fault, None);
+        let Some(Found::Whole(_, stored)) = Store::peek(dir.path()).unwrap() else { panic!("{fault}") };
+        assert_eq!(stored.epochs.len(), log.memory.epochs.len(), "{fault}");
+        assert!(stored.epochs.iter().all(|(id, key, epoch)| log.memory.epochs[&(*id, *key)] == *epoch));
+        assert!(try_open(dir.path(), true).unwrap_err().to_string().contains("no file was lost"));
+        assert!(is_isolated(&mut try_open(dir.path(), false).unwrap().0, GATE));
+    }
+}
+
+#[test]
+fn with_both_files_at_fault_only_new_keys_help() {
+    let dir = example();
+    let (mut gateway, _) = engine(dir.path());
+    isolate(&mut gateway, dir.path());
+    drop(gateway);
+    fs::remove_file(Store::path(dir.path())).unwrap();
+    let text = fs::read_to_string(Audit::path(dir.path())).unwrap();
+    fs::write(Audit::path(dir.path()), text.replacen("isolated", "isolatet", 1)).unwrap();
+    for after_loss in [false, true] {
+        let error = try_open(dir.path(), after_loss).unwrap_err();
+        assert!(matches!(error.downcast_ref(), Some(Loss::Both(..))), "{error}");
+        assert!(error.to_string().contains("a new root key"), "{error}");
+        assert!(!Store::path(dir.path()).exists());
+    }
+}
+
+#[test]
+fn what_was_not_delivered_outlives_restarts() {
+    let dir = example();
+    let (city, _) = files(dir.path());
+    let (mut first, _) = engine(dir.path());
+    let mut gate = TestDevice::new(GATE, 1, dir.path());
+    let outputs = first.handle([gate.reading(3, &city, b"1"), gate.reading(3, &city, b"2")]).unwrap();
+    let numbers: Vec<u64> = outputs.iter().filter_map(|output| output.delivery).collect();
+    assert_eq!(numbers.len(), 2);
+    drop(first);
+    drop(engine(dir.path()));
+    let (mut third, before) = engine(dir.path());
+    assert_eq!(before.iter().filter_map(|output| output.delivery).collect::<Vec<_>>(), numbers);
+    // A number is not used again.
+    let mut gate = TestDevice::new(GATE, 2, dir.path());
+    let outputs = third.handle([gate.reading(3, &city, b"3")]).unwrap();
+    assert!(outputs.iter().filter_map(|output| output.delivery).all(|number| !numbers.contains(&number)));
+    drop(third);
+    assert_eq!(readings(&engine(dir.path()).1), 3);
+}
+
+/// An epoch that an isolated device opens for its recovery is stored too.
+#[test]
+fn an_epoch_of_an_isolated_device_is_stored() {
+    let dir = example();
+    let (city, _) = files(dir.path());
+    let (mut first, _) = engine(dir.path());
+    isolate(&mut first, dir.path());
+    drop(first);
+    let (mut second, _) = engine(dir.path());
+    recover(&mut second);
+    let mut gate = TestDevice::new(GATE, 2, dir.path());
+    let outputs = second.handle([gate.reading(1, &city, b"1")]).unwrap();
+    assert_eq!(down(&outputs, Kind::Instruction).len(), 1);
+    drop(second);
+    let (mut third, _) = engine(dir.path());
+    recover(&mut third);
+    // The same epoch again would give another instruction under the nonce of the first.
+    assert_eq!(third.handle([gate.reading(1, &city, b"2")]).unwrap(), []);
+    let mut gate = TestDevice::new(GATE, 3, dir.path());
+    assert_eq!(down(&third.handle([gate.reading(1, &city, b"3")]).unwrap(), Kind::Instruction).len(), 1);
+}
+
+#[test]
+fn evidence_counts_once_and_ends_a_recovery_with_a_receipt() {
+    let dir = example();
+    let (city, _) = files(dir.path());
+    let (mut gateway, _) = engine(dir.path());
+    let (mut gate, _) = isolate(&mut gateway, dir.path());
+    let genuine = fs::read(dir.path().join("code/open_gate.bin")).unwrap();
+    let instruction = down(&recover(&mut gateway), Kind::Instruction).remove(0);
+    let evidence = gate.follow(&instruction, &genuine);
+    // A device follows an instruction once.
+    gate.link.open_instruction(GATE, &mut instruction.clone()).unwrap_err();
+    let outputs = gateway.handle([again(&evidence)]).unwrap();
+    assert!(!is_isolated(&mut gateway, GATE));
+    let mut receipt = down(&outputs, Kind::Receipt);
+    assert!(gate.link.open_receipt(GATE, &mut receipt[0]).unwrap().has([0, 0, 2]));
+    // Neither in the ended epoch nor in the next one.
+    assert_eq!(down(&gateway.handle([again(&evidence)]).unwrap(), Kind::Receipt), Vec::<Vec<u8>>::new());
+    let mut gate = TestDevice::new(GATE, 2, dir.path());
+    assert_eq!(readings(&gateway.handle([gate.reading(1, &city, b"1")]).unwrap()), 3);
+    let count = |event: &str| fs::read_to_string(Audit::path(dir.path())).unwrap().matches(event).count();
+    let attested = count("\"event\":\"attested\"");
+    gateway.handle([evidence, Input::Tick]).unwrap();
+    assert_eq!(count("\"event\":\"attested\""), attested);
+    assert_eq!(count("\"operator\":\"kana\""), 2);
+}
+
+/// An audit record alone moves the head that the store holds.
+#[test]
+fn a_record_alone_cannot_be_cut_off() {
+    let dir = example();
+    let (mut gateway, _) = engine(dir.path());
+    let before = fs::read(Audit::path(dir.path())).unwrap();
+    let path = dir.path().join("none");
+    gateway.handle([Input::Reload(City::read(&path).map(|_| unreachable!()))]).unwrap();
+    drop(gateway);
+    assert!(fs::read(Audit::path(dir.path())).unwrap().len() > before.len());
+    fs::write(Audit::path(dir.path()), before).unwrap();
+    let error = try_open(dir.path(), false).unwrap_err();
+    assert!(matches!(error.downcast_ref(), Some(Loss::Log(_))), "{error}");
+}
+
+/// Nothing is sent again, warned of or asked for before its time.
+#[test]
+fn nothing_happens_before_its_deadline() {
+    let dir = example();
+    let (city, _) = files(dir.path());
+    let (mut gateway, _) = engine(dir.path());
+    let mut gate = TestDevice::new(GATE, 1, dir.path());
+    gateway.handle([gate.reading(1, &city, b"1")]).unwrap();
+    instruct(&mut gateway).0.unwrap();
+    for _ in 0..20 {
+        assert_eq!(gateway.handle([Input::Tick]).unwrap(), []);
+    }
+    assert_eq!(instruct(&mut gateway).0, Err(Denied::Busy));
+    drop(gateway);
+    let (mut gateway, before) = engine(dir.path());
+    assert_eq!(down(&before, Kind::EpochRequest).len(), 1);
+    assert_eq!(gateway.handle([Input::Tick]).unwrap(), []);
+    let log = fs::read_to_string(Audit::path(dir.path())).unwrap();
+    assert!(!log.contains("\"attested\"") && !log.contains("\"refused\""), "{log}");
+}
+
+fn gateway(dir: &Path, options: &[&str]) -> (Child, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_smart-city-gateway"));
+    command.arg("--config").arg(dir.join("city.toml")).arg("--secrets").arg(dir.join("secrets.toml"));
+    command.arg("--data").arg(dir.join("data")).args(["--mqtt", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+    let mut child = command.args(options).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    (child, line)
+}
+
+fn verify(dir: &Path) -> (bool, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_smart-city-gateway"));
+    let output = command.arg("--data").arg(dir).arg("--verify-audit").output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(text).unwrap())
+}
+
+#[test]
+fn the_process_keeps_its_files_and_says_what_was_lost() {
+    let dir = example();
+    let data = dir.path().join("data");
+    fs::create_dir(dir.path().join("empty")).unwrap();
+    let (good, text) = verify(&dir.path().join("empty"));
+    assert!(!good && text.contains("there is no audit log"), "{text}");
+    assert_eq!(fs::read_dir(dir.path().join("empty")).unwrap().count(), 0);
+
+    let (mut child, line) = gateway(dir.path(), &[]);
+    assert!(line.starts_with("ready "), "{line}");
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&data), 0o700);
+    for file in [Store::path(&data), Audit::path(&data), dir.path().join("ear-key.pem")] {
+        assert_eq!(mode(&file), 0o600, "{}", file.display());
+    }
+    let (good, text) = verify(&data);
+    assert!(good && text.contains("a gateway runs on it"), "{text}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // The store was not closed, and is not repaired by looking at it.
+    let before = fs::read(Store::path(&data)).unwrap();
+    let (good, text) = verify(&data);
+    assert!(good && text.ends_with("the chain is whole\n"), "{text}");
+    assert_eq!(fs::read(Store::path(&data)).unwrap(), before);
+
+    fs::remove_file(Store::path(&data)).unwrap();
+    assert!(!verify(&data).0);
+    let (mut child, line) = gateway(dir.path(), &[]);
+    let mut text = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+    assert!(line.is_empty() && !child.wait().unwrap().success());
+    assert!(text.contains("store.redb: it is not there") && text.contains("--continue-after-loss"), "{text}");
+    let (mut child, line) = gateway(dir.path(), &["--continue-after-loss"]);
+    assert!(line.starts_with("ready "), "{line}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    std::thread::sleep(Duration::from_millis(10));
+    assert!(verify(&data).0);
+}

@@ -1,0 +1,531 @@
+//! What must hold at both brokers alike, as they are shipped.
+
+use std::io::Write as _;
+
+use rumqttc::{EventLoop, mqttbytes::v5::LastWill};
+use smart_city_frame::{Class, Stream};
+
+use super::*;
+
+/// A city with the example's devices and `count` more, which send the stream `traffic-flow`.
+fn crowd(dir: &Path, count: u16) -> Vec<(DeviceId, String)> {
+    let (mut city, mut secrets) = (String::new(), String::new());
+    let mut devices = Vec::new();
+    for i in 0..count {
+        let [high, low] = (0x100 + i).to_be_bytes();
+        let id = DeviceId([0x70, 0xb3, 0xd5, 0xff, 0xfe, 0, high, low]);
+        city += &format!(
+            "\n[[devices]]\nid = \"{id}\"\nname = \"Sensor {i}\"\nplace = [{}, {}]\nimage = \"gate-1.0\"\nstreams = [\"traffic-flow\"]\n",
+            10 + i % 100,
+            i / 100
+        );
+        secrets += &format!(
+            "\n[devices.{id}]\nroot_key = \"{:032x}\"\nmqtt_password = \"password-{i}\"\n",
+            0xABC0_0000 + u32::from(i)
+        );
+        devices.push((id, format!("password-{i}")));
+    }
+    for (file, more) in [("city.toml", city), ("secrets.toml", secrets)] {
+        let mut file = fs::File::options().append(true).open(dir.join(file)).unwrap();
+        file.write_all(more.as_bytes()).unwrap();
+    }
+    devices
+}
+
+fn crowd_root(i: u16) -> smart_city_frame::RootKey {
+    smart_city_frame::RootKey::new((0xABC0_0000 + u128::from(i)).to_be_bytes())
+}
+
+/// The gateway at its own broker or at Mosquitto.
+fn at(dir: &Path, own: bool) -> (Option<Process>, Gateway) {
+    if own {
+        let gateway = gateway(dir, None);
+        (None, gateway)
+    } else {
+        let (process, port) = mosquitto(dir);
+        (Some(process), gateway(dir, Some(port)))
+    }
+}
+
+fn connection(
+    port: u16,
+    name: &str,
+    user: &str,
+    password: &str,
+    will: Option<&str>,
+) -> (AsyncClient, EventLoop) {
+    let mut options = MqttOptions::new(name, ("127.0.0.1", port));
+    options.set_credentials(user, password.to_owned());
+    if let Some(topic) = will {
+        options.set_last_will(LastWill::new(topic, &b"last will"[..], QoS::AtLeastOnce, false, None));
+    }
+    AsyncClient::builder(options).capacity(16).build()
+}
+
+/// Whether the broker takes a message, and says so.
+async fn is_taken(port: u16, user: &str, password: &str, topic: &str, retain: bool) -> bool {
+    let (client, mut events) = connection(port, user, user, password, None);
+    let mut options = PublishOptions::new(QoS::AtLeastOnce);
+    if retain {
+        options = options.retained();
+    }
+    client.publish(topic, "no frame", options).await.unwrap();
+    let answer = async {
+        loop {
+            match events.poll().await {
+                Ok(Event::Incoming(Incoming::PubAck(ack))) => {
+                    return format!("{:?}", ack.reason) == "Success"
+                        || format!("{:?}", ack.reason) == "NoMatchingSubscribers";
+                }
+                Ok(_) => {}
+                Err(_) => return false,
+            }
+        }
+    };
+    timeout(Duration::from_secs(5), answer).await.unwrap_or(false)
+}
+
+async fn connects(port: u16, name: &str, user: &str, password: &str) -> Result<(), String> {
+    let (_client, mut events) = connection(port, name, user, password, None);
+    match timeout(Duration::from_secs(5), events.poll()).await.unwrap() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("{error:?}")),
+    }
+}
+
+async fn the_same_is_allowed(own: bool) {
+    let dir = example();
+    let (_broker, gateway) = at(dir.path(), own);
+    let port = gateway.mqtt;
+    let (gate, mast) = ("70b3d5fffe000001", "70b3d5fffe000002");
+    for (user, topic, retain, allowed) in [
+        (gate, "up/70b3d5fffe000001/1", false, true),
+        (gate, "up/70b3d5fffe000001/evidence", false, true),
+        (gate, "up/70b3d5fffe000001/1", true, false),
+        (gate, "up/70b3d5fffe000002/2", false, false),
+        (gate, "up/70b3d5fffe000001", false, false),
+        (gate, "up/70b3d5fffe000001/1/2", false, false),
+        (gate, "down/70b3d5fffe000001", false, false),
+        (gate, "out/70b3d5fffe000001/x", false, false),
+        (mast, "up/70b3d5fffe000001/1", false, false),
+        ("hana", "up/hana/x", false, false),
+        ("hana", "up/hana/evidence", false, false),
+        ("hana", "out/hana/x", false, false),
+        ("hana", "out/ren/x", false, false),
+        ("hana", "down/hana", false, false),
+        ("hana", "up/70b3d5fffe000001/1", false, false),
+        ("hana", "$CONTROL/dynamic-security/v1", false, false),
+    ] {
+        let (_, password) = USERS.iter().find(|(name, _)| *name == user).unwrap();
+        assert_eq!(is_taken(port, user, password, topic, retain).await, allowed, "{user}, {topic}, {retain}");
+    }
+    // A last will is a message too.
+    for topic in ["up/70b3d5fffe000002/2", "out/hana/x"] {
+        let (_client, mut events) = connection(port, gate, gate, "example-gate-1", Some(topic));
+        let _ = timeout(Duration::from_secs(5), events.poll()).await.unwrap();
+    }
+    let (_hana, mut hana) = user(port, "hana", &["out/hana/#"]);
+    assert_eq!(next(&mut hana).await.0, "subscribed");
+    let (_client, mut events) = connection(port, gate, gate, "example-gate-1", Some("out/hana/x"));
+    let _ = timeout(Duration::from_secs(5), events.poll()).await.unwrap();
+    drop(events);
+    assert!(drain(&mut hana, Duration::from_millis(600)).await.is_empty(), "a last will for another user");
+    let (_, status) = http(&gateway.http, &format!("GET /devices/{MAST}")).await;
+    assert_eq!(
+        serde_json::from_str::<Value>(&status).unwrap()["refused"],
+        0,
+        "a last will of another device"
+    );
+    // Who may connect. Mosquitto takes the user's name for the client id, whatever that was.
+    connects(port, "hana", "hana", "example-hana").await.unwrap();
+    assert!(connects(port, "hana", "hana", "example-ren").await.is_err());
+    assert!(connects(port, "nobody", "nobody", "").await.is_err());
+    if own {
+        let told = connects(port, "mine", "hana", "example-hana").await.unwrap_err();
+        assert!(told.contains("ClientIdentifierNotValid"), "{told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn own_broker_has_the_rules() {
+    the_same_is_allowed(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mosquitto_has_the_rules() {
+    the_same_is_allowed(false).await;
+}
+
+/// Who has another password, or is gone, loses the session at once.
+async fn revocation_ends_sessions(own: bool) {
+    let dir = example();
+    let (_broker, gateway) = at(dir.path(), own);
+    let port = gateway.mqtt;
+    let (_hana, mut hana) = user(port, "hana", &["out/hana/#"]);
+    let (_ren, mut ren) = user(port, "ren", &["out/ren/#"]);
+    let (_mast, mut mast) = user(port, "70b3d5fffe000002", &["down/70b3d5fffe000002"]);
+    let (_sora, mut sora) = user(port, "sora", &["out/sora/#"]);
+    for received in [&mut hana, &mut ren, &mut mast, &mut sora] {
+        assert_eq!(next(received).await.0, "subscribed");
+    }
+    let cut = |text: &str, from: &str| {
+        let start = text.find(from).unwrap();
+        let end = text[start + 2..].find("\n[").map_or(text.len(), |end| start + 2 + end + 1);
+        format!("{}{}", &text[..start], &text[end..])
+    };
+    let read = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap();
+    let secrets = read("secrets.toml").replace("example-hana", "another-password");
+    let secrets = cut(&cut(&secrets, "[users.ren]"), "[devices.70b3d5fffe000002]");
+    let city = read("city.toml");
+    let city = cut(&city, "[[users]]\nid = \"ren\"");
+    let city = cut(&city, "[[devices]]\nid = \"70b3d5fffe000002\"");
+    fs::write(dir.path().join("city.toml"), city).unwrap();
+    fs::write(dir.path().join("secrets.toml"), secrets).unwrap();
+    for received in [&mut hana, &mut ren, &mut mast] {
+        assert_eq!(next(received).await.0, "not connected");
+    }
+    assert!(connects(port, "hana", "hana", "example-hana").await.is_err(), "the old password");
+    connects(port, "hana", "hana", "another-password").await.unwrap();
+    assert!(drain(&mut sora, Duration::from_millis(100)).await.is_empty(), "others go on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn own_broker_ends_revoked_sessions() {
+    revocation_ends_sessions(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mosquitto_ends_revoked_sessions() {
+    revocation_ends_sessions(false).await;
+}
+
+/// What users receive is what devices said, byte for byte.
+async fn readings_are_not_altered(own: bool) {
+    let dir = example();
+    let (_broker, gateway) = at(dir.path(), own);
+    let (city, _) = files(dir.path());
+    let (_hana, mut hana) = user(gateway.mqtt, "hana", &["out/hana/#"]);
+    assert_eq!(next(&mut hana).await.0, "subscribed");
+    let mut payloads: Vec<Vec<u8>> = [
+        "36",
+        "12345678901234567890123",
+        "1.10",
+        "{\"a\":1,\"a\":2}",
+        " [1 ]\n",
+        "\u{feff}{}",
+        "\"\\ud800\"",
+        "",
+    ]
+    .map(|text| text.as_bytes().to_vec())
+    .to_vec();
+    payloads.push((0..=240).collect());
+    let mut random = 0x9E37_79B9_7F4A_7C15u64;
+    for _ in 0..100 {
+        let mut payload = Vec::new();
+        for _ in 0..random % 242 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            payload.push((random >> 56) as u8);
+        }
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        payloads.push(payload);
+    }
+    let (gate, _down) = user(gateway.mqtt, "70b3d5fffe000001", &[]);
+    let mut link = DeviceLink::new(&root(GATE), GATE, Epoch(1));
+    let mut buffer = [0; 255];
+    for (i, payload) in payloads.iter().enumerate() {
+        let stream = if i % 2 == 0 { 1 } else { 3 };
+        let frame = link.seal_reading(city.streams[&stream].stream, payload, &mut buffer).unwrap();
+        send(&gate, &format!("up/{GATE}/{stream}"), frame);
+        let (topic, received, about) = next(&mut hana).await;
+        assert_eq!(received, *payload, "payload {i}");
+        let (name, class, kind) = [
+            ("traffic-flow", "public", "application/json"),
+            ("gate-camera", "confidential", "application/octet-stream"),
+        ][i % 2];
+        assert_eq!(topic, format!("out/hana/{name}"));
+        let id = format!("{GATE}-1-{i}");
+        for (property, value) in [
+            ("id", &*id),
+            ("device", &GATE.to_string()),
+            ("stream", name),
+            ("class", class),
+            ("content type", kind),
+        ] {
+            assert_eq!(about.get(property).map(String::as_str), Some(value), "{property} of payload {i}");
+        }
+        about["time"].parse::<jiff::Timestamp>().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn own_broker_readings_are_not_altered() {
+    readings_are_not_altered(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mosquitto_readings_are_not_altered() {
+    readings_are_not_altered(false).await;
+}
+
+/// Sends messages as fast as the connection takes them, over new connections too, until told to stop.
+fn flood(port: u16, user: &str, password: &str, qos: u8, stop: &Mutex<bool>) -> u64 {
+    let text = |text: &str| [&u16::try_from(text.len()).unwrap().to_be_bytes(), text.as_bytes()].concat();
+    let packet = |first: u8, body: &[u8]| {
+        let byte = |number: usize| u8::try_from(number).unwrap();
+        let len = body.len();
+        let len = if len < 128 { vec![byte(len)] } else { vec![byte(len % 128) | 128, byte(len / 128)] };
+        [&[first], &len[..], body].concat()
+    };
+    let connect =
+        [&text("MQTT")[..], &[5, 0xC2, 0, 60, 0], &text(user), &text(user), &text(password)].concat();
+    let mut messages = Vec::new();
+    for i in 1..=200u16 {
+        let id = i.to_be_bytes();
+        let id = if qos > 0 { &id[..] } else { &[] };
+        let body =
+            [&text(&format!("up/{user}/1"))[..], id, &[0], &[0x20, 0, 1, 0, 0, 0, 7], &[0xAB; 40]].concat();
+        messages.extend(packet(0x30 | qos << 1, &body));
+    }
+    let mut sent = 0;
+    while !*stop.lock().unwrap() {
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { continue };
+        drop(stream.set_write_timeout(Some(Duration::from_millis(200))));
+        let mut answers = stream.try_clone().unwrap();
+        std::thread::spawn(move || drop(std::io::copy(&mut answers, &mut std::io::sink())));
+        let mut went = stream.write_all(&packet(0x10, &connect));
+        std::thread::sleep(Duration::from_millis(20));
+        while went.is_ok() && !*stop.lock().unwrap() {
+            went = stream.write_all(&messages);
+            sent += if went.is_ok() { 200 } else { 0 };
+        }
+        drop(stream.shutdown(std::net::Shutdown::Both));
+    }
+    sent
+}
+
+/// One account without frame keys floods, at QoS 0 and at QoS 1; others do not notice.
+async fn a_flood_harms_nobody(own: bool) {
+    // A soak sets the seconds of each flood: SMART_CITY_FLOOD=20.
+    let seconds = std::env::var("SMART_CITY_FLOOD").map_or(3, |text| text.parse().unwrap());
+    let dir = example();
+    let devices = crowd(dir.path(), 20);
+    let (_broker, gateway) = at(dir.path(), own);
+    let port = gateway.mqtt;
+    let stop = Arc::new(Mutex::new(false));
+    let honest = devices.into_iter().zip(0..).map(|((id, password), i)| {
+        let stop = Arc::clone(&stop);
+        let filter: &'static [&'static str] = Box::leak(Box::new([&*format!("down/{id}").leak()]));
+        tokio::spawn(async move {
+            let (client, mut received) = client(port, &id.to_string(), &password, filter);
+            assert_eq!(next(&mut received).await.0, "subscribed");
+            let mut link = DeviceLink::new(&crowd_root(i), id, Epoch(1));
+            let stream = Stream { id: 1.try_into().unwrap(), class: Class::Public };
+            let (mut slowest, mut count, mut buffer) = (Duration::ZERO, 0, [0; 64]);
+            while !*stop.lock().unwrap() {
+                let frame = link.seal_reading(stream, b"12", &mut buffer).unwrap().to_vec();
+                let (sent, counter) = (Instant::now(), Header::parse(&frame).unwrap().counter);
+                send(&client, &format!("up/{id}/1"), &frame);
+                loop {
+                    let message = timeout(Duration::from_secs(5), received.recv()).await;
+                    let (topic, mut frame, _) = message.expect("a receipt within 5 s").unwrap();
+                    assert!(topic.starts_with("down/"), "{topic}");
+                    if link.open_receipt(id, &mut frame).is_ok_and(|receipt| receipt.has(counter)) {
+                        break;
+                    }
+                }
+                (slowest, count) = (slowest.max(sent.elapsed()), count + 1);
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            (slowest, count)
+        })
+    });
+    let honest: Vec<_> = honest.collect();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let before = memory(&gateway.process);
+    for qos in [0, 1] {
+        let over = Arc::new(Mutex::new(false));
+        let flag = Arc::clone(&over);
+        let flooding = tokio::task::spawn_blocking(move || {
+            flood(port, "70b3d5fffe000001", "example-gate-1", qos, &flag)
+        });
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        *over.lock().unwrap() = true;
+        println!("QoS {qos}: {} messages of the flood taken off its hands", flooding.await.unwrap());
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    *stop.lock().unwrap() = true;
+    let (mut slowest, mut count) = (Duration::ZERO, 0);
+    for device in honest {
+        let (time, readings) = device.await.unwrap();
+        (slowest, count) = (slowest.max(time), count + readings);
+    }
+    println!("{count} readings of 20 devices, the slowest receipt after {slowest:?}");
+    let after = memory(&gateway.process);
+    assert!(after < before + 65_536, "memory grew from {before} to {after} kB");
+    let log = fs::read_to_string(dir.path().join("log")).unwrap();
+    assert!(log.lines().count() < 2000, "{} lines in the log", log.lines().count());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn own_broker_a_flood_harms_nobody() {
+    a_flood_harms_nobody(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mosquitto_a_flood_harms_nobody() {
+    a_flood_harms_nobody(false).await;
+}
+
+/// A broker of the test, which lets the gateway in and acknowledges nothing. It sends `frame` once, under `topic`; what the gateway
+/// publishes comes out.
+fn silent_broker(topic: String, frame: Vec<u8>) -> (u16, std::sync::mpsc::Receiver<Vec<u8>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (published, packets) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut frame = Some(frame);
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            while let Some((first, body)) = read_packet(&mut reader) {
+                match first >> 4 {
+                    1 => stream.write_all(&[0x20, 3, 0, 0, 0]).unwrap(),
+                    8 => {
+                        stream.write_all(&[0x90, 4, body[0], body[1], 0, 1]).unwrap();
+                        // The answers of a plugin that it does not have are not waited for.
+                        if let Some(frame) = frame.take() {
+                            let len = u16::try_from(topic.len()).unwrap().to_be_bytes();
+                            let body = [&len[..], topic.as_bytes(), &[0, 9, 0], &frame].concat();
+                            stream
+                                .write_all(&[&[0x32, u8::try_from(body.len()).unwrap()][..], &body].concat())
+                                .unwrap();
+                        }
+                    }
+                    3 => drop(published.send(body)),
+                    12 => stream.write_all(&[0xD0, 0]).unwrap(),
+                    _ => {}
+                }
+            }
+        }
+    });
+    (port, packets)
+}
+
+fn read_packet(reader: &mut impl std::io::Read) -> Option<(u8, Vec<u8>)> {
+    let mut byte = || {
+        let mut byte = [0];
+        reader.read_exact(&mut byte).ok().map(|()| byte[0])
+    };
+    let first = byte()?;
+    let (mut len, mut shift) = (0, 0);
+    loop {
+        let part = byte()?;
+        len |= usize::from(part & 127) << shift;
+        shift += 7;
+        if part < 128 {
+            break;
+        }
+    }
+    let mut body = vec![0; len];
+    reader.read_exact(&mut body).ok()?;
+    Some((first, body))
+}
+
+/// A reading that the broker does not acknowledge stays undelivered, and comes again after a kill.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_withholds_acknowledgements_loses_nothing() {
+    let dir = example();
+    let (city, _) = files(dir.path());
+    let mut link = DeviceLink::new(&root(GATE), GATE, Epoch(1));
+    let mut buffer = [0; 64];
+    let frame = link.seal_reading(city.streams[&1].stream, b"once", &mut buffer).unwrap().to_vec();
+    let (port, packets) = silent_broker(format!("up/{GATE}/1"), frame);
+    let out = |packets: &std::sync::mpsc::Receiver<Vec<u8>>| {
+        let mut readings = BTreeSet::new();
+        while readings.len() < 3 {
+            let packet = packets.recv_timeout(Duration::from_secs(10)).expect("the reading is given out");
+            let topic = &packet[2..2 + usize::from(packet[1])];
+            if topic.starts_with(b"out/") {
+                assert!(packet.ends_with(b"once"));
+                readings.insert(topic.to_vec());
+            }
+        }
+        readings
+    };
+    let undelivered = async |address: &str| {
+        let status = http(address, "GET /status").await.1;
+        serde_json::from_str::<Value>(&status).unwrap()["undelivered"].clone()
+    };
+    let first = tokio::task::block_in_place(|| gateway(dir.path(), Some(port)));
+    let before = tokio::task::block_in_place(|| out(&packets));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(undelivered(&first.http).await, 1);
+    drop(first);
+    let second = tokio::task::block_in_place(|| gateway(dir.path(), Some(port)));
+    assert_eq!(tokio::task::block_in_place(|| out(&packets)), before);
+    assert_eq!(undelivered(&second.http).await, 1);
+}
+
+/// With the broker out of reach, and much to say to it, the gateway answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_out_of_reach_stops_nothing() {
+    let dir = example();
+    let devices = crowd(dir.path(), 2000);
+    fs::create_dir(dir.path().join("data")).unwrap();
+    {
+        let (city, secrets) = files(dir.path());
+        let signer = smart_city_gateway::attestation::Signer::generate().unwrap();
+        let signer = smart_city_gateway::attestation::Signer::from_pem(signer.as_bytes()).unwrap();
+        let (mut engine, _) =
+            smart_city_gateway::engine::Engine::open(&dir.path().join("data"), city.clone(), secrets, signer)
+                .unwrap();
+        let frames = devices.iter().zip(0..).map(|((id, _), i)| {
+            let mut buffer = [0; 64];
+            let mut link = DeviceLink::new(&crowd_root(i), *id, Epoch(1));
+            let frame = link.seal_reading(city.streams[&1].stream, b"12", &mut buffer).unwrap();
+            common::message(format!("up/{id}/1"), frame)
+        });
+        engine.handle(frames.collect::<Vec<_>>()).unwrap();
+    }
+    // Nobody listens there.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let page = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_smart-city-gateway"));
+    command
+        .arg("--config")
+        .arg(dir.path().join("city.toml"))
+        .arg("--secrets")
+        .arg(dir.path().join("secrets.toml"));
+    command.arg("--data").arg(dir.path().join("data")).args(["--http", &page.to_string()]);
+    command
+        .args(["--broker", &format!("mqtt://127.0.0.1:{port}")])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let process = Process(command.spawn().unwrap());
+    let start = Instant::now();
+    while TcpStream::connect(page).is_err() {
+        assert!(start.elapsed() < Duration::from_secs(60), "the gateway does not start");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // Long enough for every device to be asked for an epoch several times.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let good = "Authorization: Bearer example-operator-token-0000";
+    for (request, expected) in [
+        ("GET /status".to_owned(), 200),
+        (format!("POST /devices/{GATE}/recover\n{good}"), 409),
+        (
+            format!(
+                "POST /devices/{GATE}/instructions\nContent-Type: application/json\n{good}\n\n{{\"region\":1}}"
+            ),
+            409,
+        ),
+    ] {
+        let (status, body) = http(&page.to_string(), &request).await;
+        assert_eq!(status, expected, "{request}: {body}");
+        if expected == 200 {
+            // 2,000 readings, each for three users.
+            assert_eq!(serde_json::from_str::<Value>(&body).unwrap()["undelivered"], 2000);
+        }
+    }
+    println!("{} kB with 2,000 devices and the broker out of reach", memory(&process));
+}

@@ -1,0 +1,76 @@
+//! The gateway's HTTP server.
+
+use super::*;
+
+/// Sends a request as it is; returns all of the answer.
+async fn raw(address: &str, request: &str) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let _ = timeout(Duration::from_secs(2), stream.read_to_end(&mut answer)).await;
+    String::from_utf8(answer).unwrap()
+}
+
+/// A page of another site reads nothing, although the browser that shows it reaches the gateway; nor shows the gateway as its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn other_sites_see_nothing() {
+    let dir = example();
+    let gateway = gateway(dir.path(), None);
+    for path in ["/", "/status", "/events", "/keys"] {
+        for (host, status) in [
+            ("attacker.example", 421),
+            ("127.0.0.1.attacker.example", 421),
+            ("localhost.attacker.example", 421),
+            ("city", 421),
+            ("", 421),
+            ("localhost", 200),
+            ("localhost:8080", 200),
+            ("127.0.0.1:8080", 200),
+            ("[::1]:8080", 200),
+        ] {
+            let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+            let answer = raw(&gateway.http, &request).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}, {host}: {answer}");
+            assert!(answer.contains("frame-ancestors 'none'"), "{answer}");
+            if path == "/events" && status == 200 {
+                break;
+            }
+        }
+    }
+    assert!(
+        raw(&gateway.http, "GET /status HTTP/1.1\r\nConnection: close\r\n\r\n")
+            .await
+            .starts_with("HTTP/1.1 4")
+    );
+}
+
+/// Connections that do nothing end; while they are there, devices and users connect.
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_connections_end() {
+    use std::io::{Read as _, Write as _};
+    let dir = example();
+    let gateway = gateway(dir.path(), None);
+    let mut idle: Vec<TcpStream> = (0..600).map(|_| TcpStream::connect(&gateway.http).unwrap()).collect();
+    // Some have begun a request, and one has an answer.
+    for stream in idle.iter_mut().skip(1).step_by(2) {
+        stream.write_all(b"GET /status HTTP/1.1\r\nHost: local").unwrap();
+    }
+    idle[0].write_all(b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let (_hana, mut hana) = user(gateway.mqtt, "hana", &["out/hana/#"]);
+    assert_eq!(next(&mut hana).await.0, "subscribed");
+    let files = fs::read_dir(format!("/proc/{}/fd", gateway.process.0.id())).unwrap().count();
+    assert!(files < 256 + 64, "{files} descriptors");
+    tokio::task::block_in_place(|| {
+        for stream in &mut idle[..200] {
+            stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+            let mut rest = Vec::new();
+            // The end, and no time-out.
+            if let Err(error) = stream.read_to_end(&mut rest) {
+                assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+            }
+        }
+    });
+    drop(idle);
+    assert_eq!(http(&gateway.http, "GET /status").await.0, 200);
+}
