@@ -60,6 +60,7 @@ Usage: cargo xtask COMMAND
 
   test [STEP...]             everything that must hold before a merge; with STEPs, only those
        --list                name the steps
+       --jobs N              up to N steps at once; each is shown when it has ended
        --install-tools       install missing cargo tools below target/ (always done if CI is set)
        --release-checks      only what must hold before a release besides
   demo                       an hour in a smart city: who may see what, and a device that is tampered with
@@ -106,6 +107,7 @@ fn main() -> ExitCode {
 fn run(arguments: &[&str]) -> Result<()> {
     match arguments {
         ["test", rest @ ..] => test::main(rest),
+        ["step", name] => test::step(name),
         ["demo", rest @ ..] => demo::main(rest),
         ["bench", rest @ ..] => bench::main(rest),
         ["constant-time", rest @ ..] => constant_time::main(rest),

@@ -4,24 +4,41 @@
 use crate::{
     mutants, paths,
     sh::{self, Cmd},
-    steps::Step,
+    steps::{Place, Step},
     tools,
 };
 use anyhow::{Result, bail};
 use std::{env, fs};
 
 pub(crate) const STEPS: &[Step] = &[
-    Step { name: "deny", about: "advisories, licences and sources of all dependencies", run: deny },
-    Step { name: "semver", about: "the version says what changed since the last release", run: semver },
+    Step {
+        name: "deny",
+        about: "advisories, licences and sources of all dependencies",
+        place: Place::Own,
+        run: deny,
+    },
+    Step {
+        name: "semver",
+        about: "the version says what changed since the last release",
+        place: Place::Own,
+        run: semver,
+    },
     Step {
         name: "minimal-versions",
         about: "tests with the oldest dependencies that the manifests allow",
+        place: Place::Own,
         run: minimal_versions,
     },
-    Step { name: "each-feature", about: "tests with none, each and all of the features", run: each_feature },
+    Step {
+        name: "each-feature",
+        about: "tests with none, each and all of the features",
+        place: Place::Own,
+        run: each_feature,
+    },
     Step {
         name: "mutants",
         about: "a test fails for every change of the libraries, for hours",
+        place: Place::Own,
         run: mutants::all,
     },
 ];
