@@ -1,0 +1,3 @@
+//! What is proved.
+
+pub mod blocks;
