@@ -179,10 +179,6 @@ impl Graph {
         self.signatures[bit.node()].map(|word| word ^ mask)
     }
 
-    pub(crate) fn node(&self, node: usize) -> Node {
-        self.nodes[node]
-    }
-
     /// Conjunction.
     pub fn and(&mut self, a: Lit, b: Lit) -> Lit {
         let (a, b) = (a.min(b), a.max(b));

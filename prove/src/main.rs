@@ -1,27 +1,95 @@
-//! The command `prove`.
+//! The command: proves what there is to prove about a linked library, and tells one line a claim.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
+use object::Architecture;
 use prove::{
-    claims::blocks::{Direction, Keyed},
+    claims::{self, Job, Status},
     elf::Image,
-    isa::x86_64::Level,
 };
-use std::{path::Path, sync::Arc, time::Instant};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, mpsc},
+    thread,
+};
+
+const HELP: &str = "\
+Usage: prove ELF [--json] [--only TEXT]
+
+Proves for all inputs what the functions of the C interface in ELF compute.
+
+  --json       one JSON object a claim
+  --only TEXT  only the targets whose names contain TEXT
+";
 
 fn main() -> Result<()> {
-    let path = std::env::args().nth(1).context("no file")?;
-    let image = Arc::new(Image::read(Path::new(&path))?);
-    for (name, level) in Level::ALL {
-        for bits in [128, 80] {
-            let t = Instant::now();
-            let mut keyed = match Keyed::new(&image, level, bits) { Ok(k) => k, Err(e) => { println!("{name} {bits}: {e:#}"); continue } };
-            println!("{name} {bits} init {} instr {} nodes {:?} {:.2?}", keyed.machine.executed, keyed.machine.graph.len(), keyed.machine.graph.statistics, t.elapsed());
-            for d in [Direction::Encrypt, Direction::Decrypt] { for n in [5, 64, 67] {
-                let t = Instant::now();
-                let r = keyed.check(d, n);
-                println!("{name} {bits} {} {n} {r:?} {} instr {} nodes {:?} {:.2?}", d.name(), keyed.machine.executed, keyed.machine.graph.len(), keyed.machine.graph.statistics, t.elapsed());
-            }}
+    let (mut elf, mut json, mut only) = (None, false, String::new());
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--help" | "-h" => {
+                print!("{HELP}");
+                return Ok(());
+            }
+            "--json" => json = true,
+            "--only" => only = arguments.next().context("--only needs a text")?,
+            _ if elf.is_none() && !argument.starts_with('-') => elf = Some(argument),
+            _ => bail!("unexpected argument {argument}\n\n{HELP}"),
         }
     }
+    let elf = elf.with_context(|| format!("no file is named\n\n{HELP}"))?;
+    let image = Image::read(Path::new(&elf))?;
+    if image.architecture != Architecture::X86_64 {
+        bail!("{elf} is for {:?}, and only x86-64 is modelled", image.architecture);
+    }
+    prove(&Arc::new(image), json, &only)
+}
+
+/// Runs all jobs on two threads; the comparison with the processor is on this one.
+fn prove(image: &Arc<Image>, json: bool, only: &str) -> Result<()> {
+    let mut jobs = Job::all();
+    jobs.retain(|job| job.target().contains(only));
+    jobs.reverse();
+    ensure!(!jobs.is_empty(), "no target is named like {only}");
+    let jobs = Mutex::new(jobs);
+    let (sender, receiver) = mpsc::channel();
+    let (mut proved, mut conditional, mut failed) = (0, 0, 0);
+    let mut reasons = std::collections::BTreeSet::new();
+    let mut comparison = claims::Comparer::new();
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            let (sender, jobs) = (sender.clone(), &jobs);
+            scope.spawn(move || {
+                loop {
+                    let Some(job) = jobs.lock().ok().and_then(|mut jobs| jobs.pop()) else { break };
+                    if sender.send(job.run(image)).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        for mut found in receiver {
+            comparison.lower(&mut found);
+            for claim in &found.claims {
+                match &claim.status {
+                    Status::Proved => proved += 1,
+                    Status::Conditional(why) => {
+                        conditional += 1;
+                        reasons.insert(format!("{}: {why}", claim.target));
+                    }
+                    Status::Failed(_) => failed += 1,
+                }
+                println!("{}", if json { claim.json() } else { claim.line() });
+            }
+        }
+    });
+    if !json {
+        println!("{proved} claims are proved, {conditional} are conditional, {failed} failed.");
+        println!("{}", comparison.summary());
+        for reason in reasons {
+            println!("Conditional, {reason}.");
+        }
+    }
+    ensure!(failed == 0, "{failed} claims are not proved");
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Key set-up with encryption and decryption of blocks, by the functions of the C interface.
 
+use super::{Found, Job};
 use crate::{
     bits,
     elf::Image,
@@ -9,7 +10,7 @@ use crate::{
     spec::{Block, Byte, to_bytes, twine},
 };
 use anyhow::{Result, ensure};
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 /// Where a claim has its buffers: anywhere, as long as they are apart and aligned as C has it.
 pub const CONTEXT: u64 = 0x2000_0000;
@@ -115,4 +116,28 @@ impl Keyed {
         let expected: bits::Bits = expected.iter().flatten().flatten().copied().collect();
         Ok(status == 0 && m.memory.get(BUFFER, 8 * count) == Some(expected))
     }
+}
+
+/// The claims on blocks: one, a part of a batch, a batch, and a batch and a rest.
+pub(super) fn run(job: &Job, image: &Arc<Image>) -> Found {
+    let start = Instant::now();
+    let mut keyed = match Keyed::new(image, job.level, job.key_bits) {
+        Ok(keyed) => keyed,
+        Err(fault) => return job.no_key(&fault),
+    };
+    let mut claims = Vec::new();
+    let (mut set_up, mut seconds) = (keyed.machine.executed, start.elapsed().as_secs_f64());
+    for direction in [Direction::Encrypt, Direction::Decrypt] {
+        for count in [1, 5, job.batch(), job.batch() + 3] {
+            let plural = if count == 1 { "" } else { "s" };
+            let name = format!("TWINE-{}: {} {count} block{plural}", job.key_bits, direction.name());
+            let mut claim =
+                job.claim(name, &mut keyed, |keyed| &keyed.machine, |keyed| keyed.check(direction, count));
+            // Key set-up is part of each claim, and told with the first.
+            claim.instructions += std::mem::take(&mut set_up);
+            claim.seconds += std::mem::take(&mut seconds);
+            claims.push(claim);
+        }
+    }
+    Found { claims, instructions: keyed.machine.instructions() }
 }

@@ -468,3 +468,19 @@ fn general_part(register: Register) -> (usize, usize) {
     let is_high = matches!(register, Register::AH | Register::BH | Register::CH | Register::DH);
     (if is_high { 8 } else { 0 }, 8 * register.size())
 }
+
+impl Machine {
+    /// The instructions executed so far, with their bytes.
+    ///
+    /// # Panics
+    /// If code was replaced meanwhile.
+    #[must_use]
+    pub fn instructions(&self) -> Vec<(Instruction, Vec<u8>)> {
+        let instruction = |&address: &u64| {
+            let instruction = self.decoded[&address];
+            let bytes = self.image.code(address, instruction.len()).expect("it was fetched").to_vec();
+            (instruction, bytes)
+        };
+        self.addresses.iter().map(instruction).collect()
+    }
+}

@@ -1,6 +1,6 @@
 //! Instructions on general registers, and those that lead elsewhere.
 
-use super::{Decision, Flags, Machine, Next, RSP, is_immediate};
+use super::{Decision, Flags, Machine, Next, is_immediate};
 use crate::{
     bits::{self, Bits, Sum},
     fault::Fault,
@@ -130,6 +130,8 @@ impl Machine {
         let mask = if width == 64 { 63 } else { 31 };
         let by = (self.graph.known(&by[..8], "an amount of shift")? & mask) as usize;
         if by == 0 {
+            // No flag changes, but the upper half of a 32-bit register does.
+            self.set_operand(i, 0, &value)?;
             return Ok(Next::Following);
         }
         let undefined = self.graph.unset();
@@ -303,7 +305,7 @@ impl Machine {
             Mnemonic::Movsd => (false, 4),
             _ => (false, 8),
         };
-        let mut known = |register: usize| self.graph.known(&self.state.general[register], "an address");
+        let known = |register: usize| self.graph.known(&self.state.general[register], "an address");
         let (mut to, count) = (known(rdi)?, known(rcx)?);
         let mut from = if stores { 0 } else { known(rsi)? };
         for _ in 0..count {
@@ -337,12 +339,5 @@ impl Machine {
         self.state.general[0] = bits::constant(0xe7, 64);
         self.state.general[2] = bits::constant(0, 64);
         Ok(Next::Following)
-    }
-
-    /// Whether the stack pointer is among what the instruction uses, for its comparison.
-    #[allow(dead_code, reason = "where instructions are compared")]
-    pub(super) fn uses_stack(i: &Instruction) -> bool {
-        let _ = RSP;
-        matches!(i.mnemonic(), Mnemonic::Push | Mnemonic::Pop | Mnemonic::Call | Mnemonic::Ret)
     }
 }
