@@ -1,7 +1,6 @@
 //! What is proved, and how it is told.
 
 pub mod blocks;
-pub mod messages;
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 use crate::isa::x86_64::compare::Comparison;
@@ -104,8 +103,6 @@ pub struct Job {
     pub level: Level,
     /// The size of the key.
     pub key_bits: usize,
-    /// Whether whole messages are sealed and opened, rather than blocks encrypted and decrypted.
-    pub messages: bool,
 }
 
 /// What a job found.
@@ -123,10 +120,8 @@ impl Job {
     pub fn all() -> Vec<Self> {
         let mut jobs = Vec::new();
         for (backend, level) in Level::ALL.into_iter().rev() {
-            for messages in [false, true] {
-                for key_bits in [128, 80] {
-                    jobs.push(Self { backend, level, key_bits, messages });
-                }
+            for key_bits in [128, 80] {
+                jobs.push(Self { backend, level, key_bits });
             }
         }
         jobs
@@ -151,7 +146,7 @@ impl Job {
     /// Proves what it can.
     #[must_use]
     pub fn run(&self, image: &Arc<Image>) -> Found {
-        if self.messages { messages::run(self, image) } else { blocks::run(self, image) }
+        blocks::run(self, image)
     }
 
     /// Makes a claim of what `prove` finds with the machine in `subject`.
@@ -252,7 +247,10 @@ impl Comparer {
         let (all, lacking) = self.comparison.count();
         #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
         let (all, lacking) = (0, 0);
-        format!("{} encodings of instructions were compared with this processor, {lacking} more it lacks.", all - lacking)
+        format!(
+            "{} encodings of instructions were compared with this processor, {lacking} more it lacks.",
+            all - lacking
+        )
     }
 }
 

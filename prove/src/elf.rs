@@ -70,7 +70,8 @@ impl Image {
     /// # Errors
     /// If there is none.
     pub fn function(&self, name: &str) -> Result<u64> {
-        let (address, _) = self.symbols.get(name).with_context(|| format!("there is no {name} in the file"))?;
+        let (address, _) =
+            self.symbols.get(name).with_context(|| format!("there is no {name} in the file"))?;
         Ok(*address)
     }
 

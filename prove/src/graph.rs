@@ -194,8 +194,7 @@ impl Graph {
     /// Exclusive or.
     pub fn xor(&mut self, a: Lit, b: Lit) -> Lit {
         let complement = a.is_complemented() ^ b.is_complemented();
-        let (a, b) =
-            (a.complemented_if(a.is_complemented()), b.complemented_if(b.is_complemented()));
+        let (a, b) = (a.complemented_if(a.is_complemented()), b.complemented_if(b.is_complemented()));
         let (a, b) = (a.min(b), a.max(b));
         if a == b {
             return Lit::constant(complement);

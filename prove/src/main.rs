@@ -8,6 +8,7 @@ use prove::{
 };
 use std::{
     path::Path,
+    process::ExitCode,
     sync::{Arc, Mutex, mpsc},
     thread,
 };
@@ -21,7 +22,17 @@ Proves for all inputs what the functions of the C interface in ELF compute.
   --only TEXT  only the targets whose names contain TEXT
 ";
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
     let (mut elf, mut json, mut only) = (None, false, String::new());
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {

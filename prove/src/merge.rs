@@ -74,8 +74,7 @@ impl Merger {
             }
             let Some(wanted) = free.or(highest) else { break };
             let missing = self.missing(nodes, wanted).count();
-            let chosen =
-                if self.leaves.len() - 1 + missing <= limit { Some(wanted) } else { fitting };
+            let chosen = if self.leaves.len() - 1 + missing <= limit { Some(wanted) } else { fitting };
             let Some(chosen) = chosen else { break };
             let missing = self.missing(nodes, chosen);
             self.leaves.retain(|&leaf| leaf != chosen);

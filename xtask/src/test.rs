@@ -1,7 +1,7 @@
 //! `cargo xtask test`: what must hold before a merge, and all that CI runs.
 
 use crate::{
-    aarch64, bench, capi, constant_time, cortex_m, demo, firmware, fuzz, i686, msrv, paths, release,
+    aarch64, bench, capi, constant_time, cortex_m, demo, firmware, fuzz, i686, msrv, paths, prove, release,
     sanitizers,
     sh::{self, Cmd},
     smart_city,
@@ -70,6 +70,7 @@ const STEPS: &[Step] = &[
         about: "equal traces for all secrets on four Cortex-M boards",
         run: constant_time::cortex_m,
     },
+    Step { name: "prove", about: "the compiled cipher is TWINE, for all inputs", run: prove::test },
     Step {
         name: "capi",
         about: "the C interface on this machine, under sanitizers; its header is current",

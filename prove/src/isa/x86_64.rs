@@ -397,7 +397,12 @@ impl Machine {
 
     /// Puts `value` into a register of its width: the rest of a general one as the processor does it, of a vector zeros, or
     /// what was there if `keep`.
-    pub(crate) fn set_register(&mut self, register: Register, value: &[Lit], keep: bool) -> Result<(), Fault> {
+    pub(crate) fn set_register(
+        &mut self,
+        register: Register,
+        value: &[Lit],
+        keep: bool,
+    ) -> Result<(), Fault> {
         let number = register.number();
         if register.is_gpr() {
             let (low, width) = general_part(register);

@@ -97,8 +97,7 @@ impl Page {
     /// Writes the code around the instruction.
     fn assemble(&mut self) -> Result<(), iced_x86::IcedError> {
         use asm::*;
-        let general =
-            [rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15];
+        let general = [rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15];
         let word = |page: &Self, at: usize| page.address(DATA + 8 * at);
         let saved = [rbx, rbp, r12, r13, r14, r15];
 
@@ -255,8 +254,7 @@ impl Comparison {
         if let Some(outcome) = self.known.get(&bytes) {
             return outcome.clone();
         }
-        let decoded =
-            Decoder::with_ip(64, &bytes, page.address(SLOT), DecoderOptions::NONE).decode();
+        let decoded = Decoder::with_ip(64, &bytes, page.address(SLOT), DecoderOptions::NONE).decode();
         let outcome = match table::find(&decoded) {
             None => Outcome::Different("not modelled".to_owned()),
             Some(entry) if entry.evidence == table::Evidence::Modelled => Outcome::Modelled,
@@ -302,7 +300,13 @@ impl Comparison {
     }
 
     /// Executes the instruction in the model once, and on the processor `samples` times.
-    fn round(&mut self, page: &mut Page, i: &Instruction, known: Known, samples: usize) -> Result<(), Mismatch> {
+    fn round(
+        &mut self,
+        page: &mut Page,
+        i: &Instruction,
+        known: Known,
+        samples: usize,
+    ) -> Result<(), Mismatch> {
         if self.machine.graph.len() > 300_000 {
             self.machine = Machine::new(Arc::clone(&self.empty), Level::Base);
         }
@@ -355,7 +359,8 @@ impl Comparison {
         let mut memory = Vec::new();
         for (offset, size) in WINDOWS {
             for at in (offset..offset + size).step_by(8) {
-                let in_operand = (OPERAND..OPERAND + 64).contains(&at) || (STACK - 8..STACK + 8).contains(&at);
+                let in_operand =
+                    (OPERAND..OPERAND + 64).contains(&at) || (STACK - 8..STACK + 8).contains(&at);
                 let word = if in_operand && !matches!(known, Known::General | Known::All) {
                     operand(&mut m.graph, random)
                 } else {
@@ -388,8 +393,7 @@ impl Comparison {
             fix(7, page.address(OPERAND));
         }
         let taken = page.address(TAKEN);
-        let is_indirect =
-            matches!(i.flow_control(), FlowControl::IndirectBranch | FlowControl::IndirectCall);
+        let is_indirect = matches!(i.flow_control(), FlowControl::IndirectBranch | FlowControl::IndirectCall);
         if is_indirect && i.op_kind(0) == OpKind::Register {
             fix(i.op_register(0).number(), taken);
         }

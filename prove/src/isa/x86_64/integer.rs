@@ -75,12 +75,8 @@ impl Machine {
         if i.mnemonic() != Mnemonic::Test {
             self.set_operand(i, 0, &result)?;
         }
-        self.state.flags = Flags {
-            carry: Lit::ZERO,
-            overflow: Lit::ZERO,
-            sign: result[result.len() - 1],
-            zero_of: result,
-        };
+        self.state.flags =
+            Flags { carry: Lit::ZERO, overflow: Lit::ZERO, sign: result[result.len() - 1], zero_of: result };
         Ok(Next::Following)
     }
 
@@ -177,8 +173,12 @@ impl Machine {
         let product = self.graph.multiply(&a, &b);
         self.set_operand(i, 0, &product)?;
         let mut undefined = || self.graph.unset();
-        self.state.flags =
-            Flags { carry: undefined(), overflow: undefined(), sign: undefined(), zero_of: vec![undefined()] };
+        self.state.flags = Flags {
+            carry: undefined(),
+            overflow: undefined(),
+            sign: undefined(),
+            zero_of: vec![undefined()],
+        };
         Ok(Next::Following)
     }
 

@@ -246,7 +246,12 @@ impl Machine {
         self.put(i, &result, element)
     }
 
-    pub(super) fn shift_elements(&mut self, i: &Instruction, element: usize, shift: Shift) -> Result<Next, Fault> {
+    pub(super) fn shift_elements(
+        &mut self,
+        i: &Instruction,
+        element: usize,
+        shift: Shift,
+    ) -> Result<Next, Fault> {
         let last = i.op_count() - 1;
         let value = self.source(i, last - 1, Self::vector_width(i))?;
         let by = self.operand(i, last)?;
@@ -266,7 +271,12 @@ impl Machine {
         self.put(i, &result, 128)
     }
 
-    pub(super) fn add_elements(&mut self, i: &Instruction, element: usize, subtract: bool) -> Result<Next, Fault> {
+    pub(super) fn add_elements(
+        &mut self,
+        i: &Instruction,
+        element: usize,
+        subtract: bool,
+    ) -> Result<Next, Fault> {
         let (a, b) = self.two(i, 0)?;
         let g = &mut self.graph;
         let sum = |(a, b): (&[Lit], &[Lit])| {
