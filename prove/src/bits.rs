@@ -104,6 +104,9 @@ impl Graph {
     }
 
     /// Bit by bit.
+    ///
+    /// # Panics
+    /// If the widths differ.
     pub fn zip(&mut self, a: &[Lit], b: &[Lit], f: impl Fn(&mut Self, Lit, Lit) -> Lit) -> Bits {
         assert_eq!(a.len(), b.len(), "words of one width");
         a.iter().zip(b).map(|(&a, &b)| f(self, a, b)).collect()
@@ -135,6 +138,9 @@ impl Graph {
     }
 
     /// a + b + carry.
+    ///
+    /// # Panics
+    /// If the widths differ.
     pub fn add(&mut self, a: &[Lit], b: &[Lit], carry: Lit) -> Sum {
         assert_eq!(a.len(), b.len(), "words of one width");
         let (mut carry, mut before) = (carry, carry);

@@ -80,6 +80,8 @@ const CANDIDATES: usize = 4;
 /// What happened to nodes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Statistics {
+    /// Gates asked for that no constant decides.
+    pub gates: usize,
     /// Nodes merged after exhaustive evaluation.
     pub merged: usize,
     /// Nodes with equal signatures that were not proved equal.
@@ -235,6 +237,7 @@ impl Graph {
 
     /// The node, an older one that is proved equal, or a new one.
     fn make(&mut self, node: Node) -> Lit {
+        self.statistics.gates += 1;
         if let Some(&known) = self.by_fanin.get(&node) {
             return known;
         }

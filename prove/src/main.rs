@@ -69,9 +69,10 @@ fn prove(image: &Arc<Image>, json: bool, only: &str) -> Result<()> {
     thread::scope(|scope| {
         for _ in 0..2 {
             let (sender, jobs) = (sender.clone(), &jobs);
+            // The lock is not held while a job runs.
+            let next = || jobs.lock().ok().and_then(|mut jobs| jobs.pop());
             scope.spawn(move || {
-                loop {
-                    let Some(job) = jobs.lock().ok().and_then(|mut jobs| jobs.pop()) else { break };
+                while let Some(job) = next() {
                     if sender.send(job.run(image)).is_err() {
                         break;
                     }

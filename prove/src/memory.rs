@@ -81,8 +81,8 @@ impl Memory {
 
     /// Writes whatever the rights are.
     pub fn set(&mut self, address: u64, bits: &[Lit]) {
-        for (i, byte) in bits.chunks_exact(8).enumerate() {
-            let byte = byte.try_into().expect("8 bits");
+        let (bytes, _) = bits.as_chunks::<8>();
+        for (i, &byte) in bytes.iter().enumerate() {
             self.bytes.insert(address.wrapping_add(i as u64), byte);
         }
     }

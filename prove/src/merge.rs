@@ -81,10 +81,12 @@ impl Merger {
             self.leaves.extend(missing);
             self.places[chosen as usize] = (self.windows, 0);
             self.inner.push(chosen);
-            if step % 4 == 0 && self.is_inner(a) && (self.is_inner(b) || step % 8 == 0) {
-                if let Some(leaves) = self.evaluate(nodes, a, b, complement) {
-                    return Some(leaves);
-                }
+            if step % 4 == 0
+                && self.is_inner(a)
+                && (self.is_inner(b) || step % 8 == 0)
+                && let Some(leaves) = self.evaluate(nodes, a, b, complement)
+            {
+                return Some(leaves);
             }
         }
         self.evaluate(nodes, a, b, complement)

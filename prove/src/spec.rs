@@ -13,7 +13,7 @@ pub type Block = [Byte; 8];
 /// Words of bits as bytes.
 #[must_use]
 pub fn to_bytes(bits: &[Lit]) -> Vec<Byte> {
-    bits.chunks_exact(8).map(|byte| byte.try_into().expect("8 bits")).collect()
+    bits.as_chunks().0.to_vec()
 }
 
 /// Known bytes.

@@ -32,10 +32,10 @@ fn no_mutant_is_proved() {
     for (name, level) in Level::ALL {
         let keyed = || Keyed::new(&Arc::new(image.clone()), level, 128).unwrap();
         let mut subject = keyed();
-        let set_up = subject.machine.addresses.clone();
+        let set_up = subject.machine.computing.clone();
         assert!(subject.check(Direction::Encrypt, 1).unwrap(), "{name}");
-        let addresses: Vec<u64> = subject.machine.addresses.difference(&set_up).copied().collect();
-        assert!(addresses.len() > 100, "{name}");
+        let addresses: Vec<u64> = subject.machine.computing.difference(&set_up).copied().collect();
+        assert!(addresses.len() > 4, "{name}");
         let (mut differ, mut fault) = (0, 0);
         for _ in 0..MUTANTS {
             let (address, bit, mutant) = loop {

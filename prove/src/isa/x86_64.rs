@@ -125,6 +125,8 @@ pub struct Machine {
     pub executed: u64,
     /// The addresses of those.
     pub addresses: BTreeSet<u64>,
+    /// The addresses of those that computed something from inputs.
+    pub computing: BTreeSet<u64>,
     /// Most bytes of stack that a call took.
     pub most_stack: u64,
     /// How many instructions a call may take.
@@ -183,6 +185,7 @@ impl Machine {
             decoded: HashMap::new(),
             executed: 0,
             addresses: BTreeSet::new(),
+            computing: BTreeSet::new(),
             most_stack: 0,
             limit: 10_000_000,
         }
@@ -268,7 +271,11 @@ impl Machine {
                 return Err(Fault::TooLong);
             }
             self.addresses.insert(pc);
+            let before = self.graph.statistics.gates;
             let done = self.step(&instruction, decide);
+            if self.graph.statistics.gates != before {
+                self.computing.insert(pc);
+            }
             let located = |fault: Fault| fault.at(pc, instruction.to_string());
             let next = done.map_err(located)?;
             if self.graph.take_used_unset() {

@@ -176,7 +176,7 @@ pub fn crypt(
         out.extend(last);
         last_mask = tripled;
     }
-    let is_full = !text.is_empty() && text.len() % 8 == 0;
+    let is_full = !text.is_empty() && text.len().is_multiple_of(8);
     let mask = times(g, &last_mask, if is_full { SEVEN } else { THREE_SQUARED });
     let masked = xor(g, &checksum, &block(&mask));
     let encrypted = cipher(g, &masked);
