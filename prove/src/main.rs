@@ -7,6 +7,7 @@ use prove::{
     elf::Image,
 };
 use std::{
+    io::Write as _,
     path::Path,
     process::ExitCode,
     sync::{Arc, Mutex, mpsc},
@@ -91,16 +92,21 @@ fn prove(image: &Arc<Image>, json: bool, only: &str) -> Result<()> {
                     }
                     Status::Failed(_) => failed += 1,
                 }
-                println!("{}", if json { claim.json() } else { claim.line() });
+                let line = if json { claim.json() } else { claim.line() };
+                // Who has closed the output still gets the exit code.
+                let _ = writeln!(std::io::stdout(), "{line}");
             }
         }
     });
     if !json {
-        println!("{proved} claims are proved, {conditional} are conditional, {failed} failed.");
-        println!("{}", comparison.summary());
+        let mut closing = format!(
+            "{proved} claims are proved, {conditional} are conditional, {failed} failed.\n{}\n",
+            comparison.summary()
+        );
         for reason in reasons {
-            println!("Conditional, {reason}.");
+            closing += &format!("Conditional, {reason}.\n");
         }
+        let _ = std::io::stdout().write_all(closing.as_bytes());
     }
     ensure!(failed == 0, "{failed} claims are not proved");
     Ok(())
