@@ -10,6 +10,7 @@
 //! | `cortex_m` | what the project costs on Cortex-M |
 //! | `cycles` | estimates cycles from a trace |
 //! | `constant_time` | looks for secrets in branches, addresses and times |
+//! | `prove` | proves for all inputs what the compiled library computes |
 //! | `i686` | tests the libraries on 32-bit x86 |
 //! | `boards` | runs a firmware on one of QEMU's boards |
 //! | `qemu_trace` | counts and traces what it executes there |
@@ -42,6 +43,7 @@ mod kernels;
 mod msrv;
 mod mutants;
 mod paths;
+mod prove;
 mod qemu_trace;
 mod release;
 mod sanitizers;
@@ -78,6 +80,8 @@ Usage: cargo xtask COMMAND
   constant-time [TOOL]       look for secrets in branches, addresses and times of binaries
                              (TOOL: valgrind, trace or cortex-m; all three if none is named)
        --all [TOOL]          trace all operations on x86-64, which takes most of an hour
+  prove [--json] [--only T]  prove for all inputs that the compiled cipher is TWINE (only targets named like T)
+        --elf FILE           the same of a linked program for x86-64 that contains the C interface
   fuzz [--minutes N] [T...]  run the fuzz targets (those named) for N minutes (1) each
        coverage [T...]       what their inputs cover of the project's code
   mutants [PACKAGE...]       change the published packages in one place at a time: a test must fail
@@ -111,6 +115,7 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["demo", rest @ ..] => demo::main(rest),
         ["bench", rest @ ..] => bench::main(rest),
         ["constant-time", rest @ ..] => constant_time::main(rest),
+        ["prove", rest @ ..] => prove::main(rest),
         ["firmware", rest @ ..] => firmware::main(rest),
         ["fuzz", rest @ ..] => fuzz::main(rest),
         ["mutants", rest @ ..] => mutants::main(rest),

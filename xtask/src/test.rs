@@ -1,8 +1,8 @@
 //! `cargo xtask test`: what must hold before a merge, and all that CI runs.
 
 use crate::{
-    aarch64, bench, capi, constant_time, cortex_m, demo, firmware, fuzz, i686, kernels, msrv, paths, release,
-    sanitizers,
+    aarch64, bench, capi, constant_time, cortex_m, demo, firmware, fuzz, i686, kernels, msrv, paths, prove,
+    release, sanitizers,
     sh::{self, Cmd},
     smart_city,
     steps::{self, Place, Step},
@@ -116,6 +116,12 @@ const STEPS: &[Step] = &[
         about: "equal traces for all secrets on four Cortex-M boards",
         place: Place::ConstantTime,
         run: constant_time::cortex_m,
+    },
+    Step {
+        name: "prove",
+        about: "the compiled cipher is TWINE, for all inputs",
+        place: Place::Host,
+        run: prove::test,
     },
     Step {
         name: "capi",
