@@ -1,9 +1,11 @@
 //! Images that differ in nothing but the AEAD they have.
 
-use aead::{AeadInOut, Nonce, Tag};
+use aead::{AeadInOut, Key, Nonce, Tag};
 use core::slice;
 
-/// Makes an image without main program, with the functions of C that seal and open with an AEAD, if one is given.
+use crate::SetUp;
+
+/// Makes an image without main program, with the functions of C that set up a key, seal and open with an AEAD, if one is given.
 #[macro_export]
 macro_rules! size {
     ($($aead:ty)?) => {
@@ -20,9 +22,11 @@ macro_rules! size {
         }
 
         $(
-            use $crate::aead::{Nonce, Tag};
+            use $crate::aead::{Key, Nonce, Tag};
 
             /// Kept in the image whether anything calls it or not.
+            #[used]
+            static SET_UP: extern "C" fn(&mut $aead, &Key<$aead>) = $crate::set_up::<$aead>;
             #[used]
             static SEAL: unsafe extern "C" fn(&$aead, &Nonce<$aead>, *const u8, usize, *mut u8, usize, &mut Tag<$aead>) -> bool =
                 $crate::seal::<$aead>;
@@ -31,6 +35,11 @@ macro_rules! size {
                 $crate::open::<$aead>;
         )?
     };
+}
+
+/// Sets up a key.
+pub extern "C" fn set_up<A: SetUp>(aead: &mut A, key: &Key<A>) {
+    aead.set_up(key);
 }
 
 /// Seals in place.
