@@ -603,7 +603,8 @@ mod program {
             ("rand_core", cfg!(feature = "rand_core")),
             ("zeroize", cfg!(feature = "zeroize")),
         ];
-        let features: Vec<&str> = features.iter().filter(|(_, is_on)| *is_on).map(|(name, _)| *name).collect();
+        let features: Vec<&str> =
+            features.iter().filter(|(_, is_on)| *is_on).map(|(name, _)| *name).collect();
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into()));
         cargo
             .args(["build", "--quiet", "--example=seal", "--no-default-features", "--features"])
