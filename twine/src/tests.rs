@@ -3,7 +3,7 @@
 #[cfg(feature = "zeroize")]
 #[allow(unreachable_pub, reason = "shared with the vector generator")]
 mod erasure;
-#[cfg(all(feature = "zeroize", any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[cfg(all(feature = "zeroize", twine_optimized, any(target_arch = "x86_64", target_arch = "aarch64")))]
 #[allow(unreachable_pub, reason = "shared with the vector generator")]
 mod stack;
 
@@ -145,8 +145,9 @@ fn keys_are_erased() {
 }
 
 /// Round keys are made where they stay: after a key is set, and after blocks are processed, no 32 bytes of them in a row are on
-/// the stack, nor is the key. Less than that a compiler may keep there while it computes: a vector, or one round key.
-#[cfg(all(feature = "zeroize", any(target_arch = "x86_64", target_arch = "aarch64")))]
+/// the stack, nor is the key. Less than that a compiler may keep there while it computes: a vector, or one round key. Without
+/// optimisation it keeps everything there.
+#[cfg(all(feature = "zeroize", twine_optimized, any(target_arch = "x86_64", target_arch = "aarch64")))]
 #[test]
 fn no_keys_are_left_on_the_stack() {
     use stack::{bytes_of, copies, left_by};
