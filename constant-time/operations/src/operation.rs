@@ -282,7 +282,8 @@ impl Operation {
 const REGION: u16 = 7;
 
 /// A challenge of an instruction, under keys that are public.
-fn challenge() -> Option<Challenge> {
+#[must_use]
+pub fn challenge() -> Option<Challenge> {
     let mut gateway = GatewayLink::new(&RootKey::new([0; 16]), DeviceId(*b"lamp 003"), Epoch(3));
     let instruction = Instruction { region: REGION, argument: &[] };
     gateway.seal_instruction(&instruction, &mut [0; 64]).ok().map(|(_, challenge)| challenge)
