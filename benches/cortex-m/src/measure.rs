@@ -4,7 +4,6 @@ use aead::{AeadInOut, KeyInit, Nonce, Tag};
 use core::{
     fmt::{self, Write},
     hint::black_box,
-    mem::MaybeUninit,
 };
 use twine_cipher::{
     Twine128,
@@ -23,7 +22,6 @@ pub(crate) fn all(out: &mut dyn Write) -> fmt::Result {
     let report = &mut Report { out, counter: Counter::start() };
     blocks(report)?;
     aead::<TwineOtr>(report, "TWINE-128-OTR")?;
-    rekey(report, "TWINE-128-OTR")?;
     #[cfg(feature = "peers")]
     {
         aead::<crate::Ascon>(report, "Ascon-AEAD128")?;
@@ -97,24 +95,10 @@ fn aead<A: AeadInOut + KeyInit>(report: &mut Report<'_>, name: &str) -> fmt::Res
         report.time(name, "open", bytes, ASSOCIATED_DATA.len(), || open(&aead, &nonce, buffer, &tag))?;
     }
     report.memory(name, "key", size_of::<A>())?;
-    let mut place = MaybeUninit::<A>::uninit();
-    let used = stack::used(|| {
-        black_box(place.write(A::new(black_box(&key))));
-    });
-    report.memory(name, "stack-setup", used)?;
     let mut tag = Tag::<A>::default();
     let buffer = &mut buffer[..64];
     let used = stack::used(|| seal(&aead, &nonce, buffer, &mut tag));
     report.memory(name, "stack", used.max(stack::used(|| open(&aead, &nonce, buffer, &tag))))
-}
-
-/// Another key, in the place of the one before.
-fn rekey(report: &mut Report<'_>, name: &str) -> fmt::Result {
-    let key = aead::Key::<TwineOtr>::default();
-    let mut otr = TwineOtr::new(&key);
-    let used = stack::used(|| otr.set_key_with(|cipher| cipher.set_key(black_box(&key))));
-    black_box(&otr);
-    report.memory(name, "stack-set-key", used)
 }
 
 fn seal<A: AeadInOut>(aead: &A, nonce: &Nonce<A>, buffer: &mut [u8], tag: &mut Tag<A>) {

@@ -1,9 +1,9 @@
 //! Images that differ in nothing but the AEAD they have.
 
-use aead::{AeadInOut, Key, KeyInit, Nonce, Tag};
-use core::{mem::MaybeUninit, slice};
+use aead::{AeadInOut, Nonce, Tag};
+use core::slice;
 
-/// Makes an image without main program, with the functions of C that set up a key, seal and open with an AEAD, if one is given.
+/// Makes an image without main program, with the functions of C that seal and open with an AEAD, if one is given.
 #[macro_export]
 macro_rules! size {
     ($($aead:ty)?) => {
@@ -20,12 +20,9 @@ macro_rules! size {
         }
 
         $(
-            use core::mem::MaybeUninit;
-            use $crate::aead::{Key, Nonce, Tag};
+            use $crate::aead::{Nonce, Tag};
 
             /// Kept in the image whether anything calls it or not.
-            #[used]
-            static SET_UP: extern "C" fn(&mut MaybeUninit<$aead>, &Key<$aead>) = $crate::set_up::<$aead>;
             #[used]
             static SEAL: unsafe extern "C" fn(&$aead, &Nonce<$aead>, *const u8, usize, *mut u8, usize, &mut Tag<$aead>) -> bool =
                 $crate::seal::<$aead>;
@@ -34,11 +31,6 @@ macro_rules! size {
                 $crate::open::<$aead>;
         )?
     };
-}
-
-/// Sets up a key.
-pub extern "C" fn set_up<A: KeyInit>(place: &mut MaybeUninit<A>, key: &Key<A>) {
-    place.write(A::new(key));
 }
 
 /// Seals in place.

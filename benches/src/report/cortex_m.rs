@@ -102,8 +102,8 @@ impl CortexM {
         let Head { rustc, date, .. } = &self.boards.first().context("no results")?.head;
         let mut text = format!(
             "Measured on {date} with {rustc}, opt-level s and LTO: instructions a byte of message, counted in QEMU, sealed / \
-             opened in place with 8 bytes of associated data. Code is what an image grows by with key set-up, seal and \
-             open, and stack is what set-up / a message of 64 bytes takes; all in bytes. [benches/cortex-m](benches/cortex-m) says how, and how to measure on a board.\n"
+             opened in place with 8 bytes of associated data and a key that is set up. Code is what an image grows by with \
+             seal and open; all in bytes. [benches/cortex-m](benches/cortex-m) says how, and how to measure on a board.\n"
         );
         for core in SHOWN {
             let board = self.board(core)?;
@@ -118,9 +118,10 @@ impl CortexM {
                     let cost = |operation| board.per_byte(algorithm, operation, bytes);
                     write!(text, " {} / {} |", Figure(cost("seal")?), Figure(cost("open")?))?;
                 }
-                let bytes = |memory| board.row(algorithm, memory, None).map(|row| row.bytes);
-                let (flash, key) = (bytes("flash")?, bytes("key")?);
-                writeln!(text, " {flash} | {key} | {} / {} |", bytes("stack-setup")?, bytes("stack")?)?;
+                for memory in ["flash", "key", "stack"] {
+                    write!(text, " {} |", board.row(algorithm, memory, None)?.bytes)?;
+                }
+                writeln!(text)?;
             }
         }
         writeln!(
