@@ -19,6 +19,7 @@
 //! | `smart_city` | runs and tests the example `smart-city`, and sizes its detector |
 //! | `fuzz` | builds and runs the fuzz targets |
 //! | `mutants` | changes the code and expects tests to fail |
+//! | `package` | makes the packages that are published and tests them |
 //! | `sanitizers` | runs the tests under sanitizers |
 //! | `setup` | finds or installs compilers, emulators and tools |
 //! | `msrv` | finds or fetches a compiler of the minimum supported Rust version |
@@ -42,6 +43,7 @@ mod i686;
 mod kernels;
 mod msrv;
 mod mutants;
+mod package;
 mod paths;
 mod prove;
 mod qemu_trace;

@@ -101,10 +101,12 @@ fn semver() -> Result<()> {
 fn minimal_versions() -> Result<()> {
     let dir = paths::target().join("minimal-versions");
     fs::create_dir_all(&dir)?;
-    let lock = format!("resolver.lockfile-path={:?}", dir.join("Cargo.lock"));
     let cargo = |command: &str| {
         sh::cargo()
-            .args([command, "-Zdirect-minimal-versions", "-Zlockfile-path", "--config", &lock])
+            .args([command, "-Zdirect-minimal-versions"])
+            // Variables, so that they reach the cargo that a test runs.
+            .env("CARGO_RESOLVER_LOCKFILE_PATH", dir.join("Cargo.lock"))
+            .env("CARGO_UNSTABLE_LOCKFILE_PATH", "true")
             .env("RUSTC_BOOTSTRAP", "1")
     };
     cargo("generate-lockfile").run()?;
@@ -114,16 +116,10 @@ fn minimal_versions() -> Result<()> {
 /// The step `features` compiles every combination, every day; here the tests run with what a combination is made of.
 fn each_feature() -> Result<()> {
     let cargo_hack = tools::tool("cargo-hack")?;
-    let dir = paths::target().join("each-feature");
-    // A test runs it, and `--tests` does not build it.
-    sh::cargo()
-        .args(["build", "--package", "twine-otr-aead", "--example", "seal", "--target-dir"])
-        .arg(&dir)
-        .run()?;
     // No documentation: its examples are for the default features.
     Cmd::new(cargo_hack)
         .args(["hack", "test", "--each-feature", "--exclude-features", "default", "--lib", "--tests"])
         .args(paths::libraries())
-        .env("CARGO_TARGET_DIR", dir)
+        .env("CARGO_TARGET_DIR", paths::target().join("each-feature"))
         .run()
 }

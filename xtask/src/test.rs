@@ -1,8 +1,8 @@
 //! `cargo xtask test`: what must hold before a merge, and all that CI runs.
 
 use crate::{
-    aarch64, bench, capi, constant_time, cortex_m, demo, firmware, fuzz, i686, kernels, msrv, paths, prove,
-    release, sanitizers,
+    aarch64, bench, capi, constant_time, cortex_m, demo, firmware, fuzz, i686, kernels, msrv, package, paths,
+    prove, release, sanitizers,
     sh::{self, Cmd},
     smart_city,
     steps::{self, Place, Step},
@@ -10,10 +10,7 @@ use crate::{
     tools::Toolchain,
 };
 use anyhow::{Context, Result};
-use std::{
-    env, fs,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::env;
 
 /// The features of the libraries that need no operating system. `twine-cipher` has only the first.
 const NO_STD_FEATURES: &str = "zeroize,alloc,arrayvec,rand_core,bytes";
@@ -141,7 +138,12 @@ const STEPS: &[Step] = &[
         place: Place::Own,
         run: minimum_rust,
     },
-    Step { name: "package", about: "the libraries can be published", place: Place::Own, run: package },
+    Step {
+        name: "package",
+        about: "the libraries can be published, and their tests run in what is published",
+        place: Place::Own,
+        run: package::test,
+    },
     Step {
         name: "seal",
         about: "a small file is sealed and opened, and cheating is refused",
@@ -378,22 +380,4 @@ fn minimum_rust() -> Result<()> {
             .run()?;
     }
     Ok(())
-}
-
-/// All libraries in one command: cargo then takes those that the registry does not have from each other.
-///
-/// In a folder with a new name each time: what cargo has unpacked of them once it takes again, for the same folder and version,
-/// whatever has changed since.
-fn package() -> Result<()> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
-    let dir = paths::target().join(format!("package-{now}"));
-    // Work in progress can be published as well as what is committed; CI has nothing else than the latter.
-    let result = cargo("publish")
-        .args(["--dry-run", "--allow-dirty"])
-        .args(paths::libraries())
-        .arg("--target-dir")
-        .arg(&dir)
-        .run();
-    fs::remove_dir_all(dir)?;
-    result
 }
