@@ -303,10 +303,10 @@ fn flood(port: u16, user: &str, password: &str, qos: u8, stop: &Mutex<bool>) -> 
     sent
 }
 
-/// One account without frame keys floods, at QoS 0 and at QoS 1; others do not notice.
+/// One account without frame keys floods, at QoS 0 and at QoS 1; others do not notice. `SMART_CITY_FLOOD` says for how many
+/// seconds each.
 async fn a_flood_harms_nobody(own: bool) {
-    // A soak sets the seconds of each flood: SMART_CITY_FLOOD=20.
-    let seconds = std::env::var("SMART_CITY_FLOOD").map_or(3, |text| text.parse().unwrap());
+    let seconds = number("SMART_CITY_FLOOD", 3);
     let dir = example();
     let devices = crowd(dir.path(), 20);
     let (_broker, gateway) = at(dir.path(), own);

@@ -83,9 +83,10 @@ async fn receipts(reports: &mut mpsc::Receiver<Report>, mut receipts: usize) -> 
     epochs
 }
 
-/// The readings of all devices come through, whatever is lost.
-async fn after_an_outage(at_mosquitto: bool, devices: u16, readings: u32) {
+/// The readings of all devices come through, whatever is lost. `SMART_CITY_DEVICES` says how many devices there are.
+async fn after_an_outage(at_mosquitto: bool) {
     const LOSS: f64 = 0.05;
+    let (devices, readings) = (number("SMART_CITY_DEVICES", 40), 100);
     let dir = example();
     add_devices(dir.path(), devices);
     let broker = at_mosquitto.then(|| tokio::task::block_in_place(|| mosquitto_with_accounts(dir.path())));
@@ -138,24 +139,12 @@ async fn after_an_outage(at_mosquitto: bool, devices: u16, readings: u32) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_an_outage_at_the_own_broker() {
-    after_an_outage(false, 40, 100).await;
+    after_an_outage(false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_an_outage_at_mosquitto() {
-    after_an_outage(true, 40, 100).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "the soak: see the README"]
-async fn soak_200_devices_at_the_own_broker() {
-    after_an_outage(false, 200, 100).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "the soak: see the README"]
-async fn soak_200_devices_at_mosquitto() {
-    after_an_outage(true, 200, 100).await;
+    after_an_outage(true).await;
 }
 
 /// Whatever the gateway has forgotten or missed, the next readings of a device come through by themselves.
