@@ -19,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{GATE, MAST, example, files, number, root};
+use common::{GATE, MAST, example, files, key_id, number, root};
 use rumqttc::{AsyncClient, Event, Incoming, MqttOptions, PublishOptions, QoS};
 use serde_json::Value;
 use smart_city_frame::{DeviceId, DeviceLink, Epoch, Header, Kind};

@@ -74,6 +74,11 @@ pub fn root(id: DeviceId) -> RootKey {
     RootKey::new(std::array::from_fn(|i| first + u8::try_from(i).unwrap()))
 }
 
+/// How the ids of a device's messages begin: with its name and its root key's fingerprint.
+pub fn key_id(id: DeviceId) -> String {
+    format!("{id}-{}", hex::encode(&root(id).fingerprint(id)[..8]))
+}
+
 /// A device's end, with its code.
 pub struct TestDevice {
     pub id: DeviceId,

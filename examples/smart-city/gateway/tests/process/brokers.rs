@@ -199,6 +199,68 @@ async fn mosquitto_ends_revoked_sessions() {
     revocation_ends_sessions(false).await;
 }
 
+/// Files that are not taken over change nothing at the broker, whichever of the two has the fault, and who finds it.
+async fn a_refused_reload_changes_no_account(own: bool) {
+    let dir = example();
+    let (_broker, gateway) = at(dir.path(), own);
+    let port = gateway.mqtt;
+    let (_hana, mut hana) = user(port, "hana", &["out/hana/#"]);
+    assert_eq!(next(&mut hana).await.0, "subscribed");
+    let files = ["city.toml", "secrets.toml"].map(|name| dir.path().join(name));
+    let texts = files.each_ref().map(|path| fs::read_to_string(path).unwrap());
+    let secrets = texts[1].replace("example-hana", "another-password");
+    let fault = async || {
+        let status = http(&gateway.http, "GET /status?limit=0").await.1;
+        serde_json::from_str::<Value>(&status).unwrap()["fault"].as_str().unwrap_or_default().to_owned()
+    };
+    let until = async |wanted: &str| {
+        let start = Instant::now();
+        while if wanted.is_empty() { !fault().await.is_empty() } else { !fault().await.contains(wanted) } {
+            assert!(start.elapsed() < Duration::from_secs(20), "{wanted}: {}", fault().await);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    for (wanted, city, secrets) in [
+        (
+            "there is no city",
+            texts[0].replacen("owner = \"midori\"", "owner = \"nowhere\"", 1),
+            secrets.clone(),
+        ),
+        ("there is no such user", texts[0].clone(), secrets.replace("[users.ren]", "[users.rem]")),
+        // It is good, but not for a gateway that runs.
+        (
+            "gateway_password",
+            texts[0].clone(),
+            secrets.replace("example-gateway-password", "new-gateway-password"),
+        ),
+        ("ear_key", texts[0].clone(), secrets.replace("ear-key.pem", "new-key.pem")),
+    ] {
+        fs::write(&files[0], city).unwrap();
+        fs::write(&files[1], secrets).unwrap();
+        until(wanted).await;
+        assert!(drain(&mut hana, Duration::from_secs(1)).await.is_empty(), "{wanted}: a session ended");
+        assert!(connects(port, "hana", "hana", "another-password").await.is_err(), "{wanted}");
+        // Connects anew by itself after the one above took its name.
+        connects(port, "sora", "sora", "example-sora").await.unwrap();
+        fs::write(&files[0], &texts[0]).unwrap();
+        fs::write(&files[1], &texts[1]).unwrap();
+        until("").await;
+    }
+    fs::write(&files[1], secrets).unwrap();
+    assert_eq!(next(&mut hana).await.0, "not connected");
+    connects(port, "hana", "hana", "another-password").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn own_broker_keeps_accounts_at_a_refused_reload() {
+    a_refused_reload_changes_no_account(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mosquitto_keeps_accounts_at_a_refused_reload() {
+    a_refused_reload_changes_no_account(false).await;
+}
+
 /// What users receive is what devices said, byte for byte.
 async fn readings_are_not_altered(own: bool) {
     let dir = example();
@@ -243,7 +305,7 @@ async fn readings_are_not_altered(own: bool) {
             ("gate-camera", "confidential", "application/octet-stream"),
         ][i % 2];
         assert_eq!(topic, format!("out/hana/{name}"));
-        let id = format!("{GATE}-1-{i}");
+        let id = format!("{}-1-{i}", key_id(GATE));
         for (property, value) in [
             ("id", &*id),
             ("device", &GATE.to_string()),
