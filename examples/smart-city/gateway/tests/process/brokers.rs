@@ -1,6 +1,6 @@
 //! What must hold at both brokers alike, as they are shipped.
 
-use std::io::Write as _;
+use std::{fmt::Write as _, io::Write as _};
 
 use rumqttc::{EventLoop, mqttbytes::v5::LastWill};
 use smart_city_frame::{Class, Stream};
@@ -8,21 +8,17 @@ use smart_city_frame::{Class, Stream};
 use super::*;
 
 /// A city with the example's devices and `count` more, which send the stream `traffic-flow`.
-fn crowd(dir: &Path, count: u16) -> Vec<(DeviceId, String)> {
+pub(crate) fn crowd(dir: &Path, count: u32) -> Vec<(DeviceId, String)> {
     let (mut city, mut secrets) = (String::new(), String::new());
     let mut devices = Vec::new();
     for i in 0..count {
-        let [high, low] = (0x100 + i).to_be_bytes();
-        let id = DeviceId([0x70, 0xb3, 0xd5, 0xff, 0xfe, 0, high, low]);
-        city += &format!(
-            "\n[[devices]]\nid = \"{id}\"\nname = \"Sensor {i}\"\nplace = [{}, {}]\nimage = \"gate-1.0\"\nstreams = [\"traffic-flow\"]\n",
-            10 + i % 100,
-            i / 100
-        );
-        secrets += &format!(
-            "\n[devices.{id}]\nroot_key = \"{:032x}\"\nmqtt_password = \"password-{i}\"\n",
-            0xABC0_0000 + u32::from(i)
-        );
+        let [_, high, middle, low] = (0x100 + i).to_be_bytes();
+        let id = DeviceId([0x70, 0xb3, 0xd5, 0xff, 0xfe, high, middle, low]);
+        writeln!(city, "\n[[devices]]\nid = \"{id}\"\nname = \"Sensor {i}\"").unwrap();
+        writeln!(city, "place = [{}, {}]\nimage = \"gate-1.0\"", 10 + i % 1000, i / 1000).unwrap();
+        writeln!(city, "streams = [\"traffic-flow\"]").unwrap();
+        writeln!(secrets, "\n[devices.{id}]\nroot_key = \"{:032x}\"", 0xABC0_0000 + i).unwrap();
+        writeln!(secrets, "mqtt_password = \"password-{i}\"").unwrap();
         devices.push((id, format!("password-{i}")));
     }
     for (file, more) in [("city.toml", city), ("secrets.toml", secrets)] {
@@ -32,8 +28,8 @@ fn crowd(dir: &Path, count: u16) -> Vec<(DeviceId, String)> {
     devices
 }
 
-fn crowd_root(i: u16) -> smart_city_frame::RootKey {
-    smart_city_frame::RootKey::new((0xABC0_0000 + u128::from(i)).to_be_bytes())
+fn crowd_root(i: u32) -> smart_city_frame::RootKey {
+    smart_city_frame::RootKey::new(u128::from(0xABC0_0000 + i).to_be_bytes())
 }
 
 /// The gateway at its own broker or at Mosquitto.
