@@ -80,7 +80,7 @@ Usage: cargo xtask COMMAND
        --all [TOOL]          trace all operations on x86-64, which takes most of an hour
   fuzz [--minutes N] [T...]  run the fuzz targets (those named) for N minutes (1) each
        coverage [T...]       what their inputs cover of the project's code
-  mutants [PACKAGE...]       change the published packages in one place at a time: a test must fail
+  mutants [PACKAGE...]       change packages in one place at a time: a test must fail
        --in-diff REF         only where lines were changed since REF
        --file GLOB           only in these files
   capi header                make the header of the C interface
