@@ -157,7 +157,9 @@ fn a_challenge_is_the_instructions_nonce() {
         };
         let mut buffer = [0; 64];
         let frame = device.seal_evidence(&evidence, &mut buffer).unwrap();
+        let mut again = frame.to_vec();
         assert_eq!(gateway.open_evidence(DEVICE, frame).map(|opened| opened.content), Ok(evidence));
+        assert_eq!(gateway.open_evidence(DEVICE, &mut again).unwrap_err(), OpenError::Replayed);
     }
 }
 
