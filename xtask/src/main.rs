@@ -87,7 +87,7 @@ Usage: cargo xtask COMMAND
         --elf FILE           the same of a linked program for x86-64 that contains the C interface
   fuzz [--minutes N] [T...]  run the fuzz targets (those named) for N minutes (1) each
        coverage [T...]       what their inputs cover of the project's code
-  mutants [PACKAGE...]       change the published packages in one place at a time: a test must fail
+  mutants [PACKAGE...]       change packages in one place at a time: a test must fail
        --in-diff REF         only where lines were changed since REF
        --file GLOB           only in these files
   capi header                make the header of the C interface

@@ -163,14 +163,25 @@ impl Package {
         }
         fs::create_dir_all(&dir)?;
         let mut command = Cmd::new(cargo_mutants)
-            .args(["mutants", "--package", self.name, "--dir"])
-            .arg(self.root())
+            .args(["mutants", "--package", self.name])
             .arg("--config")
             .arg(paths::root().join(".cargo/mutants.toml"))
             .arg("--output")
-            .arg(&dir)
+            .arg(&dir);
+        command = if self.workspace.is_empty() {
             // Each has a target directory of its own to fill, and builds with more than one thread.
-            .arg(format!("--jobs={}", available_parallelism().map_or(1, |cores| cores.get().div_ceil(4))));
+            let jobs = available_parallelism().map_or(1, |cores| cores.get().div_ceil(4));
+            command.arg("--dir").arg(self.root()).arg(format!("--jobs={jobs}"))
+        } else {
+            let tree = dir.join("tree");
+            copy_repository(&tree)?;
+            let target = paths::target().join("mutants/build");
+            command
+                .arg("--in-place")
+                .arg("--dir")
+                .arg(tree.join(self.workspace))
+                .env("CARGO_TARGET_DIR", target)
+        };
         if let Some(base) = selection.diff_base {
             let diff = dir.join("diff");
             let relative = format!("--relative={}", self.workspace);
@@ -234,6 +245,20 @@ impl Package {
         let line = line.with_context(|| format!("{file} changed meanwhile"))?.trim().to_owned();
         Ok(Mutant { change: format!("{}{file}:{change}", self.workspace), line })
     }
+}
+
+/// Copies what git has or would take. cargo-mutants copies a workspace alone, without the packages beside it that it depends on.
+fn copy_repository(to: &Path) -> Result<()> {
+    let files = Cmd::new("git").args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).read();
+    for file in files.context("git does not list the files")?.split('\0').filter(|file| !file.is_empty()) {
+        let (from, to) = (paths::root().join(file), to.join(file));
+        // One that was deleted is listed until that is committed.
+        if from.is_file() {
+            fs::create_dir_all(to.parent().context("a file is in a folder")?)?;
+            fs::copy(&from, &to).with_context(|| format!("cannot copy {file}"))?;
+        }
+    }
+    Ok(())
 }
 
 #[derive(Debug, Default, PartialEq)]

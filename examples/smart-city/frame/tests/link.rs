@@ -157,7 +157,9 @@ fn a_challenge_is_the_instructions_nonce() {
         };
         let mut buffer = [0; 64];
         let frame = device.seal_evidence(&evidence, &mut buffer).unwrap();
+        let mut again = frame.to_vec();
         assert_eq!(gateway.open_evidence(DEVICE, frame).map(|opened| opened.content), Ok(evidence));
+        assert_eq!(gateway.open_evidence(DEVICE, &mut again).unwrap_err(), OpenError::Replayed);
     }
 }
 
@@ -250,14 +252,31 @@ fn sizes_are_checked() {
 #[test]
 fn debug_shows_no_key() {
     let (device, gateway) = ends();
-    let text = format!("{:?} {device:?} {gateway:?} {:?}", root(), root().attest_key(DEVICE));
+    let text = format!("{device:?} {gateway:?}");
     assert!(!text.contains("42, 42") && !text.contains("66, 66"), "{text}");
-    let errors = [
-        OpenError::Header(HeaderError::TooLong).to_string(),
-        OpenError::Content(ContentError::Length(3)).to_string(),
-        OpenError::OtherClass { found: Class::Public, registered: Class::Internal }.to_string(),
-    ];
-    assert_eq!(errors[2], "the frame says class Public, the registry Internal");
+    assert!(text.starts_with("DeviceLink {") && text.contains(" GatewayLink {"), "{text}");
+    let keys = format!("{:?} {:?}", root(), root().attest_key(DEVICE));
+    assert_eq!(keys, "RootKey { .. } AttestKey { .. }");
+}
+
+#[test]
+fn errors_say_what_is_wrong() {
+    for (error, text) in [
+        (OpenError::Header(HeaderError::UnknownClass), "the frame's class is unknown"),
+        (OpenError::Content(ContentError::Length(3)), "the payload must not have 3 bytes"),
+        (OpenError::Content(ContentError::UnknownVerdict(9)), "the verdict 9 is unknown"),
+        (
+            OpenError::OtherClass { found: Class::Public, registered: Class::Internal },
+            "the frame says class Public, the registry Internal",
+        ),
+        (OpenError::LimitReached, "the frame would pass the limit of blocks of this epoch"),
+    ] {
+        assert_eq!(error.to_string(), text);
+        let is_within = matches!(error, OpenError::Header(_) | OpenError::Content(_));
+        assert_eq!(std::error::Error::source(&error).is_some(), is_within, "{error}");
+    }
+    assert_eq!(SealError::TooLong.to_string(), "the payload is too long for a frame");
+    assert_eq!(HeaderError::UnknownVersion(2).to_string(), "frames of version 2 are unknown");
 }
 
 proptest! {

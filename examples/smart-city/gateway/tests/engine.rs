@@ -331,6 +331,32 @@ fn missing_evidence_warns_and_is_asked_for_again() {
     assert_eq!(gate_status(&mut gateway), ("contraindicated".to_owned(), true));
 }
 
+/// Evidence says something of the instruction that it answers, and of no other.
+#[test]
+fn evidence_of_another_instruction_is_not_asked_for() {
+    let dir = example();
+    let text = fs::read_to_string(dir.path().join("city.toml")).unwrap();
+    let text = text.replace("evidence_deadline_ms = 2000", "evidence_deadline_ms = 20");
+    let text = text.replace("evidence_attempts = 3", "evidence_attempts = 1");
+    fs::write(dir.path().join("city.toml"), text).unwrap();
+    let (mut gateway, _) = engine(dir.path());
+    let (city, _) = files(dir.path());
+    let mut gate = TestDevice::new(GATE, 1, dir.path());
+    let genuine = gate.code.clone();
+    gateway.handle([gate.reading(1, &city, b"1")]).unwrap();
+    let first = instruct(&mut gateway, 1).1;
+    let late = gate.follow(&first[0].payload, &genuine);
+    std::thread::sleep(Duration::from_millis(30));
+    gateway.handle([Input::Tick]).unwrap();
+    let (sent, second) = instruct(&mut gateway, 1);
+    assert_eq!(sent, Ok(()));
+    gateway.handle([late]).unwrap();
+    assert_eq!(refused(&mut gateway, "not_asked"), 1);
+    assert_eq!(gate_status(&mut gateway), ("warning".to_owned(), false));
+    gateway.handle([gate.follow(&second[0].payload, &genuine)]).unwrap();
+    assert_eq!(gate_status(&mut gateway), ("affirming".to_owned(), false));
+}
+
 #[test]
 fn a_reload_changes_decisions_and_a_fault_nothing() {
     let dir = example();

@@ -345,6 +345,10 @@ fn nothing_happens_before_its_deadline() {
     let mut gate = TestDevice::new(GATE, 1, dir.path());
     gateway.handle([gate.reading(1, &city, b"1")]).unwrap();
     instruct(&mut gateway).0.unwrap();
+    // A commit without a record, and something to sum up.
+    let reading = gate.reading(1, &city, b"2");
+    gateway.handle([again(&reading)]).unwrap();
+    gateway.handle([reading]).unwrap();
     for _ in 0..20 {
         assert_eq!(gateway.handle([Input::Tick]).unwrap(), []);
     }
@@ -354,7 +358,9 @@ fn nothing_happens_before_its_deadline() {
     assert_eq!(down(&before, Kind::EpochRequest).len(), 1);
     assert_eq!(gateway.handle([Input::Tick]).unwrap(), []);
     let log = fs::read_to_string(Audit::path(dir.path())).unwrap();
-    assert!(!log.contains("\"attested\"") && !log.contains("\"refused\""), "{log}");
+    for event in ["attested", "refused", "stored"] {
+        assert!(!log.contains(&format!("\"event\":\"{event}\"")), "{log}");
+    }
 }
 
 fn gateway(dir: &Path, options: &[&str]) -> (Child, String) {
