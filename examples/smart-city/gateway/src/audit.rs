@@ -85,6 +85,17 @@ impl Log {
         Ok(log)
     }
 
+    /// The store that the last start in the file names, whatever is wrong with the file before it.
+    pub(crate) fn last_store(path: &Path) -> io::Result<Option<String>> {
+        let mut last = None;
+        for line in BufReader::new(File::open(path)?).split(b'\n') {
+            let record = serde_json::from_slice::<Record>(&line?).ok();
+            let started = record.filter(|record| record.event == "started");
+            last = started.and_then(|record| Some(record.detail["store"].as_str()?.to_owned())).or(last);
+        }
+        Ok(last)
+    }
+
     fn read_lines(&mut self, mut reader: impl BufRead, known: &Head) -> io::Result<()> {
         let mut line = Vec::new();
         loop {

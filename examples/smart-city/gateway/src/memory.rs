@@ -77,7 +77,7 @@ impl Memory {
 /// If the file cannot be read.
 pub fn read_log(path: &Path, store: &Found) -> io::Result<Log> {
     let Found::Whole(_, stored) = store else { return Log::read(path, &Head::default()) };
-    let log = Log::read(path, &stored.head)?;
+    let mut log = Log::read(path, &stored.head)?;
     if log.fault.is_some() {
         let alone = Log::read(path, &Head::default())?;
         let is_ahead = alone.store.as_ref().is_some_and(|(identity, commit)| {
@@ -85,6 +85,10 @@ pub fn read_log(path: &Path, store: &Found) -> io::Result<Log> {
         });
         if alone.fault.is_none() && is_ahead {
             return Ok(alone);
+        }
+        // Up to its fault it may be of a store that was lost before this one was made.
+        if Log::last_store(path)?.as_ref() == Some(&stored.identity) {
+            log.store = log.store.filter(|(identity, _)| *identity == stored.identity);
         }
     }
     Ok(log)

@@ -235,6 +235,38 @@ fn each_file_knows_that_the_other_was_lost() {
     }
 }
 
+/// A log that is at fault where it tells of a store that was lost before says nothing against the one that came after it.
+#[test]
+fn after_a_loss_of_the_store_a_fault_of_the_log_is_one_of_the_log_alone() {
+    type Loses = fn(&Path, &str);
+    let ways: [(&str, Loses); 2] = [
+        ("the chain is broken", |dir, log| {
+            fs::write(Audit::path(dir), log.replacen("\"devices\":2", "\"devices\":3", 1)).unwrap();
+        }),
+        ("this is not the record that was written", |dir, log| {
+            fs::remove_file(Audit::path(dir)).unwrap();
+            drop(try_open(dir, true).unwrap());
+            fs::write(Audit::path(dir), log).unwrap();
+        }),
+    ];
+    for (fault, lose) in ways {
+        let dir = example();
+        let (mut gateway, _) = engine(dir.path());
+        let (_, frame) = isolate(&mut gateway, dir.path());
+        drop(gateway);
+        fs::remove_file(Store::path(dir.path())).unwrap();
+        drop(try_open(dir.path(), true).unwrap());
+        lose(dir.path(), &fs::read_to_string(Audit::path(dir.path())).unwrap());
+
+        let error = try_open(dir.path(), false).unwrap_err();
+        assert!(matches!(error.downcast_ref(), Some(Loss::Log(_))), "{error}");
+        assert!(error.to_string().contains(fault), "{error}");
+        let (mut gateway, _) = try_open(dir.path(), true).unwrap();
+        assert!(is_isolated(&mut gateway, GATE), "{fault}");
+        assert_eq!(gateway.handle([again(&frame)]).unwrap(), []);
+    }
+}
+
 #[test]
 fn with_both_files_at_fault_only_new_keys_help() {
     let dir = example();
