@@ -17,6 +17,8 @@ mod memory;
 mod otr;
 mod stack;
 mod status;
+#[cfg(test)]
+mod tests;
 
 pub use block::*;
 pub use context::*;

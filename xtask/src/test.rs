@@ -103,6 +103,11 @@ const STEPS: &[Step] = &[
         run: constant_time::valgrind,
     },
     Step {
+        name: "stack",
+        about: "no round keys on the stack after sealing and opening, with each backend",
+        run: constant_time::stack,
+    },
+    Step {
         name: "trace",
         about: "equal traces for all secrets, step by step on this machine",
         place: Place::ConstantTime,

@@ -37,36 +37,46 @@ fn secret(number: usize, len: usize) -> Vec<u8> {
     bytes
 }
 
+/// Round keys and keys must not be there. Of plaintext and the expected tag the compiler keeps what it likes: that is printed.
 fn look<B: SetKey>(name: &str) {
-    let mut left_over = Vec::new();
-    let mut note =
-        |what: &str, copies: usize| left_over.extend((copies > 0).then(|| format!("{what}: {copies}")));
     let nonce = [7; 7].into();
     let key = secret(1, B::key_size());
     let mut otr = Box::new(Otr::<B, U7, U8>::new_from_slice(&secret(2, B::key_size())).expect("its size"));
     let left = left_by(|| otr.set_key_with(|cipher| cipher.set(&key)));
     let expanded = bytes_of(&*otr);
-    note("round keys after set_key", copies(&left, &expanded, 32));
-    note("the key after set_key", copies(&left, &key, 8));
+    let no_keys = |left: &[u8], what: &str| {
+        assert_eq!(copies(left, &expanded, 32), 0, "{name}: round keys, {what}");
+        assert_eq!(copies(left, &key, 8), 0, "{name}: the key, {what}");
+    };
+    no_keys(&left, "after a key is set");
+    let (mut blocks, mut tags) = ([0; 3], 0);
     for len in [5, 8, 13, 16, 24, 40, 100, 257, 1000] {
         let message = secret(3, len);
         let mut text = message.clone();
         let mut tag = None;
-        let left = left_by(|| tag = otr.encrypt_inout_detached(&nonce, b"header", text[..].into()).ok());
-        note(&format!("round keys after sealing {len}"), copies(&left, &expanded, 32));
-        note(&format!("plaintext after sealing {len}"), copies(&left, &message, 8));
+        let sealing = left_by(|| {
+            tag = otr.encrypt_inout_detached(&nonce, b"header", text.as_mut_slice().into()).ok();
+        });
         let tag = tag.expect("it is short");
-        let sealed = text.clone();
-        let left = left_by(|| otr.decrypt_inout_detached(&nonce, b"header", text[..].into(), &tag).unwrap());
-        note(&format!("round keys after opening {len}"), copies(&left, &expanded, 32));
-        note(&format!("plaintext after opening {len}"), copies(&left, &message, 8));
-        let mut text = sealed;
+        let mut sealed = text.clone();
+        let opening = left_by(|| {
+            let opened = otr.decrypt_inout_detached(&nonce, b"header", text.as_mut_slice().into(), &tag);
+            opened.expect("it was sealed");
+        });
         let wrong = [!tag[0]; 8].into();
-        let left =
-            left_by(|| otr.decrypt_inout_detached(&nonce, b"header", text[..].into(), &wrong).unwrap_err());
-        note(&format!("round keys after refusing {len}"), copies(&left, &expanded, 32));
-        note(&format!("plaintext after refusing {len}"), copies(&left, &message, 8));
-        note(&format!("the tag after refusing {len}"), copies(&left, &tag, 8));
+        let refusing = left_by(|| {
+            let refused = otr.decrypt_inout_detached(&nonce, b"header", sealed.as_mut_slice().into(), &wrong);
+            refused.expect_err("the tag is wrong");
+        });
+        for (left, most) in [&sealing, &opening, &refusing].into_iter().zip(&mut blocks) {
+            no_keys(left, &format!("after {len} bytes"));
+            *most = copies(left, &message, 8).max(*most);
+        }
+        tags = copies(&refusing, &tag, 8).max(tags);
     }
-    println!("{name}: {left_over:#?}");
+    let [sealing, opening, refusing] = blocks;
+    println!(
+        "{name}: no keys; runs of 8 bytes of plaintext after sealing {sealing}, opening {opening}, refusing {refusing}; \
+         of the tag that was expected {tags}"
+    );
 }
