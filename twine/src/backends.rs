@@ -15,8 +15,6 @@
 
 use cipher::{BlockCipherDecClosure, BlockCipherEncClosure, consts::U8};
 
-use crate::schedule::KeySize;
-
 #[cfg_attr(twine_thumb, allow(dead_code, reason = "only parts serve the other backend"))]
 pub(crate) mod fixslice;
 
@@ -81,16 +79,16 @@ impl RoundKeys {
 
     /// Makes the round keys of `key` in place.
     #[inline]
-    pub(crate) fn expand(&mut self, key: &[u8], size: &'static KeySize) {
+    pub(crate) fn expand(&mut self, key: &[u8]) {
         match self {
             #[cfg(not(twine_thumb))]
-            Self::Soft(keys) => keys.expand(key, size, &<Word as fixslice::Word>::ORDER),
+            Self::Soft(keys) => keys.expand(key),
             #[cfg(target_feature = "sse2")]
             Self::X86(keys) => keys.expand(key),
             #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
             Self::Neon(keys) => keys.expand(key),
             #[cfg(twine_thumb)]
-            Self::Thumb(keys) => keys.expand(key, size),
+            Self::Thumb(keys) => keys.expand(key),
         }
     }
 

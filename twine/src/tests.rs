@@ -101,24 +101,20 @@ fn bytes_a_key() {
 #[cfg(feature = "zeroize")]
 #[test]
 fn keys_are_erased() {
-    use crate::{
-        backends::fixslice::Word,
-        schedule::{KEY_80, KEY_128, KeySize, Schedule},
-    };
+    use crate::{backends::fixslice::Word, schedule::Schedule};
     use test_vectors::erasure::is_erased_on_drop;
 
-    fn soft<W: Word>(key: &[u8], size: &'static KeySize) -> RoundKeys<W> {
+    fn soft<W: Word>(key: &[u8]) -> RoundKeys<W> {
         let mut keys = RoundKeys::ZERO;
-        keys.expand(key, size, &W::ORDER);
+        keys.expand(key);
         keys
     }
 
     for key_len in [10, 16] {
-        let size = if key_len == 10 { &KEY_80 } else { &KEY_128 };
-        is_erased_on_drop("the schedule", 4, 0, |seed| Schedule::new(&[seed; 16][..key_len], size));
+        is_erased_on_drop("the schedule", 4, 0, |seed| Schedule::new(&[seed; 16][..key_len]));
         let (least_32, least_64) = if cfg!(twine_keys = "compact") { (70, 70) } else { (300, 600) };
-        is_erased_on_drop("soft32", least_32, 0, |seed| soft::<u32>(&[seed; 16][..key_len], size));
-        is_erased_on_drop("soft64", least_64, 0, |seed| soft::<u64>(&[seed; 16][..key_len], size));
+        is_erased_on_drop("soft32", least_32, 0, |seed| soft::<u32>(&[seed; 16][..key_len]));
+        is_erased_on_drop("soft64", least_64, 0, |seed| soft::<u64>(&[seed; 16][..key_len]));
         #[cfg(target_feature = "sse2")]
         for level in crate::backends::x86::Level::available() {
             // Its number is one byte in eight.

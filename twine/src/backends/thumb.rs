@@ -14,8 +14,6 @@ use cipher::{
 };
 
 use super::fixslice::{self, Block};
-use crate::schedule::KeySize;
-
 #[cfg_attr(twine_thumb = "v6m", path = "thumb/v6m.rs")]
 #[cfg_attr(twine_thumb = "v7m", path = "thumb/v7m.rs")]
 mod kernels;
@@ -37,8 +35,8 @@ impl RoundKeys {
 
     /// Makes the round keys of `key` in place.
     #[inline]
-    pub(crate) fn expand(&mut self, key: &[u8], size: &'static KeySize) {
-        self.0.expand(key, size, &kernels::ORDER);
+    pub(crate) fn expand(&mut self, key: &[u8]) {
+        self.0.expand_for(key, kernels::order);
     }
 }
 
