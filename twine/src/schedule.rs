@@ -75,8 +75,9 @@ fn pack([k0, k1, k2, k3, k4, k5, k6, k7]: [u32; 8], is_odd: u32) -> [u32; STEP] 
     let k25 = pair(k2, k5, 0x000F_0000);
     let k16 = pair(k6, k1, 0x0000_000F);
     let k07 = pair(k0, k7, 0x0F00_0000);
-    let join = |round: u32, bytes: [u32; 4]| {
-        bytes.iter().rev().fold(0, |key, pairs| key << 8 | (pairs >> (8 * round) & 0xFF))
+    let join = |round: u32, [b0, b1, b2, b3]: [u32; 4]| {
+        let byte = |pairs: u32| pairs >> (8 * round) & 0xFF;
+        byte(b0) | byte(b1) << 8 | byte(b2) << 16 | byte(b3) << 24
     };
     let carried = u32::from(sbox::OUTPUT_COMPLEMENT) * 0x1111_1111;
     [
@@ -209,7 +210,9 @@ fn substitute(x: u32) -> u32 {
 /// The planes of eight nibbles.
 #[inline(always)]
 fn split(x: u32) -> [u32; 4] {
-    [0, 1, 2, 3].map(|b| x >> b & 0x1111_1111)
+    let plane = |x: u32| x & 0x1111_1111;
+    // A loop is not unrolled where code is to be small.
+    [plane(x), plane(x >> 1), plane(x >> 2), plane(x >> 3)]
 }
 
 /// The inverse of [`split`].

@@ -152,8 +152,12 @@ impl Word for u32 {
 
     #[inline(always)]
     fn expand(ordered: u32) -> [Self; 4] {
-        let four_times = |bits: u32| (bits << 4).wrapping_sub(bits);
-        [0, 1, 2, 3].map(|b| four_times(ordered >> b & 0x1111_1111))
+        let four_times = |x: u32| {
+            let bits = x & 0x1111_1111;
+            (bits << 4).wrapping_sub(bits)
+        };
+        // A loop is not unrolled where code is to be small.
+        [four_times(ordered), four_times(ordered >> 1), four_times(ordered >> 2), four_times(ordered >> 3)]
     }
 
     #[inline(always)]
