@@ -77,12 +77,25 @@ impl RoundKeys {
         Self::Soft(fixslice::RoundKeys::ZERO)
     }
 
+    /// The round keys of `key`.
+    #[inline]
+    pub(crate) fn new(key: &[u8]) -> Self {
+        #[cfg(twine_thumb)]
+        return Self::Thumb(thumb::RoundKeys::new(key));
+        #[cfg(not(twine_thumb))]
+        {
+            let mut keys = Self::zero();
+            keys.expand(key);
+            keys
+        }
+    }
+
     /// Makes the round keys of `key` in place.
     #[inline]
     pub(crate) fn expand(&mut self, key: &[u8]) {
         match self {
             #[cfg(not(twine_thumb))]
-            Self::Soft(keys) => keys.expand(key),
+            Self::Soft(keys) => keys.expand(key, <Word as fixslice::Word>::order),
             #[cfg(target_feature = "sse2")]
             Self::X86(keys) => keys.expand(key),
             #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]

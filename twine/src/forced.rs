@@ -12,7 +12,7 @@ use cipher::{
 use crate::backends::neon;
 #[cfg(target_feature = "sse2")]
 use crate::backends::x86;
-use crate::backends::fixslice;
+use crate::backends::fixslice::{self, Word};
 
 /// TWINE on one of the backends.
 pub struct Forced(RoundKeys);
@@ -62,8 +62,8 @@ impl Forced {
         let len = key.len();
         assert!(matches!(len, 10 | 16), "a TWINE key has 10 or 16 bytes, not {len}");
         match &mut self.0 {
-            RoundKeys::Soft32(keys) => keys.expand(key),
-            RoundKeys::Soft64(keys) => keys.expand(key),
+            RoundKeys::Soft32(keys) => keys.expand(key, <u32 as Word>::order),
+            RoundKeys::Soft64(keys) => keys.expand(key, <u64 as Word>::order),
             #[cfg(target_feature = "sse2")]
             RoundKeys::X86(keys) => keys.expand(key),
             #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]

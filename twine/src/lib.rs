@@ -85,9 +85,7 @@ macro_rules! twine {
         impl KeyInit for $name {
             #[inline]
             fn new(key: &Key<Self>) -> Self {
-                let mut cipher = Self::without_key();
-                cipher.set_key(key);
-                cipher
+                Self { keys: RoundKeys::new(key) }
             }
         }
 

@@ -106,7 +106,7 @@ fn keys_are_erased() {
 
     fn soft<W: Word>(key: &[u8]) -> RoundKeys<W> {
         let mut keys = RoundKeys::ZERO;
-        keys.expand(key);
+        keys.expand(key, W::order);
         keys
     }
 

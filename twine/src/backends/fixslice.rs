@@ -23,7 +23,9 @@
 
 use core::{
     array,
+    mem::MaybeUninit,
     ops::{Shl, Shr},
+    ptr,
 };
 
 use cipher::{
@@ -346,6 +348,22 @@ impl<W: Word> RoundKey<W> {
         return Self(ordered, core::marker::PhantomData);
     }
 
+    /// Erases it, word by word: a loop costs more where code is to be small.
+    #[cfg(feature = "zeroize")]
+    #[inline(always)]
+    fn zeroize(&mut self) {
+        #[cfg(not(twine_keys = "compact"))]
+        {
+            let [k0, k1, k2, k3] = &mut self.0;
+            k0.zeroize();
+            k1.zeroize();
+            k2.zeroize();
+            k3.zeroize();
+        }
+        #[cfg(twine_keys = "compact")]
+        cipher::zeroize::Zeroize::zeroize(&mut self.0);
+    }
+
     #[inline(always)]
     fn words(&self) -> [W; 4] {
         #[cfg(not(twine_keys = "compact"))]
@@ -364,24 +382,41 @@ impl<W: Word> RoundKeys<W> {
     /// Without a key.
     pub(crate) const ZERO: Self = Self([RoundKey::ZERO; ROUNDS]);
 
-    /// Makes those of `key` in place.
+    /// Those of `key`, for lanes in [`Word::order`] or, of the Thumb kernels, in another.
     #[inline(always)]
-    pub(crate) fn expand(&mut self, key: &[u8]) {
-        self.expand_for(key, W::order);
+    pub(crate) fn new(key: &[u8], order: impl Fn(u32) -> u32) -> Self {
+        let mut keys = MaybeUninit::<Self>::uninit();
+        let all = keys.as_mut_ptr().cast::<[MaybeUninit<RoundKey<W>>; ROUNDS]>();
+        // SAFETY: `Self` is such an array.
+        expand(unsafe { &mut *all }, key, order);
+        // SAFETY: all round keys are written.
+        unsafe { keys.assume_init() }
     }
 
-    /// The same for lanes that need another order than [`Word::order`].
+    /// Makes those of `key` in place.
     #[inline(always)]
-    pub(crate) fn expand_for(&mut self, key: &[u8], order: impl Fn(u32) -> u32) {
-        schedule::expand(key, &mut self.0, |packed| RoundKey::new(order(packed)));
+    pub(crate) fn expand(&mut self, key: &[u8], order: impl Fn(u32) -> u32) {
+        let all = ptr::from_mut(self).cast::<[MaybeUninit<RoundKey<W>>; ROUNDS]>();
+        // SAFETY: `Self` is such an array, and nothing but round keys is written there.
+        expand(unsafe { &mut *all }, key, order);
     }
+}
+
+/// Writes all round keys. This is one function for both ways to it, so that there is one copy of the schedule.
+#[inline(always)]
+fn expand<W: Word>(
+    keys: &mut [MaybeUninit<RoundKey<W>>; ROUNDS],
+    key: &[u8],
+    order: impl Fn(u32) -> u32,
+) {
+    schedule::expand(key, keys, |packed| MaybeUninit::new(RoundKey::new(order(packed))));
 }
 
 #[cfg(feature = "zeroize")]
 impl<W: Word> Drop for RoundKeys<W> {
     fn drop(&mut self) {
         for key in &mut self.0 {
-            cipher::zeroize::Zeroize::zeroize(&mut key.0);
+            key.zeroize();
         }
     }
 }

@@ -33,10 +33,16 @@ impl RoundKeys {
     /// Without a key.
     pub(crate) const ZERO: Self = Self(fixslice::RoundKeys::ZERO);
 
+    /// The round keys of `key`.
+    #[inline]
+    pub(crate) fn new(key: &[u8]) -> Self {
+        Self(fixslice::RoundKeys::new(key, kernels::order))
+    }
+
     /// Makes the round keys of `key` in place.
     #[inline]
     pub(crate) fn expand(&mut self, key: &[u8]) {
-        self.0.expand_for(key, kernels::order);
+        self.0.expand(key, kernels::order);
     }
 }
 
