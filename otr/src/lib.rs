@@ -229,9 +229,9 @@ where
     A: AdProcessing,
 {
     fn from(cipher: C) -> Self {
-        // Before the cipher is moved: moved once, it may be made where it is to be.
-        let q = Self::q_of(&cipher);
-        Self { cipher, q, sizes: PhantomData }
+        let mut otr = Self::without_key(cipher);
+        otr.q = Self::q_of(&otr.cipher);
+        otr
     }
 }
 

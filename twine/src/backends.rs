@@ -80,14 +80,22 @@ impl RoundKeys {
     /// The round keys of `key`.
     #[inline]
     pub(crate) fn new(key: &[u8]) -> Self {
+        #[cfg(target_feature = "sse2")]
+        if let Some(level) = x86::Level::detect() {
+            let mut keys = x86::RoundKeys::zero(level);
+            keys.expand(key);
+            return Self::X86(keys);
+        }
+        #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+        if neon::IS_CHOSEN {
+            let mut keys = neon::RoundKeys::ZERO;
+            keys.expand(key);
+            return Self::Neon(keys);
+        }
         #[cfg(twine_thumb)]
         return Self::Thumb(thumb::RoundKeys::new(key));
         #[cfg(not(twine_thumb))]
-        {
-            let mut keys = Self::zero();
-            keys.expand(key);
-            keys
-        }
+        Self::Soft(fixslice::RoundKeys::new(key, <Word as fixslice::Word>::order))
     }
 
     /// Makes the round keys of `key` in place.

@@ -8,11 +8,11 @@ use cipher::{
     consts::U8,
 };
 
+use crate::backends::fixslice::{self, Word};
 #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
 use crate::backends::neon;
 #[cfg(target_feature = "sse2")]
 use crate::backends::x86;
-use crate::backends::fixslice::{self, Word};
 
 /// TWINE on one of the backends.
 pub struct Forced(RoundKeys);

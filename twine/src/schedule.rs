@@ -53,10 +53,16 @@ fn expand_with<K>(
     let mut is_odd = 0;
     for (round_keys, constants) in round_keys.chunks_exact_mut(STEP).zip(&CONSTANTS) {
         let packed = pack(four_rounds(&mut schedule, constants), is_odd);
-        for (round_key, packed) in round_keys.iter_mut().zip(packed) {
-            *round_key = from_packed(packed);
+        // Not in a loop: it would not be unrolled where code is to be small.
+        if let ([k0, k1, k2, k3], [p0, p1, p2, p3]) = (round_keys, packed) {
+            *k0 = from_packed(p0);
+            *k1 = from_packed(p1);
+            *k2 = from_packed(p2);
+            *k3 = from_packed(p3);
         }
         is_odd ^= LOW;
+        // Held in memory, which is erased, and not in places of the compiler's choice.
+        core::hint::black_box(&mut schedule);
     }
 }
 
@@ -172,8 +178,7 @@ impl Schedule {
         let new_a3 = a3 ^ to_a3;
         let mid_b3 = b3 ^ constants.to_19 & 0xFF;
         let turned_a0 = new_a0 ^ constants.to_19 >> 8;
-        self.first =
-            [new_b0 | new_a1 << 8, b1 | a2 << 8, b2 | new_a3 << 8, mid_b3 ^ to_b3 | turned_a0 << 8];
+        self.first = [new_b0 | new_a1 << 8, b1 | a2 << 8, b2 | new_a3 << 8, mid_b3 ^ to_b3 | turned_a0 << 8];
         self.second = [new_a1 >> 24, a2 >> 24, new_a3 >> 24, turned_a0 >> 24];
         // WK[1], WK[3], WK[4], WK[6], WK[13], WK[14], WK[15], WK[16].
         [
@@ -194,11 +199,16 @@ impl Schedule {
 fn columns(bytes: &[u8], mask: u32) -> [u32; 4] {
     let word = |offset: usize| {
         let byte = |i: usize| bytes.get(2 * i + offset).copied().unwrap_or(0);
-        let [x0, x1, x2, x3] = sbox::to_basis(split(u32::from_le_bytes([byte(0), byte(1), byte(2), byte(3)])));
-        join([x0, x1, x2, x3]) ^ u32::from(sbox::INPUT_COMPLEMENT) * 0x1111_1111
+        to_basis(u32::from_le_bytes([byte(0), byte(1), byte(2), byte(3)]))
     };
     let (even, odd) = (word(0), word(1));
     [even >> 4 & mask, even & mask, odd >> 4 & mask, odd & mask]
+}
+
+/// Eight nibbles in the basis of the circuit, with the complement of inputs.
+#[inline(never)]
+fn to_basis(x: u32) -> u32 {
+    join(sbox::to_basis(split(x))) ^ u32::from(sbox::INPUT_COMPLEMENT) * 0x1111_1111
 }
 
 /// The S-box of eight nibbles that have the complement of inputs, without it.
@@ -226,8 +236,16 @@ impl Drop for Schedule {
     fn drop(&mut self) {
         use cipher::zeroize::Zeroize;
 
-        self.first.zeroize();
-        self.second.zeroize();
+        // Not in a loop, as above.
+        let Self { first: [a0, a1, a2, a3], second: [b0, b1, b2, b3] } = self;
+        a0.zeroize();
+        a1.zeroize();
+        a2.zeroize();
+        a3.zeroize();
+        b0.zeroize();
+        b1.zeroize();
+        b2.zeroize();
+        b3.zeroize();
     }
 }
 

@@ -144,16 +144,22 @@ fn no_keys_are_left_on_the_stack() {
     for (key, first) in keys().zip(keys().map(|key| bytes(9, key.len()))) {
         for (name, cipher) in Forced::every(&first) {
             let mut cipher = Box::new(cipher);
+            let before = bytes_of(&*cipher);
             let left = left_by(|| cipher.set_key(&key));
-            let expanded = bytes_of(&*cipher);
-            assert_eq!(copies(&left, &expanded, 32), 0, "{name}: round keys, after the key is set");
+            let after = bytes_of(&*cipher);
+            // What another backend would have its keys in is not written: whatever was on the stack when it was made.
+            let is_changed = |i: &usize| before[*i] != after[*i];
+            let start = (0..after.len()).find(is_changed).unwrap();
+            let end = (0..after.len()).rfind(is_changed).unwrap();
+            let expanded = &after[start..=end];
+            assert_eq!(copies(&left, expanded, 32), 0, "{name}: round keys, after the key is set");
             assert_eq!(copies(&left, &key, 8), 0, "{name}: the key, after it is set");
             for count in [1, 3, 4, 9, 64, 65] {
                 let mut buffer = blocks(&bytes(100, 8 * count));
                 let left = left_by(|| cipher.encrypt_blocks(&mut buffer));
-                assert_eq!(copies(&left, &expanded, 32), 0, "{name}: round keys, {count} blocks");
+                assert_eq!(copies(&left, expanded, 32), 0, "{name}: round keys, {count} blocks");
                 let left = left_by(|| cipher.decrypt_blocks(&mut buffer));
-                assert_eq!(copies(&left, &expanded, 32), 0, "{name}: round keys, {count} blocks");
+                assert_eq!(copies(&left, expanded, 32), 0, "{name}: round keys, {count} blocks");
             }
         }
     }
