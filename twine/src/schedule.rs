@@ -19,6 +19,7 @@
 
 use crate::{
     consts::{ROUND_CONSTANTS, ROUNDS},
+    placement::NIBBLE_OF_LANE,
     sbox,
 };
 
@@ -66,33 +67,46 @@ fn expand_with<K>(
     }
 }
 
+/// Nibbles `j` and `7 - j` of a round key are always in lanes whose numbers add up to 7, which are the two halves of a byte in a
+/// packed key, and four rounds later they are exchanged. `PLACES[r][i]` is the lesser of the two in byte `i` of round `r`, and
+/// `EXCHANGED[j]` covers the bytes of rounds that have the greater one in the low half.
+const PLACES: [[usize; 4]; STEP] = PAIRS.0;
+const EXCHANGED: [u32; 4] = PAIRS.1;
+const PAIRS: ([[usize; 4]; STEP], [u32; 4]) = {
+    let (mut places, mut exchanged) = ([[0; 4]; STEP], [0; 4]);
+    let mut r = 0;
+    while r < STEP {
+        let mut i = 0;
+        while i < 4 {
+            let j = NIBBLE_OF_LANE[r][3 - i];
+            assert!(NIBBLE_OF_LANE[r][4 + i] == 7 - j && NIBBLE_OF_LANE[r + STEP][3 - i] == 7 - j);
+            places[r][i] = if j < 4 { j } else { 7 - j } as usize;
+            if j >= 4 {
+                exchanged[places[r][i]] |= 0x0F << (8 * r);
+            }
+            i += 1;
+        }
+        r += 1;
+    }
+    (places, exchanged)
+};
+
 /// Packs four round keys, given nibble by nibble, a round a byte. `is_odd` is [`LOW`] in every other step, else zero.
-///
-/// Nibbles `j` and `7 - j` of a round key are always in lanes whose numbers add up to 7, and four rounds later in
-/// each other's (see [`crate::placement`]).
 #[inline(always)]
-fn pack([k0, k1, k2, k3, k4, k5, k6, k7]: [u32; 8], is_odd: u32) -> [u32; STEP] {
-    // Which of the two is in the high nibble.
-    let pair = |low: u32, high: u32, exchanged: u32| {
-        let difference = (low ^ high) & (exchanged ^ is_odd);
+fn pack(nibbles: [u32; 8], is_odd: u32) -> [u32; STEP] {
+    let pair = |j: usize| {
+        let (low, high) = (nibbles[j], nibbles[7 - j]);
+        let difference = (low ^ high) & (EXCHANGED[j] ^ is_odd);
         (low ^ difference) | (high ^ difference) << 4
     };
-    let k34 = pair(k4, k3, 0x0000_0F00);
-    let k25 = pair(k2, k5, 0x000F_0000);
-    let k16 = pair(k6, k1, 0x0000_000F);
-    let k07 = pair(k0, k7, 0x0F00_0000);
-    let join = |round: u32, [b0, b1, b2, b3]: [u32; 4]| {
-        let byte = |pairs: u32| pairs >> (8 * round) & 0xFF;
-        byte(b0) | byte(b1) << 8 | byte(b2) << 16 | byte(b3) << 24
+    let pairs = [pair(0), pair(1), pair(2), pair(3)];
+    let join = |r: usize| {
+        let byte = |i: usize| pairs[PLACES[r][i]] >> (8 * r) & 0xFF;
+        byte(0) | byte(1) << 8 | byte(2) << 16 | byte(3) << 24
     };
+    // Rounds 1 and 2 of each step read a half that took in an odd number of outputs.
     let carried = u32::from(sbox::OUTPUT_COMPLEMENT) * 0x1111_1111;
-    [
-        join(0, [k34, k25, k16, k07]),
-        // These two rounds read a half that took in an odd number of outputs.
-        join(1, [k34, k16, k25, k07]) ^ carried,
-        join(2, [k25, k34, k07, k16]) ^ carried,
-        join(3, [k25, k07, k34, k16]),
-    ]
+    [join(0), join(1) ^ carried, join(2) ^ carried, join(3)]
 }
 
 /// The state of the key schedule.
@@ -258,10 +272,7 @@ pub(crate) fn nibble_of_lane(lane: u8) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        placement::{NIBBLE_OF_LANE, PERIOD},
-        reference,
-    };
+    use crate::{placement::PERIOD, reference};
 
     /// Every nibble of every round key is in its lane, with its complements.
     #[test]

@@ -18,7 +18,7 @@ pub use aead;
 #[cfg(target_os = "none")]
 pub use board::{fail, run};
 #[doc(hidden)]
-pub use size::{open, seal};
+pub use size::{open, seal, setup};
 
 /// TWINE-128-OTR.
 pub type TwineOtr = twine_otr_aead::Twine128Otr;

@@ -22,6 +22,9 @@ pub(crate) fn all(out: &mut dyn Write) -> fmt::Result {
     let report = &mut Report { out, counter: Counter::start() };
     blocks(report)?;
     aead::<TwineOtr>(report, "TWINE-128-OTR")?;
+    let mut aead = TwineOtr::new(&Array([0x42; 16]));
+    let used = stack::used(|| aead.set_key_with(|cipher| cipher.set_key(black_box(&Array([0x42; 16])))));
+    report.memory("TWINE-128-OTR", "setup_stack", used)?;
     #[cfg(feature = "peers")]
     {
         aead::<crate::Ascon>(report, "Ascon-AEAD128")?;

@@ -1,12 +1,15 @@
 //! Images that differ in nothing but the AEAD they have.
 
-use aead::{AeadInOut, Nonce, Tag};
+use aead::{AeadInOut, Key, Nonce, Tag};
 use core::slice;
 
-/// Makes an image without main program, with the functions of C that seal and open with an AEAD, if one is given.
+use crate::TwineOtr;
+
+/// Makes an image without main program, with the functions of C that seal and open with an AEAD, if one is given, and
+/// with `setup` after it the one that sets up a key.
 #[macro_export]
 macro_rules! size {
-    ($($aead:ty)?) => {
+    ($($aead:ty $(, $setup:ident)?)?) => {
         use core::panic::PanicInfo;
 
         #[panic_handler]
@@ -29,8 +32,17 @@ macro_rules! size {
             #[used]
             static OPEN: unsafe extern "C" fn(&$aead, &Nonce<$aead>, *const u8, usize, *mut u8, usize, &Tag<$aead>) -> bool =
                 $crate::open::<$aead>;
+            $(
+                #[used]
+                static SETUP: extern "C" fn(&mut $aead, &$crate::aead::Key<$aead>) = $crate::$setup;
+            )?
         )?
     };
+}
+
+/// Sets up a key of TWINE-128-OTR in place, as the C interface does.
+pub extern "C" fn setup(aead: &mut TwineOtr, key: &Key<TwineOtr>) {
+    aead.set_key_with(|cipher| cipher.set_key(key));
 }
 
 /// Seals in place.
