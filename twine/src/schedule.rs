@@ -226,7 +226,7 @@ fn to_basis(x: u32) -> u32 {
 }
 
 /// The S-box of eight nibbles that have the complement of inputs, without it.
-#[inline(always)]
+#[inline(never)]
 fn substitute(x: u32) -> u32 {
     join(sbox::circuit(split(x))) ^ u32::from(sbox::OUTPUT_COMPLEMENT) * 0x1111_1111
 }
