@@ -74,7 +74,8 @@ mod tests {
 
     #[test]
     fn circuit_is_the_sbox() {
-        let output = from_basis(complement(OUTPUT_COMPLEMENT, circuit(complement(INPUT_COMPLEMENT, to_basis(ALL)))));
+        let output =
+            from_basis(complement(OUTPUT_COMPLEMENT, circuit(complement(INPUT_COMPLEMENT, to_basis(ALL)))));
         for x in 0..16 {
             let y = (0..4).fold(0, |y, b| y | (output[b] >> x & 1) << b);
             assert_eq!(y, u16::from(SBOX[x]), "S({x:X})");

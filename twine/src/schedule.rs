@@ -51,9 +51,8 @@ fn expand_with<K>(
     from_packed: impl Fn(u32) -> K,
 ) {
     let mut schedule = Schedule::new(key);
-    let mut is_odd = 0;
     for (round_keys, constants) in round_keys.chunks_exact_mut(STEP).zip(&CONSTANTS) {
-        let packed = pack(four_rounds(&mut schedule, constants), is_odd);
+        let packed = pack(four_rounds(&mut schedule, constants), constants.exchanged);
         // Not in a loop: it would not be unrolled where code is to be small.
         if let ([k0, k1, k2, k3], [p0, p1, p2, p3]) = (round_keys, packed) {
             *k0 = from_packed(p0);
@@ -61,7 +60,6 @@ fn expand_with<K>(
             *k2 = from_packed(p2);
             *k3 = from_packed(p3);
         }
-        is_odd ^= LOW;
         // Held in memory, which is erased, and not in places of the compiler's choice.
         core::hint::black_box(&mut schedule);
     }
@@ -91,12 +89,12 @@ const PAIRS: ([[usize; 4]; STEP], [u32; 4]) = {
     (places, exchanged)
 };
 
-/// Packs four round keys, given nibble by nibble, a round a byte. `is_odd` is [`LOW`] in every other step, else zero.
+/// Packs four round keys, given nibble by nibble, a round a byte.
 #[inline(always)]
-fn pack(nibbles: [u32; 8], is_odd: u32) -> [u32; STEP] {
+fn pack(nibbles: [u32; 8], exchanged: u32) -> [u32; STEP] {
     let pair = |j: usize| {
         let (low, high) = (nibbles[j], nibbles[7 - j]);
-        let difference = (low ^ high) & (EXCHANGED[j] ^ is_odd);
+        let difference = (low ^ high) & (EXCHANGED[j] ^ exchanged);
         (low ^ difference) | (high ^ difference) << 4
     };
     let pairs = [pair(0), pair(1), pair(2), pair(3)];
@@ -122,15 +120,18 @@ pub(crate) struct Schedule {
 struct Constants {
     to_7: u32,
     to_19: u32,
+    /// [`LOW`] where the nibbles `j` and `7 - j` of all round keys are exchanged, else zero.
+    exchanged: u32,
 }
 
 static CONSTANTS: [Constants; ROUNDS / STEP] = {
-    let mut all = [const { Constants { to_7: 0, to_19: 0 } }; ROUNDS / STEP];
+    let mut all = [const { Constants { to_7: 0, to_19: 0, exchanged: 0 } }; ROUNDS / STEP];
     let mut r = 0;
     while r < ROUNDS {
         let (step, i) = (r / STEP, r % STEP);
         let constant = ROUND_CONSTANTS[r];
         all[step].to_7 |= (sbox::nibble_to_basis(constant >> 3) as u32) << (8 * ((i + 1) % STEP));
+        all[step].exchanged = if step % 2 == 1 { LOW } else { 0 };
         all[step].to_19 |= (sbox::nibble_to_basis(constant & 7) as u32) << (8 * i);
         r += 1;
     }
