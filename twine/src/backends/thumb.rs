@@ -16,6 +16,7 @@ use cipher::{
 };
 
 use super::fixslice::{self, Block};
+
 #[cfg_attr(twine_thumb = "v6m", path = "thumb/v6m.rs")]
 #[cfg_attr(twine_thumb = "v7m", path = "thumb/v7m.rs")]
 mod kernels;
@@ -59,11 +60,10 @@ type Kernel = unsafe fn(keys: &RoundKeys, input: *const [Block; WIDTH], output: 
 #[repr(align(4))]
 struct Aligned([MaybeUninit<Block>; WIDTH]);
 
-/// Runs `kernel` on a copy of up to four blocks.
+/// Runs `kernel` on `copy`, into which it copies up to four blocks. The rest of `copy` may be without a value if the kernel
+/// is assembly: that may load it, and nobody looks at what comes of it.
 #[inline(always)]
-fn run_on_copy(kernel: Kernel, keys: &RoundKeys, mut blocks: InOutBuf<'_, '_, Block>) {
-    // Not cleared: assembly may load what was never written, and what comes of it is not looked at.
-    let mut copy = Aligned([MaybeUninit::uninit(); WIDTH]);
+fn run_on_copy(kernel: Kernel, mut copy: Aligned, keys: &RoundKeys, mut blocks: InOutBuf<'_, '_, Block>) {
     for (to, from) in copy.0.iter_mut().zip(blocks.get_in()) {
         to.write(*from);
     }
@@ -94,20 +94,26 @@ fn run(
     }
 }
 
-/// For itself, for it is all of the two that an image needs which has a mode of its own for whole calls.
+/// Apart from [`encrypt_copy`]: a mode that makes whole calls needs nothing else, to set up a key.
 #[inline(never)]
 fn encrypt_one(keys: &RoundKeys, block: InOut<'_, '_, Block>) {
-    run_on_copy(kernels::encrypt, keys, block.into_buf().into_chunks().0);
+    run_on_copy(
+        kernels::encrypt,
+        Aligned([MaybeUninit::uninit(); WIDTH]),
+        keys,
+        block.into_buf().into_chunks().0,
+    );
 }
 
 #[inline(never)]
 fn encrypt_copy(keys: &RoundKeys, blocks: InOutBuf<'_, '_, Block>) {
-    run_on_copy(kernels::encrypt, keys, blocks);
+    run_on_copy(kernels::encrypt, Aligned([MaybeUninit::uninit(); WIDTH]), keys, blocks);
 }
 
 #[inline(never)]
 fn decrypt_copy(keys: &RoundKeys, blocks: InOutBuf<'_, '_, Block>) {
-    run_on_copy(kernels::decrypt, keys, blocks);
+    // For ARMv6-M this kernel is no assembly.
+    run_on_copy(kernels::decrypt, Aligned([MaybeUninit::zeroed(); WIDTH]), keys, blocks);
 }
 
 /// The backend that the closures of `cipher` receive.
