@@ -1,5 +1,5 @@
 //! What the compiler does not tell the source: whether it has the intrinsics of AVX-512, which are stable since Rust 1.89,
-//! and which Thumb instructions the target has.
+//! which Thumb instructions the target has, and, for a test, whether it optimises.
 
 use std::{env, process::Command};
 
@@ -9,6 +9,11 @@ fn main() {
     let is_x86 = matches!(env::var("CARGO_CFG_TARGET_ARCH").as_deref(), Ok("x86" | "x86_64"));
     if is_x86 && minor_version().is_some_and(|minor| minor >= 89) {
         println!("cargo::rustc-cfg=twine_avx512");
+    }
+
+    println!("cargo::rustc-check-cfg=cfg(twine_optimized)");
+    if env::var("OPT_LEVEL").is_ok_and(|level| level != "0") {
+        println!("cargo::rustc-cfg=twine_optimized");
     }
 
     println!("cargo::rustc-check-cfg=cfg(twine_thumb, values(none(), \"v6m\", \"v7m\"))");

@@ -12,3 +12,8 @@ pub mod results;
 pub mod task;
 
 pub use task::Task;
+
+/// The examples of the project's front page.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct FrontPage;

@@ -2,6 +2,7 @@
 
 mod chart;
 mod cortex_m;
+mod peers;
 mod tables;
 
 pub use chart::svg;
@@ -23,3 +24,8 @@ const COMPARED: [&str; 7] = [
 
 /// The length of associated data in the README.
 const ASSOCIATED_DATA: usize = 8;
+
+#[allow(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
+fn ratio(count: u64, bytes: usize) -> f64 {
+    count as f64 / bytes as f64
+}

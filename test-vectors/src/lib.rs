@@ -1,9 +1,11 @@
 #![doc = include_str!("../README.md")]
 
+#[path = "../../twine/src/tests/erasure.rs"]
 pub mod erasure;
 pub mod generate;
 pub mod reference;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[path = "../../twine/src/tests/stack.rs"]
 pub mod stack;
 
 mod error;

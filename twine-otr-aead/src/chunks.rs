@@ -10,8 +10,8 @@ use otr_mode::{Key, Nonce, Tag, aead::inout::InOutBuf};
 
 use crate::{
     BlockLimit, Kdf, Label, OpenError, SealError, Twine128Otr, TwineOtr,
-    derive::Secret,
     limits::{BlockCount, count_blocks, failure_limit},
+    secret::Secret,
 };
 
 /// Where a message stands.

@@ -7,15 +7,10 @@ use cmac::{
     digest::{FixedOutputReset, Update},
 };
 #[cfg(feature = "zeroize")]
-use otr_mode::cipher::zeroize::{Zeroize, ZeroizeOnDrop};
-use otr_mode::{
-    Key, KeyInit,
-    aead::array::{Array, ArraySize},
-    cipher::BlockCipherEncrypt,
-    consts::U8,
-};
+use otr_mode::cipher::zeroize::ZeroizeOnDrop;
+use otr_mode::{Key, KeyInit, cipher::BlockCipherEncrypt, consts::U8};
 
-use crate::{Twine128, limits::BLOCK};
+use crate::{Twine128, limits::BLOCK, secret::Secret};
 
 /// What a derived key is for, and from which protocol: at least one byte, none of them zero.
 ///
@@ -120,27 +115,3 @@ impl<B: BlockCipherEncrypt<BlockSize = U8>> fmt::Debug for Kdf<B> {
 
 #[cfg(feature = "zeroize")]
 impl<B: BlockCipherEncrypt<BlockSize = U8> + ZeroizeOnDrop> ZeroizeOnDrop for Kdf<B> {}
-
-/// Bytes that are erased when dropped.
-#[derive(Default)]
-pub(crate) struct Secret<N: ArraySize>(pub(crate) Array<u8, N>);
-
-#[cfg(feature = "zeroize")]
-impl<N: ArraySize> Drop for Secret<N> {
-    fn drop(&mut self) {
-        self.0.as_mut_slice().zeroize();
-    }
-}
-
-#[cfg(all(test, feature = "zeroize"))]
-mod tests {
-    use otr_mode::consts::U16;
-    use test_vectors::erasure::is_erased_on_drop;
-
-    use super::Secret;
-
-    #[test]
-    fn derived_keys_are_erased() {
-        is_erased_on_drop("a derived key", 16, 0, |seed| Secret::<U16>([seed; 16].into()));
-    }
-}

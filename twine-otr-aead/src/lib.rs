@@ -11,6 +11,7 @@ mod derive;
 mod limits;
 mod opener;
 mod sealer;
+mod secret;
 mod state;
 mod window;
 
@@ -37,8 +38,3 @@ pub type Twine80Otr<A = Parallel> = Otr<Twine80, U7, U8, A>;
 /// TWINE-OTR with a 128-bit key, nonces of 7 bytes and tags of 8 bytes.
 #[doc = include_str!("limits.md")]
 pub type Twine128Otr<A = Parallel> = Otr<Twine128, U7, U8, A>;
-
-/// The examples of the project's front page.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct FrontPage;

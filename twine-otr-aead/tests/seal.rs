@@ -1,7 +1,6 @@
 //! The example `seal`: its file format as a library, then the program itself on real files.
 //!
-//! The program is the one that a plain `cargo test` builds with all other examples. `cargo test --test seal` does not
-//! build it: run `cargo build --example seal` before.
+//! The test builds the program itself, as `cargo test --tests` and `cargo test --test seal` do not build examples.
 
 #[cfg(unix)]
 #[allow(dead_code, reason = "the program uses more of it")]
@@ -574,8 +573,8 @@ mod program {
         io::Write,
         path::{Path, PathBuf},
         process::{Command, Output, Stdio},
+        sync::LazyLock,
         thread,
-        time::SystemTime,
     };
     use tempfile::TempDir;
 
@@ -583,21 +582,44 @@ mod program {
     const HEADER: usize = 24;
     const TAG: usize = 8;
 
-    /// The built example, next to the directory of this test.
-    pub(crate) fn program() -> PathBuf {
+    /// The example, built once with the features, the profile and the target of this test.
+    pub(crate) fn program() -> &'static Path {
+        static PROGRAM: LazyLock<PathBuf> = LazyLock::new(build);
+        &PROGRAM
+    }
+
+    fn build() -> PathBuf {
+        // TARGET DIRECTORY/[TARGET/]PROFILE/deps/TEST
+        let target_dir = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
         let test = env::current_exe().unwrap();
-        let target = test.parent().and_then(Path::parent).unwrap();
-        let program = target.join("examples").join(format!("seal{}", env::consts::EXE_SUFFIX));
-        let changed = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
-        let built = changed(&program).unwrap_or(SystemTime::UNIX_EPOCH);
-        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/seal");
-        for source in fs::read_dir(sources).unwrap() {
-            assert!(
-                changed(&source.unwrap().path()).unwrap() <= built,
-                "the example is not built, or from older sources: run `cargo build --example seal`"
-            );
+        let artifacts = test.parent().and_then(Path::parent).unwrap();
+        let profile = artifacts.file_name().and_then(|name| name.to_str()).unwrap();
+        let above = artifacts.parent().unwrap();
+        let features = [
+            ("alloc", cfg!(feature = "alloc")),
+            ("arrayvec", cfg!(feature = "arrayvec")),
+            ("bytes", cfg!(feature = "bytes")),
+            ("getrandom", cfg!(feature = "getrandom")),
+            ("rand_core", cfg!(feature = "rand_core")),
+            ("zeroize", cfg!(feature = "zeroize")),
+        ];
+        let features: Vec<&str> =
+            features.iter().filter(|(_, is_on)| *is_on).map(|(name, _)| *name).collect();
+        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into()));
+        cargo
+            .args(["build", "--quiet", "--example=seal", "--no-default-features", "--features"])
+            .arg(features.join(","))
+            .args(["--profile", if profile == "debug" { "dev" } else { profile }, "--target-dir"])
+            .arg(target_dir)
+            // Where cargo finds the same configuration.
+            .current_dir(env!("CARGO_MANIFEST_DIR"));
+        if above != target_dir {
+            cargo.arg("--target").arg(above.file_name().unwrap());
         }
-        program
+        let output = cargo.output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{cargo:?} failed:\n{errors}");
+        artifacts.join("examples").join(format!("seal{}", env::consts::EXE_SUFFIX))
     }
 
     /// A directory with a key file, `key`, where the program runs.

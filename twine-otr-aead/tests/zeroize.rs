@@ -1,10 +1,14 @@
 //! The keys of sealers and openers are gone from memory after drop. The ciphers and the mode have tests of their own.
 #![cfg(feature = "zeroize")]
 
+#[path = "../src/secret.rs"]
+mod secret;
+
+use secret::Secret;
 use test_vectors::erasure::is_erased_on_drop;
 use twine_otr_aead::{
     BlockLimit, ChunkOpener, ChunkSealer, Combined, Kdf, Opener, Sealer, StreamHeader, Twine80Otr,
-    Twine128Otr,
+    Twine128Otr, consts::U16,
 };
 
 #[test]
@@ -30,4 +34,5 @@ fn keys_are_erased() {
     is_erased_on_drop("an opener", 300, padding, |seed| {
         Opener::<Twine128Otr, 2>::new(&[seed; 16].into(), [1; 2])
     });
+    is_erased_on_drop("a derived key", 16, 0, |seed| Secret::<U16>([seed; 16].into()));
 }

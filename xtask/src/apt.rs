@@ -31,9 +31,12 @@ pub(crate) fn install(packages: &[&str]) -> Result<()> {
     apt_get().args(["install", "--yes", "--no-install-recommends"]).args(missing).run()
 }
 
-/// An `apt-get` that asks nothing.
+/// An `apt-get` that asks nothing, and waits for that of another step.
 pub(crate) fn apt_get() -> Cmd {
-    Cmd::new("apt-get").arg("--quiet").env("DEBIAN_FRONTEND", "noninteractive")
+    Cmd::new("flock")
+        .arg(paths::target().join("apt.lock"))
+        .args(["apt-get", "--quiet"])
+        .env("DEBIAN_FRONTEND", "noninteractive")
 }
 
 /// The address from which this machine gets Debian's main archive.

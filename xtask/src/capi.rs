@@ -163,7 +163,7 @@ fn vectors() -> Result<()> {
 }
 
 /// Builds the static library as its README says.
-fn static_library(cargo: Cmd, target: Option<&str>, target_dir: &Path) -> Result<PathBuf> {
+pub(crate) fn static_library(cargo: Cmd, target: Option<&str>, target_dir: &Path) -> Result<PathBuf> {
     cargo
         .args(["rustc", "--package", PACKAGE, "--profile", "capi", "--crate-type", "staticlib"])
         .args(["--features", "panic-handler"])

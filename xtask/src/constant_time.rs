@@ -58,6 +58,18 @@ pub(crate) fn valgrind() -> Result<()> {
     Ok(())
 }
 
+/// What is left on the stack, with each backend.
+pub(crate) fn stack() -> Result<()> {
+    if !is_x86_64_linux() {
+        return Ok(());
+    }
+    for (backend, subject) in subjects()? {
+        println!("\n-- {backend}");
+        Cmd::new(subject).arg("stack").run()?;
+    }
+    Ok(())
+}
+
 /// Some operations step by step, with each backend.
 pub(crate) fn trace() -> Result<()> {
     trace_extent("some")

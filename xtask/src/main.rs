@@ -10,6 +10,7 @@
 //! | `cortex_m` | what the project costs on Cortex-M |
 //! | `cycles` | estimates cycles from a trace |
 //! | `constant_time` | looks for secrets in branches, addresses and times |
+//! | `prove` | proves for all inputs what the compiled library computes |
 //! | `i686` | tests the libraries on 32-bit x86 |
 //! | `boards` | runs a firmware on one of QEMU's boards |
 //! | `qemu_trace` | counts and traces what it executes there |
@@ -18,6 +19,7 @@
 //! | `smart_city` | runs and tests the example `smart-city`, and sizes its detector |
 //! | `fuzz` | builds and runs the fuzz targets |
 //! | `mutants` | changes the code and expects tests to fail |
+//! | `package` | makes the packages that are published and tests them |
 //! | `sanitizers` | runs the tests under sanitizers |
 //! | `setup` | finds or installs compilers, emulators and tools |
 //! | `msrv` | finds or fetches a compiler of the minimum supported Rust version |
@@ -41,7 +43,9 @@ mod i686;
 mod kernels;
 mod msrv;
 mod mutants;
+mod package;
 mod paths;
+mod prove;
 mod qemu_trace;
 mod release;
 mod sanitizers;
@@ -60,11 +64,13 @@ Usage: cargo xtask COMMAND
 
   test [STEP...]             everything that must hold before a merge; with STEPs, only those
        --list                name the steps
+       --jobs N              up to N steps at once; each is shown when it has ended
        --install-tools       install missing cargo tools below target/ (always done if CI is set)
        --release-checks      only what must hold before a release besides
   demo                       an hour in a smart city: who may see what, and a device that is tampered with
        --serve               goes on after that, for a look at the gateway's page
        seal [--size SIZE]    seal and open a real file, then try to cheat (SIZE: 4MiB, 1GiB, ...)
+  soak                       the tests of the smart city that can go on for longer, at full length: some minutes
   bench [--seconds N]        measure for N seconds (40) and write results, the README's tables and the chart
         report               write the tables and the chart of the results that are there
         --check              fail if the tables or the chart are not what the results give
@@ -77,6 +83,8 @@ Usage: cargo xtask COMMAND
   constant-time [TOOL]       look for secrets in branches, addresses and times of binaries
                              (TOOL: valgrind, trace or cortex-m; all three if none is named)
        --all [TOOL]          trace all operations on x86-64, which takes most of an hour
+  prove [--json] [--only T]  prove for all inputs that the compiled cipher is TWINE (only targets named like T)
+        --elf FILE           the same of a linked program for x86-64 that contains the C interface
   fuzz [--minutes N] [T...]  run the fuzz targets (those named) for N minutes (1) each
        coverage [T...]       what their inputs cover of the project's code
   mutants [PACKAGE...]       change the published packages in one place at a time: a test must fail
@@ -106,14 +114,17 @@ fn main() -> ExitCode {
 fn run(arguments: &[&str]) -> Result<()> {
     match arguments {
         ["test", rest @ ..] => test::main(rest),
+        ["step", name] => test::step(name),
         ["demo", rest @ ..] => demo::main(rest),
         ["bench", rest @ ..] => bench::main(rest),
         ["constant-time", rest @ ..] => constant_time::main(rest),
+        ["prove", rest @ ..] => prove::main(rest),
         ["firmware", rest @ ..] => firmware::main(rest),
         ["fuzz", rest @ ..] => fuzz::main(rest),
         ["mutants", rest @ ..] => mutants::main(rest),
         ["capi", rest @ ..] => capi::main(rest),
         ["setup"] => setup::main(),
+        ["soak"] => smart_city::soak(),
         ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             Ok(())

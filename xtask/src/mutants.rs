@@ -18,16 +18,35 @@ struct Package {
     dir: &'static str,
     /// The folder of its workspace: empty, or with a slash at its end.
     workspace: &'static str,
-    /// Integration tests that run something else than the package.
+    /// Integration tests that run something else than the package, or for too long to be run for each mutant.
     others_tests: &'static [&'static str],
 }
 
-const PACKAGES: [Package; 4] = [
+const PACKAGES: [Package; 7] = [
     Package { name: "twine-cipher", dir: "twine", workspace: "", others_tests: &[] },
     Package { name: "otr-mode", dir: "otr", workspace: "", others_tests: &[] },
     // It runs the example.
     Package { name: "twine-otr-aead", dir: "twine-otr-aead", workspace: "", others_tests: &["seal"] },
     Package { name: "twine-otr-capi", dir: "capi", workspace: "", others_tests: &[] },
+    Package {
+        name: "smart-city-frame",
+        dir: "frame",
+        workspace: "examples/smart-city/",
+        others_tests: &["million"],
+    },
+    Package {
+        name: "smart-city-detector",
+        dir: "detector",
+        workspace: "examples/smart-city/",
+        others_tests: &[],
+    },
+    // They take minutes: they run processes, and a million frames.
+    Package {
+        name: "smart-city-gateway",
+        dir: "gateway",
+        workspace: "examples/smart-city/",
+        others_tests: &["histories", "million", "process"],
+    },
 ];
 
 /// The mutants that no test can catch, each with the reason.
@@ -127,7 +146,8 @@ struct Outcome {
 
 impl Package {
     fn has(&self, mutant: &Mutant) -> bool {
-        mutant.change.strip_prefix(self.dir).is_some_and(|rest| rest.starts_with('/'))
+        let change = mutant.change.strip_prefix(self.workspace);
+        change.and_then(|change| change.strip_prefix(self.dir)).is_some_and(|rest| rest.starts_with('/'))
     }
 
     /// The folder of its workspace.

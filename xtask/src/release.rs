@@ -4,24 +4,41 @@
 use crate::{
     mutants, paths,
     sh::{self, Cmd},
-    steps::Step,
+    steps::{Place, Step},
     tools,
 };
 use anyhow::{Result, bail};
 use std::{env, fs};
 
 pub(crate) const STEPS: &[Step] = &[
-    Step { name: "deny", about: "advisories, licences and sources of all dependencies", run: deny },
-    Step { name: "semver", about: "the version says what changed since the last release", run: semver },
+    Step {
+        name: "deny",
+        about: "advisories, licences and sources of all dependencies",
+        place: Place::Own,
+        run: deny,
+    },
+    Step {
+        name: "semver",
+        about: "the version says what changed since the last release",
+        place: Place::Own,
+        run: semver,
+    },
     Step {
         name: "minimal-versions",
         about: "tests with the oldest dependencies that the manifests allow",
+        place: Place::Own,
         run: minimal_versions,
     },
-    Step { name: "each-feature", about: "tests with none, each and all of the features", run: each_feature },
+    Step {
+        name: "each-feature",
+        about: "tests with none, each and all of the features",
+        place: Place::Own,
+        run: each_feature,
+    },
     Step {
         name: "mutants",
         about: "a test fails for every change of the libraries, for hours",
+        place: Place::Own,
         run: mutants::all,
     },
 ];
@@ -84,10 +101,12 @@ fn semver() -> Result<()> {
 fn minimal_versions() -> Result<()> {
     let dir = paths::target().join("minimal-versions");
     fs::create_dir_all(&dir)?;
-    let lock = format!("resolver.lockfile-path={:?}", dir.join("Cargo.lock"));
     let cargo = |command: &str| {
         sh::cargo()
-            .args([command, "-Zdirect-minimal-versions", "-Zlockfile-path", "--config", &lock])
+            .args([command, "-Zdirect-minimal-versions"])
+            // Variables, so that they reach the cargo that a test runs.
+            .env("CARGO_RESOLVER_LOCKFILE_PATH", dir.join("Cargo.lock"))
+            .env("CARGO_UNSTABLE_LOCKFILE_PATH", "true")
             .env("RUSTC_BOOTSTRAP", "1")
     };
     cargo("generate-lockfile").run()?;
@@ -97,16 +116,10 @@ fn minimal_versions() -> Result<()> {
 /// The step `features` compiles every combination, every day; here the tests run with what a combination is made of.
 fn each_feature() -> Result<()> {
     let cargo_hack = tools::tool("cargo-hack")?;
-    let dir = paths::target().join("each-feature");
-    // A test runs it, and `--tests` does not build it.
-    sh::cargo()
-        .args(["build", "--package", "twine-otr-aead", "--example", "seal", "--target-dir"])
-        .arg(&dir)
-        .run()?;
     // No documentation: its examples are for the default features.
     Cmd::new(cargo_hack)
         .args(["hack", "test", "--each-feature", "--exclude-features", "default", "--lib", "--tests"])
         .args(paths::libraries())
-        .env("CARGO_TARGET_DIR", dir)
+        .env("CARGO_TARGET_DIR", paths::target().join("each-feature"))
         .run()
 }

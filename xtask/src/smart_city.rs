@@ -41,6 +41,28 @@ pub(crate) fn test() -> Result<()> {
     size()
 }
 
+/// Tests of the gateway that can go on for longer: in which file they are, which ones, and by which variable. One after the other,
+/// and each prints what it measured.
+const SOAKS: [(&str, &str, &str, &str); 4] = [
+    ("process", "outage::after_an_outage", "SMART_CITY_DEVICES", "200"),
+    ("process", "a_flood_harms_nobody", "SMART_CITY_FLOOD", "20"),
+    ("process", "a_large_city_fits", "SMART_CITY_KNOWN", "100000"),
+    ("histories", "no_history_repeats_anything", "SMART_CITY_HISTORIES", "300"),
+];
+
+/// `cargo xtask soak`.
+pub(crate) fn soak() -> Result<()> {
+    test_tools()?;
+    for (file, tests, variable, value) in SOAKS {
+        cargo("test")
+            .args(["--package", "smart-city-gateway", "--test", file, tests])
+            .args(["--", "--nocapture", "--test-threads", "1"])
+            .env(variable, value)
+            .run()?;
+    }
+    Ok(())
+}
+
 /// What the tests take besides Rust: a browser that looks at the gateway's page, Mosquitto as its broker, and OpenSSL for the
 /// crate `ear`, which reads attestation results.
 fn test_tools() -> Result<()> {

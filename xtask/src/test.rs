@@ -1,19 +1,16 @@
 //! `cargo xtask test`: what must hold before a merge, and all that CI runs.
 
 use crate::{
-    aarch64, bench, capi, constant_time, cortex_m, demo, firmware, fuzz, i686, kernels, msrv, paths, release,
-    sanitizers,
+    aarch64, bench, capi, constant_time, cortex_m, demo, firmware, fuzz, i686, kernels, msrv, package, paths,
+    prove, release, sanitizers,
     sh::{self, Cmd},
     smart_city,
-    steps::{self, Step},
+    steps::{self, Place, Step},
     tools,
     tools::Toolchain,
 };
-use anyhow::{Result, bail};
-use std::{
-    env, fs,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use anyhow::{Context, Result};
+use std::env;
 
 /// The features of the libraries that need no operating system. `twine-cipher` has only the first.
 const NO_STD_FEATURES: &str = "zeroize,alloc,arrayvec,rand_core,bytes";
@@ -22,82 +19,141 @@ const NO_STD_FEATURES: &str = "zeroize,alloc,arrayvec,rand_core,bytes";
 const NO_ATOMICS_FEATURES: &str = "zeroize,alloc,arrayvec,rand_core";
 
 const STEPS: &[Step] = &[
-    Step { name: "format", about: "all code is formatted by rustfmt", run: format },
-    Step { name: "lint", about: "clippy has nothing to say", run: lint },
+    Step { name: "format", about: "all code is formatted by rustfmt", place: Place::Own, run: format },
+    Step { name: "lint", about: "clippy has nothing to say", place: Place::Host, run: lint },
     Step {
         name: "features",
         about: "every combination of features compiles without warnings",
+        place: Place::Host,
         run: features,
     },
-    Step { name: "test-default", about: "tests with default features", run: || tests(&[]) },
+    Step {
+        name: "test-default",
+        about: "tests with default features",
+        place: Place::Host,
+        run: || tests(&[]),
+    },
     Step {
         name: "test-minimal",
         about: "tests without default features",
+        place: Place::Host,
         run: || tests(&["--no-default-features"]),
     },
-    Step { name: "test-full", about: "tests with all features", run: || tests(&["--all-features"]) },
-    Step { name: "backends", about: "tests with each backend of this machine forced", run: backends },
-    Step { name: "aarch64", about: "tests of the cipher with NEON", run: aarch64::test },
-    Step { name: "i686", about: "tests of the cipher and the mode on 32-bit x86", run: i686::test },
-    Step { name: "fuzz", about: "the fuzz targets find nothing in a few seconds each", run: fuzz::smoke },
-    Step { name: "sanitizers", about: "tests under AddressSanitizer", run: sanitizers::test },
+    Step {
+        name: "test-full",
+        about: "tests with all features",
+        place: Place::Host,
+        run: || tests(&["--all-features"]),
+    },
+    Step {
+        name: "backends",
+        about: "tests with each backend of this machine forced",
+        place: Place::Own,
+        run: backends,
+    },
+    Step { name: "aarch64", about: "tests of the cipher with NEON", place: Place::Own, run: aarch64::test },
+    Step {
+        name: "i686",
+        about: "tests of the cipher and the mode on 32-bit x86",
+        place: Place::Own,
+        run: i686::test,
+    },
+    Step {
+        name: "fuzz",
+        about: "the fuzz targets find nothing in a few seconds each",
+        place: Place::Own,
+        run: fuzz::smoke,
+    },
+    Step {
+        name: "sanitizers",
+        about: "tests under AddressSanitizer",
+        place: Place::Own,
+        run: sanitizers::test,
+    },
     Step {
         name: "benches",
         about: "benchmarks compile, and the README shows what was measured",
+        place: Place::Own,
         run: benches,
     },
-    Step { name: "docs", about: "documentation builds without warnings", run: docs },
+    Step { name: "docs", about: "documentation builds without warnings", place: Place::Host, run: docs },
     Step {
         name: "no-std",
         about: "the libraries build for bare metal, and without vector registers for kernels",
+        place: Place::Thumb,
         run: no_std,
     },
-    Step { name: "wasm32", about: "the libraries build for WebAssembly", run: wasm32 },
-    Step { name: "firmware", about: "known answers on four Cortex-M boards", run: firmware::test_all },
+    Step { name: "wasm32", about: "the libraries build for WebAssembly", place: Place::Own, run: wasm32 },
+    Step {
+        name: "firmware",
+        about: "known answers on four Cortex-M boards",
+        place: Place::Thumb,
+        run: firmware::test_all,
+    },
     Step {
         name: "cortex-m",
         about: "what TWINE-OTR takes on Cortex-M, and the benchmark for each real board builds",
+        place: Place::Thumb,
         run: cortex_m_limits,
     },
     Step {
         name: "valgrind",
         about: "no secret in a branch or an address, by valgrind",
+        place: Place::ConstantTime,
         run: constant_time::valgrind,
     },
     Step {
         name: "trace",
         about: "equal traces for all secrets, step by step on this machine",
+        place: Place::ConstantTime,
         run: constant_time::trace,
     },
     Step {
         name: "trace-cortex-m",
         about: "equal traces for all secrets on four Cortex-M boards",
+        place: Place::ConstantTime,
         run: constant_time::cortex_m,
+    },
+    Step {
+        name: "prove",
+        about: "the compiled cipher is TWINE, for all inputs",
+        place: Place::Host,
+        run: prove::test,
     },
     Step {
         name: "capi",
         about: "the C interface on this machine, under sanitizers; its header is current",
+        place: Place::Host,
         run: capi::test_host,
     },
     Step {
         name: "capi-firmware",
         about: "the C interface in C firmware on four Cortex-M boards",
+        place: Place::Thumb,
         run: capi::test_firmware,
     },
     Step {
         name: "msrv",
         about: "the libraries compile with the minimum supported Rust version",
+        place: Place::Own,
         run: minimum_rust,
     },
-    Step { name: "package", about: "the libraries can be published", run: package },
+    Step {
+        name: "package",
+        about: "the libraries can be published, and their tests run in what is published",
+        place: Place::Own,
+        run: package::test,
+    },
     Step {
         name: "seal",
         about: "a small file is sealed and opened, and cheating is refused",
+        place: Place::Host,
         run: demo::small,
     },
     Step {
         name: "smart-city",
         about: "the example: frames, tamper detection, gateway, page and demo, and the detector's size",
+        place: Place::Machine,
         run: smart_city::test,
     },
 ];
@@ -105,8 +161,13 @@ const STEPS: &[Step] = &[
 /// `cargo xtask test ...`.
 pub(crate) fn main(arguments: &[&str]) -> Result<()> {
     let mut chosen = Vec::new();
-    for argument in arguments {
+    let mut jobs = 1;
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
         match *argument {
+            "--jobs" => {
+                jobs = rest.next().and_then(|number| number.parse().ok()).context("--jobs needs a number")?;
+            }
             "--list" => {
                 for step in STEPS.iter().chain(release::STEPS) {
                     println!("{:16} {}", step.name, step.about);
@@ -115,10 +176,7 @@ pub(crate) fn main(arguments: &[&str]) -> Result<()> {
             }
             "--install-tools" => {}
             "--release-checks" => chosen.extend(release::STEPS),
-            name => match STEPS.iter().chain(release::STEPS).find(|step| step.name == name) {
-                Some(step) => chosen.push(step),
-                None => bail!("no step {name}; `cargo xtask test --list` names them"),
-            },
+            name => chosen.push(find(name)?),
         }
     }
     if env::var_os("CI").is_some() || arguments.contains(&"--install-tools") {
@@ -127,7 +185,17 @@ pub(crate) fn main(arguments: &[&str]) -> Result<()> {
     if chosen.is_empty() {
         chosen.extend(STEPS);
     }
-    steps::run(&chosen)
+    steps::run(&chosen, jobs)
+}
+
+/// `cargo xtask step NAME`: a step as a part of `test --jobs`, without heading and table.
+pub(crate) fn step(name: &str) -> Result<()> {
+    (find(name)?.run)()
+}
+
+fn find(name: &str) -> Result<&'static Step> {
+    let step = STEPS.iter().chain(release::STEPS).find(|step| step.name == name);
+    step.with_context(|| format!("no step {name}; `cargo xtask test --list` names them"))
 }
 
 /// A cargo command on the workspace of the libraries.
@@ -312,22 +380,4 @@ fn minimum_rust() -> Result<()> {
             .run()?;
     }
     Ok(())
-}
-
-/// All libraries in one command: cargo then takes those that the registry does not have from each other.
-///
-/// In a folder with a new name each time: what cargo has unpacked of them once it takes again, for the same folder and version,
-/// whatever has changed since.
-fn package() -> Result<()> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
-    let dir = paths::target().join(format!("package-{now}"));
-    // Work in progress can be published as well as what is committed; CI has nothing else than the latter.
-    let result = cargo("publish")
-        .args(["--dry-run", "--allow-dirty"])
-        .args(paths::libraries())
-        .arg("--target-dir")
-        .arg(&dir)
-        .run();
-    fs::remove_dir_all(dir)?;
-    result
 }

@@ -15,10 +15,11 @@ mod size;
 mod stack;
 
 pub use aead;
+use aead::{Key, KeyInit};
 #[cfg(target_os = "none")]
 pub use board::{fail, run};
 #[doc(hidden)]
-pub use size::{open, seal, setup};
+pub use size::{open, seal, set_up};
 
 /// TWINE-128-OTR.
 pub type TwineOtr = twine_otr_aead::Twine128Otr;
@@ -34,3 +35,29 @@ pub type AesGcm = aes_gcm::Aes128Gcm;
 /// AES-128-CCM.
 #[cfg(feature = "peers")]
 pub type AesCcm = ccm::Ccm<aes::Aes128, aead::consts::U16, aead::consts::U12>;
+
+/// An AEAD that gets another key where it lies.
+pub trait SetUp: KeyInit + Sized {
+    /// Changes the key.
+    fn set_up(&mut self, key: &Key<Self>) {
+        *self = Self::new(key);
+    }
+}
+
+impl SetUp for TwineOtr {
+    fn set_up(&mut self, key: &Key<Self>) {
+        self.set_key_with(|cipher| cipher.set_key(key));
+    }
+}
+
+#[cfg(feature = "peers")]
+impl SetUp for Ascon {}
+
+#[cfg(feature = "peers")]
+impl SetUp for ChaCha {}
+
+#[cfg(feature = "peers")]
+impl SetUp for AesGcm {}
+
+#[cfg(feature = "peers")]
+impl SetUp for AesCcm {}

@@ -3,13 +3,12 @@
 use aead::{AeadInOut, Key, Nonce, Tag};
 use core::slice;
 
-use crate::TwineOtr;
+use crate::SetUp;
 
-/// Makes an image without main program, with the functions of C that seal and open with an AEAD, if one is given, and
-/// with `setup` after it the one that sets up a key.
+/// Makes an image without main program, with the functions of C that set up a key, seal and open with an AEAD, if one is given.
 #[macro_export]
 macro_rules! size {
-    ($($aead:ty $(, $setup:ident)?)?) => {
+    ($($aead:ty)?) => {
         use core::panic::PanicInfo;
 
         #[panic_handler]
@@ -23,26 +22,24 @@ macro_rules! size {
         }
 
         $(
-            use $crate::aead::{Nonce, Tag};
+            use $crate::aead::{Key, Nonce, Tag};
 
             /// Kept in the image whether anything calls it or not.
+            #[used]
+            static SET_UP: extern "C" fn(&mut $aead, &Key<$aead>) = $crate::set_up::<$aead>;
             #[used]
             static SEAL: unsafe extern "C" fn(&$aead, &Nonce<$aead>, *const u8, usize, *mut u8, usize, &mut Tag<$aead>) -> bool =
                 $crate::seal::<$aead>;
             #[used]
             static OPEN: unsafe extern "C" fn(&$aead, &Nonce<$aead>, *const u8, usize, *mut u8, usize, &Tag<$aead>) -> bool =
                 $crate::open::<$aead>;
-            $(
-                #[used]
-                static SETUP: extern "C" fn(&mut $aead, &$crate::aead::Key<$aead>) = $crate::$setup;
-            )?
         )?
     };
 }
 
-/// Sets up a key of TWINE-128-OTR in place, as the C interface does.
-pub extern "C" fn setup(aead: &mut TwineOtr, key: &Key<TwineOtr>) {
-    aead.set_key_with(|cipher| cipher.set_key(key));
+/// Sets up a key.
+pub extern "C" fn set_up<A: SetUp>(aead: &mut A, key: &Key<A>) {
+    aead.set_up(key);
 }
 
 /// Seals in place.

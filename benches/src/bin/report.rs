@@ -66,7 +66,7 @@ fn run() -> Result<()> {
     if let Some(lines) = cortex_m {
         fs::copy(&lines, &cortex_m_file).with_context(|| format!("cannot copy {}", lines.display()))?;
     }
-    let cortex_m = CortexM::read(&cortex_m_file)?;
+    let cortex_m = CortexM::read(&cortex_m_file, &root.join("benches/results/cortex-m-peers.jsonl"))?;
 
     let readme = root.join("README.md");
     let text = fs::read_to_string(&readme).context("cannot read the README")?;

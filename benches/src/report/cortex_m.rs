@@ -7,6 +7,8 @@ use serde::Deserialize;
 
 use super::{
     chart::{self, Line, Plot},
+    peers::{self, Peer},
+    ratio,
     tables::Figure,
 };
 use crate::algorithms::{AES_CCM, AES_GCM, ASCON, CHACHA, TWINE_128, TWINE_OTR};
@@ -24,6 +26,8 @@ const SHOWN: [&str; 2] = ["Cortex-M4", "Cortex-M0"];
 #[derive(Debug, Clone, PartialEq)]
 pub struct CortexM {
     boards: Vec<Board>,
+    /// In C and assembly.
+    peers: Vec<Peer>,
 }
 
 /// The results on one core.
@@ -67,13 +71,17 @@ enum Either {
 }
 
 impl CortexM {
-    /// Reads a file: a line of JSON for each board, followed by a line for each of its results.
+    /// Reads a file with a line of JSON for each board, followed by a line for each of its results, and one with a line for each
+    /// peer in C or assembly.
     ///
     /// # Errors
-    /// If it cannot be read or is something else.
-    pub fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        Self::parse(&text).with_context(|| format!("{} is not a file of results", path.display()))
+    /// If one cannot be read or is something else.
+    pub fn read(results: &Path, peers: &Path) -> Result<Self> {
+        let text =
+            fs::read_to_string(results).with_context(|| format!("cannot read {}", results.display()))?;
+        let own = Self::parse(&text);
+        let own = own.with_context(|| format!("{} is not a file of results", results.display()))?;
+        Ok(Self { peers: peers::read(peers)?, ..own })
     }
 
     fn parse(text: &str) -> Result<Self> {
@@ -84,7 +92,7 @@ impl CortexM {
                 Either::Row(row) => boards.last_mut().context("it begins without a board")?.rows.push(row),
             }
         }
-        Ok(Self { boards })
+        Ok(Self { boards, peers: Vec::new() })
     }
 
     fn board(&self, core: &str) -> Result<&Board> {
@@ -103,7 +111,8 @@ impl CortexM {
         let mut text = format!(
             "Measured on {date} with {rustc}, opt-level s and LTO: instructions a byte of message, counted in QEMU, sealed / \
              opened in place with 8 bytes of associated data and a key that is set up. Code is what an image grows by with \
-             seal and open; all in bytes. [benches/cortex-m](benches/cortex-m) says how, and how to measure on a board.\n"
+             key set-up, seal and open, stack the most that one of them takes; all in bytes. \
+             [benches/cortex-m](benches/cortex-m) says how, and how to measure on a board.\n"
         );
         for core in SHOWN {
             let board = self.board(core)?;
@@ -124,11 +133,12 @@ impl CortexM {
                 writeln!(text)?;
             }
         }
+        self.beside_c(&mut text)?;
         writeln!(
             text,
-            "\n| TWINE-128 | 1 block | 4 blocks, a byte | estimated cycles a byte | key set-up | seal 64 B | seal 1024 B |\n\
-             |---|{}",
-            "--:|".repeat(6)
+            "\n| TWINE-128 | 1 block | 4 blocks, a byte | estimated cycles a byte | key set-up | the same in cycles | with the mode's \
+             | in cycles |\n|---|{}",
+            "--:|".repeat(7)
         )?;
         for board in &self.boards {
             let block = |bytes| board.row(TWINE_128, "encrypt", Some(bytes));
@@ -136,22 +146,78 @@ impl CortexM {
             let cycles = four
                 .estimated_cycles
                 .map_or_else(|| "-".into(), |cycles| Figure(ratio(cycles, 32)).to_string());
+            let set_up = |algorithm| -> Result<String> {
+                let row = board.row(algorithm, "setup", None)?;
+                let cycles = row.estimated_cycles.map_or_else(|| "-".into(), |cycles| cycles.to_string());
+                Ok(format!("{} | {cycles}", row.instructions()?))
+            };
             writeln!(
                 text,
-                "| {} | {} | {} | {cycles} | {} | {} | {} |",
+                "| {} | {} | {} | {cycles} | {} | {} |",
                 board.head.core,
                 block(8)?.instructions()?,
                 Figure(ratio(four.instructions()?, 32)),
-                board.row(TWINE_128, "setup", None)?.instructions()?,
-                Figure(board.per_byte(TWINE_OTR, "seal", 64)?),
-                Figure(board.per_byte(TWINE_OTR, "seal", 1024)?),
+                set_up(TWINE_128)?,
+                set_up(TWINE_OTR)?,
             )?;
         }
         text.push_str(
-            "\nInstructions, but for the cycles: those are estimated from the trace with Arm's tables, for memory without \
-             wait states, on Cortex-M0 with the table of Cortex-M0+; there is none for Cortex-M33.\n",
+            "\nCycles are estimated from the trace with Arm's tables, for memory without wait states, on Cortex-M0 with the table \
+             of Cortex-M0+; there is none for Cortex-M33. All else is instructions.\n",
         );
         Ok(text)
+    }
+
+    /// The tables in estimated cycles, and who is ahead.
+    fn beside_c(&self, text: &mut String) -> Result<()> {
+        text.push_str(
+            "\nBeside C and assembly, in **estimated cycles** a byte, sealed / opened: of each algorithm the implementation that seals \
+             64 bytes fastest, and, if there is one with three quarters of its code or less, the smallest that takes at most a quarter \
+             more cycles. They were measured once, by the same counters, and are not built here \
+             ([source, commit and compiler of all](benches/results/cortex-m-peers.jsonl)). They take the key with each call; \
+             TWINE-128-OTR has it set up, which takes the cycles of the last table, once, and the RAM of the first.\n",
+        );
+        for core in SHOWN {
+            let board = self.board(core)?;
+            write!(text, "\n| {core} |")?;
+            for bytes in MESSAGES {
+                write!(text, " {bytes} B |")?;
+            }
+            writeln!(text, " code | stack |\n|---|{}", "--:|".repeat(MESSAGES.len() + 2))?;
+            write!(text, "| **{TWINE_OTR}** |")?;
+            for bytes in MESSAGES {
+                let [seal, open] = board.cycles_per_byte(TWINE_OTR, bytes)?;
+                write!(text, " {} / {} |", Figure(seal), Figure(open))?;
+            }
+            for memory in ["flash", "stack"] {
+                write!(text, " {} |", board.row(TWINE_OTR, memory, None)?.bytes)?;
+            }
+            writeln!(text)?;
+            for peer in peers::best(&self.peers, core, 64)? {
+                let flags = peer.compiler.rsplit(' ').next().unwrap_or_default();
+                write!(text, "| {}: `{}`, {flags} |", peer.algorithm(), peer.name)?;
+                for bytes in MESSAGES {
+                    let [seal, open] = peer.per_byte(bytes)?;
+                    write!(text, " {} / {} |", Figure(seal), Figure(open))?;
+                }
+                writeln!(text, " {} | {} |", peer.code, peer.stack)?;
+            }
+            let mut ahead = Vec::new();
+            for bytes in MESSAGES {
+                let [ours, _] = board.cycles_per_byte(TWINE_OTR, bytes)?;
+                let mut names: Vec<&str> = Vec::new();
+                for peer in self.peers.iter().filter(|peer| peer.is_on(core)) {
+                    if peer.per_byte(bytes)?[0] < ours && !names.contains(&peer.algorithm()) {
+                        names.push(peer.algorithm());
+                    }
+                }
+                names.sort_unstable();
+                let names = if names.is_empty() { "nobody".into() } else { names.join(", ") };
+                ahead.push(format!("at {bytes} B {names}"));
+            }
+            writeln!(text, "\n**Ahead of {TWINE_OTR} on {core}**, sealing: {}.", ahead.join("; "))?;
+        }
+        Ok(())
     }
 
     /// Instructions a byte by length.
@@ -195,17 +261,24 @@ impl Board {
     fn per_byte(&self, algorithm: &str, operation: &str, bytes: usize) -> Result<f64> {
         Ok(ratio(self.row(algorithm, operation, Some(bytes))?.instructions()?, bytes))
     }
+
+    /// To seal and to open, estimated.
+    fn cycles_per_byte(&self, algorithm: &str, bytes: usize) -> Result<[f64; 2]> {
+        let cycles = |operation| {
+            let row = self.row(algorithm, operation, Some(bytes))?;
+            let cycles = row.estimated_cycles;
+            let cycles =
+                cycles.with_context(|| format!("{operation} of {algorithm} has no estimated cycles"))?;
+            Ok::<_, anyhow::Error>(ratio(cycles, bytes))
+        };
+        Ok([cycles("seal")?, cycles("open")?])
+    }
 }
 
 impl Row {
     fn instructions(&self) -> Result<u64> {
         self.instructions.with_context(|| format!("{} of {} has no count", self.operation, self.algorithm))
     }
-}
-
-#[allow(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
-fn ratio(count: u64, bytes: usize) -> f64 {
-    count as f64 / bytes as f64
 }
 
 #[cfg(test)]

@@ -33,8 +33,20 @@ pub const BLOCKS: Output = Output {
     reason: "only in the test, which then compares them with the known answer; the libraries have returned",
 };
 
+/// What the detector of the example `smart-city` measures.
+pub const MEASURED: Output = Output {
+    name: "allowed values and evidence",
+    reason: "they are in a table, and sent, where anybody may read them",
+};
+
+/// What it decides.
+pub const DECIDED: Output = Output {
+    name: "the verdict, and whether evidence is right",
+    reason: "one bit of all tag bits together, which the detector is there to tell; it has returned",
+};
+
 /// All of these.
-pub const OUTPUTS: [Output; 4] = [SEALED, OPENED, REFUSED, BLOCKS];
+pub const OUTPUTS: [Output; 6] = [SEALED, OPENED, REFUSED, BLOCKS, MEASURED, DECIDED];
 
 /// A branch inside the libraries that may depend on secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

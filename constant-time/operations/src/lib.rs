@@ -12,7 +12,7 @@ mod operation;
 mod secrets;
 
 pub use leaks::Leak;
-pub use operation::{Action, AdProcessing, Cipher, Operation, all, some};
+pub use operation::{Action, AdProcessing, Cipher, Operation, all, challenge, some};
 use secrets::is_secret;
 pub use secrets::{SECRETS, secret};
 

@@ -2,6 +2,10 @@
 
 use core::{fmt, hint::black_box};
 
+use smart_city_detector::{
+    AllowedValues, AttestKey, Challenge, Detector, Evidence, Region, Verdict, Verifier,
+};
+use smart_city_frame::{DeviceId, Epoch, GatewayLink, Instruction, RootKey};
 use twine_cipher::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, BlockSizeUser};
 use twine_otr_aead::{
     AeadInOut, Combined, Key, KeyInit, Nonce, Otr, Parallel, PieceEncryptor, Serial, Tag, Twine80, Twine128,
@@ -50,6 +54,10 @@ pub enum Action {
     EncryptBlocks,
     /// Decrypting blocks with the cipher alone.
     DecryptBlocks,
+    /// Examining code by the detector of the example `smart-city`: another bit of the allowed value is wrong for each secret.
+    Examine,
+    /// Verifying evidence by the other end of the example: another bit of its tag is wrong for each secret.
+    Verify,
 }
 
 /// An action of a cipher or the mode over it.
@@ -85,6 +93,8 @@ impl fmt::Display for Operation {
             Action::Refuse => write!(f, "{cipher}{mode}, refuse {len} bytes"),
             Action::EncryptBlocks => write!(f, "{cipher}, encrypt {len} bytes"),
             Action::DecryptBlocks => write!(f, "{cipher}, decrypt {len} bytes"),
+            Action::Examine => write!(f, "detector, examine {len} bytes"),
+            Action::Verify => write!(f, "detector, verify evidence of {len} bytes"),
         }
     }
 }
@@ -92,10 +102,18 @@ impl fmt::Display for Operation {
 /// All operations, with messages of `lengths`, up to [`crate::CAPACITY`] bytes. Key set-up has no message; the cipher
 /// alone gets what is whole of the longest message, which alone comes in pieces.
 pub fn all(lengths: &[usize]) -> impl Iterator<Item = Operation> {
-    use Action::{DecryptBlocks, EncryptBlocks, Open, Refuse, Seal, SealPieces, SetUp};
+    use Action::{DecryptBlocks, EncryptBlocks, Examine, Open, Refuse, Seal, SealPieces, SetUp, Verify};
     use AdProcessing::{Combined, Parallel, Serial};
     let longest = lengths.iter().copied().max().unwrap_or(0);
-    [Cipher::Twine80, Cipher::Twine128].into_iter().flat_map(move |cipher| {
+    let detector = lengths.iter().flat_map(|&len| {
+        [Examine, Verify].map(|action| Operation {
+            cipher: Cipher::Twine128,
+            processing: Combined,
+            action,
+            len,
+        })
+    });
+    let libraries = [Cipher::Twine80, Cipher::Twine128].into_iter().flat_map(move |cipher| {
         let once = [(SetUp, 0), (EncryptBlocks, longest / 8 * 8), (DecryptBlocks, longest / 8 * 8)]
             .map(|(action, len)| Operation { cipher, processing: Parallel, action, len });
         let messages = [Parallel, Serial, Combined].into_iter().flat_map(move |processing| {
@@ -104,11 +122,12 @@ pub fn all(lengths: &[usize]) -> impl Iterator<Item = Operation> {
             messages.map(move |(action, len)| Operation { cipher, processing, action, len })
         });
         once.into_iter().chain(messages)
-    })
+    });
+    libraries.chain(detector)
 }
 
 /// Some of [`all`], for want of time: every key set-up, decryption by the cipher alone, and with the longer key sealing (at
-/// once and in pieces) and opening by the default mode, and opening by the others, with lengths that matter.
+/// once and in pieces) and opening by the default mode, opening by the others, with lengths that matter, and the detector.
 pub fn some(lengths: &[usize]) -> impl Iterator<Item = Operation> {
     let shortest = lengths.iter().copied().min().unwrap_or(0);
     let longest = lengths.iter().copied().max().unwrap_or(0);
@@ -116,6 +135,7 @@ pub fn some(lengths: &[usize]) -> impl Iterator<Item = Operation> {
         (_, Action::SetUp) => true,
         (Cipher::Twine80, _) | (_, Action::EncryptBlocks) => false,
         (_, Action::DecryptBlocks) => true,
+        (_, Action::Examine | Action::Verify) => operation.len == shortest,
         (_, Action::Refuse) => operation.processing == AdProcessing::Parallel && operation.len == shortest,
         (_, Action::Seal | Action::SealPieces) => {
             operation.processing == AdProcessing::Parallel && operation.len == longest
@@ -139,6 +159,7 @@ impl Operation {
             (Action::EncryptBlocks | Action::DecryptBlocks, Cipher::Twine128, _) => {
                 self.blocks::<Twine128>(number, buffers, observer)
             }
+            (Action::Examine | Action::Verify, ..) => self.detector(number, buffers, observer),
             (_, Cipher::Twine80, Ad::Parallel) => self.aead::<Twine80, Parallel>(number, buffers, observer),
             (_, Cipher::Twine80, Ad::Serial) => self.aead::<Twine80, Serial>(number, buffers, observer),
             (_, Cipher::Twine80, Ad::Combined) => self.aead::<Twine80, Combined>(number, buffers, observer),
@@ -225,6 +246,47 @@ impl Operation {
         }
         is_open && is_secret(number, text)
     }
+
+    /// The comparisons must not tell how much of a value is right: else it could be found byte by byte.
+    #[inline(never)]
+    fn detector(self, number: usize, buffers: &mut Buffers, observer: &mut dyn Observer) -> bool {
+        let (key, code) = self.fill::<Twine128>(number, buffers);
+        let key = AttestKey::from_bytes((*key).into());
+        let mut value = Verifier::new(&key).allowed_value(REGION, code);
+        let bit = number % (8 * value.len());
+        if self.action == Action::Examine {
+            value[bit / 8] ^= 1 << (bit % 8);
+        }
+        let Ok(len) = u32::try_from(code.len()) else { return false };
+        let table = Region { id: REGION, address: 0, len, value }.to_bytes();
+        let (Ok(allowed), Some(sent), Some(received)) =
+            (AllowedValues::new(&table), challenge(), challenge())
+        else {
+            return false;
+        };
+        let detector = Detector::new(&key, allowed);
+        if self.action == Action::Examine {
+            let mut verdict = None;
+            observer.observe(&mut || verdict = Some(detector.check(REGION, code)));
+            return verdict == Some(Verdict::Altered);
+        }
+        let mut evidence: Evidence = detector.examine(received, REGION, code);
+        evidence.tag[bit / 8] ^= 1 << (bit % 8);
+        let mut is_right = true;
+        observer.observe(&mut || is_right = Verifier::new(&key).verify(&evidence, &sent, REGION, code));
+        !is_right && evidence.verdict == Verdict::Intact
+    }
+}
+
+/// Public.
+const REGION: u16 = 7;
+
+/// A challenge of an instruction, under keys that are public.
+#[must_use]
+pub fn challenge() -> Option<Challenge> {
+    let mut gateway = GatewayLink::new(&RootKey::new([0; 16]), DeviceId(*b"lamp 003"), Epoch(3));
+    let instruction = Instruction { region: REGION, argument: &[] };
+    gateway.seal_instruction(&instruction, &mut [0; 64]).ok().map(|(_, challenge)| challenge)
 }
 
 /// Seals half of the pairs of blocks, then the rest.

@@ -2,8 +2,9 @@
 
 use operations::{
     Leak,
-    declassified::{BLOCKS, OPENED, REFUSED, SEALED},
+    declassified::{BLOCKS, DECIDED, MEASURED, OPENED, REFUSED, SEALED},
 };
+use smart_city_detector::{AllowedValues, AttestKey, Detector, Region, Verdict, Verifier};
 use test_vectors::{AdProcessing, AeadTest, Cipher, TRUNCATED_TAG, Validity};
 use twine_cipher::{
     Twine80, Twine128,
@@ -51,6 +52,38 @@ pub(crate) fn run() {
         }
     }
     println!("{count} known answers hold");
+    for len in 0..=80 {
+        detector(len);
+    }
+}
+
+/// Examines code of so many bytes as it should be and altered, and verifies right evidence and wrong.
+fn detector(len: u8) {
+    const ID: u16 = 7;
+    let key = AttestKey::from_bytes(secret(&[len; 16]).try_into().expect("16 bytes"));
+    let code: Vec<u8> = (0..len).collect();
+    let value = Verifier::new(&key).allowed_value(ID, &code);
+    declassify(MEASURED, &value);
+    let table = Region { id: ID, address: 0, len: len.into(), value }.to_bytes();
+    let detector = Detector::new(&key, AllowedValues::new(&table).expect("one region"));
+    for altered in [false, true] {
+        let mut code = code.clone();
+        if let (true, Some(byte)) = (altered, code.last_mut()) {
+            *byte ^= 1;
+        }
+        let is_altered = altered && len > 0;
+        let challenge = operations::challenge().expect("a short instruction");
+        let evidence = detector.examine(operations::challenge().expect("the same"), ID, &code);
+        let verdict = [evidence.verdict as u8];
+        declassify(DECIDED, &verdict);
+        let expected = if is_altered { Verdict::Altered } else { Verdict::Intact };
+        assert_eq!(verdict, [expected as u8], "{len} bytes of code");
+        for (code, is_right) in [(&code, true), (&vec![!len; usize::from(len) + 1], false)] {
+            let decided = [u8::from(Verifier::new(&key).verify(&evidence, &challenge, ID, code))];
+            declassify(DECIDED, &decided);
+            assert_eq!(decided, [u8::from(is_right)], "evidence of {len} bytes of code");
+        }
+    }
 }
 
 /// A copy of `bytes`, marked as secret.

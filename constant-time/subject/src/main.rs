@@ -4,11 +4,13 @@
 //! subject backend                    prints TWINE's backend
 //! subject known-answers              under valgrind: known answers, with everything secret marked undefined
 //! subject leak-undefined LEAK        under valgrind: a deliberate leak of undefined bytes
+//! subject stack                      what calls leave on the stack
 //! subject operations some|all        under the tracer: operations with all secrets
 //! subject leak LEAK                  under the tracer: a deliberate leak with all secrets
 //! ```
 
 mod known_answers;
+mod stack;
 #[allow(unsafe_code, reason = "one instruction")]
 mod traced;
 #[allow(unsafe_code, reason = "valgrind is asked by an instruction sequence")]
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
         ["known-answers"] => known_answers::run(),
         ["leak-undefined", name] => known_answers::leak(leak(name)),
         ["operations", extent @ ("some" | "all")] => traced::run(extent == "all"),
+        ["stack"] => stack::run(),
         ["leak", name] => traced::leak(leak(name)),
         _ => {
             eprintln!("error: `check` runs this, with arguments that main.rs lists");

@@ -58,8 +58,8 @@ pub(crate) struct Output<'a> {
     directory: &'a Path,
     file: File,
     old: Option<Old>,
-    /// Open to be synchronised, if that can be done here.
-    synchronised: Option<File>,
+    /// The directory, open to be synchronised, if that can be done here.
+    pub(crate) synchronised: Option<File>,
 }
 
 impl Drop for Output<'_> {

@@ -337,6 +337,29 @@ fn temporary_names_go() {
     }
 }
 
+/// A name lasts when its folder is on the disk too: the folder is synchronised after the file has its name, and if that fails, the
+/// program says so.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_folder_is_synchronised() {
+    use rustix::fs::{Mode, OFlags, open};
+    use std::os::unix::fs::MetadataExt;
+
+    let room = Room::new();
+    let path = room.path("out");
+    for replace in [false, true] {
+        let mut output = Output::new(&path, replace, &[]).unwrap();
+        let folder = output.synchronised.take().unwrap().metadata().unwrap();
+        let expected = fs::metadata(room.path("")).unwrap();
+        assert_eq!((folder.dev(), folder.ino()), (expected.dev(), expected.ino()));
+        // What is opened in this way cannot be synchronised.
+        output.synchronised = Some(open(room.path(""), OFlags::PATH, Mode::empty()).unwrap().into());
+        output.file().write_all(&[u8::from(replace)]).unwrap();
+        assert_eq!(output.commit().unwrap_err().raw_os_error(), Some(rustix::io::Errno::BADF.raw_os_error()));
+        assert_eq!(room.read("out"), [u8::from(replace)]);
+    }
+}
+
 #[test]
 fn names_that_no_file_can_have_are_refused_at_once() {
     let room = furnished();

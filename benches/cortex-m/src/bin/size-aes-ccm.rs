@@ -1,4 +1,4 @@
-//! AES-128-CCM: sealing and opening, with a key that is set up elsewhere.
+//! AES-128-CCM: setting up a key, sealing and opening.
 #![no_std]
 #![no_main]
 

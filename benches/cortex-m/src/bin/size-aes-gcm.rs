@@ -1,4 +1,4 @@
-//! AES-128-GCM: sealing and opening, with a key that is set up elsewhere.
+//! AES-128-GCM: setting up a key, sealing and opening.
 #![no_std]
 #![no_main]
 

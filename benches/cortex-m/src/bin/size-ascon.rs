@@ -1,4 +1,4 @@
-//! Ascon-AEAD128: sealing and opening, with a key that is set up elsewhere.
+//! Ascon-AEAD128: setting up a key, sealing and opening.
 #![no_std]
 #![no_main]
 

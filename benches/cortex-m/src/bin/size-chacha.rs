@@ -1,4 +1,4 @@
-//! ChaCha20-Poly1305: sealing and opening, with a key that is set up elsewhere.
+//! ChaCha20-Poly1305: setting up a key, sealing and opening.
 #![no_std]
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! TWINE-128-OTR: sealing and opening, with a key that is set up elsewhere.
+//! TWINE-128-OTR: setting up a key, sealing and opening.
 #![no_std]
 #![no_main]
 

@@ -82,9 +82,13 @@ fn blocks_are_limited() {
     let sealed = device.seal_reading(stream(), &[7; MAX_PAYLOAD_LEN], &mut buffer);
     assert_eq!(sealed.map(drop), Err(SealError::LimitReached));
     assert_eq!(buffer[6..6 + MAX_PAYLOAD_LEN], [0; MAX_PAYLOAD_LEN], "no plaintext is left");
-    // A shorter one still fits.
-    device.seal_reading(stream(), &[7; 104], &mut buffer).unwrap();
+    // A shorter one still fits; but a forgery before it has used up the receiver's key.
+    let frame = device.seal_reading(stream(), &[7; 104], &mut buffer).unwrap();
     assert!(device.needs_new_epoch(1));
+    let mut forged = frame.to_vec();
+    forged[20] ^= 1;
+    assert_eq!(gateway.open_reading(DEVICE, stream(), &mut forged).unwrap_err(), OpenError::Rejected);
+    assert_eq!(gateway.open_reading(DEVICE, stream(), frame).unwrap_err(), OpenError::LimitReached);
 }
 
 #[test]

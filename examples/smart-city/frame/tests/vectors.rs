@@ -4,7 +4,7 @@ use smart_city_frame::{
     Class, DeviceId, DeviceLink, Epoch, Evidence, GatewayLink, Instruction, OpenError, Receipt, RootKey,
     Stream, Verdict, seal_epoch_request,
 };
-use smart_city_frame_vectors::{Test, file, frames};
+use smart_city_frame_vectors::{Test, file, frames, model};
 
 fn class(test: &Test) -> Class {
     [Class::Public, Class::Internal, Class::Confidential][usize::from(test.class)]
@@ -116,5 +116,15 @@ fn changed_frames_are_refused_for_the_right_reason() {
     for test in invalid {
         let error = format!("{:?}", open(test).expect_err(&test.comment));
         assert!(error.starts_with(&test.result), "tcId {}, {}: {error}", test.tc_id, test.comment);
+    }
+}
+
+/// What a gateway stores for ever: another derivation would forget every device.
+#[test]
+fn fingerprints_are_the_models() {
+    for (key, device) in [([0x42; 16], *b"device 1"), ([0x42; 16], *b"device 2"), ([0x43; 16], *b"device 1")]
+    {
+        let fingerprint = RootKey::new(key).fingerprint(DeviceId(device));
+        assert_eq!(fingerprint[..], model::derive(&key, "smart-city v1 fingerprint", &device));
     }
 }

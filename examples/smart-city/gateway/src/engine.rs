@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use smart_city_frame::{
     DeviceId, Evidence, GatewayLink, Instruction, OVERHEAD, OpenError, Opened, SealError, Verdict,
 };
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::{broadcast, oneshot, watch};
 
 pub use crate::device::Refusal;
 use crate::{
@@ -157,6 +157,8 @@ impl std::fmt::Display for Denied {
 pub struct Engine {
     city: City,
     secrets: Arc<Secrets>,
+    /// The secrets for others: those that were taken over, when that is stored.
+    current: watch::Sender<Arc<Secrets>>,
     policy: Policy,
     signer: Signer,
     store: Store,
@@ -272,6 +274,7 @@ impl Engine {
         let now = Instant::now();
         let mut engine = Self {
             city,
+            current: watch::Sender::new(Arc::clone(&secrets)),
             secrets,
             policy,
             signer,
@@ -410,6 +413,12 @@ impl Engine {
         self.view.clone()
     }
 
+    /// The secrets that hold now. New ones come when the engine has taken them over and stored that.
+    #[must_use]
+    pub fn secrets(&self) -> watch::Receiver<Arc<Secrets>> {
+        self.current.subscribe()
+    }
+
     /// The key set by which others check attestation results.
     #[must_use]
     pub fn jwks(&self) -> Value {
@@ -468,6 +477,9 @@ impl Engine {
         self.outbox = self.outbox.saturating_sub(changes.delivered.len() as u64);
 
         // From here on it is stored.
+        if !Arc::ptr_eq(&self.current.borrow(), &self.secrets) {
+            self.current.send_replace(Arc::clone(&self.secrets));
+        }
         let mut all: Vec<Output> = Vec::new();
         for id in &changed {
             let Some(device) = self.devices.get_mut(id) else { continue };
@@ -584,6 +596,7 @@ impl Engine {
 
     fn reading(&mut self, id: DeviceId, stream: u16, frame: &mut [u8], now: Instant) -> Result<(), Refusal> {
         let device = self.devices.get(&id).ok_or(Refusal::UnknownDevice)?;
+        let key = device.key;
         let stream = self.city.streams.get(&stream).ok_or(Refusal::UnknownStream)?.stream;
         let (isolated, recovery) = (device.record.isolated.is_some(), device.recovery);
         if isolated && recovery.is_none() {
@@ -603,7 +616,7 @@ impl Engine {
         let [a, b, c] = counter;
         let counter = u32::from_be_bytes([0, a, b, c]);
         let reading =
-            Reading { device: id.0, stream: stream.id.get(), epoch: epoch.0, counter, time, payload };
+            Reading { device: id.0, key, stream: stream.id.get(), epoch: epoch.0, counter, time, payload };
         let device_ok = self.devices.get(&id).is_some_and(|device| device.record.isolated.is_none());
         *self.counted.entry((reading.stream, device_ok)).or_default() += 1;
         if self.policy.decide(reading.stream, device_ok).iter().any(|decision| decision.allowed) {
@@ -631,7 +644,11 @@ impl Engine {
         let about = Arc::new(About {
             content_type: stream.content_type.clone(),
             properties: vec![
-                ("id".to_owned(), format!("{id}-{}-{}", reading.epoch, reading.counter)),
+                // Epochs and counters come again under another root key.
+                (
+                    "id".to_owned(),
+                    format!("{id}-{}-{}-{}", hex::encode(&reading.key[..8]), reading.epoch, reading.counter),
+                ),
                 ("device".to_owned(), id.to_string()),
                 ("stream".to_owned(), stream.name.clone()),
                 ("class".to_owned(), class_name(stream.stream.class).to_owned()),
@@ -982,7 +999,15 @@ impl Engine {
     /// Takes new files over as a whole; a fault in them changes nothing but what is said of it.
     fn reload(&mut self, files: Result<Box<(City, Arc<Secrets>)>, ConfigError>, now: Instant) {
         let taken = files.map_err(|error| error.to_string()).and_then(|files| {
-            let policy = Policy::new(&files.0).map_err(|error| format!("{error:#}"))?;
+            let (city, secrets) = &*files;
+            // Who is connected as the gateway, or has its public key, would not know of it.
+            if !secrets.gateway_password.matches(self.secrets.gateway_password.as_str().as_bytes()) {
+                return Err("gateway_password: changes at a start only".to_owned());
+            }
+            if secrets.ear_key != self.secrets.ear_key {
+                return Err("ear_key: changes at a start only".to_owned());
+            }
+            let policy = Policy::new(city).map_err(|error| format!("{error:#}"))?;
             Ok((files, policy))
         });
         let (files, policy) = match taken {

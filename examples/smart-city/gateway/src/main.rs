@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::{
+    convert::Infallible,
     fs,
     io::Write,
     net::SocketAddr,
@@ -24,7 +25,7 @@ use smart_city_gateway::{
 };
 use tokio::{
     net::TcpListener,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::{Semaphore, mpsc, watch},
 };
 use zeroize::Zeroizing;
@@ -147,22 +148,19 @@ async fn serve(arguments: Arguments, city: City, secrets: Arc<Secrets>) -> Resul
     warn_if_others_read(&arguments.data);
     let signer = signer(&secrets.ear_key)?;
     let open = if arguments.after_loss { Engine::open_after_loss } else { Engine::open };
-    let (engine, before) = open(&arguments.data, city, Arc::clone(&secrets), signer)?;
-    let (jwks, events) = (engine.jwks(), engine.events());
-    let (current, secrets_rx) = watch::channel(secrets);
+    let (engine, before) = open(&arguments.data, city, secrets, signer)?;
+    let (jwks, events, secrets) = (engine.jwks(), engine.events(), engine.secrets());
     let descriptors = descriptors();
     let connections = (descriptors / 8).clamp(16, 256);
     let broker = match &arguments.broker {
         Some(url) => host_and_port(url)?,
-        None => {
-            own_broker(arguments.mqtt, descriptors - connections - OTHER_FILES, secrets_rx.clone()).await?
-        }
+        None => own_broker(arguments.mqtt, descriptors - connections - OTHER_FILES, secrets.clone()).await?,
     };
     let listener =
         TcpListener::bind(arguments.http.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)))).await?;
     let (keeps_accounts, view) = (arguments.broker.is_some(), engine.view());
     let (inputs, mut is_ready, mut engine) =
-        mqtt::start(broker.clone(), &secrets_rx, keeps_accounts, engine, before);
+        mqtt::start(broker.clone(), &secrets, keeps_accounts, engine, before);
 
     let audit = Audit::path(&arguments.data);
     let app = App {
@@ -172,16 +170,16 @@ async fn serve(arguments: Arguments, city: City, secrets: Arc<Secrets>) -> Resul
         // The other half is for all else.
         watchers: Arc::new(Semaphore::new(connections / 2)),
         events,
-        secrets: secrets_rx,
+        secrets,
         jwks,
         audit,
     };
     let address = listener.local_addr()?;
     tokio::spawn(http::serve(listener, http::router(app), connections));
     tokio::spawn(ticks(inputs.clone()));
-    tokio::spawn(watch_files(arguments.config, arguments.secrets, current, inputs));
 
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         if is_ready.wait_for(|ready| *ready).await.is_ok() {
             println!("ready mqtt={}:{} http={address}", broker.0, broker.1);
@@ -190,6 +188,8 @@ async fn serve(arguments: Arguments, city: City, secrets: Arc<Secrets>) -> Resul
     });
     tokio::select! {
         ended = &mut engine => ended?.context("the gateway ends: nothing can be stored"),
+        // In this thread, as at the start: the allocator gives memory of a thread to no other, and parsing takes much.
+        never = watch_files(&arguments.config, &arguments.secrets, hangup, inputs) => match never {},
         _ = interrupt.recv() => Ok(()),
         _ = terminate.recv() => Ok(()),
     }?;
@@ -271,13 +271,12 @@ async fn ticks(inputs: mpsc::Sender<Input>) {
 
 /// Reads the files again when they have changed and are at rest, or at SIGHUP.
 async fn watch_files(
-    config: PathBuf,
-    secrets: PathBuf,
-    current: watch::Sender<Arc<Secrets>>,
+    config: &Path,
+    secrets: &Path,
+    mut hangup: Signal,
     inputs: mpsc::Sender<Input>,
-) {
-    let stamps = || (Stamp::of(&config), Stamp::of(&secrets));
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+) -> Infallible {
+    let stamps = || (Stamp::of(config), Stamp::of(secrets));
     let (mut loaded, mut before) = (stamps(), stamps());
     loop {
         let asked = tokio::select! {
@@ -286,15 +285,11 @@ async fn watch_files(
         };
         let now = stamps();
         if asked || (now != loaded && now == before) {
-            let files = read(&config, &secrets);
-            let input = files.map(|files| {
-                let secrets = Arc::clone(&files.1);
-                current.send_replace(secrets);
-                Box::new(files)
-            });
+            let files = read(config, secrets).map(Box::new);
             loaded = now;
-            if inputs.send(Input::Reload(input)).await.is_err() {
-                return;
+            if inputs.send(Input::Reload(files)).await.is_err() {
+                // The engine has ended, and says why.
+                return std::future::pending().await;
             }
         }
         before = now;

@@ -46,6 +46,8 @@ pub struct DeviceRecord {
 pub struct Reading {
     /// The device's EUI-64.
     pub device: [u8; 8],
+    /// The root key under which it was accepted.
+    pub key: Fingerprint,
     /// The number of its stream.
     pub stream: u16,
     /// The frame's epoch.

@@ -696,7 +696,6 @@ fn run(seeds: std::ops::Range<u64>, steps: usize) {
 /// `SMART_CITY_HISTORIES` says how many, `SMART_CITY_FROM` which is the first.
 #[test]
 fn no_history_repeats_anything() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse().ok());
-    let from = number("SMART_CITY_FROM").unwrap_or(0);
-    run(from..from + number("SMART_CITY_HISTORIES").unwrap_or(24), 120);
+    let from = common::number("SMART_CITY_FROM", 0);
+    run(from..from + common::number("SMART_CITY_HISTORIES", 24), 120);
 }

@@ -3,6 +3,7 @@
 mod common;
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::{BufRead, BufReader, Read},
     os::unix::fs::PermissionsExt,
@@ -13,7 +14,7 @@ use std::{
 };
 
 use common::{GATE, MAST, TestDevice, ask, engine, example, files, is_isolated, kind, message};
-use smart_city_frame::{Kind, RootKey};
+use smart_city_frame::{DeviceLink, Epoch, Kind, RootKey};
 use smart_city_gateway::{
     attestation::Signer,
     audit::{Audit, Log},
@@ -116,6 +117,30 @@ fn a_device_that_was_removed_or_had_another_key_comes_back_as_it_was() {
         let (mut engine, _) = try_open(dir.path(), false).unwrap();
         assert_eq!(engine.handle([frame, gate.reading(1, &city, b"5")]).unwrap(), []);
     }
+}
+
+/// The same epoch and counter under another root key is another message.
+#[test]
+fn ids_of_messages_never_come_back() {
+    let dir = example();
+    let (city, _) = files(dir.path());
+    let (mut engine, _) = engine(dir.path());
+    let mut ids = BTreeSet::new();
+    for key in [gate_key(), [7; 16], [8; 16]] {
+        engine.handle([reload(dir.path(), Some(key))]).unwrap();
+        let link = DeviceLink::new(&RootKey::new(key), GATE, Epoch(1));
+        let mut gate = TestDevice { link, ..TestDevice::new(GATE, 1, dir.path()) };
+        for output in engine.handle([gate.reading(3, &city, b"1")]).unwrap() {
+            ids.extend(output.about.map(|about| about.properties[0].clone()));
+        }
+    }
+    assert_eq!(ids.len(), 3, "{ids:?}");
+    // Under the key it was accepted with, also when it is delivered after the key was changed.
+    drop(engine);
+    let (_, before) = try_open(dir.path(), false).unwrap();
+    let again: BTreeSet<_> =
+        before.into_iter().filter_map(|output| Some(output.about?.properties[0].clone())).collect();
+    assert_eq!(again, ids);
 }
 
 #[test]

@@ -5,6 +5,8 @@ mod brokers;
 mod common;
 #[path = "process/http.rs"]
 mod http_server;
+#[path = "process/large.rs"]
+mod large;
 #[path = "process/outage.rs"]
 mod outage;
 
@@ -19,7 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{GATE, MAST, example, files, root};
+use common::{GATE, MAST, example, files, key_id, number, root};
 use rumqttc::{AsyncClient, Event, Incoming, MqttOptions, PublishOptions, QoS};
 use serde_json::Value;
 use smart_city_frame::{DeviceId, DeviceLink, Epoch, Header, Kind};
@@ -49,10 +51,14 @@ fn gateway(dir: &Path, broker: Option<u16>) -> Gateway {
 
 /// A gateway of which the own broker, if it has one, is at the port `own`.
 fn gateway_at(dir: &Path, broker: Option<u16>, own: u16) -> Gateway {
+    gateway_with(dir, broker, own, &[])
+}
+
+fn gateway_with(dir: &Path, broker: Option<u16>, own: u16, options: &[&str]) -> Gateway {
     let mut command = Command::new(env!("CARGO_BIN_EXE_smart-city-gateway"));
     command.arg("--config").arg(dir.join("city.toml")).arg("--secrets").arg(dir.join("secrets.toml"));
     command.arg("--data").arg(dir.join("data")).args(["--mqtt", &format!("127.0.0.1:{own}")]);
-    command.args(["--http", "127.0.0.1:0"]);
+    command.args(["--http", "127.0.0.1:0"]).args(options);
     if let Some(port) = broker {
         command.args(["--broker", &format!("mqtt://127.0.0.1:{port}")]);
     }

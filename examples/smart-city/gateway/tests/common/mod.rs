@@ -1,7 +1,7 @@
 //! The example city, its devices and a gateway on it.
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 
-use std::{fs, path::Path, sync::Arc};
+use std::{fmt::Debug, fs, path::Path, str::FromStr, sync::Arc};
 
 use smart_city_detector::{AllowedValues, Detector, Verifier};
 use smart_city_frame::{DeviceId, DeviceLink, Epoch, Header, Kind, RootKey};
@@ -15,6 +15,11 @@ use tokio::sync::oneshot;
 
 pub const GATE: DeviceId = DeviceId([0x70, 0xb3, 0xd5, 0xff, 0xfe, 0, 0, 1]);
 pub const MAST: DeviceId = DeviceId([0x70, 0xb3, 0xd5, 0xff, 0xfe, 0, 0, 2]);
+
+/// How much of something a test does: `usual`, or what the environment says. `cargo xtask soak` sets all of these.
+pub fn number<N: FromStr<Err: Debug>>(variable: &str, usual: N) -> N {
+    std::env::var(variable).map_or(usual, |text| text.parse().expect(variable))
+}
 
 /// Every file of the example, in a new directory.
 pub fn example() -> TempDir {
@@ -67,6 +72,11 @@ pub fn kind(frame: &[u8]) -> Kind {
 pub fn root(id: DeviceId) -> RootKey {
     let first = if id == GATE { 0x00 } else { 0x10 };
     RootKey::new(std::array::from_fn(|i| first + u8::try_from(i).unwrap()))
+}
+
+/// How the ids of a device's messages begin: with its name and its root key's fingerprint.
+pub fn key_id(id: DeviceId) -> String {
+    format!("{id}-{}", hex::encode(&root(id).fingerprint(id)[..8]))
 }
 
 /// A device's end, with its code.

@@ -1,6 +1,6 @@
 //! What must hold at both brokers alike, as they are shipped.
 
-use std::io::Write as _;
+use std::{fmt::Write as _, io::Write as _};
 
 use rumqttc::{EventLoop, mqttbytes::v5::LastWill};
 use smart_city_frame::{Class, Stream};
@@ -8,21 +8,17 @@ use smart_city_frame::{Class, Stream};
 use super::*;
 
 /// A city with the example's devices and `count` more, which send the stream `traffic-flow`.
-fn crowd(dir: &Path, count: u16) -> Vec<(DeviceId, String)> {
+pub(crate) fn crowd(dir: &Path, count: u32) -> Vec<(DeviceId, String)> {
     let (mut city, mut secrets) = (String::new(), String::new());
     let mut devices = Vec::new();
     for i in 0..count {
-        let [high, low] = (0x100 + i).to_be_bytes();
-        let id = DeviceId([0x70, 0xb3, 0xd5, 0xff, 0xfe, 0, high, low]);
-        city += &format!(
-            "\n[[devices]]\nid = \"{id}\"\nname = \"Sensor {i}\"\nplace = [{}, {}]\nimage = \"gate-1.0\"\nstreams = [\"traffic-flow\"]\n",
-            10 + i % 100,
-            i / 100
-        );
-        secrets += &format!(
-            "\n[devices.{id}]\nroot_key = \"{:032x}\"\nmqtt_password = \"password-{i}\"\n",
-            0xABC0_0000 + u32::from(i)
-        );
+        let [_, high, middle, low] = (0x100 + i).to_be_bytes();
+        let id = DeviceId([0x70, 0xb3, 0xd5, 0xff, 0xfe, high, middle, low]);
+        writeln!(city, "\n[[devices]]\nid = \"{id}\"\nname = \"Sensor {i}\"").unwrap();
+        writeln!(city, "place = [{}, {}]\nimage = \"gate-1.0\"", 10 + i % 1000, i / 1000).unwrap();
+        writeln!(city, "streams = [\"traffic-flow\"]").unwrap();
+        writeln!(secrets, "\n[devices.{id}]\nroot_key = \"{:032x}\"", 0xABC0_0000 + i).unwrap();
+        writeln!(secrets, "mqtt_password = \"password-{i}\"").unwrap();
         devices.push((id, format!("password-{i}")));
     }
     for (file, more) in [("city.toml", city), ("secrets.toml", secrets)] {
@@ -32,8 +28,8 @@ fn crowd(dir: &Path, count: u16) -> Vec<(DeviceId, String)> {
     devices
 }
 
-fn crowd_root(i: u16) -> smart_city_frame::RootKey {
-    smart_city_frame::RootKey::new((0xABC0_0000 + u128::from(i)).to_be_bytes())
+fn crowd_root(i: u32) -> smart_city_frame::RootKey {
+    smart_city_frame::RootKey::new(u128::from(0xABC0_0000 + i).to_be_bytes())
 }
 
 /// The gateway at its own broker or at Mosquitto.
@@ -199,6 +195,68 @@ async fn mosquitto_ends_revoked_sessions() {
     revocation_ends_sessions(false).await;
 }
 
+/// Files that are not taken over change nothing at the broker, whichever of the two has the fault, and who finds it.
+async fn a_refused_reload_changes_no_account(own: bool) {
+    let dir = example();
+    let (_broker, gateway) = at(dir.path(), own);
+    let port = gateway.mqtt;
+    let (_hana, mut hana) = user(port, "hana", &["out/hana/#"]);
+    assert_eq!(next(&mut hana).await.0, "subscribed");
+    let files = ["city.toml", "secrets.toml"].map(|name| dir.path().join(name));
+    let texts = files.each_ref().map(|path| fs::read_to_string(path).unwrap());
+    let secrets = texts[1].replace("example-hana", "another-password");
+    let fault = async || {
+        let status = http(&gateway.http, "GET /status?limit=0").await.1;
+        serde_json::from_str::<Value>(&status).unwrap()["fault"].as_str().unwrap_or_default().to_owned()
+    };
+    let until = async |wanted: &str| {
+        let start = Instant::now();
+        while if wanted.is_empty() { !fault().await.is_empty() } else { !fault().await.contains(wanted) } {
+            assert!(start.elapsed() < Duration::from_secs(20), "{wanted}: {}", fault().await);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    for (wanted, city, secrets) in [
+        (
+            "there is no city",
+            texts[0].replacen("owner = \"midori\"", "owner = \"nowhere\"", 1),
+            secrets.clone(),
+        ),
+        ("there is no such user", texts[0].clone(), secrets.replace("[users.ren]", "[users.rem]")),
+        // It is good, but not for a gateway that runs.
+        (
+            "gateway_password",
+            texts[0].clone(),
+            secrets.replace("example-gateway-password", "new-gateway-password"),
+        ),
+        ("ear_key", texts[0].clone(), secrets.replace("ear-key.pem", "new-key.pem")),
+    ] {
+        fs::write(&files[0], city).unwrap();
+        fs::write(&files[1], secrets).unwrap();
+        until(wanted).await;
+        assert!(drain(&mut hana, Duration::from_secs(1)).await.is_empty(), "{wanted}: a session ended");
+        assert!(connects(port, "hana", "hana", "another-password").await.is_err(), "{wanted}");
+        // Connects anew by itself after the one above took its name.
+        connects(port, "sora", "sora", "example-sora").await.unwrap();
+        fs::write(&files[0], &texts[0]).unwrap();
+        fs::write(&files[1], &texts[1]).unwrap();
+        until("").await;
+    }
+    fs::write(&files[1], secrets).unwrap();
+    assert_eq!(next(&mut hana).await.0, "not connected");
+    connects(port, "hana", "hana", "another-password").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn own_broker_keeps_accounts_at_a_refused_reload() {
+    a_refused_reload_changes_no_account(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mosquitto_keeps_accounts_at_a_refused_reload() {
+    a_refused_reload_changes_no_account(false).await;
+}
+
 /// What users receive is what devices said, byte for byte.
 async fn readings_are_not_altered(own: bool) {
     let dir = example();
@@ -243,7 +301,7 @@ async fn readings_are_not_altered(own: bool) {
             ("gate-camera", "confidential", "application/octet-stream"),
         ][i % 2];
         assert_eq!(topic, format!("out/hana/{name}"));
-        let id = format!("{GATE}-1-{i}");
+        let id = format!("{}-1-{i}", key_id(GATE));
         for (property, value) in [
             ("id", &*id),
             ("device", &GATE.to_string()),
@@ -303,10 +361,10 @@ fn flood(port: u16, user: &str, password: &str, qos: u8, stop: &Mutex<bool>) -> 
     sent
 }
 
-/// One account without frame keys floods, at QoS 0 and at QoS 1; others do not notice.
+/// One account without frame keys floods, at QoS 0 and at QoS 1; others do not notice. `SMART_CITY_FLOOD` says for how many
+/// seconds each.
 async fn a_flood_harms_nobody(own: bool) {
-    // A soak sets the seconds of each flood: SMART_CITY_FLOOD=20.
-    let seconds = std::env::var("SMART_CITY_FLOOD").map_or(3, |text| text.parse().unwrap());
+    let seconds = number("SMART_CITY_FLOOD", 3);
     let dir = example();
     let devices = crowd(dir.path(), 20);
     let (_broker, gateway) = at(dir.path(), own);

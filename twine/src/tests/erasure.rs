@@ -1,6 +1,6 @@
 //! Whether a dropped value leaves secrets in its memory.
 
-use std::{mem::MaybeUninit, ptr};
+use std::{boxed::Box, mem::MaybeUninit, ptr, vec::Vec};
 
 /// Drops the values that `new` makes of two seeds, and compares what was in their memory and what is left there.
 ///

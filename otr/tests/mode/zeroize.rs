@@ -1,5 +1,4 @@
 //! What the mode keeps besides the cipher is gone from memory after drop. The ciphers have tests of their own.
-#![cfg(feature = "zeroize")]
 
 use std::{cell::Cell, marker::PhantomData};
 

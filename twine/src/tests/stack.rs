@@ -1,6 +1,6 @@
 //! What a call leaves on the stack.
 
-use std::{arch::asm, collections::HashSet, ptr};
+use std::{arch::asm, collections::HashSet, ptr, vec, vec::Vec};
 
 /// Bytes that are looked at.
 const DEPTH: usize = 64 * 1024;

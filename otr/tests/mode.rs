@@ -1,0 +1,13 @@
+//! The tests of the mode, in one program: what they have in common is compiled once.
+
+#[path = "mode/calls.rs"]
+mod calls;
+#[path = "mode/model.rs"]
+mod model;
+#[path = "mode/refused.rs"]
+mod refused;
+#[path = "mode/vectors.rs"]
+mod vectors;
+#[cfg(feature = "zeroize")]
+#[path = "mode/zeroize.rs"]
+mod zeroize;

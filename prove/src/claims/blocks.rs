@@ -1,0 +1,143 @@
+//! Key set-up with encryption and decryption of blocks, by the functions of the C interface.
+
+use super::{Found, Job};
+use crate::{
+    bits,
+    elf::Image,
+    fault::Fault,
+    isa::x86_64::{Level, Machine},
+    memory::Rights,
+    spec::{Block, Byte, to_bytes, twine},
+};
+use anyhow::{Result, ensure};
+use std::{sync::Arc, time::Instant};
+
+/// Where a claim has its buffers: anywhere, as long as they are apart and aligned as C has it.
+pub const CONTEXT: u64 = 0x2000_0000;
+/// The greatest size of a context that is allowed: the regions are apart, and one that is larger would be seen.
+pub const CONTEXT_SIZE: usize = 8 * 193;
+const KEY: u64 = 0x2001_0003;
+const BUFFER: u64 = 0x2002_0005;
+
+/// What is done with blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Plaintext to ciphertext.
+    Encrypt,
+    /// Ciphertext to plaintext.
+    Decrypt,
+}
+
+impl Direction {
+    /// As functions have it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Encrypt => "encrypt",
+            Self::Decrypt => "decrypt",
+        }
+    }
+}
+
+/// A key, set up by the compiled code and by the paper.
+#[derive(Debug)]
+pub struct Keyed {
+    /// The processor, with the context in its memory.
+    pub machine: Machine,
+    image: Arc<Image>,
+    key_bits: usize,
+    round_keys: twine::RoundKeys,
+    blocks: Vec<Block>,
+    results: [Vec<Block>; 2],
+}
+
+impl Keyed {
+    /// Sets up a key of `key_bits`, of which nothing is known.
+    ///
+    /// # Errors
+    /// If the function faults, or reports an error.
+    pub fn new(image: &Arc<Image>, level: Level, key_bits: usize) -> Result<Self> {
+        let mut machine = Machine::new(Arc::clone(image), level);
+        let key = machine.graph.inputs(key_bits);
+        let round_keys = twine::round_keys(&mut machine.graph, &to_bytes(&key));
+        machine.memory.allow("context", CONTEXT, CONTEXT_SIZE, Rights::Write);
+        machine.memory.allow("key", KEY, key_bits / 8, Rights::Read);
+        machine.memory.set(KEY, &key);
+        let status = machine.call(image.function(&format!("twine{key_bits}_init"))?, &[CONTEXT, KEY])?;
+        ensure!(status == 0, "key set-up returns {status}");
+        machine.memory.forget("key");
+        machine.memory.set_rights("context", Rights::Read);
+        Ok(Self {
+            machine,
+            image: Arc::clone(image),
+            key_bits,
+            round_keys,
+            blocks: Vec::new(),
+            results: [const { Vec::new() }; 2],
+        })
+    }
+
+    /// The results of the paper for the first `count` blocks.
+    fn specify(&mut self, direction: Direction, count: usize) -> Vec<Block> {
+        let g = &mut self.machine.graph;
+        while self.blocks.len() < count {
+            let block: Vec<Byte> = to_bytes(&g.inputs(64));
+            self.blocks.push(block.try_into().expect("8 bytes"));
+        }
+        let results = &mut self.results[direction as usize];
+        for block in &self.blocks[results.len()..count.max(results.len())] {
+            results.push(match direction {
+                Direction::Encrypt => twine::encrypt(g, &self.round_keys, block),
+                Direction::Decrypt => twine::decrypt(g, &self.round_keys, block),
+            });
+        }
+        results[..count].to_vec()
+    }
+
+    /// Whether the function makes of `count` blocks, of which nothing is known, what the paper does, and nothing else.
+    ///
+    /// # Errors
+    /// If the function faults, or is not there.
+    pub fn check(&mut self, direction: Direction, count: usize) -> Result<bool> {
+        let expected = self.specify(direction, count);
+        self.run(direction, count, &expected).map_err(Into::into)
+    }
+
+    /// The same without what the paper has to say, which is known.
+    fn run(&mut self, direction: Direction, count: usize, expected: &[Block]) -> Result<bool, Fault> {
+        let name = format!("twine{}_{}_blocks", self.key_bits, direction.name());
+        let function = self.image.function(&name).map_err(|_| Fault::Missing(name))?;
+        let m = &mut self.machine;
+        m.memory.forget("buffer");
+        m.memory.allow("buffer", BUFFER, 8 * count, Rights::Write);
+        let blocks: bits::Bits = self.blocks[..count].iter().flatten().flatten().copied().collect();
+        m.memory.set(BUFFER, &blocks);
+        let status = m.call(function, &[CONTEXT, BUFFER, count as u64])?;
+        let expected: bits::Bits = expected.iter().flatten().flatten().copied().collect();
+        Ok(status == 0 && m.memory.get(BUFFER, 8 * count) == Some(expected))
+    }
+}
+
+/// The claims on blocks: one, a part of a batch, a batch, and a batch and a rest.
+pub(super) fn run(job: &Job, image: &Arc<Image>) -> Found {
+    let start = Instant::now();
+    let mut keyed = match Keyed::new(image, job.level, job.key_bits) {
+        Ok(keyed) => keyed,
+        Err(fault) => return job.no_key(&fault),
+    };
+    let mut claims = Vec::new();
+    let (mut set_up, mut seconds) = (keyed.machine.executed, start.elapsed().as_secs_f64());
+    for direction in [Direction::Encrypt, Direction::Decrypt] {
+        for count in [1, 5, job.batch(), job.batch() + 3] {
+            let plural = if count == 1 { "" } else { "s" };
+            let name = format!("TWINE-{}: {} {count} block{plural}", job.key_bits, direction.name());
+            let mut claim =
+                job.claim(name, &mut keyed, |keyed| &keyed.machine, |keyed| keyed.check(direction, count));
+            // Key set-up is part of each claim, and told with the first.
+            claim.instructions += std::mem::take(&mut set_up);
+            claim.seconds += std::mem::take(&mut seconds);
+            claims.push(claim);
+        }
+    }
+    Found { claims, instructions: keyed.machine.instructions() }
+}

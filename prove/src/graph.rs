@@ -1,0 +1,422 @@
+//! Boolean functions as a graph of XOR and AND nodes, in which equal functions become one node.
+//!
+//! Every bit that is computed is a literal: a node, perhaps complemented. Nodes are hash-consed. Each has a signature, its value
+//! under [`SAMPLES`] random assignments of the inputs. A new node whose signature an older one has is merged with it if
+//! [`crate::merge`] proves them equal; the signature alone never merges anything.
+
+use crate::merge::Merger;
+use std::collections::HashMap;
+
+/// A bit: the number of a node times two, plus one if it is complemented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lit(u32);
+
+impl Lit {
+    /// False.
+    pub const ZERO: Self = Self(0);
+    /// True.
+    pub const ONE: Self = Self(1);
+
+    /// A constant.
+    #[must_use]
+    pub fn constant(value: bool) -> Self {
+        Self(u32::from(value))
+    }
+
+    /// Its value, if it is a constant.
+    #[must_use]
+    pub fn value(self) -> Option<bool> {
+        (self.0 < 2).then_some(self.0 == 1)
+    }
+
+    pub(crate) fn node(self) -> usize {
+        (self.0 >> 1) as usize
+    }
+
+    pub(crate) fn is_complemented(self) -> bool {
+        self.0 & 1 == 1
+    }
+
+    fn of_node(node: usize) -> Self {
+        Self(u32::try_from(node << 1).expect("fewer than 2^31 nodes"))
+    }
+
+    fn complemented_if(self, condition: bool) -> Self {
+        Self(self.0 ^ u32::from(condition))
+    }
+}
+
+impl std::ops::Not for Lit {
+    type Output = Self;
+    fn not(self) -> Self {
+        Self(self.0 ^ 1)
+    }
+}
+
+/// How a node is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Node {
+    /// The node 0.
+    False,
+    /// A variable: all its values are looked at.
+    Input,
+    /// What nobody has written: it may be copied, but nothing may be computed from it.
+    Unset,
+    And(Lit, Lit),
+    /// Of literals that are not complemented.
+    Xor(Lit, Lit),
+}
+
+/// Assignments of the inputs that a signature shows.
+pub const SAMPLES: usize = 512;
+const WORDS: usize = SAMPLES / 64;
+
+/// The values of a bit under [`SAMPLES`] assignments of the inputs.
+pub type Signature = [u64; WORDS];
+
+/// Nodes with one signature with which a new one is compared.
+const CANDIDATES: usize = 4;
+
+/// What happened to nodes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Statistics {
+    /// Gates asked for that no constant decides.
+    pub gates: usize,
+    /// Nodes merged after exhaustive evaluation.
+    pub merged: usize,
+    /// Nodes with equal signatures that were not proved equal.
+    pub refused: usize,
+    /// The most inputs that an evaluation which merged nodes had.
+    pub most_leaves: usize,
+}
+
+/// The graph.
+#[derive(Debug)]
+pub struct Graph {
+    nodes: Vec<Node>,
+    signatures: Vec<Signature>,
+    /// The node before with the same signature up to complement; 0 if there is none.
+    same: Vec<u32>,
+    by_fanin: HashMap<Node, Lit, Hasher>,
+    by_signature: HashMap<Signature, u32, Hasher>,
+    merger: Merger,
+    random: Random,
+    used_unset: bool,
+    /// What happened so far.
+    pub statistics: Statistics,
+}
+
+impl Default for Graph {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Graph {
+    /// A graph without inputs.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            nodes: vec![Node::False],
+            signatures: vec![[0; WORDS]],
+            same: vec![0],
+            by_fanin: HashMap::default(),
+            by_signature: HashMap::from_iter([([0; WORDS], 0)]),
+            merger: Merger::default(),
+            random: Random::new(1),
+            used_unset: false,
+            statistics: Statistics::default(),
+        }
+    }
+
+    /// Nodes so far.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Never: the constant is a node.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// A new variable.
+    pub fn input(&mut self) -> Lit {
+        let signature = std::array::from_fn(|_| self.random.next());
+        self.input_with(signature)
+    }
+
+    /// A new variable with a signature of the caller's choice, which has no influence on what is proved.
+    pub fn input_with(&mut self, signature: Signature) -> Lit {
+        self.push(Node::Input, signature)
+    }
+
+    /// `count` new variables.
+    pub fn inputs(&mut self, count: usize) -> Vec<Lit> {
+        (0..count).map(|_| self.input()).collect()
+    }
+
+    /// A bit that nobody has written.
+    pub fn unset(&mut self) -> Lit {
+        let signature = std::array::from_fn(|_| self.random.next());
+        self.push(Node::Unset, signature)
+    }
+
+    /// Whether `bit` is one that nobody has written.
+    #[must_use]
+    pub fn is_unset(&self, bit: Lit) -> bool {
+        self.nodes[bit.node()] == Node::Unset
+    }
+
+    /// Whether anything was computed from an unset bit since the last call.
+    pub fn take_used_unset(&mut self) -> bool {
+        std::mem::take(&mut self.used_unset)
+    }
+
+    /// The values of `bit` under the random assignments.
+    #[must_use]
+    pub fn signature(&self, bit: Lit) -> Signature {
+        let mask = if bit.is_complemented() { !0 } else { 0 };
+        self.signatures[bit.node()].map(|word| word ^ mask)
+    }
+
+    /// Conjunction.
+    pub fn and(&mut self, a: Lit, b: Lit) -> Lit {
+        let (a, b) = (a.min(b), a.max(b));
+        match a {
+            Lit::ZERO => Lit::ZERO,
+            Lit::ONE => b,
+            _ if a == b => a,
+            _ if a == !b => Lit::ZERO,
+            _ => self.make(Node::And(a, b)),
+        }
+    }
+
+    /// Exclusive or.
+    pub fn xor(&mut self, a: Lit, b: Lit) -> Lit {
+        let complement = a.is_complemented() ^ b.is_complemented();
+        let (a, b) = (a.complemented_if(a.is_complemented()), b.complemented_if(b.is_complemented()));
+        let (a, b) = (a.min(b), a.max(b));
+        if a == b {
+            return Lit::constant(complement);
+        }
+        if a == Lit::ZERO {
+            return b.complemented_if(complement);
+        }
+        // x ^ (x ^ y) = y
+        if let Node::Xor(c, d) = self.nodes[b.node()] {
+            if c == a {
+                return d.complemented_if(complement);
+            }
+            if d == a {
+                return c.complemented_if(complement);
+            }
+        }
+        self.make(Node::Xor(a, b)).complemented_if(complement)
+    }
+
+    /// Disjunction.
+    pub fn or(&mut self, a: Lit, b: Lit) -> Lit {
+        !self.and(!a, !b)
+    }
+
+    /// `then` if `condition`, else `otherwise`.
+    pub fn select(&mut self, condition: Lit, then: Lit, otherwise: Lit) -> Lit {
+        match condition {
+            Lit::ONE => then,
+            Lit::ZERO => otherwise,
+            _ if then == otherwise => then,
+            _ => {
+                let difference = self.xor(then, otherwise);
+                let changed = self.and(condition, difference);
+                self.xor(otherwise, changed)
+            }
+        }
+    }
+
+    /// The node, an older one that is proved equal, or a new one.
+    fn make(&mut self, node: Node) -> Lit {
+        self.statistics.gates += 1;
+        if let Some(&known) = self.by_fanin.get(&node) {
+            return known;
+        }
+        let (signature, a, b) = match node {
+            Node::And(a, b) => (self.combine(a, b, |x, y| x & y), a, b),
+            Node::Xor(a, b) => (self.combine(a, b, |x, y| x ^ y), a, b),
+            _ => unreachable!("only gates are made"),
+        };
+        if self.is_unset(a) || self.is_unset(b) {
+            self.used_unset = true;
+        }
+        let new = self.nodes.len();
+        let mut candidate = self.by_signature.get(&canonical(signature)).copied();
+        if candidate.is_some() {
+            self.nodes.push(node);
+            for _ in 0..CANDIDATES {
+                let Some(old) = candidate.map(|old| old as usize) else { break };
+                let complement = self.signatures[old] != signature;
+                if let Some(leaves) = self.merger.prove(&self.nodes, new, old, complement) {
+                    self.nodes.pop();
+                    self.statistics.merged += 1;
+                    self.statistics.most_leaves = self.statistics.most_leaves.max(leaves);
+                    let old = Lit::of_node(old).complemented_if(complement);
+                    self.by_fanin.insert(node, old);
+                    return old;
+                }
+                candidate = (old != 0).then(|| self.same[old]);
+            }
+            self.nodes.pop();
+            self.statistics.refused += 1;
+        }
+        let made = self.push(node, signature);
+        self.by_fanin.insert(node, made);
+        made
+    }
+
+    fn combine(&self, a: Lit, b: Lit, f: impl Fn(u64, u64) -> u64) -> Signature {
+        let (a, b) = (self.signature(a), self.signature(b));
+        std::array::from_fn(|i| f(a[i], b[i]))
+    }
+
+    fn push(&mut self, node: Node, signature: Signature) -> Lit {
+        let new = self.nodes.len();
+        let lit = Lit::of_node(new);
+        self.nodes.push(node);
+        self.signatures.push(signature);
+        let before = self.by_signature.insert(canonical(signature), new as u32);
+        self.same.push(before.unwrap_or(0));
+        lit
+    }
+}
+
+/// The signature or its complement, the same one for both.
+fn canonical(signature: Signature) -> Signature {
+    if signature[0] & 1 == 1 { signature.map(|word| !word) } else { signature }
+}
+
+/// Random numbers that are the same in each run: splitmix64.
+#[derive(Clone, Debug)]
+pub struct Random(u64);
+
+impl Random {
+    /// A sequence for each seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// The next number.
+    #[allow(clippy::should_implement_trait, reason = "it never ends")]
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `bound`, nearly uniform.
+    pub fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound as u64) as usize
+    }
+}
+
+/// A fast hash for the maps of the graph; nobody attacks them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Hasher;
+
+impl std::hash::BuildHasher for Hasher {
+    type Hasher = Folded;
+    fn build_hasher(&self) -> Folded {
+        Folded(0)
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Folded(u64);
+
+impl std::hash::Hasher for Folded {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.write_u64(u64::from_le_bytes(word));
+        }
+    }
+    fn write_u32(&mut self, value: u32) {
+        self.write_u64(u64::from(value));
+    }
+    fn write_u64(&mut self, value: u64) {
+        let product = u128::from(self.0 ^ value ^ 0x9e37_79b9_7f4a_7c15) * 0xa076_1d64_78bd_642f;
+        self.0 = (product as u64) ^ ((product >> 64) as u64);
+    }
+    fn write_isize(&mut self, value: isize) {
+        self.write_u64(value as u64);
+    }
+    fn write_usize(&mut self, value: usize) {
+        self.write_u64(value as u64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_functions_are_one_node() {
+        let mut g = Graph::new();
+        let (a, b, c) = (g.input(), g.input(), g.input());
+        let (ab, bc) = (g.xor(a, b), g.xor(b, c));
+        let (left, right) = (g.xor(ab, c), g.xor(a, bc));
+        assert_eq!(left, right);
+        // De Morgan, and a multiplexer in two ways.
+        let by_or = g.or(a, b);
+        let by_and = g.and(!a, !b);
+        assert_eq!(by_or, !by_and);
+        let selected = g.select(a, b, c);
+        let (then, otherwise) = (g.and(a, b), g.and(!a, c));
+        assert_eq!(g.or(then, otherwise), selected);
+        assert!(g.statistics.merged > 0);
+    }
+
+    #[test]
+    fn constants_are_recognised() {
+        let mut g = Graph::new();
+        let (a, b) = (g.input(), g.input());
+        let both = g.and(a, b);
+        let neither = g.and(!a, !b);
+        assert_eq!(g.and(both, neither), Lit::ZERO);
+    }
+
+    /// Inputs that look equal, and functions of them that differ in one of 2^20 assignments only.
+    #[test]
+    fn a_signature_alone_merges_nothing() {
+        let mut g = Graph::new();
+        let (a, b) = (g.input_with([5; WORDS]), g.input_with([5; WORDS]));
+        assert_ne!(a, b);
+        let c = g.input();
+        assert_ne!(g.and(a, c), g.and(b, c));
+        let mut all = Lit::ONE;
+        for _ in 0..20 {
+            let input = g.input();
+            all = g.and(all, input);
+        }
+        assert_ne!(all, Lit::ZERO, "it is 0 under all samples");
+        assert_ne!(g.xor(all, c), c);
+        assert!(g.statistics.refused > 0);
+    }
+
+    #[test]
+    fn what_is_unset_may_be_copied_only() {
+        let mut g = Graph::new();
+        let (a, unset) = (g.input(), g.unset());
+        assert_eq!(g.and(unset, Lit::ONE), unset);
+        assert!(!g.take_used_unset());
+        g.xor(unset, a);
+        assert!(g.take_used_unset() && !g.take_used_unset());
+    }
+}

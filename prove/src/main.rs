@@ -1,0 +1,113 @@
+//! The command: proves what there is to prove about a linked library, and tells one line a claim.
+
+use anyhow::{Context, Result, bail, ensure};
+use object::Architecture;
+use prove::{
+    claims::{self, Job, Status},
+    elf::Image,
+};
+use std::{
+    io::Write as _,
+    path::Path,
+    process::ExitCode,
+    sync::{Arc, Mutex, mpsc},
+    thread,
+};
+
+const HELP: &str = "\
+Usage: prove ELF [--json] [--only TEXT]
+
+Proves for all inputs what the functions of the C interface in ELF compute.
+
+  --json       one JSON object a claim
+  --only TEXT  only the targets whose names contain TEXT
+";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let (mut elf, mut json, mut only) = (None, false, String::new());
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--help" | "-h" => {
+                print!("{HELP}");
+                return Ok(());
+            }
+            "--json" => json = true,
+            "--only" => only = arguments.next().context("--only needs a text")?,
+            _ if elf.is_none() && !argument.starts_with('-') => elf = Some(argument),
+            _ => bail!("unexpected argument {argument}\n\n{HELP}"),
+        }
+    }
+    let elf = elf.with_context(|| format!("no file is named\n\n{HELP}"))?;
+    let image = Image::read(Path::new(&elf))?;
+    if image.architecture != Architecture::X86_64 {
+        bail!("{elf} is for {:?}, and only x86-64 is modelled", image.architecture);
+    }
+    prove(&Arc::new(image), json, &only)
+}
+
+/// Runs all jobs on two threads; the comparison with the processor is on this one.
+fn prove(image: &Arc<Image>, json: bool, only: &str) -> Result<()> {
+    let mut jobs = Job::all();
+    jobs.retain(|job| job.target().contains(only));
+    jobs.reverse();
+    ensure!(!jobs.is_empty(), "no target is named like {only}");
+    let jobs = Mutex::new(jobs);
+    let (sender, receiver) = mpsc::channel();
+    let (mut proved, mut conditional, mut failed) = (0, 0, 0);
+    let mut reasons = std::collections::BTreeSet::new();
+    let mut comparison = claims::Comparer::new();
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            let (sender, jobs) = (sender.clone(), &jobs);
+            // The lock is not held while a job runs.
+            let next = || jobs.lock().ok().and_then(|mut jobs| jobs.pop());
+            scope.spawn(move || {
+                while let Some(job) = next() {
+                    if sender.send(job.run(image)).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        for mut found in receiver {
+            comparison.lower(&mut found);
+            for claim in &found.claims {
+                match &claim.status {
+                    Status::Proved => proved += 1,
+                    Status::Conditional(why) => {
+                        conditional += 1;
+                        reasons.insert(format!("{}: {why}", claim.target));
+                    }
+                    Status::Failed(_) => failed += 1,
+                }
+                let line = if json { claim.json() } else { claim.line() };
+                // Who has closed the output still gets the exit code.
+                let _ = writeln!(std::io::stdout(), "{line}");
+            }
+        }
+    });
+    if !json {
+        let mut closing = format!(
+            "{proved} claims are proved, {conditional} are conditional, {failed} failed.\n{}\n",
+            comparison.summary()
+        );
+        for reason in reasons {
+            closing += &format!("Conditional, {reason}.\n");
+        }
+        let _ = std::io::stdout().write_all(closing.as_bytes());
+    }
+    ensure!(failed == 0, "{failed} claims are not proved");
+    Ok(())
+}

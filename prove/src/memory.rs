@@ -1,0 +1,176 @@
+//! Memory: bytes of bits at known addresses, in regions that say what may be done there.
+
+use crate::{
+    bits::{self, Bits},
+    fault::Fault,
+    graph::{Graph, Hasher, Lit},
+};
+use std::{collections::HashMap, ops::Range};
+
+/// What may be done with a region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rights {
+    /// Reading.
+    Read,
+    /// Reading and writing.
+    Write,
+}
+
+/// A part of memory that a function may use.
+#[derive(Clone, Debug)]
+struct Region {
+    name: &'static str,
+    range: Range<u64>,
+    rights: Rights,
+    /// Addresses that were written.
+    written: Option<Range<u64>>,
+}
+
+/// The memory that a function sees.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    bytes: HashMap<u64, [Lit; 8], Hasher>,
+    regions: Vec<Region>,
+}
+
+impl Memory {
+    /// Allows accesses to `size` bytes at `address`, which are unset until something writes them.
+    ///
+    /// # Panics
+    /// If the region overlaps another one.
+    pub fn allow(&mut self, name: &'static str, address: u64, size: usize, rights: Rights) {
+        let range = address..address + size as u64;
+        for region in &self.regions {
+            assert!(
+                range.end <= region.range.start || region.range.end <= range.start || range.is_empty(),
+                "{name} overlaps {}",
+                region.name
+            );
+        }
+        self.regions.push(Region { name, range, rights, written: None });
+    }
+
+    /// Takes the region away, and what is in it.
+    pub fn forget(&mut self, name: &str) {
+        for region in self.regions.extract_if(.., |region| region.name == name) {
+            self.bytes.retain(|address, _| !region.range.contains(address));
+        }
+    }
+
+    /// Makes what is in the region unset.
+    pub fn unset(&mut self, name: &str) {
+        for region in self.regions.iter_mut().filter(|region| region.name == name) {
+            region.written = None;
+            let range = region.range.clone();
+            self.bytes.retain(|address, _| !range.contains(address));
+        }
+    }
+
+    /// Changes what may be done with a region.
+    pub fn set_rights(&mut self, name: &str, rights: Rights) {
+        for region in self.regions.iter_mut().filter(|region| region.name == name) {
+            region.rights = rights;
+        }
+    }
+
+    /// From the lowest to the highest address of the region that was written.
+    #[must_use]
+    pub fn written(&self, name: &str) -> Option<Range<u64>> {
+        self.regions.iter().find(|region| region.name == name)?.written.clone()
+    }
+
+    /// Writes whatever the rights are.
+    pub fn set(&mut self, address: u64, bits: &[Lit]) {
+        let (bytes, _) = bits.as_chunks::<8>();
+        for (i, &byte) in bytes.iter().enumerate() {
+            self.bytes.insert(address.wrapping_add(i as u64), byte);
+        }
+    }
+
+    /// What is at `address`, whatever the rights are; none if some of it is unset.
+    #[must_use]
+    pub fn get(&self, address: u64, size: usize) -> Option<Bits> {
+        let mut found = Vec::with_capacity(8 * size);
+        for i in 0..size as u64 {
+            found.extend(self.bytes.get(&address.wrapping_add(i))?);
+        }
+        Some(found)
+    }
+
+    /// Bytes that do not depend on any input.
+    #[must_use]
+    pub fn known(&self, address: u64, size: usize) -> Option<Vec<u8>> {
+        bits::bytes(&self.get(address, size)?)
+    }
+
+    fn region(&mut self, address: u64, size: usize, write: bool) -> Result<&mut Region, Fault> {
+        let end = address.checked_add(size as u64);
+        let fits = |region: &&mut Region| {
+            region.range.start <= address
+                && end.is_some_and(|end| end <= region.range.end)
+                && (!write || region.rights == Rights::Write)
+        };
+        self.regions.iter_mut().find(fits).ok_or(Fault::Access { address, size, write })
+    }
+
+    /// Reads as an instruction does. What is unset may be copied, not computed with.
+    ///
+    /// # Errors
+    /// If the bytes are not in one region.
+    pub fn read(&mut self, g: &mut Graph, address: u64, size: usize) -> Result<Bits, Fault> {
+        if size == 0 {
+            return Ok(Vec::new());
+        }
+        self.region(address, size, false)?;
+        let mut read = Vec::with_capacity(8 * size);
+        for i in 0..size as u64 {
+            let byte = self.bytes.entry(address + i).or_insert_with(|| std::array::from_fn(|_| g.unset()));
+            read.extend(*byte);
+        }
+        Ok(read)
+    }
+
+    /// Writes as an instruction does.
+    ///
+    /// # Errors
+    /// If the bytes are not in one region that may be written.
+    pub fn write(&mut self, address: u64, bits: &[Lit]) -> Result<(), Fault> {
+        let size = bits.len() / 8;
+        if size == 0 {
+            return Ok(());
+        }
+        let region = self.region(address, size, true)?;
+        let end = address + size as u64;
+        region.written = Some(match region.written.take() {
+            Some(before) => before.start.min(address)..before.end.max(end),
+            None => address..end,
+        });
+        self.set(address, bits);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accesses_stay_in_regions() {
+        let mut g = Graph::new();
+        let mut memory = Memory::default();
+        memory.allow("key", 100, 10, Rights::Read);
+        memory.allow("buffer", 110, 10, Rights::Write);
+        assert!(memory.read(&mut g, 100, 10).is_ok());
+        for (address, size) in [(99, 2), (109, 2), (119, 2), (120, 1), (u64::MAX, 2)] {
+            assert!(memory.read(&mut g, address, size).is_err(), "{address}");
+            assert!(memory.write(address, &bits::constant(0, 8 * size)).is_err(), "{address}");
+        }
+        assert!(memory.write(104, &bits::constant(0, 8)).is_err(), "it may only be read");
+        memory.write(112, &bits::constant(0x1234, 16)).unwrap();
+        assert_eq!(memory.known(112, 2), Some(vec![0x34, 0x12]));
+        assert_eq!(memory.written("buffer"), Some(112..114));
+        assert_eq!(memory.known(112, 3), None, "the third is unset");
+        let read = memory.read(&mut g, 112, 3).unwrap();
+        assert!(!g.is_unset(read[15]) && g.is_unset(read[16]));
+    }
+}

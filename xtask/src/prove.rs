@@ -1,0 +1,92 @@
+//! `cargo xtask prove`: proofs for all inputs about the C library, by the workspace `prove`.
+
+use crate::{
+    capi, paths,
+    sh::{self, Cmd},
+    tools,
+};
+use anyhow::{Result, bail};
+use std::{fs, path::PathBuf};
+
+/// The functions of the C interface that claims are about.
+const FUNCTIONS: [&str; 6] = [
+    "twine80_init",
+    "twine80_encrypt_blocks",
+    "twine80_decrypt_blocks",
+    "twine128_init",
+    "twine128_encrypt_blocks",
+    "twine128_decrypt_blocks",
+];
+
+/// The C library's functions that the code calls, at addresses where nothing is: the prover knows what the first three do, and
+/// stops at the others.
+const OUTSIDE: [&str; 6] = ["memcpy", "memmove", "memset", "memcmp", "bcmp", "abort"];
+
+/// `cargo xtask prove ...`.
+pub(crate) fn main(arguments: &[&str]) -> Result<()> {
+    if !is_x86_64_linux() {
+        return Ok(());
+    }
+    match arguments {
+        ["--elf", elf, rest @ ..] => prover().arg(elf).args(rest).run(),
+        [first, ..] if !matches!(*first, "--json" | "--only") => bail!("unexpected argument {first}"),
+        rest => prover().arg(link()?).args(rest).run(),
+    }
+}
+
+/// The prover's own tests, mutants among them, and then the claims.
+pub(crate) fn test() -> Result<()> {
+    let cargo = |command: &str| cargo(command).args(["--all-targets"]);
+    sh::cargo().args(["fmt", "--manifest-path", MANIFEST, "--check"]).run()?;
+    cargo("clippy").args(["--", "--deny", "warnings"]).run()?;
+    if !is_x86_64_linux() {
+        return Ok(());
+    }
+    let elf = link()?;
+    cargo("test").env("PROVE_ELF", &elf).run()?;
+    prover().arg(elf).run()
+}
+
+const MANIFEST: &str = "prove/Cargo.toml";
+
+fn cargo(command: &str) -> Cmd {
+    sh::cargo().args([command, "--manifest-path", MANIFEST, "--target-dir"]).arg(dir())
+}
+
+fn prover() -> Cmd {
+    cargo("run").args(["--quiet", "--"])
+}
+
+fn dir() -> PathBuf {
+    paths::target().join("prove")
+}
+
+/// Links the static library of the C interface alone.
+fn link() -> Result<PathBuf> {
+    let cc = tools::c_compiler()?;
+    let library = capi::static_library(sh::cargo(), None, &paths::target())?;
+    let elf = dir().join("x86-64.elf");
+    fs::create_dir_all(dir())?;
+    Cmd::new(cc)
+        .args(["-nostdlib", "-static", "-no-pie", "-Wl,--gc-sections,-e,0,-z,noexecstack"])
+        .args(FUNCTIONS.map(|function| format!("-Wl,-u,{function}")))
+        .args(
+            OUTSIDE
+                .iter()
+                .enumerate()
+                .map(|(i, name)| format!("-Wl,--defsym={name}={:#x}", 0x7000_0000 + 16 * i)),
+        )
+        .arg(library)
+        .arg("-o")
+        .arg(&elf)
+        .run()?;
+    Ok(elf)
+}
+
+fn is_x86_64_linux() -> bool {
+    let is = cfg!(all(target_os = "linux", target_arch = "x86_64"));
+    if !is {
+        println!("only x86-64 on Linux is modelled so far");
+    }
+    is
+}
