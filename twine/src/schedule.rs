@@ -223,13 +223,13 @@ fn columns(bytes: &[u8], mask: u32) -> [u32; 4] {
 /// Eight nibbles in the basis of the circuit, with the complement of inputs.
 #[inline(never)]
 fn to_basis(x: u32) -> u32 {
-    join(sbox::to_basis(split(x))) ^ u32::from(sbox::INPUT_COMPLEMENT) * 0x1111_1111
+    join(sbox::to_basis(split(x))) ^ (u32::from(sbox::INPUT_COMPLEMENT) * 0x1111_1111)
 }
 
 /// The S-box of eight nibbles that have the complement of inputs, without it.
 #[inline(never)]
 fn substitute(x: u32) -> u32 {
-    join(sbox::circuit(split(x))) ^ u32::from(sbox::OUTPUT_COMPLEMENT) * 0x1111_1111
+    join(sbox::circuit(split(x))) ^ (u32::from(sbox::OUTPUT_COMPLEMENT) * 0x1111_1111)
 }
 
 /// The planes of eight nibbles.
