@@ -112,7 +112,7 @@ where
     /// its round keys on the stack.
     pub fn set_key_with(&mut self, set_key: impl FnOnce(&mut C)) {
         set_key(&mut self.cipher);
-        self.set_q();
+        self.q = Self::q_of(&self.cipher);
     }
 
     /// With a cipher that gets its key by [`Otr::set_key_with`] before it is used.
@@ -123,10 +123,10 @@ where
     }
 
     /// Computes Q.
-    fn set_q(&mut self) {
+    fn q_of(cipher: &C) -> FieldOf<C> {
         let mut block = cipher::Block::<C>::default();
-        self.cipher.encrypt_block(&mut block);
-        self.q = Field::load(&block);
+        cipher.encrypt_block(&mut block);
+        Field::load(&block)
     }
 
     /// Format(tag size, nonce): 7 bits of the tag's length in bits modulo n, zeros, a one bit, the nonce.
@@ -230,7 +230,7 @@ where
 {
     fn from(cipher: C) -> Self {
         let mut otr = Self::without_key(cipher);
-        otr.set_q();
+        otr.q = Self::q_of(&otr.cipher);
         otr
     }
 }
@@ -253,9 +253,7 @@ where
     A: AdProcessing,
 {
     fn new(key: &Key<Self>) -> Self {
-        let mut otr = Self::without_key(C::new(key));
-        otr.set_q();
-        otr
+        Self::from(C::new(key))
     }
 }
 

@@ -15,8 +15,6 @@
 
 use cipher::{BlockCipherDecClosure, BlockCipherEncClosure, consts::U8};
 
-use crate::schedule::KeySize;
-
 #[cfg_attr(twine_thumb, allow(dead_code, reason = "only parts serve the other backend"))]
 pub(crate) mod fixslice;
 
@@ -79,18 +77,39 @@ impl RoundKeys {
         Self::Soft(fixslice::RoundKeys::ZERO)
     }
 
+    /// The round keys of `key`.
+    #[inline]
+    pub(crate) fn new(key: &[u8]) -> Self {
+        #[cfg(target_feature = "sse2")]
+        if let Some(level) = x86::Level::detect() {
+            let mut keys = x86::RoundKeys::zero(level);
+            keys.expand(key);
+            return Self::X86(keys);
+        }
+        #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+        if neon::IS_CHOSEN {
+            let mut keys = neon::RoundKeys::ZERO;
+            keys.expand(key);
+            return Self::Neon(keys);
+        }
+        #[cfg(twine_thumb)]
+        return Self::Thumb(thumb::RoundKeys::new(key));
+        #[cfg(not(twine_thumb))]
+        Self::Soft(fixslice::RoundKeys::new(key, <Word as fixslice::Word>::order))
+    }
+
     /// Makes the round keys of `key` in place.
     #[inline]
-    pub(crate) fn expand(&mut self, key: &[u8], size: &'static KeySize) {
+    pub(crate) fn expand(&mut self, key: &[u8]) {
         match self {
             #[cfg(not(twine_thumb))]
-            Self::Soft(keys) => keys.expand(key, size, &<Word as fixslice::Word>::ORDER),
+            Self::Soft(keys) => keys.expand(key, <Word as fixslice::Word>::order),
             #[cfg(target_feature = "sse2")]
             Self::X86(keys) => keys.expand(key),
             #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
             Self::Neon(keys) => keys.expand(key),
             #[cfg(twine_thumb)]
-            Self::Thumb(keys) => keys.expand(key, size),
+            Self::Thumb(keys) => keys.expand(key),
         }
     }
 

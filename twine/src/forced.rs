@@ -8,14 +8,11 @@ use cipher::{
     consts::U8,
 };
 
+use crate::backends::fixslice::{self, Word};
 #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
 use crate::backends::neon;
 #[cfg(target_feature = "sse2")]
 use crate::backends::x86;
-use crate::{
-    backends::fixslice::{self, Word},
-    schedule::{KEY_80, KEY_128},
-};
 
 /// TWINE on one of the backends.
 pub struct Forced(RoundKeys);
@@ -62,14 +59,11 @@ impl Forced {
     /// # Panics
     /// If the key has neither 10 nor 16 bytes.
     pub fn set_key(&mut self, key: &[u8]) {
-        let size = match key.len() {
-            10 => &KEY_80,
-            16 => &KEY_128,
-            other => panic!("a TWINE key has 10 or 16 bytes, not {other}"),
-        };
+        let len = key.len();
+        assert!(matches!(len, 10 | 16), "a TWINE key has 10 or 16 bytes, not {len}");
         match &mut self.0 {
-            RoundKeys::Soft32(keys) => keys.expand(key, size, &<u32 as Word>::ORDER),
-            RoundKeys::Soft64(keys) => keys.expand(key, size, &<u64 as Word>::ORDER),
+            RoundKeys::Soft32(keys) => keys.expand(key, <u32 as Word>::order),
+            RoundKeys::Soft64(keys) => keys.expand(key, <u64 as Word>::order),
             #[cfg(target_feature = "sse2")]
             RoundKeys::X86(keys) => keys.expand(key),
             #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]

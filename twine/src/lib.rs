@@ -41,7 +41,6 @@ use cipher::{
 use core::fmt;
 
 use backends::RoundKeys;
-use schedule::{KEY_80, KEY_128};
 
 /// The name of the backend that this process uses: `soft32`, `soft64`, `ssse3`, `avx2`, `avx512`, `neon` or
 /// `thumb`.
@@ -51,7 +50,7 @@ pub fn backend() -> &'static str {
 }
 
 macro_rules! twine {
-    ($name:ident, $key_size:ty, $parameters:expr, $algorithm:literal, $doc:literal) => {
+    ($name:ident, $key_size:ty, $algorithm:literal, $doc:literal) => {
         #[doc = $doc]
         ///
         /// Encryption and decryption share one set of round keys, so there is no encryption-only type: it would save
@@ -67,7 +66,7 @@ macro_rules! twine {
             /// another.
             #[inline]
             pub fn set_key(&mut self, key: &Key<Self>) {
-                self.keys.expand(key, &$parameters);
+                self.keys.expand(key);
             }
 
             /// To be given a key by [`Self::set_key`] before it is used: its round keys are all zero.
@@ -86,9 +85,7 @@ macro_rules! twine {
         impl KeyInit for $name {
             #[inline]
             fn new(key: &Key<Self>) -> Self {
-                let mut cipher = Self::without_key();
-                cipher.set_key(key);
-                cipher
+                Self { keys: RoundKeys::new(key) }
             }
         }
 
@@ -127,8 +124,8 @@ macro_rules! twine {
     };
 }
 
-twine!(Twine80, U10, KEY_80, "TWINE-80", "TWINE with an 80-bit key.");
-twine!(Twine128, U16, KEY_128, "TWINE-128", "TWINE with a 128-bit key.");
+twine!(Twine80, U10, "TWINE-80", "TWINE with an 80-bit key.");
+twine!(Twine128, U16, "TWINE-128", "TWINE with a 128-bit key.");
 
 #[cfg(test)]
 mod tests;

@@ -39,19 +39,6 @@ pub(crate) fn circuit<P: Plane>([x0, x1, x2, x3]: [P; 4]) -> [P; 4] {
     [y0, y1, y2, y3]
 }
 
-/// The S-box in the basis of the circuit.
-#[inline(always)]
-pub(crate) fn substitute<P: Plane>(x: [P; 4]) -> [P; 4] {
-    complement(OUTPUT_COMPLEMENT, circuit(complement(INPUT_COMPLEMENT, x)))
-}
-
-/// Adds `nibble` to every nibble.
-#[inline(always)]
-fn complement<P: Plane>(nibble: u8, [x0, x1, x2, x3]: [P; 4]) -> [P; 4] {
-    let add = |b: u8, x: P| if nibble >> b & 1 == 1 { !x } else { x };
-    [add(0, x0), add(1, x1), add(2, x2), add(3, x3)]
-}
-
 /// L: from the standard basis to that of the circuit.
 #[inline(always)]
 pub(crate) fn to_basis<P: Plane>([x0, x1, x2, x3]: [P; 4]) -> [P; 4] {
@@ -80,9 +67,15 @@ mod tests {
     /// All 16 inputs side by side: plane `b`, bit `x` is bit `b` of `x`.
     const ALL: [u16; 4] = [0xAAAA, 0xCCCC, 0xF0F0, 0xFF00];
 
+    /// Adds `nibble` to every nibble.
+    fn complement(nibble: u8, planes: [u16; 4]) -> [u16; 4] {
+        [0, 1, 2, 3].map(|b| if nibble >> b & 1 == 1 { !planes[b] } else { planes[b] })
+    }
+
     #[test]
     fn circuit_is_the_sbox() {
-        let output = from_basis(substitute(to_basis(ALL)));
+        let output =
+            from_basis(complement(OUTPUT_COMPLEMENT, circuit(complement(INPUT_COMPLEMENT, to_basis(ALL)))));
         for x in 0..16 {
             let y = (0..4).fold(0, |y, b| y | (output[b] >> x & 1) << b);
             assert_eq!(y, u16::from(SBOX[x]), "S({x:X})");

@@ -1,150 +1,243 @@
-//! The key schedule (paper, section 2.3): no table of secrets, no secret index.
+//! The key schedule (paper, section 2.3) on words, four rounds at once: no table of secrets, no secret index.
 //!
-//! The nibbles WK are a byte each, in the circuit's basis (see [`crate::sbox`]), so that round keys need no change of basis.
-//! They lie in a ring of 32: rotating them moves where they start, and the three nibbles that a round puts through the
-//! S-box go through its circuit side by side.
+//! # Words
+//! Each round rotates the nibbles WK to the left by four, and the first four of them by one more. So WK falls into *columns* of
+//! four nibbles: a round turns the first column and makes it the last one. Place `i` of four columns is a word here, one
+//! column a byte.
+//!
+//! # Four rounds at once
+//! With 128 bits, a nibble that a round puts through the S-box into WK\[4\] or WK\[23\] was last changed four rounds or more before,
+//! round constants aside. These two are so for four rounds in a row eight inputs that are known at the start: one pass
+//! of the S-box circuit. WK\[1\] gets the S-box of what the round before put into WK\[4\], so four rounds of those are a second
+//! pass. With 80 bits each round waits for the one before, and four rounds take four passes.
+//!
+//! Each of the eight nibbles of a round key is then, for four rounds, a word of four bytes that is one of the words of the state
+//! or lies across two of them.
+//!
+//! # Complements and basis
+//! Nibbles are in the circuit's basis, with the complement of its inputs (see [`crate::sbox`]): round keys need both.
 
 use crate::{
     consts::{ROUND_CONSTANTS, ROUNDS},
-    placement::{NIBBLE_OF_LANE, PERIOD},
+    placement::NIBBLE_OF_LANE,
     sbox,
 };
 
-/// What differs between the two key sizes.
-pub(crate) struct KeySize {
-    /// Nibbles of the key.
-    pub(crate) nibbles: u8,
-    /// The nibbles of the state that make a round key.
-    pub(crate) round_key: [u8; 8],
-    /// `(from, to)`: WK\[to\] ^= S(WK\[from\]).
-    pub(crate) feedback: &'static [(u8, u8)],
-}
+/// Rounds that are done at once.
+const STEP: usize = 4;
 
-/// TWINE-80.
-pub(crate) const KEY_80: KeySize =
-    KeySize { nibbles: 20, round_key: [1, 3, 4, 6, 13, 14, 15, 16], feedback: &[(0, 1), (16, 4)] };
+/// The low nibbles of bytes.
+const LOW: u32 = 0x0F0F_0F0F;
 
-/// TWINE-128.
-pub(crate) const KEY_128: KeySize = KeySize {
-    nibbles: 32,
-    round_key: [2, 3, 12, 15, 17, 18, 28, 31],
-    feedback: &[(0, 1), (16, 4), (30, 23)],
-};
-
-/// Which nibble of a round key each nibble of a packed one is, by the number of the round modulo [`PERIOD`].
-pub(crate) type Order = [[u8; 8]; PERIOD];
-
-/// The order of round keys for a backend that has lane `p` in nibble `nibbles[p]` of a packed one.
-pub(crate) const fn order(nibbles: &[u8; 8]) -> Order {
-    let mut order = [[0; 8]; PERIOD];
-    let mut r = 0;
-    while r < PERIOD {
-        let mut p = 0;
-        while p < 8 {
-            order[r][nibbles[p] as usize] = NIBBLE_OF_LANE[r][p];
-            p += 1;
-        }
-        r += 1;
+/// Sets each round key to what `from_packed` makes of it: nibble `2 * i` is that of lane `3 - i`, nibble `2 * i + 1` that of lane
+/// `4 + i`, and bit `b` of nibble `n` is at bit `4 * n + b`. The key has the complements that make the S-box circuit of its
+/// round the S-box.
+///
+/// A key of 16 bytes is one of TWINE-128, any other one of TWINE-80.
+#[inline(always)]
+pub(crate) fn expand<K>(key: &[u8], round_keys: &mut [K; ROUNDS], from_packed: impl Fn(u32) -> K) {
+    if key.len() == 16 {
+        expand_with(Schedule::four_rounds_128, key, round_keys, from_packed);
+    } else {
+        expand_with(Schedule::four_rounds_80, key, round_keys, from_packed);
     }
-    order
 }
 
-/// The state of the key schedule, one step a round.
-pub(crate) struct Schedule {
-    /// WK\[i\] is `ring[start + i]`.
-    ring: [u8; 32],
-    start: usize,
-    size: &'static KeySize,
-}
-
-/// What a round adds to WK\[7\] and WK\[19\], in the basis of the circuit, and the complements of its round key, by round.
-static ROUND: [([u8; 2], u8); ROUNDS] = {
-    let mut rounds = [([0; 2], 0); ROUNDS];
-    let mut r = 0;
-    while r < ROUNDS {
-        let constant = ROUND_CONSTANTS[r];
-        // Rounds 1, 2, 5, 6, ... read a half that took in an odd number of outputs.
-        let carried = if r.div_ceil(2) % 2 == 1 { sbox::OUTPUT_COMPLEMENT } else { 0 };
-        rounds[r] = (
-            [sbox::nibble_to_basis(constant >> 3), sbox::nibble_to_basis(constant & 7)],
-            sbox::INPUT_COMPLEMENT ^ carried,
-        );
-        r += 1;
-    }
-    rounds
-};
-
-/// Sets each round key to what `from_packed` makes of it: packed in `order`, bit `b` of nibble `i` is at bit `4 * i + b`. The
-/// key has the complements that make the S-box circuit of its round the S-box.
-pub(crate) fn expand<K>(
+#[inline(never)]
+fn expand_with<K>(
+    four_rounds: impl Fn(&mut Schedule, &Constants) -> [u32; 8],
     key: &[u8],
-    size: &'static KeySize,
-    order: &Order,
     round_keys: &mut [K; ROUNDS],
     from_packed: impl Fn(u32) -> K,
 ) {
-    let mut schedule = Schedule::new(key, size);
-    for ((round_key, (constants, complement)), order) in
-        round_keys.iter_mut().zip(&ROUND).zip(order.iter().cycle())
-    {
-        let mut packed = 0;
-        for j in order.iter().rev() {
-            packed = packed << 4 | u32::from(*schedule.nibble(size.round_key[usize::from(j % 8)]));
+    let mut schedule = Schedule::new(key);
+    for (round_keys, constants) in round_keys.chunks_exact_mut(STEP).zip(&CONSTANTS) {
+        let packed = pack(four_rounds(&mut schedule, constants), constants.exchanged);
+        // Not in a loop: it would not be unrolled where code is to be small.
+        if let ([k0, k1, k2, k3], [p0, p1, p2, p3]) = (round_keys, packed) {
+            *k0 = from_packed(p0);
+            *k1 = from_packed(p1);
+            *k2 = from_packed(p2);
+            *k3 = from_packed(p3);
         }
-        *round_key = from_packed(packed ^ (u32::from(*complement) * 0x1111_1111));
-        schedule.step(*constants);
+        // Held in memory, which is erased, and not in places of the compiler's choice.
+        core::hint::black_box(&mut schedule);
     }
 }
+
+/// Nibbles `j` and `7 - j` of a round key are always in lanes whose numbers add up to 7, which are the two halves of a byte in a
+/// packed key, and four rounds later they are exchanged. `PLACES[r][i]` is the lesser of the two in byte `i` of round `r`, and
+/// `EXCHANGED[j]` covers the bytes of rounds that have the greater one in the low half.
+const PLACES: [[usize; 4]; STEP] = PAIRS.0;
+const EXCHANGED: [u32; 4] = PAIRS.1;
+const PAIRS: ([[usize; 4]; STEP], [u32; 4]) = {
+    let (mut places, mut exchanged) = ([[0; 4]; STEP], [0; 4]);
+    let mut r = 0;
+    while r < STEP {
+        let mut i = 0;
+        while i < 4 {
+            let j = NIBBLE_OF_LANE[r][3 - i];
+            assert!(NIBBLE_OF_LANE[r][4 + i] == 7 - j && NIBBLE_OF_LANE[r + STEP][3 - i] == 7 - j);
+            places[r][i] = if j < 4 { j } else { 7 - j } as usize;
+            if j >= 4 {
+                exchanged[places[r][i]] |= 0x0F << (8 * r);
+            }
+            i += 1;
+        }
+        r += 1;
+    }
+    (places, exchanged)
+};
+
+/// Packs four round keys, given nibble by nibble, a round a byte.
+#[inline(always)]
+fn pack(nibbles: [u32; 8], exchanged: u32) -> [u32; STEP] {
+    let pair = |j: usize| {
+        let (low, high) = (nibbles[j], nibbles[7 - j]);
+        let difference = (low ^ high) & (EXCHANGED[j] ^ exchanged);
+        (low ^ difference) | (high ^ difference) << 4
+    };
+    let pairs = [pair(0), pair(1), pair(2), pair(3)];
+    let join = |r: usize| {
+        let byte = |i: usize| pairs[PLACES[r][i]] >> (8 * r) & 0xFF;
+        byte(0) | byte(1) << 8 | byte(2) << 16 | byte(3) << 24
+    };
+    // Rounds 1 and 2 of each step read a half that took in an odd number of outputs.
+    let carried = u32::from(sbox::OUTPUT_COMPLEMENT) * 0x1111_1111;
+    [join(0), join(1) ^ carried, join(2) ^ carried, join(3)]
+}
+
+/// The state of the key schedule.
+pub(crate) struct Schedule {
+    /// The first four columns, by place in the column.
+    first: [u32; 4],
+    /// The others: four, or with 80 bits one, in the lowest byte.
+    second: [u32; 4],
+}
+
+/// What four rounds add to WK\[7\] and to WK\[19\], in the basis of the circuit: the first by the byte of the column that it is
+/// added to, the second a round a byte.
+struct Constants {
+    to_7: u32,
+    to_19: u32,
+    /// [`LOW`] where the nibbles `j` and `7 - j` of all round keys are exchanged, else zero.
+    exchanged: u32,
+}
+
+static CONSTANTS: [Constants; ROUNDS / STEP] = {
+    let mut all = [const { Constants { to_7: 0, to_19: 0, exchanged: 0 } }; ROUNDS / STEP];
+    let mut r = 0;
+    while r < ROUNDS {
+        let (step, i) = (r / STEP, r % STEP);
+        let constant = ROUND_CONSTANTS[r];
+        all[step].to_7 |= (sbox::nibble_to_basis(constant >> 3) as u32) << (8 * ((i + 1) % STEP));
+        all[step].exchanged = if step % 2 == 1 { LOW } else { 0 };
+        all[step].to_19 |= (sbox::nibble_to_basis(constant & 7) as u32) << (8 * i);
+        r += 1;
+    }
+    all
+};
 
 impl Schedule {
-    /// Starts with `key`, of `size.nibbles / 2` bytes.
-    pub(crate) fn new(key: &[u8], size: &'static KeySize) -> Self {
-        let mut ring = [0; 32];
-        for (nibbles, byte) in ring.chunks_exact_mut(2).zip(key) {
-            nibbles.copy_from_slice(&[byte >> 4, byte & 0xF]);
-        }
-        for nibbles in ring.chunks_exact_mut(4) {
-            let word = u32::from_le_bytes([nibbles[0], nibbles[1], nibbles[2], nibbles[3]]);
-            nibbles.copy_from_slice(&join(sbox::to_basis(split(word))).to_le_bytes());
-        }
-        Self { ring, start: 0, size }
+    /// Starts with a key of 10 or 16 bytes.
+    #[inline(always)]
+    pub(crate) fn new(key: &[u8]) -> Self {
+        let (first, second) = key.split_at_checked(8).unwrap_or((key, &[]));
+        // TWINE-80 has one column more than four.
+        let mask = if second.len() == 8 { LOW } else { 0x0F };
+        Self { first: columns(first, LOW), second: columns(second, mask) }
     }
 
-    /// WK\[place\].
+    /// Returns the nibbles of four round keys, each a byte a round, and goes four rounds on.
     #[inline(always)]
-    fn nibble(&mut self, place: u8) -> &mut u8 {
-        &mut self.ring[(self.start + usize::from(place)) % 32]
+    fn four_rounds_128(&mut self, constants: &Constants) -> [u32; 8] {
+        let ([a0, a1, a2, a3], [b0, b1, b2, b3]) = (self.first, self.second);
+        let (to_b3, to_a3) = (constants.to_7 & 0xFF, constants.to_7 & !0xFF);
+        let new_a3 = a3 ^ to_a3;
+        // WK[16] and WK[30], which go to WK[4] and WK[23].
+        let outputs = substitute(b0 | (new_a3 << 8 | b2 >> 24) << 4);
+        let (to_4, to_23) = (outputs & LOW, outputs >> 4 & LOW);
+        let new_a0 = a0 ^ to_4 << 8;
+        let new_a1 = a1 ^ substitute(new_a0) & LOW;
+        let mid_b3 = b3 ^ to_23 << 8 ^ constants.to_19;
+        self.first = [b0 ^ to_4 >> 24, b1, b2, mid_b3 ^ to_b3];
+        self.second = [new_a1, a2, new_a3, new_a0 ^ to_23 >> 24];
+        // WK[2], WK[3], WK[12], WK[15], WK[17], WK[18], WK[28], WK[31].
+        [
+            a2,
+            new_a3,
+            a0 >> 24 | b0 << 8,
+            a3 >> 24 | mid_b3 << 8,
+            b1,
+            b2,
+            b0 >> 24 | new_a1 << 8,
+            b3 >> 24 | new_a0 << 8,
+        ]
     }
 
+    /// As [`Self::four_rounds_128`].
     #[inline(always)]
-    fn step(&mut self, constants: [u8; 2]) {
-        let size = self.size;
-        let input =
-            size.feedback.iter().rev().fold(0, |x, (from, _)| x << 8 | u32::from(*self.nibble(*from)));
-        let [y0, y1, y2, y3] = sbox::substitute(split(input));
-        let output = join([y0, y1, y2, y3].map(|plane| plane & BYTES));
-        for ((_, to), output) in size.feedback.iter().zip(output.to_le_bytes()) {
-            *self.nibble(*to) ^= output;
+    fn four_rounds_80(&mut self, constants: &Constants) -> [u32; 8] {
+        let ([a0, a1, a2, a3], [b0, b1, b2, b3]) = (self.first, self.second);
+        let (mut new_a0, mut new_a1, mut new_b0) = (a0, a1, b0);
+        for round in 0..STEP {
+            // WK[0] and WK[16], which go to WK[1] and WK[4].
+            let outputs = substitute(new_a0 | (new_a1 << 8 | b0) << 4);
+            let byte = 0x0F << (8 * round);
+            let to_4 = outputs >> 4 & byte;
+            new_a1 ^= outputs & byte;
+            new_a0 ^= to_4 << 8;
+            new_b0 ^= to_4 >> 24;
         }
-        let [constant_7, constant_19] = constants;
-        *self.nibble(7) ^= constant_7;
-        *self.nibble(19) ^= constant_19;
-        // WK[0..4] one nibble to the left, then all nibbles four to the left: what was first comes last.
-        let first = [*self.nibble(1), *self.nibble(2), *self.nibble(3), *self.nibble(0)];
-        self.start = (self.start + 4) % 32;
-        for (place, nibble) in (size.nibbles - 4..).zip(first) {
-            *self.nibble(place) = nibble;
-        }
+        let (to_b3, to_a3) = (constants.to_7 & 0xFF, constants.to_7 & !0xFF);
+        let new_a3 = a3 ^ to_a3;
+        let mid_b3 = b3 ^ constants.to_19 & 0xFF;
+        let turned_a0 = new_a0 ^ constants.to_19 >> 8;
+        self.first = [new_b0 | new_a1 << 8, b1 | a2 << 8, b2 | new_a3 << 8, mid_b3 ^ to_b3 | turned_a0 << 8];
+        self.second = [new_a1 >> 24, a2 >> 24, new_a3 >> 24, turned_a0 >> 24];
+        // WK[1], WK[3], WK[4], WK[6], WK[13], WK[14], WK[15], WK[16].
+        [
+            a1,
+            new_a3,
+            a0 >> 8 | b0 << 24,
+            a2 >> 8 | b2 << 24,
+            a1 >> 24 | b1 << 8 | a2 << 16,
+            a2 >> 24 | b2 << 8 | new_a3 << 16,
+            a3 >> 24 | mid_b3 << 8 | turned_a0 << 16,
+            b0 | new_a1 << 8,
+        ]
     }
 }
 
-/// The lowest bit of each byte.
-const BYTES: u32 = 0x0101_0101;
+/// Up to four columns of nibbles, by place in the column, with the complement of inputs: those under `mask`.
+#[inline(always)]
+fn columns(bytes: &[u8], mask: u32) -> [u32; 4] {
+    let word = |offset: usize| {
+        let byte = |i: usize| bytes.get(2 * i + offset).copied().unwrap_or(0);
+        to_basis(u32::from_le_bytes([byte(0), byte(1), byte(2), byte(3)]))
+    };
+    let (even, odd) = (word(0), word(1));
+    [even >> 4 & mask, even & mask, odd >> 4 & mask, odd & mask]
+}
 
-/// The planes of four nibbles, each in a byte.
+/// Eight nibbles in the basis of the circuit, with the complement of inputs.
+#[inline(never)]
+fn to_basis(x: u32) -> u32 {
+    join(sbox::to_basis(split(x))) ^ (u32::from(sbox::INPUT_COMPLEMENT) * 0x1111_1111)
+}
+
+/// The S-box of eight nibbles that have the complement of inputs, without it.
+#[inline(never)]
+fn substitute(x: u32) -> u32 {
+    join(sbox::circuit(split(x))) ^ (u32::from(sbox::OUTPUT_COMPLEMENT) * 0x1111_1111)
+}
+
+/// The planes of eight nibbles.
 #[inline(always)]
 fn split(x: u32) -> [u32; 4] {
-    [x & BYTES, x >> 1 & BYTES, x >> 2 & BYTES, x >> 3 & BYTES]
+    let plane = |x: u32| x & 0x1111_1111;
+    // A loop is not unrolled where code is to be small.
+    [plane(x), plane(x >> 1), plane(x >> 2), plane(x >> 3)]
 }
 
 /// The inverse of [`split`].
@@ -156,6 +249,53 @@ fn join([x0, x1, x2, x3]: [u32; 4]) -> u32 {
 #[cfg(feature = "zeroize")]
 impl Drop for Schedule {
     fn drop(&mut self) {
-        cipher::zeroize::Zeroize::zeroize(&mut self.ring);
+        use cipher::zeroize::Zeroize;
+
+        // Not in a loop, as above.
+        let Self { first: [a0, a1, a2, a3], second: [b0, b1, b2, b3] } = self;
+        a0.zeroize();
+        a1.zeroize();
+        a2.zeroize();
+        a3.zeroize();
+        b0.zeroize();
+        b1.zeroize();
+        b2.zeroize();
+        b3.zeroize();
+    }
+}
+
+/// The nibble of a packed round key that is for a lane.
+#[cfg(test)]
+pub(crate) fn nibble_of_lane(lane: u8) -> usize {
+    usize::from(if lane < 4 { 2 * (3 - lane) } else { 2 * (lane - 4) + 1 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{placement::PERIOD, reference};
+
+    /// Every nibble of every round key is in its lane, with its complements.
+    #[test]
+    fn packed_keys_are_those_of_the_reference() {
+        for seed in 0..=255 {
+            let bytes = reference::encrypt(&[seed; 16], [seed; 8]);
+            for key in [[bytes; 2].as_flattened(), &[bytes; 2].as_flattened()[..10]] {
+                let mut packed = [0; ROUNDS];
+                expand(key, &mut packed, |key| key);
+                for (r, (packed, expected)) in packed.iter().zip(reference::round_keys(key)).enumerate() {
+                    let carried = if r.div_ceil(2) % 2 == 1 { sbox::OUTPUT_COMPLEMENT } else { 0 };
+                    for (lane, j) in (0..).zip(NIBBLE_OF_LANE[r % PERIOD]) {
+                        let expected = sbox::nibble_to_basis(expected[usize::from(j)]);
+                        assert_eq!(
+                            packed >> (4 * nibble_of_lane(lane)) & 0xF,
+                            u32::from(expected ^ sbox::INPUT_COMPLEMENT ^ carried),
+                            "{} bytes, round {r}, lane {lane}",
+                            key.len()
+                        );
+                    }
+                }
+            }
+        }
     }
 }

@@ -108,24 +108,20 @@ fn bytes_a_key() {
 #[cfg(feature = "zeroize")]
 #[test]
 fn keys_are_erased() {
-    use crate::{
-        backends::fixslice::Word,
-        schedule::{KEY_80, KEY_128, KeySize, Schedule},
-    };
+    use crate::{backends::fixslice::Word, schedule::Schedule};
     use erasure::is_erased_on_drop;
 
-    fn soft<W: Word>(key: &[u8], size: &'static KeySize) -> RoundKeys<W> {
+    fn soft<W: Word>(key: &[u8]) -> RoundKeys<W> {
         let mut keys = RoundKeys::ZERO;
-        keys.expand(key, size, &W::ORDER);
+        keys.expand(key, W::order);
         keys
     }
 
     for key_len in [10, 16] {
-        let size = if key_len == 10 { &KEY_80 } else { &KEY_128 };
-        is_erased_on_drop("the schedule", 4, 0, |seed| Schedule::new(&[seed; 16][..key_len], size));
+        is_erased_on_drop("the schedule", 4, 0, |seed| Schedule::new(&[seed; 16][..key_len]));
         let (least_32, least_64) = if cfg!(twine_keys = "compact") { (70, 70) } else { (300, 600) };
-        is_erased_on_drop("soft32", least_32, 0, |seed| soft::<u32>(&[seed; 16][..key_len], size));
-        is_erased_on_drop("soft64", least_64, 0, |seed| soft::<u64>(&[seed; 16][..key_len], size));
+        is_erased_on_drop("soft32", least_32, 0, |seed| soft::<u32>(&[seed; 16][..key_len]));
+        is_erased_on_drop("soft64", least_64, 0, |seed| soft::<u64>(&[seed; 16][..key_len]));
         #[cfg(target_feature = "sse2")]
         for level in crate::backends::x86::Level::available() {
             // Its number is one byte in eight.
@@ -156,16 +152,22 @@ fn no_keys_are_left_on_the_stack() {
     for (key, first) in keys().zip(keys().map(|key| bytes(9, key.len()))) {
         for (name, cipher) in Forced::every(&first) {
             let mut cipher = Box::new(cipher);
+            let before = bytes_of(&*cipher);
             let left = left_by(|| cipher.set_key(&key));
-            let expanded = bytes_of(&*cipher);
-            assert_eq!(copies(&left, &expanded, 32), 0, "{name}: round keys, after the key is set");
+            let after = bytes_of(&*cipher);
+            // What another backend would have its keys in is not written: whatever was on the stack when it was made.
+            let is_changed = |i: &usize| before[*i] != after[*i];
+            let start = (0..after.len()).find(is_changed).unwrap();
+            let end = (0..after.len()).rfind(is_changed).unwrap();
+            let expanded = &after[start..=end];
+            assert_eq!(copies(&left, expanded, 32), 0, "{name}: round keys, after the key is set");
             assert_eq!(copies(&left, &key, 8), 0, "{name}: the key, after it is set");
             for count in [1, 3, 4, 9, 64, 65] {
                 let mut buffer = blocks(&bytes(100, 8 * count));
                 let left = left_by(|| cipher.encrypt_blocks(&mut buffer));
-                assert_eq!(copies(&left, &expanded, 32), 0, "{name}: round keys, {count} blocks");
+                assert_eq!(copies(&left, expanded, 32), 0, "{name}: round keys, {count} blocks");
                 let left = left_by(|| cipher.decrypt_blocks(&mut buffer));
-                assert_eq!(copies(&left, &expanded, 32), 0, "{name}: round keys, {count} blocks");
+                assert_eq!(copies(&left, expanded, 32), 0, "{name}: round keys, {count} blocks");
             }
         }
     }

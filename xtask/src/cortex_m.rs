@@ -45,7 +45,7 @@ struct Limits {
     target: &'static str,
     /// Whether round keys are kept packed.
     is_compact: bool,
-    /// Code and constants to seal and to open.
+    /// Code and constants to set up a key, to seal and to open.
     flash: u64,
     /// A key.
     key: u64,
@@ -53,9 +53,9 @@ struct Limits {
 }
 
 const LIMITS: [Limits; 3] = [
-    Limits { target: "thumbv7em-none-eabi", is_compact: false, flash: 3072, key: 600, stack: 512 },
-    Limits { target: "thumbv7em-none-eabi", is_compact: true, flash: 3264, key: 170, stack: 512 },
-    Limits { target: "thumbv6m-none-eabi", is_compact: false, flash: 3648, key: 600, stack: 512 },
+    Limits { target: "thumbv7em-none-eabi", is_compact: false, flash: 4400, key: 600, stack: 512 },
+    Limits { target: "thumbv7em-none-eabi", is_compact: true, flash: 4240, key: 170, stack: 512 },
+    Limits { target: "thumbv6m-none-eabi", is_compact: false, flash: 4900, key: 600, stack: 512 },
 ];
 
 /// Measures everything on QEMU's boards and returns the file of results.

@@ -23,7 +23,9 @@
 
 use core::{
     array,
+    mem::MaybeUninit,
     ops::{Shl, Shr},
+    ptr,
 };
 
 use cipher::{
@@ -39,7 +41,7 @@ use crate::{
     maybe::MaybeZeroize,
     placement::LANE_XOR,
     sbox::{self, Plane},
-    schedule::{self, KeySize, Order},
+    schedule,
 };
 
 pub(crate) type Block = Array<u8, U8>;
@@ -65,11 +67,11 @@ pub(crate) trait Word:
     /// Moves what is in lane `p` to lane `p ^ XOR`, for `XOR` = 0, 1, 2 or 4.
     fn exchange_lanes<const XOR: u32>(self) -> Self;
 
-    /// The order of the nibbles of a packed round key.
-    const ORDER: Order;
+    /// A round key from the order of [`schedule::expand`] to that of [`Word::expand`].
+    fn order(packed: u32) -> u32;
 
-    /// Fills all bits of the lane that a nibble of a packed round key is for with bit `b` of the nibble, in word `b`.
-    fn expand(packed: u32) -> [Self; 4];
+    /// Fills all bits of the lane that a nibble of an ordered round key is for with bit `b` of the nibble, in word `b`.
+    fn expand(ordered: u32) -> [Self; 4];
 
     /// Puts a block into the rows that [`transpose`] turns into bit `index` of every lane.
     fn put(rows: &mut [Self; 8], index: usize, block: u64);
@@ -98,16 +100,17 @@ impl Word for u64 {
         }
     }
 
-    const ORDER: Order = schedule::order(&[0, 1, 2, 3, 4, 5, 6, 7]);
+    #[inline(always)]
+    fn order(packed: u32) -> u32 {
+        packed
+    }
 
     #[inline(always)]
-    fn expand(packed: u32) -> [Self; 4] {
+    fn expand(ordered: u32) -> [Self; 4] {
+        let (low, high) = (ordered & 0x0F0F_0F0F, ordered >> 4 & 0x0F0F_0F0F);
+        let lanes = Self::from(low.swap_bytes()) | Self::from(high) << 32;
         [0, 1, 2, 3].map(|b| {
-            // From the lowest bits of nibbles to those of bytes.
-            let x = Self::from(packed >> b & 0x1111_1111);
-            let x = (x | x << 16) & 0x0000_FFFF_0000_FFFF;
-            let x = (x | x << 8) & 0x00FF_00FF_00FF_00FF;
-            let x = (x | x << 4) & 0x0F0F_0F0F_0F0F_0F0F;
+            let x = lanes >> b & 0x0101_0101_0101_0101;
             (x << 8).wrapping_sub(x)
         })
     }
@@ -144,11 +147,19 @@ impl Word for u32 {
         }
     }
 
-    const ORDER: Order = schedule::order(&[0, 2, 4, 6, 1, 3, 5, 7]);
+    #[inline(always)]
+    fn order(packed: u32) -> u32 {
+        packed & 0xF0F0_F0F0 | packed.swap_bytes() & 0x0F0F_0F0F
+    }
 
     #[inline(always)]
-    fn expand(packed: u32) -> [Self; 4] {
-        expand_32(packed)
+    fn expand(ordered: u32) -> [Self; 4] {
+        let four_times = |x: u32| {
+            let bits = x & 0x1111_1111;
+            (bits << 4).wrapping_sub(bits)
+        };
+        // A loop is not unrolled where code is to be small.
+        [four_times(ordered), four_times(ordered >> 1), four_times(ordered >> 2), four_times(ordered >> 3)]
     }
 
     #[inline(always)]
@@ -311,19 +322,6 @@ fn round<W: Word, const XOR: u32>(even: &[W; 4], odd: &mut [W; 4], key: &[W; 4])
     }
 }
 
-/// [`Word::expand`] for words of 32 bits, with the lanes in nibbles.
-#[inline(always)]
-fn expand_32(packed: u32) -> [u32; 4] {
-    let four_times = |bits: u32| (bits << 4).wrapping_sub(bits);
-    let [x0, x1, x2, x3] = [packed, packed >> 1, packed >> 2, packed >> 3];
-    [
-        four_times(x0 & 0x1111_1111),
-        four_times(x1 & 0x1111_1111),
-        four_times(x2 & 0x1111_1111),
-        four_times(x3 & 0x1111_1111),
-    ]
-}
-
 /// A round key, in the lanes and with the complements of its round: one word for each bit.
 #[cfg(not(twine_keys = "compact"))]
 #[derive(Clone, Copy)]
@@ -343,11 +341,27 @@ impl<W: Word> RoundKey<W> {
     const ZERO: Self = Self(0, core::marker::PhantomData);
 
     #[inline(always)]
-    fn new(packed: u32) -> Self {
+    fn new(ordered: u32) -> Self {
         #[cfg(not(twine_keys = "compact"))]
-        return Self(W::expand(packed));
+        return Self(W::expand(ordered));
         #[cfg(twine_keys = "compact")]
-        return Self(packed, core::marker::PhantomData);
+        return Self(ordered, core::marker::PhantomData);
+    }
+
+    /// Erases it, word by word: a loop costs more where code is to be small.
+    #[cfg(feature = "zeroize")]
+    #[inline(always)]
+    fn zeroize(&mut self) {
+        #[cfg(not(twine_keys = "compact"))]
+        {
+            let [k0, k1, k2, k3] = &mut self.0;
+            k0.zeroize();
+            k1.zeroize();
+            k2.zeroize();
+            k3.zeroize();
+        }
+        #[cfg(twine_keys = "compact")]
+        cipher::zeroize::Zeroize::zeroize(&mut self.0);
     }
 
     #[inline(always)]
@@ -368,18 +382,43 @@ impl<W: Word> RoundKeys<W> {
     /// Without a key.
     pub(crate) const ZERO: Self = Self([RoundKey::ZERO; ROUNDS]);
 
-    /// Makes those for the lanes that `order` is made for, in place.
-    #[inline(never)]
-    pub(crate) fn expand(&mut self, key: &[u8], size: &'static KeySize, order: &Order) {
-        schedule::expand(key, size, order, &mut self.0, RoundKey::new);
+    /// Those of `key`, for lanes in [`Word::order`] or, of the Thumb kernels, in another.
+    #[inline(always)]
+    pub(crate) fn new(key: &[u8], order: impl Fn(u32) -> u32) -> Self {
+        let mut keys = MaybeUninit::<Self>::uninit();
+        let all = keys.as_mut_ptr().cast::<[MaybeUninit<RoundKey<W>>; ROUNDS]>();
+        // SAFETY: `Self` is such an array.
+        expand(unsafe { &mut *all }, key, order);
+        // SAFETY: all round keys are written.
+        unsafe { keys.assume_init() }
     }
+
+    /// Makes those of `key` in place.
+    #[inline(always)]
+    pub(crate) fn expand(&mut self, key: &[u8], order: impl Fn(u32) -> u32) {
+        let all = ptr::from_mut(self).cast::<[MaybeUninit<RoundKey<W>>; ROUNDS]>();
+        // SAFETY: `Self` is such an array, and nothing but round keys is written there.
+        expand(unsafe { &mut *all }, key, order);
+    }
+}
+
+/// Writes all round keys. This is one function for both ways to it, so that there is one copy of the schedule.
+#[inline(always)]
+fn expand<W: Word>(keys: &mut [MaybeUninit<RoundKey<W>>; ROUNDS], key: &[u8], order: impl Fn(u32) -> u32) {
+    schedule::expand(key, keys, |packed| MaybeUninit::new(RoundKey::new(order(packed))));
 }
 
 #[cfg(feature = "zeroize")]
 impl<W: Word> Drop for RoundKeys<W> {
     fn drop(&mut self) {
-        for key in &mut self.0 {
-            cipher::zeroize::Zeroize::zeroize(&mut key.0);
+        // Four in a turn, for the turns cost more than the stores; their number is a multiple of four.
+        for keys in self.0.chunks_exact_mut(4) {
+            if let [k0, k1, k2, k3] = keys {
+                k0.zeroize();
+                k1.zeroize();
+                k2.zeroize();
+                k3.zeroize();
+            }
         }
     }
 }
@@ -456,7 +495,10 @@ impl<W: Word> BlockCipherDecBackend for Backend<'_, W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::placement::{NIBBLE_OF_LANE, PERIOD};
+    use crate::{
+        placement::{NIBBLE_OF_LANE, PERIOD},
+        schedule::nibble_of_lane,
+    };
 
     /// `place` puts byte `j` where the placement of the first and of the last round has nibble `2j`.
     #[test]
@@ -469,16 +511,16 @@ mod tests {
         }
     }
 
-    /// Each nibble of a packed key fills one lane of its own, that of its place in the order.
+    /// Each nibble of a packed key fills one lane of its own.
     fn lanes_are_exchanged_and_filled<W: Word + PartialEq + core::fmt::Debug>() {
         let only = |lane: u8| {
-            let nibble = W::ORDER[0].iter().position(|j| *j == NIBBLE_OF_LANE[0][usize::from(lane)]).unwrap();
+            let expand = |bit: usize| W::expand(W::order(1 << (4 * nibble_of_lane(lane) + bit)));
             for b in 0..4 {
-                let words = W::expand(1 << (4 * nibble + b));
+                let words = expand(b);
                 assert!((0..4).all(|word| word == b || words[word] == W::ZERO));
-                assert_eq!(words[b], W::expand(1 << (4 * nibble))[0]);
+                assert_eq!(words[b], expand(0)[0]);
             }
-            W::expand(1 << (4 * nibble))[0]
+            expand(0)[0]
         };
         for p in 0..8 {
             assert_eq!(only(p).exchange_lanes::<0>(), only(p));

@@ -7,6 +7,8 @@
 //!
 //! The build script chooses the kernels by the target: the compiler does not tell Thumb targets apart.
 
+use core::mem::MaybeUninit;
+
 use cipher::{
     Array, BlockCipherDecBackend, BlockCipherEncBackend, BlockSizeUser, InOut, InOutBuf, ParBlocks,
     ParBlocksSizeUser,
@@ -14,7 +16,6 @@ use cipher::{
 };
 
 use super::fixslice::{self, Block};
-use crate::schedule::KeySize;
 
 #[cfg_attr(twine_thumb = "v6m", path = "thumb/v6m.rs")]
 #[cfg_attr(twine_thumb = "v7m", path = "thumb/v7m.rs")]
@@ -35,10 +36,16 @@ impl RoundKeys {
     /// Without a key.
     pub(crate) const ZERO: Self = Self(fixslice::RoundKeys::ZERO);
 
+    /// The round keys of `key`.
+    #[inline]
+    pub(crate) fn new(key: &[u8]) -> Self {
+        Self(fixslice::RoundKeys::new(key, kernels::order))
+    }
+
     /// Makes the round keys of `key` in place.
     #[inline]
-    pub(crate) fn expand(&mut self, key: &[u8], size: &'static KeySize) {
-        self.0.expand(key, size, &kernels::ORDER);
+    pub(crate) fn expand(&mut self, key: &[u8]) {
+        self.0.expand(key, kernels::order);
     }
 }
 
@@ -50,22 +57,22 @@ impl RoundKeys {
 type Kernel = unsafe fn(keys: &RoundKeys, input: *const [Block; WIDTH], output: *mut [Block; WIDTH]);
 
 /// Four blocks that a kernel can load and store.
-#[derive(Default)]
 #[repr(align(4))]
-struct Aligned([Block; WIDTH]);
+struct Aligned([MaybeUninit<Block>; WIDTH]);
 
-/// Runs `kernel` on a copy of up to four blocks.
+/// Runs `kernel` on `copy`, into which it copies up to four blocks. The rest of `copy` may be without a value if the kernel
+/// is assembly: that may load it, and nobody looks at what comes of it.
 #[inline(always)]
-fn run_on_copy(kernel: Kernel, keys: &RoundKeys, mut blocks: InOutBuf<'_, '_, Block>) {
-    let mut copy = Aligned::default();
+fn run_on_copy(kernel: Kernel, mut copy: Aligned, keys: &RoundKeys, mut blocks: InOutBuf<'_, '_, Block>) {
     for (to, from) in copy.0.iter_mut().zip(blocks.get_in()) {
-        to.clone_from(from);
+        to.write(*from);
     }
-    let all: *mut [Block; WIDTH] = &raw mut copy.0;
+    let all = (&raw mut copy.0).cast();
     // SAFETY: input and output are the same, and aligned.
     unsafe { kernel(keys, all, all) };
     for (to, from) in blocks.get_out().iter_mut().zip(&copy.0) {
-        to.clone_from(from);
+        // SAFETY: the kernel has written all of them.
+        *to = unsafe { from.assume_init() };
     }
 }
 
@@ -87,14 +94,26 @@ fn run(
     }
 }
 
+/// Apart from [`encrypt_copy`]: a mode that makes whole calls needs nothing else, to set up a key.
+#[inline(never)]
+fn encrypt_one(keys: &RoundKeys, block: InOut<'_, '_, Block>) {
+    run_on_copy(
+        kernels::encrypt,
+        Aligned([MaybeUninit::uninit(); WIDTH]),
+        keys,
+        block.into_buf().into_chunks().0,
+    );
+}
+
 #[inline(never)]
 fn encrypt_copy(keys: &RoundKeys, blocks: InOutBuf<'_, '_, Block>) {
-    run_on_copy(kernels::encrypt, keys, blocks);
+    run_on_copy(kernels::encrypt, Aligned([MaybeUninit::uninit(); WIDTH]), keys, blocks);
 }
 
 #[inline(never)]
 fn decrypt_copy(keys: &RoundKeys, blocks: InOutBuf<'_, '_, Block>) {
-    run_on_copy(kernels::decrypt, keys, blocks);
+    // For ARMv6-M this kernel is no assembly.
+    run_on_copy(kernels::decrypt, Aligned([MaybeUninit::zeroed(); WIDTH]), keys, blocks);
 }
 
 /// The backend that the closures of `cipher` receive.
@@ -111,7 +130,7 @@ impl ParBlocksSizeUser for Backend<'_> {
 impl BlockCipherEncBackend for Backend<'_> {
     #[inline(always)]
     fn encrypt_block(&self, block: InOut<'_, '_, Block>) {
-        encrypt_copy(self.0, block.into_buf().into_chunks().0);
+        encrypt_one(self.0, block);
     }
 
     #[inline(always)]

@@ -4,7 +4,6 @@ use super::{Vector, rows};
 use crate::{
     consts::{ROUND_CONSTANTS, ROUNDS, SBOX},
     placement::{NIBBLE_OF_LANE, PERIOD},
-    schedule::KeySize,
 };
 
 /// The round keys of the SIMD backends, one byte a nibble, in the order of memory: 1,520 bytes.
@@ -28,6 +27,27 @@ type Move = [[u8; 16]; 4];
 
 /// In a [`Move`], nothing.
 const NONE: u8 = 0x80;
+
+/// What differs between the two key sizes.
+struct KeySize {
+    /// Nibbles of the key.
+    nibbles: u8,
+    /// The nibbles of the state that make a round key.
+    round_key: [u8; 8],
+    /// `(from, to)`: WK\[to\] ^= S(WK\[from\]).
+    feedback: &'static [(u8, u8)],
+}
+
+/// TWINE-80.
+const KEY_80: KeySize =
+    KeySize { nibbles: 20, round_key: [1, 3, 4, 6, 13, 14, 15, 16], feedback: &[(0, 1), (16, 4)] };
+
+/// TWINE-128.
+const KEY_128: KeySize = KeySize {
+    nibbles: 32,
+    round_key: [2, 3, 12, 15, 17, 18, 28, 31],
+    feedback: &[(0, 1), (16, 4), (30, 23)],
+};
 
 /// The shuffles of one key size.
 struct Moves {
@@ -86,8 +106,8 @@ const fn to_indices(from: &[u8; 32]) -> Move {
     indices
 }
 
-static MOVES_80: Moves = Moves::new(&crate::schedule::KEY_80);
-static MOVES_128: Moves = Moves::new(&crate::schedule::KEY_128);
+static MOVES_80: Moves = Moves::new(&KEY_80);
+static MOVES_128: Moves = Moves::new(&KEY_128);
 
 /// The round constants where they are added: the high part to nibble 7, the low part to nibble 19.
 static CONSTANTS: [[[u8; 16]; 2]; ROUNDS] = {

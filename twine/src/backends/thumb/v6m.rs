@@ -13,13 +13,14 @@ use core::{arch::asm, ptr};
 use cipher::{Array, InOut, consts::U4};
 
 use super::{Block, RoundKeys, WIDTH, fixslice};
-use crate::schedule::Order;
 
 /// `ldr` and `str` take addresses of words.
 pub(super) const ALIGNMENT: usize = 4;
 
-/// The order of the nibbles of a packed round key.
-pub(super) const ORDER: Order = <u32 as fixslice::Word>::ORDER;
+/// The order of the nibbles of a round key.
+pub(super) fn order(packed: u32) -> u32 {
+    <u32 as fixslice::Word>::order(packed)
+}
 
 /// Lines of assembly.
 macro_rules! lines {

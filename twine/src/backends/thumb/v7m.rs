@@ -1,7 +1,7 @@
 //! Kernels for ARMv7-M, ARMv7E-M and ARMv8-M with the Main Extension.
 //!
 //! # Lanes
-//! Block `k` has its bit of lane `p` at bit `k ^ LANES[p]` of a word. The four exchanges of lanes are then nothing, `rev16`,
+//! Block `k` has its bit of lane `p` at bit `k ^ LANES[p]` of a word, with `LANES` = 24, 16, 8, 0, 7, 15, 23, 31. The four exchanges of lanes are then nothing, `rev16`,
 //! `rbit`, and a rotation by 16, which costs nothing as part of the `eor` that follows. The first four bytes of block `k` make
 //! row `k` of the transposition, and the last four, which `rbit` exchanges with them, row `7 - k`.
 //!
@@ -13,24 +13,14 @@
 use core::{arch::asm, ptr};
 
 use super::{Block, RoundKeys, WIDTH};
-use crate::schedule::{self, Order};
 
 /// `ldr` and `str` take any address.
 pub(super) const ALIGNMENT: usize = 1;
 
-/// Lane `p` has the four bits `k ^ LANES[p]`: a nibble.
-const LANES: [u8; 8] = [24, 16, 8, 0, 7, 15, 23, 31];
-
-/// The order of the nibbles of a packed round key.
-pub(super) const ORDER: Order = {
-    let mut nibbles = LANES;
-    let mut p = 0;
-    while p < nibbles.len() {
-        nibbles[p] /= 4;
-        p += 1;
-    }
-    schedule::order(&nibbles)
-};
+/// The order of the nibbles of a round key: as they are packed, for lane `p` has the four bits `k ^ LANES[p]`, a nibble.
+pub(super) fn order(packed: u32) -> u32 {
+    packed
+}
 
 /// Lines of assembly.
 macro_rules! lines {
