@@ -105,6 +105,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "stack",
         about: "no round keys on the stack after sealing and opening, with each backend",
+        place: Place::ConstantTime,
         run: constant_time::stack,
     },
     Step {
