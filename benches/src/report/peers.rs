@@ -64,7 +64,7 @@ fn parse(text: &str) -> Result<Vec<Peer>> {
 impl Peer {
     /// Whether it ran on this core.
     pub(super) fn is_on(&self, core: &str) -> bool {
-        core == if self.core == "m4" { "Cortex-M4" } else { "Cortex-M0" }
+        core.strip_prefix("Cortex-M").is_some_and(|number| self.core.strip_prefix('m') == Some(number))
     }
 
     /// The algorithm, as its designers call it.
