@@ -590,11 +590,13 @@ mod program {
 
     fn build() -> PathBuf {
         // TARGET DIRECTORY/[TARGET/]PROFILE/deps/TEST
-        let target_dir = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
         let test = env::current_exe().unwrap();
         let artifacts = test.parent().and_then(Path::parent).unwrap();
         let profile = artifacts.file_name().and_then(|name| name.to_str()).unwrap();
         let above = artifacts.parent().unwrap();
+        // Cargo marks a target directory.
+        let is_marked = |dir: &Path| dir.join("CACHEDIR.TAG").exists();
+        let target_dir = if is_marked(above) { above } else { above.parent().unwrap() };
         let features = [
             ("alloc", cfg!(feature = "alloc")),
             ("arrayvec", cfg!(feature = "arrayvec")),

@@ -53,24 +53,6 @@ const STEPS: &[Step] = &[
     },
     Step { name: "aarch64", about: "tests of the cipher with NEON", place: Place::Own, run: aarch64::test },
     Step {
-        name: "i686",
-        about: "tests of the cipher and the mode on 32-bit x86",
-        place: Place::Own,
-        run: i686::test,
-    },
-    Step {
-        name: "fuzz",
-        about: "the fuzz targets find nothing in a few seconds each",
-        place: Place::Own,
-        run: fuzz::smoke,
-    },
-    Step {
-        name: "sanitizers",
-        about: "tests under AddressSanitizer",
-        place: Place::Own,
-        run: sanitizers::test,
-    },
-    Step {
         name: "benches",
         about: "benchmarks compile, and the README shows what was measured",
         place: Place::Own,
@@ -103,12 +85,6 @@ const STEPS: &[Step] = &[
         run: constant_time::valgrind,
     },
     Step {
-        name: "stack",
-        about: "no round keys on the stack after sealing and opening, with each backend",
-        place: Place::ConstantTime,
-        run: constant_time::stack,
-    },
-    Step {
         name: "trace",
         about: "equal traces for all secrets, step by step on this machine",
         place: Place::ConstantTime,
@@ -119,12 +95,6 @@ const STEPS: &[Step] = &[
         about: "equal traces for all secrets on four Cortex-M boards",
         place: Place::ConstantTime,
         run: constant_time::cortex_m,
-    },
-    Step {
-        name: "prove",
-        about: "the compiled cipher is TWINE, for all inputs",
-        place: Place::Host,
-        run: prove::test,
     },
     Step {
         name: "capi",
@@ -164,6 +134,40 @@ const STEPS: &[Step] = &[
     },
 ];
 
+/// What takes longer than every change can wait: `--all`.
+const LONG_STEPS: &[Step] = &[
+    Step {
+        name: "i686",
+        about: "tests of the cipher and the mode on 32-bit x86",
+        place: Place::Own,
+        run: i686::test,
+    },
+    Step {
+        name: "fuzz",
+        about: "the fuzz targets find nothing in a few seconds each",
+        place: Place::Own,
+        run: fuzz::smoke,
+    },
+    Step {
+        name: "sanitizers",
+        about: "tests under AddressSanitizer",
+        place: Place::Own,
+        run: sanitizers::test,
+    },
+    Step {
+        name: "stack",
+        about: "no round keys on the stack after sealing and opening, with each backend",
+        place: Place::ConstantTime,
+        run: constant_time::stack,
+    },
+    Step {
+        name: "prove",
+        about: "the compiled cipher is TWINE, for all inputs",
+        place: Place::Host,
+        run: prove::test,
+    },
+];
+
 /// `cargo xtask test ...`.
 pub(crate) fn main(arguments: &[&str]) -> Result<()> {
     let mut chosen = Vec::new();
@@ -175,12 +179,13 @@ pub(crate) fn main(arguments: &[&str]) -> Result<()> {
                 jobs = rest.next().and_then(|number| number.parse().ok()).context("--jobs needs a number")?;
             }
             "--list" => {
-                for step in STEPS.iter().chain(release::STEPS) {
+                for step in every_step() {
                     println!("{:16} {}", step.name, step.about);
                 }
                 return Ok(());
             }
             "--install-tools" => {}
+            "--all" => chosen.extend(STEPS.iter().chain(LONG_STEPS)),
             "--release-checks" => chosen.extend(release::STEPS),
             name => chosen.push(find(name)?),
         }
@@ -199,8 +204,12 @@ pub(crate) fn step(name: &str) -> Result<()> {
     (find(name)?.run)()
 }
 
+fn every_step() -> impl Iterator<Item = &'static Step> {
+    STEPS.iter().chain(LONG_STEPS).chain(release::STEPS)
+}
+
 fn find(name: &str) -> Result<&'static Step> {
-    let step = STEPS.iter().chain(release::STEPS).find(|step| step.name == name);
+    let step = every_step().find(|step| step.name == name);
     step.with_context(|| format!("no step {name}; `cargo xtask test --list` names them"))
 }
 
