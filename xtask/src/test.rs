@@ -51,7 +51,6 @@ const STEPS: &[Step] = &[
         place: Place::Own,
         run: backends,
     },
-    Step { name: "aarch64", about: "tests of the cipher with NEON", place: Place::Own, run: aarch64::test },
     Step {
         name: "benches",
         about: "benchmarks compile, and the README shows what was measured",
@@ -83,12 +82,6 @@ const STEPS: &[Step] = &[
         about: "no secret in a branch or an address, by valgrind",
         place: Place::ConstantTime,
         run: constant_time::valgrind,
-    },
-    Step {
-        name: "trace",
-        about: "equal traces for all secrets, step by step on this machine",
-        place: Place::ConstantTime,
-        run: constant_time::trace,
     },
     Step {
         name: "trace-cortex-m",
@@ -136,6 +129,13 @@ const STEPS: &[Step] = &[
 
 /// What takes longer than every change can wait: `--all`.
 const LONG_STEPS: &[Step] = &[
+    Step { name: "aarch64", about: "tests of the cipher with NEON", place: Place::Own, run: aarch64::test },
+    Step {
+        name: "trace",
+        about: "equal traces for all secrets, step by step on this machine",
+        place: Place::ConstantTime,
+        run: constant_time::trace,
+    },
     Step {
         name: "i686",
         about: "tests of the cipher and the mode on 32-bit x86",
