@@ -87,8 +87,12 @@ impl Log {
 
     /// The store that the last start in the file names, whatever is wrong with the file before it.
     pub(crate) fn last_store(path: &Path) -> io::Result<Option<String>> {
+        let file = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
         let mut last = None;
-        for line in BufReader::new(File::open(path)?).split(b'\n') {
+        for line in BufReader::new(file).split(b'\n') {
             let record = serde_json::from_slice::<Record>(&line?).ok();
             let started = record.filter(|record| record.event == "started");
             last = started.and_then(|record| Some(record.detail["store"].as_str()?.to_owned())).or(last);
