@@ -146,7 +146,7 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
         let mut attempts = Attempts::new(C::new(key), Limits::new(BlockLimit::DEFAULT, Self::FAILURE_LIMIT));
         attempts.reserved_blocks = BlockLimit::MAX.get();
         attempts.reserved_failures = Limits::MAX_FAILURES;
-        Self { attempts, fixed, window: Window::new(None), end: u64::MAX, seen: 0, sequence: 0 }
+        Self { attempts, fixed, window: Window::new(0), end: u64::MAX, seen: 0, sequence: 0 }
     }
 
     /// The state of a key under which nothing was ever opened, for nonces that start with `fixed`, and limits of blocks and failures.
@@ -202,7 +202,7 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
         Ok(Self {
             attempts,
             fixed: state.fixed(),
-            window: Window::new(state.next().checked_sub(1)),
+            window: Window::new(state.next()),
             end: state.next(),
             seen: state.next(),
             sequence: state.sequence() + 1,
@@ -240,7 +240,7 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
     /// The greatest counter that was opened. Messages between two of them were lost, or are late.
     #[must_use]
     pub fn newest(&self) -> Option<u64> {
-        self.window.newest()
+        self.window.next().checked_sub(1)
     }
 
     /// The attempts that have failed.
@@ -320,7 +320,7 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
     /// Ends the opener and returns its state, for an orderly stop: one that goes on from it refuses what is late, and nothing else.
     #[must_use = "it must be stored, or the key be forgotten"]
     pub fn suspend(self) -> OpenerState<F> {
-        self.state(self.window.newest().map_or(0, |newest| newest + 1), [self.used_blocks(), self.failures()])
+        self.state(self.window.next(), [self.used_blocks(), self.failures()])
     }
 
     /// The next state.
@@ -335,7 +335,7 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
 
     /// What comes after the greatest counter that is known to be genuine.
     fn next(&self) -> u64 {
-        self.seen.max(self.window.newest().map_or(0, |newest| newest + 1))
+        self.seen.max(self.window.next())
     }
 
     /// Decrypts `buffer` if its nonce is new and its tag right.

@@ -5,24 +5,26 @@ use crate::OpenError;
 /// The newest counter, and which of the `64 * WORDS` counters below it were opened.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Window<const WORDS: usize> {
-    newest: Option<u64>,
-    /// Bit i, the words in order: whether `newest - 1 - i` was opened.
+    /// What comes after the newest counter, zero if there is none. No `Option`: one without a value would be memory with whatever
+    /// was there before, in the middle of what is erased.
+    next: u64,
+    /// Bit i, the words in order: whether counter `next - 2 - i` was opened.
     opened: [u64; WORDS],
 }
 
 impl<const WORDS: usize> Window<WORDS> {
-    /// After a restart: whatever is not newer than `newest` counts as opened.
-    pub(crate) const fn new(newest: Option<u64>) -> Self {
-        Self { newest, opened: [if newest.is_some() { u64::MAX } else { 0 }; WORDS] }
+    /// At a start or after a restart: whatever is below `next` counts as opened.
+    pub(crate) const fn new(next: u64) -> Self {
+        Self { next, opened: [if next > 0 { u64::MAX } else { 0 }; WORDS] }
     }
 
-    pub(crate) const fn newest(&self) -> Option<u64> {
-        self.newest
+    pub(crate) const fn next(&self) -> u64 {
+        self.next
     }
 
     /// Whether `counter` may be opened: it was not, and is not behind the window.
     pub(crate) fn check(&self, counter: u64) -> Result<(), OpenError> {
-        match self.newest {
+        match self.next.checked_sub(1) {
             Some(newest) if counter == newest => Err(OpenError::Replayed),
             Some(newest) if counter < newest => {
                 let (word, bit) = Self::place(newest, counter).ok_or(OpenError::TooOld)?;
@@ -32,10 +34,12 @@ impl<const WORDS: usize> Window<WORDS> {
         }
     }
 
-    /// Marks `counter` as opened, and moves on to it if it is the newest.
+    /// Marks `counter`, of at most 56 bits, as opened, and moves on to it if it is the newest.
     pub(crate) fn insert(&mut self, counter: u64) {
-        let newest = self.newest.map_or(counter, |newest| newest.max(counter));
-        let previous = self.newest.replace(newest).unwrap_or(newest);
+        let before = self.next.checked_sub(1);
+        let newest = before.map_or(counter, |before| before.max(counter));
+        let previous = before.unwrap_or(newest);
+        self.next = newest + 1;
         self.shift(newest - previous);
         for opened in [previous, counter] {
             if let Some((word, bit)) = Self::place(newest, opened) {
