@@ -1,11 +1,11 @@
 //! The three ways of processing associated data (v3's ADP), all from Q = E(0).
 
-use cipher::{Block, BlockCipherEncBackend, typenum::Unsigned};
+use cipher::{BlockCipherEncBackend, typenum::Unsigned};
 
 use crate::{
     field::{BlockSize, Field},
     message, narrow,
-    rules::{Contribution, FieldOf, Ta, encipher, pad, split_last},
+    rules::{Call, Contribution, FieldOf, NonceBlock, encipher, pad, split_last},
     wide,
 };
 
@@ -30,17 +30,20 @@ pub trait AdProcessing: sealed::AdProcessing {}
 impl<A: sealed::AdProcessing> AdProcessing for A {}
 
 pub(crate) mod sealed {
-    use super::{BlockCipherEncBackend, BlockSize, Contribution, FieldOf};
+    use super::{BlockCipherEncBackend, BlockSize, Contribution, FieldOf, NonceBlock};
 
     pub trait AdProcessing {
         /// The name in AES-OTR v3.
         const LETTER: &'static str;
 
-        /// Q is E(0) and `format` the block Format(tag size, nonce), both as they lie in memory.
+        /// Whether the nonce block can be encrypted before the associated data is known.
+        const NONCE_FIRST: bool;
+
+        /// Q is E(0), as it lies in memory like the nonce block.
         fn process<B>(
             backend: &B,
             q: FieldOf<B>,
-            format: FieldOf<B>,
+            nonce: NonceBlock<FieldOf<B>>,
             associated_data: &[u8],
         ) -> Contribution<FieldOf<B>>
         where
@@ -51,73 +54,102 @@ pub(crate) mod sealed {
 
 impl sealed::AdProcessing for Parallel {
     const LETTER: &'static str = "p";
+    const NONCE_FIRST: bool = true;
 
     /// sum = XOR of E(2^i Q ^ A\[i\]) over all m blocks but the last, and the padded last block, and 9 (a full one) or 3 (a
     /// padded one) times 2^(m-1) Q; TA = E(sum).
     #[inline(always)]
-    fn process<B>(backend: &B, q: FieldOf<B>, format: FieldOf<B>, data: &[u8]) -> Contribution<FieldOf<B>>
+    fn process<B>(
+        backend: &B,
+        q: FieldOf<B>,
+        nonce: NonceBlock<FieldOf<B>>,
+        data: &[u8],
+    ) -> Contribution<FieldOf<B>>
     where
         B: BlockCipherEncBackend,
         B::BlockSize: BlockSize,
     {
         if message::is_narrow::<B>() {
-            narrow::parallel(backend, q, format, data)
+            narrow::parallel(backend, q, nonce, data)
         } else {
-            wide::parallel(backend, q, format, data)
+            wide::parallel(backend, q, nonce, data)
         }
     }
 }
 
 impl sealed::AdProcessing for Serial {
     const LETTER: &'static str = "s";
+    const NONCE_FIRST: bool = true;
 
     /// S = A\[0\], then S = E(S) ^ A\[i\]; the last block is padded and added with 4 (a full one) or 2 (a padded one) times Q;
     /// TA = E(S), L = 2 (E(Format) ^ TA).
     #[inline(always)]
-    fn process<B>(backend: &B, q: FieldOf<B>, format: FieldOf<B>, data: &[u8]) -> Contribution<FieldOf<B>>
+    fn process<B>(
+        backend: &B,
+        q: FieldOf<B>,
+        nonce: NonceBlock<FieldOf<B>>,
+        data: &[u8],
+    ) -> Contribution<FieldOf<B>>
     where
         B: BlockCipherEncBackend,
         B::BlockSize: BlockSize,
     {
-        // The nonce block shares the first call with the chain.
-        let mut calls = [format.store(), Block::<B>::default()];
         let Some((blocks, last)) = split_last::<FieldOf<B>>(data) else {
-            encipher(backend, &mut calls[..1]);
-            return Contribution {
-                l: FieldOf::<B>::load(&calls[0]).swap().double(),
-                ta: Ta::Known(Field::ZERO),
-            };
+            let output = nonce.output.unwrap_or_else(|| {
+                let mut block = nonce.format.store();
+                backend.encrypt_block_inplace(&mut block);
+                Field::load(&block)
+            });
+            return Contribution { l: output.swap().double(), ta: Call::NONE };
         };
 
         let q_doubled = q.swap().double();
         let last_mask = if last.len() == B::BlockSize::USIZE { q_doubled.double() } else { q_doubled }.swap();
         let last = pad::<FieldOf<B>>(last) ^ last_mask;
         let mut inputs = blocks.iter().map(Field::load).chain([last]);
-        calls[1] = inputs.next().unwrap_or_default().store();
-        encipher(backend, &mut calls);
-        let [nonce_output, mut chain] = calls;
+        let mut chain = inputs.next().unwrap_or_default().store();
+        let output = match nonce.output {
+            Some(output) => {
+                backend.encrypt_block_inplace(&mut chain);
+                output
+            }
+            None => {
+                // The nonce block shares the first call with the chain.
+                let mut calls = [nonce.format.store(), chain];
+                encipher(backend, &mut calls);
+                let [output, first] = calls;
+                chain = first;
+                Field::load(&output)
+            }
+        };
         for input in inputs {
             chain = (FieldOf::<B>::load(&chain) ^ input).store();
             backend.encrypt_block_inplace(&mut chain);
         }
-        let l = (FieldOf::<B>::load(&nonce_output) ^ Field::load(&chain)).swap().double();
-        Contribution { l, ta: Ta::Known(Field::ZERO) }
+        let l = (output ^ Field::load(&chain)).swap().double();
+        Contribution { l, ta: Call::NONE }
     }
 }
 
 impl sealed::AdProcessing for Combined {
     const LETTER: &'static str = "c";
+    const NONCE_FIRST: bool = false;
 
     /// TA is the TE of decrypting the data as a message under L = Q; L = E(Format ^ TA).
     #[inline(always)]
-    fn process<B>(backend: &B, q: FieldOf<B>, format: FieldOf<B>, data: &[u8]) -> Contribution<FieldOf<B>>
+    fn process<B>(
+        backend: &B,
+        q: FieldOf<B>,
+        nonce: NonceBlock<FieldOf<B>>,
+        data: &[u8],
+    ) -> Contribution<FieldOf<B>>
     where
         B: BlockCipherEncBackend,
         B::BlockSize: BlockSize,
     {
         let ta = if data.is_empty() { Field::ZERO } else { message::authenticate(backend, q.swap(), data) };
-        let mut block = (format ^ ta).store();
+        let mut block = (nonce.format ^ ta).store();
         backend.encrypt_block_inplace(&mut block);
-        Contribution { l: FieldOf::<B>::load(&block).swap(), ta: Ta::Known(Field::ZERO) }
+        Contribution { l: FieldOf::<B>::load(&block).swap(), ta: Call::NONE }
     }
 }

@@ -3,6 +3,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc = include_str!("../README.md")]
 
+mod ahead;
 mod associated_data;
 mod direction;
 mod field;
@@ -15,6 +16,7 @@ mod size;
 mod wide;
 
 pub use aead::{self, AeadCore, AeadInOut, Error, Key, KeyInit, KeySizeUser, Nonce, Tag, consts};
+pub use ahead::OtrAhead;
 pub use associated_data::{AdProcessing, Combined, Parallel, Serial};
 pub use cipher;
 pub use field::BlockSize;
@@ -31,7 +33,7 @@ use subtle::ConstantTimeEq as _;
 
 use direction::{DECRYPT, Direction, ENCRYPT};
 use field::Field;
-use rules::{Contribution, FieldOf, Progress};
+use rules::{Beside, Call, Contribution, FieldOf, NonceBlock, Progress};
 
 /// OTR (v3) over the block cipher `C`, with nonces of `N` and tags of `T` bytes and associated data processed as `A` says.
 ///
@@ -138,11 +140,17 @@ where
         FieldOf::<C>::load(&block) ^ Field::load_end(nonce)
     }
 
-    /// Runs the mode in one direction, in one closure of the cipher, and returns the whole block of the tag.
+    fn nonce_block(nonce: &Nonce<Self>) -> NonceBlock<FieldOf<C>> {
+        NonceBlock { format: Self::format(nonce), output: None }
+    }
+
+    /// Runs the mode in one direction, in one closure of the cipher, encrypts the block `next` with it if there is room, and returns
+    /// the whole block of the tag.
     #[cfg_attr(target_arch = "arm", inline(never))]
     fn run(
         &self,
-        nonce: &Nonce<Self>,
+        nonce: NonceBlock<FieldOf<C>>,
+        next: &mut Call<FieldOf<C>>,
         associated_data: &[u8],
         message: InOutBuf<'_, '_, u8>,
         direction: impl Direction,
@@ -150,7 +158,8 @@ where
         let mut tag = FieldOf::<C>::ZERO;
         self.cipher.encrypt_with_backend(Run::<C::BlockSize, A, _> {
             q: self.q,
-            format: Self::format(nonce),
+            nonce,
+            next,
             associated_data,
             message,
             tag: &mut tag,
@@ -158,6 +167,43 @@ where
             processing: PhantomData,
         });
         tag
+    }
+
+    /// Encrypts `buffer` and returns its tag; an error if it is too long.
+    fn encrypt(
+        &self,
+        nonce: NonceBlock<FieldOf<C>>,
+        next: &mut Call<FieldOf<C>>,
+        associated_data: &[u8],
+        buffer: InOutBuf<'_, '_, u8>,
+    ) -> Result<Tag<Self>, Error> {
+        if !masks::suffice(C::BlockSize::USIZE, associated_data.len(), buffer.len()) {
+            return Err(Error);
+        }
+        Ok(Self::truncate(self.run(nonce, next, associated_data, buffer, ENCRYPT)))
+    }
+
+    /// Decrypts `buffer` if the tag is right; otherwise its whole output is zero.
+    fn decrypt(
+        &self,
+        nonce: NonceBlock<FieldOf<C>>,
+        next: &mut Call<FieldOf<C>>,
+        associated_data: &[u8],
+        buffer: InOutBuf<'_, '_, u8>,
+        tag: &Tag<Self>,
+    ) -> Result<(), Error> {
+        let mut buffer = Unverified(buffer);
+        if !masks::suffice(C::BlockSize::USIZE, associated_data.len(), buffer.0.len()) {
+            return Err(Error);
+        }
+        let expected = Self::truncate(self.run(nonce, next, associated_data, buffer.0.reborrow(), DECRYPT));
+        let is_right: bool = FieldOf::<C>::load_start(&expected).ct_eq(&Field::load_start(tag)).into();
+        if is_right {
+            buffer.verified();
+            Ok(())
+        } else {
+            Err(Error)
+        }
     }
 
     #[inline(always)]
@@ -201,7 +247,8 @@ impl Drop for Unverified<'_, '_> {
 /// A whole run of the mode, as what the cipher calls with its backend.
 struct Run<'a, 'inp, 'out, B: BlockSize, A, D> {
     q: B::Field,
-    format: B::Field,
+    nonce: NonceBlock<B::Field>,
+    next: &'a mut Call<B::Field>,
     associated_data: &'a [u8],
     message: InOutBuf<'inp, 'out, u8>,
     tag: &'a mut B::Field,
@@ -216,8 +263,10 @@ impl<B: BlockSize, A, D> BlockSizeUser for Run<'_, '_, '_, B, A, D> {
 impl<S: BlockSize, A: AdProcessing, D: Direction> BlockCipherEncClosure for Run<'_, '_, '_, S, A, D> {
     #[inline(always)]
     fn call<B: BlockCipherEncBackend<BlockSize = S>>(self, backend: &B) {
-        let Contribution { l, ta } = A::process(backend, self.q, self.format, self.associated_data);
-        *self.tag = message::process(backend, Progress::new(l), self.message, ta, self.direction);
+        let Contribution { l, ta } = A::process(backend, self.q, self.nonce, self.associated_data);
+        let mut beside = Beside { ta, next: *self.next };
+        *self.tag = message::process(backend, Progress::new(l), self.message, &mut beside, self.direction);
+        *self.next = beside.next;
     }
 }
 
@@ -286,10 +335,7 @@ where
         associated_data: &[u8],
         buffer: InOutBuf<'_, '_, u8>,
     ) -> Result<Tag<Self>, Error> {
-        if !masks::suffice(C::BlockSize::USIZE, associated_data.len(), buffer.len()) {
-            return Err(Error);
-        }
-        Ok(Self::truncate(self.run(nonce, associated_data, buffer, ENCRYPT)))
+        self.encrypt(Self::nonce_block(nonce), &mut { Call::NONE }, associated_data, buffer)
     }
 
     /// Decrypts `buffer` if the tag is right; otherwise its whole output is zero, and so it is if the cipher panics.
@@ -303,18 +349,7 @@ where
         buffer: InOutBuf<'_, '_, u8>,
         tag: &Tag<Self>,
     ) -> Result<(), Error> {
-        let mut buffer = Unverified(buffer);
-        if !masks::suffice(C::BlockSize::USIZE, associated_data.len(), buffer.0.len()) {
-            return Err(Error);
-        }
-        let expected = Self::truncate(self.run(nonce, associated_data, buffer.0.reborrow(), DECRYPT));
-        let is_right: bool = FieldOf::<C>::load_start(&expected).ct_eq(&Field::load_start(tag)).into();
-        if is_right {
-            buffer.verified();
-            Ok(())
-        } else {
-            Err(Error)
-        }
+        self.decrypt(Self::nonce_block(nonce), &mut { Call::NONE }, associated_data, buffer, tag)
     }
 
     /// Encrypts the message in `buffer` and appends its tag.

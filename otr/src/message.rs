@@ -14,7 +14,7 @@ use crate::{
     direction::Direction,
     field::BlockSize,
     narrow,
-    rules::{FieldOf, Pair, Progress, Ta},
+    rules::{Beside, FieldOf, Pair, Progress},
     wide,
 };
 use cipher::typenum::Unsigned;
@@ -24,13 +24,13 @@ pub(crate) const fn is_narrow<B: BlockCipherEncBackend>() -> bool {
     B::ParBlocksSize::USIZE <= narrow::WIDTH
 }
 
-/// Encrypts or decrypts a whole message, or what is left of one. Returns TE ^ TA.
+/// Encrypts or decrypts a whole message, or what is left of one, and what is to be encrypted beside it. Returns TE ^ TA.
 #[inline(always)]
 pub(crate) fn process<B, D: Direction>(
     backend: &B,
     progress: Progress<FieldOf<B>>,
     message: InOutBuf<'_, '_, u8>,
-    ta: Ta<FieldOf<B>>,
+    beside: &mut Beside<FieldOf<B>>,
     direction: D,
 ) -> FieldOf<B>
 where
@@ -38,9 +38,9 @@ where
     B::BlockSize: BlockSize,
 {
     if is_narrow::<B>() {
-        narrow::process(backend, progress, message, ta, direction.encrypts())
+        narrow::process(backend, progress, message, beside, direction.encrypts())
     } else {
-        wide::process(backend, progress, message, ta, direction)
+        wide::process(backend, progress, message, beside, direction)
     }
 }
 

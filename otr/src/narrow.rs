@@ -15,7 +15,10 @@ use cipher::{BlockCipherEncBackend, BlockSizeUser};
 use crate::{
     field::{BlockSize, Field},
     masks::Masks,
-    rules::{Contribution, FieldOf, Pair, Progress, Ta, checksum_mask, encipher, last_mask, whole_pairs},
+    rules::{
+        Beside, Call, Contribution, FieldOf, NonceBlock, Pair, Progress, checksum_mask, encipher, last_mask,
+        whole_pairs,
+    },
 };
 
 /// Blocks of a call, at most.
@@ -78,14 +81,14 @@ fn last_call<F: Field>(last: &[u8], mask: F) -> F {
 pub(crate) fn parallel<B>(
     backend: &B,
     q: FieldOf<B>,
-    format: FieldOf<B>,
+    nonce: NonceBlock<FieldOf<B>>,
     data: &[u8],
 ) -> Contribution<FieldOf<B>>
 where
     B: BlockCipherEncBackend,
     B::BlockSize: BlockSize,
 {
-    let mut calls = Calls::new(format);
+    let mut calls = Calls::new(nonce.format);
     let mut masks = Masks::new(q.swap());
     // All blocks but the last.
     let whole = data.len().saturating_sub(1) / B::BlockSize::USIZE * B::BlockSize::USIZE;
@@ -97,32 +100,35 @@ where
         calls.set(1, last_call(last, masks.take()));
     }
     let mut sum = FieldOf::<B>::ZERO;
-    let l = loop {
+    let mut output = nonce.output;
+    while output.is_none() || !blocks.is_empty() {
         for (call, block) in calls.0.iter_mut().zip(blocks) {
             *call = (FieldOf::<B>::load(block) ^ masks.take().swap()).store();
         }
         // The nonce block comes behind them, in the first call with room.
         let count = blocks.len();
         if count < WIDTH {
-            calls.set(count, format);
+            calls.set(count, nonce.format);
         }
         calls.encrypt(backend, (count + 1 + usize::from(is_single)).min(WIDTH));
         for call in calls.0.iter().take(count) {
             sum ^= Field::load(call);
         }
-        match blocks.get(WIDTH..) {
-            Some(rest) => blocks = rest,
-            None => break calls.get(count),
+        if count < WIDTH {
+            output = Some(calls.get(count));
         }
-    };
+        blocks = blocks.get(WIDTH..).unwrap_or_default();
+    }
     let ta = if data.is_empty() {
-        Ta::Known(Field::ZERO)
-    } else if is_single {
-        Ta::Known(calls.get(1))
+        Call::NONE
+    } else if !is_single {
+        Call::Pending(sum ^ last_call(last, masks.take()))
+    } else if nonce.output.is_none() {
+        Call::Known(calls.get(1))
     } else {
-        Ta::Pending(sum ^ last_call(last, masks.take()))
+        Call::Pending(calls.get(1))
     };
-    Contribution { l: l.swap(), ta }
+    Contribution { l: output.unwrap_or_default().swap(), ta }
 }
 
 /// A pair on its way, in the order of memory.
@@ -144,7 +150,7 @@ where
     mask: FieldOf<B>,
     /// Of the pairs so far.
     checksum: FieldOf<B>,
-    ta: Ta<FieldOf<B>>,
+    beside: &'a mut Beside<FieldOf<B>>,
     calls: &'a mut Calls<FieldOf<B>>,
     /// The pairs of a batch.
     batch: &'a mut [PairState<FieldOf<B>>; WIDTH],
@@ -248,15 +254,17 @@ where
         self.checksum ^= checksum_mask(l, len);
 
         let seconds = count + usize::from(is_long);
-        let tags = 1 + usize::from(matches!(self.ta, Ta::Pending(_)));
         // Without a second round the checksum has nothing to wait for.
         let is_alone = self.encrypts && seconds == 0;
-        let mut place = 0;
+        let mut place = count + 1;
         if is_alone {
-            place = 1;
-            self.set_tag_calls(place);
+            self.calls.set(place, self.checksum);
+            place += 1;
         }
-        self.round(count + 1, if is_alone { 1 + tags } else { count + 1 });
+        let end = self.join(place);
+        self.round(count + 1, end);
+        self.leave(place);
+        place = 1;
         let [_, near_result] = self.batch[count].halves;
         store_start(near_result, near.get_out());
         if !is_alone {
@@ -269,13 +277,11 @@ where
             } else if !self.encrypts {
                 self.checksum ^= near_output;
             }
-            let joins = self.encrypts && seconds + tags <= WIDTH;
+            let joins = self.encrypts && seconds + usize::from(self.beside.ta.is_pending()) < WIDTH;
             if joins {
-                place = seconds;
-                self.set_tag_calls(place);
-            }
-            if seconds > 0 {
-                self.round(0, seconds + if joins { tags } else { 0 });
+                self.round_with_checksum(seconds);
+            } else if seconds > 0 {
+                self.round(0, seconds);
             }
             if is_long {
                 let far_result = self.batch[count].halves[0] ^ self.calls.get(count);
@@ -285,24 +291,47 @@ where
                 }
             }
             self.finish(pairs.get_out());
+            place = seconds;
             if !joins {
-                self.set_tag_calls(0);
-                self.round(0, tags);
+                place = 0;
+                self.round_with_checksum(place);
             }
         }
-        self.calls.get(place)
-            ^ match self.ta {
-                Ta::Known(ta) => ta,
-                Ta::Pending(_) => self.calls.get(place + 1),
-            }
+        self.calls.get(place) ^ self.beside.ta.output()
     }
 
-    /// Prepares the calls that make the tag, from `place` on.
+    /// Encrypts the first `place` blocks, then the checksum, and what joins them.
     #[inline(never)]
-    fn set_tag_calls(&mut self, place: usize) {
+    fn round_with_checksum(&mut self, place: usize) {
         self.calls.set(place, self.checksum);
-        if let Ta::Pending(call) = self.ta {
-            self.calls.set(place + 1, call);
+        let end = self.join(place + 1);
+        self.calls.encrypt(self.backend, end);
+        self.leave(place + 1);
+    }
+
+    /// Puts the blocks that wait from `place` on, as far as there is room, and returns the place behind them.
+    #[inline(never)]
+    fn join(&mut self, mut place: usize) -> usize {
+        for call in [self.beside.ta, self.beside.next] {
+            match call {
+                Call::Pending(block) if place < WIDTH => {
+                    self.calls.set(place, block);
+                    place += 1;
+                }
+                _ => {}
+            }
+        }
+        place
+    }
+
+    /// Takes the outputs of those that [`Message::join`] has put from `place` on.
+    #[inline(never)]
+    fn leave(&mut self, mut place: usize) {
+        for call in [&mut self.beside.ta, &mut self.beside.next] {
+            if call.is_pending() && place < WIDTH {
+                *call = Call::Known(self.calls.get(place));
+                place += 1;
+            }
         }
     }
 }
@@ -313,7 +342,7 @@ pub(crate) fn process<B>(
     backend: &B,
     progress: Progress<FieldOf<B>>,
     mut message: InOutBuf<'_, '_, u8>,
-    ta: Ta<FieldOf<B>>,
+    beside: &mut Beside<FieldOf<B>>,
     encrypts: bool,
 ) -> FieldOf<B>
 where
@@ -323,7 +352,7 @@ where
     let Progress { mask, checksum } = progress;
     let calls = &mut Calls::new(mask);
     let batch = &mut [PairState { halves: [mask, mask], second_mask: mask }; WIDTH];
-    let mut state = Message { backend, encrypts, mask, checksum, ta, calls, batch };
+    let mut state = Message { backend, encrypts, mask, checksum, beside, calls, batch };
     let batch = batch_size::<B>();
     while message.len() > batch {
         let (first, rest) = message.split_at(batch);
@@ -346,7 +375,7 @@ pub(crate) fn encrypt_pairs<B>(
     let calls = &mut Calls::new(mask);
     let batch = &mut [PairState { halves: [mask, mask], second_mask: mask }; WIDTH];
     let mut state =
-        Message { backend, encrypts: true, mask, checksum, ta: Ta::Known(Field::ZERO), calls, batch };
+        Message { backend, encrypts: true, mask, checksum, beside: &mut { Beside::NONE }, calls, batch };
     while !pairs.is_empty() {
         let next = pairs.len().min(WIDTH);
         let (first, rest) = pairs.split_at(next);
@@ -369,7 +398,7 @@ where
         encrypts: false,
         mask: l,
         checksum: Field::ZERO,
-        ta: Ta::Known(Field::ZERO),
+        beside: &mut { Beside::NONE },
         calls,
         batch,
     };

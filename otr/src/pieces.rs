@@ -10,7 +10,7 @@ use crate::{
     direction::ENCRYPT,
     field::Field,
     masks, message,
-    rules::{Contribution, FieldOf, Progress, Ta},
+    rules::{Beside, Call, Contribution, FieldOf, NonceBlock, Progress},
 };
 
 /// Encrypts one message that comes in pieces, so that whoever seals it need not hold it whole. From [`Otr::encrypt_pieces`].
@@ -88,7 +88,7 @@ where
         let mut ta = FieldOf::<C>::ZERO;
         self.cipher.encrypt_with_backend(Begin::<C::BlockSize, A> {
             q: self.q,
-            format: Self::format(nonce),
+            nonce: Self::nonce_block(nonce),
             associated_data,
             mask: &mut progress.mask,
             ta: &mut ta,
@@ -166,7 +166,7 @@ where
 /// Processes the associated data and the nonce.
 struct Begin<'a, B: BlockSize, A> {
     q: B::Field,
-    format: B::Field,
+    nonce: NonceBlock<B::Field>,
     associated_data: &'a [u8],
     mask: &'a mut B::Field,
     ta: &'a mut B::Field,
@@ -180,11 +180,11 @@ impl<B: BlockSize, A> BlockSizeUser for Begin<'_, B, A> {
 impl<S: BlockSize, A: AdProcessing> BlockCipherEncClosure for Begin<'_, S, A> {
     #[inline(always)]
     fn call<B: BlockCipherEncBackend<BlockSize = S>>(self, backend: &B) {
-        let Contribution { l, ta } = A::process(backend, self.q, self.format, self.associated_data);
+        let Contribution { l, ta } = A::process(backend, self.q, self.nonce, self.associated_data);
         *self.mask = l;
         *self.ta = match ta {
-            Ta::Known(ta) => ta,
-            Ta::Pending(call) => {
+            Call::Known(ta) => ta,
+            Call::Pending(call) => {
                 let mut block = call.store();
                 backend.encrypt_block_inplace(&mut block);
                 Field::load(&block)
@@ -224,7 +224,7 @@ impl<B: BlockSize> BlockSizeUser for Finalize<'_, '_, '_, B> {
 impl<S: BlockSize> BlockCipherEncClosure for Finalize<'_, '_, '_, S> {
     #[inline(always)]
     fn call<B: BlockCipherEncBackend<BlockSize = S>>(self, backend: &B) {
-        *self.te = message::process(backend, self.progress, self.rest, Ta::Known(Field::ZERO), ENCRYPT);
+        *self.te = message::process(backend, self.progress, self.rest, &mut { Beside::NONE }, ENCRYPT);
     }
 }
 

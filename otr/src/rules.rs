@@ -41,22 +41,62 @@ impl<F: Field> Progress<F> {
     }
 }
 
+/// The block Format(tag size, nonce).
+#[derive(Clone, Copy)]
+#[allow(missing_debug_implementations, reason = "internal, and secret")]
+pub struct NonceBlock<F> {
+    pub(crate) format: F,
+    /// Its encryption, if that was made ahead.
+    pub(crate) output: Option<F>,
+}
+
 /// What the associated data contributes.
 #[allow(missing_debug_implementations, reason = "internal, and secret")]
 pub struct Contribution<F> {
     /// L: the mask of the message's first pair, as an element.
     pub(crate) l: F,
-    /// What is added to the tag.
-    pub(crate) ta: Ta<F>,
+    /// TA: what is added to the tag.
+    pub(crate) ta: Call<F>,
 }
 
-/// The part TA of a tag TE ^ TA.
+/// The encryption of a block, as it lies in memory.
 #[derive(Clone, Copy)]
-pub(crate) enum Ta<F> {
-    /// TA itself.
+pub(crate) enum Call<F> {
     Known(F),
-    /// The block whose encryption is TA: it waits for a call with room for it.
+    /// The block to be encrypted: it waits for a call of the cipher with room for it.
     Pending(F),
+}
+
+impl<F: Field> Call<F> {
+    /// Zero, of nothing.
+    pub(crate) const NONE: Self = Self::Known(F::ZERO);
+
+    pub(crate) fn is_pending(self) -> bool {
+        matches!(self, Self::Pending(_))
+    }
+
+    /// The output, which is zero as long as it is pending.
+    #[inline(always)]
+    pub(crate) fn output(self) -> F {
+        match self {
+            Self::Known(output) => output,
+            Self::Pending(_) => F::ZERO,
+        }
+    }
+}
+
+/// What is encrypted beside a message, in calls with room for it.
+#[derive(Clone, Copy)]
+pub(crate) struct Beside<F> {
+    /// The part TA of the tag TE ^ TA: made with the message.
+    pub(crate) ta: Call<F>,
+    /// The nonce block of the message that comes next: stays pending where it would take a call of its own.
+    pub(crate) next: Call<F>,
+}
+
+impl<F: Field> Beside<F> {
+    /// Nothing.
+    pub(crate) const NONE: Self = Self { ta: Call::NONE, next: Call::NONE };
 }
 
 /// The bytes of the pairs before the last chunk of a message of `len` bytes.

@@ -19,8 +19,8 @@ use crate::{
     field::{BlockSize, Field},
     masks::{LANES, Lanes, Masks, times_3},
     rules::{
-        Contribution, FieldOf, Pair, Progress, Ta, checksum_mask, encipher, encipher_first, last_mask, pad,
-        split_last, whole_pairs,
+        Beside, Call, Contribution, FieldOf, NonceBlock, Pair, Progress, checksum_mask, encipher,
+        encipher_first, last_mask, pad, split_last, whole_pairs,
     },
 };
 
@@ -35,7 +35,7 @@ type Medium = U32;
 #[derive(Default)]
 struct Aligned<T>(T);
 
-/// Encrypts the first `used` blocks of `batch`, and up to two more with them: in the same call as far as there is room.
+/// Encrypts the first `used` blocks of `batch`, and up to three more with them: in the same call as far as there is room.
 #[inline(always)]
 fn encipher_with<B: BlockCipherEncBackend>(
     backend: &B,
@@ -56,7 +56,7 @@ fn encipher_with<B: BlockCipherEncBackend>(
         *x = Field::load(block);
     }
     if !left.is_empty() {
-        let mut blocks = Pair::<B::BlockSize>::default();
+        let mut blocks: [Block<B>; 3] = Default::default();
         for (block, x) in blocks.iter_mut().zip(&*left) {
             *block = x.store();
         }
@@ -182,17 +182,13 @@ pub(crate) fn process<B, D: Direction>(
     backend: &B,
     progress: Progress<FieldOf<B>>,
     message: InOutBuf<'_, '_, u8>,
-    ta: Ta<FieldOf<B>>,
+    beside: &mut Beside<FieldOf<B>>,
     direction: D,
 ) -> FieldOf<B>
 where
     B: BlockCipherEncBackend,
     B::BlockSize: BlockSize,
 {
-    let (known, pending) = match ta {
-        Ta::Known(ta) => (ta, None),
-        Ta::Pending(call) => (Field::ZERO, Some(call)),
-    };
     let split = whole_pairs::<B>(message.len());
     let (pairs, last) = message.split_at(split);
     let (batches, pairs) = pairs.into_chunks().0.into_chunks().0.into_chunks::<B::ParBlocksSize>();
@@ -201,7 +197,7 @@ where
     if !batches.is_empty() {
         state.full_batches(batches);
     }
-    known ^ state.last_batch(pairs, last, pending)
+    state.last_batch(pairs, last, beside)
 }
 
 /// See [`message::encrypt_pairs`](crate::message::encrypt_pairs).
@@ -250,7 +246,7 @@ where
     let mut last_plaintext = Pair::<B::BlockSize>::default();
     let last_plaintext = &mut Array::slice_as_flattened_mut(&mut last_plaintext)[..last.len()];
     match (InOutBuf::new(pairs, plaintext), InOutBuf::new(last, last_plaintext)) {
-        (Ok(pairs), Ok(last)) => state.last_batch(pairs, last, None),
+        (Ok(pairs), Ok(last)) => state.last_batch(pairs, last, &mut { Beside::NONE }),
         // They are of one length each.
         _ => Field::ZERO,
     }
@@ -336,16 +332,16 @@ where
         self,
         pairs: InOutBuf<'_, '_, Pair<B::BlockSize>>,
         last: InOutBuf<'_, '_, u8>,
-        pending: Option<FieldOf<B>>,
+        beside: &mut Beside<FieldOf<B>>,
     ) -> FieldOf<B> {
-        // The last chunk, the checksum and a pending block take part.
-        let calls = pairs.len() + 3;
+        // The last chunk, the checksum and what is beside them take part.
+        let calls = pairs.len() + 4;
         if B::ParBlocksSize::USIZE > Short::USIZE && calls <= Short::USIZE {
-            self.last_batch_of::<Short>(pairs, last, pending)
+            self.last_batch_of::<Short>(pairs, last, beside)
         } else if B::ParBlocksSize::USIZE > Medium::USIZE && calls <= Medium::USIZE {
-            self.last_batch_of::<Medium>(pairs, last, pending)
+            self.last_batch_of::<Medium>(pairs, last, beside)
         } else {
-            self.last_batch_of::<B::ParBlocksSize>(pairs, last, pending)
+            self.last_batch_of::<B::ParBlocksSize>(pairs, last, beside)
         }
     }
 
@@ -355,7 +351,7 @@ where
         self,
         mut pairs: InOutBuf<'_, '_, Pair<B::BlockSize>>,
         last: InOutBuf<'_, '_, u8>,
-        pending: Option<FieldOf<B>>,
+        beside: &mut Beside<FieldOf<B>>,
     ) -> FieldOf<B> {
         let Self { backend, masks, mut checksum, direction } = self;
         // Fewer than `N`, which the compiler does not see.
@@ -373,15 +369,16 @@ where
         let chunk = LastChunk::new(batch.once.0[count].swap(), last.len());
         let head_len = last.len().min(B::BlockSize::USIZE);
         let (mut head, mut tail) = last.split_at(head_len);
-        let mut tag = TagCalls::new(pending);
+        let mut tag = TagCalls::new(*beside);
         if direction.encrypts() {
             if count == 0 && !chunk.is_long {
                 // No second round: the checksum has nothing to wait for. An empty message needs no other call.
                 batch.calls.0[0] = chunk.once.store();
                 tag.set_checksum(checksum ^ pad(head.get_in()) ^ chunk.checksum_mask);
-                encipher_with(backend, &mut batch.calls.0, usize::from(!head.is_empty()), tag.calls());
+                let used = usize::from(!head.is_empty());
+                encipher_with(backend, &mut batch.calls.0, used, tag.calls(N::USIZE - used));
                 xor_bytes(&mut head, FieldOf::<B>::load(&batch.calls.0[0]));
-                return tag.sum();
+                return tag.sum(beside);
             }
             batch.calls.0[count] =
                 if chunk.is_long { chunk.once ^ pad(head.get_in()) } else { chunk.once }.store();
@@ -398,7 +395,8 @@ where
                 xor_bytes(&mut head, output);
             }
             tag.set_checksum(checksum ^ chunk.checksum_mask);
-            encipher_with(backend, &mut batch.calls.0, count + usize::from(chunk.is_long), tag.calls());
+            let used = count + usize::from(chunk.is_long);
+            encipher_with(backend, &mut batch.calls.0, used, tag.calls(N::USIZE.saturating_sub(used)));
             if chunk.is_long {
                 xor_bytes(&mut head, FieldOf::<B>::load(&batch.calls.0[count]));
             }
@@ -424,9 +422,9 @@ where
             checksum ^= batch.finish(pairs.get_out());
             // Unlike that of a message to encrypt, this checksum had to wait for the second round.
             tag.set_checksum(checksum ^ chunk.checksum_mask);
-            encipher_with(backend, &mut batch.calls.0, 0, tag.calls());
+            encipher_with(backend, &mut batch.calls.0, 0, tag.calls(N::USIZE));
         }
-        tag.sum()
+        tag.sum(beside)
     }
 }
 
@@ -454,16 +452,25 @@ impl<F: Field> LastChunk<F> {
     }
 }
 
-/// The calls whose outputs make the tag: TE, and TA where it is still to be computed.
+/// The calls whose outputs make the tag, and what goes with them.
 struct TagCalls<F> {
-    calls: [F; 2],
+    calls: [F; 3],
     count: usize,
+    /// Whether the last one is the nonce block of the next message.
+    has_next: bool,
 }
 
 impl<F: Field> TagCalls<F> {
     #[inline(always)]
-    fn new(pending: Option<F>) -> Self {
-        Self { calls: [F::ZERO, pending.unwrap_or(F::ZERO)], count: 1 + usize::from(pending.is_some()) }
+    fn new(beside: Beside<F>) -> Self {
+        let mut calls = Self { calls: [F::ZERO; 3], count: 1, has_next: beside.next.is_pending() };
+        for call in [beside.ta, beside.next] {
+            if let Call::Pending(block) = call {
+                calls.calls[calls.count] = block;
+                calls.count += 1;
+            }
+        }
+        calls
     }
 
     #[inline(always)]
@@ -471,15 +478,25 @@ impl<F: Field> TagCalls<F> {
         self.calls[0] = masked_checksum;
     }
 
+    /// For a call of the cipher with room for so many: the next nonce block is left out where it alone would need another one.
     #[inline(always)]
-    fn calls(&mut self) -> &mut [F] {
+    fn calls(&mut self, room: usize) -> &mut [F] {
+        if self.has_next && room + 1 == self.count {
+            self.count = room;
+        }
         self.calls.get_mut(..self.count).unwrap_or_default()
     }
 
-    /// The sum of the outputs: a call that was not made is zero.
+    /// The tag; the other outputs go to `beside`.
     #[inline(always)]
-    fn sum(&self) -> F {
-        self.calls[0] ^ self.calls[1]
+    fn sum(&self, beside: &mut Beside<F>) -> F {
+        let mut outputs = self.calls.iter().take(self.count).skip(1);
+        for call in [&mut beside.ta, &mut beside.next] {
+            if call.is_pending() {
+                *call = outputs.next().map_or(*call, |output| Call::Known(*output));
+            }
+        }
+        self.calls[0] ^ beside.ta.output()
     }
 }
 
@@ -488,7 +505,7 @@ impl<F: Field> TagCalls<F> {
 pub(crate) fn parallel<B>(
     backend: &B,
     q: FieldOf<B>,
-    format: FieldOf<B>,
+    nonce: NonceBlock<FieldOf<B>>,
     data: &[u8],
 ) -> Contribution<FieldOf<B>>
 where
@@ -497,9 +514,9 @@ where
 {
     let is_short = B::ParBlocksSize::USIZE > Short::USIZE && data.len() < Short::USIZE * B::BlockSize::USIZE;
     if is_short {
-        parallel_in_batches::<B, Short>(backend, q, format, data)
+        parallel_in_batches::<B, Short>(backend, q, nonce, data)
     } else {
-        parallel_in_batches::<B, B::ParBlocksSize>(backend, q, format, data)
+        parallel_in_batches::<B, B::ParBlocksSize>(backend, q, nonce, data)
     }
 }
 
@@ -508,36 +525,43 @@ where
 fn parallel_in_batches<B, N: ArraySize>(
     backend: &B,
     q: FieldOf<B>,
-    format: FieldOf<B>,
+    nonce: NonceBlock<FieldOf<B>>,
     data: &[u8],
 ) -> Contribution<FieldOf<B>>
 where
     B: BlockCipherEncBackend,
     B::BlockSize: BlockSize,
 {
-    // The nonce block shares the first call with whatever blocks there are.
+    // The nonce block, if it was not encrypted ahead, shares the first call with whatever blocks there are.
     let Aligned(batch) = &mut Aligned::<Array<Block<B>, N>>::default();
-    batch[0] = format.store();
+    let nonces = usize::from(nonce.output.is_none());
+    batch[0] = nonce.format.store();
+    let l = |batch: &[Block<B>]| nonce.output.unwrap_or_else(|| Field::load(&batch[0])).swap();
     let Some((blocks, last)) = split_last::<FieldOf<B>>(data) else {
-        encipher_first(backend, batch, 1);
-        return Contribution { l: FieldOf::<B>::load(&batch[0]).swap(), ta: Ta::Known(Field::ZERO) };
+        encipher_first(backend, batch, nonces);
+        return Contribution { l: l(batch), ta: Call::NONE };
     };
 
     let mut masks = Masks::new(q.swap());
     let mut sum = pad::<FieldOf<B>>(last);
     if blocks.is_empty() {
-        let mut ta = [sum ^ last_mask(masks.take(), last.len())];
+        sum ^= last_mask(masks.take(), last.len());
+        // With the message, if nothing else has to be encrypted before it.
+        if nonce.output.is_some() {
+            return Contribution { l: l(batch), ta: Call::Pending(sum) };
+        }
+        let mut ta = [sum];
         encipher_with(backend, batch, 1, &mut ta);
-        return Contribution { l: FieldOf::<B>::load(&batch[0]).swap(), ta: Ta::Known(ta[0]) };
+        return Contribution { l: l(batch), ta: Call::Known(ta[0]) };
     }
 
-    let (first, rest) = blocks.split_at(blocks.len().min(N::USIZE - 1));
-    absorb(backend, &mut batch[..=first.len()], first, &mut masks, &mut sum);
-    let l = FieldOf::<B>::load(&batch[0]).swap();
+    let (first, rest) = blocks.split_at(blocks.len().min(N::USIZE - nonces));
+    absorb(backend, &mut batch[..nonces + first.len()], first, &mut masks, &mut sum);
+    let l = l(batch);
     for blocks in rest.chunks(N::USIZE) {
         absorb(backend, &mut batch[..blocks.len()], blocks, &mut masks, &mut sum);
     }
-    Contribution { l, ta: Ta::Pending(sum ^ last_mask(masks.take(), last.len())) }
+    Contribution { l, ta: Call::Pending(sum ^ last_mask(masks.take(), last.len())) }
 }
 
 /// Adds the outputs for `blocks` to `sum`; `calls` may have one more, which comes first and is not added.
