@@ -1,7 +1,7 @@
 //! How much may go through one key, and what counts.
 
 use otr_mode::{
-    AdProcessing, AeadInOut, KeyInit, Otr, TagSize,
+    AdProcessing, AeadCore, AeadInOut, Key, KeyInit, Otr, OtrAhead, TagSize,
     aead::array::typenum::Unsigned,
     consts::{U7, U8},
 };
@@ -24,20 +24,36 @@ impl<C: AeadInOut<NonceSize = U7> + KeyInit + sealed::TwineOtr> TwineOtr for C {
 mod sealed {
     use otr_mode::{KeySizeUser, cipher::BlockCipherEncrypt};
 
-    use super::{AdProcessing, KeyInit, Otr, TagSize, Twine80, Twine128, U7, U8};
+    use super::{AdProcessing, AeadCore, KeyInit, Otr, TagSize, Twine80, Twine128, U7, U8};
 
-    pub trait TwineOtr: KeySizeUser {
+    pub trait TwineOtr: AeadCore<NonceSize = U7, TagSize: TagSize<U8>> + KeySizeUser {
         /// TWINE with keys of this size.
         type Cipher: BlockCipherEncrypt<BlockSize = U8> + KeyInit + KeySizeUser<KeySize = Self::KeySize>;
+        /// How associated data is processed.
+        type Processing: AdProcessing;
     }
 
     impl<T: TagSize<U8>, A: AdProcessing> TwineOtr for Otr<Twine80, U7, T, A> {
         type Cipher = Twine80;
+        type Processing = A;
     }
 
     impl<T: TagSize<U8>, A: AdProcessing> TwineOtr for Otr<Twine128, U7, T, A> {
         type Cipher = Twine128;
+        type Processing = A;
     }
+}
+
+/// The AEAD `C` for messages whose nonces are counted.
+pub(crate) type Ahead<C> = OtrAhead<
+    <C as sealed::TwineOtr>::Cipher,
+    U7,
+    <C as AeadCore>::TagSize,
+    <C as sealed::TwineOtr>::Processing,
+>;
+
+pub(crate) fn with_key<C: TwineOtr>(key: &Key<C>) -> Ahead<C> {
+    Otr::new(key).into()
 }
 
 /// The blocks that a message and its associated data, of these lengths in bytes, count against a [`BlockLimit`].

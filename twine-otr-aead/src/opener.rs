@@ -11,7 +11,7 @@ use otr_mode::{
 
 use crate::{
     BlockLimit, InvalidState, OpenerState, Twine128Otr, TwineOtr,
-    limits::{BlockCount, count_blocks, failure_limit},
+    limits::{Ahead, BlockCount, count_blocks, failure_limit, with_key},
     state::{self, KeyCheck, Limits},
     window::Window,
 };
@@ -143,7 +143,8 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
     /// **Never for a key that is there again after a restart:** take [`Opener::restore`].
     #[must_use]
     pub fn new(key: &Key<C>, fixed: [u8; F]) -> Self {
-        let mut attempts = Attempts::new(C::new(key), Limits::new(BlockLimit::DEFAULT, Self::FAILURE_LIMIT));
+        let mut attempts =
+            Attempts::new(with_key::<C>(key), Limits::new(BlockLimit::DEFAULT, Self::FAILURE_LIMIT));
         attempts.reserved_blocks = BlockLimit::MAX.get();
         attempts.reserved_failures = Limits::MAX_FAILURES;
         Self { attempts, fixed, window: Window::new(0), end: u64::MAX, seen: 0, sequence: 0 }
@@ -169,8 +170,8 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
         failures: u32,
         places: &[[u8; 32]],
     ) -> Result<Self, InvalidState> {
-        let cipher = C::new(key);
-        let state = OpenerState::newest(places, fixed, state::key_check(&cipher, fixed))?;
+        let cipher = with_key::<C>(key);
+        let state = OpenerState::newest(places, fixed, state::key_check(cipher.otr(), fixed))?;
         Self::go_on(cipher, state, Limits::new(limit, failures))
     }
 
@@ -187,13 +188,13 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
         limit: BlockLimit,
         failures: u32,
     ) -> Result<Self, InvalidState> {
-        let cipher = C::new(key);
-        state.verify(state::key_check(&cipher, state.fixed()))?;
+        let cipher = with_key::<C>(key);
+        state.verify(state::key_check(cipher.otr(), state.fixed()))?;
         Self::go_on(cipher, state, Limits::new(limit, failures))
     }
 
     #[allow(clippy::needless_pass_by_value, reason = "used once")]
-    fn go_on(cipher: C, state: OpenerState<F>, limits: Limits) -> Result<Self, InvalidState> {
+    fn go_on(cipher: Ahead<C>, state: OpenerState<F>, limits: Limits) -> Result<Self, InvalidState> {
         let [blocks, failures] = state.used(limits)?;
         let mut attempts = Attempts::new(cipher, limits);
         attempts.count = BlockCount::new(blocks, limits.blocks);
@@ -330,7 +331,7 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
     }
 
     fn key_check(&self) -> KeyCheck {
-        state::key_check(&self.attempts.cipher, self.fixed)
+        state::key_check(self.attempts.cipher.otr(), self.fixed)
     }
 
     /// What comes after the greatest counter that is known to be genuine.
@@ -352,7 +353,10 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
         let counter = state::counter(self.fixed, nonce.0)
             .ok_or(OpenError::OtherSender)
             .and_then(|counter| self.window.check(counter).map(|()| counter));
-        self.attempts.open(counter.map(|_| *nonce), associated_data, buffer.reborrow(), tag)?;
+        // What the sender's next message has, unless it is lost or late.
+        let next = counter.map_or(0, |counter| self.window.next().max(counter + 1));
+        let next = state::nonce(self.fixed, next).into();
+        self.attempts.open(counter.map(|_| [*nonce, next]), associated_data, buffer.reborrow(), tag)?;
         let counter = counter?;
         if counter >= self.end {
             self.seen = self.seen.max(counter + 1);
@@ -406,8 +410,8 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
 }
 
 /// A key that opens, and counts.
-struct Attempts<C> {
-    cipher: C,
+struct Attempts<C: TwineOtr> {
+    cipher: Ahead<C>,
     count: BlockCount,
     failures: u32,
     failure_limit: u32,
@@ -417,7 +421,7 @@ struct Attempts<C> {
 }
 
 impl<C: TwineOtr> Attempts<C> {
-    fn new(cipher: C, limits: Limits) -> Self {
+    fn new(cipher: Ahead<C>, limits: Limits) -> Self {
         Self {
             cipher,
             count: BlockCount::new(0, limits.blocks),
@@ -444,15 +448,15 @@ impl<C: TwineOtr> Attempts<C> {
         [self.count.used() + blocks, self.failures + failures]
     }
 
-    /// Decrypts `buffer` if there is a nonce, the limits allow for it, and the tag is right; otherwise its whole output is zero.
+    /// Decrypts `buffer` if there is a nonce, and the one that is expected next, the limits allow for it, and the tag is right; otherwise its whole output is zero.
     fn open(
         &mut self,
-        nonce: Result<Nonce<C>, OpenError>,
+        nonces: Result<[Nonce<C>; 2], OpenError>,
         associated_data: &[u8],
         mut buffer: InOutBuf<'_, '_, u8>,
         tag: &Tag<C>,
     ) -> Result<(), OpenError> {
-        let nonce = nonce.and_then(|nonce| {
+        let nonces = nonces.and_then(|nonces| {
             if self.failures >= self.failure_limit {
                 return Err(OpenError::TooManyFailures);
             }
@@ -462,20 +466,20 @@ impl<C: TwineOtr> Attempts<C> {
                 return Err(OpenError::NotReserved);
             }
             self.count = count;
-            Ok(nonce)
+            Ok(nonces)
         });
-        let nonce = nonce.inspect_err(|_| buffer.get_out().fill(0))?;
+        let [nonce, next] = nonces.inspect_err(|_| buffer.get_out().fill(0))?;
         // Before anything else, so that not even a panic leaves an attempt uncounted.
         self.failures += 1;
         self.cipher
-            .decrypt_inout_detached(&nonce, associated_data, buffer, tag)
+            .decrypt_inout_detached(&nonce, Some(&next), associated_data, buffer, tag)
             .map_err(|_| OpenError::Rejected)?;
         self.failures -= 1;
         Ok(())
     }
 }
 
-impl<C> fmt::Debug for Attempts<C> {
+impl<C: TwineOtr> fmt::Debug for Attempts<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Attempts")
             .field("count", &self.count)

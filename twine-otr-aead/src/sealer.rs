@@ -5,15 +5,14 @@ use core::fmt;
 #[cfg(feature = "zeroize")]
 use otr_mode::cipher::zeroize::ZeroizeOnDrop;
 use otr_mode::{
-    AdProcessing, Key, Nonce, Otr, PieceEncryptor, Tag, TagSize,
+    Key, Nonce, PieceEncryptor, Tag,
     aead::{Buffer, inout::InOutBuf},
-    cipher::BlockCipherEncrypt,
-    consts::{U7, U8},
+    consts::U7,
 };
 
 use crate::{
     BlockLimit, InvalidState, SealerState, Twine128Otr, TwineOtr,
-    limits::{BlockCount, MIN_BLOCKS, count_blocks},
+    limits::{Ahead, BlockCount, MIN_BLOCKS, count_blocks, with_key},
     state,
 };
 
@@ -100,7 +99,7 @@ use crate::{
 /// let sealer = Sealer::<Otr<Twine128, U6, U8>, 4>::with_ephemeral_key(&[0x42; 16].into(), [0; 4]);
 /// ```
 pub struct Sealer<C: TwineOtr = Twine128Otr, const F: usize = 4> {
-    cipher: C,
+    cipher: Ahead<C>,
     fixed: [u8; F],
     /// The counter of the next message.
     counter: u32,
@@ -119,7 +118,14 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
     #[must_use]
     pub fn with_ephemeral_key(key: &Key<C>, fixed: [u8; F]) -> Self {
         let count = BlockCount::new(0, BlockLimit::DEFAULT);
-        Self { cipher: C::new(key), fixed, counter: 0, count, reserved: BlockLimit::MAX.get(), sequence: 0 }
+        Self {
+            cipher: with_key::<C>(key),
+            fixed,
+            counter: 0,
+            count,
+            reserved: BlockLimit::MAX.get(),
+            sequence: 0,
+        }
     }
 
     /// The state of a key under which nothing was ever sealed, for nonces that start with `fixed`.
@@ -144,8 +150,8 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
         limit: BlockLimit,
         places: &[[u8; 32]],
     ) -> Result<Self, InvalidState> {
-        let cipher = C::new(key);
-        let state = SealerState::newest(places, fixed, state::key_check(&cipher, fixed))?;
+        let cipher = with_key::<C>(key);
+        let state = SealerState::newest(places, fixed, state::key_check(cipher.otr(), fixed))?;
         Self::go_on(cipher, state, limit)
     }
 
@@ -161,13 +167,13 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
         state: SealerState<F>,
         limit: BlockLimit,
     ) -> Result<Self, InvalidState> {
-        let cipher = C::new(key);
-        state.verify(state::key_check(&cipher, state.fixed()))?;
+        let cipher = with_key::<C>(key);
+        state.verify(state::key_check(cipher.otr(), state.fixed()))?;
         Self::go_on(cipher, state, limit)
     }
 
     #[allow(clippy::needless_pass_by_value, reason = "used once")]
-    fn go_on(cipher: C, state: SealerState<F>, limit: BlockLimit) -> Result<Self, InvalidState> {
+    fn go_on(cipher: Ahead<C>, state: SealerState<F>, limit: BlockLimit) -> Result<Self, InvalidState> {
         let [counter, blocks] = state.used(limit)?;
         let count = BlockCount::new(blocks, limit);
         let (fixed, sequence) = (state.fixed(), state.sequence() + 1);
@@ -257,7 +263,7 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
 
     /// The next state.
     fn state(&self, counter: u32, blocks: u32) -> SealerState<F> {
-        let check = state::key_check(&self.cipher, self.fixed);
+        let check = state::key_check(self.cipher.otr(), self.fixed);
         SealerState::new(check, self.fixed, self.count.limit, blocks, counter, self.sequence)
     }
 
@@ -271,7 +277,8 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
         buffer: InOutBuf<'_, '_, u8>,
     ) -> Result<(Nonce<C>, Tag<C>), SealError> {
         let nonce = self.take_nonce(associated_data, buffer.len())?;
-        let tag = self.cipher.encrypt_inout_detached(&nonce, associated_data, buffer);
+        let next = self.next_nonce();
+        let tag = self.cipher.encrypt_inout_detached(&nonce, Some(&next), associated_data, buffer);
         // What OTR refuses is far longer than any limit.
         Ok((nonce, tag.map_err(|_| SealError::LimitReached)?))
     }
@@ -327,13 +334,7 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
     }
 }
 
-impl<B, T, A, const F: usize> Sealer<Otr<B, U7, T, A>, F>
-where
-    B: BlockCipherEncrypt<BlockSize = U8>,
-    T: TagSize<U8>,
-    A: AdProcessing,
-    Otr<B, U7, T, A>: TwineOtr,
-{
+impl<C: TwineOtr, const F: usize> Sealer<C, F> {
     /// Begins a message of at most `max_len` bytes that comes in pieces, and returns its nonce.
     ///
     /// The nonce and the blocks of `max_len` bytes are used at once, whatever becomes of the message; what would make it
@@ -365,9 +366,9 @@ where
         &mut self,
         associated_data: &[u8],
         max_len: usize,
-    ) -> Result<(Nonce<Otr<B, U7, T, A>>, PieceEncryptor<'_, B, U7, T, A>), SealError> {
+    ) -> Result<(Nonce<C>, PieceEncryptor<'_, C::Cipher, U7, C::TagSize, C::Processing>), SealError> {
         let nonce = self.take_nonce(associated_data, max_len)?;
-        let pieces = self.cipher.encrypt_pieces(&nonce, associated_data);
+        let pieces = self.cipher.otr().encrypt_pieces(&nonce, associated_data);
         // What OTR refuses is far longer than any limit.
         Ok((nonce, pieces.map_err(|_| SealError::LimitReached)?.with_max_len(max_len as u64)))
     }

@@ -2,10 +2,9 @@
 
 use core::fmt;
 
-use crate::{
-    TwineOtr,
-    limits::{BlockLimit, MIN_BLOCKS},
-};
+use otr_mode::{AeadInOut, consts::U7};
+
+use crate::limits::{BlockLimit, MIN_BLOCKS};
 
 /// The bytes of a nonce.
 const NONCE: usize = 7;
@@ -88,7 +87,7 @@ impl core::error::Error for InvalidState {}
 /// do: with [`Serial`](crate::Serial) it would let associated data be exchanged.)
 pub(crate) type KeyCheck = [u8; 4];
 
-pub(crate) fn key_check<C: TwineOtr, const F: usize>(cipher: &C, fixed: [u8; F]) -> KeyCheck {
+pub(crate) fn key_check<const F: usize>(cipher: &impl AeadInOut<NonceSize = U7>, fixed: [u8; F]) -> KeyCheck {
     let mut block = [0; 8];
     // One block is far from what OTR refuses.
     let _ = cipher.encrypt_inout_detached(&nonce(fixed, u64::MAX).into(), b"", block.as_mut_slice().into());
