@@ -1,5 +1,7 @@
 //! The tests of the mode, in one program: what they have in common is compiled once.
 
+#[path = "mode/ahead.rs"]
+mod ahead;
 #[path = "mode/calls.rs"]
 mod calls;
 #[path = "mode/model.rs"]

@@ -17,14 +17,14 @@ use test_vectors::{Cipher, reference};
 use twine_cipher::Twine128;
 
 /// A cipher of `W` blocks at once that notes how many blocks each call has.
-struct Wide<C, W> {
+pub(crate) struct Wide<C, W> {
     cipher: C,
-    calls: Rc<RefCell<Vec<usize>>>,
+    pub(crate) calls: Rc<RefCell<Vec<usize>>>,
     width: PhantomData<W>,
 }
 
 impl<C: KeyInit, W> Wide<C, W> {
-    fn new(key: &[u8]) -> Self {
+    pub(crate) fn new(key: &[u8]) -> Self {
         Self { cipher: C::new_from_slice(key).unwrap(), calls: Rc::default(), width: PhantomData }
     }
 }
@@ -63,7 +63,7 @@ impl<C: BlockCipherEncrypt, W: ArraySize> BlockCipherEncBackend for Wide<C, W> {
     }
 }
 
-fn bytes(len: usize, seed: usize) -> Vec<u8> {
+pub(crate) fn bytes(len: usize, seed: usize) -> Vec<u8> {
     (0..len).map(|i| u8::try_from((i * i + 7 * i * seed + seed) % 251).unwrap()).collect()
 }
 

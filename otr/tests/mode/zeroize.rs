@@ -3,7 +3,7 @@
 use std::{cell::Cell, marker::PhantomData};
 
 use otr_mode::{
-    BlockSize, Otr,
+    BlockSize, Otr, OtrAhead,
     cipher::{
         Block, BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser, InOut,
         ParBlocksSizeUser,
@@ -63,5 +63,16 @@ fn what_is_kept_between_pieces_is_erased() {
         let mut pieces = otr.encrypt_pieces(&[0].into(), &[seed; 8]).unwrap();
         pieces.update((&mut [seed; 48][..]).into()).unwrap();
         pieces
+    });
+}
+
+#[test]
+fn what_was_prepared_is_erased() {
+    // Q and the output; the nonce block does not depend on the key.
+    is_erased_on_drop("a nonce ahead", 16, 0, |seed| {
+        KEY.set(seed);
+        let mut ahead = OtrAhead::from(Otr::<Keyless<U8>, U1, U4>::from(Keyless(PhantomData)));
+        ahead.encrypt_inout_detached(&[0].into(), Some(&[1].into()), b"", (&mut [][..]).into()).unwrap();
+        ahead
     });
 }
