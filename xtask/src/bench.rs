@@ -22,6 +22,7 @@ pub(crate) fn main(arguments: &[&str]) -> Result<()> {
             let results = cortex_m::measure(&today()?)?;
             report_program().arg("--cortex-m").arg(results).run()
         }
+        ["cortex-m", "--ours"] => cortex_m::measure_ours(),
         ["--check"] => check(),
         ["criterion", rest @ ..] => cargo("bench").args(["--bench", "criterion", "--"]).args(rest).run(),
         ["dudect", rest @ ..] => cargo("run")
@@ -29,7 +30,7 @@ pub(crate) fn main(arguments: &[&str]) -> Result<()> {
             .args(rest)
             .run(),
         _ => bail!(
-            "expected `bench [--seconds N | report | --check | criterion [ARGS...] | dudect [ARGS...] | cortex-m]`"
+            "expected `bench [--seconds N | report | --check | criterion [ARGS...] | dudect [ARGS...] | cortex-m [--ours]]`"
         ),
     }
 }

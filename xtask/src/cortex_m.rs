@@ -86,14 +86,32 @@ pub(crate) fn measure(date: &str) -> Result<PathBuf> {
     Ok(file)
 }
 
-/// Runs `elf` and adds its lines, with what was counted.
-fn operations(lines: &mut String, plugin: &Plugin, board: &Board, elf: &Path) -> Result<()> {
-    let core = match board.core {
+/// Prints what this project's operations take on the boards whose cycles are estimated; nothing is stored.
+pub(crate) fn measure_ours() -> Result<()> {
+    let plugin = Plugin::build()?;
+    for board in BOARDS.iter().filter(|board| core(board).is_some()) {
+        println!("\n-- {board}");
+        let folder = Build { target: board.target, no_peers: true, ..Build::default() }.run()?;
+        let mut lines = String::new();
+        operations(&mut lines, &plugin, board, &folder.join("measure"))?;
+        print!("{lines}");
+    }
+    Ok(())
+}
+
+/// The core whose cycles are estimated, if there is a model of it.
+fn core(board: &Board) -> Option<Core> {
+    match board.core {
         "Cortex-M0" => Some(Core::M0Plus),
         "Cortex-M3" => Some(Core::M3),
         "Cortex-M4" => Some(Core::M4),
         _ => None,
-    };
+    }
+}
+
+/// Runs `elf` and adds its lines, with what was counted.
+fn operations(lines: &mut String, plugin: &Plugin, board: &Board, elf: &Path) -> Result<()> {
+    let core = core(board);
     let log = target_dir().join("trace.log");
     let (printed, regions) = plugin.run(board, elf, core.map(|_| log.as_path()))?;
     let cycles = match core {

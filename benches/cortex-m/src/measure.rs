@@ -10,6 +10,8 @@ use twine_cipher::{
     cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit, consts::U8},
 };
 
+use twine_otr_aead::{Opener, Sealer};
+
 use crate::{SetUp, TwineOtr, counter::Counter, set_up, stack};
 
 /// Lengths of messages, in bytes.
@@ -22,6 +24,7 @@ pub(crate) fn all(out: &mut dyn Write) -> fmt::Result {
     let report = &mut Report { out, counter: Counter::start() };
     blocks(report)?;
     aead::<TwineOtr>(report, "TWINE-128-OTR")?;
+    in_order(report, "TWINE-128-OTR, sealer")?;
     #[cfg(feature = "peers")]
     {
         aead::<crate::Ascon>(report, "Ascon-AEAD128")?;
@@ -99,6 +102,48 @@ fn aead<A: AeadInOut + SetUp>(report: &mut Report<'_>, name: &str) -> fmt::Resul
         stack::used(|| open(&aead, &nonce, buffer, &tag)),
     ];
     report.memory(name, "stack", used.into_iter().max().unwrap_or_default())
+}
+
+/// Counted nonces, each of which is prepared with the message before.
+fn in_order(report: &mut Report<'_>, name: &str) -> fmt::Result {
+    let key = aead::Key::<TwineOtr>::default();
+    let mut sealer: Sealer = Sealer::with_ephemeral_key(&key, *b"up 7");
+    let mut opener: Opener = Opener::new(&key, *b"up 7");
+    let mut buffer = [0x5A; MESSAGES[MESSAGES.len() - 1]];
+    // The first message finds nothing prepared.
+    let mut sealed = Sealed::default();
+    seal_next(&mut sealer, &mut [], &mut sealed);
+    open_next(&mut opener, &mut [], &sealed);
+    for bytes in MESSAGES {
+        let buffer = &mut buffer[..bytes];
+        report.time(name, "seal", bytes, ASSOCIATED_DATA.len(), || {
+            seal_next(&mut sealer, buffer, &mut sealed);
+        })?;
+        report
+            .time(name, "open", bytes, ASSOCIATED_DATA.len(), || open_next(&mut opener, buffer, &sealed))?;
+    }
+    report.memory(name, "key", size_of::<Sealer>())?;
+    let buffer = &mut buffer[..64];
+    let used = [
+        stack::used(|| seal_next(&mut sealer, buffer, &mut sealed)),
+        stack::used(|| open_next(&mut opener, buffer, &sealed)),
+    ];
+    report.memory(name, "stack", used.into_iter().max().unwrap_or_default())
+}
+
+type Sealed = (Nonce<TwineOtr>, Tag<TwineOtr>);
+
+fn seal_next(sealer: &mut Sealer, buffer: &mut [u8], sealed: &mut Sealed) {
+    match sealer.seal_inout_detached(&ASSOCIATED_DATA, buffer.into()) {
+        Ok(new) => *sealed = new,
+        Err(_) => panic!("a message was not sealed"),
+    }
+}
+
+fn open_next(opener: &mut Opener, buffer: &mut [u8], (nonce, tag): &Sealed) {
+    if opener.open_inout_detached(nonce, &ASSOCIATED_DATA, buffer.into(), tag).is_err() {
+        panic!("a message was not opened");
+    }
 }
 
 fn seal<A: AeadInOut>(aead: &A, nonce: &Nonce<A>, buffer: &mut [u8], tag: &mut Tag<A>) {
