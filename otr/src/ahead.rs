@@ -9,7 +9,7 @@ use subtle::ConstantTimeEq as _;
 use crate::{
     AdProcessing, BlockSize, NonceSize, Otr, Parallel, TagSize,
     field::Field,
-    rules::{Call, FieldOf, NonceBlock},
+    rules::{Call, FieldOf, InOrder},
 };
 
 /// [`Otr`] for whoever knows the next nonce, as from a counter: with each message it prepares the one after it.
@@ -78,13 +78,12 @@ where
         associated_data: &[u8],
         buffer: InOutBuf<'_, '_, u8>,
     ) -> Result<Tag<Otr<C, N, T, A>>, Error> {
-        let nonce = self.nonce_block(nonce);
+        let format = self.next_format(next);
+        let nonces = &mut self.nonces(nonce, format);
         // Erased before the cipher runs, which may panic: it serves once.
         self.forget();
-        let format = self.next_format(next);
-        let mut call = Self::call(format);
-        let tag = self.otr.encrypt(nonce, &mut call, associated_data, buffer);
-        self.keep(format, call);
+        let tag = self.otr.encrypt(nonce, nonces, associated_data, buffer);
+        self.keep(format, nonces.next);
         tag
     }
 
@@ -102,20 +101,19 @@ where
         tag: &Tag<Otr<C, N, T, A>>,
     ) -> Result<(), Error> {
         let format = self.next_format(next);
-        let mut call = Self::call(format);
-        self.otr.decrypt(self.nonce_block(nonce), &mut call, associated_data, buffer, tag)?;
-        self.keep(format, call);
+        let nonces = &mut self.nonces(nonce, format);
+        self.otr.decrypt(nonce, nonces, associated_data, buffer, tag)?;
+        self.keep(format, nonces.next);
         Ok(())
     }
 
-    /// The block of a nonce, encrypted if it was prepared.
-    fn nonce_block(&self, nonce: &Nonce<Otr<C, N, T, A>>) -> NonceBlock<FieldOf<C>> {
-        let format = Otr::<C, N, T, A>::format(nonce);
-        NonceBlock { format, output: self.is_prepared(format).then_some(self.output) }
-    }
-
-    fn is_prepared(&self, format: FieldOf<C>) -> bool {
-        format.ct_eq(&self.format).into()
+    /// What is known for a message with this nonce, and the nonce block to prepare.
+    fn nonces(&self, nonce: &Nonce<Otr<C, N, T, A>>, next: FieldOf<C>) -> InOrder<FieldOf<C>> {
+        let is_prepared: bool = Otr::<C, N, T, A>::format(nonce).ct_eq(&self.format).into();
+        InOrder {
+            output: is_prepared.then_some(self.output),
+            next: Call { block: next, is_pending: !bool::from(next.ct_eq(&Field::ZERO)) },
+        }
     }
 
     /// The nonce block to prepare; zero if there is nothing to prepare.
@@ -123,14 +121,10 @@ where
         next.filter(|_| A::NONCE_FIRST).map_or(Field::ZERO, Otr::<C, N, T, A>::format)
     }
 
-    fn call(format: FieldOf<C>) -> Call<FieldOf<C>> {
-        if format.ct_eq(&Field::ZERO).into() { Call::NONE } else { Call::Pending(format) }
-    }
-
     fn keep(&mut self, format: FieldOf<C>, call: Call<FieldOf<C>>) {
         // When decrypting there is always room for it; when encrypting, nothing is left of what was.
-        if let Call::Known(output) = call {
-            (self.format, self.output) = (format, output);
+        if !call.is_pending {
+            (self.format, self.output) = (format, call.block);
         }
     }
 }

@@ -5,7 +5,7 @@ use cipher::{BlockCipherEncBackend, typenum::Unsigned};
 use crate::{
     field::{BlockSize, Field},
     message, narrow,
-    rules::{Call, Contribution, FieldOf, NonceBlock, encipher, pad, split_last},
+    rules::{Call, Contribution, FieldOf, encipher, pad, split_last},
     wide,
 };
 
@@ -30,7 +30,7 @@ pub trait AdProcessing: sealed::AdProcessing {}
 impl<A: sealed::AdProcessing> AdProcessing for A {}
 
 pub(crate) mod sealed {
-    use super::{BlockCipherEncBackend, BlockSize, Contribution, FieldOf, NonceBlock};
+    use super::{BlockCipherEncBackend, BlockSize, Contribution, FieldOf};
 
     pub trait AdProcessing {
         /// The name in AES-OTR v3.
@@ -39,11 +39,13 @@ pub(crate) mod sealed {
         /// Whether the nonce block can be encrypted before the associated data is known.
         const NONCE_FIRST: bool;
 
-        /// Q is E(0), as it lies in memory like the nonce block.
+        /// Q is E(0), `format` the block Format(tag size, nonce), and `output` its encryption if that is known; all as they lie in
+        /// memory.
         fn process<B>(
             backend: &B,
             q: FieldOf<B>,
-            nonce: NonceBlock<FieldOf<B>>,
+            format: FieldOf<B>,
+            output: Option<FieldOf<B>>,
             associated_data: &[u8],
         ) -> Contribution<FieldOf<B>>
         where
@@ -62,7 +64,8 @@ impl sealed::AdProcessing for Parallel {
     fn process<B>(
         backend: &B,
         q: FieldOf<B>,
-        nonce: NonceBlock<FieldOf<B>>,
+        format: FieldOf<B>,
+        output: Option<FieldOf<B>>,
         data: &[u8],
     ) -> Contribution<FieldOf<B>>
     where
@@ -70,9 +73,9 @@ impl sealed::AdProcessing for Parallel {
         B::BlockSize: BlockSize,
     {
         if message::is_narrow::<B>() {
-            narrow::parallel(backend, q, nonce, data)
+            narrow::parallel(backend, q, format, output, data)
         } else {
-            wide::parallel(backend, q, nonce, data)
+            wide::parallel(backend, q, format, output, data)
         }
     }
 }
@@ -87,7 +90,8 @@ impl sealed::AdProcessing for Serial {
     fn process<B>(
         backend: &B,
         q: FieldOf<B>,
-        nonce: NonceBlock<FieldOf<B>>,
+        format: FieldOf<B>,
+        output: Option<FieldOf<B>>,
         data: &[u8],
     ) -> Contribution<FieldOf<B>>
     where
@@ -95,8 +99,8 @@ impl sealed::AdProcessing for Serial {
         B::BlockSize: BlockSize,
     {
         let Some((blocks, last)) = split_last::<FieldOf<B>>(data) else {
-            let output = nonce.output.unwrap_or_else(|| {
-                let mut block = nonce.format.store();
+            let output = output.unwrap_or_else(|| {
+                let mut block = format.store();
                 backend.encrypt_block_inplace(&mut block);
                 Field::load(&block)
             });
@@ -108,14 +112,14 @@ impl sealed::AdProcessing for Serial {
         let last = pad::<FieldOf<B>>(last) ^ last_mask;
         let mut inputs = blocks.iter().map(Field::load).chain([last]);
         let mut chain = inputs.next().unwrap_or_default().store();
-        let output = match nonce.output {
+        let output = match output {
             Some(output) => {
                 backend.encrypt_block_inplace(&mut chain);
                 output
             }
             None => {
                 // The nonce block shares the first call with the chain.
-                let mut calls = [nonce.format.store(), chain];
+                let mut calls = [format.store(), chain];
                 encipher(backend, &mut calls);
                 let [output, first] = calls;
                 chain = first;
@@ -140,7 +144,8 @@ impl sealed::AdProcessing for Combined {
     fn process<B>(
         backend: &B,
         q: FieldOf<B>,
-        nonce: NonceBlock<FieldOf<B>>,
+        format: FieldOf<B>,
+        _output: Option<FieldOf<B>>,
         data: &[u8],
     ) -> Contribution<FieldOf<B>>
     where
@@ -148,7 +153,7 @@ impl sealed::AdProcessing for Combined {
         B::BlockSize: BlockSize,
     {
         let ta = if data.is_empty() { Field::ZERO } else { message::authenticate(backend, q.swap(), data) };
-        let mut block = (nonce.format ^ ta).store();
+        let mut block = (format ^ ta).store();
         backend.encrypt_block_inplace(&mut block);
         Contribution { l: FieldOf::<B>::load(&block).swap(), ta: Call::NONE }
     }

@@ -33,7 +33,7 @@ use subtle::ConstantTimeEq as _;
 
 use direction::{DECRYPT, Direction, ENCRYPT};
 use field::Field;
-use rules::{Beside, Call, Contribution, FieldOf, NonceBlock, Progress};
+use rules::{Contribution, FieldOf, Nonces, Progress, Single};
 
 /// OTR (v3) over the block cipher `C`, with nonces of `N` and tags of `T` bytes and associated data processed as `A` says.
 ///
@@ -140,26 +140,21 @@ where
         FieldOf::<C>::load(&block) ^ Field::load_end(nonce)
     }
 
-    fn nonce_block(nonce: &Nonce<Self>) -> NonceBlock<FieldOf<C>> {
-        NonceBlock { format: Self::format(nonce), output: None }
-    }
-
-    /// Runs the mode in one direction, in one closure of the cipher, encrypts the block `next` with it if there is room, and returns
-    /// the whole block of the tag.
+    /// Runs the mode in one direction, in one closure of the cipher, and returns the whole block of the tag.
     #[cfg_attr(target_arch = "arm", inline(never))]
     fn run(
         &self,
-        nonce: NonceBlock<FieldOf<C>>,
-        next: &mut Call<FieldOf<C>>,
+        nonce: &Nonce<Self>,
+        nonces: &mut impl Nonces<FieldOf<C>>,
         associated_data: &[u8],
         message: InOutBuf<'_, '_, u8>,
         direction: impl Direction,
     ) -> FieldOf<C> {
         let mut tag = FieldOf::<C>::ZERO;
-        self.cipher.encrypt_with_backend(Run::<C::BlockSize, A, _> {
+        self.cipher.encrypt_with_backend(Run::<C::BlockSize, A, _, _> {
             q: self.q,
-            nonce,
-            next,
+            format: Self::format(nonce),
+            nonces,
             associated_data,
             message,
             tag: &mut tag,
@@ -172,22 +167,22 @@ where
     /// Encrypts `buffer` and returns its tag; an error if it is too long.
     fn encrypt(
         &self,
-        nonce: NonceBlock<FieldOf<C>>,
-        next: &mut Call<FieldOf<C>>,
+        nonce: &Nonce<Self>,
+        nonces: &mut impl Nonces<FieldOf<C>>,
         associated_data: &[u8],
         buffer: InOutBuf<'_, '_, u8>,
     ) -> Result<Tag<Self>, Error> {
         if !masks::suffice(C::BlockSize::USIZE, associated_data.len(), buffer.len()) {
             return Err(Error);
         }
-        Ok(Self::truncate(self.run(nonce, next, associated_data, buffer, ENCRYPT)))
+        Ok(Self::truncate(self.run(nonce, nonces, associated_data, buffer, ENCRYPT)))
     }
 
     /// Decrypts `buffer` if the tag is right; otherwise its whole output is zero.
     fn decrypt(
         &self,
-        nonce: NonceBlock<FieldOf<C>>,
-        next: &mut Call<FieldOf<C>>,
+        nonce: &Nonce<Self>,
+        nonces: &mut impl Nonces<FieldOf<C>>,
         associated_data: &[u8],
         buffer: InOutBuf<'_, '_, u8>,
         tag: &Tag<Self>,
@@ -196,7 +191,7 @@ where
         if !masks::suffice(C::BlockSize::USIZE, associated_data.len(), buffer.0.len()) {
             return Err(Error);
         }
-        let expected = Self::truncate(self.run(nonce, next, associated_data, buffer.0.reborrow(), DECRYPT));
+        let expected = Self::truncate(self.run(nonce, nonces, associated_data, buffer.0.reborrow(), DECRYPT));
         let is_right: bool = FieldOf::<C>::load_start(&expected).ct_eq(&Field::load_start(tag)).into();
         if is_right {
             buffer.verified();
@@ -245,10 +240,10 @@ impl Drop for Unverified<'_, '_> {
 }
 
 /// A whole run of the mode, as what the cipher calls with its backend.
-struct Run<'a, 'inp, 'out, B: BlockSize, A, D> {
+struct Run<'a, 'inp, 'out, B: BlockSize, A, X, D> {
     q: B::Field,
-    nonce: NonceBlock<B::Field>,
-    next: &'a mut Call<B::Field>,
+    format: B::Field,
+    nonces: &'a mut X,
     associated_data: &'a [u8],
     message: InOutBuf<'inp, 'out, u8>,
     tag: &'a mut B::Field,
@@ -256,17 +251,23 @@ struct Run<'a, 'inp, 'out, B: BlockSize, A, D> {
     processing: PhantomData<A>,
 }
 
-impl<B: BlockSize, A, D> BlockSizeUser for Run<'_, '_, '_, B, A, D> {
+impl<B: BlockSize, A, X, D> BlockSizeUser for Run<'_, '_, '_, B, A, X, D> {
     type BlockSize = B;
 }
 
-impl<S: BlockSize, A: AdProcessing, D: Direction> BlockCipherEncClosure for Run<'_, '_, '_, S, A, D> {
+impl<S, A, X, D> BlockCipherEncClosure for Run<'_, '_, '_, S, A, X, D>
+where
+    S: BlockSize,
+    A: AdProcessing,
+    X: Nonces<S::Field>,
+    D: Direction,
+{
     #[inline(always)]
     fn call<B: BlockCipherEncBackend<BlockSize = S>>(self, backend: &B) {
-        let Contribution { l, ta } = A::process(backend, self.q, self.nonce, self.associated_data);
-        let mut beside = Beside { ta, next: *self.next };
-        *self.tag = message::process(backend, Progress::new(l), self.message, &mut beside, self.direction);
-        *self.next = beside.next;
+        let output = self.nonces.output();
+        let Contribution { l, ta } = A::process(backend, self.q, self.format, output, self.associated_data);
+        *self.tag =
+            message::process(backend, Progress::new(l), self.message, ta, self.nonces, self.direction);
     }
 }
 
@@ -335,7 +336,7 @@ where
         associated_data: &[u8],
         buffer: InOutBuf<'_, '_, u8>,
     ) -> Result<Tag<Self>, Error> {
-        self.encrypt(Self::nonce_block(nonce), &mut { Call::NONE }, associated_data, buffer)
+        self.encrypt(nonce, &mut Single, associated_data, buffer)
     }
 
     /// Decrypts `buffer` if the tag is right; otherwise its whole output is zero, and so it is if the cipher panics.
@@ -349,7 +350,7 @@ where
         buffer: InOutBuf<'_, '_, u8>,
         tag: &Tag<Self>,
     ) -> Result<(), Error> {
-        self.decrypt(Self::nonce_block(nonce), &mut { Call::NONE }, associated_data, buffer, tag)
+        self.decrypt(nonce, &mut Single, associated_data, buffer, tag)
     }
 
     /// Encrypts the message in `buffer` and appends its tag.

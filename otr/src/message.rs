@@ -14,7 +14,7 @@ use crate::{
     direction::Direction,
     field::BlockSize,
     narrow,
-    rules::{Beside, FieldOf, Pair, Progress},
+    rules::{Call, FieldOf, Nonces, Pair, Progress},
     wide,
 };
 use cipher::typenum::Unsigned;
@@ -24,13 +24,14 @@ pub(crate) const fn is_narrow<B: BlockCipherEncBackend>() -> bool {
     B::ParBlocksSize::USIZE <= narrow::WIDTH
 }
 
-/// Encrypts or decrypts a whole message, or what is left of one, and what is to be encrypted beside it. Returns TE ^ TA.
+/// Encrypts or decrypts a whole message, or what is left of one, and beside it the nonce block of the next. Returns TE ^ TA.
 #[inline(always)]
-pub(crate) fn process<B, D: Direction>(
+pub(crate) fn process<B, D: Direction, X: Nonces<FieldOf<B>>>(
     backend: &B,
     progress: Progress<FieldOf<B>>,
     message: InOutBuf<'_, '_, u8>,
-    beside: &mut Beside<FieldOf<B>>,
+    ta: Call<FieldOf<B>>,
+    nonces: &mut X,
     direction: D,
 ) -> FieldOf<B>
 where
@@ -38,9 +39,9 @@ where
     B::BlockSize: BlockSize,
 {
     if is_narrow::<B>() {
-        narrow::process(backend, progress, message, beside, direction.encrypts())
+        narrow::process(backend, progress, message, ta, nonces, direction.encrypts())
     } else {
-        wide::process(backend, progress, message, beside, direction)
+        wide::process(backend, progress, message, ta, nonces, direction)
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
     field::{BlockSize, Field},
     masks::Masks,
     rules::{
-        Beside, Call, Contribution, FieldOf, NonceBlock, Pair, Progress, checksum_mask, encipher, last_mask,
+        Call, Contribution, FieldOf, Nonces, Pair, Progress, Single, checksum_mask, encipher, last_mask,
         whole_pairs,
     },
 };
@@ -81,14 +81,14 @@ fn last_call<F: Field>(last: &[u8], mask: F) -> F {
 pub(crate) fn parallel<B>(
     backend: &B,
     q: FieldOf<B>,
-    nonce: NonceBlock<FieldOf<B>>,
+    format: FieldOf<B>,
+    output: Option<FieldOf<B>>,
     data: &[u8],
 ) -> Contribution<FieldOf<B>>
 where
     B: BlockCipherEncBackend,
     B::BlockSize: BlockSize,
 {
-    let mut calls = Calls::new(nonce.format);
     let mut masks = Masks::new(q.swap());
     // All blocks but the last.
     let whole = data.len().saturating_sub(1) / B::BlockSize::USIZE * B::BlockSize::USIZE;
@@ -96,39 +96,39 @@ where
     let mut blocks = Array::slice_as_chunks(blocks).0;
     // The only block has nothing to wait for.
     let is_single = blocks.is_empty();
-    if is_single {
-        calls.set(1, last_call(last, masks.take()));
-    }
     let mut sum = FieldOf::<B>::ZERO;
-    let mut output = nonce.output;
-    while output.is_none() || !blocks.is_empty() {
+    if is_single && !data.is_empty() {
+        sum = last_call(last, masks.take());
+    }
+    let mut ta = Call { block: sum, is_pending: !data.is_empty() };
+    if let (true, Some(output)) = (is_single, output) {
+        return Contribution { l: output.swap(), ta };
+    }
+    let mut calls = Calls::new(sum);
+    let l = loop {
         for (call, block) in calls.0.iter_mut().zip(blocks) {
             *call = (FieldOf::<B>::load(block) ^ masks.take().swap()).store();
         }
         // The nonce block comes behind them, in the first call with room.
         let count = blocks.len();
         if count < WIDTH {
-            calls.set(count, nonce.format);
+            calls.set(count, format);
         }
         calls.encrypt(backend, (count + 1 + usize::from(is_single)).min(WIDTH));
         for call in calls.0.iter().take(count) {
             sum ^= Field::load(call);
         }
-        if count < WIDTH {
-            output = Some(calls.get(count));
+        match blocks.get(WIDTH..) {
+            Some(rest) => blocks = rest,
+            None => break calls.get(count),
         }
-        blocks = blocks.get(WIDTH..).unwrap_or_default();
-    }
-    let ta = if data.is_empty() {
-        Call::NONE
-    } else if !is_single {
-        Call::Pending(sum ^ last_call(last, masks.take()))
-    } else if nonce.output.is_none() {
-        Call::Known(calls.get(1))
-    } else {
-        Call::Pending(calls.get(1))
     };
-    Contribution { l: output.unwrap_or_default().swap(), ta }
+    if !is_single {
+        ta.block = sum ^ last_call(last, masks.take());
+    } else if ta.is_pending {
+        ta = Call::known(calls.get(1));
+    }
+    Contribution { l: l.swap(), ta }
 }
 
 /// A pair on its way, in the order of memory.
@@ -140,7 +140,7 @@ struct PairState<F> {
 }
 
 /// A message, or associated data as one, of which some pairs have been processed.
-struct Message<'a, B: BlockCipherEncBackend>
+struct Message<'a, B: BlockCipherEncBackend, X>
 where
     B::BlockSize: BlockSize,
 {
@@ -150,15 +150,17 @@ where
     mask: FieldOf<B>,
     /// Of the pairs so far.
     checksum: FieldOf<B>,
-    beside: &'a mut Beside<FieldOf<B>>,
+    ta: Call<FieldOf<B>>,
+    nonces: &'a mut X,
     calls: &'a mut Calls<FieldOf<B>>,
     /// The pairs of a batch.
     batch: &'a mut [PairState<FieldOf<B>>; WIDTH],
 }
 
-impl<'a, B> Message<'a, B>
+impl<B, X> Message<'_, B, X>
 where
     B: BlockCipherEncBackend,
+    X: Nonces<FieldOf<B>>,
     B::BlockSize: BlockSize,
 {
     /// Takes the input of pairs, and prepares the first round of the first `count` of the batch.
@@ -186,10 +188,32 @@ where
         self.mask = mask;
     }
 
-    /// Makes `calls` calls, takes the first `count` as results of the first round, and prepares the second one.
+    /// Encrypts the first `used` calls, and what is beside them as far as there is room.
     #[inline(never)]
-    fn round(&mut self, count: usize, calls: usize) {
-        self.calls.encrypt(self.backend, calls);
+    fn call(&mut self, used: usize) {
+        let mut end = used;
+        if self.ta.is_pending && end < WIDTH {
+            self.calls.set(end, self.ta.block);
+            end += 1;
+        }
+        if let Some(next) = self.nonces.pending().filter(|_| end < WIDTH) {
+            self.calls.set(end, next.block);
+            end += 1;
+        }
+        self.calls.encrypt(self.backend, end);
+        end = used;
+        if self.ta.is_pending && end < WIDTH {
+            self.ta = Call::known(self.calls.get(end));
+            end += 1;
+        }
+        if let Some(next) = self.nonces.pending().filter(|_| end < WIDTH) {
+            *next = Call::known(self.calls.get(end));
+        }
+    }
+
+    /// Takes the results of the first round, and prepares the second one, of the first `count` pairs.
+    #[inline(never)]
+    fn middle(&mut self, count: usize) {
         for (state, call) in self.batch.iter_mut().zip(&mut self.calls.0).take(count) {
             let [_, second] = &mut state.halves;
             *second ^= Field::load(call);
@@ -217,8 +241,9 @@ where
     fn pairs(&mut self, mut pairs: InOutBuf<'_, '_, Pair<B::BlockSize>>) {
         let count = pairs.len();
         self.begin(pairs.get_in(), count);
-        self.round(count, count);
-        self.round(0, count);
+        self.calls.encrypt(self.backend, count);
+        self.middle(count);
+        self.calls.encrypt(self.backend, count);
         self.finish(pairs.get_out());
     }
 
@@ -256,15 +281,13 @@ where
         let seconds = count + usize::from(is_long);
         // Without a second round the checksum has nothing to wait for.
         let is_alone = self.encrypts && seconds == 0;
-        let mut place = count + 1;
+        // Where the checksum is, in the call that it is in.
+        let mut place = 1;
         if is_alone {
             self.calls.set(place, self.checksum);
-            place += 1;
         }
-        let end = self.join(place);
-        self.round(count + 1, end);
-        self.leave(place);
-        place = 1;
+        self.call(count + 1 + usize::from(is_alone));
+        self.middle(count + 1);
         let [_, near_result] = self.batch[count].halves;
         store_start(near_result, near.get_out());
         if !is_alone {
@@ -277,11 +300,13 @@ where
             } else if !self.encrypts {
                 self.checksum ^= near_output;
             }
-            let joins = self.encrypts && seconds + usize::from(self.beside.ta.is_pending()) < WIDTH;
+            let joins = self.encrypts && seconds + usize::from(self.ta.is_pending) < WIDTH;
             if joins {
-                self.round_with_checksum(seconds);
-            } else if seconds > 0 {
-                self.round(0, seconds);
+                place = seconds;
+                self.calls.set(place, self.checksum);
+            }
+            if seconds > 0 {
+                self.call(seconds + usize::from(joins));
             }
             if is_long {
                 let far_result = self.batch[count].halves[0] ^ self.calls.get(count);
@@ -291,58 +316,24 @@ where
                 }
             }
             self.finish(pairs.get_out());
-            place = seconds;
             if !joins {
                 place = 0;
-                self.round_with_checksum(place);
+                self.calls.set(place, self.checksum);
+                self.call(1);
             }
         }
-        self.calls.get(place) ^ self.beside.ta.output()
-    }
-
-    /// Encrypts the first `place` blocks, then the checksum, and what joins them.
-    #[inline(never)]
-    fn round_with_checksum(&mut self, place: usize) {
-        self.calls.set(place, self.checksum);
-        let end = self.join(place + 1);
-        self.calls.encrypt(self.backend, end);
-        self.leave(place + 1);
-    }
-
-    /// Puts the blocks that wait from `place` on, as far as there is room, and returns the place behind them.
-    #[inline(never)]
-    fn join(&mut self, mut place: usize) -> usize {
-        for call in [self.beside.ta, self.beside.next] {
-            match call {
-                Call::Pending(block) if place < WIDTH => {
-                    self.calls.set(place, block);
-                    place += 1;
-                }
-                _ => {}
-            }
-        }
-        place
-    }
-
-    /// Takes the outputs of those that [`Message::join`] has put from `place` on.
-    #[inline(never)]
-    fn leave(&mut self, mut place: usize) {
-        for call in [&mut self.beside.ta, &mut self.beside.next] {
-            if call.is_pending() && place < WIDTH {
-                *call = Call::Known(self.calls.get(place));
-                place += 1;
-            }
-        }
+        self.calls.get(place) ^ self.ta.block
     }
 }
 
 /// As [`message::process`](crate::message::process) has it.
 #[inline]
-pub(crate) fn process<B>(
+pub(crate) fn process<B, X: Nonces<FieldOf<B>>>(
     backend: &B,
     progress: Progress<FieldOf<B>>,
     mut message: InOutBuf<'_, '_, u8>,
-    beside: &mut Beside<FieldOf<B>>,
+    ta: Call<FieldOf<B>>,
+    nonces: &mut X,
     encrypts: bool,
 ) -> FieldOf<B>
 where
@@ -352,7 +343,7 @@ where
     let Progress { mask, checksum } = progress;
     let calls = &mut Calls::new(mask);
     let batch = &mut [PairState { halves: [mask, mask], second_mask: mask }; WIDTH];
-    let mut state = Message { backend, encrypts, mask, checksum, beside, calls, batch };
+    let mut state = Message { backend, encrypts, mask, checksum, ta, nonces, calls, batch };
     let batch = batch_size::<B>();
     while message.len() > batch {
         let (first, rest) = message.split_at(batch);
@@ -374,8 +365,16 @@ pub(crate) fn encrypt_pairs<B>(
     let Progress { mask, checksum } = *progress;
     let calls = &mut Calls::new(mask);
     let batch = &mut [PairState { halves: [mask, mask], second_mask: mask }; WIDTH];
-    let mut state =
-        Message { backend, encrypts: true, mask, checksum, beside: &mut { Beside::NONE }, calls, batch };
+    let mut state = Message {
+        backend,
+        encrypts: true,
+        mask,
+        checksum,
+        ta: Call::NONE,
+        nonces: &mut Single,
+        calls,
+        batch,
+    };
     while !pairs.is_empty() {
         let next = pairs.len().min(WIDTH);
         let (first, rest) = pairs.split_at(next);
@@ -398,7 +397,8 @@ where
         encrypts: false,
         mask: l,
         checksum: Field::ZERO,
-        beside: &mut { Beside::NONE },
+        ta: Call::NONE,
+        nonces: &mut Single,
         calls,
         batch,
     };

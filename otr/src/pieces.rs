@@ -10,7 +10,7 @@ use crate::{
     direction::ENCRYPT,
     field::Field,
     masks, message,
-    rules::{Beside, Call, Contribution, FieldOf, NonceBlock, Progress},
+    rules::{Call, Contribution, FieldOf, Progress, Single},
 };
 
 /// Encrypts one message that comes in pieces, so that whoever seals it need not hold it whole. From [`Otr::encrypt_pieces`].
@@ -88,7 +88,7 @@ where
         let mut ta = FieldOf::<C>::ZERO;
         self.cipher.encrypt_with_backend(Begin::<C::BlockSize, A> {
             q: self.q,
-            nonce: Self::nonce_block(nonce),
+            format: Self::format(nonce),
             associated_data,
             mask: &mut progress.mask,
             ta: &mut ta,
@@ -166,7 +166,7 @@ where
 /// Processes the associated data and the nonce.
 struct Begin<'a, B: BlockSize, A> {
     q: B::Field,
-    nonce: NonceBlock<B::Field>,
+    format: B::Field,
     associated_data: &'a [u8],
     mask: &'a mut B::Field,
     ta: &'a mut B::Field,
@@ -180,16 +180,14 @@ impl<B: BlockSize, A> BlockSizeUser for Begin<'_, B, A> {
 impl<S: BlockSize, A: AdProcessing> BlockCipherEncClosure for Begin<'_, S, A> {
     #[inline(always)]
     fn call<B: BlockCipherEncBackend<BlockSize = S>>(self, backend: &B) {
-        let Contribution { l, ta } = A::process(backend, self.q, self.nonce, self.associated_data);
+        let Contribution { l, ta } = A::process(backend, self.q, self.format, None, self.associated_data);
         *self.mask = l;
-        *self.ta = match ta {
-            Call::Known(ta) => ta,
-            Call::Pending(call) => {
-                let mut block = call.store();
-                backend.encrypt_block_inplace(&mut block);
-                Field::load(&block)
-            }
-        };
+        *self.ta = ta.block;
+        if ta.is_pending {
+            let mut block = ta.block.store();
+            backend.encrypt_block_inplace(&mut block);
+            *self.ta = Field::load(&block);
+        }
     }
 }
 
@@ -224,7 +222,7 @@ impl<B: BlockSize> BlockSizeUser for Finalize<'_, '_, '_, B> {
 impl<S: BlockSize> BlockCipherEncClosure for Finalize<'_, '_, '_, S> {
     #[inline(always)]
     fn call<B: BlockCipherEncBackend<BlockSize = S>>(self, backend: &B) {
-        *self.te = message::process(backend, self.progress, self.rest, &mut { Beside::NONE }, ENCRYPT);
+        *self.te = message::process(backend, self.progress, self.rest, Call::NONE, &mut Single, ENCRYPT);
     }
 }
 

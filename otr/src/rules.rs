@@ -41,15 +41,6 @@ impl<F: Field> Progress<F> {
     }
 }
 
-/// The block Format(tag size, nonce).
-#[derive(Clone, Copy)]
-#[allow(missing_debug_implementations, reason = "internal, and secret")]
-pub struct NonceBlock<F> {
-    pub(crate) format: F,
-    /// Its encryption, if that was made ahead.
-    pub(crate) output: Option<F>,
-}
-
 /// What the associated data contributes.
 #[allow(missing_debug_implementations, reason = "internal, and secret")]
 pub struct Contribution<F> {
@@ -61,42 +52,71 @@ pub struct Contribution<F> {
 
 /// The encryption of a block, as it lies in memory.
 #[derive(Clone, Copy)]
-pub(crate) enum Call<F> {
-    Known(F),
-    /// The block to be encrypted: it waits for a call of the cipher with room for it.
-    Pending(F),
+pub(crate) struct Call<F> {
+    /// The output, or as long as that is pending the input: it waits for a call of the cipher with room for it.
+    pub(crate) block: F,
+    pub(crate) is_pending: bool,
 }
 
 impl<F: Field> Call<F> {
     /// Zero, of nothing.
-    pub(crate) const NONE: Self = Self::Known(F::ZERO);
+    pub(crate) const NONE: Self = Self::known(F::ZERO);
 
-    pub(crate) fn is_pending(self) -> bool {
-        matches!(self, Self::Pending(_))
+    pub(crate) const fn known(output: F) -> Self {
+        Self { block: output, is_pending: false }
     }
 
-    /// The output, which is zero as long as it is pending.
-    #[inline(always)]
-    pub(crate) fn output(self) -> F {
-        match self {
-            Self::Known(output) => output,
-            Self::Pending(_) => F::ZERO,
-        }
+    pub(crate) const fn pending(input: F) -> Self {
+        Self { block: input, is_pending: true }
     }
 }
 
-/// What is encrypted beside a message, in calls with room for it.
-#[derive(Clone, Copy)]
-pub(crate) struct Beside<F> {
-    /// The part TA of the tag TE ^ TA: made with the message.
-    pub(crate) ta: Call<F>,
-    /// The nonce block of the message that comes next: stays pending where it would take a call of its own.
+/// What is known of nonce blocks, Format(tag size, nonce), beside that of the message.
+pub(crate) trait Nonces<F> {
+    /// The encryption of that of the message, if it was made ahead.
+    fn output(&self) -> Option<F>;
+
+    /// That of the message that comes next. It stays pending where it would take a call of its own.
+    fn next(&mut self) -> Option<&mut Call<F>>;
+
+    /// The same, as long as it is pending.
+    #[inline(always)]
+    fn pending(&mut self) -> Option<&mut Call<F>> {
+        self.next().filter(|next| next.is_pending)
+    }
+}
+
+/// Nothing is known, nor prepared.
+pub(crate) struct Single;
+
+impl<F> Nonces<F> for Single {
+    #[inline(always)]
+    fn output(&self) -> Option<F> {
+        None
+    }
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<&mut Call<F>> {
+        None
+    }
+}
+
+/// Each is prepared with the message before.
+pub(crate) struct InOrder<F> {
+    pub(crate) output: Option<F>,
     pub(crate) next: Call<F>,
 }
 
-impl<F: Field> Beside<F> {
-    /// Nothing.
-    pub(crate) const NONE: Self = Self { ta: Call::NONE, next: Call::NONE };
+impl<F: Copy> Nonces<F> for InOrder<F> {
+    #[inline(always)]
+    fn output(&self) -> Option<F> {
+        self.output
+    }
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<&mut Call<F>> {
+        Some(&mut self.next)
+    }
 }
 
 /// The bytes of the pairs before the last chunk of a message of `len` bytes.

@@ -19,8 +19,8 @@ use crate::{
     field::{BlockSize, Field},
     masks::{LANES, Lanes, Masks, times_3},
     rules::{
-        Beside, Call, Contribution, FieldOf, NonceBlock, Pair, Progress, checksum_mask, encipher,
-        encipher_first, last_mask, pad, split_last, whole_pairs,
+        Call, Contribution, FieldOf, Nonces, Pair, Progress, Single, checksum_mask, encipher, encipher_first,
+        last_mask, pad, split_last, whole_pairs,
     },
 };
 
@@ -178,11 +178,12 @@ where
 
 /// See [`message::process`](crate::message::process).
 #[inline(always)]
-pub(crate) fn process<B, D: Direction>(
+pub(crate) fn process<B, D: Direction, X: Nonces<FieldOf<B>>>(
     backend: &B,
     progress: Progress<FieldOf<B>>,
     message: InOutBuf<'_, '_, u8>,
-    beside: &mut Beside<FieldOf<B>>,
+    ta: Call<FieldOf<B>>,
+    nonces: &mut X,
     direction: D,
 ) -> FieldOf<B>
 where
@@ -197,7 +198,7 @@ where
     if !batches.is_empty() {
         state.full_batches(batches);
     }
-    state.last_batch(pairs, last, beside)
+    state.last_batch(pairs, last, ta, nonces)
 }
 
 /// See [`message::encrypt_pairs`](crate::message::encrypt_pairs).
@@ -246,7 +247,7 @@ where
     let mut last_plaintext = Pair::<B::BlockSize>::default();
     let last_plaintext = &mut Array::slice_as_flattened_mut(&mut last_plaintext)[..last.len()];
     match (InOutBuf::new(pairs, plaintext), InOutBuf::new(last, last_plaintext)) {
-        (Ok(pairs), Ok(last)) => state.last_batch(pairs, last, &mut { Beside::NONE }),
+        (Ok(pairs), Ok(last)) => state.last_batch(pairs, last, Call::NONE, &mut Single),
         // They are of one length each.
         _ => Field::ZERO,
     }
@@ -332,16 +333,17 @@ where
         self,
         pairs: InOutBuf<'_, '_, Pair<B::BlockSize>>,
         last: InOutBuf<'_, '_, u8>,
-        beside: &mut Beside<FieldOf<B>>,
+        ta: Call<FieldOf<B>>,
+        nonces: &mut impl Nonces<FieldOf<B>>,
     ) -> FieldOf<B> {
         // The last chunk, the checksum and what is beside them take part.
         let calls = pairs.len() + 4;
         if B::ParBlocksSize::USIZE > Short::USIZE && calls <= Short::USIZE {
-            self.last_batch_of::<Short>(pairs, last, beside)
+            self.last_batch_of::<Short>(pairs, last, ta, nonces)
         } else if B::ParBlocksSize::USIZE > Medium::USIZE && calls <= Medium::USIZE {
-            self.last_batch_of::<Medium>(pairs, last, beside)
+            self.last_batch_of::<Medium>(pairs, last, ta, nonces)
         } else {
-            self.last_batch_of::<B::ParBlocksSize>(pairs, last, beside)
+            self.last_batch_of::<B::ParBlocksSize>(pairs, last, ta, nonces)
         }
     }
 
@@ -351,7 +353,8 @@ where
         self,
         mut pairs: InOutBuf<'_, '_, Pair<B::BlockSize>>,
         last: InOutBuf<'_, '_, u8>,
-        beside: &mut Beside<FieldOf<B>>,
+        ta: Call<FieldOf<B>>,
+        nonces: &mut impl Nonces<FieldOf<B>>,
     ) -> FieldOf<B> {
         let Self { backend, masks, mut checksum, direction } = self;
         // Fewer than `N`, which the compiler does not see.
@@ -369,7 +372,7 @@ where
         let chunk = LastChunk::new(batch.once.0[count].swap(), last.len());
         let head_len = last.len().min(B::BlockSize::USIZE);
         let (mut head, mut tail) = last.split_at(head_len);
-        let mut tag = TagCalls::new(*beside);
+        let mut tag = TagCalls::new(ta, nonces);
         if direction.encrypts() {
             if count == 0 && !chunk.is_long {
                 // No second round: the checksum has nothing to wait for. An empty message needs no other call.
@@ -378,7 +381,7 @@ where
                 let used = usize::from(!head.is_empty());
                 encipher_with(backend, &mut batch.calls.0, used, tag.calls(N::USIZE - used));
                 xor_bytes(&mut head, FieldOf::<B>::load(&batch.calls.0[0]));
-                return tag.sum(beside);
+                return tag.sum(nonces);
             }
             batch.calls.0[count] =
                 if chunk.is_long { chunk.once ^ pad(head.get_in()) } else { chunk.once }.store();
@@ -424,7 +427,7 @@ where
             tag.set_checksum(checksum ^ chunk.checksum_mask);
             encipher_with(backend, &mut batch.calls.0, 0, tag.calls(N::USIZE));
         }
-        tag.sum(beside)
+        tag.sum(nonces)
     }
 }
 
@@ -454,6 +457,7 @@ impl<F: Field> LastChunk<F> {
 
 /// The calls whose outputs make the tag, and what goes with them.
 struct TagCalls<F> {
+    ta: Call<F>,
     calls: [F; 3],
     count: usize,
     /// Whether the last one is the nonce block of the next message.
@@ -462,13 +466,12 @@ struct TagCalls<F> {
 
 impl<F: Field> TagCalls<F> {
     #[inline(always)]
-    fn new(beside: Beside<F>) -> Self {
-        let mut calls = Self { calls: [F::ZERO; 3], count: 1, has_next: beside.next.is_pending() };
-        for call in [beside.ta, beside.next] {
-            if let Call::Pending(block) = call {
-                calls.calls[calls.count] = block;
-                calls.count += 1;
-            }
+    fn new(ta: Call<F>, nonces: &mut impl Nonces<F>) -> Self {
+        let next = nonces.pending();
+        let mut calls = Self { ta, calls: [F::ZERO; 3], count: 1, has_next: next.is_some() };
+        for call in [Some(ta).filter(|ta| ta.is_pending), next.copied()].into_iter().flatten() {
+            calls.calls[calls.count] = call.block;
+            calls.count += 1;
         }
         calls
     }
@@ -487,16 +490,16 @@ impl<F: Field> TagCalls<F> {
         self.calls.get_mut(..self.count).unwrap_or_default()
     }
 
-    /// The tag; the other outputs go to `beside`.
+    /// The tag; the other output goes to `nonces`.
     #[inline(always)]
-    fn sum(&self, beside: &mut Beside<F>) -> F {
-        let mut outputs = self.calls.iter().take(self.count).skip(1);
-        for call in [&mut beside.ta, &mut beside.next] {
-            if call.is_pending() {
-                *call = outputs.next().map_or(*call, |output| Call::Known(*output));
-            }
+    fn sum(&self, nonces: &mut impl Nonces<F>) -> F {
+        let [te, outputs @ ..] = &self.calls;
+        let mut outputs = outputs.iter().take(self.count - 1);
+        let ta = if self.ta.is_pending { outputs.next().copied().unwrap_or_default() } else { self.ta.block };
+        if let (Some(next), Some(output)) = (nonces.pending(), outputs.next()) {
+            *next = Call::known(*output);
         }
-        self.calls[0] ^ beside.ta.output()
+        *te ^ ta
     }
 }
 
@@ -505,7 +508,8 @@ impl<F: Field> TagCalls<F> {
 pub(crate) fn parallel<B>(
     backend: &B,
     q: FieldOf<B>,
-    nonce: NonceBlock<FieldOf<B>>,
+    format: FieldOf<B>,
+    output: Option<FieldOf<B>>,
     data: &[u8],
 ) -> Contribution<FieldOf<B>>
 where
@@ -514,9 +518,9 @@ where
 {
     let is_short = B::ParBlocksSize::USIZE > Short::USIZE && data.len() < Short::USIZE * B::BlockSize::USIZE;
     if is_short {
-        parallel_in_batches::<B, Short>(backend, q, nonce, data)
+        parallel_in_batches::<B, Short>(backend, q, format, output, data)
     } else {
-        parallel_in_batches::<B, B::ParBlocksSize>(backend, q, nonce, data)
+        parallel_in_batches::<B, B::ParBlocksSize>(backend, q, format, output, data)
     }
 }
 
@@ -525,7 +529,8 @@ where
 fn parallel_in_batches<B, N: ArraySize>(
     backend: &B,
     q: FieldOf<B>,
-    nonce: NonceBlock<FieldOf<B>>,
+    format: FieldOf<B>,
+    output: Option<FieldOf<B>>,
     data: &[u8],
 ) -> Contribution<FieldOf<B>>
 where
@@ -534,9 +539,9 @@ where
 {
     // The nonce block, if it was not encrypted ahead, shares the first call with whatever blocks there are.
     let Aligned(batch) = &mut Aligned::<Array<Block<B>, N>>::default();
-    let nonces = usize::from(nonce.output.is_none());
-    batch[0] = nonce.format.store();
-    let l = |batch: &[Block<B>]| nonce.output.unwrap_or_else(|| Field::load(&batch[0])).swap();
+    let nonces = usize::from(output.is_none());
+    batch[0] = format.store();
+    let l = |batch: &[Block<B>]| output.unwrap_or_else(|| Field::load(&batch[0])).swap();
     let Some((blocks, last)) = split_last::<FieldOf<B>>(data) else {
         encipher_first(backend, batch, nonces);
         return Contribution { l: l(batch), ta: Call::NONE };
@@ -547,12 +552,12 @@ where
     if blocks.is_empty() {
         sum ^= last_mask(masks.take(), last.len());
         // With the message, if nothing else has to be encrypted before it.
-        if nonce.output.is_some() {
-            return Contribution { l: l(batch), ta: Call::Pending(sum) };
+        if output.is_some() {
+            return Contribution { l: l(batch), ta: Call::pending(sum) };
         }
         let mut ta = [sum];
         encipher_with(backend, batch, 1, &mut ta);
-        return Contribution { l: l(batch), ta: Call::Known(ta[0]) };
+        return Contribution { l: l(batch), ta: Call::known(ta[0]) };
     }
 
     let (first, rest) = blocks.split_at(blocks.len().min(N::USIZE - nonces));
@@ -561,7 +566,7 @@ where
     for blocks in rest.chunks(N::USIZE) {
         absorb(backend, &mut batch[..blocks.len()], blocks, &mut masks, &mut sum);
     }
-    Contribution { l, ta: Call::Pending(sum ^ last_mask(masks.take(), last.len())) }
+    Contribution { l, ta: Call::pending(sum ^ last_mask(masks.take(), last.len())) }
 }
 
 /// Adds the outputs for `blocks` to `sum`; `calls` may have one more, which comes first and is not added.
