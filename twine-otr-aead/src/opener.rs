@@ -350,14 +350,12 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
         mut buffer: InOutBuf<'_, '_, u8>,
         tag: &Tag<C>,
     ) -> Result<(), OpenError> {
-        let counter = state::counter(self.fixed, nonce.0)
-            .ok_or(OpenError::OtherSender)
-            .and_then(|counter| self.window.check(counter).map(|()| counter));
+        let counter = self
+            .admit(nonce, count_blocks(associated_data.len(), buffer.len()))
+            .inspect_err(|_| buffer.get_out().fill(0))?;
         // What the sender's next message has, unless it is lost or late.
-        let next = counter.map_or(0, |counter| self.window.next().max(counter + 1));
-        let next = state::nonce(self.fixed, next).into();
-        self.attempts.open(counter.map(|_| [*nonce, next]), associated_data, buffer.reborrow(), tag)?;
-        let counter = counter?;
+        let next = state::nonce(self.fixed, self.window.next().max(counter + 1)).into();
+        self.attempts.open(nonce, &next, associated_data, buffer.reborrow(), tag)?;
         if counter >= self.end {
             self.seen = self.seen.max(counter + 1);
             buffer.get_out().fill(0);
@@ -365,6 +363,14 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
         }
         self.window.insert(counter);
         Ok(())
+    }
+
+    /// The counter of a message of so many blocks, if it is new and the limits allow for it: it is counted then.
+    fn admit(&mut self, nonce: &Nonce<C>, blocks: u64) -> Result<u64, OpenError> {
+        let counter = state::counter(self.fixed, nonce.0).ok_or(OpenError::OtherSender)?;
+        self.window.check(counter)?;
+        self.attempts.count(blocks)?;
+        Ok(counter)
     }
 
     /// Decrypts a message with its tag behind it, and cuts the tag off.
@@ -448,31 +454,32 @@ impl<C: TwineOtr> Attempts<C> {
         [self.count.used() + blocks, self.failures + failures]
     }
 
-    /// Decrypts `buffer` if there is a nonce, and the one that is expected next, the limits allow for it, and the tag is right; otherwise its whole output is zero.
+    /// Counts a message of so many blocks, if the limits allow for it.
+    fn count(&mut self, blocks: u64) -> Result<(), OpenError> {
+        if self.failures >= self.failure_limit {
+            return Err(OpenError::TooManyFailures);
+        }
+        let count = self.count.with(blocks).ok_or(OpenError::LimitReached)?;
+        if count.used() > self.reserved_blocks || self.failures >= self.reserved_failures {
+            return Err(OpenError::NotReserved);
+        }
+        self.count = count;
+        Ok(())
+    }
+
+    /// Decrypts `buffer`, of a message that was counted, if the tag is right; otherwise its whole output is zero.
     fn open(
         &mut self,
-        nonces: Result<[Nonce<C>; 2], OpenError>,
+        nonce: &Nonce<C>,
+        next: &Nonce<C>,
         associated_data: &[u8],
-        mut buffer: InOutBuf<'_, '_, u8>,
+        buffer: InOutBuf<'_, '_, u8>,
         tag: &Tag<C>,
     ) -> Result<(), OpenError> {
-        let nonces = nonces.and_then(|nonces| {
-            if self.failures >= self.failure_limit {
-                return Err(OpenError::TooManyFailures);
-            }
-            let blocks = count_blocks(associated_data.len(), buffer.len());
-            let count = self.count.with(blocks).ok_or(OpenError::LimitReached)?;
-            if count.used() > self.reserved_blocks || self.failures >= self.reserved_failures {
-                return Err(OpenError::NotReserved);
-            }
-            self.count = count;
-            Ok(nonces)
-        });
-        let [nonce, next] = nonces.inspect_err(|_| buffer.get_out().fill(0))?;
         // Before anything else, so that not even a panic leaves an attempt uncounted.
         self.failures += 1;
         self.cipher
-            .decrypt_inout_detached(&nonce, Some(&next), associated_data, buffer, tag)
+            .decrypt_inout_detached(nonce, Some(next), associated_data, buffer, tag)
             .map_err(|_| OpenError::Rejected)?;
         self.failures -= 1;
         Ok(())
