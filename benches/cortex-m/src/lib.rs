@@ -19,7 +19,7 @@ use aead::{Key, KeyInit};
 #[cfg(target_os = "none")]
 pub use board::{fail, run};
 #[doc(hidden)]
-pub use size::{open, seal, set_up};
+pub use size::{open, open_next, seal, seal_next, set_up, start};
 
 /// TWINE-128-OTR.
 pub type TwineOtr = twine_otr_aead::Twine128Otr;

@@ -2,8 +2,9 @@
 
 use aead::{AeadInOut, Key, Nonce, Tag};
 use core::slice;
+use twine_otr_aead::{Opener, Sealer};
 
-use crate::SetUp;
+use crate::{SetUp, TwineOtr};
 
 /// Makes an image without main program, with the functions of C that set up a key, seal and open with an AEAD, if one is given.
 #[macro_export]
@@ -57,12 +58,8 @@ pub unsafe extern "C" fn seal<A: AeadInOut>(
     tag: &mut Tag<A>,
 ) -> bool {
     // SAFETY: by the caller's word.
-    let (associated_data, buffer) = unsafe {
-        (
-            slice::from_raw_parts(associated_data, associated_data_len),
-            slice::from_raw_parts_mut(buffer, buffer_len),
-        )
-    };
+    let (associated_data, buffer) =
+        unsafe { slices(associated_data, associated_data_len, buffer, buffer_len) };
     match aead.encrypt_inout_detached(nonce, associated_data, buffer.into()) {
         Ok(new) => {
             *tag = new;
@@ -87,11 +84,78 @@ pub unsafe extern "C" fn open<A: AeadInOut>(
     tag: &Tag<A>,
 ) -> bool {
     // SAFETY: by the caller's word.
-    let (associated_data, buffer) = unsafe {
+    let (associated_data, buffer) =
+        unsafe { slices(associated_data, associated_data_len, buffer, buffer_len) };
+    aead.decrypt_inout_detached(nonce, associated_data, buffer.into(), tag).is_ok()
+}
+
+/// Starts with a key.
+pub extern "C" fn start(sealer: &mut Sealer, opener: &mut Opener, key: &Key<TwineOtr>) {
+    *sealer = Sealer::with_ephemeral_key(key, *b"up 7");
+    *opener = Opener::new(key, *b"up 7");
+}
+
+/// Seals in place, under the next nonce.
+///
+/// # Safety
+/// The pointers are to so many bytes.
+#[allow(unsafe_code, reason = "as C has it, so that nothing is known of the lengths")]
+pub unsafe extern "C" fn seal_next(
+    sealer: &mut Sealer,
+    associated_data: *const u8,
+    associated_data_len: usize,
+    buffer: *mut u8,
+    buffer_len: usize,
+    tag: &mut Tag<TwineOtr>,
+) -> bool {
+    // SAFETY: by the caller's word.
+    let (associated_data, buffer) =
+        unsafe { slices(associated_data, associated_data_len, buffer, buffer_len) };
+    match sealer.seal_inout_detached(associated_data, buffer.into()) {
+        Ok((_, new)) => {
+            *tag = new;
+            true
+        }
+        Err(_) => false,
+    }
+}
+
+/// Opens in place.
+///
+/// # Safety
+/// The pointers are to so many bytes.
+#[allow(unsafe_code, reason = "as C has it, so that nothing is known of the lengths")]
+pub unsafe extern "C" fn open_next(
+    opener: &mut Opener,
+    nonce: &Nonce<TwineOtr>,
+    associated_data: *const u8,
+    associated_data_len: usize,
+    buffer: *mut u8,
+    buffer_len: usize,
+    tag: &Tag<TwineOtr>,
+) -> bool {
+    // SAFETY: by the caller's word.
+    let (associated_data, buffer) =
+        unsafe { slices(associated_data, associated_data_len, buffer, buffer_len) };
+    opener.open_inout_detached(nonce, associated_data, buffer.into(), tag).is_ok()
+}
+
+/// Associated data and a message.
+///
+/// # Safety
+/// The pointers are to so many bytes, of which nothing else is used as long as the slices are.
+#[allow(unsafe_code, reason = "pointers are what C has")]
+unsafe fn slices<'a>(
+    associated_data: *const u8,
+    associated_data_len: usize,
+    buffer: *mut u8,
+    buffer_len: usize,
+) -> (&'a [u8], &'a mut [u8]) {
+    // SAFETY: by the caller's word.
+    unsafe {
         (
             slice::from_raw_parts(associated_data, associated_data_len),
             slice::from_raw_parts_mut(buffer, buffer_len),
         )
-    };
-    aead.decrypt_inout_detached(nonce, associated_data, buffer.into(), tag).is_ok()
+    }
 }
