@@ -55,6 +55,15 @@ pub trait Field:
     /// The zero block.
     const ZERO: Self;
 
+    /// A block as aligned words.
+    type Words: bytemuck::Pod;
+
+    /// From words, in the order of memory.
+    fn from_words(words: Self::Words) -> Self;
+
+    /// The inverse of [`Field::from_words`].
+    fn to_words(self) -> Self::Words;
+
     /// The bytes of a block, in the order of memory.
     fn load(block: &Array<u8, Self::Size>) -> Self;
 
@@ -119,7 +128,19 @@ fn little_endian(bytes: &[u8]) -> u64 {
 impl Field for u64 {
     type Size = U8;
 
+    type Words = Self;
+
     const ZERO: Self = 0;
+
+    #[inline(always)]
+    fn from_words(words: Self) -> Self {
+        words
+    }
+
+    #[inline(always)]
+    fn to_words(self) -> Self {
+        self
+    }
 
     #[inline(always)]
     fn load(block: &Array<u8, U8>) -> Self {
@@ -244,7 +265,19 @@ impl MaybeZeroize for Halves {
 impl Field for Halves {
     type Size = U16;
 
+    type Words = [u64; 2];
+
     const ZERO: Self = Self(0, 0);
+
+    #[inline(always)]
+    fn from_words([high, low]: [u64; 2]) -> Self {
+        Self(high, low)
+    }
+
+    #[inline(always)]
+    fn to_words(self) -> [u64; 2] {
+        [self.0, self.1]
+    }
 
     #[inline(always)]
     fn load(block: &Array<u8, U16>) -> Self {

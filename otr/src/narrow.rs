@@ -24,35 +24,35 @@ use crate::{
 /// Blocks of a call, at most.
 pub(crate) const WIDTH: usize = 4;
 
-/// The blocks of a call, in words, as kernels for Arm load them.
-#[repr(align(4))]
-struct Calls<F: Field>([Array<u8, F::Size>; WIDTH]);
+/// The blocks of a call, in words: so kernels load them, and so does this code where the cores load no words from other addresses.
+struct Calls<F: Field>([F::Words; WIDTH]);
 
 impl<F: Field> Calls<F> {
     fn new(block: F) -> Self {
-        Self([block.store(), block.store(), block.store(), block.store()])
+        Self([block.to_words(); WIDTH])
     }
 
     // Here and in `get`, `place` is less than `WIDTH`, which the compiler does not see.
     #[inline(always)]
     fn set(&mut self, place: usize, block: F) {
-        self.0[place % WIDTH] = block.store();
+        self.0[place % WIDTH] = block.to_words();
     }
 
     #[inline(always)]
     fn get(&self, place: usize) -> F {
-        F::load(&self.0[place % WIDTH])
+        F::from_words(self.0[place % WIDTH])
     }
 
     /// Encrypts the first `count` blocks, and others with them that nobody reads where that costs nothing: a backend of
     /// four blocks takes as long for one.
     #[inline(always)]
     fn encrypt<B: BlockCipherEncBackend<BlockSize = F::Size>>(&mut self, backend: &B, count: usize) {
+        let blocks = Array::slice_as_chunks_mut(bytemuck::must_cast_slice_mut(&mut self.0)).0;
         if B::ParBlocksSize::USIZE == WIDTH {
-            for batch in Array::slice_as_chunks_mut(&mut self.0).0 {
+            for batch in Array::slice_as_chunks_mut(blocks).0 {
                 backend.encrypt_par_blocks_inplace(batch);
             }
-        } else if let Some(blocks) = self.0.get_mut(..count) {
+        } else if let Some(blocks) = blocks.get_mut(..count) {
             encipher(backend, blocks);
         }
     }
@@ -107,7 +107,7 @@ where
     let mut calls = Calls::new(sum);
     let l = loop {
         for (call, block) in calls.0.iter_mut().zip(blocks) {
-            *call = (FieldOf::<B>::load(block) ^ masks.take().swap()).store();
+            *call = (FieldOf::<B>::load(block) ^ masks.take().swap()).to_words();
         }
         // The nonce block comes behind them, in the first call with room.
         let count = blocks.len();
@@ -116,7 +116,7 @@ where
         }
         calls.encrypt(backend, (count + 1 + usize::from(is_single)).min(WIDTH));
         for call in calls.0.iter().take(count) {
-            sum ^= Field::load(call);
+            sum ^= Field::from_words(*call);
         }
         match blocks.get(WIDTH..) {
             Some(rest) => blocks = rest,
@@ -181,7 +181,7 @@ where
             if !encrypts {
                 mask ^= next;
             }
-            *call = (state.halves[0] ^ mask.swap()).store();
+            *call = (state.halves[0] ^ mask.swap()).to_words();
             state.second_mask = (mask ^ next).swap();
             mask = next;
         }
@@ -216,8 +216,8 @@ where
     fn middle(&mut self, count: usize) {
         for (state, call) in self.batch.iter_mut().zip(&mut self.calls.0).take(count) {
             let [_, second] = &mut state.halves;
-            *second ^= Field::load(call);
-            *call = (*second ^ state.second_mask).store();
+            *second ^= Field::from_words(*call);
+            *call = (*second ^ state.second_mask).to_words();
         }
     }
 
@@ -227,7 +227,7 @@ where
         let mut sum = FieldOf::<B>::ZERO;
         for ((pair, state), call) in pairs.iter_mut().zip(&*self.batch).zip(&self.calls.0) {
             let [first, second] = state.halves;
-            let result = first ^ Field::load(call);
+            let result = first ^ Field::from_words(*call);
             pair[0] = second.store();
             pair[1] = result.store();
             sum ^= result;
