@@ -55,7 +55,7 @@ pub trait Field:
     /// The zero block.
     const ZERO: Self;
 
-    /// A block as aligned words.
+    /// A block as words, and aligned like these.
     type Words: bytemuck::Pod;
 
     /// From words, in the order of memory.
@@ -128,18 +128,18 @@ fn little_endian(bytes: &[u8]) -> u64 {
 impl Field for u64 {
     type Size = U8;
 
-    type Words = Self;
+    type Words = [u32; 2];
 
     const ZERO: Self = 0;
 
     #[inline(always)]
-    fn from_words(words: Self) -> Self {
-        words
+    fn from_words(words: [u32; 2]) -> Self {
+        bytemuck::must_cast(words)
     }
 
     #[inline(always)]
-    fn to_words(self) -> Self {
-        self
+    fn to_words(self) -> [u32; 2] {
+        bytemuck::must_cast(self)
     }
 
     #[inline(always)]
@@ -265,18 +265,19 @@ impl MaybeZeroize for Halves {
 impl Field for Halves {
     type Size = U16;
 
-    type Words = [u64; 2];
+    type Words = [u32; 4];
 
     const ZERO: Self = Self(0, 0);
 
     #[inline(always)]
-    fn from_words([high, low]: [u64; 2]) -> Self {
+    fn from_words(words: [u32; 4]) -> Self {
+        let [high, low] = bytemuck::must_cast(words);
         Self(high, low)
     }
 
     #[inline(always)]
-    fn to_words(self) -> [u64; 2] {
-        [self.0, self.1]
+    fn to_words(self) -> [u32; 4] {
+        bytemuck::must_cast([self.0, self.1])
     }
 
     #[inline(always)]

@@ -131,6 +131,38 @@ where
     Contribution { l: l.swap(), ta }
 }
 
+/// Loads the two blocks of a pair: in words, if they lie so.
+#[inline(always)]
+fn load_pair<F: Field>(pair: &Pair<F::Size>) -> [F; 2] {
+    if cfg!(not(otr_unaligned_words)) {
+        if let Ok(words) = bytemuck::try_from_bytes::<[F::Words; 2]>(Array::slice_as_flattened(pair)) {
+            return words.map(F::from_words);
+        }
+        return [load_bytewise(&pair[0]), load_bytewise(&pair[1])];
+    }
+    [F::load(&pair[0]), F::load(&pair[1])]
+}
+
+/// From any address. Where the compiler knew which, it would find that the same is loaded either way, and load bytes.
+#[inline(never)]
+fn load_bytewise<F: Field>(block: &Array<u8, F::Size>) -> F {
+    F::load(core::hint::black_box(block))
+}
+
+/// The inverse of [`load_pair`].
+#[inline(always)]
+fn store_pair<F: Field>(pair: &mut Pair<F::Size>, blocks: [F; 2]) {
+    if cfg!(not(otr_unaligned_words)) {
+        let bytes = Array::slice_as_flattened_mut(pair);
+        if let Ok(words) = bytemuck::try_from_bytes_mut::<[F::Words; 2]>(bytes) {
+            *words = blocks.map(F::to_words);
+            return;
+        }
+    }
+    let [first, second] = blocks;
+    *pair = Array([first.store(), second.store()]);
+}
+
 /// A pair on its way, in the order of memory.
 #[derive(Clone, Copy)]
 struct PairState<F> {
@@ -168,9 +200,8 @@ where
     fn begin(&mut self, pairs: &[Pair<B::BlockSize>], count: usize) {
         let mut sum = FieldOf::<B>::ZERO;
         for (pair, state) in pairs.iter().zip(&mut *self.batch) {
-            let (first, second) = (FieldOf::<B>::load(&pair[0]), FieldOf::<B>::load(&pair[1]));
-            state.halves = [first, second];
-            sum ^= second;
+            state.halves = load_pair(pair);
+            sum ^= state.halves[1];
         }
         if self.encrypts {
             self.checksum ^= sum;
@@ -228,8 +259,7 @@ where
         for ((pair, state), call) in pairs.iter_mut().zip(&*self.batch).zip(&self.calls.0) {
             let [first, second] = state.halves;
             let result = first ^ Field::from_words(*call);
-            pair[0] = second.store();
-            pair[1] = result.store();
+            store_pair(pair, [second, result]);
             sum ^= result;
         }
         if !self.encrypts {

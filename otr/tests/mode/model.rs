@@ -86,11 +86,16 @@ where
         let (ct, tag) = reference::seal(cipher, ad_processing, &key, &nonce, &ad, &msg, T::USIZE);
         let nonce = nonce.as_slice().try_into().unwrap();
 
-        let mut buffer = msg.clone();
-        let sealed = otr.encrypt_inout_detached(nonce, &ad, buffer.as_mut_slice().into()).unwrap();
-        assert_eq!((&buffer, sealed.as_slice()), (&ct, tag.as_slice()), "seal {ad_len}, {len} in place");
-        otr.decrypt_inout_detached(nonce, &ad, buffer.as_mut_slice().into(), &sealed).unwrap();
-        assert_eq!(buffer, msg, "open {ad_len}, {len} in place");
+        // Where words lie as they should, and where they do not.
+        let mut sealed = Default::default();
+        for offset in [0, 1] {
+            let mut buffer = [vec![0; offset], msg.clone()].concat();
+            let buffer = &mut buffer[offset..];
+            sealed = otr.encrypt_inout_detached(nonce, &ad, (&mut *buffer).into()).unwrap();
+            assert_eq!((&*buffer, sealed.as_slice()), (&*ct, &*tag), "seal {ad_len}, {len} in place");
+            otr.decrypt_inout_detached(nonce, &ad, (&mut *buffer).into(), &sealed).unwrap();
+            assert_eq!(buffer, msg, "open {ad_len}, {len} in place");
+        }
 
         let mut output = vec![0xA5; len];
         let buffers = InOutBuf::new(&msg, &mut output).unwrap();
