@@ -3,8 +3,16 @@
 use std::{env, error::Error, fs, path::PathBuf};
 
 /// The real boards: the features of their names.
-const BOARDS: [&str; 7] =
-    ["nrf52840-dk", "nucleo-f411re", "nucleo-f446re", "microbit-v1", "microbit-v2", "lpc55s69-evk", "rp2040"];
+const BOARDS: [&str; 8] = [
+    "nrf52840-dk",
+    "nucleo-f411re",
+    "nucleo-f446re",
+    "microbit-v1",
+    "microbit-v2",
+    "lpc55s69-evk",
+    "rp2040",
+    "rp2350",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=memory");

@@ -34,7 +34,7 @@ const OURS: &str = "TWINE-128-OTR";
 const SEALER: &str = "TWINE-128-OTR, sealer";
 
 /// The real boards, as the features are called, with the target of each.
-const REAL_BOARDS: [(&str, &str); 7] = [
+const REAL_BOARDS: [(&str, &str); 8] = [
     ("nrf52840-dk", "thumbv7em-none-eabi"),
     ("nucleo-f411re", "thumbv7em-none-eabi"),
     ("nucleo-f446re", "thumbv7em-none-eabi"),
@@ -42,6 +42,7 @@ const REAL_BOARDS: [(&str, &str); 7] = [
     ("microbit-v2", "thumbv7em-none-eabi"),
     ("lpc55s69-evk", "thumbv8m.main-none-eabi"),
     ("rp2040", "thumbv6m-none-eabi"),
+    ("rp2350", "thumbv8m.main-none-eabi"),
 ];
 
 /// What TWINE-128-OTR may take at most on a target, in bytes: about what it takes now, so that it does not grow.

@@ -5,12 +5,20 @@ use cortex_m_semihosting::{debug, hio};
 
 use crate::measure;
 
-/// What the RP2040 runs first: it makes the flash executable.
+/// What the RP2040 runs first: it makes the flash executable, that of the Pico with four lines at once.
 #[cfg(feature = "rp2040")]
 #[allow(unsafe_code, reason = "where the boot ROM looks for it")]
 #[unsafe(link_section = ".boot2")]
 #[used]
-static BOOT_LOADER: [u8; 256] = rp2040_boot2::BOOT_LOADER_GENERIC_03H;
+static BOOT_LOADER: [u8; 256] = rp2040_boot2::BOOT_LOADER_W25Q080;
+
+/// What the boot ROM of the RP2350 looks for at the start of the flash: an image for its Arm cores, in secure state. A block of two items
+/// between its marks (datasheet, section 5.9).
+#[cfg(feature = "rp2350")]
+#[allow(unsafe_code, reason = "where the boot ROM looks for it")]
+#[unsafe(link_section = ".start_block")]
+#[used]
+static IMAGE_DEFINITION: [u32; 5] = [0xFFFF_DED3, 0x1021_0142, 0x0000_01FF, 0, 0xAB12_3579];
 
 /// Measures everything and ends.
 pub fn run() -> ! {

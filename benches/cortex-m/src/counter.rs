@@ -96,13 +96,25 @@ pub(crate) struct Counter {
 }
 
 impl Counter {
+    /// Starts it.
+    ///
+    /// # Panics
+    /// If it stands still.
     pub(crate) fn start() -> Self {
         source::start();
+        let before = source::now();
+        cortex_m::asm::delay(100);
+        assert!(before.is_none() || before != source::now(), "the cycle counter stands still");
         let mut counter = Self { overhead: 0 };
         // The second time what reads it is in the caches, if there are any.
         counter.cycles(|| {});
         counter.overhead = counter.cycles(|| {}).unwrap_or(0);
         counter
+    }
+
+    /// Whether there is something that counts.
+    pub(crate) fn counts(&self) -> bool {
+        source::now().is_some()
     }
 
     /// The cycles that `f` takes, if they can be counted.
