@@ -20,8 +20,8 @@ pub use derive::{Kdf, Label};
 pub use limits::{BlockLimit, TwineOtr, count_blocks};
 pub use opener::{OpenError, Opener, OpenerReservation, StrictOpener};
 pub use otr_mode::{
-    AdProcessing, AeadCore, AeadInOut, Combined, Error, Key, KeyInit, KeySizeUser, Nonce, Otr, Parallel,
-    PieceEncryptor, PieceError, Serial, Tag, aead, consts,
+    AdProcessing, AeadCore, AeadInOut, Combined, Error, Key, KeyInit, KeySizeUser, Nonce, Otr, OtrAhead,
+    Parallel, PieceEncryptor, PieceError, Serial, Tag, aead, consts,
 };
 pub use sealer::{Reservation, SealError, Sealer};
 pub use state::{InvalidState, OpenerState, SealerState};

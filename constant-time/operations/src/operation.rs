@@ -8,7 +8,8 @@ use smart_city_detector::{
 use smart_city_frame::{DeviceId, Epoch, GatewayLink, Instruction, RootKey};
 use twine_cipher::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, BlockSizeUser};
 use twine_otr_aead::{
-    AeadInOut, Combined, Key, KeyInit, Nonce, Otr, Parallel, PieceEncryptor, Serial, Tag, Twine80, Twine128,
+    AeadInOut, Combined, Key, KeyInit, Nonce, Otr, OtrAhead, Parallel, PieceEncryptor, Serial, Tag, Twine80,
+    Twine128,
     consts::{U7, U8},
 };
 
@@ -17,8 +18,10 @@ use crate::{Buffers, Observer, is_secret, secret};
 /// Public: two blocks and a part of one.
 const ASSOCIATED_DATA: &[u8] = b"sensor 7, room 101";
 
-/// Public.
+/// Public, as those before and after.
 const NONCE: [u8; 7] = [1, 2, 3, 4, 5, 6, 7];
+const FIRST_NONCE: [u8; 7] = [1, 2, 3, 4, 5, 6, 6];
+const NEXT_NONCE: [u8; 7] = [1, 2, 3, 4, 5, 6, 8];
 
 /// The block cipher.
 #[allow(missing_docs)]
@@ -46,8 +49,12 @@ pub enum Action {
     Seal,
     /// Sealing in place, in two pieces.
     SealPieces,
+    /// Sealing in place under a nonce that was prepared, and preparing the next.
+    SealPrepared,
     /// Opening in place what was sealed.
     Open,
+    /// The same with a nonce that was prepared, and preparing the next.
+    OpenPrepared,
     /// Opening in place with a wrong tag: another bit of it is wrong for each secret.
     Refuse,
     /// Encrypting blocks with the cipher alone.
@@ -89,6 +96,8 @@ impl fmt::Display for Operation {
             Action::SetUp => write!(f, "{cipher}{mode}, key set-up"),
             Action::Seal => write!(f, "{cipher}{mode}, seal {len} bytes"),
             Action::SealPieces => write!(f, "{cipher}{mode}, seal {len} bytes in pieces"),
+            Action::SealPrepared => write!(f, "{cipher}{mode}, seal {len} bytes with a prepared nonce"),
+            Action::OpenPrepared => write!(f, "{cipher}{mode}, open {len} bytes with a prepared nonce"),
             Action::Open => write!(f, "{cipher}{mode}, open {len} bytes"),
             Action::Refuse => write!(f, "{cipher}{mode}, refuse {len} bytes"),
             Action::EncryptBlocks => write!(f, "{cipher}, encrypt {len} bytes"),
@@ -100,9 +109,13 @@ impl fmt::Display for Operation {
 }
 
 /// All operations, with messages of `lengths`, up to [`crate::CAPACITY`] bytes. Key set-up has no message; the cipher
-/// alone gets what is whole of the longest message, which alone comes in pieces.
+/// alone gets what is whole of the longest message, which alone comes in pieces, and with the longer key with a nonce that was
+/// prepared.
 pub fn all(lengths: &[usize]) -> impl Iterator<Item = Operation> {
-    use Action::{DecryptBlocks, EncryptBlocks, Examine, Open, Refuse, Seal, SealPieces, SetUp, Verify};
+    use Action::{
+        DecryptBlocks, EncryptBlocks, Examine, Open, OpenPrepared, Refuse, Seal, SealPieces, SealPrepared,
+        SetUp, Verify,
+    };
     use AdProcessing::{Combined, Parallel, Serial};
     let longest = lengths.iter().copied().max().unwrap_or(0);
     let detector = lengths.iter().flat_map(|&len| {
@@ -118,7 +131,9 @@ pub fn all(lengths: &[usize]) -> impl Iterator<Item = Operation> {
             .map(|(action, len)| Operation { cipher, processing: Parallel, action, len });
         let messages = [Parallel, Serial, Combined].into_iter().flat_map(move |processing| {
             let at_once = lengths.iter().flat_map(|&len| [Seal, Open, Refuse].map(|action| (action, len)));
-            let messages = at_once.chain([(SealPieces, longest)]);
+            let prepared = [SealPrepared, OpenPrepared].map(|action| (action, longest));
+            let prepared = prepared.into_iter().filter(move |_| cipher == Cipher::Twine128);
+            let messages = at_once.chain([(SealPieces, longest)]).chain(prepared);
             messages.map(move |(action, len)| Operation { cipher, processing, action, len })
         });
         once.into_iter().chain(messages)
@@ -127,7 +142,7 @@ pub fn all(lengths: &[usize]) -> impl Iterator<Item = Operation> {
 }
 
 /// Some of [`all`], for want of time: every key set-up, decryption by the cipher alone, and with the longer key sealing (at
-/// once and in pieces) and opening by the default mode, opening by the others, with lengths that matter, and the detector.
+/// once, in pieces and with a prepared nonce) and opening by the default mode, opening by the others, with lengths that matter, and the detector.
 pub fn some(lengths: &[usize]) -> impl Iterator<Item = Operation> {
     let shortest = lengths.iter().copied().min().unwrap_or(0);
     let longest = lengths.iter().copied().max().unwrap_or(0);
@@ -137,7 +152,7 @@ pub fn some(lengths: &[usize]) -> impl Iterator<Item = Operation> {
         (_, Action::DecryptBlocks) => true,
         (_, Action::Examine | Action::Verify) => operation.len == shortest,
         (_, Action::Refuse) => operation.processing == AdProcessing::Parallel && operation.len == shortest,
-        (_, Action::Seal | Action::SealPieces) => {
+        (_, Action::Seal | Action::SealPieces | Action::SealPrepared | Action::OpenPrepared) => {
             operation.processing == AdProcessing::Parallel && operation.len == longest
         }
         (_, Action::Open) => {
@@ -213,28 +228,41 @@ impl Operation {
         }
         let cipher = Otr::<B, U7, U8, A>::new(key);
         let nonce = NONCE.into();
+        let mut prepared = OtrAhead::from(Otr::<B, U7, U8, A>::new(key));
+        let first =
+            prepared.encrypt_inout_detached(&FIRST_NONCE.into(), Some(&nonce), b"", (&mut [][..]).into());
+        let next = Some(&NEXT_NONCE.into());
         let mut sealed = None;
         let mut seal = || {
             sealed = match self.action {
                 Action::SealPieces => seal_pieces(&cipher, &nonce, text),
+                Action::SealPrepared => {
+                    prepared.encrypt_inout_detached(&nonce, next, ASSOCIATED_DATA, (&mut *text).into()).ok()
+                }
                 _ => cipher.encrypt_inout_detached(&nonce, ASSOCIATED_DATA, (&mut *text).into()).ok(),
             };
         };
-        let is_sealing = matches!(self.action, Action::Seal | Action::SealPieces);
+        let is_sealing = matches!(self.action, Action::Seal | Action::SealPieces | Action::SealPrepared);
         if is_sealing {
             observer.observe(&mut seal);
         } else {
             seal();
         }
-        let Some(mut tag) = sealed else { return false };
+        let (Some(mut tag), Ok(_)) = (sealed, first) else { return false };
         if self.action == Action::Refuse {
             let bit = number % (8 * tag.len());
             tag[bit / 8] ^= 1 << (bit % 8);
         }
         let mut is_open = false;
         let mut open = || {
-            is_open =
-                cipher.decrypt_inout_detached(&nonce, ASSOCIATED_DATA, (&mut *text).into(), &tag).is_ok();
+            let text = (&mut *text).into();
+            is_open = match self.action {
+                Action::OpenPrepared => {
+                    prepared.decrypt_inout_detached(&nonce, next, ASSOCIATED_DATA, text, &tag)
+                }
+                _ => cipher.decrypt_inout_detached(&nonce, ASSOCIATED_DATA, text, &tag),
+            }
+            .is_ok();
         };
         if is_sealing {
             open();
