@@ -20,7 +20,8 @@ use crate::{
 ///
 /// The nonce is `F` bytes that are fixed (0 to 4, 4 by default), then a counter of the other bytes, big-endian, that starts
 /// at 0. The fixed part tells the users of one key apart, or its directions: no two sealers may have the same key and the same
-/// fixed part. Better still, each has its own key: two sealers of one key have twice the limit between them.
+/// fixed part, nor one that begins with the other's, as with different `F`: then nonces repeat. Better still, each has its own key: two
+/// sealers of one key have twice the limit between them.
 /// ```
 /// use twine_otr_aead::{Opener, Sealer};
 ///
