@@ -296,9 +296,11 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
         let len = buffer.len();
         self.count_with(associated_data, len)?;
         buffer.extend_from_slice(&Tag::<C>::default()).map_err(|_| SealError::BufferFull)?;
-        let (message, tag) = buffer.as_mut().split_at_mut(len);
-        let (nonce, value) = self.seal_inout_detached(associated_data, message.into())?;
-        tag.copy_from_slice(&value);
+        // Before a nonce is used: a buffer may be of a type that does not keep its word.
+        let (message, room) = buffer.as_mut().split_at_mut_checked(len).ok_or(SealError::BufferFull)?;
+        let room = <&mut Tag<C>>::try_from(room).map_err(|_| SealError::BufferFull)?;
+        let (nonce, tag) = self.seal_inout_detached(associated_data, message.into())?;
+        *room = tag;
         Ok(nonce)
     }
 
