@@ -15,12 +15,14 @@ use crate::{
 /// [`Otr`] for whoever knows the next nonce, as from a counter: with each message it prepares the one after it.
 ///
 /// A backend of several blocks takes as long for one of them, and the last calls of a message leave places free. One of these
-/// encrypts the nonce block of the next message, which then starts at once: a message of up to 8 bytes takes one call of TWINE
-/// instead of two, one of 16 bytes two instead of three. What is sealed and opened is what [`Otr`] seals and opens.
+/// encrypts the nonce block of the next message, which then starts at once: to seal a message of up to 8 bytes takes one call of
+/// TWINE instead of two, one of 16 bytes two instead of three; to open it takes one call more, and one less than without. What is sealed
+/// and opened is what [`Otr`] seals and opens. With associated data of more than a block nothing is saved, as a rule: its blocks
+/// take a call before the message, in which the nonce block has room.
 ///
-/// What is kept is one block of output, and whose it is: 16 bytes with blocks of 8. It serves once, for the nonce that was
-/// named and under the key that this value has, and is erased when it is dropped. With [`Combined`](crate::Combined), where
-/// the nonce block depends on the associated data, nothing is prepared.
+/// What is kept is one block of output, and whose it is: 16 bytes with blocks of 8. It serves the nonce that was named, under
+/// the key that this value has: one message that is sealed, or attempts to open until one succeeds. With the feature `zeroize` it is
+/// erased then and on drop. With [`Combined`](crate::Combined), where the nonce block depends on the associated data, nothing is prepared.
 /// ```
 /// use otr_mode::{Otr, OtrAhead, Parallel, aead::{AeadInOut, KeyInit}, consts::{U7, U8}};
 /// use twine_cipher::Twine128;

@@ -114,7 +114,7 @@ where
         if count < WIDTH {
             calls.set(count, format);
         }
-        calls.encrypt(backend, (count + 1 + usize::from(is_single)).min(WIDTH));
+        calls.encrypt(backend, (count + 1 + usize::from(is_single && ta.is_pending)).min(WIDTH));
         for call in calls.0.iter().take(count) {
             sum ^= Field::from_words(*call);
         }

@@ -20,7 +20,8 @@ use crate::{
 ///
 /// The nonce is `F` bytes that are fixed (0 to 4, 4 by default), then a counter of the other bytes, big-endian, that starts
 /// at 0. The fixed part tells the users of one key apart, or its directions: no two sealers may have the same key and the same
-/// fixed part. Better still, each has its own key: two sealers of one key have twice the limit between them.
+/// fixed part, nor one that begins with the other's, as with different `F`: then nonces repeat. Better still, each has its own key: two
+/// sealers of one key have twice the limit between them.
 /// ```
 /// use twine_otr_aead::{Opener, Sealer};
 ///
@@ -295,9 +296,11 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
         let len = buffer.len();
         self.count_with(associated_data, len)?;
         buffer.extend_from_slice(&Tag::<C>::default()).map_err(|_| SealError::BufferFull)?;
-        let (message, tag) = buffer.as_mut().split_at_mut(len);
-        let (nonce, value) = self.seal_inout_detached(associated_data, message.into())?;
-        tag.copy_from_slice(&value);
+        // Before a nonce is used: a buffer may be of a type that does not keep its word.
+        let (message, room) = buffer.as_mut().split_at_mut_checked(len).ok_or(SealError::BufferFull)?;
+        let room = <&mut Tag<C>>::try_from(room).map_err(|_| SealError::BufferFull)?;
+        let (nonce, tag) = self.seal_inout_detached(associated_data, message.into())?;
+        *room = tag;
         Ok(nonce)
     }
 

@@ -247,6 +247,42 @@ fn full_buffers_are_refused() {
     assert_eq!(buffer.0, vec![1; 1000]);
 }
 
+/// A buffer that has room for no whole tag, or for more, or loses the message, and does not say so.
+struct Forgetful(Vec<u8>, usize);
+
+impl AsRef<[u8]> for Forgetful {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl AsMut<[u8]> for Forgetful {
+    fn as_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+}
+
+impl Buffer for Forgetful {
+    fn extend_from_slice(&mut self, _: &[u8]) -> Result<(), Error> {
+        self.0.resize(self.1, 0);
+        Ok(())
+    }
+
+    fn truncate(&mut self, _: usize) {}
+}
+
+#[test]
+fn buffers_that_forget_are_refused() {
+    let mut sealer = ephemeral(100);
+    for len in [0, 9, 10, 17, 19] {
+        let mut buffer = Forgetful(vec![1; 10], len);
+        assert_eq!(sealer.seal_in_place(b"", &mut buffer), Err(SealError::BufferFull), "{len}");
+        assert!(buffer.0.iter().all(|byte| *byte <= 1), "touched");
+        assert_eq!((sealer.used_blocks(), counter::<4>(&sealer.next_nonce())), (0, 0), "used a nonce");
+    }
+    assert!(sealer.seal_in_place(b"", &mut Forgetful(vec![1; 10], 18)).is_ok());
+}
+
 #[test]
 fn debug_shows_no_key() {
     let sealer = ephemeral(100);

@@ -157,12 +157,30 @@ fn a_call_less_for_each_message() {
     assert_eq!(calls::<Parallel>(8, 16), [2, 3]);
     assert_eq!(calls::<Parallel>(8, 32), [2, 3]);
     assert_eq!(calls::<Parallel>(8, 64), [3, 3]);
+    // No less: the blocks of associated data before the last one take a call, in which the nonce block has room.
+    assert_eq!(calls::<Parallel>(9, 8), [2, 3]);
+    assert_eq!(calls::<Parallel>(32, 16), [3, 4]);
     // The chain waits for itself.
     assert_eq!(calls::<Serial>(0, 8), [1, 2]);
     assert_eq!(calls::<Serial>(8, 16), [3, 4]);
     // Nothing can be prepared, and nothing is: the nonce, two blocks of message, the checksum.
     assert_eq!(calls::<Combined>(0, 16), [3, 4]);
     assert_eq!(calls_of_width::<U1, Combined>(0, 16), [4, 4]);
+}
+
+/// Without associated data there is nothing to encrypt for it, as a cipher of one block at a time would notice.
+#[test]
+fn no_call_for_no_associated_data() {
+    let wide = Wide::<Twine128, U1>::new(&[0; 16]);
+    let calls = wide.calls.clone();
+    let otr = Otr::<_, U7, U8>::from(wide);
+    let nonce = nonce::<Wide<Twine128, U1>, U7, U8, Parallel>(1);
+    // The nonce block, the message, the checksum.
+    for (ad_len, expected) in [(0, 3), (1, 4)] {
+        calls.take();
+        otr.encrypt_inout_detached(&nonce, &bytes(ad_len, 1), (&mut [0; 8][..]).into()).unwrap();
+        assert_eq!(calls.take().len(), expected, "{ad_len}");
+    }
 }
 
 /// The room that this takes.

@@ -12,8 +12,8 @@ use aes::Aes128;
 use arrayvec::ArrayVec;
 use bytes::BytesMut;
 use otr_mode::{
-    AdProcessing, BlockSize, Combined, KeyInit, NonceSize, Otr, Parallel, PieceEncryptor, PieceError, Serial,
-    TagSize,
+    AdProcessing, BlockSize, Combined, KeyInit, NonceSize, Otr, OtrAhead, Parallel, PieceEncryptor,
+    PieceError, Serial, TagSize,
     cipher::{
         Block, BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser, InOut,
         ParBlocksSizeUser,
@@ -228,6 +228,51 @@ fn a_cipher_that_panics_ends_a_message_in_pieces() {
     a_panic_ends_a_message_in_pieces::<U1>();
     a_panic_ends_a_message_in_pieces::<U4>();
     a_panic_ends_a_message_in_pieces::<U16>();
+}
+
+/// Whatever had been prepared or was being prepared when the cipher panicked: what comes next is sealed and opened as ever.
+fn a_panic_spoils_nothing_ahead<W: ArraySize>() {
+    let [first, this, next] = [1, 2, 3].map(|counter| [counter; 7].into());
+    let plain = Panicking::<W>::otr(&Rc::new(Cell::new(usize::MAX)));
+    let mut sealed = [7; 100];
+    let tag = plain.encrypt_inout_detached(&this, b"ad", sealed.as_mut_slice().into()).unwrap();
+    let mut panics = 0;
+    for blocks in 0..40 {
+        for opens in [false, true] {
+            let blocks_left = Rc::new(Cell::new(usize::MAX));
+            let mut ahead = OtrAhead::from(Panicking::<W>::otr(&blocks_left));
+            ahead.encrypt_inout_detached(&first, Some(&this), b"", (&mut [][..]).into()).unwrap();
+            blocks_left.set(blocks);
+            let mut buffer = sealed;
+            let result = catch_unwind(AssertUnwindSafe(|| {
+                let buffer = buffer.as_mut_slice().into();
+                if opens {
+                    ahead.decrypt_inout_detached(&this, Some(&next), b"ad", buffer, &tag)
+                } else {
+                    ahead.encrypt_inout_detached(&this, Some(&next), b"ad", buffer).map(drop)
+                }
+            }));
+            panics += usize::from(result.is_err());
+
+            blocks_left.set(usize::MAX);
+            for nonce in [&next, &this, &first] {
+                let mut buffers = [[7; 100]; 2];
+                let [expected, actual] = &mut buffers;
+                let tag = plain.encrypt_inout_detached(nonce, b"ad", expected.as_mut_slice().into());
+                let actual_tag =
+                    ahead.encrypt_inout_detached(nonce, Some(&first), b"ad", actual.as_mut_slice().into());
+                assert_eq!((actual_tag, &actual), (tag, &expected), "{blocks} blocks");
+            }
+        }
+    }
+    assert!((20..80).contains(&panics), "{panics}");
+}
+
+#[test]
+fn a_cipher_that_panics_spoils_nothing_ahead() {
+    a_panic_spoils_nothing_ahead::<U1>();
+    a_panic_spoils_nothing_ahead::<U4>();
+    a_panic_spoils_nothing_ahead::<U16>();
 }
 
 /// A piece that takes all that the message may have would leave no end, without which there is no tag.
