@@ -3,7 +3,7 @@
 //! The work is done by the package `check` of the workspace `constant-time`, which also has the programs that it looks at.
 
 use crate::{
-    boards::BOARDS,
+    boards::CORTEX_M,
     firmware, paths,
     qemu_trace::Plugin,
     sh::{self, Cmd},
@@ -95,10 +95,10 @@ fn is_x86_64_linux() -> bool {
 /// All operations on each board.
 pub(crate) fn cortex_m() -> Result<()> {
     let (plugin, check) = (Plugin::build()?, check()?);
-    for board in &BOARDS {
+    for board in &CORTEX_M {
         println!("\n-- {board}");
         let elf = firmware::build_image(board, "constant-time")?;
-        let file = |extension| target().join(board.machine).with_extension(extension);
+        let file = |extension| target().join(board.name).with_extension(extension);
         let (regions, log) = (file("regions"), file("log"));
         plugin.record(board, &elf, &regions, None, None)?;
         // The addresses themselves of as few as possible: hashes tell whether they are equal.

@@ -1,7 +1,7 @@
 //! What the project costs on Cortex-M: `cargo xtask bench cortex-m` and `cargo xtask firmware size`.
 
 use crate::{
-    boards::{BOARDS, Board},
+    boards::{Board, CORTEX_M},
     cycles::{self, Core},
     paths,
     qemu_trace::Plugin,
@@ -62,7 +62,7 @@ const LIMITS: [Limits; 3] = [
 pub(crate) fn measure(date: &str) -> Result<PathBuf> {
     let plugin = Plugin::build()?;
     let mut lines = String::new();
-    for board in &BOARDS {
+    for board in &CORTEX_M {
         println!("\n-- {board}");
         let folder = Build { target: board.target, ..Build::default() }.run()?;
         let compiler = Toolchain::for_target(board.target)?.rustc_version()?;
@@ -128,7 +128,7 @@ pub(crate) fn size() -> Result<()> {
         let folder =
             Build { target: limits.target, is_compact: limits.is_compact, no_peers: true, board: None }
                 .run()?;
-        let board = BOARDS.iter().find(|board| board.target == limits.target).context("no such board")?;
+        let board = CORTEX_M.iter().find(|board| board.target == limits.target).context("no such board")?;
         let (printed, _) = plugin.run(board, &folder.join("measure"), None)?;
         let printed_bytes = |operation: &str| {
             let start = format!(r#"{{"algorithm":"{OURS}","operation":"{operation}","bytes":"#);

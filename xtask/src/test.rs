@@ -67,9 +67,9 @@ const STEPS: &[Step] = &[
     Step { name: "wasm32", about: "the libraries build for WebAssembly", place: Place::Own, run: wasm32 },
     Step {
         name: "firmware",
-        about: "known answers on four Cortex-M boards",
+        about: "known answers on four Cortex-M boards and a RISC-V core",
         place: Place::Thumb,
-        run: firmware::test_all,
+        run: firmware::test_most,
     },
     Step {
         name: "cortex-m",
@@ -130,6 +130,12 @@ const STEPS: &[Step] = &[
 /// What takes longer than every change can wait: `--all`.
 const LONG_STEPS: &[Step] = &[
     Step { name: "aarch64", about: "tests of the cipher with NEON", place: Place::Own, run: aarch64::test },
+    Step {
+        name: "riscv",
+        about: "known answers on more RISC-V cores",
+        place: Place::Thumb,
+        run: firmware::test_others,
+    },
     Step {
         name: "trace",
         about: "equal traces for all secrets, step by step on this machine",
