@@ -1,7 +1,7 @@
-//! What the project costs on Cortex-M: `cargo xtask bench cortex-m` and `cargo xtask firmware size`.
+//! What the project costs on Cortex-M and RISC-V: `cargo xtask bench cortex-m` and `cargo xtask firmware size`.
 
 use crate::{
-    boards::{Board, CORTEX_M},
+    boards::{self, Board},
     cycles::{self, Core},
     paths,
     qemu_trace::Plugin,
@@ -40,9 +40,9 @@ const REAL_BOARDS: [(&str, &str); 7] = [
     ("rp2040", "thumbv6m-none-eabi"),
 ];
 
-/// What TWINE-128-OTR may take at most on a target, in bytes: what it takes now, so that it does not grow.
+/// What TWINE-128-OTR may take at most on a board, in bytes: what it takes now, so that it does not grow.
 struct Limits {
-    target: &'static str,
+    board: &'static str,
     /// Whether round keys are kept packed.
     is_compact: bool,
     /// Code and constants to set up a key, to seal and to open.
@@ -52,19 +52,20 @@ struct Limits {
     stack: u64,
 }
 
-const LIMITS: [Limits; 3] = [
-    Limits { target: "thumbv7em-none-eabi", is_compact: false, flash: 4400, key: 600, stack: 512 },
-    Limits { target: "thumbv7em-none-eabi", is_compact: true, flash: 4240, key: 170, stack: 512 },
-    Limits { target: "thumbv6m-none-eabi", is_compact: false, flash: 4900, key: 600, stack: 512 },
+const LIMITS: [Limits; 4] = [
+    Limits { board: "mps2-an386", is_compact: false, flash: 4400, key: 600, stack: 512 },
+    Limits { board: "mps2-an386", is_compact: true, flash: 4240, key: 170, stack: 512 },
+    Limits { board: "microbit", is_compact: false, flash: 4900, key: 600, stack: 512 },
+    Limits { board: "virt-imc", is_compact: false, flash: 8000, key: 600, stack: 512 },
 ];
 
 /// Measures everything on QEMU's boards and returns the file of results.
 pub(crate) fn measure(date: &str) -> Result<PathBuf> {
     let plugin = Plugin::build()?;
     let mut lines = String::new();
-    for board in &CORTEX_M {
+    for board in boards::all() {
         println!("\n-- {board}");
-        let folder = Build { target: board.target, ..Build::default() }.run()?;
+        let folder = Build { target: board.target, flags: board.flags, ..Build::default() }.run()?;
         let compiler = Toolchain::for_target(board.target)?.rustc_version()?;
         writeln!(
             lines,
@@ -125,10 +126,10 @@ pub(crate) fn size() -> Result<()> {
     let plugin = Plugin::build()?;
     let mut failed = false;
     for limits in &LIMITS {
-        let folder =
-            Build { target: limits.target, is_compact: limits.is_compact, no_peers: true, board: None }
-                .run()?;
-        let board = CORTEX_M.iter().find(|board| board.target == limits.target).context("no such board")?;
+        let board = boards::all().find(|board| board.name == limits.board).context("no such board")?;
+        let Board { target, flags, .. } = *board;
+        let is_compact = limits.is_compact;
+        let folder = Build { target, flags, is_compact, no_peers: true, board: None }.run()?;
         let (printed, _) = plugin.run(board, &folder.join("measure"), None)?;
         let printed_bytes = |operation: &str| {
             let start = format!(r#"{{"algorithm":"{OURS}","operation":"{operation}","bytes":"#);
@@ -141,7 +142,7 @@ pub(crate) fn size() -> Result<()> {
         let image = folder.join("size-twine-otr");
         let flash = flash(&image)? - flash(&folder.join("size-none"))?;
         let placement = if limits.is_compact { ", compact round keys" } else { "" };
-        println!("\n{OURS} on {}{placement}:", limits.target);
+        println!("\n{OURS} on {}{placement}:", board.core);
         for (what, bytes, limit) in [
             ("code", flash, limits.flash),
             ("key", printed_bytes("key")?, limits.key),
@@ -161,7 +162,7 @@ pub(crate) fn size() -> Result<()> {
 /// Builds the images for all real boards; none of them is there to run them.
 pub(crate) fn build_boards() -> Result<()> {
     for (board, target) in REAL_BOARDS {
-        Build { target, board: Some(board), no_peers: true, is_compact: false }.run()?;
+        Build { target, board: Some(board), no_peers: true, ..Build::default() }.run()?;
     }
     Ok(())
 }
@@ -185,6 +186,8 @@ fn target_dir() -> PathBuf {
 #[derive(Default)]
 struct Build {
     target: &'static str,
+    /// For the compiler.
+    flags: &'static str,
     /// A real board; QEMU's if there is none.
     board: Option<&'static str>,
     is_compact: bool,
@@ -195,8 +198,14 @@ struct Build {
 impl Build {
     /// Returns the folder of the images.
     fn run(self) -> Result<PathBuf> {
-        let target_dir = target_dir().join(if self.is_compact { "compact" } else { "default" });
-        let flags = if self.is_compact { r#"--cfg twine_keys="compact""# } else { "" };
+        let folder = match (self.is_compact, self.flags) {
+            (true, _) => "compact",
+            (false, "") => "default",
+            (false, _) => "flags",
+        };
+        let target_dir = target_dir().join(folder);
+        let compact = if self.is_compact { r#" --cfg twine_keys="compact""# } else { "" };
+        let flags = format!("{}{compact}", self.flags);
         Toolchain::for_target(self.target)?
             .cargo()
             .args(["build", "--release", "--bins", "--target", self.target])

@@ -73,7 +73,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "cortex-m",
-        about: "what TWINE-OTR takes on Cortex-M, and the benchmark for each real board builds",
+        about: "what TWINE-OTR takes on Cortex-M and RISC-V, and the benchmark for each real board builds",
         place: Place::Thumb,
         run: cortex_m_limits,
     },
@@ -88,6 +88,12 @@ const STEPS: &[Step] = &[
         about: "equal traces for all secrets on four Cortex-M boards",
         place: Place::ConstantTime,
         run: constant_time::cortex_m,
+    },
+    Step {
+        name: "trace-riscv",
+        about: "equal traces for all secrets on a RISC-V core",
+        place: Place::ConstantTime,
+        run: constant_time::smallest_riscv,
     },
     Step {
         name: "capi",
@@ -132,9 +138,9 @@ const LONG_STEPS: &[Step] = &[
     Step { name: "aarch64", about: "tests of the cipher with NEON", place: Place::Own, run: aarch64::test },
     Step {
         name: "riscv",
-        about: "known answers on more RISC-V cores",
+        about: "known answers and equal traces on more RISC-V cores",
         place: Place::Thumb,
-        run: firmware::test_others,
+        run: other_riscv,
     },
     Step {
         name: "trace",
@@ -372,6 +378,11 @@ fn no_std() -> Result<()> {
 fn cortex_m_limits() -> Result<()> {
     cortex_m::size()?;
     cortex_m::build_boards()
+}
+
+fn other_riscv() -> Result<()> {
+    firmware::test_others()?;
+    constant_time::other_riscv()
 }
 
 fn wasm32() -> Result<()> {
