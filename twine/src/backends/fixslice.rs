@@ -314,6 +314,7 @@ fn read_bytes(block: &Block) -> u64 {
 /// As there.
 #[inline(always)]
 #[cfg_attr(not(target_arch = "riscv32"), allow(unused_variables, reason = "there it does not matter"))]
+#[allow(clippy::cast_possible_truncation, reason = "the two halves of the block")]
 unsafe fn write(block: &mut Block, is_aligned: bool, value: u64) {
     #[cfg(target_arch = "riscv32")]
     {
