@@ -9,6 +9,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     if env::var("CARGO_CFG_TARGET_OS")? == "none" {
         let target = env::var("TARGET")?;
+        if target.starts_with("riscv32") {
+            // The whole memory map is that of the crate qemu-virt.
+            println!("cargo::rustc-link-arg-bins=-Tvirt.x");
+            return Ok(());
+        }
         let board = match target.split('-').next() {
             Some("thumbv6m") => "microbit",
             Some("thumbv7m" | "thumbv7em") => "mps2-an385",

@@ -20,11 +20,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     if env::var("CARGO_CFG_TARGET_OS")? != "none" {
         return Ok(());
     }
+    let target = env::var("TARGET")?;
+    if target.starts_with("riscv32") {
+        // The whole memory map is that of the crate qemu-virt.
+        println!("cargo::rustc-link-arg-bins=-Tvirt.x");
+        return Ok(());
+    }
     let is_chosen = |board: &&str| {
         env::var_os(format!("CARGO_FEATURE_{}", board.to_uppercase().replace('-', "_"))).is_some()
     };
     let chosen: Vec<&str> = BOARDS.into_iter().filter(is_chosen).collect();
-    let target = env::var("TARGET")?;
     let board = match (chosen.as_slice(), target.split('-').next()) {
         ([board], _) => board,
         ([], Some("thumbv6m")) => "qemu-microbit",

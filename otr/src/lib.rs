@@ -141,7 +141,7 @@ where
     }
 
     /// Runs the mode in one direction, in one closure of the cipher, and returns the whole block of the tag.
-    #[cfg_attr(target_arch = "arm", inline(never))]
+    #[cfg_attr(any(target_arch = "arm", target_arch = "riscv32"), inline(never))]
     fn run(
         &self,
         nonce: &Nonce<Self>,
@@ -212,11 +212,11 @@ where
 /// Zeroes `bytes`, also those of a buffer that is freed next.
 fn clear(bytes: &mut [u8]) {
     // On a small device `memset` would be there for this alone.
-    #[cfg(target_arch = "arm")]
+    #[cfg(any(target_arch = "arm", target_arch = "riscv32"))]
     for byte in bytes {
         *byte = core::hint::black_box(0);
     }
-    #[cfg(not(target_arch = "arm"))]
+    #[cfg(not(any(target_arch = "arm", target_arch = "riscv32")))]
     {
         bytes.fill(0);
         core::hint::black_box(bytes);

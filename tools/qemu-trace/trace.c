@@ -1,4 +1,4 @@
-/* A plugin for QEMU (7.0 or newer) that traces what a Cortex-M executes between the marks of the crate `qemu-trace`.
+/* A plugin for QEMU (7.0 or newer) that traces what a Cortex-M or a RISC-V core of 32 bits executes between the marks of the crate `qemu-trace`.
  *
  *   -plugin libtrace.so,out=FILE[,log=FILE[,only=N:N:...]]
  *
@@ -40,8 +40,19 @@ extern unsigned qemu_plugin_mem_size_shift(qemu_plugin_meminfo_t);
 #define EXPORT __attribute__((visibility("default")))
 EXPORT int qemu_plugin_version = 1;
 
-/* The marks: `mov r10, r10` and `mov r11, r11`, which no compiler makes. */
-enum { MARK_BEGIN = 0x46d2, MARK_END = 0x46db };
+/* The start of QEMU's description of itself. */
+struct qemu_info {
+    const char *target_name;
+};
+
+/* The marks, which no compiler makes. */
+struct marks {
+    uint32_t begin, end;
+};
+static const struct marks THUMB = {0x46d2, 0x46db};         /* mov r10, r10; mov r11, r11 */
+static const struct marks RISC_V = {0x00104013, 0x00204013}; /* xori zero, zero, 1; xori zero, zero, 2 */
+
+static bool is_risc_v;
 
 static FILE *out, *log_file;
 /* The rest of the regions to log; NULL for all. */
@@ -83,10 +94,11 @@ static void execute(unsigned cpu, void *data) {
         return;
     uint32_t pc = (uint32_t)(uintptr_t)data;
     uint32_t code = (uint32_t)((uintptr_t)data >> 32);
+    bool is_long = is_risc_v ? (code & 3) == 3 : code >> 16;
     instructions++;
     pc_hash = mix(pc_hash, pc);
     if (is_logged)
-        fprintf(log_file, "%08" PRIx32 " %0*" PRIx32 "\n", pc, code >> 16 ? 8 : 4, code);
+        fprintf(log_file, "%08" PRIx32 " %0*" PRIx32 "\n", pc, is_long ? 8 : 4, code);
 }
 
 static void access_memory(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t address, void *data) {
@@ -101,17 +113,22 @@ static void access_memory(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t add
         fprintf(log_file, " %c%u %08" PRIx64 "\n", is_store ? 'w' : 'r', 1u << shift, address);
 }
 
+/* The code of an instruction: one or two little-endian halfwords, as the first one says. QEMU gives the last instruction of
+ * a page the first halfword of the next page as well, at which it had looked. */
+static uint32_t code_of(const uint8_t *bytes) {
+    uint32_t code = bytes[0] | bytes[1] << 8;
+    if (is_risc_v)
+        return (code & 3) == 3 ? code | (uint32_t)(bytes[2] | bytes[3] << 8) << 16 : code;
+    return code >> 11 >= 0x1d ? code << 16 | bytes[2] | bytes[3] << 8 : code;
+}
+
 static void translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb) {
     (void)id;
+    const struct marks *marks = is_risc_v ? &RISC_V : &THUMB;
     for (size_t i = 0, n = qemu_plugin_tb_n_insns(tb); i < n; i++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
-        /* One or two little-endian halfwords, as the first one says: QEMU gives the last instruction of a page the first
-         * halfword of the next page as well, at which it had looked. */
-        const uint8_t *bytes = qemu_plugin_insn_data(insn);
-        uint32_t code = bytes[0] | bytes[1] << 8;
-        if (code >> 11 >= 0x1d)
-            code = code << 16 | bytes[2] | bytes[3] << 8;
-        void (*callback)(unsigned, void *) = code == MARK_BEGIN ? begin : code == MARK_END ? end : execute;
+        uint32_t code = code_of(qemu_plugin_insn_data(insn));
+        void (*callback)(unsigned, void *) = code == marks->begin ? begin : code == marks->end ? end : execute;
         uintptr_t data = (uintptr_t)code << 32 | (uint32_t)qemu_plugin_insn_vaddr(insn);
         qemu_plugin_register_vcpu_insn_exec_cb(insn, callback, QEMU_PLUGIN_CB_NO_REGS, (void *)data);
         qemu_plugin_register_vcpu_mem_cb(insn, access_memory, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_RW, NULL);
@@ -132,8 +149,8 @@ static FILE *open_file(const char *path) {
     return file;
 }
 
-EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const void *info, int argc, char **argv) {
-    (void)info;
+EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_info *info, int argc, char **argv) {
+    is_risc_v = strcmp(info->target_name, "riscv32") == 0;
     _Static_assert(sizeof(void *) == 8, "an instruction is kept in a pointer of 64 bits");
     for (int i = 0; i < argc; i++) {
         if (strncmp(argv[i], "only=", 5) == 0) {

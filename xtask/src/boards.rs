@@ -14,43 +14,109 @@ use std::{
 
 /// A board of QEMU's.
 pub(crate) struct Board {
-    /// QEMU's name of it.
-    pub(crate) machine: &'static str,
+    /// How it is chosen on the command line.
+    pub(crate) name: &'static str,
     pub(crate) core: &'static str,
     pub(crate) target: &'static str,
+    qemu: Qemu,
+    /// Flags for the compiler, beyond those of the target.
+    pub(crate) flags: &'static str,
+}
+
+/// Which emulator has the board.
+enum Qemu {
+    /// That of Arm, which calls it as we do.
+    Arm,
+    /// That of RISC-V, with what its core has besides the base.
+    RiscV(&'static str),
+}
+
+impl Board {
+    const fn arm(name: &'static str, core: &'static str, target: &'static str) -> Self {
+        Self { name, core, target, qemu: Qemu::Arm, flags: "" }
+    }
+
+    /// An emulator that is about to run a firmware on it.
+    fn emulator(&self) -> Result<Cmd> {
+        Ok(match self.qemu {
+            Qemu::Arm => Cmd::new(tools::qemu()?).args([
+                "-M",
+                self.name,
+                "-semihosting-config",
+                "enable=on,target=native",
+            ]),
+            Qemu::RiscV(extensions) => Cmd::new(tools::qemu_riscv()?)
+                .args(["-M", "virt", "-bios", "none", "-cpu"])
+                .arg(format!("rv32,{extensions}")),
+        })
+    }
 }
 
 impl fmt::Display for Board {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({}, {})", self.machine, self.core, self.target)
+        write!(f, "{} ({}, {})", self.name, self.core, self.target)
     }
 }
 
-/// The boards, one for each generation of cores. Their memories are in `firmware/memory/`.
-pub(crate) const BOARDS: [Board; 4] = [
-    Board { machine: "microbit", core: "Cortex-M0", target: "thumbv6m-none-eabi" },
-    Board { machine: "mps2-an385", core: "Cortex-M3", target: "thumbv7m-none-eabi" },
-    Board { machine: "mps2-an386", core: "Cortex-M4", target: "thumbv7em-none-eabi" },
-    Board { machine: "mps2-an505", core: "Cortex-M33", target: "thumbv8m.main-none-eabi" },
+/// The boards with a Cortex-M, one for each generation of cores. Their memories are in `firmware/memory/`.
+pub(crate) const CORTEX_M: [Board; 4] = [
+    Board::arm("microbit", "Cortex-M0", "thumbv6m-none-eabi"),
+    Board::arm("mps2-an385", "Cortex-M3", "thumbv7m-none-eabi"),
+    Board::arm("mps2-an386", "Cortex-M4", "thumbv7em-none-eabi"),
+    Board::arm("mps2-an505", "Cortex-M33", "thumbv8m.main-none-eabi"),
 ];
+
+/// QEMU's board `virt` with the instructions of some RISC-V cores, and no others: what a core lacks is a trap.
+pub(crate) const RISC_V: [Board; 3] = [
+    // As ESP32-C3.
+    Board {
+        name: "virt-imc",
+        core: "RV32IMC",
+        target: "riscv32imc-unknown-none-elf",
+        qemu: Qemu::RiscV("a=off,f=off,d=off,zba=off,zbb=off,zbc=off,zbs=off"),
+        flags: "",
+    },
+    // As ESP32-C6.
+    Board {
+        name: "virt-imac",
+        core: "RV32IMAC",
+        target: "riscv32imac-unknown-none-elf",
+        qemu: Qemu::RiscV("f=off,d=off,zba=off,zbb=off,zbc=off,zbs=off"),
+        flags: "",
+    },
+    // As Hazard3 in the RP2350.
+    Board {
+        name: "virt-zbb",
+        core: "RV32IMAC with Zbb and Zbkb",
+        target: "riscv32imac-unknown-none-elf",
+        qemu: Qemu::RiscV("f=off,d=off,zba=off,zbb=on,zbc=off,zbs=off,zbkb=on"),
+        flags: "-Ctarget-feature=+zbb,+zbkb",
+    },
+];
+
+/// All of them.
+pub(crate) fn all() -> impl Iterator<Item = &'static Board> {
+    const ARM: &[Board] = &CORTEX_M;
+    const OTHERS: &[Board] = &RISC_V;
+    ARM.iter().chain(OTHERS)
+}
 
 /// Everything takes seconds; a board that says nothing for so long hangs.
 const SILENCE_LIMIT: Duration = Duration::from_secs(120);
 
 /// The boards that `--board` options name, all if there are none.
 pub(crate) fn chosen(options: &[&str]) -> Result<Vec<&'static Board>> {
-    const ALL: &[Board] = &BOARDS;
     let mut boards = Vec::new();
     let mut rest = options;
     while let ["--board", name, tail @ ..] = rest {
-        let board = ALL.iter().find(|board| board.machine == *name);
-        boards.push(board.with_context(|| {
-            format!("no board {name}; there are {}", BOARDS.map(|board| board.machine).join(", "))
+        boards.push(all().find(|board| board.name == *name).with_context(|| {
+            let names: Vec<_> = all().map(|board| board.name).collect();
+            format!("no board {name}; there are {}", names.join(", "))
         })?);
         rest = tail;
     }
     match rest {
-        [] if boards.is_empty() => Ok(ALL.iter().collect()),
+        [] if boards.is_empty() => Ok(all().collect()),
         [] => Ok(boards),
         ["--board"] => bail!("--board needs the name of a board"),
         [other, ..] => bail!("unknown option {other}"),
@@ -62,8 +128,9 @@ pub(crate) fn chosen(options: &[&str]) -> Result<Vec<&'static Board>> {
 /// # Errors
 /// If the firmware does not exit with success.
 pub(crate) fn run(board: &Board, elf: &Path, qemu_arguments: &[String]) -> Result<Vec<String>> {
-    let mut child = Cmd::new(tools::qemu()?)
-        .args(["-M", board.machine, "-nographic", "-semihosting-config", "enable=on,target=native"])
+    let mut child = board
+        .emulator()?
+        .arg("-nographic")
         .args(qemu_arguments)
         .arg("-kernel")
         .arg(elf)
@@ -105,10 +172,10 @@ mod tests {
 
     #[test]
     fn boards_are_chosen_by_name() {
-        let machines =
-            |options: &[&str]| -> Vec<_> { chosen(options).unwrap().iter().map(|b| b.machine).collect() };
-        assert_eq!(machines(&["--board", "mps2-an505", "--board", "microbit"]), ["mps2-an505", "microbit"]);
-        assert_eq!(machines(&[]).len(), 4);
+        let names =
+            |options: &[&str]| -> Vec<_> { chosen(options).unwrap().iter().map(|b| b.name).collect() };
+        assert_eq!(names(&["--board", "mps2-an505", "--board", "microbit"]), ["mps2-an505", "microbit"]);
+        assert_eq!(names(&[]).len(), 7);
         assert!(chosen(&["--board", "none"]).is_err());
         assert!(chosen(&["--board"]).is_err());
         assert!(chosen(&["--boards"]).is_err());

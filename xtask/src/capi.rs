@@ -1,7 +1,7 @@
 //! The C interface: its header, and its tests on the host and on boards.
 
 use crate::{
-    boards::{BOARDS, Board},
+    boards::{Board, CORTEX_M},
     firmware, paths,
     sh::{self, Cmd},
     tools::{self, Toolchain},
@@ -82,14 +82,14 @@ pub(crate) fn test_firmware() -> Result<()> {
     let gcc = tools::gcc_arm()?;
     vectors()?;
     let mut failures = Failures::default();
-    for board in &BOARDS {
+    for board in &CORTEX_M {
         println!("\n-- {board}");
         let cargo = Toolchain::for_target(board.target)?.cargo();
         let library = static_library(cargo, Some(board.target), &paths::target().join("thumb"))?;
-        failures.note(board.machine, run_on(board, &gcc, &library, Keys::Expanded));
-        failures.note(board.machine, stack_on(board, &gcc, &library, Keys::Expanded));
-        failures.note(board.machine, each_alone(board, &gcc, &library));
-        if board.machine == "microbit" {
+        failures.note(board.name, run_on(board, &gcc, &library, Keys::Expanded));
+        failures.note(board.name, stack_on(board, &gcc, &library, Keys::Expanded));
+        failures.note(board.name, each_alone(board, &gcc, &library));
+        if board.name == "microbit" {
             println!("\n-- {board}, compact keys");
             failures.note("compact keys", compact(board, &gcc, &library));
         }
@@ -266,12 +266,12 @@ fn machine(board: &Board) -> Vec<String> {
 
 /// Where the test `name` for `board` goes.
 fn test_image(board: &Board, name: &str) -> PathBuf {
-    dir().join(format!("{name}-{}.elf", board.machine))
+    dir().join(format!("{name}-{}.elf", board.name))
 }
 
 /// The command that builds the test `name` for `board`.
 fn link(board: &Board, gcc: &Path, name: &str, library: &Path, keys: Keys) -> Cmd {
-    let memory = match board.machine {
+    let memory = match board.name {
         "mps2-an386" => "mps2-an385",
         machine => machine,
     };

@@ -3,7 +3,7 @@
 //! The work is done by the package `check` of the workspace `constant-time`, which also has the programs that it looks at.
 
 use crate::{
-    boards::BOARDS,
+    boards::{Board, CORTEX_M, RISC_V},
     firmware, paths,
     qemu_trace::Plugin,
     sh::{self, Cmd},
@@ -33,12 +33,14 @@ pub(crate) fn main(arguments: &[&str]) -> Result<()> {
         [] => {
             valgrind()?;
             trace()?;
-            cortex_m()
+            cortex_m()?;
+            riscv()
         }
         ["valgrind"] => valgrind(),
         ["trace"] => trace(),
         ["cortex-m"] => cortex_m(),
-        _ => bail!("expected `constant-time [--all] [valgrind | trace | cortex-m]`"),
+        ["riscv"] => riscv(),
+        _ => bail!("expected `constant-time [--all] [valgrind | trace | cortex-m | riscv]`"),
     }
 }
 
@@ -92,13 +94,32 @@ fn is_x86_64_linux() -> bool {
     is
 }
 
-/// All operations on each board.
+/// All operations on each board with a Cortex-M.
 pub(crate) fn cortex_m() -> Result<()> {
+    on_boards(&CORTEX_M)
+}
+
+/// All operations on each RISC-V core.
+pub(crate) fn riscv() -> Result<()> {
+    on_boards(&RISC_V)
+}
+
+/// All operations on the RISC-V core that has the least.
+pub(crate) fn smallest_riscv() -> Result<()> {
+    on_boards(&RISC_V[..1])
+}
+
+/// All operations on the others.
+pub(crate) fn other_riscv() -> Result<()> {
+    on_boards(&RISC_V[1..])
+}
+
+fn on_boards(boards: &[Board]) -> Result<()> {
     let (plugin, check) = (Plugin::build()?, check()?);
-    for board in &BOARDS {
+    for board in boards {
         println!("\n-- {board}");
         let elf = firmware::build_image(board, "constant-time")?;
-        let file = |extension| target().join(board.machine).with_extension(extension);
+        let file = |extension| target().join(board.name).with_extension(extension);
         let (regions, log) = (file("regions"), file("log"));
         plugin.record(board, &elf, &regions, None, None)?;
         // The addresses themselves of as few as possible: hashes tell whether they are equal.

@@ -1,7 +1,7 @@
-//! What the project costs on Cortex-M: `cargo xtask bench cortex-m` and `cargo xtask firmware size`.
+//! What the project costs on Cortex-M and RISC-V: `cargo xtask bench cortex-m` and `cargo xtask firmware size`.
 
 use crate::{
-    boards::{BOARDS, Board},
+    boards::{self, Board},
     cycles::{self, Core},
     paths,
     qemu_trace::Plugin,
@@ -45,9 +45,9 @@ const REAL_BOARDS: [(&str, &str); 8] = [
     ("rp2350", "thumbv8m.main-none-eabi"),
 ];
 
-/// What TWINE-128-OTR may take at most on a target, in bytes: about what it takes now, so that it does not grow.
+/// What TWINE-128-OTR may take at most on a board, in bytes: about what it takes now, so that it does not grow.
 struct Limits {
-    target: &'static str,
+    board: &'static str,
     /// Whether round keys are kept packed.
     is_compact: bool,
     plain: Memory,
@@ -64,24 +64,30 @@ struct Memory {
     stack: u64,
 }
 
-const LIMITS: [Limits; 3] = [
+const LIMITS: [Limits; 4] = [
     Limits {
-        target: "thumbv7em-none-eabi",
+        board: "mps2-an386",
         is_compact: false,
         plain: Memory { flash: 4400, key: 600, stack: 512 },
         sealer: Memory { flash: 6400, key: 640, stack: 512 },
     },
     Limits {
-        target: "thumbv7em-none-eabi",
+        board: "mps2-an386",
         is_compact: true,
         plain: Memory { flash: 4400, key: 170, stack: 512 },
         sealer: Memory { flash: 6300, key: 200, stack: 512 },
     },
     Limits {
-        target: "thumbv6m-none-eabi",
+        board: "microbit",
         is_compact: false,
         plain: Memory { flash: 5040, key: 600, stack: 512 },
         sealer: Memory { flash: 7450, key: 640, stack: 608 },
+    },
+    Limits {
+        board: "virt-imc",
+        is_compact: false,
+        plain: Memory { flash: 8100, key: 600, stack: 512 },
+        sealer: Memory { flash: 10500, key: 640, stack: 544 },
     },
 ];
 
@@ -89,9 +95,9 @@ const LIMITS: [Limits; 3] = [
 pub(crate) fn measure(date: &str) -> Result<PathBuf> {
     let plugin = Plugin::build()?;
     let mut lines = String::new();
-    for board in &BOARDS {
+    for board in boards::all() {
         println!("\n-- {board}");
-        let folder = Build { target: board.target, ..Build::default() }.run()?;
+        let folder = Build { target: board.target, flags: board.flags, ..Build::default() }.run()?;
         let compiler = Toolchain::for_target(board.target)?.rustc_version()?;
         writeln!(
             lines,
@@ -113,12 +119,13 @@ pub(crate) fn measure(date: &str) -> Result<PathBuf> {
     Ok(file)
 }
 
-/// Prints what this project's operations take on the boards whose cycles are estimated; nothing is stored.
+/// Prints what this project's operations take; nothing is stored.
 pub(crate) fn measure_ours() -> Result<()> {
     let plugin = Plugin::build()?;
-    for board in BOARDS.iter().filter(|board| core(board).is_some()) {
+    for board in boards::all() {
         println!("\n-- {board}");
-        let folder = Build { target: board.target, no_peers: true, ..Build::default() }.run()?;
+        let Board { target, flags, .. } = *board;
+        let folder = Build { target, flags, no_peers: true, ..Build::default() }.run()?;
         let mut lines = String::new();
         operations(&mut lines, &plugin, board, &folder.join("measure"))?;
         print!("{lines}");
@@ -170,10 +177,10 @@ pub(crate) fn size() -> Result<()> {
     let plugin = Plugin::build()?;
     let mut failed = false;
     for limits in &LIMITS {
-        let folder =
-            Build { target: limits.target, is_compact: limits.is_compact, no_peers: true, board: None }
-                .run()?;
-        let board = BOARDS.iter().find(|board| board.target == limits.target).context("no such board")?;
+        let board = boards::all().find(|board| board.name == limits.board).context("no such board")?;
+        let Board { target, flags, .. } = *board;
+        let is_compact = limits.is_compact;
+        let folder = Build { target, flags, is_compact, no_peers: true, board: None }.run()?;
         let (printed, _) = plugin.run(board, &folder.join("measure"), None)?;
         let printed_bytes = |algorithm: &str, operation: &str| {
             let start = format!(r#"{{"algorithm":"{algorithm}","operation":"{operation}","bytes":"#);
@@ -186,7 +193,7 @@ pub(crate) fn size() -> Result<()> {
         let none = flash(&folder.join("size-none"))?;
         let placement = if limits.is_compact { ", compact round keys" } else { "" };
         for ((image, algorithm), most) in SIZES.into_iter().zip([&limits.plain, &limits.sealer]) {
-            println!("\n{algorithm} on {}{placement}:", limits.target);
+            println!("\n{algorithm} on {}{placement}:", board.core);
             for (what, bytes, limit) in [
                 ("code", flash(&folder.join(image))? - none, most.flash),
                 ("key", printed_bytes(algorithm, "key")?, most.key),
@@ -207,7 +214,7 @@ pub(crate) fn size() -> Result<()> {
 /// Builds the images for all real boards; none of them is there to run them.
 pub(crate) fn build_boards() -> Result<()> {
     for (board, target) in REAL_BOARDS {
-        Build { target, board: Some(board), no_peers: true, is_compact: false }.run()?;
+        Build { target, board: Some(board), no_peers: true, ..Build::default() }.run()?;
     }
     Ok(())
 }
@@ -231,6 +238,8 @@ fn target_dir() -> PathBuf {
 #[derive(Default)]
 struct Build {
     target: &'static str,
+    /// For the compiler.
+    flags: &'static str,
     /// A real board; QEMU's if there is none.
     board: Option<&'static str>,
     is_compact: bool,
@@ -241,8 +250,14 @@ struct Build {
 impl Build {
     /// Returns the folder of the images.
     fn run(self) -> Result<PathBuf> {
-        let target_dir = target_dir().join(if self.is_compact { "compact" } else { "default" });
-        let flags = if self.is_compact { r#"--cfg twine_keys="compact""# } else { "" };
+        let folder = match (self.is_compact, self.flags) {
+            (true, _) => "compact",
+            (false, "") => "default",
+            (false, _) => "flags",
+        };
+        let target_dir = target_dir().join(folder);
+        let compact = if self.is_compact { r#" --cfg twine_keys="compact""# } else { "" };
+        let flags = format!("{}{compact}", self.flags);
         Toolchain::for_target(self.target)?
             .cargo()
             .args(["build", "--release", "--bins", "--target", self.target])

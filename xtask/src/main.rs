@@ -7,7 +7,7 @@
 //! | `demo` | `cargo xtask demo` |
 //! | `bench` | measures, and keeps the README's tables and chart |
 //! | `aarch64` | tests the NEON backend under QEMU |
-//! | `cortex_m` | what the project costs on Cortex-M |
+//! | `cortex_m` | what the project costs on Cortex-M and RISC-V |
 //! | `cycles` | estimates cycles from a trace |
 //! | `constant_time` | looks for secrets in branches, addresses and times |
 //! | `prove` | proves for all inputs what the compiled library computes |
@@ -76,13 +76,13 @@ Usage: cargo xtask COMMAND
         report               write the tables and the chart of the results that are there
         --check              fail if the tables or the chart are not what the results give
         criterion [ARGS...]  the same operations under criterion
-        cortex-m             measure on emulated Cortex-M boards instead, and write the same of that
+        cortex-m             measure on emulated Cortex-M and RISC-V boards instead, and write the same of that
         dudect [ARGS...]     whether times depend on secrets, by statistics
   firmware build [--board B] build the known-answer firmware
   firmware test [--board B]  build it and run it on QEMU's boards (B may be given several times)
-  firmware size              what sealing and opening take on Cortex-M; fails above the limits
+  firmware size              what sealing and opening take on Cortex-M and RISC-V; fails above the limits
   constant-time [TOOL]       look for secrets in branches, addresses and times of binaries
-                             (TOOL: valgrind, trace or cortex-m; all three if none is named)
+                             (TOOL: valgrind, trace, cortex-m or riscv; all if none is named)
        --all [TOOL]          trace all operations on x86-64, which takes most of an hour
   prove [--json] [--only T]  prove for all inputs that the compiled cipher is TWINE (only targets named like T)
         --elf FILE           the same of a linked program for x86-64 that contains the C interface

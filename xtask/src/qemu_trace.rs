@@ -53,7 +53,7 @@ impl Plugin {
         elf: &Path,
         log: Option<&Path>,
     ) -> Result<(Vec<String>, Vec<Region>)> {
-        let out = self.library.with_file_name(format!("{}.regions", board.machine));
+        let out = self.library.with_file_name(format!("{}.regions", board.name));
         let lines = self.record(board, elf, &out, log, None)?;
         let text = fs::read_to_string(&out).with_context(|| format!("cannot read {}", out.display()))?;
         let regions = text.lines().map(|line| {

@@ -8,10 +8,10 @@ use anyhow::Result;
 
 /// `cargo xtask setup`.
 pub(crate) fn main() -> Result<()> {
-    for target in tools::THUMB_TARGETS {
+    for target in tools::THUMB_TARGETS.iter().chain(&tools::RISC_V_TARGETS) {
         println!("{target}: {}", Toolchain::for_target(target)?.describe());
     }
-    println!("QEMU: {}", tools::qemu()?.display());
+    println!("QEMU: {}, {}", tools::qemu()?.display(), tools::qemu_riscv()?.display());
     println!("C: {}, {}", tools::c_compiler()?.display(), tools::cxx_compiler()?.display());
     println!("C for bare metal: {}", tools::gcc_arm()?.display());
     println!("make and CMake: {}, {}", tools::make()?.display(), tools::cmake()?.display());

@@ -67,13 +67,13 @@ const STEPS: &[Step] = &[
     Step { name: "wasm32", about: "the libraries build for WebAssembly", place: Place::Own, run: wasm32 },
     Step {
         name: "firmware",
-        about: "known answers on four Cortex-M boards",
+        about: "known answers on four Cortex-M boards and a RISC-V core",
         place: Place::Thumb,
-        run: firmware::test_all,
+        run: firmware::test_most,
     },
     Step {
         name: "cortex-m",
-        about: "what TWINE-OTR takes on Cortex-M, and the benchmark for each real board builds",
+        about: "what TWINE-OTR takes on Cortex-M and RISC-V, and the benchmark for each real board builds",
         place: Place::Thumb,
         run: cortex_m_limits,
     },
@@ -88,6 +88,12 @@ const STEPS: &[Step] = &[
         about: "equal traces for all secrets on four Cortex-M boards",
         place: Place::ConstantTime,
         run: constant_time::cortex_m,
+    },
+    Step {
+        name: "trace-riscv",
+        about: "equal traces for all secrets on a RISC-V core",
+        place: Place::ConstantTime,
+        run: constant_time::smallest_riscv,
     },
     Step {
         name: "capi",
@@ -130,6 +136,12 @@ const STEPS: &[Step] = &[
 /// What takes longer than every change can wait: `--all`.
 const LONG_STEPS: &[Step] = &[
     Step { name: "aarch64", about: "tests of the cipher with NEON", place: Place::Own, run: aarch64::test },
+    Step {
+        name: "riscv",
+        about: "known answers and equal traces on more RISC-V cores",
+        place: Place::Thumb,
+        run: other_riscv,
+    },
     Step {
         name: "trace",
         about: "equal traces for all secrets, step by step on this machine",
@@ -366,6 +378,11 @@ fn no_std() -> Result<()> {
 fn cortex_m_limits() -> Result<()> {
     cortex_m::size()?;
     cortex_m::build_boards()
+}
+
+fn other_riscv() -> Result<()> {
+    firmware::test_others()?;
+    constant_time::other_riscv()
 }
 
 fn wasm32() -> Result<()> {

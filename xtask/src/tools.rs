@@ -26,6 +26,8 @@ pub(crate) const THUMB_TARGETS: [&str; 5] = [
     "thumbv8m.main-none-eabi",
 ];
 
+pub(crate) const RISC_V_TARGETS: [&str; 2] = ["riscv32imc-unknown-none-elf", "riscv32imac-unknown-none-elf"];
+
 pub(crate) const WASM_TARGET: &str = "wasm32-unknown-unknown";
 
 /// What builds for another target than the host.
@@ -129,12 +131,21 @@ pub(crate) fn host() -> Result<String> {
     Ok(host.context("rustc does not say for which machine it is")?.to_owned())
 }
 
-/// The emulator of the boards.
+/// The emulator of boards with Cortex-M.
 pub(crate) fn qemu() -> Result<PathBuf> {
     program(
         "qemu-system-arm",
         &["qemu-system-arm"],
         "qemu-system-arm (Debian, Ubuntu), qemu-system-arm-core (Fedora) or qemu (Homebrew)",
+    )
+}
+
+/// The emulator of boards with RISC-V.
+pub(crate) fn qemu_riscv() -> Result<PathBuf> {
+    program(
+        "qemu-system-riscv32",
+        &["qemu-system-misc"],
+        "qemu-system-misc (Debian, Ubuntu), qemu-system-riscv-core (Fedora) or qemu (Homebrew)",
     )
 }
 

@@ -1,7 +1,6 @@
-//! A board under a debugger or in QEMU: prints and exits by semihosting.
+//! A board under a debugger or in QEMU: a Cortex-M prints and exits by semihosting, RISC-V by devices of QEMU's.
 
-use core::fmt::Write as _;
-use cortex_m_semihosting::{debug, hio};
+use core::fmt::Write;
 
 use crate::measure;
 
@@ -22,22 +21,37 @@ static IMAGE_DEFINITION: [u32; 5] = [0xFFFF_DED3, 0x1021_0142, 0x0000_01FF, 0, 0
 
 /// Measures everything and ends.
 pub fn run() -> ! {
-    let done = hio::hstdout().ok().and_then(|mut out| measure::all(&mut out).ok());
-    end(if done.is_some() { debug::EXIT_SUCCESS } else { debug::EXIT_FAILURE })
+    let done = output().and_then(|mut out| measure::all(&mut out).ok());
+    exit(done.is_some())
 }
 
 /// Prints `message` and ends the run as failed.
 #[doc(hidden)]
 pub fn fail(message: core::fmt::Arguments<'_>) -> ! {
-    if let Ok(mut out) = hio::hstdout() {
+    if let Some(mut out) = output() {
         // There is nobody left to tell if this fails too.
         let _ = writeln!(out, "{message}");
     }
-    end(debug::EXIT_FAILURE)
+    exit(false)
 }
 
-fn end(status: debug::ExitStatus) -> ! {
-    debug::exit(status);
+#[cfg(target_arch = "riscv32")]
+use qemu_virt::exit;
+
+#[cfg(target_arch = "riscv32")]
+fn output() -> Option<impl Write> {
+    Some(qemu_virt::Output)
+}
+
+#[cfg(target_arch = "arm")]
+fn output() -> Option<impl Write> {
+    cortex_m_semihosting::hio::hstdout().ok()
+}
+
+#[cfg(target_arch = "arm")]
+fn exit(has_passed: bool) -> ! {
+    use cortex_m_semihosting::debug;
+    debug::exit(if has_passed { debug::EXIT_SUCCESS } else { debug::EXIT_FAILURE });
     // A debugger that ignores the request keeps the board here.
     loop {
         cortex_m::asm::nop();

@@ -1,4 +1,4 @@
-//! What TWINE-OTR costs on Cortex-M beside other AEADs: one source for QEMU's boards and real ones.
+//! What TWINE-OTR costs on Cortex-M and RISC-V beside other AEADs: one source for QEMU's boards and real ones.
 //!
 //! The image `measure` runs every operation once and prints a line of JSON for each. A cipher without secret-dependent
 //! branches takes the same instructions each time, so once is enough. The images `size-*` only exist to be measured.
@@ -13,6 +13,21 @@ mod measure;
 mod size;
 #[cfg(target_os = "none")]
 mod stack;
+
+/// Makes an expression the main program, which does not end.
+#[cfg(target_arch = "arm")]
+#[macro_export]
+macro_rules! entry {
+    ($main:expr) => {
+        #[cortex_m_rt::entry]
+        fn main() -> ! {
+            $main
+        }
+    };
+}
+
+#[cfg(target_arch = "riscv32")]
+pub use qemu_virt::entry;
 
 pub use aead;
 use aead::{Key, KeyInit};

@@ -17,10 +17,7 @@ macro_rules! size {
             loop {}
         }
 
-        #[cortex_m_rt::entry]
-        fn main() -> ! {
-            loop {}
-        }
+        $crate::entry!(loop {});
 
         $(
             use $crate::aead::{Key, Nonce, Tag};

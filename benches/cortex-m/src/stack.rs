@@ -12,6 +12,23 @@ const PAINT: u32 = 0xA5A5_5A5A;
 pub(crate) fn used(f: impl FnOnce()) -> usize {
     let top: usize;
     // SAFETY: what is below the stack pointer is not in use, and the board has as much.
+    #[cfg(target_arch = "riscv32")]
+    unsafe {
+        asm!(
+            "mv {top}, sp",
+            "sub {at}, {top}, {at}",
+            "2:",
+            "sw {paint}, 0({at})",
+            "addi {at}, {at}, 4",
+            "bne {at}, {top}, 2b",
+            at = inout(reg) PAINTED => _,
+            top = out(reg) top,
+            paint = in(reg) PAINT,
+            options(nostack),
+        );
+    }
+    // SAFETY: as above.
+    #[cfg(target_arch = "arm")]
     unsafe {
         asm!(
             "mov {top}, sp",

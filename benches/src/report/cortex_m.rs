@@ -1,4 +1,4 @@
-//! The results on Cortex-M: their file, its tables and its chart.
+//! The results on Cortex-M and RISC-V: their file, its tables and its chart.
 
 use std::{fmt::Write as _, fs, path::Path};
 
@@ -22,8 +22,11 @@ const COMPARED: [&str; 5] = [TWINE_OTR, ASCON, CHACHA, AES_GCM, AES_CCM];
 /// The lengths of messages in the tables.
 const MESSAGES: [usize; 4] = [16, 64, 256, 1024];
 
-/// The cores of the tables of all AEADs and of the chart; the others are shown with TWINE only.
-const SHOWN: [&str; 2] = ["Cortex-M4", "Cortex-M0"];
+/// The cores of the tables of all AEADs; the others are shown with TWINE only.
+const SHOWN: [&str; 4] = ["Cortex-M4", "Cortex-M0", "RV32IMC", "RV32IMAC with Zbb and Zbkb"];
+
+/// Those of the chart, and of the tables beside C and assembly.
+const CORTEX_M: [&str; 2] = ["Cortex-M4", "Cortex-M0"];
 
 /// The results on all cores.
 #[derive(Debug, Clone, PartialEq)]
@@ -168,7 +171,7 @@ impl CortexM {
         }
         text.push_str(
             "\nCycles are estimated from the trace with Arm's tables, for memory without wait states, on Cortex-M0 with the table \
-             of Cortex-M0+; there is none for Cortex-M33. All else is instructions.\n",
+             of Cortex-M0+; there is none for Cortex-M33, nor for RISC-V. All else is instructions.\n",
         );
         Ok(text)
     }
@@ -180,9 +183,10 @@ impl CortexM {
              64 bytes fastest, and, if there is one with three quarters of its code or less, the smallest that takes at most a quarter \
              more cycles. They were measured once, by the same counters, and are not built here \
              ([source, commit and compiler of all](benches/results/cortex-m-peers.jsonl)). They take the key with each call; \
-             TWINE-128-OTR has it set up, which takes the cycles of the last table, once, and the RAM of the first.\n",
+             TWINE-128-OTR has it set up, which takes the cycles of the last table, once, and the RAM of the first. None of them has been \
+             measured on RISC-V.\n",
         );
-        for core in SHOWN {
+        for core in CORTEX_M {
             let board = self.board(core)?;
             write!(text, "\n| {core} |")?;
             for bytes in MESSAGES {
@@ -235,7 +239,7 @@ impl CortexM {
     /// If something was not measured.
     pub fn svg(&self) -> Result<String> {
         let mut plots = Vec::new();
-        for core in SHOWN {
+        for core in CORTEX_M {
             let board = self.board(core)?;
             let mut lines = Vec::new();
             for algorithm in COMPARED {

@@ -15,7 +15,7 @@ use operations::{CORTEX_M_LENGTHS, Leak, Operation, SECRETS};
 use yaxpeax_arch::{Decoder, U8Reader};
 use yaxpeax_arm::armv7::{InstDecoder, Instruction, Opcode};
 
-use crate::{leaks, source::Source};
+use crate::{leaks, riscv, source::Source};
 
 /// What has a region for each secret.
 enum Group {
@@ -77,6 +77,7 @@ pub(crate) fn check(core: &str, elf: &Path, regions_file: &Path, log_file: &Path
     let firmware = Firmware {
         file: object::File::parse(&*bytes).with_context(|| format!("{} is no program", elf.display()))?,
         source: Source::new(elf)?,
+        core,
     };
     let regions = regions(regions_file)?;
     let mut instructions = 0_u64;
@@ -91,7 +92,7 @@ pub(crate) fn check(core: &str, elf: &Path, regions_file: &Path, log_file: &Path
             Some(secret) => {
                 Some(format!("secret {secret}: {}", firmware.difference(reference, logged(secret)?)?))
             }
-            None => firmware.objection(core, reference)?,
+            None => firmware.objection(reference)?,
         };
         match group {
             Group::Leak(leak) => {
@@ -122,7 +123,7 @@ fn expected(leak: Leak, core: &str) -> Option<&'static str> {
         // Without the instruction, the compiler calls a function with a loop.
         Leak::Division if core == "Cortex-M0" => Some("another instruction"),
         Leak::Division => Some("division"),
-        Leak::Multiplication if core == "Cortex-M3" => Some("multiplication"),
+        Leak::Multiplication if core == "Cortex-M3" || is_riscv(core) => Some("multiplication"),
         Leak::Multiplication => None,
     }
 }
@@ -146,9 +147,22 @@ fn address(line: &str) -> Option<u64> {
     u64::from_str_radix(line.split_once(' ')?.0, 16).ok()
 }
 
+/// Whether the core is not an Arm.
+fn is_riscv(core: &str) -> bool {
+    core.starts_with("RV32")
+}
+
 struct Firmware<'a> {
     file: object::File<'a>,
     source: Source,
+    core: &'a str,
+}
+
+/// An instruction.
+struct Decoded {
+    text: String,
+    /// Why it must not run on secrets, whatever its trace.
+    objection: Option<&'static str>,
 }
 
 impl Firmware<'_> {
@@ -159,31 +173,38 @@ impl Firmware<'_> {
         let kind = if is_access(reference) && is_access(found) { "address" } else { "instruction" };
         let mut text = format!("another {kind} than for secret 0");
         if let Some(address) = found[..index].iter().rev().find_map(|line| address(line)) {
-            text += &format!(", after {} at {}", self.decode(address)?, self.source.describe(address));
+            text += &format!(", after {} at {}", self.decode(address)?.text, self.source.describe(address));
         }
         Ok(text)
     }
 
     /// Why an instruction among `lines` must not run on secrets, whatever its trace.
-    fn objection(&self, core: &str, lines: &[&str]) -> Result<Option<String>> {
+    fn objection(&self, lines: &[&str]) -> Result<Option<String>> {
         let distinct: BTreeSet<_> = lines.iter().filter_map(|line| address(line)).collect();
         for address in distinct {
             let instruction = self.decode(address)?;
-            if let Some(objection) = variable_latency(core, instruction.opcode) {
-                return Ok(Some(format!("{objection}: {instruction} at {}", self.source.describe(address))));
+            if let Some(objection) = instruction.objection {
+                let (text, place) = (instruction.text, self.source.describe(address));
+                return Ok(Some(format!("{objection}: {text} at {place}")));
             }
         }
         Ok(None)
     }
 
     /// The instruction at `address`. The plugin's log has its code as well, but QEMU 7.2 sometimes gives it half of it.
-    fn decode(&self, address: u64) -> Result<Instruction> {
+    fn decode(&self, address: u64) -> Result<Decoded> {
         // The longest, or what is left of a segment.
         let code = [4, 2].into_iter().find_map(|len| {
             self.file.segments().find_map(|segment| segment.data_range(address, len).ok().flatten())
         });
         let code = code.with_context(|| format!("no code at {address:#x}"))?;
-        decode(code).with_context(|| format!("at {}", self.source.describe(address)))
+        if is_riscv(self.core) {
+            let code = riscv::code(code).with_context(|| format!("half an instruction at {address:#x}"))?;
+            return Ok(Decoded { text: format!("{code:08x}"), objection: riscv::variable_latency(code) });
+        }
+        let instruction = decode(code).with_context(|| format!("at {}", self.source.describe(address)))?;
+        let objection = variable_latency(self.core, instruction.opcode);
+        Ok(Decoded { text: instruction.to_string(), objection })
     }
 }
 

@@ -6,11 +6,13 @@
 //! | `trace` | steps through a subject, and compares traces of different secrets |
 //! | `x86` | what an instruction of x86-64 reads and writes, and whether its time depends on data |
 //! | `cortex_m` | compares what the plugin for QEMU wrote of a firmware |
+//! | `riscv` | which instructions of RISC-V have a time that depends on data |
 //! | `leaks` | whether deliberate leaks are caught |
 //! | `source` | where an address is in the source |
 
 mod cortex_m;
 mod leaks;
+mod riscv;
 mod source;
 mod valgrind;
 

@@ -15,7 +15,7 @@ pub enum Leak {
     Table,
     /// A division, whose time depends on its operands on most cores.
     Division,
-    /// A multiplication of 32 by 32 bits to 64, whose time depends on its operands on Cortex-M3.
+    /// A multiplication of 32 by 32 bits to 64, whose time depends on its operands on Cortex-M3 and some RISC-V cores.
     Multiplication,
 }
 

@@ -2,7 +2,4 @@
 #![no_std]
 #![no_main]
 
-#[cortex_m_rt::entry]
-fn main() -> ! {
-    firmware::board::run(firmware::constant_time)
-}
+firmware::image!(firmware::constant_time);

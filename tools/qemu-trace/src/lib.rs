@@ -22,6 +22,12 @@ fn begin() {
     unsafe {
         core::arch::asm!("mov r10, r10", options(nostack, preserves_flags));
     }
+    // SAFETY: the instruction is a hint without effect. It is taken to access memory as well.
+    #[cfg(target_arch = "riscv32")]
+    #[allow(unsafe_code, reason = "an instruction that the plugin knows")]
+    unsafe {
+        core::arch::asm!("xori zero, zero, 1", options(nostack, preserves_flags));
+    }
 }
 
 /// Ends a region.
@@ -32,5 +38,11 @@ fn end() {
     #[allow(unsafe_code, reason = "an instruction that the plugin knows")]
     unsafe {
         core::arch::asm!("mov r11, r11", options(nostack, preserves_flags));
+    }
+    // SAFETY: as above.
+    #[cfg(target_arch = "riscv32")]
+    #[allow(unsafe_code, reason = "an instruction that the plugin knows")]
+    unsafe {
+        core::arch::asm!("xori zero, zero, 2", options(nostack, preserves_flags));
     }
 }

@@ -22,7 +22,6 @@
 //! first, with the same S-box and the same round keys.
 
 use core::{
-    array,
     mem::MaybeUninit,
     ops::{Shl, Shr},
     ptr,
@@ -141,6 +140,8 @@ impl Word for u32 {
     fn exchange_lanes<const XOR: u32>(self) -> Self {
         match XOR {
             0 => self,
+            // Two instructions there, which the compiler does not make of what stands below.
+            1 if cfg!(target_feature = "zbb") => self.swap_bytes().rotate_left(16),
             1 => self >> 8 & 0x00FF_00FF | (self & 0x00FF_00FF) << 8,
             2 => self.rotate_left(16),
             _ => self >> 4 & 0x0F0F_0F0F | (self & 0x0F0F_0F0F) << 4,
@@ -186,15 +187,39 @@ fn transpose<W: Word>(rows: &mut [W; 8]) {
 
 #[inline(always)]
 fn exchange_with_row<W: Word, const K: usize>(rows: &mut [W; 8], mask: W) {
+    // No loop: see `round`.
+    exchange_two_rows::<W, K>(rows, mask, 0);
+    exchange_two_rows::<W, K>(rows, mask, 1);
+    exchange_two_rows::<W, K>(rows, mask, 2);
+    exchange_two_rows::<W, K>(rows, mask, 3);
+}
+
+/// The same for pair `i` of rows.
+#[inline(always)]
+fn exchange_two_rows<W: Word, const K: usize>(rows: &mut [W; 8], mask: W, i: usize) {
     let shift = 1 << K;
-    for i in 0..4 {
-        // The numbers without bit K, in turn.
-        let low = i & ((1 << K) - 1) | i >> K << (K + 1);
-        let high = low | 1 << K;
-        let difference = (rows[low] >> shift ^ rows[high]) & mask;
-        rows[high] = rows[high] ^ difference;
-        rows[low] = rows[low] ^ difference << shift;
-    }
+    // The numbers without bit K, in turn.
+    let low = i & ((1 << K) - 1) | i >> K << (K + 1);
+    let high = low | 1 << K;
+    let difference = (rows[low] >> shift ^ rows[high]) & mask;
+    rows[high] = rows[high] ^ difference;
+    rows[low] = rows[low] ^ difference << shift;
+}
+
+/// [`Word::exchange_lanes`] of each word.
+#[inline(always)]
+fn exchange_lanes<W: Word, const XOR: u32>([x0, x1, x2, x3]: [W; 4]) -> [W; 4] {
+    [
+        x0.exchange_lanes::<XOR>(),
+        x1.exchange_lanes::<XOR>(),
+        x2.exchange_lanes::<XOR>(),
+        x3.exchange_lanes::<XOR>(),
+    ]
+}
+
+#[inline(always)]
+fn xor<W: Word>([x0, x1, x2, x3]: [W; 4], [y0, y1, y2, y3]: [W; 4]) -> [W; 4] {
+    [x0 ^ y0, x1 ^ y1, x2 ^ y2, x3 ^ y3]
 }
 
 /// Exchanges the bits of `x` under `mask` with those `shift` places higher.
@@ -249,6 +274,70 @@ const fn exchange_6(x: u64) -> u64 {
     exchange_bits(x.rotate_left(32), 0x0000_FFFF_0000_FFFF, 16)
 }
 
+/// Whether words can be read and written at once where the blocks lie, on cores that can do so nowhere else.
+#[inline(always)]
+fn are_aligned(blocks: &[Block]) -> bool {
+    cfg!(target_arch = "riscv32") && blocks.as_ptr().cast::<[u32; 2]>().is_aligned()
+}
+
+/// Reads a block.
+///
+/// # Safety
+/// It has to be where `is_aligned` says.
+#[inline(always)]
+#[cfg_attr(not(target_arch = "riscv32"), allow(unused_variables, reason = "there it does not matter"))]
+unsafe fn read(block: &Block, is_aligned: bool) -> u64 {
+    #[cfg(target_arch = "riscv32")]
+    {
+        let words = ptr::from_ref(block).cast::<[u32; 2]>();
+        if !is_aligned {
+            return read_bytes(block);
+        }
+        // SAFETY: so many bytes, and aligned by the caller's word.
+        let [low, high] = unsafe { *words };
+        u64::from(low) | u64::from(high) << 32
+    }
+    #[cfg(not(target_arch = "riscv32"))]
+    u64::from_le_bytes(block.0)
+}
+
+/// Not inlined, here and in `write_bytes`: it is long, and seldom needed.
+#[cfg(target_arch = "riscv32")]
+#[inline(never)]
+fn read_bytes(block: &Block) -> u64 {
+    u64::from_le_bytes(block.0)
+}
+
+/// Writes a block as [`read`] reads one.
+///
+/// # Safety
+/// As there.
+#[inline(always)]
+#[cfg_attr(not(target_arch = "riscv32"), allow(unused_variables, reason = "there it does not matter"))]
+#[allow(clippy::cast_possible_truncation, reason = "the two halves of the block")]
+unsafe fn write(block: &mut Block, is_aligned: bool, value: u64) {
+    #[cfg(target_arch = "riscv32")]
+    {
+        let words = ptr::from_mut(block).cast::<[u32; 2]>();
+        if is_aligned {
+            // SAFETY: as above.
+            unsafe { *words = [value as u32, (value >> 32) as u32] };
+        } else {
+            write_bytes(block, value);
+        }
+    }
+    #[cfg(not(target_arch = "riscv32"))]
+    {
+        block.0 = value.to_le_bytes();
+    }
+}
+
+#[cfg(target_arch = "riscv32")]
+#[inline(never)]
+fn write_bytes(block: &mut Block, value: u64) {
+    block.0 = value.to_le_bytes();
+}
+
 /// A batch of blocks, bit-sliced, in the basis of the S-box circuit.
 struct State<W> {
     /// The half that is even in rounds 0, 2, ...
@@ -262,15 +351,37 @@ impl<W: Word> State<W> {
     #[inline(always)]
     fn load(blocks: &[Block], placement: Placement) -> Self {
         let mut rows = [W::ZERO; 8];
-        for (index, block) in blocks.iter().enumerate().take(W::Blocks::USIZE) {
-            W::put(&mut rows, index, place(u64::from_le_bytes(block.0), placement));
+        let is_aligned = are_aligned(blocks);
+        let mut put = |index: usize, block: &Block| {
+            // SAFETY: a block is as long as two words, so that all are aligned if the first one is.
+            let block = unsafe { read(block, is_aligned) };
+            W::put(&mut rows, index, place(block, placement));
+        };
+        if W::Blocks::USIZE == 4 {
+            // No loop: see `round`.
+            if let [b0, rest @ ..] = blocks {
+                put(0, b0);
+                if let [b1, rest @ ..] = rest {
+                    put(1, b1);
+                    if let [b2, rest @ ..] = rest {
+                        put(2, b2);
+                        if let [b3, ..] = rest {
+                            put(3, b3);
+                        }
+                    }
+                }
+            }
+        } else {
+            for (index, block) in blocks.iter().enumerate().take(W::Blocks::USIZE) {
+                put(index, block);
+            }
         }
         transpose(&mut rows);
         let [o0, o1, o2, o3, e0, e1, e2, e3] = rows;
         let (even, odd) = (sbox::to_basis([e0, e1, e2, e3]), sbox::to_basis([o0, o1, o2, o3]));
         match placement {
             Placement::First => Self { first: even, second: odd },
-            Placement::Last => Self { first: odd.map(W::exchange_lanes::<XOR_3>), second: even },
+            Placement::Last => Self { first: exchange_lanes::<W, XOR_3>(odd), second: even },
         }
     }
 
@@ -279,14 +390,34 @@ impl<W: Word> State<W> {
     fn store(&self, blocks: &mut [Block], placement: Placement) {
         let (even, odd) = match placement {
             Placement::First => (self.first, self.second),
-            Placement::Last => (self.second, self.first.map(W::exchange_lanes::<XOR_3>)),
+            Placement::Last => (self.second, exchange_lanes::<W, XOR_3>(self.first)),
         };
         let [e0, e1, e2, e3] = sbox::from_basis(even);
         let [o0, o1, o2, o3] = sbox::from_basis(odd);
         let mut rows = [o0, o1, o2, o3, e0, e1, e2, e3];
         transpose(&mut rows);
-        for (index, block) in blocks.iter_mut().enumerate().take(W::Blocks::USIZE) {
-            block.0 = unplace(W::get(&rows, index), placement).to_le_bytes();
+        let is_aligned = are_aligned(blocks);
+        let get = |index: usize, block: &mut Block| {
+            // SAFETY: as in `load`.
+            unsafe { write(block, is_aligned, unplace(W::get(&rows, index), placement)) };
+        };
+        if W::Blocks::USIZE == 4 {
+            if let [b0, rest @ ..] = blocks {
+                get(0, b0);
+                if let [b1, rest @ ..] = rest {
+                    get(1, b1);
+                    if let [b2, rest @ ..] = rest {
+                        get(2, b2);
+                        if let [b3, ..] = rest {
+                            get(3, b3);
+                        }
+                    }
+                }
+            }
+        } else {
+            for (index, block) in blocks.iter_mut().enumerate().take(W::Blocks::USIZE) {
+                get(index, block);
+            }
         }
     }
 
@@ -314,12 +445,12 @@ impl<W: Word> State<W> {
 }
 
 /// One round without its shuffle; its own inverse.
+///
+/// No loops over the words: they are not unrolled where code is to be small, and the state would be in memory for them.
 #[inline(always)]
 fn round<W: Word, const XOR: u32>(even: &[W; 4], odd: &mut [W; 4], key: &[W; 4]) {
-    let output = sbox::circuit(array::from_fn(|b| even[b] ^ key[b]));
-    for b in 0..4 {
-        odd[b] = odd[b] ^ output[b].exchange_lanes::<XOR>();
-    }
+    let output = sbox::circuit(xor(*even, *key));
+    *odd = xor(*odd, exchange_lanes::<W, XOR>(output));
 }
 
 /// A round key, in the lanes and with the complements of its round: one word for each bit.
@@ -499,6 +630,7 @@ mod tests {
         placement::{NIBBLE_OF_LANE, PERIOD},
         schedule::nibble_of_lane,
     };
+    use core::array;
 
     /// `place` puts byte `j` where the placement of the first and of the last round has nibble `2j`.
     #[test]

@@ -2,10 +2,7 @@
 #![no_std]
 #![no_main]
 
-#[cortex_m_rt::entry]
-fn main() -> ! {
-    cortex_m_benches::run()
-}
+cortex_m_benches::entry!(cortex_m_benches::run());
 
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
