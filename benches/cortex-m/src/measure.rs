@@ -135,11 +135,11 @@ fn in_order(report: &mut Report<'_>, name: &str) -> fmt::Result {
     open_next(&mut opener, &mut [], &sealed);
     for bytes in MESSAGES {
         let buffer = &mut buffer[..bytes];
-        report.time(name, "seal", bytes, ASSOCIATED_DATA.len(), || {
-            seal_next(&mut sealer, buffer, &mut sealed);
+        report.each(|report| {
+            let data = ASSOCIATED_DATA.len();
+            report.time(name, "seal", bytes, data, || seal_next(&mut sealer, buffer, &mut sealed))?;
+            report.time(name, "open", bytes, data, || open_next(&mut opener, buffer, &sealed))
         })?;
-        report
-            .time(name, "open", bytes, ASSOCIATED_DATA.len(), || open_next(&mut opener, buffer, &sealed))?;
     }
     report.memory(name, "key", size_of::<Sealer>())?;
     let buffer = &mut buffer[..64];
