@@ -20,7 +20,7 @@ const LIBRARY: &str = "libtwine_otr_capi.a";
 const SETUP_STACK: u32 = 512;
 
 /// Bytes of stack that any other call may take on a board.
-const MESSAGE_STACK: u32 = 736;
+const MESSAGE_STACK: u32 = 712;
 
 /// Warnings of a careful C programmer, all fatal.
 const WARNINGS: [&str; 5] = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"];

@@ -74,13 +74,13 @@ const LIMITS: [Limits; 4] = [
     Limits {
         board: "mps2-an386",
         is_compact: true,
-        plain: Memory { flash: 4400, key: 170, stack: 512 },
+        plain: Memory { flash: 4380, key: 170, stack: 512 },
         sealer: Memory { flash: 6300, key: 200, stack: 512 },
     },
     Limits {
         board: "microbit",
         is_compact: false,
-        plain: Memory { flash: 5040, key: 600, stack: 512 },
+        plain: Memory { flash: 5008, key: 600, stack: 512 },
         sealer: Memory { flash: 7450, key: 640, stack: 608 },
     },
     Limits {

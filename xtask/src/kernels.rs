@@ -12,21 +12,11 @@ use std::path::Path;
 const TARGETS: [&str; 4] =
     ["x86_64-unknown-none", "x86_64-unknown-uefi", "i686-unknown-uefi", "aarch64-unknown-none-softfloat"];
 
-/// Only the first of them, for every change.
-pub(crate) fn test_one() -> Result<()> {
-    test(&TARGETS[..1])
-}
-
-/// All of them.
-pub(crate) fn test_all() -> Result<()> {
-    test(&TARGETS)
-}
-
 /// Builds the C library, which has the code of the cipher and the mode in it, and looks for vector registers in the binary: the
 /// code that runs there has not saved them.
-fn test(targets: &[&str]) -> Result<()> {
+pub(crate) fn test() -> Result<()> {
     let objdump = tools::objdump()?;
-    for &target in targets {
+    for target in TARGETS {
         let dir = paths::target().join("kernels");
         Toolchain::for_target(target)?
             .cargo()

@@ -60,7 +60,7 @@ const STEPS: &[Step] = &[
     Step { name: "docs", about: "documentation builds without warnings", place: Place::Host, run: docs },
     Step {
         name: "no-std",
-        about: "the libraries build for bare metal, and without vector registers for a kernel",
+        about: "the libraries build for bare metal, and without vector registers for kernels",
         place: Place::Thumb,
         run: no_std,
     },
@@ -135,12 +135,6 @@ const STEPS: &[Step] = &[
 
 /// What takes longer than every change can wait: `--all`.
 const LONG_STEPS: &[Step] = &[
-    Step {
-        name: "kernels",
-        about: "every target without vector registers gets none of their instructions",
-        place: Place::Own,
-        run: kernels::test_all,
-    },
     Step { name: "aarch64", about: "tests of the cipher with NEON", place: Place::Own, run: aarch64::test },
     Step {
         name: "riscv",
@@ -378,7 +372,7 @@ fn no_std() -> Result<()> {
                 .run()?;
         }
     }
-    kernels::test_one()
+    kernels::test()
 }
 
 fn cortex_m_limits() -> Result<()> {
