@@ -45,9 +45,10 @@ mod sealed {
 
 /// A block as an integer: either an element of GF(2^n), or the block's bytes in the order of memory.
 ///
+/// `==` is for what is public.
 /// [`Field::swap`] goes from the one to the other. Sums are the same in both; [`Field::double`] takes the element.
 pub trait Field:
-    Copy + Default + BitXor<Output = Self> + BitXorAssign + ConstantTimeEq + MaybeZeroize
+    Copy + Default + PartialEq + BitXor<Output = Self> + BitXorAssign + ConstantTimeEq + MaybeZeroize
 {
     /// The size of a block.
     type Size: BlockSize<Field = Self>;

@@ -144,7 +144,7 @@ where
     #[cfg_attr(any(target_arch = "arm", target_arch = "riscv32"), inline(never))]
     fn run(
         &self,
-        nonce: &Nonce<Self>,
+        format: FieldOf<C>,
         nonces: &mut impl Nonces<FieldOf<C>>,
         associated_data: &[u8],
         message: InOutBuf<'_, '_, u8>,
@@ -153,7 +153,7 @@ where
         let mut tag = FieldOf::<C>::ZERO;
         self.cipher.encrypt_with_backend(Run::<C::BlockSize, A, _, _> {
             q: self.q,
-            format: Self::format(nonce),
+            format,
             nonces,
             associated_data,
             message,
@@ -164,10 +164,10 @@ where
         tag
     }
 
-    /// Encrypts `buffer` and returns its tag; an error if it is too long.
+    /// Encrypts `buffer` under the nonce block `format` and returns its tag; an error if it is too long.
     fn encrypt(
         &self,
-        nonce: &Nonce<Self>,
+        format: FieldOf<C>,
         nonces: &mut impl Nonces<FieldOf<C>>,
         associated_data: &[u8],
         buffer: InOutBuf<'_, '_, u8>,
@@ -175,13 +175,13 @@ where
         if !masks::suffice(C::BlockSize::USIZE, associated_data.len(), buffer.len()) {
             return Err(Error);
         }
-        Ok(Self::truncate(self.run(nonce, nonces, associated_data, buffer, ENCRYPT)))
+        Ok(Self::truncate(self.run(format, nonces, associated_data, buffer, ENCRYPT)))
     }
 
     /// Decrypts `buffer` if the tag is right; otherwise its whole output is zero.
     fn decrypt(
         &self,
-        nonce: &Nonce<Self>,
+        format: FieldOf<C>,
         nonces: &mut impl Nonces<FieldOf<C>>,
         associated_data: &[u8],
         buffer: InOutBuf<'_, '_, u8>,
@@ -191,7 +191,8 @@ where
         if !masks::suffice(C::BlockSize::USIZE, associated_data.len(), buffer.0.len()) {
             return Err(Error);
         }
-        let expected = Self::truncate(self.run(nonce, nonces, associated_data, buffer.0.reborrow(), DECRYPT));
+        let expected =
+            Self::truncate(self.run(format, nonces, associated_data, buffer.0.reborrow(), DECRYPT));
         let is_right: bool = FieldOf::<C>::load_start(&expected).ct_eq(&Field::load_start(tag)).into();
         if is_right {
             buffer.verified();
@@ -336,7 +337,7 @@ where
         associated_data: &[u8],
         buffer: InOutBuf<'_, '_, u8>,
     ) -> Result<Tag<Self>, Error> {
-        self.encrypt(nonce, &mut Single, associated_data, buffer)
+        self.encrypt(Self::format(nonce), &mut Single, associated_data, buffer)
     }
 
     /// Decrypts `buffer` if the tag is right; otherwise its whole output is zero, and so it is if the cipher panics.
@@ -350,7 +351,7 @@ where
         buffer: InOutBuf<'_, '_, u8>,
         tag: &Tag<Self>,
     ) -> Result<(), Error> {
-        self.decrypt(nonce, &mut Single, associated_data, buffer, tag)
+        self.decrypt(Self::format(nonce), &mut Single, associated_data, buffer, tag)
     }
 
     /// Encrypts the message in `buffer` and appends its tag.
