@@ -337,7 +337,7 @@ where
         if is_alone {
             return self.calls.get(1) ^ self.ta.block;
         }
-        let near_output = pad::<FieldOf<B>>(near);
+        let near_output = if near.len() == B::BlockSize::USIZE { near_result } else { pad::<FieldOf<B>>(near) };
         if is_long {
             self.calls.set(count, near_output ^ second_mask.swap());
             // Nothing when decrypting: there the near half is a whole block.
@@ -389,14 +389,13 @@ where
     B::BlockSize: BlockSize,
 {
     let mut state = Message::new(backend, progress, ta, nonces, encrypts);
-    let message = in_place(&mut message);
-    // All batches but the last, which may be a full one too. Never more than there is, which the compiler does not see.
-    let whole = message.len().saturating_sub(1) / batch_size::<B>() * batch_size::<B>();
-    let (batches, end) = message.split_at_mut(whole.min(message.len()));
-    for batch in batches.chunks_exact_mut(batch_size::<B>()) {
+    let mut message = in_place(&mut message);
+    while message.len() > batch_size::<B>() {
+        let (batch, rest) = message.split_at_mut(batch_size::<B>());
         state.pairs(as_pairs(batch));
+        message = rest;
     }
-    state.end(end)
+    state.end(message)
 }
 
 /// As [`message::encrypt_pairs`](crate::message::encrypt_pairs) has it.
