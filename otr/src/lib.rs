@@ -133,6 +133,7 @@ where
 
     /// Format(tag size, nonce): 7 bits of the tag's length in bits modulo n, zeros, a one bit, the nonce.
     #[allow(clippy::cast_possible_truncation, reason = "at most 120")]
+    #[cfg_attr(all(otr_small, not(otr_unaligned_words)), inline(never))]
     fn format(nonce: &Nonce<Self>) -> FieldOf<C> {
         let mut block = cipher::Block::<C>::default();
         block[C::BlockSize::USIZE - N::USIZE - 1] = 1;
@@ -141,7 +142,7 @@ where
     }
 
     /// Runs the mode in one direction, in one closure of the cipher, and returns the whole block of the tag.
-    #[cfg_attr(any(target_arch = "arm", target_arch = "riscv32"), inline(never))]
+    #[cfg_attr(otr_small, inline(never))]
     fn run(
         &self,
         format: FieldOf<C>,
@@ -213,11 +214,11 @@ where
 /// Zeroes `bytes`, also those of a buffer that is freed next.
 fn clear(bytes: &mut [u8]) {
     // On a small device `memset` would be there for this alone.
-    #[cfg(any(target_arch = "arm", target_arch = "riscv32"))]
+    #[cfg(otr_small)]
     for byte in bytes {
         *byte = core::hint::black_box(0);
     }
-    #[cfg(not(any(target_arch = "arm", target_arch = "riscv32")))]
+    #[cfg(not(otr_small))]
     {
         bytes.fill(0);
         core::hint::black_box(bytes);

@@ -337,7 +337,8 @@ where
         if is_alone {
             return self.calls.get(1) ^ self.ta.block;
         }
-        let near_output = if near.len() == B::BlockSize::USIZE { near_result } else { pad::<FieldOf<B>>(near) };
+        let near_output =
+            if near.len() == B::BlockSize::USIZE { near_result } else { pad::<FieldOf<B>>(near) };
         if is_long {
             self.calls.set(count, near_output ^ second_mask.swap());
             // Nothing when decrypting: there the near half is a whole block.
