@@ -25,9 +25,9 @@ use crate::{
 pub(crate) const WIDTH: usize = 4;
 
 /// The blocks of a call, in words: so kernels load them, and so does this code where the cores load no words from other addresses.
-struct Calls<F: Field>([F::Words; WIDTH]);
+struct Blocks<F: Field>([F::Words; WIDTH]);
 
-impl<F: Field> Calls<F> {
+impl<F: Field> Blocks<F> {
     fn new(block: F) -> Self {
         let words = block.to_words();
         Self([words, words, words, words])
@@ -108,7 +108,7 @@ where
     if let (true, Some(output)) = (is_single, output) {
         return Contribution { l: output.swap(), ta };
     }
-    let mut calls = Calls::new(sum);
+    let mut calls = Blocks::new(sum);
     let l = loop {
         for (call, block) in calls.0.iter_mut().zip(blocks) {
             *call = (FieldOf::<B>::load(block) ^ masks.take().swap()).to_words();
@@ -178,9 +178,9 @@ where
     checksum: FieldOf<B>,
     ta: Call<FieldOf<B>>,
     nonces: &'a mut X,
-    calls: Calls<FieldOf<B>>,
+    calls: Blocks<FieldOf<B>>,
     /// Of the pairs of a batch, in the order of memory.
-    second_masks: [FieldOf<B>; WIDTH],
+    second_masks: Blocks<FieldOf<B>>,
 }
 
 impl<'a, B, X> Message<'a, B, X>
@@ -205,8 +205,8 @@ where
             checksum,
             ta,
             nonces,
-            calls: Calls::new(mask),
-            second_masks: [mask, mask, mask, mask],
+            calls: Blocks::new(mask),
+            second_masks: Blocks::new(mask),
         }
     }
 
@@ -220,13 +220,19 @@ where
     /// Prepares the first round of up to four pairs.
     #[inline(never)]
     fn begin(&mut self, pairs: &[Pair<B::BlockSize>]) {
-        let Self { encrypts, mut mask, .. } = *self;
-        for ((pair, call), second_mask) in pairs.iter().zip(&mut self.calls.0).zip(&mut self.second_masks) {
+        let mut mask = self.mask;
+        let (mut once, mut thrice) = (&mut self.calls.0, &mut self.second_masks.0);
+        if !self.encrypts {
+            (once, thrice) = (thrice, once);
+        }
+        for ((once, thrice), _) in once.iter_mut().zip(thrice).zip(pairs) {
             let doubled = mask.double();
-            let [first, second] = Self::round_masks(encrypts, mask, doubled);
-            *call = (load::<FieldOf<B>>(&pair[0]) ^ first.swap()).to_words();
-            *second_mask = second.swap();
+            *once = mask.swap().to_words();
+            *thrice = (mask ^ doubled).swap().to_words();
             mask = doubled;
+        }
+        for (call, pair) in self.calls.0.iter_mut().zip(pairs) {
+            *call = (FieldOf::<B>::from_words(*call) ^ load::<FieldOf<B>>(&pair[0])).to_words();
         }
         self.mask = mask;
     }
@@ -256,12 +262,12 @@ where
     #[inline(never)]
     fn middle(&mut self, pairs: &mut [Pair<B::BlockSize>]) {
         let mut sum = FieldOf::<B>::ZERO;
-        for ((pair, call), mask) in pairs.iter_mut().zip(&mut self.calls.0).zip(&self.second_masks) {
+        for ((pair, call), mask) in pairs.iter_mut().zip(&mut self.calls.0).zip(&self.second_masks.0) {
             let half = load::<FieldOf<B>>(&pair[1]);
             sum ^= half;
             let result = half ^ Field::from_words(*call);
             store(&mut pair[1], result);
-            *call = (result ^ *mask).to_words();
+            *call = (result ^ Field::from_words(*mask)).to_words();
         }
         if self.encrypts {
             self.checksum ^= sum;
