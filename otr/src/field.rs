@@ -191,24 +191,16 @@ impl Field for u64 {
 
     #[inline(always)]
     fn pad_bytewise(bytes: &[u8]) -> Self {
-        match bytes.first_chunk() {
-            Some(block) => Self::from_ne_bytes(*block),
-            None => bytes.iter().rev().fold(0x80, |value, byte| value << 8 | Self::from(*byte)).to_le(),
-        }
+        bytes.iter().rev().fold(0x80, |value, byte| value << 8 | Self::from(*byte)).to_le()
     }
 
     #[inline(always)]
     #[allow(clippy::cast_possible_truncation, reason = "a byte at a time")]
     fn store_start_bytewise(self, bytes: &mut [u8]) {
-        match bytes.first_chunk_mut() {
-            Some(block) => *block = self.to_ne_bytes(),
-            None => {
-                let mut value = self.to_le();
-                for byte in bytes {
-                    *byte = value as u8;
-                    value >>= 8;
-                }
-            }
+        let mut value = self.to_le();
+        for byte in bytes {
+            *byte = value as u8;
+            value >>= 8;
         }
     }
 

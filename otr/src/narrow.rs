@@ -65,13 +65,19 @@ impl<F: Field> Blocks<F> {
 /// `bytes`, at most a block, padded with a one bit and zeros if they do not fill it.
 #[inline(never)]
 fn pad<F: Field>(bytes: &[u8]) -> F {
-    F::pad_bytewise(bytes)
+    match <&Array<u8, F::Size>>::try_from(bytes) {
+        Ok(block) => load(block),
+        Err(_) => F::pad_bytewise(bytes),
+    }
 }
 
 /// Stores the first bytes of `block`, at most all.
 #[inline(never)]
 fn store_start<F: Field>(block: F, bytes: &mut [u8]) {
-    block.store_start_bytewise(bytes);
+    match <&mut Array<u8, F::Size>>::try_from(&mut *bytes) {
+        Ok(whole) => store(whole, block),
+        Err(_) => block.store_start_bytewise(bytes),
+    }
 }
 
 /// The last block of associated data, as [`Parallel`](crate::Parallel) adds it.
