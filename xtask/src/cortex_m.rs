@@ -80,7 +80,7 @@ const LIMITS: [Limits; 4] = [
     Limits {
         board: "microbit",
         is_compact: false,
-        plain: Memory { flash: 5008, key: 600, stack: 450 },
+        plain: Memory { flash: 5048, key: 600, stack: 450 },
         sealer: Memory { flash: 7050, key: 640, stack: 512 },
     },
     Limits {
