@@ -216,13 +216,6 @@ where
         }
     }
 
-    /// The masks of the two rounds of a pair from that of the pair and its double, all as elements.
-    #[inline(always)]
-    fn round_masks(encrypts: bool, mask: FieldOf<B>, doubled: FieldOf<B>) -> [FieldOf<B>; 2] {
-        let first = if encrypts { mask } else { mask ^ doubled };
-        [first, first ^ doubled]
-    }
-
     /// Prepares the first round of up to four pairs.
     #[inline(never)]
     fn begin(&mut self, pairs: &[Pair<B::BlockSize>]) {
@@ -331,7 +324,9 @@ where
             self.begin(pairs);
         }
         let l = self.mask;
-        let [first_mask, second_mask] = Self::round_masks(encrypts, l, l.double());
+        let doubled = l.double();
+        let first_mask = if encrypts { l } else { l ^ doubled };
+        let second_mask = first_mask ^ doubled;
         self.calls.set(count, if is_long { far_input ^ first_mask.swap() } else { l.swap() });
         self.checksum ^= checksum_mask(l, len);
         if encrypts {
