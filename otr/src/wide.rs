@@ -18,6 +18,7 @@ use crate::{
     direction::{DECRYPT, Direction, ENCRYPT},
     field::{BlockSize, Field},
     masks::{LANES, Lanes, Masks, times_3},
+    pairwise,
     rules::{
         Call, Contribution, FieldOf, Nonces, Pair, Progress, Single, checksum_mask, encipher, encipher_first,
         last_mask, pad, split_last, whole_pairs,
@@ -69,7 +70,7 @@ fn encipher_with<B: BlockCipherEncBackend>(
 
 /// XORs the first bytes of `key` to `data`, at most a block.
 #[inline(always)]
-fn xor_bytes<F: Field>(data: &mut InOutBuf<'_, '_, u8>, key: F) {
+pub(crate) fn xor_bytes<F: Field>(data: &mut InOutBuf<'_, '_, u8>, key: F) {
     (F::load_start(data.get_in()) ^ key).store_start(data.get_out());
 }
 
@@ -198,7 +199,13 @@ where
     if !batches.is_empty() {
         state.full_batches(batches);
     }
-    state.last_batch(pairs, last, ta, nonces)
+    if pairwise::suits::<B>() {
+        let progress = &mut state.progress();
+        pairwise::process_pairs(backend, progress, pairs, direction);
+        pairwise::finish(backend, *progress, last, ta, nonces, direction)
+    } else {
+        state.last_batch(pairs, last, ta, nonces)
+    }
 }
 
 /// See [`message::encrypt_pairs`](crate::message::encrypt_pairs).
@@ -216,12 +223,17 @@ pub(crate) fn encrypt_pairs<B>(
     if !batches.is_empty() {
         state.full_batches(batches);
     }
+    if pairwise::suits::<B>() {
+        *progress = state.progress();
+        pairwise::process_pairs(backend, progress, pairs, ENCRYPT);
+        return;
+    }
     if B::ParBlocksSize::USIZE > Short::USIZE && pairs.len() <= Short::USIZE {
         state.encrypt_batch_of::<Short>(pairs);
     } else {
         state.encrypt_batch_of::<B::ParBlocksSize>(pairs);
     }
-    *progress = Progress { mask: state.masks.take(), checksum: state.checksum };
+    *progress = state.progress();
 }
 
 /// See [`message::authenticate`](crate::message::authenticate).
@@ -261,6 +273,11 @@ where
     #[inline(always)]
     fn new(backend: &'a B, progress: Progress<FieldOf<B>>, direction: D) -> Self {
         Self { backend, masks: Masks::new(progress.mask), checksum: progress.checksum, direction }
+    }
+
+    #[inline(always)]
+    fn progress(&self) -> Progress<FieldOf<B>> {
+        Progress { mask: { self.masks }.take(), checksum: self.checksum }
     }
 
     /// Whether full batches take masks that are computed side by side.
@@ -517,7 +534,9 @@ where
     B::BlockSize: BlockSize,
 {
     let is_short = B::ParBlocksSize::USIZE > Short::USIZE && data.len() < Short::USIZE * B::BlockSize::USIZE;
-    if is_short {
+    if pairwise::suits::<B>() && is_short {
+        pairwise::parallel(backend, q, format, output, data)
+    } else if is_short {
         parallel_in_batches::<B, Short>(backend, q, format, output, data)
     } else {
         parallel_in_batches::<B, B::ParBlocksSize>(backend, q, format, output, data)

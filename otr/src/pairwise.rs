@@ -1,0 +1,147 @@
+//! The pairwise form of the mode, for ciphers that a core has instructions for: one block in each call.
+//!
+//! Such a call takes few instructions that wait for each other. The core starts those of the next pairs meanwhile, and all stays in
+//! registers: nothing is copied to the arrays of a batch and back. Only for as many pairs as a full batch does that pay.
+//!
+//! Everything is `inline(always)`, to be compiled with the target features of the cipher's backend.
+
+use aead::{
+    array::typenum::{U16, Unsigned},
+    inout::InOutBuf,
+};
+use cipher::BlockCipherEncBackend;
+
+use crate::{
+    direction::Direction,
+    field::{BlockSize, Field},
+    masks::{Masks, times_3},
+    rules::{Call, Contribution, FieldOf, Nonces, Pair, Progress, checksum_mask, last_mask, pad, split_last},
+    wide::xor_bytes,
+};
+
+/// Whether messages shorter than a batch take this form: 128-bit blocks with instructions are those of AES, and its backends
+/// encrypt fewer blocks than a batch one by one in any case.
+pub(crate) const fn suits<B: BlockCipherEncBackend>() -> bool {
+    B::BlockSize::USIZE == U16::USIZE
+}
+
+#[inline(always)]
+fn encrypt<B>(backend: &B, input: FieldOf<B>) -> FieldOf<B>
+where
+    B: BlockCipherEncBackend,
+    B::BlockSize: BlockSize,
+{
+    let mut block = input.store();
+    backend.encrypt_block_inplace(&mut block);
+    Field::load(&block)
+}
+
+/// Pairs that are not the end of their message.
+#[inline(always)]
+pub(crate) fn process_pairs<B>(
+    backend: &B,
+    progress: &mut Progress<FieldOf<B>>,
+    pairs: InOutBuf<'_, '_, Pair<B::BlockSize>>,
+    direction: impl Direction,
+) where
+    B: BlockCipherEncBackend,
+    B::BlockSize: BlockSize,
+{
+    let Progress { mask, checksum } = *progress;
+    let (mut masks, mut checksum) = (Masks::new(mask), checksum);
+    for mut pair in pairs {
+        let mask = masks.take();
+        let (once, thrice) = (mask.swap(), times_3(mask).swap());
+        let [mask_of_first, mask_of_second] = if direction.encrypts() { [once, thrice] } else { [thrice, once] };
+        let [first, second] = [0, 1].map(|i| FieldOf::<B>::load(&pair.get_in()[i]));
+        let near = second ^ encrypt(backend, first ^ mask_of_first);
+        let far = first ^ encrypt(backend, near ^ mask_of_second);
+        checksum ^= if direction.encrypts() { second } else { far };
+        pair.get_out()[0] = near.store();
+        pair.get_out()[1] = far.store();
+    }
+    *progress = Progress { mask: masks.take(), checksum };
+}
+
+/// The last chunk of a message, and what [`message::process`](crate::message::process) does behind it.
+#[inline(always)]
+pub(crate) fn finish<B>(
+    backend: &B,
+    progress: Progress<FieldOf<B>>,
+    last: InOutBuf<'_, '_, u8>,
+    ta: Call<FieldOf<B>>,
+    nonces: &mut impl Nonces<FieldOf<B>>,
+    direction: impl Direction,
+) -> FieldOf<B>
+where
+    B: BlockCipherEncBackend,
+    B::BlockSize: BlockSize,
+{
+    let Progress { mask, mut checksum } = progress;
+    let (once, thrice) = (mask.swap(), times_3(mask).swap());
+    let len = last.len();
+    let head_len = len.min(B::BlockSize::USIZE);
+    let (mut head, mut tail) = last.split_at(head_len);
+    checksum ^= checksum_mask(mask, len);
+    match (direction.encrypts(), tail.is_empty()) {
+        (true, false) => {
+            let z = encrypt(backend, once ^ pad(head.get_in()));
+            xor_bytes(&mut tail, z);
+            let c2 = pad(tail.get_out());
+            checksum ^= z ^ c2;
+            xor_bytes(&mut head, encrypt(backend, thrice ^ c2));
+        }
+        (true, true) => {
+            checksum ^= pad(head.get_in());
+            if !head.is_empty() {
+                xor_bytes(&mut head, encrypt(backend, once));
+            }
+        }
+        (false, false) => {
+            let c2 = pad(tail.get_in());
+            xor_bytes(&mut head, encrypt(backend, thrice ^ c2));
+            let z = encrypt(backend, once ^ pad(head.get_out()));
+            checksum ^= z ^ c2;
+            xor_bytes(&mut tail, z);
+        }
+        (false, true) => {
+            if !head.is_empty() {
+                xor_bytes(&mut head, encrypt(backend, once));
+            }
+            checksum ^= pad(head.get_out());
+        }
+    }
+    let ta = if ta.is_pending { encrypt(backend, ta.block) } else { ta.block };
+    if let Some(next) = nonces.pending() {
+        *next = Call::known(encrypt(backend, next.block));
+    }
+    encrypt(backend, checksum) ^ ta
+}
+
+/// The associated data of [`Parallel`](crate::Parallel).
+#[inline(always)]
+pub(crate) fn parallel<B>(
+    backend: &B,
+    q: FieldOf<B>,
+    format: FieldOf<B>,
+    output: Option<FieldOf<B>>,
+    data: &[u8],
+) -> Contribution<FieldOf<B>>
+where
+    B: BlockCipherEncBackend,
+    B::BlockSize: BlockSize,
+{
+    let l = output.unwrap_or_else(|| encrypt(backend, format)).swap();
+    let ta = match split_last::<FieldOf<B>>(data) {
+        None => Call::NONE,
+        Some((blocks, last)) => {
+            let mut masks = Masks::new(q.swap());
+            let mut sum = pad::<FieldOf<B>>(last);
+            for block in blocks {
+                sum ^= encrypt(backend, FieldOf::<B>::load(block) ^ masks.take().swap());
+            }
+            Call::known(encrypt(backend, sum ^ last_mask(masks.take(), last.len())))
+        }
+    };
+    Contribution { l, ta }
+}
