@@ -8,7 +8,7 @@
 use aead::{
     array::{
         Array, ArraySize,
-        typenum::{U16, U32},
+        typenum::{U2, U16, U32},
     },
     inout::{InOut, InOutBuf},
 };
@@ -81,10 +81,15 @@ struct Batch<F: Field, N: ArraySize> {
     /// The second blocks as they come in, and then what goes out as first ones.
     second: Aligned<Array<F, N>>,
     calls: Aligned<Array<Array<u8, F::Size>, N>>,
-    /// The masks of the pairs.
-    once: Aligned<Array<F, N>>,
-    /// Three times the same.
-    thrice: Aligned<Array<F, N>>,
+    /// The masks of the pairs, and behind them that of the next one.
+    masks: Aligned<Array<Array<F, N>, U2>>,
+}
+
+/// Pair `i` has its mask in one round and three times that in the other: the sum with the mask of the next pair, which is twice
+/// its own.
+#[inline(always)]
+fn mask_of_round<F: Field>(masks: &[F], i: usize, is_once: bool) -> F {
+    if is_once { masks[i] } else { masks[i] ^ masks[i + 1] }
 }
 
 impl<F: Field, N: ArraySize> Batch<F, N> {
@@ -94,9 +99,14 @@ impl<F: Field, N: ArraySize> Batch<F, N> {
             first: Aligned::default(),
             second: Aligned::default(),
             calls: Aligned::default(),
-            once: Aligned::default(),
-            thrice: Aligned::default(),
+            masks: Aligned::default(),
         }
+    }
+
+    /// The masks of `n` pairs and the one behind them.
+    #[inline(always)]
+    fn masks(&mut self, n: usize) -> &mut [F] {
+        &mut Array::slice_as_flattened_mut(&mut self.masks.0)[..=n]
     }
 
     /// Takes the input.
@@ -125,10 +135,10 @@ impl<F: Field, N: ArraySize> Batch<F, N> {
     #[inline(always)]
     fn first_round(&mut self, n: usize, direction: impl Direction) {
         let n = Self::whole_vectors(n);
-        let masks = if direction.encrypts() { &self.once.0[..n] } else { &self.thrice.0[..n] };
+        let masks = &Array::slice_as_flattened(&self.masks.0)[..=n];
         let (first, calls) = (&self.first.0[..n], &mut self.calls.0[..n]);
         for i in 0..n {
-            calls[i] = (first[i] ^ masks[i]).store();
+            calls[i] = (first[i] ^ mask_of_round(masks, i, direction.encrypts())).store();
         }
     }
 
@@ -137,13 +147,13 @@ impl<F: Field, N: ArraySize> Batch<F, N> {
     #[inline(always)]
     fn second_round(&mut self, n: usize, direction: impl Direction) -> F {
         let n = Self::whole_vectors(n);
-        let masks = if direction.encrypts() { &self.thrice.0[..n] } else { &self.once.0[..n] };
+        let masks = &Array::slice_as_flattened(&self.masks.0)[..=n];
         let (second, calls) = (&mut self.second.0[..n], &mut self.calls.0[..n]);
         let mut sum = F::ZERO;
         for i in 0..n {
             sum ^= second[i];
             second[i] ^= F::load(&calls[i]);
-            calls[i] = (second[i] ^ masks[i]).store();
+            calls[i] = (second[i] ^ mask_of_round(masks, i, !direction.encrypts())).store();
         }
         sum
     }
@@ -289,7 +299,7 @@ where
         let mut masks_ahead = Lanes::NONE;
         if Self::MASKS_IN_LANES {
             masks_ahead = self.masks.lanes();
-            masks_ahead.fill(&mut batch.once.0, &mut batch.thrice.0);
+            masks_ahead.fill(batch.masks(B::ParBlocksSize::USIZE));
         }
         masks_ahead
     }
@@ -314,7 +324,7 @@ where
         mut pairs: InOut<'_, '_, Array<Pair<B::BlockSize>, B::ParBlocksSize>>,
     ) {
         if !Self::MASKS_IN_LANES {
-            self.masks.fill(&mut batch.once.0, &mut batch.thrice.0);
+            self.masks.fill(batch.masks(B::ParBlocksSize::USIZE));
         }
         batch.load(pairs.get_in());
         batch.first_round(B::ParBlocksSize::USIZE, self.direction);
@@ -323,7 +333,7 @@ where
         if Self::MASKS_IN_LANES {
             self.masks = masks_ahead.masks();
             // Already here, so that the CPU can do it beside the second round.
-            masks_ahead.fill(&mut batch.once.0, &mut batch.thrice.0);
+            masks_ahead.fill(batch.masks(B::ParBlocksSize::USIZE));
         }
         self.backend.encrypt_par_blocks_inplace(&mut batch.calls.0);
         let output_sum = batch.finish(pairs.get_out());
@@ -336,7 +346,7 @@ where
         let count = pairs.len().min(N::USIZE);
         let batch = &mut Batch::<FieldOf<B>, N>::new();
         batch.load(pairs.get_in());
-        self.masks.fill(&mut batch.once.0[..count], &mut batch.thrice.0[..count]);
+        self.masks.fill(batch.masks(count));
         batch.first_round(count, self.direction);
         encipher_first(self.backend, &mut batch.calls.0, count);
         self.checksum ^= batch.second_round(count, self.direction);
@@ -379,14 +389,13 @@ where
         let batch = &mut Batch::<FieldOf<B>, N>::new();
         batch.load(pairs.get_in());
         if N::USIZE > Medium::USIZE && N::USIZE % LANES == 0 {
-            let filled = (count + 1).next_multiple_of(LANES);
-            masks.lanes().fill(&mut batch.once.0[..filled], &mut batch.thrice.0[..filled]);
+            masks.lanes().fill(batch.masks((count + 1).next_multiple_of(LANES)));
         } else {
-            { masks }.fill(&mut batch.once.0[..=count], &mut batch.thrice.0[..=count]);
+            { masks }.fill(batch.masks(count));
         }
         batch.first_round(count, direction);
 
-        let chunk = LastChunk::new(batch.once.0[count].swap(), last.len());
+        let chunk = LastChunk::new(batch.masks(count)[count].swap(), last.len());
         let head_len = last.len().min(B::BlockSize::USIZE);
         let (mut head, mut tail) = last.split_at(head_len);
         let mut tag = TagCalls::new(ta, nonces);
