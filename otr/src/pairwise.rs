@@ -6,7 +6,10 @@
 //! Everything is `inline(always)`, to be compiled with the target features of the cipher's backend.
 
 use aead::{
-    array::typenum::{U16, Unsigned},
+    array::{
+        Array,
+        typenum::{U16, Unsigned},
+    },
     inout::InOutBuf,
 };
 use cipher::BlockCipherEncBackend;
@@ -36,31 +39,60 @@ where
     Field::load(&block)
 }
 
+/// So many pairs are between a pair's first round and its second. So the core finds blocks to start with among its next
+/// instructions, not only those that wait.
+const DELAY: usize = 4;
+
+/// A pair between the rounds.
+#[derive(Clone, Copy, Default)]
+struct Waiting<F> {
+    first: F,
+    near: F,
+    mask: F,
+}
+
 /// Pairs that are not the end of their message.
 #[inline(always)]
 pub(crate) fn process_pairs<B>(
     backend: &B,
     progress: &mut Progress<FieldOf<B>>,
-    pairs: InOutBuf<'_, '_, Pair<B::BlockSize>>,
+    mut pairs: InOutBuf<'_, '_, Pair<B::BlockSize>>,
     direction: impl Direction,
 ) where
     B: BlockCipherEncBackend,
     B::BlockSize: BlockSize,
 {
-    let Progress { mask, checksum } = *progress;
-    let (mut masks, mut checksum) = (Masks::new(mask), checksum);
-    for mut pair in pairs {
-        let mask = masks.take();
-        let (once, thrice) = (mask.swap(), times_3(mask).swap());
-        let [mask_of_first, mask_of_second] = if direction.encrypts() { [once, thrice] } else { [thrice, once] };
-        let [first, second] = [0, 1].map(|i| FieldOf::<B>::load(&pair.get_in()[i]));
-        let near = second ^ encrypt(backend, first ^ mask_of_first);
-        let far = first ^ encrypt(backend, near ^ mask_of_second);
-        checksum ^= if direction.encrypts() { second } else { far };
-        pair.get_out()[0] = near.store();
-        pair.get_out()[1] = far.store();
+    let (mut masks, mut checksum) = (Masks::new(progress.mask), progress.checksum);
+    let mut next_mask = masks.take().swap();
+    let mut waiting = [Waiting::<FieldOf<B>>::default(); DELAY];
+    // Nothing waits at the start, and behind the last pair none starts.
+    for start in (0..pairs.len() + DELAY).step_by(DELAY) {
+        for (i, waiting) in waiting.iter_mut().enumerate() {
+            let i = start + i;
+            if let Some(pair) = i.checked_sub(DELAY).and_then(|i| pairs.get_out().get_mut(i)) {
+                let Waiting { first, near, mask } = *waiting;
+                let far = first ^ encrypt(backend, near ^ mask);
+                if !direction.encrypts() {
+                    checksum ^= far;
+                }
+                *pair = Array([near.store(), far.store()]);
+            }
+            if let Some(pair) = pairs.get_in().get(i) {
+                let once = next_mask;
+                next_mask = masks.take().swap();
+                let thrice = once ^ next_mask;
+                let (mask, mask_of_second) =
+                    if direction.encrypts() { (once, thrice) } else { (thrice, once) };
+                let [first, second] = [0, 1].map(|i| FieldOf::<B>::load(&pair[i]));
+                if direction.encrypts() {
+                    checksum ^= second;
+                }
+                let near = second ^ encrypt(backend, first ^ mask);
+                *waiting = Waiting { first, near, mask: mask_of_second };
+            }
+        }
     }
-    *progress = Progress { mask: masks.take(), checksum };
+    *progress = Progress { mask: next_mask.swap(), checksum };
 }
 
 /// The last chunk of a message, and what [`message::process`](crate::message::process) does behind it.
