@@ -41,7 +41,7 @@ where
 
 /// So many pairs are between a pair's first round and its second. So the core finds blocks to start with among its next
 /// instructions, not only those that wait.
-const DELAY: usize = 4;
+const DELAY: usize = 8;
 
 /// A pair between the rounds.
 #[derive(Clone, Copy, Default)]
@@ -66,30 +66,27 @@ pub(crate) fn process_pairs<B>(
     let mut next_mask = masks.take().swap();
     let mut waiting = [Waiting::<FieldOf<B>>::default(); DELAY];
     // Nothing waits at the start, and behind the last pair none starts.
-    for start in (0..pairs.len() + DELAY).step_by(DELAY) {
-        for (i, waiting) in waiting.iter_mut().enumerate() {
-            let i = start + i;
-            if let Some(pair) = i.checked_sub(DELAY).and_then(|i| pairs.get_out().get_mut(i)) {
-                let Waiting { first, near, mask } = *waiting;
-                let far = first ^ encrypt(backend, near ^ mask);
-                if !direction.encrypts() {
-                    checksum ^= far;
-                }
-                *pair = Array([near.store(), far.store()]);
+    for i in 0..pairs.len() + DELAY {
+        let waiting = &mut waiting[i % DELAY];
+        let second_round = i.checked_sub(DELAY);
+        if let Some(pair) = second_round.and_then(|i| pairs.get_out().get_mut(i)) {
+            let Waiting { first, near, mask } = *waiting;
+            let far = first ^ encrypt(backend, near ^ mask);
+            if !direction.encrypts() {
+                checksum ^= far;
             }
-            if let Some(pair) = pairs.get_in().get(i) {
-                let once = next_mask;
-                next_mask = masks.take().swap();
-                let thrice = once ^ next_mask;
-                let (mask, mask_of_second) =
-                    if direction.encrypts() { (once, thrice) } else { (thrice, once) };
-                let [first, second] = [0, 1].map(|i| FieldOf::<B>::load(&pair[i]));
-                if direction.encrypts() {
-                    checksum ^= second;
-                }
-                let near = second ^ encrypt(backend, first ^ mask);
-                *waiting = Waiting { first, near, mask: mask_of_second };
+            *pair = Array([near.store(), far.store()]);
+        }
+        if let Some(pair) = pairs.get_in().get(i) {
+            let once = next_mask;
+            next_mask = masks.take().swap();
+            let thrice = once ^ next_mask;
+            let (mask, mask_of_second) = if direction.encrypts() { (once, thrice) } else { (thrice, once) };
+            let [first, second] = [0, 1].map(|i| FieldOf::<B>::load(&pair[i]));
+            if direction.encrypts() {
+                checksum ^= second;
             }
+            *waiting = Waiting { first, near: second ^ encrypt(backend, first ^ mask), mask: mask_of_second };
         }
     }
     *progress = Progress { mask: next_mask.swap(), checksum };
