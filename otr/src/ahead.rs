@@ -4,7 +4,6 @@ use core::fmt;
 
 use aead::{Error, Nonce, Tag, inout::InOutBuf};
 use cipher::{BlockCipherEncrypt, BlockSizeUser};
-use subtle::ConstantTimeEq as _;
 
 use crate::{
     AdProcessing, BlockSize, NonceSize, Otr, Parallel, TagSize,
@@ -111,10 +110,11 @@ where
 
     /// What is known for a message with this nonce, and the nonce block to prepare.
     fn nonces(&self, nonce: &Nonce<Otr<C, N, T, A>>, next: FieldOf<C>) -> InOrder<FieldOf<C>> {
-        let is_prepared: bool = Otr::<C, N, T, A>::format(nonce).ct_eq(&self.format).into();
+        // Nonces are no secrets.
+        let is_prepared = Otr::<C, N, T, A>::format(nonce) == self.format;
         InOrder {
             output: is_prepared.then_some(self.output),
-            next: Call { block: next, is_pending: !bool::from(next.ct_eq(&Field::ZERO)) },
+            next: Call { block: next, is_pending: next != Field::ZERO },
         }
     }
 

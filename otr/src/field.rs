@@ -47,7 +47,7 @@ mod sealed {
 ///
 /// [`Field::swap`] goes from the one to the other. Sums are the same in both; [`Field::double`] takes the element.
 pub trait Field:
-    Copy + Default + BitXor<Output = Self> + BitXorAssign + ConstantTimeEq + MaybeZeroize
+    Copy + Default + PartialEq + BitXor<Output = Self> + BitXorAssign + ConstantTimeEq + MaybeZeroize
 {
     /// The size of a block.
     type Size: BlockSize<Field = Self>;
