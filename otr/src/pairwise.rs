@@ -19,7 +19,6 @@ use crate::{
     field::{BlockSize, Field},
     masks::{Masks, times_3},
     rules::{Call, Contribution, FieldOf, Nonces, Pair, Progress, checksum_mask, last_mask, pad, split_last},
-    wide::xor_bytes,
 };
 
 /// Whether messages shorter than a batch take this form: 128-bit blocks with instructions are those of AES, and its backends
@@ -62,34 +61,59 @@ pub(crate) fn process_pairs<B>(
     B: BlockCipherEncBackend,
     B::BlockSize: BlockSize,
 {
-    let (mut masks, mut checksum) = (Masks::new(progress.mask), progress.checksum);
+    let mut masks = Masks::new(progress.mask);
     let mut next_mask = masks.take().swap();
+    let mut sum = FieldOf::<B>::ZERO;
     let mut waiting = [Waiting::<FieldOf<B>>::default(); DELAY];
-    // Nothing waits at the start, and behind the last pair none starts.
-    for i in 0..pairs.len() + DELAY {
+    let count = pairs.len();
+    for i in 0..count {
         let waiting = &mut waiting[i % DELAY];
-        let second_round = i.checked_sub(DELAY);
-        if let Some(pair) = second_round.and_then(|i| pairs.get_out().get_mut(i)) {
-            let Waiting { first, near, mask } = *waiting;
-            let far = first ^ encrypt(backend, near ^ mask);
-            if !direction.encrypts() {
-                checksum ^= far;
-            }
-            *pair = Array([near.store(), far.store()]);
+        if let Some(pair) = i.checked_sub(DELAY).and_then(|i| pairs.get_out().get_mut(i)) {
+            sum ^= second_round(backend, waiting, pair, direction);
         }
-        if let Some(pair) = pairs.get_in().get(i) {
-            let once = next_mask;
-            next_mask = masks.take().swap();
-            let thrice = once ^ next_mask;
-            let (mask, mask_of_second) = if direction.encrypts() { (once, thrice) } else { (thrice, once) };
-            let [first, second] = [0, 1].map(|i| FieldOf::<B>::load(&pair[i]));
-            if direction.encrypts() {
-                checksum ^= second;
-            }
-            *waiting = Waiting { first, near: second ^ encrypt(backend, first ^ mask), mask: mask_of_second };
+        let Some(pair) = pairs.get_in().get(i) else { break };
+        let once = next_mask;
+        next_mask = masks.take().swap();
+        let thrice = once ^ next_mask;
+        let (mask, mask_of_second) = if direction.encrypts() { (once, thrice) } else { (thrice, once) };
+        let [first, second] = [0, 1].map(|i| FieldOf::<B>::load(&pair[i]));
+        if direction.encrypts() {
+            sum ^= second;
         }
+        *waiting = Waiting { first, near: second ^ encrypt(backend, first ^ mask), mask: mask_of_second };
     }
-    *progress = Progress { mask: next_mask.swap(), checksum };
+    let rest = count.saturating_sub(DELAY);
+    for (i, pair) in pairs.get_out().iter_mut().enumerate().skip(rest) {
+        sum ^= second_round(backend, &waiting[i % DELAY], pair, direction);
+    }
+    *progress = Progress { mask: next_mask.swap(), checksum: progress.checksum ^ sum };
+}
+
+/// Puts out `pair` and returns what it adds to the checksum now.
+#[inline(always)]
+fn second_round<B>(
+    backend: &B,
+    waiting: &Waiting<FieldOf<B>>,
+    pair: &mut Pair<B::BlockSize>,
+    direction: impl Direction,
+) -> FieldOf<B>
+where
+    B: BlockCipherEncBackend,
+    B::BlockSize: BlockSize,
+{
+    let Waiting { first, near, mask } = *waiting;
+    let far = first ^ encrypt(backend, near ^ mask);
+    *pair = Array([near.store(), far.store()]);
+    if direction.encrypts() { Field::ZERO } else { far }
+}
+
+/// XORs the first bytes of `key` to `data`, at most a block, and returns the result, padded.
+#[inline(always)]
+fn xor<F: Field>(data: &mut InOutBuf<'_, '_, u8>, key: F) -> F {
+    let output = F::load_start(data.get_in()) ^ key;
+    output.store_start(data.get_out());
+    // What was just stored in parts cannot be loaded at once.
+    if data.len() == F::Size::USIZE { output } else { pad(data.get_out()) }
 }
 
 /// The last chunk of a message, and what [`message::process`](crate::message::process) does behind it.
@@ -115,29 +139,25 @@ where
     match (direction.encrypts(), tail.is_empty()) {
         (true, false) => {
             let z = encrypt(backend, once ^ pad(head.get_in()));
-            xor_bytes(&mut tail, z);
-            let c2 = pad(tail.get_out());
+            let c2 = xor(&mut tail, z);
             checksum ^= z ^ c2;
-            xor_bytes(&mut head, encrypt(backend, thrice ^ c2));
+            xor(&mut head, encrypt(backend, thrice ^ c2));
         }
         (true, true) => {
             checksum ^= pad(head.get_in());
             if !head.is_empty() {
-                xor_bytes(&mut head, encrypt(backend, once));
+                xor(&mut head, encrypt(backend, once));
             }
         }
         (false, false) => {
             let c2 = pad(tail.get_in());
-            xor_bytes(&mut head, encrypt(backend, thrice ^ c2));
-            let z = encrypt(backend, once ^ pad(head.get_out()));
+            let m1 = xor(&mut head, encrypt(backend, thrice ^ c2));
+            let z = encrypt(backend, once ^ m1);
             checksum ^= z ^ c2;
-            xor_bytes(&mut tail, z);
+            xor(&mut tail, z);
         }
         (false, true) => {
-            if !head.is_empty() {
-                xor_bytes(&mut head, encrypt(backend, once));
-            }
-            checksum ^= pad(head.get_out());
+            checksum ^= if head.is_empty() { pad(&[]) } else { xor(&mut head, encrypt(backend, once)) };
         }
     }
     let ta = if ta.is_pending { encrypt(backend, ta.block) } else { ta.block };

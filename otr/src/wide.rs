@@ -70,7 +70,7 @@ fn encipher_with<B: BlockCipherEncBackend>(
 
 /// XORs the first bytes of `key` to `data`, at most a block.
 #[inline(always)]
-pub(crate) fn xor_bytes<F: Field>(data: &mut InOutBuf<'_, '_, u8>, key: F) {
+fn xor_bytes<F: Field>(data: &mut InOutBuf<'_, '_, u8>, key: F) {
     (F::load_start(data.get_in()) ^ key).store_start(data.get_out());
 }
 
