@@ -5,7 +5,7 @@ use std::{env::consts, fs, process::Command};
 use anyhow::{Context, Result, ensure};
 
 use crate::{
-    algorithms::{self, PEERS},
+    algorithms::PEERS,
     results::{Machine, Peer},
 };
 
@@ -97,7 +97,7 @@ pub fn peers() -> Result<Vec<Peer>> {
 
 #[cfg(all(feature = "openssl", target_arch = "x86_64"))]
 fn openssl() -> Option<Peer> {
-    Some(Peer { name: algorithms::OPENSSL.into(), version: openssl::version::version().into() })
+    Some(Peer { name: crate::algorithms::OPENSSL.into(), version: openssl::version::version().into() })
 }
 
 #[cfg(not(all(feature = "openssl", target_arch = "x86_64")))]

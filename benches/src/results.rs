@@ -57,7 +57,7 @@ pub struct Run {
     pub backend: String,
     /// Whether it was forced: the others are the default.
     pub forced: bool,
-    /// So often was each row measured; the minimum is given.
+    /// So often was each row measured; given is what an eighth of the results are below.
     pub rounds: u64,
     /// What was measured.
     #[serde(serialize_with = "line_each")]

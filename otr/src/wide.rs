@@ -1,7 +1,8 @@
 //! The wide form of the mode, for backends of more than four blocks at once: many pairs of blocks in each call.
 //!
 //! The first-round calls of a batch of pairs go to the cipher at once, then their second-round calls. The last chunk of the
-//! message takes part in the same calls, and so do the checksum and associated data where they can.
+//! message takes part in the same calls, and so do the checksum and associated data where they can. Of AES only full batches come
+//! here, and what is left goes to [`pairwise`].
 //!
 //! Everything is `inline(always)`, to be compiled with the target features of the cipher's backend.
 
