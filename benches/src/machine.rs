@@ -77,7 +77,7 @@ pub fn rustc() -> Result<String> {
     Ok(String::from_utf8(output.stdout)?.trim().into())
 }
 
-/// The peers' versions, as the lock file has them.
+/// The peers' versions, as the lock file has them, and that of OpenSSL itself.
 ///
 /// # Errors
 /// If one is not there.
@@ -91,5 +91,16 @@ pub fn peers() -> Result<Vec<Peer>> {
             let version = version.with_context(|| format!("{name} is not in the lock file"))?;
             Ok(Peer { name: name.into(), version: version.into() })
         })
+        .chain(openssl().map(Ok))
         .collect()
+}
+
+#[cfg(all(feature = "openssl", target_arch = "x86_64"))]
+fn openssl() -> Option<Peer> {
+    Some(Peer { name: crate::algorithms::OPENSSL.into(), version: openssl::version::version().into() })
+}
+
+#[cfg(not(all(feature = "openssl", target_arch = "x86_64")))]
+fn openssl() -> Option<Peer> {
+    None
 }

@@ -9,18 +9,33 @@ pub use chart::svg;
 pub use cortex_m::CortexM;
 pub use tables::markdown;
 
-use crate::algorithms;
+use crate::{algorithms, results::Run};
 
 /// The AEADs of the README.
-const COMPARED: [&str; 7] = [
+const COMPARED: [&str; 15] = [
     algorithms::TWINE_OTR,
+    algorithms::TWINE_OTR_COUNTED,
     algorithms::AES_OTR,
+    algorithms::AES_OTR_COUNTED,
     algorithms::ASCON,
     algorithms::CHACHA,
+    algorithms::CHACHA_GRAVIOLA,
+    algorithms::CHACHA_OPENSSL,
+    algorithms::CHACHA_RING,
     algorithms::AES_GCM,
+    algorithms::AES_GCM_GRAVIOLA,
+    algorithms::AES_GCM_OPENSSL,
+    algorithms::AES_GCM_RING,
     algorithms::AES_CCM,
     algorithms::AES_OCB,
 ];
+
+/// Those of them that `run` has: it may be without OpenSSL.
+fn compared(run: &Run) -> impl Iterator<Item = &'static str> {
+    COMPARED.into_iter().filter(|algorithm| {
+        !algorithm.ends_with(algorithms::OPENSSL) || run.rows.iter().any(|row| row.algorithm == *algorithm)
+    })
+}
 
 /// The length of associated data in the README.
 const ASSOCIATED_DATA: usize = 8;

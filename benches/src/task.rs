@@ -2,7 +2,7 @@
 
 use std::{hint::black_box, mem};
 
-use aead::{AeadInOut, KeyInit, Nonce, Tag};
+use aead::{AeadCore, AeadInOut, KeyInit, Nonce, Tag, inout::InOutBuf};
 use cipher::{Block, BlockCipherDecrypt, BlockCipherEncrypt};
 use serde::{Deserialize, Serialize};
 
@@ -185,6 +185,138 @@ pub fn aead<A: AeadInOut + KeyInit + 'static>(
     [
         sealing().into_task(algorithm, Operation::Seal, |sealing| Box::new(Seal(sealing))),
         sealing().into_task(algorithm, Operation::Open, |sealing| Box::new(Open(sealing))),
+    ]
+}
+
+/// What is sent beside a message that was sealed.
+pub type Sealed<A> = (Nonce<A>, Tag<A>);
+
+/// An AEAD with a counter as its nonce: both ends of a link.
+pub trait Counted {
+    /// What it seals and opens as.
+    type Aead: AeadCore;
+
+    /// Both ends, before the first message.
+    fn new() -> Self;
+
+    /// Seals the next message.
+    ///
+    /// # Errors
+    /// If a limit is reached.
+    fn seal(
+        &mut self,
+        associated_data: &[u8],
+        buffer: InOutBuf<'_, '_, u8>,
+    ) -> Result<Sealed<Self::Aead>, aead::Error>;
+
+    /// Opens one.
+    ///
+    /// # Errors
+    /// If it is not authentic, or a limit is reached.
+    fn open(
+        &mut self,
+        nonce: &Nonce<Self::Aead>,
+        associated_data: &[u8],
+        buffer: InOutBuf<'_, '_, u8>,
+        tag: &Tag<Self::Aead>,
+    ) -> Result<(), aead::Error>;
+}
+
+/// Messages in the order of their nonces. Before each sample both ends start anew, far from any limit, and exchange one message.
+struct Link<C: Counted> {
+    ends: C,
+    associated_data: Vec<u8>,
+    messages: Vec<Message>,
+    /// Nonce and tag of each message, for opening.
+    sealed: Vec<Sealed<C::Aead>>,
+}
+
+impl<C: Counted> Link<C> {
+    fn new(length: usize, associated_data: usize) -> Self {
+        let count = (CACHED / length.next_multiple_of(Message::LINE)).max(1);
+        Self {
+            ends: C::new(),
+            associated_data: vec![0; associated_data],
+            messages: (0..count).map(|_| Message::new(&vec![0; length])).collect(),
+            sealed: Vec::with_capacity(count),
+        }
+    }
+
+    fn start(&mut self) {
+        const REASON: &str = "no limit is near";
+        self.ends = C::new();
+        let mut first = [];
+        let (nonce, tag) = self.ends.seal(&self.associated_data, first.as_mut_slice().into()).expect(REASON);
+        self.ends.open(&nonce, &self.associated_data, first.as_mut_slice().into(), &tag).expect(REASON);
+    }
+
+    fn into_task(
+        self,
+        algorithm: &'static str,
+        operation: Operation,
+        body: impl FnOnce(Self) -> Box<dyn Body>,
+    ) -> Task {
+        Task {
+            algorithm,
+            operation,
+            bytes: self.messages[0].length,
+            associated_data: self.associated_data.len(),
+            capacity: self.messages.len(),
+            body: body(self),
+        }
+    }
+}
+
+struct SealNext<C: Counted>(Link<C>);
+
+impl<C: Counted> Body for SealNext<C> {
+    fn prepare(&mut self, _repetitions: usize) {
+        self.0.start();
+    }
+
+    fn run(&mut self, repetitions: usize) {
+        let Link { ends, associated_data, messages, .. } = &mut self.0;
+        for message in &mut messages[..repetitions] {
+            let sealed = ends.seal(associated_data, message.get().into());
+            black_box(&sealed);
+            clock::fence();
+        }
+    }
+}
+
+struct OpenNext<C: Counted>(Link<C>);
+
+impl<C: Counted> Body for OpenNext<C> {
+    fn prepare(&mut self, repetitions: usize) {
+        self.0.start();
+        let Link { ends, associated_data, messages, sealed } = &mut self.0;
+        sealed.clear();
+        for message in &mut messages[..repetitions] {
+            sealed.push(ends.seal(associated_data, message.get().into()).expect("no limit is near"));
+        }
+    }
+
+    fn run(&mut self, repetitions: usize) {
+        let Link { ends, associated_data, messages, sealed } = &mut self.0;
+        for (message, (nonce, tag)) in messages[..repetitions].iter_mut().zip(sealed) {
+            ends.open(black_box(nonce), associated_data, message.get().into(), tag)
+                .expect("the message is authentic");
+            clock::fence();
+        }
+    }
+}
+
+/// A task for each direction of a link, of messages whose nonces come in order.
+#[must_use]
+pub fn counted<C: Counted + 'static>(
+    algorithm: &'static str,
+    length: usize,
+    associated_data: usize,
+) -> [Task; 2] {
+    let link = || Link::<C>::new(length, associated_data);
+    [
+        link().into_task(algorithm, Operation::Seal, |link| Box::new(SealNext(link))),
+        link().into_task(algorithm, Operation::Open, |link| Box::new(OpenNext(link))),
     ]
 }
 

@@ -112,6 +112,7 @@ where
 
     /// What is known for a message with the nonce block `format`, and the one to prepare.
     fn nonces(&self, format: FieldOf<C>, next: FieldOf<C>) -> InOrder<FieldOf<C>> {
+        // Nonces are no secrets.
         let output = (format == self.format).then_some(self.output);
         InOrder { output, next: Call { block: next, is_pending: next != Field::ZERO } }
     }

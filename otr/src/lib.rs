@@ -10,6 +10,7 @@ mod field;
 mod masks;
 mod message;
 mod narrow;
+mod pairwise;
 mod pieces;
 mod rules;
 mod size;

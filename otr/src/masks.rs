@@ -47,13 +47,14 @@ impl<F: Field> Masks<F> {
         mask
     }
 
-    /// The next ones and three times each, in the order of memory.
+    /// The next ones, in the order of memory. The last of them will be the next one again.
     #[inline(always)]
-    pub(crate) fn fill(&mut self, once: &mut [F], thrice: &mut [F]) {
-        for (once, thrice) in once.iter_mut().zip(thrice) {
-            let mask = self.take();
-            *once = mask.swap();
-            *thrice = (mask ^ self.next).swap();
+    pub(crate) fn fill(&mut self, masks: &mut [F]) {
+        if let Some((last, masks)) = masks.split_last_mut() {
+            for mask in masks {
+                *mask = self.take().swap();
+            }
+            *last = self.next.swap();
         }
     }
 
@@ -90,18 +91,20 @@ impl<F: Field> Lanes<F> {
     /// For backends so narrow that their masks are computed in turn.
     pub(crate) const NONE: Self = Self([[F::ZERO; GROUP]; GROUPS]);
 
-    /// The next masks and three times each, in the order of memory; their number is a multiple of [`LANES`].
+    /// The next masks, in the order of memory, a multiple of [`LANES`]. One more that there is room for will be the next one again.
     #[inline(always)]
-    pub(crate) fn fill(&mut self, once: &mut [F], thrice: &mut [F]) {
-        for (once, thrice) in once.chunks_exact_mut(LANES).zip(thrice.chunks_exact_mut(LANES)) {
-            let groups = once.chunks_exact_mut(GROUP).zip(thrice.chunks_exact_mut(GROUP));
-            for ((once, thrice), lanes) in groups.zip(&mut self.0) {
-                for ((once, thrice), lane) in once.iter_mut().zip(thrice).zip(lanes) {
-                    *once = lane.swap();
-                    *thrice = times_3(*lane).swap();
+    pub(crate) fn fill(&mut self, masks: &mut [F]) {
+        let mut groups = masks.chunks_exact_mut(LANES);
+        for masks in &mut groups {
+            for (masks, lanes) in masks.chunks_exact_mut(GROUP).zip(&mut self.0) {
+                for (mask, lane) in masks.iter_mut().zip(lanes) {
+                    *mask = lane.swap();
                     *lane = lane.times_power_of_2(32);
                 }
             }
+        }
+        if let [next, ..] = groups.into_remainder() {
+            *next = self.0[0][0].swap();
         }
     }
 
@@ -221,14 +224,14 @@ mod tests {
         assert_eq!(earlier, l, "3 * 3 * 7 L is the mask 2^64 L");
     }
 
-    /// Fills `count` masks, five times, and compares all with powers of two.
-    fn masks_in_order(count: usize, mut fill: impl FnMut(&mut [u64], &mut [u64])) {
+    /// Fills `count` masks and one more, five times, and compares all with powers of two.
+    fn masks_in_order(count: usize, mut fill: impl FnMut(&mut [u64])) {
         for portion in 0..5 {
-            let (mut once, mut thrice) = ([0; 2 * LANES], [0; 2 * LANES]);
-            fill(&mut once[..count], &mut thrice[..count]);
-            for i in 0..count {
-                let mask = power_of_two(1u64, (count * portion + i) as u128, u128::from);
-                assert_eq!((once[i].swap(), thrice[i].swap()), (mask, times_3(mask)), "{i} of {portion}");
+            let mut masks = [0; 2 * LANES + 1];
+            fill(&mut masks[..=count]);
+            for (i, mask) in masks.into_iter().enumerate().take(count + 1) {
+                let expected = power_of_two(1u64, (count * portion + i) as u128, u128::from);
+                assert_eq!(mask.swap(), expected, "{i} of {portion}");
             }
         }
     }
@@ -237,11 +240,11 @@ mod tests {
     fn masks_of_pairs() {
         for count in 0..40 {
             let mut masks = Masks::new(1u64);
-            masks_in_order(count, |once, thrice| masks.fill(once, thrice));
+            masks_in_order(count, |filled| masks.fill(filled));
         }
         for count in [0, LANES, 2 * LANES] {
             let mut lanes = Masks::new(1u64).lanes();
-            masks_in_order(count, |once, thrice| lanes.fill(once, thrice));
+            masks_in_order(count, |filled| lanes.fill(filled));
             assert_eq!(lanes.masks().take(), power_of_two(1u64, 5 * count as u128, u128::from));
         }
     }

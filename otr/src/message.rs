@@ -5,7 +5,8 @@
 //! to two blocks, has rules of its own ([`rules`](crate::rules)).
 //!
 //! There are two forms of it: [`wide`] for backends of many blocks at once, and [`narrow`], in little code and stack, for those
-//! of up to four. Which one is compiled for a backend is decided here, by its width.
+//! of up to four. Which one is compiled for a backend is decided here, by its width. What [`wide`] has less than a batch of, it leaves to
+//! [`pairwise`](crate::pairwise) if the cipher is like AES.
 
 use aead::inout::InOutBuf;
 use cipher::BlockCipherEncBackend;

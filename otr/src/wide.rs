@@ -1,14 +1,15 @@
 //! The wide form of the mode, for backends of more than four blocks at once: many pairs of blocks in each call.
 //!
 //! The first-round calls of a batch of pairs go to the cipher at once, then their second-round calls. The last chunk of the
-//! message takes part in the same calls, and so do the checksum and associated data where they can.
+//! message takes part in the same calls, and so do the checksum and associated data where they can. Of AES only full batches come
+//! here, and what is left goes to [`pairwise`].
 //!
 //! Everything is `inline(always)`, to be compiled with the target features of the cipher's backend.
 
 use aead::{
     array::{
         Array, ArraySize,
-        typenum::{U16, U32},
+        typenum::{U2, U16, U32},
     },
     inout::{InOut, InOutBuf},
 };
@@ -18,6 +19,7 @@ use crate::{
     direction::{DECRYPT, Direction, ENCRYPT},
     field::{BlockSize, Field},
     masks::{LANES, Lanes, Masks, times_3},
+    pairwise,
     rules::{
         Call, Contribution, FieldOf, Nonces, Pair, Progress, Single, checksum_mask, encipher, encipher_first,
         last_mask, pad, split_last, whole_pairs,
@@ -80,10 +82,15 @@ struct Batch<F: Field, N: ArraySize> {
     /// The second blocks as they come in, and then what goes out as first ones.
     second: Aligned<Array<F, N>>,
     calls: Aligned<Array<Array<u8, F::Size>, N>>,
-    /// The masks of the pairs.
-    once: Aligned<Array<F, N>>,
-    /// Three times the same.
-    thrice: Aligned<Array<F, N>>,
+    /// The masks of the pairs, and behind them that of the next one.
+    masks: Aligned<Array<Array<F, N>, U2>>,
+}
+
+/// Pair `i` has its mask in one round and three times that in the other: the sum with the mask of the next pair, which is twice
+/// its own.
+#[inline(always)]
+fn mask_of_round<F: Field>(masks: &[F], i: usize, is_once: bool) -> F {
+    if is_once { masks[i] } else { masks[i] ^ masks[i + 1] }
 }
 
 impl<F: Field, N: ArraySize> Batch<F, N> {
@@ -93,9 +100,14 @@ impl<F: Field, N: ArraySize> Batch<F, N> {
             first: Aligned::default(),
             second: Aligned::default(),
             calls: Aligned::default(),
-            once: Aligned::default(),
-            thrice: Aligned::default(),
+            masks: Aligned::default(),
         }
+    }
+
+    /// The masks of `n` pairs and the one behind them.
+    #[inline(always)]
+    fn masks(&mut self, n: usize) -> &mut [F] {
+        &mut Array::slice_as_flattened_mut(&mut self.masks.0)[..=n]
     }
 
     /// Takes the input.
@@ -124,10 +136,10 @@ impl<F: Field, N: ArraySize> Batch<F, N> {
     #[inline(always)]
     fn first_round(&mut self, n: usize, direction: impl Direction) {
         let n = Self::whole_vectors(n);
-        let masks = if direction.encrypts() { &self.once.0[..n] } else { &self.thrice.0[..n] };
+        let masks = &Array::slice_as_flattened(&self.masks.0)[..=n];
         let (first, calls) = (&self.first.0[..n], &mut self.calls.0[..n]);
         for i in 0..n {
-            calls[i] = (first[i] ^ masks[i]).store();
+            calls[i] = (first[i] ^ mask_of_round(masks, i, direction.encrypts())).store();
         }
     }
 
@@ -136,13 +148,13 @@ impl<F: Field, N: ArraySize> Batch<F, N> {
     #[inline(always)]
     fn second_round(&mut self, n: usize, direction: impl Direction) -> F {
         let n = Self::whole_vectors(n);
-        let masks = if direction.encrypts() { &self.thrice.0[..n] } else { &self.once.0[..n] };
+        let masks = &Array::slice_as_flattened(&self.masks.0)[..=n];
         let (second, calls) = (&mut self.second.0[..n], &mut self.calls.0[..n]);
         let mut sum = F::ZERO;
         for i in 0..n {
             sum ^= second[i];
             second[i] ^= F::load(&calls[i]);
-            calls[i] = (second[i] ^ masks[i]).store();
+            calls[i] = (second[i] ^ mask_of_round(masks, i, !direction.encrypts())).store();
         }
         sum
     }
@@ -198,7 +210,13 @@ where
     if !batches.is_empty() {
         state.full_batches(batches);
     }
-    state.last_batch(pairs, last, ta, nonces)
+    if pairwise::suits::<B>() {
+        let progress = &mut state.progress();
+        pairwise::process_pairs(backend, progress, pairs, direction);
+        pairwise::finish(backend, *progress, last, ta, nonces, direction)
+    } else {
+        state.last_batch(pairs, last, ta, nonces)
+    }
 }
 
 /// See [`message::encrypt_pairs`](crate::message::encrypt_pairs).
@@ -216,12 +234,17 @@ pub(crate) fn encrypt_pairs<B>(
     if !batches.is_empty() {
         state.full_batches(batches);
     }
+    if pairwise::suits::<B>() {
+        *progress = state.progress();
+        pairwise::process_pairs(backend, progress, pairs, ENCRYPT);
+        return;
+    }
     if B::ParBlocksSize::USIZE > Short::USIZE && pairs.len() <= Short::USIZE {
         state.encrypt_batch_of::<Short>(pairs);
     } else {
         state.encrypt_batch_of::<B::ParBlocksSize>(pairs);
     }
-    *progress = Progress { mask: state.masks.take(), checksum: state.checksum };
+    *progress = state.progress();
 }
 
 /// See [`message::authenticate`](crate::message::authenticate).
@@ -263,6 +286,11 @@ where
         Self { backend, masks: Masks::new(progress.mask), checksum: progress.checksum, direction }
     }
 
+    #[inline(always)]
+    fn progress(&self) -> Progress<FieldOf<B>> {
+        Progress { mask: { self.masks }.take(), checksum: self.checksum }
+    }
+
     /// Whether full batches take masks that are computed side by side.
     const MASKS_IN_LANES: bool = B::ParBlocksSize::USIZE % LANES == 0;
 
@@ -272,7 +300,7 @@ where
         let mut masks_ahead = Lanes::NONE;
         if Self::MASKS_IN_LANES {
             masks_ahead = self.masks.lanes();
-            masks_ahead.fill(&mut batch.once.0, &mut batch.thrice.0);
+            masks_ahead.fill(batch.masks(B::ParBlocksSize::USIZE));
         }
         masks_ahead
     }
@@ -297,7 +325,7 @@ where
         mut pairs: InOut<'_, '_, Array<Pair<B::BlockSize>, B::ParBlocksSize>>,
     ) {
         if !Self::MASKS_IN_LANES {
-            self.masks.fill(&mut batch.once.0, &mut batch.thrice.0);
+            self.masks.fill(batch.masks(B::ParBlocksSize::USIZE));
         }
         batch.load(pairs.get_in());
         batch.first_round(B::ParBlocksSize::USIZE, self.direction);
@@ -306,7 +334,7 @@ where
         if Self::MASKS_IN_LANES {
             self.masks = masks_ahead.masks();
             // Already here, so that the CPU can do it beside the second round.
-            masks_ahead.fill(&mut batch.once.0, &mut batch.thrice.0);
+            masks_ahead.fill(batch.masks(B::ParBlocksSize::USIZE));
         }
         self.backend.encrypt_par_blocks_inplace(&mut batch.calls.0);
         let output_sum = batch.finish(pairs.get_out());
@@ -319,7 +347,7 @@ where
         let count = pairs.len().min(N::USIZE);
         let batch = &mut Batch::<FieldOf<B>, N>::new();
         batch.load(pairs.get_in());
-        self.masks.fill(&mut batch.once.0[..count], &mut batch.thrice.0[..count]);
+        self.masks.fill(batch.masks(count));
         batch.first_round(count, self.direction);
         encipher_first(self.backend, &mut batch.calls.0, count);
         self.checksum ^= batch.second_round(count, self.direction);
@@ -362,14 +390,13 @@ where
         let batch = &mut Batch::<FieldOf<B>, N>::new();
         batch.load(pairs.get_in());
         if N::USIZE > Medium::USIZE && N::USIZE % LANES == 0 {
-            let filled = (count + 1).next_multiple_of(LANES);
-            masks.lanes().fill(&mut batch.once.0[..filled], &mut batch.thrice.0[..filled]);
+            masks.lanes().fill(batch.masks((count + 1).next_multiple_of(LANES)));
         } else {
-            { masks }.fill(&mut batch.once.0[..=count], &mut batch.thrice.0[..=count]);
+            { masks }.fill(batch.masks(count));
         }
         batch.first_round(count, direction);
 
-        let chunk = LastChunk::new(batch.once.0[count].swap(), last.len());
+        let chunk = LastChunk::new(batch.masks(count)[count].swap(), last.len());
         let head_len = last.len().min(B::BlockSize::USIZE);
         let (mut head, mut tail) = last.split_at(head_len);
         let mut tag = TagCalls::new(ta, nonces);
@@ -517,7 +544,9 @@ where
     B::BlockSize: BlockSize,
 {
     let is_short = B::ParBlocksSize::USIZE > Short::USIZE && data.len() < Short::USIZE * B::BlockSize::USIZE;
-    if is_short {
+    if pairwise::suits::<B>() && is_short {
+        pairwise::parallel(backend, q, format, output, data)
+    } else if is_short {
         parallel_in_batches::<B, Short>(backend, q, format, output, data)
     } else {
         parallel_in_batches::<B, B::ParBlocksSize>(backend, q, format, output, data)

@@ -3,6 +3,7 @@
 use crate::{
     cortex_m, paths,
     sh::{self, Cmd},
+    tools,
 };
 use anyhow::{Context, Result, bail, ensure};
 use std::{env::consts, path::PathBuf};
@@ -24,7 +25,9 @@ pub(crate) fn main(arguments: &[&str]) -> Result<()> {
         }
         ["cortex-m", "--ours"] => cortex_m::measure_ours(),
         ["--check"] => check(),
-        ["criterion", rest @ ..] => cargo("bench").args(["--bench", "criterion", "--"]).args(rest).run(),
+        ["criterion", rest @ ..] => {
+            cargo("bench").args(openssl()?).args(["--bench", "criterion", "--"]).args(rest).run()
+        }
         ["dudect", rest @ ..] => cargo("run")
             .args(["--release", "--no-default-features", "--example", "dudect", "--"])
             .args(rest)
@@ -48,8 +51,18 @@ fn report_program() -> Cmd {
     cargo("run").args(["--quiet", "--no-default-features", "--bin", "report", "--"])
 }
 
+/// What takes OpenSSL into `benches`, where that can be built.
+pub(crate) fn openssl() -> Result<&'static [&'static str]> {
+    if tools::has_openssl()? {
+        Ok(&["--features", "openssl"])
+    } else {
+        println!("OpenSSL is left out, as its headers are missing: install {}", tools::OPENSSL);
+        Ok(&[])
+    }
+}
+
 /// A cargo command on `benches`.
-fn cargo(command: &str) -> Cmd {
+pub(crate) fn cargo(command: &str) -> Cmd {
     sh::cargo().arg(command).arg("--manifest-path").arg(manifest()).arg("--target-dir").arg(target(None))
 }
 
@@ -111,7 +124,7 @@ fn build(backend: Option<&str>) -> Result<PathBuf> {
     sh::cargo()
         .args(["build", "--release", "--locked", "--bin", "cycles"])
         // Backends of TWINE are compared with each other only.
-        .args(backend.map(|_| "--no-default-features"))
+        .args(if backend.is_some() { &["--no-default-features"] } else { openssl()? })
         .arg("--manifest-path")
         .arg(manifest())
         .arg("--target-dir")

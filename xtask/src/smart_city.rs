@@ -3,7 +3,7 @@
 use crate::{
     apt, cortex_m, paths,
     sh::{self, Cmd},
-    tools::Toolchain,
+    tools::{self, Toolchain},
 };
 use anyhow::{Context, Result, ensure};
 use object::{Object as _, ObjectSymbol as _, SymbolKind};
@@ -67,7 +67,7 @@ pub(crate) fn soak() -> Result<()> {
 /// crate `ear`, which reads attestation results.
 fn test_tools() -> Result<()> {
     if apt::can_install() {
-        return apt::install(&["chromium", "libssl-dev", "mosquitto", "pkg-config"]);
+        apt::install(&["chromium", "mosquitto"])?;
     }
     let has_browser = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
         .iter()
@@ -77,10 +77,7 @@ fn test_tools() -> Result<()> {
         paths::find_program("mosquitto").is_some() || Path::new("/usr/sbin/mosquitto").exists(),
         "a test runs the gateway at Mosquitto: install it (Debian: apt-get install mosquitto)"
     );
-    ensure!(
-        Cmd::new("pkg-config").args(["--exists", "openssl"]).read().is_some(),
-        "a test builds against OpenSSL: install its headers (Debian: apt-get install libssl-dev pkg-config)"
-    );
+    ensure!(tools::has_openssl()?, "a test builds against OpenSSL: install {}", tools::OPENSSL);
     Ok(())
 }
 

@@ -332,13 +332,11 @@ fn backend(name: &str) -> Result<()> {
 
 /// Nothing is timed here.
 fn benches() -> Result<()> {
-    let cargo = |command: &str| {
-        cargo(command)
-            .args(["--manifest-path", "benches/Cargo.toml", "--target-dir"])
-            .arg(paths::target().join("benches").join("default"))
-    };
-    cargo("clippy").args(["--all-targets", "--", "--deny", "warnings"]).run()?;
-    cargo("test").arg("--no-default-features").run()?;
+    bench::cargo("clippy")
+        .args(bench::openssl()?)
+        .args(["--all-targets", "--", "--deny", "warnings"])
+        .run()?;
+    bench::cargo("test").arg("--no-default-features").run()?;
     bench::check()
 }
 

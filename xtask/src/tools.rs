@@ -218,6 +218,17 @@ pub(crate) fn cxx() -> Result<PathBuf> {
     program("c++", &["g++"], "g++ (Debian, Ubuntu), gcc-c++ (Fedora) or the command line tools (macOS)")
 }
 
+/// What [`has_openssl`] looks for.
+pub(crate) const OPENSSL: &str = "libssl-dev with pkg-config (Debian, Ubuntu)";
+
+/// Whether something can be built against OpenSSL.
+pub(crate) fn has_openssl() -> Result<bool> {
+    if apt::can_install() {
+        apt::install(&["libssl-dev", "pkg-config"])?;
+    }
+    Ok(Cmd::new("pkg-config").args(["--exists", "openssl"]).read().is_some())
+}
+
 /// The program `name`, from Debian's `packages` if it is missing; `advice` names the package for others.
 fn program(name: &str, packages: &[&str], advice: &str) -> Result<PathBuf> {
     if let Some(path) = paths::find_program(name) {

@@ -106,7 +106,7 @@ fn measure(options: &Options) -> Result<()> {
     };
     let machine = Machine::this();
     println!(
-        "{}; TWINE's backend: {}; minimum of {rounds} rounds, in {}",
+        "{}; TWINE's backend: {}; what an eighth of {rounds} rounds are below, in {}",
         machine.cpu,
         run.backend,
         Clock::UNIT
@@ -129,49 +129,54 @@ fn measure(options: &Options) -> Result<()> {
 struct Measured {
     task: Task,
     repetitions: usize,
-    /// The least time of so many repetitions.
-    least: Option<f64>,
+    /// Of so many repetitions each.
+    times: Vec<f64>,
 }
 
 impl Measured {
     fn new(task: Task) -> Self {
-        Self { task, repetitions: 1, least: None }
+        Self { task, repetitions: 1, times: Vec::new() }
     }
 
     /// Finds a number of repetitions for a sample of the right length.
     fn calibrate(&mut self) {
         while self.repetitions < self.task.capacity {
-            self.least = None;
+            self.times.clear();
             for _ in 0..20 {
                 self.sample();
             }
-            if self.least.is_some_and(|least| least >= SAMPLE) {
+            if self.time().is_some_and(|time| time >= SAMPLE) {
                 break;
             }
             self.repetitions = (2 * self.repetitions).min(self.task.capacity);
         }
-        self.least = None;
+        self.times.clear();
     }
 
     fn sample(&mut self) {
-        let Self { task, repetitions, least } = self;
+        let Self { task, repetitions, times } = self;
         // Once unmeasured, to have code, data and predictions in their caches.
         task.prepare(*repetitions);
         task.run(*repetitions);
         task.prepare(*repetitions);
-        if let Some(time) = Clock.time(|| task.run(*repetitions)) {
-            *least = Some(least.map_or(time, |least| least.min(time)));
-        }
+        times.extend(Clock.time(|| task.run(*repetitions)));
+    }
+
+    /// The time that an eighth of all are below. Disturbances add; but what disturbs the clock alone makes single times too short.
+    fn time(&self) -> Option<f64> {
+        let mut times = self.times.clone();
+        times.sort_by(f64::total_cmp);
+        times.get(times.len() / 8).copied()
     }
 
     /// Of one repetition.
     #[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
     fn cost(&self) -> Result<f64> {
         let Task { algorithm, operation, bytes, .. } = &self.task;
-        let least = self.least.with_context(|| {
+        let time = self.time().with_context(|| {
             format!("{algorithm}, {}, {bytes} bytes: disturbed in every round", operation.name())
         })?;
-        Ok(least / self.repetitions as f64)
+        Ok(time / self.repetitions as f64)
     }
 }
 

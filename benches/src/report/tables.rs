@@ -4,9 +4,12 @@ use std::fmt::{self, Write as _};
 
 use anyhow::{Context, Result};
 
-use super::{ASSOCIATED_DATA, COMPARED};
+use super::{ASSOCIATED_DATA, compared};
 use crate::{
-    algorithms::{AES_OCB, AES_OTR, ASCON, CHACHA, TWINE_128, TWINE_OTR},
+    algorithms::{
+        AES_GCM_GRAVIOLA, AES_GCM_OPENSSL, AES_GCM_RING, AES_OCB, AES_OTR, ASCON, CHACHA, CHACHA_OPENSSL,
+        OPENSSL, TWINE_128, TWINE_OTR, TWINE_OTR_COUNTED,
+    },
     results::{Results, Run},
     task::Operation::{self, Decrypt, Encrypt, Open, Seal, Setup},
 };
@@ -16,7 +19,16 @@ const MESSAGES: [(usize, &str); 5] =
     [(16, "16 B"), (64, "64 B"), (256, "256 B"), (1500, "1500 B"), (16384, "16 KiB")];
 
 /// What is compared with what.
-const RATIOS: [(&str, &str); 3] = [(TWINE_OTR, ASCON), (TWINE_OTR, CHACHA), (AES_OTR, AES_OCB)];
+const RATIOS: [(&str, &str); 8] = [
+    (TWINE_OTR, ASCON),
+    (TWINE_OTR_COUNTED, ASCON),
+    (TWINE_OTR, CHACHA),
+    (TWINE_OTR, CHACHA_OPENSSL),
+    (AES_OTR, AES_OCB),
+    (AES_OTR, AES_GCM_GRAVIOLA),
+    (AES_OTR, AES_GCM_OPENSSL),
+    (AES_OTR, AES_GCM_RING),
+];
 
 /// Everything between the markers of the README.
 ///
@@ -27,6 +39,9 @@ pub fn markdown(results: &Results) -> Result<String> {
     let mut text = String::new();
     introduction(&mut text, results)?;
     text.push('\n');
+    if !results.peers.iter().any(|peer| peer.name == OPENSSL) {
+        text.push_str("OpenSSL is left out: its headers were missing.\n\n");
+    }
     costs(&mut text, run)?;
     text.push('\n');
     ratios(&mut text, run)?;
@@ -58,7 +73,7 @@ fn headings(text: &mut String, first: &str) -> fmt::Result {
 
 fn costs(text: &mut String, run: &Run) -> Result<()> {
     headings(text, "seal / open")?;
-    for algorithm in COMPARED {
+    for algorithm in compared(run) {
         write!(text, "| {algorithm} |")?;
         for (bytes, _) in MESSAGES {
             let cost = |operation| run.per_byte(algorithm, operation, bytes, ASSOCIATED_DATA);
@@ -72,6 +87,9 @@ fn costs(text: &mut String, run: &Run) -> Result<()> {
 fn ratios(text: &mut String, run: &Run) -> Result<()> {
     headings(text, "times as fast, seal / open")?;
     for (algorithm, peer) in RATIOS {
+        if !compared(run).any(|algorithm| algorithm == peer) {
+            continue;
+        }
         write!(text, "| {algorithm} as {peer} |")?;
         for (bytes, _) in MESSAGES {
             let cost = |algorithm, operation| run.per_byte(algorithm, operation, bytes, ASSOCIATED_DATA);

@@ -1,5 +1,5 @@
-//! The calls of the cipher that the mode waits for, on the backends that run here: as few as their width allows. A backend that is
-//! called block by block, or by the form for small devices, is as right, and much slower.
+//! The calls of the cipher that the mode waits for, on the backends that run here: as few as their width allows, but for AES where
+//! less than a batch is left. A backend that is called block by block, or by the form for small devices, is as right, and much slower.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -120,10 +120,14 @@ where
             "s" => ad_blocks,
             _ => feistel(ad_blocks),
         };
+        // Blocks of 128 bits that fill no batch come one by one.
+        let singles = |pieces: usize| {
+            if n == 16 && width > 4 { blocks.min(2 * width * pieces) + ad_blocks.min(16) } else { 0 }
+        };
         // Beside these: the nonce's block, the sums of message and data, and the end, which may wait for itself.
         let most = |pieces: usize| Calls {
             width,
-            calls: ad_calls + feistel(blocks) + 5 * pieces,
+            calls: ad_calls + feistel(blocks) + singles(pieces) + 5 * pieces,
             // Narrow backends get whole batches, where that costs nothing.
             blocks: ad_blocks + blocks + 2 + if width <= 4 { 5 * width * pieces } else { 4 },
         };

@@ -1,0 +1,196 @@
+//! The pairwise form of the mode, for ciphers that a core has instructions for: one block in each call.
+//!
+//! Such a call takes few instructions that wait for each other. The core starts those of the next pairs meanwhile, and all stays in
+//! registers: nothing is copied to the arrays of a batch and back. Only for as many pairs as a full batch does that pay.
+//!
+//! Everything is `inline(always)`, to be compiled with the target features of the cipher's backend.
+
+use aead::{
+    array::{
+        Array,
+        typenum::{U16, Unsigned},
+    },
+    inout::InOutBuf,
+};
+use cipher::BlockCipherEncBackend;
+
+use crate::{
+    direction::Direction,
+    field::{BlockSize, Field},
+    masks::{Masks, times_3},
+    rules::{Call, Contribution, FieldOf, Nonces, Pair, Progress, checksum_mask, last_mask, pad, split_last},
+};
+
+/// Whether messages shorter than a batch take this form: 128-bit blocks with instructions are those of AES, and its backends
+/// encrypt fewer blocks than a batch one by one in any case.
+pub(crate) const fn suits<B: BlockCipherEncBackend>() -> bool {
+    B::BlockSize::USIZE == U16::USIZE
+}
+
+#[inline(always)]
+fn encrypt<B>(backend: &B, input: FieldOf<B>) -> FieldOf<B>
+where
+    B: BlockCipherEncBackend,
+    B::BlockSize: BlockSize,
+{
+    let mut block = input.store();
+    backend.encrypt_block_inplace(&mut block);
+    Field::load(&block)
+}
+
+/// So many pairs are between a pair's first round and its second. So the core finds blocks to start with among its next
+/// instructions, not only those that wait.
+const DELAY: usize = 8;
+
+/// A pair between the rounds.
+#[derive(Clone, Copy, Default)]
+struct Waiting<F> {
+    first: F,
+    near: F,
+    mask: F,
+}
+
+/// Pairs that are not the end of their message.
+#[inline(always)]
+pub(crate) fn process_pairs<B>(
+    backend: &B,
+    progress: &mut Progress<FieldOf<B>>,
+    mut pairs: InOutBuf<'_, '_, Pair<B::BlockSize>>,
+    direction: impl Direction,
+) where
+    B: BlockCipherEncBackend,
+    B::BlockSize: BlockSize,
+{
+    let mut masks = Masks::new(progress.mask);
+    let mut next_mask = masks.take().swap();
+    let mut sum = FieldOf::<B>::ZERO;
+    let mut waiting = [Waiting::<FieldOf<B>>::default(); DELAY];
+    let count = pairs.len();
+    for i in 0..count {
+        let waiting = &mut waiting[i % DELAY];
+        if let Some(pair) = i.checked_sub(DELAY).and_then(|i| pairs.get_out().get_mut(i)) {
+            sum ^= second_round(backend, waiting, pair, direction);
+        }
+        let Some(pair) = pairs.get_in().get(i) else { break };
+        let once = next_mask;
+        next_mask = masks.take().swap();
+        let thrice = once ^ next_mask;
+        let (mask, mask_of_second) = if direction.encrypts() { (once, thrice) } else { (thrice, once) };
+        let [first, second] = [0, 1].map(|i| FieldOf::<B>::load(&pair[i]));
+        if direction.encrypts() {
+            sum ^= second;
+        }
+        *waiting = Waiting { first, near: second ^ encrypt(backend, first ^ mask), mask: mask_of_second };
+    }
+    let rest = count.saturating_sub(DELAY);
+    for (i, pair) in pairs.get_out().iter_mut().enumerate().skip(rest) {
+        sum ^= second_round(backend, &waiting[i % DELAY], pair, direction);
+    }
+    *progress = Progress { mask: next_mask.swap(), checksum: progress.checksum ^ sum };
+}
+
+/// Puts out `pair` and returns what it adds to the checksum now.
+#[inline(always)]
+fn second_round<B>(
+    backend: &B,
+    waiting: &Waiting<FieldOf<B>>,
+    pair: &mut Pair<B::BlockSize>,
+    direction: impl Direction,
+) -> FieldOf<B>
+where
+    B: BlockCipherEncBackend,
+    B::BlockSize: BlockSize,
+{
+    let Waiting { first, near, mask } = *waiting;
+    let far = first ^ encrypt(backend, near ^ mask);
+    *pair = Array([near.store(), far.store()]);
+    if direction.encrypts() { Field::ZERO } else { far }
+}
+
+/// XORs the first bytes of `key` to `data`, at most a block, and returns the result, padded.
+#[inline(always)]
+fn xor<F: Field>(data: &mut InOutBuf<'_, '_, u8>, key: F) -> F {
+    let output = F::load_start(data.get_in()) ^ key;
+    output.store_start(data.get_out());
+    // What was just stored in parts cannot be loaded at once.
+    if data.len() == F::Size::USIZE { output } else { pad(data.get_out()) }
+}
+
+/// The last chunk of a message, and what [`message::process`](crate::message::process) does behind it.
+#[inline(always)]
+pub(crate) fn finish<B>(
+    backend: &B,
+    progress: Progress<FieldOf<B>>,
+    last: InOutBuf<'_, '_, u8>,
+    ta: Call<FieldOf<B>>,
+    nonces: &mut impl Nonces<FieldOf<B>>,
+    direction: impl Direction,
+) -> FieldOf<B>
+where
+    B: BlockCipherEncBackend,
+    B::BlockSize: BlockSize,
+{
+    let Progress { mask, mut checksum } = progress;
+    let (once, thrice) = (mask.swap(), times_3(mask).swap());
+    let len = last.len();
+    let head_len = len.min(B::BlockSize::USIZE);
+    let (mut head, mut tail) = last.split_at(head_len);
+    checksum ^= checksum_mask(mask, len);
+    match (direction.encrypts(), tail.is_empty()) {
+        (true, false) => {
+            let z = encrypt(backend, once ^ pad(head.get_in()));
+            let c2 = xor(&mut tail, z);
+            checksum ^= z ^ c2;
+            xor(&mut head, encrypt(backend, thrice ^ c2));
+        }
+        (true, true) => {
+            checksum ^= pad(head.get_in());
+            if !head.is_empty() {
+                xor(&mut head, encrypt(backend, once));
+            }
+        }
+        (false, false) => {
+            let c2 = pad(tail.get_in());
+            let m1 = xor(&mut head, encrypt(backend, thrice ^ c2));
+            let z = encrypt(backend, once ^ m1);
+            checksum ^= z ^ c2;
+            xor(&mut tail, z);
+        }
+        (false, true) => {
+            checksum ^= if head.is_empty() { pad(&[]) } else { xor(&mut head, encrypt(backend, once)) };
+        }
+    }
+    let ta = if ta.is_pending { encrypt(backend, ta.block) } else { ta.block };
+    if let Some(next) = nonces.pending() {
+        *next = Call::known(encrypt(backend, next.block));
+    }
+    encrypt(backend, checksum) ^ ta
+}
+
+/// The associated data of [`Parallel`](crate::Parallel).
+#[inline(always)]
+pub(crate) fn parallel<B>(
+    backend: &B,
+    q: FieldOf<B>,
+    format: FieldOf<B>,
+    output: Option<FieldOf<B>>,
+    data: &[u8],
+) -> Contribution<FieldOf<B>>
+where
+    B: BlockCipherEncBackend,
+    B::BlockSize: BlockSize,
+{
+    let l = output.unwrap_or_else(|| encrypt(backend, format)).swap();
+    let ta = match split_last::<FieldOf<B>>(data) {
+        None => Call::NONE,
+        Some((blocks, last)) => {
+            let mut masks = Masks::new(q.swap());
+            let mut sum = pad::<FieldOf<B>>(last);
+            for block in blocks {
+                sum ^= encrypt(backend, FieldOf::<B>::load(block) ^ masks.take().swap());
+            }
+            Call::known(encrypt(backend, sum ^ last_mask(masks.take(), last.len())))
+        }
+    };
+    Contribution { l, ta }
+}
