@@ -85,6 +85,14 @@ impl Toolchain {
         }
     }
 
+    /// Its cargo, for a target with an operating system and packages that need no more than `core`.
+    pub(crate) fn cargo_with_core(self) -> Cmd {
+        match self {
+            Self::Own => sh::cargo(),
+            Self::Debian => debian_cargo().arg("-Zbuild-std=core,compiler_builtins"),
+        }
+    }
+
     /// The version of its compiler, as that names it.
     pub(crate) fn rustc_version(self) -> Result<String> {
         let rustc = match self {
@@ -166,6 +174,31 @@ pub(crate) fn gcc_arm() -> Result<PathBuf> {
         &["gcc-arm-none-eabi", "libnewlib-arm-none-eabi"],
         "gcc-arm-none-eabi with libnewlib-arm-none-eabi (Debian, Ubuntu)",
     )
+}
+
+/// The C++ compiler that comes with it.
+pub(crate) fn gxx_arm() -> Result<PathBuf> {
+    gcc_arm()?;
+    program("arm-none-eabi-g++", &[], "gcc-arm-none-eabi (Debian, Ubuntu)")
+}
+
+/// The C compiler for RISC-V without an operating system.
+pub(crate) fn gcc_riscv() -> Result<PathBuf> {
+    program(
+        "riscv64-unknown-elf-gcc",
+        &["gcc-riscv64-unknown-elf"],
+        "gcc-riscv64-unknown-elf (Debian, Ubuntu)",
+    )
+}
+
+/// What tells how to compile and link with a library.
+pub(crate) fn pkg_config() -> Result<PathBuf> {
+    program("pkg-config", &["pkg-config"], "pkg-config")
+}
+
+/// LLVM's linker.
+pub(crate) fn lld() -> Result<PathBuf> {
+    program("ld.lld", &["lld"], "lld")
 }
 
 /// GNU make.
