@@ -142,19 +142,24 @@ fn tests(name: &str) -> PathBuf {
     paths::root().join("capi/tests/dist").join(name)
 }
 
-/// What a command prints.
+/// What a command prints, also where errors belong: there QEMU shows what comes by semihosting.
 fn output(command: Cmd) -> Result<String> {
-    let output = command.spawn(Stdio::piped(), Stdio::inherit())?.wait_with_output()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    ensure!(output.status.success(), "failed ({}):\n{text}", output.status);
+    let (has_succeeded, text) = run_quietly(command)?;
+    ensure!(has_succeeded, "this failed:\n{text}");
     Ok(text)
 }
 
 /// What a command says when it fails, as it must.
 fn failure(command: Cmd) -> Result<String> {
+    let (has_succeeded, text) = run_quietly(command)?;
+    ensure!(!has_succeeded, "this should have failed:\n{text}");
+    Ok(text)
+}
+
+fn run_quietly(command: Cmd) -> Result<(bool, String)> {
     let output = command.spawn(Stdio::piped(), Stdio::piped())?.wait_with_output()?;
-    ensure!(!output.status.success(), "this should have failed");
-    Ok(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    Ok((output.status.success(), text))
 }
 
 /// What the programs in C and in C++ said, among what else was printed: the same.

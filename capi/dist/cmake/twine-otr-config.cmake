@@ -7,9 +7,14 @@
 # Found are the archives for the C compiler's processor (the C++ compiler's if there is no C), with the flags in CMAKE_C_FLAGS and
 # add_compile_options before this. For a compiler that does not preprocess with -E and -P, set TWINE_OTR_TARGET.
 
-set(TWINE_OTR_TARGET "" CACHE STRING "The folder in lib/ of TWINE-OTR's archives; empty for that of the compiler")
-set(TWINE_OTR_KEYS "expanded" CACHE STRING "The round keys of twine-otr::twine-otr: expanded or compact")
-set_property(CACHE TWINE_OTR_KEYS PROPERTY STRINGS expanded compact)
+# A project can have set them as variables, which a CMake before 3.21 would forget here.
+if(NOT DEFINED TWINE_OTR_TARGET)
+    set(TWINE_OTR_TARGET "" CACHE STRING "The folder in lib/ of TWINE-OTR's archives; empty for that of the compiler")
+endif()
+if(NOT DEFINED TWINE_OTR_KEYS)
+    set(TWINE_OTR_KEYS "expanded" CACHE STRING "The round keys of twine-otr::twine-otr: expanded or compact")
+    set_property(CACHE TWINE_OTR_KEYS PROPERTY STRINGS expanded compact)
+endif()
 
 function(_twine_otr_find_target root result)
     foreach(language C CXX)
