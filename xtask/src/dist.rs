@@ -330,6 +330,8 @@ fn pack(files: &BTreeMap<String, Vec<u8>>) -> Result<Vec<u8>> {
         let mut header = tar::Header::new_ustar();
         header.set_size(contents.len() as u64);
         header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
         header.set_mtime(DATE);
         tar.append_data(&mut header, format!("{NAME}-{VERSION}/{name}"), contents.as_slice())?;
     }

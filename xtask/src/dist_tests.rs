@@ -5,7 +5,7 @@ use crate::{
     dist::{self, Compiler, TARGETS, Target, VERSION},
     manifests, paths,
     sh::Cmd,
-    tools,
+    tools::{self, Toolchain},
 };
 use anyhow::{Context, Result, ensure};
 use std::{
@@ -73,6 +73,8 @@ fn run(targets: &[&Target]) -> Result<()> {
     release.checksums()?;
     manifests::check(&release.root)?;
     release.conditions()?;
+    release.old_compilers()?;
+    versions(&release.root)?;
     release.stand_ins()?;
 
     let mut outputs = Vec::new();
@@ -90,6 +92,7 @@ fn run(targets: &[&Target]) -> Result<()> {
     if release.has("aarch64-unknown-linux-gnu") && !cfg!(target_arch = "aarch64") {
         outputs.push(release.aarch64()?);
     }
+    from_sources()?;
     let readme = fs::read_to_string(release.root.join("README.md"))?;
     for output in &outputs {
         ensure!(
@@ -125,6 +128,21 @@ fn reproducible(targets: &[&Target]) -> Result<()> {
         );
     }
     println!("the release is the same from another folder: SHA-256 {}", dist::sha256(&here));
+    Ok(())
+}
+
+/// The Makefile of the repository's example finds Rust's library for a board, as the other commands here do.
+fn from_sources() -> Result<()> {
+    let target = DAILY[0];
+    Toolchain::for_target(target)?;
+    let build = dir().join("sources");
+    Cmd::new(tools::make()?)
+        .arg("-C")
+        .arg(paths::root().join("capi/examples"))
+        .args(["library", &format!("TARGET={target}"), &format!("TARGET_DIR={}", build.display())])
+        .run()?;
+    let archive = build.join(target).join("capi/libtwine_otr_capi.a");
+    ensure!(archive.is_file(), "{} was not made", archive.display());
     Ok(())
 }
 
@@ -248,6 +266,46 @@ impl Release {
         Ok(())
     }
 
+    /// Compilers of every standard have nothing to say against the check.
+    fn old_compilers(&self) -> Result<()> {
+        let program = dir().join("header.c");
+        fs::write(
+            &program,
+            "#include \"twine-otr-target.h\"\nint main(void);\nint main(void) { return 0; }\n",
+        )?;
+        for (compiler, language, standard) in [
+            (tools::gcc_arm()?, "c", "c90"),
+            (tools::gcc_arm()?, "c", "c2x"),
+            (tools::gxx_arm()?, "c++", "c++98"),
+            (tools::gxx_arm()?, "c++", "c++20"),
+        ] {
+            Cmd::new(compiler)
+                .args([
+                    "-x",
+                    language,
+                    &format!("-std={standard}"),
+                    "-fsyntax-only",
+                    "-ffreestanding",
+                    "-mthumb",
+                ])
+                .args([
+                    "-Wall",
+                    "-Wextra",
+                    "-Wpedantic",
+                    "-Wundef",
+                    "-Werror",
+                    "-Wno-long-long",
+                    "-mcpu=cortex-m0",
+                ])
+                .arg("-DTWINE_OTR_ARCHIVE=thumbv6m_none_eabi")
+                .arg("-I")
+                .arg(self.root.join("include"))
+                .arg(&program)
+                .run()?;
+        }
+        Ok(())
+    }
+
     /// The compiler for `target`, unless it would be needed for the header alone.
     fn compiler(&self, target: &Target) -> Result<Option<PathBuf>> {
         Ok(match target.compiler {
@@ -335,13 +393,12 @@ impl Release {
             outputs.push(said(&printed?)?);
         }
         if cfg!(target_arch = "x86_64") {
-            let said = failure(self.cmake(&build, &["-DCMAKE_C_FLAGS=-m32 -mno-sse".to_owned()])?)?;
-            let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+            // There may be no C library for 32 bits, which CMake would miss first.
+            let no_program = "-DCMAKE_TRY_COMPILE_TARGET_TYPE=STATIC_LIBRARY".to_owned();
+            let x86 = failure(self.cmake(&build, &["-DCMAKE_C_FLAGS=-m32".to_owned(), no_program])?)?;
             ensure!(
-                said.contains("TWINE-OTR has no archive for this compiler and its flags")
-                    // Without the library for 32 bits CMake's own test is the first to fail.
-                    || said.contains("is not able to compile a simple test program"),
-                "for another processor CMake said: {said}"
+                x86.contains("has no archive for this compiler and its flags"),
+                "for 32 bits CMake said: {x86}"
             );
         }
         let other = failure(self.cmake(&build, &["-DTWINE_OTR_KEYS=other".to_owned()])?)?;
@@ -376,7 +433,14 @@ impl Release {
         ];
         if board == "microbit" {
             let (gcc, gxx) = (tools::gcc_arm()?, tools::gxx_arm()?);
-            let port = ["board.c", "-nostdlib", "-fno-exceptions", "-Tmemory/microbit.ld", "-Tboard.ld"];
+            let port = [
+                "board.c",
+                "-nostdlib",
+                "-Wl,-z,noexecstack",
+                "-fno-exceptions",
+                "-Tmemory/microbit.ld",
+                "-Tboard.ld",
+            ];
             let programs = self.pkg_config(target, Keys::Expanded, [&gcc, &gxx], &port)?;
             let printed: Result<String> = programs.iter().map(|program| output(microbit(program)?)).collect();
             outputs.push(said(&printed?)?);
@@ -403,7 +467,8 @@ impl Release {
             "void *memcpy(void *, const void *, unsigned);\nchar a[99], b[99];\n\
              void start(unsigned n) { memcpy(a, b, n); }\n",
         )?;
-        let flags = ["-mthumb", "-mcpu=cortex-m0", "-ffreestanding", "-nostdlib", "-Wl,-estart"];
+        let flags =
+            ["-mthumb", "-mcpu=cortex-m0", "-ffreestanding", "-nostdlib", "-Wl,-estart,-z,noexecstack"];
         Cmd::new(&gcc).args(flags).arg("-c").arg(source).arg("-o").arg(&object).run()?;
         let archive = self.root.join("lib/thumbv6m-none-eabi/libtwine-otr.a").into_os_string();
         let libc = "-lc".into();
@@ -545,6 +610,34 @@ impl Release {
         println!("the archives for Zephyr and ESP-IDF are chosen, by stand-ins for their functions");
         Ok(())
     }
+}
+
+/// Which versions CMake takes this one for.
+fn versions(root: &Path) -> Result<()> {
+    let text = fs::read_to_string(root.join("lib/cmake/twine-otr/twine-otr-config-version.cmake"))?;
+    let script = dir().join("version.cmake");
+    for (ours, theirs, is_taken) in [
+        ("0.1.2", "0.1", true),
+        ("0.1.2", "0.1.2", true),
+        ("0.1.2", "0.1.3", false),
+        ("0.2.0", "0.1", false),
+        ("0.10.0", "0.1", false),
+        ("0.2.0", "0", false),
+        ("1.2.0", "1", true),
+        ("1.2.0", "1.1.5", true),
+        ("1.2.0", "0.9", false),
+        ("10.0.0", "1", false),
+    ] {
+        let wanted = if is_taken { "TRUE" } else { "FALSE" };
+        let test = format!(
+            "set(PACKAGE_FIND_VERSION {theirs})\n{}if(NOT PACKAGE_VERSION_COMPATIBLE STREQUAL \"{wanted}\")\n\
+             message(FATAL_ERROR \"{ours} for {theirs}\")\nendif()\n",
+            text.replace(&format!("\"{VERSION}\""), &format!("\"{ours}\""))
+        );
+        fs::write(&script, test)?;
+        output(Cmd::new(tools::cmake()?).arg("-P").arg(&script))?;
+    }
+    Ok(())
 }
 
 /// QEMU, about to run a program on the smallest board.
