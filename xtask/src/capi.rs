@@ -99,7 +99,7 @@ pub(crate) fn test_firmware() -> Result<()> {
 }
 
 /// How contexts hold round keys.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Keys {
     Expanded,
     Compact,

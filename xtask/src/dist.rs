@@ -184,7 +184,7 @@ pub(crate) fn make(root: &Path, build_dir: &Path, dir: &Path, targets: &[&Target
         for keys in Keys::ALL {
             let archive = build(root, build_dir, target, toolchain, keys)?;
             let archive = fs::read(&archive).with_context(|| format!("cannot read {}", archive.display()))?;
-            if let Keys::Expanded = keys {
+            if keys == Keys::Expanded {
                 for folder in target.arduino {
                     files.insert(format!("arduino/src/{folder}/libtwine-otr.a"), archive.clone());
                 }

@@ -481,7 +481,16 @@ impl Release {
                 "memcpy is from the other library:\n{symbols}"
             );
         }
-        println!("memcpy is that of the library that stands first");
+        if self.has_host() {
+            let archive = self.root.join("lib").join(tools::host()?).join("libtwine-otr.a");
+            let symbols = Cmd::new("nm").arg(archive).read().context("no symbols")?;
+            let is_there = symbols.lines().any(|line| line.ends_with(" memcpy") && !line.contains(" U "));
+            ensure!(
+                !is_there && symbols.contains(" T twine128_otr_init"),
+                "the archive for Linux has a memcpy"
+            );
+        }
+        println!("memcpy is that of the library that stands first; on Linux the C library's");
         Ok(())
     }
 
@@ -563,13 +572,13 @@ impl Release {
         for (target, options) in ZEPHYR.into_iter().filter(|(target, _)| self.has(target)) {
             for keys in [Keys::Expanded, Keys::Compact] {
                 let options =
-                    [options, &["TWINE_OTR_KEYS_COMPACT"][..usize::from(keys.name() == "compact")]].concat();
+                    [options, &["TWINE_OTR_KEYS_COMPACT"][..usize::from(keys == Keys::Compact)]].concat();
                 let printed = output(zephyr(&options)?)?;
                 let archive = format!("lib/{target}/lib{}.a\n", keys.library());
                 let defined = format!("defined TWINE_OTR_ARCHIVE={}\n", Target::named(target)?.identifier());
                 ensure!(printed.contains(&archive) && printed.contains(&defined), "for Zephyr: {printed}");
                 ensure!(
-                    printed.contains("defined TWINE_OTR_KEYS_COMPACT") == (keys.name() == "compact"),
+                    printed.contains("defined TWINE_OTR_KEYS_COMPACT") == (keys == Keys::Compact),
                     "for Zephyr: {printed}"
                 );
             }
@@ -599,7 +608,7 @@ impl Release {
                         self.examples().join("riscv64-unknown-elf.cmake").display()
                     ))
                     .arg(format!("-DCMAKE_C_FLAGS={}", target.flags))
-                    .args((keys.name() == "compact").then_some("-DCONFIG_TWINE_OTR_KEYS_COMPACT=y"));
+                    .args((keys == Keys::Compact).then_some("-DCONFIG_TWINE_OTR_KEYS_COMPACT=y"));
                 let printed = output(configure)?;
                 ensure!(
                     printed.contains(&format!("lib/{name}/lib{}.a\n", keys.library())),
