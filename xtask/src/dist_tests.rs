@@ -8,8 +8,9 @@ use crate::{
     tools::{self, Toolchain},
 };
 use anyhow::{Context, Result, ensure};
+use flate2::read::GzDecoder;
 use std::{
-    env, fs,
+    env, fs, io,
     path::{Path, PathBuf},
     process::Stdio,
 };
@@ -119,9 +120,10 @@ fn reproducible(targets: &[&Target]) -> Result<()> {
     let here = dist::make(paths::root(), &dist::build_dir(), &dir(), &few)?;
     let [there, here] = [fs::read(there)?, fs::read(here)?];
     ensure!(there == here, "from another folder the release has other bytes");
+    let mut unpacked = Vec::new();
+    io::copy(&mut GzDecoder::new(here.as_slice()), &mut unpacked)?;
     for private in [paths::root(), &elsewhere] {
         let private = private.to_str().context("not in UTF-8")?.as_bytes();
-        let unpacked = unpack_all(&here)?;
         ensure!(
             !unpacked.windows(private.len()).any(|bytes| bytes == private),
             "the release names a folder of here"
@@ -144,12 +146,6 @@ fn from_sources() -> Result<()> {
     let archive = build.join(target).join("capi/libtwine_otr_capi.a");
     ensure!(archive.is_file(), "{} was not made", archive.display());
     Ok(())
-}
-
-fn unpack_all(tarball: &[u8]) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    std::io::copy(&mut flate2::read::GzDecoder::new(tarball), &mut bytes)?;
-    Ok(bytes)
 }
 
 fn dir() -> PathBuf {
@@ -532,7 +528,7 @@ impl Release {
 
     /// Linux on 64-bit Arm, emulated.
     fn aarch64(&self) -> Result<String> {
-        tools::linker_aarch64()?;
+        tools::gxx_aarch64()?;
         let variables = [
             "CC=aarch64-linux-gnu-gcc",
             "CXX=aarch64-linux-gnu-g++",

@@ -225,6 +225,12 @@ pub(crate) fn linker_aarch64() -> Result<PathBuf> {
     )
 }
 
+/// The C++ compiler for aarch64.
+pub(crate) fn gxx_aarch64() -> Result<PathBuf> {
+    linker_aarch64()?;
+    program("aarch64-linux-gnu-g++", &["g++-aarch64-linux-gnu"], "g++-aarch64-linux-gnu (Debian, Ubuntu)")
+}
+
 /// What disassembles for every target.
 pub(crate) fn objdump() -> Result<PathBuf> {
     program("llvm-objdump", &["llvm"], "llvm")
