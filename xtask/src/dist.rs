@@ -219,6 +219,7 @@ fn build(
     if let Some(home) = home {
         remap.push(format!("--remap-path-prefix={}=cargo", home.display()));
     }
+    // The packages that know of them.
     let (cipher, library): (_, &[_]) = match keys {
         Keys::Expanded => (None, &[]),
         Keys::Compact => (
@@ -228,7 +229,7 @@ fn build(
     };
     let cargo = cargo
         .args(cipher.map(|flags| format!("--config={flags}")))
-        .arg("-Zprofile-rustflags")
+        .args(["-Zprofile-rustflags", "--locked"])
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_ENCODED_RUSTFLAGS", remap.join("\u{1f}"))
         .dir(root);
