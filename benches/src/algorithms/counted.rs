@@ -1,6 +1,6 @@
 //! AEADs whose nonces are counted, so that each message prepares the one after it.
 
-use aead::{Error, KeyInit, Nonce, Tag, inout::InOutBuf};
+use aead::{Error, Nonce, Tag, inout::InOutBuf};
 use twine_otr_aead::{Opener, Sealer, Twine128Otr};
 
 use super::{MESSAGES, TWINE_OTR_COUNTED};
@@ -55,10 +55,13 @@ impl Counted for Twine {
 #[cfg(feature = "peers")]
 mod aes {
     use ::aes::Aes128;
-    use aead::consts::{U12, U16};
+    use aead::{
+        KeyInit,
+        consts::{U12, U16},
+    };
     use otr_mode::{Otr, OtrAhead};
 
-    use super::{Counted, Error, InOutBuf, KeyInit, Nonce, Sealed, Tag};
+    use super::{Counted, Error, InOutBuf, Nonce, Sealed, Tag};
 
     type AesOtr = Otr<Aes128, U12, U16>;
 

@@ -14,7 +14,7 @@ use crate::{
     task::Operation::Seal,
 };
 
-const SIZE: (u32, u32) = (1090, 600);
+const SIZE: (u32, u32) = (1040, 560);
 const FONT: &str = "DejaVu Sans, Verdana, sans-serif";
 const INK: RGBColor = RGBColor(0x22, 0x22, 0x22);
 const FAINT: RGBColor = RGBColor(0xDD, 0xDD, 0xDD);
@@ -64,11 +64,11 @@ pub fn svg(results: &Results) -> Result<String> {
     let plots = [
         Plot {
             title: format!("Sealing, with {ASSOCIATED_DATA} bytes of associated data"),
-            width: 650,
+            width: 620,
             names_width: 225,
             lines: peers,
         },
-        Plot { title: format!("{TWINE_OTR} by backend"), width: 440, names_width: 75, lines: backends },
+        Plot { title: format!("{TWINE_OTR} by backend"), width: 420, names_width: 75, lines: backends },
     ];
     let caption = format!("Less is better. {}, {}", results.machine.cpu, results.date);
     draw(&caption, &results.unit, &MESSAGES, &plots)
