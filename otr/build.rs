@@ -1,11 +1,16 @@
-//! What the compiler does not tell the source: on which small cores words are loaded from any address, so that nobody need look
-//! where they are.
+//! Names what several places of the source ask of the target, and what the compiler does not tell it.
 
 use std::env;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rustc-check-cfg=cfg(otr_unaligned_words)");
+    println!("cargo::rustc-check-cfg=cfg(otr_small, otr_unaligned_words)");
+    // Microcontrollers: code and stack are scarce there.
+    let arch = env::var("CARGO_CFG_TARGET_ARCH").unwrap_or_default();
+    if ["arm", "riscv32"].contains(&arch.as_str()) {
+        println!("cargo::rustc-cfg=otr_small");
+    }
+    // Cores that load words from any address, so that nobody need look where they are.
     let target = env::var("TARGET").unwrap_or_default();
     if ["thumbv7", "thumbv8m.main", "aarch64"].iter().any(|cores| target.starts_with(cores)) {
         println!("cargo::rustc-cfg=otr_unaligned_words");

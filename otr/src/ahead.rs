@@ -79,12 +79,13 @@ where
         associated_data: &[u8],
         buffer: InOutBuf<'_, '_, u8>,
     ) -> Result<Tag<Otr<C, N, T, A>>, Error> {
-        let format = self.next_format(next);
-        let nonces = &mut self.nonces(nonce, format);
+        let format = Otr::<C, N, T, A>::format(nonce);
+        let next = Self::next_format(next);
+        let nonces = &mut self.nonces(format, next);
         // Erased before the cipher runs, which may panic: it serves once.
         self.forget();
-        let tag = self.otr.encrypt(nonce, nonces, associated_data, buffer);
-        self.keep(format, nonces.next);
+        let tag = self.otr.encrypt(format, nonces, associated_data, buffer);
+        self.keep(next, nonces.next);
         tag
     }
 
@@ -101,25 +102,23 @@ where
         buffer: InOutBuf<'_, '_, u8>,
         tag: &Tag<Otr<C, N, T, A>>,
     ) -> Result<(), Error> {
-        let format = self.next_format(next);
-        let nonces = &mut self.nonces(nonce, format);
-        self.otr.decrypt(nonce, nonces, associated_data, buffer, tag)?;
-        self.keep(format, nonces.next);
+        let format = Otr::<C, N, T, A>::format(nonce);
+        let next = Self::next_format(next);
+        let nonces = &mut self.nonces(format, next);
+        self.otr.decrypt(format, nonces, associated_data, buffer, tag)?;
+        self.keep(next, nonces.next);
         Ok(())
     }
 
-    /// What is known for a message with this nonce, and the nonce block to prepare.
-    fn nonces(&self, nonce: &Nonce<Otr<C, N, T, A>>, next: FieldOf<C>) -> InOrder<FieldOf<C>> {
+    /// What is known for a message with the nonce block `format`, and the one to prepare.
+    fn nonces(&self, format: FieldOf<C>, next: FieldOf<C>) -> InOrder<FieldOf<C>> {
         // Nonces are no secrets.
-        let is_prepared = Otr::<C, N, T, A>::format(nonce) == self.format;
-        InOrder {
-            output: is_prepared.then_some(self.output),
-            next: Call { block: next, is_pending: next != Field::ZERO },
-        }
+        let output = (format == self.format).then_some(self.output);
+        InOrder { output, next: Call { block: next, is_pending: next != Field::ZERO } }
     }
 
     /// The nonce block to prepare; zero if there is nothing to prepare.
-    fn next_format(&self, next: Option<&Nonce<Otr<C, N, T, A>>>) -> FieldOf<C> {
+    fn next_format(next: Option<&Nonce<Otr<C, N, T, A>>>) -> FieldOf<C> {
         next.filter(|_| A::NONCE_FIRST).map_or(Field::ZERO, Otr::<C, N, T, A>::format)
     }
 

@@ -6,7 +6,7 @@ pub(crate) trait Direction: Copy {
     fn encrypts(self) -> bool;
 }
 
-#[cfg(not(any(target_arch = "arm", target_arch = "riscv32")))]
+#[cfg(not(otr_small))]
 mod directions {
     #[derive(Clone, Copy)]
     pub(crate) struct Encrypt;
@@ -32,7 +32,7 @@ mod directions {
     pub(crate) const DECRYPT: Decrypt = Decrypt;
 }
 
-#[cfg(any(target_arch = "arm", target_arch = "riscv32"))]
+#[cfg(otr_small)]
 mod directions {
     impl super::Direction for bool {
         #[inline(always)]

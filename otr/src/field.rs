@@ -45,6 +45,7 @@ mod sealed {
 
 /// A block as an integer: either an element of GF(2^n), or the block's bytes in the order of memory.
 ///
+/// `==` is for what is public.
 /// [`Field::swap`] goes from the one to the other. Sums are the same in both; [`Field::double`] takes the element.
 pub trait Field:
     Copy + Default + PartialEq + BitXor<Output = Self> + BitXorAssign + ConstantTimeEq + MaybeZeroize
@@ -190,24 +191,16 @@ impl Field for u64 {
 
     #[inline(always)]
     fn pad_bytewise(bytes: &[u8]) -> Self {
-        match bytes.first_chunk() {
-            Some(block) => Self::from_ne_bytes(*block),
-            None => bytes.iter().rev().fold(0x80, |value, byte| value << 8 | Self::from(*byte)).to_le(),
-        }
+        bytes.iter().rev().fold(0x80, |value, byte| value << 8 | Self::from(*byte)).to_le()
     }
 
     #[inline(always)]
     #[allow(clippy::cast_possible_truncation, reason = "a byte at a time")]
     fn store_start_bytewise(self, bytes: &mut [u8]) {
-        match bytes.first_chunk_mut() {
-            Some(block) => *block = self.to_ne_bytes(),
-            None => {
-                let mut value = self.to_le();
-                for byte in bytes {
-                    *byte = value as u8;
-                    value >>= 8;
-                }
-            }
+        let mut value = self.to_le();
+        for byte in bytes {
+            *byte = value as u8;
+            value >>= 8;
         }
     }
 

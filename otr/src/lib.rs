@@ -134,6 +134,7 @@ where
 
     /// Format(tag size, nonce): 7 bits of the tag's length in bits modulo n, zeros, a one bit, the nonce.
     #[allow(clippy::cast_possible_truncation, reason = "at most 120")]
+    #[cfg_attr(all(otr_small, not(otr_unaligned_words)), inline(never))]
     fn format(nonce: &Nonce<Self>) -> FieldOf<C> {
         let mut block = cipher::Block::<C>::default();
         block[C::BlockSize::USIZE - N::USIZE - 1] = 1;
@@ -142,10 +143,10 @@ where
     }
 
     /// Runs the mode in one direction, in one closure of the cipher, and returns the whole block of the tag.
-    #[cfg_attr(any(target_arch = "arm", target_arch = "riscv32"), inline(never))]
+    #[cfg_attr(otr_small, inline(never))]
     fn run(
         &self,
-        nonce: &Nonce<Self>,
+        format: FieldOf<C>,
         nonces: &mut impl Nonces<FieldOf<C>>,
         associated_data: &[u8],
         message: InOutBuf<'_, '_, u8>,
@@ -154,7 +155,7 @@ where
         let mut tag = FieldOf::<C>::ZERO;
         self.cipher.encrypt_with_backend(Run::<C::BlockSize, A, _, _> {
             q: self.q,
-            format: Self::format(nonce),
+            format,
             nonces,
             associated_data,
             message,
@@ -165,10 +166,10 @@ where
         tag
     }
 
-    /// Encrypts `buffer` and returns its tag; an error if it is too long.
+    /// Encrypts `buffer` under the nonce block `format` and returns its tag; an error if it is too long.
     fn encrypt(
         &self,
-        nonce: &Nonce<Self>,
+        format: FieldOf<C>,
         nonces: &mut impl Nonces<FieldOf<C>>,
         associated_data: &[u8],
         buffer: InOutBuf<'_, '_, u8>,
@@ -176,13 +177,13 @@ where
         if !masks::suffice(C::BlockSize::USIZE, associated_data.len(), buffer.len()) {
             return Err(Error);
         }
-        Ok(Self::truncate(self.run(nonce, nonces, associated_data, buffer, ENCRYPT)))
+        Ok(Self::truncate(self.run(format, nonces, associated_data, buffer, ENCRYPT)))
     }
 
     /// Decrypts `buffer` if the tag is right; otherwise its whole output is zero.
     fn decrypt(
         &self,
-        nonce: &Nonce<Self>,
+        format: FieldOf<C>,
         nonces: &mut impl Nonces<FieldOf<C>>,
         associated_data: &[u8],
         buffer: InOutBuf<'_, '_, u8>,
@@ -192,7 +193,8 @@ where
         if !masks::suffice(C::BlockSize::USIZE, associated_data.len(), buffer.0.len()) {
             return Err(Error);
         }
-        let expected = Self::truncate(self.run(nonce, nonces, associated_data, buffer.0.reborrow(), DECRYPT));
+        let expected =
+            Self::truncate(self.run(format, nonces, associated_data, buffer.0.reborrow(), DECRYPT));
         let is_right: bool = FieldOf::<C>::load_start(&expected).ct_eq(&Field::load_start(tag)).into();
         if is_right {
             buffer.verified();
@@ -213,11 +215,11 @@ where
 /// Zeroes `bytes`, also those of a buffer that is freed next.
 fn clear(bytes: &mut [u8]) {
     // On a small device `memset` would be there for this alone.
-    #[cfg(any(target_arch = "arm", target_arch = "riscv32"))]
+    #[cfg(otr_small)]
     for byte in bytes {
         *byte = core::hint::black_box(0);
     }
-    #[cfg(not(any(target_arch = "arm", target_arch = "riscv32")))]
+    #[cfg(not(otr_small))]
     {
         bytes.fill(0);
         core::hint::black_box(bytes);
@@ -337,7 +339,7 @@ where
         associated_data: &[u8],
         buffer: InOutBuf<'_, '_, u8>,
     ) -> Result<Tag<Self>, Error> {
-        self.encrypt(nonce, &mut Single, associated_data, buffer)
+        self.encrypt(Self::format(nonce), &mut Single, associated_data, buffer)
     }
 
     /// Decrypts `buffer` if the tag is right; otherwise its whole output is zero, and so it is if the cipher panics.
@@ -351,7 +353,7 @@ where
         buffer: InOutBuf<'_, '_, u8>,
         tag: &Tag<Self>,
     ) -> Result<(), Error> {
-        self.decrypt(nonce, &mut Single, associated_data, buffer, tag)
+        self.decrypt(Self::format(nonce), &mut Single, associated_data, buffer, tag)
     }
 
     /// Encrypts the message in `buffer` and appends its tag.

@@ -25,19 +25,23 @@ use crate::{
 pub(crate) const WIDTH: usize = 4;
 
 /// The blocks of a call, in words: so kernels load them, and so does this code where the cores load no words from other addresses.
-struct Calls<F: Field>([F::Words; WIDTH]);
+struct Blocks<F: Field>([F::Words; WIDTH]);
 
-impl<F: Field> Calls<F> {
+impl<F: Field> Blocks<F> {
     fn new(block: F) -> Self {
-        Self([block.to_words(); WIDTH])
+        let words = block.to_words();
+        Self([words, words, words, words])
     }
 
-    // Here and in `get`, `place` is less than `WIDTH`, which the compiler does not see.
+    /// Sets the block in `place`, if there is such a place.
     #[inline(always)]
     fn set(&mut self, place: usize, block: F) {
-        self.0[place % WIDTH] = block.to_words();
+        if let Some(words) = self.0.get_mut(place) {
+            *words = block.to_words();
+        }
     }
 
+    /// The block in `place`, which is less than `WIDTH`; the compiler does not see that.
     #[inline(always)]
     fn get(&self, place: usize) -> F {
         F::from_words(self.0[place % WIDTH])
@@ -61,13 +65,19 @@ impl<F: Field> Calls<F> {
 /// `bytes`, at most a block, padded with a one bit and zeros if they do not fill it.
 #[inline(never)]
 fn pad<F: Field>(bytes: &[u8]) -> F {
-    F::pad_bytewise(bytes)
+    match <&Array<u8, F::Size>>::try_from(bytes) {
+        Ok(block) => load(block),
+        Err(_) => F::pad_bytewise(bytes),
+    }
 }
 
 /// Stores the first bytes of `block`, at most all.
 #[inline(never)]
 fn store_start<F: Field>(block: F, bytes: &mut [u8]) {
-    block.store_start_bytewise(bytes);
+    match <&mut Array<u8, F::Size>>::try_from(&mut *bytes) {
+        Ok(whole) => store(whole, block),
+        Err(_) => block.store_start_bytewise(bytes),
+    }
 }
 
 /// The last block of associated data, as [`Parallel`](crate::Parallel) adds it.
@@ -104,7 +114,7 @@ where
     if let (true, Some(output)) = (is_single, output) {
         return Contribution { l: output.swap(), ta };
     }
-    let mut calls = Calls::new(sum);
+    let mut calls = Blocks::new(sum);
     let l = loop {
         for (call, block) in calls.0.iter_mut().zip(blocks) {
             *call = (FieldOf::<B>::load(block) ^ masks.take().swap()).to_words();
@@ -131,16 +141,16 @@ where
     Contribution { l: l.swap(), ta }
 }
 
-/// Loads the two blocks of a pair: in words, if they lie so.
+/// Loads a block: in words, if it lies so.
 #[inline(always)]
-fn load_pair<F: Field>(pair: &Pair<F::Size>) -> [F; 2] {
+fn load<F: Field>(block: &Array<u8, F::Size>) -> F {
     if cfg!(not(otr_unaligned_words)) {
-        if let Ok(words) = bytemuck::try_from_bytes::<[F::Words; 2]>(Array::slice_as_flattened(pair)) {
-            return words.map(F::from_words);
-        }
-        return [load_bytewise(&pair[0]), load_bytewise(&pair[1])];
+        return match bytemuck::try_from_bytes::<F::Words>(block) {
+            Ok(words) => F::from_words(*words),
+            Err(_) => load_bytewise(block),
+        };
     }
-    [F::load(&pair[0]), F::load(&pair[1])]
+    F::load(block)
 }
 
 /// From any address. Where the compiler knew which, it would find that the same is loaded either way, and load bytes.
@@ -149,26 +159,16 @@ fn load_bytewise<F: Field>(block: &Array<u8, F::Size>) -> F {
     F::load(core::hint::black_box(block))
 }
 
-/// The inverse of [`load_pair`].
+/// The inverse of [`load`].
 #[inline(always)]
-fn store_pair<F: Field>(pair: &mut Pair<F::Size>, blocks: [F; 2]) {
+fn store<F: Field>(block: &mut Array<u8, F::Size>, value: F) {
     if cfg!(not(otr_unaligned_words)) {
-        let bytes = Array::slice_as_flattened_mut(pair);
-        if let Ok(words) = bytemuck::try_from_bytes_mut::<[F::Words; 2]>(bytes) {
-            *words = blocks.map(F::to_words);
+        if let Ok(words) = bytemuck::try_from_bytes_mut::<F::Words>(block) {
+            *words = value.to_words();
             return;
         }
     }
-    let [first, second] = blocks;
-    *pair = Array([first.store(), second.store()]);
-}
-
-/// A pair on its way, in the order of memory.
-#[derive(Clone, Copy)]
-struct PairState<F> {
-    halves: [F; 2],
-    /// What is added in the second round.
-    second_mask: F,
+    *block = value.store();
 }
 
 /// A message, or associated data as one, of which some pairs have been processed.
@@ -184,37 +184,54 @@ where
     checksum: FieldOf<B>,
     ta: Call<FieldOf<B>>,
     nonces: &'a mut X,
-    calls: &'a mut Calls<FieldOf<B>>,
-    /// The pairs of a batch.
-    batch: &'a mut [PairState<FieldOf<B>>; WIDTH],
+    calls: Blocks<FieldOf<B>>,
+    /// Of the pairs of a batch, in the order of memory.
+    second_masks: Blocks<FieldOf<B>>,
 }
 
-impl<B, X> Message<'_, B, X>
+impl<'a, B, X> Message<'a, B, X>
 where
     B: BlockCipherEncBackend,
     X: Nonces<FieldOf<B>>,
     B::BlockSize: BlockSize,
 {
-    /// Takes the input of pairs, and prepares the first round of the first `count` of the batch.
+    #[inline(always)]
+    fn new(
+        backend: &'a B,
+        progress: Progress<FieldOf<B>>,
+        ta: Call<FieldOf<B>>,
+        nonces: &'a mut X,
+        encrypts: bool,
+    ) -> Self {
+        let Progress { mask, checksum } = progress;
+        Self {
+            backend,
+            encrypts,
+            mask,
+            checksum,
+            ta,
+            nonces,
+            calls: Blocks::new(mask),
+            second_masks: Blocks::new(mask),
+        }
+    }
+
+    /// Prepares the first round of up to four pairs.
     #[inline(never)]
-    fn begin(&mut self, pairs: &[Pair<B::BlockSize>], count: usize) {
-        let mut sum = FieldOf::<B>::ZERO;
-        for (pair, state) in pairs.iter().zip(&mut *self.batch) {
-            state.halves = load_pair(pair);
-            sum ^= state.halves[1];
+    fn begin(&mut self, pairs: &[Pair<B::BlockSize>]) {
+        let mut mask = self.mask;
+        let (mut once, mut thrice) = (&mut self.calls.0, &mut self.second_masks.0);
+        if !self.encrypts {
+            (once, thrice) = (thrice, once);
         }
-        if self.encrypts {
-            self.checksum ^= sum;
+        for ((once, thrice), _) in once.iter_mut().zip(thrice).zip(pairs) {
+            let doubled = mask.double();
+            *once = mask.swap().to_words();
+            *thrice = (mask ^ doubled).swap().to_words();
+            mask = doubled;
         }
-        let Self { encrypts, mut mask, .. } = *self;
-        for (state, call) in self.batch.iter_mut().zip(&mut self.calls.0).take(count) {
-            let next = mask.double();
-            if !encrypts {
-                mask ^= next;
-            }
-            *call = (state.halves[0] ^ mask.swap()).to_words();
-            state.second_mask = (mask ^ next).swap();
-            mask = next;
+        for (call, pair) in self.calls.0.iter_mut().zip(pairs) {
+            *call = (FieldOf::<B>::from_words(*call) ^ load::<FieldOf<B>>(&pair[0])).to_words();
         }
         self.mask = mask;
     }
@@ -222,137 +239,147 @@ where
     /// Encrypts the first `used` calls, and what is beside them as far as there is room.
     #[inline(never)]
     fn call(&mut self, used: usize) {
-        let mut end = used;
-        if self.ta.is_pending && end < WIDTH {
-            self.calls.set(end, self.ta.block);
-            end += 1;
+        let behind = used + usize::from(self.ta.is_pending);
+        let mut end = behind;
+        // What is not pending may lie there too: nobody reads it.
+        self.calls.set(used, self.ta.block);
+        if let Some(next) = self.nonces.next() {
+            self.calls.set(behind, next.block);
+            end += usize::from(next.is_pending);
         }
-        if let Some(next) = self.nonces.pending().filter(|_| end < WIDTH) {
-            self.calls.set(end, next.block);
-            end += 1;
+        self.calls.encrypt(self.backend, end.min(WIDTH));
+        if self.ta.is_pending && used < WIDTH {
+            self.ta = Call::known(self.calls.get(used));
         }
-        self.calls.encrypt(self.backend, end);
-        end = used;
-        if self.ta.is_pending && end < WIDTH {
-            self.ta = Call::known(self.calls.get(end));
-            end += 1;
-        }
-        if let Some(next) = self.nonces.pending().filter(|_| end < WIDTH) {
-            *next = Call::known(self.calls.get(end));
+        if let Some(next) = self.nonces.pending().filter(|_| behind < WIDTH) {
+            *next = Call::known(self.calls.get(behind));
         }
     }
 
-    /// Takes the results of the first round, and prepares the second one, of the first `count` pairs.
+    /// Takes the results of the first round of up to four pairs, and prepares the second one. Until that is done, the result
+    /// of a pair's first half lies in the place of the second one.
     #[inline(never)]
-    fn middle(&mut self, count: usize) {
-        for (state, call) in self.batch.iter_mut().zip(&mut self.calls.0).take(count) {
-            let [_, second] = &mut state.halves;
-            *second ^= Field::from_words(*call);
-            *call = (*second ^ state.second_mask).to_words();
-        }
-    }
-
-    /// Takes the results of the second round and puts out the pairs.
-    #[inline(never)]
-    fn finish(&mut self, pairs: &mut [Pair<B::BlockSize>]) {
+    fn middle(&mut self, pairs: &mut [Pair<B::BlockSize>]) {
         let mut sum = FieldOf::<B>::ZERO;
-        for ((pair, state), call) in pairs.iter_mut().zip(&*self.batch).zip(&self.calls.0) {
-            let [first, second] = state.halves;
-            let result = first ^ Field::from_words(*call);
-            store_pair(pair, [second, result]);
-            sum ^= result;
+        for ((pair, call), mask) in pairs.iter_mut().zip(&mut self.calls.0).zip(&self.second_masks.0) {
+            let half = load::<FieldOf<B>>(&pair[1]);
+            sum ^= half;
+            let result = half ^ Field::from_words(*call);
+            store(&mut pair[1], result);
+            *call = (result ^ Field::from_words(*mask)).to_words();
         }
-        if !self.encrypts {
+        if self.encrypts {
             self.checksum ^= sum;
         }
     }
 
+    /// Takes the results of the second round of up to four pairs, and puts them out.
+    #[inline(never)]
+    fn finish(&mut self, pairs: &mut [Pair<B::BlockSize>]) {
+        for (pair, call) in pairs.iter_mut().zip(&self.calls.0) {
+            let [first, second] = &mut pair.0;
+            let result = load::<FieldOf<B>>(first) ^ Field::from_words(*call);
+            store(first, load::<FieldOf<B>>(second));
+            store(second, result);
+        }
+        // Apart: in one loop, small cores have too few registers.
+        if !self.encrypts {
+            for pair in pairs {
+                self.checksum ^= load(&pair[1]);
+            }
+        }
+    }
+
     /// Up to four pairs that are not the end of a message.
-    fn pairs(&mut self, mut pairs: InOutBuf<'_, '_, Pair<B::BlockSize>>) {
+    fn pairs(&mut self, pairs: &mut [Pair<B::BlockSize>]) {
         let count = pairs.len();
-        self.begin(pairs.get_in(), count);
+        self.begin(pairs);
         self.calls.encrypt(self.backend, count);
-        self.middle(count);
+        self.middle(pairs);
         self.calls.encrypt(self.backend, count);
-        self.finish(pairs.get_out());
+        self.finish(pairs);
     }
 
     /// The end of a message, of up to four pairs, where the last one may be a part. Returns the tag.
-    fn end(&mut self, end: InOutBuf<'_, '_, u8>) -> FieldOf<B> {
+    fn end(&mut self, end: &mut [u8]) -> FieldOf<B> {
         // An empty message is the same in both directions.
         self.encrypts |= end.is_empty();
+        let encrypts = self.encrypts;
         let whole = whole_pairs::<B>(end.len());
-        let (pairs, last) = end.split_at(whole);
-        let mut pairs = pairs.into_chunks().0.into_chunks().0;
-        let count = pairs.len().min(WIDTH - 1);
+        let (pairs, last) = end.split_at_mut(whole);
+        let pairs = as_pairs(pairs);
+        let count = pairs.len();
         // The last chunk as a pair: the result of the first round goes to the near half, that of the second to the far one. When
         // encrypting more than a block, they come in the other order. If it is but one block, that is near, the first round has
         // no input but L, and there is no second one.
         let len = last.len();
         let is_long = len > B::BlockSize::USIZE;
-        let (mut near, mut far) = last.split_at(len.min(B::BlockSize::USIZE));
-        if self.encrypts && is_long {
+        let (mut near, mut far) = last.split_at_mut(len.min(B::BlockSize::USIZE));
+        if encrypts && is_long {
             (near, far) = (far, near);
         }
-        let near_input = pad(near.get_in());
-        self.batch[count].halves = [pad(far.get_in()), near_input];
-        self.begin(pairs.get_in(), count + 1);
-        let mut l = self.batch[count].second_mask.swap();
-        if self.encrypts {
-            self.checksum ^= near_input;
-            // It is 3L then, and the mask behind it 2L.
-            l ^= self.mask;
+        let near_input = pad::<FieldOf<B>>(near);
+        let far_input = pad::<FieldOf<B>>(far);
+        if count > 0 {
+            self.begin(pairs);
         }
-        if !is_long {
-            self.calls.set(count, l.swap());
-        }
+        let l = self.mask;
+        let doubled = l.double();
+        let first_mask = if encrypts { l } else { l ^ doubled };
+        let second_mask = first_mask ^ doubled;
+        self.calls.set(count, if is_long { far_input ^ first_mask.swap() } else { l.swap() });
         self.checksum ^= checksum_mask(l, len);
+        if encrypts {
+            self.checksum ^= near_input;
+        }
 
         let seconds = count + usize::from(is_long);
         // Without a second round the checksum has nothing to wait for.
-        let is_alone = self.encrypts && seconds == 0;
-        // Where the checksum is, in the call that it is in.
-        let mut place = 1;
+        let is_alone = encrypts && seconds == 0;
         if is_alone {
-            self.calls.set(place, self.checksum);
+            self.calls.set(1, self.checksum);
         }
         self.call(count + 1 + usize::from(is_alone));
-        self.middle(count + 1);
-        let [_, near_result] = self.batch[count].halves;
-        store_start(near_result, near.get_out());
-        if !is_alone {
-            let near_output = pad(near.get_out());
-            let cut = near_result ^ near_output;
-            if is_long {
-                // Nothing when decrypting: there the near half is a whole block.
-                self.calls.set(count, self.calls.get(count) ^ cut);
-                self.checksum ^= cut;
-            } else if !self.encrypts {
-                self.checksum ^= near_output;
-            }
-            let joins = self.encrypts && seconds + usize::from(self.ta.is_pending) < WIDTH;
-            if joins {
-                place = seconds;
-                self.calls.set(place, self.checksum);
-            }
-            if seconds > 0 {
-                self.call(seconds + usize::from(joins));
-            }
-            if is_long {
-                let far_result = self.batch[count].halves[0] ^ self.calls.get(count);
-                store_start(far_result, far.get_out());
-                if !self.encrypts {
-                    self.checksum ^= far_result;
-                }
-            }
-            self.finish(pairs.get_out());
-            if !joins {
-                place = 0;
-                self.calls.set(place, self.checksum);
-                self.call(1);
+        let near_result = near_input ^ self.calls.get(count);
+        store_start(near_result, near);
+        if is_alone {
+            return self.calls.get(1) ^ self.ta.block;
+        }
+        let near_output =
+            if near.len() == B::BlockSize::USIZE { near_result } else { pad::<FieldOf<B>>(near) };
+        if is_long {
+            self.calls.set(count, near_output ^ second_mask.swap());
+            // Nothing when decrypting: there the near half is a whole block.
+            self.checksum ^= near_result ^ near_output;
+        } else if !encrypts {
+            self.checksum ^= near_output;
+        }
+        if count > 0 {
+            self.middle(pairs);
+        }
+        let joins = encrypts && seconds + usize::from(self.ta.is_pending) < WIDTH;
+        if joins {
+            self.calls.set(seconds, self.checksum);
+        }
+        if seconds > 0 {
+            self.call(seconds + usize::from(joins));
+        }
+        if is_long {
+            let far_result = far_input ^ self.calls.get(count);
+            store_start(far_result, far);
+            if !encrypts {
+                self.checksum ^= far_result;
             }
         }
-        self.calls.get(place) ^ self.ta.block
+        if count > 0 {
+            self.finish(pairs);
+        }
+        if joins {
+            return self.calls.get(seconds) ^ self.ta.block;
+        }
+        self.calls.set(0, self.checksum);
+        self.call(1);
+        self.calls.get(0) ^ self.ta.block
     }
 }
 
@@ -370,14 +397,11 @@ where
     B: BlockCipherEncBackend,
     B::BlockSize: BlockSize,
 {
-    let Progress { mask, checksum } = progress;
-    let calls = &mut Calls::new(mask);
-    let batch = &mut [PairState { halves: [mask, mask], second_mask: mask }; WIDTH];
-    let mut state = Message { backend, encrypts, mask, checksum, ta, nonces, calls, batch };
-    let batch = batch_size::<B>();
-    while message.len() > batch {
-        let (first, rest) = message.split_at(batch);
-        state.pairs(first.into_chunks().0.into_chunks().0);
+    let mut state = Message::new(backend, progress, ta, nonces, encrypts);
+    let mut message = in_place(&mut message);
+    while message.len() > batch_size::<B>() {
+        let (batch, rest) = message.split_at_mut(batch_size::<B>());
+        state.pairs(as_pairs(batch));
         message = rest;
     }
     state.end(message)
@@ -392,24 +416,10 @@ pub(crate) fn encrypt_pairs<B>(
     B: BlockCipherEncBackend,
     B::BlockSize: BlockSize,
 {
-    let Progress { mask, checksum } = *progress;
-    let calls = &mut Calls::new(mask);
-    let batch = &mut [PairState { halves: [mask, mask], second_mask: mask }; WIDTH];
-    let mut state = Message {
-        backend,
-        encrypts: true,
-        mask,
-        checksum,
-        ta: Call::NONE,
-        nonces: &mut Single,
-        calls,
-        batch,
-    };
-    while !pairs.is_empty() {
-        let next = pairs.len().min(WIDTH);
-        let (first, rest) = pairs.split_at(next);
-        state.pairs(first);
-        pairs = rest;
+    let nonces = &mut Single;
+    let mut state = Message::new(backend, *progress, Call::NONE, nonces, true);
+    for batch in in_place(&mut pairs).chunks_mut(WIDTH) {
+        state.pairs(batch);
     }
     *progress = Progress { mask: state.mask, checksum: state.checksum };
 }
@@ -420,31 +430,46 @@ where
     B: BlockCipherEncBackend,
     B::BlockSize: BlockSize,
 {
-    let calls = &mut Calls::new(l);
-    let batch = &mut [PairState { halves: [l, l], second_mask: l }; WIDTH];
-    let mut state = Message {
-        backend,
-        encrypts: false,
-        mask: l,
-        checksum: Field::ZERO,
-        ta: Call::NONE,
-        nonces: &mut Single,
-        calls,
-        batch,
-    };
-    let mut plaintext = Array::<_, U4>::default();
-    let plaintext: &mut [Pair<B::BlockSize>] = &mut plaintext;
-    let plaintext = Array::slice_as_flattened_mut(Array::slice_as_flattened_mut(plaintext));
-    // Never more than there is, which the compiler does not see.
-    let whole = (data.len().saturating_sub(1) / plaintext.len() * plaintext.len()).min(data.len());
-    let (batches, end) = data.split_at(whole);
-    for batch in batches.chunks_exact(plaintext.len()) {
-        if let Ok(batch) = InOutBuf::new(batch, plaintext) {
-            state.pairs(batch.into_chunks().0.into_chunks().0);
-        }
+    let nonces = &mut Single;
+    let mut state = Message::new(backend, Progress::new(l), Call::NONE, nonces, false);
+    let mut copy = Array::<_, U4>::default();
+    let copy: &mut [Pair<B::BlockSize>] = &mut copy;
+    let copy = Array::slice_as_flattened_mut(Array::slice_as_flattened_mut(copy));
+    let mut batches = data.chunks(copy.len());
+    let mut batch = batches.next().unwrap_or_default();
+    for next in batches {
+        copy.copy_from_slice(batch);
+        state.pairs(as_pairs(copy));
+        batch = next;
     }
-    let plaintext = plaintext.get_mut(..end.len()).unwrap_or_default();
-    InOutBuf::new(end, plaintext).map_or(Field::ZERO, |end| state.end(end))
+    // Never more than there is, which the compiler does not see.
+    let copy = copy.get_mut(..batch.len()).unwrap_or_default();
+    copy.copy_from_slice(batch);
+    state.end(copy)
+}
+
+/// The output of `buffer`, with the input in it.
+#[inline(always)]
+fn in_place<'a, T: Clone>(buffer: &'a mut InOutBuf<'_, '_, T>) -> &'a mut [T] {
+    let input = buffer.get_in().as_ptr();
+    if input != buffer.get_out().as_ptr() {
+        copy(buffer.reborrow());
+    }
+    buffer.get_out()
+}
+
+#[inline(never)]
+fn copy<T: Clone>(buffer: InOutBuf<'_, '_, T>) {
+    for mut element in buffer {
+        // The compiler would call `memcpy`, which would be there for this alone.
+        *element.get_out() = core::hint::black_box(element.get_in().clone());
+    }
+}
+
+/// The pairs of `bytes`; there is nothing behind them.
+#[inline(always)]
+fn as_pairs<S: BlockSize>(bytes: &mut [u8]) -> &mut [Pair<S>] {
+    Array::slice_as_chunks_mut(Array::slice_as_chunks_mut(bytes).0).0
 }
 
 /// The bytes of a full batch.

@@ -2,7 +2,7 @@
 
 use crate::{paths, sh::Cmd};
 use anyhow::Result;
-use std::{fs, path::Path};
+use std::{env, fs, path::Path};
 
 /// Whether this is Debian itself: its derivatives have other packages under the same names.
 pub(crate) fn is_debian() -> bool {
@@ -31,11 +31,11 @@ pub(crate) fn install(packages: &[&str]) -> Result<()> {
     apt_get().args(["install", "--yes", "--no-install-recommends"]).args(missing).run()
 }
 
-/// An `apt-get` that asks nothing, and waits for that of another step.
+/// An `apt-get` that asks nothing, and waits for that of another step or of another checkout of the project.
 pub(crate) fn apt_get() -> Cmd {
     Cmd::new("flock")
-        .arg(paths::target().join("apt.lock"))
-        .args(["apt-get", "--quiet"])
+        .arg(env::temp_dir().join("twine-otr-apt.lock"))
+        .args(["apt-get", "--quiet", "--option=DPkg::Lock::Timeout=600"])
         .env("DEBIAN_FRONTEND", "noninteractive")
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     boards::{Board, CORTEX_M},
-    firmware, paths,
+    dist, firmware, paths,
     sh::{self, Cmd},
     tools::{self, Toolchain},
 };
@@ -31,7 +31,8 @@ pub(crate) fn main(arguments: &[&str]) -> Result<()> {
         ["header"] => header(&[]),
         ["test"] => test_host(),
         ["firmware"] => test_firmware(),
-        _ => bail!("expected `capi header`, `capi test` or `capi firmware`"),
+        ["dist"] => dist::main(),
+        _ => bail!("expected `capi header`, `capi test`, `capi firmware` or `capi dist`"),
     }
 }
 
@@ -98,8 +99,8 @@ pub(crate) fn test_firmware() -> Result<()> {
 }
 
 /// How contexts hold round keys.
-#[derive(Clone, Copy)]
-enum Keys {
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keys {
     Expanded,
     Compact,
 }
@@ -164,12 +165,23 @@ fn vectors() -> Result<()> {
 
 /// Builds the static library as its README says.
 pub(crate) fn static_library(cargo: Cmd, target: Option<&str>, target_dir: &Path) -> Result<PathBuf> {
+    static_library_with(cargo, target, target_dir, &[])
+}
+
+/// The same with further arguments of cargo's.
+pub(crate) fn static_library_with(
+    cargo: Cmd,
+    target: Option<&str>,
+    target_dir: &Path,
+    arguments: &[&str],
+) -> Result<PathBuf> {
     cargo
         .args(["rustc", "--package", PACKAGE, "--profile", "capi", "--crate-type", "staticlib"])
         .args(["--features", "panic-handler"])
         .args(target.map(|target| format!("--target={target}")))
         .arg("--target-dir")
         .arg(target_dir)
+        .args(arguments)
         .run()?;
     Ok(target
         .map_or_else(|| target_dir.to_owned(), |target| target_dir.join(target))

@@ -68,26 +68,26 @@ const LIMITS: [Limits; 4] = [
     Limits {
         board: "mps2-an386",
         is_compact: false,
-        plain: Memory { flash: 4400, key: 600, stack: 512 },
-        sealer: Memory { flash: 6400, key: 640, stack: 512 },
+        plain: Memory { flash: 4300, key: 600, stack: 400 },
+        sealer: Memory { flash: 6200, key: 640, stack: 480 },
     },
     Limits {
         board: "mps2-an386",
         is_compact: true,
-        plain: Memory { flash: 4380, key: 170, stack: 512 },
-        sealer: Memory { flash: 6300, key: 200, stack: 512 },
+        plain: Memory { flash: 4280, key: 170, stack: 400 },
+        sealer: Memory { flash: 6120, key: 200, stack: 480 },
     },
     Limits {
         board: "microbit",
         is_compact: false,
-        plain: Memory { flash: 5008, key: 600, stack: 512 },
-        sealer: Memory { flash: 7450, key: 640, stack: 608 },
+        plain: Memory { flash: 5048, key: 600, stack: 450 },
+        sealer: Memory { flash: 7050, key: 640, stack: 512 },
     },
     Limits {
         board: "virt-imc",
         is_compact: false,
-        plain: Memory { flash: 8100, key: 600, stack: 512 },
-        sealer: Memory { flash: 10500, key: 640, stack: 544 },
+        plain: Memory { flash: 7900, key: 600, stack: 400 },
+        sealer: Memory { flash: 10250, key: 640, stack: 480 },
     },
 ];
 

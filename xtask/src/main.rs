@@ -15,6 +15,9 @@
 //! | `boards` | runs a firmware on one of QEMU's boards |
 //! | `qemu_trace` | counts and traces what it executes there |
 //! | `capi` | the C interface: its header and its tests |
+//! | `dist` | the C library for each target, ready to link |
+//! | `dist_tests` | programs that are linked with it |
+//! | `manifests` | whether its descriptions are as their tools want them |
 //! | `firmware` | builds the firmware and runs it on QEMU's boards |
 //! | `smart_city` | runs and tests the example `smart-city`, and sizes its detector |
 //! | `fuzz` | builds and runs the fuzz targets |
@@ -37,10 +40,13 @@ mod constant_time;
 mod cortex_m;
 mod cycles;
 mod demo;
+mod dist;
+mod dist_tests;
 mod firmware;
 mod fuzz;
 mod i686;
 mod kernels;
+mod manifests;
 mod msrv;
 mod mutants;
 mod package;
@@ -94,6 +100,7 @@ Usage: cargo xtask COMMAND
   capi header                make the header of the C interface
        test                  test the C interface on this machine
        firmware              test it on QEMU's boards
+       dist                  build it for each target, ready to link: target/dist/twine-otr-VERSION.tar.gz
   setup                      only install what the other commands need
   help                       this text
 

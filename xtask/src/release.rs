@@ -2,7 +2,7 @@
 //! which takes minutes, and needs the network.
 
 use crate::{
-    mutants, paths,
+    dist, mutants, paths,
     sh::{self, Cmd},
     steps::{Place, Step},
     tools,
@@ -34,6 +34,12 @@ pub(crate) const STEPS: &[Step] = &[
         about: "tests with none, each and all of the features",
         place: Place::Own,
         run: each_feature,
+    },
+    Step {
+        name: "capi-release",
+        about: "the tarball of the C library with every archive is made, in target/dist",
+        place: Place::Own,
+        run: dist::main,
     },
     Step {
         name: "mutants",

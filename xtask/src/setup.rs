@@ -13,8 +13,9 @@ pub(crate) fn main() -> Result<()> {
     }
     println!("QEMU: {}, {}", tools::qemu()?.display(), tools::qemu_riscv()?.display());
     println!("C: {}, {}", tools::c_compiler()?.display(), tools::cxx_compiler()?.display());
-    println!("C for bare metal: {}", tools::gcc_arm()?.display());
+    println!("C for bare metal: {}, {}", tools::gcc_arm()?.display(), tools::gcc_riscv()?.display());
     println!("make and CMake: {}, {}", tools::make()?.display(), tools::cmake()?.display());
+    println!("pkg-config and LLD: {}, {}", tools::pkg_config()?.display(), tools::lld()?.display());
     if aarch64::IS_EMULATED {
         println!("{}: {}", aarch64::TARGET, Toolchain::for_target(aarch64::TARGET)?.describe());
         println!("its QEMU: {}", tools::qemu_aarch64()?.display());

@@ -1,8 +1,8 @@
 //! `cargo xtask test`: what must hold before a merge, and all that CI runs.
 
 use crate::{
-    aarch64, bench, capi, constant_time, cortex_m, demo, firmware, fuzz, i686, kernels, msrv, package, paths,
-    prove, release, sanitizers,
+    aarch64, bench, capi, constant_time, cortex_m, demo, dist_tests, firmware, fuzz, i686, kernels, msrv,
+    package, paths, prove, release, sanitizers,
     sh::{self, Cmd},
     smart_city,
     steps::{self, Place, Step},
@@ -108,6 +108,12 @@ const STEPS: &[Step] = &[
         run: capi::test_firmware,
     },
     Step {
+        name: "capi-dist",
+        about: "C and C++ programs with some of the archives that are released, on this machine and on boards",
+        place: Place::Own,
+        run: dist_tests::test,
+    },
+    Step {
         name: "msrv",
         about: "the libraries compile with the minimum supported Rust version",
         place: Place::Own,
@@ -153,6 +159,12 @@ const LONG_STEPS: &[Step] = &[
         about: "tests of the cipher and the mode on 32-bit x86",
         place: Place::Own,
         run: i686::test,
+    },
+    Step {
+        name: "capi-dist-all",
+        about: "the same with every archive",
+        place: Place::Own,
+        run: dist_tests::test_all,
     },
     Step {
         name: "fuzz",

@@ -85,6 +85,14 @@ impl Toolchain {
         }
     }
 
+    /// Its cargo, for a target with an operating system and packages that need no more than `core`.
+    pub(crate) fn cargo_with_core(self) -> Cmd {
+        match self {
+            Self::Own => sh::cargo(),
+            Self::Debian => debian_cargo().arg("-Zbuild-std=core,compiler_builtins"),
+        }
+    }
+
     /// The version of its compiler, as that names it.
     pub(crate) fn rustc_version(self) -> Result<String> {
         let rustc = match self {
@@ -168,6 +176,31 @@ pub(crate) fn gcc_arm() -> Result<PathBuf> {
     )
 }
 
+/// The C++ compiler that comes with it.
+pub(crate) fn gxx_arm() -> Result<PathBuf> {
+    gcc_arm()?;
+    program("arm-none-eabi-g++", &[], "gcc-arm-none-eabi (Debian, Ubuntu)")
+}
+
+/// The C compiler for RISC-V without an operating system.
+pub(crate) fn gcc_riscv() -> Result<PathBuf> {
+    program(
+        "riscv64-unknown-elf-gcc",
+        &["gcc-riscv64-unknown-elf"],
+        "gcc-riscv64-unknown-elf (Debian, Ubuntu)",
+    )
+}
+
+/// What tells how to compile and link with a library.
+pub(crate) fn pkg_config() -> Result<PathBuf> {
+    program("pkg-config", &["pkg-config"], "pkg-config")
+}
+
+/// LLVM's linker.
+pub(crate) fn lld() -> Result<PathBuf> {
+    program("ld.lld", &["lld"], "lld")
+}
+
 /// GNU make.
 pub(crate) fn make() -> Result<PathBuf> {
     program("make", &["make"], "make")
@@ -190,6 +223,12 @@ pub(crate) fn linker_aarch64() -> Result<PathBuf> {
         &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
         "gcc-aarch64-linux-gnu with libc6-dev-arm64-cross (Debian, Ubuntu)",
     )
+}
+
+/// The C++ compiler for aarch64.
+pub(crate) fn gxx_aarch64() -> Result<PathBuf> {
+    linker_aarch64()?;
+    program("aarch64-linux-gnu-g++", &["g++-aarch64-linux-gnu"], "g++-aarch64-linux-gnu (Debian, Ubuntu)")
 }
 
 /// What disassembles for every target.

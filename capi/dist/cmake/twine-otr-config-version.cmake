@@ -1,0 +1,12 @@
+# A version is as good as one with the same first number, and while that is 0, the same second one.
+set(PACKAGE_VERSION "@VERSION@")
+string(REGEX MATCH "^(0\\.[0-9]+|[1-9][0-9]*)" _twine_otr_ours "${PACKAGE_VERSION}")
+string(REGEX MATCH "^(0\\.[0-9]+|0$|[1-9][0-9]*)" _twine_otr_theirs "${PACKAGE_FIND_VERSION}")
+if(PACKAGE_FIND_VERSION VERSION_EQUAL PACKAGE_VERSION)
+    set(PACKAGE_VERSION_EXACT TRUE)
+endif()
+if(PACKAGE_FIND_VERSION VERSION_GREATER PACKAGE_VERSION OR NOT _twine_otr_ours STREQUAL _twine_otr_theirs)
+    set(PACKAGE_VERSION_COMPATIBLE FALSE)
+else()
+    set(PACKAGE_VERSION_COMPATIBLE TRUE)
+endif()
