@@ -43,7 +43,8 @@ fn seal<const F: usize>(sealer: &mut Sealer<Twine128Otr, F>, len: usize) -> Resu
         assert_eq!(sealer.next_nonce(), next, "used a nonce");
     })?;
     assert_eq!(nonce, next);
-    assert_eq!(message == vec![0x55; len], len == 0);
+    // A few bytes are the same by chance.
+    assert!(len < 8 || message != vec![0x55; len], "not sealed");
     Ok(counter::<F>(&nonce))
 }
 
