@@ -11,8 +11,6 @@ use crate::{
     status::Failure,
 };
 
-const BLOCK_SIZE: usize = 8;
-
 /// Calls `f` with the cipher and the blocks.
 ///
 /// # Safety
@@ -21,12 +19,12 @@ unsafe fn blocks<X: Context>(
     ctx: *const X,
     buf: *mut u8,
     count: usize,
-    f: impl FnOnce(&X::Cipher, &mut [Array<u8, U8>]),
+    f: impl FnOnce(&X::Content, &mut [Array<u8, U8>]),
 ) -> Result<(), Failure> {
-    let buf_region = Region::new(buf, count.checked_mul(BLOCK_SIZE).ok_or(Failure::Argument)?)?;
+    let buf_region = memory::array_region(buf.cast::<Array<u8, U8>>(), count)?;
     apart(buf_region, &[Region::of(ctx)?])?;
     // SAFETY: by the caller's word.
-    let cipher = unsafe { context::cipher(ctx)? };
+    let cipher = unsafe { context::content(ctx)? };
     // SAFETY: the buffer is not null if it has a length, its length does not exceed an object's, and it is apart from the
     // context; blocks are arrays of bytes.
     f(cipher, unsafe { memory::slice_mut(buf.cast(), count) });
@@ -37,7 +35,7 @@ unsafe fn blocks<X: Context>(
 /// As of [`blocks`].
 unsafe fn encrypt<X>(ctx: *const X, buf: *mut u8, count: usize) -> c_int
 where
-    X: Context<Cipher: BlockCipherEncrypt + BlockSizeUser<BlockSize = U8>>,
+    X: Context<Content: BlockCipherEncrypt + BlockSizeUser<BlockSize = U8>>,
 {
     // SAFETY: by the caller's word.
     stack::leaving_nothing(|| unsafe {
@@ -49,7 +47,7 @@ where
 /// As of [`blocks`].
 unsafe fn decrypt<X>(ctx: *const X, buf: *mut u8, count: usize) -> c_int
 where
-    X: Context<Cipher: BlockCipherDecrypt + BlockSizeUser<BlockSize = U8>>,
+    X: Context<Content: BlockCipherDecrypt + BlockSizeUser<BlockSize = U8>>,
 {
     // SAFETY: by the caller's word.
     stack::leaving_nothing(|| unsafe {

@@ -1,11 +1,11 @@
 //! The contexts: what C sees of them, and what is in them.
 
-use core::{
-    marker::PhantomData,
-    sync::atomic::{Ordering, compiler_fence},
-};
+use core::sync::atomic::{Ordering, compiler_fence};
 
-use twine_otr_aead::{Key, KeySizeUser, Twine80, Twine80Otr, Twine128, Twine128Otr};
+use twine_otr_aead::{
+    AdProcessing, Key, KeySizeUser, Otr, Twine80, Twine128,
+    consts::{U7, U8},
+};
 
 use crate::{
     memory::{Region, apart},
@@ -36,26 +36,6 @@ pub const TWINE_OTR_CTX_WORDS: usize = 74;
 ))]
 pub const TWINE_OTR_CTX_WORDS: usize = 20;
 
-/// A key of TWINE-OTR, 128 bits, expanded.
-///
-/// To be declared by the caller, on the stack or elsewhere, and used only through the functions `twine128_otr_*`. It holds
-/// no pointers: a copy by assignment or memcpy works like the original, and has to be cleared like it.
-/// TWINE128_OTR_CTX_INIT makes one that is refused until it is initialised.
-#[repr(C)]
-#[allow(missing_debug_implementations, reason = "secret, and C's")]
-pub struct twine128_otr_ctx {
-    /// Private.
-    opaque: [u64; TWINE_OTR_CTX_WORDS],
-}
-
-/// A key of TWINE-OTR, 80 bits, expanded. As twine128_otr_ctx, with TWINE80_OTR_CTX_INIT.
-#[repr(C)]
-#[allow(missing_debug_implementations, reason = "secret, and C's")]
-pub struct twine80_otr_ctx {
-    /// Private.
-    opaque: [u64; TWINE_OTR_CTX_WORDS],
-}
-
 /// A key of the block cipher TWINE-128, expanded. As twine128_otr_ctx, with TWINE128_CTX_INIT, for the
 /// functions twine128_*_blocks.
 #[repr(C)]
@@ -76,8 +56,7 @@ pub struct twine80_ctx {
 
 /// What C calls a context, and what lies in it.
 pub(crate) trait Context: Sized {
-    /// The keyed cipher.
-    type Cipher: SetKey;
+    type Content;
 
     /// What the first word of an initialised context is: one of 2^64, and different for each type, so that zeros, contexts of
     /// another type and, but for an accident, random bytes are refused. What is left of a context of the same type is not told
@@ -85,25 +64,32 @@ pub(crate) trait Context: Sized {
     const MARK: u64;
 }
 
-impl Context for twine128_otr_ctx {
-    type Cipher = Twine128Otr;
-    const MARK: u64 = 0x9e1c_77f0_5b3d_c28a;
+/// The mark of a type with this name: its FNV-1a hash of 64 bits.
+pub(crate) const fn mark(name: &str) -> u64 {
+    let (name, mut hash, mut i) = (name.as_bytes(), 0xcbf2_9ce4_8422_2325_u64, 0);
+    while i < name.len() {
+        hash = (hash ^ name[i] as u64).wrapping_mul(0x0100_0000_01b3);
+        i += 1;
+    }
+    hash
 }
 
-impl Context for twine80_otr_ctx {
-    type Cipher = Twine80Otr;
-    const MARK: u64 = 0xc4a8_1db6_f297_6e35;
+/// Makes a type a [`Context`], if what lies in it has room there.
+macro_rules! context {
+    ($context:ty, $content:ty, $name:expr) => {
+        impl $crate::context::Context for $context {
+            type Content = $content;
+            const MARK: u64 = $crate::context::mark($name);
+        }
+
+        const _: () = $crate::context::assert_fits::<$context>();
+    };
 }
 
-impl Context for twine128_ctx {
-    type Cipher = Twine128;
-    const MARK: u64 = 0x6bd5_e309_8c41_fa97;
-}
+pub(crate) use context;
 
-impl Context for twine80_ctx {
-    type Cipher = Twine80;
-    const MARK: u64 = 0xf372_0a9e_61d8_4b5c;
-}
+context!(twine128_ctx, Twine128, "twine128_ctx");
+context!(twine80_ctx, Twine80, "twine80_ctx");
 
 /// A cipher whose round keys are made where they are to stay.
 pub(crate) trait SetKey: KeySizeUser + Sized {
@@ -113,7 +99,7 @@ pub(crate) trait SetKey: KeySizeUser + Sized {
 }
 
 macro_rules! set_key {
-    ($($cipher:ty, $otr:ty;)*) => {$(
+    ($($cipher:ty),*) => {$(
         impl SetKey for $cipher {
             #[inline(always)]
             fn without_key() -> Self {
@@ -126,7 +112,7 @@ macro_rules! set_key {
             }
         }
 
-        impl SetKey for $otr {
+        impl<A: AdProcessing> SetKey for Otr<$cipher, U7, U8, A> {
             #[inline(always)]
             fn without_key() -> Self {
                 Self::without_key(<$cipher>::without_key())
@@ -140,66 +126,111 @@ macro_rules! set_key {
     )*};
 }
 
-set_key! {
-    Twine80, Twine80Otr;
-    Twine128, Twine128Otr;
-}
+set_key!(Twine80, Twine128);
 
 /// An initialised context.
 #[repr(C)]
-struct State<X: Context> {
+struct Initialised<X: Context> {
     mark: u64,
-    cipher: X::Cipher,
+    content: X::Content,
 }
 
-/// Evaluated for each context that is used: its cipher fits.
-struct Layout<X>(PhantomData<X>);
-
-impl<X: Context> Layout<X> {
-    const FITS: () = assert!(
-        size_of::<State<X>>() <= size_of::<X>() && align_of::<State<X>>() <= align_of::<X>(),
-        "TWINE_OTR_CTX_WORDS is too small"
+pub(crate) const fn assert_fits<X: Context>() {
+    assert!(
+        size_of::<Initialised<X>>() <= size_of::<X>() && align_of::<Initialised<X>>() <= align_of::<X>(),
+        "too few words"
     );
 }
 
-/// Makes `*context` the expansion of the key at `key`. It is refused from the beginning on, by whatever interrupts this or
-/// comes after a failure, until all of it is there.
+/// Makes `*context` the expansion of the key at `key`.
 ///
 /// # Safety
 /// Each pointer is null or points to what it says, at any alignment; nobody uses the context.
-pub(crate) unsafe fn init<X: Context>(context: *mut X, key: *const u8) -> Result<(), Failure> {
-    let () = Layout::<X>::FITS;
+pub(crate) unsafe fn init<X: Context<Content: SetKey>>(
+    context: *mut X,
+    key: *const u8,
+) -> Result<(), Failure> {
+    let key = key.cast::<Key<X::Content>>();
+    let set_key = |cipher: &mut X::Content| {
+        // SAFETY: it is not null, and so the caller vouches for it; `make` sees that it is apart from what is written.
+        cipher.set_key(unsafe { &*key });
+        Ok(())
+    };
+    // SAFETY: by the caller's word.
+    unsafe { make(context, || Ok([Region::of(key)?]), X::Content::without_key, set_key) }
+}
+
+/// Makes `*context` what `set_up` makes of `content`. It is refused from the beginning on, by whatever interrupts this or
+/// comes after a failure, until all of it is there. If `set_up` fails, it is erased.
+///
+/// # Safety
+/// `context` is null or points to a context, at any alignment, that nobody uses.
+#[inline(always)]
+pub(crate) unsafe fn make<X: Context, const N: usize>(
+    context: *mut X,
+    arguments: impl FnOnce() -> Result<[Region; N], Failure>,
+    content: impl FnOnce() -> X::Content,
+    set_up: impl FnOnce(&mut X::Content) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     // SAFETY: by the caller's word.
     unsafe { erase_start(context, size_of::<u64>()) };
-    let key = key.cast::<Key<X::Cipher>>();
-    apart(Region::of(context)?, &[Region::of(key)?])?;
-    let state = context.cast::<State<X>>();
-    // SAFETY: the pointers are not null and aligned, and the regions are apart; so what the caller vouches for is enough.
-    // A `State` fits into a context.
+    apart(Region::of(context)?, &arguments()?)?;
+    let initialised = context.cast::<Initialised<X>>();
+    // SAFETY: the pointer is not null and aligned, so the caller vouches for it. An `Initialised` fits into a context.
     unsafe {
-        let cipher = &raw mut (*state).cipher;
-        cipher.write(X::Cipher::without_key());
-        (*cipher).set_key(&*key);
+        let place = &raw mut (*initialised).content;
+        place.write(content());
+        if let Err(failure) = set_up(&mut *place) {
+            erase_start(context, size_of::<X>());
+            return Err(failure);
+        }
         compiler_fence(Ordering::SeqCst);
-        (&raw mut (*state).mark).write_volatile(X::MARK);
+        (&raw mut (*initialised).mark).write_volatile(X::MARK);
     }
     Ok(())
 }
 
-/// The cipher in `*context`, which is not to be written while it is in use.
+/// What is in `*context`, which is not to be written while it is in use.
 ///
 /// # Safety
 /// `context` is null or points to a context.
-pub(crate) unsafe fn cipher<'a, X: Context>(context: *const X) -> Result<&'a X::Cipher, Failure> {
+pub(crate) unsafe fn content<'a, X: Context>(context: *const X) -> Result<&'a X::Content, Failure> {
     Region::of(context)?;
-    let state = context.cast::<State<X>>();
-    // SAFETY: the pointer is not null and aligned, so the caller vouches for what it points to; with the mark there, `init`
+    let initialised = context.cast::<Initialised<X>>();
+    // SAFETY: the pointer is not null and aligned, so the caller vouches for what it points to; with the mark there, `make`
     // has made the rest.
     unsafe {
-        if (&raw const (*state).mark).read() != X::MARK {
+        if (&raw const (*initialised).mark).read() != X::MARK {
             return Err(Failure::Context);
         }
-        Ok(&(*state).cipher)
+        Ok(&(*initialised).content)
+    }
+}
+
+/// Calls `f` with what is in `*context`. Meanwhile the context is refused: an interrupt handler that uses it too gets an error, and not
+/// the same nonce.
+///
+/// # Safety
+/// `context` is null or points to a context.
+#[inline(always)]
+pub(crate) unsafe fn change<X: Context, T>(
+    context: *mut X,
+    f: impl FnOnce(&mut X::Content) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    Region::of(context)?;
+    let initialised = context.cast::<Initialised<X>>();
+    // SAFETY: as in `content`; and nobody else gets the content, as its mark is not there.
+    unsafe {
+        let mark = &raw mut (*initialised).mark;
+        if mark.read_volatile() != X::MARK {
+            return Err(Failure::Context);
+        }
+        mark.write_volatile(0);
+        compiler_fence(Ordering::SeqCst);
+        let result = f(&mut (*initialised).content);
+        compiler_fence(Ordering::SeqCst);
+        mark.write_volatile(X::MARK);
+        result
     }
 }
 

@@ -12,18 +12,62 @@
 )]
 
 mod block;
+mod chunks;
 mod context;
 mod memory;
+mod opener;
 mod otr;
+mod sealer;
 mod stack;
 mod status;
 #[cfg(test)]
 mod tests;
 
 pub use block::*;
+pub use chunks::{TWINE_OTR_CHUNK_OPENER_WORDS, TWINE_OTR_CHUNK_SEALER_WORDS};
 pub use context::*;
-pub use otr::*;
+pub use opener::{TWINE_OTR_OPENER_WORDS, twine_otr_opener_counts};
+pub use otr::twine_otr_count_blocks;
+pub use sealer::{
+    TWINE_OTR_PIECES_WORDS, TWINE_OTR_SEALER_WORDS, twine_otr_sealer_counts, twine_otr_state_sequence,
+};
 pub use status::*;
+
+/// The functions of one size of key and one way to process associated data. In C each name begins with that of the module.
+macro_rules! family {
+    ($name:ident, $prefix:literal, $cipher:ident, $processing:ident) => {
+        #[doc = concat!("The functions and types that C calls `", $prefix, "_*`.")]
+        pub mod $name {
+            use core::ffi::c_int;
+
+            use twine_otr_aead::{
+                ChunkOpener, ChunkSealer, Otr, PieceState, Sealer,
+                consts::{U7, U8},
+                $cipher as Cipher, $processing as Processing,
+            };
+
+            use crate::{
+                TWINE_OTR_CHUNK_OPENER_WORDS, TWINE_OTR_CHUNK_SEALER_WORDS, TWINE_OTR_CTX_WORDS,
+                TWINE_OTR_OPENER_WORDS, TWINE_OTR_PIECES_WORDS, TWINE_OTR_SEALER_WORDS, context, stack,
+                status, twine_otr_opener_counts, twine_otr_sealer_counts,
+            };
+
+            type Algorithm = Otr<Cipher, U7, U8, Processing>;
+
+            crate::otr::functions!($prefix);
+            crate::sealer::functions!($prefix);
+            crate::opener::functions!($prefix);
+            crate::chunks::functions!($prefix);
+        }
+    };
+}
+
+family!(twine128, "twine128", Twine128, Parallel);
+family!(twine80, "twine80", Twine80, Parallel);
+family!(twine128_serial, "twine128_serial", Twine128, Serial);
+family!(twine80_serial, "twine80_serial", Twine80, Serial);
+family!(twine128_combined, "twine128_combined", Twine128, Combined);
+family!(twine80_combined, "twine80_combined", Twine80, Combined);
 
 /// What the compiler wants of a program's only Rust code.
 #[cfg(all(feature = "panic-handler", not(test)))]

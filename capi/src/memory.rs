@@ -46,16 +46,21 @@ impl Region {
     }
 }
 
+/// Where `count` objects at `start` lie.
+pub(crate) fn array_region<T>(start: *const T, count: usize) -> Result<Region, Failure> {
+    Region::new(start, count.checked_mul(size_of::<T>()).ok_or(Failure::Argument)?)
+}
+
 /// Refuses `written` if it shares a byte with one of `others`.
 pub(crate) fn apart(written: Region, others: &[Region]) -> Result<(), Failure> {
     if others.iter().all(|other| written.is_apart_from(*other)) { Ok(()) } else { Err(Failure::Argument) }
 }
 
-/// The bytes at `start`; none if `len` is 0, wherever `start` points.
+/// What is at `start`; nothing if `len` is 0, wherever `start` points.
 ///
 /// # Safety
 /// As of [`core::slice::from_raw_parts`], if `len` is not 0.
-pub(crate) unsafe fn slice<'a>(start: *const u8, len: usize) -> &'a [u8] {
+pub(crate) unsafe fn slice<'a, T>(start: *const T, len: usize) -> &'a [T] {
     if len == 0 {
         return &[];
     }
@@ -63,7 +68,7 @@ pub(crate) unsafe fn slice<'a>(start: *const u8, len: usize) -> &'a [u8] {
     unsafe { core::slice::from_raw_parts(start, len) }
 }
 
-/// The bytes at `start`, to be written; none if `len` is 0, wherever `start` points.
+/// What is at `start`, to be written; nothing if `len` is 0, wherever `start` points.
 ///
 /// # Safety
 /// As of [`core::slice::from_raw_parts_mut`], if `len` is not 0.

@@ -1,21 +1,18 @@
 //! Authenticated encryption.
 
-use core::ffi::c_int;
-
 use twine_otr_aead::{AeadInOut, aead, count_blocks};
 
 use crate::{
-    context::{self, Context, twine80_otr_ctx, twine128_otr_ctx},
+    context::{self, Context},
     memory::{self, Region, apart},
-    stack,
-    status::Failure,
+    status::{Failure, TWINE_OTR_NONCE_SIZE, TWINE_OTR_TAG_SIZE},
 };
 
-const NONCE_SIZE: usize = 7;
-const TAG_SIZE: usize = 8;
+pub(crate) const NONCE_SIZE: usize = TWINE_OTR_NONCE_SIZE;
+pub(crate) const TAG_SIZE: usize = TWINE_OTR_TAG_SIZE;
 
 /// Sealing and opening with the sizes of this interface.
-trait Aead {
+pub(crate) trait Aead {
     fn seal(&self, nonce: [u8; NONCE_SIZE], ad: &[u8], buf: &mut [u8])
     -> Result<[u8; TAG_SIZE], aead::Error>;
     fn open(
@@ -53,7 +50,7 @@ where
 
 /// # Safety
 /// Each pointer is null or points to as much as the length beside it, or its type, says.
-unsafe fn seal<X: Context<Cipher: Aead>>(
+pub(crate) unsafe fn seal<X: Context<Content: Aead>>(
     ctx: *const X,
     nonce: *const [u8; NONCE_SIZE],
     (ad, ad_len): (*const u8, usize),
@@ -65,7 +62,7 @@ unsafe fn seal<X: Context<Cipher: Aead>>(
     apart(buf_region, &[tag_region, ad_region, ctx_region])?;
     apart(tag_region, &[ctx_region])?;
     // SAFETY: by the caller's word.
-    let cipher = unsafe { context::cipher(ctx)? };
+    let cipher = unsafe { context::content(ctx)? };
     // SAFETY: nothing is null where it has a length, no length exceeds an object's, and what is written is apart from what
     // is borrowed with it; the nonce is copied, and the tag written when nothing is borrowed.
     unsafe {
@@ -77,46 +74,48 @@ unsafe fn seal<X: Context<Cipher: Aead>>(
 
 /// # Safety
 /// As of [`seal`].
-unsafe fn open<X: Context<Cipher: Aead>>(
+pub(crate) unsafe fn open<X: Context<Content: Aead>>(
     ctx: *const X,
     nonce: *const [u8; NONCE_SIZE],
     (ad, ad_len): (*const u8, usize),
     (buf, len): (*mut u8, usize),
     tag: *const [u8; TAG_SIZE],
 ) -> Result<(), Failure> {
+    let try_open = |buf_region| {
+        let (ad_region, _, _) = (Region::new(ad, ad_len)?, Region::of(nonce)?, Region::of(tag)?);
+        apart(buf_region, &[ad_region])?;
+        // SAFETY: by the caller's word.
+        let cipher = unsafe { context::content(ctx)? };
+        // SAFETY: as in `seal`; the tag is copied like the nonce.
+        unsafe {
+            let (nonce, tag) = (*nonce, *tag);
+            let (ad, buf) = (memory::slice(ad, ad_len), memory::slice_mut(buf, len));
+            cipher.open(nonce, ad, buf, tag).map_err(|_| Failure::Authentication)
+        }
+    };
+    // SAFETY: by the caller's word.
+    unsafe { or_zeros(ctx, (buf, len), try_open) }
+}
+
+/// Calls `try_open`, and zeroes the buffer if it fails, whatever fails; but not if the buffer itself is refused, or overlaps the context.
+///
+/// # Safety
+/// As of [`seal`]; of the buffer nothing is borrowed when `try_open` has returned.
+#[inline(always)]
+pub(crate) unsafe fn or_zeros<X>(
+    ctx: *const X,
+    (buf, len): (*mut u8, usize),
+    try_open: impl FnOnce(Region) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let buf_region = Region::new(buf, len)?;
     // Such a buffer is not zeroed: a context with its mark and other round keys would be one with a known key.
     apart(buf_region, &[Region::around(ctx)])?;
-    // SAFETY: the buffer is not null if it has a length; what else it takes, the caller vouches for.
-    let result = unsafe { try_open(ctx, nonce, (ad, ad_len), (buf, buf_region, len), tag) };
+    let result = try_open(buf_region);
     if result.is_err() {
-        // SAFETY: as above, and nothing is borrowed any more.
+        // SAFETY: the buffer is not null if it has a length; the caller vouches for the rest.
         unsafe { buf.write_bytes(0, len) };
     }
     result
-}
-
-/// [`open`], which zeroes the buffer whatever fails here.
-///
-/// # Safety
-/// As of [`seal`]; the buffer does not overlap the context.
-unsafe fn try_open<X: Context<Cipher: Aead>>(
-    ctx: *const X,
-    nonce: *const [u8; NONCE_SIZE],
-    (ad, ad_len): (*const u8, usize),
-    (buf, buf_region, len): (*mut u8, Region, usize),
-    tag: *const [u8; TAG_SIZE],
-) -> Result<(), Failure> {
-    let (ad_region, _, _) = (Region::new(ad, ad_len)?, Region::of(nonce)?, Region::of(tag)?);
-    apart(buf_region, &[ad_region])?;
-    // SAFETY: by the caller's word.
-    let cipher = unsafe { context::cipher(ctx)? };
-    // SAFETY: as in `seal`; the tag is copied like the nonce.
-    unsafe {
-        let (nonce, tag) = (*nonce, *tag);
-        let (ad, buf) = (memory::slice(ad, ad_len), memory::slice_mut(buf, len));
-        cipher.open(nonce, ad, buf, tag).map_err(|_| Failure::Authentication)
-    }
 }
 
 /// Counts the blocks of a message against the limit of 2^20 under a key: one for the message, and the blocks of 8 bytes of the
@@ -131,181 +130,132 @@ pub extern "C" fn twine_otr_count_blocks(ad_len: usize, len: usize) -> u64 {
     count_blocks(ad_len, len)
 }
 
-/// Initialises a context with a key.
-///
-/// A context that is already initialised may be initialised again, with the same or another key. From the first write on it is
-/// refused, until all of the new key is there: so an interrupt handler or a fault between finds no context of mixed keys.
-///
-/// cbindgen:ptrs-as-arrays=[[key; 16]]
-///
-/// @param[out] ctx  The context. Its contents before do not matter; it must not overlap the key.
-/// @param[in]  key  The key, 16 bytes. They are copied: the caller may erase them afterwards.
-/// @return TWINE_OTR_OK, or TWINE_OTR_ERR_ARGUMENT if a pointer is null or misaligned or the two overlap. The context, whatever
-///         it was, is refused then, and its first 8 bytes are zero.
-///
-/// # Safety
-/// Each pointer is null or points to what it says.
-#[must_use]
-#[unsafe(no_mangle)]
-#[cfg_attr(twine_keys = "compact", unsafe(export_name = "twine128_otr_init_compact"))]
-pub unsafe extern "C" fn twine128_otr_init(ctx: *mut twine128_otr_ctx, key: *const u8) -> c_int {
-    // SAFETY: by the caller's word.
-    stack::leaving_nothing(|| unsafe { context::init(ctx, key) })
+/// What C sees of the mode without counting, for a family of functions.
+macro_rules! functions {
+    ($prefix:literal) => {
+        /// A key of TWINE-OTR, expanded.
+        ///
+        /// To be declared by the caller, on the stack or elsewhere, and used only through the functions `twine128_otr_*`. It holds
+        /// no pointers: a copy by assignment or memcpy works like the original, and has to be cleared like it.
+        /// TWINE128_OTR_CTX_INIT makes one that is refused until it is initialised.
+        #[repr(C)]
+        #[allow(missing_debug_implementations, reason = "secret, and C's")]
+        pub struct otr_ctx {
+            /// Private.
+            opaque: [u64; TWINE_OTR_CTX_WORDS],
+        }
+
+        /// Initialises a context with a key.
+        ///
+        /// A context that is already initialised may be initialised again, with the same or another key. From the first write on it is
+        /// refused, until all of the new key is there: so an interrupt handler or a fault between finds no context of mixed keys.
+        ///
+        /// cbindgen:ptrs-as-arrays=[[key; 16]]
+        ///
+        /// @param[out] ctx  The context. Its contents before do not matter; it must not overlap the key.
+        /// @param[in]  key  The key, 16 bytes. They are copied: the caller may erase them afterwards.
+        /// @return TWINE_OTR_OK, or TWINE_OTR_ERR_ARGUMENT if a pointer is null or misaligned or the two overlap. The context, whatever
+        ///         it was, is refused then, and its first 8 bytes are zero.
+        ///
+        /// # Safety
+        /// Each pointer is null or points to what it says.
+        #[must_use]
+        #[cfg_attr(not(twine_keys = "compact"), unsafe(export_name = concat!($prefix, "_otr_init")))]
+        #[cfg_attr(twine_keys = "compact", unsafe(export_name = concat!($prefix, "_otr_init_compact")))]
+        pub unsafe extern "C" fn otr_init(ctx: *mut otr_ctx, key: *const u8) -> c_int {
+            // SAFETY: by the caller's word.
+            stack::leaving_nothing(|| unsafe { context::init(ctx, key) })
+        }
+
+        /// Encrypts a message where it lies, and makes the tag that authenticates it and its associated data.
+        ///
+        /// The nonce must never be used again under this key: use a counter that survives a reset. See the limits above.
+        ///
+        /// cbindgen:ptrs-as-arrays=[[nonce; 7], [tag; 8]]
+        ///
+        /// @param[in]     ctx     An initialised context.
+        /// @param[in]     nonce   The nonce, 7 bytes. The receiver needs it too; it is not secret.
+        /// @param[in]     ad      The associated data: authenticated, not encrypted. May be null if ad_len is 0.
+        /// @param[in]     ad_len  Its length in bytes.
+        /// @param[in,out] buf     The message; afterwards the ciphertext, of the same length. May be null if len is 0. It must not
+        ///                        overlap ad, tag or *ctx.
+        /// @param[in]     len     Its length in bytes.
+        /// @param[out]    tag     The tag, 8 bytes. It must not overlap buf or *ctx.
+        /// @return TWINE_OTR_OK; or TWINE_OTR_ERR_ARGUMENT or TWINE_OTR_ERR_CONTEXT, and then nothing has been written: buf is still
+        ///         the plaintext and must not be sent.
+        ///
+        /// # Safety
+        /// Each pointer is null or points to what it says.
+        #[must_use]
+        #[unsafe(export_name = concat!($prefix, "_otr_seal"))]
+        pub unsafe extern "C" fn otr_seal(
+            ctx: *const otr_ctx,
+            nonce: *const u8,
+            ad: *const u8,
+            ad_len: usize,
+            buf: *mut u8,
+            len: usize,
+            tag: *mut u8,
+        ) -> c_int {
+            // SAFETY: by the caller's word.
+            stack::leaving_nothing_of_message(|| unsafe {
+                $crate::otr::seal(ctx, nonce.cast(), (ad, ad_len), (buf, len), tag.cast())
+            })
+        }
+
+        /// Decrypts a message where it lies, if its tag is right. If not, the buffer is zero afterwards.
+        ///
+        /// The tag is compared in constant time.
+        ///
+        /// cbindgen:ptrs-as-arrays=[[nonce; 7], [tag; 8]]
+        ///
+        /// @param[in]     ctx     An initialised context.
+        /// @param[in]     nonce   The nonce that the message was sealed with, 7 bytes.
+        /// @param[in]     ad      The associated data that the message was sealed with. May be null if ad_len is 0.
+        /// @param[in]     ad_len  Its length in bytes.
+        /// @param[in,out] buf     The ciphertext; afterwards the message, of the same length, or zeros. May be null if len is 0. It
+        ///                        must not overlap ad or *ctx.
+        /// @param[in]     len     Its length in bytes.
+        /// @param[in]     tag     The tag, 8 bytes.
+        /// @return TWINE_OTR_OK; TWINE_OTR_ERR_AUTHENTICATION if the tag is wrong; TWINE_OTR_ERR_ARGUMENT; or TWINE_OTR_ERR_CONTEXT.
+        ///         On any of these errors buf is zero, unless buf and len themselves were refused, or buf overlaps *ctx: then nothing
+        ///         has been written. If buf overlaps ad, what they share is zero too.
+        ///
+        /// # Safety
+        /// Each pointer is null or points to what it says.
+        #[must_use]
+        #[unsafe(export_name = concat!($prefix, "_otr_open"))]
+        pub unsafe extern "C" fn otr_open(
+            ctx: *const otr_ctx,
+            nonce: *const u8,
+            ad: *const u8,
+            ad_len: usize,
+            buf: *mut u8,
+            len: usize,
+            tag: *const u8,
+        ) -> c_int {
+            // SAFETY: by the caller's word.
+            stack::leaving_nothing_of_message(|| unsafe {
+                $crate::otr::open(ctx, nonce.cast(), (ad, ad_len), (buf, len), tag.cast())
+            })
+        }
+
+        /// Erases a context. It has to be initialised before it can be used again; until then it is refused.
+        ///
+        /// The compiler cannot leave this out, unlike a memset before the end of a scope.
+        ///
+        /// @param[out] ctx  The context, initialised or not, or a copy of one, at any alignment. Null is allowed, and does nothing.
+        ///
+        /// # Safety
+        /// The pointer is null or points to a context that nobody uses.
+        #[unsafe(export_name = concat!($prefix, "_otr_clear"))]
+        pub unsafe extern "C" fn otr_clear(ctx: *mut otr_ctx) {
+            // SAFETY: by the caller's word.
+            unsafe { context::clear(ctx) }
+        }
+
+        context::context!(otr_ctx, Algorithm, concat!($prefix, "_otr_ctx"));
+    };
 }
 
-/// Encrypts a message where it lies, and makes the tag that authenticates it and its associated data.
-///
-/// The nonce must never be used again under this key: use a counter that survives a reset. See the limits above.
-///
-/// cbindgen:ptrs-as-arrays=[[nonce; 7], [tag; 8]]
-///
-/// @param[in]     ctx     An initialised context.
-/// @param[in]     nonce   The nonce, 7 bytes. The receiver needs it too; it is not secret.
-/// @param[in]     ad      The associated data: authenticated, not encrypted. May be null if ad_len is 0.
-/// @param[in]     ad_len  Its length in bytes.
-/// @param[in,out] buf     The message; afterwards the ciphertext, of the same length. May be null if len is 0. It must not
-///                        overlap ad, tag or *ctx.
-/// @param[in]     len     Its length in bytes.
-/// @param[out]    tag     The tag, 8 bytes. It must not overlap buf or *ctx.
-/// @return TWINE_OTR_OK; or TWINE_OTR_ERR_ARGUMENT or TWINE_OTR_ERR_CONTEXT, and then nothing has been written: buf is still
-///         the plaintext and must not be sent.
-///
-/// # Safety
-/// Each pointer is null or points to what it says.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn twine128_otr_seal(
-    ctx: *const twine128_otr_ctx,
-    nonce: *const u8,
-    ad: *const u8,
-    ad_len: usize,
-    buf: *mut u8,
-    len: usize,
-    tag: *mut u8,
-) -> c_int {
-    // SAFETY: by the caller's word.
-    stack::leaving_nothing_of_message(|| unsafe {
-        seal(ctx, nonce.cast(), (ad, ad_len), (buf, len), tag.cast())
-    })
-}
-
-/// Decrypts a message where it lies, if its tag is right. If not, the buffer is zero afterwards.
-///
-/// The tag is compared in constant time.
-///
-/// cbindgen:ptrs-as-arrays=[[nonce; 7], [tag; 8]]
-///
-/// @param[in]     ctx     An initialised context.
-/// @param[in]     nonce   The nonce that the message was sealed with, 7 bytes.
-/// @param[in]     ad      The associated data that the message was sealed with. May be null if ad_len is 0.
-/// @param[in]     ad_len  Its length in bytes.
-/// @param[in,out] buf     The ciphertext; afterwards the message, of the same length, or zeros. May be null if len is 0. It
-///                        must not overlap ad or *ctx.
-/// @param[in]     len     Its length in bytes.
-/// @param[in]     tag     The tag, 8 bytes.
-/// @return TWINE_OTR_OK; TWINE_OTR_ERR_AUTHENTICATION if the tag is wrong; TWINE_OTR_ERR_ARGUMENT; or TWINE_OTR_ERR_CONTEXT.
-///         On any of these errors buf is zero, unless buf and len themselves were refused, or buf overlaps *ctx: then nothing
-///         has been written. If buf overlaps ad, what they share is zero too.
-///
-/// # Safety
-/// Each pointer is null or points to what it says.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn twine128_otr_open(
-    ctx: *const twine128_otr_ctx,
-    nonce: *const u8,
-    ad: *const u8,
-    ad_len: usize,
-    buf: *mut u8,
-    len: usize,
-    tag: *const u8,
-) -> c_int {
-    // SAFETY: by the caller's word.
-    stack::leaving_nothing_of_message(|| unsafe {
-        open(ctx, nonce.cast(), (ad, ad_len), (buf, len), tag.cast())
-    })
-}
-
-/// Erases a context. It has to be initialised before it can be used again; until then it is refused.
-///
-/// The compiler cannot leave this out, unlike a memset before the end of a scope.
-///
-/// @param[out] ctx  The context, initialised or not, or a copy of one, at any alignment. Null is allowed, and does nothing.
-///
-/// # Safety
-/// The pointer is null or points to a context that nobody uses.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn twine128_otr_clear(ctx: *mut twine128_otr_ctx) {
-    // SAFETY: by the caller's word.
-    unsafe { context::clear(ctx) }
-}
-
-/// As twine128_otr_init, with a key of 80 bits (10 bytes).
-///
-/// cbindgen:ptrs-as-arrays=[[key; 10]]
-///
-/// # Safety
-/// Each pointer is null or points to what it says.
-#[must_use]
-#[unsafe(no_mangle)]
-#[cfg_attr(twine_keys = "compact", unsafe(export_name = "twine80_otr_init_compact"))]
-pub unsafe extern "C" fn twine80_otr_init(ctx: *mut twine80_otr_ctx, key: *const u8) -> c_int {
-    // SAFETY: by the caller's word.
-    stack::leaving_nothing(|| unsafe { context::init(ctx, key) })
-}
-
-/// As twine128_otr_seal, with a key of 80 bits.
-///
-/// cbindgen:ptrs-as-arrays=[[nonce; 7], [tag; 8]]
-///
-/// # Safety
-/// Each pointer is null or points to what it says.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn twine80_otr_seal(
-    ctx: *const twine80_otr_ctx,
-    nonce: *const u8,
-    ad: *const u8,
-    ad_len: usize,
-    buf: *mut u8,
-    len: usize,
-    tag: *mut u8,
-) -> c_int {
-    // SAFETY: by the caller's word.
-    stack::leaving_nothing_of_message(|| unsafe {
-        seal(ctx, nonce.cast(), (ad, ad_len), (buf, len), tag.cast())
-    })
-}
-
-/// As twine128_otr_open, with a key of 80 bits.
-///
-/// cbindgen:ptrs-as-arrays=[[nonce; 7], [tag; 8]]
-///
-/// # Safety
-/// Each pointer is null or points to what it says.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn twine80_otr_open(
-    ctx: *const twine80_otr_ctx,
-    nonce: *const u8,
-    ad: *const u8,
-    ad_len: usize,
-    buf: *mut u8,
-    len: usize,
-    tag: *const u8,
-) -> c_int {
-    // SAFETY: by the caller's word.
-    stack::leaving_nothing_of_message(|| unsafe {
-        open(ctx, nonce.cast(), (ad, ad_len), (buf, len), tag.cast())
-    })
-}
-
-/// As twine128_otr_clear, with a key of 80 bits.
-///
-/// # Safety
-/// The pointer is null or points to a context that nobody uses.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn twine80_otr_clear(ctx: *mut twine80_otr_ctx) {
-    // SAFETY: by the caller's word.
-    unsafe { context::clear(ctx) }
-}
+pub(crate) use functions;

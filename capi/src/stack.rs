@@ -17,7 +17,13 @@ use crate::status::{Failure, code};
 const CIPHER: usize = if cfg!(target_arch = "arm") { 448 } else { 8192 };
 
 /// The same after a message is sealed or opened.
-const MESSAGE: usize = if cfg!(target_arch = "arm") { 608 } else { 8192 };
+const MESSAGE: usize = if cfg!(target_arch = "arm") { 768 } else { 10240 };
+
+/// The same after what a sealer or an opener does.
+const COUNTED: usize = if cfg!(target_arch = "arm") { 896 } else { 10240 };
+
+/// The same after a chunk of a stream is sealed or opened, for which a key may be derived.
+const STREAM: usize = if cfg!(target_arch = "arm") { 1248 } else { 10240 };
 
 /// Bytes that are erased by one turn of the loop: eight words.
 const STRIDE: usize = size_of::<[usize; 8]>();
@@ -35,6 +41,22 @@ pub(crate) fn leaving_nothing(f: impl FnOnce() -> Result<(), Failure>) -> c_int 
 pub(crate) fn leaving_nothing_of_message(f: impl FnOnce() -> Result<(), Failure>) -> c_int {
     let result = call(f);
     erase::<{ MESSAGE / STRIDE }>();
+    code(result)
+}
+
+/// Calls `f`, which makes or uses a sealer or an opener, and erases what it leaves on the stack.
+#[inline(always)]
+pub(crate) fn leaving_nothing_of_counted(f: impl FnOnce() -> Result<(), Failure>) -> c_int {
+    let result = call(f);
+    erase::<{ COUNTED / STRIDE }>();
+    code(result)
+}
+
+/// Calls `f`, which seals or opens a chunk, and erases what it leaves on the stack.
+#[inline(always)]
+pub(crate) fn leaving_nothing_of_stream(f: impl FnOnce() -> Result<(), Failure>) -> c_int {
+    let result = call(f);
+    erase::<{ STREAM / STRIDE }>();
     code(result)
 }
 

@@ -1,34 +1,174 @@
-//! What the functions return.
+//! What the functions return, and sizes and limits.
 
 use core::ffi::c_int;
+
+use twine_otr_aead::{InvalidState, OpenError, PieceError, SealError};
 
 /// Success.
 pub const TWINE_OTR_OK: c_int = 0;
 
 /// An argument is not as documented: a null pointer where there must be none, a null pointer with a length, a length that
-/// no object can have, or regions that overlap and must not.
+/// no object can have, a limit out of range, or regions that overlap and must not.
 pub const TWINE_OTR_ERR_ARGUMENT: c_int = -1;
 
-/// The context is not initialised, or has been cleared.
+/// The context, sealer, opener or message in pieces is not initialised, has been cleared, or is in use by a call that this one interrupts.
 pub const TWINE_OTR_ERR_CONTEXT: c_int = -2;
 
-/// The tag is wrong: the message, its tag, its associated data, the nonce or the key is not what was sealed.
+/// The tag is wrong: the message, its tag, its associated data, the nonce or the key is not what was sealed. An opener has counted a
+/// failure.
 pub const TWINE_OTR_ERR_AUTHENTICATION: c_int = -3;
 
-/// Why a call failed.
+/// The message would pass the limit of blocks under this key: take a new key. A shorter message may still fit. Or a message in pieces
+/// would be longer than it was begun for, or a stream is at its end.
+pub const TWINE_OTR_ERR_LIMIT: c_int = -4;
+
+/// More must be reserved first: store and confirm a state. For an opener this also means a genuine message whose counter is not
+/// reserved: another copy can be opened then.
+pub const TWINE_OTR_ERR_NOT_RESERVED: c_int = -5;
+
+/// The message was opened before.
+pub const TWINE_OTR_ERR_REPLAYED: c_int = -6;
+
+/// The message is older than the replay window reaches, or than strict order allows.
+pub const TWINE_OTR_ERR_TOO_OLD: c_int = -7;
+
+/// The fixed part of the nonce is not the opener's.
+pub const TWINE_OTR_ERR_OTHER_SENDER: c_int = -8;
+
+/// As many attempts as may fail have failed under this key: take a new key.
+pub const TWINE_OTR_ERR_FAILURES: c_int = -9;
+
+/// The last chunk was sealed or opened: nothing can follow it.
+pub const TWINE_OTR_ERR_FINISHED: c_int = -10;
+
+/// A piece before the last one is not a multiple of TWINE_OTR_PAIR_SIZE bytes, or the last one is empty.
+pub const TWINE_OTR_ERR_PIECE: c_int = -11;
+
+/// No stored state was found: the bytes were erased, written in part, or read wrongly.
+pub const TWINE_OTR_ERR_STATE_DAMAGED: c_int = -12;
+
+/// The stored state is of another kind or of another fixed part of the nonce, or it is not the one that is to be confirmed.
+pub const TWINE_OTR_ERR_STATE_OTHER: c_int = -13;
+
+/// The stored state is of another key or another way to process associated data.
+pub const TWINE_OTR_ERR_STATE_KEY: c_int = -14;
+
+/// The stored state has another limit.
+pub const TWINE_OTR_ERR_STATE_LIMIT: c_int = -15;
+
+/// Bytes of a key of 80 bits.
+pub const TWINE80_KEY_SIZE: usize = 10;
+
+/// Bytes of a key of 128 bits.
+pub const TWINE128_KEY_SIZE: usize = 16;
+
+/// Bytes of a block.
+pub const TWINE_BLOCK_SIZE: usize = 8;
+
+/// Bytes of a nonce.
+pub const TWINE_OTR_NONCE_SIZE: usize = 7;
+
+/// Bytes of a tag.
+pub const TWINE_OTR_TAG_SIZE: usize = 8;
+
+/// Bytes of the fixed part of a counted nonce. The counter takes the other three.
+pub const TWINE_OTR_FIXED_SIZE: usize = 4;
+
+/// Bytes of a stored state.
+pub const TWINE_OTR_STATE_SIZE: usize = 32;
+
+/// Bytes of the header of a stream.
+pub const TWINE_OTR_STREAM_HEADER_SIZE: usize = 16;
+
+/// Bytes of a pair of blocks: pieces of a message but the last one are multiples of it.
+pub const TWINE_OTR_PAIR_SIZE: usize = 16;
+
+/// Blocks under a key, 2^20: an attacker's advantage stays below 2^-21.
+pub const TWINE_OTR_BLOCK_LIMIT_DEFAULT: u32 = 1_048_576;
+
+/// Blocks under a key at most, 2^24: an advantage of up to 2^-13.4.
+pub const TWINE_OTR_BLOCK_LIMIT_MAX: u32 = 16_777_216;
+
+/// Blocks under the key of a segment of a stream, 2^16: 512 KiB.
+pub const TWINE_OTR_BLOCK_LIMIT_SEGMENT: u32 = 65_536;
+
+/// Attempts to open that may fail under a key, 2^20.
+pub const TWINE_OTR_FAILURE_LIMIT_DEFAULT: u32 = 1_048_576;
+
+/// The widest replay window: this many counters below the newest one.
+pub const TWINE_OTR_WINDOW_MAX: u32 = 64;
+
+/// Why a call failed: the return value for C.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
 pub(crate) enum Failure {
-    Argument,
-    Context,
-    Authentication,
+    Argument = TWINE_OTR_ERR_ARGUMENT,
+    Context = TWINE_OTR_ERR_CONTEXT,
+    Authentication = TWINE_OTR_ERR_AUTHENTICATION,
+    Limit = TWINE_OTR_ERR_LIMIT,
+    NotReserved = TWINE_OTR_ERR_NOT_RESERVED,
+    Replayed = TWINE_OTR_ERR_REPLAYED,
+    TooOld = TWINE_OTR_ERR_TOO_OLD,
+    OtherSender = TWINE_OTR_ERR_OTHER_SENDER,
+    Failures = TWINE_OTR_ERR_FAILURES,
+    Finished = TWINE_OTR_ERR_FINISHED,
+    Piece = TWINE_OTR_ERR_PIECE,
+    StateDamaged = TWINE_OTR_ERR_STATE_DAMAGED,
+    StateOther = TWINE_OTR_ERR_STATE_OTHER,
+    StateKey = TWINE_OTR_ERR_STATE_KEY,
+    StateLimit = TWINE_OTR_ERR_STATE_LIMIT,
 }
 
 /// The return value for C.
 pub(crate) fn code(result: Result<(), Failure>) -> c_int {
-    match result {
-        Ok(()) => TWINE_OTR_OK,
-        Err(Failure::Argument) => TWINE_OTR_ERR_ARGUMENT,
-        Err(Failure::Context) => TWINE_OTR_ERR_CONTEXT,
-        Err(Failure::Authentication) => TWINE_OTR_ERR_AUTHENTICATION,
+    result.map_or_else(|failure| failure as c_int, |()| TWINE_OTR_OK)
+}
+
+impl From<SealError> for Failure {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::LimitReached => Self::Limit,
+            SealError::NotReserved => Self::NotReserved,
+            SealError::Finished => Self::Finished,
+            // Of buffers that this interface does not have.
+            _ => Self::Argument,
+        }
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::OtherSender => Self::OtherSender,
+            OpenError::Replayed => Self::Replayed,
+            OpenError::TooOld => Self::TooOld,
+            OpenError::TooManyFailures => Self::Failures,
+            OpenError::LimitReached => Self::Limit,
+            OpenError::NotReserved => Self::NotReserved,
+            OpenError::Finished => Self::Finished,
+            _ => Self::Authentication,
+        }
+    }
+}
+
+impl From<PieceError> for Failure {
+    fn from(error: PieceError) -> Self {
+        match error {
+            PieceError::NotPairs | PieceError::EmptyEnd => Self::Piece,
+            PieceError::TooLong => Self::Limit,
+            // After the end, and after a panic, there is no message any more.
+            _ => Self::Context,
+        }
+    }
+}
+
+impl From<InvalidState> for Failure {
+    fn from(error: InvalidState) -> Self {
+        match error {
+            InvalidState::Other => Self::StateOther,
+            InvalidState::OtherKey => Self::StateKey,
+            InvalidState::OtherLimit => Self::StateLimit,
+            _ => Self::StateDamaged,
+        }
     }
 }

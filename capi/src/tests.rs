@@ -2,19 +2,19 @@
 
 use core::{array, hint::black_box, mem::MaybeUninit, ptr};
 
-use twine_otr_aead::{AeadInOut, KeyInit, Twine80Otr, Twine128Otr};
+use twine_otr_aead::{AeadInOut, Combined, KeyInit, Serial, Twine80Otr, Twine128Otr};
 
 use crate::{
-    stack, twine_otr_count_blocks, twine80_otr_ctx, twine80_otr_init, twine80_otr_open, twine80_otr_seal,
-    twine128_otr_ctx, twine128_otr_init, twine128_otr_open, twine128_otr_seal,
+    stack, twine_otr_count_blocks, twine80, twine80_combined, twine80_serial, twine128, twine128_combined,
+    twine128_serial,
 };
 
 const NONCE: [u8; 7] = [7; 7];
-const AD: &[u8] = b"header";
+const AD: &[u8] = b"a header of three blocks";
 const TEXT: [u8; 21] = *b"twenty-one bytes long";
 
 macro_rules! seals_and_opens {
-    ($name:ident, $otr:ty, $ctx:ty, $init:ident, $seal:ident, $open:ident, $key_len:literal) => {
+    ($name:ident, $otr:ty, $functions:ident, $key_len:literal) => {
         #[test]
         fn $name() {
             let key = array::from_fn::<u8, $key_len, _>(|i| b"a key of 16 bytes"[i]);
@@ -23,33 +23,76 @@ macro_rules! seals_and_opens {
                 .encrypt_inout_detached(&NONCE.into(), AD, expected.as_mut_slice().into())
                 .unwrap();
             let (mut text, mut tag) = (TEXT, [0; 8]);
-            let mut ctx = MaybeUninit::<$ctx>::zeroed();
+            let mut ctx = MaybeUninit::<$functions::otr_ctx>::zeroed();
             let ctx = ctx.as_mut_ptr();
             let (ad, len) = (AD.as_ptr(), TEXT.len());
             // SAFETY: every pointer is to what its name says, and as long.
             unsafe {
                 assert_eq!(
-                    $seal(ctx, NONCE.as_ptr(), ad, AD.len(), text.as_mut_ptr(), len, tag.as_mut_ptr()),
+                    $functions::otr_seal(
+                        ctx,
+                        NONCE.as_ptr(),
+                        ad,
+                        AD.len(),
+                        text.as_mut_ptr(),
+                        len,
+                        tag.as_mut_ptr()
+                    ),
                     -2
                 );
-                assert_eq!($init(ctx, ptr::null()), -1);
-                assert_eq!($init(ctx, key.as_ptr()), 0);
+                assert_eq!($functions::otr_init(ctx, ptr::null()), -1);
+                assert_eq!($functions::otr_init(ctx, key.as_ptr()), 0);
                 assert_eq!(
-                    $seal(ctx, ptr::null(), ad, AD.len(), text.as_mut_ptr(), len, tag.as_mut_ptr()),
+                    $functions::otr_seal(
+                        ctx,
+                        ptr::null(),
+                        ad,
+                        AD.len(),
+                        text.as_mut_ptr(),
+                        len,
+                        tag.as_mut_ptr()
+                    ),
                     -1
                 );
                 assert_eq!((text, tag), (TEXT, [0; 8]));
                 assert_eq!(
-                    $seal(ctx, NONCE.as_ptr(), ad, AD.len(), text.as_mut_ptr(), len, tag.as_mut_ptr()),
+                    $functions::otr_seal(
+                        ctx,
+                        NONCE.as_ptr(),
+                        ad,
+                        AD.len(),
+                        text.as_mut_ptr(),
+                        len,
+                        tag.as_mut_ptr()
+                    ),
                     0
                 );
                 assert_eq!((text, tag), (expected, expected_tag.into()));
-                assert_eq!($open(ctx, NONCE.as_ptr(), ad, AD.len(), text.as_mut_ptr(), len, tag.as_ptr()), 0);
+                assert_eq!(
+                    $functions::otr_open(
+                        ctx,
+                        NONCE.as_ptr(),
+                        ad,
+                        AD.len(),
+                        text.as_mut_ptr(),
+                        len,
+                        tag.as_ptr()
+                    ),
+                    0
+                );
                 assert_eq!(text, TEXT);
                 text = expected;
                 tag[0] ^= 1;
                 assert_eq!(
-                    $open(ctx, NONCE.as_ptr(), ad, AD.len(), text.as_mut_ptr(), len, tag.as_ptr()),
+                    $functions::otr_open(
+                        ctx,
+                        NONCE.as_ptr(),
+                        ad,
+                        AD.len(),
+                        text.as_mut_ptr(),
+                        len,
+                        tag.as_ptr()
+                    ),
                     -3
                 );
                 assert_eq!(text, [0; TEXT.len()]);
@@ -58,24 +101,12 @@ macro_rules! seals_and_opens {
     };
 }
 
-seals_and_opens!(
-    keys_of_80_bits,
-    Twine80Otr,
-    twine80_otr_ctx,
-    twine80_otr_init,
-    twine80_otr_seal,
-    twine80_otr_open,
-    10
-);
-seals_and_opens!(
-    keys_of_128_bits,
-    Twine128Otr,
-    twine128_otr_ctx,
-    twine128_otr_init,
-    twine128_otr_seal,
-    twine128_otr_open,
-    16
-);
+seals_and_opens!(keys_of_80_bits, Twine80Otr, twine80, 10);
+seals_and_opens!(keys_of_128_bits, Twine128Otr, twine128, 16);
+seals_and_opens!(serial_with_keys_of_80_bits, Twine80Otr<Serial>, twine80_serial, 10);
+seals_and_opens!(serial_with_keys_of_128_bits, Twine128Otr<Serial>, twine128_serial, 16);
+seals_and_opens!(combined_with_keys_of_80_bits, Twine80Otr<Combined>, twine80_combined, 10);
+seals_and_opens!(combined_with_keys_of_128_bits, Twine128Otr<Combined>, twine128_combined, 16);
 
 #[test]
 fn blocks_are_counted() {

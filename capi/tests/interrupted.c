@@ -1,5 +1,6 @@
 /*
- * What an init that is interrupted leaves: on POSIX, by a key or a part of the context that cannot be accessed. Prints like test.c.
+ * What an init or another call that is interrupted leaves, and what a call gets that interrupts another one: on POSIX, by memory that cannot
+ * be accessed. Prints like test.c.
  */
 #define _DEFAULT_SOURCE
 #define _DARWIN_C_SOURCE
@@ -15,9 +16,16 @@
 static unsigned passed, failed;
 static sigjmp_buf fault;
 
+/* What interrupts the call, if anything does, and what it returned. */
+static int (*interrupting)(void);
+static volatile int got;
+
 static void on_fault(int signal)
 {
     (void)signal;
+    if (interrupting) {
+        got = interrupting();
+    }
     siglongjmp(fault, 1);
 }
 
@@ -47,6 +55,38 @@ CONTEXT(twine80_otr, OTR)
 CONTEXT(twine128, BLOCK)
 CONTEXT(twine80, BLOCK)
 
+static const uint8_t fixed[TWINE_OTR_FIXED_SIZE] = {1}, header[TWINE_OTR_STREAM_HEADER_SIZE] = {1};
+
+static int init_sealer(void *ctx, const uint8_t *key)
+{
+    return twine128_sealer_init((twine128_sealer *)ctx, key, fixed, TWINE_OTR_BLOCK_LIMIT_DEFAULT);
+}
+static int is_refused_sealer(const void *ctx)
+{
+    uint8_t nonce[TWINE_OTR_NONCE_SIZE];
+    return twine128_sealer_next_nonce((const twine128_sealer *)ctx, nonce) == TWINE_OTR_ERR_CONTEXT;
+}
+static int init_opener(void *ctx, const uint8_t *key)
+{
+    return twine128_opener_init((twine128_opener *)ctx, key, fixed, TWINE_OTR_BLOCK_LIMIT_DEFAULT, 9, 0);
+}
+static int is_refused_opener(const void *ctx)
+{
+    twine_otr_opener_counts counts;
+    return twine128_opener_count((const twine128_opener *)ctx, &counts) == TWINE_OTR_ERR_CONTEXT;
+}
+static int init_chunks(void *ctx, const uint8_t *key)
+{
+    return twine128_chunk_sealer_init((twine128_chunk_sealer *)ctx, key, header, TWINE_OTR_BLOCK_LIMIT_SEGMENT);
+}
+static int is_refused_chunks(const void *ctx)
+{
+    /* A copy, as it would change. */
+    twine128_chunk_sealer sealer = *(const twine128_chunk_sealer *)ctx;
+    uint8_t tag[TWINE_OTR_TAG_SIZE];
+    return twine128_chunk_sealer_seal(&sealer, NULL, 0, NULL, 0, tag) == TWINE_OTR_ERR_CONTEXT;
+}
+
 static const struct {
     int (*init)(void *ctx, const uint8_t *key);
     int (*is_refused)(const void *ctx);
@@ -55,7 +95,53 @@ static const struct {
     {init_twine80_otr, is_refused_twine80_otr},
     {init_twine128, is_refused_twine128},
     {init_twine80, is_refused_twine80},
+    {init_sealer, is_refused_sealer},
+    {init_opener, is_refused_opener},
+    {init_chunks, is_refused_chunks},
 };
+
+/* ---- Calls in an interrupt handler ---- */
+
+static twine128_sealer sealer;
+static twine128_opener opener;
+static twine128_chunk_sealer chunks;
+static uint8_t nonce[TWINE_OTR_NONCE_SIZE], tag[TWINE_OTR_TAG_SIZE], *forbidden;
+
+static int seal_in_handler(void)
+{
+    uint8_t buf[8] = {0};
+    return twine128_sealer_seal(&sealer, NULL, 0, buf, sizeof buf, nonce, tag);
+}
+static int open_in_handler(void)
+{
+    uint8_t buf[8] = {0};
+    return twine128_opener_open(&opener, nonce, NULL, 0, buf, sizeof buf, tag);
+}
+static int seal_chunk_in_handler(void)
+{
+    uint8_t buf[8] = {0};
+    return twine128_chunk_sealer_seal(&chunks, NULL, 0, buf, sizeof buf, tag);
+}
+static int seal_forbidden(void) { return twine128_sealer_seal(&sealer, NULL, 0, forbidden, 64, nonce, tag); }
+static int open_forbidden(void)
+{
+    memcpy(nonce, fixed, sizeof fixed);
+    return twine128_opener_open(&opener, nonce, NULL, 0, forbidden, 64, tag);
+}
+static int seal_chunk_forbidden(void) { return twine128_chunk_sealer_seal(&chunks, NULL, 0, forbidden, 64, tag); }
+
+/* A call that is interrupted in the middle of its message: what interrupts it is refused, and so is all that comes after it. */
+static void check_interrupted(int (*call)(void), int (*in_handler)(void), size_t number)
+{
+    got = TWINE_OTR_OK;
+    interrupting = in_handler;
+    if (sigsetjmp(fault, 1) == 0) {
+        check(call() == 2, "memory that cannot be accessed", number);
+    }
+    interrupting = NULL;
+    check(got == TWINE_OTR_ERR_CONTEXT, "a call that interrupts another one", number);
+    check(in_handler() == TWINE_OTR_ERR_CONTEXT, "a call after one that did not end", number);
+}
 
 int main(void)
 {
@@ -92,6 +178,13 @@ int main(void)
             check(types[i].is_refused(ctx) || (code == TWINE_OTR_OK && room > sizeof(twine128_otr_ctx) / 8), "a fault", room);
         }
     }
+    (void)mprotect(pages + page, page, PROT_NONE);
+    forbidden = pages + page;
+    check(init_sealer(&sealer, key) == TWINE_OTR_OK && init_opener(&opener, key) == TWINE_OTR_OK, "init", 0);
+    check(init_chunks(&chunks, key) == TWINE_OTR_OK && seal_in_handler() == TWINE_OTR_OK, "init", 1);
+    check_interrupted(seal_forbidden, seal_in_handler, 0);
+    check_interrupted(open_forbidden, open_in_handler, 1);
+    check_interrupted(seal_chunk_forbidden, seal_chunk_in_handler, 2);
     printf("%u passed, %u failed\n", passed, failed);
     return failed == 0 ? 0 : 1;
 }

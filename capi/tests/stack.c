@@ -1,10 +1,11 @@
 /*
  * What calls leave on the stack, and how much of it they take. The stack is painted, a call made, and what is then below is kept;
  * and once more with another key, message and tag: not one byte may differ. Then the bytes are searched for the secrets.
- * Prints like test.c. SETUP_LIMIT and MESSAGE_LIMIT, if defined, are what init, and what the others, may take at most.
+ * Prints like test.c. SETUP_LIMIT, MESSAGE_LIMIT, COUNTED_LIMIT and STREAM_LIMIT, if defined, are what the init of a context, what the other
+ * functions of contexts, what those of sealers and openers, and what those of streams may take at most.
  */
+#include "families.h"
 #include "port.h"
-#include "twine-otr.h"
 
 #include <string.h>
 
@@ -14,7 +15,7 @@
 #define PAINT 0xA5
 /* Bytes of stack that are looked at, and the longest message. */
 #ifdef SMALL
-#define DEPTH 1536
+#define DEPTH 2048
 #define CAPACITY 264
 #else
 #define DEPTH 32768
@@ -48,8 +49,18 @@ static struct {
         twine80_otr_ctx otr_80;
         twine128_ctx block_128;
         twine80_ctx block_80;
+        union any any;
     } ctx;
 } now;
+
+/* Of sealers, openers and streams; the states are of this key. */
+static const struct family *family = &twine128;
+static union any sealer, pieces;
+static uint8_t state[TWINE_OTR_STATE_SIZE], first[TWINE_OTR_STATE_SIZE], nonce_of_message[NONCE];
+static const uint8_t fixed[TWINE_OTR_FIXED_SIZE] = {1, 2, 3, 4};
+static const uint8_t header[TWINE_OTR_STREAM_HEADER_SIZE] = {1, 2, 3};
+#define LIMIT TWINE_OTR_BLOCK_LIMIT_DEFAULT
+#define FAILURES TWINE_OTR_FAILURE_LIMIT_DEFAULT
 
 static const uint8_t nonce[NONCE] = {1, 2, 3, 4, 5, 6, 7};
 static uint8_t ad[21];
@@ -79,7 +90,93 @@ static int encrypt_80(void) { return twine80_encrypt_blocks(&now.ctx.block_80, n
 static int decrypt_128(void) { return twine128_decrypt_blocks(&now.ctx.block_128, now.buf, now.len / 8); }
 static int decrypt_80(void) { return twine80_decrypt_blocks(&now.ctx.block_80, now.buf, now.len / 8); }
 
-enum kind { INIT, SEAL, OPEN, FORGED, BLOCKS };
+static int sealer_init(void) { return family->sealer_init(&now.ctx.any, now.key, fixed, LIMIT); }
+static int sealer_first(void) { return family->sealer_first_state(&now.ctx.any, now.key, fixed, LIMIT, first); }
+static int sealer_restore(void) { return family->sealer_restore(&now.ctx.any, now.key, fixed, LIMIT, first, 1); }
+static int sealer_restored(void) { return sealer_first() == TWINE_OTR_OK ? sealer_restore() : 1; }
+static int sealer_seal(void)
+{
+    return family->sealer_seal(&now.ctx.any, ad, sizeof ad, now.buf, now.len, nonce_of_message, now.given_tag);
+}
+static int sealer_begin_reserve(void) { return family->sealer_begin_reserve(&now.ctx.any, 1000, state); }
+static int sealer_confirm(void) { return family->sealer_confirm(&now.ctx.any, state); }
+static int sealer_suspend(void) { return family->sealer_suspend(&now.ctx.any, state); }
+static int begin_pieces(void)
+{
+    return family->sealer_begin_pieces(&now.ctx.any, &pieces, ad, sizeof ad, now.len, nonce_of_message);
+}
+static size_t whole_pairs(void) { return (now.len - 1) / 16 * 16; }
+static int update_pieces(void) { return family->sealer_update_pieces(&now.ctx.any, &pieces, now.buf, whole_pairs()); }
+static int begun_pieces(void) { return begin_pieces() == TWINE_OTR_OK ? update_pieces() : 1; }
+static int finalize_pieces(void)
+{
+    return family->sealer_finalize_pieces(&now.ctx.any, &pieces, &now.buf[whole_pairs()], now.len - whole_pairs(), now.given_tag);
+}
+static int opener_init(void) { return family->opener_init(&now.ctx.any, now.key, fixed, LIMIT, FAILURES, 8); }
+static int opener_first(void)
+{
+    return family->opener_first_state(&now.ctx.any, now.key, fixed, LIMIT, FAILURES, first);
+}
+static int opener_restore(void)
+{
+    return family->opener_restore(&now.ctx.any, now.key, fixed, LIMIT, FAILURES, 8, first, 1);
+}
+static int opener_restored(void) { return opener_first() == TWINE_OTR_OK ? opener_restore() : 1; }
+static int opener_open(void)
+{
+    return family->opener_open(&now.ctx.any, nonce_of_message, ad, sizeof ad, now.buf, now.len, now.given_tag);
+}
+/* What the opener gets. */
+static int sealed_for_opener(void)
+{
+    return family->sealer_init(&sealer, now.key, fixed, LIMIT) == TWINE_OTR_OK
+               ? family->sealer_seal(&sealer, ad, sizeof ad, now.buf, now.len, nonce_of_message, now.given_tag)
+               : 1;
+}
+static int opener_begin_reserve(void) { return family->opener_begin_reserve(&now.ctx.any, 9, 1000, state); }
+static int opener_confirm(void) { return family->opener_confirm(&now.ctx.any, state); }
+static int opener_suspend(void) { return family->opener_suspend(&now.ctx.any, state); }
+/* With segments of few blocks, so that a chunk that is not short begins one. */
+static uint32_t segment(void) { return (uint32_t)twine_otr_count_blocks(sizeof ad, now.len) + 2; }
+static int chunk_sealer_init(void) { return family->chunk_sealer_init(&now.ctx.any, now.key, header, segment()); }
+static int chunk_seal(void)
+{
+    return family->chunk_sealer_seal(&now.ctx.any, ad, sizeof ad, now.buf, now.len, now.given_tag);
+}
+static int chunk_seal_last(void)
+{
+    return family->chunk_sealer_seal_last(&now.ctx.any, ad, sizeof ad, now.buf, now.len, now.given_tag);
+}
+static int chunk_opener_init(void)
+{
+    return family->chunk_opener_init(&now.ctx.any, now.key, header, segment(), FAILURES);
+}
+/* The first two chunks, the second of which is in another segment. */
+static int sealed_chunks(void)
+{
+    uint8_t other[8] = {0}, other_tag[TAG];
+    return family->chunk_sealer_init(&sealer, now.key, header, segment()) == TWINE_OTR_OK &&
+                   family->chunk_sealer_seal(&sealer, NULL, 0, other, sizeof other, other_tag) == TWINE_OTR_OK &&
+                   family->chunk_opener_open(&now.ctx.any, NULL, 0, other, sizeof other, other_tag) == TWINE_OTR_OK
+               ? family->chunk_sealer_seal(&sealer, ad, sizeof ad, now.buf, now.len, now.given_tag)
+               : 1;
+}
+static int sealed_chunk(void)
+{
+    uint8_t other[8] = {0}, other_tag[TAG];
+    return family->chunk_sealer_seal(&now.ctx.any, NULL, 0, other, sizeof other, other_tag);
+}
+static int chunk_open(void)
+{
+    return family->chunk_opener_open(&now.ctx.any, ad, sizeof ad, now.buf, now.len, now.given_tag);
+}
+
+enum kind { INIT, SEAL, OPEN, FORGED, BLOCKS, COUNTED_INIT, COUNTED_SEAL, COUNTED_OPEN, COUNTED_FORGED, STREAM_INIT, STREAM_SEAL, STREAM_OPEN, STREAM_FORGED };
+
+/* Whether there is no message. */
+static int is_init(enum kind kind) { return kind == INIT || kind == COUNTED_INIT || kind == STREAM_INIT; }
+static int is_seal(enum kind kind) { return kind == SEAL || kind == COUNTED_SEAL || kind == STREAM_SEAL; }
+static int is_forged(enum kind kind) { return kind == FORGED || kind == COUNTED_FORGED || kind == STREAM_FORGED; }
 
 /* An operation, and those that make what it needs. */
 static const struct operation {
@@ -103,6 +200,34 @@ static const struct operation {
     {"encrypt 80", BLOCKS, init_block_80, NULL, encrypt_80},
     {"decrypt 128", BLOCKS, init_block_128, encrypt_128, decrypt_128},
     {"decrypt 80", BLOCKS, init_block_80, encrypt_80, decrypt_80},
+};
+
+/* The same of each family. */
+static const struct operation of_family[] = {
+    {"sealer_init", COUNTED_INIT, sealer_init, NULL, sealer_init},
+    {"sealer_first_state", COUNTED_INIT, sealer_first, NULL, sealer_first},
+    {"sealer_restore", COUNTED_INIT, sealer_first, NULL, sealer_restore},
+    {"sealer_seal", COUNTED_SEAL, sealer_init, NULL, sealer_seal},
+    {"sealer_begin_reserve", COUNTED_INIT, sealer_restored, NULL, sealer_begin_reserve},
+    {"sealer_confirm", COUNTED_INIT, sealer_restored, sealer_begin_reserve, sealer_confirm},
+    {"sealer_suspend", COUNTED_INIT, sealer_init, NULL, sealer_suspend},
+    {"sealer_begin_pieces", COUNTED_INIT, sealer_init, NULL, begin_pieces},
+    {"sealer_update_pieces", COUNTED_OPEN, sealer_init, begin_pieces, update_pieces},
+    {"sealer_finalize_pieces", COUNTED_SEAL, sealer_init, begun_pieces, finalize_pieces},
+    {"opener_init", COUNTED_INIT, opener_init, NULL, opener_init},
+    {"opener_first_state", COUNTED_INIT, opener_first, NULL, opener_first},
+    {"opener_restore", COUNTED_INIT, opener_first, NULL, opener_restore},
+    {"opener_open", COUNTED_OPEN, opener_init, sealed_for_opener, opener_open},
+    {"opener_open, forged", COUNTED_FORGED, opener_init, sealed_for_opener, opener_open},
+    {"opener_begin_reserve", COUNTED_INIT, opener_restored, NULL, opener_begin_reserve},
+    {"opener_confirm", COUNTED_INIT, opener_restored, opener_begin_reserve, opener_confirm},
+    {"opener_suspend", COUNTED_INIT, opener_init, NULL, opener_suspend},
+    {"chunk_sealer_init", STREAM_INIT, chunk_sealer_init, NULL, chunk_sealer_init},
+    {"chunk_sealer_seal", STREAM_SEAL, chunk_sealer_init, sealed_chunk, chunk_seal},
+    {"chunk_sealer_seal_last", STREAM_SEAL, chunk_sealer_init, sealed_chunk, chunk_seal_last},
+    {"chunk_opener_init", STREAM_INIT, chunk_opener_init, NULL, chunk_opener_init},
+    {"chunk_opener_open", STREAM_OPEN, chunk_opener_init, sealed_chunks, chunk_open},
+    {"chunk_opener_open, forged", STREAM_FORGED, chunk_opener_init, sealed_chunks, chunk_open},
 };
 
 /* What was below the stack pointer after two runs. */
@@ -147,7 +272,7 @@ static int __attribute__((noinline)) prepare(const struct operation *operation, 
         return 1;
     }
     memcpy(now.tag, now.given_tag, TAG);
-    if (operation->kind == FORGED) {
+    if (is_forged(operation->kind)) {
         now.given_tag[seed % TAG] ^= 0x10;
     }
     return 0;
@@ -162,7 +287,7 @@ static int run_with(const struct operation *operation, uint8_t seed, size_t len)
     }
     /* Always to the same place: another address would be a difference. */
     code = run_on_paint(operation->run, left[0]);
-    if (operation->kind == SEAL) {
+    if (is_seal(operation->kind)) {
         memcpy(now.tag, now.given_tag, TAG);
     }
     return code;
@@ -208,7 +333,7 @@ static size_t deepest;
 
 static void run_operation(const struct operation *operation, size_t len)
 {
-    const int expected = operation->kind == FORGED ? TWINE_OTR_ERR_AUTHENTICATION : TWINE_OTR_OK;
+    const int expected = is_forged(operation->kind) ? TWINE_OTR_ERR_AUTHENTICATION : TWINE_OTR_OK;
     const uint8_t *ctx = (const uint8_t *)&now.ctx;
     size_t i, used;
     check(run_with(operation, 0x35, len) == expected, "result, length", operation, len);
@@ -224,31 +349,59 @@ static void run_operation(const struct operation *operation, size_t len)
     }
     check(used < DEPTH - 256, "more is used than is looked at", operation, used);
 #ifdef SETUP_LIMIT
-    check(used <= (operation->kind == INIT ? SETUP_LIMIT : MESSAGE_LIMIT), "takes bytes of stack", operation, used);
+    check(used <= (operation->kind == INIT             ? SETUP_LIMIT
+                   : operation->kind < COUNTED_INIT ? MESSAGE_LIMIT
+                   : operation->kind < STREAM_INIT  ? COUNTED_LIMIT
+                                                    : STREAM_LIMIT),
+          "takes bytes of stack", operation, used);
 #endif
     check(!holds(left[0], now.key, sizeof now.key, 8), "leaves its key, length", operation, len);
     check(!holds(left[0], ctx + 8, sizeof now.ctx - 8, 16), "leaves round keys, length", operation, len);
-    check(!holds(left[0], now.tag, operation->kind == INIT || operation->kind == BLOCKS ? 0 : TAG, TAG),
+    check(!holds(left[0], now.tag, is_init(operation->kind) || operation->kind == BLOCKS ? 0 : TAG, TAG),
           "leaves the tag, length", operation, len);
     check(!holds(left[0], now.message, len, 8), "leaves the message, length", operation, len);
 }
 
+/* Runs an operation with messages of all lengths, and prints what it takes. */
+static void run_all_lengths(const char *of, const struct operation *operation)
+{
+    static const size_t lens[] = {5, CAPACITY, 30, 8, 16, 64, 100};
+    size_t i, count = is_init(operation->kind) ? 1 : COUNT(lens);
+#ifdef SMALL
+    /* It takes long. */
+    count = of[0] && count > 3 ? 3 : count;
+#endif
+    deepest = 0;
+    for (i = 0; i < count; i++) {
+        run_operation(operation, lens[i]);
+    }
+    port_print(of);
+    port_print(of[0] ? "_" : "");
+    port_print(operation->name);
+    port_print(": ");
+    print_number(deepest);
+    port_print(" bytes of stack\n");
+}
+
 int main(void)
 {
-    static const size_t lens[] = {5, 8, 16, 30, 64, 100, CAPACITY};
     size_t i, j;
     for (i = 0; i < sizeof ad; i++) {
         ad[i] = (uint8_t)i;
     }
     for (i = 0; i < COUNT(operations); i++) {
-        deepest = 0;
-        for (j = 0; j < (operations[i].kind == INIT ? 1 : COUNT(lens)); j++) {
-            run_operation(&operations[i], lens[j]);
+        run_all_lengths("", &operations[i]);
+    }
+#ifdef SMALL
+    /* The code after the set-up of a key is the same for both sizes; the host has all. */
+    for (i = 0; i < COUNT(families); i += 2) {
+#else
+    for (i = 0; i < COUNT(families); i++) {
+#endif
+        family = families[i];
+        for (j = 0; j < COUNT(of_family); j++) {
+            run_all_lengths(family->name, &of_family[j]);
         }
-        port_print(operations[i].name);
-        port_print(": ");
-        print_number(deepest);
-        port_print(" bytes of stack\n");
     }
     print_number(passed);
     port_print(" passed, ");

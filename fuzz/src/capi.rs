@@ -32,6 +32,12 @@ pub struct Input<'a> {
     pub is_cleared: bool,
     /// What is changed between sealing and opening: a place, and what is added to it.
     pub change: (u16, u8),
+    /// Modulo 3: the family of the sealer, the opener and the stream.
+    pub family: u8,
+    /// The blocks of their limit, modulo 2^25.
+    pub limit: u32,
+    /// The blocks that are reserved; the pairs of the first piece, modulo 16; and the replay window, modulo 66.
+    pub reserved: (u16, u8, u8),
     /// What the memory holds before, repeated.
     pub bytes: &'a [u8],
 }
@@ -72,17 +78,17 @@ trait Functions {
 }
 
 macro_rules! functions {
-    ($name:ident, $otr:ty, $cipher:ty, $key_len:literal, $context:ident, $block_context:ident:
-     $init:ident, $seal:ident, $open:ident, $clear:ident, $block_init:ident, $encrypt:ident, $decrypt:ident, $block_clear:ident) => {
+    ($name:ident, $otr:ty, $cipher:ty, $key_len:literal, $family:ident, $block_context:ident:
+     $block_init:ident, $encrypt:ident, $decrypt:ident, $block_clear:ident) => {
         struct $name;
 
         impl Functions for $name {
             type Otr = $otr;
             type Cipher = $cipher;
-            type Context = c::$context;
+            type Context = c::$family::otr_ctx;
             type BlockContext = c::$block_context;
             const KEY_LEN: usize = $key_len;
-            const INIT: unsafe extern "C" fn(*mut Self::Context, *const u8) -> c_int = c::$init;
+            const INIT: unsafe extern "C" fn(*mut Self::Context, *const u8) -> c_int = c::$family::otr_init;
             const SEAL: unsafe extern "C" fn(
                 *const Self::Context,
                 *const u8,
@@ -91,7 +97,7 @@ macro_rules! functions {
                 *mut u8,
                 usize,
                 *mut u8,
-            ) -> c_int = c::$seal;
+            ) -> c_int = c::$family::otr_seal;
             const OPEN: unsafe extern "C" fn(
                 *const Self::Context,
                 *const u8,
@@ -100,8 +106,8 @@ macro_rules! functions {
                 *mut u8,
                 usize,
                 *const u8,
-            ) -> c_int = c::$open;
-            const CLEAR: unsafe extern "C" fn(*mut Self::Context) = c::$clear;
+            ) -> c_int = c::$family::otr_open;
+            const CLEAR: unsafe extern "C" fn(*mut Self::Context) = c::$family::otr_clear;
             const BLOCK_INIT: unsafe extern "C" fn(*mut Self::BlockContext, *const u8) -> c_int =
                 c::$block_init;
             const ENCRYPT: unsafe extern "C" fn(*const Self::BlockContext, *mut u8, usize) -> c_int =
@@ -113,11 +119,9 @@ macro_rules! functions {
     };
 }
 
-functions!(Keys80, Twine80Otr, Twine80, 10, twine80_otr_ctx, twine80_ctx:
-    twine80_otr_init, twine80_otr_seal, twine80_otr_open, twine80_otr_clear,
+functions!(Keys80, Twine80Otr, Twine80, 10, twine80, twine80_ctx:
     twine80_init, twine80_encrypt_blocks, twine80_decrypt_blocks, twine80_clear);
-functions!(Keys128, Twine128Otr, Twine128, 16, twine128_otr_ctx, twine128_ctx:
-    twine128_otr_init, twine128_otr_seal, twine128_otr_open, twine128_otr_clear,
+functions!(Keys128, Twine128Otr, Twine128, 16, twine128, twine128_ctx:
     twine128_init, twine128_encrypt_blocks, twine128_decrypt_blocks, twine128_clear);
 
 /// Where the parts lie.
@@ -152,6 +156,11 @@ impl Input<'_> {
         };
         self.check_otr::<F>(&mut memory, &places);
         self.check_blocks::<F>(&mut memory, &places.buf);
+        match self.family % 3 {
+            0 => counted::twine128::check(self, &mut memory, &places),
+            1 => counted::twine80_serial::check(self, &mut memory, &places),
+            _ => counted::twine128_combined::check(self, &mut memory, &places),
+        }
     }
 
     fn is_null(&self, i: u8) -> bool {
@@ -275,4 +284,329 @@ impl Input<'_> {
         }
         assert!(*memory == before, "nothing is written without a key");
     }
+}
+
+/// Sealers, openers, pieces and streams, beside those of the Rust library.
+mod counted {
+    use super::{Input, Places, overlap};
+    use core::{ffi::c_int, mem::MaybeUninit};
+    use twine_otr_aead::{
+        BlockLimit, ChunkOpener, ChunkSealer, Combined, OpenError, Opener, Parallel, PieceError, SealError,
+        Sealer, Serial, StreamHeader, Twine80Otr, Twine128Otr,
+    };
+    use twine_otr_capi as c;
+
+    const FIXED: [u8; 4] = *b"fuzz";
+    const HEADER: [u8; 16] = [7; 16];
+    const FAILURES: u32 = 3;
+
+    fn sealed<T>(result: &Result<T, SealError>) -> c_int {
+        match result {
+            Ok(_) => c::TWINE_OTR_OK,
+            Err(SealError::LimitReached) => c::TWINE_OTR_ERR_LIMIT,
+            Err(SealError::NotReserved) => c::TWINE_OTR_ERR_NOT_RESERVED,
+            Err(SealError::Finished) => c::TWINE_OTR_ERR_FINISHED,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn opened(result: &Result<(), OpenError>) -> c_int {
+        match result {
+            Ok(()) => c::TWINE_OTR_OK,
+            Err(OpenError::Rejected) => c::TWINE_OTR_ERR_AUTHENTICATION,
+            Err(OpenError::LimitReached) => c::TWINE_OTR_ERR_LIMIT,
+            Err(OpenError::NotReserved) => c::TWINE_OTR_ERR_NOT_RESERVED,
+            Err(OpenError::Replayed) => c::TWINE_OTR_ERR_REPLAYED,
+            Err(OpenError::OtherSender) => c::TWINE_OTR_ERR_OTHER_SENDER,
+            Err(OpenError::TooManyFailures) => c::TWINE_OTR_ERR_FAILURES,
+            Err(OpenError::Finished) => c::TWINE_OTR_ERR_FINISHED,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn piece<T>(result: &Result<T, PieceError>) -> c_int {
+        match result {
+            Ok(_) => c::TWINE_OTR_OK,
+            Err(PieceError::TooLong) => c::TWINE_OTR_ERR_LIMIT,
+            Err(PieceError::NotPairs | PieceError::EmptyEnd) => c::TWINE_OTR_ERR_PIECE,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    macro_rules! family {
+        ($name:ident, $otr:ty, $key_len:literal) => {
+            pub(super) mod $name {
+                use super::*;
+
+                /// A message is sealed, at once, in pieces and as a chunk, and opened twice, with what is changed between.
+                pub(in super::super) fn check(input: &Input<'_>, memory: &mut Vec<u8>, places: &Places) {
+                    let key = &input.key[..$key_len];
+                    let Places { ad, buf, tag, nonce } = places;
+                    let blocks = input.limit % (1 << 25);
+                    let mut sealer = Box::new(MaybeUninit::<c::$name::sealer>::uninit());
+                    let mut opener = Box::new(MaybeUninit::<c::$name::opener>::uninit());
+                    let (sealer, opener) = (sealer.as_mut_ptr(), opener.as_mut_ptr());
+                    let mut state = [0; 32];
+                    let (window, reserved) = (u32::from(input.reserved.2) % 66, u32::from(input.reserved.0));
+                    let Some(limit) = BlockLimit::new(blocks) else {
+                        // SAFETY: all are as long as they have to be.
+                        let code =
+                            unsafe { c::$name::sealer_init(sealer, key.as_ptr(), FIXED.as_ptr(), blocks) };
+                        assert_eq!(code, c::TWINE_OTR_ERR_ARGUMENT);
+                        return;
+                    };
+                    let rust_key = key.try_into().expect("the key's size");
+                    let first = Sealer::<$otr>::first_state(rust_key, FIXED, limit);
+                    let mut one = Sealer::<$otr>::restore(rust_key, FIXED, limit, &[first.to_bytes()])
+                        .expect("its state");
+                    let mut other = Opener::<$otr>::new(rust_key, FIXED)
+                        .with_block_limit(limit)
+                        .with_failure_limit(FAILURES);
+                    // SAFETY: all are as long as they have to be.
+                    unsafe {
+                        let (key, fixed, state) = (key.as_ptr(), FIXED.as_ptr(), state.as_mut_ptr());
+                        assert_eq!(
+                            c::$name::sealer_first_state(sealer, key, fixed, blocks, state),
+                            c::TWINE_OTR_OK
+                        );
+                        assert_eq!(
+                            c::$name::sealer_restore(sealer, key, fixed, blocks, state, 1),
+                            c::TWINE_OTR_OK
+                        );
+                        assert_eq!(c::$name::sealer_begin_reserve(sealer, reserved, state), c::TWINE_OTR_OK);
+                        let code = c::$name::opener_init(opener, key, fixed, blocks, FAILURES, window);
+                        if window > 64 {
+                            assert_eq!(code, c::TWINE_OTR_ERR_ARGUMENT);
+                            return;
+                        }
+                        assert_eq!(code, c::TWINE_OTR_OK);
+                    }
+                    let reservation = one.begin_reserve(reserved);
+                    assert_eq!(state, reservation.state().to_bytes());
+                    reservation.stored();
+                    let at = usize::from(input.change.0);
+                    state[at % 32] = state[at % 32].wrapping_add(input.change.1);
+                    // SAFETY: as above.
+                    let code = unsafe { c::$name::sealer_confirm(sealer, state.as_ptr()) };
+                    if input.change.1 != 0 {
+                        // Only the sum of one changed byte is wrong for sure.
+                        assert_eq!(code, c::TWINE_OTR_ERR_STATE_DAMAGED);
+                        state[at % 32] = state[at % 32].wrapping_sub(input.change.1);
+                        // SAFETY: as above.
+                        assert_eq!(
+                            unsafe { c::$name::sealer_confirm(sealer, state.as_ptr()) },
+                            c::TWINE_OTR_OK
+                        );
+                    } else {
+                        assert_eq!(code, c::TWINE_OTR_OK);
+                    }
+
+                    let mut expected = memory.clone();
+                    let base = memory.as_mut_ptr();
+                    let overlaps =
+                        overlap(buf, ad) || overlap(buf, tag) || overlap(buf, nonce) || overlap(tag, nonce);
+                    // SAFETY: all places are in the memory.
+                    let code = unsafe {
+                        c::$name::sealer_seal(
+                            sealer,
+                            base.add(ad.start),
+                            ad.len(),
+                            base.add(buf.start),
+                            buf.len(),
+                            base.add(nonce.start),
+                            base.add(tag.start),
+                        )
+                    };
+                    if overlaps {
+                        assert_eq!(code, c::TWINE_OTR_ERR_ARGUMENT);
+                        assert!(*memory == expected, "a refused call wrote something");
+                        return;
+                    }
+                    let mut text = memory_of(&expected, buf);
+                    let result = one.seal_inout_detached(&expected[ad.clone()], text.as_mut_slice().into());
+                    assert_eq!(code, sealed(&result));
+                    if let Ok((n, t)) = &result {
+                        expected[buf.clone()].copy_from_slice(&text);
+                        expected[nonce.clone()].copy_from_slice(n);
+                        expected[tag.clone()].copy_from_slice(t);
+                    }
+                    assert!(*memory == expected, "seal wrote something else");
+
+                    // Twice, with a change before the first time.
+                    let at = at % memory.len();
+                    memory[at] = memory[at].wrapping_add(input.change.1);
+                    for _ in 0..2 {
+                        let mut expected = memory.clone();
+                        let mut text = memory_of(&expected, buf);
+                        let n = expected[nonce.clone()].try_into().expect("7 bytes");
+                        let t = expected[tag.clone()].try_into().expect("8 bytes");
+                        let result = other.open_inout_detached(
+                            n,
+                            &expected[ad.clone()],
+                            text.as_mut_slice().into(),
+                            t,
+                        );
+                        let base = memory.as_mut_ptr();
+                        // SAFETY: as above.
+                        let code = unsafe {
+                            c::$name::opener_open(
+                                opener,
+                                base.add(nonce.start),
+                                base.add(ad.start),
+                                ad.len(),
+                                base.add(buf.start),
+                                buf.len(),
+                                base.add(tag.start),
+                            )
+                        };
+                        assert_eq!(code, opened(&result));
+                        expected[buf.clone()].copy_from_slice(&text);
+                        assert!(*memory == expected, "open wrote something else");
+                    }
+
+                    check_pieces(input, sealer, &mut one, &memory[ad.clone()], &memory[buf.clone()]);
+                    check_chunks(key, limit, &memory[ad.clone()], &memory[buf.clone()]);
+                    // SAFETY: nobody uses them any more.
+                    unsafe {
+                        assert_eq!(c::$name::sealer_suspend(sealer, state.as_mut_ptr()), c::TWINE_OTR_OK);
+                        c::$name::opener_clear(opener);
+                    }
+                    assert_eq!(state, one.suspend().to_bytes());
+                }
+
+                fn check_pieces(
+                    input: &Input<'_>,
+                    sealer: *mut c::$name::sealer,
+                    one: &mut Sealer<$otr>,
+                    ad: &[u8],
+                    text: &[u8],
+                ) {
+                    let mut pieces = Box::new(MaybeUninit::<c::$name::pieces>::uninit());
+                    let pieces = pieces.as_mut_ptr();
+                    let (mut buf, mut expected) = (text.to_vec(), text.to_vec());
+                    let (mut nonce, mut tag) = ([0; 7], [0; 8]);
+                    // SAFETY: all are as long as they have to be.
+                    let code = unsafe {
+                        c::$name::sealer_begin_pieces(
+                            sealer,
+                            pieces,
+                            ad.as_ptr(),
+                            ad.len(),
+                            text.len(),
+                            nonce.as_mut_ptr(),
+                        )
+                    };
+                    let result = one.seal_pieces(ad, text.len());
+                    assert_eq!(code, sealed(&result));
+                    let Ok((expected_nonce, mut encryptor)) = result else { return };
+                    assert_eq!(nonce, expected_nonce.0);
+                    let cut = (usize::from(input.reserved.1) * 8).min(text.len());
+                    let (start, end) = expected.split_at_mut(cut);
+                    let (start, end) = match encryptor.update(start.into()) {
+                        result @ Err(_) => {
+                            // SAFETY: as above.
+                            let code = unsafe {
+                                c::$name::sealer_update_pieces(sealer, pieces, buf.as_mut_ptr(), cut)
+                            };
+                            assert_eq!(code, piece(&result));
+                            (0, expected.as_mut_slice())
+                        }
+                        result @ Ok(()) => {
+                            // SAFETY: as above.
+                            let code = unsafe {
+                                c::$name::sealer_update_pieces(sealer, pieces, buf.as_mut_ptr(), cut)
+                            };
+                            assert_eq!(code, piece(&result));
+                            (cut, end)
+                        }
+                    };
+                    let result = encryptor.finalize(end.into());
+                    // SAFETY: as above.
+                    let code = unsafe {
+                        let rest = &mut buf[start..];
+                        c::$name::sealer_finalize_pieces(
+                            sealer,
+                            pieces,
+                            rest.as_mut_ptr(),
+                            rest.len(),
+                            tag.as_mut_ptr(),
+                        )
+                    };
+                    assert_eq!(code, piece(&result));
+                    assert_eq!(buf, expected);
+                    assert_eq!(tag, result.map_or([0; 8], Into::into));
+                }
+
+                fn check_chunks(key: &[u8], limit: BlockLimit, ad: &[u8], text: &[u8]) {
+                    let rust_key = key.try_into().expect("the key's size");
+                    let header = StreamHeader::counted([7; 8], u64::from_be_bytes([7; 8]));
+                    let mut one = ChunkSealer::<$otr>::with_block_limit(rust_key, header, limit);
+                    let mut two = ChunkOpener::<$otr>::with_block_limit(rust_key, &HEADER, limit)
+                        .with_failure_limit(FAILURES);
+                    let mut sealer = Box::new(MaybeUninit::<c::$name::chunk_sealer>::uninit());
+                    let mut opener = Box::new(MaybeUninit::<c::$name::chunk_opener>::uninit());
+                    let (sealer, opener) = (sealer.as_mut_ptr(), opener.as_mut_ptr());
+                    // SAFETY: all are as long as they have to be.
+                    unsafe {
+                        let (key, header) = (key.as_ptr(), HEADER.as_ptr());
+                        assert_eq!(
+                            c::$name::chunk_sealer_init(sealer, key, header, limit.get()),
+                            c::TWINE_OTR_OK
+                        );
+                        assert_eq!(
+                            c::$name::chunk_opener_init(opener, key, header, limit.get(), FAILURES),
+                            c::TWINE_OTR_OK
+                        );
+                    }
+                    for i in 0..3 {
+                        let (mut buf, mut expected, mut tag) = (text.to_vec(), text.to_vec(), [0; 8]);
+                        let out = expected.as_mut_slice().into();
+                        let result = if i == 1 { one.seal_last(ad, out) } else { one.seal_chunk(ad, out) };
+                        let seal = if i == 1 {
+                            c::$name::chunk_sealer_seal_last
+                        } else {
+                            c::$name::chunk_sealer_seal
+                        };
+                        // SAFETY: as above.
+                        let code = unsafe {
+                            seal(sealer, ad.as_ptr(), ad.len(), buf.as_mut_ptr(), buf.len(), tag.as_mut_ptr())
+                        };
+                        assert_eq!(code, sealed(&result));
+                        assert_eq!((&buf, tag), (&expected, result.map_or([0; 8], Into::into)));
+                        let out = expected.as_mut_slice().into();
+                        let t = &tag.into();
+                        let result =
+                            if i == 1 { two.open_last(ad, out, t) } else { two.open_chunk(ad, out, t) };
+                        let open = if i == 1 {
+                            c::$name::chunk_opener_open_last
+                        } else {
+                            c::$name::chunk_opener_open
+                        };
+                        // SAFETY: as above.
+                        let code = unsafe {
+                            open(opener, ad.as_ptr(), ad.len(), buf.as_mut_ptr(), buf.len(), tag.as_ptr())
+                        };
+                        assert_eq!(code, opened(&result));
+                        assert_eq!(buf, expected);
+                        // SAFETY: as above.
+                        let is_complete = unsafe { c::$name::chunk_opener_is_complete(opener) } == 1;
+                        assert_eq!(is_complete, two.is_complete());
+                    }
+                    // SAFETY: nobody uses them any more.
+                    unsafe {
+                        c::$name::chunk_sealer_clear(sealer);
+                        c::$name::chunk_opener_clear(opener);
+                    }
+                }
+            }
+        };
+    }
+
+    fn memory_of(memory: &[u8], place: &core::ops::Range<usize>) -> Vec<u8> {
+        memory[place.clone()].to_vec()
+    }
+
+    family!(twine128, Twine128Otr<Parallel>, 16);
+    family!(twine80_serial, Twine80Otr<Serial>, 10);
+    family!(twine128_combined, Twine128Otr<Combined>, 16);
 }

@@ -201,11 +201,14 @@ fn of_capi() -> Vec<Vec<u8>> {
             &[u8::try_from(test.aad.len()).expect("at most 128")],
             &len.to_le_bytes(),
             &[u8::from(variant == 6), 192, 0, change],
+            // The family, a limit, and what is reserved.
+            &[variant, 0, 1, 0, 0, 200, 0, variant, 8],
             &memory,
         ]
         .concat();
         let input: capi::Input<'_> = parse(&seed);
         assert!(input.len == len && input.bytes == memory && input.change == (192, change));
+        assert!(input.limit == 256 && input.reserved == (200, variant, 8));
         input.check();
         seeds.push(seed);
     }

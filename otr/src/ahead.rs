@@ -89,6 +89,21 @@ where
         tag
     }
 
+    /// Encrypts `buffer` and returns its tag, as [`Otr`] does, and leaves what was prepared as it is. Whoever also prepares nonces has less
+    /// code so than by [`OtrAhead::otr`].
+    ///
+    /// # Errors
+    /// As [`Otr`]: nothing is written then.
+    pub fn encrypt_apart(
+        &self,
+        nonce: &Nonce<Otr<C, N, T, A>>,
+        associated_data: &[u8],
+        buffer: InOutBuf<'_, '_, u8>,
+    ) -> Result<Tag<Otr<C, N, T, A>>, Error> {
+        let nonces = &mut InOrder { output: None, next: Call::NONE };
+        self.otr.encrypt(nonce, nonces, associated_data, buffer)
+    }
+
     /// Decrypts `buffer` if the tag is right, as [`Otr`] does, and then prepares for the nonce `next`. If the tag is wrong, what was
     /// prepared remains: whoever forges a message does not make the next one slower.
     ///

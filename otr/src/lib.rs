@@ -21,7 +21,7 @@ pub use ahead::OtrAhead;
 pub use associated_data::{AdProcessing, Combined, Parallel, Serial};
 pub use cipher;
 pub use field::BlockSize;
-pub use pieces::{PieceEncryptor, PieceError};
+pub use pieces::{PieceEncryptor, PieceError, PieceState};
 pub use size::{NonceSize, TagSize};
 
 use core::{fmt, marker::PhantomData, mem};

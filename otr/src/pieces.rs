@@ -46,6 +46,14 @@ where
     A: AdProcessing,
 {
     otr: &'a Otr<C, N, T, A>,
+    state: PieceState<C>,
+}
+
+/// Where a message in pieces stands, without the key: for a caller that cannot borrow the key between two pieces. Secret, and erased on
+/// drop with the feature `zeroize`.
+///
+/// From [`PieceEncryptor::suspend`], for [`Otr::resume_pieces`] with the same key.
+pub struct PieceState<C: BlockSizeUser<BlockSize: BlockSize>> {
     progress: Progress<FieldOf<C>>,
     ta: FieldOf<C>,
     /// The bytes so far.
@@ -95,7 +103,13 @@ where
             processing: PhantomData,
         });
         let max_len = masks::MAX_MASKS.saturating_mul(PieceEncryptor::<C, N, T, A>::PAIR as u64);
-        Ok(PieceEncryptor { otr: self, progress, ta, len: 0, max_len, stage: Stage::Open })
+        Ok(self.resume_pieces(PieceState { progress, ta, len: 0, max_len, stage: Stage::Open }))
+    }
+
+    /// Goes on with a message in pieces. It must be one under this key: otherwise no one can open it.
+    #[must_use]
+    pub fn resume_pieces(&self, state: PieceState<C>) -> PieceEncryptor<'_, C, N, T, A> {
+        PieceEncryptor { otr: self, state }
     }
 }
 
@@ -113,8 +127,14 @@ where
     /// cannot be finished. It can only make the limit less.
     #[must_use]
     pub fn with_max_len(mut self, bytes: u64) -> Self {
-        self.max_len = self.max_len.min(bytes);
+        self.state.max_len = self.state.max_len.min(bytes);
         self
+    }
+
+    /// What [`Otr::resume_pieces`] goes on with.
+    #[must_use]
+    pub fn suspend(self) -> PieceState<C> {
+        self.state
     }
 
     /// Encrypts a piece that is not the last one: any number of whole pairs, also none. It must leave a byte for the last one.
@@ -126,12 +146,12 @@ where
         if buffer.len() % Self::PAIR != 0 {
             return Err(PieceError::NotPairs);
         }
-        if len == self.max_len && !buffer.is_empty() {
+        if len == self.state.max_len && !buffer.is_empty() {
             return Err(PieceError::TooLong);
         }
-        (self.len, self.stage) = (len, Stage::Busy);
-        self.otr.cipher.encrypt_with_backend(Update { progress: &mut self.progress, pairs: buffer });
-        self.stage = Stage::Open;
+        (self.state.len, self.state.stage) = (len, Stage::Busy);
+        self.otr.cipher.encrypt_with_backend(Update { progress: &mut self.state.progress, pairs: buffer });
+        self.state.stage = Stage::Open;
         Ok(())
     }
 
@@ -144,21 +164,25 @@ where
         if buffer.is_empty() && len > 0 {
             return Err(PieceError::EmptyEnd);
         }
-        (self.len, self.stage) = (len, Stage::Busy);
+        (self.state.len, self.state.stage) = (len, Stage::Busy);
         let mut te = FieldOf::<C>::ZERO;
-        self.otr.cipher.encrypt_with_backend(Finalize { progress: self.progress, rest: buffer, te: &mut te });
-        self.stage = Stage::Finished;
-        Ok(Otr::<C, N, T, A>::truncate(te ^ self.ta))
+        self.otr.cipher.encrypt_with_backend(Finalize {
+            progress: self.state.progress,
+            rest: buffer,
+            te: &mut te,
+        });
+        self.state.stage = Stage::Finished;
+        Ok(Otr::<C, N, T, A>::truncate(te ^ self.state.ta))
     }
 
     /// The length with `more` bytes, if the message can have them.
     fn len_with(&self, more: usize) -> Result<u64, PieceError> {
-        match self.stage {
+        match self.state.stage {
             Stage::Open => {}
             Stage::Busy => return Err(PieceError::Interrupted),
             Stage::Finished => return Err(PieceError::Finished),
         }
-        let len = self.len.checked_add(more as u64).filter(|len| *len <= self.max_len);
+        let len = self.state.len.checked_add(more as u64).filter(|len| *len <= self.state.max_len);
         len.ok_or(PieceError::TooLong)
     }
 }
@@ -234,7 +258,13 @@ where
     A: AdProcessing,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PieceEncryptor")
+        f.debug_struct("PieceEncryptor").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+impl<C: BlockSizeUser<BlockSize: BlockSize>> fmt::Debug for PieceState<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PieceState")
             .field("len", &self.len)
             .field("max_len", &self.max_len)
             .field("stage", &self.stage)
@@ -242,13 +272,7 @@ where
     }
 }
 
-impl<C, N, T, A> Drop for PieceEncryptor<'_, C, N, T, A>
-where
-    C: BlockSizeUser<BlockSize: BlockSize>,
-    N: NonceSize<C::BlockSize>,
-    T: TagSize<C::BlockSize>,
-    A: AdProcessing,
-{
+impl<C: BlockSizeUser<BlockSize: BlockSize>> Drop for PieceState<C> {
     fn drop(&mut self) {
         #[cfg(feature = "zeroize")]
         {
@@ -260,6 +284,9 @@ where
         }
     }
 }
+
+#[cfg(feature = "zeroize")]
+impl<C: BlockSizeUser<BlockSize: BlockSize>> zeroize::ZeroizeOnDrop for PieceState<C> {}
 
 #[cfg(feature = "zeroize")]
 impl<C, N, T, A> zeroize::ZeroizeOnDrop for PieceEncryptor<'_, C, N, T, A>

@@ -6,11 +6,15 @@ use core::fmt;
 use otr_mode::aead::{Generate, rand_core::TryCryptoRng};
 #[cfg(feature = "zeroize")]
 use otr_mode::cipher::zeroize::ZeroizeOnDrop;
-use otr_mode::{Key, Nonce, Tag, aead::inout::InOutBuf};
+use otr_mode::{
+    Key, Nonce, Tag,
+    aead::{AeadInOut as _, inout::InOutBuf},
+};
 
 use crate::{
-    BlockLimit, Kdf, Label, OpenError, SealError, Twine128Otr, TwineOtr,
-    limits::{BlockCount, count_blocks, failure_limit},
+    BlockLimit, Label, OpenError, SealError, Twine128Otr, TwineOtr, derive,
+    in_place::SetKey as _,
+    limits::{BlockCount, Plain, count_blocks, failure_limit, without_key},
     secret::Secret,
 };
 
@@ -66,8 +70,8 @@ impl Segment {
 /// The keys of a stream.
 struct StreamKeys<C: TwineOtr> {
     key: Secret<C::KeySize>,
-    /// The key of the segment that was needed last.
-    cipher: C,
+    /// The key of the segment that was needed last. Other keys are only used in its place, so that no copy of round keys is elsewhere.
+    cipher: Plain<C>,
     segment: u32,
 }
 
@@ -75,26 +79,42 @@ impl<C: TwineOtr> StreamKeys<C> {
     const STREAM: Label<'static> = Label::new(b"TWINE-OTR stream v1").unwrap();
     const SEGMENT: Label<'static> = Label::new(b"TWINE-OTR segment v1").unwrap();
 
+    #[inline]
+    fn without_key() -> Self {
+        Self { key: Secret::default(), cipher: without_key::<C>(), segment: 0 }
+    }
+
     fn new(key: &Key<C>, header: &[u8; StreamHeader::LEN], limit: BlockLimit) -> Self {
+        let mut keys = Self::without_key();
+        keys.start(key, header, limit);
+        keys
+    }
+
+    fn start(&mut self, key: &Key<C>, header: &[u8; StreamHeader::LEN], limit: BlockLimit) {
         let mut context = [0; StreamHeader::LEN + 4];
         context[..StreamHeader::LEN].copy_from_slice(header);
         context[StreamHeader::LEN..].copy_from_slice(&limit.get().to_be_bytes());
-        let mut stream = Secret::default();
-        Kdf::<C::Cipher>::new(key).fill(Self::STREAM, &context, &mut stream.0);
-        Self { cipher: Self::derive(&stream, 0), key: stream, segment: 0 }
+        self.cipher.set_key_with(|cipher| {
+            cipher.set_key(key);
+            derive::fill(cipher, Self::STREAM, &context, &mut self.key.0);
+        });
+        self.set_segment(0);
     }
 
-    fn derive(key: &Secret<C::KeySize>, segment: u32) -> C {
+    fn set_segment(&mut self, segment: u32) {
         let mut derived = Secret::<C::KeySize>::default();
-        Kdf::<C::Cipher>::new(&key.0).fill(Self::SEGMENT, &segment.to_be_bytes(), &mut derived.0);
-        C::new(&derived.0)
+        self.cipher.set_key_with(|cipher| {
+            cipher.set_key(&self.key.0);
+            derive::fill(cipher, Self::SEGMENT, &segment.to_be_bytes(), &mut derived.0);
+            cipher.set_key(&derived.0);
+        });
+        self.segment = segment;
     }
 
     /// The key of a segment.
-    fn of(&mut self, segment: Segment) -> &C {
+    fn of(&mut self, segment: Segment) -> &Plain<C> {
         if self.segment != segment.number {
-            self.cipher = Self::derive(&self.key, segment.number);
-            self.segment = segment.number;
+            self.set_segment(segment.number);
         }
         &self.cipher
     }
@@ -165,7 +185,7 @@ impl Generate for StreamHeader {
 ///
 /// # What is sealed how
 /// A stream has a key of its own, derived from the key and the [`StreamHeader`], and a key for each of its segments, s = 0, 1, ...
-/// ([`Kdf`]; `[x]32` for 32 bits of x, big-endian):
+/// ([`Kdf`](crate::Kdf); `[x]32` for 32 bits of x, big-endian):
 /// ```text
 /// stream key  = KDF(key,        "TWINE-OTR stream v1",  header || [block limit]32)
 /// segment key = KDF(stream key, "TWINE-OTR segment v1", [s]32)
@@ -178,7 +198,7 @@ impl Generate for StreamHeader {
 /// lengths that a segment can hold.
 ///
 /// # Limits
-/// **The key is for streams alone**, see [`Kdf`], and for 2^20 of them. A stream has at most 2^20 segments and 2^48 chunks.
+/// **The key is for streams alone**, see [`Kdf`](crate::Kdf), and for 2^20 of them. A stream has at most 2^20 segments and 2^48 chunks.
 /// [The bound](crate::Twine128Otr#limits) holds for each segment and adds up over segments, be they of one stream or of many:
 ///
 /// | sealed, with [`BlockLimit::SEGMENT`] | segments | advantage |
@@ -189,7 +209,7 @@ impl Generate for StreamHeader {
 /// | 32 GiB | 2^16 | 2^-13.4 |
 /// | 512 GiB, the end of a stream | 2^20 | 2^-9.4 |
 ///
-/// Deriving adds an advantage over CMAC ([`Kdf`]): for a stream of 2^11 segments 2^-33.4, of 2^20 segments 2^-15.4; for 2^16
+/// Deriving adds an advantage over CMAC ([`Kdf`](crate::Kdf)): for a stream of 2^11 segments 2^-33.4, of 2^20 segments 2^-15.4; for 2^16
 /// streams of one key 2^-22.8, for 2^20 streams 2^-14.8.
 ///
 /// A sealer that is lost, as in a restart, cannot go on: the message begins again as a new stream.
@@ -212,6 +232,25 @@ impl<C: TwineOtr> ChunkSealer<C> {
     pub fn with_block_limit(key: &Key<C>, header: StreamHeader, limit: BlockLimit) -> Self {
         let keys = StreamKeys::new(key, &header.0, limit);
         Self { keys, header, segment: Segment::first(limit), position: Position::default() }
+    }
+
+    /// A sealer of no stream, as a place for one: it seals nothing until [`ChunkSealer::start`].
+    #[must_use]
+    #[inline]
+    pub fn without_key() -> Self {
+        Self {
+            keys: StreamKeys::without_key(),
+            header: StreamHeader([0; StreamHeader::LEN]),
+            segment: Segment::first(BlockLimit::SEGMENT),
+            position: Position { next: 0, is_complete: true },
+        }
+    }
+
+    /// As [`ChunkSealer::with_block_limit`], where the sealer lies, so that no copy of the round keys is on the stack. The stream before cannot
+    /// go on.
+    pub fn start(&mut self, key: &Key<C>, header: StreamHeader, limit: BlockLimit) {
+        self.keys.start(key, &header.0, limit);
+        (self.header, self.segment, self.position) = (header, Segment::first(limit), Position::default());
     }
 
     /// What must be sent before the first chunk.
@@ -325,6 +364,35 @@ impl<C: TwineOtr> ChunkOpener<C> {
             failures: 0,
             failure_limit: failure_limit::<C>(),
         }
+    }
+
+    /// An opener of no stream, as a place for one: it opens nothing until [`ChunkOpener::start`].
+    #[must_use]
+    #[inline]
+    pub fn without_key() -> Self {
+        Self {
+            keys: StreamKeys::without_key(),
+            segment: Segment::first(BlockLimit::SEGMENT),
+            position: Position { next: 0, is_complete: true },
+            failed: [BlockCount::new(0, BlockLimit::SEGMENT); 2],
+            failures: 0,
+            failure_limit: 0,
+        }
+    }
+
+    /// As [`ChunkOpener::with_block_limit`] with a limit of failures, where the opener lies, so that no copy of the round keys is on the
+    /// stack. The stream before cannot go on.
+    pub fn start(
+        &mut self,
+        key: &Key<C>,
+        header: &[u8; StreamHeader::LEN],
+        limit: BlockLimit,
+        failures: u32,
+    ) {
+        self.keys.start(key, header, limit);
+        (self.segment, self.position) = (Segment::first(limit), Position::default());
+        (self.failed, self.failures) = ([BlockCount::new(0, limit); 2], 0);
+        self.failure_limit = failures;
     }
 
     /// With another limit than [`Opener::FAILURE_LIMIT`](crate::Opener::FAILURE_LIMIT) for the failures in the whole stream.

@@ -2,15 +2,11 @@
 
 use core::fmt;
 
-use cmac::{
-    Cmac,
-    digest::{FixedOutputReset, Update},
-};
 #[cfg(feature = "zeroize")]
-use otr_mode::cipher::zeroize::ZeroizeOnDrop;
+use otr_mode::cipher::zeroize::{Zeroize, ZeroizeOnDrop};
 use otr_mode::{Key, KeyInit, cipher::BlockCipherEncrypt, consts::U8};
 
-use crate::{Twine128, limits::BLOCK, secret::Secret};
+use crate::{Twine128, limits::BLOCK};
 
 /// What a derived key is for, and from which protocol: at least one byte, none of them zero.
 ///
@@ -77,7 +73,7 @@ impl<'a> Label<'a> {
 /// - Keys of 80 bits that are attacked together fall faster: one of 2^20 after some 2^60 attempts.
 /// - Whoever knows the key can choose a context for which it gives a key of his choice (SP 800-108r1, section 6.7). Where parties that
 ///   do not trust each other have the key, take another KDF.
-pub struct Kdf<B: BlockCipherEncrypt<BlockSize = U8> = Twine128>(Cmac<B>);
+pub struct Kdf<B: BlockCipherEncrypt<BlockSize = U8> = Twine128>(B);
 
 impl<B: BlockCipherEncrypt<BlockSize = U8> + KeyInit> Kdf<B> {
     /// Derives from `key`.
@@ -89,21 +85,76 @@ impl<B: BlockCipherEncrypt<BlockSize = U8> + KeyInit> Kdf<B> {
     /// Makes `key` the one of this label and context. Its length is part of what it depends on.
     pub fn derive<const N: usize>(&mut self, label: Label<'_>, context: &[u8], key: &mut [u8; N]) {
         const { assert!(N < 1 << 29, "the length in bits has 32 bits") };
-        self.fill(label, context, key);
+        fill(&self.0, label, context, key);
+    }
+}
+
+/// As [`Kdf::derive`] with the key of `cipher`, for less than 2^29 bytes.
+#[allow(clippy::cast_possible_truncation, reason = "less than 2^32 bits")]
+pub(crate) fn fill<B>(cipher: &B, label: Label<'_>, context: &[u8], key: &mut [u8])
+where
+    B: BlockCipherEncrypt<BlockSize = U8>,
+{
+    let bits = (key.len() * 8) as u32;
+    for (counter, part) in (1u32..).zip(key.chunks_mut(BLOCK)) {
+        let mut mac = Cmac { cipher, chain: 0, len: 0 };
+        for input in [&counter.to_be_bytes(), label.0, &[0], context, &bits.to_be_bytes()] {
+            mac.update(input);
+        }
+        mac.finalize();
+        for (byte, output) in part.iter_mut().zip(mac.chain.to_be_bytes()) {
+            *byte = output;
+        }
+    }
+}
+
+/// CMAC of a message that is not empty. Own code, as the crate `cmac` checks bounds: no code that panics is to be in firmware.
+struct Cmac<'a, B> {
+    cipher: &'a B,
+    /// The block so far, on what the blocks before were encrypted to.
+    chain: u64,
+    /// The bytes of this block.
+    len: u32,
+}
+
+impl<B: BlockCipherEncrypt<BlockSize = U8>> Cmac<'_, B> {
+    fn update(&mut self, input: &[u8]) {
+        for byte in input {
+            if self.len == 8 {
+                self.chain = self.encrypt(self.chain);
+                self.len = 0;
+            }
+            self.chain ^= u64::from(*byte) << (56 - 8 * self.len);
+            self.len += 1;
+        }
     }
 
-    /// As [`Kdf::derive`], for less than 2^29 bytes.
-    #[allow(clippy::cast_possible_truncation, reason = "less than 2^32 bits")]
-    pub(crate) fn fill(&mut self, label: Label<'_>, context: &[u8], key: &mut [u8]) {
-        let bits = (key.len() * 8) as u32;
-        for (counter, part) in (1u32..).zip(key.chunks_mut(BLOCK)) {
-            for input in [&counter.to_be_bytes(), label.0, &[0], context, &bits.to_be_bytes()] {
-                self.0.update(input);
-            }
-            let mut output = Secret::<U8>::default();
-            self.0.finalize_into_reset(&mut output.0);
-            part.copy_from_slice(&output.0[..part.len()]);
+    /// Makes `chain` the output.
+    fn finalize(&mut self) {
+        let mut subkey = double(self.encrypt(0));
+        if self.len < 8 {
+            self.chain ^= 0x80 << (56 - 8 * self.len);
+            subkey = double(subkey);
         }
+        self.chain = self.encrypt(self.chain ^ subkey);
+    }
+
+    fn encrypt(&self, block: u64) -> u64 {
+        let mut block = block.to_be_bytes().into();
+        self.cipher.encrypt_block(&mut block);
+        u64::from_be_bytes(block.into())
+    }
+}
+
+/// Twice x in GF(2^64).
+fn double(x: u64) -> u64 {
+    x << 1 ^ (x >> 63).wrapping_neg() & 0x1b
+}
+
+#[cfg(feature = "zeroize")]
+impl<B> Drop for Cmac<'_, B> {
+    fn drop(&mut self) {
+        self.chain.zeroize();
     }
 }
 

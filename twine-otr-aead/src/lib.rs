@@ -8,6 +8,7 @@ extern crate alloc;
 
 mod chunks;
 mod derive;
+mod in_place;
 mod limits;
 mod opener;
 mod sealer;
@@ -21,7 +22,7 @@ pub use limits::{BlockLimit, TwineOtr, count_blocks};
 pub use opener::{OpenError, Opener, OpenerReservation, StrictOpener};
 pub use otr_mode::{
     AdProcessing, AeadCore, AeadInOut, Combined, Error, Key, KeyInit, KeySizeUser, Nonce, Otr, OtrAhead,
-    Parallel, PieceEncryptor, PieceError, Serial, Tag, aead, consts,
+    Parallel, PieceEncryptor, PieceError, PieceState, Serial, Tag, aead, consts,
 };
 pub use sealer::{Reservation, SealError, Sealer};
 pub use state::{InvalidState, OpenerState, SealerState};

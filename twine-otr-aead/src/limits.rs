@@ -7,6 +7,8 @@ use otr_mode::{
 };
 use twine_cipher::{Twine80, Twine128};
 
+use crate::in_place::SetKey;
+
 /// The bytes of a block.
 pub(crate) const BLOCK: usize = 8;
 
@@ -24,11 +26,14 @@ impl<C: AeadInOut<NonceSize = U7> + KeyInit + sealed::TwineOtr> TwineOtr for C {
 mod sealed {
     use otr_mode::{KeySizeUser, cipher::BlockCipherEncrypt};
 
-    use super::{AdProcessing, AeadCore, KeyInit, Otr, TagSize, Twine80, Twine128, U7, U8};
+    use super::{AdProcessing, AeadCore, KeyInit, Otr, SetKey, TagSize, Twine80, Twine128, U7, U8};
 
     pub trait TwineOtr: AeadCore<NonceSize = U7, TagSize: TagSize<U8>> + KeySizeUser {
         /// TWINE with keys of this size.
-        type Cipher: BlockCipherEncrypt<BlockSize = U8> + KeyInit + KeySizeUser<KeySize = Self::KeySize>;
+        type Cipher: BlockCipherEncrypt<BlockSize = U8>
+            + KeyInit
+            + KeySizeUser<KeySize = Self::KeySize>
+            + SetKey;
         /// How associated data is processed.
         type Processing: AdProcessing;
     }
@@ -51,6 +56,15 @@ pub(crate) type Ahead<C> = OtrAhead<
     <C as AeadCore>::TagSize,
     <C as sealed::TwineOtr>::Processing,
 >;
+
+/// The AEAD `C`, written so that its cipher can be reached.
+pub(crate) type Plain<C> =
+    Otr<<C as sealed::TwineOtr>::Cipher, U7, <C as AeadCore>::TagSize, <C as sealed::TwineOtr>::Processing>;
+
+/// To be given a key before it is used.
+pub(crate) fn without_key<C: TwineOtr>() -> Plain<C> {
+    Otr::without_key(SetKey::without_key())
+}
 
 pub(crate) fn with_key<C: TwineOtr>(key: &Key<C>) -> Ahead<C> {
     Otr::new(key).into()

@@ -11,7 +11,8 @@ use otr_mode::{
 
 use crate::{
     BlockLimit, InvalidState, OpenerState, Twine128Otr, TwineOtr,
-    limits::{Ahead, BlockCount, count_blocks, failure_limit, with_key},
+    in_place::SetKey as _,
+    limits::{Ahead, BlockCount, count_blocks, failure_limit, with_key, without_key},
     state::{self, KeyCheck, Limits},
     window::Window,
 };
@@ -171,7 +172,7 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
         places: &[[u8; 32]],
     ) -> Result<Self, InvalidState> {
         let cipher = with_key::<C>(key);
-        let state = OpenerState::newest(places, fixed, state::key_check(cipher.otr(), fixed))?;
+        let state = OpenerState::newest(places, fixed, state::key_check::<C, F>(&cipher, fixed))?;
         Self::go_on(cipher, state, Limits::new(limit, failures))
     }
 
@@ -189,25 +190,85 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
         failures: u32,
     ) -> Result<Self, InvalidState> {
         let cipher = with_key::<C>(key);
-        state.verify(state::key_check(cipher.otr(), state.fixed()))?;
+        state.verify(state::key_check::<C, F>(&cipher, state.fixed()))?;
         Self::go_on(cipher, state, Limits::new(limit, failures))
     }
 
-    #[allow(clippy::needless_pass_by_value, reason = "used once")]
     fn go_on(cipher: Ahead<C>, state: OpenerState<F>, limits: Limits) -> Result<Self, InvalidState> {
+        let mut opener = Self::used_up(cipher);
+        opener.resume(state, limits)?;
+        Ok(opener)
+    }
+
+    /// An opener that opens nothing.
+    fn used_up(cipher: Ahead<C>) -> Self {
+        Self {
+            attempts: Attempts::new(cipher, Limits::new(BlockLimit::MAX, 0)),
+            fixed: [0; F],
+            window: Window::new(0),
+            end: 0,
+            seen: 0,
+            sequence: 0,
+        }
+    }
+
+    #[allow(clippy::needless_pass_by_value, reason = "used once")]
+    fn resume(&mut self, state: OpenerState<F>, limits: Limits) -> Result<(), InvalidState> {
         let [blocks, failures] = state.used(limits)?;
-        let mut attempts = Attempts::new(cipher, limits);
-        attempts.count = BlockCount::new(blocks, limits.blocks);
-        attempts.failures = failures;
-        (attempts.reserved_blocks, attempts.reserved_failures) = (blocks, failures);
-        Ok(Self {
-            attempts,
-            fixed: state.fixed(),
-            window: Window::new(state.next()),
-            end: state.next(),
-            seen: state.next(),
-            sequence: state.sequence() + 1,
-        })
+        self.attempts.start(limits, [blocks, failures], [blocks, failures]);
+        self.start(state.fixed(), state.next(), state.next(), state.sequence() + 1);
+        Ok(())
+    }
+
+    fn start(&mut self, fixed: [u8; F], next: u64, end: u64, sequence: u32) {
+        (self.fixed, self.window, self.sequence) = (fixed, Window::new(next), sequence);
+        (self.end, self.seen) = (end, next);
+    }
+
+    /// An opener without a key, as a place for one: it opens nothing until [`Opener::set_ephemeral_key`] or
+    /// [`Opener::set_stored_key`].
+    #[must_use]
+    #[inline]
+    pub fn without_key() -> Self {
+        Self::used_up(without_key::<C>().into())
+    }
+
+    /// As [`Opener::new`] with limits, where the opener lies, so that no copy of the round keys is on the stack. What the opener was before
+    /// ends.
+    pub fn set_ephemeral_key(&mut self, key: &Key<C>, fixed: [u8; F], limit: BlockLimit, failures: u32) {
+        self.set_key(key);
+        let reserved = [BlockLimit::MAX.get(), Limits::MAX_FAILURES];
+        self.attempts.start(Limits::new(limit, failures), [0, 0], reserved);
+        self.start(fixed, 0, u64::MAX, 0);
+    }
+
+    /// As [`Opener::restore`], where the opener lies, so that no copy of the round keys is on the stack. What the opener was before
+    /// ends.
+    ///
+    /// # Errors
+    /// As [`Opener::restore`]: nothing can be opened then.
+    pub fn set_stored_key(
+        &mut self,
+        key: &Key<C>,
+        fixed: [u8; F],
+        limit: BlockLimit,
+        failures: u32,
+        places: &[[u8; 32]],
+    ) -> Result<(), InvalidState> {
+        self.set_key(key);
+        let state =
+            OpenerState::newest(places, fixed, state::key_check::<C, F>(&self.attempts.cipher, fixed))?;
+        self.resume(state, Limits::new(limit, failures))
+    }
+
+    /// Nothing can be opened afterwards.
+    fn set_key(&mut self, key: &Key<C>) {
+        self.end();
+        self.attempts.cipher.set_key_with(|cipher| cipher.set_key(key));
+    }
+
+    fn end(&mut self) {
+        self.attempts.failure_limit = 0;
     }
 
     /// With another limit than [`BlockLimit::DEFAULT`]. The states of this opener have it too.
@@ -324,14 +385,46 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
         self.state(self.window.next(), [self.used_blocks(), self.failures()])
     }
 
+    /// As [`Opener::suspend`], for an opener that cannot be moved: it opens nothing afterwards.
+    #[must_use = "it must be stored, or the key be forgotten"]
+    pub fn suspend_in_place(&mut self) -> OpenerState<F> {
+        let state = self.state(self.window.next(), [self.used_blocks(), self.failures()]);
+        self.end();
+        state
+    }
+
+    /// Reserves what the state says that [`Opener::begin_reserve`] gave: in the place of [`OpenerReservation::stored`], for a caller that cannot
+    /// keep the reservation, or that reads what it has stored.
+    ///
+    /// # Errors
+    /// [`InvalidState`]: the bytes are damaged, or not the state that this opener is to store next. Nothing more is reserved then.
+    pub fn confirm(&mut self, state: &[u8; 32]) -> Result<(), InvalidState> {
+        let state = OpenerState::from_bytes(state, self.fixed)?;
+        state.verify(self.key_check())?;
+        let [blocks, failures] = state.used(self.limits())?;
+        let is_next = state.has_sequence(self.sequence)
+            && state.next() >= self.end
+            && blocks >= self.attempts.reserved_blocks
+            && failures >= self.attempts.reserved_failures;
+        if !is_next {
+            return Err(InvalidState::Other);
+        }
+        (self.end, self.sequence) = (state.next(), state.sequence() + 1);
+        (self.attempts.reserved_blocks, self.attempts.reserved_failures) = (blocks, failures);
+        Ok(())
+    }
+
+    fn limits(&self) -> Limits {
+        Limits { blocks: self.attempts.count.limit, failures: self.attempts.failure_limit }
+    }
+
     /// The next state.
     fn state(&self, next: u64, used: [u32; 2]) -> OpenerState<F> {
-        let limits = Limits { blocks: self.attempts.count.limit, failures: self.attempts.failure_limit };
-        OpenerState::new(self.key_check(), self.fixed, limits, used, next, self.sequence)
+        OpenerState::new(self.key_check(), self.fixed, self.limits(), used, next, self.sequence)
     }
 
     fn key_check(&self) -> KeyCheck {
-        state::key_check(self.attempts.cipher.otr(), self.fixed)
+        state::key_check::<C, F>(&self.attempts.cipher, self.fixed)
     }
 
     /// What comes after the greatest counter that is known to be genuine.
@@ -438,6 +531,17 @@ impl<C: TwineOtr> Attempts<C> {
         }
     }
 
+    fn start(
+        &mut self,
+        limits: Limits,
+        [blocks, failures]: [u32; 2],
+        [reserved_blocks, reserved_failures]: [u32; 2],
+    ) {
+        (self.count, self.failures) = (BlockCount::new(blocks, limits.blocks), failures);
+        self.failure_limit = limits.failures;
+        (self.reserved_blocks, self.reserved_failures) = (reserved_blocks, reserved_failures);
+    }
+
     fn reserved(&self) -> u32 {
         if self.failures >= self.reserved_failures {
             return 0;
@@ -449,7 +553,9 @@ impl<C: TwineOtr> Attempts<C> {
     #[allow(clippy::cast_possible_truncation, reason = "no more than the limit")]
     fn ends(&self, blocks: u32) -> [u32; 2] {
         let blocks = blocks.min(self.count.remaining());
-        let part = u64::from(blocks) * u64::from(self.failure_limit) / u64::from(self.count.limit.get());
+        let part = u64::from(blocks) * u64::from(self.failure_limit);
+        // A limit is not 0, which the compiler does not know.
+        let part = part.checked_div(self.count.limit.get().into()).unwrap_or(0);
         let failures = (part as u32).max(1).min(self.failure_limit.saturating_sub(self.failures));
         [self.count.used() + blocks, self.failures + failures]
     }

@@ -5,14 +5,15 @@ use core::fmt;
 #[cfg(feature = "zeroize")]
 use otr_mode::cipher::zeroize::ZeroizeOnDrop;
 use otr_mode::{
-    Key, Nonce, PieceEncryptor, Tag,
+    Key, Nonce, PieceEncryptor, PieceState, Tag,
     aead::{Buffer, inout::InOutBuf},
     consts::U7,
 };
 
 use crate::{
     BlockLimit, InvalidState, SealerState, Twine128Otr, TwineOtr,
-    limits::{Ahead, BlockCount, MIN_BLOCKS, count_blocks, with_key},
+    in_place::SetKey as _,
+    limits::{Ahead, BlockCount, MIN_BLOCKS, count_blocks, with_key, without_key},
     state,
 };
 
@@ -152,7 +153,7 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
         places: &[[u8; 32]],
     ) -> Result<Self, InvalidState> {
         let cipher = with_key::<C>(key);
-        let state = SealerState::newest(places, fixed, state::key_check(cipher.otr(), fixed))?;
+        let state = SealerState::newest(places, fixed, state::key_check::<C, F>(&cipher, fixed))?;
         Self::go_on(cipher, state, limit)
     }
 
@@ -169,16 +170,73 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
         limit: BlockLimit,
     ) -> Result<Self, InvalidState> {
         let cipher = with_key::<C>(key);
-        state.verify(state::key_check(cipher.otr(), state.fixed()))?;
+        state.verify(state::key_check::<C, F>(&cipher, state.fixed()))?;
         Self::go_on(cipher, state, limit)
     }
 
-    #[allow(clippy::needless_pass_by_value, reason = "used once")]
     fn go_on(cipher: Ahead<C>, state: SealerState<F>, limit: BlockLimit) -> Result<Self, InvalidState> {
+        let mut sealer = Self::used_up(cipher);
+        sealer.resume(state, limit)?;
+        Ok(sealer)
+    }
+
+    /// A sealer that seals nothing.
+    fn used_up(cipher: Ahead<C>) -> Self {
+        let count = BlockCount::new(BlockLimit::MAX.get(), BlockLimit::MAX);
+        Self { cipher, fixed: [0; F], counter: 0, count, reserved: count.used(), sequence: 0 }
+    }
+
+    #[allow(clippy::needless_pass_by_value, reason = "used once")]
+    fn resume(&mut self, state: SealerState<F>, limit: BlockLimit) -> Result<(), InvalidState> {
         let [counter, blocks] = state.used(limit)?;
-        let count = BlockCount::new(blocks, limit);
-        let (fixed, sequence) = (state.fixed(), state.sequence() + 1);
-        Ok(Self { cipher, fixed, counter, count, reserved: blocks, sequence })
+        (self.count, self.reserved) = (BlockCount::new(blocks, limit), blocks);
+        (self.fixed, self.counter, self.sequence) = (state.fixed(), counter, state.sequence() + 1);
+        Ok(())
+    }
+
+    /// A sealer without a key, as a place for one: it seals nothing until [`Sealer::set_ephemeral_key`] or
+    /// [`Sealer::set_stored_key`].
+    #[must_use]
+    #[inline]
+    pub fn without_key() -> Self {
+        Self::used_up(without_key::<C>().into())
+    }
+
+    /// As [`Sealer::with_ephemeral_key`] with a limit, where the sealer lies, so that no copy of the round keys is on the stack. What the sealer
+    /// was before ends.
+    pub fn set_ephemeral_key(&mut self, key: &Key<C>, fixed: [u8; F], limit: BlockLimit) {
+        self.set_key(key);
+        (self.count, self.reserved) = (BlockCount::new(0, limit), BlockLimit::MAX.get());
+        (self.fixed, self.counter, self.sequence) = (fixed, 0, 0);
+    }
+
+    /// As [`Sealer::restore`], where the sealer lies, so that no copy of the round keys is on the stack. What the sealer was before
+    /// ends.
+    ///
+    /// # Errors
+    /// As [`Sealer::restore`]: nothing can be sealed then.
+    pub fn set_stored_key(
+        &mut self,
+        key: &Key<C>,
+        fixed: [u8; F],
+        limit: BlockLimit,
+        places: &[[u8; 32]],
+    ) -> Result<(), InvalidState> {
+        self.set_key(key);
+        let state = SealerState::newest(places, fixed, state::key_check::<C, F>(&self.cipher, fixed))?;
+        self.resume(state, limit)
+    }
+
+    /// Nothing can be sealed afterwards.
+    fn set_key(&mut self, key: &Key<C>) {
+        self.end();
+        self.cipher.set_key_with(|cipher| cipher.set_key(key));
+    }
+
+    fn end(&mut self) {
+        // Whatever limit it is given.
+        self.count = BlockCount::new(BlockLimit::MAX.get(), self.count.limit);
+        self.reserved = self.count.used();
     }
 
     /// With another limit than [`BlockLimit::DEFAULT`]. The states of this sealer have it too.
@@ -262,9 +320,38 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
         self.state(self.counter, self.count.used())
     }
 
+    /// As [`Sealer::suspend`], for a sealer that cannot be moved: it seals nothing afterwards.
+    #[must_use = "it must be stored, or the key be forgotten"]
+    pub fn suspend_in_place(&mut self) -> SealerState<F> {
+        let state = self.state(self.counter, self.count.used());
+        self.end();
+        state
+    }
+
+    /// Reserves what the state says that [`Sealer::begin_reserve`] gave: in the place of [`Reservation::stored`], for a caller that cannot keep
+    /// the reservation, or that reads what it has stored.
+    ///
+    /// # Errors
+    /// [`InvalidState`]: the bytes are damaged, or not the state that this sealer is to store next. Nothing more is reserved then.
+    pub fn confirm(&mut self, state: &[u8; 32]) -> Result<(), InvalidState> {
+        let state = SealerState::from_bytes(state, self.fixed)?;
+        state.verify(state::key_check::<C, F>(&self.cipher, self.fixed))?;
+        let [counter, blocks] = state.used(self.count.limit)?;
+        // With messages sealed meanwhile, which the reservation before allowed for.
+        let counters = blocks.saturating_sub(self.count.used()) / MIN_BLOCKS;
+        let is_next = state.has_sequence(self.sequence)
+            && blocks >= self.reserved
+            && counter >= self.counter.saturating_add(counters);
+        if !is_next {
+            return Err(InvalidState::Other);
+        }
+        (self.reserved, self.sequence) = (blocks, state.sequence() + 1);
+        Ok(())
+    }
+
     /// The next state.
     fn state(&self, counter: u32, blocks: u32) -> SealerState<F> {
-        let check = state::key_check(self.cipher.otr(), self.fixed);
+        let check = state::key_check::<C, F>(&self.cipher, self.fixed);
         SealerState::new(check, self.fixed, self.count.limit, blocks, counter, self.sequence)
     }
 
@@ -374,6 +461,16 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
         let pieces = self.cipher.otr().encrypt_pieces(&nonce, associated_data);
         // What OTR refuses is far longer than any limit.
         Ok((nonce, pieces.map_err(|_| SealError::LimitReached)?.with_max_len(max_len as u64)))
+    }
+
+    /// Goes on with a message of this sealer in pieces, of which [`PieceEncryptor::suspend`] gave the state: so the sealer is free for other
+    /// messages between two pieces.
+    #[must_use]
+    pub fn resume_pieces(
+        &self,
+        state: PieceState<C::Cipher>,
+    ) -> PieceEncryptor<'_, C::Cipher, U7, C::TagSize, C::Processing> {
+        self.cipher.otr().resume_pieces(state)
     }
 }
 

@@ -2,9 +2,10 @@
 
 use core::fmt;
 
-use otr_mode::{AeadInOut, consts::U7};
-
-use crate::limits::{BlockLimit, MIN_BLOCKS};
+use crate::{
+    TwineOtr,
+    limits::{Ahead, BlockLimit, MIN_BLOCKS},
+};
 
 /// The bytes of a nonce.
 const NONCE: usize = 7;
@@ -87,10 +88,10 @@ impl core::error::Error for InvalidState {}
 /// do: with [`Serial`](crate::Serial) it would let associated data be exchanged.)
 pub(crate) type KeyCheck = [u8; 4];
 
-pub(crate) fn key_check<const F: usize>(cipher: &impl AeadInOut<NonceSize = U7>, fixed: [u8; F]) -> KeyCheck {
+pub(crate) fn key_check<C: TwineOtr, const F: usize>(cipher: &Ahead<C>, fixed: [u8; F]) -> KeyCheck {
     let mut block = [0; 8];
     // One block is far from what OTR refuses.
-    let _ = cipher.encrypt_inout_detached(&nonce(fixed, u64::MAX).into(), b"", block.as_mut_slice().into());
+    let _ = cipher.encrypt_apart(&nonce(fixed, u64::MAX).into(), b"", block.as_mut_slice().into());
     let [check @ .., _, _, _, _] = block;
     check
 }
@@ -280,6 +281,11 @@ impl<const F: usize> SealerState<F> {
         Ok([state.next as u32, state.blocks])
     }
 
+    /// Whether it is the state that a sealer with this number stores next.
+    pub(crate) fn has_sequence(&self, sequence: u32) -> bool {
+        self.0.sequence == sequence % SEQUENCES
+    }
+
     /// How many states of this key were stored before, modulo 2^24.
     ///
     /// It says where to store, if the memory has two places: in place `sequence % 2` is the older state, or one that was not
@@ -367,6 +373,11 @@ impl<const F: usize> OpenerState<F> {
     pub(crate) fn used(&self, limits: Limits) -> Result<[u32; 2], InvalidState> {
         let state = self.0.with_limits(limits)?;
         Ok([state.blocks, state.failures])
+    }
+
+    /// Whether it is the state that an opener with this number stores next.
+    pub(crate) fn has_sequence(&self, sequence: u32) -> bool {
+        self.0.sequence == sequence % SEQUENCES
     }
 
     /// As [`SealerState::sequence`].

@@ -268,3 +268,34 @@ fn debug_shows_no_key() {
     let text = format!("{:?} {:?}", sealer, opener(&sealer));
     assert!(text.contains("next: 0") && !text.contains("cipher") && text.len() < 700, "{text}");
 }
+
+/// Streams that begin where the ones before lie are those of sealers and openers that are returned.
+#[test]
+fn streams_begin_in_place() {
+    let limit = BlockLimit::new(14).unwrap();
+    let (mut sealer, mut opener): (ChunkSealer, ChunkOpener) =
+        (ChunkSealer::without_key(), ChunkOpener::without_key());
+    let message = [vec![1; 40], vec![2; 40], vec![3; 40]];
+    for number in 0..2 {
+        assert_eq!(seal(&mut sealer, false, vec![0; 8]).err(), Some(SealError::Finished));
+        assert!(opener.is_complete());
+        sealer.start(&key(), header(number), limit);
+        opener.start(&key(), sealer.header(), limit, 2);
+        let mut whole = ChunkSealer::with_block_limit(&key(), header(number), limit);
+        let chunks = seal_all(&mut sealer, &message);
+        let expected = seal_all(&mut whole, &message);
+        for (chunk, expected) in chunks.iter().zip(&expected) {
+            assert_eq!((&chunk.text, &chunk.tag), (&expected.text, &expected.tag));
+        }
+        for tries in 0..3 {
+            let expected = if tries < 2 { OpenError::Rejected } else { OpenError::TooManyFailures };
+            assert_eq!(open(&mut opener, &chunks[1]), Err(expected));
+        }
+        opener.start(&key(), sealer.header(), limit, 2);
+        assert_eq!((opener.failures(), opener.segment()), (0, 0));
+        for (chunk, text) in chunks.iter().zip(&message) {
+            assert_eq!(open(&mut opener, chunk).as_ref(), Ok(text));
+        }
+        assert_eq!(opener.segment(), 1);
+    }
+}

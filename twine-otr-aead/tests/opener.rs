@@ -817,3 +817,67 @@ fn debug_shows_no_key() {
     let text = format!("{opener:?}");
     assert!(text.contains("failures: 0") && !text.contains("cipher") && text.len() < 500, "{text}");
 }
+
+/// An opener that is made where it lies does what one does that is returned, whatever it was before.
+#[test]
+fn openers_are_made_in_place() {
+    let mut opener: Opener = Opener::without_key();
+    let open = |opener: &mut Opener, counter: u64| {
+        let mut sealer: Sealer = Sealer::with_ephemeral_key(&key(), FIXED);
+        let mut sealed = [7; 9];
+        while sealer.next_nonce() != nonce(FIXED, counter) {
+            sealer.seal_inout_detached(b"", (&mut [][..]).into()).unwrap();
+        }
+        let (nonce, tag) = sealer.seal_inout_detached(b"ad", sealed.as_mut_slice().into()).unwrap();
+        opener.open_inout_detached(&nonce, b"ad", sealed.as_mut_slice().into(), &tag).map(|()| sealed)
+    };
+    assert_eq!(open(&mut opener, 0), Err(OpenError::OtherSender));
+    for i in 1..3 {
+        opener.set_ephemeral_key(&key(), FIXED, LIMIT, 5);
+        assert_eq!((opener.newest(), opener.used_blocks(), opener.remaining_failures()), (None, 0, 5));
+        assert_eq!(open(&mut opener, i), Ok([7; 9]));
+        assert_eq!((opener.newest(), opener.used_blocks()), (Some(i), 4));
+        let state = opener.suspend_in_place().to_bytes();
+        assert_eq!(open(&mut opener, i + 10), Err(OpenError::TooManyFailures));
+        assert_eq!(opener.set_stored_key(&key(), FIXED, LIMIT, 5, &[[0; 32], state]), Ok(()));
+        assert_eq!((opener.newest(), opener.used_blocks()), (Some(i), 4));
+        assert_eq!(open(&mut opener, i + 20), Err(OpenError::NotReserved));
+        opener.reserve(99, 99, |_| Ok::<_, ()>(())).unwrap();
+        assert_eq!(open(&mut opener, i + 30), Ok([7; 9]));
+        let stored = opener.set_stored_key(&key(), FIXED, LIMIT, 6, &[state]);
+        assert_eq!(stored, Err(InvalidState::OtherLimit));
+        assert_eq!(open(&mut opener, i + 40), Err(OpenError::TooManyFailures));
+    }
+}
+
+/// A state that is read back reserves what it says, if it is the next one.
+#[test]
+fn states_are_confirmed() {
+    let mut opener = go_on(first());
+    let bytes = opener.begin_reserve(3, 30).state().to_bytes();
+    let larger = opener.begin_reserve(9, 90).state().to_bytes();
+    let mut damaged = bytes;
+    damaged[9] ^= 1;
+    assert_eq!(opener.confirm(&damaged), Err(InvalidState::Damaged));
+    assert_eq!(opener.confirm(&first().to_bytes()), Err(InvalidState::Other));
+    let mut other: Opener = Opener::new(&[0x43; 16].into(), FIXED);
+    let of_other = other.begin_reserve(3, 30).state().to_bytes();
+    assert_eq!(opener.confirm(&of_other), Err(InvalidState::OtherKey));
+    let of_limit = OpenerState::from_bytes(&bytes, FIXED).unwrap().with_limits(LIMIT, 7).to_bytes();
+    assert_eq!(opener.confirm(&of_limit), Err(InvalidState::OtherLimit));
+    assert_eq!((opener.reserved_messages(), opener.reserved_blocks()), (0, 0));
+    assert_eq!(opener.confirm(&bytes), Ok(()));
+    for state in [bytes, larger] {
+        assert_eq!((opener.reserved_messages(), opener.reserved_blocks()), (3, 30));
+        assert_eq!(opener.confirm(&state), Err(InvalidState::Other));
+    }
+    // States of other openers of the key, each of which covers less of one kind.
+    for (messages, blocks) in [(2, 3000), (30, 29)] {
+        let mut twin = go_on(first());
+        twin.begin_reserve(0, 0).stored();
+        let twin = twin.begin_reserve(messages, blocks).state().to_bytes();
+        assert_eq!(OpenerState::from_bytes(&twin, FIXED).unwrap().sequence(), 2);
+        assert_eq!(opener.confirm(&twin), Err(InvalidState::Other));
+    }
+    assert_eq!((opener.reserved_messages(), opener.reserved_blocks()), (3, 30));
+}

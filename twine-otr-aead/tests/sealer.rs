@@ -530,6 +530,118 @@ fn nothing_is_sealed_unreserved() {
     assert_eq!(counter::<4>(&sealer.next_nonce()), 2);
 }
 
+/// A sealer that is made where it lies does what one does that is returned, whatever it was before.
+#[test]
+fn sealers_are_made_in_place() {
+    let key = key::<Twine128Otr>();
+    let limit = limit(100);
+    let mut sealer: Sealer = Sealer::without_key();
+    assert_eq!((sealer.remaining_blocks(), sealer.reserved_blocks()), (0, 0));
+    assert_eq!(seal(&mut sealer, 0), Err(SealError::LimitReached));
+    assert_eq!(seal(&mut <Sealer>::without_key().with_block_limit(limit), 0), Err(SealError::LimitReached));
+    for _ in 0..2 {
+        sealer.set_ephemeral_key(&key, FIXED, limit);
+        let mut other: Sealer = Sealer::with_ephemeral_key(&key, FIXED).with_block_limit(limit);
+        let (mut one, mut two) = (*b"a reading", *b"a reading");
+        let sealed = sealer.seal_inout_detached(b"ad", one.as_mut_slice().into());
+        assert_eq!(sealed, other.seal_inout_detached(b"ad", two.as_mut_slice().into()));
+        assert_eq!((one, sealer.remaining_blocks()), (two, other.remaining_blocks()));
+        assert_eq!(sealer.suspend_in_place(), other.suspend());
+        assert_eq!(seal(&mut sealer, 0), Err(SealError::LimitReached));
+    }
+    let first = <Sealer>::first_state(&key, FIXED, limit).to_bytes();
+    assert_eq!(sealer.set_stored_key(&key, FIXED, limit, &[[0; 32], first]), Ok(()));
+    assert_eq!(seal(&mut sealer, 0), Err(SealError::NotReserved));
+    sealer.reserve(9, |_| Ok::<_, ()>(())).unwrap();
+    assert_eq!(seal(&mut sealer, 0), Ok(0));
+    assert_eq!(sealer.set_stored_key(&key, FIXED, limit, &[[0; 32]]), Err(InvalidState::Damaged));
+    assert_eq!(seal(&mut sealer, 0), Err(SealError::LimitReached));
+    // Not even with another limit: its nonces are used.
+    sealer.set_ephemeral_key(&key, FIXED, limit);
+    let _ = sealer.suspend_in_place();
+    let mut sealer = sealer.with_block_limit(BlockLimit::MAX);
+    sealer.reserve(9, |_| Ok::<_, ()>(())).unwrap();
+    assert_eq!(seal(&mut sealer, 0), Err(SealError::LimitReached));
+}
+
+/// A state that is read back reserves what it says, if it is the next one.
+#[test]
+fn states_are_confirmed() {
+    let limit = limit(100);
+    let mut sealer = stored(limit);
+    let bytes = sealer.begin_reserve(9).state().to_bytes();
+    let larger = sealer.begin_reserve(30).state().to_bytes();
+    assert_eq!(sealer.reserved_blocks(), 0);
+    let mut damaged = bytes;
+    damaged[9] ^= 1;
+    assert_eq!(sealer.confirm(&damaged), Err(InvalidState::Damaged));
+    let first = <Sealer>::first_state(&key::<Twine128Otr>(), FIXED, limit).to_bytes();
+    assert_eq!(sealer.confirm(&first), Err(InvalidState::Other));
+    let mut other: Sealer = Sealer::with_ephemeral_key(&[0x43; 16].into(), FIXED).with_block_limit(limit);
+    let of_other = other.begin_reserve(9).state().to_bytes();
+    assert_eq!(sealer.confirm(&of_other), Err(InvalidState::OtherKey));
+    let of_limit =
+        SealerState::from_bytes(&bytes, FIXED).unwrap().with_block_limit(BlockLimit::MAX).to_bytes();
+    assert_eq!(sealer.confirm(&of_limit), Err(InvalidState::OtherLimit));
+    assert_eq!(sealer.reserved_blocks(), 0);
+    assert_eq!((sealer.confirm(&bytes), sealer.reserved_blocks()), (Ok(()), 9));
+    // It was the next one; so are those no more that were made beside it.
+    for state in [bytes, larger] {
+        assert_eq!((sealer.confirm(&state), sealer.reserved_blocks()), (Err(InvalidState::Other), 9));
+    }
+    // Messages may be sealed until then.
+    let bytes = sealer.begin_reserve(30).state().to_bytes();
+    for counter in 0..3 {
+        assert_eq!(seal(&mut sealer, 0), Ok(counter));
+    }
+    assert_eq!((sealer.confirm(&bytes), sealer.reserved_blocks()), (Ok(()), 21));
+    // A state that covers less than what is reserved, or counters than are needed, was made by another sealer of the key.
+    let mut twin: Sealer = Sealer::restore(&key::<Twine128Otr>(), FIXED, limit, &[bytes]).unwrap();
+    let ahead = twin.begin_reserve(30).state().to_bytes();
+    let mut unused = stored(limit);
+    unused.begin_reserve(0).stored();
+    unused.begin_reserve(0).stored();
+    let unused = unused.begin_reserve(0).state().to_bytes();
+    let mut long = stored(limit);
+    long.begin_reserve(99).stored();
+    assert_eq!(seal(&mut long, 8 * 88), Ok(0));
+    long.begin_reserve(0).stored();
+    let long = long.begin_reserve(9).state().to_bytes();
+    let sequence = |bytes: &[u8; 32]| SealerState::from_bytes(bytes, FIXED).unwrap().sequence();
+    assert_eq!([ahead, unused, long].map(|bytes| sequence(&bytes)), [3; 3]);
+    for state in [unused, long] {
+        assert_eq!((sealer.confirm(&state), sealer.reserved_blocks()), (Err(InvalidState::Other), 21));
+    }
+    assert_eq!((sealer.confirm(&ahead), sealer.reserved_blocks()), (Ok(()), 51));
+    // Enough counters, and fewer blocks than are used.
+    let mut sealer = stored(limit);
+    sealer.begin_reserve(99).stored();
+    assert_eq!(seal(&mut sealer, 8 * 88), Ok(0));
+    let mut short = stored(limit);
+    short.begin_reserve(0).stored();
+    let short = short.begin_reserve(30).state().to_bytes();
+    assert_eq!((sealer.confirm(&short), sealer.reserved_blocks()), (Err(InvalidState::Other), 9));
+}
+
+/// A message in pieces that lets go of its sealer between them.
+#[test]
+fn pieces_are_suspended() {
+    let (mut one, mut whole) = (ephemeral(100), ephemeral(100));
+    let (mut text, mut expected) = ([7; 40], [7; 40]);
+    let (nonce, pieces) = one.seal_pieces(b"ad", 40).unwrap();
+    let mut state = pieces.suspend();
+    for (i, piece) in text[..32].chunks_mut(16).enumerate() {
+        assert_eq!(seal(&mut one, 0), Ok(i as u64 + 1));
+        let mut pieces = one.resume_pieces(state);
+        pieces.update(piece.into()).unwrap();
+        state = pieces.suspend();
+    }
+    assert!(!format!("{state:?}").contains("mask"));
+    let tag = one.resume_pieces(state).finalize((&mut text[32..]).into()).unwrap();
+    assert_eq!(whole.seal_inout_detached(b"ad", expected.as_mut_slice().into()), Ok((nonce, tag)));
+    assert_eq!(text, expected);
+}
+
 /// What the documentation says of steps: so many writes, so many starts.
 #[test]
 fn steps_cost_what_is_documented() {

@@ -19,11 +19,55 @@ const LIBRARY: &str = "libtwine_otr_capi.a";
 /// Bytes of stack that setting up a key may take on a board.
 const SETUP_STACK: u32 = 512;
 
-/// Bytes of stack that any other call may take on a board.
-const MESSAGE_STACK: u32 = 712;
+/// Bytes of stack that any other call with a context may take on a board.
+const MESSAGE_STACK: u32 = 896;
+
+/// Bytes of stack that a call with a sealer or an opener may take on a board.
+const COUNTED_STACK: u32 = 1056;
+
+/// Bytes of stack that a call with a stream may take on a board.
+const STREAM_STACK: u32 = 1408;
+
+/// What programs link together, and the bytes of flash that it may take on Cortex-M0.
+const FLASH: [(&str, &[&str], u32); 10] = [
+    ("a context, to seal", &["otr_init otr_seal otr_clear"], 6_200),
+    ("a context, to open", &["otr_init otr_open otr_clear"], 6_400),
+    ("a context, to seal and open", &["otr_init otr_seal otr_open otr_clear"], 6_800),
+    ("a sealer without states", &["sealer_init sealer_seal sealer_clear"], 7_100),
+    ("a sealer with states", &[SEALER], 10_100),
+    ("a sealer with states and pieces", &[SEALER, PIECES], 14_200),
+    ("an opener with states", &[OPENER], 12_300),
+    ("a sealer and an opener with states", &[SEALER, OPENER], 15_800),
+    (
+        "a stream to seal",
+        &["chunk_sealer_init chunk_sealer_seal chunk_sealer_seal_last chunk_sealer_clear"],
+        8_200,
+    ),
+    (
+        "a stream to open",
+        &[
+            "chunk_opener_init chunk_opener_open chunk_opener_open_last chunk_opener_is_complete",
+            "chunk_opener_clear",
+        ],
+        8_600,
+    ),
+];
+const SEALER: &str = "sealer_first_state sealer_restore sealer_seal sealer_count sealer_begin_reserve \
+                      sealer_confirm sealer_suspend";
+const OPENER: &str = "opener_first_state opener_restore opener_open opener_count opener_begin_reserve \
+                      opener_confirm opener_suspend";
+const PIECES: &str = "sealer_begin_pieces sealer_update_pieces sealer_finalize_pieces";
+
+/// The tests in C, each on the host and on boards.
+const TESTS: [&str; 3] = ["test", "safe", "power"];
 
 /// Warnings of a careful C programmer, all fatal.
-const WARNINGS: [&str; 5] = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"];
+const WARNINGS: [&str; 7] =
+    ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wcast-qual", "-Werror"];
+
+/// All standards of C and C++ that compilers know; of each list the last one that a compiler knows is the newest.
+const STANDARDS: [&str; 11] =
+    ["c90", "c99", "c11", "c17", "c2x", "c++98", "c++11", "c++14", "c++17", "c++20", "c++2b"];
 
 /// `cargo xtask capi ...`.
 pub(crate) fn main(arguments: &[&str]) -> Result<()> {
@@ -52,7 +96,12 @@ pub(crate) fn test_host() -> Result<()> {
     let mut failures = Failures::default();
     let sanitize = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
     for (compiler, standard) in [(&cc, "c99"), (&cc, "c11"), (&cxx, "c++98"), (&cxx, "c++17")] {
-        failures.note(standard, host_program(compiler, standard, &sanitize, &library));
+        for test in TESTS {
+            failures.note(standard, host_program(compiler, standard, test, &sanitize, &library));
+        }
+    }
+    for compilers in [[cc.clone(), cxx.clone()], [tools::clang()?, tools::clang()?]] {
+        failures.note("the header alone", header_alone(compilers));
     }
     if cfg!(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))) {
         failures.note("the library under the address sanitizer", sanitized(&cc, &sanitize));
@@ -90,6 +139,7 @@ pub(crate) fn test_firmware() -> Result<()> {
         failures.note(board.name, run_on(board, &gcc, &library, Keys::Expanded));
         failures.note(board.name, stack_on(board, &gcc, &library, Keys::Expanded));
         failures.note(board.name, each_alone(board, &gcc, &library));
+        failures.note(board.name, flash_on(board, &gcc, &library));
         if board.name == "microbit" {
             println!("\n-- {board}, compact keys");
             failures.note("compact keys", compact(board, &gcc, &library));
@@ -199,13 +249,39 @@ fn compile(compiler: &Path, standard: &str, test: &str) -> Cmd {
         .arg(capi("include"))
         .arg("-I")
         .arg(dir())
+        .arg("-I")
+        .arg(capi("examples"))
         .arg(capi(&format!("tests/{test}.c")))
+        .args((test == "power").then(|| capi("examples/node.c")))
+}
+
+/// The header says nothing that a compiler for C, or one for C++, warns of, by any standard.
+fn header_alone([cc, cxx]: [PathBuf; 2]) -> Result<()> {
+    let program = dir().join("header.c");
+    fs::write(
+        &program,
+        "#include \"twine-otr.h\"\n#include \"twine-otr.h\"\ntypedef twine128_sealer sealer;\n",
+    )?;
+    for standard in STANDARDS {
+        let (compiler, language) = if standard.starts_with("c++") { (&cxx, "c++") } else { (&cc, "c") };
+        for keys in [None, Some("-DTWINE_OTR_KEYS_COMPACT")] {
+            Cmd::new(compiler)
+                .args(["-x", language, &format!("-std={standard}"), "-fsyntax-only"])
+                .args(WARNINGS)
+                .args(keys)
+                .arg("-I")
+                .arg(capi("include"))
+                .arg(&program)
+                .run()?;
+        }
+    }
+    Ok(())
 }
 
 /// Compiles the test with all vectors, links it with `library` and runs it.
-fn host_program(compiler: &Path, standard: &str, flags: &[&str], library: &Path) -> Result<()> {
-    let program = dir().join(format!("test-{standard}{}", env::consts::EXE_SUFFIX));
-    compile(compiler, standard, "test")
+fn host_program(compiler: &Path, standard: &str, test: &str, flags: &[&str], library: &Path) -> Result<()> {
+    let program = dir().join(format!("{test}-{standard}{}", env::consts::EXE_SUFFIX));
+    compile(compiler, standard, test)
         .arg("-DLONG_VECTORS")
         .args(flags)
         .arg(capi("tests/host.c"))
@@ -268,7 +344,7 @@ fn sanitized(cc: &Path, flags: &[&str]) -> Result<()> {
     // Rust's sanitizers are not stable; the variable makes every compiler take the flag.
     let cargo = sh::cargo().env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", "-Zsanitizer=address");
     let library = static_library(cargo, Some(&target), &dir().join("sanitized"))?;
-    host_program(cc, "c99", flags, &library)
+    TESTS.iter().try_for_each(|test| host_program(cc, "c99", test, flags, &library))
 }
 
 /// The options of the compiler for a board's processor.
@@ -292,7 +368,7 @@ fn link(board: &Board, gcc: &Path, name: &str, library: &Path, keys: Keys) -> Cm
             Keys::Expanded => None,
             Keys::Compact => Some("-DTWINE_OTR_KEYS_COMPACT"),
         })
-        .args(["-Os", "-ffunction-sections", "-ffreestanding", "-nostartfiles"])
+        .args(["-DSMALL", "-Os", "-ffunction-sections", "-ffreestanding", "-nostartfiles"])
         .args(machine(board))
         .arg(capi("tests/firmware/board.c"))
         .args(["-x", "none"])
@@ -308,20 +384,22 @@ fn link(board: &Board, gcc: &Path, name: &str, library: &Path, keys: Keys) -> Cm
 /// What is left on the stack of `board`, and that no call takes more of it than it may.
 fn stack_on(board: &Board, gcc: &Path, library: &Path, keys: Keys) -> Result<()> {
     link(board, gcc, "stack", library, keys)
-        .arg("-DSMALL")
         .args([format!("-DSETUP_LIMIT={SETUP_STACK}"), format!("-DMESSAGE_LIMIT={MESSAGE_STACK}")])
+        .args([format!("-DCOUNTED_LIMIT={COUNTED_STACK}"), format!("-DSTREAM_LIMIT={STREAM_STACK}")])
         .run()?;
     firmware::run(board, &test_image(board, "stack"))
 }
 
-/// Builds the test for `board` and runs it there.
+/// Builds the tests for `board` and runs them there.
 fn run_on(board: &Board, gcc: &Path, library: &Path, keys: Keys) -> Result<()> {
-    link(board, gcc, "test", library, keys).run()?;
-    let elf = test_image(board, "test");
-    firmware::run(board, &elf)?;
-    let symbols = symbols(&elf)?;
-    let unwanted = unwanted(&symbols);
-    ensure!(unwanted.is_empty(), "{} contains {}", elf.display(), unwanted.join(" "));
+    for test in TESTS {
+        link(board, gcc, test, library, keys).run()?;
+        let elf = test_image(board, test);
+        firmware::run(board, &elf)?;
+        let symbols = symbols(&elf)?;
+        let unwanted = unwanted(&symbols);
+        ensure!(unwanted.is_empty(), "{} contains {}", elf.display(), unwanted.join(" "));
+    }
     Ok(())
 }
 
@@ -330,12 +408,39 @@ fn symbols(elf: &Path) -> Result<String> {
     Cmd::new("arm-none-eabi-nm").arg(elf).read().with_context(|| format!("cannot read {}", elf.display()))
 }
 
+/// What programs link takes no more flash than it may.
+fn flash_on(board: &Board, gcc: &Path, library: &Path) -> Result<()> {
+    let elf = dir().join("flash.elf");
+    let mut failed = false;
+    for (what, functions, limit) in FLASH {
+        let mut command = Cmd::new(gcc).args(machine(board)).args(["-nostdlib", "-Wl,--gc-sections,-e,0"]);
+        for function in functions.iter().flat_map(|functions| functions.split_whitespace()) {
+            command = command.arg(format!("-Wl,-u,twine128_{function}"));
+        }
+        command.arg("-o").arg(&elf).arg(library).read().with_context(|| format!("cannot link {what}"))?;
+        let size = flash_of(&elf)?;
+        let is_limited = board.core == "Cortex-M0";
+        let verdict = if is_limited && size > limit { ": TOO MUCH" } else { "" };
+        println!("{what}: {size} bytes of flash{verdict}");
+        failed |= !verdict.is_empty();
+    }
+    ensure!(!failed, "a limit is exceeded");
+    Ok(())
+}
+
+/// The bytes of flash that a board's ELF file takes.
+fn flash_of(elf: &Path) -> Result<u32> {
+    let sizes = Cmd::new("arm-none-eabi-size").arg(elf).read().context("no arm-none-eabi-size")?;
+    let size = sizes.lines().nth(1).and_then(|line| line.split_whitespace().next());
+    Ok(size.context("no size")?.parse()?)
+}
+
 /// Links each function of the header alone and looks for symbols that must not be there. The linker itself sees to it that
 /// nothing is missing.
 fn each_alone(board: &Board, gcc: &Path, library: &Path) -> Result<()> {
     let header = fs::read_to_string(capi("include/twine-otr.h"))?;
     let functions = functions(&header);
-    ensure!(functions.len() >= 16, "the header declares only {} functions", functions.len());
+    ensure!(functions.len() >= 226, "the header declares only {} functions", functions.len());
     let elf = dir().join("alone.elf");
     let mut found = 0;
     for function in &functions {
@@ -351,6 +456,10 @@ fn each_alone(board: &Board, gcc: &Path, library: &Path) -> Result<()> {
             symbols.lines().any(|line| line.ends_with(&format!(" T {function}"))),
             "{function} is not in the library"
         );
+        if function.starts_with("twine128_") && !function.contains("serial") && !function.contains("combined")
+        {
+            println!("{function} alone: {} bytes of flash", flash_of(&elf)?);
+        }
         let unwanted = unwanted(&symbols);
         if !unwanted.is_empty() {
             found += 1;

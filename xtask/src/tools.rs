@@ -167,6 +167,11 @@ pub(crate) fn cxx_compiler() -> Result<PathBuf> {
     program("c++", &["g++"], "g++ or clang")
 }
 
+/// Another compiler for C and C++.
+pub(crate) fn clang() -> Result<PathBuf> {
+    program("clang", &["clang"], "clang")
+}
+
 /// The C compiler for bare metal, with its library.
 pub(crate) fn gcc_arm() -> Result<PathBuf> {
     program(

@@ -1,0 +1,459 @@
+//! Opening each message once, and a limit on failures.
+
+use twine_otr_aead::{Key, Nonce, OpenError, Opener};
+
+use crate::{
+    TWINE_OTR_CTX_WORDS,
+    context::{self, Context},
+    memory::{self, Region, apart},
+    otr::{NONCE_SIZE, TAG_SIZE, or_zeros},
+    sealer::{Algorithm, Bytes, Fixed, block_limit},
+    status::{Failure, TWINE_OTR_FIXED_SIZE, TWINE_OTR_WINDOW_MAX},
+};
+
+/// Words of 8 bytes in an opener.
+pub const TWINE_OTR_OPENER_WORDS: usize = TWINE_OTR_CTX_WORDS + 11;
+
+/// What was opened with a key that has an opener, and may be.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct twine_otr_opener_counts {
+    /// Blocks of all attempts; after a restart also those that were reserved.
+    pub used_blocks: u32,
+    /// Blocks that can still be opened under this key.
+    pub remaining_blocks: u32,
+    /// Blocks that can be opened before more must be reserved; 0 if the failures that were reserved are used up.
+    pub reserved_blocks: u32,
+    /// Attempts that have failed; after a restart also those that were reserved.
+    pub failures: u32,
+    /// Attempts that may still fail.
+    pub remaining_failures: u32,
+    /// What comes after the greatest counter that was opened. Counters between two that were opened belong to messages that are lost, or late.
+    pub next_counter: u32,
+    /// How many counters beyond the greatest one known to be genuine can be opened before more must be reserved.
+    pub reserved_messages: u32,
+}
+
+/// An opener, and how many counters below the newest one it accepts.
+pub(crate) struct Windowed<C: Algorithm> {
+    opener: Opener<C, TWINE_OTR_FIXED_SIZE>,
+    window: u32,
+}
+
+impl<C: Algorithm> Windowed<C> {
+    pub(crate) fn without_key() -> Self {
+        Self { opener: Opener::without_key(), window: 0 }
+    }
+
+    /// Refuses what the opener's own window has and this one has not.
+    fn check(&self, nonce: &Nonce<C>) -> Result<(), OpenError> {
+        let counter = &nonce[TWINE_OTR_FIXED_SIZE..];
+        let is_own = self.opener.nonce(counter).as_ref() == Some(nonce);
+        let counter = counter.iter().fold(0, |counter, byte| counter << 8 | u64::from(*byte));
+        match self.opener.newest().and_then(|newest| newest.checked_sub(counter)) {
+            Some(age) if is_own && age > self.window.into() => Err(OpenError::TooOld),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What an opener is made with, besides its key.
+#[derive(Clone, Copy)]
+pub(crate) struct Rules {
+    pub(crate) block_limit: u32,
+    pub(crate) failure_limit: u32,
+    pub(crate) window: u32,
+}
+
+/// # Safety
+/// Each pointer is null or points to what it says, at any alignment.
+pub(crate) unsafe fn init<X: Context<Content = Windowed<C>>, C: Algorithm>(
+    opener: *mut X,
+    key: *const Key<C>,
+    fixed: *const Fixed,
+    rules: Rules,
+) -> Result<(), Failure> {
+    let set_up = |content: &mut Windowed<C>| {
+        let limit = rules.check(content)?;
+        // SAFETY: the pointers are not null, so the caller vouches for them; and apart from what is written.
+        unsafe { content.opener.set_ephemeral_key(&*key, *fixed, limit, rules.failure_limit) };
+        Ok(())
+    };
+    // SAFETY: by the caller's word.
+    unsafe {
+        context::make(opener, || Ok([Region::of(key)?, Region::of(fixed)?]), Windowed::without_key, set_up)
+    }
+}
+
+impl Rules {
+    /// The limit of blocks, if all are in range.
+    fn check<C: Algorithm>(self, content: &mut Windowed<C>) -> Result<twine_otr_aead::BlockLimit, Failure> {
+        if self.window > TWINE_OTR_WINDOW_MAX {
+            return Err(Failure::Argument);
+        }
+        content.window = self.window;
+        block_limit(self.block_limit)
+    }
+}
+
+/// # Safety
+/// As of [`init`].
+pub(crate) unsafe fn first_state<X: Context<Content = Windowed<C>>, C: Algorithm>(
+    opener: *mut X,
+    key: *const Key<C>,
+    fixed: *const Fixed,
+    rules: Rules,
+    state: *mut Bytes,
+) -> Result<(), Failure> {
+    // SAFETY: by the caller's word.
+    unsafe {
+        init(opener, key, fixed, rules)?;
+        let result = suspend(opener, state);
+        context::clear(opener);
+        result
+    }
+}
+
+/// # Safety
+/// As of [`init`]; `states` points to `count` of them.
+pub(crate) unsafe fn restore<X: Context<Content = Windowed<C>>, C: Algorithm>(
+    opener: *mut X,
+    key: *const Key<C>,
+    fixed: *const Fixed,
+    rules: Rules,
+    (states, count): (*const Bytes, usize),
+) -> Result<(), Failure> {
+    let arguments = || Ok([Region::of(key)?, Region::of(fixed)?, memory::array_region(states, count)?]);
+    let set_up = |content: &mut Windowed<C>| {
+        let limit = rules.check(content)?;
+        // SAFETY: as in `init`; an array is not null if it has a length, and its length does not exceed an object's.
+        unsafe {
+            let states = memory::slice(states, count);
+            content.opener.set_stored_key(&*key, *fixed, limit, rules.failure_limit, states)?;
+        }
+        Ok(())
+    };
+    // SAFETY: by the caller's word.
+    unsafe { context::make(opener, arguments, Windowed::without_key, set_up) }
+}
+
+/// # Safety
+/// Each pointer is null or points to as much as the length beside it, or its type, says.
+pub(crate) unsafe fn open<X: Context<Content = Windowed<C>>, C: Algorithm>(
+    opener: *mut X,
+    nonce: *const [u8; NONCE_SIZE],
+    (ad, ad_len): (*const u8, usize),
+    (buf, len): (*mut u8, usize),
+    tag: *const [u8; TAG_SIZE],
+) -> Result<(), Failure> {
+    let try_open = |buf_region| {
+        let (ad_region, _, _) = (Region::new(ad, ad_len)?, Region::of(nonce)?, Region::of(tag)?);
+        apart(buf_region, &[ad_region])?;
+        apart(Region::of(opener)?, &[ad_region])?;
+        // SAFETY: nothing is null where it has a length, no length exceeds an object's, and what is written is apart from what
+        // is borrowed with it; nonce and tag are copied.
+        unsafe {
+            let (nonce, tag) = ((*nonce).into(), (*tag).into());
+            context::change(opener, |content| {
+                content.check(&nonce)?;
+                let (ad, buf) = (memory::slice(ad, ad_len), memory::slice_mut(buf, len));
+                Ok(content.opener.open_inout_detached(&nonce, ad, buf.into(), &tag)?)
+            })
+        }
+    };
+    // SAFETY: by the caller's word.
+    unsafe { or_zeros(opener, (buf, len), try_open) }
+}
+
+/// # Safety
+/// Each pointer is null or points to what it says.
+pub(crate) unsafe fn counts<X: Context<Content = Windowed<C>>, C: Algorithm>(
+    opener: *const X,
+    counts: *mut twine_otr_opener_counts,
+) -> Result<(), Failure> {
+    apart(Region::of(counts)?, &[Region::of(opener)?])?;
+    let clamp = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    // SAFETY: not null, aligned, and apart from the opener.
+    unsafe {
+        let opener = &context::content(opener)?.opener;
+        *counts = twine_otr_opener_counts {
+            used_blocks: opener.used_blocks(),
+            remaining_blocks: opener.remaining_blocks(),
+            reserved_blocks: opener.reserved_blocks(),
+            failures: opener.failures(),
+            remaining_failures: opener.remaining_failures(),
+            next_counter: opener.newest().map_or(0, |newest| clamp(newest + 1)),
+            reserved_messages: clamp(opener.reserved_messages()),
+        };
+    }
+    Ok(())
+}
+
+/// # Safety
+/// As of [`counts`].
+pub(crate) unsafe fn begin_reserve<X: Context<Content = Windowed<C>>, C: Algorithm>(
+    opener: *mut X,
+    messages: u32,
+    blocks: u32,
+    state: *mut Bytes,
+) -> Result<(), Failure> {
+    apart(Region::of(opener)?, &[Region::of(state)?])?;
+    // SAFETY: not null, and apart from the opener.
+    unsafe {
+        context::change(opener, |content| {
+            *state = content.opener.begin_reserve(messages, blocks).state().to_bytes();
+            Ok(())
+        })
+    }
+}
+
+/// # Safety
+/// As of [`counts`].
+pub(crate) unsafe fn confirm<X: Context<Content = Windowed<C>>, C: Algorithm>(
+    opener: *mut X,
+    state: *const Bytes,
+) -> Result<(), Failure> {
+    apart(Region::of(opener)?, &[Region::of(state)?])?;
+    // SAFETY: not null, and apart from the opener.
+    unsafe { context::change(opener, |content| Ok(content.opener.confirm(&*state)?)) }
+}
+
+/// # Safety
+/// As of [`counts`].
+pub(crate) unsafe fn suspend<X: Context<Content = Windowed<C>>, C: Algorithm>(
+    opener: *mut X,
+    state: *mut Bytes,
+) -> Result<(), Failure> {
+    apart(Region::of(opener)?, &[Region::of(state)?])?;
+    // SAFETY: not null, and apart from the opener.
+    unsafe {
+        context::change(opener, |content| {
+            *state = content.opener.suspend_in_place().to_bytes();
+            Ok(())
+        })?;
+        context::clear(opener);
+    }
+    Ok(())
+}
+
+/// What C sees of an opener, for a family of functions.
+macro_rules! functions {
+    ($prefix:literal) => {
+        /// A key that opens what one sealer seals: each message once, and only so many attempts that fail.
+        ///
+        /// As twine128_sealer, for the functions twine128_opener_*, with TWINE128_OPENER_INIT. A copy would open a message again.
+        #[repr(C)]
+        #[allow(missing_debug_implementations, reason = "secret, and C's")]
+        pub struct opener {
+            /// Private.
+            opaque: [u64; TWINE_OTR_OPENER_WORDS],
+        }
+
+        /// Makes an opener of a key that nothing was opened under and that ends with this opener.
+        ///
+        /// **Never for a key that is there again after a restart**: it would accept every replay. See twine128_opener_restore.
+        ///
+        /// cbindgen:ptrs-as-arrays=[[key; 16], [fixed; 4]]
+        ///
+        /// @param[out] opener         The opener. Its contents before do not matter; it must not overlap key or fixed.
+        /// @param[in]  key            The key, 16 bytes. They are copied: the caller may erase them afterwards.
+        /// @param[in]  fixed          The first 4 bytes of the sealer's nonces.
+        /// @param[in]  block_limit    The blocks that may be opened under the key, those of attempts that fail too:
+        ///                            TWINE_OTR_BLOCK_LIMIT_DEFAULT as a rule, at most TWINE_OTR_BLOCK_LIMIT_MAX.
+        /// @param[in]  failure_limit  The attempts that may fail, TWINE_OTR_FAILURE_LIMIT_DEFAULT as a rule.
+        /// @param[in]  window         How many counters below the newest one are accepted, once each: 0 for strict order, at most
+        ///                            TWINE_OTR_WINDOW_MAX.
+        /// @return TWINE_OTR_OK, or TWINE_OTR_ERR_ARGUMENT: the opener, whatever it was, is refused then, and its first 8 bytes are zero.
+        ///
+        /// # Safety
+        /// Each pointer is null or points to what it says.
+        #[must_use]
+        #[cfg_attr(not(twine_keys = "compact"), unsafe(export_name = concat!($prefix, "_opener_init")))]
+        #[cfg_attr(twine_keys = "compact", unsafe(export_name = concat!($prefix, "_opener_init_compact")))]
+        pub unsafe extern "C" fn opener_init(
+            opener: *mut opener,
+            key: *const u8,
+            fixed: *const u8,
+            block_limit: u32,
+            failure_limit: u32,
+            window: u32,
+        ) -> c_int {
+            let rules = $crate::opener::Rules { block_limit, failure_limit, window };
+            // SAFETY: by the caller's word.
+            stack::leaving_nothing_of_counted(|| unsafe {
+                $crate::opener::init(opener, key.cast(), fixed.cast(), rules)
+            })
+        }
+
+        /// Makes the first state of a key that is to be stored and that nothing was ever opened under. As twine128_sealer_first_state, and with
+        /// what twine128_opener_init takes; the window is not stored.
+        ///
+        /// cbindgen:ptrs-as-arrays=[[key; 16], [fixed; 4], [state; 32]]
+        ///
+        /// # Safety
+        /// Each pointer is null or points to what it says.
+        #[must_use]
+        #[cfg_attr(not(twine_keys = "compact"), unsafe(export_name = concat!($prefix, "_opener_first_state")))]
+        #[cfg_attr(twine_keys = "compact", unsafe(export_name = concat!($prefix, "_opener_first_state_compact")))]
+        pub unsafe extern "C" fn opener_first_state(
+            opener: *mut opener,
+            key: *const u8,
+            fixed: *const u8,
+            block_limit: u32,
+            failure_limit: u32,
+            state: *mut u8,
+        ) -> c_int {
+            let rules = $crate::opener::Rules { block_limit, failure_limit, window: 0 };
+            // SAFETY: by the caller's word.
+            stack::leaving_nothing_of_counted(|| unsafe {
+                $crate::opener::first_state(opener, key.cast(), fixed.cast(), rules, state.cast())
+            })
+        }
+
+        /// Makes an opener of a key that is stored, from the newest of its states. Nothing can be opened before a state is stored and confirmed:
+        /// see twine128_opener_begin_reserve. With what twine128_opener_init takes, and the states of twine128_sealer_restore.
+        ///
+        /// cbindgen:ptrs-as-arrays=[[key; 16], [fixed; 4]]
+        ///
+        /// @return As twine128_sealer_restore.
+        ///
+        /// # Safety
+        /// Each pointer is null or points to what it says.
+        #[must_use]
+        #[cfg_attr(not(twine_keys = "compact"), unsafe(export_name = concat!($prefix, "_opener_restore")))]
+        #[cfg_attr(twine_keys = "compact", unsafe(export_name = concat!($prefix, "_opener_restore_compact")))]
+        pub unsafe extern "C" fn opener_restore(
+            opener: *mut opener,
+            key: *const u8,
+            fixed: *const u8,
+            block_limit: u32,
+            failure_limit: u32,
+            window: u32,
+            states: *const u8,
+            count: usize,
+        ) -> c_int {
+            let rules = $crate::opener::Rules { block_limit, failure_limit, window };
+            // SAFETY: by the caller's word.
+            stack::leaving_nothing_of_counted(|| unsafe {
+                $crate::opener::restore(opener, key.cast(), fixed.cast(), rules, (states.cast(), count))
+            })
+        }
+
+        /// Decrypts a message where it lies, if its nonce is new and its tag right. If not, the buffer is zero afterwards.
+        ///
+        /// Replays and limits are decided from the nonce and the lengths alone, and count as nothing. An attempt that is not refused so counts its
+        /// blocks, and one that fails a failure.
+        ///
+        /// cbindgen:ptrs-as-arrays=[[nonce; 7], [tag; 8]]
+        ///
+        /// @param[in,out] opener  The opener.
+        /// @param[in]     nonce   The nonce of the message, 7 bytes: the fixed part, then the counter, big-endian.
+        /// @param[in]     ad      The associated data that the message was sealed with. May be null if ad_len is 0. It must not overlap *opener.
+        /// @param[in]     ad_len  Its length in bytes.
+        /// @param[in,out] buf     The ciphertext; afterwards the message, of the same length, or zeros. May be null if len is 0. It
+        ///                        must not overlap ad or *opener.
+        /// @param[in]     len     Its length in bytes.
+        /// @param[in]     tag     The tag, 8 bytes.
+        /// @return TWINE_OTR_OK; TWINE_OTR_ERR_AUTHENTICATION; TWINE_OTR_ERR_REPLAYED, _TOO_OLD or _OTHER_SENDER; TWINE_OTR_ERR_NOT_RESERVED;
+        ///         TWINE_OTR_ERR_LIMIT; TWINE_OTR_ERR_FAILURES; TWINE_OTR_ERR_ARGUMENT; or TWINE_OTR_ERR_CONTEXT. On any of these errors buf is
+        ///         zero, unless buf and len themselves were refused, or buf overlaps *opener: then nothing has been written.
+        ///
+        /// # Safety
+        /// Each pointer is null or points to what it says.
+        #[must_use]
+        #[unsafe(export_name = concat!($prefix, "_opener_open"))]
+        pub unsafe extern "C" fn opener_open(
+            opener: *mut opener,
+            nonce: *const u8,
+            ad: *const u8,
+            ad_len: usize,
+            buf: *mut u8,
+            len: usize,
+            tag: *const u8,
+        ) -> c_int {
+            // SAFETY: by the caller's word.
+            stack::leaving_nothing_of_counted(|| unsafe {
+                $crate::opener::open(opener, nonce.cast(), (ad, ad_len), (buf, len), tag.cast())
+            })
+        }
+
+        /// Writes what was opened and can be. As twine128_sealer_count.
+        ///
+        /// # Safety
+        /// Each pointer is null or points to what it says.
+        #[must_use]
+        #[unsafe(export_name = concat!($prefix, "_opener_count"))]
+        pub unsafe extern "C" fn opener_count(
+            opener: *const opener,
+            counts: *mut twine_otr_opener_counts,
+        ) -> c_int {
+            // SAFETY: by the caller's word.
+            status::code(unsafe { $crate::opener::counts(opener, counts) })
+        }
+
+        /// Makes the state that is to be stored so that the next `messages` counters and `blocks` from here on, or what the limit leaves, can be
+        /// opened. As twine128_sealer_begin_reserve: it reserves nothing before twine128_opener_confirm.
+        ///
+        /// A restart without twine128_opener_suspend refuses the messages that were reserved, and costs the blocks that were not used and as large a
+        /// part of the failures. So reserve few messages, such as 16, and at least the blocks of the longest one.
+        ///
+        /// cbindgen:ptrs-as-arrays=[[state; 32]]
+        ///
+        /// # Safety
+        /// Each pointer is null or points to what it says.
+        #[must_use]
+        #[unsafe(export_name = concat!($prefix, "_opener_begin_reserve"))]
+        pub unsafe extern "C" fn opener_begin_reserve(
+            opener: *mut opener,
+            messages: u32,
+            blocks: u32,
+            state: *mut u8,
+        ) -> c_int {
+            // SAFETY: by the caller's word.
+            stack::leaving_nothing_of_counted(|| unsafe {
+                $crate::opener::begin_reserve(opener, messages, blocks, state.cast())
+            })
+        }
+
+        /// Reserves what a state says, when it is stored. As twine128_sealer_confirm.
+        ///
+        /// cbindgen:ptrs-as-arrays=[[state; 32]]
+        ///
+        /// # Safety
+        /// Each pointer is null or points to what it says.
+        #[must_use]
+        #[unsafe(export_name = concat!($prefix, "_opener_confirm"))]
+        pub unsafe extern "C" fn opener_confirm(opener: *mut opener, state: *const u8) -> c_int {
+            // SAFETY: by the caller's word.
+            stack::leaving_nothing_of_counted(|| unsafe { $crate::opener::confirm(opener, state.cast()) })
+        }
+
+        /// Ends and clears an opener and makes its state, for an orderly stop: an opener that is restored from it refuses what is late, and
+        /// nothing else. As twine128_sealer_suspend.
+        ///
+        /// cbindgen:ptrs-as-arrays=[[state; 32]]
+        ///
+        /// # Safety
+        /// Each pointer is null or points to what it says.
+        #[must_use]
+        #[unsafe(export_name = concat!($prefix, "_opener_suspend"))]
+        pub unsafe extern "C" fn opener_suspend(opener: *mut opener, state: *mut u8) -> c_int {
+            // SAFETY: by the caller's word.
+            stack::leaving_nothing_of_counted(|| unsafe { $crate::opener::suspend(opener, state.cast()) })
+        }
+
+        /// Erases an opener, without a state. As twine128_otr_clear.
+        ///
+        /// # Safety
+        /// The pointer is null or points to an opener that nobody uses.
+        #[unsafe(export_name = concat!($prefix, "_opener_clear"))]
+        pub unsafe extern "C" fn opener_clear(opener: *mut opener) {
+            // SAFETY: by the caller's word.
+            unsafe { context::clear(opener) }
+        }
+
+        context::context!(opener, $crate::opener::Windowed<Algorithm>, concat!($prefix, "_opener"));
+    };
+}
+
+pub(crate) use functions;
