@@ -5,7 +5,11 @@ use object::{
     Architecture, Object, ObjectSegment, ObjectSymbol, SegmentFlags,
     elf::{PF_W, PF_X},
 };
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 /// A part of the image.
 #[derive(Clone, Debug)]
@@ -73,6 +77,18 @@ impl Image {
         let (address, _) =
             self.symbols.get(name).with_context(|| format!("there is no {name} in the file"))?;
         Ok(*address)
+    }
+
+    /// Where the functions begin that encrypt blocks in one backend each, and that modes call.
+    #[must_use]
+    pub fn kernels(&self) -> BTreeSet<u64> {
+        let is_kernel = |name: &str| {
+            name.contains("twine_cipher")
+                && name.contains("encrypt")
+                && (name.contains("kernel") || name.contains("fixslice"))
+        };
+        let kernels = self.symbols.iter().filter(|(name, _)| is_kernel(name));
+        kernels.map(|(_, (address, _))| *address).collect()
     }
 
     /// Up to `size` bytes of code at `address`; fewer where the segment ends, none where there is no code.

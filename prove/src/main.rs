@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use object::Architecture;
 use prove::{
-    claims::{self, Job, Status},
+    claims::{self, Job, Status, mode::Selection},
     elf::Image,
 };
 use std::{
@@ -15,12 +15,13 @@ use std::{
 };
 
 const HELP: &str = "\
-Usage: prove ELF [--json] [--only TEXT]
+Usage: prove ELF [--json] [--only TEXT] [--edges]
 
 Proves for all inputs what the functions of the C interface in ELF compute.
 
   --json       one JSON object a claim
   --only TEXT  only the targets whose names contain TEXT
+  --edges      of the lengths of messages only those around multiples of blocks
 ";
 
 fn main() -> ExitCode {
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
 
 fn run() -> Result<()> {
     let (mut elf, mut json, mut only) = (None, false, String::new());
+    let mut selection = Selection::All;
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
@@ -44,6 +46,7 @@ fn run() -> Result<()> {
             }
             "--json" => json = true,
             "--only" => only = arguments.next().context("--only needs a text")?,
+            "--edges" => selection = Selection::Edges,
             _ if elf.is_none() && !argument.starts_with('-') => elf = Some(argument),
             _ => bail!("unexpected argument {argument}\n\n{HELP}"),
         }
@@ -53,12 +56,12 @@ fn run() -> Result<()> {
     if image.architecture != Architecture::X86_64 {
         bail!("{elf} is for {:?}, and only x86-64 is modelled", image.architecture);
     }
-    prove(&Arc::new(image), json, &only)
+    prove(&Arc::new(image), json, &only, selection)
 }
 
 /// Runs all jobs on two threads; the comparison with the processor is on this one.
-fn prove(image: &Arc<Image>, json: bool, only: &str) -> Result<()> {
-    let mut jobs = Job::all();
+fn prove(image: &Arc<Image>, json: bool, only: &str, selection: Selection) -> Result<()> {
+    let mut jobs = Job::all(selection);
     jobs.retain(|job| job.target().contains(only));
     jobs.reverse();
     ensure!(!jobs.is_empty(), "no target is named like {only}");

@@ -66,6 +66,11 @@ impl Memory {
         }
     }
 
+    /// Makes all bytes unset that are not constants.
+    pub fn keep_constants(&mut self) {
+        self.bytes.retain(|_, byte| byte.iter().all(|bit| bit.value().is_some()));
+    }
+
     /// Changes what may be done with a region.
     pub fn set_rights(&mut self, name: &str, rights: Rights) {
         for region in self.regions.iter_mut().filter(|region| region.name == name) {

@@ -55,7 +55,7 @@ fn no_mutant_is_proved() {
     let image = Image::read(Path::new(&path)).unwrap();
     let mut random = Random::new(3);
     for (name, level) in Level::ALL {
-        let keyed = || Keyed::new(&Arc::new(image.clone()), level, 128).unwrap();
+        let keyed = || Keyed::new(&Arc::new(image.clone()), level, 128, "").unwrap();
         let mut subject = keyed();
         let set_up = subject.machine.computing.clone();
         assert!(subject.check(Direction::Encrypt, 1).unwrap(), "{name}");

@@ -9,7 +9,13 @@ use anyhow::{Result, bail};
 use std::{fs, path::PathBuf};
 
 /// The functions of the C interface that claims are about.
-const FUNCTIONS: [&str; 6] = [
+const FUNCTIONS: [&str; 12] = [
+    "twine80_otr_init",
+    "twine80_otr_seal",
+    "twine80_otr_open",
+    "twine128_otr_init",
+    "twine128_otr_seal",
+    "twine128_otr_open",
     "twine80_init",
     "twine80_encrypt_blocks",
     "twine80_decrypt_blocks",
@@ -29,12 +35,14 @@ pub(crate) fn main(arguments: &[&str]) -> Result<()> {
     }
     match arguments {
         ["--elf", elf, rest @ ..] => prover().arg(elf).args(rest).run(),
-        [first, ..] if !matches!(*first, "--json" | "--only") => bail!("unexpected argument {first}"),
+        [first, ..] if !matches!(*first, "--json" | "--only" | "--edges") => {
+            bail!("unexpected argument {first}")
+        }
         rest => prover().arg(link()?).args(rest).run(),
     }
 }
 
-/// The prover's own tests, mutants among them, and then the claims.
+/// The prover's own tests, mutants among them, and then the claims, with a selection of lengths.
 pub(crate) fn test() -> Result<()> {
     let cargo = |command: &str| cargo(command).args(["--all-targets"]);
     sh::cargo().args(["fmt", "--manifest-path", MANIFEST, "--check"]).run()?;
@@ -44,7 +52,7 @@ pub(crate) fn test() -> Result<()> {
     }
     let elf = link()?;
     cargo("test").env("PROVE_ELF", &elf).run()?;
-    prover().arg(elf).run()
+    prover().arg(elf).arg("--edges").run()
 }
 
 const MANIFEST: &str = "prove/Cargo.toml";

@@ -13,6 +13,7 @@ use crate::{
     fault::Fault,
     graph::{Graph, Lit},
     memory::{Memory, Rights},
+    spec::uninterpreted::{Call, Cipher},
 };
 use iced_x86::{Decoder, DecoderOptions, Instruction, OpKind, Register};
 use std::{
@@ -85,8 +86,23 @@ pub(crate) struct State {
     pub(crate) flags: Flags,
 }
 
+impl State {
+    /// What nobody has written.
+    fn unset(g: &mut Graph) -> Self {
+        let mut unset = |count: usize| (0..count).map(|_| g.unset()).collect::<Bits>();
+        Self {
+            general: std::array::from_fn(|_| unset(64)),
+            vectors: (0..32).map(|_| unset(512)).collect(),
+            masks: (0..8).map(|_| unset(64)).collect(),
+            flags: Flags { carry: unset(1)[0], overflow: unset(1)[0], sign: unset(1)[0], zero_of: unset(1) },
+        }
+    }
+}
+
 const RAX: usize = 0;
 const RSP: usize = 4;
+const RSI: usize = 6;
+const RDI: usize = 7;
 /// What a called function has to leave: rbx, rsp, rbp, r12 to r15.
 const CALLEE_SAVED: [usize; 7] = [3, RSP, 5, 12, 13, 14, 15];
 const ARGUMENTS: [usize; 6] = [7, 6, 2, 1, 8, 9];
@@ -131,6 +147,8 @@ pub struct Machine {
     pub most_stack: u64,
     /// How many instructions a call may take.
     pub limit: u64,
+    /// The cipher, where it is not executed.
+    pub cipher: Option<Cipher>,
 }
 
 /// Functions of the C library, which are not in the image and taken as the standard says.
@@ -154,13 +172,7 @@ impl Machine {
             memory.set(segment.address, &bits::of_bytes(&segment.bytes));
         }
         memory.allow("stack", STACK_TOP - STACK_SIZE as u64, STACK_SIZE, Rights::Write);
-        let mut unset = |count: usize| (0..count).map(|_| graph.unset()).collect::<Bits>();
-        let unset = State {
-            general: std::array::from_fn(|_| unset(64)),
-            vectors: (0..32).map(|_| unset(512)).collect(),
-            masks: (0..8).map(|_| unset(64)).collect(),
-            flags: Flags { carry: unset(1)[0], overflow: unset(1)[0], sign: unset(1)[0], zero_of: unset(1) },
-        };
+        let unset = State::unset(&mut graph);
         let functions = image
             .symbols
             .iter()
@@ -188,7 +200,25 @@ impl Machine {
             computing: BTreeSet::new(),
             most_stack: 0,
             limit: 10_000_000,
+            cipher: None,
         }
+    }
+
+    /// Forgets all bits that are not constants, and what is computed from them.
+    pub fn restart(&mut self) {
+        self.graph = Graph::new();
+        self.unset = State::unset(&mut self.graph);
+        self.state = self.unset.clone();
+        self.memory.keep_constants();
+        if let Some(cipher) = &mut self.cipher {
+            cipher.forget();
+        }
+    }
+
+    /// Bytes of stack that calls have taken when the stack pointer is there.
+    #[must_use]
+    pub fn stack_above(pointer: u64) -> u64 {
+        STACK_TOP - pointer
     }
 
     /// Replaces the image's code, by that of a mutant.
@@ -217,11 +247,7 @@ impl Machine {
         arguments: &[u64],
         decide: Decision<'_>,
     ) -> Result<u32, Fault> {
-        self.memory.unset("stack");
-        self.state = self.unset.clone();
-        for register in CALLEE_SAVED {
-            self.state.general[register] = self.graph.inputs(64);
-        }
+        self.prepare();
         let in_registers = arguments.len().min(ARGUMENTS.len());
         for (&argument, register) in arguments.iter().zip(ARGUMENTS) {
             self.state.general[register] = bits::constant(argument, 64);
@@ -232,6 +258,38 @@ impl Machine {
         for (i, &argument) in on_stack.iter().enumerate() {
             self.memory.set(pointer + 8 * (i as u64 + 1), &bits::constant(argument, 64));
         }
+        self.run(address, pointer, pointer, decide)?;
+        Ok(self.graph.known(&self.state.general[RAX][..32], "what it returns")? as u32)
+    }
+
+    /// Calls a kernel, as [`Cipher`] takes it to be called, with the stack as aligned as in `call`. Returns what it takes of it.
+    ///
+    /// # Errors
+    /// As of [`Self::call`].
+    pub fn call_kernel(&mut self, call: &Call) -> Result<u64, Fault> {
+        self.prepare();
+        let pointer = STACK_TOP - 128 + call.pointer % 64;
+        let words = pointer + 8;
+        for (i, word) in [call.from, call.to, call.count].into_iter().enumerate() {
+            self.memory.set(words + 8 * i as u64, &bits::constant(word, 64));
+        }
+        self.state.general[RDI] = bits::constant(call.keys, 64);
+        self.state.general[RSI] = bits::constant(words, 64);
+        self.run(call.kernel, pointer, words + 24, &mut |_, _| None)
+    }
+
+    /// Makes all registers, flags and the stack unknown.
+    fn prepare(&mut self) {
+        self.memory.unset("stack");
+        self.state = self.unset.clone();
+        for register in CALLEE_SAVED {
+            self.state.general[register] = self.graph.inputs(64);
+        }
+    }
+
+    /// Executes a function with the stack pointer at the address of return, and checks that it leaves what the ABI wants left. It
+    /// may write the stack below `end`. Returns what it takes of the stack, the address of return included.
+    fn run(&mut self, address: u64, pointer: u64, end: u64, decide: Decision<'_>) -> Result<u64, Fault> {
         self.memory.set(pointer, &bits::constant(END, 64));
         self.state.general[RSP] = bits::constant(pointer, 64);
         let before = self.state.general.clone();
@@ -239,10 +297,11 @@ impl Machine {
 
         self.follow(address, decide)?;
 
+        let mut taken = 8;
         if let Some(written) = self.memory.written("stack") {
-            // The address of return is part of what a call takes.
-            self.most_stack = self.most_stack.max(pointer + 8 - written.start);
-            if written.end > pointer {
+            taken = (pointer + 8).saturating_sub(written.start);
+            self.most_stack = self.most_stack.max(taken);
+            if written.end > end {
                 return Err(Fault::Abi("it writes above its stack pointer".to_owned()));
             }
         }
@@ -253,7 +312,7 @@ impl Machine {
                 return Err(Fault::Abi(format!("register {register} is not what it was")));
             }
         }
-        Ok(self.graph.known(&self.state.general[RAX][..32], "what it returns")? as u32)
+        Ok(taken)
     }
 
     /// Executes from `address` until the function returns.
@@ -263,6 +322,10 @@ impl Machine {
         while pc != END {
             if let Some(&function) = self.functions.get(&pc) {
                 pc = self.library(function, pc)?;
+                continue;
+            }
+            if self.cipher.as_ref().is_some_and(|cipher| cipher.kernels.contains(&pc)) {
+                pc = self.encipher(pc).map_err(|fault| fault.at(pc, "a call of the cipher".to_owned()))?;
                 continue;
             }
             let instruction = self.fetch(pc)?;
@@ -350,6 +413,32 @@ impl Machine {
         self.state.vectors = self.unset.vectors.clone();
         self.state.flags = self.unset.flags.clone();
         self.state.general[RAX] = bits::constant(to, 64);
+        self.pop_address()
+    }
+
+    /// Does what a kernel does, as [`Cipher`] has it.
+    fn encipher(&mut self, address: u64) -> Result<u64, Fault> {
+        let known = |m: &Self, bits: &[Lit]| m.graph.known(bits, "an argument of the cipher");
+        let (keys, words) = (known(self, &self.state.general[RDI])?, known(self, &self.state.general[RSI])?);
+        let mut word = |at: u64| {
+            let bits = self.memory.read(&mut self.graph, words + 8 * at, 8)?;
+            known(self, &bits)
+        };
+        let (from, to, count) = (word(0)?, word(1)?, word(2)?);
+        let pointer = known(self, &self.state.general[RSP])?;
+        let cipher = self.cipher.as_mut().expect("it is not executed");
+        cipher.encipher(
+            &mut self.graph,
+            &mut self.memory,
+            Call { kernel: address, keys, from, to, count, pointer },
+        )?;
+        // What else a kernel may change.
+        self.memory.write(words, &self.unset.vectors[0][..3 * 64])?;
+        let kept = CALLEE_SAVED.map(|register| self.state.general[register].clone());
+        self.state = self.unset.clone();
+        for (register, value) in CALLEE_SAVED.into_iter().zip(kept) {
+            self.state.general[register] = value;
+        }
         self.pop_address()
     }
 
