@@ -256,10 +256,11 @@ impl Graph {
     fn under(&mut self, bit: Lit, assumed: &HashMap<usize, Lit>) -> Lit {
         let (mut cone, mut open) = (BTreeSet::new(), vec![bit.node()]);
         while let Some(node) = open.pop() {
-            if !assumed.contains_key(&node) && cone.insert(node) {
-                if let Node::And(a, b) | Node::Xor(a, b) = self.nodes[node] {
-                    open.extend([a.node(), b.node()]);
-                }
+            if !assumed.contains_key(&node)
+                && cone.insert(node)
+                && let Node::And(a, b) | Node::Xor(a, b) = self.nodes[node]
+            {
+                open.extend([a.node(), b.node()]);
             }
         }
         let mut found = assumed.clone();

@@ -14,7 +14,9 @@ use crate::{
     isa::x86_64::Machine,
     memory::Rights,
     spec::{
-        Block, Byte, otr, to_bytes,
+        Block, Byte,
+        otr::{self, Rules},
+        to_bytes,
         uninterpreted::{Call, Cipher},
     },
 };
@@ -122,6 +124,8 @@ pub struct Messages {
     key_bits: usize,
     keyed: Keyed,
     inputs: Inputs,
+    /// The rules of the mode.
+    pub rules: Rules,
     /// The greatest stack of a message so far, kernels included.
     pub most_stack: u64,
     /// What the kernels take of the stack, for each way in which they were called.
@@ -146,6 +150,7 @@ impl Messages {
             key_bits: job.key_bits,
             keyed,
             inputs: Inputs::default(),
+            rules: otr::PAPER,
             most_stack: 0,
             kernels: BTreeMap::new(),
         };
@@ -189,6 +194,7 @@ impl Messages {
         self.inputs.reserve(graph, lengths);
         let Inputs { nonce, ad, text, .. } = &self.inputs;
         let (other, tag) = otr::crypt(
+            &self.rules,
             graph,
             &mut |g, block| cipher.encrypt(g, block),
             direction,
