@@ -141,6 +141,15 @@ impl Job {
         jobs
     }
 
+    /// Whether the image has the functions.
+    #[must_use]
+    pub fn is_in(&self, image: &Image) -> bool {
+        match self.subject {
+            Subject::Blocks => image.has(&format!("twine{}_init", self.key_bits)),
+            Subject::Messages(_) => image.has(&format!("twine{}_otr_init", self.key_bits)),
+        }
+    }
+
     /// The target, as claims have it.
     #[must_use]
     pub fn target(&self) -> String {

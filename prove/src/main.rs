@@ -15,13 +15,14 @@ use std::{
 };
 
 const HELP: &str = "\
-Usage: prove ELF [--json] [--only TEXT] [--edges]
+Usage: prove ELF [--json] [--only TEXT] [--edges] [--found]
 
 Proves for all inputs what the functions of the C interface in ELF compute.
 
   --json       one JSON object a claim
   --only TEXT  only the targets whose names contain TEXT
   --edges      of the lengths of messages only those around multiples of blocks
+  --found      says nothing of keys whose set-up is not in ELF
 ";
 
 fn main() -> ExitCode {
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
 
 fn run() -> Result<()> {
     let (mut elf, mut json, mut only) = (None, false, String::new());
-    let mut selection = Selection::All;
+    let (mut selection, mut found) = (Selection::All, false);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
@@ -46,6 +47,7 @@ fn run() -> Result<()> {
             }
             "--json" => json = true,
             "--only" => only = arguments.next().context("--only needs a text")?,
+            "--found" => found = true,
             "--edges" => selection = Selection::Edges,
             _ if elf.is_none() && !argument.starts_with('-') => elf = Some(argument),
             _ => bail!("unexpected argument {argument}\n\n{HELP}"),
@@ -56,15 +58,19 @@ fn run() -> Result<()> {
     if image.architecture != Architecture::X86_64 {
         bail!("{elf} is for {:?}, and only x86-64 is modelled", image.architecture);
     }
-    prove(&Arc::new(image), json, &only, selection)
+    let mut jobs = Job::all(selection);
+    jobs.retain(|job| job.target().contains(&only));
+    ensure!(!jobs.is_empty(), "no target is named like {only}");
+    if found {
+        jobs.retain(|job| job.is_in(&image));
+        ensure!(!jobs.is_empty(), "no function of the C interface is in {elf}");
+    }
+    prove(&Arc::new(image), json, jobs)
 }
 
 /// Runs all jobs on two threads; the comparison with the processor is on this one.
-fn prove(image: &Arc<Image>, json: bool, only: &str, selection: Selection) -> Result<()> {
-    let mut jobs = Job::all(selection);
-    jobs.retain(|job| job.target().contains(only));
+fn prove(image: &Arc<Image>, json: bool, mut jobs: Vec<Job>) -> Result<()> {
     jobs.reverse();
-    ensure!(!jobs.is_empty(), "no target is named like {only}");
     let jobs = Mutex::new(jobs);
     let (sender, receiver) = mpsc::channel();
     let (mut proved, mut conditional, mut failed) = (0, 0, 0);

@@ -34,7 +34,12 @@ pub(crate) fn main(arguments: &[&str]) -> Result<()> {
         return Ok(());
     }
     match arguments {
-        ["--elf", elf, rest @ ..] => prover().arg(elf).args(rest).run(),
+        ["--elf", elf, rest @ ..] => prover().args([elf, "--found"]).args(rest).run(),
+        ["--mutants"] => cargo("test")
+            .args(["--test", "mutants", "--", "--nocapture"])
+            .env("PROVE_ELF", link()?)
+            .env("PROVE_MUTANTS", "200")
+            .run(),
         [first, ..] if !matches!(*first, "--json" | "--only" | "--edges") => {
             bail!("unexpected argument {first}")
         }
@@ -52,7 +57,9 @@ pub(crate) fn test() -> Result<()> {
     }
     let elf = link()?;
     cargo("test").env("PROVE_ELF", &elf).run()?;
-    prover().arg(elf).arg("--edges").run()
+    prover().arg(elf).arg("--edges").run()?;
+    let program = link_program()?;
+    prover().arg(program).args(["--found", "--edges", "--only", "soft64"]).run()
 }
 
 const MANIFEST: &str = "prove/Cargo.toml";
@@ -85,6 +92,18 @@ fn link() -> Result<PathBuf> {
                 .map(|(i, name)| format!("-Wl,--defsym={name}={:#x}", 0x7000_0000 + 16 * i)),
         )
         .arg(library)
+        .arg("-o")
+        .arg(&elf)
+        .run()?;
+    Ok(elf)
+}
+
+/// Links the example in C, with the system's C library, for what is proved of a program that is not made for it.
+fn link_program() -> Result<PathBuf> {
+    let elf = dir().join("example");
+    Cmd::new(tools::c_compiler()?)
+        .args(["-static", "-O1", "-Icapi/include", "capi/examples/main.c"])
+        .arg(capi::static_library(sh::cargo(), None, &paths::target())?)
         .arg("-o")
         .arg(&elf)
         .run()?;

@@ -135,7 +135,7 @@ pub struct Machine {
     level: Level,
     /// Of a register that nobody has written.
     unset: State,
-    functions: BTreeMap<u64, Function>,
+    functions: BTreeMap<u64, (Function, String)>,
     decoded: HashMap<u64, Instruction>,
     /// Instructions executed so far.
     pub executed: u64,
@@ -155,6 +155,7 @@ pub struct Machine {
 #[derive(Clone, Copy, Debug)]
 enum Function {
     Memcpy,
+    Memmove,
     Memset,
     Missing,
 }
@@ -176,14 +177,15 @@ impl Machine {
         let functions = image
             .symbols
             .iter()
-            .filter(|(_, (address, _))| image.code(*address, 1).is_none())
+            .filter(|(name, (address, _))| image.code(*address, 1).is_none() || image.chosen.contains(*name))
             .map(|(name, (address, _))| {
                 let function = match name.as_str() {
-                    "memcpy" | "memmove" => Function::Memcpy,
+                    "memcpy" => Function::Memcpy,
+                    "memmove" => Function::Memmove,
                     "memset" => Function::Memset,
                     _ => Function::Missing,
                 };
-                (*address, function)
+                (*address, (function, name.clone()))
             })
             .collect();
         Self {
@@ -320,8 +322,9 @@ impl Machine {
         let mut pc = address;
         let start = self.executed;
         while pc != END {
-            if let Some(&function) = self.functions.get(&pc) {
-                pc = self.library(function, pc)?;
+            if let Some((function, name)) = self.functions.get(&pc) {
+                let (function, name) = (*function, name.clone());
+                pc = self.library(function, &name).map_err(|fault| fault.at(pc, name))?;
                 continue;
             }
             if self.cipher.as_ref().is_some_and(|cipher| cipher.kernels.contains(&pc)) {
@@ -382,31 +385,24 @@ impl Machine {
         decide(&mut self.graph, condition).ok_or(Fault::Secret("a branch"))
     }
 
-    fn library(&mut self, function: Function, address: u64) -> Result<u64, Fault> {
+    fn library(&mut self, function: Function, name: &str) -> Result<u64, Fault> {
+        if matches!(function, Function::Missing) {
+            return Err(Fault::Missing(name.to_owned()));
+        }
         let known = |m: &Self, register: usize| m.graph.known(&m.state.general[register], "an argument");
-        let located = |fault: Fault, name: &str| fault.at(address, name.to_owned());
-        let name = || {
-            let named = self.image.symbols.iter().find(|(_, (at, _))| *at == address);
-            named.map_or_else(String::new, |(name, _)| name.clone())
-        };
-        let name = name();
-        let fail = |fault| located(fault, &name);
-        let (to, size) = match function {
-            Function::Missing => return Err(Fault::Missing(name)),
-            _ => (known(self, 7).map_err(fail)?, known(self, 2).map_err(fail)? as usize),
-        };
+        let (to, size) = (known(self, RDI)?, known(self, 2)? as usize);
         let data = match function {
-            Function::Memset => self.state.general[6][..8].repeat(size),
+            Function::Memset => self.state.general[RSI][..8].repeat(size),
             _ => {
-                let from = known(self, 6).map_err(fail)?;
+                let from = known(self, RSI)?;
                 let overlap = from < to + size as u64 && to < from + size as u64;
-                if name == "memcpy" && overlap && from != to {
-                    return Err(fail(Fault::Abi("it copies between regions that overlap".to_owned())));
+                if matches!(function, Function::Memcpy) && overlap && from != to {
+                    return Err(Fault::Abi("it copies between regions that overlap".to_owned()));
                 }
-                self.memory.read(&mut self.graph, from, size).map_err(fail)?
+                self.memory.read(&mut self.graph, from, size)?
             }
         };
-        self.memory.write(to, &data).map_err(fail)?;
+        self.memory.write(to, &data)?;
         for register in [1, 2, 6, 7, 8, 9, 10, 11] {
             self.state.general[register] = self.unset.general[register].clone();
         }
