@@ -95,6 +95,9 @@ fn quoted(text: &str) -> String {
     quoted + "\""
 }
 
+/// The backend that has to be forced on x86-64.
+const SOFT32: &str = "soft32";
+
 /// What claims are about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject {
@@ -127,12 +130,25 @@ pub struct Found {
 }
 
 impl Job {
-    /// All jobs, the longest first.
+    /// All jobs of a library that chooses the backend by what the CPU has, the longest first.
     #[must_use]
     pub fn all(selection: mode::Selection) -> Vec<Self> {
+        Self::of(&mut Level::ALL.into_iter().rev(), selection)
+    }
+
+    /// All jobs of a library with the backend `soft32`.
+    #[must_use]
+    pub fn soft32(selection: mode::Selection) -> Vec<Self> {
+        Self::of(&mut [(SOFT32, Level::Base)].into_iter(), selection)
+    }
+
+    fn of(
+        backends: &mut dyn Iterator<Item = (&'static str, Level)>,
+        selection: mode::Selection,
+    ) -> Vec<Self> {
         let mut jobs = Vec::new();
-        for subject in [Subject::Messages(selection), Subject::Blocks] {
-            for (backend, level) in Level::ALL.into_iter().rev() {
+        for (backend, level) in backends {
+            for subject in [Subject::Messages(selection), Subject::Blocks] {
                 for key_bits in [128, 80] {
                     jobs.push(Self { subject, backend, level, key_bits });
                 }
@@ -159,6 +175,7 @@ impl Job {
     /// How many blocks the backend takes at once.
     fn batch(&self) -> usize {
         match self.level {
+            Level::Base if self.backend == SOFT32 => 4,
             Level::Base => 8,
             Level::Ssse3 => 16,
             Level::Avx2 => 32,

@@ -6,7 +6,10 @@ use crate::{
     tools,
 };
 use anyhow::{Result, bail};
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// The functions of the C interface that claims are about.
 const FUNCTIONS: [&str; 12] = [
@@ -43,8 +46,13 @@ pub(crate) fn main(arguments: &[&str]) -> Result<()> {
         [first, ..] if !matches!(*first, "--json" | "--only" | "--edges") => {
             bail!("unexpected argument {first}")
         }
-        rest => prover().arg(link()?).args(rest).run(),
+        rest => prove(rest),
     }
+}
+
+/// All claims.
+fn prove(arguments: &[&str]) -> Result<()> {
+    prover().arg(link()?).arg("--soft32").arg(link_soft32()?).args(arguments).run()
 }
 
 /// The prover's own tests, mutants among them, and then the claims, with a selection of lengths.
@@ -57,7 +65,7 @@ pub(crate) fn test() -> Result<()> {
     }
     let elf = link()?;
     cargo("test").env("PROVE_ELF", &elf).run()?;
-    prover().arg(elf).arg("--edges").run()?;
+    prove(&["--edges"])?;
     let program = link_program()?;
     prover().arg(program).args(["--found", "--edges", "--only", "soft64"]).run()
 }
@@ -78,11 +86,19 @@ fn dir() -> PathBuf {
 
 /// Links the static library of the C interface alone.
 fn link() -> Result<PathBuf> {
-    let cc = tools::c_compiler()?;
-    let library = capi::static_library(sh::cargo(), None, &paths::target())?;
-    let elf = dir().join("x86-64.elf");
+    link_alone(&capi::static_library(sh::cargo(), None, &paths::target())?, "x86-64.elf")
+}
+
+/// The same with the portable backend for 32-bit words, which no library for x86-64 has otherwise.
+fn link_soft32() -> Result<PathBuf> {
+    let cargo = sh::cargo().env("RUSTFLAGS", "--cfg twine_backend=\"soft32\"");
+    link_alone(&capi::static_library(cargo, None, &dir().join("soft32"))?, "soft32.elf")
+}
+
+fn link_alone(library: &Path, name: &str) -> Result<PathBuf> {
+    let elf = dir().join(name);
     fs::create_dir_all(dir())?;
-    Cmd::new(cc)
+    Cmd::new(tools::c_compiler()?)
         .args(["-nostdlib", "-static", "-no-pie", "-Wl,--gc-sections,-e,0,-z,noexecstack"])
         .args(FUNCTIONS.map(|function| format!("-Wl,-u,{function}")))
         .args(
