@@ -97,6 +97,13 @@ impl Memory {
         self.regions.iter().find(|region| region.name == name)?.written.clone()
     }
 
+    /// The bytes of a region, from the lowest address on, but for those of which nobody knows.
+    pub fn bytes(&self, name: &str) -> impl Iterator<Item = (u64, [Lit; 8])> {
+        let region = self.regions.iter().find(|region| region.name == name);
+        let touched = region.and_then(|region| region.touched.clone());
+        touched.into_iter().flatten().filter_map(|address| Some((address, *self.bytes.get(&address)?)))
+    }
+
     /// Writes whatever the rights are, into one region.
     pub fn set(&mut self, address: u64, bits: &[Lit]) {
         let (bytes, _) = bits.as_chunks::<8>();

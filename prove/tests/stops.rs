@@ -37,20 +37,25 @@ fn call(code: &[u8]) -> Result<u32, Fault> {
     m.call(CODE, &[SECRET])
 }
 
-fn message(assemble: impl FnOnce(&mut CodeAssembler) -> Result<(), iced_x86::IcedError>) -> String {
+fn run(assemble: impl FnOnce(&mut CodeAssembler) -> Result<(), iced_x86::IcedError>) -> Result<u32, Fault> {
     let mut a = CodeAssembler::new(64).unwrap();
     assemble(&mut a).unwrap();
-    call(&a.assemble(CODE).unwrap()).unwrap_err().to_string()
+    call(&a.assemble(CODE).unwrap())
+}
+
+fn message(assemble: impl FnOnce(&mut CodeAssembler) -> Result<(), iced_x86::IcedError>) -> String {
+    run(assemble).unwrap_err().to_string()
 }
 
 #[test]
 fn code_that_does_nothing_wrong_returns() {
-    let mut a = CodeAssembler::new(64).unwrap();
-    a.mov(rcx, ptr(rdi)).unwrap();
-    a.xor(ecx, ecx).unwrap();
-    a.lea(eax, dword_ptr(rcx + 7)).unwrap();
-    a.ret().unwrap();
-    assert_eq!(call(&a.assemble(CODE).unwrap()), Ok(7));
+    let result = run(|a| {
+        a.mov(rcx, ptr(rdi))?;
+        a.xor(ecx, ecx)?;
+        a.lea(eax, dword_ptr(rcx + 7))?;
+        a.ret()
+    });
+    assert_eq!(result, Ok(7));
 }
 
 #[test]
@@ -160,6 +165,29 @@ fn jumps_to_nowhere_and_without_end_stop() {
         "a call of outside, which is not in the file, at 0x70000000: outside"
     );
     assert_eq!(message(|a| a.jmp(CODE)), "it takes too many instructions");
+}
+
+#[test]
+fn secrets_that_are_left_on_the_stack_stop() {
+    let store = |erase: bool| {
+        run(|a| {
+            a.push(rbx)?;
+            a.mov(rax, qword_ptr(rdi))?;
+            a.push(rax)?;
+            if erase {
+                a.mov(qword_ptr(rsp), 0)?;
+            }
+            a.xor(eax, eax)?;
+            a.add(rsp, 8)?;
+            a.pop(rbx)?;
+            a.ret()
+        })
+    };
+    assert_eq!(store(true), Ok(0));
+    assert_eq!(
+        store(false).unwrap_err().to_string(),
+        "it leaves what depends on secrets in 8 B of stack, from 16 B below its stack pointer on"
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::{
     bits,
     elf::Image,
     fault::Fault,
-    isa::x86_64::{Level, Machine},
+    isa::x86_64::{Level, Machine, Stack},
     memory::Rights,
     spec::{Block, Byte, to_bytes, twine, uninterpreted::Call},
 };
@@ -126,7 +126,7 @@ impl Keyed {
     ///
     /// # Errors
     /// If it does not.
-    pub fn check_kernel(&mut self, call: &Call) -> Result<u64> {
+    pub fn check_kernel(&mut self, call: &Call) -> Result<Stack> {
         let count = call.count as usize;
         let expected = self.specify(Direction::Encrypt, count).into_flattened().into_flattened();
         let m = &mut self.machine;

@@ -11,13 +11,13 @@ use crate::{
     bits::{self, Bits},
     elf::Image,
     graph::{Graph, Lit},
-    isa::x86_64::Machine,
+    isa::x86_64::{Machine, Stack},
     memory::Rights,
     spec::{
         Block, Byte,
         otr::{self, Rules},
         to_bytes,
-        uninterpreted::{Call, Cipher},
+        uninterpreted::{Cipher, Shape},
     },
 };
 use anyhow::{Result, bail, ensure};
@@ -129,7 +129,7 @@ pub struct Messages {
     /// The greatest stack of a message so far, kernels included.
     pub most_stack: u64,
     /// What the kernels take of the stack, for each way in which they were called.
-    kernels: BTreeMap<Call, u64>,
+    kernels: BTreeMap<Shape, Stack>,
 }
 
 impl Messages {
@@ -171,7 +171,7 @@ impl Messages {
         ensure!(status == 0, "key set-up returns {status}");
         m.memory.forget("key");
         m.memory.set_rights("context", Rights::Read);
-        Ok(())
+        self.check_kernels()
     }
 
     /// Whether the function makes of a message of these lengths what the paper does, and nothing else.
@@ -179,12 +179,10 @@ impl Messages {
     /// # Errors
     /// If the function faults, or is not there.
     pub fn check(&mut self, direction: Direction, lengths: Lengths) -> Result<bool> {
-        let result = match direction {
+        match direction {
             Direction::Seal => self.seal(lengths),
             Direction::Open => self.open(lengths),
-        }?;
-        self.check_kernels()?;
-        Ok(result)
+        }
     }
 
     /// What the paper makes of the inputs.
@@ -236,6 +234,8 @@ impl Messages {
         }
         let arguments = [CONTEXT, nonce, ad, lengths.ad as u64, buffer, lengths.text as u64, tag];
         let status = m.call_deciding(function, &arguments, decide)?;
+        self.check_kernels()?;
+        let m = &self.machine;
         let Some(text) = m.memory.get(buffer, lengths.text) else { bail!("the buffer is not written") };
         Ok((status, text, m.memory.get(tag, TAG_SIZE)))
     }
@@ -281,16 +281,13 @@ impl Messages {
     fn check_kernels(&mut self) -> Result<()> {
         self.most_stack = self.most_stack.max(self.machine.most_stack);
         let cipher = self.machine.cipher.as_mut().expect("the cipher is not executed");
-        for call in std::mem::take(&mut cipher.calls) {
-            let stack = match self.kernels.get(&call) {
+        for (shape, call) in std::mem::take(&mut cipher.calls) {
+            let stack = match self.kernels.get(&shape) {
                 Some(&stack) => stack,
-                None => {
-                    let stack = self.keyed.check_kernel(&call)?;
-                    self.kernels.insert(call, stack);
-                    stack
-                }
+                None => *self.kernels.entry(shape).or_insert(self.keyed.check_kernel(&call)?),
             };
-            self.most_stack = self.most_stack.max(Machine::stack_above(call.pointer) + stack);
+            self.most_stack = self.most_stack.max(self.machine.stack_at(call.pointer) + stack.taken);
+            self.machine.check_erased_below(call.pointer, stack.secret)?;
         }
         Ok(())
     }

@@ -123,6 +123,15 @@ pub(crate) enum Next {
 /// What a decided condition is decided by; see [`Machine::decide`].
 pub type Decision<'a> = &'a mut dyn FnMut(&mut Graph, Lit) -> Option<bool>;
 
+/// What a kernel takes of the stack, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Stack {
+    /// All, the address of return included.
+    pub taken: u64,
+    /// From the address of return to the lowest byte that depends on inputs.
+    pub secret: u64,
+}
+
 /// A processor with the image in its memory.
 #[derive(Debug)]
 pub struct Machine {
@@ -143,6 +152,8 @@ pub struct Machine {
     pub addresses: BTreeSet<u64>,
     /// The addresses of those that computed something from inputs.
     pub computing: BTreeSet<u64>,
+    /// The stack pointer before the last call's first instruction.
+    pointer: u64,
     /// Most bytes of stack that a call took.
     pub most_stack: u64,
     /// How many instructions a call may take.
@@ -200,6 +211,7 @@ impl Machine {
             executed: 0,
             addresses: BTreeSet::new(),
             computing: BTreeSet::new(),
+            pointer: STACK_TOP,
             most_stack: 0,
             limit: 10_000_000,
             cipher: None,
@@ -217,10 +229,10 @@ impl Machine {
         }
     }
 
-    /// Bytes of stack that calls have taken when the stack pointer is there.
+    /// Bytes of stack that the last call had taken when it called another function with the address of return there.
     #[must_use]
-    pub fn stack_above(pointer: u64) -> u64 {
-        STACK_TOP - pointer
+    pub fn stack_at(&self, pointer: u64) -> u64 {
+        self.pointer - pointer
     }
 
     /// Replaces the image's code, by that of a mutant.
@@ -261,6 +273,7 @@ impl Machine {
             self.memory.set(pointer + 8 * (i as u64 + 1), &bits::constant(argument, 64));
         }
         self.run(address, pointer, pointer, decide)?;
+        self.check_erased()?;
         Ok(self.graph.known(&self.state.general[RAX][..32], "what it returns")? as u32)
     }
 
@@ -268,7 +281,7 @@ impl Machine {
     ///
     /// # Errors
     /// As of [`Self::call`].
-    pub fn call_kernel(&mut self, call: &Call) -> Result<u64, Fault> {
+    pub fn call_kernel(&mut self, call: &Call) -> Result<Stack, Fault> {
         self.prepare();
         let pointer = STACK_TOP - 128 + call.pointer % 64;
         let words = pointer + 8;
@@ -277,7 +290,50 @@ impl Machine {
         }
         self.state.general[RDI] = bits::constant(call.keys, 64);
         self.state.general[RSI] = bits::constant(words, 64);
-        self.run(call.kernel, pointer, words + 24, &mut |_, _| None)
+        let taken = self.run(call.kernel, pointer, words + 24, &mut |_, _| None)?;
+        let secret = self.left().next().map_or(0, |lowest| pointer.saturating_sub(lowest));
+        Ok(Stack { taken, secret })
+    }
+
+    /// What a call leaves on the stack must not depend on inputs, but for registers that it saved there.
+    fn check_erased(&self) -> Result<(), Fault> {
+        match self.left().next() {
+            Some(first) => Err(Fault::Abi(format!(
+                "it leaves what depends on secrets in {} B of stack, from {} B below its stack pointer on",
+                self.left().count(),
+                self.pointer - first
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// Addresses in the stack where the last call leaves what depends on inputs, from the lowest on.
+    fn left(&self) -> impl Iterator<Item = u64> {
+        let saved = CALLEE_SAVED.map(|register| &self.state.general[register]);
+        let is_left = move |byte: &[Lit; 8]| {
+            byte.iter().any(|bit| {
+                let is_saved = || saved.iter().any(|register| register.contains(bit));
+                bit.value().is_none() && !self.graph.is_unset(*bit) && !is_saved()
+            })
+        };
+        self.memory.bytes("stack").filter(move |(_, byte)| is_left(byte)).map(|(address, _)| address)
+    }
+
+    /// The last call must have erased the `size` bytes of stack below the address of return at `pointer`.
+    ///
+    /// # Errors
+    /// If it has not.
+    pub fn check_erased_below(&self, pointer: u64, size: u64) -> Result<(), Fault> {
+        let range = pointer - size..pointer;
+        let erased = self.memory.bytes("stack").filter(|(address, _)| range.contains(address)).count() as u64;
+        if erased == size {
+            return Ok(());
+        }
+        Err(Fault::Abi(format!(
+            "a kernel's stack with secrets, {size} B from {} B below the stack pointer on, is not erased: {} B are left",
+            self.pointer - pointer,
+            size - erased
+        )))
     }
 
     /// Makes all registers, flags and the stack unknown.
@@ -292,6 +348,7 @@ impl Machine {
     /// Executes a function with the stack pointer at the address of return, and checks that it leaves what the ABI wants left. It
     /// may write the stack below `end`. Returns what it takes of the stack, the address of return included.
     fn run(&mut self, address: u64, pointer: u64, end: u64, decide: Decision<'_>) -> Result<u64, Fault> {
+        self.pointer = pointer;
         self.memory.set(pointer, &bits::constant(END, 64));
         self.state.general[RSP] = bits::constant(pointer, 64);
         let before = self.state.general.clone();

@@ -5,7 +5,7 @@
 
 use super::{Block, to_bytes};
 use crate::{bits::Bits, fault::Fault, graph::Graph, memory::Memory};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A call of a kernel.
 #[derive(Clone, Copy, Debug)]
@@ -24,31 +24,22 @@ pub struct Call {
     pub pointer: u64,
 }
 
+/// What calls have in common that differ in addresses only: all that a kernel may look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Shape {
+    kernel: u64,
+    keys: u64,
+    count: u64,
+    in_place: bool,
+    /// Of blocks, results and the stack, in [`ALIGNMENT`].
+    places: [u64; 3],
+}
+
 impl Call {
-    /// What calls have in common that differ in addresses only: all that a kernel may look at.
-    fn shape(&self) -> (u64, u64, u64, bool, [u64; 3]) {
+    fn shape(&self) -> Shape {
         let places = [self.from, self.to, self.pointer].map(|address| address % ALIGNMENT);
-        (self.kernel, self.count, self.keys, self.from == self.to, places)
-    }
-}
-
-impl PartialEq for Call {
-    fn eq(&self, other: &Self) -> bool {
-        self.shape() == other.shape()
-    }
-}
-
-impl Eq for Call {}
-
-impl PartialOrd for Call {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Call {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.shape().cmp(&other.shape())
+        let Self { kernel, keys, count, from, to, .. } = *self;
+        Shape { kernel, keys, count, in_place: from == to, places }
     }
 }
 
@@ -63,8 +54,8 @@ const MOST_BLOCKS: u64 = 1024;
 pub struct Cipher {
     /// Where the kernels begin that encrypt.
     pub kernels: BTreeSet<u64>,
-    /// How they were called.
-    pub calls: BTreeSet<Call>,
+    /// How they were called: of each shape the call with the lowest stack pointer.
+    pub calls: BTreeMap<Shape, Call>,
     results: HashMap<Block, Block>,
 }
 
@@ -107,7 +98,10 @@ impl Cipher {
             written.extend(self.encrypt(g, block).as_flattened());
         }
         memory.write(call.to, &written)?;
-        self.calls.insert(call);
+        let lowest = self.calls.entry(call.shape()).or_insert(call);
+        if call.pointer < lowest.pointer {
+            *lowest = call;
+        }
         Ok(())
     }
 }
