@@ -79,6 +79,15 @@ impl Memory {
         }
     }
 
+    /// Makes what is in the region below `address` unset.
+    pub fn unset_below(&mut self, name: &str, address: u64) {
+        for region in self.regions.iter().filter(|region| region.name == name) {
+            for below in region.touched.clone().into_iter().flatten().take_while(|&below| below < address) {
+                self.bytes.remove(&below);
+            }
+        }
+    }
+
     /// Makes all bytes unset that are not constants.
     pub fn keep_constants(&mut self) {
         self.bytes.retain(|_, byte| byte.iter().all(|bit| bit.value().is_some()));

@@ -1,7 +1,7 @@
 //! Whole messages, sealed and opened by the functions of the C interface, whatever the block cipher is.
 //!
-//! The kernels are taken as a function of which nothing is known ([`Cipher`]), in key set-up too. That the kernels are TWINE under that key is proved besides, for each
-//! way in which they were called.
+//! The kernels are taken as a function of which nothing is known ([`Cipher`]), in key set-up too. That they are TWINE under that
+//! key is proved besides, for each way in which they were called.
 
 use super::{
     Found, Job,
@@ -216,6 +216,10 @@ impl Messages {
         };
         let function = self.image.function(&format!("twine{}_otr_{name}", self.key_bits))?;
         let m = &mut self.machine;
+        if let Some(cipher) = &mut m.cipher {
+            // Those of a call that did not return.
+            cipher.calls.clear();
+        }
         let offset = (lengths.text + lengths.ad) as u64 % 8;
         let (nonce, ad, buffer, tag) =
             (NONCE + offset, AD + (offset ^ 3), BUFFER + offset, TAG + (offset ^ 5));

@@ -325,7 +325,10 @@ impl Machine {
     /// If it has not.
     pub fn check_erased_below(&self, pointer: u64, size: u64) -> Result<(), Fault> {
         let range = pointer - size..pointer;
-        let erased = self.memory.bytes("stack").filter(|(address, _)| range.contains(address)).count() as u64;
+        let is_erased = |(address, byte): &(u64, [Lit; 8])| {
+            range.contains(address) && byte.iter().all(|&bit| !self.graph.is_unset(bit))
+        };
+        let erased = self.memory.bytes("stack").filter(is_erased).count() as u64;
         if erased == size {
             return Ok(());
         }
@@ -486,6 +489,7 @@ impl Machine {
             Call { kernel: address, keys, from, to, count, pointer },
         )?;
         // What else a kernel may change.
+        self.memory.unset_below("stack", pointer);
         self.memory.write(words, &self.unset.vectors[0][..3 * 64])?;
         let kept = CALLEE_SAVED.map(|register| self.state.general[register].clone());
         self.state = self.unset.clone();
