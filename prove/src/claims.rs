@@ -1,12 +1,13 @@
 //! What is proved, and how it is told.
 
 pub mod blocks;
+pub mod mode;
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 use crate::isa::x86_64::compare::Comparison;
 use crate::{
     elf::Image,
-    isa::x86_64::{Level, Machine, table::Outcome},
+    isa::x86_64::{Level, table::Outcome},
 };
 use anyhow::Result;
 use iced_x86::Instruction;
@@ -94,9 +95,23 @@ fn quoted(text: &str) -> String {
     quoted + "\""
 }
 
+/// The backend that has to be forced on x86-64.
+const SOFT32: &str = "soft32";
+
+/// What claims are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// The block cipher.
+    Blocks,
+    /// The mode, with messages of these lengths.
+    Messages(mode::Selection),
+}
+
 /// Claims that share a key: one machine.
 #[derive(Clone, Copy, Debug)]
 pub struct Job {
+    /// What is proved.
+    pub subject: Subject,
     /// The backend's name.
     pub backend: &'static str,
     /// The CPU on which it runs.
@@ -115,16 +130,40 @@ pub struct Found {
 }
 
 impl Job {
-    /// All jobs, the longest first.
+    /// All jobs of a library that chooses the backend by what the CPU has, the longest first.
     #[must_use]
-    pub fn all() -> Vec<Self> {
+    pub fn all(selection: mode::Selection) -> Vec<Self> {
+        Self::of(&mut Level::ALL.into_iter().rev(), selection)
+    }
+
+    /// All jobs of a library with the backend `soft32`.
+    #[must_use]
+    pub fn soft32(selection: mode::Selection) -> Vec<Self> {
+        Self::of(&mut [(SOFT32, Level::Base)].into_iter(), selection)
+    }
+
+    fn of(
+        backends: &mut dyn Iterator<Item = (&'static str, Level)>,
+        selection: mode::Selection,
+    ) -> Vec<Self> {
         let mut jobs = Vec::new();
-        for (backend, level) in Level::ALL.into_iter().rev() {
-            for key_bits in [128, 80] {
-                jobs.push(Self { backend, level, key_bits });
+        for (backend, level) in backends {
+            for subject in [Subject::Messages(selection), Subject::Blocks] {
+                for key_bits in [128, 80] {
+                    jobs.push(Self { subject, backend, level, key_bits });
+                }
             }
         }
         jobs
+    }
+
+    /// Whether the image has the functions.
+    #[must_use]
+    pub fn is_in(&self, image: &Image) -> bool {
+        match self.subject {
+            Subject::Blocks => image.has(&format!("twine{}_init", self.key_bits)),
+            Subject::Messages(_) => image.has(&format!("twine{}_otr_init", self.key_bits)),
+        }
     }
 
     /// The target, as claims have it.
@@ -136,6 +175,7 @@ impl Job {
     /// How many blocks the backend takes at once.
     fn batch(&self) -> usize {
         match self.level {
+            Level::Base if self.backend == SOFT32 => 4,
             Level::Base => 8,
             Level::Ssse3 => 16,
             Level::Avx2 => 32,
@@ -146,31 +186,34 @@ impl Job {
     /// Proves what it can.
     #[must_use]
     pub fn run(&self, image: &Arc<Image>) -> Found {
-        blocks::run(self, image)
+        match self.subject {
+            Subject::Blocks => blocks::run(self, image),
+            Subject::Messages(selection) => mode::run(self, image, selection),
+        }
     }
 
-    /// Makes a claim of what `prove` finds with the machine in `subject`.
+    /// Makes a claim of what `prove` finds; `count` tells instructions and stack of `subject`.
     fn claim<T>(
         &self,
         claim: String,
         subject: &mut T,
-        machine: impl Fn(&T) -> &Machine,
+        count: impl Fn(&T) -> (u64, u64),
         prove: impl FnOnce(&mut T) -> Result<bool>,
     ) -> Claim {
         let start = Instant::now();
-        let executed = machine(subject).executed;
+        let (before, _) = count(subject);
         let status = match prove(subject) {
             Ok(true) => Status::Proved,
             Ok(false) => Status::Failed("the results are not those of the specification".to_owned()),
             Err(fault) => Status::Failed(format!("{fault:#}")),
         };
-        let machine = machine(subject);
+        let (executed, stack) = count(subject);
         Claim {
             target: self.target(),
             claim,
             status,
-            instructions: machine.executed - executed,
-            stack: machine.most_stack,
+            instructions: executed - before,
+            stack,
             seconds: start.elapsed().as_secs_f64(),
         }
     }

@@ -2,10 +2,14 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use object::{
-    Architecture, Object, ObjectSegment, ObjectSymbol, SegmentFlags,
-    elf::{PF_W, PF_X},
+    Architecture, Object, ObjectSection, ObjectSegment, ObjectSymbol, SegmentFlags, SymbolFlags,
+    elf::{PF_W, PF_X, R_X86_64_IRELATIVE, STT_GNU_IFUNC},
 };
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 /// A part of the image.
 #[derive(Clone, Debug)]
@@ -29,6 +33,8 @@ pub struct Image {
     pub segments: Vec<Segment>,
     /// Addresses and sizes of the named functions.
     pub symbols: BTreeMap<String, (u64, u64)>,
+    /// The functions among them whose code is chosen when the program starts, as C libraries do it with `memcpy`.
+    pub chosen: BTreeSet<String>,
 }
 
 impl Image {
@@ -56,13 +62,43 @@ impl Image {
                 executable: p_flags & PF_X != 0,
             });
         }
+        // Where the address of a chosen function is to go, stands that of the function that chooses, which has its name.
+        for section in
+            file.sections().filter(|section| matches!(section.name(), Ok(".rela.plt" | ".rela.iplt")))
+        {
+            for entry in section.data()?.as_chunks::<24>().0 {
+                let words = entry.as_chunks::<8>().0;
+                let [slot, kind, address] = [0, 1, 2].map(|i| u64::from_le_bytes(words[i]));
+                ensure!(kind == u64::from(R_X86_64_IRELATIVE), "a relocation of type {kind} is left");
+                let holds = |segment: &&mut Segment| {
+                    slot.checked_sub(segment.address).is_some_and(|at| at + 8 <= segment.bytes.len() as u64)
+                };
+                let segment =
+                    segments.iter_mut().find(holds).context("a relocation is outside of all segments")?;
+                let at = usize::try_from(slot - segment.address)?;
+                segment.bytes[at..at + 8].copy_from_slice(&address.to_le_bytes());
+            }
+        }
+        let is_chosen =
+            |flags| matches!(flags, SymbolFlags::Elf { st_info, .. } if st_info & 0xf == STT_GNU_IFUNC);
+        let chosen = file
+            .symbols()
+            .filter(|symbol| is_chosen(symbol.flags()))
+            .filter_map(|symbol| Some(symbol.name().ok()?.to_owned()))
+            .collect();
         let symbols = file
             .symbols()
             .filter(|symbol| !symbol.is_undefined())
             .filter_map(|symbol| Some((symbol.name().ok()?.to_owned(), (symbol.address(), symbol.size()))))
             .filter(|(name, _)| !name.is_empty())
             .collect();
-        Ok(Self { architecture: file.architecture(), segments, symbols })
+        Ok(Self { architecture: file.architecture(), segments, symbols, chosen })
+    }
+
+    /// Whether there is a function `name`.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.symbols.contains_key(name)
     }
 
     /// Where the function `name` begins.
@@ -73,6 +109,18 @@ impl Image {
         let (address, _) =
             self.symbols.get(name).with_context(|| format!("there is no {name} in the file"))?;
         Ok(*address)
+    }
+
+    /// Where the functions begin that encrypt blocks in one backend each, and that modes call.
+    #[must_use]
+    pub fn kernels(&self) -> BTreeSet<u64> {
+        let is_kernel = |name: &str| {
+            name.contains("twine_cipher")
+                && name.contains("encrypt")
+                && (name.contains("kernel") || name.contains("fixslice"))
+        };
+        let kernels = self.symbols.iter().filter(|(name, _)| is_kernel(name));
+        kernels.map(|(_, (address, _))| *address).collect()
     }
 
     /// Up to `size` bytes of code at `address`; fewer where the segment ends, none where there is no code.

@@ -5,7 +5,7 @@
 //! [`crate::merge`] proves them equal; the signature alone never merges anything.
 
 use crate::merge::Merger;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// A bit: the number of a node times two, plus one if it is complemented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -235,6 +235,55 @@ impl Graph {
         }
     }
 
+    /// Whether `bit` is the disjunction of `bits`, none a constant, by cases: the first that is set, or none.
+    pub fn is_any(&mut self, bit: Lit, bits: &[Lit]) -> bool {
+        let mut assumed = HashMap::new();
+        for &of in bits {
+            if of.value().is_some() {
+                return false;
+            }
+            let set = Lit::constant(!of.is_complemented());
+            assumed.insert(of.node(), set);
+            if self.under(bit, &assumed) != Lit::ONE {
+                return false;
+            }
+            assumed.insert(of.node(), !set);
+        }
+        self.under(bit, &assumed) == Lit::ZERO
+    }
+
+    /// The bit where nodes have the values that are assumed.
+    fn under(&mut self, bit: Lit, assumed: &HashMap<usize, Lit>) -> Lit {
+        let (mut cone, mut open) = (BTreeSet::new(), vec![bit.node()]);
+        while let Some(node) = open.pop() {
+            if !assumed.contains_key(&node)
+                && cone.insert(node)
+                && let Node::And(a, b) | Node::Xor(a, b) = self.nodes[node]
+            {
+                open.extend([a.node(), b.node()]);
+            }
+        }
+        let mut found = assumed.clone();
+        for node in cone {
+            let of = |lit: Lit, found: &HashMap<usize, Lit>| {
+                found[&lit.node()].complemented_if(lit.is_complemented())
+            };
+            let value = match self.nodes[node] {
+                Node::And(a, b) => {
+                    let (a, b) = (of(a, &found), of(b, &found));
+                    self.and(a, b)
+                }
+                Node::Xor(a, b) => {
+                    let (a, b) = (of(a, &found), of(b, &found));
+                    self.xor(a, b)
+                }
+                _ => Lit::of_node(node),
+            };
+            found.insert(node, value);
+        }
+        found[&bit.node()].complemented_if(bit.is_complemented())
+    }
+
     /// The node, an older one that is proved equal, or a new one.
     fn make(&mut self, node: Node) -> Lit {
         self.statistics.gates += 1;
@@ -381,6 +430,34 @@ mod tests {
         let (then, otherwise) = (g.and(a, b), g.and(!a, c));
         assert_eq!(g.or(then, otherwise), selected);
         assert!(g.statistics.merged > 0);
+    }
+
+    #[test]
+    fn long_sums_are_one_node() {
+        let mut g = Graph::new();
+        let terms = g.inputs(100);
+        let sum = |g: &mut Graph, terms: &mut dyn Iterator<Item = &Lit>| {
+            terms.fold(Lit::ZERO, |sum, &term| g.xor(sum, term))
+        };
+        let up = sum(&mut g, &mut terms.iter());
+        assert_eq!(sum(&mut g, &mut terms.iter().rev()), up);
+        assert_ne!(sum(&mut g, &mut terms[1..].iter().rev()), up);
+    }
+
+    /// As comparisons in constant time have it: the sign of x | -x.
+    #[test]
+    fn a_disjunction_is_recognised() {
+        let mut g = Graph::new();
+        let x = g.inputs(64);
+        let zero = crate::bits::constant(0, 64);
+        let negated = g.subtract(&zero, &x, Lit::ONE).bits;
+        let any = g.or(x[63], negated[63]);
+        assert!(g.is_any(any, &x));
+        assert!(!g.is_any(!any, &x) && !g.is_any(negated[63], &x));
+        assert!(!g.is_any(any, &x[1..]) && !g.is_any(any, &x[..63]));
+        let more = g.inputs(1);
+        let more = g.or(any, more[0]);
+        assert!(!g.is_any(more, &x));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use object::Architecture;
 use prove::{
-    claims::{self, Job, Status},
+    claims::{self, Job, Status, mode::Selection},
     elf::Image,
 };
 use std::{
@@ -15,12 +15,15 @@ use std::{
 };
 
 const HELP: &str = "\
-Usage: prove ELF [--json] [--only TEXT]
+Usage: prove ELF [--json] [--only TEXT] [--edges] [--found] [--soft32 OTHER]
 
 Proves for all inputs what the functions of the C interface in ELF compute.
 
   --json       one JSON object a claim
   --only TEXT  only the targets whose names contain TEXT
+  --edges      of the lengths of messages only those around multiples of blocks
+  --found      says nothing of keys whose set-up is not in ELF
+  --soft32     the same of OTHER, which has the backend of that name alone
 ";
 
 fn main() -> ExitCode {
@@ -35,6 +38,8 @@ fn main() -> ExitCode {
 
 fn run() -> Result<()> {
     let (mut elf, mut json, mut only) = (None, false, String::new());
+    let (mut selection, mut found) = (Selection::All, false);
+    let mut other = None;
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
@@ -44,24 +49,39 @@ fn run() -> Result<()> {
             }
             "--json" => json = true,
             "--only" => only = arguments.next().context("--only needs a text")?,
+            "--soft32" => other = Some(arguments.next().context("--soft32 needs a file")?),
+            "--found" => found = true,
+            "--edges" => selection = Selection::Edges,
             _ if elf.is_none() && !argument.starts_with('-') => elf = Some(argument),
             _ => bail!("unexpected argument {argument}\n\n{HELP}"),
         }
     }
     let elf = elf.with_context(|| format!("no file is named\n\n{HELP}"))?;
-    let image = Image::read(Path::new(&elf))?;
+    let mut jobs = of(Job::all(selection), &elf)?;
+    if let Some(other) = other {
+        jobs.extend(of(Job::soft32(selection), &other)?);
+    }
+    jobs.retain(|(job, _)| job.target().contains(&only));
+    ensure!(!jobs.is_empty(), "no target is named like {only}");
+    if found {
+        jobs.retain(|(job, image)| job.is_in(image));
+        ensure!(!jobs.is_empty(), "no function of the C interface is in {elf}");
+    }
+    prove(jobs, json)
+}
+
+/// The jobs, with the image that they are about.
+fn of(jobs: Vec<Job>, elf: &str) -> Result<Vec<(Job, Arc<Image>)>> {
+    let image = Arc::new(Image::read(Path::new(elf))?);
     if image.architecture != Architecture::X86_64 {
         bail!("{elf} is for {:?}, and only x86-64 is modelled", image.architecture);
     }
-    prove(&Arc::new(image), json, &only)
+    Ok(jobs.into_iter().map(|job| (job, Arc::clone(&image))).collect())
 }
 
 /// Runs all jobs on two threads; the comparison with the processor is on this one.
-fn prove(image: &Arc<Image>, json: bool, only: &str) -> Result<()> {
-    let mut jobs = Job::all();
-    jobs.retain(|job| job.target().contains(only));
+fn prove(mut jobs: Vec<(Job, Arc<Image>)>, json: bool) -> Result<()> {
     jobs.reverse();
-    ensure!(!jobs.is_empty(), "no target is named like {only}");
     let jobs = Mutex::new(jobs);
     let (sender, receiver) = mpsc::channel();
     let (mut proved, mut conditional, mut failed) = (0, 0, 0);
@@ -73,8 +93,8 @@ fn prove(image: &Arc<Image>, json: bool, only: &str) -> Result<()> {
             // The lock is not held while a job runs.
             let next = || jobs.lock().ok().and_then(|mut jobs| jobs.pop());
             scope.spawn(move || {
-                while let Some(job) = next() {
-                    if sender.send(job.run(image)).is_err() {
+                while let Some((job, image)) = next() {
+                    if sender.send(job.run(&image)).is_err() {
                         break;
                     }
                 }

@@ -24,6 +24,16 @@ struct Region {
     rights: Rights,
     /// Addresses that were written.
     written: Option<Range<u64>>,
+    /// Addresses of which something is known or was asked.
+    touched: Option<Range<u64>>,
+}
+
+/// The range, and the other one with what is between.
+fn joined(range: Option<Range<u64>>, other: Range<u64>) -> Option<Range<u64>> {
+    Some(match range {
+        Some(range) => range.start.min(other.start)..range.end.max(other.end),
+        None => other,
+    })
 }
 
 /// The memory that a function sees.
@@ -47,13 +57,15 @@ impl Memory {
                 region.name
             );
         }
-        self.regions.push(Region { name, range, rights, written: None });
+        self.regions.push(Region { name, range, rights, written: None, touched: None });
     }
 
     /// Takes the region away, and what is in it.
     pub fn forget(&mut self, name: &str) {
         for region in self.regions.extract_if(.., |region| region.name == name) {
-            self.bytes.retain(|address, _| !region.range.contains(address));
+            for address in region.touched.into_iter().flatten() {
+                self.bytes.remove(&address);
+            }
         }
     }
 
@@ -61,9 +73,24 @@ impl Memory {
     pub fn unset(&mut self, name: &str) {
         for region in self.regions.iter_mut().filter(|region| region.name == name) {
             region.written = None;
-            let range = region.range.clone();
-            self.bytes.retain(|address, _| !range.contains(address));
+            for address in region.touched.take().into_iter().flatten() {
+                self.bytes.remove(&address);
+            }
         }
+    }
+
+    /// Makes what is in the region below `address` unset.
+    pub fn unset_below(&mut self, name: &str, address: u64) {
+        for region in self.regions.iter().filter(|region| region.name == name) {
+            for below in region.touched.clone().into_iter().flatten().take_while(|&below| below < address) {
+                self.bytes.remove(&below);
+            }
+        }
+    }
+
+    /// Makes all bytes unset that are not constants.
+    pub fn keep_constants(&mut self) {
+        self.bytes.retain(|_, byte| byte.iter().all(|bit| bit.value().is_some()));
     }
 
     /// Changes what may be done with a region.
@@ -79,9 +106,22 @@ impl Memory {
         self.regions.iter().find(|region| region.name == name)?.written.clone()
     }
 
-    /// Writes whatever the rights are.
+    /// The bytes of a region, from the lowest address on, but for those of which nobody knows.
+    pub fn bytes(&self, name: &str) -> impl Iterator<Item = (u64, [Lit; 8])> {
+        let region = self.regions.iter().find(|region| region.name == name);
+        let touched = region.and_then(|region| region.touched.clone());
+        touched.into_iter().flatten().filter_map(|address| Some((address, *self.bytes.get(&address)?)))
+    }
+
+    /// Writes whatever the rights are, into one region.
     pub fn set(&mut self, address: u64, bits: &[Lit]) {
         let (bytes, _) = bits.as_chunks::<8>();
+        let range = address..address.wrapping_add(bytes.len() as u64);
+        for region in &mut self.regions {
+            if region.range.start <= range.start && range.end <= region.range.end {
+                region.touched = joined(region.touched.take(), range.clone());
+            }
+        }
         for (i, &byte) in bytes.iter().enumerate() {
             self.bytes.insert(address.wrapping_add(i as u64), byte);
         }
@@ -121,7 +161,8 @@ impl Memory {
         if size == 0 {
             return Ok(Vec::new());
         }
-        self.region(address, size, false)?;
+        let region = self.region(address, size, false)?;
+        region.touched = joined(region.touched.take(), address..address + size as u64);
         let mut read = Vec::with_capacity(8 * size);
         for i in 0..size as u64 {
             let byte = self.bytes.entry(address + i).or_insert_with(|| std::array::from_fn(|_| g.unset()));
@@ -140,11 +181,7 @@ impl Memory {
             return Ok(());
         }
         let region = self.region(address, size, true)?;
-        let end = address + size as u64;
-        region.written = Some(match region.written.take() {
-            Some(before) => before.start.min(address)..before.end.max(end),
-            None => address..end,
-        });
+        region.written = joined(region.written.take(), address..address + size as u64);
         self.set(address, bits);
         Ok(())
     }

@@ -1,9 +1,11 @@
 //! Whether two nodes are equal, decided by exhaustive evaluation.
 //!
 //! A window is the part of the graph between the two nodes and a cut below them. If both nodes have the same value under every
-//! assignment of the cut, whether or not that assignment can occur, they are equal. Otherwise nothing is known.
+//! assignment of the cut, whether or not that assignment can occur, they are equal. Otherwise nothing is known. Sums are equal
+//! besides where their terms are.
 
 use crate::graph::{Lit, Node};
+use std::collections::BTreeSet;
 
 /// The largest cuts that are tried, in this order: 2^15 assignments at most.
 const LIMITS: [usize; 3] = [8, 12, 15];
@@ -25,6 +27,9 @@ impl Merger {
     /// The number of leaves of a window in which node `a` is node `b`, complemented if `complement`; none if none was found.
     pub(crate) fn prove(&mut self, nodes: &[Node], a: usize, b: usize, complement: bool) -> Option<usize> {
         self.places.resize(nodes.len().max(self.places.len()), (0, 0));
+        if !complement && is_sum_zero(nodes, a as u32, b as u32) {
+            return Some(0);
+        }
         LIMITS.iter().find_map(|&limit| self.window(nodes, a as u32, b as u32, complement, limit))
     }
 
@@ -145,6 +150,24 @@ impl Merger {
         let equal = value(outside[0]).iter().zip(value(outside[1])).all(|(x, y)| (x ^ y ^ flip) & mask == 0);
         equal.then_some(count)
     }
+}
+
+/// Whether two nodes are sums of the same terms, however many these are.
+fn is_sum_zero(nodes: &[Node], a: u32, b: u32) -> bool {
+    let mut terms = BTreeSet::from([a]);
+    let toggle = |terms: &mut BTreeSet<u32>, term: u32| {
+        if term != 0 && !terms.remove(&term) {
+            terms.insert(term);
+        }
+    };
+    toggle(&mut terms, b);
+    // No later term has the highest one in it, so that one that is no sum never cancels.
+    while let Some(highest) = terms.pop_last() {
+        let Node::Xor(x, y) = nodes[highest as usize] else { return false };
+        toggle(&mut terms, x.node() as u32);
+        toggle(&mut terms, y.node() as u32);
+    }
+    true
 }
 
 /// The `word`-th 64 of all assignments: the value of variable `i`.

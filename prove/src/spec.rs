@@ -2,6 +2,7 @@
 
 pub mod otr;
 pub mod twine;
+pub mod uninterpreted;
 
 use crate::graph::Lit;
 

@@ -58,9 +58,9 @@ fn otr_is_that_of_the_vectors() {
         let cipher = &mut |g: &mut Graph, block: &Block| twine::encrypt(g, &keys, block);
         let [nonce, ad, msg, ct] =
             [&test.iv, &test.aad, &test.msg, &test.ct].map(|bytes| constant_bytes(bytes));
-        let (sealed, tag) = otr::crypt(&mut g, cipher, Direction::Seal, &nonce, &ad, &msg);
+        let (sealed, tag) = otr::crypt(&otr::PAPER, &mut g, cipher, Direction::Seal, &nonce, &ad, &msg);
         assert_eq!((bytes(&sealed), bytes(&tag)), (test.ct.clone(), test.tag.clone()), "{}", test.tc_id);
-        let (opened, tag) = otr::crypt(&mut g, cipher, Direction::Open, &nonce, &ad, &ct);
+        let (opened, tag) = otr::crypt(&otr::PAPER, &mut g, cipher, Direction::Open, &nonce, &ad, &ct);
         assert_eq!((bytes(&opened), bytes(&tag)), (test.msg.clone(), test.tag.clone()), "{}", test.tc_id);
         count += 1;
     }
@@ -80,8 +80,8 @@ fn what_is_sealed_opens() {
         };
         let mut inputs = |count: usize| prove::spec::to_bytes(&g.inputs(8 * count));
         let (nonce, ad, msg) = (inputs(7), inputs(9), inputs(length));
-        let (sealed, tag) = otr::crypt(&mut g, cipher, Direction::Seal, &nonce, &ad, &msg);
-        let (opened, again) = otr::crypt(&mut g, cipher, Direction::Open, &nonce, &ad, &sealed);
+        let (sealed, tag) = otr::crypt(&otr::PAPER, &mut g, cipher, Direction::Seal, &nonce, &ad, &msg);
+        let (opened, again) = otr::crypt(&otr::PAPER, &mut g, cipher, Direction::Open, &nonce, &ad, &sealed);
         assert!(opened == msg && again == tag, "{length}");
     }
 }

@@ -6,10 +6,19 @@ use crate::{
     tools,
 };
 use anyhow::{Result, bail};
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// The functions of the C interface that claims are about.
-const FUNCTIONS: [&str; 6] = [
+const FUNCTIONS: [&str; 12] = [
+    "twine80_otr_init",
+    "twine80_otr_seal",
+    "twine80_otr_open",
+    "twine128_otr_init",
+    "twine128_otr_seal",
+    "twine128_otr_open",
     "twine80_init",
     "twine80_encrypt_blocks",
     "twine80_decrypt_blocks",
@@ -28,13 +37,25 @@ pub(crate) fn main(arguments: &[&str]) -> Result<()> {
         return Ok(());
     }
     match arguments {
-        ["--elf", elf, rest @ ..] => prover().arg(elf).args(rest).run(),
-        [first, ..] if !matches!(*first, "--json" | "--only") => bail!("unexpected argument {first}"),
-        rest => prover().arg(link()?).args(rest).run(),
+        ["--elf", elf, rest @ ..] => prover().args([elf, "--found"]).args(rest).run(),
+        ["--mutants"] => cargo("test")
+            .args(["--test", "mutants", "--", "--nocapture"])
+            .env("PROVE_ELF", link()?)
+            .env("PROVE_MUTANTS", "200")
+            .run(),
+        [first, ..] if !matches!(*first, "--json" | "--only" | "--edges") => {
+            bail!("unexpected argument {first}")
+        }
+        rest => prove(rest),
     }
 }
 
-/// The prover's own tests, mutants among them, and then the claims.
+/// All claims.
+fn prove(arguments: &[&str]) -> Result<()> {
+    prover().arg(link()?).arg("--soft32").arg(link_soft32()?).args(arguments).run()
+}
+
+/// The prover's own tests, mutants among them, and then the claims, with a selection of lengths.
 pub(crate) fn test() -> Result<()> {
     let cargo = |command: &str| cargo(command).args(["--all-targets"]);
     sh::cargo().args(["fmt", "--manifest-path", MANIFEST, "--check"]).run()?;
@@ -44,7 +65,9 @@ pub(crate) fn test() -> Result<()> {
     }
     let elf = link()?;
     cargo("test").env("PROVE_ELF", &elf).run()?;
-    prover().arg(elf).run()
+    prove(&["--edges"])?;
+    let program = link_program()?;
+    prover().arg(program).args(["--found", "--edges", "--only", "soft64"]).run()
 }
 
 const MANIFEST: &str = "prove/Cargo.toml";
@@ -63,11 +86,19 @@ fn dir() -> PathBuf {
 
 /// Links the static library of the C interface alone.
 fn link() -> Result<PathBuf> {
-    let cc = tools::c_compiler()?;
-    let library = capi::static_library(sh::cargo(), None, &paths::target())?;
-    let elf = dir().join("x86-64.elf");
+    link_alone(&capi::static_library(sh::cargo(), None, &paths::target())?, "x86-64.elf")
+}
+
+/// The same with the portable backend for 32-bit words, which no library for x86-64 has otherwise.
+fn link_soft32() -> Result<PathBuf> {
+    let cargo = sh::cargo().env("RUSTFLAGS", "--cfg twine_backend=\"soft32\"");
+    link_alone(&capi::static_library(cargo, None, &dir().join("soft32"))?, "soft32.elf")
+}
+
+fn link_alone(library: &Path, name: &str) -> Result<PathBuf> {
+    let elf = dir().join(name);
     fs::create_dir_all(dir())?;
-    Cmd::new(cc)
+    Cmd::new(tools::c_compiler()?)
         .args(["-nostdlib", "-static", "-no-pie", "-Wl,--gc-sections,-e,0,-z,noexecstack"])
         .args(FUNCTIONS.map(|function| format!("-Wl,-u,{function}")))
         .args(
@@ -77,6 +108,18 @@ fn link() -> Result<PathBuf> {
                 .map(|(i, name)| format!("-Wl,--defsym={name}={:#x}", 0x7000_0000 + 16 * i)),
         )
         .arg(library)
+        .arg("-o")
+        .arg(&elf)
+        .run()?;
+    Ok(elf)
+}
+
+/// Links the example in C, with the system's C library, for what is proved of a program that is not made for it.
+fn link_program() -> Result<PathBuf> {
+    let elf = dir().join("example");
+    Cmd::new(tools::c_compiler()?)
+        .args(["-static", "-O1", "-Icapi/include", "capi/examples/main.c"])
+        .arg(capi::static_library(sh::cargo(), None, &paths::target())?)
         .arg("-o")
         .arg(&elf)
         .run()?;

@@ -186,7 +186,7 @@ const LONG_STEPS: &[Step] = &[
     },
     Step {
         name: "prove",
-        about: "the compiled cipher is TWINE, for all inputs",
+        about: "the compiled code is TWINE and OTR, for all inputs",
         place: Place::Host,
         run: prove::test,
     },

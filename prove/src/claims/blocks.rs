@@ -5,9 +5,9 @@ use crate::{
     bits,
     elf::Image,
     fault::Fault,
-    isa::x86_64::{Level, Machine},
+    isa::x86_64::{Level, Machine, Stack},
     memory::Rights,
-    spec::{Block, Byte, to_bytes, twine},
+    spec::{Block, Byte, to_bytes, twine, uninterpreted::Call},
 };
 use anyhow::{Result, ensure};
 use std::{sync::Arc, time::Instant};
@@ -18,6 +18,8 @@ pub const CONTEXT: u64 = 0x2000_0000;
 pub const CONTEXT_SIZE: usize = 8 * 193;
 const KEY: u64 = 0x2001_0003;
 const BUFFER: u64 = 0x2002_0005;
+const KERNEL_BUFFER: u64 = 0x2003_0000;
+const KERNEL_OUTPUT: u64 = 0x2004_0000;
 
 /// What is done with blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,18 +54,18 @@ pub struct Keyed {
 }
 
 impl Keyed {
-    /// Sets up a key of `key_bits`, of which nothing is known.
+    /// Sets up a key of `key_bits`, of which nothing is known, for blocks (`of` is empty) or messages (it is `otr_`).
     ///
     /// # Errors
     /// If the function faults, or reports an error.
-    pub fn new(image: &Arc<Image>, level: Level, key_bits: usize) -> Result<Self> {
+    pub fn new(image: &Arc<Image>, level: Level, key_bits: usize, of: &str) -> Result<Self> {
         let mut machine = Machine::new(Arc::clone(image), level);
         let key = machine.graph.inputs(key_bits);
         let round_keys = twine::round_keys(&mut machine.graph, &to_bytes(&key));
         machine.memory.allow("context", CONTEXT, CONTEXT_SIZE, Rights::Write);
         machine.memory.allow("key", KEY, key_bits / 8, Rights::Read);
         machine.memory.set(KEY, &key);
-        let status = machine.call(image.function(&format!("twine{key_bits}_init"))?, &[CONTEXT, KEY])?;
+        let status = machine.call(image.function(&format!("twine{key_bits}_{of}init"))?, &[CONTEXT, KEY])?;
         ensure!(status == 0, "key set-up returns {status}");
         machine.memory.forget("key");
         machine.memory.set_rights("context", Rights::Read);
@@ -118,10 +120,37 @@ impl Keyed {
     }
 }
 
+impl Keyed {
+    /// Proves that a kernel makes of blocks, of which nothing is known, what the paper does, and nothing else, when it is called like
+    /// that. Returns what it takes of the stack.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub fn check_kernel(&mut self, call: &Call) -> Result<Stack> {
+        let count = call.count as usize;
+        let expected = self.specify(Direction::Encrypt, count).into_flattened().into_flattened();
+        let m = &mut self.machine;
+        let blocks: bits::Bits = self.blocks[..count].iter().flatten().flatten().copied().collect();
+        let is_apart = call.from != call.to;
+        let from = KERNEL_BUFFER + call.from % 64;
+        let to = if is_apart { KERNEL_OUTPUT + call.to % 64 } else { from };
+        m.memory.forget("blocks");
+        m.memory.forget("results");
+        m.memory.allow("blocks", from, 8 * count, if is_apart { Rights::Read } else { Rights::Write });
+        if is_apart {
+            m.memory.allow("results", to, 8 * count, Rights::Write);
+        }
+        m.memory.set(from, &blocks);
+        let stack = m.call_kernel(&Call { from, to, ..*call })?;
+        ensure!(m.memory.get(to, 8 * count) == Some(expected), "the kernel is not TWINE for {count} blocks");
+        Ok(stack)
+    }
+}
+
 /// The claims on blocks: one, a part of a batch, a batch, and a batch and a rest.
 pub(super) fn run(job: &Job, image: &Arc<Image>) -> Found {
     let start = Instant::now();
-    let mut keyed = match Keyed::new(image, job.level, job.key_bits) {
+    let mut keyed = match Keyed::new(image, job.level, job.key_bits, "") {
         Ok(keyed) => keyed,
         Err(fault) => return job.no_key(&fault),
     };
@@ -131,8 +160,12 @@ pub(super) fn run(job: &Job, image: &Arc<Image>) -> Found {
         for count in [1, 5, job.batch(), job.batch() + 3] {
             let plural = if count == 1 { "" } else { "s" };
             let name = format!("TWINE-{}: {} {count} block{plural}", job.key_bits, direction.name());
-            let mut claim =
-                job.claim(name, &mut keyed, |keyed| &keyed.machine, |keyed| keyed.check(direction, count));
+            let mut claim = job.claim(
+                name,
+                &mut keyed,
+                |keyed| (keyed.machine.executed, keyed.machine.most_stack),
+                |keyed| keyed.check(direction, count),
+            );
             // Key set-up is part of each claim, and told with the first.
             claim.instructions += std::mem::take(&mut set_up);
             claim.seconds += std::mem::take(&mut seconds);

@@ -13,6 +13,7 @@ use crate::{
     fault::Fault,
     graph::{Graph, Lit},
     memory::{Memory, Rights},
+    spec::uninterpreted::{Call, Cipher},
 };
 use iced_x86::{Decoder, DecoderOptions, Instruction, OpKind, Register};
 use std::{
@@ -85,8 +86,23 @@ pub(crate) struct State {
     pub(crate) flags: Flags,
 }
 
+impl State {
+    /// What nobody has written.
+    fn unset(g: &mut Graph) -> Self {
+        let mut unset = |count: usize| (0..count).map(|_| g.unset()).collect::<Bits>();
+        Self {
+            general: std::array::from_fn(|_| unset(64)),
+            vectors: (0..32).map(|_| unset(512)).collect(),
+            masks: (0..8).map(|_| unset(64)).collect(),
+            flags: Flags { carry: unset(1)[0], overflow: unset(1)[0], sign: unset(1)[0], zero_of: unset(1) },
+        }
+    }
+}
+
 const RAX: usize = 0;
 const RSP: usize = 4;
+const RSI: usize = 6;
+const RDI: usize = 7;
 /// What a called function has to leave: rbx, rsp, rbp, r12 to r15.
 const CALLEE_SAVED: [usize; 7] = [3, RSP, 5, 12, 13, 14, 15];
 const ARGUMENTS: [usize; 6] = [7, 6, 2, 1, 8, 9];
@@ -107,6 +123,15 @@ pub(crate) enum Next {
 /// What a decided condition is decided by; see [`Machine::decide`].
 pub type Decision<'a> = &'a mut dyn FnMut(&mut Graph, Lit) -> Option<bool>;
 
+/// What a kernel takes of the stack, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Stack {
+    /// All, the address of return included.
+    pub taken: u64,
+    /// From the address of return to the lowest byte that depends on inputs.
+    pub secret: u64,
+}
+
 /// A processor with the image in its memory.
 #[derive(Debug)]
 pub struct Machine {
@@ -119,7 +144,7 @@ pub struct Machine {
     level: Level,
     /// Of a register that nobody has written.
     unset: State,
-    functions: BTreeMap<u64, Function>,
+    functions: BTreeMap<u64, (Function, String)>,
     decoded: HashMap<u64, Instruction>,
     /// Instructions executed so far.
     pub executed: u64,
@@ -127,16 +152,21 @@ pub struct Machine {
     pub addresses: BTreeSet<u64>,
     /// The addresses of those that computed something from inputs.
     pub computing: BTreeSet<u64>,
+    /// The stack pointer before the last call's first instruction.
+    pointer: u64,
     /// Most bytes of stack that a call took.
     pub most_stack: u64,
     /// How many instructions a call may take.
     pub limit: u64,
+    /// The cipher, where it is not executed.
+    pub cipher: Option<Cipher>,
 }
 
 /// Functions of the C library, which are not in the image and taken as the standard says.
 #[derive(Clone, Copy, Debug)]
 enum Function {
     Memcpy,
+    Memmove,
     Memset,
     Missing,
 }
@@ -154,24 +184,19 @@ impl Machine {
             memory.set(segment.address, &bits::of_bytes(&segment.bytes));
         }
         memory.allow("stack", STACK_TOP - STACK_SIZE as u64, STACK_SIZE, Rights::Write);
-        let mut unset = |count: usize| (0..count).map(|_| graph.unset()).collect::<Bits>();
-        let unset = State {
-            general: std::array::from_fn(|_| unset(64)),
-            vectors: (0..32).map(|_| unset(512)).collect(),
-            masks: (0..8).map(|_| unset(64)).collect(),
-            flags: Flags { carry: unset(1)[0], overflow: unset(1)[0], sign: unset(1)[0], zero_of: unset(1) },
-        };
+        let unset = State::unset(&mut graph);
         let functions = image
             .symbols
             .iter()
-            .filter(|(_, (address, _))| image.code(*address, 1).is_none())
+            .filter(|(name, (address, _))| image.code(*address, 1).is_none() || image.chosen.contains(*name))
             .map(|(name, (address, _))| {
                 let function = match name.as_str() {
-                    "memcpy" | "memmove" => Function::Memcpy,
+                    "memcpy" => Function::Memcpy,
+                    "memmove" => Function::Memmove,
                     "memset" => Function::Memset,
                     _ => Function::Missing,
                 };
-                (*address, function)
+                (*address, (function, name.clone()))
             })
             .collect();
         Self {
@@ -186,9 +211,28 @@ impl Machine {
             executed: 0,
             addresses: BTreeSet::new(),
             computing: BTreeSet::new(),
+            pointer: STACK_TOP,
             most_stack: 0,
             limit: 10_000_000,
+            cipher: None,
         }
+    }
+
+    /// Forgets all bits that are not constants, and what is computed from them.
+    pub fn restart(&mut self) {
+        self.graph = Graph::new();
+        self.unset = State::unset(&mut self.graph);
+        self.state = self.unset.clone();
+        self.memory.keep_constants();
+        if let Some(cipher) = &mut self.cipher {
+            cipher.forget();
+        }
+    }
+
+    /// Bytes of stack that the last call had taken when it called another function with the address of return there.
+    #[must_use]
+    pub fn stack_at(&self, pointer: u64) -> u64 {
+        self.pointer - pointer
     }
 
     /// Replaces the image's code, by that of a mutant.
@@ -217,11 +261,7 @@ impl Machine {
         arguments: &[u64],
         decide: Decision<'_>,
     ) -> Result<u32, Fault> {
-        self.memory.unset("stack");
-        self.state = self.unset.clone();
-        for register in CALLEE_SAVED {
-            self.state.general[register] = self.graph.inputs(64);
-        }
+        self.prepare();
         let in_registers = arguments.len().min(ARGUMENTS.len());
         for (&argument, register) in arguments.iter().zip(ARGUMENTS) {
             self.state.general[register] = bits::constant(argument, 64);
@@ -232,6 +272,86 @@ impl Machine {
         for (i, &argument) in on_stack.iter().enumerate() {
             self.memory.set(pointer + 8 * (i as u64 + 1), &bits::constant(argument, 64));
         }
+        self.run(address, pointer, pointer, decide)?;
+        self.check_erased()?;
+        Ok(self.graph.known(&self.state.general[RAX][..32], "what it returns")? as u32)
+    }
+
+    /// Calls a kernel, as [`Cipher`] takes it to be called, with the stack as aligned as in `call`. Returns what it takes of it.
+    ///
+    /// # Errors
+    /// As of [`Self::call`].
+    pub fn call_kernel(&mut self, call: &Call) -> Result<Stack, Fault> {
+        self.prepare();
+        let pointer = STACK_TOP - 128 + call.pointer % 64;
+        let words = pointer + 8;
+        for (i, word) in [call.from, call.to, call.count].into_iter().enumerate() {
+            self.memory.set(words + 8 * i as u64, &bits::constant(word, 64));
+        }
+        self.state.general[RDI] = bits::constant(call.keys, 64);
+        self.state.general[RSI] = bits::constant(words, 64);
+        let taken = self.run(call.kernel, pointer, words + 24, &mut |_, _| None)?;
+        let secret = self.left().next().map_or(0, |lowest| pointer.saturating_sub(lowest));
+        Ok(Stack { taken, secret })
+    }
+
+    /// What a call leaves on the stack must not depend on inputs, but for registers that it saved there.
+    fn check_erased(&self) -> Result<(), Fault> {
+        match self.left().next() {
+            Some(first) => Err(Fault::Abi(format!(
+                "it leaves what depends on secrets in {} B of stack, from {} B below its stack pointer on",
+                self.left().count(),
+                self.pointer - first
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// Addresses in the stack where the last call leaves what depends on inputs, from the lowest on.
+    fn left(&self) -> impl Iterator<Item = u64> {
+        let saved = CALLEE_SAVED.map(|register| &self.state.general[register]);
+        let is_left = move |byte: &[Lit; 8]| {
+            byte.iter().any(|bit| {
+                let is_saved = || saved.iter().any(|register| register.contains(bit));
+                bit.value().is_none() && !self.graph.is_unset(*bit) && !is_saved()
+            })
+        };
+        self.memory.bytes("stack").filter(move |(_, byte)| is_left(byte)).map(|(address, _)| address)
+    }
+
+    /// The last call must have erased the `size` bytes of stack below the address of return at `pointer`.
+    ///
+    /// # Errors
+    /// If it has not.
+    pub fn check_erased_below(&self, pointer: u64, size: u64) -> Result<(), Fault> {
+        let range = pointer - size..pointer;
+        let is_erased = |(address, byte): &(u64, [Lit; 8])| {
+            range.contains(address) && byte.iter().all(|&bit| !self.graph.is_unset(bit))
+        };
+        let erased = self.memory.bytes("stack").filter(is_erased).count() as u64;
+        if erased == size {
+            return Ok(());
+        }
+        Err(Fault::Abi(format!(
+            "a kernel's stack with secrets, {size} B from {} B below the stack pointer on, is not erased: {} B are left",
+            self.pointer - pointer,
+            size - erased
+        )))
+    }
+
+    /// Makes all registers, flags and the stack unknown.
+    fn prepare(&mut self) {
+        self.memory.unset("stack");
+        self.state = self.unset.clone();
+        for register in CALLEE_SAVED {
+            self.state.general[register] = self.graph.inputs(64);
+        }
+    }
+
+    /// Executes a function with the stack pointer at the address of return, and checks that it leaves what the ABI wants left. It
+    /// may write the stack below `end`. Returns what it takes of the stack, the address of return included.
+    fn run(&mut self, address: u64, pointer: u64, end: u64, decide: Decision<'_>) -> Result<u64, Fault> {
+        self.pointer = pointer;
         self.memory.set(pointer, &bits::constant(END, 64));
         self.state.general[RSP] = bits::constant(pointer, 64);
         let before = self.state.general.clone();
@@ -239,10 +359,11 @@ impl Machine {
 
         self.follow(address, decide)?;
 
+        let mut taken = 8;
         if let Some(written) = self.memory.written("stack") {
-            // The address of return is part of what a call takes.
-            self.most_stack = self.most_stack.max(pointer + 8 - written.start);
-            if written.end > pointer {
+            taken = (pointer + 8).saturating_sub(written.start);
+            self.most_stack = self.most_stack.max(taken);
+            if written.end > end {
                 return Err(Fault::Abi("it writes above its stack pointer".to_owned()));
             }
         }
@@ -253,7 +374,7 @@ impl Machine {
                 return Err(Fault::Abi(format!("register {register} is not what it was")));
             }
         }
-        Ok(self.graph.known(&self.state.general[RAX][..32], "what it returns")? as u32)
+        Ok(taken)
     }
 
     /// Executes from `address` until the function returns.
@@ -261,8 +382,13 @@ impl Machine {
         let mut pc = address;
         let start = self.executed;
         while pc != END {
-            if let Some(&function) = self.functions.get(&pc) {
-                pc = self.library(function, pc)?;
+            if let Some((function, name)) = self.functions.get(&pc) {
+                let (function, name) = (*function, name.clone());
+                pc = self.library(function, &name).map_err(|fault| fault.at(pc, name))?;
+                continue;
+            }
+            if self.cipher.as_ref().is_some_and(|cipher| cipher.kernels.contains(&pc)) {
+                pc = self.encipher(pc).map_err(|fault| fault.at(pc, "a call of the cipher".to_owned()))?;
                 continue;
             }
             let instruction = self.fetch(pc)?;
@@ -319,37 +445,57 @@ impl Machine {
         decide(&mut self.graph, condition).ok_or(Fault::Secret("a branch"))
     }
 
-    fn library(&mut self, function: Function, address: u64) -> Result<u64, Fault> {
+    fn library(&mut self, function: Function, name: &str) -> Result<u64, Fault> {
+        if matches!(function, Function::Missing) {
+            return Err(Fault::Missing(name.to_owned()));
+        }
         let known = |m: &Self, register: usize| m.graph.known(&m.state.general[register], "an argument");
-        let located = |fault: Fault, name: &str| fault.at(address, name.to_owned());
-        let name = || {
-            let named = self.image.symbols.iter().find(|(_, (at, _))| *at == address);
-            named.map_or_else(String::new, |(name, _)| name.clone())
-        };
-        let name = name();
-        let fail = |fault| located(fault, &name);
-        let (to, size) = match function {
-            Function::Missing => return Err(Fault::Missing(name)),
-            _ => (known(self, 7).map_err(fail)?, known(self, 2).map_err(fail)? as usize),
-        };
+        let (to, size) = (known(self, RDI)?, known(self, 2)? as usize);
         let data = match function {
-            Function::Memset => self.state.general[6][..8].repeat(size),
+            Function::Memset => self.state.general[RSI][..8].repeat(size),
             _ => {
-                let from = known(self, 6).map_err(fail)?;
+                let from = known(self, RSI)?;
                 let overlap = from < to + size as u64 && to < from + size as u64;
-                if name == "memcpy" && overlap && from != to {
-                    return Err(fail(Fault::Abi("it copies between regions that overlap".to_owned())));
+                if matches!(function, Function::Memcpy) && overlap && from != to {
+                    return Err(Fault::Abi("it copies between regions that overlap".to_owned()));
                 }
-                self.memory.read(&mut self.graph, from, size).map_err(fail)?
+                self.memory.read(&mut self.graph, from, size)?
             }
         };
-        self.memory.write(to, &data).map_err(fail)?;
+        self.memory.write(to, &data)?;
         for register in [1, 2, 6, 7, 8, 9, 10, 11] {
             self.state.general[register] = self.unset.general[register].clone();
         }
         self.state.vectors = self.unset.vectors.clone();
         self.state.flags = self.unset.flags.clone();
         self.state.general[RAX] = bits::constant(to, 64);
+        self.pop_address()
+    }
+
+    /// Does what a kernel does, as [`Cipher`] has it.
+    fn encipher(&mut self, address: u64) -> Result<u64, Fault> {
+        let known = |m: &Self, bits: &[Lit]| m.graph.known(bits, "an argument of the cipher");
+        let (keys, words) = (known(self, &self.state.general[RDI])?, known(self, &self.state.general[RSI])?);
+        let mut word = |at: u64| {
+            let bits = self.memory.read(&mut self.graph, words + 8 * at, 8)?;
+            known(self, &bits)
+        };
+        let (from, to, count) = (word(0)?, word(1)?, word(2)?);
+        let pointer = known(self, &self.state.general[RSP])?;
+        let cipher = self.cipher.as_mut().expect("it is not executed");
+        cipher.encipher(
+            &mut self.graph,
+            &mut self.memory,
+            Call { kernel: address, keys, from, to, count, pointer },
+        )?;
+        // What else a kernel may change.
+        self.memory.unset_below("stack", pointer);
+        self.memory.write(words, &self.unset.vectors[0][..3 * 64])?;
+        let kept = CALLEE_SAVED.map(|register| self.state.general[register].clone());
+        self.state = self.unset.clone();
+        for (register, value) in CALLEE_SAVED.into_iter().zip(kept) {
+            self.state.general[register] = value;
+        }
         self.pop_address()
     }
 

@@ -18,20 +18,87 @@ fn block(element: &Element) -> Block {
     std::array::from_fn(|byte| std::array::from_fn(|bit| element[8 * (7 - byte) + bit]))
 }
 
-fn double(g: &mut Graph, e: &Element) -> Element {
+/// What the papers fix: the tests have other rules, of which none may be proved.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// The exponents of the field's polynomial below 64.
+    pub polynomial: &'static [usize],
+    /// Which bit of a padded block's byte follows the data.
+    pub padding: usize,
+    /// The byte of the formatted nonce before the nonce.
+    pub nonce_mark: u8,
+    /// By what the mask is multiplied from one pair to the next.
+    pub step: u32,
+    /// By what for the second block of a pair.
+    pub second: u32,
+    /// By what for the tag, if the last block is full.
+    pub full: u32,
+    /// By what for the tag, if the last block is not full.
+    pub part: u32,
+    /// By what for the tag before, if the last chunk has two blocks.
+    pub last_pair: u32,
+    /// Which blocks of a pair the checksum takes.
+    pub checksum_of_pair: [bool; 2],
+    /// Whether the checksum takes the output of the cipher in the last chunk of two blocks.
+    pub checksum_of_z: bool,
+    /// Whether the checksum takes the last ciphertext block there.
+    pub checksum_of_last: bool,
+    /// Whether what masks the last block of a single one is enciphered.
+    pub enciphers_last: bool,
+    /// By what the first mask of the data is multiplied.
+    pub data_start: u32,
+    /// By what the mask of the data is multiplied from one block to the next.
+    pub data_step: u32,
+    /// By what for the last block of the data, if it is full.
+    pub data_full: u32,
+    /// By what for the last block of the data, if it is not full.
+    pub data_part: u32,
+    /// Whether the sum of the data is enciphered.
+    pub data_enciphered: bool,
+    /// Whether data change the tag.
+    pub data_in_tag: bool,
+    /// How many bytes a chunk has at least that is not the last one, less one.
+    pub chunk: usize,
+}
+
+/// 3 is x + 1, 5 its square, 7 is x^2 + x + 1.
+pub const PAPER: Rules = Rules {
+    polynomial: &[0, 1, 3, 4],
+    padding: 7,
+    // 64 mod 64 in 7 bits, then a one.
+    nonce_mark: 1,
+    step: 0b10,
+    second: 0b11,
+    full: 0b111,
+    part: 0b101,
+    last_pair: 0b11,
+    checksum_of_pair: [false, true],
+    checksum_of_z: true,
+    checksum_of_last: true,
+    enciphers_last: true,
+    data_start: 1,
+    data_step: 0b10,
+    data_full: 0b101,
+    data_part: 0b11,
+    data_enciphered: true,
+    data_in_tag: true,
+    chunk: 16,
+};
+
+fn double(rules: &Rules, g: &mut Graph, e: &Element) -> Element {
     let carry = e[63];
     std::array::from_fn(|i| {
         let bit = if i == 0 { Lit::ZERO } else { e[i - 1] };
-        if [0, 1, 3, 4].contains(&i) { g.xor(bit, carry) } else { bit }
+        if rules.polynomial.contains(&i) { g.xor(bit, carry) } else { bit }
     })
 }
 
 /// The product with the polynomial whose coefficients are the bits of `factor`.
-fn times(g: &mut Graph, e: &Element, factor: u32) -> Element {
+fn times(rules: &Rules, g: &mut Graph, e: &Element, factor: u32) -> Element {
     let (mut product, mut power) = ([Lit::ZERO; 64], *e);
     for i in 0..32 - factor.leading_zeros() {
         if i > 0 {
-            power = double(g, &power);
+            power = double(rules, g, &power);
         }
         if factor >> i & 1 == 1 {
             product = std::array::from_fn(|i| g.xor(product[i], power[i]));
@@ -39,11 +106,6 @@ fn times(g: &mut Graph, e: &Element, factor: u32) -> Element {
     }
     product
 }
-
-/// 3 and 9 in the field: x + 1 and its square, x^2 + 1. 7 is x^2 + x + 1.
-const THREE: u32 = 0b11;
-const THREE_SQUARED: u32 = 0b101;
-const SEVEN: u32 = 0b111;
 
 fn xor(g: &mut Graph, a: &Block, b: &Block) -> Block {
     std::array::from_fn(|i| std::array::from_fn(|bit| g.xor(a[i][bit], b[i][bit])))
@@ -55,10 +117,10 @@ fn xor_part(g: &mut Graph, a: &[Byte], b: &Block) -> Vec<Byte> {
 }
 
 /// 10*.
-fn pad(data: &[Byte]) -> Block {
+fn pad(rules: &Rules, data: &[Byte]) -> Block {
     std::array::from_fn(|i| match data.get(i) {
         Some(&byte) => byte,
-        None if i == data.len() => std::array::from_fn(|bit| Lit::constant(bit == 7)),
+        None if i == data.len() => std::array::from_fn(|bit| Lit::constant(bit == rules.padding)),
         None => [Lit::ZERO; 8],
     })
 }
@@ -73,33 +135,40 @@ pub enum Direction {
 }
 
 /// The sum of the parallel associated data.
-fn associated(g: &mut Graph, cipher: &mut impl FnMut(&mut Graph, &Block) -> Block, ad: &[Byte]) -> Block {
-    if ad.is_empty() {
+fn associated(
+    rules: &Rules,
+    g: &mut Graph,
+    cipher: &mut impl FnMut(&mut Graph, &Block) -> Block,
+    ad: &[Byte],
+) -> Block {
+    if ad.is_empty() || !rules.data_in_tag {
         return ZERO;
     }
-    let mut q = element(&cipher(g, &ZERO));
+    let q = element(&cipher(g, &ZERO));
+    let mut q = times(rules, g, &q, rules.data_start);
     let mut sum = ZERO;
     let mut blocks = ad.chunks(8).peekable();
     loop {
         let data = blocks.next().expect("there is a last one");
         if blocks.peek().is_none() {
-            sum = xor(g, &sum, &pad(data));
-            let mask = times(g, &q, if data.len() == 8 { THREE_SQUARED } else { THREE });
+            sum = xor(g, &sum, &pad(rules, data));
+            let mask = times(rules, g, &q, if data.len() == 8 { rules.data_full } else { rules.data_part });
             sum = xor(g, &sum, &block(&mask));
-            return cipher(g, &sum);
+            return if rules.data_enciphered { cipher(g, &sum) } else { sum };
         }
-        let masked = xor(g, &block(&q), &pad(data));
+        let masked = xor(g, &block(&q), &pad(rules, data));
         let encrypted = cipher(g, &masked);
         sum = xor(g, &sum, &encrypted);
-        q = double(g, &q);
+        q = times(rules, g, &q, rules.data_step);
     }
 }
 
-/// The other text and the tag of `text`, with `cipher` encrypting blocks.
+/// The other text and the tag of `text`, with `cipher` encrypting blocks, by the [`PAPER`]'s rules or others.
 ///
 /// # Panics
 /// If the nonce does not have 7 bytes.
 pub fn crypt(
+    rules: &Rules,
     g: &mut Graph,
     cipher: &mut impl FnMut(&mut Graph, &Block) -> Block,
     direction: Direction,
@@ -107,20 +176,19 @@ pub fn crypt(
     ad: &[Byte],
     text: &[Byte],
 ) -> (Vec<Byte>, Block) {
-    // 64 mod 64 in 7 bits, then a one before the nonce.
-    let mut formatted = vec![std::array::from_fn(|bit| Lit::constant(bit == 0))];
+    let mut formatted = super::constant_bytes(&[rules.nonce_mark]);
     formatted.extend(nonce);
     let formatted: Block = formatted.try_into().expect("a nonce of 7 bytes");
 
     let mut l = element(&cipher(g, &formatted));
-    let ad_tag = associated(g, cipher, ad);
+    let ad_tag = associated(rules, g, cipher, ad);
     let mut out = Vec::new();
     let mut checksum = ZERO;
     let mut text = text;
-    while text.len() > 16 {
-        let (first, second) = (pad(&text[..8]), pad(&text[8..16]));
+    while text.len() > rules.chunk {
+        let (first, second) = (pad(rules, &text[..8]), pad(rules, &text[8..16]));
         text = &text[16..];
-        let tripled = times(g, &l, THREE);
+        let tripled = times(rules, g, &l, rules.second);
         let (mask_1, mask_2) = match direction {
             Direction::Seal => (block(&l), block(&tripled)),
             Direction::Open => (block(&tripled), block(&l)),
@@ -133,35 +201,39 @@ pub fn crypt(
         let out_2 = xor(g, &encrypted, &first);
         out.extend(out_1);
         out.extend(out_2);
-        let plaintext = if direction == Direction::Seal { second } else { out_2 };
-        checksum = xor(g, &checksum, &plaintext);
-        l = double(g, &l);
+        let plaintext = if direction == Direction::Seal { [first, second] } else { [out_1, out_2] };
+        for (block, is_taken) in plaintext.iter().zip(rules.checksum_of_pair) {
+            if is_taken {
+                checksum = xor(g, &checksum, block);
+            }
+        }
+        l = times(rules, g, &l, rules.step);
     }
 
-    let tripled = times(g, &l, THREE);
+    let tripled = times(rules, g, &l, rules.second);
     let last_mask;
     if text.len() <= 8 {
-        let z = cipher(g, &block(&l));
+        let z = if rules.enciphers_last { cipher(g, &block(&l)) } else { block(&l) };
         let last = xor_part(g, text, &z);
         let plaintext = if direction == Direction::Seal { text } else { &last };
-        checksum = xor(g, &checksum, &pad(plaintext));
+        checksum = xor(g, &checksum, &pad(rules, plaintext));
         out.extend(last);
         last_mask = l;
     } else {
-        let (first, second) = (pad(&text[..8]), &text[8..]);
+        let (first, second) = (pad(rules, &text[..8]), &text[8..]);
         let (ciphertext, other_first, last, z);
         match direction {
             Direction::Seal => {
                 let masked = xor(g, &block(&l), &first);
                 z = cipher(g, &masked);
                 last = xor_part(g, second, &z);
-                ciphertext = pad(&last);
+                ciphertext = pad(rules, &last);
                 let masked = xor(g, &block(&tripled), &ciphertext);
                 let encrypted = cipher(g, &masked);
                 other_first = xor(g, &encrypted, &first);
             }
             Direction::Open => {
-                ciphertext = pad(second);
+                ciphertext = pad(rules, second);
                 let masked = xor(g, &block(&tripled), &ciphertext);
                 let encrypted = cipher(g, &masked);
                 other_first = xor(g, &encrypted, &first);
@@ -170,14 +242,17 @@ pub fn crypt(
                 last = xor_part(g, second, &z);
             }
         }
-        checksum = xor(g, &checksum, &z);
-        checksum = xor(g, &checksum, &ciphertext);
+        for (block, is_taken) in [(z, rules.checksum_of_z), (ciphertext, rules.checksum_of_last)] {
+            if is_taken {
+                checksum = xor(g, &checksum, &block);
+            }
+        }
         out.extend(other_first);
         out.extend(last);
-        last_mask = tripled;
+        last_mask = times(rules, g, &l, rules.last_pair);
     }
     let is_full = !text.is_empty() && text.len().is_multiple_of(8);
-    let mask = times(g, &last_mask, if is_full { SEVEN } else { THREE_SQUARED });
+    let mask = times(rules, g, &last_mask, if is_full { rules.full } else { rules.part });
     let masked = xor(g, &checksum, &block(&mask));
     let encrypted = cipher(g, &masked);
     (out, xor(g, &encrypted, &ad_tag))

@@ -20,7 +20,7 @@ use iced_x86::{
     InstructionInfoOptions, Mnemonic, OpAccess, OpKind, Register, code_asm as asm,
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -208,6 +208,7 @@ impl Comparison {
             architecture: object::Architecture::X86_64,
             segments: Vec::new(),
             symbols: BTreeMap::new(),
+            chosen: BTreeSet::new(),
         });
         let machine = Machine::new(Arc::clone(&empty), Level::Base);
         Self { page: Page::new(), random: Random::new(77), known: HashMap::new(), empty, machine }

@@ -161,6 +161,29 @@ impl Machine {
         Ok(Next::Following)
     }
 
+    /// `shld` and `shrd`: one word that takes in the bits of another.
+    pub(super) fn double_shift(&mut self, i: &Instruction) -> Result<Next, Fault> {
+        let (value, other) = (self.operand(i, 0)?, self.operand(i, 1)?);
+        let width = value.len();
+        let by = self.operand(i, 2)?;
+        let mask = if width == 64 { 63 } else { 31 };
+        let by = (self.graph.known(&by[..8], "an amount of shift")? & mask) as usize;
+        if by == 0 || width == 16 {
+            // By zero no flag changes, and words of 16 bits have results that are undefined: no compiler makes them.
+            return Err(Fault::Unknown(i.to_string()));
+        }
+        let (result, carry) = if i.mnemonic() == Mnemonic::Shld {
+            ([&other[width - by..], &value[..width - by]].concat(), value[width - by])
+        } else {
+            ([&value[by..], &other[..by]].concat(), value[by - 1])
+        };
+        self.set_operand(i, 0, &result)?;
+        // As of shifts.
+        let overflow = self.graph.unset();
+        self.state.flags = Flags { carry, overflow, sign: result[width - 1], zero_of: result };
+        Ok(Next::Following)
+    }
+
     pub(super) fn imul(&mut self, i: &Instruction) -> Result<Next, Fault> {
         let width = Self::width(i, 0);
         let (a, b) = match i.op_count() {

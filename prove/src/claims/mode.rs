@@ -1,0 +1,339 @@
+//! Whole messages, sealed and opened by the functions of the C interface, whatever the block cipher is.
+//!
+//! The kernels are taken as a function of which nothing is known ([`Cipher`]), in key set-up too. That they are TWINE under that
+//! key is proved besides, for each way in which they were called.
+
+use super::{
+    Found, Job,
+    blocks::{CONTEXT, CONTEXT_SIZE, Keyed},
+};
+use crate::{
+    bits::{self, Bits},
+    elf::Image,
+    graph::{Graph, Lit},
+    isa::x86_64::{Machine, Stack},
+    memory::Rights,
+    spec::{
+        Block, Byte,
+        otr::{self, Rules},
+        to_bytes,
+        uninterpreted::{Cipher, Shape},
+    },
+};
+use anyhow::{Result, bail, ensure};
+use std::{collections::BTreeMap, sync::Arc};
+
+pub use crate::spec::otr::Direction;
+
+const KEY: u64 = 0x2000_8003;
+const NONCE: u64 = 0x2001_0000;
+const AD: u64 = 0x2002_0000;
+const BUFFER: u64 = 0x2003_0000;
+const TAG: u64 = 0x2004_0000;
+const NONCE_SIZE: usize = 7;
+const TAG_SIZE: usize = 8;
+
+/// A graph with more nodes is left for an empty one.
+const MOST_NODES: usize = 1_000_000;
+
+/// What `open` returns if the tags differ.
+const ERR_AUTHENTICATION: u32 = -3i32 as u32;
+
+/// The lengths of a message and its associated data, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Lengths {
+    /// Of the message.
+    pub text: usize,
+    /// Of the associated data.
+    pub ad: usize,
+}
+
+/// Which lengths are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// Every pair of 0 to 48 bytes of message and 0 to 24 bytes of data, and long ones.
+    All,
+    /// Those around multiples of the block size.
+    Edges,
+}
+
+impl Selection {
+    fn short(self) -> Vec<Lengths> {
+        let (texts, ads): (Vec<_>, Vec<_>) = match self {
+            Self::All => ((0..=48).collect(), (0..=24).collect()),
+            Self::Edges => {
+                (vec![0, 1, 7, 8, 9, 15, 16, 17, 24, 25, 31, 32, 33, 48], vec![0, 1, 8, 9, 16, 24])
+            }
+        };
+        pairs(&texts, &ads)
+    }
+
+    /// Around what `batch` blocks hold, and between.
+    fn long(self, batch: usize) -> Vec<Lengths> {
+        let bytes = 8 * batch;
+        match self {
+            Self::All => pairs(
+                &[64, 79, 121, 128, 130, 255, 256, 271, bytes, bytes + 9, 2 * bytes, 2 * bytes + 17],
+                &[0, 13, 64, bytes - 8, bytes, 2 * bytes + 1],
+            ),
+            Self::Edges => pairs(&[64, 130, bytes + 9, 2 * bytes + 17], &[0, bytes + 3]),
+        }
+    }
+}
+
+/// Without repetitions, by the length of the message.
+fn pairs(texts: &[usize], ads: &[usize]) -> Vec<Lengths> {
+    let mut all: Vec<Lengths> =
+        texts.iter().flat_map(|&text| ads.iter().map(move |&ad| Lengths { text, ad })).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+/// Inputs that all messages share: what is proved of them is proved of any.
+#[derive(Debug, Default)]
+struct Inputs {
+    nonce: Vec<Byte>,
+    ad: Vec<Byte>,
+    text: Vec<Byte>,
+    tag: Vec<Byte>,
+}
+
+impl Inputs {
+    /// At least as many as asked for.
+    fn reserve(&mut self, g: &mut Graph, lengths: Lengths) {
+        let wanted = [
+            (&mut self.nonce, NONCE_SIZE),
+            (&mut self.ad, lengths.ad),
+            (&mut self.text, lengths.text),
+            (&mut self.tag, TAG_SIZE),
+        ];
+        for (bytes, count) in wanted {
+            let missing = count.saturating_sub(bytes.len());
+            bytes.extend(to_bytes(&g.inputs(8 * missing)));
+        }
+    }
+}
+
+/// A context with a key of which nothing is known, and what is proved of the kernels that work with it.
+#[derive(Debug)]
+pub struct Messages {
+    /// The processor.
+    pub machine: Machine,
+    image: Arc<Image>,
+    key_bits: usize,
+    keyed: Keyed,
+    inputs: Inputs,
+    /// The rules of the mode.
+    pub rules: Rules,
+    /// The greatest stack of a message so far, kernels included.
+    pub most_stack: u64,
+    /// What the kernels take of the stack, for each way in which they were called.
+    kernels: BTreeMap<Shape, Stack>,
+}
+
+impl Messages {
+    /// Sets up a key of which nothing is known.
+    ///
+    /// # Errors
+    /// If the function faults, or reports an error, or the file does not tell where the kernels are.
+    pub fn new(image: &Arc<Image>, job: &Job) -> Result<Self> {
+        let keyed = Keyed::new(image, job.level, job.key_bits, "otr_")?;
+        let kernels = image.kernels();
+        ensure!(!kernels.is_empty(), "the file does not name the kernels of the cipher");
+        let mut machine = Machine::new(Arc::clone(image), job.level);
+        machine.cipher = Some(Cipher::new(kernels));
+        machine.memory.allow("context", CONTEXT, CONTEXT_SIZE, Rights::Write);
+        let mut messages = Self {
+            machine,
+            image: Arc::clone(image),
+            key_bits: job.key_bits,
+            keyed,
+            inputs: Inputs::default(),
+            rules: otr::PAPER,
+            most_stack: 0,
+            kernels: BTreeMap::new(),
+        };
+        messages.restart()?;
+        Ok(messages)
+    }
+
+    /// Begins with an empty graph, as that of many messages is large, and sets up a key of which nothing is known.
+    fn restart(&mut self) -> Result<()> {
+        let m = &mut self.machine;
+        m.restart();
+        self.inputs = Inputs::default();
+        m.memory.allow("key", KEY, self.key_bits / 8, Rights::Read);
+        m.memory.set(KEY, &m.graph.inputs(self.key_bits));
+        m.memory.set_rights("context", Rights::Write);
+        let function = self.image.function(&format!("twine{}_otr_init", self.key_bits))?;
+        let status = m.call(function, &[CONTEXT, KEY])?;
+        ensure!(status == 0, "key set-up returns {status}");
+        m.memory.forget("key");
+        m.memory.set_rights("context", Rights::Read);
+        self.check_kernels()
+    }
+
+    /// Whether the function makes of a message of these lengths what the paper does, and nothing else.
+    ///
+    /// # Errors
+    /// If the function faults, or is not there.
+    pub fn check(&mut self, direction: Direction, lengths: Lengths) -> Result<bool> {
+        match direction {
+            Direction::Seal => self.seal(lengths),
+            Direction::Open => self.open(lengths),
+        }
+    }
+
+    /// What the paper makes of the inputs.
+    fn specify(&mut self, direction: Direction, lengths: Lengths) -> (Bits, Block) {
+        let Machine { graph, cipher, .. } = &mut self.machine;
+        let cipher = cipher.as_mut().expect("the cipher is not executed");
+        self.inputs.reserve(graph, lengths);
+        let Inputs { nonce, ad, text, .. } = &self.inputs;
+        let (other, tag) = otr::crypt(
+            &self.rules,
+            graph,
+            &mut |g, block| cipher.encrypt(g, block),
+            direction,
+            nonce,
+            &ad[..lengths.ad],
+            &text[..lengths.text],
+        );
+        (other.into_flattened(), tag)
+    }
+
+    /// Calls the function. The buffers lie at different places in words.
+    fn call(
+        &mut self,
+        direction: Direction,
+        lengths: Lengths,
+        decide: &mut dyn FnMut(&mut Graph, Lit) -> Option<bool>,
+    ) -> Result<(u32, Bits, Option<Bits>)> {
+        let name = match direction {
+            Direction::Seal => "seal",
+            Direction::Open => "open",
+        };
+        let function = self.image.function(&format!("twine{}_otr_{name}", self.key_bits))?;
+        let m = &mut self.machine;
+        if let Some(cipher) = &mut m.cipher {
+            // Those of a call that did not return.
+            cipher.calls.clear();
+        }
+        let offset = (lengths.text + lengths.ad) as u64 % 8;
+        let (nonce, ad, buffer, tag) =
+            (NONCE + offset, AD + (offset ^ 3), BUFFER + offset, TAG + (offset ^ 5));
+        let tag_rights = if direction == Direction::Seal { Rights::Write } else { Rights::Read };
+        for (name, at, bytes, rights) in [
+            ("nonce", nonce, &self.inputs.nonce[..], Rights::Read),
+            ("data", ad, &self.inputs.ad[..lengths.ad], Rights::Read),
+            ("buffer", buffer, &self.inputs.text[..lengths.text], Rights::Write),
+            ("tag", tag, &self.inputs.tag[..], tag_rights),
+        ] {
+            m.memory.forget(name);
+            m.memory.allow(name, at, bytes.len(), rights);
+            if name != "tag" || direction == Direction::Open {
+                m.memory.set(at, bytes.as_flattened());
+            }
+        }
+        let arguments = [CONTEXT, nonce, ad, lengths.ad as u64, buffer, lengths.text as u64, tag];
+        let status = m.call_deciding(function, &arguments, decide)?;
+        self.check_kernels()?;
+        let m = &self.machine;
+        let Some(text) = m.memory.get(buffer, lengths.text) else { bail!("the buffer is not written") };
+        Ok((status, text, m.memory.get(tag, TAG_SIZE)))
+    }
+
+    fn seal(&mut self, lengths: Lengths) -> Result<bool> {
+        let (text, tag) = self.specify(Direction::Seal, lengths);
+        let found = self.call(Direction::Seal, lengths, &mut |_, _| None)?;
+        Ok(found == (0, text, Some(tag.as_flattened().to_vec())))
+    }
+
+    /// Opens twice: if the tags differ, and if not. This is the only decision.
+    fn open(&mut self, lengths: Lengths) -> Result<bool> {
+        let (text, tag) = self.specify(Direction::Open, lengths);
+        let differences = self.machine.graph.xor_bits(self.inputs.tag.as_flattened(), tag.as_flattened());
+        for differ in [true, false] {
+            let mut decisions = 0;
+            let decide = &mut |g: &mut Graph, condition: Lit| {
+                decisions += 1;
+                let same = |g: &mut Graph, condition| g.is_any(condition, &differences);
+                if same(g, condition) {
+                    Some(differ)
+                } else if same(g, !condition) {
+                    Some(!differ)
+                } else {
+                    None
+                }
+            };
+            let (status, found, _) = self.call(Direction::Open, lengths, decide)?;
+            let expected = if differ {
+                (ERR_AUTHENTICATION, bits::constant(0, 8 * lengths.text))
+            } else {
+                (0, text.clone())
+            };
+            if (status, found) != expected {
+                return Ok(false);
+            }
+            ensure!(decisions == 1, "{decisions} decisions depend on secrets");
+        }
+        Ok(true)
+    }
+
+    /// Proves of each way in which kernels were called since the last time that they are TWINE.
+    fn check_kernels(&mut self) -> Result<()> {
+        self.most_stack = self.most_stack.max(self.machine.most_stack);
+        let cipher = self.machine.cipher.as_mut().expect("the cipher is not executed");
+        for (shape, call) in std::mem::take(&mut cipher.calls) {
+            let stack = match self.kernels.get(&shape) {
+                Some(&stack) => stack,
+                None => *self.kernels.entry(shape).or_insert(self.keyed.check_kernel(&call)?),
+            };
+            self.most_stack = self.most_stack.max(self.machine.stack_at(call.pointer) + stack.taken);
+            self.machine.check_erased_below(call.pointer, stack.secret)?;
+        }
+        Ok(())
+    }
+}
+
+/// The claims on messages, short ones and long ones.
+pub(super) fn run(job: &Job, image: &Arc<Image>, selection: Selection) -> Found {
+    let mut messages = match Messages::new(image, job) {
+        Ok(messages) => messages,
+        Err(fault) => return job.no_key(&fault),
+    };
+    let mut claims = Vec::new();
+    for (what, all) in [("short", selection.short()), ("long", selection.long(job.batch()))] {
+        for direction in [Direction::Seal, Direction::Open] {
+            let verb = if direction == Direction::Seal { "seal" } else { "open" };
+            let name = format!("TWINE-{}-OTR: {verb}, {} {what} pairs of lengths", job.key_bits, all.len());
+            claims.push(job.claim(
+                name,
+                &mut messages,
+                |messages| (messages.machine.executed, messages.most_stack),
+                |messages| {
+                    for &lengths in &all {
+                        if messages.machine.graph.len() > MOST_NODES {
+                            messages.restart()?;
+                        }
+                        let at = |what| {
+                            format!("{what}, with {} B of message and {} B of data", lengths.text, lengths.ad)
+                        };
+                        match messages.check(direction, lengths) {
+                            Ok(true) => {}
+                            Ok(false) => {
+                                bail!(at("the results are not those of the specification".to_owned()))
+                            }
+                            Err(fault) => bail!(at(format!("{fault:#}"))),
+                        }
+                    }
+                    Ok(true)
+                },
+            ));
+        }
+    }
+    let mut instructions = messages.machine.instructions();
+    instructions.extend(messages.keyed.machine.instructions());
+    Found { claims, instructions }
+}

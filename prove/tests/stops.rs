@@ -1,0 +1,203 @@
+//! What a proof must not pass stops it, with a message that says what and where.
+
+use iced_x86::code_asm::{
+    CodeAssembler, al, byte_ptr, cl, dword_ptr, eax, ecx, edi, ptr, qword_ptr, r10, rax, rbx, rcx, rdi, rsi,
+    rsp, xmm0,
+};
+use object::Architecture;
+use prove::{
+    elf::{Image, Segment},
+    fault::Fault,
+    isa::x86_64::{Level, Machine},
+    memory::Rights,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+const CODE: u64 = 0x40_0000;
+/// 16 bytes of which nothing is known; the second half is never written.
+const SECRET: u64 = 0x1000_0000;
+
+/// Calls code with the address of [`SECRET`].
+fn call(code: &[u8]) -> Result<u32, Fault> {
+    let segments = vec![Segment { address: CODE, bytes: code.to_vec(), writable: false, executable: true }];
+    let image = Image {
+        architecture: Architecture::X86_64,
+        segments,
+        symbols: BTreeMap::from([("outside".to_owned(), (0x7000_0000, 0))]),
+        chosen: BTreeSet::new(),
+    };
+    let mut m = Machine::new(Arc::new(image), Level::Base);
+    m.limit = 1000;
+    m.memory.allow("secret", SECRET, 16, Rights::Read);
+    let secret = m.graph.inputs(64);
+    m.memory.set(SECRET, &secret);
+    m.call(CODE, &[SECRET])
+}
+
+fn run(assemble: impl FnOnce(&mut CodeAssembler) -> Result<(), iced_x86::IcedError>) -> Result<u32, Fault> {
+    let mut a = CodeAssembler::new(64).unwrap();
+    assemble(&mut a).unwrap();
+    call(&a.assemble(CODE).unwrap())
+}
+
+fn message(assemble: impl FnOnce(&mut CodeAssembler) -> Result<(), iced_x86::IcedError>) -> String {
+    run(assemble).unwrap_err().to_string()
+}
+
+#[test]
+fn code_that_does_nothing_wrong_returns() {
+    let result = run(|a| {
+        a.mov(rcx, ptr(rdi))?;
+        a.xor(ecx, ecx)?;
+        a.lea(eax, dword_ptr(rcx + 7))?;
+        a.ret()
+    });
+    assert_eq!(result, Ok(7));
+}
+
+#[test]
+fn unknown_instructions_stop() {
+    assert_eq!(message(|a| a.rdtsc()), "the instruction rdtsc is not modelled, at 0x400000: rdtsc");
+    assert_eq!(
+        message(|a| a.sqrtps(xmm0, xmm0)),
+        "the instruction sqrtps xmm0,xmm0 is not modelled, at 0x400000: sqrtps xmm0,xmm0"
+    );
+    assert_eq!(message(|a| a.db(&[0x06])), "not an instruction, at 0x400000: ");
+}
+
+#[test]
+fn secrets_in_control_flow_stop() {
+    assert_eq!(
+        message(|a| {
+            let mut end = a.create_label();
+            a.test(byte_ptr(rdi), 1)?;
+            a.jne(end)?;
+            a.set_label(&mut end)?;
+            a.ret()
+        }),
+        "a branch depends on a secret, at 0x400003: jne short 0000000000400005h"
+    );
+    assert_eq!(
+        message(|a| a.jmp(qword_ptr(rdi))),
+        "a jump depends on a secret, at 0x400000: jmp qword ptr [rdi]"
+    );
+    assert_eq!(
+        message(|a| a.call(qword_ptr(rdi))),
+        "a jump depends on a secret, at 0x400000: call qword ptr [rdi]"
+    );
+    let message = message(|a| {
+        a.mov(rax, qword_ptr(rdi))?;
+        a.push(rax)?;
+        a.ret()
+    });
+    assert_eq!(message, "a jump depends on a secret, at 0x400004: ret");
+}
+
+#[test]
+fn secrets_in_addresses_and_shifts_stop() {
+    let load = |a: &mut CodeAssembler| a.mov(rcx, qword_ptr(rdi));
+    assert_eq!(
+        message(|a| load(a).and_then(|()| a.mov(eax, dword_ptr(rsp + rcx)))),
+        "an address depends on a secret, at 0x400003: mov eax,[rsp+rcx]"
+    );
+    assert_eq!(
+        message(|a| load(a).and_then(|()| a.mov(byte_ptr(rsp + rcx), al))),
+        "an address depends on a secret, at 0x400003: mov [rsp+rcx],al"
+    );
+    assert_eq!(
+        message(|a| load(a).and_then(|()| a.shl(edi, cl))),
+        "an amount of shift depends on a secret, at 0x400003: shl edi,cl"
+    );
+}
+
+#[test]
+fn what_is_unset_stops() {
+    assert_eq!(
+        message(|a| a.mov(rax, qword_ptr(rdi + 8)).and_then(|()| a.add(rax, rdi))),
+        "a result depends on memory or a register that was not written, at 0x400004: add rax,rdi"
+    );
+    assert_eq!(
+        message(|a| a.xor(rax, r10)),
+        "a result depends on memory or a register that was not written, at 0x400000: xor rax,r10"
+    );
+    assert_eq!(
+        message(|a| a.mov(eax, dword_ptr(rsi))),
+        "an address depends on memory or a register that was not written, at 0x400000: mov eax,[rsi]"
+    );
+    assert_eq!(
+        message(|a| a.jmp(rax)),
+        "a jump depends on memory or a register that was not written, at 0x400000: jmp rax"
+    );
+    assert_eq!(message(|a| a.ret()), "what it returns depends on memory or a register that was not written");
+}
+
+#[test]
+fn accesses_outside_stop() {
+    assert_eq!(
+        message(|a| a.mov(eax, dword_ptr(rdi + 13))),
+        "4 bytes at 0x1000000d are read, which are not the function's, at 0x400000: mov eax,[rdi+0Dh]"
+    );
+    assert_eq!(
+        message(|a| a.mov(dword_ptr(rdi), 1)),
+        "4 bytes at 0x10000000 are written, which are not the function's, at 0x400000: mov dword ptr [rdi],1"
+    );
+    assert_eq!(
+        message(|a| {
+            a.mov(qword_ptr(rsp + 8), 1)?;
+            a.xor(eax, eax)?;
+            a.ret()
+        }),
+        "it writes above its stack pointer"
+    );
+}
+
+#[test]
+fn jumps_to_nowhere_and_without_end_stop() {
+    assert_eq!(
+        message(|a| a.mov(eax, 0x1234).and_then(|()| a.jmp(rax))),
+        "a jump to 0x1234, where there is no code"
+    );
+    assert_eq!(
+        message(|a| a.mov(eax, 0x7000_0000).and_then(|()| a.call(rax))),
+        "a call of outside, which is not in the file, at 0x70000000: outside"
+    );
+    assert_eq!(message(|a| a.jmp(CODE)), "it takes too many instructions");
+}
+
+#[test]
+fn secrets_that_are_left_on_the_stack_stop() {
+    let store = |erase: bool| {
+        run(|a| {
+            a.push(rbx)?;
+            a.mov(rax, qword_ptr(rdi))?;
+            a.push(rax)?;
+            if erase {
+                a.mov(qword_ptr(rsp), 0)?;
+            }
+            a.xor(eax, eax)?;
+            a.add(rsp, 8)?;
+            a.pop(rbx)?;
+            a.ret()
+        })
+    };
+    assert_eq!(store(true), Ok(0));
+    assert_eq!(
+        store(false).unwrap_err().to_string(),
+        "it leaves what depends on secrets in 8 B of stack, from 16 B below its stack pointer on"
+    );
+}
+
+#[test]
+fn registers_of_the_caller_are_checked() {
+    assert_eq!(
+        message(|a| {
+            a.xor(eax, eax)?;
+            a.mov(rbx, rdi)?;
+            a.ret()
+        }),
+        "register 3 is not what it was"
+    );
+}
