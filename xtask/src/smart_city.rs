@@ -43,11 +43,12 @@ pub(crate) fn test() -> Result<()> {
 
 /// Tests of the gateway that can go on for longer: in which file they are, which ones, and by which variable. One after the other,
 /// and each prints what it measured.
-const SOAKS: [(&str, &str, &str, &str); 4] = [
+const SOAKS: [(&str, &str, &str, &str); 5] = [
     ("process", "outage::after_an_outage", "SMART_CITY_DEVICES", "200"),
     ("process", "a_flood_harms_nobody", "SMART_CITY_FLOOD", "20"),
     ("process", "a_large_city_fits", "SMART_CITY_KNOWN", "100000"),
-    ("histories", "no_history_repeats_anything", "SMART_CITY_HISTORIES", "300"),
+    ("process", "frames_beside_clients_of_the_status", "SMART_CITY_KNOWN", "10000"),
+    ("suite", "no_history_repeats_anything", "SMART_CITY_HISTORIES", "300"),
 ];
 
 /// `cargo xtask soak`.
