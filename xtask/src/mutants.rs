@@ -28,7 +28,13 @@ const PACKAGES: [Package; 7] = [
     Package { name: "twine-cipher", dir: "twine", workspace: "", others_tests: &[], environment: &[] },
     Package { name: "otr-mode", dir: "otr", workspace: "", others_tests: &[], environment: &[] },
     // It runs the example.
-    Package { name: "twine-otr-aead", dir: "twine-otr-aead", workspace: "", others_tests: &["seal"], environment: &[] },
+    Package {
+        name: "twine-otr-aead",
+        dir: "twine-otr-aead",
+        workspace: "",
+        others_tests: &["seal"],
+        environment: &[],
+    },
     Package { name: "twine-otr-capi", dir: "capi", workspace: "", others_tests: &[], environment: &[] },
     Package {
         name: "smart-city-frame",
@@ -234,9 +240,7 @@ impl Package {
             let path = entry?.path();
             let Some(name) = path.file_stem().and_then(|name| name.to_str()) else { continue };
             let is_test = path.extension().is_some_and(|extension| extension == "rs");
-            if (is_test || path.join("main.rs").is_file())
-                && !self.others_tests.contains(&name)
-            {
+            if (is_test || path.join("main.rs").is_file()) && !self.others_tests.contains(&name) {
                 arguments.push(format!("--test={name}"));
             }
         }

@@ -473,7 +473,10 @@ mod tests {
             (OpenError::Header(HeaderError::Truncated), Refusal::Header),
             (OpenError::OtherDevice, Refusal::UnknownDevice),
             (OpenError::OtherKind(Kind::Receipt), Refusal::OtherKind),
-            (OpenError::OtherClass { found: Class::Public, registered: Class::Internal }, Refusal::OtherClass),
+            (
+                OpenError::OtherClass { found: Class::Public, registered: Class::Internal },
+                Refusal::OtherClass,
+            ),
             (OpenError::OtherEpoch(Epoch(1)), Refusal::EpochEnded),
             (OpenError::Replayed, Refusal::Replayed),
             (OpenError::TooOld, Refusal::Replayed),

@@ -109,7 +109,9 @@ async fn frames_beside_clients_of_the_status() {
         client.abort();
     }
     let pages = pages.load(Ordering::Relaxed);
-    println!("{known} devices: {alone:.0} frames/s, and {beside:.0} beside four clients, who got {pages} pages");
+    println!(
+        "{known} devices: {alone:.0} frames/s, and {beside:.0} beside four clients, who got {pages} pages"
+    );
     assert!(pages >= 4, "nobody asked");
     assert!(beside > alone / 10.0, "{alone} frames/s, and {beside} beside clients of the status");
 }

@@ -222,14 +222,11 @@ fn what_happens_is_counted() {
     assert_eq!(engine.jwks()["keys"].as_array().unwrap().len(), 1);
     let view = engine.view();
     let page = |after, flow, limit| view.page(Page { after, flow, limit });
-    assert_eq!(
-        page(None, 0, 0)["counts"],
-        json!({ "devices": 2, "states": { "none": 2 }, "isolated": 0 })
-    );
+    assert_eq!(page(None, 0, 0)["counts"], json!({ "devices": 2, "states": { "none": 2 }, "isolated": 0 }));
 
     let mut events = engine.events().subscribe();
     let mut told = || {
-        let mut told: Vec<(&str, Value)> = Vec::new();
+        let mut told: Vec<(&'static str, Value)> = Vec::new();
         while let Ok(event) = events.try_recv() {
             told.push(event);
         }
@@ -251,10 +248,7 @@ fn what_happens_is_counted() {
         let flows = status["flows"].as_array().unwrap().iter();
         flows.filter(|flow| flow["stream"] == stream).map(|flow| flow["count"].as_u64().unwrap()).collect()
     };
-    assert_eq!(
-        (counted(&status, "traffic-flow"), counted(&status, "air-quality")),
-        (vec![2; 3], vec![1; 3])
-    );
+    assert_eq!((counted(&status, "traffic-flow"), counted(&status, "air-quality")), (vec![2; 3], vec![1; 3]));
     let device = json!(view.device(GATE).unwrap());
     assert_eq!((&device["frames"], &device["refused"]), (&json!(3), &json!(2)));
     assert_eq!(device["reasons"], json!({ "unknown_stream": 2 }));
@@ -271,20 +265,23 @@ fn what_happens_is_counted() {
     assert_eq!(last["flows"].as_array().unwrap().len(), 1);
     assert_eq!(page(None, 0, 0)["next_flow"], Value::Null, "who asks for none needs no next one");
 
-    // States move with the devices.
+    // States move with the devices, as soon as that is stored.
     let outputs = instruct(&mut engine, 1).1;
-    engine.handle([gate.follow(&outputs[0].payload, &genuine), Input::Tick]).unwrap();
+    engine.handle([gate.follow(&outputs[0].payload, &genuine)]).unwrap();
+    engine.handle([Input::Tick]).unwrap();
     let states = json!({ "none": 1, "affirming": 1, });
     assert_eq!(page(None, 0, 0)["counts"], json!({ "devices": 2, "states": states, "isolated": 0 }));
     gate.code[0] ^= 1;
     let outputs = instruct(&mut engine, 1).1;
-    engine.handle([gate.follow(&outputs[0].payload, &genuine), Input::Tick]).unwrap();
+    engine.handle([gate.follow(&outputs[0].payload, &genuine)]).unwrap();
+    engine.handle([Input::Tick]).unwrap();
     let states = json!({ "none": 1, "affirming": 0, "contraindicated": 1 });
     assert_eq!(page(None, 0, 0)["counts"], json!({ "devices": 2, "states": states, "isolated": 1 }));
     let outputs =
         ask(&mut engine, |reply| Input::Recover { device: GATE, operator: "kana".to_owned(), reply }).1;
     let evidence = gate.follow(&down(&outputs, Kind::Instruction)[0], &genuine);
-    engine.handle([evidence, Input::Tick]).unwrap();
+    engine.handle([evidence]).unwrap();
+    engine.handle([Input::Tick]).unwrap();
     assert_eq!(page(None, 0, 0)["counts"]["isolated"], 0);
 
     // A fault is told once, and its end too.

@@ -10,8 +10,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use anyhow::Result;
 use crate::common::{self, GATE, MAST, example, files, is_isolated, kind, message};
+use anyhow::Result;
 use redb::StorageBackend;
 use smart_city_detector::{AllowedValues, Detector, Verifier};
 use smart_city_frame::{DeviceId, DeviceLink, Epoch, Header, Kind, RootKey};

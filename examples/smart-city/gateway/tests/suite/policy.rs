@@ -1,7 +1,7 @@
 //! The policies decide as the rules in words say, for every combination of attributes, and say why not.
 
-use smart_city_frame::{Class, Stream};
 use crate::common;
+use smart_city_frame::{Class, Stream};
 use smart_city_gateway::{
     config::{StreamEntry, UserEntry},
     policy::Policy,

@@ -125,7 +125,9 @@ fn an_instruction_is_sent_again_after_each_deadline() {
     let (argument, operator) = (b"on".to_vec(), "kana".to_owned());
     let instruct = Input::Instruct { device: GATE, region: 1, argument, operator, reply };
     let sent = down(&engine.handle_at([instruct], at(0)).unwrap(), Kind::Instruction);
-    for (ms, again) in [(1999, 0), (2000, 1), (2001, 0), (3999, 0), (4000, 1), (4001, 0), (6000, 0), (9000, 0)] {
+    for (ms, again) in
+        [(1999, 0), (2000, 1), (2001, 0), (3999, 0), (4000, 1), (4001, 0), (6000, 0), (9000, 0)]
+    {
         assert_eq!(down(&tick(&mut engine, at(ms)), Kind::Instruction), sent[..again], "{ms}");
     }
     // A device that is silent keeps its epoch.
