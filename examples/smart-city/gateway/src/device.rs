@@ -443,7 +443,7 @@ mod tests {
             assert_eq!(open(&mut device, &frames(epoch)[1], now), Err(Refusal::Rejected));
             now += TRIALS.1;
         }
-        // Of 200 that were tried once; by chance: less than 10^-24.
+        // Of 200 that were tried once. By chance: 2 in 10^14.
         assert!(device.closed.len() < 10, "{:?}", device.closed);
         device.closed = [Epoch(300), Epoch(302)].into();
         assert_eq!(open(&mut device, &frames(301)[0], now), Ok(()));
