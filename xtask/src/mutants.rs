@@ -20,32 +20,43 @@ struct Package {
     workspace: &'static str,
     /// Integration tests that run something else than the package, or for too long to be run for each mutant.
     others_tests: &'static [&'static str],
+    /// The environment of its tests.
+    environment: &'static [(&'static str, &'static str)],
 }
 
 const PACKAGES: [Package; 7] = [
-    Package { name: "twine-cipher", dir: "twine", workspace: "", others_tests: &[] },
-    Package { name: "otr-mode", dir: "otr", workspace: "", others_tests: &[] },
+    Package { name: "twine-cipher", dir: "twine", workspace: "", others_tests: &[], environment: &[] },
+    Package { name: "otr-mode", dir: "otr", workspace: "", others_tests: &[], environment: &[] },
     // It runs the example.
-    Package { name: "twine-otr-aead", dir: "twine-otr-aead", workspace: "", others_tests: &["seal"] },
-    Package { name: "twine-otr-capi", dir: "capi", workspace: "", others_tests: &[] },
+    Package {
+        name: "twine-otr-aead",
+        dir: "twine-otr-aead",
+        workspace: "",
+        others_tests: &["seal"],
+        environment: &[],
+    },
+    Package { name: "twine-otr-capi", dir: "capi", workspace: "", others_tests: &[], environment: &[] },
     Package {
         name: "smart-city-frame",
         dir: "frame",
         workspace: "examples/smart-city/",
         others_tests: &["million"],
+        environment: &[],
     },
     Package {
         name: "smart-city-detector",
         dir: "detector",
         workspace: "examples/smart-city/",
         others_tests: &[],
+        environment: &[],
     },
     // They take minutes: they run processes, and a million frames.
     Package {
         name: "smart-city-gateway",
         dir: "gateway",
         workspace: "examples/smart-city/",
-        others_tests: &["histories", "million", "process"],
+        others_tests: &["million", "process"],
+        environment: &[("SMART_CITY_HISTORIES", "3")],
     },
 ];
 
@@ -195,6 +206,9 @@ impl Package {
             fs::write(&diff, text + "\n")?;
             command = command.arg("--in-diff").arg(diff);
         }
+        for (name, value) in self.environment {
+            command = command.env(name, value);
+        }
         if let Some(file) = selection.file {
             command = command.args(["--file", file]);
         }
@@ -225,9 +239,8 @@ impl Package {
         for entry in fs::read_dir(&dir).with_context(|| format!("cannot list {}", dir.display()))? {
             let path = entry?.path();
             let Some(name) = path.file_stem().and_then(|name| name.to_str()) else { continue };
-            if path.extension().is_some_and(|extension| extension == "rs")
-                && !self.others_tests.contains(&name)
-            {
+            let is_test = path.extension().is_some_and(|extension| extension == "rs");
+            if (is_test || path.join("main.rs").is_file()) && !self.others_tests.contains(&name) {
                 arguments.push(format!("--test={name}"));
             }
         }

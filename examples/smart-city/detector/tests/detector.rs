@@ -155,4 +155,6 @@ fn tables_are_checked() {
     let zero = [&[0; 2][..], &bytes[2..18]].concat();
     assert_eq!(AllowedValues::new(&zero), Err(InvalidTable::Order(0)));
     assert_eq!(AllowedValues::new(&twice), Err(InvalidTable::Order(2)));
+    assert_eq!(InvalidTable::Length(71).to_string(), "71 bytes are not a whole number of entries");
+    assert_eq!(InvalidTable::Order(2).to_string(), "region 2 is out of order");
 }

@@ -259,6 +259,13 @@ fn debug_shows_no_key() {
     assert_eq!(keys, "RootKey { .. } AttestKey { .. }");
 }
 
+/// As in topics: people and files compare them.
+#[test]
+fn devices_are_shown_as_hex() {
+    assert_eq!(DEVICE.to_string(), "0001020304050607");
+    assert_eq!(format!("{DEVICE:?}"), "DeviceId(0001020304050607)");
+}
+
 #[test]
 fn errors_say_what_is_wrong() {
     for (error, text) in [

@@ -87,10 +87,8 @@ impl Log {
 
     /// The store that the last start in the file names, whatever is wrong with the file before it.
     pub(crate) fn last_store(path: &Path) -> io::Result<Option<String>> {
-        let file = match File::open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            file => file?,
-        };
+        // Who asks has tried to read it before.
+        let Ok(file) = File::open(path) else { return Ok(None) };
         let mut last = None;
         for line in BufReader::new(file).split(b'\n') {
             let record = serde_json::from_slice::<Record>(&line?).ok();

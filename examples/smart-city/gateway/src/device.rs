@@ -210,7 +210,8 @@ impl Device {
                 self.link = Some(link);
                 self.record.epoch = Some(epoch.0);
                 (self.receipt, self.receipt_due, self.sent_receipt, self.ask) = (None, false, None, None);
-                self.closed.retain(|closed| *closed > epoch);
+                // It is not closed itself.
+                self.closed = self.closed.split_off(&epoch);
                 if epoch == Epoch::LAST {
                     tracing::warn!(device = %id, "its last epoch is open: it needs a new root key");
                 }
@@ -432,6 +433,80 @@ mod tests {
             None,
             "of the new epoch there is none"
         );
+    }
+
+    #[test]
+    fn a_few_forgeries_close_no_epoch_and_a_closed_one_stays_closed() {
+        let mut now = Instant::now();
+        let mut device = Device::default();
+        for epoch in 1..=200 {
+            assert_eq!(open(&mut device, &frames(epoch)[1], now), Err(Refusal::Rejected));
+            now += TRIALS.1;
+        }
+        // Of 200 that were tried once. By chance: 2 in 10^14.
+        assert!(device.closed.len() < 10, "{:?}", device.closed);
+        device.closed = [Epoch(300), Epoch(302)].into();
+        assert_eq!(open(&mut device, &frames(301)[0], now), Ok(()));
+        assert_eq!(device.closed, [Epoch(302)].into());
+        assert_eq!(open(&mut device, &frames(302)[0], now + TRIALS.1), Err(Refusal::Limit));
+    }
+
+    /// An authentic frame opens its epoch, also if the gateway does not understand it: else it could be opened again.
+    #[test]
+    fn an_authentic_frame_without_sense_opens_its_epoch() {
+        let now = Instant::now();
+        let mut device = Device::default();
+        let mut open_strange = |link: &mut GatewayLink, frame: &mut [u8]| {
+            link.open_reading(ID, stream(), frame)?;
+            Err::<(), _>(OpenError::Content(smart_city_frame::ContentError::Length(6)))
+        };
+        let [genuine, _] = frames(4);
+        let first = device.open(ID, &root(), &mut genuine.clone(), now, &mut open_strange);
+        assert_eq!((first, device.record.epoch), (Err(Refusal::Content), Some(4)));
+        assert_eq!(open(&mut device, &genuine, now), Err(Refusal::Replayed));
+    }
+
+    #[test]
+    fn refusals_tell_errors_apart() {
+        use smart_city_frame::{ContentError, HeaderError, Kind};
+        for (error, refusal) in [
+            (OpenError::Header(HeaderError::Truncated), Refusal::Header),
+            (OpenError::OtherDevice, Refusal::UnknownDevice),
+            (OpenError::OtherKind(Kind::Receipt), Refusal::OtherKind),
+            (
+                OpenError::OtherClass { found: Class::Public, registered: Class::Internal },
+                Refusal::OtherClass,
+            ),
+            (OpenError::OtherEpoch(Epoch(1)), Refusal::EpochEnded),
+            (OpenError::Replayed, Refusal::Replayed),
+            (OpenError::TooOld, Refusal::Replayed),
+            (OpenError::Rejected, Refusal::Rejected),
+            (OpenError::TooManyFailures, Refusal::Limit),
+            (OpenError::LimitReached, Refusal::Limit),
+            (OpenError::Content(ContentError::Length(1)), Refusal::Content),
+        ] {
+            assert_eq!(Refusal::from(error), refusal, "{error:?}");
+        }
+    }
+
+    /// A device for which nothing is to happen costs nothing when time passes.
+    #[test]
+    fn a_device_waits_while_something_is_to_happen() {
+        let now = Instant::now();
+        let mut device = Device::default();
+        assert!(!device.is_waiting());
+        open(&mut device, &frames(1)[0], now).unwrap();
+        assert!(!device.is_waiting());
+        let mut buffer = [0; 64];
+        let instruction = smart_city_frame::Instruction { region: 1, argument: b"on" };
+        let (frame, challenge) = device.link().unwrap().seal_instruction(&instruction, &mut buffer).unwrap();
+        let (frame, deadline) = (frame.to_vec(), Some(now));
+        device.outstanding = Some(Outstanding { challenge, region: 1, frame, sent: 1, deadline });
+        assert!(device.is_waiting());
+        device.outstanding.as_mut().unwrap().deadline = None;
+        assert!(!device.is_waiting());
+        device.end_epoch(now);
+        assert!(device.is_waiting());
     }
 
     /// When a receiver's failures are used up a new epoch is asked for: at once, then less and less often, until one comes.

@@ -431,10 +431,21 @@ impl Engine {
     /// If the disk does not take it. Then nothing of the batch counts, and the process must end: what it holds in memory is
     /// ahead of the store.
     pub fn handle(&mut self, inputs: impl IntoIterator<Item = Input>) -> Result<Vec<Output>> {
+        self.handle_at(inputs, Instant::now())
+    }
+
+    /// As [`handle`](Self::handle), at the time `now`.
+    ///
+    /// # Errors
+    /// As of that.
+    pub fn handle_at(
+        &mut self,
+        inputs: impl IntoIterator<Item = Input>,
+        now: Instant,
+    ) -> Result<Vec<Output>> {
         if self.has_failed {
             bail!("something was not stored before");
         }
-        let now = Instant::now();
         let (mut replies, mut results) = (Vec::new(), Vec::new());
         let mut ticked = false;
         for input in inputs {
@@ -666,11 +677,12 @@ impl Engine {
             });
         }
         let count = outputs.len() - before;
-        if count > 0 {
-            self.undelivered.insert(number, count);
-            self.outgoing += count;
+        if count == 0 {
+            return false;
         }
-        count > 0
+        self.undelivered.insert(number, count);
+        self.outgoing += count;
+        true
     }
 
     /// Gives out what waits in the store, as far as there is room.

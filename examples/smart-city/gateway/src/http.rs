@@ -199,10 +199,16 @@ struct StatusQuery {
     limit: Option<usize>,
 }
 
-async fn status(State(app): State<App>, Query(query): Query<StatusQuery>) -> Result<Json<Value>, Refused> {
+async fn status(
+    State(app): State<App>,
+    Query(query): Query<StatusQuery>,
+) -> Result<impl IntoResponse, Refused> {
     let after = query.after.as_deref().map(device_id).transpose()?;
     let page = Page { after, flow: query.flow, limit: query.limit.unwrap_or(PAGE) };
-    Ok(Json(app.view.page(page)))
+    // Not in a thread that serves connections: the broker's would wait for it.
+    let text = tokio::task::spawn_blocking(move || app.view.page(page).to_string()).await;
+    let text = text.map_err(|error| Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], text))
 }
 
 async fn device(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Value>, Refused> {

@@ -3,6 +3,7 @@
 use std::{fmt::Write as _, io::Write as _};
 
 use rumqttc::{EventLoop, mqttbytes::v5::LastWill};
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use smart_city_frame::{Class, Stream};
 
 use super::*;
@@ -28,7 +29,7 @@ pub(crate) fn crowd(dir: &Path, count: u32) -> Vec<(DeviceId, String)> {
     devices
 }
 
-fn crowd_root(i: u32) -> smart_city_frame::RootKey {
+pub(crate) fn crowd_root(i: u32) -> smart_city_frame::RootKey {
     smart_city_frame::RootKey::new(u128::from(0xABC0_0000 + i).to_be_bytes())
 }
 
@@ -255,6 +256,56 @@ async fn own_broker_keeps_accounts_at_a_refused_reload() {
 #[tokio::test(flavor = "multi_thread")]
 async fn mosquitto_keeps_accounts_at_a_refused_reload() {
     a_refused_reload_changes_no_account(false).await;
+}
+
+/// The gateway's TCP connections, as their addresses here and there; each must send small packets at once, or a lone device waits
+/// for its receipt until the packet before it is acknowledged, some 40 ms.
+fn connections_without_delay(gateway: &Gateway) -> Vec<(u16, u16)> {
+    let process = pidfd_open(Pid::from_child(&gateway.process.0), PidfdFlags::empty()).unwrap();
+    let mut connections = Vec::new();
+    for entry in fs::read_dir(format!("/proc/{}/fd", gateway.process.0.id())).unwrap() {
+        let path = entry.unwrap().path();
+        if !fs::read_link(&path).is_ok_and(|to| to.to_string_lossy().starts_with("socket:")) {
+            continue;
+        }
+        let number = path.file_name().unwrap().to_str().unwrap().parse().unwrap();
+        let socket = pidfd_getfd(&process, number, PidfdGetfdFlags::empty());
+        let socket = TcpStream::from(socket.expect("a process may look at its children: CAP_SYS_PTRACE"));
+        // Others listen, or are no TCP sockets.
+        if let (Ok(here), Ok(there)) = (socket.local_addr(), socket.peer_addr()) {
+            assert!(socket.nodelay().unwrap(), "{here} to {there}");
+            connections.push((here.port(), there.port()));
+        }
+    }
+    connections
+}
+
+async fn nothing_is_held_back(own: bool) {
+    use std::io::Read as _;
+    let dir = example();
+    let (_broker, gateway) = at(dir.path(), own);
+    let (_gate, mut gate) = user(gateway.mqtt, "70b3d5fffe000001", &["down/70b3d5fffe000001"]);
+    assert_eq!(next(&mut gate).await.0, "subscribed");
+    let mut page = TcpStream::connect(&gateway.http).unwrap();
+    page.write_all(b"GET /keys HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    page.read_exact(&mut [0; 15]).unwrap();
+    let connections = connections_without_delay(&gateway);
+    let to_broker = connections.iter().filter(|(_, there)| *there == gateway.mqtt);
+    let of_broker = connections.iter().filter(|(here, _)| *here == gateway.mqtt);
+    let of_page = connections.iter().filter(|(_, there)| *there == page.local_addr().unwrap().port());
+    // At the own broker it is its own client too.
+    let expected = (1, if own { 2 } else { 0 }, 1);
+    assert_eq!((to_broker.count(), of_broker.count(), of_page.count()), expected, "{connections:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn own_broker_holds_nothing_back() {
+    nothing_is_held_back(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mosquitto_client_holds_nothing_back() {
+    nothing_is_held_back(false).await;
 }
 
 /// What users receive is what devices said, byte for byte.

@@ -66,7 +66,7 @@ fn reading(device: DeviceId, number: u32) -> Vec<u8> {
 }
 
 /// Waits for `receipts` receipts; returns how many epochs were opened meanwhile.
-async fn receipts(reports: &mut mpsc::Receiver<Report>, mut receipts: usize) -> usize {
+pub(crate) async fn receipts(reports: &mut mpsc::Receiver<Report>, mut receipts: usize) -> usize {
     let mut epochs = 0;
     let all = async {
         while receipts > 0 {

@@ -1,15 +1,14 @@
 //! The engine: who receives what, receipts, restarts, attestation, reloads.
 
-mod common;
-
 use std::{fs, time::Duration};
 
-use common::{GATE, MAST, TestDevice, ask, engine, example, files, key_id, kind, message};
-use serde_json::Value;
+use crate::common::{GATE, MAST, TestDevice, ask, engine, example, files, key_id, kind, message};
+use serde_json::{Value, json};
 use smart_city_frame::Kind;
 use smart_city_gateway::{
     config::{City, Secrets},
     engine::{Denied, Engine, Input, Output},
+    view::Page,
 };
 
 fn topics(outputs: &[Output]) -> Vec<&str> {
@@ -210,6 +209,122 @@ fn a_key_that_is_nearly_used_up_is_replaced() {
     let mut gate = TestDevice::new(GATE, 2, dir.path());
     assert_eq!(engine.handle([gate.reading(1, &city, b"1")]).unwrap().len(), 4);
     assert_eq!(down(&engine.handle([Input::Tick]).unwrap(), Kind::EpochRequest).len(), 0);
+}
+
+/// Everything that comes is counted where it belongs, for those who ask and those who watch.
+#[test]
+fn what_happens_is_counted() {
+    let dir = example();
+    let (mut engine, _) = engine(dir.path());
+    let (city, _) = files(dir.path());
+    let (mut gate, mut mast) = (TestDevice::new(GATE, 1, dir.path()), TestDevice::new(MAST, 1, dir.path()));
+    let genuine = gate.code.clone();
+    assert_eq!(engine.jwks()["keys"].as_array().unwrap().len(), 1);
+    let view = engine.view();
+    let page = |after, flow, limit| view.page(Page { after, flow, limit });
+    assert_eq!(page(None, 0, 0)["counts"], json!({ "devices": 2, "states": { "none": 2 }, "isolated": 0 }));
+
+    let mut events = engine.events().subscribe();
+    let mut told = || {
+        let mut told: Vec<(&'static str, Value)> = Vec::new();
+        while let Ok(event) = events.try_recv() {
+            told.push(event);
+        }
+        told
+    };
+    let readings = [gate.reading(1, &city, b"1"), gate.reading(1, &city, b"2"), gate.reading(3, &city, b"3")];
+    engine.handle(readings).unwrap();
+    let bad = format!("up/{GATE}/9");
+    engine.handle([message(&bad, b""), message(&bad, b""), message("up", b""), Input::Tick]).unwrap();
+    let names: Vec<&str> = told().iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["flow", "flow", "flow", "flow", "flow", "flow", "device"]);
+    // What is in the same batch counts too.
+    let (reply, mut answer) = tokio::sync::oneshot::channel();
+    engine.handle([mast.reading(2, &city, b"4"), Input::Status(reply)]).unwrap();
+    let status = answer.try_recv().unwrap();
+    assert_eq!(status["undelivered"], 4);
+    assert_eq!(status["refused"], json!({ "unknown_stream": 2, "topic": 1 }));
+    let counted = |status: &Value, stream: &str| -> Vec<u64> {
+        let flows = status["flows"].as_array().unwrap().iter();
+        flows.filter(|flow| flow["stream"] == stream).map(|flow| flow["count"].as_u64().unwrap()).collect()
+    };
+    assert_eq!((counted(&status, "traffic-flow"), counted(&status, "air-quality")), (vec![2; 3], vec![1; 3]));
+    let device = json!(view.device(GATE).unwrap());
+    assert_eq!((&device["frames"], &device["refused"]), (&json!(3), &json!(2)));
+    assert_eq!(device["reasons"], json!({ "unknown_stream": 2 }));
+    assert_eq!(status["devices"][0], device);
+
+    // By pages: devices after one, flows from a number on.
+    assert_eq!(page(None, 0, 1000)["next_flow"], Value::Null);
+    let first = page(None, 0, 1);
+    assert_eq!((&first["next_device"], &first["next_flow"]), (&json!(GATE.to_string()), &json!(1)));
+    assert_eq!(first["devices"][0]["id"], GATE.to_string());
+    let last = page(Some(GATE), 8, 1);
+    assert_eq!((&last["next_device"], &last["next_flow"]), (&Value::Null, &Value::Null));
+    assert_eq!((&last["devices"][0]["id"], &last["devices"][1]), (&json!(MAST.to_string()), &Value::Null));
+    assert_eq!(last["flows"].as_array().unwrap().len(), 1);
+    assert_eq!(page(None, 0, 0)["next_flow"], Value::Null, "who asks for none needs no next one");
+
+    // States move with the devices, as soon as that is stored.
+    let outputs = instruct(&mut engine, 1).1;
+    engine.handle([gate.follow(&outputs[0].payload, &genuine)]).unwrap();
+    engine.handle([Input::Tick]).unwrap();
+    let states = json!({ "none": 1, "affirming": 1, });
+    assert_eq!(page(None, 0, 0)["counts"], json!({ "devices": 2, "states": states, "isolated": 0 }));
+    gate.code[0] ^= 1;
+    let outputs = instruct(&mut engine, 1).1;
+    engine.handle([gate.follow(&outputs[0].payload, &genuine)]).unwrap();
+    engine.handle([Input::Tick]).unwrap();
+    let states = json!({ "none": 1, "affirming": 0, "contraindicated": 1 });
+    assert_eq!(page(None, 0, 0)["counts"], json!({ "devices": 2, "states": states, "isolated": 1 }));
+    let outputs =
+        ask(&mut engine, |reply| Input::Recover { device: GATE, operator: "kana".to_owned(), reply }).1;
+    let evidence = gate.follow(&down(&outputs, Kind::Instruction)[0], &genuine);
+    engine.handle([evidence]).unwrap();
+    engine.handle([Input::Tick]).unwrap();
+    assert_eq!(page(None, 0, 0)["counts"]["isolated"], 0);
+
+    // A fault is told once, and its end too.
+    told();
+    let faults = |told: Vec<(&'static str, Value)>| -> Vec<bool> {
+        let faults = told.into_iter().filter(|(name, _)| *name == "fault");
+        faults.map(|(_, event)| event["fault"].is_null()).collect()
+    };
+    engine.handle([Input::Reload(City::read(dir.path()).map(|_| unreachable!())), Input::Tick]).unwrap();
+    engine.handle([Input::Tick]).unwrap();
+    assert_eq!(faults(told()), [false]);
+    engine.handle([Input::Reload(Ok(Box::new(files(dir.path())))), Input::Tick]).unwrap();
+    assert_eq!(faults(told()), [true]);
+}
+
+#[test]
+fn what_is_denied_says_why() {
+    for (denied, text) in [
+        (Denied::UnknownDevice, "there is no such device"),
+        (Denied::TooLong, "the argument is too long"),
+        (Denied::NoLink, "the device has not opened an epoch yet"),
+    ] {
+        assert_eq!(denied.to_string(), text);
+    }
+}
+
+/// Others get new secrets when they hold, and not before.
+#[test]
+fn secrets_come_when_they_are_taken_over() {
+    let dir = example();
+    let (mut engine, _) = engine(dir.path());
+    let mut secrets = engine.secrets();
+    engine.handle([Input::Tick]).unwrap();
+    assert!(!secrets.has_changed().unwrap());
+    let path = dir.path().join("secrets.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("example-gateway-password", "another-password")).unwrap();
+    engine.handle([Input::Reload(Ok(Box::new(files(dir.path()))))]).unwrap();
+    assert!(!secrets.has_changed().unwrap(), "it is refused");
+    fs::write(&path, text.replace("example-hana", "another-password")).unwrap();
+    engine.handle([Input::Reload(Ok(Box::new(files(dir.path()))))]).unwrap();
+    assert!(secrets.has_changed().unwrap());
+    assert!(secrets.borrow_and_update().users["hana"].matches(b"another-password"));
 }
 
 fn instruct(engine: &mut Engine, region: u16) -> (Result<(), Denied>, Vec<Output>) {

@@ -1,7 +1,5 @@
 //! What a reload, a restart or a lost file must not make the gateway forget.
 
-mod common;
-
 use std::{
     collections::BTreeSet,
     fs,
@@ -13,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use common::{GATE, MAST, TestDevice, ask, engine, example, files, is_isolated, kind, message};
+use crate::common::{GATE, MAST, TestDevice, ask, engine, example, files, is_isolated, kind, message};
 use smart_city_frame::{DeviceLink, Epoch, Kind, RootKey};
 use smart_city_gateway::{
     attestation::Signer,
@@ -24,36 +22,36 @@ use smart_city_gateway::{
     store::{Found, Store},
 };
 
-fn down(outputs: &[Output], wanted: Kind) -> Vec<Vec<u8>> {
+pub(crate) fn down(outputs: &[Output], wanted: Kind) -> Vec<Vec<u8>> {
     let frames = outputs.iter().filter(|output| output.topic.starts_with("down/"));
     frames.map(|output| output.payload.clone()).filter(|frame| kind(frame) == wanted).collect()
 }
 
-fn readings(outputs: &[Output]) -> usize {
+pub(crate) fn readings(outputs: &[Output]) -> usize {
     outputs.iter().filter(|output| output.delivery.is_some()).count()
 }
 
-fn instruct(engine: &mut Engine) -> (Result<(), Denied>, Vec<Output>) {
+pub(crate) fn instruct(engine: &mut Engine) -> (Result<(), Denied>, Vec<Output>) {
     let operator = || "kana".to_owned();
     let argument = b"on".to_vec();
     ask(engine, |reply| Input::Instruct { device: GATE, region: 1, argument, operator: operator(), reply })
 }
 
-fn recover(engine: &mut Engine) -> Vec<Output> {
+pub(crate) fn recover(engine: &mut Engine) -> Vec<Output> {
     let (begun, outputs) =
         ask(engine, |reply| Input::Recover { device: GATE, operator: "kana".to_owned(), reply });
     begun.unwrap();
     outputs
 }
 
-fn again(input: &Input) -> Input {
+pub(crate) fn again(input: &Input) -> Input {
     match input {
         Input::Message { topic, payload, .. } => message(topic.clone(), payload),
         _ => unreachable!(),
     }
 }
 
-fn try_open(dir: &Path, after_loss: bool) -> anyhow::Result<(Engine, Vec<Output>)> {
+pub(crate) fn try_open(dir: &Path, after_loss: bool) -> anyhow::Result<(Engine, Vec<Output>)> {
     let (city, secrets) = files(dir);
     let signer = Signer::from_pem(Signer::generate().unwrap().as_bytes()).unwrap();
     let open = if after_loss { Engine::open_after_loss } else { Engine::open };
@@ -61,7 +59,7 @@ fn try_open(dir: &Path, after_loss: bool) -> anyhow::Result<(Engine, Vec<Output>
 }
 
 /// The files with another root key of the gate, or without the gate.
-fn reload(dir: &Path, gate: Option<[u8; 16]>) -> Input {
+pub(crate) fn reload(dir: &Path, gate: Option<[u8; 16]>) -> Input {
     let (mut city, secrets): (City, Arc<Secrets>) = files(dir);
     let mut secrets = Arc::into_inner(secrets).unwrap();
     let (_, password) = secrets.devices.remove(&GATE).unwrap();
@@ -77,7 +75,7 @@ fn gate_key() -> [u8; 16] {
 }
 
 /// Isolates the gate in epoch 1; returns it and a frame of it that was accepted.
-fn isolate(engine: &mut Engine, dir: &Path) -> (TestDevice, Input) {
+pub(crate) fn isolate(engine: &mut Engine, dir: &Path) -> (TestDevice, Input) {
     let (city, _) = files(dir);
     let mut gate = TestDevice::new(GATE, 1, dir);
     let genuine = gate.code.clone();
@@ -230,6 +228,9 @@ fn each_file_knows_that_the_other_was_lost() {
         let Some(Found::Whole(_, stored)) = Store::peek(dir.path()).unwrap() else { panic!("{fault}") };
         assert_eq!(stored.epochs.len(), log.memory.epochs.len(), "{fault}");
         assert!(stored.epochs.iter().all(|(id, key, epoch)| log.memory.epochs[&(*id, *key)] == *epoch));
+        let isolated = stored.devices.iter().filter_map(|(id, record)| Some((*id, record.isolated?)));
+        assert_eq!(isolated.collect::<Vec<_>>(), [(GATE, 1)], "{fault}");
+        assert_eq!(log.memory.isolated.into_iter().collect::<Vec<_>>(), [(GATE, 1)], "{fault}");
         assert!(try_open(dir.path(), true).unwrap_err().to_string().contains("no file was lost"));
         assert!(is_isolated(&mut try_open(dir.path(), false).unwrap().0, GATE));
     }
@@ -269,19 +270,149 @@ fn after_a_loss_of_the_store_a_fault_of_the_log_is_one_of_the_log_alone() {
 
 #[test]
 fn with_both_files_at_fault_only_new_keys_help() {
+    // In the midst of the log, and in its first record, so that nothing of it is left.
+    for (from, to) in [("isolated", "isolatet"), ("\"n\":1,", "\"n\":7,")] {
+        let dir = example();
+        let (mut gateway, _) = engine(dir.path());
+        isolate(&mut gateway, dir.path());
+        drop(gateway);
+        fs::remove_file(Store::path(dir.path())).unwrap();
+        let text = fs::read_to_string(Audit::path(dir.path())).unwrap();
+        assert!(text.contains(from));
+        fs::write(Audit::path(dir.path()), text.replacen(from, to, 1)).unwrap();
+        for after_loss in [false, true] {
+            let error = try_open(dir.path(), after_loss).unwrap_err();
+            assert!(matches!(error.downcast_ref(), Some(Loss::Both(..))), "{error}");
+            assert!(error.to_string().contains("a new root key"), "{error}");
+            assert!(!Store::path(dir.path()).exists());
+        }
+    }
+}
+
+/// A record alone: the configuration is not good.
+fn fault() -> Input {
+    Input::Reload(City::read(Path::new("/none")).map(|_| unreachable!()))
+}
+
+/// The process may end between the log and the store, so the log may be ahead by one commit, and by no more.
+#[test]
+fn a_store_may_be_one_commit_behind_its_log() {
+    type Changes = fn(&mut Engine, &Path, &mut TestDevice);
+    let ways: [(usize, Changes); 4] = [
+        (0, |_, _, _| ()),
+        (1, |engine, _, _| drop(engine.handle([fault()]).unwrap())),
+        (2, |engine, _, _| {
+            for _ in 0..2 {
+                engine.handle([fault()]).unwrap();
+            }
+        }),
+        // A commit without a record, and then one with a record that is made when time passes.
+        (2, |engine, dir, gate| {
+            engine.handle([gate.reading(3, &files(dir).0, b"2")]).unwrap();
+            engine.handle([Input::Tick]).unwrap();
+        }),
+    ];
+    for (number, (commits, change)) in ways.into_iter().enumerate() {
+        let dir = example();
+        let (mut gateway, _) = engine(dir.path());
+        let mut gate = TestDevice::new(GATE, 1, dir.path());
+        gateway.handle([gate.reading(1, &files(dir.path()).0, b"1")]).unwrap();
+        gateway.handle([Input::Tick]).unwrap();
+        let store = fs::read(Store::path(dir.path())).unwrap();
+        change(&mut gateway, dir.path(), &mut gate);
+        drop(gateway);
+        fs::write(Store::path(dir.path()), store).unwrap();
+        match try_open(dir.path(), false) {
+            Ok(_) => assert!(commits < 2, "{number}"),
+            Err(error) => {
+                assert!(matches!(error.downcast_ref(), Some(Loss::Store(_))), "{number}: {error}");
+                assert!(commits == 2, "{number}: {error}");
+            }
+        }
+        let names = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        assert!(names.into_iter().all(|name| !name.to_string_lossy().contains("lost")), "nothing was lost");
+    }
+}
+
+/// What the log says of an isolation holds, if the process ended before the store had it: in both directions.
+#[test]
+fn an_isolation_or_recovery_that_only_the_log_has_is_taken_over() {
+    let dir = example();
+    let (city, _) = files(dir.path());
+    let (mut gateway, _) = engine(dir.path());
+    let mut gate = TestDevice::new(GATE, 1, dir.path());
+    let genuine = gate.code.clone();
+    gateway.handle([gate.reading(1, &city, b"1")]).unwrap();
+    gate.code[7] ^= 1;
+    let instruction = instruct(&mut gateway).1.remove(0).payload;
+    gateway.handle([Input::Tick]).unwrap();
+    let store = fs::read(Store::path(dir.path())).unwrap();
+    gateway.handle([gate.follow(&instruction, &genuine)]).unwrap();
+    drop(gateway);
+    fs::write(Store::path(dir.path()), store).unwrap();
+
+    let (mut gateway, _) = try_open(dir.path(), false).unwrap();
+    assert!(is_isolated(&mut gateway, GATE));
+    recover(&mut gateway);
+    let mut gate = TestDevice { link: TestDevice::new(GATE, 2, dir.path()).link, ..gate };
+    let outputs = gateway.handle([gate.reading(1, &city, b"2")]).unwrap();
+    let restore = down(&outputs, Kind::Instruction).remove(0);
+    gateway.handle([Input::Tick]).unwrap();
+    let store = fs::read(Store::path(dir.path())).unwrap();
+    gateway.handle([gate.follow(&restore, &genuine)]).unwrap();
+    assert!(!is_isolated(&mut gateway, GATE));
+    drop(gateway);
+    let log = fs::read(Audit::path(dir.path())).unwrap();
+    fs::write(Store::path(dir.path()), store).unwrap();
+
+    let (mut gateway, _) = try_open(dir.path(), false).unwrap();
+    assert!(!is_isolated(&mut gateway, GATE));
+    drop(gateway);
+    // What it knew from the log it has stored, and the log was not told again.
+    let Some(Found::Whole(_, stored)) = Store::peek(dir.path()).unwrap() else { panic!() };
+    assert!(stored.devices.iter().all(|(_, record)| record.isolated.is_none()));
+    let after = fs::read(Audit::path(dir.path())).unwrap();
+    let more = String::from_utf8(after[log.len()..].to_vec()).unwrap();
+    assert!(!more.contains("\"isolated\"") && !more.contains("\"epoch known\""), "{more}");
+}
+
+/// The last record alone cannot be cut off, if there are more of its commit.
+#[test]
+fn one_record_of_several_cannot_be_cut_off() {
     let dir = example();
     let (mut gateway, _) = engine(dir.path());
-    isolate(&mut gateway, dir.path());
+    gateway.handle([fault(), fault()]).unwrap();
     drop(gateway);
-    fs::remove_file(Store::path(dir.path())).unwrap();
-    let text = fs::read_to_string(Audit::path(dir.path())).unwrap();
-    fs::write(Audit::path(dir.path()), text.replacen("isolated", "isolatet", 1)).unwrap();
-    for after_loss in [false, true] {
-        let error = try_open(dir.path(), after_loss).unwrap_err();
-        assert!(matches!(error.downcast_ref(), Some(Loss::Both(..))), "{error}");
-        assert!(error.to_string().contains("a new root key"), "{error}");
-        assert!(!Store::path(dir.path()).exists());
-    }
+    let log = fs::read_to_string(Audit::path(dir.path())).unwrap();
+    let last = log.trim_end().rfind('\n').unwrap() + 1;
+    fs::write(Audit::path(dir.path()), &log[..last]).unwrap();
+    let error = try_open(dir.path(), false).unwrap_err();
+    assert!(matches!(error.downcast_ref(), Some(Loss::Log(_))), "{error}");
+}
+
+/// Store and log of two histories with one beginning do not fit, also if their commits have the numbers that they may have.
+#[test]
+fn files_of_two_histories_do_not_fit() {
+    let dir = example();
+    let (gateway, _) = engine(dir.path());
+    drop(gateway);
+    let read = || (fs::read(Store::path(dir.path())).unwrap(), fs::read(Audit::path(dir.path())).unwrap());
+    let (store, log) = read();
+    let open = || {
+        let (mut gateway, _) = try_open(dir.path(), false).unwrap();
+        gateway.handle([fault()]).unwrap();
+        gateway
+    };
+    drop(open());
+    let (other, _) = read();
+    fs::write(Store::path(dir.path()), store).unwrap();
+    fs::write(Audit::path(dir.path()), log).unwrap();
+    let mut gateway = open();
+    gateway.handle([fault()]).unwrap();
+    drop(gateway);
+    fs::write(Store::path(dir.path()), other).unwrap();
+    let error = try_open(dir.path(), false).unwrap_err();
+    assert!(matches!(error.downcast_ref(), Some(Loss::Log(_))), "{error}");
 }
 
 #[test]
@@ -294,7 +425,10 @@ fn what_was_not_delivered_outlives_restarts() {
     let numbers: Vec<u64> = outputs.iter().filter_map(|output| output.delivery).collect();
     assert_eq!(numbers.len(), 2);
     drop(first);
-    drop(engine(dir.path()));
+    // Given out is not delivered.
+    let (mut second, _) = engine(dir.path());
+    second.handle([Input::Tick]).unwrap();
+    drop(second);
     let (mut third, before) = engine(dir.path());
     assert_eq!(before.iter().filter_map(|output| output.delivery).collect::<Vec<_>>(), numbers);
     // A number is not used again.
@@ -359,8 +493,7 @@ fn a_record_alone_cannot_be_cut_off() {
     let dir = example();
     let (mut gateway, _) = engine(dir.path());
     let before = fs::read(Audit::path(dir.path())).unwrap();
-    let path = dir.path().join("none");
-    gateway.handle([Input::Reload(City::read(&path).map(|_| unreachable!()))]).unwrap();
+    gateway.handle([fault()]).unwrap();
     drop(gateway);
     assert!(fs::read(Audit::path(dir.path())).unwrap().len() > before.len());
     fs::write(Audit::path(dir.path()), before).unwrap();

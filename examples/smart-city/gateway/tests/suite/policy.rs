@@ -1,7 +1,6 @@
 //! The policies decide as the rules in words say, for every combination of attributes, and say why not.
 
-mod common;
-
+use crate::common;
 use smart_city_frame::{Class, Stream};
 use smart_city_gateway::{
     config::{StreamEntry, UserEntry},
@@ -22,6 +21,13 @@ fn plain(user: &UserEntry, stream: &StreamEntry, device_ok: bool) -> bool {
         stream.partners.contains(&user.city) && department && level
     };
     rule && device_ok
+}
+
+#[test]
+fn a_policy_shows_its_users() {
+    let dir = common::example();
+    let policy = Policy::new(&common::files(dir.path()).0).unwrap();
+    assert_eq!(format!("{policy:?}"), "Policy { users: [\"hana\", \"ren\", \"sora\"], .. }");
 }
 
 #[test]

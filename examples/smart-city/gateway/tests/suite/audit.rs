@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use redb::backends::FileBackend;
 use serde_json::json;
 use smart_city_gateway::{
-    audit::{Audit, Head, Log},
+    audit::{Audit, Head, Log, lines_after},
     store,
 };
 
@@ -78,4 +78,35 @@ fn a_torn_line_is_removed() {
     audit.append(20, "goes on", json!({}));
     let head = audit.flush().unwrap().clone();
     assert_eq!((head.n, fault(dir.path(), &head)), (21, None));
+}
+
+/// A log that cannot be read is no log that is not there.
+#[test]
+fn what_cannot_be_read_is_not_taken_for_empty() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("file"), b"").unwrap();
+    Log::read(&dir.path().join("file/audit.jsonl"), &Head::default()).unwrap_err();
+    let none = Log::read(&dir.path().join("audit.jsonl"), &Head::default()).unwrap();
+    assert_eq!((none.head.n, none.fault), (0, None));
+}
+
+/// From any record on, however long the log is.
+#[test]
+fn lines_are_found_by_their_numbers() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut audit = open(dir.path(), &Head::default());
+    for i in 1..=3000u64 {
+        audit.append(i, if i == 1 { "started" } else { "counted" }, json!({ "store": "one", "number": i }));
+    }
+    audit.flush().unwrap();
+    let path = Audit::path(dir.path());
+    assert!(fs::metadata(&path).unwrap().len() > 6 * 65_536);
+    for after in (0..20).chain((20..2980).step_by(37)).chain(2980..3010) {
+        for limit in [0, 1, 100] {
+            let lines = lines_after(&path, after, limit).unwrap();
+            let numbers: Vec<u64> = lines.iter().map(|line| line["n"].as_u64().unwrap()).collect();
+            let expected: Vec<u64> = (after + 1..=3000).take(limit).collect();
+            assert_eq!(numbers, expected, "{limit} after {after}");
+        }
+    }
 }

@@ -1,0 +1,14 @@
+//! What takes neither clients nor minutes: in one program, because each takes longer to link than to run.
+
+mod attestation;
+mod audit;
+#[path = "../common/mod.rs"]
+mod common;
+mod config;
+mod disk;
+mod engine;
+mod histories;
+mod memory;
+mod outbox;
+mod policy;
+mod time;
