@@ -101,7 +101,7 @@ where
         buffer: InOutBuf<'_, '_, u8>,
     ) -> Result<Tag<Otr<C, N, T, A>>, Error> {
         let nonces = &mut InOrder { output: None, next: Call::NONE };
-        self.otr.encrypt(nonce, nonces, associated_data, buffer)
+        self.otr.encrypt(Otr::<C, N, T, A>::format(nonce), nonces, associated_data, buffer)
     }
 
     /// Decrypts `buffer` if the tag is right, as [`Otr`] does, and then prepares for the nonce `next`. If the tag is wrong, what was
