@@ -1,7 +1,7 @@
 //! The C interface: its header, and its tests on the host and on boards.
 
 use crate::{
-    boards::{Board, CORTEX_M},
+    boards::{Board, CORTEX_M, RISC_V},
     dist, firmware, paths,
     sh::{self, Cmd},
     tools::{self, Toolchain},
@@ -20,13 +20,13 @@ const LIBRARY: &str = "libtwine_otr_capi.a";
 const SETUP_STACK: u32 = 512;
 
 /// Bytes of stack that any other call with a context may take on a board.
-const MESSAGE_STACK: u32 = 896;
+const MESSAGE_STACK: u32 = 832;
 
 /// Bytes of stack that a call with a sealer or an opener may take on a board.
-const COUNTED_STACK: u32 = 1056;
+const COUNTED_STACK: u32 = 1024;
 
 /// Bytes of stack that a call with a stream may take on a board.
-const STREAM_STACK: u32 = 1408;
+const STREAM_STACK: u32 = 1280;
 
 /// What programs link together, and the bytes of flash that it may take on Cortex-M0.
 const FLASH: [(&str, &[&str], u32); 10] = [
@@ -130,6 +130,7 @@ pub(crate) fn test_host() -> Result<()> {
 /// The same test on each board, and no panic in the linked code.
 pub(crate) fn test_firmware() -> Result<()> {
     let gcc = tools::gcc_arm()?;
+    let riscv = tools::gcc_riscv()?;
     vectors()?;
     let mut failures = Failures::default();
     for board in &CORTEX_M {
@@ -145,6 +146,12 @@ pub(crate) fn test_firmware() -> Result<()> {
             failures.note("compact keys", compact(board, &gcc, &library));
         }
     }
+    let [board, ..] = &RISC_V;
+    println!("\n-- {board}");
+    let cargo = Toolchain::for_target(board.target)?.cargo();
+    let library = static_library(cargo, Some(board.target), &paths::target().join("thumb"))?;
+    failures.note(board.name, run_on(board, &riscv, &library, Keys::Expanded));
+    failures.note(board.name, stack_on(board, &riscv, &library, Keys::Expanded));
     failures.into_result()
 }
 
@@ -349,7 +356,14 @@ fn sanitized(cc: &Path, flags: &[&str]) -> Result<()> {
 
 /// The options of the compiler for a board's processor.
 fn machine(board: &Board) -> Vec<String> {
+    if is_riscv(board) {
+        return vec![format!("-march={}", board.core.to_lowercase()), "-mabi=ilp32".to_owned()];
+    }
     vec![format!("-mcpu={}", board.core.to_lowercase()), "-mthumb".to_owned(), "-mfloat-abi=soft".to_owned()]
+}
+
+fn is_riscv(board: &Board) -> bool {
+    RISC_V.iter().any(|riscv| riscv.name == board.name)
 }
 
 /// Where the test `name` for `board` goes.
@@ -363,6 +377,13 @@ fn link(board: &Board, gcc: &Path, name: &str, library: &Path, keys: Keys) -> Cm
         "mps2-an386" => "mps2-an385",
         machine => machine,
     };
+    let (start, memory, sections) = if is_riscv(board) {
+        let example = |file: &str| capi("dist/examples").join(file);
+        (example("board.c"), example("memory/virt.ld"), example("board.ld"))
+    } else {
+        let memory = paths::root().join("firmware/memory").join(format!("{memory}.x"));
+        (capi("tests/firmware/board.c"), memory, capi("tests/firmware/board.ld"))
+    };
     compile(gcc, "c99", name)
         .args(match keys {
             Keys::Expanded => None,
@@ -370,13 +391,14 @@ fn link(board: &Board, gcc: &Path, name: &str, library: &Path, keys: Keys) -> Cm
         })
         .args(["-DSMALL", "-Os", "-ffunction-sections", "-ffreestanding", "-nostartfiles"])
         .args(machine(board))
-        .arg(capi("tests/firmware/board.c"))
+        .args(is_riscv(board).then(|| "--specs=picolibc.specs"))
+        .arg(start)
         .args(["-x", "none"])
         .arg(library)
         .arg("-T")
-        .arg(paths::root().join("firmware/memory").join(format!("{memory}.x")))
+        .arg(memory)
         .arg("-T")
-        .arg(capi("tests/firmware/board.ld"))
+        .arg(sections)
         .args(["-Wl,--gc-sections,-z,noexecstack", "-o"])
         .arg(test_image(board, name))
 }

@@ -103,7 +103,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "capi-firmware",
-        about: "the C interface in C firmware on four Cortex-M boards",
+        about: "the C interface in C firmware on four Cortex-M boards and a RISC-V core",
         place: Place::Thumb,
         run: capi::test_firmware,
     },

@@ -187,12 +187,12 @@ pub(crate) fn gxx_arm() -> Result<PathBuf> {
     program("arm-none-eabi-g++", &[], "gcc-arm-none-eabi (Debian, Ubuntu)")
 }
 
-/// The C compiler for RISC-V without an operating system.
+/// The C compiler for RISC-V without an operating system, with its library.
 pub(crate) fn gcc_riscv() -> Result<PathBuf> {
     program(
         "riscv64-unknown-elf-gcc",
-        &["gcc-riscv64-unknown-elf"],
-        "gcc-riscv64-unknown-elf (Debian, Ubuntu)",
+        &["gcc-riscv64-unknown-elf", "picolibc-riscv64-unknown-elf"],
+        "gcc-riscv64-unknown-elf with picolibc-riscv64-unknown-elf (Debian, Ubuntu)",
     )
 }
 
