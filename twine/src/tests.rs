@@ -91,6 +91,40 @@ fn chosen_backend() {
     }
 }
 
+#[test]
+fn another_key_takes_the_place_of_the_first() {
+    fn is_replaced<C: BlockCipherEncrypt<BlockSize = U8> + KeyInit>(
+        mut cipher: C,
+        set: impl Fn(&mut C),
+        key: &[u8],
+    ) {
+        set(&mut cipher);
+        let mut block = Block::default();
+        cipher.encrypt_block(&mut block);
+        assert_eq!(block.0, reference::encrypt(key, [0; 8]));
+    }
+
+    let (short, long) = ([7; 10], [7; 16]);
+    is_replaced(Twine80::new(&[1; 10].into()), |cipher| cipher.set_key(&short.into()), &short);
+    is_replaced(Twine128::new(&[1; 16].into()), |cipher| cipher.set_key(&long.into()), &long);
+}
+
+/// As the documentation has the names, and whoever forces a backend.
+#[test]
+fn backend_has_its_name() {
+    let names = [
+        ("soft32", cfg!(twine_backend = "soft32")),
+        ("soft64", cfg!(twine_backend = "soft64")),
+        ("ssse3", cfg!(twine_backend = "ssse3")),
+        ("avx2", cfg!(twine_backend = "avx2")),
+        ("avx512", cfg!(twine_backend = "avx512")),
+        ("neon", cfg!(twine_backend = "neon")),
+        ("thumb", cfg!(twine_backend = "thumb")),
+    ];
+    let is_forced = names.iter().any(|(_, is_forced)| *is_forced);
+    assert!(names.contains(&(crate::backend(), is_forced)), "{}", crate::backend());
+}
+
 /// What the documentation says that a key takes.
 #[test]
 fn bytes_a_key() {
