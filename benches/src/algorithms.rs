@@ -28,7 +28,7 @@ pub const ASCON: &str = "Ascon-AEAD128";
 pub const CHACHA: &str = "ChaCha20-Poly1305";
 /// AES-128 in Galois/counter mode.
 pub const AES_GCM: &str = "AES-128-GCM";
-/// The same by libraries in C and assembly.
+/// The same by libraries that are tuned for the processor, in Rust, C and assembly.
 pub const AES_GCM_RING: &str = "AES-128-GCM, ring";
 /// See [`AES_GCM_RING`].
 pub const AES_GCM_GRAVIOLA: &str = "AES-128-GCM, graviola";

@@ -6,7 +6,7 @@
 #[cfg(test)]
 extern crate std;
 
-#[allow(unsafe_code, reason = "vector instructions")]
+#[allow(unsafe_code, reason = "vector instructions and assembly")]
 mod backends;
 mod consts;
 #[cfg(any(test, fuzzing))]

@@ -24,7 +24,9 @@
 //! | `mutants` | changes the code and expects tests to fail |
 //! | `package` | makes the packages that are published and tests them |
 //! | `sanitizers` | runs the tests under sanitizers |
-//! | `setup` | finds or installs compilers, emulators and tools |
+//! | `setup` | installs what the other commands need |
+//! | `tools` | finds or installs compilers, emulators and tools |
+//! | `kernels` | builds the libraries for targets without vector registers |
 //! | `msrv` | finds or fetches a compiler of the minimum supported Rust version |
 //! | `apt` | Debian's packages |
 //! | `steps` | headings, times and the closing table |
@@ -70,7 +72,7 @@ Usage: cargo xtask COMMAND
 
   test [STEP...]             everything that must hold before a merge; with STEPs, only those
        --list                name the steps
-       --all                 also what takes longer: aarch64, 32-bit x86, fuzzing, sanitizers, traces on x86-64, the stack, the proof
+       --all                 also what takes longer: aarch64, 32-bit x86, RISC-V, all archives for C, fuzzing, sanitizers, traces, the stack, the proof
        --jobs N              up to N steps at once; each is shown when it has ended
        --install-tools       install missing cargo tools below target/ (always done if CI is set)
        --release-checks      only what must hold before a release besides
@@ -90,7 +92,9 @@ Usage: cargo xtask COMMAND
   constant-time [TOOL]       look for secrets in branches, addresses and times of binaries
                              (TOOL: valgrind, trace, cortex-m or riscv; all if none is named)
        --all [TOOL]          trace all operations on x86-64, which takes most of an hour
-  prove [--json] [--only T]  prove for all inputs that the compiled cipher is TWINE (only targets named like T)
+  prove [--json] [--only T]  prove for all inputs that the compiled code is TWINE and OTR (only targets named like T)
+        --edges              with fewer lengths of messages
+        --mutants            the tests with wrong bits in the code, 200 for each kernel and each mode
         --elf FILE           the same of a linked program for x86-64 that contains the C interface
   fuzz [--minutes N] [T...]  run the fuzz targets (those named) for N minutes (1) each
        coverage [T...]       what their inputs cover of the project's code

@@ -53,8 +53,16 @@ pub(crate) const STEPS: &[Step] = &[
 const BASELINE: &str = "SEMVER_BASELINE";
 
 /// Each has dependencies and a lock file of its own.
-const WORKSPACES: [&str; 7] =
-    ["", "benches/", "benches/cortex-m/", "constant-time/", "examples/smart-city/", "firmware/", "fuzz/"];
+const WORKSPACES: [&str; 8] = [
+    "",
+    "benches/",
+    "benches/cortex-m/",
+    "constant-time/",
+    "examples/smart-city/",
+    "firmware/",
+    "fuzz/",
+    "prove/",
+];
 
 fn deny() -> Result<()> {
     let cargo_deny = tools::tool("cargo-deny")?;

@@ -186,7 +186,7 @@ const LONG_STEPS: &[Step] = &[
     },
     Step {
         name: "prove",
-        about: "the compiled code is TWINE and OTR, for all inputs",
+        about: "the compiled code is TWINE for all inputs, and OTR for all messages of some lengths",
         place: Place::Host,
         run: prove::test,
     },

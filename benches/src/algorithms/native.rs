@@ -1,4 +1,4 @@
-//! AEADs of libraries in C and assembly, behind the traits of those in Rust. Keys and contexts are set up once, as a server does.
+//! AEADs of libraries that are tuned for the processor, in Rust, C and assembly, behind the traits of those in Rust. Keys and contexts are set up once, as a server does.
 
 use std::marker::PhantomData;
 
