@@ -57,6 +57,11 @@ int node_start(struct node *node, const struct node_keys *keys)
         code = twine128_opener_restore(&node->opener, keys->down, down, TWINE_OTR_BLOCK_LIMIT_DEFAULT,
                                        TWINE_OTR_FAILURE_LIMIT_DEFAULT, TWINE_OTR_WINDOW_MAX, states, 2);
     }
+    if (code != TWINE_OTR_OK) {
+        /* Not one without the other. */
+        twine128_sealer_clear(&node->sealer);
+        twine128_opener_clear(&node->opener);
+    }
     return code;
 }
 
@@ -85,7 +90,9 @@ int node_send(struct node *node, const uint8_t *reading, size_t len, uint8_t *fr
     if (code != TWINE_OTR_OK) {
         return code;
     }
-    memcpy(message, reading, len);
+    if (len > 0) {
+        memcpy(message, reading, len);
+    }
     code = twine128_sealer_seal(&node->sealer, name, sizeof name, message, len, nonce, &message[len]);
     if (code != TWINE_OTR_OK) {
         /* It is still the plaintext. */

@@ -40,7 +40,8 @@ struct node_keys {
     uint8_t down[TWINE128_KEY_SIZE];
 };
 
-/* Once, when the node gets its keys, before they are stored: a node that has keys without states takes new keys. */
+/* Once, when the node gets its keys, before they are stored: a node that has keys without states takes new keys. Erase older keys before:
+ * this overwrites their states. */
 int node_provision(struct node *node, const struct node_keys *keys);
 
 /* At each start. */

@@ -24,7 +24,8 @@
  * The library makes states of 32 bytes; the caller stores them, in two places, the state in place
  * twine_otr_state_sequence(state) % 2. For a sealer (an opener is alike):
  *
- *     once, with the key       first_state -> state: store it, then the key
+ *     once, with the key       erase the key that was there before, if any;
+ *                              first_state -> state: store it, then the key
  *                                |
  *     at each start            restore(states of both places)
  *                                |   nothing can be sealed: TWINE_OTR_ERR_NOT_RESERVED
@@ -46,6 +47,8 @@
  *   for each 64 blocks. suspend costs a write and no block.
  * - A state is used once: never two sealers of one state, never one from an older copy (a backup). A memory that loses what it confirmed
  *   repeats nonces. If both states are lost, take a new key; never first_state again.
+ * - The first state of a new key may lie where the newest state of the old one was. If the old key were still stored, a loss of power before the
+ *   new one is would bring back its state before, and repeat nonces. So erase it first, or give each key places of its own.
  * - States are not secret, but others must not change them. They have a sum against damage.
  * examples/node.c does all of this for both directions.
  *
@@ -71,10 +74,12 @@
  *   2^-64. NOT detected is memory that still holds an initialised context of the same type: old stack memory that becomes a
  *   context without initialiser may hold one, with its old key. So clear every context and copy of one, and use the
  *   initialiser.
- * - After a call neither keys nor message nor tag are left on the stack: what used them there erases it. Registers, and what an interrupt handler has saved of them meanwhile, are not erased.
+ * - After a call neither keys nor message nor tag are left on the stack: what used them there erases it. Registers, and what an
+ *   interrupt handler has saved of them meanwhile, are not erased.
  * - Threads and interrupt handlers may use one context of the mode or the block cipher at the same time, as long as none initialises
  *   or clears it. Sealers, openers, pieces and chunks change with each call: no two threads may use one at the same time, and a call in an
- *   interrupt handler that interrupts another one gets TWINE_OTR_ERR_CONTEXT. There is no global state.
+ *   interrupt handler that interrupts another one gets TWINE_OTR_ERR_CONTEXT. **Init, first_state, restore and clear do not notice a call that
+ *   they interrupt**: a handler must not call them then, but may set a flag. There is no global state.
  * - Contexts may be declared ahead, by their tags: struct twine128_sealer;
  * - Flash, RAM and stack of each function are in the README, with the command that measures them.
  * - Time and memory accesses depend on lengths and on whether a message is authentic, never on keys or data.
@@ -103,12 +108,13 @@
 #elif defined(__wasm32__)
 #define TWINE_OTR_ON_WASM32
 #endif
-#if UINTPTR_MAX > 0xffffffffu
+#if (defined(UINTPTR_MAX) && UINTPTR_MAX > 0xffffffffu) || (defined(__UINTPTR_MAX__) && __UINTPTR_MAX__ > 0xffffffffu)
 #define TWINE_OTR_ON_64_BITS
 #endif
 
 /* To be defined if the library was built with --cfg twine_keys="compact": round keys take less RAM and more time. Contexts
- * have another size then, and a program in which only one of the two is so does not link. */
+ * have another size then. Define it for all files that include this header: a file that sets up a key does not link if it differs from the library in
+ * this, but a file that only declares a context is not noticed. */
 #ifdef TWINE_OTR_KEYS_COMPACT
 #define twine128_otr_init twine128_otr_init_compact
 #define twine128_sealer_init twine128_sealer_init_compact
@@ -287,7 +293,7 @@
 #define TWINE_OTR_ERR_STATE_DAMAGED (-12)
 
 /**
- * The stored state is of another kind or of another fixed part of the nonce, or it is not the one that is to be confirmed.
+ * The stored state is of another kind or of another fixed part of the nonce, or it is not the one that is to be confirmed: that which was given last.
  */
 #define TWINE_OTR_ERR_STATE_OTHER (-13)
 
@@ -300,6 +306,11 @@
  * The stored state has another limit.
  */
 #define TWINE_OTR_ERR_STATE_LIMIT (-15)
+
+/**
+ * The last chunk of the stream was not opened: it was cut short, or more of it is to come.
+ */
+#define TWINE_OTR_ERR_INCOMPLETE (-16)
 
 /**
  * Bytes of a key of 80 bits.
@@ -452,7 +463,8 @@ typedef struct twine80_otr_ctx {
  * A key that seals messages, each under a nonce of its own, and no more blocks than its limit.
  *
  * To be declared by the caller, and used only through the functions `twine128_sealer_*`. It holds no pointers and may be moved, but
- * **not copied**: the copy would have the same nonces. Threads must not use one at the same time; a call in an interrupt handler
+ * **not copied**: the copy would have the same nonces. So no process that has one may fork and use it in both, and no machine that has one
+ * may be resumed twice from a snapshot. Threads must not use one at the same time; a call in an interrupt handler
  * that interrupts another call gets TWINE_OTR_ERR_CONTEXT. TWINE128_SEALER_INIT makes one that is refused until it is initialised.
  */
 typedef struct twine128_sealer {
@@ -481,7 +493,8 @@ typedef struct twine_otr_sealer_counts {
 } twine_otr_sealer_counts;
 
 /**
- * A message that is sealed in pieces. TWINE128_PIECES_INIT makes one that is refused until it is begun.
+ * A message that is sealed in pieces. **Not to be copied**: two ends of one message have one nonce. TWINE128_PIECES_INIT makes one that is
+ * refused until it is begun.
  */
 typedef struct twine128_pieces {
     /**
@@ -885,7 +898,8 @@ uint64_t twine_otr_count_blocks(size_t ad_len,
                                 size_t len);
 
 /**
- * Which state of a key this is: how many were stored before, modulo 2^24. With two places, it belongs in place sequence % 2.
+ * The number of a state, modulo 2^24: of two states of a key, the later one has the greater number. With two places, a state belongs in place
+ * number % 2.
  *
  * @param[in] state  The state of a sealer or an opener, 32 bytes; it is not checked.
  * @return The number; 0 if the pointer is null.
@@ -1022,7 +1036,8 @@ int twine128_sealer_init(struct twine128_sealer *sealer,
 
 /**
  * Makes the first state of a key that is to be stored and that nothing was ever sealed under. To be called and stored once, when the
- * device gets the key, and never in the place of a state that is lost: take a new key then.
+ * device gets the key, and never in the place of a state that is lost: take a new key then. **Erase the key that was there before, if any,
+ * before the state is stored**: the newest state of that key may lie in its place.
  *
  * @param[out] sealer       Memory to work in; cleared afterwards.
  * @param[in]  key          As of twine128_sealer_init.
@@ -1129,7 +1144,7 @@ int twine128_sealer_begin_reserve(struct twine128_sealer *sealer,
  * @param[in,out] sealer  The sealer.
  * @param[in]     state   The state that twine128_sealer_begin_reserve gave last, 32 bytes. It must not overlap *sealer.
  * @return TWINE_OTR_OK; TWINE_OTR_ERR_ARGUMENT; TWINE_OTR_ERR_CONTEXT; or TWINE_OTR_ERR_STATE_DAMAGED, _OTHER, _KEY or _LIMIT if the bytes
- *         are not the state that is to be stored next. After an error nothing more is reserved.
+ *         are not the state that was given last. After an error nothing more is reserved.
  */
 TWINE_OTR_MUST_CHECK
 int twine128_sealer_confirm(struct twine128_sealer *sealer,
@@ -1170,8 +1185,8 @@ int twine128_sealer_begin_pieces(struct twine128_sealer *sealer,
 /**
  * Encrypts a piece that is not the last one where it lies.
  *
- * @param[in]     sealer  The sealer that has begun the message, where it was then, with the same key. Another one is refused with
- *                        TWINE_OTR_ERR_CONTEXT.
+ * @param[in,out] sealer  The sealer that has begun the message, where it was then. One at another address is refused with
+ *                        TWINE_OTR_ERR_CONTEXT; that it still has the same key is **not** seen.
  * @param[in,out] pieces  The message.
  * @param[in,out] buf     The piece; afterwards its ciphertext. It must not overlap *sealer or *pieces.
  * @param[in]     len     Its length in bytes, a multiple of TWINE_OTR_PAIR_SIZE, and less than what is left of max_len.
@@ -1179,7 +1194,7 @@ int twine128_sealer_begin_pieces(struct twine128_sealer *sealer,
  *         been written, and another piece can take the place of this one.
  */
 TWINE_OTR_MUST_CHECK
-int twine128_sealer_update_pieces(const struct twine128_sealer *sealer,
+int twine128_sealer_update_pieces(struct twine128_sealer *sealer,
                                   struct twine128_pieces *pieces,
                                   uint8_t *buf,
                                   size_t len);
@@ -1187,7 +1202,7 @@ int twine128_sealer_update_pieces(const struct twine128_sealer *sealer,
 /**
  * Encrypts the last piece where it lies, makes the tag of the message, and clears *pieces.
  *
- * @param[in]     sealer  As of twine128_sealer_update_pieces.
+ * @param[in,out] sealer  As of twine128_sealer_update_pieces.
  * @param[in,out] pieces  The message.
  * @param[in,out] buf     The piece; afterwards its ciphertext. It must not overlap *sealer, *pieces or tag.
  * @param[in]     len     Its length in bytes, at most what is left of max_len, and not 0 unless the whole message is empty.
@@ -1195,7 +1210,7 @@ int twine128_sealer_update_pieces(const struct twine128_sealer *sealer,
  * @return As twine128_sealer_update_pieces.
  */
 TWINE_OTR_MUST_CHECK
-int twine128_sealer_finalize_pieces(const struct twine128_sealer *sealer,
+int twine128_sealer_finalize_pieces(struct twine128_sealer *sealer,
                                     struct twine128_pieces *pieces,
                                     uint8_t *buf,
                                     size_t len,
@@ -1302,7 +1317,7 @@ int twine80_sealer_begin_pieces(struct twine80_sealer *sealer,
  * As twine128_sealer_update_pieces, with a key of 80 bits.
  */
 TWINE_OTR_MUST_CHECK
-int twine80_sealer_update_pieces(const struct twine80_sealer *sealer,
+int twine80_sealer_update_pieces(struct twine80_sealer *sealer,
                                  struct twine80_pieces *pieces,
                                  uint8_t *buf,
                                  size_t len);
@@ -1311,7 +1326,7 @@ int twine80_sealer_update_pieces(const struct twine80_sealer *sealer,
  * As twine128_sealer_finalize_pieces, with a key of 80 bits.
  */
 TWINE_OTR_MUST_CHECK
-int twine80_sealer_finalize_pieces(const struct twine80_sealer *sealer,
+int twine80_sealer_finalize_pieces(struct twine80_sealer *sealer,
                                    struct twine80_pieces *pieces,
                                    uint8_t *buf,
                                    size_t len,
@@ -1602,7 +1617,7 @@ int twine128_chunk_opener_init(struct twine128_chunk_opener *opener,
 /**
  * Decrypts the next chunk, which is not the last one, where it lies. If it is not the next one, or its tag is wrong, the buffer is zero
  * afterwards, and another copy of the chunk can be tried. A chunk that is opened is genuine and in its place; that the message ends
- * there is known only from twine128_chunk_opener_is_complete.
+ * there is known only from twine128_chunk_opener_check_complete.
  *
  * @param[in,out] opener  The opener.
  * @param[in]     ad      The associated data of the chunk. May be null if ad_len is 0. It must not overlap *opener.
@@ -1634,13 +1649,14 @@ int twine128_chunk_opener_open_last(struct twine128_chunk_opener *opener,
                                     const uint8_t tag[8]);
 
 /**
- * Whether the last chunk was opened, and so all of them. A stream of which this does not hold at its end was cut short.
+ * Checks that the last chunk was opened, and so all of them. **To be called when nothing more comes**: a stream for which it fails was cut
+ * short.
  *
  * @param[in] opener  The opener.
- * @return 1 if it was; 0 if not, or if the opener is refused.
+ * @return TWINE_OTR_OK; TWINE_OTR_ERR_INCOMPLETE if the last chunk was not opened; or TWINE_OTR_ERR_ARGUMENT or TWINE_OTR_ERR_CONTEXT.
  */
 TWINE_OTR_MUST_CHECK
-int twine128_chunk_opener_is_complete(const struct twine128_chunk_opener *opener);
+int twine128_chunk_opener_check_complete(const struct twine128_chunk_opener *opener);
 
 /**
  * Erases an opener of chunks. As twine128_otr_clear.
@@ -1716,10 +1732,10 @@ int twine80_chunk_opener_open_last(struct twine80_chunk_opener *opener,
                                    const uint8_t tag[8]);
 
 /**
- * As twine128_chunk_opener_is_complete, with a key of 80 bits.
+ * As twine128_chunk_opener_check_complete, with a key of 80 bits.
  */
 TWINE_OTR_MUST_CHECK
-int twine80_chunk_opener_is_complete(const struct twine80_chunk_opener *opener);
+int twine80_chunk_opener_check_complete(const struct twine80_chunk_opener *opener);
 
 /**
  * As twine128_chunk_opener_clear, with a key of 80 bits.
@@ -1922,7 +1938,7 @@ int twine128_serial_sealer_begin_pieces(struct twine128_serial_sealer *sealer,
  * As twine128_sealer_update_pieces, with serial processing.
  */
 TWINE_OTR_MUST_CHECK
-int twine128_serial_sealer_update_pieces(const struct twine128_serial_sealer *sealer,
+int twine128_serial_sealer_update_pieces(struct twine128_serial_sealer *sealer,
                                          struct twine128_serial_pieces *pieces,
                                          uint8_t *buf,
                                          size_t len);
@@ -1931,7 +1947,7 @@ int twine128_serial_sealer_update_pieces(const struct twine128_serial_sealer *se
  * As twine128_sealer_finalize_pieces, with serial processing.
  */
 TWINE_OTR_MUST_CHECK
-int twine128_serial_sealer_finalize_pieces(const struct twine128_serial_sealer *sealer,
+int twine128_serial_sealer_finalize_pieces(struct twine128_serial_sealer *sealer,
                                            struct twine128_serial_pieces *pieces,
                                            uint8_t *buf,
                                            size_t len,
@@ -2098,10 +2114,10 @@ int twine128_serial_chunk_opener_open_last(struct twine128_serial_chunk_opener *
                                            const uint8_t tag[8]);
 
 /**
- * As twine128_chunk_opener_is_complete, with serial processing.
+ * As twine128_chunk_opener_check_complete, with serial processing.
  */
 TWINE_OTR_MUST_CHECK
-int twine128_serial_chunk_opener_is_complete(const struct twine128_serial_chunk_opener *opener);
+int twine128_serial_chunk_opener_check_complete(const struct twine128_serial_chunk_opener *opener);
 
 /**
  * As twine128_chunk_opener_clear, with serial processing.
@@ -2237,7 +2253,7 @@ int twine80_serial_sealer_begin_pieces(struct twine80_serial_sealer *sealer,
  * As twine128_sealer_update_pieces, with a key of 80 bits and serial processing.
  */
 TWINE_OTR_MUST_CHECK
-int twine80_serial_sealer_update_pieces(const struct twine80_serial_sealer *sealer,
+int twine80_serial_sealer_update_pieces(struct twine80_serial_sealer *sealer,
                                         struct twine80_serial_pieces *pieces,
                                         uint8_t *buf,
                                         size_t len);
@@ -2246,7 +2262,7 @@ int twine80_serial_sealer_update_pieces(const struct twine80_serial_sealer *seal
  * As twine128_sealer_finalize_pieces, with a key of 80 bits and serial processing.
  */
 TWINE_OTR_MUST_CHECK
-int twine80_serial_sealer_finalize_pieces(const struct twine80_serial_sealer *sealer,
+int twine80_serial_sealer_finalize_pieces(struct twine80_serial_sealer *sealer,
                                           struct twine80_serial_pieces *pieces,
                                           uint8_t *buf,
                                           size_t len,
@@ -2413,10 +2429,10 @@ int twine80_serial_chunk_opener_open_last(struct twine80_serial_chunk_opener *op
                                           const uint8_t tag[8]);
 
 /**
- * As twine128_chunk_opener_is_complete, with a key of 80 bits and serial processing.
+ * As twine128_chunk_opener_check_complete, with a key of 80 bits and serial processing.
  */
 TWINE_OTR_MUST_CHECK
-int twine80_serial_chunk_opener_is_complete(const struct twine80_serial_chunk_opener *opener);
+int twine80_serial_chunk_opener_check_complete(const struct twine80_serial_chunk_opener *opener);
 
 /**
  * As twine128_chunk_opener_clear, with a key of 80 bits and serial processing.
@@ -2552,7 +2568,7 @@ int twine128_combined_sealer_begin_pieces(struct twine128_combined_sealer *seale
  * As twine128_sealer_update_pieces, with combined processing.
  */
 TWINE_OTR_MUST_CHECK
-int twine128_combined_sealer_update_pieces(const struct twine128_combined_sealer *sealer,
+int twine128_combined_sealer_update_pieces(struct twine128_combined_sealer *sealer,
                                            struct twine128_combined_pieces *pieces,
                                            uint8_t *buf,
                                            size_t len);
@@ -2561,7 +2577,7 @@ int twine128_combined_sealer_update_pieces(const struct twine128_combined_sealer
  * As twine128_sealer_finalize_pieces, with combined processing.
  */
 TWINE_OTR_MUST_CHECK
-int twine128_combined_sealer_finalize_pieces(const struct twine128_combined_sealer *sealer,
+int twine128_combined_sealer_finalize_pieces(struct twine128_combined_sealer *sealer,
                                              struct twine128_combined_pieces *pieces,
                                              uint8_t *buf,
                                              size_t len,
@@ -2728,10 +2744,10 @@ int twine128_combined_chunk_opener_open_last(struct twine128_combined_chunk_open
                                              const uint8_t tag[8]);
 
 /**
- * As twine128_chunk_opener_is_complete, with combined processing.
+ * As twine128_chunk_opener_check_complete, with combined processing.
  */
 TWINE_OTR_MUST_CHECK
-int twine128_combined_chunk_opener_is_complete(const struct twine128_combined_chunk_opener *opener);
+int twine128_combined_chunk_opener_check_complete(const struct twine128_combined_chunk_opener *opener);
 
 /**
  * As twine128_chunk_opener_clear, with combined processing.
@@ -2867,7 +2883,7 @@ int twine80_combined_sealer_begin_pieces(struct twine80_combined_sealer *sealer,
  * As twine128_sealer_update_pieces, with a key of 80 bits and combined processing.
  */
 TWINE_OTR_MUST_CHECK
-int twine80_combined_sealer_update_pieces(const struct twine80_combined_sealer *sealer,
+int twine80_combined_sealer_update_pieces(struct twine80_combined_sealer *sealer,
                                           struct twine80_combined_pieces *pieces,
                                           uint8_t *buf,
                                           size_t len);
@@ -2876,7 +2892,7 @@ int twine80_combined_sealer_update_pieces(const struct twine80_combined_sealer *
  * As twine128_sealer_finalize_pieces, with a key of 80 bits and combined processing.
  */
 TWINE_OTR_MUST_CHECK
-int twine80_combined_sealer_finalize_pieces(const struct twine80_combined_sealer *sealer,
+int twine80_combined_sealer_finalize_pieces(struct twine80_combined_sealer *sealer,
                                             struct twine80_combined_pieces *pieces,
                                             uint8_t *buf,
                                             size_t len,
@@ -3043,10 +3059,10 @@ int twine80_combined_chunk_opener_open_last(struct twine80_combined_chunk_opener
                                             const uint8_t tag[8]);
 
 /**
- * As twine128_chunk_opener_is_complete, with a key of 80 bits and combined processing.
+ * As twine128_chunk_opener_check_complete, with a key of 80 bits and combined processing.
  */
 TWINE_OTR_MUST_CHECK
-int twine80_combined_chunk_opener_is_complete(const struct twine80_combined_chunk_opener *opener);
+int twine80_combined_chunk_opener_check_complete(const struct twine80_combined_chunk_opener *opener);
 
 /**
  * As twine128_chunk_opener_clear, with a key of 80 bits and combined processing.
@@ -3103,6 +3119,11 @@ TWINE_OTR_ASSERT(sizeof(twine80_combined_chunk_sealer) == 8 * TWINE_OTR_CHUNK_SE
 TWINE_OTR_ASSERT(sizeof(twine80_combined_chunk_opener) == 8 * TWINE_OTR_CHUNK_OPENER_WORDS, size_of_twine80_combined_chunk_opener);
 TWINE_OTR_ASSERT(sizeof(twine128_ctx) == 8 * TWINE_OTR_CTX_WORDS, size_of_twine128_ctx);
 TWINE_OTR_ASSERT(sizeof(twine80_ctx) == 8 * TWINE_OTR_CTX_WORDS, size_of_twine80_ctx);
+#ifdef TWINE_OTR_ON_64_BITS
+TWINE_OTR_ASSERT(sizeof(void *) > 4, pointers_have_64_bits);
+#else
+TWINE_OTR_ASSERT(sizeof(void *) <= 4, pointers_have_32_bits);
+#endif
 #undef TWINE_OTR_ASSERT
 
 #endif /* TWINE_OTR_H */

@@ -120,11 +120,11 @@ pub(crate) unsafe fn open<X: Context<Content = ChunkOpener<C>>, C: Algorithm>(
 
 /// # Safety
 /// The pointer is null or points to what it says.
-pub(crate) unsafe fn is_complete<X: Context<Content = ChunkOpener<C>>, C: Algorithm>(
+pub(crate) unsafe fn check_complete<X: Context<Content = ChunkOpener<C>>, C: Algorithm>(
     opener: *const X,
-) -> bool {
+) -> Result<(), Failure> {
     // SAFETY: by the caller's word.
-    unsafe { context::content(opener) }.is_ok_and(ChunkOpener::is_complete)
+    if unsafe { context::content(opener) }?.is_complete() { Ok(()) } else { Err(Failure::Incomplete) }
 }
 
 /// What C sees of a stream of chunks, for a family of functions.
@@ -273,7 +273,7 @@ macro_rules! functions {
 
         /// Decrypts the next chunk, which is not the last one, where it lies. If it is not the next one, or its tag is wrong, the buffer is zero
         /// afterwards, and another copy of the chunk can be tried. A chunk that is opened is genuine and in its place; that the message ends
-        /// there is known only from twine128_chunk_opener_is_complete.
+        /// there is known only from twine128_chunk_opener_check_complete.
         ///
         /// cbindgen:ptrs-as-arrays=[[tag; 8]]
         ///
@@ -327,18 +327,19 @@ macro_rules! functions {
             })
         }
 
-        /// Whether the last chunk was opened, and so all of them. A stream of which this does not hold at its end was cut short.
+        /// Checks that the last chunk was opened, and so all of them. **To be called when nothing more comes**: a stream for which it fails was cut
+        /// short.
         ///
         /// @param[in] opener  The opener.
-        /// @return 1 if it was; 0 if not, or if the opener is refused.
+        /// @return TWINE_OTR_OK; TWINE_OTR_ERR_INCOMPLETE if the last chunk was not opened; or TWINE_OTR_ERR_ARGUMENT or TWINE_OTR_ERR_CONTEXT.
         ///
         /// # Safety
         /// The pointer is null or points to what it says.
         #[must_use]
-        #[unsafe(export_name = concat!($prefix, "_chunk_opener_is_complete"))]
-        pub unsafe extern "C" fn chunk_opener_is_complete(opener: *const chunk_opener) -> c_int {
+        #[unsafe(export_name = concat!($prefix, "_chunk_opener_check_complete"))]
+        pub unsafe extern "C" fn chunk_opener_check_complete(opener: *const chunk_opener) -> c_int {
             // SAFETY: by the caller's word.
-            unsafe { $crate::chunks::is_complete(opener) }.into()
+            status::code(unsafe { $crate::chunks::check_complete(opener) })
         }
 
         /// Erases an opener of chunks. As twine128_otr_clear.

@@ -62,6 +62,9 @@ pub(crate) trait Context: Sized {
     /// another type and, but for an accident, random bytes are refused. What is left of a context of the same type is not told
     /// from one.
     const MARK: u64;
+
+    /// The first word while a call changes the context.
+    const IN_USE: u64 = !Self::MARK;
 }
 
 /// The mark of a type with this name: its FNV-1a hash of 64 bits.
@@ -225,10 +228,14 @@ pub(crate) unsafe fn change<X: Context, T>(
         if mark.read_volatile() != X::MARK {
             return Err(Failure::Context);
         }
-        mark.write_volatile(0);
+        mark.write_volatile(X::IN_USE);
         compiler_fence(Ordering::SeqCst);
         let result = f(&mut (*initialised).content);
         compiler_fence(Ordering::SeqCst);
+        // Whoever cleared it meanwhile, although that is not allowed, meant it.
+        if mark.read_volatile() != X::IN_USE {
+            return Err(Failure::Context);
+        }
         mark.write_volatile(X::MARK);
         result
     }

@@ -250,7 +250,7 @@ where
 /// # Safety
 /// As of [`seal`].
 pub(crate) unsafe fn update<X, P, C>(
-    sealer: *const X,
+    sealer: *mut X,
     pieces: *mut P,
     (buf, len): (*mut u8, usize),
 ) -> Result<(), Failure>
@@ -266,11 +266,12 @@ where
     unsafe {
         context::change(pieces, |pieces| {
             let state = pieces.state_of(sealer)?;
-            let mut encryptor =
-                context::content(sealer)?.resume_pieces(state.take().ok_or(Failure::Context)?);
-            let result = encryptor.update(memory::slice_mut(buf, len).into());
-            *state = Some(encryptor.suspend());
-            Ok(result?)
+            context::change(sealer, |sealer| {
+                let mut encryptor = sealer.resume_pieces(state.take().ok_or(Failure::Context)?);
+                let result = encryptor.update(memory::slice_mut(buf, len).into());
+                *state = Some(encryptor.suspend());
+                Ok(result?)
+            })
         })
     }
 }
@@ -278,7 +279,7 @@ where
 /// # Safety
 /// As of [`seal`].
 pub(crate) unsafe fn finalize<X, P, C>(
-    sealer: *const X,
+    sealer: *mut X,
     pieces: *mut P,
     (buf, len): (*mut u8, usize),
     tag: *mut [u8; TAG_SIZE],
@@ -297,12 +298,13 @@ where
     unsafe {
         context::change(pieces, |pieces| {
             let state = pieces.state_of(sealer)?;
-            let mut encryptor =
-                context::content(sealer)?.resume_pieces(state.take().ok_or(Failure::Context)?);
-            let result = encryptor.finalize(memory::slice_mut(buf, len).into());
-            *state = Some(encryptor.suspend());
-            *tag = result?.into();
-            Ok(())
+            context::change(sealer, |sealer| {
+                let mut encryptor = sealer.resume_pieces(state.take().ok_or(Failure::Context)?);
+                let result = encryptor.finalize(memory::slice_mut(buf, len).into());
+                *state = Some(encryptor.suspend());
+                *tag = result?.into();
+                Ok(())
+            })
         })?;
         context::clear(pieces);
     }
@@ -315,7 +317,8 @@ macro_rules! functions {
         /// A key that seals messages, each under a nonce of its own, and no more blocks than its limit.
         ///
         /// To be declared by the caller, and used only through the functions `twine128_sealer_*`. It holds no pointers and may be moved, but
-        /// **not copied**: the copy would have the same nonces. Threads must not use one at the same time; a call in an interrupt handler
+        /// **not copied**: the copy would have the same nonces. So no process that has one may fork and use it in both, and no machine that has one
+        /// may be resumed twice from a snapshot. Threads must not use one at the same time; a call in an interrupt handler
         /// that interrupts another call gets TWINE_OTR_ERR_CONTEXT. TWINE128_SEALER_INIT makes one that is refused until it is initialised.
         #[repr(C)]
         #[allow(missing_debug_implementations, reason = "secret, and C's")]
@@ -324,7 +327,8 @@ macro_rules! functions {
             opaque: [u64; TWINE_OTR_SEALER_WORDS],
         }
 
-        /// A message that is sealed in pieces. TWINE128_PIECES_INIT makes one that is refused until it is begun.
+        /// A message that is sealed in pieces. **Not to be copied**: two ends of one message have one nonce. TWINE128_PIECES_INIT makes one that is
+        /// refused until it is begun.
         #[repr(C)]
         #[allow(missing_debug_implementations, reason = "secret, and C's")]
         pub struct pieces {
@@ -363,7 +367,8 @@ macro_rules! functions {
         }
 
         /// Makes the first state of a key that is to be stored and that nothing was ever sealed under. To be called and stored once, when the
-        /// device gets the key, and never in the place of a state that is lost: take a new key then.
+        /// device gets the key, and never in the place of a state that is lost: take a new key then. **Erase the key that was there before, if any,
+        /// before the state is stored**: the newest state of that key may lie in its place.
         ///
         /// cbindgen:ptrs-as-arrays=[[key; 16], [fixed; 4], [state; 32]]
         ///
@@ -527,7 +532,7 @@ macro_rules! functions {
         /// @param[in,out] sealer  The sealer.
         /// @param[in]     state   The state that twine128_sealer_begin_reserve gave last, 32 bytes. It must not overlap *sealer.
         /// @return TWINE_OTR_OK; TWINE_OTR_ERR_ARGUMENT; TWINE_OTR_ERR_CONTEXT; or TWINE_OTR_ERR_STATE_DAMAGED, _OTHER, _KEY or _LIMIT if the bytes
-        ///         are not the state that is to be stored next. After an error nothing more is reserved.
+        ///         are not the state that was given last. After an error nothing more is reserved.
         ///
         /// # Safety
         /// Each pointer is null or points to what it says.
@@ -589,8 +594,8 @@ macro_rules! functions {
 
         /// Encrypts a piece that is not the last one where it lies.
         ///
-        /// @param[in]     sealer  The sealer that has begun the message, where it was then, with the same key. Another one is refused with
-        ///                        TWINE_OTR_ERR_CONTEXT.
+        /// @param[in,out] sealer  The sealer that has begun the message, where it was then. One at another address is refused with
+        ///                        TWINE_OTR_ERR_CONTEXT; that it still has the same key is **not** seen.
         /// @param[in,out] pieces  The message.
         /// @param[in,out] buf     The piece; afterwards its ciphertext. It must not overlap *sealer or *pieces.
         /// @param[in]     len     Its length in bytes, a multiple of TWINE_OTR_PAIR_SIZE, and less than what is left of max_len.
@@ -602,7 +607,7 @@ macro_rules! functions {
         #[must_use]
         #[unsafe(export_name = concat!($prefix, "_sealer_update_pieces"))]
         pub unsafe extern "C" fn sealer_update_pieces(
-            sealer: *const sealer,
+            sealer: *mut sealer,
             pieces: *mut pieces,
             buf: *mut u8,
             len: usize,
@@ -615,7 +620,7 @@ macro_rules! functions {
         ///
         /// cbindgen:ptrs-as-arrays=[[tag; 8]]
         ///
-        /// @param[in]     sealer  As of twine128_sealer_update_pieces.
+        /// @param[in,out] sealer  As of twine128_sealer_update_pieces.
         /// @param[in,out] pieces  The message.
         /// @param[in,out] buf     The piece; afterwards its ciphertext. It must not overlap *sealer, *pieces or tag.
         /// @param[in]     len     Its length in bytes, at most what is left of max_len, and not 0 unless the whole message is empty.
@@ -627,7 +632,7 @@ macro_rules! functions {
         #[must_use]
         #[unsafe(export_name = concat!($prefix, "_sealer_finalize_pieces"))]
         pub unsafe extern "C" fn sealer_finalize_pieces(
-            sealer: *const sealer,
+            sealer: *mut sealer,
             pieces: *mut pieces,
             buf: *mut u8,
             len: usize,
@@ -666,7 +671,8 @@ macro_rules! functions {
 
 pub(crate) use functions;
 
-/// Which state of a key this is: how many were stored before, modulo 2^24. With two places, it belongs in place sequence % 2.
+/// The number of a state, modulo 2^24: of two states of a key, the later one has the greater number. With two places, a state belongs in place
+/// number % 2.
 ///
 /// cbindgen:ptrs-as-arrays=[[state; 32]]
 ///

@@ -47,7 +47,7 @@ pub const TWINE_OTR_ERR_PIECE: c_int = -11;
 /// No stored state was found: the bytes were erased, written in part, or read wrongly.
 pub const TWINE_OTR_ERR_STATE_DAMAGED: c_int = -12;
 
-/// The stored state is of another kind or of another fixed part of the nonce, or it is not the one that is to be confirmed.
+/// The stored state is of another kind or of another fixed part of the nonce, or it is not the one that is to be confirmed: that which was given last.
 pub const TWINE_OTR_ERR_STATE_OTHER: c_int = -13;
 
 /// The stored state is of another key or another way to process associated data.
@@ -55,6 +55,9 @@ pub const TWINE_OTR_ERR_STATE_KEY: c_int = -14;
 
 /// The stored state has another limit.
 pub const TWINE_OTR_ERR_STATE_LIMIT: c_int = -15;
+
+/// The last chunk of the stream was not opened: it was cut short, or more of it is to come.
+pub const TWINE_OTR_ERR_INCOMPLETE: c_int = -16;
 
 /// Bytes of a key of 80 bits.
 pub const TWINE80_KEY_SIZE: usize = 10;
@@ -117,6 +120,7 @@ pub(crate) enum Failure {
     StateOther = TWINE_OTR_ERR_STATE_OTHER,
     StateKey = TWINE_OTR_ERR_STATE_KEY,
     StateLimit = TWINE_OTR_ERR_STATE_LIMIT,
+    Incomplete = TWINE_OTR_ERR_INCOMPLETE,
 }
 
 /// The return value for C.

@@ -34,8 +34,8 @@ struct family {
     int (*sealer_confirm)(void *self, const uint8_t *state);
     int (*sealer_suspend)(void *self, uint8_t *state);
     int (*sealer_begin_pieces)(void *self, void *pieces, const uint8_t *ad, size_t ad_len, size_t max_len, uint8_t *nonce);
-    int (*sealer_update_pieces)(const void *self, void *pieces, uint8_t *buf, size_t len);
-    int (*sealer_finalize_pieces)(const void *self, void *pieces, uint8_t *buf, size_t len, uint8_t *tag);
+    int (*sealer_update_pieces)(void *self, void *pieces, uint8_t *buf, size_t len);
+    int (*sealer_finalize_pieces)(void *self, void *pieces, uint8_t *buf, size_t len, uint8_t *tag);
     void (*sealer_clear)(void *self);
     void (*pieces_clear)(void *self);
     int (*opener_init)(void *self, const uint8_t *key, const uint8_t *fixed, uint32_t limit, uint32_t failures, uint32_t window);
@@ -54,7 +54,7 @@ struct family {
     int (*chunk_opener_init)(void *self, const uint8_t *key, const uint8_t *header, uint32_t limit, uint32_t failures);
     int (*chunk_opener_open)(void *self, const uint8_t *ad, size_t ad_len, uint8_t *buf, size_t len, const uint8_t *tag);
     int (*chunk_opener_open_last)(void *self, const uint8_t *ad, size_t ad_len, uint8_t *buf, size_t len, const uint8_t *tag);
-    int (*chunk_opener_is_complete)(const void *self);
+    int (*chunk_opener_check_complete)(const void *self);
     void (*chunk_opener_clear)(void *self);
 };
 
@@ -115,13 +115,13 @@ struct family {
     {                                                                                                                 \
         return p##_sealer_begin_pieces((p##_sealer *)self, (p##_pieces *)pieces, ad, ad_len, max_len, nonce);         \
     }                                                                                                                 \
-    static int p##_x_sealer_update_pieces(const void *self, void *pieces, uint8_t *buf, size_t len)                   \
+    static int p##_x_sealer_update_pieces(void *self, void *pieces, uint8_t *buf, size_t len)                   \
     {                                                                                                                 \
-        return p##_sealer_update_pieces((const p##_sealer *)self, (p##_pieces *)pieces, buf, len);                    \
+        return p##_sealer_update_pieces((p##_sealer *)self, (p##_pieces *)pieces, buf, len);                    \
     }                                                                                                                 \
-    static int p##_x_sealer_finalize_pieces(const void *self, void *pieces, uint8_t *buf, size_t len, uint8_t *tag)   \
+    static int p##_x_sealer_finalize_pieces(void *self, void *pieces, uint8_t *buf, size_t len, uint8_t *tag)   \
     {                                                                                                                 \
-        return p##_sealer_finalize_pieces((const p##_sealer *)self, (p##_pieces *)pieces, buf, len, tag);             \
+        return p##_sealer_finalize_pieces((p##_sealer *)self, (p##_pieces *)pieces, buf, len, tag);             \
     }                                                                                                                 \
     static void p##_x_sealer_clear(void *self)                                                                        \
     {                                                                                                                 \
@@ -195,9 +195,9 @@ struct family {
     {                                                                                                                 \
         return p##_chunk_opener_open_last((p##_chunk_opener *)self, ad, ad_len, buf, len, tag);                       \
     }                                                                                                                 \
-    static int p##_x_chunk_opener_is_complete(const void *self)                                                       \
+    static int p##_x_chunk_opener_check_complete(const void *self)                                                       \
     {                                                                                                                 \
-        return p##_chunk_opener_is_complete((const p##_chunk_opener *)self);                                          \
+        return p##_chunk_opener_check_complete((const p##_chunk_opener *)self);                                          \
     }                                                                                                                 \
     static void p##_x_chunk_opener_clear(void *self)                                                                  \
     {                                                                                                                 \
@@ -240,7 +240,7 @@ struct family {
         p##_x_chunk_opener_init,                                                                                      \
         p##_x_chunk_opener_open,                                                                                      \
         p##_x_chunk_opener_open_last,                                                                                 \
-        p##_x_chunk_opener_is_complete,                                                                               \
+        p##_x_chunk_opener_check_complete,                                                                               \
         p##_x_chunk_opener_clear,                                                                                     \
     }
 

@@ -19,12 +19,18 @@ static sigjmp_buf fault;
 /* What interrupts the call, if anything does, and what it returned. */
 static int (*interrupting)(void);
 static volatile int got;
+/* A page that can be accessed after the interruption, if the call goes on then. */
+static void *opened_page;
 
 static void on_fault(int signal)
 {
     (void)signal;
     if (interrupting) {
         got = interrupting();
+    }
+    if (opened_page) {
+        (void)mprotect(opened_page, (size_t)sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE);
+        return;
     }
     siglongjmp(fault, 1);
 }
@@ -105,6 +111,7 @@ static const struct {
 static twine128_sealer sealer;
 static twine128_opener opener;
 static twine128_chunk_sealer chunks;
+static twine128_pieces pieces;
 static uint8_t nonce[TWINE_OTR_NONCE_SIZE], tag[TWINE_OTR_TAG_SIZE], *forbidden;
 
 static int seal_in_handler(void)
@@ -127,6 +134,18 @@ static int open_forbidden(void)
 {
     memcpy(nonce, fixed, sizeof fixed);
     return twine128_opener_open(&opener, nonce, NULL, 0, forbidden, 64, tag);
+}
+static int update_forbidden(void) { return twine128_sealer_update_pieces(&sealer, &pieces, forbidden, 32); }
+static int finalize_forbidden(void) { return twine128_sealer_finalize_pieces(&sealer, &pieces, forbidden, 32, tag); }
+static int suspend_in_handler(void)
+{
+    uint8_t state[TWINE_OTR_STATE_SIZE];
+    return twine128_sealer_suspend(&sealer, state);
+}
+static int clear_in_handler(void)
+{
+    twine128_sealer_clear(&sealer);
+    return TWINE_OTR_OK;
 }
 static int seal_chunk_forbidden(void) { return twine128_chunk_sealer_seal(&chunks, NULL, 0, forbidden, 64, tag); }
 
@@ -185,6 +204,19 @@ int main(void)
     check_interrupted(seal_forbidden, seal_in_handler, 0);
     check_interrupted(open_forbidden, open_in_handler, 1);
     check_interrupted(seal_chunk_forbidden, seal_chunk_in_handler, 2);
+    for (i = 0; i < 2; i++) {
+        /* The sealer is in use as long as a piece is processed. */
+        check(init_sealer(&sealer, key) == TWINE_OTR_OK, "init", 2);
+        check(twine128_sealer_begin_pieces(&sealer, &pieces, NULL, 0, 64, nonce) == TWINE_OTR_OK, "begin_pieces", i);
+        check_interrupted(i == 0 ? update_forbidden : finalize_forbidden, i == 0 ? seal_in_handler : suspend_in_handler, 3 + i);
+    }
+    /* What a handler clears, although it must not, does not come back. */
+    check(init_sealer(&sealer, key) == TWINE_OTR_OK, "init", 3);
+    interrupting = clear_in_handler;
+    opened_page = forbidden;
+    check(seal_forbidden() == TWINE_OTR_ERR_CONTEXT, "a call whose sealer was cleared", 0);
+    interrupting = NULL;
+    check(is_refused_sealer(&sealer), "a sealer that was cleared", 0);
     printf("%u passed, %u failed\n", passed, failed);
     return failed == 0 ? 0 : 1;
 }

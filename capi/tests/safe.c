@@ -184,6 +184,9 @@ static void run_sealer_states(void)
     /* The state of another sequence, of a sealer that has gone another way. */
     CHECK(f->sealer_begin_reserve(&sealer, 12, wrong) == TWINE_OTR_OK && twine_otr_state_sequence(wrong) == 4, 0);
     CHECK(f->sealer_confirm(&sealer, state) == TWINE_OTR_ERR_STATE_OTHER, 0);
+    /* And one in the place of which another one was made. */
+    CHECK(f->sealer_begin_reserve(&sealer, 1, state) == TWINE_OTR_OK && twine_otr_state_sequence(state) == 6, 0);
+    CHECK(f->sealer_confirm(&sealer, wrong) == TWINE_OTR_ERR_STATE_OTHER, 0);
 
     /* What is no state of this sealer. */
     CHECK(f->sealer_restore(&sealer, other_key, fixed, LIMIT, states, 2) == TWINE_OTR_ERR_STATE_KEY, 0);
@@ -455,7 +458,7 @@ static void run_chunks(void)
         const size_t len = 3 * i, wrong = i + 1 < CHUNKS ? i + 1 : 0;
         const int is_last = i + 1 == CHUNKS;
         fill(expected, len, (unsigned)i);
-        CHECK(!f->chunk_opener_is_complete(&opener), i);
+        CHECK(f->chunk_opener_check_complete(&opener) == TWINE_OTR_ERR_INCOMPLETE, i);
         /* Another chunk, and the wrong end: on a copy, as the blocks of attempts that fail are limited. */
         copy = opener;
         memcpy(buf, sealed[wrong], 3 * wrong);
@@ -476,7 +479,7 @@ static void run_chunks(void)
         CHECK(f->chunk_opener_open(&copy, ad, i, buf, len, tags[i]) ==
               (is_last ? TWINE_OTR_ERR_FINISHED : TWINE_OTR_ERR_AUTHENTICATION), i);
     }
-    CHECK(f->chunk_opener_is_complete(&opener) == 1, 0);
+    CHECK(f->chunk_opener_check_complete(&opener) == TWINE_OTR_OK, 0);
     memset(buf, 0x11, sizeof buf);
     CHECK(f->chunk_opener_open(&opener, NULL, 0, buf, 8, tags[0]) == TWINE_OTR_ERR_FINISHED && all_are(buf, 8, 0), 0);
 
@@ -506,7 +509,7 @@ static void run_chunks(void)
     CHECK(f->chunk_sealer_seal(&sealer, NULL, 0, buf, 8, tags[0]) == TWINE_OTR_ERR_CONTEXT, 0);
     CHECK(f->chunk_opener_init(&opener, key, header, TWINE_OTR_BLOCK_LIMIT_MAX + 1, 1) == TWINE_OTR_ERR_ARGUMENT, 0);
     CHECK(f->chunk_opener_open(&opener, NULL, 0, buf, 8, tags[0]) == TWINE_OTR_ERR_CONTEXT, 0);
-    CHECK(f->chunk_opener_is_complete(&opener) == 0, 0);
+    CHECK(f->chunk_opener_check_complete(&opener) == TWINE_OTR_ERR_CONTEXT, 0);
     f->chunk_sealer_clear(&sealer);
     f->chunk_opener_clear(&opener);
     CHECK(all_are(&sealer.chunk_sealer, sizeof sealer.chunk_sealer, 0), 0);
@@ -542,7 +545,7 @@ static void check_refused(const union any *as, unsigned number)
     CHECK(f->opener_begin_reserve(&object, 5, 5, state) == refused && f->opener_confirm(&object, state) == refused, number);
     CHECK(f->chunk_sealer_seal(&object, ad, 1, buf, sizeof buf, tag) == refused, number);
     CHECK(f->chunk_sealer_seal_last(&object, ad, 1, buf, sizeof buf, tag) == refused, number);
-    CHECK(f->chunk_opener_is_complete(&object) == 0, number);
+    CHECK(f->chunk_opener_check_complete(&object) == TWINE_OTR_ERR_CONTEXT, number);
     CHECK(all_are(buf, sizeof buf, 0x11) && all_are(nonce, NONCE, 0x22) && all_are(tag, TAG, 0x33), number);
     CHECK(all_are(state, STATE, 0x44) && all_are(&counts, sizeof counts, 0x55) && all_are(&opened, sizeof opened, 0x55), number);
     CHECK(all_are(&pieces, sizeof pieces, 0x66), number);

@@ -153,7 +153,8 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
 
     /// The state of a key under which nothing was ever opened, for nonces that start with `fixed`, and limits of blocks and failures.
     ///
-    /// Store it once, with the key. Never put it in the place of a state that is lost: take a new key then.
+    /// Store it once, with the key. Never put it in the place of a state that is lost: take a new key then. Of another key before it, what
+    /// [`Sealer::first_state`](crate::Sealer::first_state) says holds here: erase that first, or messages are opened twice.
     #[must_use]
     pub fn first_state(key: &Key<C>, fixed: [u8; F], limit: BlockLimit, failures: u32) -> OpenerState<F> {
         Self::new(key, fixed).with_block_limit(limit).with_failure_limit(failures).suspend()
@@ -376,6 +377,7 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
         let failures = failures.max(self.attempts.reserved_failures);
         let end = self.next().saturating_add(messages.into()).max(self.end);
         let state = self.state(end, [blocks, failures]);
+        self.sequence = state::after_begun(self.sequence);
         OpenerReservation { opener: self, state, end, blocks, failures }
     }
 
@@ -397,12 +399,12 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
     /// keep the reservation, or that reads what it has stored.
     ///
     /// # Errors
-    /// [`InvalidState`]: the bytes are damaged, or not the state that this opener is to store next. Nothing more is reserved then.
+    /// [`InvalidState`]: the bytes are damaged, or not the state that [`Opener::begin_reserve`] gave last. Nothing more is reserved then.
     pub fn confirm(&mut self, state: &[u8; 32]) -> Result<(), InvalidState> {
         let state = OpenerState::from_bytes(state, self.fixed)?;
         state.verify(self.key_check())?;
         let [blocks, failures] = state.used(self.limits())?;
-        let is_next = state.has_sequence(self.sequence)
+        let is_next = state.has_sequence(state::last_begun(self.sequence))
             && state.next() >= self.end
             && blocks >= self.attempts.reserved_blocks
             && failures >= self.attempts.reserved_failures;

@@ -132,7 +132,9 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
 
     /// The state of a key under which nothing was ever sealed, for nonces that start with `fixed`.
     ///
-    /// Store it once, with the key. Never put it in the place of a state that is lost: take a new key then.
+    /// Store it once, with the key. Never put it in the place of a state that is lost: take a new key then. If there was another key before,
+    /// **erase that first**, or give each key places of its own: this state may lie where the newest one of the old key was, and a loss of
+    /// power before the new key is stored would bring back an older one, and repeat nonces.
     #[must_use]
     pub fn first_state(key: &Key<C>, fixed: [u8; F], limit: BlockLimit) -> SealerState<F> {
         Self::with_ephemeral_key(key, fixed).with_block_limit(limit).suspend()
@@ -311,6 +313,7 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
         // Each message takes one counter and at least MIN_BLOCKS blocks.
         let counters = (blocks - self.count.used()) / MIN_BLOCKS;
         let state = self.state(self.counter + counters, blocks);
+        self.sequence = state::after_begun(self.sequence);
         Reservation { sealer: self, state, blocks }
     }
 
@@ -332,14 +335,14 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
     /// the reservation, or that reads what it has stored.
     ///
     /// # Errors
-    /// [`InvalidState`]: the bytes are damaged, or not the state that this sealer is to store next. Nothing more is reserved then.
+    /// [`InvalidState`]: the bytes are damaged, or not the state that [`Sealer::begin_reserve`] gave last. Nothing more is reserved then.
     pub fn confirm(&mut self, state: &[u8; 32]) -> Result<(), InvalidState> {
         let state = SealerState::from_bytes(state, self.fixed)?;
         state.verify(state::key_check::<C, F>(&self.cipher, self.fixed))?;
         let [counter, blocks] = state.used(self.count.limit)?;
         // With messages sealed meanwhile, which the reservation before allowed for.
         let counters = blocks.saturating_sub(self.count.used()) / MIN_BLOCKS;
-        let is_next = state.has_sequence(self.sequence)
+        let is_next = state.has_sequence(state::last_begun(self.sequence))
             && blocks >= self.reserved
             && counter >= self.counter.saturating_add(counters);
         if !is_next {

@@ -123,13 +123,24 @@ struct State<const F: usize> {
     /// Attempts that may have failed.
     failures: u32,
     limits: Limits,
-    /// How many states were stored before, modulo 2^24.
+    /// Its number, modulo 2^24: more than that of any before.
     sequence: u32,
     check: KeyCheck,
     fixed: [u8; F],
 }
 
 const SEQUENCES: u32 = 1 << 24;
+
+/// The number of the state that comes after one that was begun, as long as that is not stored: its place is the same, and the number tells
+/// the two apart.
+pub(crate) const fn after_begun(sequence: u32) -> u32 {
+    sequence.wrapping_add(2)
+}
+
+/// The inverse of [`after_begun`].
+pub(crate) const fn last_begun(sequence: u32) -> u32 {
+    sequence.wrapping_sub(2)
+}
 
 impl<const F: usize> State<F> {
     /// Kind plus length of the fixed part (1 byte) | nonce (7) | blocks (4) | limit of blocks, less one (3) | failures (3) | limit
@@ -286,10 +297,10 @@ impl<const F: usize> SealerState<F> {
         self.0.sequence == sequence % SEQUENCES
     }
 
-    /// How many states of this key were stored before, modulo 2^24.
+    /// The number of the state, modulo 2^24: of two states of a key that were stored, the later one has the greater number.
     ///
     /// It says where to store, if the memory has two places: in place `sequence % 2` is the older state, or one that was not
-    /// stored to its end.
+    /// confirmed.
     #[must_use]
     pub fn sequence(&self) -> u32 {
         self.0.sequence

@@ -437,7 +437,8 @@ fn nothing_is_opened_unreserved() {
     assert_eq!(message(0).open(&mut opener), Err(OpenError::NotReserved));
 
     let one = reserve(&mut opener, 9, 90).expect("stored");
-    assert_eq!(OpenerState::from_bytes(&one, FIXED).unwrap().sequence(), 1);
+    // Two were begun before, for the same place.
+    assert_eq!(OpenerState::from_bytes(&one, FIXED).unwrap().sequence(), 5);
     assert_eq!(reserve(&mut opener, 9, 90), None, "as much is reserved");
     assert_eq!((opener.reserved_messages(), opener.reserved_blocks()), (9, 90));
     assert_eq!(message(8).open(&mut opener), Ok(()));
@@ -854,8 +855,8 @@ fn openers_are_made_in_place() {
 #[test]
 fn states_are_confirmed() {
     let mut opener = go_on(first());
+    let superseded = opener.begin_reserve(9, 90).state().to_bytes();
     let bytes = opener.begin_reserve(3, 30).state().to_bytes();
-    let larger = opener.begin_reserve(9, 90).state().to_bytes();
     let mut damaged = bytes;
     damaged[9] ^= 1;
     assert_eq!(opener.confirm(&damaged), Err(InvalidState::Damaged));
@@ -866,17 +867,22 @@ fn states_are_confirmed() {
     let of_limit = OpenerState::from_bytes(&bytes, FIXED).unwrap().with_limits(LIMIT, 7).to_bytes();
     assert_eq!(opener.confirm(&of_limit), Err(InvalidState::OtherLimit));
     assert_eq!((opener.reserved_messages(), opener.reserved_blocks()), (0, 0));
+    assert_eq!(opener.confirm(&superseded), Err(InvalidState::Other));
+    assert_eq!((opener.reserved_messages(), opener.reserved_blocks()), (0, 0));
     assert_eq!(opener.confirm(&bytes), Ok(()));
-    for state in [bytes, larger] {
+    for state in [bytes, superseded] {
         assert_eq!((opener.reserved_messages(), opener.reserved_blocks()), (3, 30));
         assert_eq!(opener.confirm(&state), Err(InvalidState::Other));
     }
     // States of other openers of the key, each of which covers less of one kind.
+    let _ = opener.begin_reserve(3, 30);
     for (messages, blocks) in [(2, 3000), (30, 29)] {
         let mut twin = go_on(first());
-        twin.begin_reserve(0, 0).stored();
+        for _ in 0..3 {
+            twin.begin_reserve(0, 0).stored();
+        }
         let twin = twin.begin_reserve(messages, blocks).state().to_bytes();
-        assert_eq!(OpenerState::from_bytes(&twin, FIXED).unwrap().sequence(), 2);
+        assert_eq!(OpenerState::from_bytes(&twin, FIXED).unwrap().sequence(), 4);
         assert_eq!(opener.confirm(&twin), Err(InvalidState::Other));
     }
     assert_eq!((opener.reserved_messages(), opener.reserved_blocks()), (3, 30));

@@ -506,24 +506,28 @@ fn nothing_is_sealed_unreserved() {
         stored
     };
     let state = |sequence, counter, blocks| Fields { counter, blocks, sequence, ..FIRST }.bytes();
-    assert_eq!(reserve(&mut sealer, 9), Some(state(1, 3, 9)));
+    assert_eq!(
+        reserve(&mut sealer, 9),
+        Some(state(5, 3, 9)),
+        "behind two for this place that were not stored"
+    );
     assert_eq!(reserve(&mut sealer, 9), None, "as much is reserved");
     assert_eq!(seal(&mut sealer, 0), Ok(0));
     assert_eq!(seal(&mut sealer, 40), Err(SealError::NotReserved));
     assert_eq!(seal(&mut sealer, 32), Ok(1), "all six blocks that are left");
     assert_eq!((sealer.reserved_blocks(), seal(&mut sealer, 0)), (0, Err(SealError::NotReserved)));
     // Two counters were used instead of three.
-    assert_eq!(reserve(&mut sealer, 9), Some(state(2, 5, 18)));
-    // What was not stored is made again.
-    for _ in 0..2 {
-        assert_eq!(sealer.begin_reserve(20).state().to_bytes(), state(3, 2 + 20 / 3, 29));
+    assert_eq!(reserve(&mut sealer, 9), Some(state(6, 5, 18)));
+    // What was not stored is made again, for the same place.
+    for sequence in [7, 9] {
+        assert_eq!(sealer.begin_reserve(20).state().to_bytes(), state(sequence, 2 + 20 / 3, 29));
     }
-    assert_eq!(reserve(&mut sealer, u32::MAX), Some(state(3, 2 + ((1 << 20) - 9) / 3, 1 << 20)));
+    assert_eq!(reserve(&mut sealer, u32::MAX), Some(state(11, 2 + ((1 << 20) - 9) / 3, 1 << 20)));
     assert_eq!(reserve(&mut sealer, u32::MAX), None, "the limit leaves no more");
 
     // An orderly stop skips nothing.
     let suspended = sealer.suspend();
-    assert_eq!(suspended.to_bytes(), state(4, 2, 9));
+    assert_eq!(suspended.to_bytes(), state(12, 2, 9));
     let sealer: Sealer =
         Sealer::with_stored_key(&key::<Twine128Otr>(), suspended, BlockLimit::DEFAULT).unwrap();
     assert_eq!((sealer.used_blocks(), sealer.reserved_blocks()), (9, 0));
@@ -569,8 +573,8 @@ fn sealers_are_made_in_place() {
 fn states_are_confirmed() {
     let limit = limit(100);
     let mut sealer = stored(limit);
+    let superseded = sealer.begin_reserve(30).state().to_bytes();
     let bytes = sealer.begin_reserve(9).state().to_bytes();
-    let larger = sealer.begin_reserve(30).state().to_bytes();
     assert_eq!(sealer.reserved_blocks(), 0);
     let mut damaged = bytes;
     damaged[9] ^= 1;
@@ -583,10 +587,10 @@ fn states_are_confirmed() {
     let of_limit =
         SealerState::from_bytes(&bytes, FIXED).unwrap().with_block_limit(BlockLimit::MAX).to_bytes();
     assert_eq!(sealer.confirm(&of_limit), Err(InvalidState::OtherLimit));
-    assert_eq!(sealer.reserved_blocks(), 0);
+    // The one that was made behind it lies in its place: what it reserves would be forgotten at the next start.
+    assert_eq!((sealer.confirm(&superseded), sealer.reserved_blocks()), (Err(InvalidState::Other), 0));
     assert_eq!((sealer.confirm(&bytes), sealer.reserved_blocks()), (Ok(()), 9));
-    // It was the next one; so are those no more that were made beside it.
-    for state in [bytes, larger] {
+    for state in [bytes, superseded] {
         assert_eq!((sealer.confirm(&state), sealer.reserved_blocks()), (Err(InvalidState::Other), 9));
     }
     // Messages may be sealed until then.
@@ -598,17 +602,21 @@ fn states_are_confirmed() {
     // A state that covers less than what is reserved, or counters than are needed, was made by another sealer of the key.
     let mut twin: Sealer = Sealer::restore(&key::<Twine128Otr>(), FIXED, limit, &[bytes]).unwrap();
     let ahead = twin.begin_reserve(30).state().to_bytes();
+    let _ = sealer.begin_reserve(30);
     let mut unused = stored(limit);
-    unused.begin_reserve(0).stored();
-    unused.begin_reserve(0).stored();
+    for _ in 0..4 {
+        unused.begin_reserve(0).stored();
+    }
     let unused = unused.begin_reserve(0).state().to_bytes();
     let mut long = stored(limit);
     long.begin_reserve(99).stored();
     assert_eq!(seal(&mut long, 8 * 88), Ok(0));
-    long.begin_reserve(0).stored();
+    for _ in 0..3 {
+        long.begin_reserve(0).stored();
+    }
     let long = long.begin_reserve(9).state().to_bytes();
     let sequence = |bytes: &[u8; 32]| SealerState::from_bytes(bytes, FIXED).unwrap().sequence();
-    assert_eq!([ahead, unused, long].map(|bytes| sequence(&bytes)), [3; 3]);
+    assert_eq!([ahead, unused, long].map(|bytes| sequence(&bytes)), [5; 3]);
     for state in [unused, long] {
         assert_eq!((sealer.confirm(&state), sealer.reserved_blocks()), (Err(InvalidState::Other), 21));
     }
@@ -617,6 +625,7 @@ fn states_are_confirmed() {
     let mut sealer = stored(limit);
     sealer.begin_reserve(99).stored();
     assert_eq!(seal(&mut sealer, 8 * 88), Ok(0));
+    let _ = sealer.begin_reserve(9);
     let mut short = stored(limit);
     short.begin_reserve(0).stored();
     let short = short.begin_reserve(30).state().to_bytes();

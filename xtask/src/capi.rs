@@ -46,7 +46,7 @@ const FLASH: [(&str, &[&str], u32); 10] = [
     (
         "a stream to open",
         &[
-            "chunk_opener_init chunk_opener_open chunk_opener_open_last chunk_opener_is_complete",
+            "chunk_opener_init chunk_opener_open chunk_opener_open_last chunk_opener_check_complete",
             "chunk_opener_clear",
         ],
         8_600,

@@ -62,8 +62,8 @@
 
 #endif
 
-#elif defined(__riscv) && defined(__riscv_float_abi_soft) && defined(__riscv_mul) && defined(__riscv_compressed) && \
-    !defined(__riscv_e)
+#elif defined(__riscv) && defined(__riscv_float_abi_soft) && defined(__riscv_mul) && defined(__riscv_div) && \
+    defined(__riscv_compressed) && !defined(__riscv_e) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #if __riscv_xlen == 32
 #define TWINE_OTR_RUNS_riscv32imc_unknown_none_elf 1
 #define TWINE_OTR_TARGET_NAME "riscv32imc-unknown-none-elf"
@@ -74,11 +74,11 @@
 #endif
 #endif
 
-#elif defined(__linux__) && defined(__x86_64__) && !defined(__ILP32__)
+#elif defined(__linux__) && defined(__x86_64__) && defined(__SSE2__) && !defined(__ILP32__)
 #define TWINE_OTR_RUNS_x86_64_unknown_linux_gnu 1
 #define TWINE_OTR_TARGET_NAME "x86_64-unknown-linux-gnu"
 
-#elif defined(__linux__) && defined(__aarch64__) && !defined(__AARCH64EB__) && !defined(__ILP32__)
+#elif defined(__linux__) && defined(__aarch64__) && defined(__ARM_NEON) && !defined(__AARCH64EB__) && !defined(__ILP32__)
 #define TWINE_OTR_RUNS_aarch64_unknown_linux_gnu 1
 #define TWINE_OTR_TARGET_NAME "aarch64-unknown-linux-gnu"
 #endif
