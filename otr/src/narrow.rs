@@ -438,14 +438,14 @@ where
     let mut batches = data.chunks(copy.len());
     let mut batch = batches.next().unwrap_or_default();
     for next in batches {
-        copy.copy_from_slice(batch);
-        state.pairs(as_pairs(copy));
+        if let Ok(mut batch) = InOutBuf::new(batch, copy) {
+            state.pairs(as_pairs(in_place(&mut batch)));
+        }
         batch = next;
     }
     // Never more than there is, which the compiler does not see.
     let copy = copy.get_mut(..batch.len()).unwrap_or_default();
-    copy.copy_from_slice(batch);
-    state.end(copy)
+    InOutBuf::new(batch, copy).map_or(Field::ZERO, |mut end| state.end(in_place(&mut end)))
 }
 
 /// The output of `buffer`, with the input in it.
