@@ -588,7 +588,7 @@ mod counted {
                         assert_eq!(buf, expected);
                         // SAFETY: as above.
                         let complete = unsafe { c::$name::chunk_opener_check_complete(opener) };
-                        assert_eq!(complete == TWINE_OTR_OK, two.is_complete());
+                        assert_eq!(complete == c::TWINE_OTR_OK, two.is_complete());
                     }
                     // SAFETY: nobody uses them any more.
                     unsafe {
