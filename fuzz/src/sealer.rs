@@ -119,7 +119,9 @@ impl Input<'_> {
                         if kind == 0 { Ok(()) } else { Err(()) }
                     });
                     let now = (opener.reserved_messages(), opener.reserved_blocks());
-                    let wanted = u32::from(step.len).min(opener.remaining_blocks());
+                    // An opener of which as many attempts have failed as may fail opens nothing more.
+                    let remaining = if opener.failures() < FAILURES { opener.remaining_blocks() } else { 0 };
+                    let wanted = u32::from(step.len).min(remaining);
                     if result.is_ok() {
                         assert!(now.0 >= step.ad_len.into() && now.1 >= wanted);
                     } else {
