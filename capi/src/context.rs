@@ -2,10 +2,7 @@
 
 use core::sync::atomic::{Ordering, compiler_fence};
 
-use twine_otr_aead::{
-    AdProcessing, Key, KeySizeUser, Otr, Twine80, Twine128,
-    consts::{U7, U8},
-};
+use twine_otr_aead::{Key, SetKey, Twine80, Twine128};
 
 use crate::{
     memory::{Region, apart},
@@ -93,43 +90,6 @@ pub(crate) use context;
 
 context!(twine128_ctx, Twine128, "twine128_ctx");
 context!(twine80_ctx, Twine80, "twine80_ctx");
-
-/// A cipher whose round keys are made where they are to stay.
-pub(crate) trait SetKey: KeySizeUser + Sized {
-    /// To be given a key before it is used. Not secret.
-    fn without_key() -> Self;
-    fn set_key(&mut self, key: &Key<Self>);
-}
-
-macro_rules! set_key {
-    ($($cipher:ty),*) => {$(
-        impl SetKey for $cipher {
-            #[inline(always)]
-            fn without_key() -> Self {
-                Self::without_key()
-            }
-
-            #[inline(always)]
-            fn set_key(&mut self, key: &Key<Self>) {
-                self.set_key(key);
-            }
-        }
-
-        impl<A: AdProcessing> SetKey for Otr<$cipher, U7, U8, A> {
-            #[inline(always)]
-            fn without_key() -> Self {
-                Self::without_key(<$cipher>::without_key())
-            }
-
-            #[inline(always)]
-            fn set_key(&mut self, key: &Key<Self>) {
-                self.set_key_with(|cipher| cipher.set_key(key));
-            }
-        }
-    )*};
-}
-
-set_key!(Twine80, Twine128);
 
 /// An initialised context.
 #[repr(C)]

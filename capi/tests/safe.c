@@ -2,6 +2,7 @@
  * The tests of sealers, openers, pieces and chunks: C99 and C++, on the host and on boards. Prints like test.c.
  */
 #include "families.h"
+#include "bytes.h"
 #include "report.h"
 
 #include <string.h>
@@ -23,18 +24,6 @@ static uint8_t ad[24];
 static const struct family *f;
 
 #define CHECK(condition, number) check_that((condition) != 0, #condition, f->name, (unsigned long)(number), __LINE__)
-
-static int all_are(const void *bytes, size_t len, uint8_t value)
-{
-    const uint8_t *byte = (const uint8_t *)bytes;
-    size_t i;
-    for (i = 0; i < len; i++) {
-        if (byte[i] != value) {
-            return 0;
-        }
-    }
-    return 1;
-}
 
 static void fill(uint8_t *bytes, size_t len, unsigned seed)
 {

@@ -5,11 +5,10 @@
  * functions of contexts, what those of sealers and openers, and what those of streams may take at most.
  */
 #include "families.h"
-#include "port.h"
+#include "report.h"
 
 #include <string.h>
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define NONCE 7
 #define TAG 8
 #define PAINT 0xA5
@@ -21,20 +20,6 @@
 #define DEPTH 32768
 #define CAPACITY 4104
 #endif
-
-static unsigned passed, failed;
-
-static void print_number(size_t number)
-{
-    char text[24];
-    size_t i = sizeof text - 1;
-    text[i] = '\0';
-    do {
-        text[--i] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number != 0);
-    port_print(&text[i]);
-}
 
 /* Everything that a call has; what is secret comes first, and the context is C's of either type. */
 static struct {
@@ -313,21 +298,8 @@ static int holds(const uint8_t *kept, const uint8_t *secret, size_t len, size_t 
     return 0;
 }
 
-static void check(int holds, const char *what, const struct operation *operation, size_t number)
-{
-    if (holds) {
-        passed++;
-        return;
-    }
-    failed++;
-    port_print("FAILED: ");
-    port_print(operation->name);
-    port_print(": ");
-    port_print(what);
-    port_print(" ");
-    print_number(number);
-    port_print("\n");
-}
+#define CHECK(holds, what, operation, number) \
+    check_that((holds) != 0, what, (operation)->name, (unsigned long)(number), __LINE__)
 
 static size_t deepest;
 
@@ -336,30 +308,30 @@ static void run_operation(const struct operation *operation, size_t len)
     const int expected = is_forged(operation->kind) ? TWINE_OTR_ERR_AUTHENTICATION : TWINE_OTR_OK;
     const uint8_t *ctx = (const uint8_t *)&now.ctx;
     size_t i, used;
-    check(run_with(operation, 0x35, len) == expected, "result, length", operation, len);
+    CHECK(run_with(operation, 0x35, len) == expected, "result, length", operation, len);
     memcpy(left[1], left[0], DEPTH);
-    check(run_with(operation, 0xCA, len) == expected, "result, length", operation, len);
+    CHECK(run_with(operation, 0xCA, len) == expected, "result, length", operation, len);
     for (i = 0; i < DEPTH && left[0][i] == left[1][i]; i++) {
     }
-    check(i == DEPTH, "a secret is left, at depth", operation, DEPTH - i);
+    CHECK(i == DEPTH, "a secret is left, at depth", operation, DEPTH - i);
     for (used = DEPTH; used > 0 && left[0][DEPTH - used] == PAINT; used--) {
     }
     if (used > deepest) {
         deepest = used;
     }
-    check(used < DEPTH - 256, "more is used than is looked at", operation, used);
+    CHECK(used < DEPTH - 256, "more is used than is looked at", operation, used);
 #ifdef SETUP_LIMIT
-    check(used <= (operation->kind == INIT             ? SETUP_LIMIT
+    CHECK(used <= (operation->kind == INIT             ? SETUP_LIMIT
                    : operation->kind < COUNTED_INIT ? MESSAGE_LIMIT
                    : operation->kind < STREAM_INIT  ? COUNTED_LIMIT
                                                     : STREAM_LIMIT),
           "takes bytes of stack", operation, used);
 #endif
-    check(!holds(left[0], now.key, sizeof now.key, 8), "leaves its key, length", operation, len);
-    check(!holds(left[0], ctx + 8, sizeof now.ctx - 8, 16), "leaves round keys, length", operation, len);
-    check(!holds(left[0], now.tag, is_init(operation->kind) || operation->kind == BLOCKS ? 0 : TAG, TAG),
+    CHECK(!holds(left[0], now.key, sizeof now.key, 8), "leaves its key, length", operation, len);
+    CHECK(!holds(left[0], ctx + 8, sizeof now.ctx - 8, 16), "leaves round keys, length", operation, len);
+    CHECK(!holds(left[0], now.tag, is_init(operation->kind) || operation->kind == BLOCKS ? 0 : TAG, TAG),
           "leaves the tag, length", operation, len);
-    check(!holds(left[0], now.message, len, 8), "leaves the message, length", operation, len);
+    CHECK(!holds(left[0], now.message, len, 8), "leaves the message, length", operation, len);
 }
 
 /* Runs an operation with messages of all lengths, and prints what it takes. */
@@ -379,7 +351,7 @@ static void run_all_lengths(const char *of, const struct operation *operation)
     port_print(of[0] ? "_" : "");
     port_print(operation->name);
     port_print(": ");
-    print_number(deepest);
+    print_number((unsigned long)deepest);
     port_print(" bytes of stack\n");
 }
 
@@ -403,9 +375,5 @@ int main(void)
             run_all_lengths(family->name, &of_family[j]);
         }
     }
-    print_number(passed);
-    port_print(" passed, ");
-    print_number(failed);
-    port_print(" failed\n");
-    return failed == 0 ? 0 : 1;
+    return report();
 }

@@ -2,7 +2,8 @@
  * The tests of the C interface: C99 and C++, on the host and on boards. Prints what failed, and last "N passed, M failed".
  * LONG_VECTORS adds the vectors that small boards have no room for.
  */
-#include "port.h"
+#include "bytes.h"
+#include "report.h"
 #include "twine-otr.h"
 #include "vectors.h"
 
@@ -20,41 +21,8 @@
 #define CAPACITY 144
 #endif
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-/* ---- Reporting ---- */
-
-static unsigned passed, failed;
-
-static void print_number(unsigned long number)
-{
-    char text[24];
-    size_t i = sizeof text - 1;
-    text[i] = '\0';
-    do {
-        text[--i] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number != 0);
-    port_print(&text[i]);
-}
-
-static void check_that(int holds, const char *what, unsigned number, int line)
-{
-    if (holds) {
-        passed++;
-        return;
-    }
-    failed++;
-    port_print("FAILED: ");
-    port_print(what);
-    port_print(", case ");
-    print_number(number);
-    port_print(", line ");
-    print_number((unsigned long)line);
-    port_print("\n");
-}
-
-#define CHECK(condition, number) check_that((condition) != 0, #condition, (number), __LINE__)
+#define CHECK(condition, number) \
+    check_that((condition) != 0, #condition, "contexts", (unsigned long)(number), __LINE__)
 
 /* ---- One shape for both key sizes ---- */
 
@@ -133,18 +101,6 @@ static uint8_t *guarded(size_t len)
 {
     memset(storage, CANARY, sizeof storage);
     return &storage[GUARD + CAPACITY - len];
-}
-
-static int all_are(const void *bytes, size_t len, uint8_t value)
-{
-    const uint8_t *byte = (const uint8_t *)bytes;
-    size_t i;
-    for (i = 0; i < len; i++) {
-        if (byte[i] != value) {
-            return 0;
-        }
-    }
-    return 1;
 }
 
 static int guards_hold(size_t len)
@@ -684,9 +640,5 @@ int main(void)
         run_overlaps(bits);
         run_lives(bits);
     }
-    print_number(passed);
-    port_print(" passed, ");
-    print_number(failed);
-    port_print(" failed\n");
-    return failed == 0 ? 0 : 1;
+    return report();
 }

@@ -1,12 +1,17 @@
 //! Keys that are set up where they are to stay.
 
-use otr_mode::{Key, KeySizeUser};
+use otr_mode::{
+    AdProcessing, Key, KeySizeUser, Otr, TagSize,
+    consts::{U7, U8},
+};
 use twine_cipher::{Twine80, Twine128};
 
-/// A cipher whose round keys are made where they are to stay.
+/// A cipher, or a mode over it, whose round keys are made where they are to stay.
 pub trait SetKey: KeySizeUser + Sized {
-    /// To be given a key before it is used.
+    /// To be given a key before it is used. Not secret.
     fn without_key() -> Self;
+
+    /// Makes the round keys of `key`.
     fn set_key(&mut self, key: &Key<Self>);
 }
 
@@ -21,6 +26,18 @@ macro_rules! set_key {
             #[inline(always)]
             fn set_key(&mut self, key: &Key<Self>) {
                 self.set_key(key);
+            }
+        }
+
+        impl<T: TagSize<U8>, A: AdProcessing> SetKey for Otr<$cipher, U7, T, A> {
+            #[inline(always)]
+            fn without_key() -> Self {
+                Self::without_key(<$cipher>::without_key())
+            }
+
+            #[inline(always)]
+            fn set_key(&mut self, key: &Key<Self>) {
+                self.set_key_with(|cipher| cipher.set_key(key));
             }
         }
     )*};

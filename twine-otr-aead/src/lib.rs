@@ -18,6 +18,8 @@ mod window;
 
 pub use chunks::{ChunkOpener, ChunkSealer, StreamHeader};
 pub use derive::{Kdf, Label};
+#[doc(hidden)]
+pub use in_place::SetKey;
 pub use limits::{BlockLimit, TwineOtr, count_blocks};
 pub use opener::{OpenError, Opener, OpenerReservation, StrictOpener};
 pub use otr_mode::{

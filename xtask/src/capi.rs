@@ -258,6 +258,9 @@ fn compile(compiler: &Path, standard: &str, test: &str) -> Cmd {
         .arg(dir())
         .arg("-I")
         .arg(capi("examples"))
+        // How a program starts and prints, on the host and on boards, is that of the examples of the tarball.
+        .arg("-I")
+        .arg(capi("dist/examples"))
         .arg(capi(&format!("tests/{test}.c")))
         .args((test == "power").then(|| capi("examples/node.c")))
 }
@@ -291,7 +294,7 @@ fn host_program(compiler: &Path, standard: &str, test: &str, flags: &[&str], lib
     compile(compiler, standard, test)
         .arg("-DLONG_VECTORS")
         .args(flags)
-        .arg(capi("tests/host.c"))
+        .arg(capi("dist/examples/host.c"))
         // The library is no source.
         .args(["-x", "none"])
         .arg(library)
@@ -306,7 +309,7 @@ fn plain_program(cc: &Path, name: &str, library: &Path) -> Result<()> {
     let program = dir().join(format!("{name}{}", env::consts::EXE_SUFFIX));
     compile(cc, "c99", name)
         .arg("-O1")
-        .arg(capi("tests/host.c"))
+        .arg(capi("dist/examples/host.c"))
         .args(["-x", "none"])
         .arg(library)
         .arg("-o")
@@ -373,17 +376,7 @@ fn test_image(board: &Board, name: &str) -> PathBuf {
 
 /// The command that builds the test `name` for `board`.
 fn link(board: &Board, gcc: &Path, name: &str, library: &Path, keys: Keys) -> Cmd {
-    let memory = match board.name {
-        "mps2-an386" => "mps2-an385",
-        machine => machine,
-    };
-    let (start, memory, sections) = if is_riscv(board) {
-        let example = |file: &str| capi("dist/examples").join(file);
-        (example("board.c"), example("memory/virt.ld"), example("board.ld"))
-    } else {
-        let memory = paths::root().join("firmware/memory").join(format!("{memory}.x"));
-        (capi("tests/firmware/board.c"), memory, capi("tests/firmware/board.ld"))
-    };
+    let memory = if is_riscv(board) { "virt" } else { board.name };
     compile(gcc, "c99", name)
         .args(match keys {
             Keys::Expanded => None,
@@ -392,13 +385,13 @@ fn link(board: &Board, gcc: &Path, name: &str, library: &Path, keys: Keys) -> Cm
         .args(["-DSMALL", "-Os", "-ffunction-sections", "-ffreestanding", "-nostartfiles"])
         .args(machine(board))
         .args(is_riscv(board).then_some("--specs=picolibc.specs"))
-        .arg(start)
+        .arg(capi("dist/examples/board.c"))
         .args(["-x", "none"])
         .arg(library)
         .arg("-T")
-        .arg(memory)
+        .arg(capi(&format!("dist/examples/memory/{memory}.ld")))
         .arg("-T")
-        .arg(sections)
+        .arg(capi("dist/examples/board.ld"))
         .args(["-Wl,--gc-sections,-z,noexecstack", "-o"])
         .arg(test_image(board, name))
 }

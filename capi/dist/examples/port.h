@@ -1,4 +1,4 @@
-/* What the example needs of the machine that it runs on. */
+/* What the examples, and the tests, need of the machine that they run on. */
 #ifndef PORT_H
 #define PORT_H
 

@@ -1,9 +1,0 @@
-/* With an operating system. */
-#include "port.h"
-
-#include <stdio.h>
-
-void port_print(const char *text)
-{
-    fputs(text, stdout);
-}
