@@ -23,10 +23,22 @@ static uint32_t semihosting(uint32_t operation, uintptr_t argument)
     return r0;
 }
 
+/* To standard output: SYS_WRITE0 would go to where the debugger has its own messages. */
 void port_print(const char *text)
 {
-    enum { SYS_WRITE0 = 4 };
-    (void)semihosting(SYS_WRITE0, (uintptr_t)text);
+    enum { SYS_OPEN = 1, SYS_WRITE = 5, WRITING = 4 };
+    static const char console_name[] = ":tt";
+    static uint32_t console;
+    const uintptr_t open[3] = {(uintptr_t)console_name, WRITING, sizeof console_name - 1};
+    uintptr_t write[3] = {0, (uintptr_t)text, 0};
+    while (text[write[2]] != 0) {
+        write[2]++;
+    }
+    if (console == 0) {
+        console = semihosting(SYS_OPEN, (uintptr_t)open);
+    }
+    write[0] = console;
+    (void)semihosting(SYS_WRITE, (uintptr_t)write);
 }
 
 static void __attribute__((noreturn)) leave(int success)
