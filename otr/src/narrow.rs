@@ -1,7 +1,8 @@
 //! The narrow form of the mode, for backends of up to four blocks at once: in little code and stack, for small devices.
 //!
-//! Which way a message goes is a value. The last chunk goes through the same code as the pairs: see [`Message::end`]. No array is
-//! set to zero, since that would take a `memset`, and bytes are read and written one by one where they do not fill a block.
+//! Messages are processed in place. Which way one goes is a value. The last chunk takes part in the calls of the pairs before it: see
+//! [`Message::end`]. No array is set to zero, since that would take a `memset`, and bytes are read and written one by one where they do
+//! not fill a block.
 
 use aead::{
     array::{
@@ -24,7 +25,7 @@ use crate::{
 /// Blocks of a call, at most.
 pub(crate) const WIDTH: usize = 4;
 
-/// The blocks of a call, in words: so kernels load them, and so does this code where the cores load no words from other addresses.
+/// As many blocks as a call has, in words: so kernels load them, and so does this code where the cores load no words from other addresses.
 struct Blocks<F: Field>([F::Words; WIDTH]);
 
 impl<F: Field> Blocks<F> {

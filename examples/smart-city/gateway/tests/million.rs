@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use common::{GATE, MAST, TestDevice, ask, engine, example, files, kind, message};
+use common::{GATE, MAST, Random, TestDevice, ask, engine, example, files, kind, message};
 use smart_city_frame::Kind;
 use smart_city_gateway::engine::{Input, Output};
 
@@ -36,23 +36,6 @@ unsafe impl GlobalAlloc for Counting {
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-/// Marsaglia's xorshift, 64 bits.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "below the bound")]
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
-    }
-}
 
 /// What a hostile broker delivers next: genuine frames again, changed, cut, with other counters and epochs, or any bytes.
 fn hostile(random: &mut Random, genuine: &[(String, Vec<u8>)]) -> (String, Vec<u8>) {

@@ -21,6 +21,28 @@ pub fn number<N: FromStr<Err: Debug>>(variable: &str, usual: N) -> N {
     std::env::var(variable).map_or(usual, |text| text.parse().expect(variable))
 }
 
+/// Marsaglia's xorshift, 64 bits.
+#[derive(Clone)]
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "below the bound")]
+    pub fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound as u64) as usize
+    }
+
+    pub fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+}
+
 /// Every file of the example, in a new directory.
 pub fn example() -> TempDir {
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("example");

@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use crate::common;
 use smart_city_frame::{Class, DeviceId};
 use smart_city_gateway::config::{City, Secrets};
 
@@ -11,17 +12,11 @@ fn example() -> &'static Path {
 
 /// The fault that is reported when `from` is replaced by `to` in the example's `name`.
 fn fault(name: &str, from: &str, to: &str) -> String {
-    let dir = tempfile::tempdir().unwrap();
-    fs::create_dir(dir.path().join("code")).unwrap();
-    for file in ["city.toml", "secrets.toml", "code/open_gate.bin", "code/close_gate.bin"] {
-        let mut content = fs::read(example().join(file)).unwrap();
-        if file == name {
-            let text = String::from_utf8(content).unwrap();
-            assert!(text.contains(from), "{from}");
-            content = text.replacen(from, to, 1).into_bytes();
-        }
-        fs::write(dir.path().join(file), content).unwrap();
-    }
+    let dir = common::example();
+    let path = dir.path().join(name);
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{from}");
+    fs::write(&path, text.replacen(from, to, 1)).unwrap();
     let read = City::read(&dir.path().join("city.toml"))
         .and_then(|city| Secrets::read(&dir.path().join("secrets.toml"), &city));
     let error = read.expect_err("a fault").to_string();
@@ -139,11 +134,7 @@ fn faults_are_found_where_they_are() {
 /// What is just within the limits is taken.
 #[test]
 fn limits_are_exact() {
-    let dir = tempfile::tempdir().unwrap();
-    fs::create_dir(dir.path().join("code")).unwrap();
-    for file in ["city.toml", "secrets.toml", "code/open_gate.bin", "code/close_gate.bin"] {
-        fs::copy(example().join(file), dir.path().join(file)).unwrap();
-    }
+    let dir = common::example();
     let change = |name: &str, pairs: &[(&str, &str)]| {
         let path = dir.path().join(name);
         let text = fs::read_to_string(&path).unwrap();

@@ -10,7 +10,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use crate::common::{self, GATE, MAST, example, files, is_isolated, kind, message};
+use crate::common::{self, GATE, MAST, Random, example, files, is_isolated, kind, message};
 use anyhow::Result;
 use redb::StorageBackend;
 use smart_city_detector::{AllowedValues, Detector, Verifier};
@@ -25,28 +25,6 @@ use smart_city_gateway::{
 };
 use tempfile::TempDir;
 use tokio::sync::oneshot;
-
-/// Marsaglia's xorshift, 64 bits.
-#[derive(Clone)]
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "below the bound")]
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
-    }
-
-    fn one_in(&mut self, n: usize) -> bool {
-        self.below(n) == 0
-    }
-}
 
 enum Change {
     Write(u64, Vec<u8>),
