@@ -2,41 +2,28 @@
 
 use std::collections::HashMap;
 
+use cmac::{
+    Cmac,
+    digest::{FixedOutput, InnerInit, Update},
+};
 use proptest::{collection::vec, prelude::*};
 use twine_cipher::cipher::BlockCipherEncrypt;
 use twine_otr_aead::{Kdf, Key, KeyInit, Label, Twine80, Twine128, consts::U8};
-
-/// CMAC once more, on numbers.
-fn cmac<B: BlockCipherEncrypt<BlockSize = U8>>(cipher: &B, message: &[u8]) -> [u8; 8] {
-    let encrypt = |block: u64| {
-        let mut block = block.to_be_bytes().into();
-        cipher.encrypt_block(&mut block);
-        u64::from_be_bytes(block.into())
-    };
-    let double = |x: u64| x << 1 ^ if x >> 63 == 1 { 0x1b } else { 0 };
-    let is_full = !message.is_empty() && message.len() % 8 == 0;
-    let mut padded = message.to_vec();
-    if !is_full {
-        padded.push(0x80);
-        padded.resize(padded.len().next_multiple_of(8), 0);
-    }
-    let subkey = if is_full { double(encrypt(0)) } else { double(double(encrypt(0))) };
-    let (rest, last) = padded.split_at(padded.len() - 8);
-    let number = |block: &[u8]| u64::from_be_bytes(block.try_into().unwrap());
-    let chain = rest.chunks(8).fold(0, |chain, block| encrypt(chain ^ number(block)));
-    encrypt(chain ^ number(last) ^ subkey).to_be_bytes()
-}
 
 /// A key of `len` bytes, as the standard has it.
 fn derive<B>(key: &Key<B>, label: &[u8], context: &[u8], len: usize) -> Vec<u8>
 where
     B: BlockCipherEncrypt<BlockSize = U8> + KeyInit,
 {
-    let cipher = B::new(key);
+    let cmac = |input: Vec<u8>| {
+        let mut cmac = Cmac::inner_init(B::new(key));
+        cmac.update(&input);
+        cmac.finalize_fixed()
+    };
     let bits = u32::try_from(8 * len).unwrap().to_be_bytes();
     let blocks = (1u32..).take(len.div_ceil(8));
     let input = |n: u32| [&n.to_be_bytes()[..], label, &[0], context, &bits].concat();
-    let mut derived = blocks.flat_map(|n| cmac(&cipher, &input(n))).collect::<Vec<_>>();
+    let mut derived = blocks.flat_map(|n| cmac(input(n))).collect::<Vec<_>>();
     derived.truncate(len);
     derived
 }
