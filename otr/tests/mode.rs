@@ -8,6 +8,8 @@ mod calls;
 mod model;
 #[path = "mode/refused.rs"]
 mod refused;
+#[path = "mode/texts.rs"]
+mod texts;
 #[path = "mode/vectors.rs"]
 mod vectors;
 #[cfg(feature = "zeroize")]

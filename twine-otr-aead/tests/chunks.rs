@@ -266,7 +266,14 @@ fn failures_are_counted() {
 fn debug_shows_no_key() {
     let sealer = sealer(1);
     let text = format!("{:?} {:?}", sealer, opener(&sealer));
-    assert!(text.contains("next: 0") && !text.contains("cipher") && text.len() < 700, "{text}");
+    assert!(
+        text.contains("ChunkSealer")
+            && text.contains("ChunkOpener")
+            && text.contains("next: 0")
+            && !text.contains("cipher")
+            && text.len() < 700,
+        "{text}"
+    );
 }
 
 /// Streams that begin where the ones before lie are those of sealers and openers that are returned.

@@ -1,9 +1,11 @@
 //! What holds for every key, nonce, associated data and message, whichever alias.
 #![cfg(feature = "alloc")]
 
+use std::collections::HashSet;
+
 use proptest::{collection::vec, prelude::*, sample::Index};
 use twine_otr_aead::{
-    Combined, Parallel, Serial, Twine80Otr, Twine128Otr,
+    Combined, InvalidState, OpenError, Parallel, SealError, Serial, Twine80Otr, Twine128Otr,
     aead::{Aead, AeadInOut, KeyInit, Nonce, Payload, Tag},
 };
 
@@ -144,7 +146,7 @@ fn pairs_do_not_know_the_length<C: AeadInOut + KeyInit>(
 
 /// No key, nonce, message or associated data but zeros and empty ones: all that differ have tags that differ.
 fn empty_things_differ<C: AeadInOut + KeyInit>() {
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     for ad in 0..=17 {
         for msg in 0..=33 {
             let sealed = Sealed::new::<C>(&[0; 16], &[0; 7], &vec![0; ad], &vec![0; msg]);
@@ -217,6 +219,29 @@ fn names() {
     }
     assert_eq!(Name::<Twine80Otr<Serial>>(Default::default()).to_string(), "TWINE-80-OTR-s");
     assert_eq!(Name::<Twine128Otr>(Default::default()).to_string(), "TWINE-128-OTR-p");
+}
+
+#[test]
+fn each_error_says_what_is_wrong() {
+    use {InvalidState as I, OpenError as O, SealError as S};
+    let seal = [S::LimitReached, S::NotReserved, S::BufferFull, S::Finished].map(|error| error.to_string());
+    let state = [I::Damaged, I::Other, I::OtherKey, I::OtherLimit].map(|error| error.to_string());
+    let open = [
+        O::OtherSender,
+        O::Replayed,
+        O::TooOld,
+        O::TooManyFailures,
+        O::LimitReached,
+        O::NotReserved,
+        O::Truncated,
+        O::Finished,
+        O::Rejected,
+    ]
+    .map(|error| error.to_string());
+    for errors in [&seal[..], &state[..], &open[..]] {
+        let texts: HashSet<&String> = errors.iter().collect();
+        assert!(texts.len() == errors.len() && errors.iter().all(|text| text.len() > 10), "{errors:?}");
+    }
 }
 
 /// A bound that the compiler checks: keys, round keys and masks are erased on drop.

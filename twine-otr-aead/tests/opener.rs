@@ -875,7 +875,7 @@ fn states_are_confirmed() {
         assert_eq!(opener.confirm(&state), Err(InvalidState::Other));
     }
     // States of other openers of the key, each of which covers less of one kind.
-    let _ = opener.begin_reserve(3, 30);
+    let next = opener.begin_reserve(3, 30).state().to_bytes();
     for (messages, blocks) in [(2, 3000), (30, 29)] {
         let mut twin = go_on(first());
         for _ in 0..3 {
@@ -886,4 +886,11 @@ fn states_are_confirmed() {
         assert_eq!(opener.confirm(&twin), Err(InvalidState::Other));
     }
     assert_eq!((opener.reserved_messages(), opener.reserved_blocks()), (3, 30));
+    // A restart goes on from the state that was begun last, wherever it lies.
+    for places in [[bytes, next], [next, bytes]] {
+        let mut restarted: Opener = Opener::without_key();
+        restarted.set_stored_key(&key(), FIXED, LIMIT, FAILURES, &places).unwrap();
+        let after = restarted.begin_reserve(0, 0).state().sequence();
+        assert_eq!(after, OpenerState::from_bytes(&next, FIXED).unwrap().sequence() + 1);
+    }
 }

@@ -43,7 +43,9 @@ where
     let mut sealer = OtrAhead::from(Otr::<Wide<C, W>, N, T, A>::from(Wide::new(&key)));
     let mut opener = OtrAhead::from(Otr::<Wide<C, W>, N, T, A>::from(Wide::new(&key)));
     let ad_lens = [0, 1, n, n + 1, 4 * n, 5 * n, 4 * n + 1, (2 * W::USIZE + 1) * n];
-    let lens = (0..=9 * n).chain([16, 2 * W::USIZE, 2 * W::USIZE + 2].map(|blocks| blocks * n - 1));
+    // Also those that leave no place, or one, in the last calls of a batch.
+    let full = (2 * W::USIZE).saturating_sub(5).max(1)..=2 * W::USIZE + 2;
+    let lens = (0..=9 * n).chain([16].into_iter().chain(full).map(|blocks| blocks * n - 1));
     let cases = lens.flat_map(|len| ad_lens.map(|ad_len| (len, ad_len)));
     for (counter, (len, ad_len)) in cases.enumerate() {
         let this = nonce::<Wide<C, W>, N, T, A>(counter);

@@ -6,7 +6,7 @@ use std::{cell::RefCell, rc::Rc};
 use aead::AeadInOut;
 use aes::Aes128;
 use otr_mode::{
-    AdProcessing, BlockSize, Combined, KeyInit, NonceSize, Otr, Parallel, Serial, TagSize,
+    AdProcessing, BlockSize, Combined, KeyInit, NonceSize, Otr, OtrAhead, Parallel, Serial, TagSize,
     cipher::{
         Block, BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser, InOut,
         InOutBuf, ParBlocks, ParBlocksSizeUser,
@@ -148,6 +148,60 @@ where
         pieces.finalize(last.into()).unwrap();
         check("sealing in pieces", most(2));
     }
+}
+
+/// To prepare the next nonce takes no call more than to seal or to open without, and the message that it was prepared for takes
+/// none more either, and fewer if it is short.
+fn nothing_is_called_to_prepare<C, N, T, A>()
+where
+    C: BlockCipherEncrypt<BlockSize: BlockSize> + KeyInit,
+    N: NonceSize<C::BlockSize>,
+    T: TagSize<C::BlockSize>,
+    A: AdProcessing,
+{
+    let calls = Rc::<RefCell<Calls>>::default();
+    let otr =
+        || Otr::<_, N, T, A>::from(Counting { cipher: C::new(&Default::default()), calls: calls.clone() });
+    let (plain, mut sealer, mut opener) = (otr(), OtrAhead::from(otr()), OtrAhead::from(otr()));
+    let n = C::BlockSize::USIZE;
+    let this = Default::default();
+    let width = calls.take().width;
+    for (ad_len, blocks) in [0, 1, 2 * n].into_iter().flat_map(|ad| (0..2 * width + 3).map(move |m| (ad, m)))
+    {
+        let (ad, mut message) = (vec![1; ad_len], vec![2; n * blocks]);
+        let count = |what: &str, most: usize| {
+            let calls = calls.take().calls;
+            assert!(
+                calls <= most,
+                "{what} {blocks} blocks with {ad_len} bytes of data took {calls} calls, not {most}"
+            );
+            calls
+        };
+        let tag = plain.encrypt_inout_detached(&this, &ad, message.as_mut_slice().into()).unwrap();
+        let to_seal = count("sealing", usize::MAX);
+        let sealed = message.clone();
+        plain.decrypt_inout_detached(&this, &ad, message.as_mut_slice().into(), &tag).unwrap();
+        let to_open = count("opening", usize::MAX);
+        let is_short = blocks <= 2 && ad_len == 0 && A::LETTER == "p" && width >= 4 && n == 8;
+        for saved in [0, usize::from(is_short)] {
+            let next = Some(&this);
+            let _ = sealer.encrypt_inout_detached(&this, next, &ad, message.as_mut_slice().into()).unwrap();
+            count("sealing and preparing", to_seal - saved);
+            message.copy_from_slice(&sealed);
+            opener.decrypt_inout_detached(&this, next, &ad, message.as_mut_slice().into(), &tag).unwrap();
+            count("opening and preparing", to_open - saved);
+        }
+        // The next ones meet nothing that was prepared.
+        sealer.set_key_with(|_| ());
+        opener.set_key_with(|_| ());
+    }
+}
+
+#[test]
+fn to_prepare_takes_no_call() {
+    nothing_is_called_to_prepare::<Twine128, U7, U8, Parallel>();
+    nothing_is_called_to_prepare::<Twine128, U7, U8, Serial>();
+    nothing_is_called_to_prepare::<Twine128, U7, U8, Combined>();
 }
 
 #[test]
