@@ -1,6 +1,7 @@
 //! Evidence of a real detector is appraised, and the results are read by the crate `ear` of the draft's authors.
 
 use std::{
+    collections::HashSet,
     env, fs,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -90,12 +91,14 @@ fn results_are_ears() {
         Ok(jsonwebtoken::decode(token, &DecodingKey::from_jwk(key)?, &validation)?.claims)
     };
     let now = UNIX_EPOCH + Duration::from_secs(1_795_000_000);
+    let mut texts = HashSet::new();
     for (finding, verdict, tier, executables) in [
         (Finding::Genuine, Some(Verdict::Intact), TrustTier::Affirming, Some(2)),
         (Finding::Late, Some(Verdict::Intact), TrustTier::Warning, Some(2)),
         (Finding::Missing, None, TrustTier::Warning, None),
         (Finding::Altered, Some(Verdict::Altered), TrustTier::Contraindicated, Some(96)),
     ] {
+        assert!(texts.insert(finding.to_string()));
         let nonce = [2, 0, 3, 0, 0, 0, 7];
         let appraisal =
             Appraisal { device: DEVICE, region: 1, function: "open_gate", nonce, finding, verdict };

@@ -63,6 +63,18 @@ fn faults_are_found_where_they_are() {
             "streams[0].content_type",
             "no media type",
         ),
+        (
+            "content_type = \"application/json\"",
+            "content_type = \"/json\"",
+            "streams[0].content_type",
+            "no media type",
+        ),
+        (
+            "content_type = \"application/json\"",
+            "content_type = \"text/ plain\"",
+            "streams[0].content_type",
+            "no media type",
+        ),
         ("id = \"ren\"", "id = \"out/+\"", "users[1].id", "a name is 1 to 32"),
         (
             "departments = [\"weather\"]",

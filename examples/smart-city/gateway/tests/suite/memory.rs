@@ -415,6 +415,22 @@ fn files_of_two_histories_do_not_fit() {
     assert!(matches!(error.downcast_ref(), Some(Loss::Log(_))), "{error}");
 }
 
+/// A store of another gateway is not taken for one that is ahead of its log.
+#[test]
+fn a_store_of_another_gateway_does_not_fit() {
+    let [dir, other] = [example(), example()];
+    drop(engine(dir.path()));
+    let (mut gateway, _) = engine(other.path());
+    for _ in 0..3 {
+        gateway.handle([fault()]).unwrap();
+    }
+    drop(gateway);
+    fs::copy(Store::path(other.path()), Store::path(dir.path())).unwrap();
+    let error = try_open(dir.path(), false).unwrap_err();
+    assert!(matches!(error.downcast_ref(), Some(Loss::Store(_) | Loss::Both(..))), "{error}");
+    assert!(error.to_string().contains("not the one with which the audit log was written"), "{error}");
+}
+
 #[test]
 fn what_was_not_delivered_outlives_restarts() {
     let dir = example();
