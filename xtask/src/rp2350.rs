@@ -105,7 +105,10 @@ fn parse(words: &[u32]) -> Result<ImageDefinition> {
                     other => bail!("images of type {other:#x} are not known"),
                 });
             }
-            (0x44, 3) => start = Some((item[1], item[2])),
+            (0x44, 3) => {
+                let [_, entry, stack, ..] = *item else { bail!("the block has no end") };
+                start = Some((entry, stack));
+            }
             (0xFF, size) => {
                 ensure!(size == at, "the block has {at} words of items and says {size}");
                 ensure!(item.get(1) == Some(&0), "the block is not the only one of its loop");
