@@ -7,8 +7,7 @@
 //!
 //! # Registers
 //! The state has 8 registers, the pointer to the round keys one, and the S-box circuit the other 5. It would need one
-//! more, were not plane 1 of the odd half added to in two parts; where an instruction moves the lanes, it moves that plane
-//! there and back.
+//! more, were not plane 1 of the odd half added to in two parts.
 
 use core::{arch::asm, ptr};
 
@@ -99,45 +98,32 @@ macro_rules! load_key {
     };
 }
 
-/// Adds what $move makes of $from to $to.
-macro_rules! add {
-    (nothing, $to:literal, $from:literal) => {
-        concat!("eor ", $to, ", ", $from, "\n")
+/// Moves the lanes of the planes in r1 to r4 as $move says, where that takes instructions: the circuit treats all lanes alike, so its
+/// input may be moved as well as its output.
+macro_rules! exchange_lanes {
+    (nothing) => {
+        ""
     };
+    (ror_16) => {
+        ""
+    };
+    ($instruction:ident) => {
+        lines! {
+            concat!(stringify!($instruction), " r1, r1")
+            concat!(stringify!($instruction), " r2, r2")
+            concat!(stringify!($instruction), " r3, r3")
+            concat!(stringify!($instruction), " r4, r4")
+        }
+    };
+}
+
+/// Adds $from to $to, with what is left to be moved.
+macro_rules! add {
     (ror_16, $to:literal, $from:literal) => {
         concat!("eor ", $to, ", ", $to, ", ", $from, ", ror #16\n")
     };
-    (rev16, $to:literal, $from:literal) => {
-        lines! { concat!("rev16 ", $from, ", ", $from) add!(nothing, $to, $from) }
-    };
-    (rbit, $to:literal, $from:literal) => {
-        lines! { concat!("rbit ", $from, ", ", $from) add!(nothing, $to, $from) }
-    };
-}
-
-/// The part of $move that needs an instruction, in place.
-macro_rules! exchange_lanes {
-    (nothing, $x:literal) => {
-        ""
-    };
-    (ror_16, $x:literal) => {
-        ""
-    };
-    (rev16, $x:literal) => {
-        concat!("rev16 ", $x, ", ", $x, "\n")
-    };
-    (rbit, $x:literal) => {
-        concat!("rbit ", $x, ", ", $x, "\n")
-    };
-}
-
-/// The part of $move that does not: adds it to $to.
-macro_rules! add_exchanged {
-    (ror_16, $to:literal, $from:literal) => {
-        add!(ror_16, $to, $from)
-    };
     ($move:ident, $to:literal, $from:literal) => {
-        add!(nothing, $to, $from)
+        concat!("eor ", $to, ", ", $from, "\n")
     };
 }
 
@@ -151,12 +137,12 @@ macro_rules! round {
             concat!("eors r2, ", $e1)
             concat!("eors r3, ", $e2)
             concat!("eors r4, ", $e3)
-            exchange_lanes!($move, $o1)
+            exchange_lanes!($move)
             // x0 to x3 are in r1 to r4; r5 = t0, r1 = t1.
             "and r5, r3, r4"
             "eors r5, r1"
             "ands r1, r5"
-            add_exchanged!($move, $o1, "r5")
+            add!($move, $o1, "r5")
             // r5 = t2, r3 = t3, r1 = y3.
             "eors r5, r4"
             "orrs r5, r2"
@@ -166,8 +152,7 @@ macro_rules! round {
             "orr r5, r3, r2"
             "eors r4, r5"
             "and r5, r1, r4"
-            add_exchanged!($move, $o1, "r5")
-            exchange_lanes!($move, $o1)
+            add!($move, $o1, "r5")
             // r2 = y0.
             "orrs r3, r4"
             "eors r2, r3"
