@@ -61,6 +61,38 @@ macro_rules! transpose_across_halves {
     };
 }
 
+/// What is between the parts of both transpositions that they share, and what comes behind the second one.
+#[cfg(not(twine_keys = "compact"))]
+macro_rules! transpose_around {
+    ({ $($between:expr)* } { $($behind:expr)* }) => {
+        lines! {
+            transpose_within_halves!()
+            $($between)*
+            transpose_within_halves!()
+            $($behind)*
+        }
+    };
+}
+
+/// The same with that part only once: r2 tells which transposition this is.
+#[cfg(twine_keys = "compact")]
+macro_rules! transpose_around {
+    ({ $($between:expr)* } { $($behind:expr)* }) => {
+        lines! {
+            "movs r2, #0"
+            "4:"
+            transpose_within_halves!()
+            "cmp r2, #0"
+            "bne 3f"
+            $($between)*
+            "movs r2, #1"
+            "b 4b"
+            "3:"
+            $($behind)*
+        }
+    };
+}
+
 /// Loads the round keys of the next round, or of the one before, into r1 to r4.
 #[cfg(not(twine_keys = "compact"))]
 macro_rules! load_key {
@@ -268,33 +300,27 @@ pub(super) unsafe fn encrypt(keys: &RoundKeys, input: *const [Block; WIDTH], out
             place_first!("r11", "r8"),
             place_first!("r12", "r7"),
             place_first!("lr", "r6"),
-            // Both transpositions share most of their code: r2 tells which one this is.
-            "movs r2, #0",
-            "4:",
-            transpose_within_halves!(),
-            "cmp r2, #0",
-            "bne 3f",
-            transpose_across_halves!("r10" "r11" "r12" "lr" "r6" "r7" "r8" "r9"),
-            to_basis!("r6" "r7" "r8" "r9"),
-            to_basis!("r10" "r11" "r12" "lr"),
-            "2:",
-            round!(next, nothing, "r6" "r8" "r7" "r9", "r10" "r12" "r11" "lr"),
-            round!(next, rev16, "r10" "r12" "r11" "lr", "r6" "r8" "r7" "r9"),
-            round!(next, rbit, "r6" "r8" "r7" "r9", "r10" "r12" "r11" "lr"),
-            round!(next, ror_16, "r10" "r12" "r11" "lr", "r6" "r8" "r7" "r9"),
-            "ldr r1, [sp]",
-            "cmp r0, r1",
-            "bne 2b",
-            "ror r6, r6, #16",
-            "ror r7, r7, #16",
-            "ror r8, r8, #16",
-            "ror r9, r9, #16",
-            from_basis!("r6" "r7" "r8" "r9"),
-            from_basis!("r10" "r11" "r12" "lr"),
-            "movs r2, #1",
-            "b 4b",
-            "3:",
-            transpose_across_halves!("r6" "r7" "r8" "r9" "r10" "r11" "r12" "lr"),
+            transpose_around!({
+                transpose_across_halves!("r10" "r11" "r12" "lr" "r6" "r7" "r8" "r9")
+                to_basis!("r6" "r7" "r8" "r9")
+                to_basis!("r10" "r11" "r12" "lr")
+                "2:"
+                round!(next, nothing, "r6" "r8" "r7" "r9", "r10" "r12" "r11" "lr")
+                round!(next, rev16, "r10" "r12" "r11" "lr", "r6" "r8" "r7" "r9")
+                round!(next, rbit, "r6" "r8" "r7" "r9", "r10" "r12" "r11" "lr")
+                round!(next, ror_16, "r10" "r12" "r11" "lr", "r6" "r8" "r7" "r9")
+                "ldr r1, [sp]"
+                "cmp r0, r1"
+                "bne 2b"
+                "ror r6, r6, #16"
+                "ror r7, r7, #16"
+                "ror r8, r8, #16"
+                "ror r9, r9, #16"
+                from_basis!("r6" "r7" "r8" "r9")
+                from_basis!("r10" "r11" "r12" "lr")
+            } {
+                transpose_across_halves!("r6" "r7" "r8" "r9" "r10" "r11" "r12" "lr")
+            }),
             "pop {{r4, r5}}",
             unplace_last!("r6", "lr"),
             "str r2, [r5, #0]",
@@ -343,32 +369,27 @@ pub(super) unsafe fn decrypt(keys: &RoundKeys, input: *const [Block; WIDTH], out
             "ldr r2, [r4, #24]",
             "ldr r3, [r4, #28]",
             place_last!("r9", "r10"),
-            "movs r2, #0",
-            "4:",
-            transpose_within_halves!(),
-            "cmp r2, #0",
-            "bne 3f",
-            transpose_across_halves!("r6" "r7" "r8" "r9" "r10" "r11" "r12" "lr"),
-            to_basis!("r6" "r7" "r8" "r9"),
-            to_basis!("r10" "r11" "r12" "lr"),
-            "ror r6, r6, #16",
-            "ror r7, r7, #16",
-            "ror r8, r8, #16",
-            "ror r9, r9, #16",
-            "2:",
-            round!(previous, ror_16, "r10" "r12" "r11" "lr", "r6" "r8" "r7" "r9"),
-            round!(previous, rbit, "r6" "r8" "r7" "r9", "r10" "r12" "r11" "lr"),
-            round!(previous, rev16, "r10" "r12" "r11" "lr", "r6" "r8" "r7" "r9"),
-            round!(previous, nothing, "r6" "r8" "r7" "r9", "r10" "r12" "r11" "lr"),
-            "ldr r1, [sp]",
-            "cmp r0, r1",
-            "bne 2b",
-            from_basis!("r6" "r7" "r8" "r9"),
-            from_basis!("r10" "r11" "r12" "lr"),
-            "movs r2, #1",
-            "b 4b",
-            "3:",
-            transpose_across_halves!("r10" "r11" "r12" "lr" "r6" "r7" "r8" "r9"),
+            transpose_around!({
+                transpose_across_halves!("r6" "r7" "r8" "r9" "r10" "r11" "r12" "lr")
+                to_basis!("r6" "r7" "r8" "r9")
+                to_basis!("r10" "r11" "r12" "lr")
+                "ror r6, r6, #16"
+                "ror r7, r7, #16"
+                "ror r8, r8, #16"
+                "ror r9, r9, #16"
+                "2:"
+                round!(previous, ror_16, "r10" "r12" "r11" "lr", "r6" "r8" "r7" "r9")
+                round!(previous, rbit, "r6" "r8" "r7" "r9", "r10" "r12" "r11" "lr")
+                round!(previous, rev16, "r10" "r12" "r11" "lr", "r6" "r8" "r7" "r9")
+                round!(previous, nothing, "r6" "r8" "r7" "r9", "r10" "r12" "r11" "lr")
+                "ldr r1, [sp]"
+                "cmp r0, r1"
+                "bne 2b"
+                from_basis!("r6" "r7" "r8" "r9")
+                from_basis!("r10" "r11" "r12" "lr")
+            } {
+                transpose_across_halves!("r10" "r11" "r12" "lr" "r6" "r7" "r8" "r9")
+            }),
             unplace_first!("r10", "r9"),
             unplace_first!("r11", "r8"),
             unplace_first!("r12", "r7"),
