@@ -217,6 +217,32 @@ macro_rules! from_basis {
     };
 }
 
+/// [`to_basis`] with a rotation by 16 of all four planes.
+macro_rules! rotate_to_basis {
+    ($x0:literal $x1:literal $x2:literal $x3:literal) => {
+        lines! {
+            concat!("ror ", $x1, ", ", $x1, ", #16")
+            concat!("ror ", $x2, ", ", $x2, ", #16")
+            concat!("eor ", $x0, ", ", $x1, ", ", $x0, ", ror #16")
+            concat!("eor ", $x3, ", ", $x0, ", ", $x3, ", ror #16")
+            concat!("eor ", $x1, ", ", $x2)
+        }
+    };
+}
+
+/// The inverse of [`rotate_to_basis`].
+macro_rules! rotate_from_basis {
+    ($x0:literal $x1:literal $x2:literal $x3:literal) => {
+        lines! {
+            concat!("ror ", $x2, ", ", $x2, ", #16")
+            concat!("ror ", $x0, ", ", $x0, ", #16")
+            concat!("eor ", $x1, ", ", $x2, ", ", $x1, ", ror #16")
+            concat!("eor ", $x3, ", ", $x0, ", ", $x3, ", ror #16")
+            concat!("eor ", $x0, ", ", $x1)
+        }
+    };
+}
+
 /// Puts the bytes b0 b1 b2 b3 | b4 b5 b6 b7 of a block into the lanes of the first round: b4 b2 b1 b0 | b3 b5 b6 b7.
 macro_rules! place_first {
     ($low:literal, $high:literal) => {
@@ -284,9 +310,8 @@ pub(super) unsafe fn encrypt(keys: &RoundKeys, input: *const [Block; WIDTH], out
     // those named, and the stack.
     unsafe {
         asm!(
-            "push {{r2, r4-r11, lr}}",
             "add r3, r0, #{keys_size}",
-            "push {{r3}}",
+            "push {{r2-r11}}",
             // The odd planes of the first round are in r10, r12, r11, lr, the even ones in r6, r8, r7, r9.
             "ldr r10, [r1, #0]",
             "ldr r9, [r1, #4]",
@@ -309,38 +334,35 @@ pub(super) unsafe fn encrypt(keys: &RoundKeys, input: *const [Block; WIDTH], out
                 round!(next, rev16, "r10" "r12" "r11" "lr", "r6" "r8" "r7" "r9")
                 round!(next, rbit, "r6" "r8" "r7" "r9", "r10" "r12" "r11" "lr")
                 round!(next, ror_16, "r10" "r12" "r11" "lr", "r6" "r8" "r7" "r9")
-                "ldr r1, [sp]"
+                "ldr r1, [sp, #4]"
                 "cmp r0, r1"
                 "bne 2b"
-                "ror r6, r6, #16"
-                "ror r7, r7, #16"
-                "ror r8, r8, #16"
-                "ror r9, r9, #16"
-                from_basis!("r6" "r7" "r8" "r9")
+                rotate_from_basis!("r6" "r7" "r8" "r9")
                 from_basis!("r10" "r11" "r12" "lr")
             } {
                 transpose_across_halves!("r6" "r7" "r8" "r9" "r10" "r11" "r12" "lr")
             }),
             "pop {{r4, r5}}",
             unplace_last!("r6", "lr"),
-            "str r2, [r5, #0]",
-            "str r3, [r5, #4]",
+            "str r2, [r4, #0]",
+            "str r3, [r4, #4]",
             unplace_last!("r7", "r12"),
-            "str r2, [r5, #8]",
-            "str r3, [r5, #12]",
+            "str r2, [r4, #8]",
+            "str r3, [r4, #12]",
             unplace_last!("r8", "r11"),
-            "str r2, [r5, #16]",
-            "str r3, [r5, #20]",
+            "str r2, [r4, #16]",
+            "str r3, [r4, #20]",
             unplace_last!("r9", "r10"),
-            "str r2, [r5, #24]",
-            "str r3, [r5, #28]",
-            "pop {{r4-r11, lr}}",
+            "str r2, [r4, #24]",
+            "str r3, [r4, #28]",
+            "pop {{r4-r11}}",
             keys_size = const size_of::<RoundKeys>(),
             inout("r0") ptr::from_ref(keys) => _,
             inout("r1") input => _,
             inout("r2") output => _,
             out("r3") _,
             out("r12") _,
+            out("lr") _,
         );
     }
 }
@@ -354,7 +376,7 @@ pub(super) unsafe fn decrypt(keys: &RoundKeys, input: *const [Block; WIDTH], out
     // SAFETY: as in `encrypt`.
     unsafe {
         asm!(
-            "push {{r0, r2, r4-r11, lr}}",
+            "push {{r0, r2, r4-r11}}",
             "add r0, r0, #{keys_size}",
             "mov r4, r1",
             "ldr r2, [r4, #0]",
@@ -371,12 +393,8 @@ pub(super) unsafe fn decrypt(keys: &RoundKeys, input: *const [Block; WIDTH], out
             place_last!("r9", "r10"),
             transpose_around!({
                 transpose_across_halves!("r6" "r7" "r8" "r9" "r10" "r11" "r12" "lr")
-                to_basis!("r6" "r7" "r8" "r9")
+                rotate_to_basis!("r6" "r7" "r8" "r9")
                 to_basis!("r10" "r11" "r12" "lr")
-                "ror r6, r6, #16"
-                "ror r7, r7, #16"
-                "ror r8, r8, #16"
-                "ror r9, r9, #16"
                 "2:"
                 round!(previous, ror_16, "r10" "r12" "r11" "lr", "r6" "r8" "r7" "r9")
                 round!(previous, rbit, "r6" "r8" "r7" "r9", "r10" "r12" "r11" "lr")
@@ -403,13 +421,14 @@ pub(super) unsafe fn decrypt(keys: &RoundKeys, input: *const [Block; WIDTH], out
             "str r7, [r5, #20]",
             "str lr, [r5, #24]",
             "str r6, [r5, #28]",
-            "pop {{r4-r11, lr}}",
+            "pop {{r4-r11}}",
             keys_size = const size_of::<RoundKeys>(),
             inout("r0") ptr::from_ref(keys) => _,
             inout("r1") input => _,
             inout("r2") output => _,
             out("r3") _,
             out("r12") _,
+            out("lr") _,
         );
     }
 }
