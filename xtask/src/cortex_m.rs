@@ -70,26 +70,26 @@ const LIMITS: [Limits; 4] = [
     Limits {
         board: "mps2-an386",
         is_compact: false,
-        plain: Memory { flash: 4300, key: 600, stack: 400 },
-        sealer: Memory { flash: 6200, key: 640, stack: 480 },
+        plain: Memory { flash: 4330, key: 600, stack: 400 },
+        sealer: Memory { flash: 6220, key: 640, stack: 480 },
     },
     Limits {
         board: "mps2-an386",
         is_compact: true,
-        plain: Memory { flash: 4280, key: 170, stack: 400 },
-        sealer: Memory { flash: 6120, key: 200, stack: 480 },
+        plain: Memory { flash: 4200, key: 170, stack: 400 },
+        sealer: Memory { flash: 6030, key: 200, stack: 480 },
     },
     Limits {
         board: "microbit",
         is_compact: false,
-        plain: Memory { flash: 5048, key: 600, stack: 450 },
-        sealer: Memory { flash: 7050, key: 640, stack: 512 },
+        plain: Memory { flash: 5020, key: 600, stack: 450 },
+        sealer: Memory { flash: 7010, key: 640, stack: 512 },
     },
     Limits {
         board: "virt-imc",
         is_compact: false,
-        plain: Memory { flash: 7900, key: 600, stack: 400 },
-        sealer: Memory { flash: 10250, key: 640, stack: 480 },
+        plain: Memory { flash: 7820, key: 600, stack: 400 },
+        sealer: Memory { flash: 10180, key: 640, stack: 480 },
     },
 ];
 
