@@ -27,7 +27,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         env::var_os(format!("CARGO_FEATURE_{}", board.to_uppercase().replace('-', "_"))).is_some()
     };
     let chosen: Vec<&str> = BOARDS.into_iter().filter(is_chosen).collect();
+    let is_riscv = |board: &str| ["rp2350-riscv", "virt"].contains(&board);
     let board = match (chosen.as_slice(), target.split('-').next()) {
+        ([board], _) if is_riscv(board) != target.starts_with("riscv") => {
+            return Err(format!("{board} is no board for {target}").into());
+        }
         ([board], _) => board,
         ([], Some("riscv32imc" | "riscv32imac")) => {
             // The whole memory map is that of the crate qemu-virt.
