@@ -2,8 +2,8 @@
 
 use std::{env, error::Error, fs, path::PathBuf};
 
-/// The real boards: the features of their names.
-const BOARDS: [&str; 8] = [
+/// The features that are names of boards.
+const BOARDS: [&str; 10] = [
     "nrf52840-dk",
     "nucleo-f411re",
     "nucleo-f446re",
@@ -12,6 +12,8 @@ const BOARDS: [&str; 8] = [
     "lpc55s69-evk",
     "rp2040",
     "rp2350",
+    "rp2350-riscv",
+    "virt",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -21,17 +23,21 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     let target = env::var("TARGET")?;
-    if target.starts_with("riscv32") {
-        // The whole memory map is that of the crate qemu-virt.
-        println!("cargo::rustc-link-arg-bins=-Tvirt.x");
-        return Ok(());
-    }
     let is_chosen = |board: &&str| {
         env::var_os(format!("CARGO_FEATURE_{}", board.to_uppercase().replace('-', "_"))).is_some()
     };
     let chosen: Vec<&str> = BOARDS.into_iter().filter(is_chosen).collect();
+    let is_riscv = |board: &str| ["rp2350-riscv", "virt"].contains(&board);
     let board = match (chosen.as_slice(), target.split('-').next()) {
+        ([board], _) if is_riscv(board) != target.starts_with("riscv") => {
+            return Err(format!("{board} is no board for {target}").into());
+        }
         ([board], _) => board,
+        ([], Some("riscv32imc" | "riscv32imac")) => {
+            // The whole memory map is that of the crate qemu-virt.
+            println!("cargo::rustc-link-arg-bins=-Tvirt.x");
+            return Ok(());
+        }
         ([], Some("thumbv6m")) => "qemu-microbit",
         ([], Some("thumbv7m" | "thumbv7em")) => "qemu-mps2",
         ([], Some("thumbv8m.main")) => "qemu-mps2-an505",

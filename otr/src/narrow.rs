@@ -221,18 +221,13 @@ where
     #[inline(never)]
     fn begin(&mut self, pairs: &[Pair<B::BlockSize>]) {
         let mut mask = self.mask;
-        let (mut once, mut thrice) = (&mut self.calls.0, &mut self.second_masks.0);
-        if !self.encrypts {
-            (once, thrice) = (thrice, once);
-        }
-        for ((once, thrice), _) in once.iter_mut().zip(thrice).zip(pairs) {
+        let encrypts = self.encrypts;
+        for ((call, second), pair) in self.calls.0.iter_mut().zip(&mut self.second_masks.0).zip(pairs) {
             let doubled = mask.double();
-            *once = mask.swap().to_words();
-            *thrice = (mask ^ doubled).swap().to_words();
+            let first = if encrypts { mask } else { mask ^ doubled };
+            *second = (first ^ doubled).swap().to_words();
+            *call = (first.swap() ^ load::<FieldOf<B>>(&pair[0])).to_words();
             mask = doubled;
-        }
-        for (call, pair) in self.calls.0.iter_mut().zip(pairs) {
-            *call = (FieldOf::<B>::from_words(*call) ^ load::<FieldOf<B>>(&pair[0])).to_words();
         }
         self.mask = mask;
     }

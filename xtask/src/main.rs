@@ -14,6 +14,7 @@
 //! | `i686` | tests the libraries on 32-bit x86 |
 //! | `boards` | runs a firmware on one of QEMU's boards |
 //! | `qemu_trace` | counts and traces what it executes there |
+//! | `rp2350` | checks images for a board that is not there |
 //! | `capi` | the C interface: its header and its tests |
 //! | `dist` | the C library for each target, ready to link |
 //! | `dist_tests` | programs that are linked with it |
@@ -56,6 +57,7 @@ mod paths;
 mod prove;
 mod qemu_trace;
 mod release;
+mod rp2350;
 mod sanitizers;
 mod setup;
 mod sh;

@@ -55,11 +55,15 @@ impl Plugin {
     ) -> Result<(Vec<String>, Vec<Region>)> {
         let out = self.library.with_file_name(format!("{}.regions", board.name));
         let lines = self.record(board, elf, &out, log, None)?;
-        let text = fs::read_to_string(&out).with_context(|| format!("cannot read {}", out.display()))?;
-        let regions = text.lines().map(|line| {
-            parse(line).with_context(|| format!("the plugin wrote a line that is none of a region: {line}"))
-        });
-        Ok((lines, regions.collect::<Result<_>>()?))
+        Ok((lines, regions(&out)?))
+    }
+
+    /// The same, with a clock that each instruction moves by one cycle.
+    pub(crate) fn run_in_time(&self, board: &Board, elf: &Path) -> Result<(Vec<String>, Vec<Region>)> {
+        let out = self.library.with_file_name(format!("{}.regions", board.name));
+        let plugin = self.option(&out, None, None)?;
+        let lines = boards::run(board, elf, &["-plugin".into(), plugin, "-icount".into(), "shift=0".into()])?;
+        Ok((lines, regions(&out)?))
     }
 
     /// Runs `elf` on `board` and returns the lines that it prints. What the plugin writes is in the file `out`; sequences go to
@@ -72,6 +76,11 @@ impl Plugin {
         log: Option<&Path>,
         only: Option<&str>,
     ) -> Result<Vec<String>> {
+        boards::run(board, elf, &["-plugin".into(), self.option(out, log, only)?])
+    }
+
+    /// What QEMU is told of the plugin.
+    fn option(&self, out: &Path, log: Option<&Path>, only: Option<&str>) -> Result<String> {
         let mut plugin = format!("{},out={}", self.library.display(), out.display());
         if let Some(log) = log {
             plugin += &format!(",log={}", log.display());
@@ -84,8 +93,17 @@ impl Plugin {
             plugin.matches(',').count() == separators,
             "QEMU's options cannot have a comma in a path: {plugin}"
         );
-        boards::run(board, elf, &["-plugin".into(), plugin])
+        Ok(plugin)
     }
+}
+
+/// What the plugin wrote into this file.
+fn regions(file: &Path) -> Result<Vec<Region>> {
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let regions = text.lines().map(|line| {
+        parse(line).with_context(|| format!("the plugin wrote a line that is none of a region: {line}"))
+    });
+    regions.collect()
 }
 
 /// A line of the plugin: the number of the region and what is in [`Region`].

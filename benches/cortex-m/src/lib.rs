@@ -26,7 +26,19 @@ macro_rules! entry {
     };
 }
 
-#[cfg(target_arch = "riscv32")]
+/// Makes an expression the main program, which does not end.
+#[cfg(feature = "riscv-board")]
+#[macro_export]
+macro_rules! entry {
+    ($main:expr) => {
+        #[riscv_rt::entry]
+        fn main() -> ! {
+            $main
+        }
+    };
+}
+
+#[cfg(all(target_arch = "riscv32", not(feature = "riscv-board")))]
 pub use qemu_virt::entry;
 
 pub use aead;

@@ -25,7 +25,7 @@ const MESSAGES: [usize; 4] = [16, 64, 256, 1024];
 /// The cores of the tables of all AEADs; the others are shown with TWINE only.
 const SHOWN: [&str; 4] = ["Cortex-M4", "Cortex-M0", "RV32IMC", "RV32IMAC with Zbb and Zbkb"];
 
-/// Those of the chart, and of the tables beside C and assembly.
+/// Those of the chart.
 const CORTEX_M: [&str; 2] = ["Cortex-M4", "Cortex-M0"];
 
 /// The results on all cores.
@@ -176,19 +176,19 @@ impl CortexM {
         Ok(text)
     }
 
-    /// The tables in estimated cycles, and who is ahead.
+    /// The tables in estimated cycles, or in instructions where no model of the core is, and who is ahead.
     fn beside_c(&self, text: &mut String) -> Result<()> {
         text.push_str(
-            "\nBeside C and assembly, in **estimated cycles** a byte, sealed / opened: of each algorithm the implementation that seals \
-             64 bytes fastest, and, if there is one with three quarters of its code or less, the smallest that takes at most a quarter \
-             more cycles. They were measured once, by the same counters, and are not built here \
+            "\nBeside C and assembly, a byte, sealed / opened, in **estimated cycles** on Cortex-M and in instructions on RISC-V: of each \
+             algorithm the implementation that seals 64 bytes fastest, and, if there is one with three quarters of its code or less, \
+             the smallest that takes at most a quarter more. They were measured once, by the same counters, and are not built here \
              ([source, commit and compiler of all](benches/results/cortex-m-peers.jsonl)). They take the key with each call; \
-             TWINE-128-OTR has it set up, which takes the cycles of the last table, once, and the RAM of the first. None of them has been \
-             measured on RISC-V.\n",
+             TWINE-128-OTR has it set up, which takes what the last table says, once, and the RAM of the first.\n",
         );
-        for core in CORTEX_M {
+        for core in SHOWN {
             let board = self.board(core)?;
-            write!(text, "\n| {core} |")?;
+            let unit = if board.has_cycles() { "estimated cycles" } else { "instructions" };
+            write!(text, "\n| {core}, {unit} |")?;
             for bytes in MESSAGES {
                 write!(text, " {bytes} B |")?;
             }
@@ -196,7 +196,7 @@ impl CortexM {
             for algorithm in [TWINE_OTR, SEALER] {
                 write!(text, "| **{algorithm}** |")?;
                 for bytes in MESSAGES {
-                    let [seal, open] = board.cycles_per_byte(algorithm, bytes)?;
+                    let [seal, open] = board.cost_per_byte(algorithm, bytes)?;
                     write!(text, " {} / {} |", Figure(seal), Figure(open))?;
                 }
                 for memory in ["flash", "stack"] {
@@ -216,7 +216,7 @@ impl CortexM {
             for algorithm in [TWINE_OTR, SEALER] {
                 let mut ahead = Vec::new();
                 for bytes in MESSAGES {
-                    let [ours, _] = board.cycles_per_byte(algorithm, bytes)?;
+                    let [ours, _] = board.cost_per_byte(algorithm, bytes)?;
                     let mut names: Vec<&str> = Vec::new();
                     for peer in self.peers.iter().filter(|peer| peer.is_on(core)) {
                         if peer.per_byte(bytes)?[0] < ours && !names.contains(&peer.algorithm()) {
@@ -275,16 +275,23 @@ impl Board {
         Ok(ratio(self.row(algorithm, operation, Some(bytes))?.instructions()?, bytes))
     }
 
-    /// To seal and to open, estimated.
-    fn cycles_per_byte(&self, algorithm: &str, bytes: usize) -> Result<[f64; 2]> {
-        let cycles = |operation| {
-            let row = self.row(algorithm, operation, Some(bytes))?;
-            let cycles = row.estimated_cycles;
+    /// Whether there is a model of the core.
+    fn has_cycles(&self) -> bool {
+        self.rows.iter().any(|row| row.estimated_cycles.is_some())
+    }
+
+    /// To seal and to open: estimated cycles, or instructions where no model of the core is.
+    fn cost_per_byte(&self, algorithm: &str, bytes: usize) -> Result<[f64; 2]> {
+        let cost = |operation| {
+            if !self.has_cycles() {
+                return self.per_byte(algorithm, operation, bytes);
+            }
+            let cycles = self.row(algorithm, operation, Some(bytes))?.estimated_cycles;
             let cycles =
                 cycles.with_context(|| format!("{operation} of {algorithm} has no estimated cycles"))?;
-            Ok::<_, anyhow::Error>(ratio(cycles, bytes))
+            Ok(ratio(cycles, bytes))
         };
-        Ok([cycles("seal")?, cycles("open")?])
+        Ok([cost("seal")?, cost("open")?])
     }
 }
 

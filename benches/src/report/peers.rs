@@ -1,11 +1,11 @@
-//! AEADs in C and assembly on Cortex-M, measured once with the counters of this project: cited, and not built here.
+//! AEADs in C and assembly on Cortex-M and RISC-V, measured once with the counters of this project: cited, and not built here.
 
 use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-/// What of its algorithm is shown beside the fastest: the smallest that takes at most so many times its cycles,
+/// What of its algorithm is shown beside the fastest: the smallest that takes at most so many times as long,
 const SLOWER: f64 = 1.25;
 /// if it has at most so much of its code.
 const SMALLER: f64 = 0.75;
@@ -21,10 +21,10 @@ pub(super) struct Peer {
     /// The lengths of the messages of all figures.
     message: Vec<usize>,
     associated_data: usize,
-    /// Not shown beside cycles.
-    #[serde(rename = "instructions")]
-    _instructions: Costs,
-    estimated_cycles: Costs,
+    instructions: Costs,
+    /// Where there is a model of the core.
+    #[serde(default)]
+    estimated_cycles: Option<Costs>,
     /// What an image grows by, key handling included.
     pub(super) code: u64,
     pub(super) stack: u64,
@@ -50,10 +50,14 @@ fn parse(text: &str) -> Result<Vec<Peer>> {
         .map(|line| serde_json::from_str(line).with_context(|| format!("in {line}")))
         .collect::<Result<_>>()?;
     for peer in &peers {
-        let Costs { seal, open } = &peer.estimated_cycles;
+        let is_complete = |Costs { seal, open }: &Costs| [seal.len(), open.len()] == [peer.message.len(); 2];
         anyhow::ensure!(
-            peer.associated_data == super::ASSOCIATED_DATA
-                && [seal.len(), open.len()] == [peer.message.len(); 2],
+            peer.core.starts_with('m') == peer.estimated_cycles.is_some(),
+            "{} has estimated cycles on a core without a model, or none on another",
+            peer.name
+        );
+        anyhow::ensure!(
+            peer.associated_data == super::ASSOCIATED_DATA && is_complete(peer.costs()),
             "figures of {} are missing, or of other associated data",
             peer.name
         );
@@ -64,7 +68,13 @@ fn parse(text: &str) -> Result<Vec<Peer>> {
 impl Peer {
     /// Whether it ran on this core.
     pub(super) fn is_on(&self, core: &str) -> bool {
-        core.strip_prefix("Cortex-M").is_some_and(|number| self.core.strip_prefix('m') == Some(number))
+        let number = core.strip_prefix("Cortex-M");
+        number.map_or(self.core == core, |number| self.core.strip_prefix('m') == Some(number))
+    }
+
+    /// What is compared: estimated cycles, or where there are none, instructions.
+    fn costs(&self) -> &Costs {
+        self.estimated_cycles.as_ref().unwrap_or(&self.instructions)
     }
 
     /// The algorithm, as its designers call it.
@@ -84,12 +94,12 @@ impl Peer {
         }
     }
 
-    /// Estimated cycles a byte to seal and to open a message of this length.
+    /// Estimated cycles a byte to seal and to open a message of this length, or where there are none, instructions.
     pub(super) fn per_byte(&self, bytes: usize) -> Result<[f64; 2]> {
         let place = self.message.iter().position(|&other| other == bytes);
         let place = place.with_context(|| format!("{} was not measured with {bytes} bytes", self.name))?;
-        let Costs { seal, open } = &self.estimated_cycles;
-        Ok([seal[place], open[place]].map(|cycles| super::ratio(cycles, bytes)))
+        let Costs { seal, open } = self.costs();
+        Ok([seal[place], open[place]].map(|cost| super::ratio(cost, bytes)))
     }
 }
 
@@ -142,10 +152,18 @@ mod tests {
         };
         assert_eq!(names("Cortex-M4"), ["tinyjambu128 a", "xoodyak a", "xoodyak b"]);
         assert_eq!(names("Cortex-M0"), [""; 0]);
+        let riscv = lines[0].replace("m4", "RV32IMC").replace("xoodyak a", "ascon-c");
+        let (start, rest) = riscv.split_once(r#""estimated_cycles""#).unwrap();
+        let riscv = [start, rest.split_once("},").unwrap().1].concat();
+        let riscv = parse(&riscv).unwrap();
+        assert_eq!(best(&riscv, "RV32IMC", 16).unwrap()[0].per_byte(16).unwrap(), [1.0 / 16.0; 2]);
         assert!(best(&peers, "Cortex-M4", 64).is_err());
-        for wrong in
-            [r#"{"core":"m4"}"#, &lines[0].replace("[16]", "[16,64]"), &lines[0].replace(":8,", ":0,")]
-        {
+        for wrong in [
+            r#"{"core":"m4"}"#,
+            &lines[0].replace("[16]", "[16,64]"),
+            &lines[0].replace(":8,", ":0,"),
+            &lines[0].replace("m4", "RV32IMC"),
+        ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -1,7 +1,7 @@
 //! Thumb assembly for Cortex-M: the portable backend's rounds (see [`fixslice`]), four blocks at once, in registers alone.
 //!
 //! A compiler spills in the round and makes separate instructions of rotations. The kernels for ARMv7-M need 22 instructions
-//! a round, and 2.5 more for the lanes, where the circuit and its surroundings have 21 operations; those for ARMv6-M, with two
+//! a round, and 2 more for the lanes, where the circuit and its surroundings have 21 operations; those for ARMv6-M, with two
 //! operands and eight general registers, 34 and 8. Everything runs in the same time for all keys and data: no branch but
 //! that of the loop over the rounds, and one on whether addresses are aligned.
 //!

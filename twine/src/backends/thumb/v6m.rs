@@ -6,7 +6,7 @@
 //!
 //! # Registers
 //! The pointer to the round keys, what the S-box circuit works in and plane 1 of both halves are in r0 to r7, the other planes
-//! in r8 to r12 and lr. Plane 1 of the odd half is added to in two parts, or one part of it waits on the stack.
+//! in r8 to r12 and lr. Plane 1 of the odd half is added to in two parts; where nibbles are exchanged, one part of it waits on the stack.
 
 use core::{arch::asm, ptr};
 
@@ -110,26 +110,42 @@ macro_rules! exchange_nibbles {
     };
 }
 
-/// Adds $output of the circuit to $odd, moved as r3 and $rotate say.
-macro_rules! add_moved {
-    (ror_16, $odd:literal, $output:literal) => {
-        lines! { concat!("rors ", $output, ", r3") add!($odd, $output) }
+/// Moves the lanes of the planes in r1 to r4 as $move says, where that takes less than to move the output: the circuit treats all lanes
+/// alike.
+macro_rules! exchange_lanes {
+    (ror_16) => {
+        lines! { "movs r5, #16" "rors r1, r5" "rors r2, r5" "rors r3, r5" "rors r4, r5" }
     };
-    (nibbles, $odd:literal, $output:literal) => {
-        lines! { exchange_nibbles!($output) add!($odd, $output) }
+    (rev16) => {
+        lines! { "rev16 r1, r1" "rev16 r2, r2" "rev16 r3, r3" "rev16 r4, r4" }
     };
-    (rev16, $odd:literal, $output:literal) => {
-        lines! { concat!("rev16 ", $output, ", ", $output) add!($odd, $output) }
-    };
-    (nothing, $odd:literal, $output:literal) => {
-        add!($odd, $output)
+    ($move:ident) => {
+        ""
     };
 }
 
-/// The end of a round that moves as $move says, with planes 0, 2 and 3 of the odd half, and plane 1 in a register of its own.
-/// r1 = t1 and then y3, r2 = x1 and then y0, r3 = t3, r4 = x3 and then y2, r5 = t0.
+/// The end of a round, with planes 0, 2 and 3 of the odd half, and plane 1 in a register of its own. Where nibbles are exchanged, that is
+/// left to do. r1 = t1 and then y3, r2 = x1 and then y0, r3 = t3, r4 = x3 and then y2, r5 = t0.
 macro_rules! circuit {
-    (nothing, $o0:literal $o1:literal $o2:literal $o3:literal) => {
+    (nibbles, $o0:literal $o1:literal $o2:literal $o3:literal) => {
+        lines! {
+            "str r5, [sp]"
+            circuit!(middle)
+            circuit!(y0)
+            "ldr r3, [sp, #12]"
+            exchange_nibbles!("r2") add!($o0, "r2")
+            // Where t0 waited on the stack.
+            "mov r2, r4"
+            "ands r2, r1"
+            "ldr r5, [sp]"
+            "eors r2, r5"
+            exchange_nibbles!("r2")
+            concat!("eors ", $o1, ", r2")
+            exchange_nibbles!("r4") add!($o2, "r4")
+            exchange_nibbles!("r1") add!($o3, "r1")
+        }
+    };
+    ($move:ident, $o0:literal $o1:literal $o2:literal $o3:literal) => {
         lines! {
             concat!("eors ", $o1, ", r5")
             circuit!(middle)
@@ -138,45 +154,6 @@ macro_rules! circuit {
             concat!("eors ", $o1, ", r5")
             circuit!(y0)
             add!($o0, "r2") add!($o2, "r4") add!($o3, "r1")
-        }
-    };
-    (rev16, $o0:literal $o1:literal $o2:literal $o3:literal) => {
-        lines! {
-            concat!("rev16 ", $o1, ", ", $o1)
-            concat!("eors ", $o1, ", r5")
-            circuit!(middle)
-            "mov r5, r4"
-            "ands r5, r1"
-            concat!("eors ", $o1, ", r5")
-            concat!("rev16 ", $o1, ", ", $o1)
-            circuit!(y0)
-            add_moved!(rev16, $o0, "r2") add_moved!(rev16, $o2, "r4") add_moved!(rev16, $o3, "r1")
-        }
-    };
-    (ror_16, $o0:literal $o1:literal $o2:literal $o3:literal) => {
-        lines! {
-            "str r5, [sp]"
-            circuit!(middle)
-            circuit!(y0)
-            "movs r3, #16"
-            add_moved!(ror_16, $o0, "r2")
-            circuit!(y1)
-            "rors r2, r3"
-            concat!("eors ", $o1, ", r2")
-            add_moved!(ror_16, $o2, "r4") add_moved!(ror_16, $o3, "r1")
-        }
-    };
-    (nibbles, $o0:literal $o1:literal $o2:literal $o3:literal) => {
-        lines! {
-            "str r5, [sp]"
-            circuit!(middle)
-            circuit!(y0)
-            "ldr r3, [sp, #12]"
-            add_moved!(nibbles, $o0, "r2")
-            circuit!(y1)
-            exchange_nibbles!("r2")
-            concat!("eors ", $o1, ", r2")
-            add_moved!(nibbles, $o2, "r4") add_moved!(nibbles, $o3, "r1")
         }
     };
     // From t0 on to y3 and y2.
@@ -194,10 +171,6 @@ macro_rules! circuit {
     (y0) => {
         lines! { "orrs r3, r4" "eors r2, r3" }
     };
-    // Where t0 waited on the stack.
-    (y1) => {
-        lines! { "mov r2, r4" "ands r2, r1" "ldr r5, [sp]" "eors r2, r5" }
-    };
 }
 
 /// A round, without its shuffle but the exchange of lanes: adds the S-box circuit of `even` and the key to `odd`.
@@ -212,6 +185,7 @@ macro_rules! round {
             "eors r3, r5"
             concat!("mov r5, ", $e3)
             "eors r4, r5"
+            exchange_lanes!($move)
             // x0 to x3 are in r1 to r4; r5 = t0, r1 = t1.
             "mov r5, r3"
             "ands r5, r4"

@@ -7,8 +7,7 @@
 //!
 //! # Registers
 //! The state has 8 registers, the pointer to the round keys one, and the S-box circuit the other 5. It would need one
-//! more, were not plane 1 of the odd half added to in two parts; where an instruction moves the lanes, it moves that plane
-//! there and back.
+//! more, were not plane 1 of the odd half added to in two parts.
 
 use core::{arch::asm, ptr};
 
@@ -62,6 +61,38 @@ macro_rules! transpose_across_halves {
     };
 }
 
+/// What is between the parts of both transpositions that they share, and what comes behind the second one.
+#[cfg(not(twine_keys = "compact"))]
+macro_rules! transpose_around {
+    ({ $($between:expr)* } { $($behind:expr)* }) => {
+        lines! {
+            transpose_within_halves!()
+            $($between)*
+            transpose_within_halves!()
+            $($behind)*
+        }
+    };
+}
+
+/// The same with that part only once: r2 tells which transposition this is.
+#[cfg(twine_keys = "compact")]
+macro_rules! transpose_around {
+    ({ $($between:expr)* } { $($behind:expr)* }) => {
+        lines! {
+            "movs r2, #0"
+            "4:"
+            transpose_within_halves!()
+            "cmp r2, #0"
+            "bne 3f"
+            $($between)*
+            "movs r2, #1"
+            "b 4b"
+            "3:"
+            $($behind)*
+        }
+    };
+}
+
 /// Loads the round keys of the next round, or of the one before, into r1 to r4.
 #[cfg(not(twine_keys = "compact"))]
 macro_rules! load_key {
@@ -99,45 +130,32 @@ macro_rules! load_key {
     };
 }
 
-/// Adds what $move makes of $from to $to.
-macro_rules! add {
-    (nothing, $to:literal, $from:literal) => {
-        concat!("eor ", $to, ", ", $from, "\n")
+/// Moves the lanes of the planes in r1 to r4 as $move says, where that takes instructions: the circuit treats all lanes alike, so its
+/// input may be moved as well as its output.
+macro_rules! exchange_lanes {
+    (nothing) => {
+        ""
     };
+    (ror_16) => {
+        ""
+    };
+    ($instruction:ident) => {
+        lines! {
+            concat!(stringify!($instruction), " r1, r1")
+            concat!(stringify!($instruction), " r2, r2")
+            concat!(stringify!($instruction), " r3, r3")
+            concat!(stringify!($instruction), " r4, r4")
+        }
+    };
+}
+
+/// Adds $from to $to, with what is left to be moved.
+macro_rules! add {
     (ror_16, $to:literal, $from:literal) => {
         concat!("eor ", $to, ", ", $to, ", ", $from, ", ror #16\n")
     };
-    (rev16, $to:literal, $from:literal) => {
-        lines! { concat!("rev16 ", $from, ", ", $from) add!(nothing, $to, $from) }
-    };
-    (rbit, $to:literal, $from:literal) => {
-        lines! { concat!("rbit ", $from, ", ", $from) add!(nothing, $to, $from) }
-    };
-}
-
-/// The part of $move that needs an instruction, in place.
-macro_rules! exchange_lanes {
-    (nothing, $x:literal) => {
-        ""
-    };
-    (ror_16, $x:literal) => {
-        ""
-    };
-    (rev16, $x:literal) => {
-        concat!("rev16 ", $x, ", ", $x, "\n")
-    };
-    (rbit, $x:literal) => {
-        concat!("rbit ", $x, ", ", $x, "\n")
-    };
-}
-
-/// The part of $move that does not: adds it to $to.
-macro_rules! add_exchanged {
-    (ror_16, $to:literal, $from:literal) => {
-        add!(ror_16, $to, $from)
-    };
     ($move:ident, $to:literal, $from:literal) => {
-        add!(nothing, $to, $from)
+        concat!("eor ", $to, ", ", $from, "\n")
     };
 }
 
@@ -151,12 +169,12 @@ macro_rules! round {
             concat!("eors r2, ", $e1)
             concat!("eors r3, ", $e2)
             concat!("eors r4, ", $e3)
-            exchange_lanes!($move, $o1)
+            exchange_lanes!($move)
             // x0 to x3 are in r1 to r4; r5 = t0, r1 = t1.
             "and r5, r3, r4"
             "eors r5, r1"
             "ands r1, r5"
-            add_exchanged!($move, $o1, "r5")
+            add!($move, $o1, "r5")
             // r5 = t2, r3 = t3, r1 = y3.
             "eors r5, r4"
             "orrs r5, r2"
@@ -166,8 +184,7 @@ macro_rules! round {
             "orr r5, r3, r2"
             "eors r4, r5"
             "and r5, r1, r4"
-            add_exchanged!($move, $o1, "r5")
-            exchange_lanes!($move, $o1)
+            add!($move, $o1, "r5")
             // r2 = y0.
             "orrs r3, r4"
             "eors r2, r3"
@@ -195,6 +212,32 @@ macro_rules! from_basis {
         lines! {
             concat!("eor ", $x1, ", ", $x2)
             concat!("eor ", $x3, ", ", $x0)
+            concat!("eor ", $x0, ", ", $x1)
+        }
+    };
+}
+
+/// [`to_basis`] with a rotation by 16 of all four planes.
+macro_rules! rotate_to_basis {
+    ($x0:literal $x1:literal $x2:literal $x3:literal) => {
+        lines! {
+            concat!("ror ", $x1, ", ", $x1, ", #16")
+            concat!("ror ", $x2, ", ", $x2, ", #16")
+            concat!("eor ", $x0, ", ", $x1, ", ", $x0, ", ror #16")
+            concat!("eor ", $x3, ", ", $x0, ", ", $x3, ", ror #16")
+            concat!("eor ", $x1, ", ", $x2)
+        }
+    };
+}
+
+/// The inverse of [`rotate_to_basis`].
+macro_rules! rotate_from_basis {
+    ($x0:literal $x1:literal $x2:literal $x3:literal) => {
+        lines! {
+            concat!("ror ", $x2, ", ", $x2, ", #16")
+            concat!("ror ", $x0, ", ", $x0, ", #16")
+            concat!("eor ", $x1, ", ", $x2, ", ", $x1, ", ror #16")
+            concat!("eor ", $x3, ", ", $x0, ", ", $x3, ", ror #16")
             concat!("eor ", $x0, ", ", $x1)
         }
     };
@@ -267,9 +310,8 @@ pub(super) unsafe fn encrypt(keys: &RoundKeys, input: *const [Block; WIDTH], out
     // those named, and the stack.
     unsafe {
         asm!(
-            "push {{r2, r4-r11, lr}}",
             "add r3, r0, #{keys_size}",
-            "push {{r3}}",
+            "push {{r2-r11}}",
             // The odd planes of the first round are in r10, r12, r11, lr, the even ones in r6, r8, r7, r9.
             "ldr r10, [r1, #0]",
             "ldr r9, [r1, #4]",
@@ -283,53 +325,44 @@ pub(super) unsafe fn encrypt(keys: &RoundKeys, input: *const [Block; WIDTH], out
             place_first!("r11", "r8"),
             place_first!("r12", "r7"),
             place_first!("lr", "r6"),
-            // Both transpositions share most of their code: r2 tells which one this is.
-            "movs r2, #0",
-            "4:",
-            transpose_within_halves!(),
-            "cmp r2, #0",
-            "bne 3f",
-            transpose_across_halves!("r10" "r11" "r12" "lr" "r6" "r7" "r8" "r9"),
-            to_basis!("r6" "r7" "r8" "r9"),
-            to_basis!("r10" "r11" "r12" "lr"),
-            "2:",
-            round!(next, nothing, "r6" "r8" "r7" "r9", "r10" "r12" "r11" "lr"),
-            round!(next, rev16, "r10" "r12" "r11" "lr", "r6" "r8" "r7" "r9"),
-            round!(next, rbit, "r6" "r8" "r7" "r9", "r10" "r12" "r11" "lr"),
-            round!(next, ror_16, "r10" "r12" "r11" "lr", "r6" "r8" "r7" "r9"),
-            "ldr r1, [sp]",
-            "cmp r0, r1",
-            "bne 2b",
-            "ror r6, r6, #16",
-            "ror r7, r7, #16",
-            "ror r8, r8, #16",
-            "ror r9, r9, #16",
-            from_basis!("r6" "r7" "r8" "r9"),
-            from_basis!("r10" "r11" "r12" "lr"),
-            "movs r2, #1",
-            "b 4b",
-            "3:",
-            transpose_across_halves!("r6" "r7" "r8" "r9" "r10" "r11" "r12" "lr"),
+            transpose_around!({
+                transpose_across_halves!("r10" "r11" "r12" "lr" "r6" "r7" "r8" "r9")
+                to_basis!("r6" "r7" "r8" "r9")
+                to_basis!("r10" "r11" "r12" "lr")
+                "2:"
+                round!(next, nothing, "r6" "r8" "r7" "r9", "r10" "r12" "r11" "lr")
+                round!(next, rev16, "r10" "r12" "r11" "lr", "r6" "r8" "r7" "r9")
+                round!(next, rbit, "r6" "r8" "r7" "r9", "r10" "r12" "r11" "lr")
+                round!(next, ror_16, "r10" "r12" "r11" "lr", "r6" "r8" "r7" "r9")
+                "ldr r1, [sp, #4]"
+                "cmp r0, r1"
+                "bne 2b"
+                rotate_from_basis!("r6" "r7" "r8" "r9")
+                from_basis!("r10" "r11" "r12" "lr")
+            } {
+                transpose_across_halves!("r6" "r7" "r8" "r9" "r10" "r11" "r12" "lr")
+            }),
             "pop {{r4, r5}}",
             unplace_last!("r6", "lr"),
-            "str r2, [r5, #0]",
-            "str r3, [r5, #4]",
+            "str r2, [r4, #0]",
+            "str r3, [r4, #4]",
             unplace_last!("r7", "r12"),
-            "str r2, [r5, #8]",
-            "str r3, [r5, #12]",
+            "str r2, [r4, #8]",
+            "str r3, [r4, #12]",
             unplace_last!("r8", "r11"),
-            "str r2, [r5, #16]",
-            "str r3, [r5, #20]",
+            "str r2, [r4, #16]",
+            "str r3, [r4, #20]",
             unplace_last!("r9", "r10"),
-            "str r2, [r5, #24]",
-            "str r3, [r5, #28]",
-            "pop {{r4-r11, lr}}",
+            "str r2, [r4, #24]",
+            "str r3, [r4, #28]",
+            "pop {{r4-r11}}",
             keys_size = const size_of::<RoundKeys>(),
             inout("r0") ptr::from_ref(keys) => _,
             inout("r1") input => _,
             inout("r2") output => _,
             out("r3") _,
             out("r12") _,
+            out("lr") _,
         );
     }
 }
@@ -343,7 +376,7 @@ pub(super) unsafe fn decrypt(keys: &RoundKeys, input: *const [Block; WIDTH], out
     // SAFETY: as in `encrypt`.
     unsafe {
         asm!(
-            "push {{r0, r2, r4-r11, lr}}",
+            "push {{r0, r2, r4-r11}}",
             "add r0, r0, #{keys_size}",
             "mov r4, r1",
             "ldr r2, [r4, #0]",
@@ -358,32 +391,23 @@ pub(super) unsafe fn decrypt(keys: &RoundKeys, input: *const [Block; WIDTH], out
             "ldr r2, [r4, #24]",
             "ldr r3, [r4, #28]",
             place_last!("r9", "r10"),
-            "movs r2, #0",
-            "4:",
-            transpose_within_halves!(),
-            "cmp r2, #0",
-            "bne 3f",
-            transpose_across_halves!("r6" "r7" "r8" "r9" "r10" "r11" "r12" "lr"),
-            to_basis!("r6" "r7" "r8" "r9"),
-            to_basis!("r10" "r11" "r12" "lr"),
-            "ror r6, r6, #16",
-            "ror r7, r7, #16",
-            "ror r8, r8, #16",
-            "ror r9, r9, #16",
-            "2:",
-            round!(previous, ror_16, "r10" "r12" "r11" "lr", "r6" "r8" "r7" "r9"),
-            round!(previous, rbit, "r6" "r8" "r7" "r9", "r10" "r12" "r11" "lr"),
-            round!(previous, rev16, "r10" "r12" "r11" "lr", "r6" "r8" "r7" "r9"),
-            round!(previous, nothing, "r6" "r8" "r7" "r9", "r10" "r12" "r11" "lr"),
-            "ldr r1, [sp]",
-            "cmp r0, r1",
-            "bne 2b",
-            from_basis!("r6" "r7" "r8" "r9"),
-            from_basis!("r10" "r11" "r12" "lr"),
-            "movs r2, #1",
-            "b 4b",
-            "3:",
-            transpose_across_halves!("r10" "r11" "r12" "lr" "r6" "r7" "r8" "r9"),
+            transpose_around!({
+                transpose_across_halves!("r6" "r7" "r8" "r9" "r10" "r11" "r12" "lr")
+                rotate_to_basis!("r6" "r7" "r8" "r9")
+                to_basis!("r10" "r11" "r12" "lr")
+                "2:"
+                round!(previous, ror_16, "r10" "r12" "r11" "lr", "r6" "r8" "r7" "r9")
+                round!(previous, rbit, "r6" "r8" "r7" "r9", "r10" "r12" "r11" "lr")
+                round!(previous, rev16, "r10" "r12" "r11" "lr", "r6" "r8" "r7" "r9")
+                round!(previous, nothing, "r6" "r8" "r7" "r9", "r10" "r12" "r11" "lr")
+                "ldr r1, [sp]"
+                "cmp r0, r1"
+                "bne 2b"
+                from_basis!("r6" "r7" "r8" "r9")
+                from_basis!("r10" "r11" "r12" "lr")
+            } {
+                transpose_across_halves!("r10" "r11" "r12" "lr" "r6" "r7" "r8" "r9")
+            }),
             unplace_first!("r10", "r9"),
             unplace_first!("r11", "r8"),
             unplace_first!("r12", "r7"),
@@ -397,13 +421,14 @@ pub(super) unsafe fn decrypt(keys: &RoundKeys, input: *const [Block; WIDTH], out
             "str r7, [r5, #20]",
             "str lr, [r5, #24]",
             "str r6, [r5, #28]",
-            "pop {{r4-r11, lr}}",
+            "pop {{r4-r11}}",
             keys_size = const size_of::<RoundKeys>(),
             inout("r0") ptr::from_ref(keys) => _,
             inout("r1") input => _,
             inout("r2") output => _,
             out("r3") _,
             out("r12") _,
+            out("lr") _,
         );
     }
 }
