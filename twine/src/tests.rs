@@ -174,6 +174,12 @@ fn keys_are_erased() {
     }
 }
 
+/// The backend that is taken is among those that are tested.
+#[test]
+fn the_own_backend_is_tested() {
+    assert!(Forced::every(&[0; 16]).any(|(name, _)| name == crate::backend()));
+}
+
 /// Round keys are made where they stay: after a key is set, and after blocks are processed, no 32 bytes of them in a row are on
 /// the stack, nor is the key. Less than that a compiler may keep there while it computes: a vector, or one round key. Without
 /// optimisation it keeps everything there.

@@ -415,6 +415,27 @@ fn files_of_two_histories_do_not_fit() {
     assert!(matches!(error.downcast_ref(), Some(Loss::Log(_))), "{error}");
 }
 
+/// After a loss the store counts on behind its log, so that copies of the time before are still known to be old.
+#[test]
+fn a_copy_from_before_a_loss_stays_an_old_one() {
+    let dir = example();
+    drop(engine(dir.path()));
+    let store = || fs::read(Store::path(dir.path())).unwrap();
+    let go_on = |after_loss| {
+        let (mut gateway, _) = try_open(dir.path(), after_loss).unwrap();
+        gateway.handle([fault()]).unwrap();
+    };
+    let older = store();
+    (0..3).for_each(|_| go_on(false));
+    let newer = store();
+    (0..3).for_each(|_| go_on(false));
+    fs::write(Store::path(dir.path()), older).unwrap();
+    go_on(true);
+    fs::write(Store::path(dir.path()), newer).unwrap();
+    let error = try_open(dir.path(), false).unwrap_err();
+    assert!(error.to_string().starts_with("store.redb: it was set back"), "{error}");
+}
+
 /// A store of another gateway is not taken for one that is ahead of its log.
 #[test]
 fn a_store_of_another_gateway_does_not_fit() {
