@@ -1,0 +1,201 @@
+//! A hostile application: it does what a test on the host tells it over the serial line, as malware would do that has taken the
+//! non-secure world over.
+//!
+//! A command is a packet: its number (1 byte), up to seven words (4 bytes each, big-endian), and perhaps bytes. Each is answered by
+//! a packet, unless the device starts anew.
+#![no_std]
+#![no_main]
+
+use core::{
+    arch::global_asm,
+    mem::transmute,
+    ptr, slice,
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+};
+
+use cortex_m::peripheral::{Peripherals, SCB};
+use cortex_m_rt::{entry, exception};
+use smart_city_street::{
+    board,
+    line::{self, Receiver},
+};
+
+type Function = extern "C" fn(u32, u32, u32, u32) -> u32;
+
+/// What an exception handler is to do: address of a function, or an `EXC_RETURN` to forge; then arguments; then the result.
+static CALL: [AtomicU32; 6] = [const { AtomicU32::new(0) }; 6];
+
+/// What SysTick is to do: an address, a byte to put there at one time and another at the next, and how often it was done.
+static PATCH: [AtomicU32; 4] = [const { AtomicU32::new(0) }; 4];
+
+/// How often the functions below ran.
+#[unsafe(no_mangle)]
+static RUNS: AtomicU32 = AtomicU32::new(0);
+
+// Functions that instructions start: each counts, and returns the length of its code. What is behind their returns is never run, but
+// measured. Its bytes differ.
+macro_rules! function {
+    ($name:ident, $len:literal) => {
+        global_asm!(
+            concat!(".section .text.", stringify!($name), ", \"ax\", %progbits"),
+            ".p2align 4",
+            concat!(".global ", stringify!($name)),
+            concat!(".type ", stringify!($name), ", %function"),
+            ".thumb_func",
+            concat!(stringify!($name), ":"),
+            "movw r2, #:lower16:RUNS",
+            "movt r2, #:upper16:RUNS",
+            "ldr r3, [r2]",
+            "adds r3, #1",
+            "str r3, [r2]",
+            concat!("movw r0, #", stringify!($len)),
+            "bx lr",
+            concat!(".set fill, ", stringify!($len), " - (. - ", stringify!($name), ")"),
+            ".set value, 1",
+            ".rept fill",
+            ".byte value & 255",
+            ".set value, value * 37 + 11",
+            ".endr",
+            concat!(".size ", stringify!($name), ", . - ", stringify!($name)),
+        );
+        unsafe extern "C" {
+            fn $name(argument: *const u8, len: u32) -> u32;
+        }
+    };
+}
+function!(function_64, 64);
+function!(function_256, 256);
+function!(function_1024, 1024);
+function!(function_4096, 4096);
+
+/// Calls a service and the address in its argument while an instruction runs it.
+#[unsafe(no_mangle)]
+extern "C" fn calls_back(argument: *const u8, len: u32) -> u32 {
+    // SAFETY: the secure world gives `len` bytes.
+    let argument = unsafe { slice::from_raw_parts(argument, len as usize) };
+    let Ok(address) = <[u8; 4]>::try_from(argument) else { return 0 };
+    let result = function(u32::from_be_bytes(address))(0, 0, 0, 0);
+    CALL[5].store(result, Relaxed);
+    result
+}
+
+/// Keeps them in the image.
+#[used]
+static FUNCTIONS: [unsafe extern "C" fn(*const u8, u32) -> u32; 5] =
+    [function_64, function_256, function_1024, function_4096, calls_back];
+
+#[entry]
+fn main() -> ! {
+    board::set_up_uart();
+    let mut receiver = Receiver::new();
+    line::send(&[b"ready"]);
+    loop {
+        while let Some((&[command], rest)) = receiver.poll().and_then(<[u8]>::split_first_chunk) {
+            obey(command, rest);
+        }
+        board::wait();
+    }
+}
+
+fn obey(command: u8, rest: &[u8]) {
+    let word = |i: usize| {
+        let bytes = rest.get(4 * i..4 * i + 4).and_then(|bytes| bytes.try_into().ok());
+        bytes.map_or(0, u32::from_be_bytes)
+    };
+    let answer = |value: u32| line::send(&[&value.to_be_bytes()]);
+    match command {
+        // Reads and writes.
+        // SAFETY: the test wants it, whatever comes of it.
+        b'r' => answer(unsafe { at(word(0)).read_volatile() }),
+        b'w' => {
+            // SAFETY: as above.
+            unsafe { at(word(0)).write_volatile(word(1)) };
+            answer(0);
+        }
+        // Bytes from an address; bytes to an address.
+        b'R' => {
+            let start = ptr::with_exposed_provenance(word(0) as usize);
+            // SAFETY: as above.
+            line::send(&[unsafe { slice::from_raw_parts(start, word(1) as usize) }]);
+        }
+        b'W' => {
+            for (address, byte) in (word(0)..).zip(rest.iter().skip(4)) {
+                // SAFETY: as above.
+                unsafe { ptr::with_exposed_provenance_mut::<u8>(address as usize).write_volatile(*byte) };
+            }
+            answer(0);
+        }
+        // Calls an address with four arguments.
+        b'c' => answer(function(word(0))(word(1), word(2), word(3), word(4))),
+        // The same in an exception handler, or forges its return.
+        b'h' | b'f' => {
+            for (i, place) in CALL.iter().enumerate() {
+                place.store(word(i), Relaxed);
+            }
+            CALL[5].store(u32::from(command), Relaxed);
+            SCB::set_pendsv();
+            cortex_m::asm::dsb();
+            cortex_m::asm::isb();
+            answer(CALL[5].load(Relaxed));
+        }
+        // What `calls_back` or a handler got.
+        b'g' => answer(CALL[5].load(Relaxed)),
+        b'n' => answer(RUNS.load(Relaxed)),
+        // Has SysTick patch a byte every so many cycles; with 0, no more. Answers how often it did.
+        b't' => {
+            // SAFETY: nothing else here uses it.
+            let mut timer = unsafe { Peripherals::steal() }.SYST;
+            timer.disable_interrupt();
+            timer.disable_counter();
+            let count = PATCH[3].load(Relaxed);
+            for (i, place) in PATCH.iter().enumerate().take(3) {
+                place.store(word(i + 1), Relaxed);
+            }
+            PATCH[3].store(0, Relaxed);
+            if word(0) > 0 {
+                board::start_timer(&mut timer, word(0));
+            }
+            answer(count);
+        }
+        _ => answer(u32::MAX),
+    }
+}
+
+fn at(address: u32) -> *mut u32 {
+    ptr::with_exposed_provenance_mut(address as usize)
+}
+
+fn function(address: u32) -> Function {
+    // SAFETY: the test wants it called, whatever it is.
+    unsafe { transmute::<usize, Function>(address as usize) }
+}
+
+#[exception]
+fn SysTick() {
+    let count = PATCH[3].load(Relaxed);
+    let byte = PATCH[1 + (count & 1) as usize].load(Relaxed) as u8;
+    let address = ptr::with_exposed_provenance_mut::<u8>(PATCH[0].load(Relaxed) as usize);
+    // SAFETY: the test wants it.
+    unsafe { address.write_volatile(byte) };
+    PATCH[3].store(count + 1, Relaxed);
+}
+
+#[exception]
+fn PendSV() {
+    let [address, a, b, c, d, mode] = [0, 1, 2, 3, 4, 5].map(|i: usize| CALL[i].load(Relaxed));
+    if mode == u32::from(b'f') {
+        // SAFETY: it leaves the handler in a way that is not its own.
+        unsafe { core::arch::asm!("bx {}", in(reg) address, options(noreturn)) };
+    }
+    CALL[5].store(function(address)(a, b, c, d), Relaxed);
+}
+
+#[exception]
+unsafe fn DefaultHandler(_: i16) {
+    board::receive();
+}
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    cortex_m::asm::udf()
+}
