@@ -9,6 +9,9 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
+/// How it says that the processor has stopped.
+const STOPPED: char = 'T';
+
 /// Holds the processor; it goes on when this is dropped.
 #[derive(Debug)]
 pub struct Debugger {
@@ -28,8 +31,8 @@ impl Debugger {
         };
         stream.set_read_timeout(Some(Duration::from_secs(60)))?;
         let mut debugger = Self { stream: BufReader::new(stream) };
-        let reason = debugger.ask("?")?;
-        ensure!(reason.starts_with(['T', 'S']), "the processor is not stopped: {reason}");
+        // That it has stopped may come by itself, and is passed over.
+        debugger.ask("qAttached")?;
         Ok(debugger)
     }
 
@@ -80,7 +83,8 @@ impl Debugger {
     /// # Errors
     /// If none comes.
     pub fn run(&mut self) -> Result<()> {
-        let reason = self.ask("c")?;
+        self.send("c")?;
+        let reason = self.answer()?;
         ensure!(reason.starts_with("T05"), "no breakpoint was reached: {reason}");
         Ok(())
     }
@@ -99,18 +103,27 @@ impl Debugger {
 
     fn ask(&mut self, command: &str) -> Result<String> {
         self.send(command)?;
+        loop {
+            let answer = self.answer()?;
+            if !answer.starts_with(STOPPED) {
+                return Ok(answer);
+            }
+        }
+    }
+
+    fn answer(&mut self) -> Result<String> {
         let mut answer = String::new();
         let mut is_inside = false;
         loop {
             let mut byte = [0];
-            self.stream.read_exact(&mut byte).with_context(|| format!("no answer to {command}"))?;
+            self.stream.read_exact(&mut byte).context("the debug port does not answer")?;
             match byte[0] {
                 b'$' => {
                     answer.clear();
                     is_inside = true;
                 }
                 b'#' if is_inside => break,
-                b'-' if !is_inside => bail!("the debug port does not take {command}"),
+                b'-' if !is_inside => bail!("the debug port does not take a command"),
                 byte if is_inside => answer.push(byte.into()),
                 _ => {}
             }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use object::{Object as _, ObjectSegment as _, elf, read::elf::ProgramHeader as _};
 use smart_city_allowed_values::{functions, regions, table};
 use smart_city_detector::Region;
-use smart_city_frame::{DeviceId, RootKey, Stream};
+use smart_city_frame::{DeviceId, Epoch, RootKey, Stream};
 use smart_city_interface::memory::{CODE, EPOCHS, PROVISIONING};
 use smart_city_store::{Epochs, Page, Pages, Provisioning};
 
@@ -26,6 +26,8 @@ pub struct Parts<'a> {
     pub id: DeviceId,
     /// Its root key.
     pub root: [u8; 16],
+    /// The last epoch that was used with it: 0 for a new root key.
+    pub used: Epoch,
     /// Its streams.
     pub streams: &'a [Stream],
 }
@@ -72,10 +74,15 @@ impl Image {
         fs::write(&image.copy, code(&elf)?)?;
         fs::write(&image.provisioning, bytes)?;
         let mut flash = Memory(vec![0; EPOCHS.len as usize]);
-        Epochs::new(&mut flash).provision();
+        Epochs::new(&mut flash).provision(parts.used);
         fs::write(&image.flash, &flash.0)?;
         File::options().write(true).open(&image.flash)?.set_len(FLASH_LEN)?;
         Ok(image)
+    }
+
+    /// Has the device run another application than its secure copy, as if its flash had been altered while it had no power.
+    pub fn set_application(&mut self, elf: PathBuf) {
+        self.application = elf;
     }
 
     /// The region of the function with this place in [`Parts::functions`], from 1.

@@ -7,7 +7,7 @@
 #![no_main]
 
 use core::{
-    arch::global_asm,
+    arch::{asm, global_asm},
     mem::transmute,
     ptr, slice,
     sync::atomic::{AtomicU32, Ordering::Relaxed},
@@ -25,8 +25,9 @@ type Function = extern "C" fn(u32, u32, u32, u32) -> u32;
 /// What an exception handler is to do: address of a function, or an `EXC_RETURN` to forge; then arguments; then the result.
 static CALL: [AtomicU32; 6] = [const { AtomicU32::new(0) }; 6];
 
-/// What SysTick is to do: an address, a byte to put there at one time and another at the next, and how often it was done.
-static PATCH: [AtomicU32; 4] = [const { AtomicU32::new(0) }; 4];
+/// What SysTick is to do: an address, a byte to put there at one time and another at the next. How often it was done, and how often
+/// that was in the middle of the secure world.
+static PATCH: [AtomicU32; 5] = [const { AtomicU32::new(0) }; 5];
 
 /// How often the functions below ran.
 #[unsafe(no_mangle)]
@@ -87,6 +88,9 @@ static FUNCTIONS: [unsafe extern "C" fn(*const u8, u32) -> u32; 5] =
 #[entry]
 fn main() -> ! {
     board::set_up_uart();
+    // QEMU looks whether the UART can take a byte when anything happens, and otherwise not.
+    // SAFETY: nothing else here uses it.
+    board::start_timer(&mut unsafe { Peripherals::steal() }.SYST, board::TENTH);
     let mut receiver = Receiver::new();
     line::send(&[b"ready"]);
     loop {
@@ -127,7 +131,7 @@ fn obey(command: u8, rest: &[u8]) {
         }
         // Calls an address with four arguments.
         b'c' => answer(function(word(0))(word(1), word(2), word(3), word(4))),
-        // The same in an exception handler, or forges its return.
+        // The same in an exception handler; or returns from it by a forged EXC_RETURN and, if the second word is one, to a forged place.
         b'h' | b'f' => {
             for (i, place) in CALL.iter().enumerate() {
                 place.store(word(i), Relaxed);
@@ -141,21 +145,16 @@ fn obey(command: u8, rest: &[u8]) {
         // What `calls_back` or a handler got.
         b'g' => answer(CALL[5].load(Relaxed)),
         b'n' => answer(RUNS.load(Relaxed)),
-        // Has SysTick patch a byte every so many cycles; with 0, no more. Answers how often it did.
+        // Has SysTick patch a byte every so many cycles; with 0, no more. Answers how often it did, and how often in the secure world.
         b't' => {
             // SAFETY: nothing else here uses it.
             let mut timer = unsafe { Peripherals::steal() }.SYST;
-            timer.disable_interrupt();
-            timer.disable_counter();
-            let count = PATCH[3].load(Relaxed);
+            let counts = [3, 4].map(|i: usize| PATCH[i].swap(0, Relaxed).to_be_bytes());
             for (i, place) in PATCH.iter().enumerate().take(3) {
                 place.store(word(i + 1), Relaxed);
             }
-            PATCH[3].store(0, Relaxed);
-            if word(0) > 0 {
-                board::start_timer(&mut timer, word(0));
-            }
-            answer(count);
+            board::start_timer(&mut timer, if word(0) > 0 { word(0) } else { board::TENTH });
+            line::send(&[counts.as_flattened()]);
         }
         _ => answer(u32::MAX),
     }
@@ -170,22 +169,41 @@ fn function(address: u32) -> Function {
     unsafe { transmute::<usize, Function>(address as usize) }
 }
 
-#[exception]
-fn SysTick() {
+// Bit 6 of EXC_RETURN, which is in LR at first, is set if the secure world was interrupted.
+global_asm!(
+    ".section .text.SysTick, \"ax\", %progbits",
+    ".global SysTick",
+    ".type SysTick, %function",
+    ".thumb_func",
+    "SysTick:",
+    "mov r0, lr",
+    "b tick",
+);
+
+#[unsafe(no_mangle)]
+extern "C" fn tick(exc_return: u32) {
     let count = PATCH[3].load(Relaxed);
     let byte = PATCH[1 + (count & 1) as usize].load(Relaxed) as u8;
     let address = ptr::with_exposed_provenance_mut::<u8>(PATCH[0].load(Relaxed) as usize);
+    if address.is_null() {
+        return;
+    }
     // SAFETY: the test wants it.
     unsafe { address.write_volatile(byte) };
     PATCH[3].store(count + 1, Relaxed);
+    PATCH[4].store(PATCH[4].load(Relaxed) + (exc_return >> 6 & 1), Relaxed);
 }
 
 #[exception]
 fn PendSV() {
     let [address, a, b, c, d, mode] = [0, 1, 2, 3, 4, 5].map(|i: usize| CALL[i].load(Relaxed));
     if mode == u32::from(b'f') {
+        let frame = [0, 0, 0, 0, 0, a, a, 1 << 24];
+        let stack = if a == 0 { ptr::null() } else { frame.as_ptr() };
         // SAFETY: it leaves the handler in a way that is not its own.
-        unsafe { core::arch::asm!("bx {}", in(reg) address, options(noreturn)) };
+        unsafe {
+            asm!("cbz {0}, 2f", "mov sp, {0}", "2:", "bx {1}", in(reg) stack, in(reg) address, options(noreturn))
+        };
     }
     CALL[5].store(function(address)(a, b, c, d), Relaxed);
 }

@@ -86,11 +86,11 @@ impl<F: Pages> Epochs<F> {
         Self(flash)
     }
 
-    /// Makes the pages those of a device that has used no epoch. **Only for a root key that was never used.**
-    pub fn provision(&mut self) {
+    /// Makes the pages those of a device that has used the epochs up to `used`: 0 **only for a root key that was never used.**
+    pub fn provision(&mut self, used: Epoch) {
         self.0.erase(Page::A);
         self.0.erase(Page::B);
-        self.0.program(Page::A, 0, word_of(Epoch(0)));
+        self.0.program(Page::A, 0, word_of(used));
     }
 
     /// Stores a new epoch and then returns it: 1 at first, and one more each time.

@@ -1,7 +1,8 @@
 //! What instructions start, and what it acts on.
 //!
 //! Each is a region that is measured before it runs: it is called by the secure world alone, with the bytes of the
-//! instruction's argument, while all interrupts are held. So it must be short, call no service, and come back.
+//! instruction's argument, while all interrupts are held. So it must be short, call no service, and come back. What it calls must be
+//! inlined: other code is not measured.
 
 use core::{
     slice,
@@ -90,6 +91,7 @@ unsafe extern "C" fn set_interval(argument: *const u8, len: u32) -> u32 {
 
 /// # Safety
 /// `argument` is `len` bytes.
+#[inline(always)]
 unsafe fn bytes<'a>(argument: *const u8, len: u32) -> &'a [u8] {
     // SAFETY: that is what the caller promises.
     unsafe { slice::from_raw_parts(argument, len as usize) }
