@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File},
+    io::Read as _,
     path::{Path, PathBuf},
 };
 
@@ -73,11 +74,40 @@ impl Image {
         };
         fs::write(&image.copy, code(&elf)?)?;
         fs::write(&image.provisioning, bytes)?;
-        let mut flash = Memory(vec![0; EPOCHS.len as usize]);
+        let mut flash = Memory { bytes: vec![0; EPOCHS.len as usize], erasures: 0 };
         Epochs::new(&mut flash).provision(parts.used);
-        fs::write(&image.flash, &flash.0)?;
-        File::options().write(true).open(&image.flash)?.set_len(FLASH_LEN)?;
+        image.write_flash(&flash)?;
         Ok(image)
+    }
+
+    /// Uses epochs up, as the device does by as many starts, until the next one needs a page erased. Returns how many.
+    ///
+    /// # Errors
+    /// If there are not as many, or the file cannot be read or written.
+    pub fn fill_page(&self) -> Result<u16> {
+        let mut flash = self.flash()?;
+        let mut used = 0;
+        loop {
+            let mut next = flash.clone();
+            Epochs::new(&mut next).advance()?;
+            if next.erasures > flash.erasures {
+                break;
+            }
+            (flash, used) = (next, used + 1);
+        }
+        self.write_flash(&flash)?;
+        Ok(used)
+    }
+
+    fn flash(&self) -> Result<Memory> {
+        let mut bytes = vec![0; EPOCHS.len as usize];
+        File::open(&self.flash)?.read_exact(&mut bytes)?;
+        Ok(Memory { bytes, erasures: 0 })
+    }
+
+    fn write_flash(&self, flash: &Memory) -> Result<()> {
+        fs::write(&self.flash, &flash.bytes)?;
+        Ok(File::options().write(true).open(&self.flash)?.set_len(FLASH_LEN)?)
     }
 
     /// Has the device run another application than its secure copy, as if its flash had been altered while it had no power.
@@ -118,7 +148,11 @@ fn code(elf: &[u8]) -> Result<Vec<u8>> {
 }
 
 /// Two pages, one behind the other, as the firmware has them.
-struct Memory(Vec<u8>);
+#[derive(Clone)]
+struct Memory {
+    bytes: Vec<u8>,
+    erasures: u32,
+}
 
 impl Memory {
     fn word(page: Page, word: usize) -> std::ops::Range<usize> {
@@ -131,16 +165,17 @@ impl Pages for &mut Memory {
     const WORDS: usize = EPOCHS.len as usize / 8;
 
     fn read(&self, page: Page, word: usize) -> u32 {
-        let bytes = self.0[Memory::word(page, word)].try_into();
+        let bytes = self.bytes[Memory::word(page, word)].try_into();
         bytes.map_or(0, u32::from_le_bytes)
     }
 
     fn program(&mut self, page: Page, word: usize, value: u32) {
         let value = self.read(page, word) & value;
-        self.0[Memory::word(page, word)].copy_from_slice(&value.to_le_bytes());
+        self.bytes[Memory::word(page, word)].copy_from_slice(&value.to_le_bytes());
     }
 
     fn erase(&mut self, page: Page) {
-        (0..Self::WORDS).for_each(|word| self.0[Memory::word(page, word)].fill(0xFF));
+        self.erasures += 1;
+        (0..Self::WORDS).for_each(|word| self.bytes[Memory::word(page, word)].fill(0xFF));
     }
 }

@@ -55,7 +55,7 @@ impl Probe {
     }
 
     /// Passes a frame to the secure world; returns what it says, and the answer.
-    fn receive(&mut self, frame: &[u8]) -> (i32, Vec<u8>) {
+    pub(crate) fn receive(&mut self, frame: &[u8]) -> (i32, Vec<u8>) {
         self.write(BUFFER, frame);
         let len = frame.len().try_into().unwrap();
         let returned = self.call(Service::Receive, [BUFFER, len, BUFFER + 0x400, 0]);
@@ -65,7 +65,7 @@ impl Probe {
     }
 
     /// Instructs the probe; returns the verdict, whether the evidence shows the code as it was built, and how often functions ran so far.
-    fn instruct(&mut self, region: u16, argument: &[u8]) -> (Verdict, bool, u32) {
+    pub(crate) fn instruct(&mut self, region: u16, argument: &[u8]) -> (Verdict, bool, u32) {
         let (frame, challenge) = self.0.seal(region, argument);
         let (returned, mut answer) = self.receive(&frame);
         assert!(returned > 0, "{returned}");

@@ -28,7 +28,7 @@ pub(crate) fn stream() -> Stream {
 }
 
 /// Who a device is, and what it has used.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub(crate) id: DeviceId,
     pub(crate) root: [u8; 16],
