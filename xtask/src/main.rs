@@ -20,6 +20,7 @@
 //! | `manifests` | whether its descriptions are as their tools want them |
 //! | `firmware` | builds the firmware and runs it on QEMU's boards |
 //! | `smart_city` | runs and tests the example `smart-city`, and sizes its detector |
+//! | `city_firmware` | builds its firmware, and tests it in QEMU |
 //! | `fuzz` | builds and runs the fuzz targets |
 //! | `mutants` | changes the code and expects tests to fail |
 //! | `package` | makes the packages that are published and tests them |
@@ -38,6 +39,7 @@ mod apt;
 mod bench;
 mod boards;
 mod capi;
+mod city_firmware;
 mod constant_time;
 mod cortex_m;
 mod cycles;

@@ -25,16 +25,15 @@ type Function = extern "C" fn(u32, u32, u32, u32) -> u32;
 /// What an exception handler is to do: address of a function, or an `EXC_RETURN` to forge; then arguments; then the result.
 static CALL: [AtomicU32; 6] = [const { AtomicU32::new(0) }; 6];
 
-/// What SysTick is to do: an address, a byte to put there at one time and another at the next. How often it was done, and how often
-/// that was in the middle of the secure world.
-static PATCH: [AtomicU32; 5] = [const { AtomicU32::new(0) }; 5];
+/// What SysTick is to do: an address, a byte to put there at one time and another at the next; and how often it was done.
+static PATCH: [AtomicU32; 4] = [const { AtomicU32::new(0) }; 4];
 
-/// How often the functions below ran.
+/// How often the functions below ran, and byte 60 of the code of the one that did.
 #[unsafe(no_mangle)]
-static RUNS: AtomicU32 = AtomicU32::new(0);
+static RUNS: [AtomicU32; 2] = [const { AtomicU32::new(0) }; 2];
 
-// Functions that instructions start: each counts, and returns the length of its code. What is behind their returns is never run, but
-// measured. Its bytes differ.
+// Functions that instructions start: each counts, and notes what byte 60 of its code is then. What is behind their returns is
+// never run, but measured. Its bytes differ.
 macro_rules! function {
     ($name:ident, $len:literal) => {
         global_asm!(
@@ -49,7 +48,11 @@ macro_rules! function {
             "ldr r3, [r2]",
             "adds r3, #1",
             "str r3, [r2]",
-            concat!("movw r0, #", stringify!($len)),
+            // Its address has the bit that says Thumb.
+            concat!("movw r3, #:lower16:", stringify!($name)),
+            concat!("movt r3, #:upper16:", stringify!($name)),
+            "ldrb r0, [r3, #59]",
+            "str r0, [r2, #4]",
             "bx lr",
             concat!(".set fill, ", stringify!($len), " - (. - ", stringify!($name), ")"),
             ".set value, 1",
@@ -144,17 +147,19 @@ fn obey(command: u8, rest: &[u8]) {
         }
         // What `calls_back` or a handler got.
         b'g' => answer(CALL[5].load(Relaxed)),
-        b'n' => answer(RUNS.load(Relaxed)),
-        // Has SysTick patch a byte every so many cycles; with 0, no more. Answers how often it did, and how often in the secure world.
+        // How often functions ran, or the byte that the last one saw.
+        b'n' => answer(RUNS[(word(0) & 1) as usize].load(Relaxed)),
+        // Has SysTick patch a byte every so many cycles; with 0, no more. Answers how often it did.
         b't' => {
             // SAFETY: nothing else here uses it.
             let mut timer = unsafe { Peripherals::steal() }.SYST;
-            let counts = [3, 4].map(|i: usize| PATCH[i].swap(0, Relaxed).to_be_bytes());
+            let count = PATCH[3].load(Relaxed);
+            PATCH[3].store(0, Relaxed);
             for (i, place) in PATCH.iter().enumerate().take(3) {
                 place.store(word(i + 1), Relaxed);
             }
             board::start_timer(&mut timer, if word(0) > 0 { word(0) } else { board::TENTH });
-            line::send(&[counts.as_flattened()]);
+            answer(count);
         }
         _ => answer(u32::MAX),
     }
@@ -169,19 +174,8 @@ fn function(address: u32) -> Function {
     unsafe { transmute::<usize, Function>(address as usize) }
 }
 
-// Bit 6 of EXC_RETURN, which is in LR at first, is set if the secure world was interrupted.
-global_asm!(
-    ".section .text.SysTick, \"ax\", %progbits",
-    ".global SysTick",
-    ".type SysTick, %function",
-    ".thumb_func",
-    "SysTick:",
-    "mov r0, lr",
-    "b tick",
-);
-
-#[unsafe(no_mangle)]
-extern "C" fn tick(exc_return: u32) {
+#[exception]
+fn SysTick() {
     let count = PATCH[3].load(Relaxed);
     let byte = PATCH[1 + (count & 1) as usize].load(Relaxed) as u8;
     let address = ptr::with_exposed_provenance_mut::<u8>(PATCH[0].load(Relaxed) as usize);
@@ -191,7 +185,6 @@ extern "C" fn tick(exc_return: u32) {
     // SAFETY: the test wants it.
     unsafe { address.write_volatile(byte) };
     PATCH[3].store(count + 1, Relaxed);
-    PATCH[4].store(PATCH[4].load(Relaxed) + (exc_return >> 6 & 1), Relaxed);
 }
 
 #[exception]
