@@ -289,6 +289,23 @@ fn services_are_for_threads_and_one_at_a_time() {
     assert_eq!(fault, Fault { exception: 3, sfsr: INVEP });
 }
 
+#[test]
+fn registers_tell_nothing() {
+    let mut probe = Probe::start();
+    probe.write(BUFFER, b"abcdef");
+    let services = [
+        (Service::SealReading, [1, BUFFER, 6, BUFFER + 0x400]),
+        (Service::Receive, [BUFFER, 30, BUFFER + 0x400, 0]),
+        (Service::Epoch, [7; 4]),
+    ];
+    for (service, [a, b, c, d]) in services {
+        probe.send(b'k', &[service.address() | 1, a, b, c, d], &[]);
+        let after = probe.0.board.receive().unwrap();
+        // All that a function need not preserve but its result, and the flags.
+        assert_eq!(after[4..], [0; 20], "{service:?}");
+    }
+}
+
 /// A function is patched by an interrupt, again and again. What is measured is what runs.
 #[test]
 fn code_does_not_change_between_check_and_call() {

@@ -134,6 +134,27 @@ fn obey(command: u8, rest: &[u8]) {
         }
         // Calls an address with four arguments.
         b'c' => answer(function(word(0))(word(1), word(2), word(3), word(4))),
+        // The same, and answers the registers afterwards.
+        b'k' => {
+            let (mut a, mut b, mut c, mut d) = (word(1), word(2), word(3), word(4));
+            let mut e = u32::MAX;
+            let flags: u32;
+            // SAFETY: the test wants it called; it may change what a function may.
+            unsafe {
+                asm!(
+                    "blx {function}",
+                    "mrs {function}, apsr",
+                    function = inout(reg) word(0) => flags,
+                    inout("r0") a,
+                    inout("r1") b,
+                    inout("r2") c,
+                    inout("r3") d,
+                    inout("r12") e,
+                    out("lr") _,
+                );
+            }
+            line::send(&[[a, b, c, d, e, flags].map(u32::to_be_bytes).as_flattened()]);
+        }
         // The same in an exception handler; or returns from it by a forged EXC_RETURN and, if the second word is one, to a forged place.
         b'h' | b'f' => {
             for (i, place) in CALL.iter().enumerate() {
