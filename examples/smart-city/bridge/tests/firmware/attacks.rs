@@ -52,9 +52,15 @@ impl Probe {
     }
 
     /// Calls a service as an application does; returns what it returns.
-    fn call(&mut self, service: Service, arguments: [u32; 4]) -> i32 {
+    pub(crate) fn call(&mut self, service: Service, arguments: [u32; 4]) -> i32 {
         let [a, b, c, d] = arguments;
         self.ask(b'c', &[service.address() | 1, a, b, c, d]).cast_signed()
+    }
+
+    /// Puts bytes into the application's RAM, and returns where.
+    pub(crate) fn buffer(&mut self, bytes: &[u8]) -> u32 {
+        self.write(BUFFER, bytes);
+        BUFFER
     }
 
     /// Passes a frame to the secure world; returns what it says, and the answer.
