@@ -2,7 +2,7 @@
 
 use std::{
     fmt::Write as _,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{BufRead as _, BufReader, Write as _},
     os::unix::net::{UnixListener, UnixStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use smart_city_interface::memory::{PROVISIONING, SECURE_COPY};
 
-use crate::{gdb::Debugger, image::Image};
+use crate::{gdb::Debugger, image::Image, line};
 
 /// What takes longer hangs. The machine may be slow, so it is long.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -23,7 +23,8 @@ const LIMIT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Board {
     child: Child,
-    line: UnixStream,
+    /// None if it is somebody else's.
+    line: Option<UnixStream>,
     packets: Receiver<Vec<u8>>,
     console: Receiver<String>,
     debug: PathBuf,
@@ -35,12 +36,26 @@ impl Board {
     /// # Errors
     /// If QEMU does not start.
     pub fn start(image: &Image, folder: &Path, options: &[String]) -> Result<Self> {
+        Self::start_with(image, folder, options, true)
+    }
+
+    /// The same, but the serial line is the socket `line` in `folder`, to which a bridge is to connect.
+    ///
+    /// # Errors
+    /// If QEMU does not start.
+    pub fn start_for_bridge(image: &Image, folder: &Path, options: &[String]) -> Result<Self> {
+        Self::start_with(image, folder, options, false)
+    }
+
+    fn start_with(image: &Image, folder: &Path, options: &[String], has_line: bool) -> Result<Self> {
         let [line, console, debug] = ["line", "console", "debug"].map(|name| folder.join(name));
         for path in [&line, &console, &debug] {
             // One of a board that was here before.
             let _ = std::fs::remove_file(path);
         }
-        let listeners = (UnixListener::bind(&line)?, UnixListener::bind(&console)?);
+        let listeners =
+            (if has_line { Some(UnixListener::bind(&line)?) } else { None }, UnixListener::bind(&console)?);
+        let side = if has_line { "" } else { ",server=on,wait=off" };
         let shown = |path: &Path| -> Result<String> {
             let text = path.to_str().context("a path is no UTF-8")?;
             // QEMU's options take a comma for their end, and two for one.
@@ -61,7 +76,7 @@ impl Board {
             .arg("-chardev")
             .arg(format!("socket,id=console,path={}", shown(&console)?))
             .arg("-chardev")
-            .arg(format!("socket,id=line,path={}", shown(&line)?))
+            .arg(format!("socket,id=line,path={}{side}", shown(&line)?))
             .args(["-serial", "chardev:console", "-serial", "chardev:line", "-gdb"])
             .arg(format!("unix:{},server=on,wait=off", shown(&debug)?))
             .arg("-kernel")
@@ -77,12 +92,14 @@ impl Board {
             .spawn()
             .context("cannot start qemu-system-arm")?;
         let mut child = Killed(Some(child));
-        let line = accept(&listeners.0, &mut child)?;
+        let line = listeners.0.map(|listener| accept(&listener, &mut child)).transpose()?;
         let console = accept(&listeners.1, &mut child)?;
         let (packet_sender, packets) = mpsc::channel();
         let (text_sender, texts) = mpsc::channel();
-        let from_line = line.try_clone()?;
-        thread::spawn(move || read_packets(from_line, &packet_sender));
+        if let Some(line) = &line {
+            let from_line = line.try_clone()?;
+            thread::spawn(move || line::read_packets(from_line, |packet| packet_sender.send(packet).is_ok()));
+        }
         thread::spawn(move || read_lines(console, &text_sender));
         let child = child.0.take().context("it runs")?;
         Ok(Self { child, line, packets, console: texts, debug })
@@ -93,10 +110,8 @@ impl Board {
     /// # Errors
     /// If the board has no power any more.
     pub fn send(&mut self, packet: &[u8]) -> Result<()> {
-        let mut bytes = vec![0];
-        bytes.extend(cobs::encode_vec(packet));
-        bytes.push(0);
-        self.line.write_all(&bytes).context("the serial line is closed")
+        let line = self.line.as_mut().context("the serial line is a bridge's")?;
+        line.write_all(&line::encode(packet)).context("the serial line is closed")
     }
 
     /// The next packet that the application sends.
@@ -214,20 +229,6 @@ fn accept(listener: &UnixListener, child: &mut Killed) -> Result<UnixStream> {
         thread::sleep(Duration::from_millis(5));
     }
     bail!("QEMU does not connect")
-}
-
-fn read_packets(line: UnixStream, packets: &Sender<Vec<u8>>) {
-    let mut encoded = Vec::new();
-    for byte in BufReader::new(line).bytes().map_while(Result::ok) {
-        if byte != 0 {
-            encoded.push(byte);
-            continue;
-        }
-        let packet = cobs::decode_vec(&std::mem::take(&mut encoded)).unwrap_or_default();
-        if !packet.is_empty() && packets.send(packet).is_err() {
-            return;
-        }
-    }
 }
 
 fn read_lines(console: UnixStream, lines: &Sender<String>) {

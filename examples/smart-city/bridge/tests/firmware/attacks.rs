@@ -41,6 +41,7 @@ impl Probe {
         };
         let fault = Fault {
             exception: number("exception"),
+            cfsr: number("CFSR"),
             // Whether the address is known differs.
             sfsr: number("SFSR") & !0x40,
         };
@@ -89,10 +90,11 @@ impl Probe {
 #[derive(Debug, PartialEq, Eq)]
 struct Fault {
     exception: u32,
+    cfsr: u32,
     sfsr: u32,
 }
 
-const SECURE_FAULT: Fault = Fault { exception: 7, sfsr: AUVIOL };
+const SECURE_FAULT: Fault = Fault { exception: 7, cfsr: 0, sfsr: AUVIOL };
 
 #[test]
 fn secure_memory_is_neither_read_nor_written() {
@@ -164,15 +166,18 @@ fn secure_code_is_entered_at_its_entry_points_alone() {
     let others = [SECURE_CODE.start + 0x400, SECURE_CODE.start + 0x1002, VENEERS.end(), alias(VENEERS.start)];
     for address in past_sg.chain(others) {
         let fault = probe.fault(b'c', &[address | 1, 0, 0, 0, 0]);
-        assert_eq!(fault, Fault { exception: 7, sfsr: INVEP }, "branch to {address:#x}");
+        assert_eq!(fault, Fault { exception: 7, cfsr: 0, sfsr: INVEP }, "branch to {address:#x}");
     }
     // Between the two halves of SG.
     let fault = probe.fault(b'c', &[VENEERS.start + 3]);
-    assert_eq!(fault, Fault { exception: 7, sfsr: INVEP });
+    assert_eq!(fault, Fault { exception: 7, cfsr: 0, sfsr: INVEP });
     // A data section, and a function that the application may not call itself.
     let secure = std::fs::read(crate::device::firmware("secure")).unwrap();
     let start = crate::device::symbol(&secure, "flash_step");
-    assert_eq!(probe.fault(b'c', &[start | 1, EPOCHS.start, 0]), Fault { exception: 7, sfsr: INVEP });
+    assert_eq!(
+        probe.fault(b'c', &[start | 1, EPOCHS.start, 0]),
+        Fault { exception: 7, cfsr: 0, sfsr: INVEP }
+    );
     assert!(probe.call(Service::Epoch, [0; 4]) > 0);
 }
 
@@ -181,7 +186,7 @@ fn secure_code_is_entered_at_its_entry_points_alone() {
 fn no_return_to_the_secure_world_is_forged() {
     let mut probe = Probe::start();
     // A return from a function that nobody called, by a thread and by a handler.
-    for command in [b'c', b'h'] {
+    for command in [b'j', b'f', b'c', b'h'] {
         for address in [0xFEFF_FFFF, 0xFEFF_FFFE] {
             let fault = probe.fault(command, &[address]);
             assert!([3, 6, 7].contains(&fault.exception), "{address:#x}: {fault:?}");
@@ -292,7 +297,7 @@ fn services_are_for_threads_and_one_at_a_time() {
     let words = [Service::Receive.address() | 1, BUFFER, frame.len().try_into().unwrap(), BUFFER + 0x400, 0];
     let fault = probe.fault(b'c', &words);
     // All exceptions are held then, so it is a HardFault.
-    assert_eq!(fault, Fault { exception: 3, sfsr: INVEP });
+    assert_eq!(fault, Fault { exception: 3, cfsr: 0, sfsr: INVEP });
 }
 
 #[test]

@@ -134,7 +134,10 @@ fn obey(command: u8, rest: &[u8]) {
         }
         // Calls an address with four arguments.
         b'c' => answer(function(word(0))(word(1), word(2), word(3), word(4))),
-        // The same, and answers the registers afterwards.
+        // Branches to an address as a function does that returns: by BX.
+        // SAFETY: the test wants it, whatever comes of it.
+        b'j' => unsafe { asm!("bx {}", in(reg) word(0), options(noreturn)) },
+        // Calls an address, and answers the registers afterwards.
         b'k' => {
             let (mut a, mut b, mut c, mut d) = (word(1), word(2), word(3), word(4));
             let mut e = u32::MAX;
@@ -155,7 +158,7 @@ fn obey(command: u8, rest: &[u8]) {
             }
             line::send(&[[a, b, c, d, e, flags].map(u32::to_be_bytes).as_flattened()]);
         }
-        // The same in an exception handler; or returns from it by a forged EXC_RETURN and, if the second word is one, to a forged place.
+        // Calls an address in an exception handler; or returns from it by a forged EXC_RETURN and, if the second word is one, to a forged place.
         b'h' | b'f' => {
             for (i, place) in CALL.iter().enumerate() {
                 place.store(word(i), Relaxed);
