@@ -9,7 +9,10 @@ use crate::{
 };
 use anyhow::{Context, Result};
 use object::{Object as _, ObjectSection as _, SectionKind};
-use std::{env, fs, path::PathBuf};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
 
 const MANIFEST: &str = "examples/smart-city/firmware/Cargo.toml";
 
@@ -35,6 +38,8 @@ pub(crate) fn test() -> Result<()> {
         .args(["--package", "smart-city-bridge", "--all-targets", "--features", "firmware"])
         .args(["--", "--deny", "warnings"])
         .run()?;
+    // The bridge is tested at Mosquitto.
+    smart_city::test_tools()?;
     let folder = build()?;
     for image in IMAGES {
         size(image, &folder.join(image))?;
@@ -75,7 +80,7 @@ fn tests(folder: PathBuf) -> Result<Cmd> {
 }
 
 /// Prints what an image takes.
-fn size(image: &str, elf: &std::path::Path) -> Result<()> {
+fn size(image: &str, elf: &Path) -> Result<()> {
     let data = fs::read(elf).with_context(|| format!("cannot read {}", elf.display()))?;
     let file = object::File::parse(data.as_slice())?;
     let is_ram = |kind| matches!(kind, SectionKind::Data | SectionKind::UninitializedData);

@@ -67,7 +67,7 @@ pub(crate) fn soak() -> Result<()> {
 
 /// What the tests take besides Rust: a browser that looks at the gateway's page, Mosquitto as its broker, and OpenSSL for the
 /// crate `ear`, which reads attestation results.
-fn test_tools() -> Result<()> {
+pub(crate) fn test_tools() -> Result<()> {
     if apt::can_install() {
         apt::install(&["chromium", "mosquitto"])?;
     }

@@ -17,7 +17,7 @@ use smart_city_interface::memory::{PROVISIONING, SECURE_COPY};
 use crate::{gdb::Debugger, image::Image, line};
 
 /// What takes longer hangs. The machine may be slow, so it is long.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A board in QEMU. Its power goes off when it is dropped.
 #[derive(Debug)]

@@ -56,8 +56,9 @@ mod tests {
 
     #[test]
     fn packets_come_as_they_went() {
-        let packets: Vec<Vec<u8>> =
-            (1..=257).map(|len: usize| (0..len).map(|i| (i * 7 % 256) as u8).collect()).collect();
+        let packets: Vec<Vec<u8>> = (1..=257)
+            .map(|len: usize| (0..len).map(|i| i.to_le_bytes()[0].wrapping_mul(7)).collect())
+            .collect();
         let line: Vec<u8> = packets.iter().flat_map(|packet| encode(packet)).collect();
         assert_eq!(read(&line), packets);
     }

@@ -1,8 +1,10 @@
 //! `smart-city-bridge`: see `USAGE`.
 
-#[cfg(unix)]
 use std::{
-    fs, fs::File, net::SocketAddr, os::unix::fs::FileTypeExt as _, os::unix::net::UnixStream, path::Path,
+    fs::{self, File},
+    net::SocketAddr,
+    os::unix::{fs::FileTypeExt as _, net::UnixStream},
+    path::Path,
 };
 
 use anyhow::{Context, Result, bail};
