@@ -78,6 +78,31 @@ impl Debugger {
         Ok(())
     }
 
+    /// Does not stop there any more.
+    ///
+    /// # Errors
+    /// If that is refused.
+    pub fn remove_breakpoint(&mut self, address: u32) -> Result<()> {
+        let answer = self.ask(&format!("z0,{address:x},2"))?;
+        ensure!(answer == "OK", "a breakpoint stays: {answer}");
+        Ok(())
+    }
+
+    /// Sets a register, r0 to r15.
+    ///
+    /// # Errors
+    /// If that is refused.
+    pub fn set_register(&mut self, number: usize, value: u32) -> Result<()> {
+        // All of them: a single one is for those who ask for a description of the processor before.
+        let mut registers = self.ask("g")?;
+        let own = 8 * number..8 * number + 8;
+        ensure!(registers.is_ascii() && registers.len() >= own.end, "no register {number}: {registers}");
+        registers.replace_range(own, &format!("{:08x}", value.swap_bytes()));
+        let answer = self.ask(&format!("G{registers}"))?;
+        ensure!(answer == "OK", "register {number} is not set: {answer}");
+        Ok(())
+    }
+
     /// Goes on until the next breakpoint.
     ///
     /// # Errors

@@ -52,6 +52,23 @@ impl Probe {
         fault
     }
 
+    /// Has the secure world give all memory to the application, as far as SAU goes: in place of a step of the new epoch that it opens.
+    fn switch_sau_off(&mut self, flash_step: u32) {
+        const SAU_CTRL: u32 = 0xE000_EDD0;
+        const ALLNS: u32 = 2;
+        let mut debugger = self.0.board.debug().unwrap();
+        debugger.set_breakpoint(flash_step).unwrap();
+        self.send(b'c', &[Service::NewEpoch.address() | 1], &[]);
+        debugger.run().unwrap();
+        debugger.set_register(0, SAU_CTRL).unwrap();
+        debugger.set_register(1, ALLNS).unwrap();
+        debugger.remove_breakpoint(flash_step).unwrap();
+        drop(debugger);
+        assert!(self.answer() > 0);
+        let epoch = self.0.link.epoch();
+        self.0.link = self.0.made.link(smart_city_frame::Epoch(epoch.0 + 1));
+    }
+
     /// Calls a service as an application does; returns what it returns.
     pub(crate) fn call(&mut self, service: Service, arguments: [u32; 4]) -> i32 {
         let [a, b, c, d] = arguments;
@@ -129,6 +146,39 @@ fn secure_memory_is_neither_read_nor_written() {
     assert_eq!(probe.ask(b'w', &[RAM.end() - 4, 77]), 0);
     assert_eq!(probe.ask(b'r', &[RAM.end() - 4]), 77);
     probe.ask(b'r', &[CODE.end() - 4]);
+}
+
+/// SAU comes first for all of the above. So the debug port switches it off, which no application can, and the gates of the memory and of
+/// the peripherals hold alone.
+#[test]
+fn gates_hold_without_sau() {
+    const BUS_FAULT: u32 = 5;
+    let mut probe = Probe::start();
+    let secure = std::fs::read(crate::device::firmware("secure")).unwrap();
+    let flash_step = crate::device::symbol(&secure, "flash_step");
+    let places = [
+        SECURE_CODE.start,
+        PROVISIONING.start + 16,
+        SECURE_COPY.start,
+        SECURE_RAM.start,
+        SECURE_RAM.end() - 16,
+    ];
+    for address in places.map(alias) {
+        for command in [b'r', b'w'] {
+            probe.switch_sau_off(flash_step);
+            let fault = probe.fault(command, &[address, 0]);
+            assert_eq!(fault.exception, BUS_FAULT, "{address:#x}: {fault:?}");
+        }
+    }
+    // The gates of peripherals give 0, and take nothing: UART0 goes on.
+    probe.switch_sau_off(flash_step);
+    let control = alias(0x5020_0000) + 8;
+    assert_eq!(probe.ask(b'r', &[control]), 0);
+    assert_eq!(probe.ask(b'w', &[control, 0]), 0);
+    // What is its own is there.
+    assert_eq!(probe.ask(b'w', &[RAM.end() - 4, 77]), 0);
+    assert_eq!(probe.ask(b'r', &[RAM.end() - 4]), 77);
+    assert_eq!(probe.fault(b'r', &[alias(SECURE_RAM.start)]).exception, BUS_FAULT);
 }
 
 /// The processor's own registers that are the secure world's read as 0 for the other one, and keep what they have.

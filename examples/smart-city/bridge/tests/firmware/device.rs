@@ -165,13 +165,14 @@ impl Device {
         let (frame, challenge) = self.seal(region, argument);
         self.board.send(&frame).unwrap();
         let instruction = Instruction { region, argument };
-        loop {
+        for _ in 0..200 {
             let (id, mut frame) = self.next();
             if id == 0 {
                 return self.evidence(&mut frame, &challenge, instruction.examined_region());
             }
             self.take(&mut frame);
         }
+        panic!("no evidence came; the console says:\n{}", self.board.console_so_far());
     }
 
     /// Opens a reading and sends its receipt, unless it was sent before.
@@ -201,7 +202,7 @@ impl Device {
         let root = RootKey::new(self.made.identity.root);
         let frame = seal_epoch_request(&root, self.made.identity.id, ended, &mut buffer).unwrap();
         self.board.send(frame).unwrap();
-        loop {
+        for _ in 0..200 {
             let (id, mut frame) = self.next();
             let epoch = Header::parse(&frame).unwrap().epoch;
             if epoch > ended {
@@ -211,6 +212,7 @@ impl Device {
                 return;
             }
         }
+        panic!("no new epoch came");
     }
 
     /// Waits for a reading for which `holds`.

@@ -5,7 +5,7 @@ use std::fs;
 use smart_city_frame::{Epoch, Receipt, Verdict};
 use smart_city_interface::memory::CODE;
 
-use crate::device::{Device, Made, NEW, STREET};
+use crate::device::{Device, Made, NEW, STREET, stream};
 
 const LAMP_ON: u16 = 1;
 const LAMP_OFF: u16 = 2;
@@ -81,12 +81,33 @@ fn receipts_end_the_sending() {
         assert!(i < 40 || !seen.contains(&frame), "a frame with a receipt came again");
         seen.push(frame.clone());
         if let Ok(opened) =
-            device.link.open_reading(NEW.id, crate::device::stream(), &mut frame).map(|opened| opened.counter)
+            device.link.open_reading(NEW.id, stream(), &mut frame).map(|opened| opened.counter)
         {
             receipt.add(opened);
         }
         device.send_receipt(&receipt);
     }
+}
+
+/// A reading whose frame is too far behind for a receipt comes again in another frame.
+#[test]
+fn what_gets_no_receipt_is_sealed_again() {
+    let mut device = Device::street();
+    let (lost, counter) = device.reading();
+    assert_eq!(counter, [0; 3]);
+    device.instruct(SET_INTERVAL, &[0, 1]);
+    for _ in 0..300 {
+        let (_, mut frame) = device.next();
+        // The first frame comes again and again, and is not opened a second time.
+        let Ok(opened) = device.link.open_reading(NEW.id, stream(), &mut frame) else { continue };
+        if opened.content == lost {
+            assert!(opened.counter >= [0, 0, 64]);
+            return;
+        }
+        let receipt = Receipt::new(opened.counter);
+        device.send_receipt(&receipt);
+    }
+    panic!("the reading did not come again");
 }
 
 #[test]

@@ -9,8 +9,14 @@ use smart_city_store::{Page, Pages};
 
 /// The memory protection controller of SSRAM1, from which code runs, and the first address of its memory for the other world.
 const CODE_GATE: (u32, u32) = (0x5800_7000, 0x0000_0000);
-/// The same of SSRAM3, the other world's RAM.
+/// That of SSRAM2, the secure world's RAM.
+const SECURE_RAM_GATE: u32 = 0x5800_8000;
+/// That of SSRAM3, the other world's RAM, and its first address.
 const RAM_GATE: (u32, u32) = (0x5800_9000, 0x2820_0000);
+
+/// The control register of these.
+const BUS_ERROR: u32 = 1 << 4;
+const AUTO_INCREMENT: u32 = 1 << 8;
 
 /// Whether code at 0x1000_0000 can be entered at all, and which peripherals are non-secure.
 const NSC_CONFIGURATION: u32 = 0x5008_0014;
@@ -31,6 +37,10 @@ const DIVIDER: u32 = 174;
 
 /// Gives the other world its memory and its peripherals; all others stay secure.
 pub(crate) fn set_up_gates() {
+    for gate in [CODE_GATE.0, SECURE_RAM_GATE, RAM_GATE.0] {
+        // What it refuses is a bus error. Its table is written a word at a time.
+        write(gate, read(gate) & !AUTO_INCREMENT | BUS_ERROR);
+    }
     give(CODE_GATE, CODE);
     give(RAM_GATE, RAM);
     write(NSC_CONFIGURATION, 1);
@@ -38,13 +48,10 @@ pub(crate) fn set_up_gates() {
     write(APB_NON_SECURE_2, FPGAIO);
 }
 
-/// Makes `part` of the memory behind a gate non-secure. What the gate refuses is a bus error.
+/// Makes `part` of the memory behind a gate non-secure.
 fn give((gate, first): (u32, u32), part: Part) {
-    const BUS_ERROR: u32 = 1 << 4;
-    const AUTO_INCREMENT: u32 = 1 << 8;
-    let (control, index, table) = (gate, gate + 0x18, gate + 0x1C);
+    let (index, table) = (gate + 0x18, gate + 0x1C);
     let block = 1 << ((read(gate + 0x14) & 0xF) + 5);
-    write(control, read(control) & !AUTO_INCREMENT | BUS_ERROR);
     for number in (part.start - first) / block..(part.end() - first) / block {
         write(index, number / 32);
         write(table, read(table) | 1 << (number % 32));

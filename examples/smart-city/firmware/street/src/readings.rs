@@ -6,8 +6,10 @@ use smart_city_street::line;
 /// The stream of traffic.
 const STREAM: u16 = 1;
 
-/// As many as a receipt speaks of, so that the oldest is never too old for one.
 const CAPACITY: usize = 32;
+
+/// The frames that a receipt speaks of.
+const REACH: u32 = 64;
 
 /// Tenths of a second after which a frame without a receipt is sent again.
 const PATIENCE: u32 = 20;
@@ -77,18 +79,19 @@ impl Readings {
         }
     }
 
-    /// Forgets what a receipt speaks of: the newest counter (3 bytes), the 64 frames up to it (8).
+    /// Forgets what a receipt says is stored: the newest counter (3 bytes), the 64 frames up to it (8). What is further behind gets no
+    /// receipt any more, and is sealed again.
     pub(crate) fn receipt(&mut self, receipt: &[u8]) {
         let Ok([a, b, c, stored @ ..]) = <[u8; 11]>::try_from(receipt) else { return };
         let (newest, stored) = (u32::from_be_bytes([0, a, b, c]), u64::from_be_bytes(stored));
         for place in &mut self.kept {
-            if let Some(Kept { state: State::Sent { frame, .. }, .. }) = place {
-                // The counter is in bytes 3 to 5 of a frame.
-                let counter = u32::from_be_bytes([0, frame[3], frame[4], frame[5]]);
-                let back = newest.checked_sub(counter);
-                if back.and_then(|back| stored.checked_shr(back)).is_some_and(|bit| bit & 1 == 1) {
-                    *place = None;
-                }
+            let Some(kept) = place else { continue };
+            let State::Sent { frame, .. } = kept.state else { continue };
+            // The counter is in bytes 3 to 5 of a frame.
+            match newest.checked_sub(u32::from_be_bytes([0, frame[3], frame[4], frame[5]])) {
+                Some(REACH..) => kept.state = State::Waiting,
+                Some(back) if stored >> back & 1 == 1 => *place = None,
+                _ => {}
             }
         }
     }
