@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`image`] | what the memory of a device has when it is made |
 //! | [`board`] | a device that runs: its serial line, its console, its power |
-//! | [`line`] | packets on a serial line |
+//! | [`mod@line`] | packets on a serial line |
 //! | [`bridge`] | between a serial line and MQTT |
 //! | [`gdb`] | its debug port: what an attacker with a probe does |
 #![cfg(unix)]

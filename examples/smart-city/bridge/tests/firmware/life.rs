@@ -138,6 +138,11 @@ fn altered_code_does_not_run_until_it_is_restored() {
     assert_eq!(device.board.console("region 1: Intact").unwrap(), "region 1: Intact, Restored");
     let code = device.board.debug().unwrap().read(region.address, region.len).unwrap();
     assert_eq!(code, device.made.code(LAMP_ON));
+    // To restore a function does not run it.
+    device.wait_for("the lamp is off", |reading| {
+        assert_eq!(reading[4], 0);
+        true
+    });
     device.request_epoch();
     assert_eq!(device.instruct(LAMP_ON, &[]).0.verdict, Verdict::Intact);
     device.wait_for("the lamp is on", |reading| reading[4] == 100);
