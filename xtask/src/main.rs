@@ -21,6 +21,7 @@
 //! | `manifests` | whether its descriptions are as their tools want them |
 //! | `firmware` | builds the firmware and runs it on QEMU's boards |
 //! | `smart_city` | runs and tests the example `smart-city`, and sizes its detector |
+//! | `city_firmware` | builds its firmware, and tests it in QEMU |
 //! | `fuzz` | builds and runs the fuzz targets |
 //! | `mutants` | changes the code and expects tests to fail |
 //! | `package` | makes the packages that are published and tests them |
@@ -39,6 +40,7 @@ mod apt;
 mod bench;
 mod boards;
 mod capi;
+mod city_firmware;
 mod constant_time;
 mod cortex_m;
 mod cycles;
@@ -81,7 +83,7 @@ Usage: cargo xtask COMMAND
   demo                       an hour in a smart city: who may see what, and a device that is tampered with
        --serve               goes on after that, for a look at the gateway's page
        seal [--size SIZE]    seal and open a real file, then try to cheat (SIZE: 4MiB, 1GiB, ...)
-  soak                       the tests of the smart city that can go on for longer, at full length: some minutes
+  soak                       the tests of the smart city that can go on for longer, at full length: up to an hour
   bench [--seconds N]        measure for N seconds (40) and write results, the README's tables and the chart
         report               write the tables and the chart of the results that are there
         --check              fail if the tables or the chart are not what the results give

@@ -45,6 +45,11 @@ impl Plugin {
         Ok(Self { library })
     }
 
+    /// The plugin, for who starts QEMU itself.
+    pub(crate) fn path(&self) -> &Path {
+        &self.library
+    }
+
     /// Runs `elf` on `board` and returns the lines that it prints and its regions, in the order of execution. The sequences
     /// go to the file `log`, if there is one.
     pub(crate) fn run(

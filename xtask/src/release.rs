@@ -53,12 +53,13 @@ pub(crate) const STEPS: &[Step] = &[
 const BASELINE: &str = "SEMVER_BASELINE";
 
 /// Each has dependencies and a lock file of its own.
-const WORKSPACES: [&str; 8] = [
+const WORKSPACES: [&str; 9] = [
     "",
     "benches/",
     "benches/cortex-m/",
     "constant-time/",
     "examples/smart-city/",
+    "examples/smart-city/firmware/",
     "firmware/",
     "fuzz/",
     "prove/",

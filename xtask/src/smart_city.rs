@@ -1,7 +1,7 @@
 //! The example `smart-city`, which has a workspace of its own.
 
 use crate::{
-    apt, cortex_m, paths,
+    apt, city_firmware, cortex_m, paths,
     sh::{self, Cmd},
     tools::{self, Toolchain},
 };
@@ -12,7 +12,7 @@ use std::{env, fs, path::Path};
 const MANIFEST: &str = "examples/smart-city/Cargo.toml";
 
 /// The core of the devices: with TrustZone.
-const TARGET: &str = "thumbv8m.main-none-eabi";
+pub(crate) const TARGET: &str = "thumbv8m.main-none-eabi";
 
 /// What the detector may take of a device's flash in bytes: cipher, table of allowed values, notification and the compiler's
 /// functions for memory included.
@@ -62,12 +62,12 @@ pub(crate) fn soak() -> Result<()> {
             .env(variable, value)
             .run()?;
     }
-    Ok(())
+    city_firmware::soak()
 }
 
 /// What the tests take besides Rust: a browser that looks at the gateway's page, Mosquitto as its broker, and OpenSSL for the
 /// crate `ear`, which reads attestation results.
-fn test_tools() -> Result<()> {
+pub(crate) fn test_tools() -> Result<()> {
     if apt::can_install() {
         apt::install(&["chromium", "mosquitto"])?;
     }
@@ -97,7 +97,7 @@ fn run_demo(arguments: &[&str]) -> Result<()> {
     Cmd::new(program).args(arguments).run()
 }
 
-fn cargo(command: &str) -> Cmd {
+pub(crate) fn cargo(command: &str) -> Cmd {
     sh::cargo()
         .args([command, "--manifest-path", MANIFEST, "--target-dir"])
         .arg(paths::target().join("smart-city"))
@@ -105,7 +105,7 @@ fn cargo(command: &str) -> Cmd {
 }
 
 /// Elsewhere a change of dependencies may update the lock file.
-fn locked() -> Option<&'static str> {
+pub(crate) fn locked() -> Option<&'static str> {
     env::var_os("CI").map(|_| "--locked")
 }
 

@@ -1,8 +1,8 @@
 //! `cargo xtask test`: what must hold before a merge, and all that CI runs.
 
 use crate::{
-    aarch64, bench, capi, constant_time, cortex_m, demo, dist_tests, firmware, fuzz, i686, kernels, msrv,
-    package, paths, prove, release, sanitizers,
+    aarch64, bench, capi, city_firmware, constant_time, cortex_m, demo, dist_tests, firmware, fuzz, i686,
+    kernels, msrv, package, paths, prove, release, sanitizers,
     sh::{self, Cmd},
     smart_city,
     steps::{self, Place, Step},
@@ -136,6 +136,12 @@ const STEPS: &[Step] = &[
         about: "the example: frames, tamper detection, gateway, page and demo, and the detector's size",
         place: Place::Machine,
         run: smart_city::test,
+    },
+    Step {
+        name: "city-firmware",
+        about: "its firmware of two worlds in QEMU: normal life, attacks, cost, and power that fails",
+        place: Place::Machine,
+        run: city_firmware::test,
     },
 ];
 

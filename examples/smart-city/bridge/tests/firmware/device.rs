@@ -1,0 +1,277 @@
+//! A device with the firmware, and the gateway's end of its link.
+
+use std::{env, fs, path::PathBuf};
+
+use object::{Object as _, ObjectSymbol as _};
+use smart_city_allowed_values::{Function, functions};
+use smart_city_bridge::{
+    board::Board,
+    image::{Image, Parts},
+};
+use smart_city_detector::{Region, Verifier};
+use smart_city_frame::{
+    Challenge, Class, DeviceId, Epoch, Evidence, GatewayLink, Header, Instruction, Receipt, RootKey, Stream,
+    seal_epoch_request,
+};
+use tempfile::TempDir;
+
+pub(crate) const ID: DeviceId = DeviceId([0, 0, 0, 0, 0, 0, 0, 7]);
+pub(crate) const ROOT: [u8; 16] = *b"a key of 16 byte";
+
+pub(crate) const STREET: [&str; 6] =
+    ["lamp_on", "lamp_off", "lamp_dim", "crossing_walk", "crossing_stop", "set_interval"];
+pub(crate) const PROBE: [&str; 5] =
+    ["function_64", "function_256", "function_1024", "function_4096", "calls_back"];
+
+pub(crate) fn stream() -> Stream {
+    Stream { id: 1.try_into().unwrap(), class: Class::Internal }
+}
+
+/// Who a device is, and what it has used.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) id: DeviceId,
+    pub(crate) root: [u8; 16],
+    pub(crate) used: Epoch,
+}
+
+pub(crate) const NEW: Identity = Identity { id: ID, root: ROOT, used: Epoch(0) };
+
+/// Where `cargo xtask test city-firmware` has the images.
+pub(crate) fn firmware(name: &str) -> PathBuf {
+    let folder = env::var_os("SMART_CITY_FIRMWARE").expect("run by `cargo xtask test city-firmware`");
+    PathBuf::from(folder).join(name)
+}
+
+/// The files of a device, in a folder of their own.
+pub(crate) struct Made {
+    pub(crate) folder: TempDir,
+    pub(crate) image: Image,
+    pub(crate) identity: Identity,
+    application: &'static str,
+    /// The functions of the application as it was built.
+    pub(crate) functions: Vec<Function>,
+}
+
+impl Made {
+    pub(crate) fn new(name: &'static str, names: &[&str], identity: Identity) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let application = firmware(name);
+        let parts = Parts {
+            secure: &firmware("secure"),
+            application: &application,
+            functions: names,
+            id: identity.id,
+            root: identity.root,
+            used: identity.used,
+            streams: &[stream()],
+        };
+        let image = Image::make(&parts, folder.path()).unwrap();
+        let functions = functions(&fs::read(application).unwrap()).unwrap();
+        Self { folder, image, identity, application: name, functions }
+    }
+
+    pub(crate) fn region(&self, id: u16) -> Region {
+        self.image.region(id).unwrap()
+    }
+
+    /// The code of a region as it was built.
+    pub(crate) fn code(&self, id: u16) -> &[u8] {
+        let region = self.region(id);
+        let mut functions = self.functions.iter();
+        &functions.find(|function| function.address == region.address).unwrap().code
+    }
+
+    /// Where the application has the data of this name.
+    pub(crate) fn symbol(&self, name: &str) -> u32 {
+        symbol(&fs::read(firmware(self.application)).unwrap(), name)
+    }
+
+    /// Switches it on.
+    pub(crate) fn start(self, options: &[String]) -> Device {
+        let mut board = Board::start(&self.image, self.folder.path(), options).unwrap();
+        let epoch = epoch_on(&mut board);
+        let link = self.link(epoch);
+        Device { made: self, board, link }
+    }
+
+    pub(crate) fn link(&self, epoch: Epoch) -> GatewayLink {
+        GatewayLink::new(&RootKey::new(self.identity.root), self.identity.id, epoch)
+    }
+}
+
+/// The address of the symbol in an ELF file whose name is or contains `name`.
+pub(crate) fn symbol(elf: &[u8], name: &str) -> u32 {
+    let file = object::File::parse(elf).unwrap();
+    let mut symbols = file.symbols();
+    let found = symbols.find(|symbol| symbol.size() > 0 && symbol.name().is_ok_and(|own| own.contains(name)));
+    (found.unwrap().address() & !1).try_into().unwrap()
+}
+
+/// The epoch that the console names next.
+pub(crate) fn epoch_on(board: &mut Board) -> Epoch {
+    let line = board.console("device").unwrap();
+    Epoch(line.rsplit(' ').next().unwrap().parse().unwrap())
+}
+
+/// A device that runs.
+pub(crate) struct Device {
+    pub(crate) made: Made,
+    pub(crate) board: Board,
+    pub(crate) link: GatewayLink,
+}
+
+impl Device {
+    pub(crate) fn street() -> Self {
+        Made::new("street", &STREET, NEW).start(&[])
+    }
+
+    /// The next packet: a stream's number, 0 for evidence, and a frame.
+    pub(crate) fn next(&mut self) -> (u16, Vec<u8>) {
+        let mut packet = self.board.receive().unwrap();
+        let frame = packet.split_off(2);
+        (u16::from_be_bytes(packet.try_into().unwrap()), frame)
+    }
+
+    /// The next reading, with its counter. Evidence before it is an error.
+    pub(crate) fn reading(&mut self) -> (Vec<u8>, [u8; 3]) {
+        let (id, mut frame) = self.next();
+        assert_eq!(id, 1);
+        self.open_reading(&mut frame)
+    }
+
+    pub(crate) fn open_reading(&mut self, frame: &mut [u8]) -> (Vec<u8>, [u8; 3]) {
+        let opened = self.link.open_reading(self.made.identity.id, stream(), frame).unwrap();
+        (opened.content.to_vec(), opened.counter)
+    }
+
+    pub(crate) fn send_receipt(&mut self, receipt: &Receipt) {
+        let mut buffer = [0; 64];
+        let frame = self.link.seal_receipt(receipt, &mut buffer).unwrap();
+        self.board.send(frame).unwrap();
+    }
+
+    /// The frame of an instruction, and what its evidence is made under.
+    pub(crate) fn seal(&mut self, region: u16, argument: &[u8]) -> (Vec<u8>, Challenge) {
+        let mut buffer = [0; 255];
+        let (frame, challenge) =
+            self.link.seal_instruction(&Instruction { region, argument }, &mut buffer).unwrap();
+        (frame.to_vec(), challenge)
+    }
+
+    /// Sends an instruction, and returns its evidence, and whether it shows the code as it was built. Readings that come meanwhile
+    /// get their receipts.
+    pub(crate) fn instruct(&mut self, region: u16, argument: &[u8]) -> (Evidence, bool) {
+        let (frame, challenge) = self.seal(region, argument);
+        self.board.send(&frame).unwrap();
+        let instruction = Instruction { region, argument };
+        for _ in 0..200 {
+            let (id, mut frame) = self.next();
+            if id == 0 {
+                return self.evidence(&mut frame, &challenge, instruction.examined_region());
+            }
+            self.take(&mut frame);
+        }
+        panic!("no evidence came; the console says:\n{}", self.board.console_so_far());
+    }
+
+    /// Opens a reading and sends its receipt, unless it was sent before.
+    fn take(&mut self, frame: &mut [u8]) -> Option<Vec<u8>> {
+        let opened = self.link.open_reading(self.made.identity.id, stream(), frame).ok()?;
+        let (reading, receipt) = (opened.content.to_vec(), Receipt::new(opened.counter));
+        self.send_receipt(&receipt);
+        Some(reading)
+    }
+
+    pub(crate) fn evidence(
+        &mut self,
+        frame: &mut [u8],
+        challenge: &Challenge,
+        region: u16,
+    ) -> (Evidence, bool) {
+        let evidence = self.link.open_evidence(self.made.identity.id, frame).unwrap().content;
+        let key = RootKey::new(self.made.identity.root).attest_key(self.made.identity.id);
+        let is_as_built = Verifier::new(&key).verify(&evidence, challenge, region, self.made.code(region));
+        (evidence, is_as_built)
+    }
+
+    /// Ends the epoch, and follows the device into the next one.
+    pub(crate) fn request_epoch(&mut self) {
+        let ended = self.link.epoch();
+        let mut buffer = [0; 64];
+        let root = RootKey::new(self.made.identity.root);
+        let frame = seal_epoch_request(&root, self.made.identity.id, ended, &mut buffer).unwrap();
+        self.board.send(frame).unwrap();
+        for _ in 0..200 {
+            let (id, mut frame) = self.next();
+            let epoch = Header::parse(&frame).unwrap().epoch;
+            if epoch > ended {
+                assert_eq!((id, epoch.0), (1, ended.0 + 1));
+                self.link = self.made.link(epoch);
+                self.open_reading(&mut frame);
+                return;
+            }
+        }
+        panic!("no new epoch came");
+    }
+
+    /// Waits for a reading for which `holds`.
+    pub(crate) fn wait_for(&mut self, what: &str, holds: impl Fn(&[u8]) -> bool) {
+        for _ in 0..200 {
+            let (id, mut frame) = self.next();
+            assert_eq!(id, 1);
+            if self.take(&mut frame).is_some_and(|reading| holds(&reading)) {
+                return;
+            }
+        }
+        panic!("no reading says: {what}");
+    }
+}
+
+/// A device whose application does what the test tells it.
+pub(crate) struct Probe(pub(crate) Device);
+
+impl Probe {
+    pub(crate) fn start() -> Self {
+        Self::with(NEW, &[])
+    }
+
+    pub(crate) fn with(identity: Identity, options: &[String]) -> Self {
+        let mut probe = Self(Made::new("probe", &PROBE, identity).start(options));
+        probe.wait_ready();
+        probe
+    }
+
+    pub(crate) fn wait_ready(&mut self) {
+        assert_eq!(self.0.board.receive().unwrap(), b"ready");
+    }
+
+    pub(crate) fn send(&mut self, command: u8, words: &[u32], bytes: &[u8]) {
+        let mut packet = vec![command];
+        words.iter().for_each(|word| packet.extend(word.to_be_bytes()));
+        packet.extend(bytes);
+        self.0.board.send(&packet).unwrap();
+    }
+
+    pub(crate) fn ask(&mut self, command: u8, words: &[u32]) -> u32 {
+        self.send(command, words, &[]);
+        self.answer()
+    }
+
+    pub(crate) fn answer(&mut self) -> u32 {
+        let answer = self.0.board.receive().unwrap();
+        u32::from_be_bytes(answer.try_into().expect("a word"))
+    }
+
+    pub(crate) fn write(&mut self, address: u32, bytes: &[u8]) {
+        for (i, chunk) in (0..).zip(bytes.chunks(200)) {
+            self.send(b'W', &[address + 200 * i], chunk);
+            assert_eq!(self.answer(), 0);
+        }
+    }
+
+    pub(crate) fn read(&mut self, address: u32, len: u32) -> Vec<u8> {
+        self.send(b'R', &[address, len], &[]);
+        self.0.board.receive().unwrap()
+    }
+}

@@ -1,0 +1,187 @@
+//! What a device does all day, and when its code is altered.
+
+use std::fs;
+
+use smart_city_frame::{Epoch, Receipt, Verdict};
+use smart_city_interface::memory::CODE;
+
+use crate::device::{Device, Made, NEW, STREET, stream};
+
+const LAMP_ON: u16 = 1;
+const LAMP_OFF: u16 = 2;
+const LAMP_DIM: u16 = 3;
+const CROSSING_WALK: u16 = 4;
+const CROSSING_STOP: u16 = 5;
+const SET_INTERVAL: u16 = 6;
+
+#[test]
+fn a_day_in_the_street() {
+    let mut device = Device::street();
+    assert_eq!(device.link.epoch(), Epoch(1));
+    let (first, counter) = device.reading();
+    assert_eq!((first.len(), counter), (6, [0, 0, 0]));
+
+    // Each function runs, and what it did is in the readings.
+    let brightness = |percent: u8| move |reading: &[u8]| reading[4] == percent;
+    let is_walking = |walks: u8| move |reading: &[u8]| reading[5] == walks;
+    let runs = |device: &mut Device, region, argument: &[u8]| {
+        let (evidence, is_as_built) = device.instruct(region, argument);
+        assert_eq!((evidence.verdict, evidence.region, is_as_built), (Verdict::Intact, region, true));
+    };
+    runs(&mut device, SET_INTERVAL, &[0, 1]);
+    runs(&mut device, LAMP_ON, &[]);
+    device.wait_for("the lamp is on", brightness(100));
+    runs(&mut device, LAMP_DIM, &[35]);
+    device.wait_for("the lamp is dimmed", brightness(35));
+    // No argument that it knows.
+    runs(&mut device, LAMP_DIM, &[101]);
+    runs(&mut device, CROSSING_WALK, b"with an argument that it does not look at");
+    device.wait_for("people walk", is_walking(1));
+    device.wait_for("the lamp is as it was", brightness(35));
+    runs(&mut device, CROSSING_STOP, &[]);
+    device.wait_for("people stop", is_walking(0));
+    runs(&mut device, LAMP_OFF, &[]);
+    device.wait_for("the lamp is off", brightness(0));
+
+    // A function that there is not.
+    let (evidence, _) = {
+        let (frame, challenge) = device.seal(7, &[]);
+        device.board.send(&frame).unwrap();
+        loop {
+            let (id, mut frame) = device.next();
+            if id == 0 {
+                let evidence = device.link.open_evidence(NEW.id, &mut frame).unwrap().content;
+                break (evidence, challenge);
+            }
+        }
+    };
+    assert_eq!((evidence.verdict, evidence.region), (Verdict::Unknown, 7));
+
+    device.request_epoch();
+    assert_eq!(device.link.epoch(), Epoch(2));
+    runs(&mut device, LAMP_ON, &[]);
+    device.wait_for("the lamp is on again", brightness(100));
+}
+
+/// A reading is sent again until its receipt, and no more after it.
+#[test]
+fn receipts_end_the_sending() {
+    let mut device = Device::street();
+    let (_, mut first) = device.next();
+    let sent = first.clone();
+    let (_, counter) = device.open_reading(&mut first);
+    // Nobody acknowledges it: the same bytes come again.
+    while device.next().1 != sent {}
+    let mut receipt = Receipt::new(counter);
+    device.send_receipt(&receipt);
+    // From here on all have a receipt at once: each comes a single time. What was sent before the device got the receipt is passed over.
+    let mut seen = Vec::new();
+    for i in 0..60 {
+        let (_, mut frame) = device.next();
+        assert!(i < 40 || !seen.contains(&frame), "a frame with a receipt came again");
+        seen.push(frame.clone());
+        if let Ok(opened) =
+            device.link.open_reading(NEW.id, stream(), &mut frame).map(|opened| opened.counter)
+        {
+            receipt.add(opened);
+        }
+        device.send_receipt(&receipt);
+    }
+}
+
+/// A reading whose frame is too far behind for a receipt comes again in another frame.
+#[test]
+fn what_gets_no_receipt_is_sealed_again() {
+    let mut device = Device::street();
+    let (lost, counter) = device.reading();
+    assert_eq!(counter, [0; 3]);
+    device.instruct(SET_INTERVAL, &[0, 1]);
+    for _ in 0..300 {
+        let (_, mut frame) = device.next();
+        // The first frame comes again and again, and is not opened a second time.
+        let Ok(opened) = device.link.open_reading(NEW.id, stream(), &mut frame) else { continue };
+        if opened.content == lost {
+            assert!(opened.counter >= [0, 0, 64]);
+            return;
+        }
+        let receipt = Receipt::new(opened.counter);
+        device.send_receipt(&receipt);
+    }
+    panic!("the reading did not come again");
+}
+
+#[test]
+fn altered_code_does_not_run_until_it_is_restored() {
+    let mut device = Device::street();
+    device.instruct(SET_INTERVAL, &[0, 1]);
+    let region = device.made.region(LAMP_ON);
+    // The first byte, the last one, and each in between.
+    for byte in [0, region.len - 1].into_iter().chain(1..region.len - 1) {
+        device.board.debug().unwrap().flip(region.address + byte).unwrap();
+        let (evidence, is_as_built) = device.instruct(LAMP_ON, &[]);
+        assert_eq!((evidence.verdict, is_as_built), (Verdict::Altered, false), "byte {byte}");
+        // It did not run.
+        device.wait_for("the lamp is off", |reading| {
+            assert_eq!(reading[4], 0);
+            true
+        });
+        // Others do.
+        let (evidence, is_as_built) = device.instruct(LAMP_OFF, &[]);
+        assert_eq!((evidence.verdict, is_as_built), (Verdict::Intact, true));
+        device.board.debug().unwrap().flip(region.address + byte).unwrap();
+    }
+
+    device.board.debug().unwrap().flip(region.address).unwrap();
+    assert_eq!(device.instruct(LAMP_ON, &[]).0.verdict, Verdict::Altered);
+    let (evidence, is_as_built) = device.instruct(0, &LAMP_ON.to_be_bytes());
+    assert_eq!((evidence.verdict, evidence.region, is_as_built), (Verdict::Intact, LAMP_ON, true));
+    assert_eq!(device.board.console("region 1: Intact").unwrap(), "region 1: Intact, Restored");
+    let code = device.board.debug().unwrap().read(region.address, region.len).unwrap();
+    assert_eq!(code, device.made.code(LAMP_ON));
+    // To restore a function does not run it.
+    device.wait_for("the lamp is off", |reading| {
+        assert_eq!(reading[4], 0);
+        true
+    });
+    device.request_epoch();
+    assert_eq!(device.instruct(LAMP_ON, &[]).0.verdict, Verdict::Intact);
+    device.wait_for("the lamp is on", |reading| reading[4] == 100);
+}
+
+/// Code that was altered while the device had no power is found at its start.
+#[test]
+fn altered_code_is_found_at_the_start() {
+    let mut made = Made::new("street", &STREET, NEW);
+    let region = made.region(CROSSING_WALK);
+    let code = made.code(CROSSING_WALK);
+    let path = made.folder.path().join("altered");
+    let mut elf = fs::read(crate::device::firmware("street")).unwrap();
+    let at = elf.windows(code.len()).position(|window| window == code).unwrap();
+    elf[at + code.len() - 1] ^= 0x80;
+    fs::write(&path, elf).unwrap();
+    made.image.set_application(path);
+
+    let mut board = smart_city_bridge::board::Board::start(&made.image, made.folder.path(), &[]).unwrap();
+    assert_eq!(board.console("region").unwrap(), format!("region {CROSSING_WALK} is altered"));
+    let link = made.link(crate::device::epoch_on(&mut board));
+    assert_eq!(board.console_so_far(), "");
+    let mut device = Device { made, board, link };
+    assert_eq!(device.instruct(CROSSING_WALK, &[]).0.verdict, Verdict::Altered);
+    assert_eq!(device.instruct(0, &CROSSING_WALK.to_be_bytes()).0.verdict, Verdict::Intact);
+    assert_eq!(device.instruct(CROSSING_WALK, &[]).0.verdict, Verdict::Intact);
+    assert!(CODE.has(region.address, region.len));
+}
+
+/// The application has a table of its functions, which the secure world does not look at.
+#[test]
+fn a_table_in_the_application_does_not_matter() {
+    let mut device = Device::street();
+    let table = device.made.symbol("FUNCTIONS");
+    let other = device.made.region(CROSSING_WALK).address | 1;
+    device.board.debug().unwrap().write(table, &other.to_le_bytes().repeat(6)).unwrap();
+    assert_eq!(device.instruct(LAMP_ON, &[]).0.verdict, Verdict::Intact);
+    device.wait_for("the lamp is on", |reading| {
+        assert_eq!(reading[5], 0);
+        reading[4] == 100
+    });
+}

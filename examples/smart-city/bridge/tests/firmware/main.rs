@@ -1,0 +1,9 @@
+//! The firmware in QEMU: its life, what it refuses, what measuring takes, and how it comes back when power fails.
+
+mod attacks;
+mod bridge;
+mod cost;
+mod device;
+mod frames;
+mod life;
+mod power;

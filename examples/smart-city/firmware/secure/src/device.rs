@@ -1,0 +1,218 @@
+//! What the secure world knows and decides.
+
+use core::{ptr, slice};
+
+use smart_city_detector::{AllowedValues, Detector, Region, Verdict};
+use smart_city_frame::{
+    AttestKey, Challenge, DeviceLink, Header, Instruction, Kind, OpenError, RootKey, SealError,
+};
+use smart_city_interface::{
+    Event, FRAME_LEN, Refusal,
+    memory::{CODE, PROVISIONING, Part, SECURE_COPY},
+};
+use smart_city_store::{EpochError, Epochs, InvalidProvisioning, Provisioning};
+
+use crate::{
+    board::{self, Flash},
+    console::say,
+    gate,
+    nonsecure::Buffer,
+};
+
+/// Why a device does not start.
+#[derive(Debug)]
+pub(crate) enum StartError {
+    Provisioning(InvalidProvisioning),
+    /// This region is not one of the application's code.
+    Region(u16),
+}
+
+impl core::fmt::Display for StartError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Provisioning(error) => error.fmt(f),
+            Self::Region(id) => write!(f, "region {id} is none of the application"),
+        }
+    }
+}
+
+pub(crate) struct Device {
+    provisioning: Provisioning<'static>,
+    root: RootKey,
+    attest_key: AttestKey,
+    epochs: Epochs<Flash>,
+    /// None if no new epoch could be stored: then nothing is sealed or opened.
+    link: Option<DeviceLink>,
+}
+
+impl Device {
+    /// Measures the application, and opens a new epoch.
+    pub(crate) fn start() -> Result<Self, StartError> {
+        let provisioning = Provisioning::parse(bytes(PROVISIONING)).map_err(StartError::Provisioning)?;
+        for region in provisioning.allowed().iter() {
+            if region.len == 0 || !CODE.has(region.address, region.len) {
+                return Err(StartError::Region(region.id));
+            }
+        }
+        let root = provisioning.root_key();
+        let attest_key = root.attest_key(provisioning.device());
+        let mut device = Self { provisioning, root, attest_key, epochs: Epochs::new(Flash), link: None };
+        device.check_all();
+        match device.open_epoch() {
+            Ok(epoch) => say!("device {} in epoch {epoch}", device.provisioning.device()),
+            Err(error) => say!("no new epoch: {error}"),
+        }
+        Ok(device)
+    }
+
+    /// Measures every region. An altered one does not keep the application from its start: its function will be refused.
+    fn check_all(&self) {
+        let detector = self.detector();
+        for region in self.allowed().iter() {
+            let verdict = detector.check(region.id, code(region));
+            if verdict != Verdict::Intact {
+                say!("region {} is altered", region.id);
+            }
+        }
+    }
+
+    fn open_epoch(&mut self) -> Result<u16, EpochError> {
+        self.link = None;
+        let epoch = self.epochs.advance()?;
+        self.link = Some(DeviceLink::new(&self.root, self.provisioning.device(), epoch));
+        Ok(epoch.0)
+    }
+
+    fn allowed(&self) -> AllowedValues<'static> {
+        self.provisioning.allowed()
+    }
+
+    fn detector(&self) -> Detector<'_> {
+        Detector::new(&self.attest_key, self.allowed())
+    }
+
+    pub(crate) fn epoch(&self) -> Result<u16, Refusal> {
+        self.link.as_ref().map(|link| link.epoch().0).ok_or(Refusal::NoEpoch)
+    }
+
+    pub(crate) fn new_epoch(&mut self) -> Result<u16, Refusal> {
+        self.open_epoch().map_err(|error| {
+            say!("no new epoch: {error}");
+            Refusal::NoEpoch
+        })
+    }
+
+    pub(crate) fn seal_reading<'b>(
+        &mut self,
+        stream: u16,
+        reading: &[u8],
+        buffer: &'b mut [u8; FRAME_LEN],
+    ) -> Result<&'b [u8], Refusal> {
+        let stream = self.provisioning.stream(stream).ok_or(Refusal::Stream)?;
+        let link = self.link.as_mut().ok_or(Refusal::NoEpoch)?;
+        match link.seal_reading(stream, reading, buffer) {
+            Ok(frame) => Ok(frame),
+            Err(SealError::LimitReached) => self.new_epoch().and(Err(Refusal::NewEpoch)),
+            Err(_) => Err(Refusal::Length),
+        }
+    }
+
+    /// Obeys a frame from the gateway. The argument of an instruction goes into `argument`, what is answered into `answer`.
+    pub(crate) fn receive<'b>(
+        &mut self,
+        frame: &mut [u8],
+        argument: Buffer,
+        answer: &'b mut [u8; FRAME_LEN],
+    ) -> Result<(Event, &'b [u8]), Refusal> {
+        let to = self.provisioning.device();
+        let kind = Header::parse(frame).map_err(|_| Refusal::Frame)?.kind;
+        let link = self.link.as_mut().ok_or(Refusal::NoEpoch)?;
+        let error = match kind {
+            Kind::Receipt => match link.open_receipt(to, frame) {
+                Ok(receipt) => {
+                    let (bytes, _) = answer.split_at_mut(smart_city_frame::Receipt::LEN);
+                    bytes.copy_from_slice(&receipt.to_bytes());
+                    return Ok((Event::Receipt, bytes));
+                }
+                Err(error) => error,
+            },
+            Kind::EpochRequest => match link.open_epoch_request(to, frame) {
+                Ok(()) => return self.new_epoch().map(|_| (Event::NewEpoch, &[][..])),
+                Err(error) => error,
+            },
+            _ => match link.open_instruction(to, frame) {
+                Ok((instruction, challenge)) => {
+                    return self.obey(instruction, challenge, argument, answer);
+                }
+                Err(error) => error,
+            },
+        };
+        match error {
+            OpenError::TooManyFailures | OpenError::LimitReached => {
+                self.new_epoch().map(|_| (Event::NewEpoch, &[][..]))
+            }
+            _ => Err(Refusal::Frame),
+        }
+    }
+
+    fn obey<'b>(
+        &mut self,
+        instruction: Instruction<'_>,
+        challenge: Challenge,
+        argument: Buffer,
+        answer: &'b mut [u8; FRAME_LEN],
+    ) -> Result<(Event, &'b [u8]), Refusal> {
+        let id = instruction.examined_region();
+        let restores = instruction.restored_region().is_some();
+        let region = self.allowed().get(id);
+        let was_altered = restores && region.is_some_and(|region| self.restore(region));
+        // Before it is measured, so that nothing is between the measurement and the call.
+        argument.write(instruction.argument);
+
+        let examined = region.map_or(&[][..], code);
+        let evidence = qemu_trace::region(|| self.detector().examine(challenge, id, examined));
+        let runs = evidence.verdict == Verdict::Intact && !restores;
+        if let (true, Some(region)) = (runs, region) {
+            let len = instruction.argument.len() as u32;
+            // SAFETY: it is code of the application, as was checked at the start. This device is borrowed, but the gate refuses
+            // services until the function has returned.
+            unsafe { gate::call_other(argument.address(), len, region.address) };
+        }
+        let event = match (restores, runs, was_altered) {
+            (false, true, _) => Event::Ran,
+            (false, false, _) => Event::Refused,
+            (true, _, true) => Event::Restored,
+            (true, _, false) => Event::NotAltered,
+        };
+        say!("region {id}: {:?}, {event:?}", evidence.verdict);
+        let link = self.link.as_mut().ok_or(Refusal::NoEpoch)?;
+        match link.seal_evidence(&evidence, answer) {
+            Ok(frame) => Ok((event, frame)),
+            // In a new epoch the gateway asks again.
+            Err(_) => self.new_epoch().map(|_| (Event::NewEpoch, &[][..])),
+        }
+    }
+
+    /// Restores a region from the secure copy. Returns whether it was altered.
+    fn restore(&self, region: Region) -> bool {
+        let as_built =
+            bytes(Part { start: region.address - CODE.start + SECURE_COPY.start, len: region.len });
+        let was_altered = code(region) != as_built;
+        if was_altered {
+            board::restore(region.address, as_built);
+        }
+        was_altered
+    }
+}
+
+/// The code of a region, which is in the application: that was checked at the start.
+fn code<'a>(region: Region) -> &'a [u8] {
+    bytes(Part { start: region.address, len: region.len })
+}
+
+/// Memory that nobody changes while it is looked at: interrupts are held, and nothing else writes to it.
+fn bytes<'a>(part: Part) -> &'a [u8] {
+    let start = ptr::with_exposed_provenance(part.start as usize);
+    // SAFETY: it is flash. Who gets the slice does not keep it beyond a service.
+    unsafe { slice::from_raw_parts(start, part.len as usize) }
+}

@@ -1,0 +1,9 @@
+//! What applications of the non-secure world share on this board: the serial line to the network, lamps, time.
+//!
+//! On the host it is empty.
+#![no_std]
+
+#[cfg(target_os = "none")]
+pub mod board;
+#[cfg(target_os = "none")]
+pub mod line;
