@@ -11,7 +11,8 @@ use crate::{
     bits::{self, Bits},
     elf::Image,
     graph::{Graph, Lit},
-    isa::x86_64::{Machine, Stack},
+    isa::Isa,
+    machine::{Machine, Stack},
     memory::Rights,
     spec::{
         Block, Byte,
@@ -25,11 +26,11 @@ use std::{collections::BTreeMap, sync::Arc};
 
 pub use crate::spec::otr::Direction;
 
-const KEY: u64 = 0x2000_8003;
-const NONCE: u64 = 0x2001_0000;
-const AD: u64 = 0x2002_0000;
-const BUFFER: u64 = 0x2003_0000;
-const TAG: u64 = 0x2004_0000;
+const KEY: u64 = 0xa000_8003;
+const NONCE: u64 = 0xa001_0000;
+const AD: u64 = 0xa002_0000;
+const BUFFER: u64 = 0xa003_0000;
+const TAG: u64 = 0xa004_0000;
 const NONCE_SIZE: usize = 7;
 const TAG_SIZE: usize = 8;
 
@@ -117,12 +118,12 @@ impl Inputs {
 
 /// A context with a key of which nothing is known, and what is proved of the kernels that work with it.
 #[derive(Debug)]
-pub struct Messages {
+pub struct Messages<I: Isa> {
     /// The processor.
-    pub machine: Machine,
+    pub machine: Machine<I>,
     image: Arc<Image>,
     key_bits: usize,
-    keyed: Keyed,
+    keyed: Keyed<I>,
     inputs: Inputs,
     /// The rules of the mode.
     pub rules: Rules,
@@ -132,22 +133,22 @@ pub struct Messages {
     kernels: BTreeMap<Shape, Stack>,
 }
 
-impl Messages {
+impl<I: Isa> Messages<I> {
     /// Sets up a key of which nothing is known.
     ///
     /// # Errors
     /// If the function faults, or reports an error, or the file does not tell where the kernels are.
-    pub fn new(image: &Arc<Image>, job: &Job) -> Result<Self> {
-        let keyed = Keyed::new(image, job.level, job.key_bits, "otr_")?;
-        let kernels = image.kernels();
+    pub fn new(image: &Arc<Image>, isa: I, key_bits: usize) -> Result<Self> {
+        let keyed = Keyed::new(image, isa, key_bits, "otr_")?;
+        let kernels = image.kernels("encrypt");
         ensure!(!kernels.is_empty(), "the file does not name the kernels of the cipher");
-        let mut machine = Machine::new(Arc::clone(image), job.level);
+        let mut machine = Machine::new(Arc::clone(image), isa);
         machine.cipher = Some(Cipher::new(kernels));
         machine.memory.allow("context", CONTEXT, CONTEXT_SIZE, Rights::Write);
         let mut messages = Self {
             machine,
             image: Arc::clone(image),
-            key_bits: job.key_bits,
+            key_bits,
             keyed,
             inputs: Inputs::default(),
             rules: otr::PAPER,
@@ -166,7 +167,7 @@ impl Messages {
         m.memory.allow("key", KEY, self.key_bits / 8, Rights::Read);
         m.memory.set(KEY, &m.graph.inputs(self.key_bits));
         m.memory.set_rights("context", Rights::Write);
-        let function = self.image.function(&format!("twine{}_otr_init", self.key_bits))?;
+        let function = self.image.set_up(&format!("twine{}_otr_init", self.key_bits))?;
         let status = m.call(function, &[CONTEXT, KEY])?;
         ensure!(status == 0, "key set-up returns {status}");
         m.memory.forget("key");
@@ -250,7 +251,7 @@ impl Messages {
         Ok(found == (0, text, Some(tag.as_flattened().to_vec())))
     }
 
-    /// Opens twice: if the tags differ, and if not. This is the only decision.
+    /// Opens twice: if the tags differ, and if not. This is the only decision, though it may be looked at more than once.
     fn open(&mut self, lengths: Lengths) -> Result<bool> {
         let (text, tag) = self.specify(Direction::Open, lengths);
         let differences = self.machine.graph.xor_bits(self.inputs.tag.as_flattened(), tag.as_flattened());
@@ -276,7 +277,7 @@ impl Messages {
             if (status, found) != expected {
                 return Ok(false);
             }
-            ensure!(decisions == 1, "{decisions} decisions depend on secrets");
+            ensure!(decisions > 0, "nothing depends on whether the tags differ");
         }
         Ok(true)
     }
@@ -298,13 +299,13 @@ impl Messages {
 }
 
 /// The claims on messages, short ones and long ones.
-pub(super) fn run(job: &Job, image: &Arc<Image>, selection: Selection) -> Found {
-    let mut messages = match Messages::new(image, job) {
+pub(super) fn run<I: Isa>(job: &Job, isa: I, image: &Arc<Image>, selection: Selection) -> Found {
+    let mut messages = match Messages::new(image, isa, job.key_bits) {
         Ok(messages) => messages,
         Err(fault) => return job.no_key(&fault),
     };
     let mut claims = Vec::new();
-    for (what, all) in [("short", selection.short()), ("long", selection.long(job.batch()))] {
+    for (what, all) in [("short", selection.short()), ("long", selection.long(job.target.batch))] {
         for direction in [Direction::Seal, Direction::Open] {
             let verb = if direction == Direction::Seal { "seal" } else { "open" };
             let name = format!("TWINE-{}-OTR: {verb}, {} {what} pairs of lengths", job.key_bits, all.len());
@@ -333,7 +334,7 @@ pub(super) fn run(job: &Job, image: &Arc<Image>, selection: Selection) -> Found 
             ));
         }
     }
-    let mut instructions = messages.machine.instructions();
-    instructions.extend(messages.keyed.machine.instructions());
-    Found { claims, instructions }
+    let mut encodings = messages.machine.encodings();
+    encodings.extend(messages.keyed.machine.encodings());
+    Found { claims, encodings }
 }
