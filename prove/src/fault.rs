@@ -77,7 +77,7 @@ impl fmt::Display for Fault {
                 write!(f, "{size} bytes at {address:#x} are {what}, which are not the function's")
             }
             Self::Alignment { address, size } => {
-                write!(f, "an access to {address:#x}, which is not a multiple of {size}")
+                write!(f, "an access to {address:#x}, which is no multiple of {size}")
             }
             Self::NoCode(address) => write!(f, "a jump to {address:#x}, where there is no code"),
             Self::Missing(name) => write!(f, "a call of {name}, which is not in the file"),

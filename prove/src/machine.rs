@@ -177,7 +177,7 @@ impl<I: Isa> Machine<I> {
         }
         // What is above the stack pointer is the caller's.
         let size = (abi.word * on_stack.len()) as u64;
-        let first = STACK_TOP - size.next_multiple_of(STACK_ALIGNMENT);
+        let first = STACK_TOP - STACK_ALIGNMENT - size.next_multiple_of(STACK_ALIGNMENT);
         for (i, &argument) in on_stack.iter().enumerate() {
             self.memory.set(first + (abi.word * i) as u64, &self.word(argument));
         }
