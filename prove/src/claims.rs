@@ -3,6 +3,7 @@
 pub mod blocks;
 pub mod mode;
 
+use self::mode::AdProcessing;
 use crate::{
     elf::Image,
     isa::{
@@ -102,8 +103,8 @@ fn quoted(text: &str) -> String {
 pub enum Subject {
     /// The block cipher.
     Blocks,
-    /// The mode, with messages of these lengths.
-    Messages(mode::Selection),
+    /// The mode, with data processed like that and messages of these lengths.
+    Messages(AdProcessing, mode::Selection),
 }
 
 /// A processor that is modelled.
@@ -189,7 +190,9 @@ impl Job {
     #[must_use]
     pub fn of(target: &Target, selection: mode::Selection) -> Vec<Self> {
         let mut jobs = Vec::new();
-        for subject in [Subject::Messages(selection), Subject::Blocks] {
+        let messages = [AdProcessing::Parallel, AdProcessing::Serial, AdProcessing::Combined]
+            .map(|processing| Subject::Messages(processing, selection));
+        for subject in messages.into_iter().chain([Subject::Blocks]) {
             for key_bits in [128, 80] {
                 jobs.push(Self { subject, target: target.clone(), key_bits });
             }
@@ -202,7 +205,7 @@ impl Job {
     pub fn is_in(&self, image: &Image) -> bool {
         let of = match self.subject {
             Subject::Blocks => "",
-            Subject::Messages(_) => "otr_",
+            Subject::Messages(processing, _) => mode::prefix(processing),
         };
         image.set_up(&format!("twine{}_{of}init", self.key_bits)).is_ok()
     }
@@ -219,7 +222,7 @@ impl Job {
     fn run_on<I: Isa>(&self, isa: I, image: &Arc<Image>) -> Found {
         match self.subject {
             Subject::Blocks => blocks::run(self, isa, image),
-            Subject::Messages(selection) => mode::run(self, isa, image, selection),
+            Subject::Messages(processing, selection) => mode::run(self, isa, image, processing, selection),
         }
     }
 

@@ -361,18 +361,15 @@ impl<I: Isa> Machine<I> {
         Ok(())
     }
 
-    /// A kernel that takes four blocks may be called where some were never written. What it makes of the others must not depend on
-    /// them: they become inputs, so that all their values are looked at.
+    /// A kernel that takes four blocks may be called where not all were written. What it makes of the others must not depend on
+    /// these: what is unset becomes inputs, so that all values are looked at.
     fn choose_unset_blocks(&mut self) -> Result<(), Fault> {
         let input = &self.state.general()[I::ABI.arguments[1]];
         let input = self.graph.known(input, "an argument of the cipher")?;
-        for at in (input..).step_by(8).take(4) {
-            let block = self.memory.read(&mut self.graph, at, 8)?;
-            if block.iter().all(|&bit| self.graph.is_unset(bit)) {
-                let any = self.graph.inputs(64);
-                self.memory.set(at, &any);
-            }
-        }
+        let blocks = self.memory.read(&mut self.graph, input, 4 * 8)?;
+        let any = |bit: Lit| if self.graph.is_unset(bit) { self.graph.input() } else { bit };
+        let blocks: Bits = blocks.into_iter().map(any).collect();
+        self.memory.set(input, &blocks);
         Ok(())
     }
 

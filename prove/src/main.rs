@@ -19,7 +19,7 @@ Usage: prove ELF... [--json] [--only TEXT] [--edges] [--found] [--soft32 OTHER]
 Proves for all inputs what the functions of the C interface in each ELF compute.
 
   --json       one JSON object a claim
-  --only TEXT  only the targets whose names contain TEXT
+  --only TEXT  only the targets whose names contain TEXT, which may be given several times
   --edges      of the lengths of messages only those around multiples of blocks
   --found      says nothing of keys whose set-up is not in ELF
   --soft32     the same of OTHER, which has the backend of that name alone
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
-    let (mut elves, mut json, mut only) = (Vec::new(), false, String::new());
+    let (mut elves, mut json, mut only) = (Vec::new(), false, Vec::new());
     let (mut selection, mut found) = (Selection::All, false);
     let mut other = None;
     let mut arguments = std::env::args().skip(1);
@@ -47,7 +47,7 @@ fn run() -> Result<()> {
                 return Ok(());
             }
             "--json" => json = true,
-            "--only" => only = arguments.next().context("--only needs a text")?,
+            "--only" => only.push(arguments.next().context("--only needs a text")?),
             "--soft32" => other = Some(arguments.next().context("--soft32 needs a file")?),
             "--found" => found = true,
             "--edges" => selection = Selection::Edges,
@@ -65,8 +65,9 @@ fn run() -> Result<()> {
     if let Some(other) = other {
         jobs.extend(of(&Target::soft32(), &read(&other)?, selection));
     }
-    jobs.retain(|(job, _)| job.target.name.contains(&only));
-    ensure!(!jobs.is_empty(), "no target is named like {only}");
+    let is_wanted = |name: &str| only.is_empty() || only.iter().any(|text| name.contains(text));
+    jobs.retain(|(job, _)| is_wanted(&job.target.name));
+    ensure!(!jobs.is_empty(), "no target is named like {}", only.join(" or "));
     if found {
         jobs.retain(|(job, image)| job.is_in(image));
         ensure!(!jobs.is_empty(), "no function of the C interface is in {}", elves.join(" "));

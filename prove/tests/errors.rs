@@ -9,7 +9,7 @@ use common::libraries;
 use prove::{
     claims::{
         Processor,
-        mode::{Direction, Lengths, Messages},
+        mode::{AdProcessing, Direction, Lengths, Messages},
     },
     elf::Image,
     fault::Fault,
@@ -19,8 +19,25 @@ use prove::{
 use std::sync::Arc;
 
 /// Errors, with a message and data that show them.
-fn errors() -> Vec<(&'static str, Rules, Lengths)> {
+fn errors(processing: AdProcessing) -> Vec<(&'static str, Rules, Lengths)> {
     let at = |text, ad| Lengths { text, ad };
+    match processing {
+        AdProcessing::Parallel => {}
+        AdProcessing::Serial => {
+            return vec![
+                ("full data like a part", Rules { serial_full: PAPER.serial_part, ..PAPER }, at(5, 8)),
+                (
+                    "a part of data like full ones",
+                    Rules { serial_part: PAPER.serial_full, ..PAPER },
+                    at(5, 7),
+                ),
+                ("the mask not doubled", Rules { serial_mask: 1, ..PAPER }, at(5, 9)),
+            ];
+        }
+        AdProcessing::Combined => {
+            return vec![("data are sealed", Rules { combined: Direction::Seal, ..PAPER }, at(5, 17))];
+        }
+    }
     vec![
         ("another field", Rules { polynomial: &[0, 1, 3, 5], ..PAPER }, at(17, 0)),
         ("no reduction", Rules { polynomial: &[], ..PAPER }, at(0, 9)),
@@ -50,8 +67,13 @@ fn errors() -> Vec<(&'static str, Rules, Lengths)> {
 }
 
 fn check<I: Isa>(image: &Arc<Image>, isa: I, name: &str) {
-    let mut messages = Messages::new(image, isa, 128).unwrap();
-    for (error, rules, lengths) in errors() {
+    for processing in [AdProcessing::Parallel, AdProcessing::Serial, AdProcessing::Combined] {
+        check_with(Messages::new(image, isa, 128, processing).unwrap(), &errors(processing), name);
+    }
+}
+
+fn check_with<I: Isa>(mut messages: Messages<I>, errors: &[(&str, Rules, Lengths)], name: &str) {
+    for (error, rules, lengths) in errors.iter().cloned() {
         messages.rules = PAPER;
         assert!(messages.check(Direction::Seal, lengths).unwrap(), "{name}: {lengths:?}");
         assert!(messages.check(Direction::Open, lengths).unwrap(), "{name}: {lengths:?}");

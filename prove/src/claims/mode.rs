@@ -24,7 +24,7 @@ use crate::{
 use anyhow::{Result, bail, ensure};
 use std::{collections::BTreeMap, sync::Arc};
 
-pub use crate::spec::otr::Direction;
+pub use crate::spec::otr::{AdProcessing, Direction};
 
 const KEY: u64 = 0xa000_8003;
 const NONCE: u64 = 0xa001_0000;
@@ -91,6 +91,15 @@ fn pairs(texts: &[usize], ads: &[usize]) -> Vec<Lengths> {
     all
 }
 
+/// What is in functions' names between the cipher and what they do.
+pub(super) fn prefix(processing: AdProcessing) -> &'static str {
+    match processing {
+        AdProcessing::Parallel => "otr_",
+        AdProcessing::Serial => "serial_otr_",
+        AdProcessing::Combined => "combined_otr_",
+    }
+}
+
 /// Inputs that all messages share: what is proved of them is proved of any.
 #[derive(Debug, Default)]
 struct Inputs {
@@ -123,6 +132,7 @@ pub struct Messages<I: Isa> {
     pub machine: Machine<I>,
     image: Arc<Image>,
     key_bits: usize,
+    processing: AdProcessing,
     keyed: Keyed<I>,
     inputs: Inputs,
     /// The rules of the mode.
@@ -138,8 +148,8 @@ impl<I: Isa> Messages<I> {
     ///
     /// # Errors
     /// If the function faults, or reports an error, or the file does not tell where the kernels are.
-    pub fn new(image: &Arc<Image>, isa: I, key_bits: usize) -> Result<Self> {
-        let keyed = Keyed::new(image, isa, key_bits, "otr_")?;
+    pub fn new(image: &Arc<Image>, isa: I, key_bits: usize, processing: AdProcessing) -> Result<Self> {
+        let keyed = Keyed::new(image, isa, key_bits, prefix(processing))?;
         let kernels = image.kernels("encrypt");
         ensure!(!kernels.is_empty(), "the file does not name the kernels of the cipher");
         let mut machine = Machine::new(Arc::clone(image), isa);
@@ -149,6 +159,7 @@ impl<I: Isa> Messages<I> {
             machine,
             image: Arc::clone(image),
             key_bits,
+            processing,
             keyed,
             inputs: Inputs::default(),
             rules: otr::PAPER,
@@ -159,15 +170,19 @@ impl<I: Isa> Messages<I> {
         Ok(messages)
     }
 
+    fn function(&self, name: &str) -> String {
+        format!("twine{}_{}{name}", self.key_bits, prefix(self.processing))
+    }
+
     /// Begins with an empty graph, as that of many messages is large, and sets up a key of which nothing is known.
     fn restart(&mut self) -> Result<()> {
+        let function = self.image.set_up(&self.function("init"))?;
         let m = &mut self.machine;
         m.restart();
         self.inputs = Inputs::default();
         m.memory.allow("key", KEY, self.key_bits / 8, Rights::Read);
         m.memory.set(KEY, &m.graph.inputs(self.key_bits));
         m.memory.set_rights("context", Rights::Write);
-        let function = self.image.set_up(&format!("twine{}_otr_init", self.key_bits))?;
         let status = m.call(function, &[CONTEXT, KEY])?;
         ensure!(status == 0, "key set-up returns {status}");
         m.memory.forget("key");
@@ -196,6 +211,7 @@ impl<I: Isa> Messages<I> {
             &self.rules,
             graph,
             &mut |g, block| cipher.encrypt(g, block),
+            self.processing,
             direction,
             nonce,
             &ad[..lengths.ad],
@@ -215,7 +231,7 @@ impl<I: Isa> Messages<I> {
             Direction::Seal => "seal",
             Direction::Open => "open",
         };
-        let function = self.image.function(&format!("twine{}_otr_{name}", self.key_bits))?;
+        let function = self.image.function(&self.function(name))?;
         let m = &mut self.machine;
         if let Some(cipher) = &mut m.cipher {
             // Those of a call that did not return.
@@ -299,8 +315,14 @@ impl<I: Isa> Messages<I> {
 }
 
 /// The claims on messages, short ones and long ones.
-pub(super) fn run<I: Isa>(job: &Job, isa: I, image: &Arc<Image>, selection: Selection) -> Found {
-    let mut messages = match Messages::new(image, isa, job.key_bits) {
+pub(super) fn run<I: Isa>(
+    job: &Job,
+    isa: I,
+    image: &Arc<Image>,
+    processing: AdProcessing,
+    selection: Selection,
+) -> Found {
+    let mut messages = match Messages::new(image, isa, job.key_bits, processing) {
         Ok(messages) => messages,
         Err(fault) => return job.no_key(&fault),
     };
@@ -308,7 +330,16 @@ pub(super) fn run<I: Isa>(job: &Job, isa: I, image: &Arc<Image>, selection: Sele
     for (what, all) in [("short", selection.short()), ("long", selection.long(job.target.batch))] {
         for direction in [Direction::Seal, Direction::Open] {
             let verb = if direction == Direction::Seal { "seal" } else { "open" };
-            let name = format!("TWINE-{}-OTR: {verb}, {} {what} pairs of lengths", job.key_bits, all.len());
+            let processed = match processing {
+                AdProcessing::Parallel => "",
+                AdProcessing::Serial => "serial, ",
+                AdProcessing::Combined => "combined, ",
+            };
+            let name = format!(
+                "TWINE-{}-OTR: {processed}{verb}, {} {what} pairs of lengths",
+                job.key_bits,
+                all.len()
+            );
             claims.push(job.claim(
                 name,
                 &mut messages,

@@ -94,14 +94,12 @@ impl Cipher {
         let read = to_bytes(&memory.read(g, call.from, size as usize)?);
         let mut written = Bits::new();
         for block in read.as_chunks::<8>().0 {
-            let mut unset = block.as_flattened().iter().map(|&bit| g.is_unset(bit));
-            if call.convention == Convention::Four && unset.by_ref().all(|is_unset| is_unset) {
-                // It takes four blocks where there are fewer. What comes of those that nobody wrote is anything.
-                written.extend(g.inputs(64));
-            } else if block.as_flattened().iter().any(|&bit| g.is_unset(bit)) {
-                return Err(Fault::Unset("a block"));
-            } else {
-                written.extend(self.encrypt(g, block).as_flattened());
+            let is_unset = block.as_flattened().iter().any(|&bit| g.is_unset(bit));
+            match call.convention {
+                // It takes four blocks where there are fewer. What comes of what is only partly written is anything.
+                Convention::Four if is_unset => written.extend(g.inputs(64)),
+                Convention::Words if is_unset => return Err(Fault::Unset("a block")),
+                _ => written.extend(self.encrypt(g, block).as_flattened()),
             }
         }
         memory.write(call.to, &written)?;
