@@ -54,30 +54,33 @@ pub struct Lengths {
 pub enum Selection {
     /// Every pair of 0 to 48 bytes of message and 0 to 24 bytes of data, and long ones.
     All,
-    /// Those around multiples of the block size.
+    /// Those around multiples of the block size; with serial and combined data, which differ in the data alone, few of messages.
     Edges,
 }
 
 impl Selection {
-    fn short(self) -> Vec<Lengths> {
-        let (texts, ads): (Vec<_>, Vec<_>) = match self {
-            Self::All => ((0..=48).collect(), (0..=24).collect()),
-            Self::Edges => {
-                (vec![0, 1, 7, 8, 9, 15, 16, 17, 24, 25, 31, 32, 33, 48], vec![0, 1, 8, 9, 16, 24])
+    fn short(self, processing: AdProcessing) -> Vec<Lengths> {
+        match (self, processing) {
+            (Self::All, _) => pairs(&(0..=48).collect::<Vec<_>>(), &(0..=24).collect::<Vec<_>>()),
+            (Self::Edges, AdProcessing::Parallel) => {
+                pairs(&[0, 1, 7, 8, 9, 15, 16, 17, 24, 25, 31, 32, 33, 48], &[0, 1, 8, 9, 16, 24])
             }
-        };
-        pairs(&texts, &ads)
+            (Self::Edges, _) => pairs(&[1, 16], &[0, 1, 7, 8, 9, 15, 16, 17, 24, 25, 31, 33]),
+        }
     }
 
     /// Around what `batch` blocks hold, and between.
-    fn long(self, batch: usize) -> Vec<Lengths> {
+    fn long(self, batch: usize, processing: AdProcessing) -> Vec<Lengths> {
         let bytes = 8 * batch;
-        match self {
-            Self::All => pairs(
+        match (self, processing) {
+            (Self::All, _) => pairs(
                 &[64, 79, 121, 128, 130, 255, 256, 271, bytes, bytes + 9, 2 * bytes, 2 * bytes + 17],
                 &[0, 13, 64, bytes - 8, bytes, 2 * bytes + 1],
             ),
-            Self::Edges => pairs(&[64, 130, bytes + 9, 2 * bytes + 17], &[0, bytes + 3]),
+            (Self::Edges, AdProcessing::Parallel) => {
+                pairs(&[64, 130, bytes + 9, 2 * bytes + 17], &[0, bytes + 3])
+            }
+            (Self::Edges, _) => pairs(&[bytes + 9], &[64, bytes + 3, 2 * bytes + 17]),
         }
     }
 }
@@ -327,7 +330,9 @@ pub(super) fn run<I: Isa>(
         Err(fault) => return job.no_key(&fault),
     };
     let mut claims = Vec::new();
-    for (what, all) in [("short", selection.short()), ("long", selection.long(job.target.batch))] {
+    for (what, all) in
+        [("short", selection.short(processing)), ("long", selection.long(job.target.batch, processing))]
+    {
         for direction in [Direction::Seal, Direction::Open] {
             let verb = if direction == Direction::Seal { "seal" } else { "open" };
             let processed = match processing {
