@@ -55,7 +55,7 @@ fn run() -> Result<()> {
             _ => bail!("unexpected argument {argument}\n\n{HELP}"),
         }
     }
-    ensure!(!elves.is_empty(), "no file is named\n\n{HELP}");
+    ensure!(!elves.is_empty() || other.is_some(), "no file is named\n\n{HELP}");
     let mut jobs = Vec::new();
     for elf in &elves {
         let image = read(elf)?;

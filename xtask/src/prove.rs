@@ -48,7 +48,11 @@ pub(crate) fn main(arguments: &[&str]) -> Result<()> {
     match arguments {
         ["--elf", elf, rest @ ..] => prover().args([elf, "--found"]).args(rest).run(),
         ["--mutants", rest @ ..] => {
-            let only = if let ["--only", only] = rest { only } else { "" };
+            let only = match rest {
+                [] => "",
+                ["--only", only] => only,
+                _ => bail!("`--mutants` takes `--only TEXT` alone"),
+            };
             cargo("test")
                 .args(["--test", "mutants", "--", "--nocapture"])
                 .env("PROVE_ELVES", env::join_paths(Libraries::link(|name| name.contains(only))?.files)?)
