@@ -35,7 +35,7 @@ pub use status::*;
 
 /// The functions of one size of key and one way to process associated data. In C each name begins with that of the module.
 macro_rules! family {
-    ($name:ident, $prefix:literal, $cipher:ident, $processing:ident) => {
+    ($name:ident, $prefix:literal, $cipher:ident, $processing:ident, $leaving_nothing:ident) => {
         #[doc = concat!("The functions and types that C calls `", $prefix, "_*`.")]
         pub mod $name {
             use core::ffi::c_int;
@@ -48,7 +48,8 @@ macro_rules! family {
 
             use crate::{
                 TWINE_OTR_CHUNK_OPENER_WORDS, TWINE_OTR_CHUNK_SEALER_WORDS, TWINE_OTR_CTX_WORDS,
-                TWINE_OTR_OPENER_WORDS, TWINE_OTR_PIECES_WORDS, TWINE_OTR_SEALER_WORDS, context, stack,
+                TWINE_OTR_OPENER_WORDS, TWINE_OTR_PIECES_WORDS, TWINE_OTR_SEALER_WORDS, context,
+                stack::{self, $leaving_nothing as leaving_nothing_of_message},
                 status, twine_otr_opener_counts, twine_otr_sealer_counts,
             };
 
@@ -62,12 +63,12 @@ macro_rules! family {
     };
 }
 
-family!(twine128, "twine128", Twine128, Parallel);
-family!(twine80, "twine80", Twine80, Parallel);
-family!(twine128_serial, "twine128_serial", Twine128, Serial);
-family!(twine80_serial, "twine80_serial", Twine80, Serial);
-family!(twine128_combined, "twine128_combined", Twine128, Combined);
-family!(twine80_combined, "twine80_combined", Twine80, Combined);
+family!(twine128, "twine128", Twine128, Parallel, leaving_nothing_of_message);
+family!(twine80, "twine80", Twine80, Parallel, leaving_nothing_of_message);
+family!(twine128_serial, "twine128_serial", Twine128, Serial, leaving_nothing_of_message);
+family!(twine80_serial, "twine80_serial", Twine80, Serial, leaving_nothing_of_message);
+family!(twine128_combined, "twine128_combined", Twine128, Combined, leaving_nothing_of_combined);
+family!(twine80_combined, "twine80_combined", Twine80, Combined, leaving_nothing_of_combined);
 
 /// What the compiler wants of a program's only Rust code.
 #[cfg(all(feature = "panic-handler", not(test)))]

@@ -198,7 +198,7 @@ macro_rules! functions {
             tag: *mut u8,
         ) -> c_int {
             // SAFETY: by the caller's word.
-            stack::leaving_nothing_of_message(|| unsafe {
+            leaving_nothing_of_message(|| unsafe {
                 $crate::otr::seal(ctx, nonce.cast(), (ad, ad_len), (buf, len), tag.cast())
             })
         }
@@ -235,7 +235,7 @@ macro_rules! functions {
             tag: *const u8,
         ) -> c_int {
             // SAFETY: by the caller's word.
-            stack::leaving_nothing_of_message(|| unsafe {
+            leaving_nothing_of_message(|| unsafe {
                 $crate::otr::open(ctx, nonce.cast(), (ad, ad_len), (buf, len), tag.cast())
             })
         }

@@ -22,6 +22,9 @@ const CIPHER: usize = if IS_SMALL { 448 } else { 8192 };
 /// The same after a message is sealed or opened.
 const MESSAGE: usize = if IS_SMALL { 704 } else { 10240 };
 
+/// The same with combined associated data, which are processed as messages are, one call further down.
+const COMBINED: usize = if IS_SMALL { 896 } else { 10240 };
+
 /// The same after what a sealer or an opener does.
 const COUNTED: usize = if IS_SMALL { 864 } else { 10240 };
 
@@ -44,6 +47,14 @@ pub(crate) fn leaving_nothing(f: impl FnOnce() -> Result<(), Failure>) -> c_int 
 pub(crate) fn leaving_nothing_of_message(f: impl FnOnce() -> Result<(), Failure>) -> c_int {
     let result = call(f);
     erase::<{ MESSAGE / STRIDE }>();
+    code(result)
+}
+
+/// Calls `f`, which seals or opens a message with combined associated data, and erases what it leaves on the stack.
+#[inline(always)]
+pub(crate) fn leaving_nothing_of_combined(f: impl FnOnce() -> Result<(), Failure>) -> c_int {
+    let result = call(f);
+    erase::<{ COMBINED / STRIDE }>();
     code(result)
 }
 

@@ -75,6 +75,16 @@ static int encrypt_80(void) { return twine80_encrypt_blocks(&now.ctx.block_80, n
 static int decrypt_128(void) { return twine128_decrypt_blocks(&now.ctx.block_128, now.buf, now.len / 8); }
 static int decrypt_80(void) { return twine80_decrypt_blocks(&now.ctx.block_80, now.buf, now.len / 8); }
 
+static int otr_init(void) { return family->otr_init(&now.ctx.any, now.key); }
+static int otr_seal(void)
+{
+    return family->otr_seal(&now.ctx.any, nonce, ad, sizeof ad, now.buf, now.len, now.given_tag);
+}
+static int otr_open(void)
+{
+    return family->otr_open(&now.ctx.any, nonce, ad, sizeof ad, now.buf, now.len, now.given_tag);
+}
+
 static int sealer_init(void) { return family->sealer_init(&now.ctx.any, now.key, fixed, LIMIT); }
 static int sealer_first(void) { return family->sealer_first_state(&now.ctx.any, now.key, fixed, LIMIT, first); }
 static int sealer_restore(void) { return family->sealer_restore(&now.ctx.any, now.key, fixed, LIMIT, first, 1); }
@@ -189,6 +199,10 @@ static const struct operation {
 
 /* The same of each family. */
 static const struct operation of_family[] = {
+    /* Combined data take more stack than others: the limit is that of streams. */
+    {"otr_seal", STREAM_SEAL, otr_init, NULL, otr_seal},
+    {"otr_open", STREAM_OPEN, otr_init, otr_seal, otr_open},
+    {"otr_open, forged", STREAM_FORGED, otr_init, otr_seal, otr_open},
     {"sealer_init", COUNTED_INIT, sealer_init, NULL, sealer_init},
     {"sealer_first_state", COUNTED_INIT, sealer_first, NULL, sealer_first},
     {"sealer_restore", COUNTED_INIT, sealer_first, NULL, sealer_restore},

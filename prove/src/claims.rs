@@ -3,14 +3,17 @@
 pub mod blocks;
 pub mod mode;
 
-#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-use crate::isa::x86_64::compare::Comparison;
+use self::mode::AdProcessing;
 use crate::{
     elf::Image,
-    isa::x86_64::{Level, table::Outcome},
+    isa::{
+        Isa, Outcome,
+        thumb::{self, Core},
+        x86_64::{self, Level},
+    },
 };
-use anyhow::Result;
-use iced_x86::Instruction;
+use anyhow::{Context as _, Result, bail};
+use object::Architecture;
 use std::{collections::BTreeSet, fmt::Write as _, sync::Arc, time::Instant};
 
 /// What became of a claim.
@@ -95,27 +98,80 @@ fn quoted(text: &str) -> String {
     quoted + "\""
 }
 
-/// The backend that has to be forced on x86-64.
-const SOFT32: &str = "soft32";
-
 /// What claims are about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject {
     /// The block cipher.
     Blocks,
-    /// The mode, with messages of these lengths.
-    Messages(mode::Selection),
+    /// The mode, with data processed like that and messages of these lengths.
+    Messages(AdProcessing, mode::Selection),
+}
+
+/// A processor that is modelled.
+#[derive(Clone, Copy, Debug)]
+pub enum Processor {
+    /// x86-64.
+    X86_64(Level),
+    /// Cortex-M.
+    Thumb(Core),
+}
+
+/// A backend on the processor on which it runs.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// As claims have it.
+    pub name: String,
+    /// The processor.
+    pub processor: Processor,
+    /// How many blocks the backend takes at once.
+    pub batch: usize,
+}
+
+impl Target {
+    /// The backends in a program, the one with the longest proofs first.
+    ///
+    /// # Errors
+    /// If it is for a processor that is not modelled.
+    pub fn of(image: &Image) -> Result<Vec<Self>> {
+        match image.architecture {
+            Architecture::X86_64 => Ok(Level::ALL.into_iter().rev().map(Self::x86_64).collect()),
+            Architecture::Arm => {
+                let core = image.arm.and_then(Core::of_attribute);
+                let core = core.context("the file does not say for which Cortex-M it is")?;
+                let keys = if image.is_compact() { " compact" } else { "" };
+                let name = format!("{}{keys}", core.name());
+                Ok(vec![Self { name, processor: Processor::Thumb(core), batch: 4 }])
+            }
+            other => bail!("the file is for {other:?}, which is not modelled"),
+        }
+    }
+
+    /// The portable backend for 32-bit words, in a library for x86-64 that is forced to it.
+    #[must_use]
+    pub fn soft32() -> Self {
+        Self { name: "x86-64 soft32".to_owned(), processor: Processor::X86_64(Level::Base), batch: 4 }
+    }
+
+    /// A backend of x86-64, by its name and what it needs.
+    #[must_use]
+    pub fn x86_64((name, level): (&str, Level)) -> Self {
+        let batch = match level {
+            Level::Base => 8,
+            Level::Ssse3 => 16,
+            Level::Avx2 => 32,
+            Level::Avx512 => 64,
+        };
+        Self { name: format!("x86-64 {name}"), processor: Processor::X86_64(level), batch }
+    }
 }
 
 /// Claims that share a key: one machine.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Job {
     /// What is proved.
     pub subject: Subject,
-    /// The backend's name.
-    pub backend: &'static str,
-    /// The CPU on which it runs.
-    pub level: Level,
+    /// Of what code.
+    pub target: Target,
     /// The size of the key.
     pub key_bits: usize,
 }
@@ -125,33 +181,20 @@ pub struct Job {
 pub struct Found {
     /// Its claims, which do not count before their instructions are compared.
     pub claims: Vec<Claim>,
-    /// All instructions that it executed, with their bytes.
-    pub instructions: Vec<(Instruction, Vec<u8>)>,
+    /// All instructions that it executed.
+    pub encodings: BTreeSet<Vec<u8>>,
 }
 
 impl Job {
-    /// All jobs of a library that chooses the backend by what the CPU has, the longest first.
+    /// All jobs for a target, the longest first.
     #[must_use]
-    pub fn all(selection: mode::Selection) -> Vec<Self> {
-        Self::of(&mut Level::ALL.into_iter().rev(), selection)
-    }
-
-    /// All jobs of a library with the backend `soft32`.
-    #[must_use]
-    pub fn soft32(selection: mode::Selection) -> Vec<Self> {
-        Self::of(&mut [(SOFT32, Level::Base)].into_iter(), selection)
-    }
-
-    fn of(
-        backends: &mut dyn Iterator<Item = (&'static str, Level)>,
-        selection: mode::Selection,
-    ) -> Vec<Self> {
+    pub fn of(target: &Target, selection: mode::Selection) -> Vec<Self> {
         let mut jobs = Vec::new();
-        for (backend, level) in backends {
-            for subject in [Subject::Messages(selection), Subject::Blocks] {
-                for key_bits in [128, 80] {
-                    jobs.push(Self { subject, backend, level, key_bits });
-                }
+        let messages = [AdProcessing::Parallel, AdProcessing::Serial, AdProcessing::Combined]
+            .map(|processing| Subject::Messages(processing, selection));
+        for subject in messages.into_iter().chain([Subject::Blocks]) {
+            for key_bits in [128, 80] {
+                jobs.push(Self { subject, target: target.clone(), key_bits });
             }
         }
         jobs
@@ -160,35 +203,26 @@ impl Job {
     /// Whether the image has the functions.
     #[must_use]
     pub fn is_in(&self, image: &Image) -> bool {
-        match self.subject {
-            Subject::Blocks => image.has(&format!("twine{}_init", self.key_bits)),
-            Subject::Messages(_) => image.has(&format!("twine{}_otr_init", self.key_bits)),
-        }
-    }
-
-    /// The target, as claims have it.
-    #[must_use]
-    pub fn target(&self) -> String {
-        format!("x86-64 {}", self.backend)
-    }
-
-    /// How many blocks the backend takes at once.
-    fn batch(&self) -> usize {
-        match self.level {
-            Level::Base if self.backend == SOFT32 => 4,
-            Level::Base => 8,
-            Level::Ssse3 => 16,
-            Level::Avx2 => 32,
-            Level::Avx512 => 64,
-        }
+        let of = match self.subject {
+            Subject::Blocks => "",
+            Subject::Messages(processing, _) => mode::prefix(processing),
+        };
+        image.set_up(&format!("twine{}_{of}init", self.key_bits)).is_ok()
     }
 
     /// Proves what it can.
     #[must_use]
     pub fn run(&self, image: &Arc<Image>) -> Found {
+        match self.target.processor {
+            Processor::X86_64(level) => self.run_on(level, image),
+            Processor::Thumb(core) => self.run_on(core, image),
+        }
+    }
+
+    fn run_on<I: Isa>(&self, isa: I, image: &Arc<Image>) -> Found {
         match self.subject {
-            Subject::Blocks => blocks::run(self, image),
-            Subject::Messages(selection) => mode::run(self, image, selection),
+            Subject::Blocks => blocks::run(self, isa, image),
+            Subject::Messages(processing, selection) => mode::run(self, isa, image, processing, selection),
         }
     }
 
@@ -209,7 +243,7 @@ impl Job {
         };
         let (executed, stack) = count(subject);
         Claim {
-            target: self.target(),
+            target: self.target.name.clone(),
             claim,
             status,
             instructions: executed - before,
@@ -221,22 +255,23 @@ impl Job {
     /// The claim that key set-up did not get through.
     fn no_key(&self, fault: &anyhow::Error) -> Found {
         let claim = Claim {
-            target: self.target(),
+            target: self.target.name.clone(),
             claim: format!("TWINE-{}: key set-up", self.key_bits),
             status: Status::Failed(format!("{fault:#}")),
             instructions: 0,
             stack: 0,
             seconds: 0.0,
         };
-        Found { claims: vec![claim], instructions: Vec::new() }
+        Found { claims: vec![claim], encodings: BTreeSet::new() }
     }
 }
 
-/// Compares the instructions of proofs with this processor, where it is of that kind.
+/// Compares the instructions of proofs with processors: with this one where it is an x86-64, and with QEMU's.
 #[derive(Debug, Default)]
 pub struct Comparer {
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-    comparison: Comparison,
+    x86_64: x86_64::compare::Comparison,
+    thumb: thumb::compare::Comparison,
 }
 
 impl Comparer {
@@ -247,53 +282,69 @@ impl Comparer {
     }
 
     /// Lowers claims whose instructions differ, or cannot be compared here.
-    pub fn lower(&mut self, found: &mut Found) {
-        let (mut lacking, mut differing) = (BTreeSet::new(), None);
-        for (instruction, bytes) in &found.instructions {
-            match self.check(instruction, bytes) {
+    pub fn lower(&mut self, processor: Processor, found: &mut Found) {
+        let (mut lacking, mut differing) = (0, None);
+        for bytes in &found.encodings {
+            match self.check(processor, bytes) {
                 Outcome::Same | Outcome::Modelled => {}
-                Outcome::NotHere => {
-                    lacking.insert(bytes);
-                }
-                Outcome::Different(what) => differing = Some(format!("{instruction}: {what}")),
+                Outcome::NotHere => lacking += 1,
+                Outcome::Different(what) => differing = Some(format!("{}: {what}", named(processor, bytes))),
             }
         }
         for claim in &mut found.claims {
-            if claim.status != Status::Proved {
-                continue;
-            }
             if let Some(what) = &differing {
-                claim.status = Status::Failed(format!("the model is not this processor: {what}"));
-            } else if !lacking.is_empty() {
-                claim.status = Status::Conditional(format!(
-                    "{} encodings could not be compared, as this processor does not have them",
-                    lacking.len()
-                ));
+                let before = if let Status::Failed(why) = &claim.status { why.as_str() } else { "" };
+                let line = if before.is_empty() { "" } else { "\n    " };
+                claim.status =
+                    Status::Failed(format!("{before}{line}the model is not the processor: {what}"));
+            } else if lacking > 0 && claim.status == Status::Proved {
+                let why = self.thumb.lacking().unwrap_or("this processor does not have them");
+                claim.status =
+                    Status::Conditional(format!("{lacking} encodings could not be compared: {why}"));
             }
         }
     }
 
-    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-    fn check(&mut self, instruction: &Instruction, bytes: &[u8]) -> Outcome {
-        self.comparison.check(instruction, bytes)
-    }
-
-    #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
-    fn check(&mut self, _: &Instruction, _: &[u8]) -> Outcome {
-        Outcome::NotHere
+    fn check(&mut self, processor: Processor, bytes: &[u8]) -> Outcome {
+        match processor {
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Processor::X86_64(_) => self.x86_64.check(bytes),
+            #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+            Processor::X86_64(_) => Outcome::NotHere,
+            Processor::Thumb(_) => self.thumb.check(bytes),
+        }
     }
 
     /// What was compared.
     #[must_use]
     pub fn summary(&self) -> String {
         #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-        let (all, lacking) = self.comparison.count();
+        let (all, lacking) = self.x86_64.count();
         #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
         let (all, lacking) = (0, 0);
+        let (thumb, thumb_lacking) = self.thumb.count();
         format!(
-            "{} encodings of instructions were compared with this processor, {lacking} more it lacks.",
-            all - lacking
+            "{} encodings of instructions were compared with this processor, {lacking} more it lacks; {} of Thumb with \
+             QEMU, {thumb_lacking} more could not be.",
+            all - lacking,
+            thumb - thumb_lacking
         )
+    }
+}
+
+/// An instruction as text, with what stands before it if that makes it what it is.
+fn named(processor: Processor, bytes: &[u8]) -> String {
+    fn named<I: Isa>(isa: I, mut bytes: &[u8]) -> String {
+        let mut text = String::new();
+        while let Some((instruction, size)) = isa.decode(bytes, 0).filter(|_| !bytes.is_empty()) {
+            let _ = write!(text, "{}{instruction}", if text.is_empty() { "" } else { "; " });
+            bytes = &bytes[size..];
+        }
+        text
+    }
+    match processor {
+        Processor::X86_64(level) => named(level, bytes),
+        Processor::Thumb(core) => named(core, bytes),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use object::{
-    Architecture, Object, ObjectSection, ObjectSegment, ObjectSymbol, SegmentFlags, SymbolFlags,
+    Architecture, Object, ObjectSection, ObjectSegment, ObjectSymbol, SegmentFlags, SymbolFlags, SymbolKind,
     elf::{PF_W, PF_X, R_X86_64_IRELATIVE, STT_GNU_IFUNC},
 };
 use std::{
@@ -24,11 +24,25 @@ pub struct Segment {
     pub executable: bool,
 }
 
+/// How a kernel is called. The first argument is where the round keys are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Convention {
+    /// The second one is where three words are: where the blocks are, where they are to go, and how many they are.
+    Words,
+    /// The others are where four blocks are, and where they are to go.
+    Four,
+}
+
+/// What ends the names of functions that set up compact keys.
+const COMPACT: &str = "_compact";
+
 /// A linked program without relocations that are left to do.
 #[derive(Clone, Debug)]
 pub struct Image {
     /// For which processor it is.
     pub architecture: Architecture,
+    /// For which of Arm's architectures, by the numbers of the attribute `Tag_CPU_arch`.
+    pub arm: Option<u64>,
     /// What is loaded.
     pub segments: Vec<Segment>,
     /// Addresses and sizes of the named functions.
@@ -89,10 +103,17 @@ impl Image {
         let symbols = file
             .symbols()
             .filter(|symbol| !symbol.is_undefined())
-            .filter_map(|symbol| Some((symbol.name().ok()?.to_owned(), (symbol.address(), symbol.size()))))
+            .filter_map(|symbol| {
+                // That a function is Thumb code is a bit of its address.
+                let is_thumb = file.architecture() == Architecture::Arm && symbol.kind() == SymbolKind::Text;
+                let address = symbol.address() & !u64::from(is_thumb);
+                Some((symbol.name().ok()?.to_owned(), (address, symbol.size())))
+            })
             .filter(|(name, _)| !name.is_empty())
             .collect();
-        Ok(Self { architecture: file.architecture(), segments, symbols, chosen })
+        let attributes = file.section_by_name(".ARM.attributes");
+        let arm = attributes.and_then(|section| arm_architecture(section.data().ok()?));
+        Ok(Self { architecture: file.architecture(), arm, segments, symbols, chosen })
     }
 
     /// Whether there is a function `name`.
@@ -111,16 +132,36 @@ impl Image {
         Ok(*address)
     }
 
-    /// Where the functions begin that encrypt blocks in one backend each, and that modes call.
+    /// Where the function `name` begins that sets up a key; that of contexts with compact keys has a suffix.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn set_up(&self, name: &str) -> Result<u64> {
+        let compact = format!("{name}{COMPACT}");
+        self.function(if self.has(&compact) { &compact } else { name })
+    }
+
+    /// Whether contexts have compact keys.
     #[must_use]
-    pub fn kernels(&self) -> BTreeSet<u64> {
+    pub fn is_compact(&self) -> bool {
+        self.symbols.keys().any(|name| name.starts_with("twine") && name.ends_with(COMPACT))
+    }
+
+    /// Where the functions begin that encrypt or decrypt blocks (`direction`) in one backend each, and that modes call.
+    #[must_use]
+    pub fn kernels(&self, direction: &str) -> BTreeMap<u64, Convention> {
         let is_kernel = |name: &str| {
             name.contains("twine_cipher")
-                && name.contains("encrypt")
+                && name.contains(direction)
                 && (name.contains("kernel") || name.contains("fixslice"))
         };
         let kernels = self.symbols.iter().filter(|(name, _)| is_kernel(name));
-        kernels.map(|(_, (address, _))| *address).collect()
+        kernels
+            .map(|(name, (address, _))| {
+                let takes_four = name.contains("thumb") && name.contains("kernel");
+                (*address, if takes_four { Convention::Four } else { Convention::Words })
+            })
+            .collect()
     }
 
     /// Up to `size` bytes of code at `address`; fewer where the segment ends, none where there is no code.
@@ -144,5 +185,44 @@ impl Image {
         };
         let segment = self.segments.iter_mut().find(holds).expect("code");
         segment.bytes[(address - segment.address) as usize] ^= 1 << bit;
+    }
+}
+
+/// `Tag_CPU_arch` of the build attributes, of which those before it are numbers, or names of processors.
+fn arm_architecture(section: &[u8]) -> Option<u64> {
+    // The version, a size, the vendor, the tag of a whole file, and a size.
+    let mut attributes = section.strip_prefix(b"A")?.get(4..)?.strip_prefix(b"aeabi\0\x01")?.get(4..)?.iter();
+    let mut number = || -> Option<u64> {
+        let (mut number, mut shift) = (0, 0);
+        loop {
+            let byte = *attributes.next()?;
+            number |= u64::from(byte & 0x7f).checked_shl(shift)?;
+            shift += 7;
+            if byte & 0x80 == 0 {
+                return Some(number);
+            }
+        }
+    };
+    loop {
+        match number()? {
+            6 => return number(),
+            // Names of 7-bit characters end with a zero.
+            4 | 5 => while number()? != 0 {},
+            _ => {
+                number()?;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::arm_architecture;
+
+    #[test]
+    fn the_architecture_is_found() {
+        let section = b"A\x2b\0\0\0aeabi\0\x01\x21\0\0\0\x05cortex-m0\0\x06\x0c\x07\x4d";
+        assert_eq!(arm_architecture(section), Some(12));
+        assert_eq!(arm_architecture(b"A\x10\0\0\0aeabi\0\x01\x06\0\0\0"), None);
     }
 }

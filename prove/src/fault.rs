@@ -22,6 +22,13 @@ pub enum Fault {
         /// Whether it was to be written.
         write: bool,
     },
+    /// An access where the processor wants another address.
+    Alignment {
+        /// The first byte.
+        address: u64,
+        /// What it must be a multiple of.
+        size: usize,
+    },
     /// A jump to where there is no code.
     NoCode(u64),
     /// A call of a function that is not in the file.
@@ -68,6 +75,9 @@ impl fmt::Display for Fault {
             Self::Access { address, size, write } => {
                 let what = if *write { "written" } else { "read" };
                 write!(f, "{size} bytes at {address:#x} are {what}, which are not the function's")
+            }
+            Self::Alignment { address, size } => {
+                write!(f, "an access to {address:#x}, which is no multiple of {size}")
             }
             Self::NoCode(address) => write!(f, "a jump to {address:#x}, where there is no code"),
             Self::Missing(name) => write!(f, "a call of {name}, which is not in the file"),

@@ -12,6 +12,7 @@
 //! | [`bits`] | words of bits |
 //! | [`memory`] | memory in regions |
 //! | [`elf`] | linked programs |
+//! | [`machine`] | calls of functions, from one instruction to the next |
 //! | [`isa`] | what instructions do, and whether processors do the same |
 //! | [`spec`] | TWINE and OTR, from the papers |
 //! | [`claims`] | what is proved |
@@ -23,6 +24,7 @@ pub mod elf;
 pub mod fault;
 pub mod graph;
 pub mod isa;
+pub mod machine;
 pub mod memory;
 mod merge;
 pub mod spec;

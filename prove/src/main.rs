@@ -1,9 +1,8 @@
 //! The command: proves what there is to prove about a linked library, and tells one line a claim.
 
 use anyhow::{Context, Result, bail, ensure};
-use object::Architecture;
 use prove::{
-    claims::{self, Job, Status, mode::Selection},
+    claims::{Comparer, Job, Status, Target, mode::Selection},
     elf::Image,
 };
 use std::{
@@ -15,12 +14,12 @@ use std::{
 };
 
 const HELP: &str = "\
-Usage: prove ELF [--json] [--only TEXT] [--edges] [--found] [--soft32 OTHER]
+Usage: prove ELF... [--json] [--only TEXT] [--edges] [--found] [--soft32 OTHER]
 
-Proves for all inputs what the functions of the C interface in ELF compute.
+Proves for all inputs what the functions of the C interface in each ELF compute.
 
   --json       one JSON object a claim
-  --only TEXT  only the targets whose names contain TEXT
+  --only TEXT  only the targets whose names contain TEXT, which may be given several times
   --edges      of the lengths of messages only those around multiples of blocks
   --found      says nothing of keys whose set-up is not in ELF
   --soft32     the same of OTHER, which has the backend of that name alone
@@ -37,7 +36,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
-    let (mut elf, mut json, mut only) = (None, false, String::new());
+    let (mut elves, mut json, mut only) = (Vec::new(), false, Vec::new());
     let (mut selection, mut found) = (Selection::All, false);
     let mut other = None;
     let mut arguments = std::env::args().skip(1);
@@ -48,45 +47,51 @@ fn run() -> Result<()> {
                 return Ok(());
             }
             "--json" => json = true,
-            "--only" => only = arguments.next().context("--only needs a text")?,
+            "--only" => only.push(arguments.next().context("--only needs a text")?),
             "--soft32" => other = Some(arguments.next().context("--soft32 needs a file")?),
             "--found" => found = true,
             "--edges" => selection = Selection::Edges,
-            _ if elf.is_none() && !argument.starts_with('-') => elf = Some(argument),
+            _ if !argument.starts_with('-') => elves.push(argument),
             _ => bail!("unexpected argument {argument}\n\n{HELP}"),
         }
     }
-    let elf = elf.with_context(|| format!("no file is named\n\n{HELP}"))?;
-    let mut jobs = of(Job::all(selection), &elf)?;
-    if let Some(other) = other {
-        jobs.extend(of(Job::soft32(selection), &other)?);
+    ensure!(!elves.is_empty() || other.is_some(), "no file is named\n\n{HELP}");
+    let mut jobs = Vec::new();
+    for elf in &elves {
+        let image = read(elf)?;
+        let targets = Target::of(&image).with_context(|| elf.clone())?;
+        jobs.extend(targets.iter().flat_map(|target| of(target, &image, selection)));
     }
-    jobs.retain(|(job, _)| job.target().contains(&only));
-    ensure!(!jobs.is_empty(), "no target is named like {only}");
+    if let Some(other) = other {
+        jobs.extend(of(&Target::soft32(), &read(&other)?, selection));
+    }
+    let is_wanted = |name: &str| only.is_empty() || only.iter().any(|text| name.contains(text));
+    jobs.retain(|(job, _)| is_wanted(&job.target.name));
+    ensure!(!jobs.is_empty(), "no target is named like {}", only.join(" or "));
     if found {
         jobs.retain(|(job, image)| job.is_in(image));
-        ensure!(!jobs.is_empty(), "no function of the C interface is in {elf}");
+        ensure!(!jobs.is_empty(), "no function of the C interface is in {}", elves.join(" "));
     }
     prove(jobs, json)
 }
 
-/// The jobs, with the image that they are about.
-fn of(jobs: Vec<Job>, elf: &str) -> Result<Vec<(Job, Arc<Image>)>> {
-    let image = Arc::new(Image::read(Path::new(elf))?);
-    if image.architecture != Architecture::X86_64 {
-        bail!("{elf} is for {:?}, and only x86-64 is modelled", image.architecture);
-    }
-    Ok(jobs.into_iter().map(|job| (job, Arc::clone(&image))).collect())
+fn read(elf: &str) -> Result<Arc<Image>> {
+    Ok(Arc::new(Image::read(Path::new(elf))?))
 }
 
-/// Runs all jobs on two threads; the comparison with the processor is on this one.
+/// The jobs for a target, with the image that they are about.
+fn of(target: &Target, image: &Arc<Image>, selection: Selection) -> Vec<(Job, Arc<Image>)> {
+    Job::of(target, selection).into_iter().map(|job| (job, Arc::clone(image))).collect()
+}
+
+/// Runs all jobs on two threads; the comparison with processors is on this one.
 fn prove(mut jobs: Vec<(Job, Arc<Image>)>, json: bool) -> Result<()> {
     jobs.reverse();
     let jobs = Mutex::new(jobs);
     let (sender, receiver) = mpsc::channel();
     let (mut proved, mut conditional, mut failed) = (0, 0, 0);
     let mut reasons = std::collections::BTreeSet::new();
-    let mut comparison = claims::Comparer::new();
+    let mut comparison = Comparer::new();
     thread::scope(|scope| {
         for _ in 0..2 {
             let (sender, jobs) = (sender.clone(), &jobs);
@@ -94,15 +99,15 @@ fn prove(mut jobs: Vec<(Job, Arc<Image>)>, json: bool) -> Result<()> {
             let next = || jobs.lock().ok().and_then(|mut jobs| jobs.pop());
             scope.spawn(move || {
                 while let Some((job, image)) = next() {
-                    if sender.send(job.run(&image)).is_err() {
+                    if sender.send((job.target.processor, job.run(&image))).is_err() {
                         break;
                     }
                 }
             });
         }
         drop(sender);
-        for mut found in receiver {
-            comparison.lower(&mut found);
+        for (processor, mut found) in receiver {
+            comparison.lower(processor, &mut found);
             for claim in &found.claims {
                 match &claim.status {
                     Status::Proved => proved += 1,

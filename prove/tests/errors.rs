@@ -1,23 +1,43 @@
 //! A mode with an error is not proved: one with other rules than the library's is compared with it, as if the library had the
 //! error.
 //!
-//! The library is the one that `cargo xtask prove` links, and `PROVE_ELF` names it.
+//! The libraries are those that `cargo xtask prove` links, and `PROVE_ELVES` names them.
 
+mod common;
+
+use common::libraries;
 use prove::{
     claims::{
-        Job, Subject,
-        mode::{Direction, Lengths, Messages, Selection},
+        Processor,
+        mode::{AdProcessing, Direction, Lengths, Messages},
     },
     elf::Image,
     fault::Fault,
-    isa::x86_64::Level,
+    isa::Isa,
     spec::otr::{PAPER, Rules},
 };
-use std::{env, path::Path, sync::Arc};
+use std::sync::Arc;
 
 /// Errors, with a message and data that show them.
-fn errors() -> Vec<(&'static str, Rules, Lengths)> {
+fn errors(processing: AdProcessing) -> Vec<(&'static str, Rules, Lengths)> {
     let at = |text, ad| Lengths { text, ad };
+    match processing {
+        AdProcessing::Parallel => {}
+        AdProcessing::Serial => {
+            return vec![
+                ("full data like a part", Rules { serial_full: PAPER.serial_part, ..PAPER }, at(5, 8)),
+                (
+                    "a part of data like full ones",
+                    Rules { serial_part: PAPER.serial_full, ..PAPER },
+                    at(5, 7),
+                ),
+                ("the mask not doubled", Rules { serial_mask: 1, ..PAPER }, at(5, 9)),
+            ];
+        }
+        AdProcessing::Combined => {
+            return vec![("data are sealed", Rules { combined: Direction::Seal, ..PAPER }, at(5, 17))];
+        }
+    }
     vec![
         ("another field", Rules { polynomial: &[0, 1, 3, 5], ..PAPER }, at(17, 0)),
         ("no reduction", Rules { polynomial: &[], ..PAPER }, at(0, 9)),
@@ -46,23 +66,32 @@ fn errors() -> Vec<(&'static str, Rules, Lengths)> {
     ]
 }
 
+fn check<I: Isa>(image: &Arc<Image>, isa: I, name: &str) {
+    for processing in [AdProcessing::Parallel, AdProcessing::Serial, AdProcessing::Combined] {
+        check_with(Messages::new(image, isa, 128, processing).unwrap(), &errors(processing), name);
+    }
+}
+
+fn check_with<I: Isa>(mut messages: Messages<I>, errors: &[(&str, Rules, Lengths)], name: &str) {
+    for (error, rules, lengths) in errors.iter().cloned() {
+        messages.rules = PAPER;
+        assert!(messages.check(Direction::Seal, lengths).unwrap(), "{name}: {lengths:?}");
+        assert!(messages.check(Direction::Open, lengths).unwrap(), "{name}: {lengths:?}");
+        messages.rules = rules;
+        assert!(!messages.check(Direction::Seal, lengths).unwrap(), "{name}: {error} is proved");
+        // The tag is another one, so that the decision is not whether it differs.
+        let opened = messages.check(Direction::Open, lengths).expect_err(error);
+        let fault: &Fault = opened.downcast_ref().expect(error);
+        assert_eq!(fault.kind(), &Fault::Secret("a branch"), "{name}: {error}");
+    }
+}
+
 #[test]
 fn no_error_in_the_mode_is_proved() {
-    let path = env::var("PROVE_ELF").expect("`cargo xtask prove` sets PROVE_ELF");
-    let image = Arc::new(Image::read(Path::new(&path)).unwrap());
-    for (backend, level) in Level::ALL {
-        let job = Job { subject: Subject::Messages(Selection::Edges), backend, level, key_bits: 128 };
-        let mut messages = Messages::new(&image, &job).unwrap();
-        for (error, rules, lengths) in errors() {
-            messages.rules = PAPER;
-            assert!(messages.check(Direction::Seal, lengths).unwrap(), "{backend}: {lengths:?}");
-            assert!(messages.check(Direction::Open, lengths).unwrap(), "{backend}: {lengths:?}");
-            messages.rules = rules;
-            assert!(!messages.check(Direction::Seal, lengths).unwrap(), "{backend}: {error} is proved");
-            // The tag is another one, so that the decision is not whether it differs.
-            let opened = messages.check(Direction::Open, lengths).expect_err(error);
-            let fault: &Fault = opened.downcast_ref().expect(error);
-            assert_eq!(fault.kind(), &Fault::Secret("a branch"), "{backend}: {error}");
+    for (image, target) in libraries() {
+        match target.processor {
+            Processor::X86_64(level) => check(&image, level, &target.name),
+            Processor::Thumb(core) => check(&image, core, &target.name),
         }
     }
 }

@@ -1,44 +1,44 @@
 //! Code with a wrong bit is not proved, unless the bit makes no difference: some do not, such as the upper half of a vector where one
 //! block is in the lower. What is proved nevertheless has to compute the same for known inputs, and there are few.
 //!
-//! The library is the one that `cargo xtask prove` links, and `PROVE_ELF` names it. `PROVE_MUTANTS` is how many are made of each
-//! backend's kernel and mode.
+//! The libraries are those that `cargo xtask prove` links, and `PROVE_ELVES` names them. `PROVE_MUTANTS` is how many are made of
+//! each backend's kernel and mode.
 
-use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic};
+mod common;
+
+use common::libraries;
 use prove::{
     bits,
     claims::{
-        Job, Subject,
-        blocks::{self, Keyed},
-        mode::{self, Lengths, Messages, Selection},
+        Processor, Target,
+        blocks::{self, CONTEXT, CONTEXT_SIZE, Keyed},
+        mode::{self, AdProcessing, Lengths, Messages},
     },
     elf::Image,
     graph::Random,
-    isa::x86_64::{Level, Machine},
+    isa::Isa,
+    machine::Machine,
     memory::Rights,
 };
-use std::{collections::BTreeSet, env, path::Path, sync::Arc, thread};
+use std::{collections::BTreeSet, env, sync::Arc, sync::Mutex, thread};
 
-fn decode(code: &[u8]) -> Instruction {
-    Decoder::new(64, code, DecoderOptions::NONE).decode()
+/// The instruction as text, where moves and logic of single and double precision are the same, and its size.
+fn meaning<I: Isa>(isa: I, code: &[u8]) -> (usize, String) {
+    match isa.decode(code, 0) {
+        Some((instruction, size)) => (size, instruction.to_string().replacen("pd ", "ps ", 1)),
+        None => (1, "no instruction".to_owned()),
+    }
 }
 
-/// The instruction as text, where moves and logic of single and double precision are the same.
-fn meaning(code: &[u8]) -> (usize, String) {
-    let instruction = decode(code);
-    (instruction.len(), instruction.to_string().replacen("pd ", "ps ", 1))
-}
+/// Where regions with known inputs are.
+const FIRST: u64 = CONTEXT + STEP;
+const STEP: u64 = 0x1_0000;
 
 /// Known inputs for a mutant that is equal.
 const KNOWN: usize = 16;
 
 /// A message whose chunks and data are of every sort but full last blocks.
 const LENGTHS: Lengths = Lengths { text: 27, ad: 11 };
-
-fn image() -> Image {
-    let path = env::var("PROVE_ELF").expect("`cargo xtask prove` sets PROVE_ELF");
-    Image::read(Path::new(&path)).unwrap()
-}
 
 fn mutants() -> usize {
     env::var("PROVE_MUTANTS").map_or(24, |count| count.parse().expect("a number"))
@@ -49,20 +49,19 @@ fn bytes(random: &mut Random, count: usize) -> Vec<u8> {
 }
 
 /// A mutant of one of the instructions, and what is wrong with it.
-fn mutate(image: &Image, addresses: &[u64], random: &mut Random) -> (Arc<Image>, String) {
+fn mutate<I: Isa>(image: &Image, isa: I, addresses: &[u64], random: &mut Random) -> (Arc<Image>, String) {
     loop {
         let instruction = addresses[random.below(addresses.len())];
-        let code = image.code(instruction, 15).expect("it was executed");
-        let (address, bit) = (instruction + random.below(decode(code).len()) as u64, random.below(8) as u32);
+        let (size, before) = meaning(isa, image.code(instruction, 15).expect("it was executed"));
+        let (address, bit) = (instruction + random.below(size) as u64, random.below(8) as u32);
         let mut mutant = image.clone();
         mutant.flip(address, bit);
         // Some bits of encodings have no meaning, nor have entries of a table for bits that never occur together: where
         // a mask is applied to what is masked already, say.
-        let changed = mutant.code(instruction, 15).expect("it is code");
-        let is_table = matches!(decode(code).mnemonic(), Mnemonic::Vpternlogd | Mnemonic::Vpternlogq)
-            && address + 1 == instruction + decode(code).len() as u64;
-        if !is_table && meaning(code) != meaning(changed) {
-            let what = format!("bit {bit} at {address:#x}: {} for {}", decode(changed), decode(code));
+        let after = meaning(isa, mutant.code(instruction, 15).expect("it is code"));
+        let is_table = before.starts_with("vpternlog") && address + 1 == instruction + size as u64;
+        if !is_table && (size, &before) != (after.0, &after.1) {
+            let what = format!("bit {bit} at {address:#x}: {} for {before}", after.1);
             return (Arc::new(mutant), what);
         }
     }
@@ -78,31 +77,30 @@ struct Count {
 
 /// Two calls of the C interface with known inputs, the second by the other code. Returns what is in the regions afterwards, of which
 /// the first is the key.
-fn run(
+fn run<I: Isa>(
     images: [&Arc<Image>; 2],
-    level: Level,
+    isa: I,
     functions: [&str; 2],
     regions: &[(u64, Vec<u8>)],
     arguments: &[u64],
 ) -> Vec<Option<Vec<u8>>> {
-    const CONTEXT: u64 = 0x1_0000;
     let [right, other] = images;
-    let mut m = Machine::new(Arc::clone(right), level);
-    m.memory.allow("context", CONTEXT, 1544, Rights::Write);
+    let mut m = Machine::new(Arc::clone(right), isa);
+    m.memory.allow("context", CONTEXT, CONTEXT_SIZE, Rights::Write);
     for (at, bytes) in regions {
         m.memory.allow("region", *at, bytes.len(), Rights::Write);
         m.memory.set(*at, &bits::of_bytes(bytes));
     }
-    m.call(right.function(functions[0]).unwrap(), &[CONTEXT, regions[0].0]).unwrap();
+    m.call(right.set_up(functions[0]).unwrap(), &[CONTEXT, regions[0].0]).unwrap();
     m.replace_code(Arc::clone(other));
     let arguments: Vec<u64> = [CONTEXT].iter().chain(arguments).copied().collect();
     m.call(right.function(functions[1]).unwrap(), &arguments).unwrap();
     regions.iter().map(|(at, bytes)| m.memory.known(*at, bytes.len())).collect()
 }
 
-fn kernel(image: &Arc<Image>, name: &str, level: Level) -> Count {
+fn kernel<I: Isa>(image: &Arc<Image>, isa: I, name: &str) -> Count {
     let mut random = Random::new(3);
-    let keyed = || Keyed::new(image, level, 128, "").unwrap();
+    let keyed = || Keyed::new(image, isa, 128, "").unwrap();
     let mut subject = keyed();
     let set_up = subject.machine.computing.clone();
     assert!(subject.check(blocks::Direction::Encrypt, 1).unwrap(), "{name}");
@@ -110,7 +108,7 @@ fn kernel(image: &Arc<Image>, name: &str, level: Level) -> Count {
     assert!(addresses.len() > 1, "{name}");
     let mut count = Count::default();
     for _ in 0..mutants() {
-        let (mutant, what) = mutate(image, &addresses, &mut random);
+        let (mutant, what) = mutate(image, isa, &addresses, &mut random);
         let mut subject = keyed();
         subject.machine.limit = 20_000;
         subject.machine.replace_code(Arc::clone(&mutant));
@@ -118,10 +116,10 @@ fn kernel(image: &Arc<Image>, name: &str, level: Level) -> Count {
             Ok(true) => {
                 count.equal += 1;
                 for _ in 0..KNOWN {
-                    let regions = [(0x2_0000, bytes(&mut random, 16)), (0x3_0000, bytes(&mut random, 8))];
+                    let regions = [(FIRST, bytes(&mut random, 16)), (FIRST + STEP, bytes(&mut random, 8))];
                     let functions = ["twine128_init", "twine128_encrypt_blocks"];
                     let [right, wrong] = [image, &mutant]
-                        .map(|code| run([image, code], level, functions, &regions, &[0x3_0000, 1]));
+                        .map(|code| run([image, code], isa, functions, &regions, &[FIRST + STEP, 1]));
                     assert_eq!(right, wrong, "{name}: {what} is proved");
                 }
             }
@@ -132,10 +130,9 @@ fn kernel(image: &Arc<Image>, name: &str, level: Level) -> Count {
     count
 }
 
-fn mode(image: &Arc<Image>, name: &'static str, level: Level) -> Count {
+fn mode<I: Isa>(image: &Arc<Image>, isa: I, name: &str) -> Count {
     let mut random = Random::new(4);
-    let job = Job { subject: Subject::Messages(Selection::Edges), backend: name, level, key_bits: 128 };
-    let mut messages = Messages::new(image, &job).unwrap();
+    let mut messages = Messages::new(image, isa, 128, AdProcessing::Parallel).unwrap();
     let set_up: BTreeSet<u64> = messages.machine.computing.clone();
     assert!(messages.check(mode::Direction::Seal, LENGTHS).unwrap(), "{name}");
     let addresses: Vec<u64> = messages.machine.computing.difference(&set_up).copied().collect();
@@ -143,7 +140,7 @@ fn mode(image: &Arc<Image>, name: &'static str, level: Level) -> Count {
     messages.machine.limit = 20_000;
     let mut count = Count::default();
     for _ in 0..mutants() {
-        let (mutant, what) = mutate(image, &addresses, &mut random);
+        let (mutant, what) = mutate(image, isa, &addresses, &mut random);
         messages.machine.replace_code(Arc::clone(&mutant));
         match messages.check(mode::Direction::Seal, LENGTHS) {
             Ok(true) => {
@@ -152,13 +149,14 @@ fn mode(image: &Arc<Image>, name: &'static str, level: Level) -> Count {
                     let regions: Vec<(u64, Vec<u8>)> = [16, 7, LENGTHS.ad, LENGTHS.text, 8]
                         .into_iter()
                         .enumerate()
-                        .map(|(i, size)| (0x2_0000 + 0x1_0000 * i as u64, bytes(&mut random, size)))
+                        .map(|(i, size)| (FIRST + STEP * i as u64, bytes(&mut random, size)))
                         .collect();
                     let [ad, text] = [LENGTHS.ad, LENGTHS.text].map(|length| length as u64);
-                    let arguments = [0x3_0000, 0x4_0000, ad, 0x5_0000, text, 0x6_0000];
+                    let [nonce, data, buffer, tag] = [1, 2, 3, 4].map(|i| FIRST + STEP * i);
+                    let arguments = [nonce, data, ad, buffer, text, tag];
                     let functions = ["twine128_otr_init", "twine128_otr_seal"];
-                    let [right, wrong] = [image, &mutant]
-                        .map(|code| run([image, code], level, functions, &regions, &arguments));
+                    let [right, wrong] =
+                        [image, &mutant].map(|code| run([image, code], isa, functions, &regions, &arguments));
                     assert_eq!(right, wrong, "{name}: {what} is proved");
                 }
             }
@@ -172,30 +170,38 @@ fn mode(image: &Arc<Image>, name: &'static str, level: Level) -> Count {
 }
 
 /// Makes the mutants of all backends, on two threads.
-fn all(what: &str, of: impl Fn(&Arc<Image>, &'static str, Level) -> Count + Sync) {
-    let image = Arc::new(image());
-    let report = |(name, level): (&'static str, Level)| {
-        let Count { differ, fault, equal } = of(&image, name, level);
-        println!(
-            "{name}: of {} mutants of the {what} {differ} compute something else, {fault} stop the proof, {equal} are equal",
-            mutants()
-        );
-        assert!(differ > 0 && fault > 0 && equal <= mutants() / 6, "{name}");
+fn all(what: &str, of: impl Fn(&Arc<Image>, &Target) -> Count + Sync) {
+    let left = Mutex::new(libraries());
+    let next = || left.lock().ok().and_then(|mut left| left.pop());
+    let work = || {
+        while let Some((image, target)) = next() {
+            let (Count { differ, fault, equal }, name) = (of(&image, &target), &target.name);
+            println!(
+                "{name}: of {} mutants of the {what} {differ} compute something else, {fault} stop the proof, {equal} are equal",
+                mutants()
+            );
+            assert!(differ > 0 && fault > 0 && equal <= mutants() / 6, "{name}");
+        }
     };
-    let (first, second) = Level::ALL.split_at(2);
     thread::scope(|scope| {
-        for half in [first, second] {
-            scope.spawn(|| half.iter().copied().for_each(report));
+        for _ in 0..2 {
+            scope.spawn(work);
         }
     });
 }
 
 #[test]
 fn no_mutant_of_a_kernel_is_proved() {
-    all("kernel", kernel);
+    all("kernel", |image, target| match target.processor {
+        Processor::X86_64(level) => kernel(image, level, &target.name),
+        Processor::Thumb(core) => kernel(image, core, &target.name),
+    });
 }
 
 #[test]
 fn no_mutant_of_the_mode_is_proved() {
-    all("mode", mode);
+    all("mode", |image, target| match target.processor {
+        Processor::X86_64(level) => mode(image, level, &target.name),
+        Processor::Thumb(core) => mode(image, core, &target.name),
+    });
 }

@@ -25,6 +25,7 @@ fn call(code: &[u8]) -> Result<u32, Fault> {
     let segments = vec![Segment { address: CODE, bytes: code.to_vec(), writable: false, executable: true }];
     let image = Image {
         architecture: Architecture::X86_64,
+        arm: None,
         segments,
         symbols: BTreeMap::from([("outside".to_owned(), (0x7000_0000, 0))]),
         chosen: BTreeSet::new(),

@@ -76,7 +76,7 @@ Usage: cargo xtask COMMAND
 
   test [STEP...]             everything that must hold before a merge; with STEPs, only those
        --list                name the steps
-       --all                 also what takes longer: aarch64, 32-bit x86, RISC-V, all archives for C, fuzzing, sanitizers, traces, the stack, the proof
+       --all                 also what takes longer: aarch64, 32-bit x86, RISC-V, all archives for C, fuzzing, sanitizers, traces, the stack, all proofs
        --jobs N              up to N steps at once; each is shown when it has ended
        --install-tools       install missing cargo tools below target/ (always done if CI is set)
        --release-checks      only what must hold before a release besides
@@ -99,7 +99,7 @@ Usage: cargo xtask COMMAND
   prove [--json] [--only T]  prove for all inputs that the compiled code is TWINE and OTR (only targets named like T)
         --edges              with fewer lengths of messages
         --mutants            the tests with wrong bits in the code, 200 for each kernel and each mode
-        --elf FILE           the same of a linked program for x86-64 that contains the C interface
+        --elf FILE           the same of a linked program for x86-64 or Cortex-M that contains the C interface
   fuzz [--minutes N] [T...]  run the fuzz targets (those named) for N minutes (1) each
        coverage [T...]       what their inputs cover of the project's code
   mutants [PACKAGE...]       change packages in one place at a time: a test must fail

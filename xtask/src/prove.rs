@@ -1,73 +1,140 @@
 //! `cargo xtask prove`: proofs for all inputs about the C library, by the workspace `prove`.
 
 use crate::{
-    capi, paths,
+    capi::{self, Keys},
+    paths,
     sh::{self, Cmd},
-    tools,
+    tools::{self, Toolchain},
 };
 use anyhow::{Result, bail};
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
 };
 
-/// The functions of the C interface that claims are about.
+/// The functions of the C interface that claims are about, after the cipher in their names.
 const FUNCTIONS: [&str; 12] = [
-    "twine80_otr_init",
-    "twine80_otr_seal",
-    "twine80_otr_open",
-    "twine128_otr_init",
-    "twine128_otr_seal",
-    "twine128_otr_open",
-    "twine80_init",
-    "twine80_encrypt_blocks",
-    "twine80_decrypt_blocks",
-    "twine128_init",
-    "twine128_encrypt_blocks",
-    "twine128_decrypt_blocks",
+    "init",
+    "encrypt_blocks",
+    "decrypt_blocks",
+    "otr_init",
+    "otr_seal",
+    "otr_open",
+    "serial_otr_init",
+    "serial_otr_seal",
+    "serial_otr_open",
+    "combined_otr_init",
+    "combined_otr_seal",
+    "combined_otr_open",
 ];
 
 /// The C library's functions that the code calls, at addresses where nothing is: the prover knows what the first three do, and
 /// stops at the others.
 const OUTSIDE: [&str; 6] = ["memcpy", "memmove", "memset", "memcmp", "bcmp", "abort"];
 
+/// The boards' libraries, with the name of each among targets.
+const THUMB: [(&str, &str); 4] = [
+    ("thumbv6m", "thumbv6m-none-eabi"),
+    ("thumbv7m", "thumbv7m-none-eabi"),
+    ("thumbv7em", "thumbv7em-none-eabi"),
+    ("thumbv8m.main", "thumbv8m.main-none-eabi"),
+];
+
+/// What the step of every day looks at: the mode in both forms, both kernels of Cortex-M, and both sorts of keys.
+const DAILY: [&str; 5] = ["x86-64 soft32", "x86-64 soft64", "x86-64 avx2", "thumbv6m", "thumbv7em compact"];
+
 /// `cargo xtask prove ...`.
 pub(crate) fn main(arguments: &[&str]) -> Result<()> {
-    if !is_x86_64_linux() {
-        return Ok(());
-    }
     match arguments {
         ["--elf", elf, rest @ ..] => prover().args([elf, "--found"]).args(rest).run(),
-        ["--mutants"] => cargo("test")
-            .args(["--test", "mutants", "--", "--nocapture"])
-            .env("PROVE_ELF", link()?)
-            .env("PROVE_MUTANTS", "200")
-            .run(),
+        ["--mutants", rest @ ..] => {
+            let only = match rest {
+                [] => "",
+                ["--only", only] => only,
+                _ => bail!("`--mutants` takes `--only TEXT` alone"),
+            };
+            cargo("test")
+                .args(["--test", "mutants", "--", "--nocapture"])
+                .env("PROVE_ELVES", env::join_paths(Libraries::link(|name| name.contains(only))?.files)?)
+                .env("PROVE_MUTANTS", "200")
+                .run()
+        }
         [first, ..] if !matches!(*first, "--json" | "--only" | "--edges") => {
             bail!("unexpected argument {first}")
         }
-        rest => prove(rest),
+        rest => {
+            let only = rest.iter().skip_while(|argument| **argument != "--only").nth(1).unwrap_or(&"");
+            Libraries::link(|name| name.contains(only))?.prover().args(rest).run()
+        }
     }
 }
 
-/// All claims.
-fn prove(arguments: &[&str]) -> Result<()> {
-    prover().arg(link()?).arg("--soft32").arg(link_soft32()?).args(arguments).run()
+/// Libraries, each linked alone.
+struct Libraries {
+    files: Vec<PathBuf>,
+    /// The one with the backend that no library for x86-64 has otherwise.
+    soft32: Option<PathBuf>,
 }
 
-/// The prover's own tests, mutants among them, and then the claims, with a selection of lengths.
+impl Libraries {
+    /// Builds and links those of which some target is wanted.
+    fn link(is_wanted: impl Fn(&str) -> bool) -> Result<Self> {
+        let (mut files, mut soft32) = (Vec::new(), None);
+        if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+            if ["soft64", "ssse3", "avx2", "avx512"].iter().any(|name| is_wanted(&format!("x86-64 {name}"))) {
+                files.push(link()?);
+            }
+            if is_wanted("x86-64 soft32") {
+                soft32 = Some(link_soft32()?);
+            }
+        } else {
+            println!("only Linux on x86-64 can compare instructions of x86-64");
+        }
+        if cfg!(target_os = "linux") {
+            for (name, target) in THUMB {
+                for keys in [Keys::Expanded, Keys::Compact] {
+                    let compact = if keys == Keys::Compact { " compact" } else { "" };
+                    if is_wanted(&format!("{name}{compact}")) {
+                        files.push(link_thumb(target, keys)?);
+                    }
+                }
+            }
+        }
+        Ok(Self { files, soft32 })
+    }
+
+    /// The prover, of them.
+    fn prover(&self) -> Cmd {
+        let prover = prover().args(&self.files);
+        match &self.soft32 {
+            Some(file) => prover.arg("--soft32").arg(file),
+            None => prover,
+        }
+    }
+}
+
+/// The prover's own tests, mutants among them, and then some claims, with a selection of lengths.
 pub(crate) fn test() -> Result<()> {
     let cargo = |command: &str| cargo(command).args(["--all-targets"]);
     sh::cargo().args(["fmt", "--manifest-path", MANIFEST, "--check"]).run()?;
     cargo("clippy").args(["--", "--deny", "warnings"]).run()?;
-    if !is_x86_64_linux() {
-        return Ok(());
+    let libraries = Libraries::link(|name| DAILY.contains(&name))?;
+    cargo("test").env("PROVE_ELVES", env::join_paths(&libraries.files)?).run()?;
+    libraries.prover().arg("--edges").args(DAILY.iter().flat_map(|name| ["--only", name])).run()
+}
+
+/// All claims, and some of programs.
+pub(crate) fn test_all() -> Result<()> {
+    Libraries::link(|_| true)?.prover().run()?;
+    let mut programs = Vec::new();
+    if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        programs.push(link_program()?);
     }
-    let elf = link()?;
-    cargo("test").env("PROVE_ELF", &elf).run()?;
-    prove(&["--edges"])?;
-    let program = link_program()?;
-    prover().arg(program).args(["--found", "--edges", "--only", "soft64"]).run()
+    if cfg!(target_os = "linux") {
+        programs.push(link_firmware()?);
+    }
+    let only = ["--only", "soft64", "--only", "thumb"];
+    prover().args(programs).args(["--found", "--edges"]).args(only).run()
 }
 
 const MANIFEST: &str = "prove/Cargo.toml";
@@ -96,19 +163,63 @@ fn link_soft32() -> Result<PathBuf> {
 }
 
 fn link_alone(library: &Path, name: &str) -> Result<PathBuf> {
+    // The C library's functions are outside.
+    let outside = OUTSIDE
+        .iter()
+        .enumerate()
+        .map(|(i, name)| format!("-Wl,--defsym={name}={:#x}", 0x7000_0000 + 16 * i));
+    let linker = Cmd::new(tools::c_compiler()?).args(["-no-pie"]).args(outside);
+    link_functions(linker, "", library, name)
+}
+
+/// Links a static library for Cortex-M, with the functions of the C library that Rust's has.
+fn link_thumb(target: &str, keys: Keys) -> Result<PathBuf> {
+    tools::qemu_arm()?;
+    let linker = Cmd::new(tools::gcc_arm()?);
+    let cargo = Toolchain::for_target(target)?.cargo();
+    let (cargo, folder, suffix) = match keys {
+        Keys::Expanded => (cargo, "thumb", ""),
+        Keys::Compact => {
+            (cargo.env("RUSTFLAGS", r#"--cfg twine_keys="compact""#), "thumb-compact", "_compact")
+        }
+    };
+    let library = capi::static_library(cargo, Some(target), &dir().join(folder))?;
+    link_functions(linker, suffix, &library, &format!("{target}-{folder}.elf"))
+}
+
+/// Links all functions of a library. The names of those that set up a key end with `suffix`.
+fn link_functions(linker: Cmd, suffix: &str, library: &Path, name: &str) -> Result<PathBuf> {
     let elf = dir().join(name);
     fs::create_dir_all(dir())?;
-    Cmd::new(tools::c_compiler()?)
-        .args(["-nostdlib", "-static", "-no-pie", "-Wl,--gc-sections,-e,0,-z,noexecstack"])
-        .args(FUNCTIONS.map(|function| format!("-Wl,-u,{function}")))
-        .args(
-            OUTSIDE
-                .iter()
-                .enumerate()
-                .map(|(i, name)| format!("-Wl,--defsym={name}={:#x}", 0x7000_0000 + 16 * i)),
-        )
+    let functions = ["twine80", "twine128"].into_iter().flat_map(|cipher| {
+        FUNCTIONS.map(|function| {
+            let suffix = if function.ends_with("init") { suffix } else { "" };
+            format!("-Wl,-u,{cipher}_{function}{suffix}")
+        })
+    });
+    linker
+        .args(["-nostdlib", "-static", "-Wl,--gc-sections,-e,0,-z,noexecstack"])
+        .args(functions)
         .arg(library)
         .arg("-o")
+        .arg(&elf)
+        .run()?;
+    Ok(elf)
+}
+
+/// Links the example in C as firmware of a board.
+fn link_firmware() -> Result<PathBuf> {
+    let target = "thumbv7em-none-eabi";
+    let elf = dir().join("firmware");
+    let library =
+        capi::static_library(Toolchain::for_target(target)?.cargo(), Some(target), &dir().join("thumb"))?;
+    Cmd::new(tools::gcc_arm()?)
+        .args(["-mcpu=cortex-m4", "-mthumb", "-std=c99", "-Os", "-ffunction-sections", "-ffreestanding"])
+        .args(["-nostartfiles", "-Icapi/include", "-Icapi/dist/examples"])
+        .args(["capi/dist/examples/main.c", "capi/dist/examples/board.c"])
+        .arg(library)
+        .args(["-Tcapi/dist/examples/memory/mps2-an386.ld", "-Tcapi/dist/examples/board.ld"])
+        .args(["-Wl,--gc-sections,-z,noexecstack", "-o"])
         .arg(&elf)
         .run()?;
     Ok(elf)
@@ -124,12 +235,4 @@ fn link_program() -> Result<PathBuf> {
         .arg(&elf)
         .run()?;
     Ok(elf)
-}
-
-fn is_x86_64_linux() -> bool {
-    let is = cfg!(all(target_os = "linux", target_arch = "x86_64"));
-    if !is {
-        println!("only x86-64 on Linux is modelled so far");
-    }
-    is
 }

@@ -221,6 +221,11 @@ pub(crate) fn qemu_aarch64() -> Result<PathBuf> {
     program("qemu-aarch64", &["qemu-user"], "qemu-user")
 }
 
+/// The emulator of Linux processes for 32-bit Arm.
+pub(crate) fn qemu_arm() -> Result<PathBuf> {
+    program("qemu-arm", &["qemu-user"], "qemu-user")
+}
+
 /// The linker for aarch64, which comes with its C library.
 pub(crate) fn linker_aarch64() -> Result<PathBuf> {
     program(

@@ -5,21 +5,23 @@ use crate::{
     bits,
     elf::Image,
     fault::Fault,
-    isa::x86_64::{Level, Machine, Stack},
+    isa::Isa,
+    machine::{Machine, Stack},
     memory::Rights,
     spec::{Block, Byte, to_bytes, twine, uninterpreted::Call},
 };
 use anyhow::{Result, ensure};
 use std::{sync::Arc, time::Instant};
 
-/// Where a claim has its buffers: anywhere, as long as they are apart and aligned as C has it.
-pub const CONTEXT: u64 = 0x2000_0000;
+/// Where a claim has its buffers: anywhere, as long as they are apart, aligned as C has it, and in a part of memory where no
+/// processor has code or data.
+pub const CONTEXT: u64 = 0xa000_0000;
 /// The greatest size of a context that is allowed: the regions are apart, and one that is larger would be seen.
 pub const CONTEXT_SIZE: usize = 8 * 193;
-const KEY: u64 = 0x2001_0003;
-const BUFFER: u64 = 0x2002_0005;
-const KERNEL_BUFFER: u64 = 0x2003_0000;
-const KERNEL_OUTPUT: u64 = 0x2004_0000;
+const KEY: u64 = 0xa001_0003;
+const BUFFER: u64 = 0xa002_0005;
+const KERNEL_BUFFER: u64 = 0xa003_0000;
+const KERNEL_OUTPUT: u64 = 0xa004_0000;
 
 /// What is done with blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,9 +45,9 @@ impl Direction {
 
 /// A key, set up by the compiled code and by the paper.
 #[derive(Debug)]
-pub struct Keyed {
+pub struct Keyed<I: Isa> {
     /// The processor, with the context in its memory.
-    pub machine: Machine,
+    pub machine: Machine<I>,
     image: Arc<Image>,
     key_bits: usize,
     round_keys: twine::RoundKeys,
@@ -53,19 +55,19 @@ pub struct Keyed {
     results: [Vec<Block>; 2],
 }
 
-impl Keyed {
+impl<I: Isa> Keyed<I> {
     /// Sets up a key of `key_bits`, of which nothing is known, for blocks (`of` is empty) or messages (it is `otr_`).
     ///
     /// # Errors
     /// If the function faults, or reports an error.
-    pub fn new(image: &Arc<Image>, level: Level, key_bits: usize, of: &str) -> Result<Self> {
-        let mut machine = Machine::new(Arc::clone(image), level);
+    pub fn new(image: &Arc<Image>, isa: I, key_bits: usize, of: &str) -> Result<Self> {
+        let mut machine = Machine::new(Arc::clone(image), isa);
         let key = machine.graph.inputs(key_bits);
         let round_keys = twine::round_keys(&mut machine.graph, &to_bytes(&key));
         machine.memory.allow("context", CONTEXT, CONTEXT_SIZE, Rights::Write);
         machine.memory.allow("key", KEY, key_bits / 8, Rights::Read);
         machine.memory.set(KEY, &key);
-        let status = machine.call(image.function(&format!("twine{key_bits}_{of}init"))?, &[CONTEXT, KEY])?;
+        let status = machine.call(image.set_up(&format!("twine{key_bits}_{of}init"))?, &[CONTEXT, KEY])?;
         ensure!(status == 0, "key set-up returns {status}");
         machine.memory.forget("key");
         machine.memory.set_rights("context", Rights::Read);
@@ -120,7 +122,7 @@ impl Keyed {
     }
 }
 
-impl Keyed {
+impl<I: Isa> Keyed<I> {
     /// Proves that a kernel makes of blocks, of which nothing is known, what the paper does, and nothing else, when it is called like
     /// that. Returns what it takes of the stack.
     ///
@@ -148,16 +150,16 @@ impl Keyed {
 }
 
 /// The claims on blocks: one, a part of a batch, a batch, and a batch and a rest.
-pub(super) fn run(job: &Job, image: &Arc<Image>) -> Found {
+pub(super) fn run<I: Isa>(job: &Job, isa: I, image: &Arc<Image>) -> Found {
     let start = Instant::now();
-    let mut keyed = match Keyed::new(image, job.level, job.key_bits, "") {
+    let mut keyed = match Keyed::new(image, isa, job.key_bits, "") {
         Ok(keyed) => keyed,
         Err(fault) => return job.no_key(&fault),
     };
     let mut claims = Vec::new();
     let (mut set_up, mut seconds) = (keyed.machine.executed, start.elapsed().as_secs_f64());
     for direction in [Direction::Encrypt, Direction::Decrypt] {
-        for count in [1, 5, job.batch(), job.batch() + 3] {
+        for count in [1, 5, job.target.batch, job.target.batch + 3] {
             let plural = if count == 1 { "" } else { "s" };
             let name = format!("TWINE-{}: {} {count} block{plural}", job.key_bits, direction.name());
             let mut claim = job.claim(
@@ -172,5 +174,5 @@ pub(super) fn run(job: &Job, image: &Arc<Image>) -> Found {
             claims.push(claim);
         }
     }
-    Found { claims, instructions: keyed.machine.instructions() }
+    Found { claims, encodings: keyed.machine.encodings() }
 }

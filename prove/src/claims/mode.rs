@@ -11,7 +11,8 @@ use crate::{
     bits::{self, Bits},
     elf::Image,
     graph::{Graph, Lit},
-    isa::x86_64::{Machine, Stack},
+    isa::Isa,
+    machine::{Machine, Stack},
     memory::Rights,
     spec::{
         Block, Byte,
@@ -23,13 +24,13 @@ use crate::{
 use anyhow::{Result, bail, ensure};
 use std::{collections::BTreeMap, sync::Arc};
 
-pub use crate::spec::otr::Direction;
+pub use crate::spec::otr::{AdProcessing, Direction};
 
-const KEY: u64 = 0x2000_8003;
-const NONCE: u64 = 0x2001_0000;
-const AD: u64 = 0x2002_0000;
-const BUFFER: u64 = 0x2003_0000;
-const TAG: u64 = 0x2004_0000;
+const KEY: u64 = 0xa000_8003;
+const NONCE: u64 = 0xa001_0000;
+const AD: u64 = 0xa002_0000;
+const BUFFER: u64 = 0xa003_0000;
+const TAG: u64 = 0xa004_0000;
 const NONCE_SIZE: usize = 7;
 const TAG_SIZE: usize = 8;
 
@@ -53,30 +54,33 @@ pub struct Lengths {
 pub enum Selection {
     /// Every pair of 0 to 48 bytes of message and 0 to 24 bytes of data, and long ones.
     All,
-    /// Those around multiples of the block size.
+    /// Those around multiples of the block size; with serial and combined data, which differ in the data alone, few of messages.
     Edges,
 }
 
 impl Selection {
-    fn short(self) -> Vec<Lengths> {
-        let (texts, ads): (Vec<_>, Vec<_>) = match self {
-            Self::All => ((0..=48).collect(), (0..=24).collect()),
-            Self::Edges => {
-                (vec![0, 1, 7, 8, 9, 15, 16, 17, 24, 25, 31, 32, 33, 48], vec![0, 1, 8, 9, 16, 24])
+    fn short(self, processing: AdProcessing) -> Vec<Lengths> {
+        match (self, processing) {
+            (Self::All, _) => pairs(&(0..=48).collect::<Vec<_>>(), &(0..=24).collect::<Vec<_>>()),
+            (Self::Edges, AdProcessing::Parallel) => {
+                pairs(&[0, 1, 7, 8, 9, 15, 16, 17, 24, 25, 31, 32, 33, 48], &[0, 1, 8, 9, 16, 24])
             }
-        };
-        pairs(&texts, &ads)
+            (Self::Edges, _) => pairs(&[1, 16], &[0, 1, 7, 8, 9, 15, 16, 17, 24, 25, 31, 33]),
+        }
     }
 
     /// Around what `batch` blocks hold, and between.
-    fn long(self, batch: usize) -> Vec<Lengths> {
+    fn long(self, batch: usize, processing: AdProcessing) -> Vec<Lengths> {
         let bytes = 8 * batch;
-        match self {
-            Self::All => pairs(
+        match (self, processing) {
+            (Self::All, _) => pairs(
                 &[64, 79, 121, 128, 130, 255, 256, 271, bytes, bytes + 9, 2 * bytes, 2 * bytes + 17],
                 &[0, 13, 64, bytes - 8, bytes, 2 * bytes + 1],
             ),
-            Self::Edges => pairs(&[64, 130, bytes + 9, 2 * bytes + 17], &[0, bytes + 3]),
+            (Self::Edges, AdProcessing::Parallel) => {
+                pairs(&[64, 130, bytes + 9, 2 * bytes + 17], &[0, bytes + 3])
+            }
+            (Self::Edges, _) => pairs(&[bytes + 9], &[64, bytes + 3, 2 * bytes + 17]),
         }
     }
 }
@@ -88,6 +92,15 @@ fn pairs(texts: &[usize], ads: &[usize]) -> Vec<Lengths> {
     all.sort_unstable();
     all.dedup();
     all
+}
+
+/// What is in functions' names between the cipher and what they do.
+pub(super) fn prefix(processing: AdProcessing) -> &'static str {
+    match processing {
+        AdProcessing::Parallel => "otr_",
+        AdProcessing::Serial => "serial_otr_",
+        AdProcessing::Combined => "combined_otr_",
+    }
 }
 
 /// Inputs that all messages share: what is proved of them is proved of any.
@@ -117,12 +130,13 @@ impl Inputs {
 
 /// A context with a key of which nothing is known, and what is proved of the kernels that work with it.
 #[derive(Debug)]
-pub struct Messages {
+pub struct Messages<I: Isa> {
     /// The processor.
-    pub machine: Machine,
+    pub machine: Machine<I>,
     image: Arc<Image>,
     key_bits: usize,
-    keyed: Keyed,
+    processing: AdProcessing,
+    keyed: Keyed<I>,
     inputs: Inputs,
     /// The rules of the mode.
     pub rules: Rules,
@@ -132,22 +146,23 @@ pub struct Messages {
     kernels: BTreeMap<Shape, Stack>,
 }
 
-impl Messages {
+impl<I: Isa> Messages<I> {
     /// Sets up a key of which nothing is known.
     ///
     /// # Errors
     /// If the function faults, or reports an error, or the file does not tell where the kernels are.
-    pub fn new(image: &Arc<Image>, job: &Job) -> Result<Self> {
-        let keyed = Keyed::new(image, job.level, job.key_bits, "otr_")?;
-        let kernels = image.kernels();
+    pub fn new(image: &Arc<Image>, isa: I, key_bits: usize, processing: AdProcessing) -> Result<Self> {
+        let keyed = Keyed::new(image, isa, key_bits, prefix(processing))?;
+        let kernels = image.kernels("encrypt");
         ensure!(!kernels.is_empty(), "the file does not name the kernels of the cipher");
-        let mut machine = Machine::new(Arc::clone(image), job.level);
+        let mut machine = Machine::new(Arc::clone(image), isa);
         machine.cipher = Some(Cipher::new(kernels));
         machine.memory.allow("context", CONTEXT, CONTEXT_SIZE, Rights::Write);
         let mut messages = Self {
             machine,
             image: Arc::clone(image),
-            key_bits: job.key_bits,
+            key_bits,
+            processing,
             keyed,
             inputs: Inputs::default(),
             rules: otr::PAPER,
@@ -158,15 +173,19 @@ impl Messages {
         Ok(messages)
     }
 
+    fn function(&self, name: &str) -> String {
+        format!("twine{}_{}{name}", self.key_bits, prefix(self.processing))
+    }
+
     /// Begins with an empty graph, as that of many messages is large, and sets up a key of which nothing is known.
     fn restart(&mut self) -> Result<()> {
+        let function = self.image.set_up(&self.function("init"))?;
         let m = &mut self.machine;
         m.restart();
         self.inputs = Inputs::default();
         m.memory.allow("key", KEY, self.key_bits / 8, Rights::Read);
         m.memory.set(KEY, &m.graph.inputs(self.key_bits));
         m.memory.set_rights("context", Rights::Write);
-        let function = self.image.function(&format!("twine{}_otr_init", self.key_bits))?;
         let status = m.call(function, &[CONTEXT, KEY])?;
         ensure!(status == 0, "key set-up returns {status}");
         m.memory.forget("key");
@@ -195,6 +214,7 @@ impl Messages {
             &self.rules,
             graph,
             &mut |g, block| cipher.encrypt(g, block),
+            self.processing,
             direction,
             nonce,
             &ad[..lengths.ad],
@@ -214,7 +234,7 @@ impl Messages {
             Direction::Seal => "seal",
             Direction::Open => "open",
         };
-        let function = self.image.function(&format!("twine{}_otr_{name}", self.key_bits))?;
+        let function = self.image.function(&self.function(name))?;
         let m = &mut self.machine;
         if let Some(cipher) = &mut m.cipher {
             // Those of a call that did not return.
@@ -250,7 +270,7 @@ impl Messages {
         Ok(found == (0, text, Some(tag.as_flattened().to_vec())))
     }
 
-    /// Opens twice: if the tags differ, and if not. This is the only decision.
+    /// Opens twice: if the tags differ, and if not. This is the only decision, though it may be looked at more than once.
     fn open(&mut self, lengths: Lengths) -> Result<bool> {
         let (text, tag) = self.specify(Direction::Open, lengths);
         let differences = self.machine.graph.xor_bits(self.inputs.tag.as_flattened(), tag.as_flattened());
@@ -276,7 +296,7 @@ impl Messages {
             if (status, found) != expected {
                 return Ok(false);
             }
-            ensure!(decisions == 1, "{decisions} decisions depend on secrets");
+            ensure!(decisions > 0, "nothing depends on whether the tags differ");
         }
         Ok(true)
     }
@@ -298,16 +318,33 @@ impl Messages {
 }
 
 /// The claims on messages, short ones and long ones.
-pub(super) fn run(job: &Job, image: &Arc<Image>, selection: Selection) -> Found {
-    let mut messages = match Messages::new(image, job) {
+pub(super) fn run<I: Isa>(
+    job: &Job,
+    isa: I,
+    image: &Arc<Image>,
+    processing: AdProcessing,
+    selection: Selection,
+) -> Found {
+    let mut messages = match Messages::new(image, isa, job.key_bits, processing) {
         Ok(messages) => messages,
         Err(fault) => return job.no_key(&fault),
     };
     let mut claims = Vec::new();
-    for (what, all) in [("short", selection.short()), ("long", selection.long(job.batch()))] {
+    for (what, all) in
+        [("short", selection.short(processing)), ("long", selection.long(job.target.batch, processing))]
+    {
         for direction in [Direction::Seal, Direction::Open] {
             let verb = if direction == Direction::Seal { "seal" } else { "open" };
-            let name = format!("TWINE-{}-OTR: {verb}, {} {what} pairs of lengths", job.key_bits, all.len());
+            let processed = match processing {
+                AdProcessing::Parallel => "",
+                AdProcessing::Serial => "serial, ",
+                AdProcessing::Combined => "combined, ",
+            };
+            let name = format!(
+                "TWINE-{}-OTR: {processed}{verb}, {} {what} pairs of lengths",
+                job.key_bits,
+                all.len()
+            );
             claims.push(job.claim(
                 name,
                 &mut messages,
@@ -333,7 +370,7 @@ pub(super) fn run(job: &Job, image: &Arc<Image>, selection: Selection) -> Found 
             ));
         }
     }
-    let mut instructions = messages.machine.instructions();
-    instructions.extend(messages.keyed.machine.instructions());
-    Found { claims, instructions }
+    let mut encodings = messages.machine.encodings();
+    encodings.extend(messages.keyed.machine.encodings());
+    Found { claims, encodings }
 }

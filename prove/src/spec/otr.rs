@@ -1,5 +1,5 @@
 //! OTR version 3 over a block of 64 bits (Minematsu, EUROCRYPT 2014, with the masks of the third-round submission to CAESAR),
-//! with parallel associated data and tags of 64 bits.
+//! with its three ways to process associated data and tags of 64 bits.
 
 use super::{Block, Byte};
 use crate::graph::{Graph, Lit};
@@ -57,6 +57,14 @@ pub struct Rules {
     pub data_enciphered: bool,
     /// Whether data change the tag.
     pub data_in_tag: bool,
+    /// By what the mask of serial data is multiplied, if the last block is full.
+    pub serial_full: u32,
+    /// By what the mask of serial data is multiplied, if the last block is not full.
+    pub serial_part: u32,
+    /// By what the mask of the message is multiplied after serial data.
+    pub serial_mask: u32,
+    /// What is done with combined data as with a text.
+    pub combined: Direction,
     /// How many bytes a chunk has at least that is not the last one, less one.
     pub chunk: usize,
 }
@@ -82,6 +90,10 @@ pub const PAPER: Rules = Rules {
     data_part: 0b11,
     data_enciphered: true,
     data_in_tag: true,
+    serial_full: 0b100,
+    serial_part: 0b10,
+    serial_mask: 0b10,
+    combined: Direction::Open,
     chunk: 16,
 };
 
@@ -125,6 +137,17 @@ fn pad(rules: &Rules, data: &[Byte]) -> Block {
     })
 }
 
+/// How associated data are processed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdProcessing {
+    /// Beside the message, each block with a mask of its own.
+    Parallel,
+    /// Before the message, one block after the other.
+    Serial,
+    /// Before the message, as a text.
+    Combined,
+}
+
 /// The direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
@@ -134,7 +157,29 @@ pub enum Direction {
     Open,
 }
 
-/// The sum of the parallel associated data.
+/// The sum of serial associated data: CMAC.
+fn chained(
+    rules: &Rules,
+    g: &mut Graph,
+    cipher: &mut impl FnMut(&mut Graph, &Block) -> Block,
+    ad: &[Byte],
+) -> Block {
+    let q = element(&cipher(g, &ZERO));
+    let mut sum = ZERO;
+    let mut blocks = ad.chunks(8).peekable();
+    while let Some(data) = blocks.next() {
+        sum = xor(g, &sum, &pad(rules, data));
+        if blocks.peek().is_none() {
+            let factor = if data.len() == 8 { rules.serial_full } else { rules.serial_part };
+            let mask = times(rules, g, &q, factor);
+            sum = xor(g, &sum, &block(&mask));
+        }
+        sum = cipher(g, &sum);
+    }
+    sum
+}
+
+/// The sum of parallel associated data.
 fn associated(
     rules: &Rules,
     g: &mut Graph,
@@ -167,10 +212,12 @@ fn associated(
 ///
 /// # Panics
 /// If the nonce does not have 7 bytes.
+#[allow(clippy::too_many_arguments, reason = "so many things make a message")]
 pub fn crypt(
     rules: &Rules,
     g: &mut Graph,
     cipher: &mut impl FnMut(&mut Graph, &Block) -> Block,
+    processing: AdProcessing,
     direction: Direction,
     nonce: &[Byte],
     ad: &[Byte],
@@ -179,12 +226,44 @@ pub fn crypt(
     let mut formatted = super::constant_bytes(&[rules.nonce_mark]);
     formatted.extend(nonce);
     let formatted: Block = formatted.try_into().expect("a nonce of 7 bytes");
+    match processing {
+        AdProcessing::Parallel => {
+            let l = element(&cipher(g, &formatted));
+            let sum = associated(rules, g, cipher, ad);
+            let (other, tag) = crypt_text(rules, g, cipher, direction, l, text);
+            (other, xor(g, &tag, &sum))
+        }
+        AdProcessing::Serial => {
+            let sum = chained(rules, g, cipher, ad);
+            let encrypted = cipher(g, &formatted);
+            let l = element(&xor(g, &encrypted, &sum));
+            let l = times(rules, g, &l, rules.serial_mask);
+            crypt_text(rules, g, cipher, direction, l, text)
+        }
+        AdProcessing::Combined => {
+            let mut masked = formatted;
+            if !ad.is_empty() {
+                let q = element(&cipher(g, &ZERO));
+                let (_, sum) = crypt_text(rules, g, cipher, rules.combined, q, ad);
+                masked = xor(g, &masked, &sum);
+            }
+            let l = element(&cipher(g, &masked));
+            crypt_text(rules, g, cipher, direction, l, text)
+        }
+    }
+}
 
-    let mut l = element(&cipher(g, &formatted));
-    let ad_tag = associated(rules, g, cipher, ad);
+/// The same of a text alone, with the first mask.
+fn crypt_text(
+    rules: &Rules,
+    g: &mut Graph,
+    cipher: &mut impl FnMut(&mut Graph, &Block) -> Block,
+    direction: Direction,
+    mut l: Element,
+    mut text: &[Byte],
+) -> (Vec<Byte>, Block) {
     let mut out = Vec::new();
     let mut checksum = ZERO;
-    let mut text = text;
     while text.len() > rules.chunk {
         let (first, second) = (pad(rules, &text[..8]), pad(rules, &text[8..16]));
         text = &text[16..];
@@ -254,6 +333,5 @@ pub fn crypt(
     let is_full = !text.is_empty() && text.len().is_multiple_of(8);
     let mask = times(rules, g, &last_mask, if is_full { rules.full } else { rules.part });
     let masked = xor(g, &checksum, &block(&mask));
-    let encrypted = cipher(g, &masked);
-    (out, xor(g, &encrypted, &ad_tag))
+    (out, cipher(g, &masked))
 }

@@ -4,14 +4,16 @@
 //! with the cipher being TWINE under the key of the context, is a claim of its own, for each way in which they were called.
 
 use super::{Block, to_bytes};
-use crate::{bits::Bits, fault::Fault, graph::Graph, memory::Memory};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use crate::{bits::Bits, elf::Convention, fault::Fault, graph::Graph, memory::Memory};
+use std::collections::{BTreeMap, HashMap};
 
 /// A call of a kernel.
 #[derive(Clone, Copy, Debug)]
 pub struct Call {
     /// Which kernel.
     pub kernel: u64,
+    /// How it is called.
+    pub convention: Convention,
     /// Where the round keys are.
     pub keys: u64,
     /// Where the blocks are.
@@ -20,7 +22,7 @@ pub struct Call {
     pub to: u64,
     /// How many they are.
     pub count: u64,
-    /// The stack pointer, at the address of return.
+    /// The stack pointer, at the address of return if it is there.
     pub pointer: u64,
 }
 
@@ -53,7 +55,7 @@ const MOST_BLOCKS: u64 = 1024;
 #[derive(Clone, Debug, Default)]
 pub struct Cipher {
     /// Where the kernels begin that encrypt.
-    pub kernels: BTreeSet<u64>,
+    pub kernels: BTreeMap<u64, Convention>,
     /// How they were called: of each shape the call with the lowest stack pointer.
     pub calls: BTreeMap<Shape, Call>,
     results: HashMap<Block, Block>,
@@ -62,7 +64,7 @@ pub struct Cipher {
 impl Cipher {
     /// One that these kernels compute.
     #[must_use]
-    pub fn new(kernels: BTreeSet<u64>) -> Self {
+    pub fn new(kernels: BTreeMap<u64, Convention>) -> Self {
         Self { kernels, ..Self::default() }
     }
 
@@ -92,10 +94,13 @@ impl Cipher {
         let read = to_bytes(&memory.read(g, call.from, size as usize)?);
         let mut written = Bits::new();
         for block in read.as_chunks::<8>().0 {
-            if block.as_flattened().iter().any(|&bit| g.is_unset(bit)) {
-                return Err(Fault::Unset("a block"));
+            let is_unset = block.as_flattened().iter().any(|&bit| g.is_unset(bit));
+            match call.convention {
+                // It takes four blocks where there are fewer. What comes of what is only partly written is anything.
+                Convention::Four if is_unset => written.extend(g.inputs(64)),
+                Convention::Words if is_unset => return Err(Fault::Unset("a block")),
+                _ => written.extend(self.encrypt(g, block).as_flattened()),
             }
-            written.extend(self.encrypt(g, block).as_flattened());
         }
         memory.write(call.to, &written)?;
         let lowest = self.calls.entry(call.shape()).or_insert(call);

@@ -5,14 +5,12 @@
 //! with, is a number, drawn anew some dozen times. All registers, flags that are not undefined, memory around the operand and where
 //! the instruction leads must agree. A quarter of the values are edges: all zeros, all ones, one bit, what another operand has.
 
-use super::{
-    Flags, Level, Machine, Next,
-    table::{self, Outcome},
-};
+use super::{Flags, Isa as _, Level, Machine, Next, Outcome, table};
 use crate::{
     bits,
     elf::Image,
-    graph::{Graph, Lit, Random, SAMPLES, Signature},
+    graph::{Lit, Random},
+    isa::samples::{Values, edge, operand},
     memory::Rights,
 };
 use iced_x86::{
@@ -206,6 +204,7 @@ impl Comparison {
     pub fn new() -> Self {
         let empty = Arc::new(Image {
             architecture: object::Architecture::X86_64,
+            arm: None,
             segments: Vec::new(),
             symbols: BTreeMap::new(),
             chosen: BTreeSet::new(),
@@ -220,10 +219,11 @@ impl Comparison {
         (self.known.len(), self.known.values().filter(|&outcome| *outcome == Outcome::NotHere).count())
     }
 
-    /// The outcome for an instruction with its bytes.
-    pub fn check(&mut self, instruction: &Instruction, bytes: &[u8]) -> Outcome {
+    /// The outcome for an instruction.
+    pub fn check(&mut self, bytes: &[u8]) -> Outcome {
         let Some(mut page) = self.page.take() else { return Outcome::NotHere };
-        let outcome = self.check_on(&mut page, instruction, bytes);
+        let instruction = Decoder::new(64, bytes, DecoderOptions::NONE).decode();
+        let outcome = self.check_on(&mut page, &instruction, bytes);
         self.page = Some(page);
         outcome
     }
@@ -338,7 +338,7 @@ impl Comparison {
                 };
             start[word] = match word {
                 FLAGS..MASKS => Vec::new(),
-                _ if symbolic => operand(&mut m.graph, random),
+                _ if symbolic => operand(&mut m.graph, random, 64),
                 MASKS..VECTORS if !page.has_avx512 => bits::constant(0, 64),
                 VECTORS.. if !page.has_avx512 && (vector >= 16 || (word - VECTORS) % 8 >= 4) => {
                     bits::constant(0, 64)
@@ -363,7 +363,7 @@ impl Comparison {
                 let in_operand =
                     (OPERAND..OPERAND + 64).contains(&at) || (STACK - 8..STACK + 8).contains(&at);
                 let word = if in_operand && !matches!(known, Known::General | Known::All) {
-                    operand(&mut m.graph, random)
+                    operand(&mut m.graph, random, 64)
                 } else {
                     bits::constant(random.next(), 64)
                 };
@@ -422,7 +422,7 @@ impl Comparison {
             m.memory.set(page.address(*at), word);
         }
         m.graph.take_used_unset();
-        let next = match m.step(i, &mut |_, _| None) {
+        let next = match Level::step(m, i, &mut |_, _| None) {
             Ok(Next::Following) => i.next_ip(),
             Ok(Next::To(address)) => address,
             Err(fault) => return Err(Mismatch::Model(fault.to_string())),
@@ -577,64 +577,4 @@ fn is_here(i: &Instruction) -> bool {
         CpuidFeature::AVX512VL => is_x86_feature_detected!("avx512vl"),
         _ => false,
     })
-}
-
-/// A number that may be an edge.
-fn edge(random: &mut Random, other: u64) -> u64 {
-    match random.below(16) {
-        0 => 0,
-        1 => !0,
-        2 => 1 << random.below(64),
-        3 => other,
-        _ => random.next(),
-    }
-}
-
-/// 64 inputs whose signatures are such numbers, the same in two operands at times.
-fn operand(g: &mut Graph, random: &mut Random) -> bits::Bits {
-    let mut common = Random::new(5);
-    let values: Vec<u64> = (0..SAMPLES)
-        .map(|_| {
-            let other = common.next();
-            edge(random, other)
-        })
-        .collect();
-    (0..64)
-        .map(|bit| {
-            let mut signature: Signature = [0; SAMPLES / 64];
-            for (sample, value) in values.iter().enumerate() {
-                signature[sample / 64] |= (value >> bit & 1) << (sample % 64);
-            }
-            g.input_with(signature)
-        })
-        .collect()
-}
-
-/// The values of a word under all samples.
-enum Values {
-    One(u64),
-    Each(Vec<u64>),
-}
-
-impl Values {
-    fn of(g: &Graph, word: &[Lit]) -> Self {
-        if let Some(value) = bits::value(word) {
-            return Self::One(value);
-        }
-        let mut values = vec![0; SAMPLES];
-        for (bit, &lit) in word.iter().enumerate() {
-            let signature = g.signature(lit);
-            for (sample, value) in values.iter_mut().enumerate() {
-                *value |= (signature[sample / 64] >> (sample % 64) & 1) << bit;
-            }
-        }
-        Self::Each(values)
-    }
-
-    fn at(&self, sample: usize) -> u64 {
-        match self {
-            Self::One(value) => *value,
-            Self::Each(values) => values[sample],
-        }
-    }
 }

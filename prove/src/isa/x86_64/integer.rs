@@ -351,7 +351,7 @@ impl Machine {
     /// What the modelled CPU has.
     pub(super) fn cpuid(&mut self) -> Result<Next, Fault> {
         let leaf = self.graph.known(&self.state.general[0][..32], "a leaf")?;
-        for (register, value) in [0, 3, 1, 2].into_iter().zip(self.level.cpuid(leaf)) {
+        for (register, value) in [0, 3, 1, 2].into_iter().zip(self.isa.cpuid(leaf)) {
             self.state.general[register] = bits::constant(value, 64);
         }
         Ok(Next::Following)

@@ -21,19 +21,6 @@ pub enum Evidence {
     Modelled,
 }
 
-/// The outcome of a comparison.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The processor does the same.
-    Same,
-    /// It tells what the processor has, which is modelled.
-    Modelled,
-    /// This processor does not have it.
-    NotHere,
-    /// The processor does something else, or the comparison is not possible; with what.
-    Different(String),
-}
-
 /// A row.
 #[derive(Clone, Copy)]
 pub struct Entry {
