@@ -10,13 +10,10 @@ use crate::{
         BLOCKS, COUNTER, DOWN, Frame, INSTRUCTION, Instruction, Keys, Notice, REPORT, Reason, Report, TAG,
         UP, counter_of,
     },
-    store::{Contents, FlashFailed, Store},
+    store::{Contents, FlashFailed, STATE, Store},
 };
 
 const FAILURES: u32 = <Opener>::FAILURE_LIMIT;
-
-/// The map that is written first where both have everything.
-const FIRST: u8 = 0;
 
 /// What is before the message in a frame.
 const HEADER: usize = 1 + COUNTER;
@@ -137,16 +134,8 @@ impl<'a, F: MultiwriteNorFlash> Node<'a, F> {
         let opening = opener.begin_reserve(INSTRUCTIONS, STEP_DOWN);
         let stored =
             Contents { keys, sealer: sealing.state().to_bytes(), opener: opening.state().to_bytes() };
-        // A map that has not all of the newest goes first: the other one is what there is if the power is lost.
-        let is_newest = |map: usize| {
-            found[map].as_ref() == Some(&stored.keys)
-                && SealerState::from_bytes(&sealed[map], UP)
-                    .is_ok_and(|state| precedes(state.sequence(), sealing.state().sequence()))
-                && OpenerState::from_bytes(&opened[map], DOWN)
-                    .is_ok_and(|state| precedes(state.sequence(), opening.state().sequence()))
-        };
-        let first = if is_newest(0) { 1 } else { 0 };
-        store.save(&stored, first).await?;
+        let old = newest(&stored.keys, found, sealed, opened);
+        store.save(old.as_ref(), &stored).await?;
         sealing.stored();
         opening.stored();
         let (acknowledged, output, reading) = (None, false, 0);
@@ -200,8 +189,8 @@ impl<'a, F: MultiwriteNorFlash> Node<'a, F> {
         if reserved >= BLOCKS || reserved == self.ciphers.sealer.remaining_blocks() {
             return Ok(());
         }
-        self.stored.sealer = self.ciphers.sealer.begin_reserve(STEP_UP).state().to_bytes();
-        self.store.save(&self.stored, FIRST).await?;
+        let sealer = self.ciphers.sealer.begin_reserve(STEP_UP).state().to_bytes();
+        self.save(Contents { sealer, ..self.stored.clone() }).await?;
         Ok(self.ciphers.sealer.confirm(&self.stored.sealer)?)
     }
 
@@ -249,8 +238,8 @@ impl<'a, F: MultiwriteNorFlash> Node<'a, F> {
         if has_blocks && self.ciphers.opener.reserved_messages() > 0 {
             return Ok(());
         }
-        self.stored.opener = self.ciphers.opener.begin_reserve(INSTRUCTIONS, STEP_DOWN).state().to_bytes();
-        self.store.save(&self.stored, FIRST).await?;
+        let opener = self.ciphers.opener.begin_reserve(INSTRUCTIONS, STEP_DOWN).state().to_bytes();
+        self.save(Contents { opener, ..self.stored.clone() }).await?;
         Ok(self.ciphers.opener.confirm(&self.stored.opener)?)
     }
 
@@ -259,9 +248,15 @@ impl<'a, F: MultiwriteNorFlash> Node<'a, F> {
     /// # Errors
     /// [`FlashFailed`]: the next start skips what was reserved, as after a loss of power.
     pub async fn stop(&mut self) -> Result<(), FlashFailed> {
-        self.stored.sealer = self.ciphers.sealer.suspend_in_place().to_bytes();
-        self.stored.opener = self.ciphers.opener.suspend_in_place().to_bytes();
-        self.store.save(&self.stored, FIRST).await
+        let sealer = self.ciphers.sealer.suspend_in_place().to_bytes();
+        let opener = self.ciphers.opener.suspend_in_place().to_bytes();
+        self.save(Contents { sealer, opener, ..self.stored.clone() }).await
+    }
+
+    async fn save(&mut self, contents: Contents) -> Result<(), FlashFailed> {
+        self.store.save(Some(&self.stored), &contents).await?;
+        self.stored = contents;
+        Ok(())
     }
 
     /// Forgets the keys.
@@ -293,14 +288,38 @@ impl<F: MultiwriteNorFlash> Blank<'_, F> {
         self.store.erase_all().await?;
         let sealer = <Sealer>::first_state((&keys.up).into(), UP, keys.limit).to_bytes();
         let opener = <Opener>::first_state((&keys.down).into(), DOWN, keys.limit, FAILURES).to_bytes();
-        self.store.save(&Contents { keys, sealer, opener }, FIRST).await
+        self.store.save(None, &Contents { keys, sealer, opener }).await
     }
 }
 
-/// Whether a state with the number `newest` is the one that a state with the number `next` was made from.
-fn precedes(newest: u32, next: u32) -> bool {
+/// What the map had that has everything, the newest if both have.
+fn newest(
+    keys: &Keys,
+    found: [Option<Keys>; 2],
+    sealed: [[u8; STATE]; 2],
+    opened: [[u8; STATE]; 2],
+) -> Option<Contents> {
+    let mut newest: Option<(Contents, [u32; 2])> = None;
+    for ((found, sealer), opener) in found.into_iter().zip(sealed).zip(opened) {
+        let sequences = SealerState::from_bytes(&sealer, UP).and_then(|sealer| {
+            let opener = OpenerState::from_bytes(&opener, DOWN)?;
+            Ok([sealer.sequence(), opener.sequence()])
+        });
+        let (Some(found), Ok(sequences)) = (found, sequences) else { continue };
+        if found == *keys && newest.as_ref().is_none_or(|(_, other)| is_after(sequences, *other)) {
+            newest = Some((Contents { keys: found, sealer, opener }, sequences));
+        }
+    }
+    newest.map(|(contents, _)| contents)
+}
+
+/// Whether states with these numbers, of which a pair is stored together, were stored after others.
+fn is_after(numbers: [u32; 2], others: [u32; 2]) -> bool {
     const SEQUENCES: u32 = 1 << 24;
-    (newest + 1) % SEQUENCES == next
+    numbers
+        .into_iter()
+        .zip(others)
+        .all(|(number, other)| number.wrapping_sub(other) % SEQUENCES < SEQUENCES / 2)
 }
 
 impl<F> fmt::Debug for Node<'_, F> {

@@ -91,47 +91,70 @@ impl<'a, F: MultiwriteNorFlash> Store<'a, F> {
         Some(Zeroizing::new(found.ok()??.try_into().ok()?))
     }
 
-    /// Whether the map has this value of an item, perhaps after it was stored. What is there counts, not what the map says.
-    ///
-    /// A word that a loss of power left half programmed may spoil what is stored over it; the map goes on behind it then.
-    async fn ensure<const N: usize>(&mut self, map: u8, item: Item, value: &[u8; N]) -> bool {
-        const ATTEMPTS: usize = 3;
-        for _ in 0..ATTEMPTS {
-            if self.fetch(map, item).await.is_some_and(|found| *found == *value) {
-                return true;
-            }
-            let mut buffer = Zeroizing::new([0; BUFFER]);
-            let Some(mut storage) = self.map(map) else { return false };
-            let _ = storage.store_item::<&[u8]>(&mut *buffer, &(item as u8), &&value[..]).await;
-        }
+    /// Whether the map has this value of an item.
+    async fn has<const N: usize>(&mut self, map: u8, item: Item, value: &[u8; N]) -> bool {
         self.fetch(map, item).await.is_some_and(|found| *found == *value)
     }
 
+    /// Stores an item in a map that does not have it. Whether it is there afterwards is not said: to store another one may move it.
+    async fn store<const N: usize>(&mut self, map: u8, item: Item, value: &[u8; N]) {
+        if self.has(map, item, value).await {
+            return;
+        }
+        let mut buffer = Zeroizing::new([0; BUFFER]);
+        if let Some(mut storage) = self.map(map) {
+            let _ = storage.store_item::<&[u8]>(&mut *buffer, &(item as u8), &&value[..]).await;
+        }
+    }
+
+    async fn has_all(&mut self, map: u8, Contents { keys, sealer, opener }: &Contents) -> bool {
+        self.has(map, Item::Sealer, sealer).await
+            && self.has(map, Item::Opener, opener).await
+            && self.has(map, Item::Keys, &keys.to_bytes()).await
+    }
+
     /// Whether the map has everything, perhaps after it was stored.
-    async fn ensure_all(&mut self, map: u8, contents: &Contents) -> bool {
-        self.ensure(map, Item::Sealer, &contents.sealer).await
-            && self.ensure(map, Item::Opener, &contents.opener).await
-            && self.ensure(map, Item::Keys, &contents.keys.to_bytes()).await
+    ///
+    /// Words that are not as they should be, half programmed or damaged, may spoil what is stored over them, or moved there. The map goes on
+    /// behind them then.
+    async fn ensure(&mut self, map: u8, contents: &Contents) -> bool {
+        const ATTEMPTS: usize = 3;
+        for _ in 0..ATTEMPTS {
+            if self.has_all(map, contents).await {
+                return true;
+            }
+            self.store(map, Item::Sealer, &contents.sealer).await;
+            self.store(map, Item::Opener, &contents.opener).await;
+            self.store(map, Item::Keys, &contents.keys.to_bytes()).await;
+        }
+        self.has_all(map, contents).await
     }
 
     async fn erase(&mut self, map: u8) -> Result<(), FlashFailed> {
         self.map(map).ok_or(FlashFailed)?.erase_all().await.map_err(|_| FlashFailed)
     }
 
-    /// Stores everything that is not there in both maps, and reads it back, in map `first` before the other one is touched. A map that takes
-    /// nothing is erased, if the other one has everything.
-    pub(crate) async fn save(&mut self, contents: &Contents, first: u8) -> Result<(), FlashFailed> {
-        let second = MAPS - 1 - first;
-        let is_in_first = self.ensure_all(first, contents).await;
-        let is_in_second = self.ensure_all(second, contents).await;
-        let missing = match (is_in_first, is_in_second) {
-            (true, true) => return Ok(()),
-            (false, true) => first,
-            (true, false) => second,
-            (false, false) => return Err(FlashFailed),
-        };
-        self.erase(missing).await?;
-        if self.ensure_all(missing, contents).await { Ok(()) } else { Err(FlashFailed) }
+    /// Stores `new` in both maps in the place of `old`, and reads it back.
+    ///
+    /// At any time one of the maps has all of `old` or all of `new`, if one had at the start: that one is not touched before the other
+    /// has everything. A map that takes nothing is erased.
+    pub(crate) async fn save(&mut self, old: Option<&Contents>, new: &Contents) -> Result<(), FlashFailed> {
+        let mut has_old = [false; MAPS as usize];
+        if let Some(old) = old {
+            has_old = [self.has_all(0, old).await, self.has_all(1, old).await];
+        }
+        let (first, second) = if has_old[0] { (1, 0) } else { (0, 1) };
+        let mut is_in_first = self.ensure(first, new).await;
+        if !is_in_first && has_old[usize::from(second)] {
+            self.erase(first).await?;
+            is_in_first = self.ensure(first, new).await;
+        }
+        let mut is_in_second = self.ensure(second, new).await;
+        if !is_in_second && is_in_first {
+            self.erase(second).await?;
+            is_in_second = self.ensure(second, new).await;
+        }
+        if is_in_first && is_in_second { Ok(()) } else { Err(FlashFailed) }
     }
 
     /// The keys in each map.

@@ -26,7 +26,6 @@ use embassy_nrf::{
 };
 use embassy_time::{Duration, Ticker};
 use sensor_node::{Board, NodeError, PAGES};
-use static_cell::ConstStaticCell;
 
 /// The time between two readings.
 const PERIOD: Duration = Duration::from_secs(10);
@@ -39,14 +38,12 @@ bind_interrupts!(struct Interrupts {
     UARTE0 => buffered_uarte::InterruptHandler<peripherals::UARTE0>;
 });
 
-static RECEIVED: ConstStaticCell<[u8; 256]> = ConstStaticCell::new([0; 256]);
-static SENT: ConstStaticCell<[u8; 256]> = ConstStaticCell::new([0; 256]);
-
 #[embassy_executor::main]
 async fn main(_spawner: Spawner) {
     let p = embassy_nrf::init(Default::default());
+    let (mut received, mut sent) = ([0; 256], [0; 256]);
     let mut config = uarte::Config::default();
-    config.baudrate = uarte::Baudrate::BAUD115200;
+    config.baudrate = uarte::Baudrate::Baud115200;
     let mut line = BufferedUarte::new(
         p.UARTE0,
         p.TIMER0,
@@ -57,8 +54,8 @@ async fn main(_spawner: Spawner) {
         p.P0_06,
         Interrupts,
         config,
-        RECEIVED.take(),
-        SENT.take(),
+        &mut received,
+        &mut sent,
     );
     let (receive, send) = line.split_by_ref();
     let mut flash = BlockingAsync::new(Nvmc::new(p.NVMC));

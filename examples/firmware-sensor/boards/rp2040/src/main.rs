@@ -25,7 +25,6 @@ use embassy_rp::{
 };
 use embassy_time::{Duration, Ticker};
 use sensor_node::{Board, NodeError, PAGES};
-use static_cell::ConstStaticCell;
 
 /// The time between two readings.
 const PERIOD: Duration = Duration::from_secs(10);
@@ -41,19 +40,17 @@ bind_interrupts!(struct Interrupts {
     UART0_IRQ => BufferedInterruptHandler<UART0>;
 });
 
-static RECEIVED: ConstStaticCell<[u8; 256]> = ConstStaticCell::new([0; 256]);
-static SENT: ConstStaticCell<[u8; 256]> = ConstStaticCell::new([0; 256]);
-
 #[embassy_executor::main]
 async fn main(_spawner: Spawner) {
     let p = embassy_rp::init(Default::default());
+    let (mut received, mut sent) = ([0; 256], [0; 256]);
     let line = BufferedUart::new(
         p.UART0,
         p.PIN_0,
         p.PIN_1,
         Interrupts,
-        SENT.take(),
-        RECEIVED.take(),
+        &mut sent,
+        &mut received,
         uart::Config::default(),
     );
     let (send, receive) = line.split();
