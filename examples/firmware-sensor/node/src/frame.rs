@@ -311,6 +311,7 @@ impl Decoder {
         let len = if is_frame { cobs::decode_in_place(&mut self.encoded).ok() } else { None };
         let frame = len.and_then(|len| Frame::from_slice(self.encoded.get(..len)?).ok());
         self.encoded.zeroize();
+        self.encoded.clear();
         self.is_too_long = false;
         frame
     }

@@ -55,8 +55,10 @@ where
             Ok(Start::Blank(blank)) => wait_for_keys(blank, &mut line, board).await?,
             Err(_) => {
                 line.send(&Notice::Flash.to_frame()).await?;
-                // Not again at once: a flash that fails is not to be worn out.
-                board.reading().await;
+                // Not again at once, nor when somebody sends: a flash that fails is not to be worn out.
+                while let Either::Second(frame) = select(board.reading(), line.frame()).await {
+                    frame?;
+                }
             }
         }
     }
