@@ -5,6 +5,7 @@ use sensor_node::{
     Ciphers, FlashFailed, NodeError, STEP_UP,
     frame::{BLOCKS, Instruction, Keys, Notice},
 };
+use sensor_station::Witness;
 use sequential_storage::{
     Error,
     cache::Cache,
@@ -12,17 +13,15 @@ use sequential_storage::{
 };
 use twine_otr_aead::OpenError;
 
-use crate::world::{
-    Chip, MAP, Random, START_ADDRESS, Sim, Station, blank, keys, obey, send, start, start_with,
-};
+use crate::world::{Chip, MAP, Random, START_ADDRESS, Sim, blank, keys, obey, send, start, start_with};
 
-fn new(seed: u64) -> (Chip, Station) {
+fn new(seed: u64) -> (Chip, Witness) {
     let keys = keys(&mut Random::new(seed), 1 << 20);
-    (Chip::provisioned(&keys), Station::new(keys))
+    (Chip::provisioned(&keys), Witness::new(keys))
 }
 
 /// Runs a node that has keys until its power is lost.
-fn live(chip: &Chip, station: &mut Station, reports: usize) {
+fn live(chip: &Chip, station: &mut Witness, reports: usize) {
     let (mut flash, mut ciphers) = (chip.flash(), Ciphers::new());
     let mut node = start(&mut flash, &mut ciphers).unwrap();
     for _ in 0..reports {
@@ -68,7 +67,7 @@ fn both_copies() {
         let (mut flash, mut ciphers) = (chip.flash(), Ciphers::new());
         let new = keys(&mut Random::new(3), 1 << 20);
         let mut node = start_with(&mut flash, &mut ciphers, &new);
-        send(&mut node, &mut Station::new(new)).unwrap();
+        send(&mut node, &mut Witness::new(new)).unwrap();
     }
 }
 
@@ -84,7 +83,7 @@ fn both_states_of_a_key() {
         let new = keys(&mut Random::new(5), 1 << 20);
         block_on(blank(&mut flash, &mut ciphers, Notice::NoState).unwrap().provision(new.clone())).unwrap();
         let mut node = start(&mut flash, &mut ciphers).unwrap();
-        send(&mut node, &mut Station::new(new)).unwrap();
+        send(&mut node, &mut Witness::new(new)).unwrap();
     }
 }
 
@@ -99,7 +98,7 @@ fn states_of_another_key() {
     let (mut flash, mut ciphers) = (chip.flash(), Ciphers::new());
     blank(&mut flash, &mut ciphers, Notice::NoState).unwrap();
     // The same keys with another limit are not what the states are of, either.
-    let Keys { up, down, .. } = station.keys;
+    let Keys { up, down, .. } = *station.keys();
     let limit = twine_otr_aead::BlockLimit::MAX;
     for map in 0..2 {
         let keys = Keys { up, down, limit };
@@ -144,7 +143,7 @@ fn flash_that_is_written_no_more() {
         assert_eq!(send(&mut node, &mut station), Err(NodeError::Flash(FlashFailed)));
     }
     let refused = (0..100).find_map(|_| {
-        let frame = station.instruction(Instruction::On);
+        let frame = station.instruct(Instruction::On);
         obey(&mut node, &mut station, &frame).err()
     });
     assert_eq!(refused, Some(NodeError::Flash(FlashFailed)));
@@ -173,7 +172,7 @@ fn flash_that_fails_for_a_while() {
             chip.power_up();
         }
     }
-    assert!(station.has_received() > 1_000);
+    assert!(station.reports() > 1_000);
 }
 
 #[test]
@@ -181,7 +180,7 @@ fn frames_that_are_no_instructions() {
     let (chip, mut station) = new(12);
     let (mut flash, mut ciphers) = (chip.flash(), Ciphers::new());
     let mut node = start(&mut flash, &mut ciphers).unwrap();
-    let frame = station.instruction(Instruction::On);
+    let frame = station.instruct(Instruction::On);
     for bit in 0..8 * frame.len() {
         let mut forged = frame;
         forged[bit / 8] ^= 1 << (bit % 8);

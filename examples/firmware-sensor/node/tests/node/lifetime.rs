@@ -5,17 +5,18 @@ use sensor_node::{
     Ciphers, NodeError, STEP_DOWN, STEP_UP,
     frame::{BLOCKS, Instruction},
 };
+use sensor_station::Witness;
 use twine_otr_aead::{OpenError, SealError};
 
-use crate::world::{Chip, Random, Station, keys, obey, send, start};
+use crate::world::{Chip, Random, keys, obey, send, start};
 
 const LIMIT: u32 = 1 << 13;
 
 const USED_UP: NodeError = NodeError::Seal(SealError::LimitReached);
 
-fn new(seed: u64) -> (Chip, Station) {
+fn new(seed: u64) -> (Chip, Witness) {
     let keys = keys(&mut Random::new(seed), LIMIT);
-    (Chip::provisioned(&keys), Station::new(keys))
+    (Chip::provisioned(&keys), Witness::new(keys))
 }
 
 #[test]
@@ -27,7 +28,7 @@ fn for_all_its_blocks_without_a_restart() {
     assert_eq!(u32::try_from(reports).unwrap(), LIMIT / BLOCKS);
     assert_eq!(send(&mut node, &mut station), Err(USED_UP));
     // It still obeys.
-    let frame = station.instruction(Instruction::Forget);
+    let frame = station.instruct(Instruction::Forget);
     assert_eq!(obey(&mut node, &mut station, &frame), Ok(Instruction::Forget));
 }
 
@@ -58,7 +59,7 @@ fn for_as_many_starts_in_the_other_direction() {
         let mut node = start(&mut flash, &mut ciphers).unwrap();
         // Those that may have been opened before are refused.
         let opened = loop {
-            let frame = station.instruction(Instruction::On);
+            let frame = station.instruct(Instruction::On);
             match obey(&mut node, &mut station, &frame) {
                 Err(NodeError::Open(OpenError::Replayed | OpenError::TooOld)) => {}
                 opened => break opened,
@@ -88,7 +89,7 @@ fn as_if_it_had_not_stopped_if_it_stops_in_order() {
             }
             reports += 1;
         }
-        let frame = station.instruction(Instruction::Stop);
+        let frame = station.instruct(Instruction::Stop);
         obey(&mut node, &mut station, &frame).unwrap();
         block_on(node.stop()).unwrap();
         assert_eq!(send(&mut node, &mut station), Err(USED_UP), "a node that has stopped seals");

@@ -9,9 +9,10 @@ use sensor_node::{
     frame::{Decoder, Frame, Instruction, Notice, REPORT, Reason, Report, encode},
     run,
 };
+use sensor_station::Witness;
 use twine_otr_aead::OpenError;
 
-use crate::world::{Chip, Random, START_ADDRESS, Station, keys};
+use crate::world::{Chip, Random, START_ADDRESS, keys};
 
 /// What happens to the node, in order, and what it did.
 #[derive(Debug, Default)]
@@ -123,12 +124,12 @@ fn happen(chip: &Chip, events: impl IntoIterator<Item = Event>) -> Script {
     world.0.take()
 }
 
-fn new(seed: u64) -> (Chip, Station) {
+fn new(seed: u64) -> (Chip, Witness) {
     let keys = keys(&mut Random::new(seed), 1 << 20);
-    (Chip::provisioned(&keys), Station::new(keys))
+    (Chip::provisioned(&keys), Witness::new(keys))
 }
 
-fn reports(station: &mut Station, script: &Script) -> Vec<Report> {
+fn reports(station: &mut Witness, script: &Script) -> Vec<Report> {
     script.sent.iter().map(|frame| station.receive(frame)).collect()
 }
 
@@ -151,7 +152,7 @@ fn a_node_without_keys_asks_for_them_and_gets_them_once() {
     );
     let (notices, sealed) = script.sent.split_at(2);
     assert!(notices.iter().all(|frame| Notice::from_frame(frame) == Some(Notice::NoKeys)));
-    let mut station = Station::new(mine);
+    let mut station = Witness::new(mine);
     let [started, reading] = [0, 1].map(|i| station.receive(&sealed[i]));
     assert_eq!((started.reason, reading.reason, reading.reading), (Reason::Started, Reason::Reading, 2150));
     assert_eq!(sealed.len(), 2);
@@ -161,7 +162,7 @@ fn a_node_without_keys_asks_for_them_and_gets_them_once() {
 #[test]
 fn a_frame_that_comes_again_changes_nothing_and_has_no_answer() {
     let (chip, mut station) = new(3);
-    let (on, off) = (station.instruction(Instruction::On), station.instruction(Instruction::Off));
+    let (on, off) = (station.instruct(Instruction::On), station.instruct(Instruction::Off));
     let script = happen(&chip, [frame(&on), frame(&off), frame(&on), frame(&off), frame(&on)]);
     assert_eq!(script.outputs, [true, false]);
     assert_eq!(script.refused, [NodeError::Open(OpenError::Replayed); 3]);
@@ -176,7 +177,7 @@ fn a_frame_that_comes_again_changes_nothing_and_has_no_answer() {
 #[test]
 fn a_lost_answer_is_healed_by_asking_again() {
     let (chip, mut station) = new(4);
-    let (first, second) = (station.instruction(Instruction::On), station.instruction(Instruction::On));
+    let (first, second) = (station.instruct(Instruction::On), station.instruct(Instruction::On));
     let script = happen(&chip, [frame(&first), Event::Reading(7), frame(&second)]);
     let reports = reports(&mut station, &script);
     // Nobody has the first answer: the next reading says the same.
@@ -190,7 +191,7 @@ fn a_lost_answer_is_healed_by_asking_again() {
 #[test]
 fn after_a_start_nothing_is_acknowledged_that_was_not_opened_since() {
     let (chip, mut station) = new(5);
-    let on = station.instruction(Instruction::On);
+    let on = station.instruct(Instruction::On);
     let script = happen(&chip, [frame(&on)]);
     reports(&mut station, &script);
     let script = happen(&chip, [Event::Reading(1)]);
@@ -203,7 +204,7 @@ fn garbage_has_no_answer_and_costs_nothing() {
     let (chip, mut station) = new(6);
     let mut random = Random::new(7);
     let noise = (0..100_000).map(|_| random.next().to_le_bytes()[0]).collect();
-    let on = station.instruction(Instruction::On);
+    let on = station.instruct(Instruction::On);
     let forged = (0..1_000u16).map(|i| {
         let mut forged = on;
         forged[5..7].copy_from_slice(&(i + 1).to_be_bytes());
@@ -223,17 +224,17 @@ fn garbage_has_no_answer_and_costs_nothing() {
 fn who_forgets_its_keys_takes_new_ones() {
     let (chip, mut station) = new(8);
     let new = keys(&mut Random::new(9), 1 << 20);
-    let forget = station.instruction(Instruction::Forget);
+    let forget = station.instruct(Instruction::Forget);
     let script = happen(&chip, [frame(&forget), frame(&*new.to_frame())]);
     assert_eq!(script.sent[0][0], REPORT);
     assert_eq!(Notice::from_frame(&script.sent[1]), Some(Notice::NoKeys));
-    Station::new(new).receive(&script.sent[2]);
+    Witness::new(new).receive(&script.sent[2]);
 }
 
 #[test]
 fn who_is_told_to_stop_stops() {
     let (chip, mut station) = new(10);
-    let stop = station.instruction(Instruction::Stop);
+    let stop = station.instruct(Instruction::Stop);
     let world = World::default();
     world.0.borrow_mut().events = [frame(&stop)].into_iter().collect();
     let outside = world.clone();
@@ -255,7 +256,7 @@ fn flash_that_fails_and_a_key_that_is_used_up_are_said() {
     assert_eq!(script.sent.len(), 3);
 
     let keys = keys(&mut Random::new(12), 4);
-    let mut station = Station::new(keys.clone());
+    let mut station = Witness::new(keys.clone());
     let script = happen(&Chip::provisioned(&keys), [Event::Reading(1)]);
     station.receive(&script.sent[0]);
     assert_eq!(Notice::from_frame(&script.sent[1]), Some(Notice::UsedUp));

@@ -1,15 +1,16 @@
 //! A node, its flash, and the station at the other end, which has its power always and sees all that is sent.
 
-use std::{cell::RefCell, collections::HashSet, rc::Rc};
+use std::{cell::RefCell, rc::Rc};
 
 use embassy_embedded_hal::adapter::BlockingAsync;
 use embassy_futures::block_on;
 use sensor_node::{
     Blank, Ciphers, FlashFailed, Node, NodeError, PAGES, Start,
-    frame::{BLOCKS, DOWN, INSTRUCTION, Instruction, Keys, Notice, REPORT, Reason, Report, UP, counter_of},
+    frame::{Instruction, Keys, Notice, Reason, Report, counter_of},
 };
+use sensor_station::{InstructionFrame, Witness};
 use simulated_flash::{Failed, Flash, Memory};
-use twine_otr_aead::{BlockLimit, Opener, Sealer};
+use twine_otr_aead::BlockLimit;
 
 /// Small pages: they are full soon.
 pub(crate) const PAGE: usize = 512;
@@ -132,120 +133,27 @@ pub(crate) fn keys(random: &mut Random, limit: u32) -> Keys {
     Keys { up: random.key(), down: random.key(), limit: BlockLimit::new(limit).unwrap() }
 }
 
-/// The station's end of a key, and what was seen under it.
-#[derive(Debug)]
-pub(crate) struct Station {
-    pub(crate) keys: Keys,
-    sealer: Sealer,
-    opener: Opener,
-    nonces: HashSet<u32>,
-    blocks: u32,
-    opened: HashSet<u32>,
-    /// The last frames with instructions.
-    frames: Vec<[u8; 13]>,
-}
-
-impl Station {
-    pub(crate) fn new(keys: Keys) -> Self {
-        let limit = BlockLimit::MAX;
-        Self {
-            sealer: Sealer::with_ephemeral_key((&keys.down).into(), DOWN).with_block_limit(limit),
-            opener: Opener::new((&keys.up).into(), UP).with_block_limit(limit),
-            nonces: HashSet::new(),
-            blocks: 0,
-            opened: HashSet::new(),
-            frames: Vec::new(),
-            keys,
-        }
-    }
-
-    /// A frame that was sent: a report under a nonce that was not there before, within the limit.
-    pub(crate) fn receive(&mut self, frame: &[u8]) -> Report {
-        let [REPORT, a, b, c, sealed @ ..] = frame else { panic!("no report") };
-        let counter = counter_of([*a, *b, *c]);
-        assert!(self.nonces.insert(counter), "nonce {counter} came twice");
-        self.blocks += BLOCKS;
-        assert!(self.blocks <= self.keys.limit.get(), "more blocks than the limit allows");
-        let mut report: [u8; Report::LEN] = sealed[..Report::LEN].try_into().unwrap();
-        let tag: [u8; 8] = sealed[Report::LEN..].try_into().unwrap();
-        let nonce = self.opener.nonce(&[*a, *b, *c]).unwrap();
-        self.opener
-            .open_inout_detached(&nonce, &[REPORT], report.as_mut_slice().into(), &tag.into())
-            .unwrap();
-        Report::from_bytes(report).unwrap()
-    }
-
-    pub(crate) fn instruction(&mut self, instruction: Instruction) -> [u8; 13] {
-        let mut message = [instruction as u8];
-        let (nonce, tag) =
-            self.sealer.seal_inout_detached(&[INSTRUCTION], message.as_mut_slice().into()).unwrap();
-        let mut frame = [INSTRUCTION; 13];
-        frame[1..4].copy_from_slice(&nonce[4..]);
-        frame[4..5].copy_from_slice(&message);
-        frame[5..].copy_from_slice(&tag);
-        self.frames.push(frame);
-        frame
-    }
-
-    /// Any of the frames that were sealed, to be sent late or again.
-    pub(crate) fn old_frame(&self, random: &mut Random) -> Option<[u8; 13]> {
-        let newest = self.frames.len().checked_sub(1)?;
-        // More often one of the last.
-        let age = if random.below(2) == 0 { random.below(8) } else { random.below(newest + 1) };
-        Some(self.frames[newest.saturating_sub(age)])
-    }
-
-    /// The node has opened a frame.
-    pub(crate) fn opened(&mut self, frame: &[u8; 13]) {
-        let counter = counter_of([frame[1], frame[2], frame[3]]);
-        assert!(self.opened.insert(counter), "instruction {counter} was opened twice");
-    }
-
-    pub(crate) fn has_opened(&self) -> usize {
-        self.opened.len()
-    }
-
-    pub(crate) fn has_received(&self) -> usize {
-        self.nonces.len()
-    }
-}
-
-/// Starts a node that has keys.
-pub(crate) fn start<'a>(flash: &'a mut Sim, ciphers: &'a mut Ciphers) -> Result<Node<'a, Sim>, FlashFailed> {
-    match block_on(Node::start(flash, u32::try_from(START).unwrap(), ciphers))? {
-        Start::Node(node) => Ok(node),
-        Start::Blank(blank) => panic!("no node: {:?}", blank.why()),
-    }
-}
-
-/// Starts a node that has none.
-pub(crate) fn blank<'a>(
-    flash: &'a mut Sim,
-    ciphers: &'a mut Ciphers,
-    why: Notice,
-) -> Result<Blank<'a, Sim>, FlashFailed> {
-    match block_on(Node::start(flash, u32::try_from(START).unwrap(), ciphers))? {
-        Start::Node(_) => panic!("it has keys"),
-        Start::Blank(blank) => {
-            assert_eq!(blank.why(), why);
-            Ok(blank)
-        }
-    }
-}
-
-pub(crate) fn send(node: &mut Node<'_, Sim>, station: &mut Station) -> Result<Report, NodeError> {
+pub(crate) fn send(node: &mut Node<'_, Sim>, station: &mut Witness) -> Result<Report, NodeError> {
     let frame = block_on(node.report(Reason::Reading))?;
     Ok(station.receive(&frame))
 }
 
 pub(crate) fn obey(
     node: &mut Node<'_, Sim>,
-    station: &mut Station,
-    frame: &[u8; 13],
+    station: &mut Witness,
+    frame: &InstructionFrame,
 ) -> Result<Instruction, NodeError> {
     let instruction = block_on(node.receive(frame))?;
-    station.opened(frame);
+    station.see_opened(counter_of([frame[1], frame[2], frame[3]]));
     Ok(instruction)
+}
+
+/// Any of the frames that were sealed, to be sent late or again.
+pub(crate) fn old_frame(station: &Witness, random: &mut Random) -> Option<InstructionFrame> {
+    let newest = station.frames().len().checked_sub(1)?;
+    // More often one of the last.
+    let age = if random.below(2) == 0 { random.below(8) } else { random.below(newest + 1) };
+    Some(station.frames()[newest.saturating_sub(age)])
 }
 
 /// Starts whatever the flash holds. A node that waits for keys gets them, and starts then.
@@ -255,4 +163,27 @@ pub(crate) fn start_with<'a>(flash: &'a mut Sim, ciphers: &'a mut Ciphers, keys:
         block_on(blank.provision(keys.clone())).unwrap();
     }
     start(flash, ciphers).unwrap()
+}
+
+/// Starts a node that has keys.
+pub(crate) fn start<'a>(flash: &'a mut Sim, ciphers: &'a mut Ciphers) -> Result<Node<'a, Sim>, FlashFailed> {
+    match block_on(Node::start(flash, START_ADDRESS, ciphers))? {
+        Start::Node(node) => Ok(node),
+        Start::Blank(blank) => panic!("no node: {:?}", blank.why()),
+    }
+}
+
+/// Starts a node that waits for keys.
+pub(crate) fn blank<'a>(
+    flash: &'a mut Sim,
+    ciphers: &'a mut Ciphers,
+    why: Notice,
+) -> Result<Blank<'a, Sim>, FlashFailed> {
+    match block_on(Node::start(flash, START_ADDRESS, ciphers))? {
+        Start::Node(_) => panic!("it has keys"),
+        Start::Blank(blank) => {
+            assert_eq!(blank.why(), why);
+            Ok(blank)
+        }
+    }
 }
