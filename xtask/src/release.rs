@@ -53,11 +53,12 @@ pub(crate) const STEPS: &[Step] = &[
 const BASELINE: &str = "SEMVER_BASELINE";
 
 /// Each has dependencies and a lock file of its own.
-const WORKSPACES: [&str; 8] = [
+const WORKSPACES: [&str; 9] = [
     "",
     "benches/",
     "benches/cortex-m/",
     "constant-time/",
+    "examples/firmware-sensor/",
     "examples/smart-city/",
     "firmware/",
     "fuzz/",

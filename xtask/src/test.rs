@@ -1,8 +1,8 @@
 //! `cargo xtask test`: what must hold before a merge, and all that CI runs.
 
 use crate::{
-    aarch64, bench, capi, constant_time, cortex_m, demo, dist_tests, firmware, fuzz, i686, kernels, msrv,
-    package, paths, prove, release, sanitizers,
+    aarch64, bench, capi, constant_time, cortex_m, demo, dist_tests, firmware, firmware_sensor, fuzz, i686,
+    kernels, msrv, package, paths, prove, release, sanitizers,
     sh::{self, Cmd},
     smart_city,
     steps::{self, Place, Step},
@@ -130,6 +130,18 @@ const STEPS: &[Step] = &[
         about: "a small file is sealed and opened, and cheating is refused",
         place: Place::Host,
         run: demo::small,
+    },
+    Step {
+        name: "sensor",
+        about: "the example firmware-sensor: its power is lost anywhere, on this machine and in QEMU",
+        place: Place::Own,
+        run: firmware_sensor::test,
+    },
+    Step {
+        name: "sensor-boards",
+        about: "the example firmware-sensor builds for real boards",
+        place: Place::Own,
+        run: firmware_sensor::build_boards,
     },
     Step {
         name: "smart-city",

@@ -131,7 +131,8 @@ impl<'a, F: MultiwriteNorFlash> Node<'a, F> {
             return Ok(Start::Blank(Blank { store, why: Notice::NoState }));
         }
         let sealing = sealer.begin_reserve(STEP_UP);
-        let opening = opener.begin_reserve(INSTRUCTIONS, STEP_DOWN);
+        // No counters before there is an instruction: a node that starts often would refuse ever more of them.
+        let opening = opener.begin_reserve(0, STEP_DOWN);
         let stored =
             Contents { keys, sealer: sealing.state().to_bytes(), opener: opening.state().to_bytes() };
         let old = newest(&stored.keys, found, sealed, opened);

@@ -2,7 +2,7 @@
 
 use embassy_futures::block_on;
 use sensor_node::{
-    Ciphers, NodeError, STEP_DOWN, STEP_UP,
+    Ciphers, INSTRUCTIONS, NodeError, STEP_DOWN, STEP_UP,
     frame::{BLOCKS, Instruction},
 };
 use sensor_station::Witness;
@@ -95,4 +95,32 @@ fn as_if_it_had_not_stopped_if_it_stops_in_order() {
         assert_eq!(send(&mut node, &mut station), Err(USED_UP), "a node that has stopped seals");
     }
     assert_eq!(reports, LIMIT / BLOCKS);
+}
+
+#[test]
+fn starts_without_instructions_cost_none() {
+    let (chip, mut station) = new(5);
+    for _ in 0..20 {
+        let (mut flash, mut ciphers) = (chip.flash(), Ciphers::new());
+        let mut node = start(&mut flash, &mut ciphers).unwrap();
+        send(&mut node, &mut station).unwrap();
+    }
+    let (mut flash, mut ciphers) = (chip.flash(), Ciphers::new());
+    let mut node = start(&mut flash, &mut ciphers).unwrap();
+    let frame = station.instruct(Instruction::On);
+    assert_eq!(obey(&mut node, &mut station, &frame), Ok(Instruction::On));
+}
+
+#[test]
+fn after_a_loss_of_power_no_more_instructions_are_refused_than_were_reserved() {
+    let (chip, mut station) = new(6);
+    for _ in 0..20 {
+        let (mut flash, mut ciphers) = (chip.flash(), Ciphers::new());
+        let mut node = start(&mut flash, &mut ciphers).unwrap();
+        let refused = (0..).take_while(|_| {
+            let frame = station.instruct(Instruction::On);
+            obey(&mut node, &mut station, &frame).is_err()
+        });
+        assert!(refused.count() < INSTRUCTIONS as usize);
+    }
 }
