@@ -304,9 +304,9 @@ fn features() -> Result<()> {
         ("twine-otr-capi", "panic-handler"),
     ];
     for library in ["otr-mode", "twine-otr-aead"] {
-        let single = ["", "alloc", "arrayvec", "bytes", "getrandom", "rand_core", "zeroize"];
+        let single = ["", "alloc", "arrayvec", "bytes", "defmt", "getrandom", "rand_core", "zeroize"];
         sets.extend(single.map(|feature| (library, feature)));
-        sets.push((library, "alloc,arrayvec,bytes,getrandom,rand_core,zeroize"));
+        sets.push((library, "alloc,arrayvec,bytes,defmt,getrandom,rand_core,zeroize"));
     }
     for (library, features) in sets {
         cargo("clippy")
@@ -384,7 +384,8 @@ fn no_std() -> Result<()> {
     for target in tools::THUMB_TARGETS {
         let toolchain = Toolchain::for_target(target)?;
         let most = if target.starts_with("thumbv6m") { NO_ATOMICS_FEATURES } else { NO_STD_FEATURES };
-        for features in ["", most] {
+        // For firmware only: what it makes is for a linker of such.
+        for features in ["", &format!("{most},defmt")] {
             toolchain
                 .cargo()
                 .args(["check", "--lib", "--no-default-features", "--features", features])

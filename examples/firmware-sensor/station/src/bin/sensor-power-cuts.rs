@@ -474,6 +474,14 @@ impl Board {
     }
 }
 
+/// Whatever ends the test, no board goes on.
+impl Drop for Board {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// What a frame was.
 #[derive(Debug)]
 enum Seen {
