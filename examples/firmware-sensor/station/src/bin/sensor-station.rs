@@ -23,6 +23,8 @@ Type
   on, off   set its output
   stop      let it stop before its power is taken
   forget    let it forget its keys
+
+The end of the input (Ctrl-D) stores what was used. After any other end some reports and instructions are skipped.
 ";
 
 fn main() -> Result<()> {
@@ -58,10 +60,7 @@ enum Event {
 
 fn run(file: &Path, mut receive: Box<dyn Read + Send>, mut send: Box<dyn Write>) -> Result<()> {
     let mut account = if file.exists() { Some(Account::open(file)?) } else { None };
-    let (events, sender) = {
-        let (sender, events) = mpsc::channel();
-        (events, sender)
-    };
+    let (sender, events) = mpsc::channel();
     let frames = sender.clone();
     thread::spawn(move || {
         let (mut decoder, mut bytes) = (Decoder::new(), [0; 256]);
@@ -76,8 +75,9 @@ fn run(file: &Path, mut receive: Box<dyn Read + Send>, mut send: Box<dyn Write>)
         for line in std::io::stdin().lock().lines().map_while(Result::ok) {
             let _ = sender.send(Event::Line(line));
         }
+        let _ = sender.send(Event::Closed);
     });
-    let mut send = |frame: &[u8]| -> Result<()> { Ok(send.write_all(&encode(frame))?) };
+    let mut send_frame = |frame: &[u8]| -> Result<()> { Ok(send.write_all(&encode(frame))?) };
     for event in events {
         match event {
             Event::Closed => break,
@@ -86,7 +86,7 @@ fn run(file: &Path, mut receive: Box<dyn Read + Send>, mut send: Box<dyn Write>)
                 let instruction = match line.trim() {
                     "keys" => {
                         let new = Account::with_new_keys(file)?;
-                        send(&*new.provision())?;
+                        send_frame(&*new.provision())?;
                         account = Some(new);
                         continue;
                     }
@@ -104,13 +104,13 @@ fn run(file: &Path, mut receive: Box<dyn Read + Send>, mut send: Box<dyn Write>)
                     Some(account) => {
                         let (frame, counter) = account.instruct(instruction)?;
                         println!("sent instruction {counter}");
-                        send(&frame)?;
+                        send_frame(&frame)?;
                     }
                 }
             }
         }
     }
-    Ok(())
+    account.map_or(Ok(()), Account::close)
 }
 
 fn show(account: Option<&mut Account>, frame: &[u8]) {
