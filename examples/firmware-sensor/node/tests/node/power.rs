@@ -6,9 +6,15 @@ use sensor_node::{
     frame::{Instruction, Keys, Notice},
 };
 use sensor_station::Witness;
+use sequential_storage::{
+    cache::{Cache, Uncached},
+    map::{MapConfig, MapStorage},
+};
 use twine_otr_aead::{OpenError, SealError};
 
-use crate::world::{Chip, Random, START_ADDRESS, blank, keys, obey, old_frame, send, start, start_with};
+use crate::world::{
+    Chip, MAP, Random, START_ADDRESS, Sim, blank, keys, obey, old_frame, send, start, start_with,
+};
 
 /// A life in which all that is stored is stored several times, and pages are full: all that it does, in order. Whether it came to the end.
 fn life(chip: &Chip, station: &mut Witness, next: &mut usize) -> Result<(), NodeError> {
@@ -268,4 +274,41 @@ fn damage(chip: &Chip, random: &mut Random) {
             }
         }
     });
+}
+
+/// Why a node has two maps: one is no memory that keeps what it has confirmed. If this fails, the map has become better, and README.md is to be
+/// changed.
+#[test]
+fn one_map_alone_loses_what_it_has_confirmed() {
+    type Map = MapStorage<u8, Sim, Cache<Uncached, Uncached, Uncached, u8>>;
+    /// Stores one value after the other in two items, in turn, behind a third one, and returns how many were confirmed.
+    fn fill(map: &mut Map) -> u8 {
+        let is_stored = |value: &u8| {
+            let item = if *value == 1 { 3 } else { value % 2 };
+            block_on(map.store_item::<&[u8]>(&mut [0; 96], &item, &&[*value; 32][..])).is_ok()
+        };
+        u8::try_from((1..=13).take_while(is_stored).count()).unwrap()
+    }
+    let map = |chip: &Chip, seed: usize| {
+        let size = u32::try_from(MAP).unwrap();
+        let config = MapConfig::new(START_ADDRESS..START_ADDRESS + size);
+        MapStorage::new(chip.flash_with(seed), config, Cache::new_uncached())
+    };
+    let mut lost = 0;
+    let all = changes(&Chip::new(), |chip| drop(fill(&mut map(chip, 1))));
+    for cut in 0..16 * all {
+        let chip = Chip::new();
+        chip.lose_power_after(cut % all);
+        let confirmed = fill(&mut map(&chip, cut));
+        chip.power_up();
+        let found = [1, 0, 3].map(|item| {
+            let mut buffer = [0; 96];
+            let found = block_on(map(&chip, 1).fetch_item::<&[u8]>(&mut buffer, &item));
+            found.ok().flatten().map_or(0, |value| value[0])
+        });
+        let is_there = confirmed < 3 || found[2] == 1 && found[0].max(found[1]) >= confirmed;
+        lost += u32::from(!is_there);
+    }
+    println!("{lost} of {}", 16 * all);
+    assert!(lost > 0);
 }

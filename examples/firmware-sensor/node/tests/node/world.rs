@@ -55,7 +55,12 @@ impl Chip {
 
     /// Its flash, as the node sees it after a start.
     pub(crate) fn flash(&self) -> Sim {
-        let seed = u32::try_from(self.changes() % 1_000_000).unwrap();
+        self.flash_with(self.changes())
+    }
+
+    /// With other bits that change first.
+    pub(crate) fn flash_with(&self, seed: usize) -> Sim {
+        let seed = u32::try_from(seed % 1_000_000).unwrap().wrapping_mul(0x9E37_79B9);
         BlockingAsync::new(Flash::new(self.clone(), seed))
     }
 
