@@ -58,18 +58,19 @@ fn at_each_change_of_a_word() {
         let mut station = Witness::new(keys.clone());
         let mut next = 0;
         chip.lose_power_after(cut);
-        let end = life(&chip, &mut station, &mut next);
-        assert!(chip.has_lost_power() && end.is_err(), "cut {cut}: {end:?}");
+        // Without an error if all was stored: the last bits that change may be none.
+        let _ = life(&chip, &mut station, &mut next);
+        assert!(chip.has_lost_power(), "cut {cut}");
         chip.power_up();
         life(&chip, &mut station, &mut next).unwrap();
         assert!(station.reports() >= 299 && station.opened() > 80, "cut {cut}");
     }
 }
 
-/// A chip with keys of which much is used, and the station's end.
-fn used(keys: &Keys) -> (Chip, Witness) {
+/// A chip with keys of which much is used, from a step of the life on, and the station's end.
+fn used(keys: &Keys, mut from: usize) -> (Chip, Witness) {
     let (chip, mut station) = (Chip::provisioned(keys), Witness::new(keys.clone()));
-    life(&chip, &mut station, &mut 150).unwrap();
+    life(&chip, &mut station, &mut from).unwrap();
     (chip, station)
 }
 
@@ -93,19 +94,17 @@ fn at_each_change_while_keys_are_given() {
         let (mut flash, mut ciphers) = (chip.flash(), Ciphers::new());
         block_on(blank(&mut flash, &mut ciphers, Notice::NoKeys)?.provision(new.clone()))
     };
-    // With what a loss of power has left of other keys.
-    let left_over = || {
-        let (chip, _) = used(&old);
-        let needed = changes(&used(&old).0, |chip| forget(chip).unwrap());
-        chip.lose_power_after(needed / 2);
-        forget(&chip).unwrap_err();
-        chip.power_up();
+    // One that has had other keys.
+    let forgetful = || {
+        let (chip, _) = used(&old, 250);
+        forget(&chip).unwrap();
         chip
     };
-    for cut in 0..changes(&left_over(), |chip| provision(chip).unwrap()) {
-        let chip = left_over();
+    for cut in 0..changes(&forgetful(), |chip| provision(chip).unwrap()) {
+        let chip = forgetful();
         chip.lose_power_after(cut);
-        assert!(provision(&chip).is_err(), "cut {cut}");
+        let _ = provision(&chip);
+        assert!(chip.has_lost_power(), "cut {cut}");
         chip.power_up();
         let (mut flash, mut ciphers) = (chip.flash(), Ciphers::new());
         let mut node = start_with(&mut flash, &mut ciphers, &new);
@@ -118,12 +117,18 @@ fn at_each_change_while_keys_are_given() {
 fn at_each_change_while_keys_are_forgotten() {
     let mut random = Random::new(3);
     let (old, new) = (keys(&mut random, 1 << 20), keys(&mut random, 1 << 20));
-    let mut forgotten = 0;
-    let all = changes(&used(&old).0, |chip| forget(chip).unwrap());
-    for cut in 0..all {
-        let (chip, mut station) = used(&old);
+    let (mut forgotten, mut all) = (0, 0);
+    // With the newest states in either page.
+    let cuts = [150, 180, 210, 240, 270].into_iter().flat_map(|from| {
+        let needed = changes(&used(&old, from).0, |chip| forget(chip).unwrap());
+        (0..needed).map(move |cut| (from, cut))
+    });
+    for (from, cut) in cuts {
+        all += 1;
+        let (chip, mut station) = used(&old, from);
         chip.lose_power_after(cut);
-        assert!(forget(&chip).is_err(), "cut {cut}");
+        let _ = forget(&chip);
+        assert!(chip.has_lost_power(), "cut {cut}");
         chip.power_up();
         let (mut flash, mut ciphers) = (chip.flash(), Ciphers::new());
         let at = START_ADDRESS;
@@ -144,7 +149,7 @@ fn at_each_change_while_keys_are_forgotten() {
     }
     assert!(forgotten > 0 && forgotten < all, "{forgotten}");
     // Nothing of the keys is left.
-    let (chip, _) = used(&old);
+    let (chip, _) = used(&old, 150);
     forget(&chip).unwrap();
     assert_eq!(chip.words(), Chip::new().words());
 }
@@ -295,7 +300,9 @@ fn one_map_alone_loses_what_it_has_confirmed() {
         MapStorage::new(chip.flash_with(seed), config, Cache::new_uncached())
     };
     let mut lost = 0;
-    let all = changes(&Chip::new(), |chip| drop(fill(&mut map(chip, 1))));
+    let all = changes(&Chip::new(), |chip| {
+        fill(&mut map(chip, 1));
+    });
     for cut in 0..16 * all {
         let chip = Chip::new();
         chip.lose_power_after(cut % all);
