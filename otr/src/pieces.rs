@@ -300,6 +300,7 @@ where
 
 /// Why a piece was not encrypted. The buffer is as it was, and so is the [`PieceEncryptor`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum PieceError {
     /// A piece before the last one must consist of whole pairs of blocks.

@@ -637,6 +637,7 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> OpenerReservation<'_, C, F
 
 /// Why a message was not opened. The whole output is zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum OpenError {
     /// The fixed part of the nonce is not the opener's.

@@ -515,6 +515,7 @@ impl<C: TwineOtr, const F: usize> Reservation<'_, C, F> {
 
 /// Why a message was not sealed. No nonce was used, and the buffer is as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum SealError {
     /// The message would pass the limit of blocks under this key: take a new key. A shorter message may still fit.

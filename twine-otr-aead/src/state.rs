@@ -55,6 +55,7 @@ pub(crate) fn counter<const F: usize>(fixed: [u8; F], nonce: [u8; NONCE]) -> Opt
 
 /// Why bytes are no state, or a state is not the one of a sealer or an opener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum InvalidState {
     /// The bytes were changed: erased, written in part, or read wrongly. Or there are none.

@@ -28,6 +28,17 @@ const SIZES: [(&str, &str); 6] = [
     ("size-aes-ccm", "AES-128-CCM"),
 ];
 
+/// The images with parts of TWINE-128-OTR, and what they have.
+const PARTS: [(&str, &str); 7] = [
+    ("size-twine-otr-seal-only", "seal only"),
+    ("size-twine-otr-open-only", "open only"),
+    ("size-twine-otr", "seal and open"),
+    ("size-twine-otr-sealer-only", "`Sealer`"),
+    ("size-twine-otr-opener-only", "`Opener`"),
+    ("size-twine-otr-sealer", "`Sealer` and `Opener`"),
+    ("size-twine-otr-stored", "`Sealer` and `Opener` with stored states"),
+];
+
 /// The AEAD of this project, as the results name it.
 const OURS: &str = "TWINE-128-OTR";
 
@@ -178,6 +189,8 @@ fn operations(lines: &mut String, plugin: &Plugin, board: &Board, elf: &Path) ->
 pub(crate) fn size() -> Result<()> {
     let plugin = Plugin::build()?;
     let mut failed = false;
+    let mut header = String::from("| TWINE-128-OTR, bytes of code |");
+    let mut rows = PARTS.map(|(_, what)| format!("| {what} |"));
     for limits in &LIMITS {
         let board = boards::all().find(|board| board.name == limits.board).context("no such board")?;
         let Board { target, flags, .. } = *board;
@@ -193,6 +206,10 @@ pub(crate) fn size() -> Result<()> {
                 .with_context(|| format!("no {operation} of {algorithm} was printed"))
         };
         let none = flash(&folder.join("size-none"))?;
+        write!(header, " {}{} |", board.core, if is_compact { ", compact keys" } else { "" })?;
+        for (row, (image, _)) in rows.iter_mut().zip(PARTS) {
+            write!(row, " {} |", flash(&folder.join(image))? - none)?;
+        }
         let placement = if limits.is_compact { ", compact round keys" } else { "" };
         for ((image, algorithm), most) in SIZES.into_iter().zip([&limits.plain, &limits.sealer]) {
             println!("\n{algorithm} on {}{placement}:", board.core);
@@ -207,6 +224,8 @@ pub(crate) fn size() -> Result<()> {
             }
         }
     }
+    println!("\n{header}\n|---|{}", "--:|".repeat(LIMITS.len()));
+    rows.iter().for_each(|row| println!("{row}"));
     if failed {
         bail!("a limit is exceeded");
     }

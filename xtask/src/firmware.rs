@@ -2,7 +2,7 @@
 
 use crate::{
     boards::{self, Board, CORTEX_M, RISC_V},
-    cortex_m, paths,
+    cortex_m, firmware_sensor, paths,
     tools::Toolchain,
 };
 use anyhow::{Result, bail};
@@ -17,11 +17,15 @@ const IMAGES: [&str; 2] = ["twine", "aes"];
 
 /// `cargo xtask firmware ...`.
 pub(crate) fn main(arguments: &[&str]) -> Result<()> {
-    if let ["size"] = arguments {
-        return cortex_m::size();
+    match arguments {
+        ["size"] => return cortex_m::size(),
+        ["sensor", options @ ..] => return firmware_sensor::main(options),
+        _ => {}
     }
     let ["build" | "test", options @ ..] = arguments else {
-        bail!("expected `firmware build`, `firmware test` or `firmware size`, see `cargo xtask help`");
+        bail!(
+            "expected `firmware build`, `firmware test`, `firmware size` or `firmware sensor`, see `cargo xtask help`"
+        );
     };
     let boards = boards::chosen(options)?;
     if arguments[0] == "test" {

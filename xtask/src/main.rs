@@ -20,6 +20,7 @@
 //! | `dist_tests` | programs that are linked with it |
 //! | `manifests` | whether its descriptions are as their tools want them |
 //! | `firmware` | builds the firmware and runs it on QEMU's boards |
+//! | `firmware_sensor` | tests the example `firmware-sensor`, whose power is lost in QEMU |
 //! | `smart_city` | runs and tests the example `smart-city`, and sizes its detector |
 //! | `city_firmware` | builds its firmware, and tests it in QEMU |
 //! | `fuzz` | builds and runs the fuzz targets |
@@ -48,6 +49,7 @@ mod demo;
 mod dist;
 mod dist_tests;
 mod firmware;
+mod firmware_sensor;
 mod fuzz;
 mod i686;
 mod kernels;
@@ -93,6 +95,7 @@ Usage: cargo xtask COMMAND
   firmware build [--board B] build the known-answer firmware
   firmware test [--board B]  build it and run it on QEMU's boards (B may be given several times)
   firmware size              what sealing and opening take on Cortex-M and RISC-V; fails above the limits
+  firmware sensor [--kills N]  the example `firmware-sensor`: its power is lost N times (1000) in each way, in QEMU
   constant-time [TOOL]       look for secrets in branches, addresses and times of binaries
                              (TOOL: valgrind, trace, cortex-m or riscv; all if none is named)
        --all [TOOL]          trace all operations on x86-64, which takes most of an hour

@@ -58,6 +58,7 @@ const WORKSPACES: [&str; 9] = [
     "benches/",
     "benches/cortex-m/",
     "constant-time/",
+    "examples/firmware-sensor/",
     "examples/smart-city/",
     "examples/smart-city/firmware/",
     "firmware/",

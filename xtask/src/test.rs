@@ -1,8 +1,8 @@
 //! `cargo xtask test`: what must hold before a merge, and all that CI runs.
 
 use crate::{
-    aarch64, bench, capi, city_firmware, constant_time, cortex_m, demo, dist_tests, firmware, fuzz, i686,
-    kernels, msrv, package, paths, prove, release, sanitizers,
+    aarch64, bench, capi, city_firmware, constant_time, cortex_m, demo, dist_tests, firmware,
+    firmware_sensor, fuzz, i686, kernels, msrv, package, paths, prove, release, sanitizers,
     sh::{self, Cmd},
     smart_city,
     steps::{self, Place, Step},
@@ -130,6 +130,18 @@ const STEPS: &[Step] = &[
         about: "a small file is sealed and opened, and cheating is refused",
         place: Place::Host,
         run: demo::small,
+    },
+    Step {
+        name: "sensor",
+        about: "the example firmware-sensor: its power is lost anywhere, on this machine and in QEMU",
+        place: Place::Own,
+        run: firmware_sensor::test,
+    },
+    Step {
+        name: "sensor-boards",
+        about: "the example firmware-sensor builds for real boards",
+        place: Place::Own,
+        run: firmware_sensor::build_boards,
     },
     Step {
         name: "smart-city",
@@ -304,9 +316,9 @@ fn features() -> Result<()> {
         ("twine-otr-capi", "panic-handler"),
     ];
     for library in ["otr-mode", "twine-otr-aead"] {
-        let single = ["", "alloc", "arrayvec", "bytes", "getrandom", "rand_core", "zeroize"];
+        let single = ["", "alloc", "arrayvec", "bytes", "defmt", "getrandom", "rand_core", "zeroize"];
         sets.extend(single.map(|feature| (library, feature)));
-        sets.push((library, "alloc,arrayvec,bytes,getrandom,rand_core,zeroize"));
+        sets.push((library, "alloc,arrayvec,bytes,defmt,getrandom,rand_core,zeroize"));
     }
     for (library, features) in sets {
         cargo("clippy")
@@ -384,7 +396,8 @@ fn no_std() -> Result<()> {
     for target in tools::THUMB_TARGETS {
         let toolchain = Toolchain::for_target(target)?;
         let most = if target.starts_with("thumbv6m") { NO_ATOMICS_FEATURES } else { NO_STD_FEATURES };
-        for features in ["", most] {
+        // For firmware only: what it makes is for a linker of such.
+        for features in ["", &format!("{most},defmt")] {
             toolchain
                 .cargo()
                 .args(["check", "--lib", "--no-default-features", "--features", features])

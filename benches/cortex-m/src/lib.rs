@@ -46,7 +46,10 @@ use aead::{Key, KeyInit};
 #[cfg(target_os = "none")]
 pub use board::{fail, run};
 #[doc(hidden)]
-pub use size::{open, open_next, seal, seal_next, set_up, start};
+pub use size::{
+    begin_reserve, confirm, open, open_next, restore, seal, seal_next, set_up, start, start_opener,
+    start_sealer, suspend,
+};
 
 /// TWINE-128-OTR.
 pub type TwineOtr = twine_otr_aead::Twine128Otr;

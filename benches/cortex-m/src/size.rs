@@ -2,7 +2,7 @@
 
 use aead::{AeadInOut, Key, Nonce, Tag};
 use core::slice;
-use twine_otr_aead::{Opener, Sealer};
+use twine_otr_aead::{BlockLimit, Opener, Sealer};
 
 use crate::{SetUp, TwineOtr};
 
@@ -90,6 +90,45 @@ pub unsafe extern "C" fn open<A: AeadInOut>(
 pub extern "C" fn start(sealer: &mut Sealer, opener: &mut Opener, key: &Key<TwineOtr>) {
     *sealer = Sealer::with_ephemeral_key(key, *b"up 7");
     *opener = Opener::new(key, *b"up 7");
+}
+
+/// Starts a sealer with a key.
+pub extern "C" fn start_sealer(sealer: &mut Sealer, key: &Key<TwineOtr>) {
+    sealer.set_ephemeral_key(key, *b"up 7", BlockLimit::DEFAULT);
+}
+
+/// Starts an opener with a key.
+pub extern "C" fn start_opener(opener: &mut Opener, key: &Key<TwineOtr>) {
+    opener.set_ephemeral_key(key, *b"up 7", BlockLimit::DEFAULT, <Opener>::FAILURE_LIMIT);
+}
+
+/// Starts both with a key and states that are stored.
+pub extern "C" fn restore(
+    sealer: &mut Sealer,
+    opener: &mut Opener,
+    key: &Key<TwineOtr>,
+    states: &[[[u8; 32]; 2]; 2],
+) -> bool {
+    const FAILURES: u32 = <Opener>::FAILURE_LIMIT;
+    sealer.set_stored_key(key, *b"up 7", BlockLimit::DEFAULT, &states[0]).is_ok()
+        && opener.set_stored_key(key, *b"up 7", BlockLimit::DEFAULT, FAILURES, &states[1]).is_ok()
+}
+
+/// Makes the states to store, in order to reserve.
+pub extern "C" fn begin_reserve(sealer: &mut Sealer, opener: &mut Opener, states: &mut [[u8; 32]; 2]) {
+    states[0] = sealer.begin_reserve(1 << 12).state().to_bytes();
+    states[1] = opener.begin_reserve(16, 1 << 10).state().to_bytes();
+}
+
+/// Reserves what was stored.
+pub extern "C" fn confirm(sealer: &mut Sealer, opener: &mut Opener, states: &[[u8; 32]; 2]) -> bool {
+    sealer.confirm(&states[0]).is_ok() && opener.confirm(&states[1]).is_ok()
+}
+
+/// Ends both.
+pub extern "C" fn suspend(sealer: &mut Sealer, opener: &mut Opener, states: &mut [[u8; 32]; 2]) {
+    states[0] = sealer.suspend_in_place().to_bytes();
+    states[1] = opener.suspend_in_place().to_bytes();
 }
 
 /// Seals in place, under the next nonce.

@@ -1,0 +1,103 @@
+//! The sensor node on a Raspberry Pi Pico.
+//!
+//! | what | where |
+//! |---|---|
+//! | line to the station | UART0 at 115,200 baud on GP0 (out) and GP1 (in) |
+//! | thermometer | that of the chip, every ten seconds |
+//! | flash | the last four pages of 2 MiB |
+//! | output | the LED on GP25, lit by a high level |
+//! | log | RTT |
+#![no_std]
+#![no_main]
+
+use defmt_rtt as _;
+use panic_probe as _;
+
+use embassy_embedded_hal::adapter::BlockingAsync;
+use embassy_executor::Spawner;
+use embassy_rp::{
+    adc::{self, Adc, Channel},
+    bind_interrupts,
+    flash::{Blocking, ERASE_SIZE, Flash},
+    gpio::{Level, Output},
+    peripherals::{FLASH, UART0},
+    uart::{self, BufferedInterruptHandler, BufferedUart},
+};
+use embassy_time::{Duration, Ticker};
+use sensor_node::{Board, NodeError, PAGES};
+
+/// The time between two readings.
+const PERIOD: Duration = Duration::from_secs(10);
+
+/// The board's flash.
+const FLASH_SIZE: usize = 2 << 20;
+
+/// Where the node's pages begin. The linker keeps the program off them.
+const START: u32 = FLASH_SIZE as u32 - PAGES * ERASE_SIZE as u32;
+
+bind_interrupts!(struct Interrupts {
+    ADC_IRQ_FIFO => adc::InterruptHandler;
+    UART0_IRQ => BufferedInterruptHandler<UART0>;
+});
+
+#[embassy_executor::main]
+async fn main(_spawner: Spawner) {
+    let p = embassy_rp::init(Default::default());
+    let (mut received, mut sent) = ([0; 256], [0; 256]);
+    let line = BufferedUart::new(
+        p.UART0,
+        p.PIN_0,
+        p.PIN_1,
+        Interrupts,
+        &mut sent,
+        &mut received,
+        uart::Config::default(),
+    );
+    let (send, receive) = line.split();
+    let mut flash = BlockingAsync::new(Flash::<'_, FLASH, Blocking, FLASH_SIZE>::new_blocking(p.FLASH));
+    let mut board = Pico {
+        adc: Adc::new(p.ADC, Interrupts, adc::Config::default()),
+        thermometer: Channel::new_temp_sensor(p.ADC_TEMP_SENSOR),
+        due: Ticker::every(PERIOD),
+        led: Output::new(p.PIN_25, Level::Low),
+    };
+    if let Err(error) = sensor_node::run(&mut flash, START, receive, send, &mut board).await {
+        defmt::panic!("{}", error);
+    }
+}
+
+struct Pico {
+    adc: Adc<'static, adc::Async>,
+    thermometer: Channel<'static>,
+    due: Ticker,
+    led: Output<'static>,
+}
+
+impl Board for Pico {
+    async fn reading(&mut self) -> i16 {
+        self.due.next().await;
+        match self.adc.read(&mut self.thermometer).await {
+            Ok(raw) => hundredths(raw),
+            // What no thermometer shows.
+            Err(_) => i16::MIN,
+        }
+    }
+
+    fn set_output(&mut self, is_on: bool) {
+        self.led.set_level(if is_on { Level::High } else { Level::Low });
+    }
+
+    fn stopped(&mut self) {
+        defmt::info!("stopped");
+    }
+
+    fn refused(&mut self, error: NodeError) {
+        defmt::warn!("{}", error);
+    }
+}
+
+/// 27 degrees at 0.706 V, and a degree less for each 1.721 mV more (datasheet, section 4.9.5), of 12 bits for 3.3 V.
+fn hundredths(raw: u16) -> i16 {
+    let microvolts = i32::from(raw) * 3_300_000 / 4096;
+    i16::try_from(2700 - (microvolts - 706_000) * 100 / 1721).unwrap_or(i16::MAX)
+}

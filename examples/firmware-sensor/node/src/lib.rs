@@ -1,0 +1,21 @@
+//! A sensor node: it seals readings and opens instructions under keys that it got once, and keeps the states of both in flash, over losses of
+//! power. Its board gives it a flash, a serial line and a sensor; nothing here depends on which.
+#![no_std]
+
+pub mod frame;
+mod node;
+mod run;
+mod store;
+
+pub use node::{Blank, Ciphers, Node, NodeError, Start};
+pub use run::{Board, LineFailed, run};
+pub use store::{FlashFailed, PAGES};
+
+/// The blocks of reports that are reserved at once: a start without a stop before costs up to so many, and a write is due each so many.
+pub const STEP_UP: u32 = 1 << 8;
+
+/// The same for instructions.
+pub const STEP_DOWN: u32 = 1 << 6;
+
+/// The instructions that are reserved at once, when one comes: after a start without a stop before, up to so many are refused.
+pub const INSTRUCTIONS: u32 = 4;

@@ -1,0 +1,167 @@
+//! The node's life on a board.
+
+use core::future;
+use embassy_futures::select::{Either, select};
+use embedded_io_async::{Read, Write};
+use embedded_storage_async::nor_flash::MultiwriteNorFlash;
+use twine_otr_aead::SealError;
+
+use crate::{
+    frame::{Decoder, Frame, Instruction, Keys, Notice, Reason, encode},
+    node::{Blank, Ciphers, Node, NodeError, Start},
+};
+
+/// What a node has besides its flash and its line.
+#[allow(async_fn_in_trait, reason = "the node is one task")]
+pub trait Board {
+    /// Waits for the time of the next reading, and measures, in hundredths of a degree Celsius. It may be dropped while it waits, and
+    /// called again.
+    async fn reading(&mut self) -> i16;
+
+    /// Sets the output.
+    fn set_output(&mut self, is_on: bool);
+
+    /// The node has stopped: its power may be taken.
+    fn stopped(&mut self) {}
+
+    /// Why a frame was refused, or no report made: for a log.
+    fn refused(&mut self, _: NodeError) {}
+}
+
+/// Runs a node with what is in `flash` from address `start` on.
+///
+/// `receive` may be dropped while it waits, and no byte is lost: it is a line with a buffer.
+///
+/// # Errors
+/// The line has failed: there is nothing that a node could do.
+pub async fn run<F, R, W, B>(
+    flash: &mut F,
+    start: u32,
+    receive: R,
+    send: W,
+    board: &mut B,
+) -> Result<(), LineFailed>
+where
+    F: MultiwriteNorFlash,
+    R: Read,
+    W: Write,
+    B: Board,
+{
+    let mut line = Line { receive, send, decoder: Decoder::new() };
+    let mut ciphers = Ciphers::new();
+    loop {
+        match Node::start(flash, start, &mut ciphers).await {
+            Ok(Start::Node(node)) => live(node, &mut line, board).await?,
+            Ok(Start::Blank(blank)) => wait_for_keys(blank, &mut line, board).await?,
+            Err(_) => {
+                line.send(&Notice::Flash.to_frame()).await?;
+                // Not again at once, nor when somebody sends: a flash that fails is not to be worn out.
+                while let Either::Second(frame) = select(board.reading(), line.frame()).await {
+                    frame?;
+                }
+            }
+        }
+    }
+}
+
+/// Nothing can be sent or received any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct LineFailed;
+
+/// Reports and obeys until the keys are forgotten.
+async fn live(
+    mut node: Node<'_, impl MultiwriteNorFlash>,
+    line: &mut Line<impl Read, impl Write>,
+    board: &mut impl Board,
+) -> Result<(), LineFailed> {
+    let mut due = Some(Reason::Started);
+    loop {
+        if let Some(reason) = due.take() {
+            match node.report(reason).await {
+                Ok(frame) => line.send(&frame).await?,
+                Err(error) => {
+                    board.refused(error);
+                    let is_used_up = error == NodeError::Seal(SealError::LimitReached);
+                    let notice = if is_used_up { Notice::UsedUp } else { Notice::Flash };
+                    line.send(&notice.to_frame()).await?;
+                }
+            }
+        }
+        match select(board.reading(), line.frame()).await {
+            Either::First(reading) => {
+                node.set_reading(reading);
+                due = Some(Reason::Reading);
+            }
+            Either::Second(frame) => match node.receive(&frame?).await {
+                Ok(Instruction::Stop) => {
+                    let notice = if node.stop().await.is_ok() { Notice::Stopped } else { Notice::Flash };
+                    line.send(&notice.to_frame()).await?;
+                    board.stopped();
+                    // Until the power is taken.
+                    future::pending::<()>().await;
+                }
+                // If it fails, the next start shows what became of it.
+                Ok(Instruction::Forget) => return node.forget().await.or(Ok(())),
+                Ok(Instruction::On | Instruction::Off) => {
+                    board.set_output(node.output());
+                    due = Some(Reason::Answer);
+                }
+                // No answer, as it would cost blocks: who sends garbage is not to use the key up.
+                Err(error) => board.refused(error),
+            },
+        }
+    }
+}
+
+/// Says what the node waits for, each time when a reading is due, until it has keys.
+async fn wait_for_keys(
+    blank: Blank<'_, impl MultiwriteNorFlash>,
+    line: &mut Line<impl Read, impl Write>,
+    board: &mut impl Board,
+) -> Result<(), LineFailed> {
+    let mut is_due = true;
+    loop {
+        if is_due {
+            line.send(&blank.why().to_frame()).await?;
+        }
+        is_due = match select(board.reading(), line.frame()).await {
+            Either::First(_) => true,
+            Either::Second(frame) => match Keys::from_frame(&frame?) {
+                // If it fails, the next start shows what became of it.
+                Some(keys) => return blank.provision(keys).await.or(Ok(())),
+                None => false,
+            },
+        };
+    }
+}
+
+struct Line<R, W> {
+    receive: R,
+    send: W,
+    decoder: Decoder,
+}
+
+impl<R: Read, W: Write> Line<R, W> {
+    async fn send(&mut self, frame: &[u8]) -> Result<(), LineFailed> {
+        self.send.write_all(&encode(frame)).await.map_err(|_| LineFailed)?;
+        self.send.flush().await.map_err(|_| LineFailed)
+    }
+
+    /// The next frame.
+    async fn frame(&mut self) -> Result<Frame, LineFailed> {
+        loop {
+            let mut byte = [0];
+            match self.receive.read(&mut byte).await {
+                Ok(1..) => {}
+                // The other end is gone.
+                Ok(0) => return Err(LineFailed),
+                // Noise, or more bytes than the buffer holds: the frame's tag tells.
+                Err(_) => continue,
+            }
+            if let Some(frame) = self.decoder.feed(byte[0]) {
+                return Ok(frame);
+            }
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! The whole node at its line: what it sends for what it receives.
+
+use std::{cell::RefCell, collections::VecDeque, convert::Infallible, future::poll_fn, rc::Rc, task::Poll};
+
+use embassy_futures::block_on;
+use embedded_io_async::{ErrorType, Read, Write};
+use sensor_node::{
+    Board, LineFailed, NodeError,
+    frame::{Decoder, Frame, Instruction, Notice, REPORT, Reason, Report, encode},
+    run,
+};
+use sensor_station::Witness;
+use twine_otr_aead::OpenError;
+
+use crate::world::{Chip, Random, START_ADDRESS, keys};
+
+/// What happens to the node, in order, and what it did.
+#[derive(Debug, Default)]
+struct Script {
+    events: VecDeque<Event>,
+    sent: Vec<Frame>,
+    decoder: Decoder,
+    refused: Vec<NodeError>,
+    outputs: Vec<bool>,
+    has_stopped: bool,
+}
+
+#[derive(Debug)]
+enum Event {
+    Bytes(VecDeque<u8>),
+    Reading(i16),
+}
+
+/// The node's surroundings. When nothing is left to happen, its line fails.
+#[derive(Clone, Default)]
+struct World(Rc<RefCell<Script>>);
+
+impl ErrorType for World {
+    type Error = Infallible;
+}
+
+impl Read for World {
+    async fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Infallible> {
+        poll_fn(|_| {
+            let mut script = self.0.borrow_mut();
+            loop {
+                match script.events.front_mut() {
+                    None => return Poll::Ready(Ok(0)),
+                    Some(Event::Reading(_)) => return Poll::Pending,
+                    Some(Event::Bytes(bytes)) => match bytes.pop_front() {
+                        None => drop(script.events.pop_front()),
+                        Some(byte) => {
+                            buffer[0] = byte;
+                            return Poll::Ready(Ok(1));
+                        }
+                    },
+                }
+            }
+        })
+        .await
+    }
+}
+
+impl Write for World {
+    async fn write(&mut self, buffer: &[u8]) -> Result<usize, Infallible> {
+        let mut script = self.0.borrow_mut();
+        for byte in buffer {
+            let frame = script.decoder.feed(*byte);
+            script.sent.extend(frame);
+        }
+        Ok(buffer.len())
+    }
+
+    async fn flush(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
+impl Board for World {
+    async fn reading(&mut self) -> i16 {
+        poll_fn(|_| {
+            let mut script = self.0.borrow_mut();
+            match script.events.front() {
+                Some(Event::Reading(reading)) => {
+                    let reading = *reading;
+                    script.events.pop_front();
+                    Poll::Ready(reading)
+                }
+                _ => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    fn set_output(&mut self, is_on: bool) {
+        self.0.borrow_mut().outputs.push(is_on);
+    }
+
+    fn stopped(&mut self) {
+        self.0.borrow_mut().has_stopped = true;
+        panic!("stopped");
+    }
+
+    fn refused(&mut self, error: NodeError) {
+        self.0.borrow_mut().refused.push(error);
+    }
+}
+
+fn bytes(bytes: &[u8]) -> Event {
+    Event::Bytes(bytes.iter().copied().collect())
+}
+
+fn frame(frame: &[u8]) -> Event {
+    bytes(&encode(frame))
+}
+
+/// Runs a node from its start until all this has happened.
+fn happen(chip: &Chip, events: impl IntoIterator<Item = Event>) -> Script {
+    let world = World::default();
+    world.0.borrow_mut().events = events.into_iter().collect();
+    let mut flash = chip.flash();
+    let end = block_on(run(&mut flash, START_ADDRESS, world.clone(), world.clone(), &mut world.clone()));
+    assert_eq!(end, Err(LineFailed));
+    world.0.take()
+}
+
+fn new(seed: u64) -> (Chip, Witness) {
+    let keys = keys(&mut Random::new(seed), 1 << 20);
+    (Chip::provisioned(&keys), Witness::new(keys))
+}
+
+fn reports(station: &mut Witness, script: &Script) -> Vec<Report> {
+    script.sent.iter().map(|frame| station.receive(frame)).collect()
+}
+
+#[test]
+fn a_node_without_keys_asks_for_them_and_gets_them_once() {
+    let chip = Chip::new();
+    let (mine, others) = (keys(&mut Random::new(1), 1 << 20), keys(&mut Random::new(2), 1 << 20));
+    let mut noisy = mine.to_frame();
+    noisy[20] ^= 1;
+    let script = happen(
+        &chip,
+        [
+            Event::Reading(2000),
+            frame(b"garbage"),
+            frame(&*noisy),
+            frame(&*mine.to_frame()),
+            frame(&*others.to_frame()),
+            Event::Reading(2150),
+        ],
+    );
+    let (notices, sealed) = script.sent.split_at(2);
+    assert!(notices.iter().all(|frame| Notice::from_frame(frame) == Some(Notice::NoKeys)));
+    let mut station = Witness::new(mine);
+    let [started, reading] = [0, 1].map(|i| station.receive(&sealed[i]));
+    assert_eq!((started.reason, reading.reason, reading.reading), (Reason::Started, Reason::Reading, 2150));
+    assert_eq!(sealed.len(), 2);
+    assert_eq!(script.refused, [NodeError::Malformed]);
+}
+
+#[test]
+fn a_frame_that_comes_again_changes_nothing_and_has_no_answer() {
+    let (chip, mut station) = new(3);
+    let (on, off) = (station.instruct(Instruction::On), station.instruct(Instruction::Off));
+    let script = happen(&chip, [frame(&on), frame(&off), frame(&on), frame(&off), frame(&on)]);
+    assert_eq!(script.outputs, [true, false]);
+    assert_eq!(script.refused, [NodeError::Open(OpenError::Replayed); 3]);
+    let reports = reports(&mut station, &script);
+    assert_eq!(reports.len(), 3);
+    assert_eq!((reports[2].reason, reports[2].acknowledged), (Reason::Answer, Some(1)));
+    // After a loss of power neither.
+    let script = happen(&chip, [frame(&on), frame(&off)]);
+    assert!(script.outputs.is_empty() && script.refused.len() == 2);
+}
+
+#[test]
+fn a_lost_answer_is_healed_by_asking_again() {
+    let (chip, mut station) = new(4);
+    let (first, second) = (station.instruct(Instruction::On), station.instruct(Instruction::On));
+    let script = happen(&chip, [frame(&first), Event::Reading(7), frame(&second)]);
+    let reports = reports(&mut station, &script);
+    // Nobody has the first answer: the next reading says the same.
+    assert_eq!((reports[2].reason, reports[2].acknowledged), (Reason::Reading, Some(0)));
+    assert_eq!(
+        (reports[3].reason, reports[3].acknowledged, reports[3].output),
+        (Reason::Answer, Some(1), true)
+    );
+}
+
+#[test]
+fn after_a_start_nothing_is_acknowledged_that_was_not_opened_since() {
+    let (chip, mut station) = new(5);
+    let on = station.instruct(Instruction::On);
+    let script = happen(&chip, [frame(&on)]);
+    reports(&mut station, &script);
+    let script = happen(&chip, [Event::Reading(1)]);
+    let reports = reports(&mut station, &script);
+    assert!(reports.iter().all(|report| report.acknowledged.is_none() && !report.output));
+}
+
+#[test]
+fn garbage_has_no_answer_and_costs_nothing() {
+    let (chip, mut station) = new(6);
+    let mut random = Random::new(7);
+    let noise = (0..100_000).map(|_| random.next().to_le_bytes()[0]).collect();
+    let on = station.instruct(Instruction::On);
+    let forged = (0..1_000u16).map(|i| {
+        let mut forged = on;
+        forged[5..7].copy_from_slice(&(i + 1).to_be_bytes());
+        forged
+    });
+    let mut events = vec![Event::Bytes(noise), bytes(&[0])];
+    events.extend(forged.filter(|forged| *forged != on).map(|forged| frame(&forged)));
+    events.push(frame(&on));
+    let script = happen(&chip, events);
+    let reports = reports(&mut station, &script);
+    assert_eq!(reports.len(), 2);
+    assert_eq!(reports[1].acknowledged, Some(0));
+    assert!(script.refused.len() > 900);
+}
+
+#[test]
+fn who_forgets_its_keys_takes_new_ones() {
+    let (chip, mut station) = new(8);
+    let new = keys(&mut Random::new(9), 1 << 20);
+    let forget = station.instruct(Instruction::Forget);
+    let script = happen(&chip, [frame(&forget), frame(&*new.to_frame())]);
+    assert_eq!(script.sent[0][0], REPORT);
+    assert_eq!(Notice::from_frame(&script.sent[1]), Some(Notice::NoKeys));
+    Witness::new(new).receive(&script.sent[2]);
+}
+
+#[test]
+fn who_is_told_to_stop_stops() {
+    let (chip, mut station) = new(10);
+    let stop = station.instruct(Instruction::Stop);
+    let world = World::default();
+    world.0.borrow_mut().events = [frame(&stop)].into_iter().collect();
+    let outside = world.clone();
+    let stopped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let mut flash = chip.flash();
+        block_on(run(&mut flash, START_ADDRESS, world.clone(), world.clone(), &mut world.clone()))
+    }));
+    assert!(stopped.is_err() && outside.0.borrow().has_stopped);
+    let script = outside.0.take();
+    assert_eq!(Notice::from_frame(&script.sent[1]), Some(Notice::Stopped));
+}
+
+#[test]
+fn flash_that_fails_and_a_key_that_is_used_up_are_said() {
+    let (chip, _) = new(11);
+    chip.lose_power_after(0);
+    let script = happen(&chip, [Event::Reading(1), Event::Reading(2)]);
+    assert!(script.sent.iter().all(|frame| Notice::from_frame(frame) == Some(Notice::Flash)));
+    assert_eq!(script.sent.len(), 3);
+
+    let keys = keys(&mut Random::new(12), 4);
+    let mut station = Witness::new(keys.clone());
+    let script = happen(&Chip::provisioned(&keys), [Event::Reading(1)]);
+    station.receive(&script.sent[0]);
+    assert_eq!(Notice::from_frame(&script.sent[1]), Some(Notice::UsedUp));
+}

@@ -1,0 +1,10 @@
+//! The node on a simulated flash, whose power is lost anywhere: no nonce comes twice, no instruction is opened twice, no block is forgotten,
+//! and a key lasts as long as is computed.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod damage;
+mod frames;
+mod lifetime;
+mod line;
+mod power;
+mod world;

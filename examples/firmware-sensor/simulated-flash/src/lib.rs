@@ -1,0 +1,229 @@
+//! NOR flash over any memory of words: pages that are erased to ones, words that are programmed, bits that only go from one to zero.
+//!
+//! Each change of a word is a step of its own, and an erased or programmed word takes two: in between only some of its bits have
+//! changed. So whoever stops the memory between two steps has what a loss of power leaves: words that are programmed in part, and pages of
+//! which some bits are still as they were. What is not modelled: bits that read differently each time, and wear.
+#![no_std]
+
+use core::fmt;
+use embedded_storage::nor_flash::{
+    ErrorType, MultiwriteNorFlash, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
+};
+
+/// The bytes of a word.
+pub const WORD: usize = 4;
+
+/// What holds the words.
+pub trait Memory {
+    /// The word at this index.
+    fn read(&self, index: usize) -> u32;
+
+    /// Changes a word, in one step.
+    ///
+    /// # Errors
+    /// The power is lost, or the memory is broken: the operation ends here.
+    fn write(&mut self, index: usize, word: u32) -> Result<(), Failed>;
+}
+
+/// The memory does not change any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failed;
+
+/// `PAGES` pages of `PAGE` bytes in a memory.
+#[derive(Debug)]
+pub struct Flash<M, const PAGES: usize, const PAGE: usize> {
+    memory: M,
+    /// Which bits change first.
+    noise: u32,
+}
+
+impl<M: Memory, const PAGES: usize, const PAGE: usize> Flash<M, PAGES, PAGE> {
+    /// The flash in `memory`, as it is. The bits that change first depend on `seed`.
+    pub fn new(memory: M, seed: u32) -> Self {
+        const { assert!(PAGE.is_multiple_of(WORD)) };
+        Self { memory, noise: seed | 1 }
+    }
+
+    /// What holds the words.
+    pub fn memory(&mut self) -> &mut M {
+        &mut self.memory
+    }
+
+    /// Marsaglia's xorshift.
+    fn noise(&mut self) -> u32 {
+        self.noise ^= self.noise << 13;
+        self.noise ^= self.noise >> 17;
+        self.noise ^= self.noise << 5;
+        self.noise
+    }
+
+    fn check(offset: u32, len: usize, unit: usize) -> Result<usize, FlashError> {
+        let offset = offset as usize;
+        if !offset.is_multiple_of(unit) || !len.is_multiple_of(unit) {
+            return Err(FlashError::Unaligned);
+        }
+        match offset.checked_add(len) {
+            Some(end) if end <= PAGES * PAGE => Ok(offset),
+            _ => Err(FlashError::OutOfBounds),
+        }
+    }
+}
+
+/// Why the flash did not do what it should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlashError {
+    /// An address or a length is not that of a whole word or page.
+    Unaligned,
+    /// It is not in the flash.
+    OutOfBounds,
+    /// See [`Failed`].
+    Failed,
+}
+
+impl From<Failed> for FlashError {
+    fn from(_: Failed) -> Self {
+        Self::Failed
+    }
+}
+
+impl fmt::Display for FlashError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unaligned => "not at the start of a word or page",
+            Self::OutOfBounds => "outside of the flash",
+            Self::Failed => "the memory has failed",
+        })
+    }
+}
+
+impl core::error::Error for FlashError {}
+
+impl NorFlashError for FlashError {
+    fn kind(&self) -> NorFlashErrorKind {
+        match self {
+            Self::Unaligned => NorFlashErrorKind::NotAligned,
+            Self::OutOfBounds => NorFlashErrorKind::OutOfBounds,
+            Self::Failed => NorFlashErrorKind::Other,
+        }
+    }
+}
+
+impl<M, const PAGES: usize, const PAGE: usize> ErrorType for Flash<M, PAGES, PAGE> {
+    type Error = FlashError;
+}
+
+impl<M: Memory, const PAGES: usize, const PAGE: usize> ReadNorFlash for Flash<M, PAGES, PAGE> {
+    const READ_SIZE: usize = 1;
+
+    fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), FlashError> {
+        let offset = Self::check(offset, bytes.len(), 1)?;
+        for (address, byte) in (offset..).zip(bytes) {
+            *byte = self.memory.read(address / WORD).to_le_bytes()[address % WORD];
+        }
+        Ok(())
+    }
+
+    fn capacity(&self) -> usize {
+        PAGES * PAGE
+    }
+}
+
+impl<M: Memory, const PAGES: usize, const PAGE: usize> NorFlash for Flash<M, PAGES, PAGE> {
+    const WRITE_SIZE: usize = WORD;
+    const ERASE_SIZE: usize = PAGE;
+
+    fn erase(&mut self, from: u32, to: u32) -> Result<(), FlashError> {
+        let len = to.checked_sub(from).ok_or(FlashError::OutOfBounds)?;
+        let start = Self::check(from, len as usize, PAGE)?;
+        for page in (start..to as usize).step_by(PAGE) {
+            let words = page / WORD..(page + PAGE) / WORD;
+            for index in words.clone() {
+                let some = self.memory.read(index) | self.noise();
+                self.memory.write(index, some)?;
+            }
+            for index in words {
+                self.memory.write(index, u32::MAX)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), FlashError> {
+        let start = Self::check(offset, bytes.len(), WORD)?;
+        let (words, _) = bytes.as_chunks::<WORD>();
+        for (index, word) in (start / WORD..).zip(words) {
+            let old = self.memory.read(index);
+            let new = old & u32::from_le_bytes(*word);
+            let some = old & (new | self.noise());
+            self.memory.write(index, some)?;
+            self.memory.write(index, new)?;
+        }
+        Ok(())
+    }
+}
+
+impl<M: Memory, const PAGES: usize, const PAGE: usize> MultiwriteNorFlash for Flash<M, PAGES, PAGE> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Words([u32; 8], usize);
+
+    impl Memory for Words {
+        fn read(&self, index: usize) -> u32 {
+            self.0[index]
+        }
+
+        fn write(&mut self, index: usize, word: u32) -> Result<(), Failed> {
+            self.1 = self.1.checked_sub(1).ok_or(Failed)?;
+            self.0[index] = word;
+            Ok(())
+        }
+    }
+
+    type Small = Flash<Words, 2, 16>;
+
+    #[test]
+    fn bits_only_go_to_zero_until_the_page_is_erased() {
+        let mut flash = Small::new(Words([u32::MAX; 8], usize::MAX), 1);
+        flash.write(4, &[0xF0, 0, 1, 2, 3, 4, 5, 6]).unwrap();
+        flash.write(4, &[0x30, 0, 1, 2]).unwrap();
+        flash.write(4, &[0x31, 0xFF, 1, 2]).unwrap();
+        let mut bytes = [0; 5];
+        flash.read(4, &mut bytes).unwrap();
+        assert_eq!(bytes, [0x30, 0, 1, 2, 3]);
+        flash.erase(0, 16).unwrap();
+        assert_eq!(flash.memory().0, [u32::MAX; 8]);
+    }
+
+    #[test]
+    fn what_is_not_aligned_or_outside_is_refused() {
+        let mut flash = Small::new(Words([0; 8], usize::MAX), 1);
+        assert_eq!(flash.write(2, &[0; 4]), Err(FlashError::Unaligned));
+        assert_eq!(flash.write(4, &[0; 3]), Err(FlashError::Unaligned));
+        assert_eq!(flash.write(32, &[0; 4]), Err(FlashError::OutOfBounds));
+        assert_eq!(flash.erase(4, 16), Err(FlashError::Unaligned));
+        assert_eq!(flash.erase(16, 0), Err(FlashError::OutOfBounds));
+        assert_eq!(flash.erase(16, 48), Err(FlashError::OutOfBounds));
+        assert_eq!(flash.read(30, &mut [0; 3]), Err(FlashError::OutOfBounds));
+    }
+
+    #[test]
+    fn a_loss_of_power_leaves_torn_words_and_pages() {
+        let mut torn = 0;
+        for seed in 0..100 {
+            let mut flash = Small::new(Words([u32::MAX; 8], 1), seed);
+            assert_eq!(flash.write(0, &[0; 8]), Err(FlashError::Failed));
+            torn += u32::from(flash.memory().0[0] != 0 && flash.memory().0[0] != u32::MAX);
+            assert_eq!(flash.memory().0[1], u32::MAX);
+            let mut flash = Small::new(Words([0; 8], 5), seed);
+            assert_eq!(flash.erase(0, 16), Err(FlashError::Failed));
+            assert_eq!(flash.memory().0[0], u32::MAX);
+            torn += u32::from(flash.memory().0[1] != 0 && flash.memory().0[1] != u32::MAX);
+            assert_eq!(flash.memory().0[4..], [0; 4]);
+        }
+        assert!(torn > 150, "{torn}");
+    }
+}
