@@ -53,7 +53,7 @@ pub(crate) const STEPS: &[Step] = &[
 const BASELINE: &str = "SEMVER_BASELINE";
 
 /// Each has dependencies and a lock file of its own.
-const WORKSPACES: [&str; 9] = [
+const WORKSPACES: [&str; 10] = [
     "",
     "benches/",
     "benches/cortex-m/",

@@ -138,12 +138,6 @@ const STEPS: &[Step] = &[
         run: firmware_sensor::test,
     },
     Step {
-        name: "sensor-boards",
-        about: "the example firmware-sensor builds for real boards",
-        place: Place::Own,
-        run: firmware_sensor::build_boards,
-    },
-    Step {
         name: "smart-city",
         about: "the example: frames, tamper detection, gateway, page and demo, and the detector's size",
         place: Place::Machine,
@@ -166,6 +160,12 @@ const STEPS: &[Step] = &[
 /// What takes longer than every change can wait: `--all`.
 const LONG_STEPS: &[Step] = &[
     Step { name: "aarch64", about: "tests of the cipher with NEON", place: Place::Own, run: aarch64::test },
+    Step {
+        name: "sensor-boards",
+        about: "the example firmware-sensor builds for real boards",
+        place: Place::Own,
+        run: firmware_sensor::build_boards,
+    },
     Step {
         name: "riscv",
         about: "known answers and equal traces on more RISC-V cores",
