@@ -10,8 +10,8 @@ use smart_city_bridge::{
 };
 use smart_city_detector::{Region, Verifier};
 use smart_city_frame::{
-    Challenge, Class, DeviceId, Epoch, Evidence, GatewayLink, Header, Instruction, Receipt, RootKey, Stream,
-    seal_epoch_request,
+    Challenge, Class, DeviceId, Epoch, Evidence, GatewayLink, Header, Instruction, OpenError, Receipt,
+    RootKey, Stream, seal_epoch_request,
 };
 use tempfile::TempDir;
 
@@ -159,30 +159,58 @@ impl Device {
         (frame.to_vec(), challenge)
     }
 
-    /// Sends an instruction, and returns its evidence, and whether it shows the code as it was built. Readings that come meanwhile
-    /// get their receipts.
+    /// Sends an instruction, and returns its evidence, and whether it shows the code as it was built. It gets its receipt, as do
+    /// readings that come meanwhile.
     pub(crate) fn instruct(&mut self, region: u16, argument: &[u8]) -> (Evidence, bool) {
         let (frame, challenge) = self.seal(region, argument);
         self.board.send(&frame).unwrap();
         let instruction = Instruction { region, argument };
         for _ in 0..200 {
             let (id, mut frame) = self.next();
-            if id == 0 {
-                return self.evidence(&mut frame, &challenge, instruction.examined_region());
+            if id > 0 {
+                self.take(&mut frame);
+            } else if let Some(evidence) = self.take_evidence(&mut frame) {
+                return (evidence, self.shows(&evidence, &challenge, instruction.examined_region()));
             }
-            self.take(&mut frame);
         }
         panic!("no evidence came; the console says:\n{}", self.board.console_so_far());
     }
 
     /// Opens a reading and sends its receipt, unless it was sent before.
-    fn take(&mut self, frame: &mut [u8]) -> Option<Vec<u8>> {
+    pub(crate) fn take(&mut self, frame: &mut [u8]) -> Option<Vec<u8>> {
         let opened = self.link.open_reading(self.made.identity.id, stream(), frame).ok()?;
         let (reading, receipt) = (opened.content.to_vec(), Receipt::new(opened.counter));
         self.send_receipt(&receipt);
         Some(reading)
     }
 
+    /// The next frame with evidence. Readings that come before it get their receipts.
+    pub(crate) fn next_evidence(&mut self) -> Vec<u8> {
+        for _ in 0..200 {
+            let (id, mut frame) = self.next();
+            if id == 0 {
+                return frame;
+            }
+            self.take(&mut frame);
+        }
+        panic!("no evidence came; the console says:\n{}", self.board.console_so_far());
+    }
+
+    /// Opens evidence and sends its receipt. None if it came before: then its receipt was late.
+    pub(crate) fn take_evidence(&mut self, frame: &mut [u8]) -> Option<Evidence> {
+        let counter = Header::parse(frame).unwrap().counter;
+        let opened = self.link.open_evidence(self.made.identity.id, frame);
+        self.send_receipt(&Receipt::new(counter));
+        match opened {
+            Ok(opened) => Some(opened.content),
+            Err(error) => {
+                assert_eq!(error, OpenError::Replayed);
+                None
+            }
+        }
+    }
+
+    /// Opens evidence; returns it, and whether it shows the code as it was built.
     pub(crate) fn evidence(
         &mut self,
         frame: &mut [u8],
@@ -190,9 +218,13 @@ impl Device {
         region: u16,
     ) -> (Evidence, bool) {
         let evidence = self.link.open_evidence(self.made.identity.id, frame).unwrap().content;
+        (evidence, self.shows(&evidence, challenge, region))
+    }
+
+    /// Whether evidence shows the code of the region as it was built.
+    fn shows(&self, evidence: &Evidence, challenge: &Challenge, region: u16) -> bool {
         let key = RootKey::new(self.made.identity.root).attest_key(self.made.identity.id);
-        let is_as_built = Verifier::new(&key).verify(&evidence, challenge, region, self.made.code(region));
-        (evidence, is_as_built)
+        Verifier::new(&key).verify(evidence, challenge, region, self.made.code(region))
     }
 
     /// Ends the epoch, and follows the device into the next one.
@@ -219,8 +251,9 @@ impl Device {
     pub(crate) fn wait_for(&mut self, what: &str, holds: impl Fn(&[u8]) -> bool) {
         for _ in 0..200 {
             let (id, mut frame) = self.next();
-            assert_eq!(id, 1);
-            if self.take(&mut frame).is_some_and(|reading| holds(&reading)) {
+            if id == 0 {
+                assert_eq!(self.take_evidence(&mut frame), None);
+            } else if self.take(&mut frame).is_some_and(|reading| holds(&reading)) {
                 return;
             }
         }

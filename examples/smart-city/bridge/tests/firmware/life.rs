@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use smart_city_frame::{Epoch, Receipt, Verdict};
+use smart_city_frame::{Epoch, Header, Receipt, Verdict};
 use smart_city_interface::memory::CODE;
 
 use crate::device::{Device, Made, NEW, STREET, stream};
@@ -44,15 +44,12 @@ fn a_day_in_the_street() {
     device.wait_for("the lamp is off", brightness(0));
 
     // A function that there is not.
-    let (evidence, _) = {
-        let (frame, challenge) = device.seal(7, &[]);
-        device.board.send(&frame).unwrap();
-        loop {
-            let (id, mut frame) = device.next();
-            if id == 0 {
-                let evidence = device.link.open_evidence(NEW.id, &mut frame).unwrap().content;
-                break (evidence, challenge);
-            }
+    let (frame, _) = device.seal(7, &[]);
+    device.board.send(&frame).unwrap();
+    let evidence = loop {
+        let mut frame = device.next_evidence();
+        if let Some(evidence) = device.take_evidence(&mut frame) {
+            break evidence;
         }
     };
     assert_eq!((evidence.verdict, evidence.region), (Verdict::Unknown, 7));
@@ -87,6 +84,36 @@ fn receipts_end_the_sending() {
         }
         device.send_receipt(&receipt);
     }
+}
+
+/// Evidence is made once and so is kept: the same frame comes until its receipt, and no more after it.
+#[test]
+fn lost_evidence_comes_again() {
+    let mut device = Device::street();
+    let region = device.made.region(LAMP_ON);
+    device.board.debug().unwrap().flip(region.address).unwrap();
+    let (frame, challenge) = device.seal(LAMP_ON, &[]);
+    device.board.send(&frame).unwrap();
+    let lost = device.next_evidence();
+    // All that the gateway can do is to send the same frame again, which is refused.
+    device.board.send(&frame).unwrap();
+    let mut again = device.next_evidence();
+    assert_eq!(again, lost);
+    let (evidence, is_as_built) = device.evidence(&mut again, &challenge, LAMP_ON);
+    assert_eq!((evidence.verdict, is_as_built), (Verdict::Altered, false));
+    device.send_receipt(&Receipt::new(Header::parse(&lost).unwrap().counter));
+    // Ten seconds of readings: one repetition may have been on its way.
+    let mut repeated = 0;
+    let mut readings = 0;
+    while readings < 20 {
+        let (id, mut frame) = device.next();
+        if id == 0 {
+            repeated += 1;
+        } else {
+            readings += usize::from(device.take(&mut frame).is_some());
+        }
+    }
+    assert!(repeated <= 1, "evidence with a receipt came {repeated} times");
 }
 
 /// A reading whose frame is too far behind for a receipt comes again in another frame.

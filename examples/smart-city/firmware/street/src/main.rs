@@ -1,27 +1,31 @@
 //! The street: a lamp, a crossing and a sensor of traffic.
 //!
 //! The functions in [`functions`] are what instructions start, by the secure world. The loop here measures, has readings sealed, and
-//! keeps each until its receipt.
+//! keeps each of them, and evidence, until the receipt.
 #![no_std]
 #![no_main]
 
 mod functions;
 mod readings;
+mod sent;
 
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use cortex_m::Peripherals;
 use cortex_m_rt::{entry, exception};
-use smart_city_interface::{Event, FRAME_LEN};
-use smart_city_street::{
-    board,
-    line::{self, Receiver},
-};
+use smart_city_interface::{Event, FRAME_LEN, Refusal};
+use smart_city_street::{board, line::Receiver};
 
-use crate::readings::Readings;
+use crate::{
+    readings::Readings,
+    sent::{Receipt, Said, Sent},
+};
 
 /// Tenths of a second since the start.
 static TIME: AtomicU32 = AtomicU32::new(0);
+
+/// A frame has evidence of 16 bytes and 14 more.
+const EVIDENCE_LEN: usize = 30;
 
 #[entry]
 fn main() -> ! {
@@ -29,42 +33,76 @@ fn main() -> ! {
     if let Some(mut peripherals) = Peripherals::take() {
         board::start_timer(&mut peripherals.SYST, board::TENTH);
     }
-    let (mut receiver, mut readings) = (Receiver::new(), Readings::new());
+    let (mut receiver, mut kept) = (Receiver::new(), Kept::new());
     let mut measured_at = 0;
     loop {
-        while let Some(frame) = receiver.poll() {
-            obey(frame, &mut readings);
-        }
         let now = TIME.load(Relaxed);
+        while let Some(frame) = receiver.poll() {
+            kept.obey(frame, now);
+        }
         if now.wrapping_sub(measured_at) >= functions::interval() {
             measured_at = now;
-            readings.keep(functions::measure());
+            kept.readings.keep(functions::measure());
         }
-        readings.send_next(now);
+        kept.send_next(now);
         board::wait();
     }
 }
 
-/// Passes a frame from the gateway to the secure world, and sends what that answers.
-fn obey(frame: &[u8], readings: &mut Readings) {
-    let mut buffer = [0; FRAME_LEN];
-    // What is refused was not from the gateway, or came before.
-    let Ok((event, answer)) = smart_city_interface::receive(frame, &mut buffer) else { return };
-    match event {
-        Event::Receipt => readings.receipt(answer),
-        Event::Ran | Event::Refused | Event::NotAltered => send_evidence(answer),
-        Event::Restored => {
-            // They were made beside altered code.
-            readings.discard();
-            send_evidence(answer);
-        }
-        Event::NewEpoch => readings.seal_again(),
-    }
+/// What has no receipt.
+struct Kept {
+    readings: Readings,
+    /// That of the last instruction, as the gateway waits for no other. The secure world makes it once.
+    evidence: Option<Sent<EVIDENCE_LEN>>,
 }
 
-/// Evidence goes under the number 0, which is no stream's.
-fn send_evidence(frame: &[u8]) {
-    line::send(&[&[0, 0], frame]);
+impl Kept {
+    const fn new() -> Self {
+        Self { readings: Readings::new(), evidence: None }
+    }
+
+    /// Passes a frame from the gateway to the secure world, and sends what that answers.
+    fn obey(&mut self, frame: &[u8], now: u32) {
+        let mut buffer = [0; FRAME_LEN];
+        // What is refused was not from the gateway, or came before.
+        let Ok((event, answer)) = smart_city_interface::receive(frame, &mut buffer) else { return };
+        match event {
+            Event::Receipt => {
+                if let Some(receipt) = Receipt::parse(answer) {
+                    self.receipt(&receipt);
+                }
+            }
+            Event::Ran | Event::Refused | Event::NotAltered => self.evidence = Sent::send(0, answer, now),
+            Event::Restored => {
+                // They were made beside altered code.
+                self.readings.discard();
+                self.evidence = Sent::send(0, answer, now);
+            }
+            Event::NewEpoch => self.begin_epoch(),
+        }
+    }
+
+    fn receipt(&mut self, receipt: &Receipt) {
+        self.readings.receipt(receipt);
+        // What gets no receipt any more the gateway does not open either.
+        self.evidence = self.evidence.filter(|sent| matches!(receipt.of(sent), Said::Nothing));
+    }
+
+    /// Sends what is due: one frame at most.
+    fn send_next(&mut self, now: u32) {
+        if self.evidence.as_mut().is_some_and(|sent| sent.send_again(now)) {
+            return;
+        }
+        if self.readings.send_next(now) == Err(Refusal::NewEpoch) {
+            self.begin_epoch();
+        }
+    }
+
+    /// Frames of the epoch before are refused by the gateway, and evidence is not sealed again.
+    fn begin_epoch(&mut self) {
+        self.readings.seal_again();
+        self.evidence = None;
+    }
 }
 
 #[exception]
