@@ -4,7 +4,7 @@
 use smart_city_frame::{OpenError, Verdict};
 use smart_city_interface::{
     FRAME_LEN, Refusal, Service,
-    memory::{CODE, EPOCHS, PROVISIONING, RAM, SECURE_CODE, SECURE_COPY, SECURE_RAM, UART, VENEERS},
+    memory::{CODE, EPOCHS, FUNCTION_STACK, PROVISIONING, RAM, SECURE_CODE, SECURE_COPY, SECURE_RAM, UART, VENEERS},
 };
 
 use crate::device::{ID, NEW, Probe, epoch_on, stream};
@@ -135,6 +135,7 @@ fn secure_memory_is_neither_read_nor_written() {
         ("before the own code", CODE.start - 4),
         ("behind the own code", CODE.end()),
         ("behind the own RAM", RAM.end()),
+        ("before the stack of functions", FUNCTION_STACK.start - 4),
     ];
     // The same memory again, by the addresses for this world.
     let aliases = secure[..10].iter().map(|(name, address)| (*name, alias(*address)));
@@ -395,6 +396,43 @@ fn code_does_not_change_between_check_and_call() {
     let patched = probe.ask(b't', &[0; 4]);
     assert!(seen[0] > 0 && seen[1] > 0, "it was altered {} times of 40", seen[0]);
     assert!(patched > 200, "patched {patched} times");
+}
+
+/// A function has a stack of its own, wherever its caller's is: pushes neither change its argument nor its code after that was measured.
+#[test]
+fn a_function_has_its_own_stack() {
+    /// What a function's argument is put into, by whom it is called.
+    const ARGUMENT: u32 = BUFFER + 0x400;
+    let mut probe = Probe::start();
+    let region = probe.0.made.region(6);
+    let code = probe.0.made.code(6).to_vec();
+    // Above the argument, and above instructions behind the pushes.
+    for (i, stack) in (0..).zip([ARGUMENT + 8, region.address + 40, FUNCTION_STACK.end()]) {
+        // The main stack, and the process stack.
+        for control in [0, 2] {
+            let noted: u32 = 0xA500_0000 | i << 8 | control;
+            let (frame, challenge) = probe.0.seal(6, &noted.to_le_bytes());
+            probe.write(BUFFER, &frame);
+            let (len, limit) = (frame.len().try_into().unwrap(), stack - 64);
+            let service = Service::Receive.address() | 1;
+            probe.send(b's', &[service, BUFFER, len, ARGUMENT, 0, stack, control, limit], &[]);
+            let after = probe.0.board.receive().unwrap();
+            let after: Vec<u32> =
+                after.chunks(4).map(|word| u32::from_be_bytes(word.try_into().unwrap())).collect();
+            // Its caller's stack is as it was.
+            assert_eq!(after[1..], [stack, limit, limit], "stack at {stack:#x}");
+            let mut answer = probe.read(ARGUMENT, after[0] & 0xFF);
+            let (evidence, is_as_built) = probe.0.evidence(&mut answer, &challenge, 6);
+            assert_eq!((evidence.verdict, is_as_built), (Verdict::Intact, true));
+            assert_eq!(probe.ask(b'n', &[1]), noted, "stack at {stack:#x}, CONTROL {control}");
+            assert_eq!(probe.read(region.address, region.len), code, "stack at {stack:#x}");
+        }
+    }
+    // No buffer meets that stack.
+    let len = u32::try_from(FRAME_LEN).unwrap();
+    for address in [FUNCTION_STACK.start, FUNCTION_STACK.end() - len, FUNCTION_STACK.end() - 1] {
+        assert_eq!(probe.call(Service::Receive, [BUFFER, 30, address, 0]), Refusal::Pointer as i32);
+    }
 }
 
 /// What the secure world has copied does not change, whatever an interrupt does to it: a frame is what was read once.

@@ -20,8 +20,8 @@ pub(crate) const ROOT: [u8; 16] = *b"a key of 16 byte";
 
 pub(crate) const STREET: [&str; 6] =
     ["lamp_on", "lamp_off", "lamp_dim", "crossing_walk", "crossing_stop", "set_interval"];
-pub(crate) const PROBE: [&str; 5] =
-    ["function_64", "function_256", "function_1024", "function_4096", "calls_back"];
+pub(crate) const PROBE: [&str; 6] =
+    ["function_64", "function_256", "function_1024", "function_4096", "calls_back", "pushes"];
 
 pub(crate) fn stream() -> Stream {
     Stream { id: 1.try_into().unwrap(), class: Class::Internal }

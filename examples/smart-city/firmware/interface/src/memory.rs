@@ -46,8 +46,10 @@ pub const EPOCHS: Part = Part::new(0x8000_0000, KIB);
 
 /// Non-secure: the application.
 pub const CODE: Part = Part::new(0x0020_0000, 128 * KIB);
+/// Non-secure: the stack of the functions that instructions start. The application has no data there.
+pub const FUNCTION_STACK: Part = Part::new(0x2820_0000, 4 * KIB);
 /// Non-secure: RAM.
-pub const RAM: Part = Part::new(0x2820_0000, 64 * KIB);
+pub const RAM: Part = Part::new(0x2820_1000, 60 * KIB);
 /// Non-secure: the UART to the network, UART1.
 pub const UART: Part = Part::new(0x4020_1000, 4 * KIB);
 /// Non-secure: lamps, FPGAIO.

@@ -1,7 +1,7 @@
 //! A hostile application: it does what a test on the host tells it over the serial line, as malware would do that has taken the
 //! non-secure world over.
 //!
-//! A command is a packet: its number (1 byte), up to seven words (4 bytes each, big-endian), and perhaps bytes. Each is answered by
+//! A command is a packet: its number (1 byte), up to eight words (4 bytes each, big-endian), and perhaps bytes. Each is answered by
 //! a packet, unless the device starts anew.
 #![no_std]
 #![no_main]
@@ -28,7 +28,7 @@ static CALL: [AtomicU32; 6] = [const { AtomicU32::new(0) }; 6];
 /// What SysTick is to do: an address, a byte to put there at one time and another at the next; and how often it was done.
 static PATCH: [AtomicU32; 4] = [const { AtomicU32::new(0) }; 4];
 
-/// How often the functions below ran, and byte 60 of the code of the one that did.
+/// How often the functions below ran, and byte 60 of the code of the one that did, or what `pushes` noted.
 #[unsafe(no_mangle)]
 static RUNS: [AtomicU32; 2] = [const { AtomicU32::new(0) }; 2];
 
@@ -72,6 +72,74 @@ function!(function_256, 256);
 function!(function_1024, 1024);
 function!(function_4096, 4096);
 
+// Pushes nine words, then notes the first word of its argument: a stack that meets the argument or this code changes what it does.
+global_asm!(
+    ".section .text.pushes, \"ax\", %progbits",
+    ".p2align 4",
+    ".global pushes",
+    ".type pushes, %function",
+    ".thumb_func",
+    "pushes:",
+    "push {{r4-r7, lr}}",
+    "push {{r4-r7}}",
+    "ldr r3, [r0]",
+    "movw r2, #:lower16:RUNS",
+    "movt r2, #:upper16:RUNS",
+    "str r3, [r2, #4]",
+    "add sp, #16",
+    "pop {{r4-r7, pc}}",
+    ".space 64 - (. - pushes)",
+    ".size pushes, . - pushes",
+);
+
+// Calls a function with arguments, a stack pointer, CONTROL and a limit of both stacks, while interrupts are held; and
+// leaves its result, the stack pointer and the two limits afterwards.
+global_asm!(
+    ".section .text.call_on_stack, \"ax\", %progbits",
+    ".global call_on_stack",
+    ".type call_on_stack, %function",
+    ".thumb_func",
+    "call_on_stack:",
+    "push {{r4-r8, lr}}",
+    "mov r4, r0",
+    "mov r5, sp",
+    "cpsid i",
+    "ldr r0, [r4, #20]",
+    "ldr r1, [r4, #24]",
+    "ldr r2, [r4, #28]",
+    "msr CONTROL, r1",
+    "isb",
+    "mov sp, r0",
+    "msr MSPLIM, r2",
+    "msr PSPLIM, r2",
+    "ldr r6, [r4]",
+    "ldr r0, [r4, #4]",
+    "ldr r1, [r4, #8]",
+    "ldr r2, [r4, #12]",
+    "ldr r3, [r4, #16]",
+    "blx r6",
+    "mov r1, sp",
+    "mrs r2, MSPLIM",
+    "mrs r3, PSPLIM",
+    "stm r4, {{r0-r3}}",
+    "movs r0, #0",
+    "msr MSPLIM, r0",
+    "msr PSPLIM, r0",
+    "msr CONTROL, r0",
+    "isb",
+    "mov sp, r5",
+    "cpsie i",
+    "pop {{r4-r8, pc}}",
+    ".size call_on_stack, . - call_on_stack",
+);
+
+unsafe extern "C" {
+    fn pushes(argument: *const u8, len: u32) -> u32;
+
+    /// The function, its four arguments, stack pointer, CONTROL, limit.
+    fn call_on_stack(call: &mut [u32; 8]);
+}
+
 /// Calls a service and the address in its argument while an instruction runs it.
 #[unsafe(no_mangle)]
 extern "C" fn calls_back(argument: *const u8, len: u32) -> u32 {
@@ -85,8 +153,8 @@ extern "C" fn calls_back(argument: *const u8, len: u32) -> u32 {
 
 /// Keeps them in the image.
 #[used]
-static FUNCTIONS: [unsafe extern "C" fn(*const u8, u32) -> u32; 5] =
-    [function_64, function_256, function_1024, function_4096, calls_back];
+static FUNCTIONS: [unsafe extern "C" fn(*const u8, u32) -> u32; 6] =
+    [function_64, function_256, function_1024, function_4096, calls_back, pushes];
 
 #[entry]
 fn main() -> ! {
@@ -134,6 +202,15 @@ fn obey(command: u8, rest: &[u8]) {
         }
         // Calls an address with four arguments.
         b'c' => answer(function(word(0))(word(1), word(2), word(3), word(4))),
+        // Calls an address on another stack.
+        b's' => {
+            let mut call: [u32; 8] = core::array::from_fn(word);
+            // SAFETY: the test wants it, whatever comes of it.
+            unsafe { call_on_stack(&mut call) };
+            let [result, pointer, main_limit, process_limit, ..] = call;
+            let after = [result, pointer, main_limit, process_limit];
+            line::send(&[after.map(u32::to_be_bytes).as_flattened()]);
+        }
         // Branches to an address as a function does that returns: by BX.
         // SAFETY: the test wants it, whatever comes of it.
         b'j' => unsafe { asm!("bx {}", in(reg) word(0), options(noreturn)) },

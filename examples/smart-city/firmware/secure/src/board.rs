@@ -4,7 +4,7 @@
 
 use core::ptr;
 
-use smart_city_interface::memory::{CODE, EPOCHS, Part, RAM};
+use smart_city_interface::memory::{CODE, EPOCHS, FUNCTION_STACK, Part, RAM};
 use smart_city_store::{Page, Pages};
 
 /// The memory protection controller of SSRAM1, from which code runs, and the first address of its memory for the other world.
@@ -42,6 +42,7 @@ pub(crate) fn set_up_gates() {
         write(gate, read(gate) & !AUTO_INCREMENT | BUS_ERROR);
     }
     give(CODE_GATE, CODE);
+    give(RAM_GATE, FUNCTION_STACK);
     give(RAM_GATE, RAM);
     write(NSC_CONFIGURATION, 1);
     write(APB_NON_SECURE_1, UART1);

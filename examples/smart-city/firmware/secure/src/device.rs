@@ -15,8 +15,7 @@ use smart_city_store::{EpochError, Epochs, InvalidProvisioning, Provisioning};
 use crate::{
     board::{self, Flash},
     console::say,
-    gate,
-    nonsecure::Buffer,
+    nonsecure::{self, Buffer},
 };
 
 /// Why a device does not start.
@@ -176,7 +175,7 @@ impl Device {
             let len = instruction.argument.len() as u32;
             // SAFETY: it is code of the application, as was checked at the start. This device is borrowed, but the gate refuses
             // services until the function has returned.
-            unsafe { gate::call_other(argument.address(), len, region.address) };
+            unsafe { nonsecure::call(region.address, argument, len) };
         }
         let event = match (restores, runs, was_altered) {
             (false, true, _) => Event::Ran,

@@ -6,20 +6,22 @@ use cortex_m::peripheral::{
     Peripherals,
     sau::{SauRegion, SauRegionAttribute},
 };
-use smart_city_interface::memory::{CODE, LEDS, Part, RAM, UART, UART_INTERRUPTS, VENEERS};
+use smart_city_interface::memory::{CODE, FUNCTION_STACK, LEDS, Part, RAM, UART, UART_INTERRUPTS, VENEERS};
 
 use crate::{board, fault};
 
 /// What the other world has, by the number of its SAU region. Whatever is in none is secure.
-const REGIONS: [(Part, SauRegionAttribute); 5] = [
+const REGIONS: [(Part, SauRegionAttribute); 6] = [
     (CODE, SauRegionAttribute::NonSecure),
     (RAM, SauRegionAttribute::NonSecure),
     (VENEERS, SauRegionAttribute::NonSecureCallable),
     (UART, SauRegionAttribute::NonSecure),
     (LEDS, SauRegionAttribute::NonSecure),
+    // Apart from the RAM, so that no buffer reaches into it.
+    (FUNCTION_STACK, SauRegionAttribute::NonSecure),
 ];
 
-/// The numbers of the regions with memory of the other world.
+/// The numbers of the regions from which services read, and to which they write.
 pub(crate) const CODE_REGION: u8 = 0;
 /// See [`CODE_REGION`].
 pub(crate) const RAM_REGION: u8 = 1;

@@ -4,11 +4,14 @@ use core::{arch::asm, mem::MaybeUninit, ptr};
 
 use cortex_m::{
     cmse::{AccessType, TestTarget},
-    register::control,
+    register::control::Control,
 };
-use smart_city_interface::{FRAME_LEN, Refusal, memory::CODE};
+use smart_city_interface::{FRAME_LEN, Refusal, memory::{CODE, FUNCTION_STACK}};
 
-use crate::isolation::{CODE_REGION, RAM_REGION, SEAL};
+use crate::{
+    gate,
+    isolation::{CODE_REGION, RAM_REGION, SEAL},
+};
 
 /// The words of the stack on which services run.
 const STACK_WORDS: usize = 4096;
@@ -84,6 +87,51 @@ pub(crate) fn start() -> ! {
     }
 }
 
+/// Calls a function of the other world with `len` bytes in `argument`.
+///
+/// It has a stack of its own, [`FUNCTION_STACK`]: where the caller's stack pointer is, it might overwrite its argument, or its own code
+/// after that was measured.
+///
+/// # Safety
+/// As [`gate::call_other`].
+pub(crate) unsafe fn call(address: u32, argument: Buffer, len: u32) {
+    let is_process = Control::from_bits(control()).spsel().is_psp();
+    let (pointer, limit): (u32, u32);
+    // SAFETY: it only reads registers.
+    unsafe {
+        asm!("mrs {}, SP_NS", out(reg) pointer, options(nostack, preserves_flags));
+        if is_process {
+            asm!("mrs {}, PSPLIM_NS", out(reg) limit, options(nostack, preserves_flags));
+        } else {
+            asm!("mrs {}, MSPLIM_NS", out(reg) limit, options(nostack, preserves_flags));
+        }
+    }
+    set_stack(is_process, FUNCTION_STACK.end(), FUNCTION_STACK.start);
+    // SAFETY: as the caller promises.
+    unsafe { gate::call_other(argument.address(), len, address) };
+    set_stack(is_process, pointer, limit);
+}
+
+/// Sets the stack pointer of the other world's thread, and its limit.
+fn set_stack(is_process: bool, pointer: u32, limit: u32) {
+    // SAFETY: the registers are the other world's. Without a limit any pointer can be set.
+    unsafe {
+        if is_process {
+            asm!(
+                "msr PSPLIM_NS, {zero}", "msr SP_NS, {pointer}", "msr PSPLIM_NS, {limit}",
+                zero = in(reg) 0, pointer = in(reg) pointer, limit = in(reg) limit,
+                options(nostack, preserves_flags),
+            );
+        } else {
+            asm!(
+                "msr MSPLIM_NS, {zero}", "msr SP_NS, {pointer}", "msr MSPLIM_NS, {limit}",
+                zero = in(reg) 0, pointer = in(reg) pointer, limit = in(reg) limit,
+                options(nostack, preserves_flags),
+            );
+        }
+    }
+}
+
 /// Bytes that were copied from the other world, once: nothing that it does later changes them.
 pub(crate) struct Copied {
     bytes: [u8; FRAME_LEN],
@@ -156,8 +204,13 @@ fn target(address: u32, len: u32) -> Result<TestTarget, Refusal> {
 
 /// Whether the thread of the other world is privileged.
 fn is_privileged() -> bool {
+    Control::from_bits(control()).npriv().is_privileged()
+}
+
+/// `CONTROL` of the other world.
+fn control() -> u32 {
     let control: u32;
     // SAFETY: it only reads a register.
     unsafe { asm!("mrs {}, CONTROL_NS", out(reg) control, options(nomem, nostack, preserves_flags)) };
-    control::Control::from_bits(control).npriv().is_privileged()
+    control
 }
