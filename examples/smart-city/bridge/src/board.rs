@@ -30,6 +30,15 @@ pub struct Board {
     debug: PathBuf,
 }
 
+/// What a board said.
+#[derive(Clone, Debug)]
+pub struct Said {
+    /// The lines on its console.
+    pub console: Vec<String>,
+    /// The packets of its application; none if the serial line is a bridge's.
+    pub packets: Vec<Vec<u8>>,
+}
+
 impl Board {
     /// Switches a board on, with the files of `image` in its memory. Its sockets are in `folder`; `options` are QEMU's.
     ///
@@ -166,14 +175,15 @@ impl Board {
         Debugger::attach(&self.debug)
     }
 
-    /// Takes the power away, at once.
+    /// Takes the power away, at once. Returns what the board said before and nobody has asked for yet.
     ///
     /// # Errors
     /// If there is no such process.
-    pub fn cut(mut self) -> Result<()> {
+    pub fn cut(mut self) -> Result<Said> {
         self.child.kill()?;
         self.child.wait()?;
-        Ok(())
+        // They end where the board's ends are closed.
+        Ok(Said { console: self.console.iter().collect(), packets: self.packets.iter().collect() })
     }
 
     /// Ends QEMU, so that its plugins write what they have.

@@ -110,8 +110,13 @@ pub(crate) fn symbol(elf: &[u8], name: &str) -> u32 {
 
 /// The epoch that the console names next.
 pub(crate) fn epoch_on(board: &mut Board) -> Epoch {
-    let line = board.console("device").unwrap();
-    Epoch(line.rsplit(' ').next().unwrap().parse().unwrap())
+    epoch_in(&board.console("device").unwrap()).unwrap()
+}
+
+/// The epoch that a line of the console names.
+pub(crate) fn epoch_in(line: &str) -> Option<Epoch> {
+    let epoch = line.strip_prefix("device ")?.rsplit(' ').next()?;
+    epoch.parse().ok().map(Epoch)
 }
 
 /// A device that runs.

@@ -1,11 +1,11 @@
 //! Power that fails: no epoch comes twice, and the device always comes back.
 
-use std::{env, fs, thread, time::Duration};
+use std::{collections::HashMap, env, fs, thread, time::Duration};
 
-use smart_city_bridge::board::Board;
-use smart_city_frame::Epoch;
+use smart_city_bridge::board::{Board, Said};
+use smart_city_frame::{Epoch, Header};
 
-use crate::device::{Made, NEW, STREET, epoch_on, firmware, stream, symbol};
+use crate::device::{Made, NEW, STREET, epoch_in, epoch_on, firmware, stream, symbol};
 
 /// How often it fails: `SMART_CITY_CUTS`, or a number for every run of the tests.
 fn cuts() -> u32 {
@@ -23,8 +23,34 @@ impl Random {
     }
 }
 
-/// Half of the cuts are within a change of flash, at a step by chance; half at a time by chance, in whatever the device does then. After each
-/// it starts again, and sends.
+/// All that a device ever said.
+struct Heard {
+    /// The greatest epoch that its console or a frame named.
+    last: Epoch,
+    frames: HashMap<(Epoch, [u8; 3]), Vec<u8>>,
+}
+
+impl Heard {
+    /// Takes what a board said whose power is gone; returns whether it has used its epoch. No nonce has two frames.
+    fn take(&mut self, said: &Said) -> bool {
+        let named = said.console.iter().filter_map(|line| epoch_in(line));
+        self.last = named.fold(self.last, Epoch::max);
+        for packet in &said.packets {
+            self.frame(&packet[2..]);
+        }
+        !said.packets.is_empty()
+    }
+
+    fn frame(&mut self, frame: &[u8]) {
+        let Header { epoch, counter, .. } = Header::parse(frame).unwrap();
+        self.last = self.last.max(epoch);
+        let first = self.frames.entry((epoch, counter)).or_insert_with(|| frame.to_vec());
+        assert_eq!(first[..], *frame, "{epoch:?} and counter {counter:?} were used twice");
+    }
+}
+
+/// Half of the cuts are within a change of flash, at a step by chance; half in whatever the device does later: at a time by chance, counted
+/// from its start or, for every other one, from its first frame. After each it starts again, and sends.
 #[test]
 fn power_fails_anywhere() {
     let flash_step = symbol(&fs::read(firmware("secure")).unwrap(), "flash_step");
@@ -32,14 +58,14 @@ fn power_fails_anywhere() {
     println!("seed {seed:#x}");
     let mut random = Random(seed);
     let made = Made::new("street", &STREET, NEW);
-    let mut last = Epoch(0);
-    let (mut within, mut erasing, mut anytime) = (0, 0, 0);
+    let mut heard = Heard { last: Epoch(0), frames: HashMap::new() };
+    let (mut within, mut erasing, mut anytime, mut used) = (0, 0, 0, 0);
     for cut in 0..cuts() {
         if cut % 2 == 0 {
             // At every other one a page is full, so that the other page is erased.
             let erases = cut % 4 == 0;
             if erases {
-                last.0 += made.image.fill_page().unwrap();
+                heard.last.0 += made.image.fill_page().unwrap();
             }
             let options = ["-S".to_owned()];
             let mut board = Board::start(&made.image, made.folder.path(), &options).unwrap();
@@ -50,27 +76,40 @@ fn power_fails_anywhere() {
             for _ in 0..steps {
                 debugger.run().unwrap();
             }
-            board.cut().unwrap();
+            let said = board.cut().unwrap();
             drop(debugger);
+            // It uses no epoch that is not stored yet.
+            let before = heard.last;
+            assert!(!heard.take(&said) && heard.last == before, "{said:?}");
             within += 1;
             erasing += u32::from(erases && steps <= 512);
         } else {
-            let board = Board::start(&made.image, made.folder.path(), &[]).unwrap();
+            let mut board = Board::start(&made.image, made.folder.path(), &[]).unwrap();
+            if cut % 4 == 1 {
+                heard.frame(&board.receive().unwrap()[2..]);
+                used += 1;
+            }
             thread::sleep(Duration::from_millis(random.below(400)));
-            board.cut().unwrap();
+            let has_used = heard.take(&board.cut().unwrap());
+            used += u32::from(has_used && cut % 4 != 1);
             anytime += 1;
         }
+        let before = heard.last;
         let mut board = Board::start(&made.image, made.folder.path(), &[]).unwrap();
         let epoch = epoch_on(&mut board);
         // A cut costs an epoch at most.
-        assert!(epoch > last && epoch.0 <= last.0 + 2, "{epoch:?} after {last:?}, cut {cut}");
-        last = epoch;
+        assert!(epoch > before && epoch.0 <= before.0 + 2, "{epoch:?} after {before:?}, cut {cut}");
         // Counters begin anew with the epoch.
         let mut packet = board.receive().unwrap();
+        heard.frame(&packet[2..]);
         let opened = made.link(epoch).open_reading(NEW.id, stream(), &mut packet[2..]).unwrap().counter;
         assert_eq!(opened, [0; 3]);
+        heard.take(&board.cut().unwrap());
+        assert_eq!(heard.last, epoch);
     }
     println!(
-        "{within} cuts within changes of flash, {erasing} of them within an erasure, {anytime} at any time"
+        "{within} cuts within changes of flash, {erasing} of them within an erasure, {anytime} at any time, {used} of them after the \
+         epoch was used"
     );
+    assert!(used >= cuts() / 4, "{used} of {} cuts were after an epoch was used", cuts());
 }
