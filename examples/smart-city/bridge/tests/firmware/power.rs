@@ -1,11 +1,20 @@
 //! Power that fails: no epoch comes twice, and the device always comes back.
 
-use std::{collections::HashMap, env, fs, thread, time::Duration};
+use std::{
+    collections::HashMap,
+    env,
+    fs::{self, File},
+    io::{Read as _, Write as _},
+    path::PathBuf,
+    thread,
+    time::Duration,
+};
 
 use smart_city_bridge::board::{Board, Said};
-use smart_city_frame::{Epoch, Header};
+use smart_city_frame::{Epoch, Header, RootKey, Verdict, seal_epoch_request};
+use smart_city_interface::memory::EPOCHS;
 
-use crate::device::{Made, NEW, STREET, epoch_in, epoch_on, firmware, stream, symbol};
+use crate::device::{Device, Made, NEW, ROOT, STREET, epoch_in, epoch_on, firmware, stream, symbol};
 
 /// How often it fails: `SMART_CITY_CUTS`, or a number for every run of the tests.
 fn cuts() -> u32 {
@@ -46,6 +55,55 @@ impl Heard {
         self.last = self.last.max(epoch);
         let first = self.frames.entry((epoch, counter)).or_insert_with(|| frame.to_vec());
         assert_eq!(first[..], *frame, "{epoch:?} and counter {counter:?} were used twice");
+    }
+}
+
+/// The pages of the epochs, which a board that runs sees as they are written here.
+struct FlashFile(PathBuf);
+
+impl FlashFile {
+    fn read(&self) -> Vec<u8> {
+        let mut bytes = vec![0; EPOCHS.len as usize];
+        File::open(&self.0).unwrap().read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
+    fn write(&self, bytes: &[u8]) {
+        // Without making it shorter, as a board has it in its memory.
+        File::options().write(true).open(&self.0).unwrap().write_all(bytes).unwrap();
+    }
+}
+
+/// Flash that has no epoch for a while: the device goes on with the one that it has, and opens another as soon as it can.
+#[test]
+fn a_fault_of_flash_ends() {
+    let made = Made::new("street", &STREET, NEW);
+    let flash = FlashFile(made.folder.path().join("flash"));
+    let no_epochs = vec![0; EPOCHS.len as usize];
+    let provisioned = flash.read();
+    flash.write(&no_epochs);
+    let mut board = Board::start(&made.image, made.folder.path(), &[]).unwrap();
+    assert_eq!(board.console("no new epoch").unwrap(), "no new epoch: no epoch is stored");
+    flash.write(&provisioned);
+    let link = made.link(Epoch(1));
+    let mut device = Device { made, board, link };
+    assert_eq!(device.reading().1, [0; 3]);
+
+    // The gateway ends the epoch, by the only request that there is for it, and no other can be stored.
+    let in_first = flash.read();
+    flash.write(&no_epochs);
+    let mut request = [0; 64];
+    let request = seal_epoch_request(&RootKey::new(ROOT), NEW.id, Epoch(1), &mut request).unwrap();
+    device.board.send(request).unwrap();
+    assert_eq!(device.board.console("no new epoch").unwrap(), "no new epoch: no epoch is stored");
+    assert_eq!(device.instruct(1, &[]).0.verdict, Verdict::Intact);
+    flash.write(&in_first);
+    loop {
+        let Header { epoch, counter, .. } = Header::parse(&device.next().1).unwrap();
+        if epoch > Epoch(1) {
+            assert_eq!((epoch, counter), (Epoch(2), [0; 3]));
+            break;
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use core::{ptr, slice};
 
 use smart_city_detector::{AllowedValues, Detector, Region, Verdict};
 use smart_city_frame::{
-    AttestKey, Challenge, DeviceLink, Header, Instruction, Kind, OpenError, RootKey, SealError,
+    AttestKey, Challenge, DeviceLink, Epoch, Header, Instruction, Kind, OpenError, RootKey, SealError,
 };
 use smart_city_interface::{
     Event, FRAME_LEN, Refusal,
@@ -40,8 +40,10 @@ pub(crate) struct Device {
     root: RootKey,
     attest_key: AttestKey,
     epochs: Epochs<Flash>,
-    /// None if no new epoch could be stored: then nothing is sealed or opened.
+    /// None if no epoch could be stored, or all are used up: then nothing is sealed or opened.
     link: Option<DeviceLink>,
+    /// Why the last attempt at a new epoch failed, if it did.
+    failed: Option<EpochError>,
 }
 
 impl Device {
@@ -55,11 +57,10 @@ impl Device {
         }
         let root = provisioning.root_key();
         let attest_key = root.attest_key(provisioning.device());
-        let mut device = Self { provisioning, root, attest_key, epochs: Epochs::new(Flash), link: None };
+        let mut device = Self { provisioning, root, attest_key, epochs: Epochs::new(Flash), link: None, failed: None };
         device.check_all();
-        match device.open_epoch() {
-            Ok(epoch) => say!("device {} in epoch {epoch}", device.provisioning.device()),
-            Err(error) => say!("no new epoch: {error}"),
+        if let Ok(epoch) = device.new_epoch() {
+            say!("device {} in epoch {epoch}", device.provisioning.device());
         }
         Ok(device)
     }
@@ -75,13 +76,6 @@ impl Device {
         }
     }
 
-    fn open_epoch(&mut self) -> Result<u16, EpochError> {
-        self.link = None;
-        let epoch = self.epochs.advance()?;
-        self.link = Some(DeviceLink::new(&self.root, self.provisioning.device(), epoch));
-        Ok(epoch.0)
-    }
-
     fn allowed(&self) -> AllowedValues<'static> {
         self.provisioning.allowed()
     }
@@ -94,11 +88,36 @@ impl Device {
         self.link.as_ref().map(|link| link.epoch().0).ok_or(Refusal::NoEpoch)
     }
 
+    /// Opens a new epoch. If it cannot be stored the one before stays, if there was one, and whoever seals or receives tries again.
+    ///
+    /// # Errors
+    /// [`Refusal::NoEpoch`]
     pub(crate) fn new_epoch(&mut self) -> Result<u16, Refusal> {
-        self.open_epoch().map_err(|error| {
-            say!("no new epoch: {error}");
-            Refusal::NoEpoch
-        })
+        // Flash that forgets must not have an epoch used twice.
+        let is_new = |epoch: &Epoch| self.link.as_ref().is_none_or(|link| *epoch > link.epoch());
+        let stored = self.epochs.advance();
+        match stored.and_then(|epoch| Some(epoch).filter(is_new).ok_or(EpochError::Damaged)) {
+            Ok(epoch) => {
+                self.link = Some(DeviceLink::new(&self.root, self.provisioning.device(), epoch));
+                self.failed = None;
+                Ok(epoch.0)
+            }
+            Err(error) => {
+                if error == EpochError::UsedUp {
+                    self.link = None;
+                }
+                // Once, not at each attempt.
+                if self.failed.replace(error) != Some(error) {
+                    say!("no new epoch: {error}");
+                }
+                Err(Refusal::NoEpoch)
+            }
+        }
+    }
+
+    /// Tries again to open an epoch, if the last attempt failed. Returns whether there is a new one.
+    fn opens_owed_epoch(&mut self) -> bool {
+        self.failed.is_some_and(|error| error != EpochError::UsedUp) && self.new_epoch().is_ok()
     }
 
     pub(crate) fn seal_reading<'b>(
@@ -108,6 +127,9 @@ impl Device {
         buffer: &'b mut [u8; FRAME_LEN],
     ) -> Result<&'b [u8], Refusal> {
         let stream = self.provisioning.stream(stream).ok_or(Refusal::Stream)?;
+        if self.opens_owed_epoch() {
+            return Err(Refusal::NewEpoch);
+        }
         let link = self.link.as_mut().ok_or(Refusal::NoEpoch)?;
         match link.seal_reading(stream, reading, buffer) {
             Ok(frame) => Ok(frame),
@@ -125,6 +147,10 @@ impl Device {
     ) -> Result<(Event, &'b [u8]), Refusal> {
         let to = self.provisioning.device();
         let kind = Header::parse(frame).map_err(|_| Refusal::Frame)?.kind;
+        if self.opens_owed_epoch() {
+            // The frame was sealed for the epoch before: the gateway sends it again, or another.
+            return Ok((Event::NewEpoch, &[]));
+        }
         let link = self.link.as_mut().ok_or(Refusal::NoEpoch)?;
         let error = match kind {
             Kind::Receipt => match link.open_receipt(to, frame) {
@@ -187,7 +213,7 @@ impl Device {
         let link = self.link.as_mut().ok_or(Refusal::NoEpoch)?;
         match link.seal_evidence(&evidence, answer) {
             Ok(frame) => Ok((event, frame)),
-            // In a new epoch the gateway asks again.
+            // Evidence of it is missing then: who instructed does so again.
             Err(_) => self.new_epoch().map(|_| (Event::NewEpoch, &[][..])),
         }
     }
