@@ -4,7 +4,9 @@
 use smart_city_frame::{OpenError, Verdict};
 use smart_city_interface::{
     FRAME_LEN, Refusal, Service,
-    memory::{CODE, EPOCHS, FUNCTION_STACK, PROVISIONING, RAM, SECURE_CODE, SECURE_COPY, SECURE_RAM, UART, VENEERS},
+    memory::{
+        CODE, EPOCHS, FUNCTION_STACK, PROVISIONING, RAM, SECURE_CODE, SECURE_COPY, SECURE_RAM, UART, VENEERS,
+    },
 };
 
 use crate::device::{ID, NEW, Probe, epoch_on, stream};
@@ -482,4 +484,23 @@ fn frames_come_once_and_unchanged() {
     reading[7] ^= 1;
     let opened = probe.0.link.open_reading(ID, stream(), &mut reading).map(|opened| opened.counter);
     assert_eq!(opened, Err(OpenError::Rejected));
+}
+
+/// An application that holds instructions back, to have them obeyed when it suits it.
+#[test]
+fn no_instruction_runs_after_a_later_one() {
+    let mut probe = Probe::start();
+    let (first, _) = probe.0.seal(1, &[]);
+    let (second, _) = probe.0.seal(1, &[]);
+    let (third, challenge) = probe.0.seal(2, &[]);
+    assert!(probe.receive(&second).0 > 0);
+    assert_eq!(probe.receive(&first), (Refusal::Frame as i32, Vec::new()));
+    assert_eq!(probe.ask(b'n', &[]), 1);
+    let (_, mut answer) = probe.receive(&third);
+    assert_eq!(probe.0.evidence(&mut answer, &challenge, 2).0.verdict, Verdict::Intact);
+    assert_eq!(probe.ask(b'n', &[]), 2);
+    // In a new epoch counters begin anew.
+    let epoch = probe.call(Service::NewEpoch, [0; 4]);
+    probe.0.link = probe.0.made.link(smart_city_frame::Epoch(epoch.try_into().unwrap()));
+    assert_eq!(probe.instruct(1, &[]), (Verdict::Intact, true, 3));
 }

@@ -58,7 +58,7 @@ pub enum Refusal {
     Stream = -5,
     /// There is no epoch: nothing can be sealed or opened.
     NoEpoch = -6,
-    /// The frame is not authentic, not new, or not for this device.
+    /// The frame is not authentic, not new, or not for this device; or it is an instruction, and a later one was obeyed.
     Frame = -7,
     /// The keys of the epoch were used up, and a new one was opened: what has no receipt is to be sealed again.
     NewEpoch = -8,

@@ -42,6 +42,8 @@ pub(crate) struct Device {
     epochs: Epochs<Flash>,
     /// None if no epoch could be stored, or all are used up: then nothing is sealed or opened.
     link: Option<DeviceLink>,
+    /// The counter of the newest instruction that was obeyed in this epoch.
+    obeyed: Option<[u8; 3]>,
     /// Why the last attempt at a new epoch failed, if it did.
     failed: Option<EpochError>,
 }
@@ -57,7 +59,9 @@ impl Device {
         }
         let root = provisioning.root_key();
         let attest_key = root.attest_key(provisioning.device());
-        let mut device = Self { provisioning, root, attest_key, epochs: Epochs::new(Flash), link: None, failed: None };
+        let epochs = Epochs::new(Flash);
+        let mut device =
+            Self { provisioning, root, attest_key, epochs, link: None, obeyed: None, failed: None };
         device.check_all();
         if let Ok(epoch) = device.new_epoch() {
             say!("device {} in epoch {epoch}", device.provisioning.device());
@@ -99,7 +103,7 @@ impl Device {
         match stored.and_then(|epoch| Some(epoch).filter(is_new).ok_or(EpochError::Damaged)) {
             Ok(epoch) => {
                 self.link = Some(DeviceLink::new(&self.root, self.provisioning.device(), epoch));
-                self.failed = None;
+                (self.obeyed, self.failed) = (None, None);
                 Ok(epoch.0)
             }
             Err(error) => {
@@ -166,7 +170,10 @@ impl Device {
                 Err(error) => error,
             },
             _ => match link.open_instruction(to, frame) {
+                // One that was held back until a later one was obeyed is out of date.
+                Ok((_, challenge)) if self.obeyed >= Some(challenge.counter()) => return Err(Refusal::Frame),
                 Ok((instruction, challenge)) => {
+                    self.obeyed = Some(challenge.counter());
                     return self.obey(instruction, challenge, argument, answer);
                 }
                 Err(error) => error,

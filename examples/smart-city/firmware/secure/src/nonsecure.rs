@@ -6,7 +6,10 @@ use cortex_m::{
     cmse::{AccessType, TestTarget},
     register::control::Control,
 };
-use smart_city_interface::{FRAME_LEN, Refusal, memory::{CODE, FUNCTION_STACK}};
+use smart_city_interface::{
+    FRAME_LEN, Refusal,
+    memory::{CODE, FUNCTION_STACK},
+};
 
 use crate::{
     gate,
