@@ -1,4 +1,6 @@
 //! The services as functions, for the non-secure world.
+//!
+//! Threads must call them one at a time, under a mutex: a switch of threads on the way in would mix up their returns.
 
 use core::mem::transmute;
 

@@ -4,7 +4,9 @@
 //!
 //! - refuses an exception handler, before anything is on a stack: a handler may have interrupted a service;
 //! - refuses a call while the secure world calls the other one: `PRIMASK` is set then. It is both the lock, as only the secure world
-//!   sees it, and what holds interrupts, as 0 is the highest priority of all that can be held;
+//!   sees it, and what holds interrupts, as 0 is the highest priority of all that can be held.
+//!   Threads of the other world must not come in at the same time: an interrupt before the lock may switch them, and their returns,
+//!   which are on the one stack here, would be mixed up;
 //! - clears what registers and flags say of the secure world before it leaves.
 //!
 //! It is assembly because the compiler's own way, the ABI `cmse-nonsecure-entry`, is not stable, and cannot refuse anything before a
