@@ -7,7 +7,8 @@
 //!   sees it, and what holds interrupts, as 0 is the highest priority of all that can be held.
 //!   Threads of the other world must not come in at the same time: an interrupt before the lock may switch them, and their returns,
 //!   which are on the one stack here, would be mixed up;
-//! - clears what registers and flags say of the secure world before it leaves.
+//! - clears what registers and flags say of the secure world before it leaves. The flags GE, which processors with the DSP extension have,
+//!   stay as the other world left them: code for `thumbv8m.main` has no instruction that sets them.
 //!
 //! It is assembly because the compiler's own way, the ABI `cmse-nonsecure-entry`, is not stable, and cannot refuse anything before a
 //! stack is used.
