@@ -6,6 +6,7 @@ pub mod frame;
 mod node;
 mod run;
 mod store;
+pub mod thermometer;
 
 pub use node::{Blank, Ciphers, Node, NodeError, Start};
 pub use run::{Board, LineFailed, run};
