@@ -48,19 +48,52 @@ where
     B: Board,
 {
     let mut line = Line { receive, send, decoder: Decoder::new() };
-    let mut ciphers = Ciphers::new();
+    let (mut ciphers, mut pause) = (Ciphers::new(), Pause::default());
     loop {
-        match Node::start(flash, start, &mut ciphers).await {
+        // What a node before it left on, it knows nothing of.
+        board.set_output(false);
+        let started = Node::start(flash, start, &mut ciphers).await;
+        if started.is_ok() {
+            pause = Pause::default();
+        }
+        match started {
             Ok(Start::Node(node)) => live(node, &mut line, board).await?,
             Ok(Start::Blank(blank)) => wait_for_keys(blank, &mut line, board).await?,
             Err(_) => {
-                line.send(&Notice::Flash.to_frame()).await?;
-                // Not again at once, nor when somebody sends: a flash that fails is not to be worn out.
-                while let Either::Second(frame) = select(board.reading(), line.frame()).await {
-                    frame?;
+                pause.lengthen();
+                while !pause.is_over() {
+                    line.send(&Notice::Flash.to_frame()).await?;
+                    // Not when somebody sends.
+                    while let Either::Second(frame) = select(board.reading(), line.frame()).await {
+                        frame?;
+                    }
                 }
             }
         }
+    }
+}
+
+/// Flash that fails is left alone for a number of readings, twice as many each time, so that it is not worn out.
+#[derive(Default)]
+struct Pause {
+    left: u32,
+    last: u32,
+}
+
+impl Pause {
+    /// A day, if there is a reading each ten seconds.
+    const LONGEST: u32 = 8_640;
+
+    fn lengthen(&mut self) {
+        self.last = (2 * self.last).clamp(1, Self::LONGEST);
+        self.left = self.last;
+    }
+
+    /// Whether it is over; if not, the next reading is waited for.
+    fn is_over(&mut self) -> bool {
+        let is_over = self.left == 0;
+        self.left = self.left.saturating_sub(1);
+        is_over
     }
 }
 
@@ -75,18 +108,26 @@ async fn live(
     line: &mut Line<impl Read, impl Write>,
     board: &mut impl Board,
 ) -> Result<(), LineFailed> {
-    let mut due = Some(Reason::Started);
+    let (mut due, mut pause) = (Some(Reason::Started), Pause::default());
     loop {
-        if let Some(reason) = due.take() {
-            match node.report(reason).await {
-                Ok(frame) => line.send(&frame).await?,
+        match due.take() {
+            None => {}
+            Some(Reason::Reading) if !pause.is_over() => line.send(&Notice::Flash.to_frame()).await?,
+            Some(reason) => match node.report(reason).await {
+                Ok(frame) => {
+                    pause = Pause::default();
+                    line.send(&frame).await?;
+                }
                 Err(error) => {
                     board.refused(error);
                     let is_used_up = error == NodeError::Seal(SealError::LimitReached);
+                    if !is_used_up {
+                        pause.lengthen();
+                    }
                     let notice = if is_used_up { Notice::UsedUp } else { Notice::Flash };
                     line.send(&notice.to_frame()).await?;
                 }
-            }
+            },
         }
         match select(board.reading(), line.frame()).await {
             Either::First(reading) => {

@@ -124,3 +124,27 @@ fn after_a_loss_of_power_no_more_instructions_are_refused_than_were_reserved() {
         assert!(refused.count() < INSTRUCTIONS as usize);
     }
 }
+
+#[test]
+fn a_frame_that_comes_again_at_each_start_refuses_no_instructions() {
+    let (chip, mut station) = new(7);
+    let old = station.instruct(Instruction::On);
+    let mut forged = station.instruct(Instruction::Off);
+    forged[7] ^= 1;
+    let (mut flash, mut ciphers) = (chip.flash(), Ciphers::new());
+    let mut node = start(&mut flash, &mut ciphers).unwrap();
+    assert_eq!(obey(&mut node, &mut station, &old), Ok(Instruction::On));
+    drop(node);
+    for frame in [old, forged] {
+        for _ in 0..20 {
+            let mut node = start(&mut flash, &mut ciphers).unwrap();
+            assert!(obey(&mut node, &mut station, &frame).is_err());
+        }
+    }
+    let mut node = start(&mut flash, &mut ciphers).unwrap();
+    let refused = (0..).take_while(|_| {
+        let frame = station.instruct(Instruction::On);
+        obey(&mut node, &mut station, &frame).is_err()
+    });
+    assert!(refused.count() < INSTRUCTIONS as usize);
+}

@@ -57,6 +57,13 @@ impl Chip {
         chip
     }
 
+    /// Another chip with the same contents.
+    pub(crate) fn copy(&self) -> Self {
+        let copy = Self::new();
+        (copy.0.borrow_mut().words, copy.0.borrow_mut().changes) = (self.words(), self.changes());
+        copy
+    }
+
     /// Its flash, as the node sees it after a start.
     pub(crate) fn flash(&self) -> Sim {
         self.flash_with(self.changes())
