@@ -1,4 +1,4 @@
-//! What goes over the serial line: frames, each encoded by COBS and followed by a zero byte.
+//! What goes over the serial line: frames, each encoded by COBS and followed by a zero byte. One goes before, too, to end what was cut off.
 //!
 //! | first byte | from | then |
 //! |---|---|---|

@@ -185,6 +185,8 @@ struct Line<R, W> {
 
 impl<R: Read, W: Write> Line<R, W> {
     async fn send(&mut self, frame: &[u8]) -> Result<(), LineFailed> {
+        // Ends what a loss of power has cut off, which would spoil this frame.
+        self.send.write_all(&[0]).await.map_err(|_| LineFailed)?;
         self.send.write_all(&encode(frame)).await.map_err(|_| LineFailed)?;
         self.send.flush().await.map_err(|_| LineFailed)
     }

@@ -116,7 +116,15 @@ fn frame(frame: &[u8]) -> Event {
 
 /// Runs a node from its start until all this has happened.
 fn happen(chip: &Chip, events: impl IntoIterator<Item = Event>) -> Script {
+    happen_after(&[], chip, events)
+}
+
+/// The same, when these bytes are the last ones of a node whose power was lost.
+fn happen_after(last: &[u8], chip: &Chip, events: impl IntoIterator<Item = Event>) -> Script {
     let world = World::default();
+    for byte in last {
+        world.0.borrow_mut().decoder.feed(*byte);
+    }
     world.0.borrow_mut().events = events.into_iter().collect();
     let mut flash = chip.flash();
     let end = block_on(run(&mut flash, START_ADDRESS, world.clone(), world.clone(), &mut world.clone()));
@@ -288,4 +296,12 @@ fn flash_that_fails_is_tried_less_and_less() {
     assert_eq!(script.sent.len(), 1 + usize::try_from(READINGS).unwrap());
     station.receive(&script.sent[80]);
     assert_eq!(Notice::from_frame(&script.sent[1_000]), Some(Notice::Flash));
+}
+
+#[test]
+fn a_frame_that_was_cut_off_spoils_no_other() {
+    let (chip, mut station) = new(15);
+    let script = happen_after(&[9, 1, 2], &chip, []);
+    assert_eq!(script.sent.len(), 1);
+    station.receive(&script.sent[0]);
 }
