@@ -4,7 +4,7 @@ use core::future;
 use embassy_futures::select::{Either, select};
 use embedded_io_async::{Read, Write};
 use embedded_storage_async::nor_flash::MultiwriteNorFlash;
-use twine_otr_aead::SealError;
+use twine_otr_aead::{OpenError, SealError};
 
 use crate::{
     frame::{Decoder, Frame, Instruction, Keys, Notice, Reason, encode},
@@ -148,8 +148,13 @@ async fn live(
                     board.set_output(node.output());
                     due = Some(Reason::Answer);
                 }
-                // No answer, as it would cost blocks: who sends garbage is not to use the key up.
-                Err(error) => board.refused(error),
+                // No report, as it would cost blocks: who sends garbage is not to use the key up.
+                Err(error) => {
+                    board.refused(error);
+                    if let NodeError::Open(OpenError::LimitReached | OpenError::TooManyFailures) = error {
+                        line.send(&Notice::Deaf.to_frame()).await?;
+                    }
+                }
             },
         }
     }

@@ -64,7 +64,8 @@ impl Accounts {
     /// # Errors
     /// See [`Account::receive`], or a file cannot be renamed.
     pub fn receive(&mut self, frame: &Frame) -> Result<Report> {
-        let result = self.current.as_mut().context("there are no keys").and_then(|current| current.receive(frame));
+        let result =
+            self.current.as_mut().context("there are no keys").and_then(|current| current.receive(frame));
         let report = match result {
             Ok(report) => report,
             Err(error) => {
@@ -142,8 +143,7 @@ mod tests {
         fn report(&mut self) -> Frame {
             let report = Report { reason: Reason::Started, acknowledged: None, output: false, reading: 1 };
             let mut message = report.to_bytes();
-            let (nonce, tag) =
-                self.0.seal_inout_detached(&[REPORT], message.as_mut_slice().into()).unwrap();
+            let (nonce, tag) = self.0.seal_inout_detached(&[REPORT], message.as_mut_slice().into()).unwrap();
             Frame::from_slice(&[&[REPORT], &nonce[4..], &message, &tag].concat()).unwrap()
         }
     }

@@ -10,9 +10,7 @@ use std::{
 
 use sensor_node::{
     INSTRUCTIONS,
-    frame::{
-        Decoder, Frame, INSTRUCTION, Keys, Notice, REPORT, Reason, Report, UP, counter_of, encode,
-    },
+    frame::{Decoder, Frame, INSTRUCTION, Keys, Notice, REPORT, Reason, Report, UP, counter_of, encode},
 };
 use twine_otr_aead::Sealer;
 

@@ -232,7 +232,8 @@ fn garbage_has_no_answer_and_costs_nothing() {
 fn who_forgets_its_keys_takes_new_ones() {
     let (chip, mut station) = new(8);
     let new = keys(&mut Random::new(9), 1 << 20);
-    let [on, forget] = [Instruction::On, Instruction::Forget].map(|instruction| station.instruct(instruction));
+    let [on, forget] =
+        [Instruction::On, Instruction::Forget].map(|instruction| station.instruct(instruction));
     let script = happen(&chip, [frame(&on), frame(&forget), frame(&*new.to_frame())]);
     assert!(script.sent[0][0] == REPORT && script.sent[1][0] == REPORT);
     assert_eq!(Notice::from_frame(&script.sent[2]), Some(Notice::NoKeys));
@@ -304,4 +305,14 @@ fn a_frame_that_was_cut_off_spoils_no_other() {
     let script = happen_after(&[9, 1, 2], &chip, []);
     assert_eq!(script.sent.len(), 1);
     station.receive(&script.sent[0]);
+}
+
+#[test]
+fn a_node_that_cannot_open_any_more_says_so() {
+    let keys = keys(&mut Random::new(16), 5);
+    let mut station = Witness::new(keys.clone());
+    let on = station.instruct(Instruction::On);
+    let script = happen(&Chip::provisioned(&keys), [frame(&on)]);
+    assert_eq!(script.refused, [NodeError::Open(OpenError::LimitReached)]);
+    assert_eq!(Notice::from_frame(&script.sent[1]), Some(Notice::Deaf));
 }

@@ -4,7 +4,9 @@ use sensor_node::thermometer::of_rp2040;
 
 #[test]
 fn the_rp2040_shows_degrees() {
-    for (millivolts, degrees) in [(843.68, -53.0), (752.47, 0.0), (706.0, 27.0), (654.37, 57.0), (580.36, 100.0)] {
+    for (millivolts, degrees) in
+        [(843.68, -53.0), (752.47, 0.0), (706.0, 27.0), (654.37, 57.0), (580.36, 100.0)]
+    {
         let degrees: f64 = degrees;
         let exact: f64 = 27.0 - (millivolts - 706.0) / 1.721;
         assert!((exact - degrees).abs() < 0.1, "{millivolts}");

@@ -109,7 +109,8 @@ fn run(file: &Path, mut receive: Box<dyn Read + Send>, mut send: Box<dyn Write>)
         }
         let _ = sender.send(Event::Closed);
     });
-    let mut send_frame = |frame: &[u8]| -> Result<()> { Ok(send.write_all(&[&[0], &encode(frame)[..]].concat())?) };
+    let mut send_frame =
+        |frame: &[u8]| -> Result<()> { Ok(send.write_all(&[&[0], &encode(frame)[..]].concat())?) };
     let mut pending: Option<Pending> = None;
     loop {
         let instruction = match next(&events, pending.as_ref().map(|pending| pending.due)) {
@@ -190,6 +191,9 @@ fn is_answer(frame: &Frame, accounts: &mut Accounts, pending: Option<&Pending>) 
         Some(Notice::Flash) => println!("the node's flash does not store"),
         Some(Notice::UsedUp) => println!("the node's key is used up: type forget, then keys"),
         Some(Notice::Stopped) => println!("the node has stopped: its power may be taken"),
+        Some(Notice::Deaf) => {
+            println!("the node opens no instructions any more: its flash must be erased by a debugger")
+        }
         None => println!("a notice of another version"),
     }
     if matches!(notice, Some(Notice::NoKeys | Notice::NoState)) {
