@@ -5,6 +5,7 @@ use embassy_futures::select::{Either, select};
 use embedded_io_async::{Read, Write};
 use embedded_storage_async::nor_flash::MultiwriteNorFlash;
 use twine_otr_aead::{OpenError, SealError};
+use zeroize::Zeroize;
 
 use crate::{
     frame::{Decoder, Frame, Instruction, Keys, Notice, Reason, encode},
@@ -173,11 +174,16 @@ async fn wait_for_keys(
         }
         is_due = match select(board.reading(), line.frame()).await {
             Either::First(_) => true,
-            Either::Second(frame) => match Keys::from_frame(&frame?) {
-                // If it fails, the next start shows what became of it.
-                Some(keys) => return blank.provision(keys).await.or(Ok(())),
-                None => false,
-            },
+            Either::Second(frame) => {
+                let mut frame = frame?;
+                let keys = Keys::from_frame(&frame);
+                frame.as_mut_slice().zeroize();
+                match keys {
+                    // If it fails, the next start shows what became of it.
+                    Some(keys) => return blank.provision(keys).await.or(Ok(())),
+                    None => false,
+                }
+            }
         };
     }
 }

@@ -1,5 +1,5 @@
 use std::{
-    fs,
+    fs::{self, File},
     path::{Path, PathBuf},
 };
 
@@ -18,14 +18,17 @@ pub struct Accounts {
     new: Vec<Account>,
     /// Whether the node has reported under the keys of the account, and not said since that it has none.
     is_answered: bool,
+    /// Until it is dropped, nobody else opens them.
+    _lock: File,
 }
 
 impl Accounts {
-    /// What is in `file` and beside it; there may be nothing.
+    /// What is in `file` and beside it; there may be nothing. On Unix, nobody else can open it as long as this is there.
     ///
     /// # Errors
-    /// A file cannot be read, or is no account.
+    /// It is open already, a file cannot be read, or is no account.
     pub fn open(file: &Path) -> Result<Self> {
+        let lock = lock(file)?;
         let open = |file: &PathBuf| Account::open(file);
         let current = Some(file.to_owned()).filter(|file| file.exists()).as_ref().map(open).transpose()?;
         let new: Vec<Account> = files(file, "new")
@@ -33,7 +36,7 @@ impl Accounts {
             .filter(|file| file.exists())
             .map(|file| open(&file))
             .collect::<Result<_>>()?;
-        Ok(Self { file: file.to_owned(), current, new, is_answered: false })
+        Ok(Self { file: file.to_owned(), current, new, is_answered: false, _lock: lock })
     }
 
     /// Whether there are keys that the node has answered under, now or earlier.
@@ -108,6 +111,17 @@ impl Accounts {
     }
 }
 
+/// Two that go on from the same states would repeat nonces.
+fn lock(file: &Path) -> Result<File> {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".lock");
+    let lock = File::options().create(true).write(true).truncate(false).open(&name)?;
+    #[cfg(unix)]
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)
+        .with_context(|| format!("another station has {}", file.display()))?;
+    Ok(lock)
+}
+
 /// More of a kind are not beside an account.
 const MOST_FILES: usize = 1_000;
 
@@ -156,6 +170,8 @@ mod tests {
         assert!(accounts.receive(&Frame::new()).is_err() && accounts.instruct(Instruction::On).is_err());
         let mut node = Node::new(&*accounts.new_keys().unwrap());
         assert!(!file.exists());
+        // Another station does not get it.
+        assert!(Accounts::open(&file).is_err());
         accounts.receive(&node.report()).unwrap();
         assert!(accounts.has_keys() && file.exists());
         // It answers: it would take no others.

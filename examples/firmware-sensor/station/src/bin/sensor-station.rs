@@ -17,8 +17,8 @@ use sensor_station::Accounts;
 const HELP: &str = "\
 Usage: sensor-station ACCOUNT PORT
 
-ACCOUNT is a file with the keys of a node; `keys` makes it. Files of earlier keys are kept beside it. No two stations may have it at a time.
-PORT is a serial port, set to raw bytes, or a socket of QEMU's.
+ACCOUNT is a file with the keys of a node; `keys` makes it. Files of earlier keys are kept beside it.
+No two stations may have it at a time. PORT is a serial port, set to raw bytes, or a socket of QEMU's.
 
 Type
   keys      give new keys to a node that has none
@@ -34,7 +34,7 @@ The end of the input (Ctrl-D) stores what was used. After any other end some rep
 /// So long an answer is waited for before an instruction is sent anew.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// More than a node refuses instructions after a loss of power, and more than the station refuses reports after an end that was none.
+/// More than a node refuses instructions after a loss of power, and more than the station refuses reports after an end that stored nothing.
 const ATTEMPTS: u32 = 24;
 
 fn main() -> Result<()> {
