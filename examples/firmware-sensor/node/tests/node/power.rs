@@ -62,6 +62,13 @@ fn at_each_change_of_a_word() {
         let _ = life(&chip, &mut station, &mut next);
         assert!(chip.has_lost_power(), "cut {cut}");
         chip.power_up();
+        // Of all frames so far, none is opened that was.
+        let (mut flash, mut ciphers) = (chip.flash(), Ciphers::new());
+        let mut node = start(&mut flash, &mut ciphers).unwrap();
+        for frame in station.frames().to_vec() {
+            let _ = obey(&mut node, &mut station, &frame);
+        }
+        drop(node);
         life(&chip, &mut station, &mut next).unwrap();
         assert!(station.reports() >= 299 && station.opened() > 80, "cut {cut}");
     }
