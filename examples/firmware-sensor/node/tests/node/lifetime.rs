@@ -33,6 +33,24 @@ fn for_all_its_blocks_without_a_restart() {
 }
 
 #[test]
+fn for_four_instructions_in_fifteen_blocks_without_a_restart() {
+    let (chip, mut station) = new(9);
+    let (mut flash, mut ciphers) = (chip.flash(), Ciphers::new());
+    let mut node = start(&mut flash, &mut ciphers).unwrap();
+    let mut obeyed = 0;
+    let error = loop {
+        let frame = station.instruct(Instruction::On);
+        match obey(&mut node, &mut station, &frame) {
+            Ok(_) => obeyed += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error, NodeError::Open(OpenError::LimitReached));
+    // One of four is opened twice.
+    assert_eq!(obeyed, LIMIT / (BLOCKS * (INSTRUCTIONS + 1)) * INSTRUCTIONS);
+}
+
+#[test]
 fn for_a_start_each_step_without_a_stop() {
     let (chip, mut station) = new(2);
     let mut starts = 0;
