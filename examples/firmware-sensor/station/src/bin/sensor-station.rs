@@ -191,9 +191,7 @@ fn is_answer(frame: &Frame, accounts: &mut Accounts, pending: Option<&Pending>) 
         Some(Notice::Flash) => println!("the node's flash does not store"),
         Some(Notice::UsedUp) => println!("the node's key is used up: type forget, then keys"),
         Some(Notice::Stopped) => println!("the node has stopped: its power may be taken"),
-        Some(Notice::Deaf) => {
-            println!("the node opens no instructions any more: its flash must be erased by a debugger")
-        }
+        Some(Notice::Deaf) => println!("the node obeys no more: a debugger must erase its flash"),
         None => println!("a notice of another version"),
     }
     if matches!(notice, Some(Notice::NoKeys | Notice::NoState)) {
