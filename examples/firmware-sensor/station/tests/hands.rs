@@ -6,6 +6,7 @@ use std::{
     io::{Read as _, Write as _},
     os::unix::net::{UnixListener, UnixStream},
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use sensor_node::{
@@ -42,6 +43,8 @@ fn an_instruction_is_sent_until_it_is_answered() {
         .spawn()
         .unwrap();
     let (mut line, _) = listener.accept().unwrap();
+    // Nothing takes so long: a station that says nothing hangs.
+    line.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let mut hands = station.stdin.take().unwrap();
     line.write_all(&encode(&Notice::NoKeys.to_frame())).unwrap();
     writeln!(hands, "keys").unwrap();
