@@ -1,4 +1,4 @@
-//! What goes over the serial line: frames, each encoded by COBS and followed by a zero byte.
+//! What goes over the serial line: frames, each encoded by COBS and followed by a zero byte. One goes before, too, to end what was cut off.
 //!
 //! | first byte | from | then |
 //! |---|---|---|
@@ -12,6 +12,8 @@
 use heapless::Vec;
 use twine_otr_aead::{BlockLimit, count_blocks};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use crate::STEP_UP;
 
 /// The first byte of a report.
 pub const REPORT: u8 = 0x01;
@@ -67,6 +69,9 @@ impl Keys {
     /// The bytes that keys take.
     pub const LEN: usize = 37;
 
+    /// A frame with a lower limit gives no keys: they would not bear one start.
+    pub const LEAST_LIMIT: u32 = STEP_UP;
+
     /// The layout of the bytes.
     const VERSION: u8 = 1;
 
@@ -101,12 +106,16 @@ impl Keys {
         frame
     }
 
-    /// The keys in a frame; none if it has none, or if its two copies differ: the line has no other check.
+    /// The keys in a frame; none if it has none, if its two copies differ (the line has no other check), or if the limit is below
+    /// [`Keys::LEAST_LIMIT`].
     #[must_use]
     pub fn from_frame(frame: &[u8]) -> Option<Self> {
         let copies: &[u8; 2 * Self::LEN] = frame.strip_prefix(&[PROVISION])?.try_into().ok()?;
         let (one, other) = copies.split_first_chunk()?;
-        if one == other { Self::from_bytes(one) } else { None }
+        if one != other {
+            return None;
+        }
+        Self::from_bytes(one).filter(|keys| keys.limit.get() >= Self::LEAST_LIMIT)
     }
 }
 
@@ -236,6 +245,9 @@ pub enum Notice {
     UsedUp = 3,
     /// It has stopped, as it was told.
     Stopped = 4,
+    /// As many blocks of instructions are opened under its key as may be, or as many attempts have failed: it obeys no more, not even to forget its
+    /// keys. Its flash must be erased by a debugger.
+    Deaf = 5,
 }
 
 impl Notice {
@@ -255,6 +267,7 @@ impl Notice {
             2 => Self::Flash,
             3 => Self::UsedUp,
             4 => Self::Stopped,
+            5 => Self::Deaf,
             _ => return None,
         })
     }

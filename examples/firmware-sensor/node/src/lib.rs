@@ -6,6 +6,7 @@ pub mod frame;
 mod node;
 mod run;
 mod store;
+pub mod thermometer;
 
 pub use node::{Blank, Ciphers, Node, NodeError, Start};
 pub use run::{Board, LineFailed, run};
@@ -17,5 +18,6 @@ pub const STEP_UP: u32 = 1 << 8;
 /// The same for instructions.
 pub const STEP_DOWN: u32 = 1 << 6;
 
-/// The instructions that are reserved at once, when one comes: after a start without a stop before, up to so many are refused.
+/// The instructions that are reserved at once, when a genuine one comes, which is the first of them: after a start without a stop before, fewer than
+/// so many are refused.
 pub const INSTRUCTIONS: u32 = 4;

@@ -118,16 +118,28 @@ impl<'a, F: MultiwriteNorFlash> Node<'a, F> {
         // What was there before ends, and is erased.
         *ciphers = Ciphers::new();
         let mut store = Store::new(flash, start);
-        let found = store.keys().await;
+        let (found, are_keys_read) = store.keys().await;
         let Some(keys) = found.iter().flatten().next().cloned() else {
+            if !are_keys_read {
+                // There may be keys: nobody is to give others.
+                return Err(FlashFailed);
+            }
+            // To forget keys may have been cut off behind their removal.
+            store.erase_leftovers().await?;
             return Ok(Start::Blank(Blank { store, why: Notice::NoKeys }));
         };
         let Ciphers { sealer, opener } = ciphers;
-        let (sealed, opened) = (store.sealer().await, store.opener().await);
+        let (sealed, is_sealer_read) = store.sealer().await;
+        let (opened, is_opener_read) = store.opener().await;
+        let is_read = are_keys_read && is_sealer_read && is_opener_read;
         let restored = sealer
             .set_stored_key((&keys.up).into(), UP, keys.limit, &sealed)
             .and_then(|()| opener.set_stored_key((&keys.down).into(), DOWN, keys.limit, FAILURES, &opened));
         if restored.is_err() {
+            *ciphers = Ciphers::new();
+            if !is_read {
+                return Err(FlashFailed);
+            }
             return Ok(Start::Blank(Blank { store, why: Notice::NoState }));
         }
         let sealing = sealer.begin_reserve(STEP_UP);
@@ -136,6 +148,10 @@ impl<'a, F: MultiwriteNorFlash> Node<'a, F> {
         let stored =
             Contents { keys, sealer: sealing.state().to_bytes(), opener: opening.state().to_bytes() };
         let old = newest(&stored.keys, found, sealed, opened);
+        if old.is_none() && !is_read {
+            // What cannot be read may be all that has everything: it is not touched.
+            return Err(FlashFailed);
+        }
         store.save(old.as_ref(), &stored).await?;
         sealing.stored();
         opening.stored();
@@ -216,11 +232,12 @@ impl<'a, F: MultiwriteNorFlash> Node<'a, F> {
                 .open_inout_detached(&nonce, &[INSTRUCTION], buffer, &tag.into())
                 .map(|()| message)
         };
-        self.reserve_to_open().await?;
+        // Blocks only: if anybody's frame reserved counters, each start with one would refuse more instructions.
+        self.reserve_to_open(0).await?;
         let mut opened = open(self);
         if opened == Err(OpenError::NotReserved) {
-            // Genuine, but many counters ahead, as after messages that were lost: the opener knows now.
-            self.reserve_to_open().await?;
+            // Genuine, as blocks are reserved. It is the first of those that are reserved now.
+            self.reserve_to_open(INSTRUCTIONS - 1).await?;
             opened = open(self);
         }
         let instruction = Instruction::from_bytes(opened?).ok_or(NodeError::Malformed)?;
@@ -233,13 +250,17 @@ impl<'a, F: MultiwriteNorFlash> Node<'a, F> {
         Ok(instruction)
     }
 
-    async fn reserve_to_open(&mut self) -> Result<(), NodeError> {
-        let blocks = self.ciphers.opener.reserved_blocks();
-        let has_blocks = blocks >= BLOCKS || blocks == self.ciphers.opener.remaining_blocks();
-        if has_blocks && self.ciphers.opener.reserved_messages() > 0 {
+    /// Reserves so many counters beyond the greatest one that is known to be genuine, and blocks if there are too few for an instruction.
+    async fn reserve_to_open(&mut self, messages: u32) -> Result<(), NodeError> {
+        let opener = &mut self.ciphers.opener;
+        let blocks = opener.reserved_blocks();
+        let has_blocks =
+            blocks >= BLOCKS || blocks == opener.remaining_blocks() || opener.remaining_failures() == 0;
+        if has_blocks && messages == 0 {
             return Ok(());
         }
-        let opener = self.ciphers.opener.begin_reserve(INSTRUCTIONS, STEP_DOWN).state().to_bytes();
+        let step = if has_blocks { 0 } else { STEP_DOWN };
+        let opener = opener.begin_reserve(messages, step).state().to_bytes();
         self.save(Contents { opener, ..self.stored.clone() }).await?;
         Ok(self.ciphers.opener.confirm(&self.stored.opener)?)
     }
@@ -264,9 +285,11 @@ impl<'a, F: MultiwriteNorFlash> Node<'a, F> {
     ///
     /// # Errors
     /// [`FlashFailed`]: the keys may still be there.
-    pub async fn forget(mut self) -> Result<(), FlashFailed> {
-        self.store.remove_keys().await?;
-        self.store.erase_all().await
+    pub async fn forget(self) -> Result<(), FlashFailed> {
+        let Self { mut store, ciphers, .. } = self;
+        *ciphers = Ciphers::new();
+        store.remove_keys().await?;
+        store.erase_all().await
     }
 }
 

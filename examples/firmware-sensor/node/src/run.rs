@@ -4,7 +4,8 @@ use core::future;
 use embassy_futures::select::{Either, select};
 use embedded_io_async::{Read, Write};
 use embedded_storage_async::nor_flash::MultiwriteNorFlash;
-use twine_otr_aead::SealError;
+use twine_otr_aead::{OpenError, SealError};
+use zeroize::Zeroize;
 
 use crate::{
     frame::{Decoder, Frame, Instruction, Keys, Notice, Reason, encode},
@@ -48,19 +49,52 @@ where
     B: Board,
 {
     let mut line = Line { receive, send, decoder: Decoder::new() };
-    let mut ciphers = Ciphers::new();
+    let (mut ciphers, mut pause) = (Ciphers::new(), Pause::default());
     loop {
-        match Node::start(flash, start, &mut ciphers).await {
+        // What a node before it left on, it knows nothing of.
+        board.set_output(false);
+        let started = Node::start(flash, start, &mut ciphers).await;
+        if started.is_ok() {
+            pause = Pause::default();
+        }
+        match started {
             Ok(Start::Node(node)) => live(node, &mut line, board).await?,
             Ok(Start::Blank(blank)) => wait_for_keys(blank, &mut line, board).await?,
             Err(_) => {
-                line.send(&Notice::Flash.to_frame()).await?;
-                // Not again at once, nor when somebody sends: a flash that fails is not to be worn out.
-                while let Either::Second(frame) = select(board.reading(), line.frame()).await {
-                    frame?;
+                pause.lengthen();
+                while !pause.is_over() {
+                    line.send(&Notice::Flash.to_frame()).await?;
+                    // Not when somebody sends.
+                    while let Either::Second(frame) = select(board.reading(), line.frame()).await {
+                        frame?;
+                    }
                 }
             }
         }
+    }
+}
+
+/// Flash that fails is left alone for a number of readings, twice as many each time, so that it is not worn out.
+#[derive(Default)]
+struct Pause {
+    left: u32,
+    last: u32,
+}
+
+impl Pause {
+    /// A day, if there is a reading each ten seconds.
+    const LONGEST: u32 = 8_640;
+
+    fn lengthen(&mut self) {
+        self.last = (2 * self.last).clamp(1, Self::LONGEST);
+        self.left = self.last;
+    }
+
+    /// Whether it is over; if not, the next reading is waited for.
+    fn is_over(&mut self) -> bool {
+        let is_over = self.left == 0;
+        self.left = self.left.saturating_sub(1);
+        is_over
     }
 }
 
@@ -75,18 +109,26 @@ async fn live(
     line: &mut Line<impl Read, impl Write>,
     board: &mut impl Board,
 ) -> Result<(), LineFailed> {
-    let mut due = Some(Reason::Started);
+    let (mut due, mut pause) = (Some(Reason::Started), Pause::default());
     loop {
-        if let Some(reason) = due.take() {
-            match node.report(reason).await {
-                Ok(frame) => line.send(&frame).await?,
+        match due.take() {
+            None => {}
+            Some(Reason::Reading) if !pause.is_over() => line.send(&Notice::Flash.to_frame()).await?,
+            Some(reason) => match node.report(reason).await {
+                Ok(frame) => {
+                    pause = Pause::default();
+                    line.send(&frame).await?;
+                }
                 Err(error) => {
                     board.refused(error);
                     let is_used_up = error == NodeError::Seal(SealError::LimitReached);
+                    if !is_used_up {
+                        pause.lengthen();
+                    }
                     let notice = if is_used_up { Notice::UsedUp } else { Notice::Flash };
                     line.send(&notice.to_frame()).await?;
                 }
-            }
+            },
         }
         match select(board.reading(), line.frame()).await {
             Either::First(reading) => {
@@ -107,8 +149,13 @@ async fn live(
                     board.set_output(node.output());
                     due = Some(Reason::Answer);
                 }
-                // No answer, as it would cost blocks: who sends garbage is not to use the key up.
-                Err(error) => board.refused(error),
+                // No report, as it would cost blocks: who sends garbage is not to use the key up.
+                Err(error) => {
+                    board.refused(error);
+                    if let NodeError::Open(OpenError::LimitReached | OpenError::TooManyFailures) = error {
+                        line.send(&Notice::Deaf.to_frame()).await?;
+                    }
+                }
             },
         }
     }
@@ -127,11 +174,16 @@ async fn wait_for_keys(
         }
         is_due = match select(board.reading(), line.frame()).await {
             Either::First(_) => true,
-            Either::Second(frame) => match Keys::from_frame(&frame?) {
-                // If it fails, the next start shows what became of it.
-                Some(keys) => return blank.provision(keys).await.or(Ok(())),
-                None => false,
-            },
+            Either::Second(frame) => {
+                let mut frame = frame?;
+                let keys = Keys::from_frame(&frame);
+                frame.as_mut_slice().zeroize();
+                match keys {
+                    // If it fails, the next start shows what became of it.
+                    Some(keys) => return blank.provision(keys).await.or(Ok(())),
+                    None => false,
+                }
+            }
         };
     }
 }
@@ -144,6 +196,8 @@ struct Line<R, W> {
 
 impl<R: Read, W: Write> Line<R, W> {
     async fn send(&mut self, frame: &[u8]) -> Result<(), LineFailed> {
+        // Ends what a loss of power has cut off, which would spoil this frame.
+        self.send.write_all(&[0]).await.map_err(|_| LineFailed)?;
         self.send.write_all(&encode(frame)).await.map_err(|_| LineFailed)?;
         self.send.flush().await.map_err(|_| LineFailed)
     }

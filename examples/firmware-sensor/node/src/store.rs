@@ -8,6 +8,7 @@
 use core::ops::Range;
 use embedded_storage_async::nor_flash::MultiwriteNorFlash;
 use sequential_storage::{
+    Error,
     cache::{Cache, Uncached},
     map::{MapConfig, MapStorage},
 };
@@ -59,6 +60,8 @@ type Map<'a, F> = MapStorage<u8, &'a mut F, Cache<Uncached, Uncached, Uncached, 
 pub(crate) struct Store<'a, F> {
     flash: &'a mut F,
     start: u32,
+    /// Which maps were erased since a save succeeded: what takes nothing then is not erased again, which would wear it out.
+    were_erased: [bool; MAPS as usize],
 }
 
 impl<'a, F: MultiwriteNorFlash> Store<'a, F> {
@@ -71,7 +74,7 @@ impl<'a, F: MultiwriteNorFlash> Store<'a, F> {
 
     /// The maps from address `start` on, which is that of a page.
     pub(crate) fn new(flash: &'a mut F, start: u32) -> Self {
-        Self { flash, start }
+        Self { flash, start, were_erased: [false; MAPS as usize] }
     }
 
     fn range(&self, map: u8) -> Option<Range<u32>> {
@@ -84,21 +87,34 @@ impl<'a, F: MultiwriteNorFlash> Store<'a, F> {
         Some(MapStorage::new(&mut *self.flash, config, Cache::new_uncached()))
     }
 
-    /// The newest value of an item in a map, if it can be read and has this length.
-    async fn fetch<const N: usize>(&mut self, map: u8, item: Item) -> Option<Zeroizing<[u8; N]>> {
+    /// The newest value of an item in a map, if there is one of this length that is not damaged.
+    async fn fetch<const N: usize>(
+        &mut self,
+        map: u8,
+        item: Item,
+    ) -> Result<Option<Zeroizing<[u8; N]>>, FlashFailed> {
         let mut buffer = Zeroizing::new([0; BUFFER]);
-        let found = self.map(map)?.fetch_item::<&[u8]>(&mut *buffer, &(item as u8)).await;
-        Some(Zeroizing::new(found.ok()??.try_into().ok()?))
+        let mut storage = self.map(map).ok_or(FlashFailed)?;
+        match storage.fetch_item::<&[u8]>(&mut *buffer, &(item as u8)).await {
+            Ok(found) => Ok(found.and_then(|found| found.try_into().ok()).map(Zeroizing::new)),
+            Err(Error::Storage { .. }) => Err(FlashFailed),
+            Err(_) => Ok(None),
+        }
     }
 
     /// Whether the map has this value of an item.
-    async fn has<const N: usize>(&mut self, map: u8, item: Item, value: &[u8; N]) -> bool {
-        self.fetch(map, item).await.is_some_and(|found| *found == *value)
+    async fn has<const N: usize>(
+        &mut self,
+        map: u8,
+        item: Item,
+        value: &[u8; N],
+    ) -> Result<bool, FlashFailed> {
+        Ok(self.fetch(map, item).await?.is_some_and(|found| *found == *value))
     }
 
     /// Stores an item in a map that does not have it. Whether it is there afterwards is not said: to store another one may move it.
     async fn store<const N: usize>(&mut self, map: u8, item: Item, value: &[u8; N]) {
-        if self.has(map, item, value).await {
+        if self.has(map, item, value).await == Ok(true) {
             return;
         }
         let mut buffer = Zeroizing::new([0; BUFFER]);
@@ -107,10 +123,11 @@ impl<'a, F: MultiwriteNorFlash> Store<'a, F> {
         }
     }
 
-    async fn has_all(&mut self, map: u8, Contents { keys, sealer, opener }: &Contents) -> bool {
-        self.has(map, Item::Sealer, sealer).await
-            && self.has(map, Item::Opener, opener).await
-            && self.has(map, Item::Keys, &keys.to_bytes()).await
+    async fn has_all(&mut self, map: u8, contents: &Contents) -> Result<bool, FlashFailed> {
+        let Contents { keys, sealer, opener } = contents;
+        Ok(self.has(map, Item::Sealer, sealer).await?
+            && self.has(map, Item::Opener, opener).await?
+            && self.has(map, Item::Keys, &keys.to_bytes()).await?)
     }
 
     /// Whether the map has everything, perhaps after it was stored.
@@ -120,14 +137,14 @@ impl<'a, F: MultiwriteNorFlash> Store<'a, F> {
     async fn ensure(&mut self, map: u8, contents: &Contents) -> bool {
         const ATTEMPTS: usize = 3;
         for _ in 0..ATTEMPTS {
-            if self.has_all(map, contents).await {
+            if self.has_all(map, contents).await == Ok(true) {
                 return true;
             }
             self.store(map, Item::Sealer, &contents.sealer).await;
             self.store(map, Item::Opener, &contents.opener).await;
             self.store(map, Item::Keys, &contents.keys.to_bytes()).await;
         }
-        self.has_all(map, contents).await
+        self.has_all(map, contents).await == Ok(true)
     }
 
     async fn erase(&mut self, map: u8) -> Result<(), FlashFailed> {
@@ -137,64 +154,121 @@ impl<'a, F: MultiwriteNorFlash> Store<'a, F> {
     /// Stores `new` in both maps in the place of `old`, and reads it back.
     ///
     /// At any time one of the maps has all of `old` or all of `new`, if one had at the start: that one is not touched before the other
-    /// has everything. A map that takes nothing is erased.
+    /// has everything. A map that takes nothing is erased, once until it does.
     pub(crate) async fn save(&mut self, old: Option<&Contents>, new: &Contents) -> Result<(), FlashFailed> {
-        let mut has_old = [false; MAPS as usize];
+        let mut has_old = [Ok(false); MAPS as usize];
         if let Some(old) = old {
             has_old = [self.has_all(0, old).await, self.has_all(1, old).await];
+            if !has_old.contains(&Ok(true)) && has_old.contains(&Err(FlashFailed)) {
+                // The one that cannot be read may be the one that has it.
+                return Err(FlashFailed);
+            }
         }
-        let (first, second) = if has_old[0] { (1, 0) } else { (0, 1) };
+        let (first, second) = if has_old[0] == Ok(true) { (1, 0) } else { (0, 1) };
+        let is_old_in_second = has_old[usize::from(second)] == Ok(true);
         let mut is_in_first = self.ensure(first, new).await;
-        if !is_in_first && has_old[usize::from(second)] {
-            self.erase(first).await?;
+        if !is_in_first && is_old_in_second {
+            self.erase_once(first).await?;
             is_in_first = self.ensure(first, new).await;
+            if !is_in_first {
+                return Err(FlashFailed);
+            }
         }
         let mut is_in_second = self.ensure(second, new).await;
         if !is_in_second && is_in_first {
-            self.erase(second).await?;
+            self.erase_once(second).await?;
             is_in_second = self.ensure(second, new).await;
         }
-        if is_in_first && is_in_second { Ok(()) } else { Err(FlashFailed) }
-    }
-
-    /// The keys in each map.
-    pub(crate) async fn keys(&mut self) -> [Option<Keys>; MAPS as usize] {
-        let mut keys = [None, None];
-        for (map, keys) in (0..MAPS).zip(&mut keys) {
-            *keys = self.fetch(map, Item::Keys).await.and_then(|bytes| Keys::from_bytes(&bytes));
+        if !is_in_first || !is_in_second {
+            return Err(FlashFailed);
         }
-        keys
+        self.were_erased = [false; MAPS as usize];
+        Ok(())
     }
 
-    pub(crate) async fn sealer(&mut self) -> [[u8; STATE]; MAPS as usize] {
+    async fn erase_once(&mut self, map: u8) -> Result<(), FlashFailed> {
+        if self.were_erased[usize::from(map)] {
+            return Err(FlashFailed);
+        }
+        self.erase(map).await?;
+        self.were_erased[usize::from(map)] = true;
+        Ok(())
+    }
+
+    /// The keys in each map, and whether both could be read.
+    pub(crate) async fn keys(&mut self) -> ([Option<Keys>; MAPS as usize], bool) {
+        let (mut keys, mut is_read) = ([None, None], true);
+        for (map, keys) in (0..MAPS).zip(&mut keys) {
+            match self.fetch(map, Item::Keys).await {
+                Ok(found) => *keys = found.and_then(|bytes| Keys::from_bytes(&bytes)),
+                Err(FlashFailed) => is_read = false,
+            }
+        }
+        (keys, is_read)
+    }
+
+    pub(crate) async fn sealer(&mut self) -> ([[u8; STATE]; MAPS as usize], bool) {
         self.states(Item::Sealer).await
     }
 
-    pub(crate) async fn opener(&mut self) -> [[u8; STATE]; MAPS as usize] {
+    pub(crate) async fn opener(&mut self) -> ([[u8; STATE]; MAPS as usize], bool) {
         self.states(Item::Opener).await
     }
 
-    /// The states of both maps; ones, as in erased flash, for what is not there.
-    async fn states(&mut self, item: Item) -> [[u8; STATE]; MAPS as usize] {
-        let mut states = [[0xFF; STATE]; MAPS as usize];
+    /// The states of both maps; ones, as in erased flash, for what is not there. And whether both maps could be read.
+    async fn states(&mut self, item: Item) -> ([[u8; STATE]; MAPS as usize], bool) {
+        let (mut states, mut is_read) = ([[0xFF; STATE]; MAPS as usize], true);
         for (map, state) in (0..MAPS).zip(&mut states) {
-            if let Some(found) = self.fetch(map, item).await {
-                *state = *found;
+            match self.fetch(map, item).await {
+                Ok(Some(found)) => *state = *found,
+                Ok(None) => {}
+                Err(FlashFailed) => is_read = false,
             }
         }
-        states
+        (states, is_read)
     }
 
     /// Takes the keys out of both maps, in each the oldest copy first: a loss of power leaves keys with the newest states, or none.
     ///
     /// To erase pages would not do: the one with the newest states may go before another one that has the keys and older states.
+    ///
+    /// A map that fails does not keep the keys in the other one.
     pub(crate) async fn remove_keys(&mut self) -> Result<(), FlashFailed> {
+        let mut removed = Ok(());
         for map in 0..MAPS {
             let mut buffer = Zeroizing::new([0; BUFFER]);
-            let mut storage = self.map(map).ok_or(FlashFailed)?;
-            storage.remove_item(&mut *buffer, &(Item::Keys as u8)).await.map_err(|_| FlashFailed)?;
+            let is_removed = match self.map(map) {
+                Some(mut storage) => storage.remove_item(&mut *buffer, &(Item::Keys as u8)).await.is_ok(),
+                None => false,
+            };
+            if !is_removed {
+                removed = Err(FlashFailed);
+            }
+        }
+        removed
+    }
+
+    /// Erases what is left in both maps, such as keys that were removed: to remove an item leaves its bytes.
+    pub(crate) async fn erase_leftovers(&mut self) -> Result<(), FlashFailed> {
+        for map in 0..MAPS {
+            if !self.is_blank(map).await? {
+                self.erase(map).await?;
+            }
         }
         Ok(())
+    }
+
+    async fn is_blank(&mut self, map: u8) -> Result<bool, FlashFailed> {
+        // A part of a page, and a multiple of what can be read.
+        const PART: usize = 64;
+        let mut part = Zeroizing::new([0; PART]);
+        for address in self.range(map).ok_or(FlashFailed)?.step_by(PART) {
+            self.flash.read(address, &mut *part).await.map_err(|_| FlashFailed)?;
+            if part.iter().any(|byte| *byte != 0xFF) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     pub(crate) async fn erase_all(&mut self) -> Result<(), FlashFailed> {

@@ -30,11 +30,12 @@ pub struct Account {
 }
 
 impl Account {
-    /// An account with new keys, in the place of what is in the file. It is stored before the keys are given to anybody.
+    /// An account with new keys, in a file that is not there yet. It is stored before the keys are given to anybody.
     ///
     /// # Errors
-    /// There are no random numbers, or the file cannot be written.
+    /// The file is there, there are no random numbers, or the file cannot be written.
     pub fn with_new_keys(file: &Path) -> Result<Self> {
+        ensure!(!file.exists(), "{} is there", file.display());
         let mut keys = Keys { up: [0; 16], down: [0; 16], limit: BlockLimit::DEFAULT };
         getrandom::fill(&mut keys.up).context("no random numbers")?;
         getrandom::fill(&mut keys.down).context("no random numbers")?;
@@ -122,6 +123,13 @@ impl Account {
         Ok((frame, counter_of([frame[1], frame[2], frame[3]])))
     }
 
+    /// Gives the file another name.
+    pub(crate) fn rename(&mut self, file: &Path) -> Result<()> {
+        fs::rename(&self.file, file).with_context(|| format!("cannot rename {}", self.file.display()))?;
+        file.clone_into(&mut self.file);
+        store_names(file)
+    }
+
     /// Stores what was used and nothing more: the next [`Account::open`] goes on without a gap.
     ///
     /// # Errors
@@ -134,15 +142,22 @@ impl Account {
 
 /// Replaces the file, so that a loss of power leaves the old one or the new one. On Unix nobody else can read it.
 fn write(file: &Path, keys: &Keys, states: &[[u8; STATE]; 2]) -> Result<()> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut new = NamedTempFile::new_in(folder)?;
+    let mut new = NamedTempFile::new_in(folder(file))?;
     new.write_all(&*keys.to_bytes())?;
     new.write_all(states.as_flattened())?;
     new.as_file().sync_all()?;
     new.persist(file).with_context(|| format!("cannot write {}", file.display()))?;
-    // The name is stored too.
+    store_names(file)
+}
+
+fn folder(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A file's name, and that it has no other one any more, outlives a loss of power.
+fn store_names(file: &Path) -> Result<()> {
     #[cfg(unix)]
-    fs::File::open(folder)?.sync_all()?;
+    fs::File::open(folder(file))?.sync_all()?;
     Ok(())
 }
 
@@ -191,7 +206,8 @@ mod tests {
             assert!(account.receive(&frame).is_err());
         }
         // Other keys are others.
-        let new = Account::with_new_keys(&file).unwrap();
+        assert!(Account::with_new_keys(&file).is_err());
+        let new = Account::with_new_keys(&folder.path().join("other")).unwrap();
         assert_ne!(new.keys, keys);
         assert!(Witness::new(keys).reports() == 0);
     }

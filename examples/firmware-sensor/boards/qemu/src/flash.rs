@@ -30,8 +30,8 @@ pub(crate) fn flash() -> Flash<Psram, PAGES, PAGE> {
 pub(crate) struct Psram;
 
 impl Memory for Psram {
-    fn read(&self, index: usize) -> u32 {
-        read(index)
+    fn read(&self, index: usize) -> Result<u32, Failed> {
+        Ok(read(index))
     }
 
     fn write(&mut self, index: usize, word: u32) -> Result<(), Failed> {

@@ -24,7 +24,7 @@ use embassy_rp::{
     uart::{self, BufferedInterruptHandler, BufferedUart},
 };
 use embassy_time::{Duration, Ticker};
-use sensor_node::{Board, NodeError, PAGES};
+use sensor_node::{Board, NodeError, PAGES, thermometer};
 
 /// The time between two readings.
 const PERIOD: Duration = Duration::from_secs(10);
@@ -77,7 +77,7 @@ impl Board for Pico {
     async fn reading(&mut self) -> i16 {
         self.due.next().await;
         match self.adc.read(&mut self.thermometer).await {
-            Ok(raw) => hundredths(raw),
+            Ok(raw) => thermometer::of_rp2040(raw),
             // What no thermometer shows.
             Err(_) => i16::MIN,
         }
@@ -94,10 +94,4 @@ impl Board for Pico {
     fn refused(&mut self, error: NodeError) {
         defmt::warn!("{}", error);
     }
-}
-
-/// 27 degrees at 0.706 V, and a degree less for each 1.721 mV more (datasheet, section 4.9.5), of 12 bits for 3.3 V.
-fn hundredths(raw: u16) -> i16 {
-    let microvolts = i32::from(raw) * 3_300_000 / 4096;
-    i16::try_from(2700 - (microvolts - 706_000) * 100 / 1721).unwrap_or(i16::MAX)
 }

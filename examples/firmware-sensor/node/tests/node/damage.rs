@@ -193,3 +193,56 @@ fn frames_that_are_no_instructions() {
     assert_eq!(obey(&mut node, &mut station, &frame), Ok(Instruction::On));
     assert_eq!(obey(&mut node, &mut station, &frame), Err(NodeError::Open(OpenError::Replayed)));
 }
+
+#[test]
+fn a_copy_that_takes_nothing_leaves_the_other_one_as_it_is() {
+    let (chip, mut station) = new(13);
+    live(&chip, &mut station, 100);
+    for map in 0..2 {
+        let other = Chip::map(1 - map);
+        chip.fail_to_write(Chip::map(map));
+        let fail = || assert!(start(&mut chip.flash(), &mut Ciphers::new()).is_err());
+        // The good one may have been the first that was written.
+        fail();
+        let before = chip.words();
+        fail();
+        fail();
+        assert_eq!(chip.words()[other.clone()], before[other]);
+        chip.fail_to_write(0..0);
+        live(&chip, &mut station, 1);
+    }
+}
+
+#[test]
+fn flash_that_cannot_be_read_is_not_without_keys() {
+    let (chip, mut station) = new(14);
+    live(&chip, &mut station, 100);
+    let both = Chip::map(0).start..Chip::map(1).end;
+    let before = chip.words();
+    for word in both.clone() {
+        chip.fail_to_read(word..both.end);
+        let (mut flash, mut ciphers) = (chip.flash(), Ciphers::new());
+        assert!(start(&mut flash, &mut ciphers).is_err(), "word {word}");
+    }
+    chip.fail_to_read(both);
+    let (mut flash, mut ciphers) = (chip.flash(), Ciphers::new());
+    assert!(start(&mut flash, &mut ciphers).is_err());
+    chip.fail_to_read(0..0);
+    assert!(before.iter().any(|word| *word != u32::MAX));
+    live(&chip, &mut station, 1);
+}
+
+#[test]
+fn keys_are_removed_from_the_copy_that_can_be_read() {
+    for map in 0..2 {
+        let (chip, mut station) = new(15);
+        live(&chip, &mut station, 100);
+        let (mut flash, mut ciphers) = (chip.flash(), Ciphers::new());
+        let node = start(&mut flash, &mut ciphers).unwrap();
+        chip.fail_to_read(Chip::map(map));
+        assert_eq!(block_on(node.forget()), Err(FlashFailed));
+        chip.fail_to_read(0..0);
+        chip.damage(map, |words| words.fill(u32::MAX));
+        blank(&mut flash, &mut ciphers, Notice::NoKeys).unwrap();
+    }
+}

@@ -65,6 +65,11 @@ fn keys_come_through_whole_or_not_at_all() {
         assert_eq!(Keys::from_frame(&*noisy), None, "bit {bit}");
     }
     assert_eq!(Keys::from_frame(&frame[..74]), None);
+    // A limit that bears no start.
+    let limited = |limit| super::world::keys(&mut Random::new(3), limit);
+    let least = limited(Keys::LEAST_LIMIT);
+    assert_eq!(Keys::from_frame(&*least.to_frame()), Some(least));
+    assert_eq!(Keys::from_frame(&*limited(Keys::LEAST_LIMIT - 1).to_frame()), None);
     // No limit, and one that is too high.
     for limit in [0u32, (1 << 24) + 1] {
         let mut bytes = [1; Keys::LEN];
@@ -88,8 +93,8 @@ fn reports_come_back() {
 
 #[test]
 fn notices_come_back() {
-    use Notice::{Flash, NoKeys, NoState, Stopped, UsedUp};
-    for notice in [NoKeys, NoState, Flash, UsedUp, Stopped] {
+    use Notice::{Deaf, Flash, NoKeys, NoState, Stopped, UsedUp};
+    for notice in [NoKeys, NoState, Flash, UsedUp, Stopped, Deaf] {
         assert_eq!(Notice::from_frame(&notice.to_frame()), Some(notice));
     }
     assert_eq!(Notice::from_frame(&[2, 9]), None);

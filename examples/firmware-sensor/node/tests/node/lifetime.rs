@@ -33,6 +33,24 @@ fn for_all_its_blocks_without_a_restart() {
 }
 
 #[test]
+fn for_four_instructions_in_fifteen_blocks_without_a_restart() {
+    let (chip, mut station) = new(9);
+    let (mut flash, mut ciphers) = (chip.flash(), Ciphers::new());
+    let mut node = start(&mut flash, &mut ciphers).unwrap();
+    let mut obeyed = 0;
+    let error = loop {
+        let frame = station.instruct(Instruction::On);
+        match obey(&mut node, &mut station, &frame) {
+            Ok(_) => obeyed += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error, NodeError::Open(OpenError::LimitReached));
+    // One of four is opened twice.
+    assert_eq!(obeyed, LIMIT / (BLOCKS * (INSTRUCTIONS + 1)) * INSTRUCTIONS);
+}
+
+#[test]
 fn for_a_start_each_step_without_a_stop() {
     let (chip, mut station) = new(2);
     let mut starts = 0;
@@ -123,4 +141,28 @@ fn after_a_loss_of_power_no_more_instructions_are_refused_than_were_reserved() {
         });
         assert!(refused.count() < INSTRUCTIONS as usize);
     }
+}
+
+#[test]
+fn a_frame_that_comes_again_at_each_start_refuses_no_instructions() {
+    let (chip, mut station) = new(7);
+    let old = station.instruct(Instruction::On);
+    let mut forged = station.instruct(Instruction::Off);
+    forged[7] ^= 1;
+    let (mut flash, mut ciphers) = (chip.flash(), Ciphers::new());
+    let mut node = start(&mut flash, &mut ciphers).unwrap();
+    assert_eq!(obey(&mut node, &mut station, &old), Ok(Instruction::On));
+    drop(node);
+    for frame in [old, forged] {
+        for _ in 0..20 {
+            let mut node = start(&mut flash, &mut ciphers).unwrap();
+            assert!(obey(&mut node, &mut station, &frame).is_err());
+        }
+    }
+    let mut node = start(&mut flash, &mut ciphers).unwrap();
+    let refused = (0..).take_while(|_| {
+        let frame = station.instruct(Instruction::On);
+        obey(&mut node, &mut station, &frame).is_err()
+    });
+    assert!(refused.count() < INSTRUCTIONS as usize);
 }

@@ -116,7 +116,15 @@ fn frame(frame: &[u8]) -> Event {
 
 /// Runs a node from its start until all this has happened.
 fn happen(chip: &Chip, events: impl IntoIterator<Item = Event>) -> Script {
+    happen_after(&[], chip, events)
+}
+
+/// The same, when these bytes are the last ones of a node whose power was lost.
+fn happen_after(last: &[u8], chip: &Chip, events: impl IntoIterator<Item = Event>) -> Script {
     let world = World::default();
+    for byte in last {
+        world.0.borrow_mut().decoder.feed(*byte);
+    }
     world.0.borrow_mut().events = events.into_iter().collect();
     let mut flash = chip.flash();
     let end = block_on(run(&mut flash, START_ADDRESS, world.clone(), world.clone(), &mut world.clone()));
@@ -164,14 +172,14 @@ fn a_frame_that_comes_again_changes_nothing_and_has_no_answer() {
     let (chip, mut station) = new(3);
     let (on, off) = (station.instruct(Instruction::On), station.instruct(Instruction::Off));
     let script = happen(&chip, [frame(&on), frame(&off), frame(&on), frame(&off), frame(&on)]);
-    assert_eq!(script.outputs, [true, false]);
+    assert_eq!(script.outputs, [false, true, false]);
     assert_eq!(script.refused, [NodeError::Open(OpenError::Replayed); 3]);
     let reports = reports(&mut station, &script);
     assert_eq!(reports.len(), 3);
     assert_eq!((reports[2].reason, reports[2].acknowledged), (Reason::Answer, Some(1)));
     // After a loss of power neither.
     let script = happen(&chip, [frame(&on), frame(&off)]);
-    assert!(script.outputs.is_empty() && script.refused.len() == 2);
+    assert!(script.outputs == [false] && script.refused.len() == 2);
 }
 
 #[test]
@@ -224,11 +232,14 @@ fn garbage_has_no_answer_and_costs_nothing() {
 fn who_forgets_its_keys_takes_new_ones() {
     let (chip, mut station) = new(8);
     let new = keys(&mut Random::new(9), 1 << 20);
-    let forget = station.instruct(Instruction::Forget);
-    let script = happen(&chip, [frame(&forget), frame(&*new.to_frame())]);
-    assert_eq!(script.sent[0][0], REPORT);
-    assert_eq!(Notice::from_frame(&script.sent[1]), Some(Notice::NoKeys));
-    Witness::new(new).receive(&script.sent[2]);
+    let [on, forget] =
+        [Instruction::On, Instruction::Forget].map(|instruction| station.instruct(instruction));
+    let script = happen(&chip, [frame(&on), frame(&forget), frame(&*new.to_frame())]);
+    assert!(script.sent[0][0] == REPORT && script.sent[1][0] == REPORT);
+    assert_eq!(Notice::from_frame(&script.sent[2]), Some(Notice::NoKeys));
+    assert!(!Witness::new(new).receive(&script.sent[3]).output);
+    // As it is reported, and before anybody gives new keys.
+    assert_eq!(script.outputs, [false, true, false, false]);
 }
 
 #[test]
@@ -260,4 +271,48 @@ fn flash_that_fails_and_a_key_that_is_used_up_are_said() {
     let script = happen(&Chip::provisioned(&keys), [Event::Reading(1)]);
     station.receive(&script.sent[0]);
     assert_eq!(Notice::from_frame(&script.sent[1]), Some(Notice::UsedUp));
+}
+
+#[test]
+fn flash_that_fails_is_tried_less_and_less() {
+    const READINGS: i16 = 1_000;
+    let readings = || (0..READINGS).map(Event::Reading);
+    // From the start on, as one copy takes nothing.
+    let (chip, _) = new(13);
+    chip.fail_to_write(Chip::map(1));
+    let before = chip.changes();
+    happen(&chip, []);
+    let once = chip.changes() - before;
+    let script = happen(&chip, readings());
+    assert!(chip.changes() - before < 15 * once, "{once}");
+    assert_eq!(script.sent.len(), 1 + usize::try_from(READINGS).unwrap());
+    // After a start.
+    let (chip, mut station) = new(14);
+    let (again, _) = new(14);
+    let before = again.changes();
+    happen(&again, []);
+    chip.lose_power_after(again.changes() - before);
+    let script = happen(&chip, readings());
+    assert!((2..15).contains(&script.refused.len()), "{}", script.refused.len());
+    assert_eq!(script.sent.len(), 1 + usize::try_from(READINGS).unwrap());
+    station.receive(&script.sent[80]);
+    assert_eq!(Notice::from_frame(&script.sent[1_000]), Some(Notice::Flash));
+}
+
+#[test]
+fn a_frame_that_was_cut_off_spoils_no_other() {
+    let (chip, mut station) = new(15);
+    let script = happen_after(&[9, 1, 2], &chip, []);
+    assert_eq!(script.sent.len(), 1);
+    station.receive(&script.sent[0]);
+}
+
+#[test]
+fn a_node_that_cannot_open_any_more_says_so() {
+    let keys = keys(&mut Random::new(16), 5);
+    let mut station = Witness::new(keys.clone());
+    let on = station.instruct(Instruction::On);
+    let script = happen(&Chip::provisioned(&keys), [frame(&on)]);
+    assert_eq!(script.refused, [NodeError::Open(OpenError::LimitReached)]);
+    assert_eq!(Notice::from_frame(&script.sent[1]), Some(Notice::Deaf));
 }

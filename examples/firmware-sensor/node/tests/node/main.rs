@@ -7,4 +7,5 @@ mod frames;
 mod lifetime;
 mod line;
 mod power;
+mod thermometer;
 mod world;

@@ -5,7 +5,7 @@ use sensor_node::{
     Ciphers, FlashFailed, Node, NodeError, Start,
     frame::{Instruction, Keys, Notice},
 };
-use sensor_station::Witness;
+use sensor_station::{InstructionFrame, Witness};
 use sequential_storage::{
     cache::{Cache, Uncached},
     map::{MapConfig, MapStorage},
@@ -62,6 +62,13 @@ fn at_each_change_of_a_word() {
         let _ = life(&chip, &mut station, &mut next);
         assert!(chip.has_lost_power(), "cut {cut}");
         chip.power_up();
+        // Of all frames so far, none is opened that was.
+        let (mut flash, mut ciphers) = (chip.flash(), Ciphers::new());
+        let mut node = start(&mut flash, &mut ciphers).unwrap();
+        for frame in station.frames().to_vec() {
+            let _ = obey(&mut node, &mut station, &frame);
+        }
+        drop(node);
         life(&chip, &mut station, &mut next).unwrap();
         assert!(station.reports() >= 299 && station.opened() > 80, "cut {cut}");
     }
@@ -94,22 +101,58 @@ fn at_each_change_while_keys_are_given() {
         let (mut flash, mut ciphers) = (chip.flash(), Ciphers::new());
         block_on(blank(&mut flash, &mut ciphers, Notice::NoKeys)?.provision(new.clone()))
     };
-    // One that has had other keys.
-    let forgetful = || {
-        let (chip, _) = used(&old, 250);
-        forget(&chip).unwrap();
-        chip
-    };
-    for cut in 0..changes(&forgetful(), |chip| provision(chip).unwrap()) {
-        let chip = forgetful();
-        chip.lose_power_after(cut);
-        let _ = provision(&chip);
-        assert!(chip.has_lost_power(), "cut {cut}");
-        chip.power_up();
-        let (mut flash, mut ciphers) = (chip.flash(), Ciphers::new());
-        let mut node = start_with(&mut flash, &mut ciphers, &new);
-        // It opens under the new keys, and no others.
-        send(&mut node, &mut Witness::new(new.clone())).unwrap();
+    // One that has had other keys, and ones of which the power was lost while they were erased.
+    let (forgetful, _) = used(&old, 250);
+    let needed = changes(&forgetful.copy(), |chip| forget(chip).unwrap());
+    for erased in [needed / 4, needed / 2, needed] {
+        let leftovers = forgetful.copy();
+        leftovers.lose_power_after(erased);
+        let _ = forget(&leftovers);
+        leftovers.power_up();
+        for cut in 0..changes(&leftovers.copy(), |chip| provision(chip).unwrap()) {
+            let chip = leftovers.copy();
+            chip.lose_power_after(cut);
+            let _ = provision(&chip);
+            assert!(chip.has_lost_power(), "cut {cut}");
+            chip.power_up();
+            let (mut flash, mut ciphers) = (chip.flash(), Ciphers::new());
+            let mut node = start_with(&mut flash, &mut ciphers, &new);
+            // It opens under the new keys, and no others.
+            send(&mut node, &mut Witness::new(new.clone())).unwrap();
+        }
+    }
+}
+
+#[test]
+fn keys_are_removed_before_anything_is_erased() {
+    let old = keys(&mut Random::new(4), 1 << 20);
+    for from in [150, 180, 210, 240, 270] {
+        let (whole, _) = used(&old, from);
+        let (mut kept, mut forgotten) = (0, 0);
+        for cut in 0.. {
+            let chip = whole.copy();
+            let (mut flash, mut ciphers) = (chip.flash(), Ciphers::new());
+            let node = start(&mut flash, &mut ciphers).unwrap();
+            let before = chip.words();
+            chip.lose_power_after(cut);
+            let _ = block_on(node.forget());
+            if !chip.has_lost_power() {
+                break;
+            }
+            chip.power_up();
+            let is_erased = before.iter().zip(chip.words()).any(|(before, after)| after & !before != 0);
+            match block_on(Node::start(&mut flash, START_ADDRESS, &mut ciphers)).unwrap() {
+                Start::Node(_) => {
+                    assert!(!is_erased, "from {from}, cut {cut}");
+                    kept += 1;
+                }
+                Start::Blank(blank) => {
+                    assert_eq!(blank.why(), Notice::NoKeys);
+                    forgotten += 1;
+                }
+            }
+        }
+        assert!(kept > 0 && forgotten > 100, "{kept} {forgotten}");
     }
 }
 
@@ -138,7 +181,11 @@ fn at_each_change_while_keys_are_forgotten() {
                 send(&mut node, &mut station).unwrap();
                 false
             }
-            Start::Blank(_) => true,
+            Start::Blank(_) => {
+                // Nothing of the keys is left.
+                assert!(chip.words() == Chip::new().words(), "cut {cut}");
+                true
+            }
         };
         forgotten += usize::from(is_forgotten);
         if !is_forgotten {
@@ -219,6 +266,10 @@ fn session(
 ) -> Result<(), NodeError> {
     let (mut flash, mut ciphers) = (chip.flash(), Ciphers::new());
     let mut node = start(&mut flash, &mut ciphers)?;
+    // All so far, of which none may be opened that was.
+    for frame in station.frames().to_vec() {
+        receive(&mut node, station, &frame, total)?;
+    }
     for _ in 0..random.below(60) {
         match random.below(8) {
             0..5 => match send(&mut node, station) {
@@ -231,21 +282,28 @@ fn session(
             }
             _ => {
                 let Some(frame) = old_frame(station, random) else { continue };
-                match obey(&mut node, station, &frame) {
-                    Ok(_) => total.opened += 1,
-                    Err(NodeError::Open(
-                        OpenError::Replayed
-                        | OpenError::TooOld
-                        | OpenError::LimitReached
-                        | OpenError::TooManyFailures,
-                    )) => total.refused += 1,
-                    Err(error) => return Err(error),
-                }
+                receive(&mut node, station, &frame, total)?;
             }
         }
     }
     if random.below(3) == 0 {
         block_on(node.stop())?;
+    }
+    Ok(())
+}
+
+fn receive(
+    node: &mut Node<'_, Sim>,
+    station: &mut Witness,
+    frame: &InstructionFrame,
+    total: &mut Totals,
+) -> Result<(), NodeError> {
+    match obey(node, station, frame) {
+        Ok(_) => total.opened += 1,
+        Err(NodeError::Open(
+            OpenError::Replayed | OpenError::TooOld | OpenError::LimitReached | OpenError::TooManyFailures,
+        )) => total.refused += 1,
+        Err(error) => return Err(error),
     }
     Ok(())
 }

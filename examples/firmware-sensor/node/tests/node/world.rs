@@ -1,6 +1,6 @@
 //! A node, its flash, and the station at the other end, which has its power always and sees all that is sent.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, ops::Range, rc::Rc};
 
 use embassy_embedded_hal::adapter::BlockingAsync;
 use embassy_futures::block_on;
@@ -35,13 +35,17 @@ struct State {
     /// The changes that still happen, if the power is to be lost.
     left: Option<usize>,
     changes: usize,
+    /// Words that cannot be read.
+    unreadable: Range<usize>,
+    /// Words that ignore what is written.
+    fixed: Range<usize>,
 }
 
 impl Chip {
     /// Erased.
     pub(crate) fn new() -> Self {
         let words = vec![u32::MAX; (PAGES as usize + 2) * PAGE / 4];
-        Self(Rc::new(RefCell::new(State { words, left: None, changes: 0 })))
+        Self(Rc::new(RefCell::new(State { words, left: None, changes: 0, unreadable: 0..0, fixed: 0..0 })))
     }
 
     /// A chip with keys, of which nothing is used.
@@ -51,6 +55,13 @@ impl Chip {
         let blank = blank(&mut flash, &mut ciphers, Notice::NoKeys).unwrap();
         block_on(blank.provision(keys.clone())).unwrap();
         chip
+    }
+
+    /// Another chip with the same contents.
+    pub(crate) fn copy(&self) -> Self {
+        let copy = Self::new();
+        (copy.0.borrow_mut().words, copy.0.borrow_mut().changes) = (self.words(), self.changes());
+        copy
     }
 
     /// Its flash, as the node sees it after a start.
@@ -82,8 +93,23 @@ impl Chip {
 
     /// Changes the bytes of one of the two maps.
     pub(crate) fn damage(&self, map: usize, damage: impl FnOnce(&mut [u32])) {
+        damage(&mut self.0.borrow_mut().words[Self::map(map)]);
+    }
+
+    /// The words of one of the two maps.
+    pub(crate) fn map(map: usize) -> Range<usize> {
         let first = (START + map * MAP) / 4;
-        damage(&mut self.0.borrow_mut().words[first..first + MAP / 4]);
+        first..first + MAP / 4
+    }
+
+    /// These words cannot be read from now on.
+    pub(crate) fn fail_to_read(&self, words: Range<usize>) {
+        self.0.borrow_mut().unreadable = words;
+    }
+
+    /// These words ignore what is written from now on.
+    pub(crate) fn fail_to_write(&self, words: Range<usize>) {
+        self.0.borrow_mut().fixed = words;
     }
 
     /// The bytes.
@@ -93,8 +119,12 @@ impl Chip {
 }
 
 impl Memory for Chip {
-    fn read(&self, index: usize) -> u32 {
-        self.0.borrow().words[index]
+    fn read(&self, index: usize) -> Result<u32, Failed> {
+        let state = self.0.borrow();
+        if state.unreadable.contains(&index) {
+            return Err(Failed);
+        }
+        Ok(state.words[index])
     }
 
     fn write(&mut self, index: usize, word: u32) -> Result<(), Failed> {
@@ -104,7 +134,9 @@ impl Memory for Chip {
         }
         state.changes += 1;
         assert!((START..START + 2 * MAP).contains(&(4 * index)), "outside of the node's pages");
-        state.words[index] = word;
+        if !state.fixed.contains(&index) {
+            state.words[index] = word;
+        }
         Ok(())
     }
 }

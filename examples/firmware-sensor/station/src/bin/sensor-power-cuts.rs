@@ -366,6 +366,9 @@ impl Board {
     }
 
     fn take_frame(&mut self) -> Option<Frame> {
+        // The zeros before a frame.
+        let zeros = self.partial.iter().take_while(|byte| **byte == 0).count();
+        self.partial.drain(..zeros);
         let end = self.partial.iter().position(|byte| *byte == 0)?;
         let mut decoder = Decoder::new();
         let frame: Vec<Option<Frame>> = self.partial.drain(..=end).map(|byte| decoder.feed(byte)).collect();

@@ -5,18 +5,20 @@ use std::{
     fs::File,
     io::{BufRead as _, Read, Write},
     path::Path,
-    sync::mpsc,
+    sync::mpsc::{self, RecvTimeoutError},
     thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
 use sensor_node::frame::{Decoder, Frame, Instruction, NOTICE, Notice, encode};
-use sensor_station::Account;
+use sensor_station::Accounts;
 
 const HELP: &str = "\
 Usage: sensor-station ACCOUNT PORT
 
-ACCOUNT is a file with the keys of a node; `keys` makes it. PORT is a serial port, set to raw bytes, or a socket of QEMU's.
+ACCOUNT is a file with the keys of a node; `keys` makes it. Files of earlier keys are kept beside it.
+No two stations may have it at a time. PORT is a serial port, set to raw bytes, or a socket of QEMU's.
 
 Type
   keys      give new keys to a node that has none
@@ -24,8 +26,16 @@ Type
   stop      let it stop before its power is taken
   forget    let it forget its keys
 
+An instruction is sent anew until the node answers: after a loss of power it refuses the first ones.
+
 The end of the input (Ctrl-D) stores what was used. After any other end some reports and instructions are skipped.
 ";
+
+/// So long an answer is waited for before an instruction is sent anew.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// More than a node refuses instructions after a loss of power, and more than the station refuses reports after an end that stored nothing.
+const ATTEMPTS: u32 = 24;
 
 fn main() -> Result<()> {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -58,8 +68,30 @@ enum Event {
     Closed,
 }
 
+/// An instruction that is not answered yet.
+struct Pending {
+    instruction: Instruction,
+    /// The counter of the first attempt.
+    first: u32,
+    attempts: u32,
+    due: Instant,
+}
+
+/// What happens next; none if `until` comes before.
+fn next(events: &mpsc::Receiver<Event>, until: Option<Instant>) -> Option<Event> {
+    let event = match until {
+        None => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        Some(until) => events.recv_timeout(until.saturating_duration_since(Instant::now())),
+    };
+    match event {
+        Ok(event) => Some(event),
+        Err(RecvTimeoutError::Disconnected) => Some(Event::Closed),
+        Err(RecvTimeoutError::Timeout) => None,
+    }
+}
+
 fn run(file: &Path, mut receive: Box<dyn Read + Send>, mut send: Box<dyn Write>) -> Result<()> {
-    let mut account = if file.exists() { Some(Account::open(file)?) } else { None };
+    let mut accounts = Accounts::open(file)?;
     let (sender, events) = mpsc::channel();
     let frames = sender.clone();
     thread::spawn(move || {
@@ -77,17 +109,27 @@ fn run(file: &Path, mut receive: Box<dyn Read + Send>, mut send: Box<dyn Write>)
         }
         let _ = sender.send(Event::Closed);
     });
-    let mut send_frame = |frame: &[u8]| -> Result<()> { Ok(send.write_all(&encode(frame))?) };
-    for event in events {
-        match event {
-            Event::Closed => break,
-            Event::Frame(frame) => show(account.as_mut(), &frame),
-            Event::Line(line) => {
-                let instruction = match line.trim() {
+    let mut send_frame =
+        |frame: &[u8]| -> Result<()> { Ok(send.write_all(&[&[0], &encode(frame)[..]].concat())?) };
+    let mut pending: Option<Pending> = None;
+    loop {
+        let instruction = match next(&events, pending.as_ref().map(|pending| pending.due)) {
+            Some(Event::Closed) => break,
+            Some(Event::Frame(frame)) => {
+                if is_answer(&frame, &mut accounts, pending.as_ref()) {
+                    println!("answered");
+                    pending = None;
+                }
+                continue;
+            }
+            Some(Event::Line(line)) => {
+                pending = None;
+                match line.trim() {
                     "keys" => {
-                        let new = Account::with_new_keys(file)?;
-                        send_frame(&*new.provision())?;
-                        account = Some(new);
+                        match accounts.new_keys() {
+                            Ok(keys) => send_frame(&*keys)?,
+                            Err(error) => println!("{error:#}"),
+                        }
                         continue;
                     }
                     "on" => Instruction::On,
@@ -98,35 +140,65 @@ fn run(file: &Path, mut receive: Box<dyn Read + Send>, mut send: Box<dyn Write>)
                         print!("{HELP}");
                         continue;
                     }
-                };
-                match &mut account {
-                    None => println!("there are no keys yet: type keys"),
-                    Some(account) => {
-                        let (frame, counter) = account.instruct(instruction)?;
-                        println!("sent instruction {counter}");
-                        send_frame(&frame)?;
-                    }
                 }
+            }
+            None => match pending.as_ref() {
+                Some(pending) if pending.attempts < ATTEMPTS => pending.instruction,
+                _ => {
+                    println!("no answer");
+                    pending = None;
+                    continue;
+                }
+            },
+        };
+        match accounts.instruct(instruction) {
+            Err(error) => {
+                println!("{error:#}");
+                pending = None;
+            }
+            Ok((frame, counter)) => {
+                println!("sent instruction {counter}");
+                send_frame(&frame)?;
+                let (first, attempts) =
+                    pending.map_or((counter, 0), |pending| (pending.first, pending.attempts));
+                let due = Instant::now() + PATIENCE;
+                pending = Some(Pending { instruction, first, attempts: attempts + 1, due });
             }
         }
     }
-    account.map_or(Ok(()), Account::close)
+    accounts.close()
 }
 
-fn show(account: Option<&mut Account>, frame: &[u8]) {
-    if frame.first() == Some(&NOTICE) {
-        match Notice::from_frame(frame) {
-            Some(Notice::NoKeys) => println!("the node has no keys: type keys"),
-            Some(Notice::NoState) => println!("what the node stored is damaged: type keys"),
-            Some(Notice::Flash) => println!("the node's flash does not store"),
-            Some(Notice::UsedUp) => println!("the node's key is used up: type forget, then keys"),
-            Some(Notice::Stopped) => println!("the node has stopped: its power may be taken"),
-            None => println!("a notice of another version"),
-        }
-        return;
+/// Shows a frame, and says whether it answers an instruction.
+fn is_answer(frame: &Frame, accounts: &mut Accounts, pending: Option<&Pending>) -> bool {
+    if frame.first() != Some(&NOTICE) {
+        return match accounts.receive(frame) {
+            Ok(report) => {
+                println!("{report:?}");
+                let counters = pending.map(|pending| pending.first).zip(report.acknowledged);
+                counters.is_some_and(|(first, acknowledged)| acknowledged >= first)
+            }
+            Err(error) => {
+                println!("refused: {error:#}");
+                false
+            }
+        };
     }
-    match account.context("there are no keys").and_then(|account| account.receive(frame)) {
-        Ok(report) => println!("{report:?}"),
-        Err(error) => println!("refused: {error:#}"),
+    let notice = Notice::from_frame(frame);
+    match notice {
+        Some(Notice::NoKeys) => println!("the node has no keys: type keys"),
+        Some(Notice::NoState) => println!("what the node stored is damaged: type keys"),
+        Some(Notice::Flash) => println!("the node's flash does not store"),
+        Some(Notice::UsedUp) => println!("the node's key is used up: type forget, then keys"),
+        Some(Notice::Stopped) => println!("the node has stopped: its power may be taken"),
+        Some(Notice::Deaf) => println!("the node obeys no more: a debugger must erase its flash"),
+        None => println!("a notice of another version"),
     }
+    if matches!(notice, Some(Notice::NoKeys | Notice::NoState)) {
+        accounts.see_no_keys();
+    }
+    matches!(
+        (pending.map(|pending| pending.instruction), notice),
+        (Some(Instruction::Stop), Some(Notice::Stopped)) | (Some(Instruction::Forget), Some(Notice::NoKeys))
+    )
 }
