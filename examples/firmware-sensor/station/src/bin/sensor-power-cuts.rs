@@ -406,11 +406,13 @@ impl Board {
 
     /// Sends an instruction until it is opened, in a frame of its own each time: after a loss of power the first ones may be refused.
     fn ask(&mut self, witness: &mut Witness) -> Result<()> {
+        let mut asked = Vec::new();
         for _ in 0..100 {
             let [_, a, b, c, ..] = self.instruct(witness, Instruction::On)?;
-            // Who refuses says nothing. The ports are two, so that the reading may come before.
+            asked.push(counter_of([a, b, c]));
+            // Who refuses says nothing. The ports are two, so that readings may come before.
             for _ in 0..3 {
-                if self.reading(witness)?.acknowledged == Some(counter_of([a, b, c])) {
+                if self.reading(witness)?.acknowledged.is_some_and(|counter| asked.contains(&counter)) {
                     return Ok(());
                 }
             }
