@@ -1,4 +1,4 @@
-//! Puts the memory map where the linker finds it.
+//! The build script of an application: puts its memory map where the linker finds it.
 
 use std::{env, error::Error, fs, path::PathBuf};
 
@@ -18,6 +18,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("cargo::rustc-link-search={}", out.display());
         println!("cargo::rustc-link-arg-bins=-Tlink.x");
     }
-    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=../application.rs");
     Ok(())
 }
