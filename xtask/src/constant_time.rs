@@ -46,16 +46,23 @@ pub(crate) fn main(arguments: &[&str]) -> Result<()> {
 
 /// Known answers under valgrind, with each backend that it knows.
 pub(crate) fn valgrind() -> Result<()> {
+    under_valgrind(|backend| backend != UNKNOWN_TO_VALGRIND)
+}
+
+/// The same with one backend without vectors and one with them.
+pub(crate) fn valgrind_some() -> Result<()> {
+    under_valgrind(|backend| matches!(backend, "soft64" | "avx2"))
+}
+
+fn under_valgrind(is_wanted: impl Fn(&str) -> bool) -> Result<()> {
     if !is_x86_64_linux() {
         return Ok(());
     }
     tools::valgrind()?;
     let check = check()?;
-    for (backend, subject) in subjects()? {
-        if backend != UNKNOWN_TO_VALGRIND {
-            println!("\n-- {backend}");
-            Cmd::new(&check).arg("valgrind").arg(subject).run()?;
-        }
+    for (backend, subject) in subjects(is_wanted)? {
+        println!("\n-- {backend}");
+        Cmd::new(&check).arg("valgrind").arg(subject).run()?;
     }
     Ok(())
 }
@@ -65,7 +72,7 @@ pub(crate) fn stack() -> Result<()> {
     if !is_x86_64_linux() {
         return Ok(());
     }
-    for (backend, subject) in subjects()? {
+    for (backend, subject) in subjects(|_| true)? {
         println!("\n-- {backend}");
         Cmd::new(subject).arg("stack").run()?;
     }
@@ -82,7 +89,7 @@ fn trace_extent(extent: &str) -> Result<()> {
     if !is_x86_64_linux() {
         return Ok(());
     }
-    let subjects = subjects()?;
+    let subjects = subjects(|_| true)?;
     Cmd::new(check()?).args(["trace", extent]).args(subjects.into_iter().map(|(_, subject)| subject)).run()
 }
 
@@ -155,13 +162,13 @@ fn target() -> PathBuf {
     paths::target().join("constant-time")
 }
 
-/// Builds the subject with each backend forced that this machine has.
-fn subjects() -> Result<Vec<(&'static str, PathBuf)>> {
+/// Builds the subject with each wanted backend forced that this machine has.
+fn subjects(is_wanted: impl Fn(&str) -> bool) -> Result<Vec<(&'static str, PathBuf)>> {
     let version = Cmd::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())).arg("-vV").read();
     let host = version.as_ref().and_then(|text| text.lines().find_map(|line| line.strip_prefix("host: ")));
     let host = host.context("rustc does not say for which host it compiles")?;
     let mut subjects = Vec::new();
-    for backend in BACKENDS {
+    for backend in BACKENDS.into_iter().filter(|backend| is_wanted(backend)) {
         cargo("build")
             // With a target, cargo gives the flags to what is checked and not to build scripts, which are then compiled once.
             .args(["--package", "subject", "--target", host])

@@ -79,9 +79,9 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "valgrind",
-        about: "no secret in a branch or an address, by valgrind",
+        about: "no secret in a branch or an address, by valgrind, with two backends",
         place: Place::ConstantTime,
-        run: constant_time::valgrind,
+        run: constant_time::valgrind_some,
     },
     Step {
         name: "trace-cortex-m",
@@ -171,6 +171,12 @@ const LONG_STEPS: &[Step] = &[
         about: "known answers and equal traces on more RISC-V cores",
         place: Place::Thumb,
         run: other_riscv,
+    },
+    Step {
+        name: "valgrind-all",
+        about: "no secret in a branch or an address, by valgrind, with every backend that it knows",
+        place: Place::ConstantTime,
+        run: constant_time::valgrind,
     },
     Step {
         name: "trace",
