@@ -211,9 +211,7 @@ where
         state.full_batches(batches);
     }
     if pairwise::suits::<B>() {
-        let progress = &mut state.progress();
-        pairwise::process_pairs(backend, progress, pairs, direction);
-        pairwise::finish(backend, *progress, last, ta, nonces, direction)
+        pairwise::finish(backend, state.progress(), pairs, last, ta, nonces, direction)
     } else {
         state.last_batch(pairs, last, ta, nonces)
     }

@@ -30,24 +30,35 @@ const RATIOS: [(&str, &str); 8] = [
     (AES_OTR, AES_GCM_RING),
 ];
 
-/// Everything between the markers of the README.
+/// What the project's README shows.
 ///
 /// # Errors
 /// If `results` lacks something.
-pub fn markdown(results: &Results) -> Result<String> {
-    let run = results.runs.iter().find(|run| !run.forced).context("no results of the default build")?;
+pub fn front(results: &Results) -> Result<String> {
     let mut text = String::new();
     introduction(&mut text, results)?;
     text.push('\n');
     if !results.peers.iter().any(|peer| peer.name == OPENSSL) {
         text.push_str("OpenSSL is left out: its headers were missing.\n\n");
     }
-    costs(&mut text, run)?;
-    text.push('\n');
-    ratios(&mut text, run)?;
+    costs(&mut text, default_run(results)?)?;
+    Ok(text)
+}
+
+/// What the benchmark's own README shows.
+///
+/// # Errors
+/// If `results` lacks something.
+pub fn details(results: &Results) -> Result<String> {
+    let mut text = String::new();
+    ratios(&mut text, default_run(results)?)?;
     text.push('\n');
     backends(&mut text, &results.runs)?;
     Ok(text)
+}
+
+fn default_run(results: &Results) -> Result<&Run> {
+    results.runs.iter().find(|run| !run.forced).context("no results of the default build")
 }
 
 fn introduction(text: &mut String, results: &Results) -> fmt::Result {
