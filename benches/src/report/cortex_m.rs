@@ -305,12 +305,12 @@ impl CortexM {
                 let color = chart::color(peer.algorithm());
                 lines.push(Line { name: peer.algorithm(), color, width: 2, points });
             }
-            let title = format!("{core}: sealing, with 8 bytes of associated data");
+            let title = format!("{core}: sealing");
             plots.push(Plot { title, width: 520, names_width: 185, lines });
         }
         let Head { rustc, date, .. } = &self.boards.first().context("no results")?.head;
         let caption = format!(
-            "Less is better. Estimated from traces in QEMU, {rustc}, opt-level s, {date}. AES-128-GCM is in Rust, the other peers the \
+            "Less is better. With 8 bytes of associated data; estimated from traces in QEMU, {rustc}, {date}. AES-128-GCM is in Rust, other peers are the \
              fastest in C or assembly"
         );
         chart::draw(&caption, "estimated cycles", &MESSAGES, &plots)
