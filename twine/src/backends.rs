@@ -18,16 +18,13 @@ use cipher::{BlockCipherDecClosure, BlockCipherEncClosure, consts::U8};
 #[cfg_attr(twine_thumb, allow(dead_code, reason = "only parts serve the other backend"))]
 pub(crate) mod fixslice;
 
-#[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+#[cfg(twine_simd = "neon")]
 pub(crate) mod neon;
-#[cfg(any(
-    target_feature = "sse2",
-    all(target_arch = "aarch64", target_feature = "neon", target_endian = "little")
-))]
+#[cfg(twine_simd)]
 pub(crate) mod simd;
 #[cfg(twine_thumb)]
 pub(crate) mod thumb;
-#[cfg(target_feature = "sse2")]
+#[cfg(twine_simd = "x86")]
 pub(crate) mod x86;
 
 /// The word of the portable backend: that of the target's registers.
@@ -51,9 +48,9 @@ pub(crate) type Word = u32;
 pub(crate) enum RoundKeys {
     #[cfg(not(twine_thumb))]
     Soft(fixslice::RoundKeys<Word>),
-    #[cfg(target_feature = "sse2")]
+    #[cfg(twine_simd = "x86")]
     X86(x86::RoundKeys),
-    #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+    #[cfg(twine_simd = "neon")]
     Neon(neon::RoundKeys),
     #[cfg(twine_thumb)]
     Thumb(thumb::RoundKeys),
@@ -63,11 +60,11 @@ impl RoundKeys {
     /// Those of the backend that is chosen, without a key.
     #[inline]
     pub(crate) fn zero() -> Self {
-        #[cfg(target_feature = "sse2")]
+        #[cfg(twine_simd = "x86")]
         if let Some(level) = x86::Level::detect() {
             return Self::X86(x86::RoundKeys::zero(level));
         }
-        #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+        #[cfg(twine_simd = "neon")]
         if neon::IS_CHOSEN {
             return Self::Neon(neon::RoundKeys::ZERO);
         }
@@ -80,13 +77,13 @@ impl RoundKeys {
     /// The round keys of `key`.
     #[inline]
     pub(crate) fn new(key: &[u8]) -> Self {
-        #[cfg(target_feature = "sse2")]
+        #[cfg(twine_simd = "x86")]
         if let Some(level) = x86::Level::detect() {
             let mut keys = x86::RoundKeys::zero(level);
             keys.expand(key);
             return Self::X86(keys);
         }
-        #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+        #[cfg(twine_simd = "neon")]
         if neon::IS_CHOSEN {
             let mut keys = neon::RoundKeys::ZERO;
             keys.expand(key);
@@ -104,9 +101,9 @@ impl RoundKeys {
         match self {
             #[cfg(not(twine_thumb))]
             Self::Soft(keys) => keys.expand(key, <Word as fixslice::Word>::order),
-            #[cfg(target_feature = "sse2")]
+            #[cfg(twine_simd = "x86")]
             Self::X86(keys) => keys.expand(key),
-            #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+            #[cfg(twine_simd = "neon")]
             Self::Neon(keys) => keys.expand(key),
             #[cfg(twine_thumb)]
             Self::Thumb(keys) => keys.expand(key),
@@ -118,9 +115,9 @@ impl RoundKeys {
         match self {
             #[cfg(not(twine_thumb))]
             Self::Soft(keys) => f.call(&fixslice::Backend(keys)),
-            #[cfg(target_feature = "sse2")]
+            #[cfg(twine_simd = "x86")]
             Self::X86(keys) => keys.encrypt(f),
-            #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+            #[cfg(twine_simd = "neon")]
             Self::Neon(keys) => keys.encrypt(f),
             #[cfg(twine_thumb)]
             Self::Thumb(keys) => f.call(&thumb::Backend(keys)),
@@ -132,9 +129,9 @@ impl RoundKeys {
         match self {
             #[cfg(not(twine_thumb))]
             Self::Soft(keys) => f.call(&fixslice::Backend(keys)),
-            #[cfg(target_feature = "sse2")]
+            #[cfg(twine_simd = "x86")]
             Self::X86(keys) => keys.decrypt(f),
-            #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+            #[cfg(twine_simd = "neon")]
             Self::Neon(keys) => keys.decrypt(f),
             #[cfg(twine_thumb)]
             Self::Thumb(keys) => f.call(&thumb::Backend(keys)),
@@ -144,11 +141,11 @@ impl RoundKeys {
 
 /// The name of the backend that new keys get, as `--cfg twine_backend` has it.
 pub(crate) fn name() -> &'static str {
-    #[cfg(target_feature = "sse2")]
+    #[cfg(twine_simd = "x86")]
     if let Some(level) = x86::Level::detect() {
         return level.name();
     }
-    #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+    #[cfg(twine_simd = "neon")]
     if neon::IS_CHOSEN {
         return neon::NAME;
     }

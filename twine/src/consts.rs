@@ -4,10 +4,7 @@
 pub(crate) const ROUNDS: usize = 36;
 
 /// The S-box, for the shuffles of bytes that take it from a register.
-#[cfg(any(
-    target_feature = "sse2",
-    all(target_arch = "aarch64", target_feature = "neon", target_endian = "little")
-))]
+#[cfg(twine_simd)]
 pub(crate) const SBOX: [u8; 16] =
     [0xC, 0x0, 0xF, 0xA, 0x2, 0xB, 0x9, 0x5, 0x8, 0x3, 0xD, 0x7, 0x1, 0xE, 0x6, 0x4];
 

@@ -9,9 +9,9 @@ use cipher::{
 };
 
 use crate::backends::fixslice::{self, Word};
-#[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+#[cfg(twine_simd = "neon")]
 use crate::backends::neon;
-#[cfg(target_feature = "sse2")]
+#[cfg(twine_simd = "x86")]
 use crate::backends::x86;
 
 /// TWINE on one of the backends.
@@ -21,9 +21,9 @@ pub struct Forced(RoundKeys);
 enum RoundKeys {
     Soft32(fixslice::RoundKeys<u32>),
     Soft64(fixslice::RoundKeys<u64>),
-    #[cfg(target_feature = "sse2")]
+    #[cfg(twine_simd = "x86")]
     X86(x86::RoundKeys),
-    #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+    #[cfg(twine_simd = "neon")]
     Neon(neon::RoundKeys),
 }
 
@@ -37,15 +37,12 @@ impl Forced {
             ("soft32", RoundKeys::Soft32(fixslice::RoundKeys::ZERO)),
             ("soft64", RoundKeys::Soft64(fixslice::RoundKeys::ZERO)),
         ];
-        #[cfg(target_feature = "sse2")]
+        #[cfg(twine_simd = "x86")]
         let vectors =
             x86::Level::available().map(|level| (level.name(), RoundKeys::X86(x86::RoundKeys::zero(level))));
-        #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+        #[cfg(twine_simd = "neon")]
         let vectors = [(neon::NAME, RoundKeys::Neon(neon::RoundKeys::ZERO))];
-        #[cfg(not(any(
-            target_feature = "sse2",
-            all(target_arch = "aarch64", target_feature = "neon", target_endian = "little")
-        )))]
+        #[cfg(not(twine_simd))]
         let vectors = [];
         soft.into_iter().chain(vectors).map(move |(name, keys)| {
             let mut cipher = Self(keys);
@@ -64,9 +61,9 @@ impl Forced {
         match &mut self.0 {
             RoundKeys::Soft32(keys) => keys.expand(key, <u32 as Word>::order),
             RoundKeys::Soft64(keys) => keys.expand(key, <u64 as Word>::order),
-            #[cfg(target_feature = "sse2")]
+            #[cfg(twine_simd = "x86")]
             RoundKeys::X86(keys) => keys.expand(key),
-            #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+            #[cfg(twine_simd = "neon")]
             RoundKeys::Neon(keys) => keys.expand(key),
         }
     }
@@ -81,9 +78,9 @@ impl BlockCipherEncrypt for Forced {
         match &self.0 {
             RoundKeys::Soft32(keys) => f.call(&fixslice::Backend(keys)),
             RoundKeys::Soft64(keys) => f.call(&fixslice::Backend(keys)),
-            #[cfg(target_feature = "sse2")]
+            #[cfg(twine_simd = "x86")]
             RoundKeys::X86(keys) => keys.encrypt(f),
-            #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+            #[cfg(twine_simd = "neon")]
             RoundKeys::Neon(keys) => keys.encrypt(f),
         }
     }
@@ -94,9 +91,9 @@ impl BlockCipherDecrypt for Forced {
         match &self.0 {
             RoundKeys::Soft32(keys) => f.call(&fixslice::Backend(keys)),
             RoundKeys::Soft64(keys) => f.call(&fixslice::Backend(keys)),
-            #[cfg(target_feature = "sse2")]
+            #[cfg(twine_simd = "x86")]
             RoundKeys::X86(keys) => keys.decrypt(f),
-            #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+            #[cfg(twine_simd = "neon")]
             RoundKeys::Neon(keys) => keys.decrypt(f),
         }
     }

@@ -10,7 +10,7 @@ use cipher::{
     consts::{U8, U16},
 };
 
-use super::simd::{self, Backend, Block, Kernels, Vector, keys::Keys};
+use super::simd::{self, Backend, Block, Kernels, Vector, keys::ExpandedKey};
 
 /// The name of this backend.
 pub(crate) const NAME: &str = "neon";
@@ -142,12 +142,12 @@ impl Vector for Neon {
 }
 
 impl Kernels for Neon {
-    unsafe fn encrypt(keys: &Keys, blocks: InOutBuf<'_, '_, Block>) {
+    unsafe fn encrypt(keys: &ExpandedKey, blocks: InOutBuf<'_, '_, Block>) {
         // SAFETY: the target has NEON.
         unsafe { simd::encrypt::<Self>(keys, blocks) }
     }
 
-    unsafe fn decrypt(keys: &Keys, blocks: InOutBuf<'_, '_, Block>) {
+    unsafe fn decrypt(keys: &ExpandedKey, blocks: InOutBuf<'_, '_, Block>) {
         // SAFETY: the target has NEON.
         unsafe { simd::decrypt::<Self>(keys, blocks) }
     }
@@ -155,11 +155,11 @@ impl Kernels for Neon {
 
 /// Round keys for NEON.
 #[derive(Clone)]
-pub(crate) struct RoundKeys(Keys);
+pub(crate) struct RoundKeys(ExpandedKey);
 
 impl RoundKeys {
     /// Without a key.
-    pub(crate) const ZERO: Self = Self(Keys::ZERO);
+    pub(crate) const ZERO: Self = Self(ExpandedKey::ZERO);
 
     /// Makes the round keys of `key` in place.
     #[inline(never)]

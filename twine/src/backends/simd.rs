@@ -19,7 +19,7 @@ use cipher::{
 use core::marker::PhantomData;
 
 use columns::Columns;
-use keys::Keys;
+use keys::ExpandedKey;
 use rows::Rows;
 
 mod columns;
@@ -137,13 +137,13 @@ pub(crate) trait Kernels: Vector {
     ///
     /// # Safety
     /// The CPU has the features of this type.
-    unsafe fn encrypt(keys: &Keys, blocks: InOutBuf<'_, '_, Block>);
+    unsafe fn encrypt(keys: &ExpandedKey, blocks: InOutBuf<'_, '_, Block>);
 
     /// Runs [`decrypt`].
     ///
     /// # Safety
     /// The CPU has the features of this type.
-    unsafe fn decrypt(keys: &Keys, blocks: InOutBuf<'_, '_, Block>);
+    unsafe fn decrypt(keys: &ExpandedKey, blocks: InOutBuf<'_, '_, Block>);
 }
 
 /// Picks the layout that suits the number of blocks: rows for a few, columns for many.
@@ -176,7 +176,7 @@ macro_rules! run {
 /// # Safety
 /// The CPU has the features of `V`.
 #[inline(always)]
-pub(crate) unsafe fn encrypt<V: Vector>(keys: &Keys, mut blocks: InOutBuf<'_, '_, Block>) {
+pub(crate) unsafe fn encrypt<V: Vector>(keys: &ExpandedKey, mut blocks: InOutBuf<'_, '_, Block>) {
     run!(keys, blocks, load_plaintext, encrypt, store_ciphertext);
 }
 
@@ -185,13 +185,13 @@ pub(crate) unsafe fn encrypt<V: Vector>(keys: &Keys, mut blocks: InOutBuf<'_, '_
 /// # Safety
 /// The CPU has the features of `V`.
 #[inline(always)]
-pub(crate) unsafe fn decrypt<V: Vector>(keys: &Keys, mut blocks: InOutBuf<'_, '_, Block>) {
+pub(crate) unsafe fn decrypt<V: Vector>(keys: &ExpandedKey, mut blocks: InOutBuf<'_, '_, Block>) {
     run!(keys, blocks, load_ciphertext, decrypt, store_plaintext);
 }
 
 /// The backend that the closures of `cipher` receive.
 pub(crate) struct Backend<'a, V> {
-    keys: &'a Keys,
+    keys: &'a ExpandedKey,
     vector: PhantomData<V>,
 }
 
@@ -199,7 +199,7 @@ impl<'a, V: Kernels> Backend<'a, V> {
     /// # Safety
     /// The CPU has the features of `V`.
     #[inline(always)]
-    pub(crate) unsafe fn new(keys: &'a Keys) -> Self {
+    pub(crate) unsafe fn new(keys: &'a ExpandedKey) -> Self {
         Self { keys, vector: PhantomData }
     }
 

@@ -13,7 +13,7 @@ use cipher::{
     consts::{U8, U16, U32},
 };
 
-use super::simd::{self, Backend, Block, Kernels, Vector, keys::Keys};
+use super::simd::{self, Backend, Block, Kernels, Vector, keys::ExpandedKey};
 
 /// 16 bytes, with SSSE3.
 #[derive(Clone, Copy)]
@@ -436,7 +436,7 @@ impl Level {
 /// Round keys, and the vectors that work with them.
 #[derive(Clone)]
 pub(crate) struct RoundKeys {
-    keys: Keys,
+    keys: ExpandedKey,
     level: Level,
 }
 
@@ -444,7 +444,7 @@ impl RoundKeys {
     /// Without a key.
     #[inline]
     pub(crate) const fn zero(level: Level) -> Self {
-        Self { keys: Keys::ZERO, level }
+        Self { keys: ExpandedKey::ZERO, level }
     }
 
     /// Makes the round keys of `key` in place.
@@ -484,7 +484,7 @@ impl RoundKeys {
 /// # Safety
 /// The CPU has SSSE3.
 #[target_feature(enable = "ssse3")]
-unsafe fn expand(keys: &mut Keys, key: &[u8]) {
+unsafe fn expand(keys: &mut ExpandedKey, key: &[u8]) {
     // SAFETY: this function has the feature.
     unsafe { keys.expand::<Ssse3>(key) }
 }
@@ -507,9 +507,9 @@ macro_rules! run_under {
     ($features:literal, $vector:ident, $narrow:ident, $encrypt:ident, $decrypt:ident) => {
         impl Kernels for $vector {
             #[inline(always)]
-            unsafe fn encrypt(keys: &Keys, blocks: InOutBuf<'_, '_, Block>) {
+            unsafe fn encrypt(keys: &ExpandedKey, blocks: InOutBuf<'_, '_, Block>) {
                 #[target_feature(enable = $features)]
-                unsafe fn kernel(keys: &Keys, blocks: InOutBuf<'_, '_, Block>) {
+                unsafe fn kernel(keys: &ExpandedKey, blocks: InOutBuf<'_, '_, Block>) {
                     align_stack::<$vector>();
                     // SAFETY: this function has the features.
                     unsafe {
@@ -525,9 +525,9 @@ macro_rules! run_under {
             }
 
             #[inline(always)]
-            unsafe fn decrypt(keys: &Keys, blocks: InOutBuf<'_, '_, Block>) {
+            unsafe fn decrypt(keys: &ExpandedKey, blocks: InOutBuf<'_, '_, Block>) {
                 #[target_feature(enable = $features)]
-                unsafe fn kernel(keys: &Keys, blocks: InOutBuf<'_, '_, Block>) {
+                unsafe fn kernel(keys: &ExpandedKey, blocks: InOutBuf<'_, '_, Block>) {
                     align_stack::<$vector>();
                     // SAFETY: this function has the features.
                     unsafe {
@@ -546,7 +546,7 @@ macro_rules! run_under {
         /// # Safety
         /// The CPU has the features.
         #[target_feature(enable = $features)]
-        unsafe fn $encrypt(keys: &Keys, f: impl BlockCipherEncClosure<BlockSize = U8>) {
+        unsafe fn $encrypt(keys: &ExpandedKey, f: impl BlockCipherEncClosure<BlockSize = U8>) {
             // SAFETY: this function has the features.
             f.call(&unsafe { Backend::<$vector>::new(keys) });
         }
@@ -554,7 +554,7 @@ macro_rules! run_under {
         /// # Safety
         /// The CPU has the features.
         #[target_feature(enable = $features)]
-        unsafe fn $decrypt(keys: &Keys, f: impl BlockCipherDecClosure<BlockSize = U8>) {
+        unsafe fn $decrypt(keys: &ExpandedKey, f: impl BlockCipherDecClosure<BlockSize = U8>) {
             // SAFETY: this function has the features.
             f.call(&unsafe { Backend::<$vector>::new(keys) });
         }

@@ -4,7 +4,7 @@
 //! sum of three. The columns come out of the blocks by a network of interleavings and go back by its inverse: see
 //! [`interleave`].
 
-use super::{Vector, keys::Keys, load_blocks, store_blocks};
+use super::{Vector, keys::ExpandedKey, load_blocks, store_blocks};
 use crate::{
     consts::SBOX,
     placement::{LANE_XOR, NIBBLE_OF_LANE, PERIOD},
@@ -29,7 +29,7 @@ impl<V: Vector> Columns<V> {
     /// # Safety
     /// The CPU has the features of `V`.
     #[inline(always)]
-    pub(crate) unsafe fn load_plaintext(keys: &Keys, bytes: &[u8]) -> Self {
+    pub(crate) unsafe fn load_plaintext(keys: &ExpandedKey, bytes: &[u8]) -> Self {
         // SAFETY: by the caller's word.
         let (first, second) = unsafe { load(bytes, &keys.outer_columns[0], &FIRST_LANES, LANE_XOR[0]) };
         // SAFETY: by the caller's word.
@@ -41,7 +41,7 @@ impl<V: Vector> Columns<V> {
     /// # Safety
     /// The CPU has the features of `V`.
     #[inline(always)]
-    pub(crate) unsafe fn load_ciphertext(keys: &Keys, bytes: &[u8]) -> Self {
+    pub(crate) unsafe fn load_ciphertext(keys: &ExpandedKey, bytes: &[u8]) -> Self {
         // SAFETY: by the caller's word.
         let (second, first) = unsafe { load(bytes, &keys.outer_columns[1], &LAST_LANES, LANE_XOR[3]) };
         // SAFETY: by the caller's word.
@@ -49,7 +49,7 @@ impl<V: Vector> Columns<V> {
     }
 
     #[inline(always)]
-    pub(crate) fn encrypt(&mut self, keys: &Keys) {
+    pub(crate) fn encrypt(&mut self, keys: &ExpandedKey) {
         let Self { first, second, sbox } = self;
         for keys in keys.columns.chunks_exact(4) {
             round::<V, { LANE_XOR[0] as usize }>(*sbox, first, second, &keys[0]);
@@ -60,7 +60,7 @@ impl<V: Vector> Columns<V> {
     }
 
     #[inline(always)]
-    pub(crate) fn decrypt(&mut self, keys: &Keys) {
+    pub(crate) fn decrypt(&mut self, keys: &ExpandedKey) {
         let Self { first, second, sbox } = self;
         for keys in keys.columns.chunks_exact(4).rev() {
             round::<V, { LANE_XOR[3] as usize }>(*sbox, second, first, &keys[3]);
@@ -72,13 +72,13 @@ impl<V: Vector> Columns<V> {
 
     /// Stores what [`Columns::encrypt`] has made.
     #[inline(always)]
-    pub(crate) fn store_ciphertext(&self, keys: &Keys, bytes: &mut [u8]) {
+    pub(crate) fn store_ciphertext(&self, keys: &ExpandedKey, bytes: &mut [u8]) {
         store(&self.second, &self.first, bytes, &keys.outer_columns[1], &LAST_LANES, LANE_XOR[3]);
     }
 
     /// Stores what [`Columns::decrypt`] has made.
     #[inline(always)]
-    pub(crate) fn store_plaintext(&self, keys: &Keys, bytes: &mut [u8]) {
+    pub(crate) fn store_plaintext(&self, keys: &ExpandedKey, bytes: &mut [u8]) {
         store(&self.first, &self.second, bytes, &keys.outer_columns[0], &FIRST_LANES, LANE_XOR[0]);
     }
 }

@@ -10,7 +10,7 @@ use crate::{
 ///
 /// They are held in words because erasing them takes a store for each element.
 #[derive(Clone)]
-pub(crate) struct Keys {
+pub(crate) struct ExpandedKey {
     /// The folded keys RK\[r - 1\] ^ RK\[r + 1\] by lane, each byte four times. What lies outside of 0..36 is zero.
     pub(crate) columns: [[u32; 8]; ROUNDS],
     /// The same in the order of [`rows`].
@@ -125,7 +125,7 @@ static CONSTANTS: [[[u8; 16]; 2]; ROUNDS] = {
 static SPREAD: [[u8; 16]; 2] =
     [[0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3], [4, 4, 4, 4, 5, 5, 5, 5, 6, 6, 6, 6, 7, 7, 7, 7]];
 
-impl Keys {
+impl ExpandedKey {
     /// Without a key.
     pub(crate) const ZERO: Self =
         Self { columns: [[0; 8]; ROUNDS], rows: [0; ROUNDS], outer_columns: [[0; 8]; 2], outer_rows: [0; 2] };
@@ -224,7 +224,7 @@ fn store_for_columns<V: Vector>(key: V, columns: &mut [u32; 8]) {
 }
 
 #[cfg(feature = "zeroize")]
-impl Drop for Keys {
+impl Drop for ExpandedKey {
     fn drop(&mut self) {
         use cipher::zeroize::Zeroize;
 

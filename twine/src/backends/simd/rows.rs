@@ -7,7 +7,7 @@
 //! `DRIFT[r + 1] ^ DRIFT[r - 1]`. After eight rounds the drift is back at zero. Backwards it is the same: the half that is even
 //! in round `r` then has drift `DRIFT[r + 1]`, the other one `DRIFT[r + 2]`.
 
-use super::{Vector, keys::Keys, load_blocks, store_blocks};
+use super::{Vector, keys::ExpandedKey, load_blocks, store_blocks};
 use crate::{
     consts::{ROUNDS, SBOX},
     placement::{LANE_XOR, NIBBLE_OF_LANE, PERIOD},
@@ -151,7 +151,7 @@ impl<V: Vector, const N: usize> Rows<V, N> {
     /// # Safety
     /// The CPU has the features of `V`.
     #[inline(always)]
-    pub(crate) unsafe fn load_plaintext(keys: &Keys, bytes: &[u8]) -> Self {
+    pub(crate) unsafe fn load_plaintext(keys: &ExpandedKey, bytes: &[u8]) -> Self {
         // SAFETY: by the caller's word.
         unsafe { Self::load(bytes, &LOAD_PLAINTEXT, keys.outer_rows[0]) }
     }
@@ -161,13 +161,13 @@ impl<V: Vector, const N: usize> Rows<V, N> {
     /// # Safety
     /// The CPU has the features of `V`.
     #[inline(always)]
-    pub(crate) unsafe fn load_ciphertext(keys: &Keys, bytes: &[u8]) -> Self {
+    pub(crate) unsafe fn load_ciphertext(keys: &ExpandedKey, bytes: &[u8]) -> Self {
         // SAFETY: by the caller's word.
         unsafe { Self::load(bytes, &LOAD_CIPHERTEXT, keys.outer_rows[1]) }
     }
 
     #[inline(always)]
-    pub(crate) fn encrypt(&mut self, keys: &Keys) {
+    pub(crate) fn encrypt(&mut self, keys: &ExpandedKey) {
         // SAFETY: `self` holds vectors.
         let (sbox, moves) = unsafe { (V::repeat_16(&SBOX), repeat_each::<V>(&ENCRYPT_MOVES)) };
         for keys in keys.rows.chunks_exact(4) {
@@ -179,7 +179,7 @@ impl<V: Vector, const N: usize> Rows<V, N> {
     }
 
     #[inline(always)]
-    pub(crate) fn decrypt(&mut self, keys: &Keys) {
+    pub(crate) fn decrypt(&mut self, keys: &ExpandedKey) {
         // SAFETY: `self` holds vectors.
         let (sbox, moves, key_moves) = unsafe {
             (V::repeat_16(&SBOX), repeat_each::<V>(&DECRYPT_MOVES), repeat_each::<V>(&DECRYPT_KEY_MOVES))
@@ -195,13 +195,13 @@ impl<V: Vector, const N: usize> Rows<V, N> {
 
     /// Stores what [`Rows::encrypt`] has made.
     #[inline(always)]
-    pub(crate) fn store_ciphertext(&self, keys: &Keys, bytes: &mut [u8]) {
+    pub(crate) fn store_ciphertext(&self, keys: &ExpandedKey, bytes: &mut [u8]) {
         self.store(bytes, &STORE_CIPHERTEXT, keys.outer_rows[1]);
     }
 
     /// Stores what [`Rows::decrypt`] has made.
     #[inline(always)]
-    pub(crate) fn store_plaintext(&self, keys: &Keys, bytes: &mut [u8]) {
+    pub(crate) fn store_plaintext(&self, keys: &ExpandedKey, bytes: &mut [u8]) {
         self.store(bytes, &STORE_PLAINTEXT, keys.outer_rows[0]);
     }
 
