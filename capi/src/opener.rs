@@ -354,7 +354,7 @@ macro_rules! functions {
         ///                        must not overlap ad or *opener.
         /// @param[in]     len     Its length in bytes.
         /// @param[in]     tag     The tag, 8 bytes.
-        /// @return TWINE_OTR_OK; TWINE_OTR_ERR_AUTHENTICATION; TWINE_OTR_ERR_REPLAYED, _TOO_OLD or _OTHER_SENDER; TWINE_OTR_ERR_NOT_RESERVED;
+        /// @return TWINE_OTR_OK; TWINE_OTR_ERR_AUTHENTICATION; TWINE_OTR_ERR_REPLAYED, _TOO_OLD or _OTHER_FIXED_PART; TWINE_OTR_ERR_NOT_RESERVED;
         ///         TWINE_OTR_ERR_LIMIT; TWINE_OTR_ERR_FAILURES; TWINE_OTR_ERR_ARGUMENT; or TWINE_OTR_ERR_CONTEXT. On any of these errors buf is
         ///         zero, unless buf and len themselves were refused, or buf overlaps *opener: then nothing has been written.
         ///

@@ -33,7 +33,7 @@ pub const TWINE_OTR_ERR_REPLAYED: c_int = -6;
 pub const TWINE_OTR_ERR_TOO_OLD: c_int = -7;
 
 /// The fixed part of the nonce is not the opener's.
-pub const TWINE_OTR_ERR_OTHER_SENDER: c_int = -8;
+pub const TWINE_OTR_ERR_OTHER_FIXED_PART: c_int = -8;
 
 /// As many attempts as may fail have failed under this key: take a new key.
 pub const TWINE_OTR_ERR_FAILURES: c_int = -9;
@@ -112,7 +112,7 @@ pub(crate) enum Failure {
     NotReserved = TWINE_OTR_ERR_NOT_RESERVED,
     Replayed = TWINE_OTR_ERR_REPLAYED,
     TooOld = TWINE_OTR_ERR_TOO_OLD,
-    OtherSender = TWINE_OTR_ERR_OTHER_SENDER,
+    OtherFixedPart = TWINE_OTR_ERR_OTHER_FIXED_PART,
     Failures = TWINE_OTR_ERR_FAILURES,
     Finished = TWINE_OTR_ERR_FINISHED,
     Piece = TWINE_OTR_ERR_PIECE,
@@ -143,7 +143,7 @@ impl From<SealError> for Failure {
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
         match error {
-            OpenError::OtherSender => Self::OtherSender,
+            OpenError::OtherFixedPart => Self::OtherFixedPart,
             OpenError::Replayed => Self::Replayed,
             OpenError::TooOld => Self::TooOld,
             OpenError::TooManyFailures => Self::Failures,

@@ -5,7 +5,7 @@ use cipher::{BlockCipherEncBackend, typenum::Unsigned};
 use crate::{
     field::{BlockSize, Field},
     message, narrow,
-    rules::{Call, Contribution, FieldOf, encipher, pad, split_last},
+    rules::{Call, FieldOf, MaskAndTa, encipher, pad, split_last},
     wide,
 };
 
@@ -30,7 +30,7 @@ pub trait AdProcessing: sealed::AdProcessing {}
 impl<A: sealed::AdProcessing> AdProcessing for A {}
 
 pub(crate) mod sealed {
-    use super::{BlockCipherEncBackend, BlockSize, Contribution, FieldOf};
+    use super::{BlockCipherEncBackend, BlockSize, FieldOf, MaskAndTa};
 
     pub trait AdProcessing {
         /// The name in AES-OTR v3.
@@ -47,7 +47,7 @@ pub(crate) mod sealed {
             format: FieldOf<B>,
             output: Option<FieldOf<B>>,
             associated_data: &[u8],
-        ) -> Contribution<FieldOf<B>>
+        ) -> MaskAndTa<FieldOf<B>>
         where
             B: BlockCipherEncBackend,
             B::BlockSize: BlockSize;
@@ -67,7 +67,7 @@ impl sealed::AdProcessing for Parallel {
         format: FieldOf<B>,
         output: Option<FieldOf<B>>,
         data: &[u8],
-    ) -> Contribution<FieldOf<B>>
+    ) -> MaskAndTa<FieldOf<B>>
     where
         B: BlockCipherEncBackend,
         B::BlockSize: BlockSize,
@@ -93,7 +93,7 @@ impl sealed::AdProcessing for Serial {
         format: FieldOf<B>,
         output: Option<FieldOf<B>>,
         data: &[u8],
-    ) -> Contribution<FieldOf<B>>
+    ) -> MaskAndTa<FieldOf<B>>
     where
         B: BlockCipherEncBackend,
         B::BlockSize: BlockSize,
@@ -104,7 +104,7 @@ impl sealed::AdProcessing for Serial {
                 backend.encrypt_block_inplace(&mut block);
                 Field::load(&block)
             });
-            return Contribution { l: output.swap().double(), ta: Call::NONE };
+            return MaskAndTa { l: output.swap().double(), ta: Call::NONE };
         };
 
         let q_doubled = q.swap().double();
@@ -131,7 +131,7 @@ impl sealed::AdProcessing for Serial {
             backend.encrypt_block_inplace(&mut chain);
         }
         let l = (output ^ Field::load(&chain)).swap().double();
-        Contribution { l, ta: Call::NONE }
+        MaskAndTa { l, ta: Call::NONE }
     }
 }
 
@@ -147,7 +147,7 @@ impl sealed::AdProcessing for Combined {
         format: FieldOf<B>,
         _output: Option<FieldOf<B>>,
         data: &[u8],
-    ) -> Contribution<FieldOf<B>>
+    ) -> MaskAndTa<FieldOf<B>>
     where
         B: BlockCipherEncBackend,
         B::BlockSize: BlockSize,
@@ -155,6 +155,6 @@ impl sealed::AdProcessing for Combined {
         let ta = if data.is_empty() { Field::ZERO } else { message::authenticate(backend, q.swap(), data) };
         let mut block = (format ^ ta).store();
         backend.encrypt_block_inplace(&mut block);
-        Contribution { l: FieldOf::<B>::load(&block).swap(), ta: Call::NONE }
+        MaskAndTa { l: FieldOf::<B>::load(&block).swap(), ta: Call::NONE }
     }
 }

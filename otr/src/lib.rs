@@ -34,7 +34,7 @@ use subtle::ConstantTimeEq as _;
 
 use direction::{DECRYPT, Direction, ENCRYPT};
 use field::Field;
-use rules::{Contribution, FieldOf, Nonces, Progress, Single};
+use rules::{FieldOf, MaskAndTa, Nonces, Progress, Single};
 
 /// OTR (v3) over the block cipher `C`, with nonces of `N` and tags of `T` bytes and associated data processed as `A` says.
 ///
@@ -174,7 +174,7 @@ where
         associated_data: &[u8],
         buffer: InOutBuf<'_, '_, u8>,
     ) -> Result<Tag<Self>, Error> {
-        if !masks::suffice(C::BlockSize::USIZE, associated_data.len(), buffer.len()) {
+        if !masks::are_enough(C::BlockSize::USIZE, associated_data.len(), buffer.len()) {
             return Err(Error);
         }
         Ok(Self::truncate(self.run(format, nonces, associated_data, buffer, ENCRYPT)))
@@ -190,7 +190,7 @@ where
         tag: &Tag<Self>,
     ) -> Result<(), Error> {
         let mut buffer = Unverified(buffer);
-        if !masks::suffice(C::BlockSize::USIZE, associated_data.len(), buffer.0.len()) {
+        if !masks::are_enough(C::BlockSize::USIZE, associated_data.len(), buffer.0.len()) {
             return Err(Error);
         }
         let expected =
@@ -268,7 +268,7 @@ where
     #[inline(always)]
     fn call<B: BlockCipherEncBackend<BlockSize = S>>(self, backend: &B) {
         let output = self.nonces.output();
-        let Contribution { l, ta } = A::process(backend, self.q, self.format, output, self.associated_data);
+        let MaskAndTa { l, ta } = A::process(backend, self.q, self.format, output, self.associated_data);
         *self.tag =
             message::process(backend, Progress::new(l), self.message, ta, self.nonces, self.direction);
     }
@@ -368,7 +368,7 @@ where
     ) -> Result<(), Error> {
         let len = buffer.len();
         // What is too long must be refused before room is made.
-        if !masks::suffice(C::BlockSize::USIZE, associated_data.len(), len) {
+        if !masks::are_enough(C::BlockSize::USIZE, associated_data.len(), len) {
             return Err(Error);
         }
         buffer.extend_from_slice(&Tag::<Self>::default())?;

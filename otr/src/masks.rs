@@ -19,7 +19,7 @@ pub(crate) const MAX_MASKS: u64 = 1 << 59;
 /// Whether the masks suffice for associated data and a message of these lengths in bytes, with blocks of `block` bytes.
 ///
 /// Associated data of the combined processing takes half the masks that this allows for.
-pub(crate) fn suffice(block: usize, associated_data: usize, message: usize) -> bool {
+pub(crate) fn are_enough(block: usize, associated_data: usize, message: usize) -> bool {
     let blocks = associated_data.div_ceil(block) as u64;
     let pairs = message.div_ceil(2 * block) as u64;
     blocks <= MAX_MASKS && pairs <= MAX_MASKS
@@ -58,9 +58,9 @@ impl<F: Field> Masks<F> {
         }
     }
 
-    /// The next [`LANES`].
+    /// The next [`IN_PARALLEL`].
     #[inline(always)]
-    pub(crate) fn lanes(mut self) -> Lanes<F> {
+    pub(crate) fn in_parallel(mut self) -> ParallelMasks<F> {
         let mut lanes = [[F::ZERO; GROUP]; GROUPS];
         for lane in &mut lanes[0] {
             *lane = self.take();
@@ -72,29 +72,29 @@ impl<F: Field> Masks<F> {
                 lanes[group + 1][i] = lanes[from][i].times_power_of_2(exponent);
             }
         }
-        Lanes(lanes)
+        ParallelMasks(lanes)
     }
 }
 
 /// So many masks are computed side by side, in the lanes of vectors where there are vectors.
-pub(crate) const LANES: usize = GROUP * GROUPS;
+pub(crate) const IN_PARALLEL: usize = GROUP * GROUPS;
 
 /// So many fill the longest vector.
 const GROUP: usize = 8;
 const GROUPS: usize = 4;
 
-/// The next [`LANES`] masks of [`Masks`], as elements.
+/// The next [`IN_PARALLEL`] masks of [`Masks`], as elements.
 #[derive(Clone, Copy)]
-pub(crate) struct Lanes<F>([[F; GROUP]; GROUPS]);
+pub(crate) struct ParallelMasks<F>([[F; GROUP]; GROUPS]);
 
-impl<F: Field> Lanes<F> {
+impl<F: Field> ParallelMasks<F> {
     /// For backends so narrow that their masks are computed in turn.
     pub(crate) const NONE: Self = Self([[F::ZERO; GROUP]; GROUPS]);
 
-    /// The next masks, in the order of memory, a multiple of [`LANES`]. One more that there is room for will be the next one again.
+    /// The next masks, in the order of memory, a multiple of [`IN_PARALLEL`]. One more that there is room for will be the next one again.
     #[inline(always)]
     pub(crate) fn fill(&mut self, masks: &mut [F]) {
-        let mut groups = masks.chunks_exact_mut(LANES);
+        let mut groups = masks.chunks_exact_mut(IN_PARALLEL);
         for masks in &mut groups {
             for (masks, lanes) in masks.chunks_exact_mut(GROUP).zip(&mut self.0) {
                 for (mask, lane) in masks.iter_mut().zip(lanes) {
@@ -227,7 +227,7 @@ mod tests {
     /// Fills `count` masks and one more, five times, and compares all with powers of two.
     fn masks_in_order(count: usize, mut fill: impl FnMut(&mut [u64])) {
         for portion in 0..5 {
-            let mut masks = [0; 2 * LANES + 1];
+            let mut masks = [0; 2 * IN_PARALLEL + 1];
             fill(&mut masks[..=count]);
             for (i, mask) in masks.into_iter().enumerate().take(count + 1) {
                 let expected = power_of_two(1u64, (count * portion + i) as u128, u128::from);
@@ -242,8 +242,8 @@ mod tests {
             let mut masks = Masks::new(1u64);
             masks_in_order(count, |filled| masks.fill(filled));
         }
-        for count in [0, LANES, 2 * LANES] {
-            let mut lanes = Masks::new(1u64).lanes();
+        for count in [0, IN_PARALLEL, 2 * IN_PARALLEL] {
+            let mut lanes = Masks::new(1u64).in_parallel();
             masks_in_order(count, |filled| lanes.fill(filled));
             assert_eq!(lanes.masks().take(), power_of_two(1u64, 5 * count as u128, u128::from));
         }
@@ -251,13 +251,13 @@ mod tests {
 
     #[cfg(target_pointer_width = "64")]
     #[test]
-    fn masks_suffice_up_to_the_limit() {
+    fn masks_are_enough_up_to_the_limit() {
         let blocks = 1usize << 59;
-        assert!(suffice(8, 8 * blocks, 16 * (blocks - 1)));
-        assert!(!suffice(8, 8 * blocks + 1, 0));
-        assert!(suffice(8, 0, usize::MAX / 2 + 1));
-        assert!(!suffice(8, 0, usize::MAX / 2 + 2));
-        assert!(suffice(16, 16 * blocks, usize::MAX));
-        assert!(!suffice(16, 16 * blocks + 1, 0));
+        assert!(are_enough(8, 8 * blocks, 16 * (blocks - 1)));
+        assert!(!are_enough(8, 8 * blocks + 1, 0));
+        assert!(are_enough(8, 0, usize::MAX / 2 + 1));
+        assert!(!are_enough(8, 0, usize::MAX / 2 + 2));
+        assert!(are_enough(16, 16 * blocks, usize::MAX));
+        assert!(!are_enough(16, 16 * blocks + 1, 0));
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     field::{BlockSize, Field},
     masks::Masks,
     rules::{
-        Call, Contribution, FieldOf, Nonces, Pair, Progress, Single, checksum_mask, encipher, last_mask,
+        Call, FieldOf, MaskAndTa, Nonces, Pair, Progress, Single, checksum_mask, encipher, last_mask,
         whole_pairs,
     },
 };
@@ -95,7 +95,7 @@ pub(crate) fn parallel<B>(
     format: FieldOf<B>,
     output: Option<FieldOf<B>>,
     data: &[u8],
-) -> Contribution<FieldOf<B>>
+) -> MaskAndTa<FieldOf<B>>
 where
     B: BlockCipherEncBackend,
     B::BlockSize: BlockSize,
@@ -113,7 +113,7 @@ where
     }
     let mut ta = Call { block: sum, is_pending: !data.is_empty() };
     if let (true, Some(output)) = (is_single, output) {
-        return Contribution { l: output.swap(), ta };
+        return MaskAndTa { l: output.swap(), ta };
     }
     let mut calls = Blocks::new(sum);
     let l = loop {
@@ -139,7 +139,7 @@ where
     } else if ta.is_pending {
         ta = Call::known(calls.get(1));
     }
-    Contribution { l: l.swap(), ta }
+    MaskAndTa { l: l.swap(), ta }
 }
 
 /// Loads a block: in words, if it lies so.

@@ -10,7 +10,7 @@ use crate::{
     direction::ENCRYPT,
     field::Field,
     masks, message,
-    rules::{Call, Contribution, FieldOf, Progress, Single},
+    rules::{Call, FieldOf, MaskAndTa, Progress, Single},
 };
 
 /// Encrypts one message that comes in pieces, so that whoever seals it need not hold it whole. From [`Otr::encrypt_pieces`].
@@ -89,7 +89,7 @@ where
         nonce: &Nonce<Self>,
         associated_data: &[u8],
     ) -> Result<PieceEncryptor<'_, C, N, T, A>, PieceError> {
-        if !masks::suffice(C::BlockSize::USIZE, associated_data.len(), 0) {
+        if !masks::are_enough(C::BlockSize::USIZE, associated_data.len(), 0) {
             return Err(PieceError::TooLong);
         }
         let mut progress = Progress::new(Field::ZERO);
@@ -204,7 +204,7 @@ impl<B: BlockSize, A> BlockSizeUser for Begin<'_, B, A> {
 impl<S: BlockSize, A: AdProcessing> BlockCipherEncClosure for Begin<'_, S, A> {
     #[inline(always)]
     fn call<B: BlockCipherEncBackend<BlockSize = S>>(self, backend: &B) {
-        let Contribution { l, ta } = A::process(backend, self.q, self.format, None, self.associated_data);
+        let MaskAndTa { l, ta } = A::process(backend, self.q, self.format, None, self.associated_data);
         *self.mask = l;
         *self.ta = ta.block;
         if ta.is_pending {

@@ -43,7 +43,7 @@ impl<F: Field> Progress<F> {
 
 /// What the associated data contributes.
 #[allow(missing_debug_implementations, reason = "internal, and secret")]
-pub struct Contribution<F> {
+pub struct MaskAndTa<F> {
     /// L: the mask of the message's first pair, as an element.
     pub(crate) l: F,
     /// TA: what is added to the tag.

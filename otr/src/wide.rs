@@ -18,10 +18,10 @@ use cipher::{Block, BlockCipherEncBackend, typenum::Unsigned};
 use crate::{
     direction::{DECRYPT, Direction, ENCRYPT},
     field::{BlockSize, Field},
-    masks::{LANES, Lanes, Masks, times_3},
+    masks::{IN_PARALLEL, Masks, ParallelMasks, times_3},
     pairwise,
     rules::{
-        Call, Contribution, FieldOf, Nonces, Pair, Progress, Single, checksum_mask, encipher, encipher_first,
+        Call, FieldOf, MaskAndTa, Nonces, Pair, Progress, Single, checksum_mask, encipher, encipher_first,
         last_mask, pad, split_last, whole_pairs,
     },
 };
@@ -86,11 +86,11 @@ struct Batch<F: Field, N: ArraySize> {
     masks: Aligned<Array<Array<F, N>, U2>>,
 }
 
-/// Pair `i` has its mask in one round and three times that in the other: the sum with the mask of the next pair, which is twice
-/// its own.
+/// Pair `i` takes its mask in one round and three times its mask in the other. Three times the mask is the sum of it and the
+/// mask of the next pair, which is twice as much.
 #[inline(always)]
-fn mask_of_round<F: Field>(masks: &[F], i: usize, is_once: bool) -> F {
-    if is_once { masks[i] } else { masks[i] ^ masks[i + 1] }
+fn mask_of_round<F: Field>(masks: &[F], i: usize, is_times_3: bool) -> F {
+    if is_times_3 { masks[i] ^ masks[i + 1] } else { masks[i] }
 }
 
 impl<F: Field, N: ArraySize> Batch<F, N> {
@@ -139,7 +139,7 @@ impl<F: Field, N: ArraySize> Batch<F, N> {
         let masks = &Array::slice_as_flattened(&self.masks.0)[..=n];
         let (first, calls) = (&self.first.0[..n], &mut self.calls.0[..n]);
         for i in 0..n {
-            calls[i] = (first[i] ^ mask_of_round(masks, i, direction.encrypts())).store();
+            calls[i] = (first[i] ^ mask_of_round(masks, i, !direction.encrypts())).store();
         }
     }
 
@@ -154,7 +154,7 @@ impl<F: Field, N: ArraySize> Batch<F, N> {
         for i in 0..n {
             sum ^= second[i];
             second[i] ^= F::load(&calls[i]);
-            calls[i] = (second[i] ^ mask_of_round(masks, i, !direction.encrypts())).store();
+            calls[i] = (second[i] ^ mask_of_round(masks, i, direction.encrypts())).store();
         }
         sum
     }
@@ -292,14 +292,14 @@ where
     }
 
     /// Whether full batches take masks that are computed side by side.
-    const MASKS_IN_LANES: bool = B::ParBlocksSize::USIZE % LANES == 0;
+    const MASKS_IN_PARALLEL: bool = B::ParBlocksSize::USIZE % IN_PARALLEL == 0;
 
-    /// With [`Self::MASKS_IN_LANES`], puts the masks of the first full batch into `batch` and returns those behind them.
+    /// With [`Self::MASKS_IN_PARALLEL`], puts the masks of the first full batch into `batch` and returns those behind them.
     #[inline(always)]
-    fn start_batches(&self, batch: &mut Batch<FieldOf<B>, B::ParBlocksSize>) -> Lanes<FieldOf<B>> {
-        let mut masks_ahead = Lanes::NONE;
-        if Self::MASKS_IN_LANES {
-            masks_ahead = self.masks.lanes();
+    fn start_batches(&self, batch: &mut Batch<FieldOf<B>, B::ParBlocksSize>) -> ParallelMasks<FieldOf<B>> {
+        let mut masks_ahead = ParallelMasks::NONE;
+        if Self::MASKS_IN_PARALLEL {
+            masks_ahead = self.masks.in_parallel();
             masks_ahead.fill(batch.masks(B::ParBlocksSize::USIZE));
         }
         masks_ahead
@@ -315,23 +315,23 @@ where
         }
     }
 
-    /// As many pairs as the backend is wide. With [`Self::MASKS_IN_LANES`], `batch` comes with their masks and leaves with
+    /// As many pairs as the backend is wide. With [`Self::MASKS_IN_PARALLEL`], `batch` comes with their masks and leaves with
     /// those of the next ones, and `masks_ahead` are those behind these.
     #[inline(always)]
     fn full_batch(
         &mut self,
         batch: &mut Batch<FieldOf<B>, B::ParBlocksSize>,
-        masks_ahead: &mut Lanes<FieldOf<B>>,
+        masks_ahead: &mut ParallelMasks<FieldOf<B>>,
         mut pairs: InOut<'_, '_, Array<Pair<B::BlockSize>, B::ParBlocksSize>>,
     ) {
-        if !Self::MASKS_IN_LANES {
+        if !Self::MASKS_IN_PARALLEL {
             self.masks.fill(batch.masks(B::ParBlocksSize::USIZE));
         }
         batch.load(pairs.get_in());
         batch.first_round(B::ParBlocksSize::USIZE, self.direction);
         self.backend.encrypt_par_blocks_inplace(&mut batch.calls.0);
         let input_sum = batch.second_round(B::ParBlocksSize::USIZE, self.direction);
-        if Self::MASKS_IN_LANES {
+        if Self::MASKS_IN_PARALLEL {
             self.masks = masks_ahead.masks();
             // Already here, so that the CPU can do it beside the second round.
             masks_ahead.fill(batch.masks(B::ParBlocksSize::USIZE));
@@ -389,8 +389,8 @@ where
         let count = pairs.len().min(N::USIZE - 1);
         let batch = &mut Batch::<FieldOf<B>, N>::new();
         batch.load(pairs.get_in());
-        if N::USIZE > Medium::USIZE && N::USIZE % LANES == 0 {
-            masks.lanes().fill(batch.masks((count + 1).next_multiple_of(LANES)));
+        if N::USIZE > Medium::USIZE && N::USIZE % IN_PARALLEL == 0 {
+            masks.in_parallel().fill(batch.masks((count + 1).next_multiple_of(IN_PARALLEL)));
         } else {
             { masks }.fill(batch.masks(count));
         }
@@ -403,7 +403,7 @@ where
         if direction.encrypts() {
             if count == 0 && !chunk.is_long {
                 // No second round: the checksum has nothing to wait for. An empty message needs no other call.
-                batch.calls.0[0] = chunk.once.store();
+                batch.calls.0[0] = chunk.mask.store();
                 tag.set_checksum(checksum ^ pad(head.get_in()) ^ chunk.checksum_mask);
                 let used = usize::from(!head.is_empty());
                 encipher_with(backend, &mut batch.calls.0, used, tag.calls(N::USIZE - used));
@@ -411,7 +411,7 @@ where
                 return tag.sum(nonces);
             }
             batch.calls.0[count] =
-                if chunk.is_long { chunk.once ^ pad(head.get_in()) } else { chunk.once }.store();
+                if chunk.is_long { chunk.mask ^ pad(head.get_in()) } else { chunk.mask }.store();
             encipher_first(backend, &mut batch.calls.0, count + 1);
             let output = FieldOf::<B>::load(&batch.calls.0[count]);
             checksum ^= batch.second_round(count, direction);
@@ -419,7 +419,7 @@ where
                 xor_bytes(&mut tail, output);
                 let c2 = pad(tail.get_out());
                 checksum ^= output ^ c2;
-                batch.calls.0[count] = (chunk.thrice ^ c2).store();
+                batch.calls.0[count] = (chunk.mask_times_3 ^ c2).store();
             } else {
                 checksum ^= pad(head.get_in());
                 xor_bytes(&mut head, output);
@@ -433,13 +433,13 @@ where
             batch.finish(pairs.get_out());
         } else {
             batch.calls.0[count] =
-                if chunk.is_long { chunk.thrice ^ pad(tail.get_in()) } else { chunk.once }.store();
+                if chunk.is_long { chunk.mask_times_3 ^ pad(tail.get_in()) } else { chunk.mask }.store();
             encipher_first(backend, &mut batch.calls.0, count + usize::from(!head.is_empty()));
             xor_bytes(&mut head, FieldOf::<B>::load(&batch.calls.0[count]));
             let m1 = pad(head.get_out());
             batch.second_round(count, direction);
             if chunk.is_long {
-                batch.calls.0[count] = (chunk.once ^ m1).store();
+                batch.calls.0[count] = (chunk.mask ^ m1).store();
             } else {
                 checksum ^= m1;
             }
@@ -463,9 +463,9 @@ struct LastChunk<F> {
     /// More than one block.
     is_long: bool,
     /// L, in the order of memory as the other masks here.
-    once: F,
+    mask: F,
     /// 3L.
-    thrice: F,
+    mask_times_3: F,
     checksum_mask: F,
 }
 
@@ -475,8 +475,8 @@ impl<F: Field> LastChunk<F> {
     fn new(l: F, len: usize) -> Self {
         Self {
             is_long: len > F::Size::USIZE,
-            once: l.swap(),
-            thrice: times_3(l).swap(),
+            mask: l.swap(),
+            mask_times_3: times_3(l).swap(),
             checksum_mask: checksum_mask(l, len),
         }
     }
@@ -538,7 +538,7 @@ pub(crate) fn parallel<B>(
     format: FieldOf<B>,
     output: Option<FieldOf<B>>,
     data: &[u8],
-) -> Contribution<FieldOf<B>>
+) -> MaskAndTa<FieldOf<B>>
 where
     B: BlockCipherEncBackend,
     B::BlockSize: BlockSize,
@@ -561,7 +561,7 @@ fn parallel_in_batches<B, N: ArraySize>(
     format: FieldOf<B>,
     output: Option<FieldOf<B>>,
     data: &[u8],
-) -> Contribution<FieldOf<B>>
+) -> MaskAndTa<FieldOf<B>>
 where
     B: BlockCipherEncBackend,
     B::BlockSize: BlockSize,
@@ -573,7 +573,7 @@ where
     let l = |batch: &[Block<B>]| output.unwrap_or_else(|| Field::load(&batch[0])).swap();
     let Some((blocks, last)) = split_last::<FieldOf<B>>(data) else {
         encipher_first(backend, batch, nonces);
-        return Contribution { l: l(batch), ta: Call::NONE };
+        return MaskAndTa { l: l(batch), ta: Call::NONE };
     };
 
     let mut masks = Masks::new(q.swap());
@@ -582,11 +582,11 @@ where
         sum ^= last_mask(masks.take(), last.len());
         // With the message, if nothing else has to be encrypted before it.
         if output.is_some() {
-            return Contribution { l: l(batch), ta: Call::pending(sum) };
+            return MaskAndTa { l: l(batch), ta: Call::pending(sum) };
         }
         let mut ta = [sum];
         encipher_with(backend, batch, 1, &mut ta);
-        return Contribution { l: l(batch), ta: Call::known(ta[0]) };
+        return MaskAndTa { l: l(batch), ta: Call::known(ta[0]) };
     }
 
     let (first, rest) = blocks.split_at(blocks.len().min(N::USIZE - nonces));
@@ -595,7 +595,7 @@ where
     for blocks in rest.chunks(N::USIZE) {
         absorb(backend, &mut batch[..blocks.len()], blocks, &mut masks, &mut sum);
     }
-    Contribution { l, ta: Call::pending(sum ^ last_mask(masks.take(), last.len())) }
+    MaskAndTa { l, ta: Call::pending(sum ^ last_mask(masks.take(), last.len())) }
 }
 
 /// Adds the outputs for `blocks` to `sum`; `calls` may have one more, which comes first and is not added.

@@ -121,7 +121,7 @@ use crate::{
 /// ```
 #[derive(Debug)]
 pub struct Opener<C: TwineOtr = Twine128Otr, const F: usize = 4, const WORDS: usize = 1> {
-    attempts: Attempts<C>,
+    aead: LimitedAead<C>,
     fixed: [u8; F],
     window: Window<WORDS>,
     /// Counters from here on are not reserved.
@@ -144,11 +144,11 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
     /// **Never for a key that is there again after a restart:** take [`Opener::restore`].
     #[must_use]
     pub fn new(key: &Key<C>, fixed: [u8; F]) -> Self {
-        let mut attempts =
-            Attempts::new(with_key::<C>(key), Limits::new(BlockLimit::DEFAULT, Self::FAILURE_LIMIT));
-        attempts.reserved_blocks = BlockLimit::MAX.get();
-        attempts.reserved_failures = Limits::MAX_FAILURES;
-        Self { attempts, fixed, window: Window::new(0), end: u64::MAX, seen: 0, sequence: 0 }
+        let mut aead =
+            LimitedAead::new(with_key::<C>(key), Limits::new(BlockLimit::DEFAULT, Self::FAILURE_LIMIT));
+        aead.reserved_blocks = BlockLimit::MAX.get();
+        aead.reserved_failures = Limits::MAX_FAILURES;
+        Self { aead, fixed, window: Window::new(0), end: u64::MAX, seen: 0, sequence: 0 }
     }
 
     /// The state of a key under which nothing was ever opened, for nonces that start with `fixed`, and limits of blocks and failures.
@@ -204,7 +204,7 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
     /// An opener that opens nothing.
     fn used_up(cipher: Ahead<C>) -> Self {
         Self {
-            attempts: Attempts::new(cipher, Limits::new(BlockLimit::MAX, 0)),
+            aead: LimitedAead::new(cipher, Limits::new(BlockLimit::MAX, 0)),
             fixed: [0; F],
             window: Window::new(0),
             end: 0,
@@ -216,7 +216,7 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
     #[allow(clippy::needless_pass_by_value, reason = "used once")]
     fn resume(&mut self, state: OpenerState<F>, limits: Limits) -> Result<(), InvalidState> {
         let [blocks, failures] = state.used(limits)?;
-        self.attempts.start(limits, [blocks, failures], [blocks, failures]);
+        self.aead.start(limits, [blocks, failures], [blocks, failures]);
         self.start(state.fixed(), state.next(), state.next(), state.sequence() + 1);
         Ok(())
     }
@@ -239,7 +239,7 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
     pub fn set_ephemeral_key(&mut self, key: &Key<C>, fixed: [u8; F], limit: BlockLimit, failures: u32) {
         self.set_key(key);
         let reserved = [BlockLimit::MAX.get(), Limits::MAX_FAILURES];
-        self.attempts.start(Limits::new(limit, failures), [0, 0], reserved);
+        self.aead.start(Limits::new(limit, failures), [0, 0], reserved);
         self.start(fixed, 0, u64::MAX, 0);
     }
 
@@ -257,25 +257,24 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
         places: &[[u8; 32]],
     ) -> Result<(), InvalidState> {
         self.set_key(key);
-        let state =
-            OpenerState::newest(places, fixed, state::key_check::<C, F>(&self.attempts.cipher, fixed))?;
+        let state = OpenerState::newest(places, fixed, state::key_check::<C, F>(&self.aead.cipher, fixed))?;
         self.resume(state, Limits::new(limit, failures))
     }
 
     /// Nothing can be opened afterwards.
     fn set_key(&mut self, key: &Key<C>) {
         self.end();
-        self.attempts.cipher.set_key_with(|cipher| cipher.set_key(key));
+        self.aead.cipher.set_key_with(|cipher| cipher.set_key(key));
     }
 
     fn end(&mut self) {
-        self.attempts.failure_limit = 0;
+        self.aead.failure_limit = 0;
     }
 
     /// With another limit than [`BlockLimit::DEFAULT`]. The states of this opener have it too.
     #[must_use]
     pub fn with_block_limit(mut self, limit: BlockLimit) -> Self {
-        self.attempts.count.limit = limit;
+        self.aead.count.limit = limit;
         self
     }
 
@@ -283,7 +282,7 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
     /// blocks comes first.
     #[must_use]
     pub fn with_failure_limit(mut self, failures: u32) -> Self {
-        self.attempts.failure_limit = Limits::new(BlockLimit::MAX, failures).failures;
+        self.aead.failure_limit = Limits::new(BlockLimit::MAX, failures).failures;
         self
     }
 
@@ -309,25 +308,25 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
     /// The attempts that have failed.
     #[must_use]
     pub fn failures(&self) -> u32 {
-        self.attempts.failures
+        self.aead.failures
     }
 
     /// The blocks of all attempts, by [`count_blocks`].
     #[must_use]
     pub fn used_blocks(&self) -> u32 {
-        self.attempts.count.used()
+        self.aead.count.used()
     }
 
     /// The blocks that can still be opened under this key.
     #[must_use]
     pub fn remaining_blocks(&self) -> u32 {
-        self.attempts.count.remaining()
+        self.aead.count.remaining()
     }
 
     /// The attempts that may still fail.
     #[must_use]
     pub fn remaining_failures(&self) -> u32 {
-        self.attempts.failure_limit.saturating_sub(self.attempts.failures)
+        self.aead.failure_limit.saturating_sub(self.aead.failures)
     }
 
     /// How many counters beyond the greatest one known to be genuine can be opened before more must be reserved.
@@ -339,7 +338,7 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
     /// The blocks that can be opened before more must be reserved; none if the failures that were reserved are used up.
     #[must_use]
     pub fn reserved_blocks(&self) -> u32 {
-        self.attempts.reserved()
+        self.aead.reserved()
     }
 
     /// Reserves the next `messages` counters from here on, and `blocks`, or what the limit leaves. `store` gets the state to store
@@ -356,10 +355,10 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
         blocks: u32,
         store: impl FnOnce(&OpenerState<F>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let [blocks_end, failures_end] = self.attempts.ends(blocks);
+        let [blocks_end, failures_end] = self.aead.ends(blocks);
         let is_reserved = self.reserved_messages() >= messages.into()
-            && self.attempts.reserved_blocks >= blocks_end
-            && self.attempts.reserved_failures >= failures_end;
+            && self.aead.reserved_blocks >= blocks_end
+            && self.aead.reserved_failures >= failures_end;
         if is_reserved {
             return Ok(());
         }
@@ -372,9 +371,9 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
     /// [`Opener::reserve`] in two steps, for memory that is written asynchronously: store [`OpenerReservation::state`], then call
     /// [`OpenerReservation::stored`].
     pub fn begin_reserve(&mut self, messages: u32, blocks: u32) -> OpenerReservation<'_, C, F, WORDS> {
-        let [blocks, failures] = self.attempts.ends(blocks);
-        let blocks = blocks.max(self.attempts.reserved_blocks);
-        let failures = failures.max(self.attempts.reserved_failures);
+        let [blocks, failures] = self.aead.ends(blocks);
+        let blocks = blocks.max(self.aead.reserved_blocks);
+        let failures = failures.max(self.aead.reserved_failures);
         let end = self.next().saturating_add(messages.into()).max(self.end);
         let state = self.state(end, [blocks, failures]);
         self.sequence = state::after_begun(self.sequence);
@@ -406,18 +405,18 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
         let [blocks, failures] = state.used(self.limits())?;
         let is_next = state.has_sequence(state::last_begun(self.sequence))
             && state.next() >= self.end
-            && blocks >= self.attempts.reserved_blocks
-            && failures >= self.attempts.reserved_failures;
+            && blocks >= self.aead.reserved_blocks
+            && failures >= self.aead.reserved_failures;
         if !is_next {
             return Err(InvalidState::Other);
         }
         (self.end, self.sequence) = (state.next(), state.sequence() + 1);
-        (self.attempts.reserved_blocks, self.attempts.reserved_failures) = (blocks, failures);
+        (self.aead.reserved_blocks, self.aead.reserved_failures) = (blocks, failures);
         Ok(())
     }
 
     fn limits(&self) -> Limits {
-        Limits { blocks: self.attempts.count.limit, failures: self.attempts.failure_limit }
+        Limits { blocks: self.aead.count.limit, failures: self.aead.failure_limit }
     }
 
     /// The next state.
@@ -426,7 +425,7 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
     }
 
     fn key_check(&self) -> KeyCheck {
-        state::key_check::<C, F>(&self.attempts.cipher, self.fixed)
+        state::key_check::<C, F>(&self.aead.cipher, self.fixed)
     }
 
     /// What comes after the greatest counter that is known to be genuine.
@@ -450,7 +449,7 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
             .inspect_err(|_| buffer.get_out().fill(0))?;
         // What the sender's next message has, unless it is lost or late.
         let next = state::nonce(self.fixed, self.window.next().max(counter + 1)).into();
-        self.attempts.open(nonce, &next, associated_data, buffer.reborrow(), tag)?;
+        self.aead.open(nonce, &next, associated_data, buffer.reborrow(), tag)?;
         if counter >= self.end {
             self.seen = self.seen.max(counter + 1);
             buffer.get_out().fill(0);
@@ -462,9 +461,9 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
 
     /// The counter of a message of so many blocks, if it is new and the limits allow for it: it is counted then.
     fn admit(&mut self, nonce: &Nonce<C>, blocks: u64) -> Result<u64, OpenError> {
-        let counter = state::counter(self.fixed, nonce.0).ok_or(OpenError::OtherSender)?;
+        let counter = state::counter(self.fixed, nonce.0).ok_or(OpenError::OtherFixedPart)?;
         self.window.check(counter)?;
-        self.attempts.count(blocks)?;
+        self.aead.count(blocks)?;
         Ok(counter)
     }
 
@@ -511,7 +510,7 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
 }
 
 /// A key that opens, and counts.
-struct Attempts<C: TwineOtr> {
+struct LimitedAead<C: TwineOtr> {
     cipher: Ahead<C>,
     count: BlockCount,
     failures: u32,
@@ -521,7 +520,7 @@ struct Attempts<C: TwineOtr> {
     reserved_failures: u32,
 }
 
-impl<C: TwineOtr> Attempts<C> {
+impl<C: TwineOtr> LimitedAead<C> {
     fn new(cipher: Ahead<C>, limits: Limits) -> Self {
         Self {
             cipher,
@@ -594,9 +593,9 @@ impl<C: TwineOtr> Attempts<C> {
     }
 }
 
-impl<C: TwineOtr> fmt::Debug for Attempts<C> {
+impl<C: TwineOtr> fmt::Debug for LimitedAead<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Attempts")
+        f.debug_struct("LimitedAead")
             .field("count", &self.count)
             .field("failures", &self.failures)
             .field("failure_limit", &self.failure_limit)
@@ -631,7 +630,7 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> OpenerReservation<'_, C, F
     pub fn stored(self) {
         let Self { opener, state, end, blocks, failures } = self;
         (opener.end, opener.sequence) = (end, state.sequence() + 1);
-        (opener.attempts.reserved_blocks, opener.attempts.reserved_failures) = (blocks, failures);
+        (opener.aead.reserved_blocks, opener.aead.reserved_failures) = (blocks, failures);
     }
 }
 
@@ -641,7 +640,7 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> OpenerReservation<'_, C, F
 #[non_exhaustive]
 pub enum OpenError {
     /// The fixed part of the nonce is not the opener's.
-    OtherSender,
+    OtherFixedPart,
     /// The message was opened before.
     Replayed,
     /// The counter is behind the window.
@@ -664,7 +663,7 @@ pub enum OpenError {
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::OtherSender => "the fixed part of the nonce is another one",
+            Self::OtherFixedPart => "the fixed part of the nonce is another one",
             Self::Replayed => "the message was opened before",
             Self::TooOld => "the counter is behind the replay window",
             Self::TooManyFailures => "too many attempts have failed under this key",
