@@ -1,4 +1,4 @@
-//! The three ways of processing associated data (v3's ADP), all from Q = E(0).
+//! The three ways to process associated data (ADP in v3). All of them start from Q = E(0).
 
 use cipher::{BlockCipherEncBackend, typenum::Unsigned};
 
@@ -9,22 +9,24 @@ use crate::{
     wide,
 };
 
-/// Associated data in parallel to the message: `p` in AES-OTR v3. The default, and the fastest.
+/// Processes associated data in parallel to the message: `p` in AES-OTR v3. This is the default and the fastest way.
 ///
-/// The tag is TE ^ TA, so two tags under one nonce and message reveal the difference of two TA: with this processing OTR
-/// must not be used as a MAC whose nonce may repeat.
+/// The tag is TE ^ TA. So two tags with the same nonce and message reveal the difference of their TA. **With this processing OTR
+/// must not be used as a MAC whose nonce may repeat.**
 #[derive(Clone, Copy, Debug)]
 pub struct Parallel;
 
-/// Associated data chained as in CMAC, before the message: `s` in AES-OTR v3.
+/// Chains associated data as in CMAC, before the message: `s` in AES-OTR v3.
 #[derive(Clone, Copy, Debug)]
 pub struct Serial;
 
-/// Associated data through the two-round Feistel network of the message, before it: `c` in AES-OTR v3.
+/// Processes associated data with the two-round Feistel network, before the message: `c` in AES-OTR v3.
+///
+/// Its calls go to the cipher in parallel, and it is as safe as a MAC as [`Serial`].
 #[derive(Clone, Copy, Debug)]
 pub struct Combined;
 
-/// How associated data is processed: [`Parallel`], [`Serial`] or [`Combined`].
+/// A way to process associated data: [`Parallel`], [`Serial`] or [`Combined`].
 pub trait AdProcessing: sealed::AdProcessing {}
 
 impl<A: sealed::AdProcessing> AdProcessing for A {}
@@ -39,8 +41,8 @@ pub(crate) mod sealed {
         /// Whether the nonce block can be encrypted before the associated data is known.
         const NONCE_FIRST: bool;
 
-        /// Q is E(0), `format` the block Format(tag size, nonce), and `output` its encryption if that is known; all as they lie in
-        /// memory.
+        /// Computes L and TA. `q` is E(0), `format` is the block Format(tag size, nonce), and `output` is the encryption of
+        /// `format` if that is known. All are in the order of memory.
         fn process<B>(
             backend: &B,
             q: FieldOf<B>,
@@ -58,8 +60,8 @@ impl sealed::AdProcessing for Parallel {
     const LETTER: &'static str = "p";
     const NONCE_FIRST: bool = true;
 
-    /// sum = XOR of E(2^i Q ^ A\[i\]) over all m blocks but the last, and the padded last block, and 9 (a full one) or 3 (a
-    /// padded one) times 2^(m-1) Q; TA = E(sum).
+    /// TA = E(sum). The sum is the XOR of E(2^i Q ^ A\[i\]) over all m blocks except the last, of the padded last block, and of
+    /// 2^(m-1) Q times 9 (for a full last block) or 3 (for a padded one).
     #[inline(always)]
     fn process<B>(
         backend: &B,
@@ -84,8 +86,8 @@ impl sealed::AdProcessing for Serial {
     const LETTER: &'static str = "s";
     const NONCE_FIRST: bool = true;
 
-    /// S = A\[0\], then S = E(S) ^ A\[i\]; the last block is padded and added with 4 (a full one) or 2 (a padded one) times Q;
-    /// TA = E(S), L = 2 (E(Format) ^ TA).
+    /// S starts as A\[0\]. Each further block makes S = E(S) ^ A\[i\]. The last block is padded, and Q times 4 (for a full block)
+    /// or 2 (for a padded one) is added. Then TA = E(S) and L = 2 (E(Format) ^ TA).
     #[inline(always)]
     fn process<B>(
         backend: &B,
@@ -139,7 +141,7 @@ impl sealed::AdProcessing for Combined {
     const LETTER: &'static str = "c";
     const NONCE_FIRST: bool = false;
 
-    /// TA is the TE of decrypting the data as a message under L = Q; L = E(Format ^ TA).
+    /// TA is the TE that decrypting the data as a message under L = Q gives. Then L = E(Format ^ TA).
     #[inline(always)]
     fn process<B>(
         backend: &B,
