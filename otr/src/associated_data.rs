@@ -120,7 +120,7 @@ impl sealed::AdProcessing for Serial {
                 output
             }
             None => {
-                // The nonce block shares the first call with the chain.
+                // The nonce block shares the first call of the chain.
                 let mut calls = [format.store(), chain];
                 encipher(backend, &mut calls);
                 let [output, first] = calls;
