@@ -1,17 +1,17 @@
-//! Which backend runs: the widest that the CPU has. `--cfg twine_backend="..."` forces one:
+//! The choice of the backend. It is the widest one that the CPU supports, unless `--cfg twine_backend="..."` forces another one:
 //!
 //! | value | backend |
 //! |---|---|
-//! | `soft` | the portable one, [`fixslice`], with the words of the target |
-//! | `soft32` | the same with 32-bit words, 4 blocks at once |
-//! | `soft64` | the same with 64-bit words, 8 blocks at once |
+//! | `soft` | the portable backend, [`fixslice`], with the words of the target |
+//! | `soft32` | the portable backend with 32-bit words, 4 blocks at once |
+//! | `soft64` | the portable backend with 64-bit words, 8 blocks at once |
 //! | `ssse3` | [`simd`] with vectors of 16 bytes |
 //! | `avx2` | [`simd`] with vectors of 32 bytes |
 //! | `avx512` | [`simd`] with vectors of 64 bytes (compilers from Rust 1.89) |
 //! | `neon` | [`simd`] with vectors of 16 bytes, on little-endian aarch64 |
-//! | `thumb` | that of the module `thumb`, on Cortex-M |
+//! | `thumb` | the module `thumb`, on Cortex-M |
 //!
-//! A CPU that lacks what is forced gets the portable one, and [`crate::backend`] tells.
+//! If the CPU does not support the forced backend, the portable one runs. [`crate::backend`] returns which one it is.
 
 use cipher::{BlockCipherDecClosure, BlockCipherEncClosure, consts::U8};
 
@@ -57,7 +57,7 @@ pub(crate) enum RoundKeys {
 }
 
 impl RoundKeys {
-    /// Those of the backend that is chosen, without a key.
+    /// Returns round keys of the chosen backend, without a key.
     #[inline]
     pub(crate) fn zero() -> Self {
         #[cfg(twine_simd = "x86")]
@@ -74,7 +74,7 @@ impl RoundKeys {
         Self::Soft(fixslice::RoundKeys::ZERO)
     }
 
-    /// The round keys of `key`.
+    /// Makes the round keys of `key`.
     #[inline]
     pub(crate) fn new(key: &[u8]) -> Self {
         #[cfg(twine_simd = "x86")]
@@ -139,7 +139,7 @@ impl RoundKeys {
     }
 }
 
-/// The name of the backend that new keys get, as `--cfg twine_backend` has it.
+/// Returns the name of the backend that new keys get, as in `--cfg twine_backend`.
 pub(crate) fn name() -> &'static str {
     #[cfg(twine_simd = "x86")]
     if let Some(level) = x86::Level::detect() {

@@ -1,5 +1,5 @@
-//! TWINE on every backend that the machine has, side by side in one process: for the tests, and under `--cfg fuzzing`
-//! for the fuzz targets. No part of the interface.
+//! TWINE on every backend that the machine has, side by side in one process. This is for the tests, and under `--cfg fuzzing` for the fuzz
+//! targets. It is not part of the interface.
 
 use core::fmt;
 
@@ -28,10 +28,10 @@ enum RoundKeys {
 }
 
 impl Forced {
-    /// A key of 10 or 16 bytes on each backend, with the backend's name as in [`crate::backend`].
+    /// Returns the cipher on each backend, with a key of 10 or 16 bytes, and the name of the backend as in [`crate::backend`].
     ///
     /// # Panics
-    /// If the key has another size.
+    /// It panics if the key has another size.
     pub fn every(key: &[u8]) -> impl Iterator<Item = (&'static str, Self)> {
         let soft = [
             ("soft32", RoundKeys::Soft32(fixslice::RoundKeys::ZERO)),
@@ -51,10 +51,10 @@ impl Forced {
         })
     }
 
-    /// Changes the key, in place.
+    /// Changes the key in place.
     ///
     /// # Panics
-    /// If the key has neither 10 nor 16 bytes.
+    /// It panics if the key has neither 10 nor 16 bytes.
     pub fn set_key(&mut self, key: &[u8]) {
         let len = key.len();
         assert!(matches!(len, 10 | 16), "a TWINE key has 10 or 16 bytes, not {len}");

@@ -1,7 +1,7 @@
-//! NEON: its vector for [`super::simd`].
+//! The vector of NEON for [`super::simd`].
 //!
-//! Nothing is detected at run time: this module is compiled only where NEON is part of the target, as on all but bare-metal
-//! targets without floating point. Big-endian targets get the portable backend.
+//! Nothing is detected at run time. This module is compiled only if NEON is part of the target, as it is on all targets except bare-metal ones
+//! without floating point. Big-endian targets get the portable backend.
 
 use core::arch::aarch64::*;
 
@@ -15,7 +15,7 @@ use super::simd::{self, Backend, Block, Kernels, Vector, keys::ExpandedKey};
 /// The name of this backend.
 pub(crate) const NAME: &str = "neon";
 
-/// Whether no backend is forced but this one.
+/// Whether no other backend is forced.
 pub(crate) const IS_CHOSEN: bool = cfg!(not(any(
     twine_backend = "soft",
     twine_backend = "soft32",
@@ -84,7 +84,7 @@ impl Vector for Neon {
         }
     }
 
-    // An index above 15 gives zero, so 0x80 does.
+    // An index above 15 gives zero, and so does 0x80.
     #[inline(always)]
     fn shuffle(self, index: Self) -> Self {
         // SAFETY: the target has NEON.
