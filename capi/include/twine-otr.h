@@ -270,7 +270,7 @@
 /**
  * The fixed part of the nonce is not the opener's.
  */
-#define TWINE_OTR_ERR_OTHER_SENDER (-8)
+#define TWINE_OTR_ERR_OTHER_FIXED_PART (-8)
 
 /**
  * As many attempts as may fail have failed under this key: take a new key.
@@ -1407,7 +1407,7 @@ int twine128_opener_restore(struct twine128_opener *opener,
  *                        must not overlap ad or *opener.
  * @param[in]     len     Its length in bytes.
  * @param[in]     tag     The tag, 8 bytes.
- * @return TWINE_OTR_OK; TWINE_OTR_ERR_AUTHENTICATION; TWINE_OTR_ERR_REPLAYED, _TOO_OLD or _OTHER_SENDER; TWINE_OTR_ERR_NOT_RESERVED;
+ * @return TWINE_OTR_OK; TWINE_OTR_ERR_AUTHENTICATION; TWINE_OTR_ERR_REPLAYED, _TOO_OLD or _OTHER_FIXED_PART; TWINE_OTR_ERR_NOT_RESERVED;
  *         TWINE_OTR_ERR_LIMIT; TWINE_OTR_ERR_FAILURES; TWINE_OTR_ERR_ARGUMENT; or TWINE_OTR_ERR_CONTEXT. On any of these errors buf is
  *         zero, unless buf and len themselves were refused, or buf overlaps *opener: then nothing has been written.
  */

@@ -14,15 +14,15 @@ use subtle::{Choice, ConstantTimeEq};
 #[cfg(feature = "zeroize")]
 use zeroize::Zeroize as MaybeZeroize;
 
-/// `Zeroize` where the feature `zeroize` is on, and nothing where it is off.
+/// A bound that is `Zeroize` if the feature `zeroize` is on, and that everything meets if it is off.
 #[cfg(not(feature = "zeroize"))]
 pub trait MaybeZeroize {}
 #[cfg(not(feature = "zeroize"))]
 impl<T> MaybeZeroize for T {}
 
-/// Block sizes: 8 or 16 bytes.
+/// The block sizes: 8 or 16 bytes.
 pub trait BlockSize: ArraySize + sealed::BlockSize {
-    /// The masks of this block size.
+    /// The field of the masks for this block size.
     #[doc(hidden)]
     type Field: Field<Size = Self>;
 }
@@ -43,10 +43,10 @@ mod sealed {
     impl BlockSize for U16 {}
 }
 
-/// A block as an integer: either an element of GF(2^n), or the block's bytes in the order of memory.
+/// A block as an integer. It is either an element of GF(2^n), or the bytes of the block in the order of memory.
 ///
-/// `==` is for what is public.
-/// [`Field::swap`] goes from the one to the other. Sums are the same in both; [`Field::double`] takes the element.
+/// [`Field::swap`] converts between the two. Sums are the same in both. [`Field::double`] and [`Field::times_power_of_2`] take an element.
+/// Use `==` only for public values.
 pub trait Field:
     Copy + Default + PartialEq + BitXor<Output = Self> + BitXorAssign + ConstantTimeEq + MaybeZeroize
 {
@@ -56,63 +56,63 @@ pub trait Field:
     /// The zero block.
     const ZERO: Self;
 
-    /// A block as words, and aligned like these.
+    /// A block as words, with the alignment of words.
     type Words: bytemuck::Pod;
 
-    /// From words, in the order of memory.
+    /// Converts words. Words and result are in the order of memory.
     fn from_words(words: Self::Words) -> Self;
 
-    /// The inverse of [`Field::from_words`].
+    /// Is the inverse of [`Field::from_words`].
     fn to_words(self) -> Self::Words;
 
-    /// The bytes of a block, in the order of memory.
+    /// Loads a block, in the order of memory.
     fn load(block: &Array<u8, Self::Size>) -> Self;
 
-    /// The inverse of [`Field::load`].
+    /// Is the inverse of [`Field::load`].
     fn store(self) -> Array<u8, Self::Size>;
 
-    /// The bytes, at most a block, and zeros behind them.
+    /// Loads at most a block of bytes, with zeros after them.
     fn load_start(bytes: &[u8]) -> Self;
 
-    /// Zeros, and behind them the bytes, at most a block.
+    /// Loads at most a block of bytes, with zeros before them.
     fn load_end(bytes: &[u8]) -> Self;
 
     /// Stores the first bytes, at most a block.
     fn store_start(self, bytes: &mut [u8]);
 
-    /// The byte 0x80 in place `place`; zero if that is behind the block.
+    /// Returns a block with the byte 0x80 in place `place` and zeros elsewhere. It is zero if the place is beyond the block.
     fn end_mark(place: usize) -> Self;
 
-    /// The bytes, at most a block, and behind them a one bit and zeros if they do not fill it: in little code.
+    /// Loads at most a block of bytes. If they do not fill it, a one bit and zeros follow. This takes little code.
     fn pad_bytewise(bytes: &[u8]) -> Self;
 
-    /// [`Field::store_start`] in little code.
+    /// Does what [`Field::store_start`] does, in little code.
     fn store_start_bytewise(self, bytes: &mut [u8]);
 
-    /// From the element to the order of memory, and back.
+    /// Converts an element to the order of memory, or back.
     fn swap(self) -> Self;
 
-    /// 2x for the element x, without a branch.
+    /// Returns 2x for the element x, without a branch.
     fn double(self) -> Self;
 
-    /// 2^exponent x for the element x, without a branch; the exponent is 1 to 32.
+    /// Returns 2^exponent x for the element x, without a branch. The exponent is 1 to 32.
     fn times_power_of_2(self, exponent: u32) -> Self;
 }
 
-/// The reduction of a carry of up to 32 bits: `carry` times x^4 + x^3 + x + 1.
+/// Reduces a carry of up to 32 bits. Returns `carry` times x^4 + x^3 + x + 1.
 #[inline(always)]
 fn reduce_64(carry: u64) -> u64 {
     let twice = carry ^ carry << 1;
     twice ^ twice << 3
 }
 
-/// The same: `carry` times x^7 + x^2 + x + 1.
+/// Reduces a carry of up to 32 bits. Returns `carry` times x^7 + x^2 + x + 1.
 #[inline(always)]
 fn reduce_128(carry: u64) -> u64 {
     carry ^ carry << 1 ^ carry << 2 ^ carry << 7
 }
 
-/// At most 8 bytes as an integer. Without a copy of variable length, whose result could not be loaded at once.
+/// Returns at most 8 bytes as an integer. It makes no copy of variable length, because the CPU could not load the result of that at once.
 #[inline(always)]
 fn little_endian(bytes: &[u8]) -> u64 {
     if let Some(bytes) = bytes.first_chunk() {
@@ -220,7 +220,7 @@ impl Field for u64 {
     }
 }
 
-/// A block of 128 bits, the high half first. In halves, for the compiler makes vector instructions of 64-bit words only.
+/// A block of 128 bits, with the high half first. It is in halves because the compiler makes vector instructions only of 64-bit words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Halves(u64, u64);
 

@@ -18,7 +18,7 @@ use crate::{
     direction::Direction,
     field::{BlockSize, Field},
     masks::{Masks, times_3},
-    rules::{Call, Contribution, FieldOf, Nonces, Pair, Progress, checksum_mask, last_mask, pad, split_last},
+    rules::{Call, FieldOf, MaskAndTa, Nonces, Pair, Progress, checksum_mask, last_mask, pad, split_last},
 };
 
 /// Whether messages shorter than a batch take this form: 128-bit blocks with instructions are those of AES, and its backends
@@ -47,10 +47,10 @@ const DELAY: usize = 8;
 struct Waiting<F> {
     first: F,
     near: F,
-    mask: F,
+    second_mask: F,
 }
 
-/// Pairs of which the last ones still wait for their second round.
+/// Pairs, the last of which still wait for their second round.
 struct Started<'a, 'b, B: BlockCipherEncBackend>
 where
     B::BlockSize: BlockSize,
@@ -101,15 +101,16 @@ where
             sum ^= second_round(backend, waiting, pair, direction);
         }
         let Some(pair) = pairs.get_in().get(i) else { break };
-        let once = next_mask;
+        let mask = next_mask;
         next_mask = masks.take().swap();
-        let thrice = once ^ next_mask;
-        let (mask, mask_of_second) = if direction.encrypts() { (once, thrice) } else { (thrice, once) };
+        let mask_times_3 = mask ^ next_mask;
+        let (first_mask, second_mask) =
+            if direction.encrypts() { (mask, mask_times_3) } else { (mask_times_3, mask) };
         let [first, second] = [0, 1].map(|i| FieldOf::<B>::load(&pair[i]));
         if direction.encrypts() {
             sum ^= second;
         }
-        *waiting = Waiting { first, near: second ^ encrypt(backend, first ^ mask), mask: mask_of_second };
+        *waiting = Waiting { first, near: second ^ encrypt(backend, first ^ first_mask), second_mask };
     }
     Started { pairs, waiting, mask: next_mask.swap(), sum }
 }
@@ -142,8 +143,8 @@ where
     B: BlockCipherEncBackend,
     B::BlockSize: BlockSize,
 {
-    let Waiting { first, near, mask } = *waiting;
-    let far = first ^ encrypt(backend, near ^ mask);
+    let Waiting { first, near, second_mask } = *waiting;
+    let far = first ^ encrypt(backend, near ^ second_mask);
     *pair = Array([near.store(), far.store()]);
     if direction.encrypts() { Field::ZERO } else { far }
 }
@@ -174,33 +175,33 @@ where
 {
     let started = start(backend, progress.mask, pairs, direction);
     let (mask, mut checksum) = (started.mask, progress.checksum);
-    let (once, thrice) = (mask.swap(), times_3(mask).swap());
+    let (l, l_times_3) = (mask.swap(), times_3(mask).swap());
     let len = last.len();
     let head_len = len.min(B::BlockSize::USIZE);
     let (mut head, mut tail) = last.split_at(head_len);
     checksum ^= checksum_mask(mask, len);
     match (direction.encrypts(), tail.is_empty()) {
         (true, false) => {
-            let z = encrypt(backend, once ^ pad(head.get_in()));
+            let z = encrypt(backend, l ^ pad(head.get_in()));
             let c2 = xor(&mut tail, z);
             checksum ^= z ^ c2;
-            xor(&mut head, encrypt(backend, thrice ^ c2));
+            xor(&mut head, encrypt(backend, l_times_3 ^ c2));
         }
         (true, true) => {
             checksum ^= pad(head.get_in());
             if !head.is_empty() {
-                xor(&mut head, encrypt(backend, once));
+                xor(&mut head, encrypt(backend, l));
             }
         }
         (false, false) => {
             let c2 = pad(tail.get_in());
-            let m1 = xor(&mut head, encrypt(backend, thrice ^ c2));
-            let z = encrypt(backend, once ^ m1);
+            let m1 = xor(&mut head, encrypt(backend, l_times_3 ^ c2));
+            let z = encrypt(backend, l ^ m1);
             checksum ^= z ^ c2;
             xor(&mut tail, z);
         }
         (false, true) => {
-            checksum ^= if head.is_empty() { pad(&[]) } else { xor(&mut head, encrypt(backend, once)) };
+            checksum ^= if head.is_empty() { pad(&[]) } else { xor(&mut head, encrypt(backend, l)) };
         }
     }
     // Not before the last chunk: its calls wait for each other, and those of the pairs fill that time.
@@ -220,7 +221,7 @@ pub(crate) fn parallel<B>(
     format: FieldOf<B>,
     output: Option<FieldOf<B>>,
     data: &[u8],
-) -> Contribution<FieldOf<B>>
+) -> MaskAndTa<FieldOf<B>>
 where
     B: BlockCipherEncBackend,
     B::BlockSize: BlockSize,
@@ -237,5 +238,5 @@ where
             Call::known(encrypt(backend, sum ^ last_mask(masks.take(), last.len())))
         }
     };
-    Contribution { l, ta }
+    MaskAndTa { l, ta }
 }

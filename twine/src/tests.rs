@@ -156,7 +156,7 @@ fn keys_are_erased() {
         let (least_32, least_64) = if cfg!(twine_keys = "compact") { (70, 70) } else { (300, 600) };
         is_erased_on_drop("soft32", least_32, 0, |seed| soft::<u32>(&[seed; 16][..key_len]));
         is_erased_on_drop("soft64", least_64, 0, |seed| soft::<u64>(&[seed; 16][..key_len]));
-        #[cfg(target_feature = "sse2")]
+        #[cfg(twine_simd = "x86")]
         for level in crate::backends::x86::Level::available() {
             // Its number is one byte in eight.
             is_erased_on_drop(level.name(), 1000, 7, |seed| {
@@ -165,7 +165,7 @@ fn keys_are_erased() {
                 keys
             });
         }
-        #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+        #[cfg(twine_simd = "neon")]
         is_erased_on_drop("neon", 1000, 0, |seed| {
             let mut keys = crate::backends::neon::RoundKeys::ZERO;
             keys.expand(&[seed; 16][..key_len]);
