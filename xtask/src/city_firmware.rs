@@ -52,6 +52,22 @@ pub(crate) fn soak() -> Result<()> {
     tests(build()?)?.args(["power", "--nocapture"]).env("SMART_CITY_CUTS", CUTS).run()
 }
 
+/// The folder of the images, for the demo. None if there is no QEMU or no compiler and they cannot be installed, which is said.
+pub(crate) fn for_demo() -> Result<Option<PathBuf>> {
+    let tools = tools::qemu().and_then(|_| Toolchain::for_target(smart_city::TARGET));
+    match tools {
+        Ok(_) if cfg!(unix) => build().map(Some),
+        Ok(_) => {
+            println!("no device runs the firmware: its bridge is for Unix");
+            Ok(None)
+        }
+        Err(error) => {
+            println!("no device runs the firmware: {error:#}");
+            Ok(None)
+        }
+    }
+}
+
 /// Builds the images and returns their folder.
 fn build() -> Result<PathBuf> {
     let target_dir = paths::target().join("city-firmware");
