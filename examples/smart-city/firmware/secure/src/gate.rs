@@ -72,7 +72,7 @@ macro_rules! gates {
     };
 }
 
-gates!(SealReading, Receive, Epoch, NewEpoch);
+gates!(SealReading, Receive, Epoch, NewEpoch, StartEvidence);
 
 // A function of the other world: with two arguments, and nothing of the secure world in any register or flag.
 global_asm!(

@@ -57,3 +57,14 @@ extern "C" fn Epoch() -> i32 {
 extern "C" fn NewEpoch() -> i32 {
     with(|device| device.new_epoch().map(i32::from))
 }
+
+#[unsafe(no_mangle)]
+extern "C" fn StartEvidence(frame: u32) -> i32 {
+    with(|device| {
+        let buffer = Buffer::check(frame)?;
+        let mut sealed = [0; smart_city_interface::FRAME_LEN];
+        let frame = device.start_evidence(&mut sealed)?;
+        buffer.write(frame);
+        Ok(frame.len() as i32)
+    })
+}
