@@ -47,6 +47,7 @@ impl FirmwareDevice {
             secure: &firmware.secure,
             application: &firmware.street,
             functions: &STREET_FUNCTIONS,
+            may_call: false,
             id: device.id,
             root: device.root_key,
             used: Epoch(0),

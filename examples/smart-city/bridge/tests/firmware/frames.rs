@@ -52,6 +52,7 @@ fn the_models_frames_are_opened_and_the_changed_ones_refused() {
                     assert_eq!(returned, Refusal::NoEpoch as i32, "{comment}");
                 }
                 "epoch request" => assert_eq!(event, Some(Event::NewEpoch), "{comment}"),
+                _ if test.payload == [0; 2] => assert_eq!(event, Some(Event::Examined), "{comment}"),
                 _ => assert!(
                     matches!(event, Some(Event::Ran | Event::Refused | Event::Restored | Event::NotAltered)),
                     "{comment}: {returned}"
