@@ -7,3 +7,4 @@ mod device;
 mod frames;
 mod life;
 mod power;
+mod template;
