@@ -12,7 +12,7 @@ use smart_city_allowed_values::{functions, regions, regions_with_calls, table};
 use smart_city_detector::Region;
 use smart_city_frame::{DeviceId, Epoch, RootKey, Stream};
 use smart_city_interface::memory::{CODE, EPOCHS, PROVISIONING};
-use smart_city_store::{Epochs, Page, Pages, Provisioning};
+use smart_city_store::{Epochs, Page, Pages, Provisioning, Supervision};
 
 /// What a device is made of.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ pub struct Parts<'a> {
     pub id: DeviceId,
     /// Its root key.
     pub root: [u8; 16],
+    /// What it does about an application that crashes or hangs.
+    pub supervision: Supervision,
     /// The last epoch that was used with it: 0 for a new root key.
     pub used: Epoch,
     /// Its streams.
@@ -66,7 +68,8 @@ impl Image {
         let regions = regions(&functions(&elf)?, &names, &attest_key)?;
 
         let mut bytes = vec![0xFF; PROVISIONING.len as usize];
-        let written = Provisioning::write(parts.id, &parts.root, parts.streams, &table(&regions), &mut bytes);
+        let Parts { id, root, supervision, streams, .. } = parts;
+        let written = Provisioning::write(*id, root, *supervision, streams, &table(&regions), &mut bytes);
         written.context("the provisioning is too long")?;
 
         let image = Self {

@@ -22,6 +22,7 @@ use smart_city_bridge::{
 use smart_city_frame::{
     DeviceId, DeviceLink, Epoch, GatewayLink, Header, Kind, OpenError, Receipt, RootKey, Stream, Verdict,
 };
+use smart_city_store::Supervision;
 
 use crate::{
     city::{City, DemoDevice, Firmware, STREET, STREET_FUNCTIONS},
@@ -50,6 +51,8 @@ impl FirmwareDevice {
             may_call: false,
             id: device.id,
             root: device.root_key,
+            // A second, then two; and a minute without a service.
+            supervision: Supervision { pause: 10, watchdog: 60 },
             used: Epoch(0),
             streams: &[STREET.stream()],
         };

@@ -18,7 +18,7 @@ const INVEP: u32 = 1;
 const AUVIOL: u32 = 8;
 
 /// Where an attack has a buffer of its own.
-const BUFFER: u32 = RAM.start + 0x8000;
+pub(crate) const BUFFER: u32 = RAM.start + 0x8000;
 
 /// The clock goes on by 64 ns with each instruction, so that interrupts come in the middle of anything, however slow the machine is.
 const TIME_BY_INSTRUCTIONS: [&str; 2] = ["-icount", "shift=6"];

@@ -13,6 +13,7 @@ use smart_city_frame::{
     Challenge, Class, DeviceId, Epoch, Evidence, GatewayLink, Header, Instruction, OpenError, Receipt,
     RootKey, Stream, seal_epoch_request,
 };
+use smart_city_store::Supervision;
 use tempfile::TempDir;
 
 pub(crate) const ID: DeviceId = DeviceId([0, 0, 0, 0, 0, 0, 0, 7]);
@@ -33,9 +34,11 @@ pub(crate) struct Identity {
     pub(crate) id: DeviceId,
     pub(crate) root: [u8; 16],
     pub(crate) used: Epoch,
+    pub(crate) supervision: Supervision,
 }
 
-pub(crate) const NEW: Identity = Identity { id: ID, root: ROOT, used: Epoch(0) };
+pub(crate) const NEW: Identity =
+    Identity { id: ID, root: ROOT, used: Epoch(0), supervision: Supervision { pause: 0, watchdog: 0 } };
 
 /// Where `cargo xtask test city-firmware` has the images.
 pub(crate) fn firmware(name: &str) -> PathBuf {
@@ -66,6 +69,7 @@ impl Made {
             id: identity.id,
             root: identity.root,
             used: identity.used,
+            supervision: identity.supervision,
             streams: &[stream()],
         };
         let image = Image::make(&parts, folder.path()).unwrap();

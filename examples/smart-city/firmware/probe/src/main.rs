@@ -170,6 +170,20 @@ unsafe extern "C" {
     fn call_unprivileged(call: &[u32; 5]) -> u32;
 }
 
+global_asm!(
+    ".section .text.hangs, \"ax\", %progbits",
+    ".global hangs",
+    ".type hangs, %function",
+    ".thumb_func",
+    "hangs:",
+    "b hangs",
+    ".size hangs, . - hangs",
+);
+
+unsafe extern "C" {
+    fn hangs(argument: *const u8, len: u32) -> u32;
+}
+
 /// Goes to a function that is to return to `link`.
 fn go(address: u32, link: u32) -> ! {
     // SAFETY: the test wants it, whatever comes of it.
@@ -192,8 +206,8 @@ extern "C" fn calls_back(argument: *const u8, len: u32) -> u32 {
 
 /// Keeps them in the image.
 #[used]
-static FUNCTIONS: [unsafe extern "C" fn(*const u8, u32) -> u32; 6] =
-    [function_64, function_256, function_1024, function_4096, calls_back, pushes];
+static FUNCTIONS: [unsafe extern "C" fn(*const u8, u32) -> u32; 7] =
+    [function_64, function_256, function_1024, function_4096, calls_back, pushes, hangs];
 
 #[entry]
 fn main() -> ! {

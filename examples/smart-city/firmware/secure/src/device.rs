@@ -16,6 +16,7 @@ use smart_city_store::{EpochError, Epochs, InvalidProvisioning, Provisioning};
 use crate::{
     board::{self, Flash},
     console::say,
+    fault,
     nonsecure::{self, Buffer},
 };
 
@@ -61,6 +62,11 @@ impl Device {
             if region.len == 0 || !CODE.has(region.address, region.len) {
                 return Err(StartError::Region(region.id));
             }
+        }
+        let supervision = provisioning.supervision();
+        fault::pause(supervision.pause);
+        if supervision.watchdog > 0 {
+            board::start_watchdog(supervision.watchdog);
         }
         let root = provisioning.root_key();
         let attest_key = root.attest_key(provisioning.device());

@@ -3,6 +3,7 @@
 use smart_city_interface::{Answer, Refusal};
 
 use crate::{
+    board,
     device::Device,
     nonsecure::{Buffer, Copied},
 };
@@ -20,6 +21,7 @@ fn with(service: impl FnOnce(&mut Device) -> Result<i32, Refusal>) -> i32 {
     let device = &raw mut DEVICE;
     // SAFETY: the gate lets one service in at a time, and no handler of an exception here uses it.
     let device = unsafe { &mut *device };
+    board::feed_watchdog();
     device.as_mut().ok_or(Refusal::NoEpoch).and_then(service).unwrap_or_else(|refusal| refusal as i32)
 }
 
