@@ -1,6 +1,6 @@
 //! Where Thumb code of a function starts code that is not its own.
 
-use std::{fmt, ops::Range};
+use std::fmt;
 
 use object::{Object, ObjectSymbol};
 
@@ -66,9 +66,7 @@ pub(crate) fn leaves(start: u32, code: &[u8], data: &DataRanges) -> Vec<Leaves> 
             (narrow(address, first), 2)
         };
         at += len;
-        if let Some(to) = target
-            && !to.is_some_and(|to| Range::contains(&own, &to))
-        {
+        if let Some(to) = target.filter(|to| !to.is_some_and(|to| own.contains(&to))) {
             found.push(Leaves { at: address, to });
         }
     }
@@ -90,7 +88,7 @@ fn narrow(address: u32, code: u16) -> Option<Option<u32>> {
         0b1110_0000..0b1110_1000 => to(signed(code << 1, 12)),
         // CBZ, CBNZ
         0b1011_0001 | 0b1011_0011 | 0b1011_1001 | 0b1011_1011 => {
-            to((code >> 3 & 0x40 | code >> 2 & 0x3E).cast_signed())
+            to(signed(code >> 3 & 0x40 | code >> 2 & 0x3E, 8))
         }
         // BX and BLX, but BX LR
         0b0100_0111 => (code >> 3 & 0x1F != 14).then_some(None),
@@ -125,7 +123,7 @@ fn wide(address: u32, first: u16, second: u16) -> Option<Option<u32>> {
 
 /// The lowest `bits` of a number, the highest of them as its sign.
 const fn signed(value: u32, bits: u32) -> i32 {
-    (value << (32 - bits)).cast_signed() >> (32 - bits)
+    i32::from_ne_bytes((value << (32 - bits)).to_ne_bytes()) >> (32 - bits)
 }
 
 #[cfg(test)]

@@ -128,6 +128,8 @@ pub struct Heard {
     down: Option<DeviceLink>,
     /// Each frame with a reading, by its epoch and counter: the number of the reading.
     frames: BTreeMap<(Epoch, [u8; 3]), u32>,
+    /// The frames with evidence.
+    evidence: Vec<(Epoch, [u8; 3])>,
     receipts: Vec<(Epoch, Receipt)>,
     /// When each reading was sent first.
     sent: BTreeMap<u32, Instant>,
@@ -145,6 +147,7 @@ impl Heard {
             up: None,
             down: None,
             frames: BTreeMap::new(),
+            evidence: Vec::new(),
             receipts: Vec::new(),
             sent: BTreeMap::new(),
             brightness: None,
@@ -179,11 +182,18 @@ impl Heard {
     /// The readings of which the gateway has given a receipt.
     #[must_use]
     pub fn stored(&self) -> BTreeSet<u32> {
-        let is_stored = |epoch: Epoch, counter: [u8; 3]| {
-            self.receipts.iter().any(|(of, receipt)| *of == epoch && receipt.has(counter))
-        };
-        let stored = self.frames.iter().filter(|((epoch, counter), _)| is_stored(*epoch, *counter));
+        let stored = self.frames.iter().filter(|((epoch, counter), _)| self.is_stored(*epoch, *counter));
         stored.map(|(_, number)| *number).collect()
+    }
+
+    fn is_stored(&self, epoch: Epoch, counter: [u8; 3]) -> bool {
+        self.receipts.iter().any(|(of, receipt)| *of == epoch && receipt.has(counter))
+    }
+
+    /// How often it has sent evidence of which the gateway has given a receipt.
+    #[must_use]
+    pub fn attested(&self) -> usize {
+        self.evidence.iter().filter(|(epoch, counter)| self.is_stored(*epoch, *counter)).count()
     }
 
     /// The readings that came no further than an epoch that has ended: the gateway had not taken them.
@@ -209,17 +219,20 @@ impl Heard {
     /// Takes what the device sends: the number of a stream, and a frame.
     fn up(&mut self, packet: &[u8]) -> Result<()> {
         let (stream, frame) = packet.split_at_checked(2).context("a short packet")?;
-        if stream == [0, 0] {
-            // Evidence, which the gateway appraises.
-            return Ok(());
-        }
-        ensure!(stream == self.stream.id.get().to_be_bytes(), "a strange stream: {stream:?}");
         let epoch = Header::parse(frame)?.epoch;
         if self.epoch() < Some(epoch) {
             self.up = Some(GatewayLink::new(&self.root, self.device, epoch));
         }
         let link = self.up.as_mut().context("no epoch")?;
         let mut frame = frame.to_vec();
+        if stream == [0, 0] {
+            // It is sent again until its receipt, and the gateway appraises it.
+            if let Ok(opened) = link.open_evidence(self.device, &mut frame) {
+                self.evidence.push((epoch, opened.counter));
+            }
+            return Ok(());
+        }
+        ensure!(stream == self.stream.id.get().to_be_bytes(), "a strange stream: {stream:?}");
         match link.open_reading(self.device, self.stream, &mut frame) {
             Ok(opened) => {
                 let number = number_in(opened.content).context("a strange reading")?;

@@ -189,11 +189,19 @@ fn firmware_is_patched(stage: &mut Stage) -> Result<()> {
     let devices: Vec<usize> = stage.with_firmware().collect();
     let Some(&victim) = devices.first() else { return Ok(()) };
     for &index in &devices {
+        stage.examine_firmware(index)?;
+        stage.seen(index, "affirming", false)?;
         ensure!(stage.instruct_firmware(index, LAMP_ON)? == Verdict::Intact, "altered too early");
         stage.seen(index, "affirming", false)?;
         stage.lamp(index, 100)?;
     }
-    step("08:15", &format!("{} devices with the firmware switch their lamps on.", devices.len()));
+    step(
+        "08:15",
+        &format!(
+            "{} devices with the firmware measure all their code, and switch their lamps on.",
+            devices.len()
+        ),
+    );
     stage.patch_firmware(victim, LAMP_ON)?;
     // Other functions do run.
     ensure!(stage.instruct_firmware(victim, LAMP_OFF)? == Verdict::Intact, "another function is altered");

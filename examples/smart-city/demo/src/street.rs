@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Instant};
 
 use anyhow::{Result, bail, ensure};
-use smart_city_frame::Verdict;
+use smart_city_frame::{ALL_REGIONS, Verdict};
 
 use crate::{
     city::{DEVICES, FIRMWARE, STREET, USERS},
@@ -30,11 +30,33 @@ impl Stage {
     /// # Errors
     /// If that takes too long.
     pub fn instruct_firmware(&mut self, index: usize, region: u16) -> Result<Verdict> {
+        let before = self.firmware[index - FIRST].heard()?.attested();
         self.gateway.instruct(self.id(index), region)?;
         let (verdict, event) = self.firmware[index - FIRST].examined(region)?;
+        self.attested(index, before)?;
         let expected = if verdict == Verdict::Intact { "Ran" } else { "Refused" };
         ensure!(event == expected, "the device {event}, but the function was {verdict:?}");
         Ok(verdict)
+    }
+
+    /// Has all regions of a device with the firmware measured, and waits until it has done so.
+    ///
+    /// # Errors
+    /// If that takes too long, or if one is altered.
+    pub fn examine_firmware(&mut self, index: usize) -> Result<()> {
+        let before = self.firmware[index - FIRST].heard()?.attested();
+        self.gateway.examine(self.id(index))?;
+        let found = self.firmware[index - FIRST].examined(ALL_REGIONS)?;
+        self.attested(index, before)?;
+        ensure!(found == (Verdict::Intact, "Examined".to_owned()), "of all regions: {found:?}");
+        Ok(())
+    }
+
+    /// Waits until the gateway has more evidence than before.
+    fn attested(&mut self, index: usize, before: usize) -> Result<()> {
+        self.until("the gateway had the evidence", |stage| {
+            Ok(stage.firmware[index - FIRST].heard()?.attested() > before)
+        })
     }
 
     /// Waits for a reading that is made from now on and says how bright the lamp is, in percent.

@@ -83,7 +83,7 @@ pub(crate) fn clock() -> u32 {
     (u64::from(u32::MAX - read(CLOCK_VALUE)) * 10 / CLOCK_HZ) as u32
 }
 
-/// Has the watchdog wait for so many seconds, at most 36 hours, from now on and from each [`feed_watchdog`].
+/// Has the watchdog wait for so many seconds, from now on and from each [`feed_watchdog`].
 pub(crate) fn start_watchdog(seconds: u16) {
     write(WATCHDOG, u32::from(seconds) * CLOCK_HZ as u32);
     write(WATCHDOG_CONTROL, INTERRUPT_AND_RESET);

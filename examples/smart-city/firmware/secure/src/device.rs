@@ -102,8 +102,8 @@ impl Device {
         is_altered
     }
 
-    /// Evidence of the first region that is altered, if one was at the start. None if the gateway has it in this epoch, or if they are as
-    /// they were built now.
+    /// Evidence of the first region that is altered, if one was at the start. Empty if it was made in this epoch before, or if all are as they
+    /// were built now.
     pub(crate) fn start_evidence<'b>(
         &mut self,
         buffer: &'b mut [u8; FRAME_LEN],

@@ -3,7 +3,7 @@
 //! A service is entered by an instruction SG in its veneer. The gate then
 //!
 //! - starts the device anew if the service is to return to what the processor takes for a return from the other world or from an exception:
-//!   there would be no such return in the secure world, but what is on its stacks then would alone decide;
+//!   nothing but what lies on the stacks would keep such a return from going on in the secure world;
 //! - refuses an exception handler, before anything is on a stack: a handler may have interrupted a service;
 //! - refuses a call while the secure world calls the other one: `PRIMASK` is set then. It is both the lock, as only the secure world
 //!   sees it, and what holds interrupts, as 0 is the highest priority of all that can be held.
