@@ -58,7 +58,8 @@ fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     }
-    match run(serves, firmware.map(|folder| Firmware::in_folder(Path::new(folder)))) {
+    let firmware = firmware.map(|folder| Firmware::in_folder(Path::new(folder)));
+    match run(serves, firmware.as_ref()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("\nnot as it must be: {error:#}");
@@ -67,14 +68,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(serves: bool, firmware: Option<Firmware>) -> Result<()> {
+fn run(serves: bool, firmware: Option<&Firmware>) -> Result<()> {
     let started = Instant::now();
     let kind = match firmware {
         Some(_) => format!("{FIRMWARE} devices run the firmware in QEMU, the others are simulated."),
         None => "The devices are simulated.".to_owned(),
     };
     println!("Starting a gateway, {DEVICES} devices and {} users. {kind}", USERS.len());
-    let mut stage = Stage::set(&Gateway::program()?, firmware.as_ref())?;
+    let mut stage = Stage::set(&Gateway::program()?, firmware)?;
     println!("The gateway's page: http://{}/", stage.gateway.http);
 
     let begun = Instant::now();
