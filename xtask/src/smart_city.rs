@@ -7,7 +7,10 @@ use crate::{
 };
 use anyhow::{Context, Result, ensure};
 use object::{Object as _, ObjectSymbol as _, SymbolKind};
-use std::{env, fs, path::Path};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
 
 const MANIFEST: &str = "examples/smart-city/Cargo.toml";
 
@@ -38,7 +41,7 @@ pub(crate) fn test() -> Result<()> {
         .run()?;
     // Builds the programs as well: tests start them.
     cargo("test").arg("--workspace").run()?;
-    run_demo(&[])?;
+    run_demo(&[], city_firmware::for_demo()?)?;
     size()
 }
 
@@ -85,16 +88,22 @@ pub(crate) fn test_tools() -> Result<()> {
 
 /// The example's demo, with the profile of the tests: ciphers are optimized, the rest is a little.
 pub(crate) fn demo(arguments: &[&str]) -> Result<()> {
+    let firmware = city_firmware::for_demo()?;
     cargo("build")
         .args(["--package", "smart-city-gateway", "--package", "smart-city-demo", "--bins"])
         .run()?;
-    run_demo(arguments)
+    run_demo(arguments, firmware)
 }
 
-fn run_demo(arguments: &[&str]) -> Result<()> {
+/// Runs the demo, with the firmware whose images are in a folder.
+fn run_demo(arguments: &[&str], firmware: Option<PathBuf>) -> Result<()> {
     let program =
         paths::target().join("smart-city/debug").join(format!("smart-city-demo{}", env::consts::EXE_SUFFIX));
-    Cmd::new(program).args(arguments).run()
+    let mut demo = Cmd::new(program).args(arguments);
+    if let Some(folder) = firmware {
+        demo = demo.arg("--firmware").arg(folder).env("SMART_CITY_QEMU", tools::qemu()?);
+    }
+    demo.run()
 }
 
 pub(crate) fn cargo(command: &str) -> Cmd {
