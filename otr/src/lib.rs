@@ -1,6 +1,13 @@
 #![no_std]
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// What the README links: here to the items, as the first of two definitions counts; elsewhere to the files.
+//! [`Otr`]: Otr
+//! [`Otr::encrypt_pieces`]: Otr::encrypt_pieces
+//! [`OtrAhead`]: OtrAhead
+//! [`cipher`]: cipher
+//! [`aead`]: aead
+//!
 #![doc = include_str!("../README.md")]
 
 mod ahead;

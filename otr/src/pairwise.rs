@@ -50,23 +50,52 @@ struct Waiting<F> {
     second_mask: F,
 }
 
-/// Pairs that are not the end of their message.
-#[inline(always)]
-pub(crate) fn process_pairs<B>(
-    backend: &B,
-    progress: &mut Progress<FieldOf<B>>,
-    mut pairs: InOutBuf<'_, '_, Pair<B::BlockSize>>,
-    direction: impl Direction,
-) where
+/// Pairs, the last of which still wait for their second round.
+struct Started<'a, 'b, B: BlockCipherEncBackend>
+where
+    B::BlockSize: BlockSize,
+{
+    pairs: InOutBuf<'a, 'b, Pair<B::BlockSize>>,
+    waiting: [Waiting<FieldOf<B>>; DELAY],
+    /// The mask of the pair behind these.
+    mask: FieldOf<B>,
+    /// What they add to the checksum so far.
+    sum: FieldOf<B>,
+}
+
+impl<B> Started<'_, '_, B>
+where
     B: BlockCipherEncBackend,
     B::BlockSize: BlockSize,
 {
-    let mut masks = Masks::new(progress.mask);
+    /// Puts out the last pairs and returns what all add to the checksum.
+    #[inline(always)]
+    fn finish(mut self, backend: &B, direction: impl Direction) -> FieldOf<B> {
+        let rest = self.pairs.len().saturating_sub(DELAY);
+        for (i, pair) in self.pairs.get_out().iter_mut().enumerate().skip(rest) {
+            self.sum ^= second_round(backend, &self.waiting[i % DELAY], pair, direction);
+        }
+        self.sum
+    }
+}
+
+/// All but the second rounds of the last pairs.
+#[inline(always)]
+fn start<'a, 'b, B>(
+    backend: &B,
+    mask: FieldOf<B>,
+    mut pairs: InOutBuf<'a, 'b, Pair<B::BlockSize>>,
+    direction: impl Direction,
+) -> Started<'a, 'b, B>
+where
+    B: BlockCipherEncBackend,
+    B::BlockSize: BlockSize,
+{
+    let mut masks = Masks::new(mask);
     let mut next_mask = masks.take().swap();
     let mut sum = FieldOf::<B>::ZERO;
     let mut waiting = [Waiting::<FieldOf<B>>::default(); DELAY];
-    let count = pairs.len();
-    for i in 0..count {
+    for i in 0..pairs.len() {
         let waiting = &mut waiting[i % DELAY];
         if let Some(pair) = i.checked_sub(DELAY).and_then(|i| pairs.get_out().get_mut(i)) {
             sum ^= second_round(backend, waiting, pair, direction);
@@ -83,11 +112,23 @@ pub(crate) fn process_pairs<B>(
         }
         *waiting = Waiting { first, near: second ^ encrypt(backend, first ^ first_mask), second_mask };
     }
-    let rest = count.saturating_sub(DELAY);
-    for (i, pair) in pairs.get_out().iter_mut().enumerate().skip(rest) {
-        sum ^= second_round(backend, &waiting[i % DELAY], pair, direction);
-    }
-    *progress = Progress { mask: next_mask.swap(), checksum: progress.checksum ^ sum };
+    Started { pairs, waiting, mask: next_mask.swap(), sum }
+}
+
+/// Pairs that are not the end of their message.
+#[inline(always)]
+pub(crate) fn process_pairs<B>(
+    backend: &B,
+    progress: &mut Progress<FieldOf<B>>,
+    pairs: InOutBuf<'_, '_, Pair<B::BlockSize>>,
+    direction: impl Direction,
+) where
+    B: BlockCipherEncBackend,
+    B::BlockSize: BlockSize,
+{
+    let started = start(backend, progress.mask, pairs, direction);
+    progress.mask = started.mask;
+    progress.checksum ^= started.finish(backend, direction);
 }
 
 /// Puts out `pair` and returns what it adds to the checksum now.
@@ -117,11 +158,12 @@ fn xor<F: Field>(data: &mut InOutBuf<'_, '_, u8>, key: F) -> F {
     if data.len() == F::Size::USIZE { output } else { pad(data.get_out()) }
 }
 
-/// The last chunk of a message, and what [`message::process`](crate::message::process) does behind it.
+/// Fewer pairs than a batch, the last chunk of the message, and what [`message::process`](crate::message::process) does behind it.
 #[inline(always)]
 pub(crate) fn finish<B>(
     backend: &B,
     progress: Progress<FieldOf<B>>,
+    pairs: InOutBuf<'_, '_, Pair<B::BlockSize>>,
     last: InOutBuf<'_, '_, u8>,
     ta: Call<FieldOf<B>>,
     nonces: &mut impl Nonces<FieldOf<B>>,
@@ -131,7 +173,8 @@ where
     B: BlockCipherEncBackend,
     B::BlockSize: BlockSize,
 {
-    let Progress { mask, mut checksum } = progress;
+    let started = start(backend, progress.mask, pairs, direction);
+    let (mask, mut checksum) = (started.mask, progress.checksum);
     let (l, l_times_3) = (mask.swap(), times_3(mask).swap());
     let len = last.len();
     let head_len = len.min(B::BlockSize::USIZE);
@@ -161,6 +204,8 @@ where
             checksum ^= if head.is_empty() { pad(&[]) } else { xor(&mut head, encrypt(backend, l)) };
         }
     }
+    // Not before the last chunk: its calls wait for each other, and those of the pairs fill that time.
+    checksum ^= started.finish(backend, direction);
     let ta = if ta.is_pending { encrypt(backend, ta.block) } else { ta.block };
     if let Some(next) = nonces.pending() {
         *next = Call::known(encrypt(backend, next.block));

@@ -76,7 +76,7 @@ pub(crate) trait Nonces<F> {
     /// Returns the encryption of the nonce block of this message, if it was made ahead.
     fn output(&self) -> Option<F>;
 
-    /// Returns the nonce block of the next message. It stays pending if it would take a call of its own.
+    /// Returns the nonce block of the next message. In batches it stays pending if it would take a call of its own.
     fn next(&mut self) -> Option<&mut Call<F>>;
 
     /// Returns the nonce block of the next message as long as it is pending.

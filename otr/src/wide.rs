@@ -165,9 +165,12 @@ impl<F: Field, N: ArraySize> Batch<F, N> {
         let n = pairs.len().min(N::USIZE);
         let (first, second, calls) = (&self.first.0[..n], &self.second.0[..n], &self.calls.0[..n]);
         let mut sum = F::ZERO;
+        // By itself: beside the stores the compiler makes it slower.
+        for i in 0..n {
+            sum ^= first[i] ^ F::load(&calls[i]);
+        }
         for i in 0..n {
             let result = first[i] ^ F::load(&calls[i]);
-            sum ^= result;
             pairs[i][0] = second[i].store();
             pairs[i][1] = result.store();
         }
@@ -211,9 +214,7 @@ where
         state.full_batches(batches);
     }
     if pairwise::suits::<B>() {
-        let progress = &mut state.progress();
-        pairwise::process_pairs(backend, progress, pairs, direction);
-        pairwise::finish(backend, *progress, last, ta, nonces, direction)
+        pairwise::finish(backend, state.progress(), pairs, last, ta, nonces, direction)
     } else {
         state.last_batch(pairs, last, ta, nonces)
     }

@@ -1,6 +1,18 @@
 #![no_std]
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// What the README links: here to the items, as the first of two definitions counts; elsewhere to the files.
+//! [`Sealer`]: Sealer
+//! [`Sealer::seal_pieces`]: Sealer::seal_pieces
+//! [`Opener`]: Opener
+//! [`ChunkSealer`]: ChunkSealer
+//! [`ChunkOpener`]: ChunkOpener
+//! [`Kdf`]: Kdf
+//! [`Twine128Otr`]: Twine128Otr
+//! [`Twine80Otr`]: Twine80Otr
+//! [`otr-mode`]: otr_mode
+//! [`twine-cipher`]: twine_cipher
+//!
 #![doc = include_str!("../README.md")]
 
 #[cfg(feature = "alloc")]

@@ -1,6 +1,12 @@
 #![no_std]
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// What the README links: here to the items, as the first of two definitions counts; elsewhere to the files.
+//! [`Twine80`]: Twine80
+//! [`Twine128`]: Twine128
+//! [`backend()`]: backend()
+//! [`cipher`]: cipher
+//!
 #![doc = include_str!("../README.md")]
 
 #[cfg(test)]
