@@ -20,8 +20,9 @@ use crate::{
 /// rule, because the nonce block then has room in a call for the associated data.
 ///
 /// The prepared value is one block of output and its nonce block: 16 bytes if a block has 8 bytes. It serves only the named nonce under the
-/// current key, for one message to seal, or for attempts to open until one succeeds. With the feature `zeroize` its
-/// field is erased then and on drop; copies of it may stay on the stack, as of other blocks. With [`Combined`](crate::Combined) nothing is prepared, because the encrypted nonce block depends on the associated data.
+/// current key, for one message to seal, or for attempts to open until one succeeds. With the feature `zeroize` its field is erased then and
+/// on drop. Copies of it may stay on the stack, as those of other blocks may. With [`Combined`](crate::Combined) nothing is prepared, because
+/// the encrypted nonce block depends on the associated data.
 /// ```
 /// use otr_mode::{Otr, OtrAhead, Parallel, aead::{AeadInOut, KeyInit}, consts::{U7, U8}};
 /// use twine_cipher::Twine128;

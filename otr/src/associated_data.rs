@@ -22,7 +22,7 @@ pub struct Serial;
 
 /// Processes associated data with the two-round Feistel network, before the message: `c` in AES-OTR v3.
 ///
-/// Its calls go to the cipher in parallel, and it is as safe as a MAC as [`Serial`].
+/// Its calls go to the cipher in parallel, unlike those of [`Serial`]. As a MAC it is as safe as [`Serial`].
 #[derive(Clone, Copy, Debug)]
 pub struct Combined;
 

@@ -8,7 +8,7 @@
 //! 3 * 3 * 7. It equals the mask of a block 64 pairs later, which makes forgeries possible (Bost and Sanders, ASIACRYPT 2016). The tests
 //! show this collision. They also prove by discrete logarithms that the masks of version 3 are pairwise distinct for [`MAX_MASKS`] pairs.
 
-use crate::field::Field;
+use crate::field::{Element, Field};
 
 /// The number of pairs of message blocks, or of blocks of associated data, up to which all masks are distinct, for n = 64 and n = 128.
 ///
@@ -27,20 +27,19 @@ pub(crate) fn are_enough(block: usize, associated_data: usize, message: usize) -
 /// The masks 2^i L of the pairs of one message, or 2^i Q of the blocks of associated data.
 #[derive(Clone, Copy)]
 pub(crate) struct Masks<F> {
-    /// The next mask, as an element.
-    next: F,
+    next: Element<F>,
 }
 
 impl<F: Field> Masks<F> {
-    /// Starts with the element L or Q.
+    /// Starts with L or Q.
     #[inline(always)]
-    pub(crate) fn new(first: F) -> Self {
+    pub(crate) fn new(first: Element<F>) -> Self {
         Self { next: first }
     }
 
-    /// Returns the next mask, as an element.
+    /// Returns the next mask.
     #[inline(always)]
-    pub(crate) fn take(&mut self) -> F {
+    pub(crate) fn take(&mut self) -> Element<F> {
         let mask = self.next;
         self.next = mask.double();
         mask
@@ -60,7 +59,7 @@ impl<F: Field> Masks<F> {
     /// Returns the next [`IN_PARALLEL`] masks.
     #[inline(always)]
     pub(crate) fn in_parallel(mut self) -> ParallelMasks<F> {
-        let mut lanes = [[F::ZERO; GROUP]; GROUPS];
+        let mut lanes = [[Element::<F>::ZERO; GROUP]; GROUPS];
         for lane in &mut lanes[0] {
             *lane = self.take();
         }
@@ -82,13 +81,13 @@ pub(crate) const IN_PARALLEL: usize = GROUP * GROUPS;
 const GROUP: usize = 8;
 const GROUPS: usize = 4;
 
-/// The next [`IN_PARALLEL`] masks of [`Masks`], as elements.
+/// The next [`IN_PARALLEL`] masks of [`Masks`].
 #[derive(Clone, Copy)]
-pub(crate) struct ParallelMasks<F>([[F; GROUP]; GROUPS]);
+pub(crate) struct ParallelMasks<F>([[Element<F>; GROUP]; GROUPS]);
 
 impl<F: Field> ParallelMasks<F> {
     /// A placeholder, for backends that are so narrow that their masks are computed one after the other.
-    pub(crate) const NONE: Self = Self([[F::ZERO; GROUP]; GROUPS]);
+    pub(crate) const NONE: Self = Self([[Element::ZERO; GROUP]; GROUPS]);
 
     /// Fills `masks` with the next masks, in the order of memory. Their number is a multiple of [`IN_PARALLEL`]. If there is room for more,
     /// the mask after them follows, which is also the first one of the next call.
@@ -115,21 +114,21 @@ impl<F: Field> ParallelMasks<F> {
     }
 }
 
-/// Returns 3x for the element x.
+/// Returns 3x.
 #[inline(always)]
-pub(crate) fn times_3<F: Field>(x: F) -> F {
+pub(crate) fn times_3<F: Field>(x: Element<F>) -> Element<F> {
     x ^ x.double()
 }
 
-/// Returns 7x for the element x.
+/// Returns 7x.
 #[inline(always)]
-pub(crate) fn times_7<F: Field>(x: F) -> F {
+pub(crate) fn times_7<F: Field>(x: Element<F>) -> Element<F> {
     times_3_twice(x) ^ x.double()
 }
 
-/// Returns 3 * 3x, which is called 9x above, for the element x. As polynomials, 3 * 3 = (z + 1)^2 = z^2 + 1.
+/// Returns 3 * 3x, which is called 9x above. As polynomials, 3 * 3 = (z + 1)^2 = z^2 + 1.
 #[inline(always)]
-pub(crate) fn times_3_twice<F: Field>(x: F) -> F {
+pub(crate) fn times_3_twice<F: Field>(x: Element<F>) -> Element<F> {
     x ^ x.double().double()
 }
 
@@ -139,19 +138,23 @@ mod tests {
     use crate::field::Halves;
 
     /// Returns the product, computed bit by bit.
-    fn multiply<F: Field>(x: F, y: u128) -> F {
-        let mut sum = F::ZERO;
+    fn multiply<F: Field>(x: Element<F>, y: u128) -> Element<F> {
+        let mut sum = Element::ZERO;
         for bit in (0..128).rev() {
             sum = sum.double();
             if y >> bit & 1 == 1 {
-                sum ^= x;
+                sum = sum ^ x;
             }
         }
         sum
     }
 
     /// Returns 2^exponent.
-    fn power_of_two<F: Field + PartialEq>(one: F, exponent: u128, value: impl Fn(F) -> u128) -> F {
+    fn power_of_two<F: Field>(
+        one: Element<F>,
+        exponent: u128,
+        value: impl Fn(Element<F>) -> u128,
+    ) -> Element<F> {
         (0..128).rev().fold(one, |power, bit| {
             let square = multiply(power, value(power));
             if exponent >> bit & 1 == 1 { square.double() } else { square }
@@ -162,9 +165,9 @@ mod tests {
     /// 27 and 21, and 2^i m never equals 2^j m for one multiplier unless i = j. The proof has three parts: 2 generates the whole
     /// multiplicative group, `log_3` and `log_7` are right, and the logarithms of the multipliers are pairwise at least [`MAX_MASKS`] apart
     /// on the circle of 2^n - 1 exponents.
-    fn masks_are_distinct<F: Field + PartialEq + core::fmt::Debug>(
-        one: F,
-        value: impl Fn(F) -> u128 + Copy,
+    fn masks_are_distinct<F: Field + core::fmt::Debug>(
+        one: Element<F>,
+        value: impl Fn(Element<F>) -> u128 + Copy,
         order: u128,
         factors: &[u128],
         [log_3, log_7]: [u128; 2],
@@ -197,11 +200,23 @@ mod tests {
         }
     }
 
+    const ONE: [u8; 8] = [0, 0, 0, 0, 0, 0, 0, 1];
+
+    /// Returns an element of 64 bits.
+    fn element(bytes: [u8; 8]) -> Element<u64> {
+        u64::load(&bytes.into()).swap()
+    }
+
+    /// Returns the polynomial of an element of 64 bits.
+    fn value(x: Element<u64>) -> u128 {
+        u64::from_be_bytes(x.swap().store().0).into()
+    }
+
     #[test]
     fn masks_of_64_bits_are_distinct() {
         let factors = [3, 5, 17, 257, 641, 65537, 6_700_417];
         let logarithms = [9_686_038_906_114_705_801, 17_521_410_335_189_691_692];
-        masks_are_distinct(1u64, u128::from, u128::from(u64::MAX), &factors, logarithms);
+        masks_are_distinct(element(ONE), value, u128::from(u64::MAX), &factors, logarithms);
     }
 
     #[test]
@@ -210,14 +225,14 @@ mod tests {
         let logarithms =
             [0xfee1_4a6f_b024_a526_c999_aa24_70c1_49a7, 0xe57d_e08b_bbec_a5d9_0c5d_2e69_272d_1404];
         let one = Halves::load(&1u128.to_be_bytes().into()).swap();
-        let value = |x: Halves| u128::from_be_bytes(x.swap().store().0);
+        let value = |x: Element<Halves>| u128::from_be_bytes(x.swap().store().0);
         masks_are_distinct(one, value, u128::MAX, &factors, logarithms);
     }
 
     /// Shows why the masks of versions 1 and 2, with their factor 3 * 3 * 7, are broken for n = 64.
     #[test]
     fn masks_of_earlier_versions_collide() {
-        let mut l = 0x0123_4567_89AB_CDEF_u64;
+        let mut l = element([0x01, 0x23, 0x45, 0x67, 0x89, 0xAB, 0xCD, 0xEF]);
         let earlier = times_7(times_3_twice(l));
         for _ in 0..64 {
             l = l.double();
@@ -231,7 +246,7 @@ mod tests {
             let mut masks = [0; 2 * IN_PARALLEL + 1];
             fill(&mut masks[..=count]);
             for (i, mask) in masks.into_iter().enumerate().take(count + 1) {
-                let expected = power_of_two(1u64, (count * portion + i) as u128, u128::from);
+                let expected = power_of_two(element(ONE), (count * portion + i) as u128, value);
                 assert_eq!(mask.swap(), expected, "{i} of {portion}");
             }
         }
@@ -240,13 +255,13 @@ mod tests {
     #[test]
     fn masks_of_pairs() {
         for count in 0..40 {
-            let mut masks = Masks::new(1u64);
+            let mut masks = Masks::new(element(ONE));
             masks_in_order(count, |filled| masks.fill(filled));
         }
         for count in [0, IN_PARALLEL, 2 * IN_PARALLEL] {
-            let mut lanes = Masks::new(1u64).in_parallel();
+            let mut lanes = Masks::new(element(ONE)).in_parallel();
             masks_in_order(count, |filled| lanes.fill(filled));
-            assert_eq!(lanes.masks().take(), power_of_two(1u64, 5 * count as u128, u128::from));
+            assert_eq!(lanes.masks().take(), power_of_two(element(ONE), 5 * count as u128, value));
         }
     }
 

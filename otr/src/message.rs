@@ -13,7 +13,7 @@ use cipher::BlockCipherEncBackend;
 
 use crate::{
     direction::Direction,
-    field::BlockSize,
+    field::{BlockSize, Element},
     narrow,
     rules::{Call, FieldOf, Nonces, Pair, Progress},
     wide,
@@ -64,9 +64,9 @@ pub(crate) fn encrypt_pairs<B>(
     }
 }
 
-/// Decrypts `data` under the mask `l` (an element) and returns TE. The plaintext is dropped.
+/// Decrypts `data` under the mask `l` and returns TE. The plaintext is dropped.
 #[inline(always)]
-pub(crate) fn authenticate<B>(backend: &B, l: FieldOf<B>, data: &[u8]) -> FieldOf<B>
+pub(crate) fn authenticate<B>(backend: &B, l: Element<FieldOf<B>>, data: &[u8]) -> FieldOf<B>
 where
     B: BlockCipherEncBackend,
     B::BlockSize: BlockSize,

@@ -13,7 +13,7 @@ use aead::{
 use cipher::{BlockCipherEncBackend, BlockSizeUser};
 
 use crate::{
-    field::{BlockSize, Field},
+    field::{BlockSize, Element, Field},
     masks::Masks,
     rules::{
         Call, FieldOf, MaskAndTa, Nonces, Pair, Progress, Single, checksum_mask, encipher, last_mask,
@@ -82,7 +82,7 @@ fn store_start<F: Field>(block: F, bytes: &mut [u8]) {
 
 /// Returns the last block of associated data, padded and masked as [`Parallel`](crate::Parallel) adds it.
 #[inline(never)]
-fn last_call<F: Field>(last: &[u8], mask: F) -> F {
+fn last_call<F: Field>(last: &[u8], mask: Element<F>) -> F {
     pad::<F>(last) ^ last_mask(mask, last.len())
 }
 
@@ -178,8 +178,8 @@ where
 {
     backend: &'a B,
     encrypts: bool,
-    /// The mask of the next pair, as an element.
-    mask: FieldOf<B>,
+    /// The mask of the next pair.
+    mask: Element<FieldOf<B>>,
     /// The checksum of the pairs so far.
     checksum: FieldOf<B>,
     ta: Call<FieldOf<B>>,
@@ -211,8 +211,8 @@ where
             checksum,
             ta,
             nonces,
-            calls: Blocks::new(mask),
-            second_masks: Blocks::new(mask),
+            calls: Blocks::new(mask.placeholder()),
+            second_masks: Blocks::new(mask.placeholder()),
         }
     }
 
@@ -420,7 +420,7 @@ pub(crate) fn encrypt_pairs<B>(
 }
 
 /// Does what [`message::authenticate`](crate::message::authenticate) says.
-pub(crate) fn authenticate<B>(backend: &B, l: FieldOf<B>, data: &[u8]) -> FieldOf<B>
+pub(crate) fn authenticate<B>(backend: &B, l: Element<FieldOf<B>>, data: &[u8]) -> FieldOf<B>
 where
     B: BlockCipherEncBackend,
     B::BlockSize: BlockSize,

@@ -1,7 +1,7 @@
 //! The pairwise form of the mode, for ciphers that a core has instructions for: one block in each call.
 //!
-//! Such a call takes few instructions that wait for each other. The core starts those of the next pairs meanwhile, and all stays in
-//! registers: nothing is copied to the arrays of a batch and back. Only for as many pairs as a full batch does that pay.
+//! Such a call takes few instructions that wait for each other. Meanwhile the core starts those of the next pairs, and everything stays in
+//! registers: nothing is copied to the arrays of a batch and back. Such copies only pay for as many pairs as a full batch has.
 //!
 //! Everything is `inline(always)`, to be compiled with the target features of the cipher's backend.
 
@@ -16,13 +16,13 @@ use cipher::BlockCipherEncBackend;
 
 use crate::{
     direction::Direction,
-    field::{BlockSize, Field},
+    field::{BlockSize, Element, Field},
     masks::{Masks, times_3},
     rules::{Call, FieldOf, MaskAndTa, Nonces, Pair, Progress, checksum_mask, last_mask, pad, split_last},
 };
 
-/// Whether messages shorter than a batch take this form: 128-bit blocks with instructions are those of AES, and its backends
-/// encrypt fewer blocks than a batch one by one in any case.
+/// Returns whether messages shorter than a batch take this form. Ciphers with 128-bit blocks that have instructions are AES, and the backends of
+/// AES encrypt fewer blocks than a batch one by one in any case.
 pub(crate) const fn suits<B: BlockCipherEncBackend>() -> bool {
     B::BlockSize::USIZE == U16::USIZE
 }
@@ -38,8 +38,8 @@ where
     Field::load(&block)
 }
 
-/// So many pairs are between a pair's first round and its second. So the core finds blocks to start with among its next
-/// instructions, not only those that wait.
+/// The number of pairs between a pair's first round and its second. So the core finds blocks to start with among its next instructions, and
+/// not only instructions that wait.
 const DELAY: usize = 8;
 
 /// A pair between the rounds.
@@ -50,16 +50,16 @@ struct Waiting<F> {
     second_mask: F,
 }
 
-/// Pairs, the last of which still wait for their second round.
+/// Pairs of which the last ones still wait for their second round.
 struct Started<'a, 'b, B: BlockCipherEncBackend>
 where
     B::BlockSize: BlockSize,
 {
     pairs: InOutBuf<'a, 'b, Pair<B::BlockSize>>,
     waiting: [Waiting<FieldOf<B>>; DELAY],
-    /// The mask of the pair behind these.
-    mask: FieldOf<B>,
-    /// What they add to the checksum so far.
+    /// The mask of the pair after these.
+    mask: Element<FieldOf<B>>,
+    /// The sum that they add to the checksum so far.
     sum: FieldOf<B>,
 }
 
@@ -68,7 +68,7 @@ where
     B: BlockCipherEncBackend,
     B::BlockSize: BlockSize,
 {
-    /// Puts out the last pairs and returns what all add to the checksum.
+    /// Writes the last pairs and returns the sum that all pairs add to the checksum.
     #[inline(always)]
     fn finish(mut self, backend: &B, direction: impl Direction) -> FieldOf<B> {
         let rest = self.pairs.len().saturating_sub(DELAY);
@@ -79,11 +79,11 @@ where
     }
 }
 
-/// All but the second rounds of the last pairs.
+/// Processes pairs, except for the second rounds of the last ones.
 #[inline(always)]
 fn start<'a, 'b, B>(
     backend: &B,
-    mask: FieldOf<B>,
+    mask: Element<FieldOf<B>>,
     mut pairs: InOutBuf<'a, 'b, Pair<B::BlockSize>>,
     direction: impl Direction,
 ) -> Started<'a, 'b, B>
@@ -115,7 +115,7 @@ where
     Started { pairs, waiting, mask: next_mask.swap(), sum }
 }
 
-/// Pairs that are not the end of their message.
+/// Processes pairs that are not the end of a message.
 #[inline(always)]
 pub(crate) fn process_pairs<B>(
     backend: &B,
@@ -131,7 +131,7 @@ pub(crate) fn process_pairs<B>(
     progress.checksum ^= started.finish(backend, direction);
 }
 
-/// Puts out `pair` and returns what it adds to the checksum now.
+/// Writes `pair` and returns the sum that it adds to the checksum now.
 #[inline(always)]
 fn second_round<B>(
     backend: &B,
@@ -149,16 +149,16 @@ where
     if direction.encrypts() { Field::ZERO } else { far }
 }
 
-/// XORs the first bytes of `key` to `data`, at most a block, and returns the result, padded.
+/// XORs the first bytes of `key` into `data`, which has at most a block. Returns the result with padding.
 #[inline(always)]
 fn xor<F: Field>(data: &mut InOutBuf<'_, '_, u8>, key: F) -> F {
     let output = F::load_start(data.get_in()) ^ key;
     output.store_start(data.get_out());
-    // What was just stored in parts cannot be loaded at once.
+    // The CPU cannot load at once what was just stored in parts.
     if data.len() == F::Size::USIZE { output } else { pad(data.get_out()) }
 }
 
-/// Fewer pairs than a batch, the last chunk of the message, and what [`message::process`](crate::message::process) does behind it.
+/// Processes fewer pairs than a batch, the last chunk of the message, and the rest of [`message::process`](crate::message::process).
 #[inline(always)]
 pub(crate) fn finish<B>(
     backend: &B,
@@ -213,7 +213,7 @@ where
     encrypt(backend, checksum) ^ ta
 }
 
-/// The associated data of [`Parallel`](crate::Parallel).
+/// Processes associated data as [`Parallel`](crate::Parallel) says.
 #[inline(always)]
 pub(crate) fn parallel<B>(
     backend: &B,

@@ -8,7 +8,7 @@ use cipher::{BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, B
 use crate::{
     AdProcessing, BlockSize, NonceSize, Otr, TagSize,
     direction::ENCRYPT,
-    field::Field,
+    field::{Element, Field},
     masks, message,
     rules::{Call, FieldOf, MaskAndTa, Progress, Single},
 };
@@ -94,7 +94,7 @@ where
         if !masks::are_enough(C::BlockSize::USIZE, associated_data.len(), 0) {
             return Err(PieceError::TooLong);
         }
-        let mut progress = Progress::new(Field::ZERO);
+        let mut progress = Progress::new(Element::ZERO);
         let mut ta = FieldOf::<C>::ZERO;
         self.cipher.encrypt_with_backend(Begin::<C::BlockSize, A> {
             q: self.q,
@@ -196,7 +196,7 @@ struct Begin<'a, B: BlockSize, A> {
     q: B::Field,
     format: B::Field,
     associated_data: &'a [u8],
-    mask: &'a mut B::Field,
+    mask: &'a mut Element<B::Field>,
     ta: &'a mut B::Field,
     processing: PhantomData<A>,
 }

@@ -14,7 +14,7 @@ use aead::{
 use cipher::{Block, BlockCipherEncBackend};
 
 use crate::{
-    field::{BlockSize, Field},
+    field::{BlockSize, Element, Field},
     masks::{times_3, times_3_twice, times_7},
 };
 
@@ -27,16 +27,16 @@ pub(crate) type Pair<S> = Array<Array<u8, S>, U2>;
 /// The progress of a message between two of its pieces.
 #[derive(Clone, Copy)]
 pub(crate) struct Progress<F> {
-    /// The mask of the next pair, as an element.
-    pub(crate) mask: F,
+    /// The mask of the next pair.
+    pub(crate) mask: Element<F>,
     /// The checksum of the pairs so far.
     pub(crate) checksum: F,
 }
 
 impl<F: Field> Progress<F> {
-    /// Returns the progress at the start of a message, from the element L.
+    /// Returns the progress at the start of a message, from L.
     #[inline(always)]
-    pub(crate) fn new(l: F) -> Self {
+    pub(crate) fn new(l: Element<F>) -> Self {
         Self { mask: l, checksum: F::ZERO }
     }
 }
@@ -44,8 +44,8 @@ impl<F: Field> Progress<F> {
 /// The results of the nonce and the associated data: L, the first mask, and TA, which is added to the tag.
 #[allow(missing_debug_implementations, reason = "internal, and secret")]
 pub struct MaskAndTa<F> {
-    /// L, the mask of the message's first pair, as an element.
-    pub(crate) l: F,
+    /// L, the mask of the message's first pair.
+    pub(crate) l: Element<F>,
     /// TA, which is added to the tag.
     pub(crate) ta: Call<F>,
 }
@@ -142,18 +142,18 @@ pub(crate) fn pad<F: Field>(bytes: &[u8]) -> F {
     F::load_start(bytes) ^ F::end_mark(bytes.len())
 }
 
-/// Returns the mask of the checksum for a last chunk of `len` bytes, from the element L, by the rules above.
+/// Returns the mask of the checksum for a last chunk of `len` bytes, from L, by the rules above.
 #[inline(always)]
-pub(crate) fn checksum_mask<F: Field>(l: F, len: usize) -> F {
+pub(crate) fn checksum_mask<F: Field>(l: Element<F>, len: usize) -> F {
     let n = F::Size::USIZE;
     let mask = if len > n { times_3(l) } else { l };
     let is_full = len == n || len == 2 * n;
     if is_full { times_7(mask) } else { times_3_twice(mask) }.swap()
 }
 
-/// Returns the mask of the last block in [`Parallel`](crate::Parallel), from the element 2^(m-1) Q and the length of the block.
+/// Returns the mask of the last block in [`Parallel`](crate::Parallel), from 2^(m-1) Q and the length of the block.
 #[inline(always)]
-pub(crate) fn last_mask<F: Field>(mask: F, len: usize) -> F {
+pub(crate) fn last_mask<F: Field>(mask: Element<F>, len: usize) -> F {
     if len == F::Size::USIZE { times_3_twice(mask) } else { times_3(mask) }.swap()
 }
 

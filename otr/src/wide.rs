@@ -17,7 +17,7 @@ use cipher::{Block, BlockCipherEncBackend, typenum::Unsigned};
 
 use crate::{
     direction::{DECRYPT, Direction, ENCRYPT},
-    field::{BlockSize, Field},
+    field::{BlockSize, Element, Field},
     masks::{IN_PARALLEL, Masks, ParallelMasks, times_3},
     pairwise,
     rules::{
@@ -250,7 +250,7 @@ pub(crate) fn encrypt_pairs<B>(
 
 /// See [`message::authenticate`](crate::message::authenticate).
 #[inline(always)]
-pub(crate) fn authenticate<B>(backend: &B, l: FieldOf<B>, data: &[u8]) -> FieldOf<B>
+pub(crate) fn authenticate<B>(backend: &B, l: Element<FieldOf<B>>, data: &[u8]) -> FieldOf<B>
 where
     B: BlockCipherEncBackend,
     B::BlockSize: BlockSize,
@@ -471,9 +471,9 @@ struct LastChunk<F> {
 }
 
 impl<F: Field> LastChunk<F> {
-    /// Makes it from the element L and the length in bytes.
+    /// Makes it from L and the length in bytes.
     #[inline(always)]
-    fn new(l: F, len: usize) -> Self {
+    fn new(l: Element<F>, len: usize) -> Self {
         Self {
             is_long: len > F::Size::USIZE,
             mask: l.swap(),

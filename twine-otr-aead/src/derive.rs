@@ -72,7 +72,7 @@ impl<'a> Label<'a> {
 /// - Keys of 80 bits are weaker if many of them are attacked together: among 2^20 keys, one falls after some 2^60 attempts.
 /// - Anybody who knows the key can choose a context that gives a key of their choice (SP 800-108r1, section 6.7). If parties that do not
 ///   trust each other have the key, use another KDF.
-#[doc(alias("key derivation", "hkdf"))]
+#[doc(alias = "key derivation")]
 pub struct Kdf<B: BlockCipherEncrypt<BlockSize = U8> = Twine128>(B);
 
 impl<B: BlockCipherEncrypt<BlockSize = U8> + KeyInit> Kdf<B> {

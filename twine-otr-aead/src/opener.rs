@@ -503,6 +503,7 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
     /// # Errors
     /// Those of [`Opener::open_in_place`].
     #[cfg(feature = "alloc")]
+    #[doc(alias = "decrypt")]
     pub fn open<'msg, 'aad>(
         &mut self,
         nonce: &Nonce<C>,

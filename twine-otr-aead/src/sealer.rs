@@ -393,6 +393,7 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
     /// # Errors
     /// Those of [`Sealer::seal_inout_detached`].
     #[cfg(feature = "alloc")]
+    #[doc(alias = "encrypt")]
     pub fn seal<'msg, 'aad>(
         &mut self,
         plaintext: impl Into<otr_mode::aead::Payload<'msg, 'aad>>,
