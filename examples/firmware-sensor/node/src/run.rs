@@ -9,7 +9,7 @@ use embedded_storage_async::nor_flash::MultiwriteNorFlash;
 use twine_otr_aead::{OpenError, SealError};
 
 use crate::{
-    frame::{Decoder, Frame, Instruction, Keys, Notice, Reason, encode},
+    frame::{Decoder, Frame, Instruction, Keys, MAX_ENCODED, Notice, Reason, encode},
     node::{Blank, Ciphers, Node, NodeError, Start},
 };
 
@@ -210,17 +210,19 @@ impl<R: Read, W: Write> Line<R, W> {
     /// The next frame.
     async fn frame(&mut self) -> Result<Frame, LineFailed> {
         loop {
-            let mut byte = [0];
-            match self.receive.read(&mut byte).await {
-                Ok(1..) => {
-                    if let Some(frame) = self.decoder.feed(byte[0]) {
-                        return Ok(frame);
+            for _ in 0..MAX_ENCODED {
+                let mut byte = [0];
+                match self.receive.read(&mut byte).await {
+                    Ok(1..) => {
+                        if let Some(frame) = self.decoder.feed(byte[0]) {
+                            return Ok(frame);
+                        }
                     }
+                    // The other end is gone.
+                    Ok(0) => return Err(LineFailed),
+                    // Noise, or more bytes than the buffer holds: the frame's tag tells.
+                    Err(_) => {}
                 }
-                // The other end is gone.
-                Ok(0) => return Err(LineFailed),
-                // Noise, or more bytes than the buffer holds: the frame's tag tells.
-                Err(_) => {}
             }
             // A line that is flooded, or fails at once each time, does not wait by itself: a reading that is due goes first.
             yield_now().await;
