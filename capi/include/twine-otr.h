@@ -81,7 +81,9 @@
  *   interrupt handler that interrupts another one gets TWINE_OTR_ERR_CONTEXT. **Init, first_state, restore and clear do not notice a call that
  *   they interrupt**: a handler must not call them then, but may set a flag. There is no global state.
  * - Contexts may be declared ahead, by their tags: struct twine128_sealer;
- * - Flash, RAM and stack of each function are in the README, with the command that measures them.
+ * - On Cortex-M no call takes more than 1280 bytes of stack, nor the init of a context more than 512. What a program links takes from 6 KB of
+ *   flash (a context, to seal) to 16 KB (a sealer and an opener with states). Flash, RAM and stack of each function are in the README, with
+ *   the command that measures them.
  * - Time and memory accesses depend on lengths and on whether a message is authentic, never on keys or data.
  */
 #ifndef TWINE_OTR_H
