@@ -8,6 +8,7 @@ use crate::{
     elf::Image,
     isa::{
         Isa, Outcome,
+        riscv::{self, Core as RiscvCore},
         thumb::{self, Core},
         x86_64::{self, Level},
     },
@@ -114,6 +115,20 @@ pub enum Processor {
     X86_64(Level),
     /// Cortex-M.
     Thumb(Core),
+    /// RISC-V of 32 bits.
+    Riscv(RiscvCore),
+}
+
+/// Evaluates an expression with what is known of a processor, which has a type for each instruction set.
+#[macro_export]
+macro_rules! with_isa {
+    ($processor:expr, $isa:ident => $value:expr) => {
+        match $processor {
+            $crate::claims::Processor::X86_64($isa) => $value,
+            $crate::claims::Processor::Thumb($isa) => $value,
+            $crate::claims::Processor::Riscv($isa) => $value,
+        }
+    };
 }
 
 /// A backend on the processor on which it runs.
@@ -138,12 +153,21 @@ impl Target {
             Architecture::Arm => {
                 let core = image.arm.and_then(Core::of_attribute);
                 let core = core.context("the file does not say for which Cortex-M it is")?;
-                let keys = if image.is_compact() { " compact" } else { "" };
-                let name = format!("{}{keys}", core.name());
-                Ok(vec![Self { name, processor: Processor::Thumb(core), batch: 4 }])
+                Ok(vec![Self::small(image, core.name(), Processor::Thumb(core))])
+            }
+            Architecture::Riscv32 => {
+                let core = image.riscv.as_deref().and_then(RiscvCore::of_attribute);
+                let core = core.context("the file does not say for which RISC-V it is")?;
+                Ok(vec![Self::small(image, &core.name(), Processor::Riscv(core))])
             }
             other => bail!("the file is for {other:?}, which is not modelled"),
         }
+    }
+
+    /// The one backend in a program for a small processor.
+    fn small(image: &Image, name: &str, processor: Processor) -> Self {
+        let keys = if image.is_compact() { " compact" } else { "" };
+        Self { name: format!("{name}{keys}"), processor, batch: 4 }
     }
 
     /// The portable backend for 32-bit words, in a library for x86-64 that is forced to it.
@@ -213,10 +237,7 @@ impl Job {
     /// Proves what it can.
     #[must_use]
     pub fn run(&self, image: &Arc<Image>) -> Found {
-        match self.target.processor {
-            Processor::X86_64(level) => self.run_on(level, image),
-            Processor::Thumb(core) => self.run_on(core, image),
-        }
+        with_isa!(self.target.processor, isa => self.run_on(isa, image))
     }
 
     fn run_on<I: Isa>(&self, isa: I, image: &Arc<Image>) -> Found {
@@ -272,6 +293,7 @@ pub struct Comparer {
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
     x86_64: x86_64::compare::Comparison,
     thumb: thumb::compare::Comparison,
+    riscv: riscv::compare::Comparison,
 }
 
 impl Comparer {
@@ -298,7 +320,7 @@ impl Comparer {
                 claim.status =
                     Status::Failed(format!("{before}{line}the model is not the processor: {what}"));
             } else if lacking > 0 && claim.status == Status::Proved {
-                let why = self.thumb.lacking().unwrap_or("this processor does not have them");
+                let why = self.lacking(processor).unwrap_or("this processor does not have them");
                 claim.status =
                     Status::Conditional(format!("{lacking} encodings could not be compared: {why}"));
             }
@@ -312,23 +334,37 @@ impl Comparer {
             #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
             Processor::X86_64(_) => Outcome::NotHere,
             Processor::Thumb(_) => self.thumb.check(bytes),
+            Processor::Riscv(_) => self.riscv.check(bytes),
+        }
+    }
+
+    /// Why nothing is compared.
+    fn lacking(&self, processor: Processor) -> Option<&str> {
+        match processor {
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Processor::X86_64(_) => self.x86_64.lacking(),
+            #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+            Processor::X86_64(_) => None,
+            Processor::Thumb(_) => self.thumb.lacking(),
+            Processor::Riscv(_) => self.riscv.lacking(),
         }
     }
 
     /// What was compared.
     #[must_use]
     pub fn summary(&self) -> String {
-        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-        let (all, lacking) = self.x86_64.count();
-        #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
-        let (all, lacking) = (0, 0);
-        let (thumb, thumb_lacking) = self.thumb.count();
-        format!(
-            "{} encodings of instructions were compared with this processor, {lacking} more it lacks; {} of Thumb with \
-             QEMU, {thumb_lacking} more could not be.",
-            all - lacking,
-            thumb - thumb_lacking
-        )
+        let mut summary = String::new();
+        for (what, (all, lacking)) in [
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            ("of x86-64 were compared with this processor", self.x86_64.count()),
+            ("of Thumb were compared with QEMU", self.thumb.count()),
+            ("of RISC-V were compared with QEMU", self.riscv.count()),
+        ] {
+            if all > 0 {
+                let _ = writeln!(summary, "{} encodings {what}, {lacking} more could not be.", all - lacking);
+            }
+        }
+        summary
     }
 }
 
@@ -342,10 +378,7 @@ fn named(processor: Processor, bytes: &[u8]) -> String {
         }
         text
     }
-    match processor {
-        Processor::X86_64(level) => named(level, bytes),
-        Processor::Thumb(core) => named(core, bytes),
-    }
+    with_isa!(processor, isa => named(isa, bytes))
 }
 
 #[cfg(test)]

@@ -7,14 +7,12 @@ mod common;
 
 use common::libraries;
 use prove::{
-    claims::{
-        Processor,
-        mode::{AdProcessing, Direction, Lengths, Messages},
-    },
+    claims::mode::{AdProcessing, Direction, Lengths, Messages},
     elf::Image,
     fault::Fault,
     isa::Isa,
     spec::otr::{PAPER, Rules},
+    with_isa,
 };
 use std::sync::Arc;
 
@@ -89,9 +87,6 @@ fn check_with<I: Isa>(mut messages: Messages<I>, errors: &[(&str, Rules, Lengths
 #[test]
 fn no_error_in_the_mode_is_proved() {
     for (image, target) in libraries() {
-        match target.processor {
-            Processor::X86_64(level) => check(&image, level, &target.name),
-            Processor::Thumb(core) => check(&image, core, &target.name),
-        }
+        with_isa!(target.processor, isa => check(&image, isa, &target.name));
     }
 }

@@ -10,7 +10,7 @@ use common::libraries;
 use prove::{
     bits,
     claims::{
-        Processor, Target,
+        Target,
         blocks::{self, CONTEXT, CONTEXT_SIZE, Keyed},
         mode::{self, AdProcessing, Lengths, Messages},
     },
@@ -19,6 +19,7 @@ use prove::{
     isa::Isa,
     machine::Machine,
     memory::Rights,
+    with_isa,
 };
 use std::{collections::BTreeSet, env, sync::Arc, sync::Mutex, thread};
 
@@ -192,16 +193,10 @@ fn all(what: &str, of: impl Fn(&Arc<Image>, &Target) -> Count + Sync) {
 
 #[test]
 fn no_mutant_of_a_kernel_is_proved() {
-    all("kernel", |image, target| match target.processor {
-        Processor::X86_64(level) => kernel(image, level, &target.name),
-        Processor::Thumb(core) => kernel(image, core, &target.name),
-    });
+    all("kernel", |image, target| with_isa!(target.processor, isa => kernel(image, isa, &target.name)));
 }
 
 #[test]
 fn no_mutant_of_the_mode_is_proved() {
-    all("mode", |image, target| match target.processor {
-        Processor::X86_64(level) => mode(image, level, &target.name),
-        Processor::Thumb(core) => mode(image, core, &target.name),
-    });
+    all("mode", |image, target| with_isa!(target.processor, isa => mode(image, isa, &target.name)));
 }

@@ -1,6 +1,7 @@
 //! `cargo xtask prove`: proofs for all inputs about the C library, by the workspace `prove`.
 
 use crate::{
+    boards,
     capi::{self, Keys},
     paths,
     sh::{self, Cmd},
@@ -32,16 +33,47 @@ const FUNCTIONS: [&str; 12] = [
 /// stops at the others.
 const OUTSIDE: [&str; 6] = ["memcpy", "memmove", "memset", "memcmp", "bcmp", "abort"];
 
-/// The boards' libraries, with the name of each among targets.
-const THUMB: [(&str, &str); 4] = [
-    ("thumbv6m", "thumbv6m-none-eabi"),
-    ("thumbv7m", "thumbv7m-none-eabi"),
-    ("thumbv7em", "thumbv7em-none-eabi"),
-    ("thumbv8m.main", "thumbv8m.main-none-eabi"),
+/// A library for boards.
+struct Board {
+    /// As targets of the prover have it.
+    name: &'static str,
+    target: &'static str,
+    /// For the compiler.
+    flags: &'static str,
+}
+
+impl Board {
+    const fn new(name: &'static str, target: &'static str) -> Self {
+        Self { name, target, flags: "" }
+    }
+
+    /// The linker, with what it has to know of the target.
+    fn linker(&self) -> Result<Cmd> {
+        if self.target.starts_with("riscv32") {
+            tools::qemu_riscv_user()?;
+            Ok(Cmd::new(tools::gcc_riscv()?).args(["-march=rv32imac", "-mabi=ilp32"]))
+        } else {
+            tools::qemu_arm()?;
+            Ok(Cmd::new(tools::gcc_arm()?))
+        }
+    }
+}
+
+/// The boards' libraries.
+const BOARDS: [Board; 7] = [
+    Board::new("thumbv6m", "thumbv6m-none-eabi"),
+    Board::new("thumbv7m", "thumbv7m-none-eabi"),
+    Board::new("thumbv7em", "thumbv7em-none-eabi"),
+    Board::new("thumbv8m.main", "thumbv8m.main-none-eabi"),
+    Board::new("riscv32imc", "riscv32imc-unknown-none-elf"),
+    Board::new("riscv32imac", "riscv32imac-unknown-none-elf"),
+    Board { name: "riscv32imac zbb", target: "riscv32imac-unknown-none-elf", flags: boards::HAZARD3 },
 ];
 
-/// What the step of every day looks at: the mode in both forms, both kernels of Cortex-M, and both sorts of keys.
-const DAILY: [&str; 5] = ["x86-64 soft32", "x86-64 soft64", "x86-64 avx2", "thumbv6m", "thumbv7em compact"];
+/// What the step of every day looks at: the mode in both forms, the portable backend with words of both sizes, vectors, both kernels of
+/// Cortex-M, and both sorts of keys.
+const DAILY: [&str; 5] =
+    ["x86-64 soft64", "x86-64 avx2", "thumbv6m", "thumbv7em compact", "riscv32imc compact"];
 
 /// `cargo xtask prove ...`.
 pub(crate) fn main(arguments: &[&str]) -> Result<()> {
@@ -91,11 +123,11 @@ impl Libraries {
             println!("only Linux on x86-64 can compare instructions of x86-64");
         }
         if cfg!(target_os = "linux") {
-            for (name, target) in THUMB {
+            for board in &BOARDS {
                 for keys in [Keys::Expanded, Keys::Compact] {
                     let compact = if keys == Keys::Compact { " compact" } else { "" };
-                    if is_wanted(&format!("{name}{compact}")) {
-                        files.push(link_thumb(target, keys)?);
+                    if is_wanted(&format!("{}{compact}", board.name)) {
+                        files.push(link_board(board, keys)?);
                     }
                 }
             }
@@ -131,9 +163,13 @@ pub(crate) fn test_all() -> Result<()> {
         programs.push(link_program()?);
     }
     if cfg!(target_os = "linux") {
-        programs.push(link_firmware()?);
+        let (arm, riscv) = (tools::gcc_arm()?, tools::gcc_riscv()?);
+        let cortex_m4 = ["-mcpu=cortex-m4", "-mthumb"];
+        programs.push(link_firmware(&arm, "thumbv7em-none-eabi", &cortex_m4, "mps2-an386")?);
+        let rv32imc = ["-march=rv32imc", "-mabi=ilp32", "--specs=picolibc.specs"];
+        programs.push(link_firmware(&riscv, "riscv32imc-unknown-none-elf", &rv32imc, "virt")?);
     }
-    let only = ["--only", "soft64", "--only", "thumb"];
+    let only = ["--only", "soft64", "--only", "thumb", "--only", "riscv"];
     prover().args(programs).args(["--found", "--edges"]).args(only).run()
 }
 
@@ -172,19 +208,21 @@ fn link_alone(library: &Path, name: &str) -> Result<PathBuf> {
     link_functions(linker, "", library, name)
 }
 
-/// Links a static library for Cortex-M, with the functions of the C library that Rust's has.
-fn link_thumb(target: &str, keys: Keys) -> Result<PathBuf> {
-    tools::qemu_arm()?;
-    let linker = Cmd::new(tools::gcc_arm()?);
-    let cargo = Toolchain::for_target(target)?.cargo();
-    let (cargo, folder, suffix) = match keys {
-        Keys::Expanded => (cargo, "thumb", ""),
-        Keys::Compact => {
-            (cargo.env("RUSTFLAGS", r#"--cfg twine_keys="compact""#), "thumb-compact", "_compact")
-        }
+/// Links a board's static library, with the functions of the C library that Rust's has.
+fn link_board(board: &Board, keys: Keys) -> Result<PathBuf> {
+    let linker = board.linker()?;
+    let (flags, suffix) = match keys {
+        Keys::Expanded => (board.flags.to_owned(), ""),
+        Keys::Compact => (format!(r#"{} --cfg twine_keys="compact""#, board.flags), "_compact"),
     };
-    let library = capi::static_library(cargo, Some(target), &dir().join(folder))?;
-    link_functions(linker, suffix, &library, &format!("{target}-{folder}.elf"))
+    let mut cargo = Toolchain::for_target(board.target)?.cargo();
+    if !flags.is_empty() {
+        cargo = cargo.env("RUSTFLAGS", flags);
+    }
+    let zbb = if board.flags.is_empty() { "" } else { "-zbb" };
+    let folder = format!("boards{zbb}{}", suffix.replace('_', "-"));
+    let library = capi::static_library(cargo, Some(board.target), &dir().join(&folder))?;
+    link_functions(linker, suffix, &library, &format!("{}-{folder}.elf", board.target))
 }
 
 /// Links all functions of a library. The names of those that set up a key end with `suffix`.
@@ -207,19 +245,19 @@ fn link_functions(linker: Cmd, suffix: &str, library: &Path, name: &str) -> Resu
     Ok(elf)
 }
 
-/// Links the example in C as firmware of a board.
-fn link_firmware() -> Result<PathBuf> {
-    let target = "thumbv7em-none-eabi";
-    let elf = dir().join("firmware");
-    let library =
-        capi::static_library(Toolchain::for_target(target)?.cargo(), Some(target), &dir().join("thumb"))?;
-    Cmd::new(tools::gcc_arm()?)
-        .args(["-mcpu=cortex-m4", "-mthumb", "-std=c99", "-Os", "-ffunction-sections", "-ffreestanding"])
-        .args(["-nostartfiles", "-Icapi/include", "-Icapi/dist/examples"])
+/// Links the example in C as firmware of a board that QEMU has.
+fn link_firmware(compiler: &Path, target: &str, machine: &[&str], memory: &str) -> Result<PathBuf> {
+    let elf = dir().join(format!("firmware-{target}"));
+    let cargo = Toolchain::for_target(target)?.cargo();
+    let library = capi::static_library(cargo, Some(target), &dir().join("boards"))?;
+    Cmd::new(compiler)
+        .args(machine)
+        .args(["-std=c99", "-Os", "-ffunction-sections", "-ffreestanding", "-nostartfiles"])
+        .args(["-Icapi/include", "-Icapi/dist/examples"])
         .args(["capi/dist/examples/main.c", "capi/dist/examples/board.c"])
         .arg(library)
-        .args(["-Tcapi/dist/examples/memory/mps2-an386.ld", "-Tcapi/dist/examples/board.ld"])
-        .args(["-Wl,--gc-sections,-z,noexecstack", "-o"])
+        .arg(format!("-Tcapi/dist/examples/memory/{memory}.ld"))
+        .args(["-Tcapi/dist/examples/board.ld", "-Wl,--gc-sections,-z,noexecstack", "-o"])
         .arg(&elf)
         .run()?;
     Ok(elf)

@@ -274,6 +274,10 @@ impl<I: Isa> Messages<I> {
     fn open(&mut self, lengths: Lengths) -> Result<bool> {
         let (text, tag) = self.specify(Direction::Open, lengths);
         let differences = self.machine.graph.xor_bits(self.inputs.tag.as_flattened(), tag.as_flattened());
+        // The cases of `is_any` begin with the highest word: where code negates a number of several words, they decide what is borrowed
+        // from it.
+        let words = differences.chunks(8 * I::ABI.word).rev();
+        let differences = words.flatten().copied().collect::<Bits>();
         for differ in [true, false] {
             let mut decisions = 0;
             let decide = &mut |g: &mut Graph, condition: Lit| {
