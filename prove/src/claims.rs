@@ -8,6 +8,7 @@ use crate::{
     elf::Image,
     isa::{
         Isa, Outcome,
+        aarch64::{self, Core as Aarch64Core},
         riscv::{self, Core as RiscvCore},
         thumb::{self, Core},
         x86_64::{self, Level},
@@ -117,6 +118,8 @@ pub enum Processor {
     Thumb(Core),
     /// RISC-V of 32 bits.
     Riscv(RiscvCore),
+    /// Arm of 64 bits.
+    Aarch64(Aarch64Core),
 }
 
 /// Evaluates an expression with what is known of a processor, which has a type for each instruction set.
@@ -127,6 +130,7 @@ macro_rules! with_isa {
             $crate::claims::Processor::X86_64($isa) => $value,
             $crate::claims::Processor::Thumb($isa) => $value,
             $crate::claims::Processor::Riscv($isa) => $value,
+            $crate::claims::Processor::Aarch64($isa) => $value,
         }
     };
 }
@@ -160,6 +164,11 @@ impl Target {
                 let core = core.context("the file does not say for which RISC-V it is")?;
                 Ok(vec![Self::small(image, &core.name(), Processor::Riscv(core))])
             }
+            Architecture::Aarch64 => Ok(vec![Self {
+                name: "aarch64 neon".to_owned(),
+                processor: Processor::Aarch64(Aarch64Core),
+                batch: 16,
+            }]),
             other => bail!("the file is for {other:?}, which is not modelled"),
         }
     }
@@ -294,6 +303,7 @@ pub struct Comparer {
     x86_64: x86_64::compare::Comparison,
     thumb: thumb::compare::Comparison,
     riscv: riscv::compare::Comparison,
+    aarch64: aarch64::compare::Comparison,
 }
 
 impl Comparer {
@@ -335,6 +345,7 @@ impl Comparer {
             Processor::X86_64(_) => Outcome::NotHere,
             Processor::Thumb(_) => self.thumb.check(bytes),
             Processor::Riscv(_) => self.riscv.check(bytes),
+            Processor::Aarch64(_) => self.aarch64.check(bytes),
         }
     }
 
@@ -347,6 +358,7 @@ impl Comparer {
             Processor::X86_64(_) => None,
             Processor::Thumb(_) => self.thumb.lacking(),
             Processor::Riscv(_) => self.riscv.lacking(),
+            Processor::Aarch64(_) => self.aarch64.lacking(),
         }
     }
 
@@ -359,6 +371,7 @@ impl Comparer {
             ("of x86-64 were compared with this processor", self.x86_64.count()),
             ("of Thumb were compared with QEMU", self.thumb.count()),
             ("of RISC-V were compared with QEMU", self.riscv.count()),
+            ("of aarch64 were compared with QEMU", self.aarch64.count()),
         ] {
             if all > 0 {
                 let _ = writeln!(summary, "{} encodings {what}, {lacking} more could not be.", all - lacking);

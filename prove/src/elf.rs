@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use object::{
     Architecture, Object, ObjectSection, ObjectSegment, ObjectSymbol, SegmentFlags, SymbolFlags, SymbolKind,
-    elf::{PF_W, PF_X, R_X86_64_IRELATIVE, STT_GNU_IFUNC},
+    elf::{PF_W, PF_X, R_AARCH64_IRELATIVE, R_X86_64_IRELATIVE, STT_GNU_IFUNC},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -98,7 +98,8 @@ impl Image {
             for entry in section.data()?.as_chunks::<24>().0 {
                 let words = entry.as_chunks::<8>().0;
                 let [slot, kind, address] = [0, 1, 2].map(|i| u64::from_le_bytes(words[i]));
-                ensure!(kind == u64::from(R_X86_64_IRELATIVE), "a relocation of type {kind} is left");
+                let is_chosen = [R_X86_64_IRELATIVE, R_AARCH64_IRELATIVE].map(u64::from).contains(&kind);
+                ensure!(is_chosen, "a relocation of type {kind} is left");
                 let holds = |segment: &&mut Segment| {
                     slot.checked_sub(segment.address).is_some_and(|at| at + 8 <= segment.bytes.len() as u64)
                 };
@@ -169,7 +170,7 @@ impl Image {
         let is_kernel = |name: &str| {
             name.contains("twine_cipher")
                 && name.contains(direction)
-                && (name.contains("kernel") || name.contains("fixslice"))
+                && ["kernel", "Kernels", "fixslice"].iter().any(|part| name.contains(part))
         };
         let kernels = self.symbols.iter().filter(|(name, _)| is_kernel(name));
         kernels

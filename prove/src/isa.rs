@@ -3,6 +3,7 @@
 //! What an instruction set does not know stops a proof; what it knows is compared with a processor, in the very encodings that a
 //! proof met, before the proof counts.
 
+pub mod aarch64;
 pub mod compare;
 mod emulator;
 pub mod riscv;

@@ -1,7 +1,7 @@
 //! `cargo xtask prove`: proofs for all inputs about the C library, by the workspace `prove`.
 
 use crate::{
-    boards,
+    aarch64, boards,
     capi::{self, Keys},
     paths,
     sh::{self, Cmd},
@@ -123,6 +123,9 @@ impl Libraries {
             println!("only Linux on x86-64 can compare instructions of x86-64");
         }
         if cfg!(target_os = "linux") {
+            if is_wanted("aarch64 neon") {
+                files.push(link_aarch64()?);
+            }
             for board in &BOARDS {
                 for keys in [Keys::Expanded, Keys::Compact] {
                     let compact = if keys == Keys::Compact { " compact" } else { "" };
@@ -160,16 +163,18 @@ pub(crate) fn test_all() -> Result<()> {
     Libraries::link(|_| true)?.prover().run()?;
     let mut programs = Vec::new();
     if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
-        programs.push(link_program()?);
+        let library = capi::static_library(sh::cargo(), None, &paths::target())?;
+        programs.push(link_program(&tools::c_compiler()?, &library, "example")?);
     }
     if cfg!(target_os = "linux") {
+        programs.push(link_program(&tools::linker_aarch64()?, &library_aarch64()?, "example-aarch64")?);
         let (arm, riscv) = (tools::gcc_arm()?, tools::gcc_riscv()?);
         let cortex_m4 = ["-mcpu=cortex-m4", "-mthumb"];
         programs.push(link_firmware(&arm, "thumbv7em-none-eabi", &cortex_m4, "mps2-an386")?);
         let rv32imc = ["-march=rv32imc", "-mabi=ilp32", "--specs=picolibc.specs"];
         programs.push(link_firmware(&riscv, "riscv32imc-unknown-none-elf", &rv32imc, "virt")?);
     }
-    let only = ["--only", "soft64", "--only", "thumb", "--only", "riscv"];
+    let only = ["--only", "soft64", "--only", "neon", "--only", "thumb", "--only", "riscv"];
     prover().args(programs).args(["--found", "--edges"]).args(only).run()
 }
 
@@ -189,22 +194,35 @@ fn dir() -> PathBuf {
 
 /// Links the static library of the C interface alone.
 fn link() -> Result<PathBuf> {
-    link_alone(&capi::static_library(sh::cargo(), None, &paths::target())?, "x86-64.elf")
+    let library = capi::static_library(sh::cargo(), None, &paths::target())?;
+    link_alone(&tools::c_compiler()?, &library, "x86-64.elf")
 }
 
 /// The same with the portable backend for 32-bit words, which no library for x86-64 has otherwise.
 fn link_soft32() -> Result<PathBuf> {
     let cargo = sh::cargo().env("RUSTFLAGS", "--cfg twine_backend=\"soft32\"");
-    link_alone(&capi::static_library(cargo, None, &dir().join("soft32"))?, "soft32.elf")
+    let library = capi::static_library(cargo, None, &dir().join("soft32"))?;
+    link_alone(&tools::c_compiler()?, &library, "soft32.elf")
 }
 
-fn link_alone(library: &Path, name: &str) -> Result<PathBuf> {
+/// The same for 64-bit Arm, with NEON.
+fn link_aarch64() -> Result<PathBuf> {
+    tools::qemu_aarch64()?;
+    link_alone(&tools::linker_aarch64()?, &library_aarch64()?, "aarch64.elf")
+}
+
+fn library_aarch64() -> Result<PathBuf> {
+    let cargo = Toolchain::for_target(aarch64::TARGET)?.cargo_with_core();
+    capi::static_library(cargo, Some(aarch64::TARGET), &dir().join("aarch64"))
+}
+
+fn link_alone(compiler: &Path, library: &Path, name: &str) -> Result<PathBuf> {
     // The C library's functions are outside.
     let outside = OUTSIDE
         .iter()
         .enumerate()
         .map(|(i, name)| format!("-Wl,--defsym={name}={:#x}", 0x7000_0000 + 16 * i));
-    let linker = Cmd::new(tools::c_compiler()?).args(["-no-pie"]).args(outside);
+    let linker = Cmd::new(compiler).args(["-no-pie"]).args(outside);
     link_functions(linker, "", library, name)
 }
 
@@ -263,12 +281,12 @@ fn link_firmware(compiler: &Path, target: &str, machine: &[&str], memory: &str) 
     Ok(elf)
 }
 
-/// Links the example in C, with the system's C library, for what is proved of a program that is not made for it.
-fn link_program() -> Result<PathBuf> {
-    let elf = dir().join("example");
-    Cmd::new(tools::c_compiler()?)
+/// Links the example in C, with a system's C library, for what is proved of a program that is not made for it.
+fn link_program(compiler: &Path, library: &Path, name: &str) -> Result<PathBuf> {
+    let elf = dir().join(name);
+    Cmd::new(compiler)
         .args(["-static", "-O1", "-Icapi/include", "capi/examples/main.c"])
-        .arg(capi::static_library(sh::cargo(), None, &paths::target())?)
+        .arg(library)
         .arg("-o")
         .arg(&elf)
         .run()?;

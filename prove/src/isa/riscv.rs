@@ -258,7 +258,7 @@ impl Machine {
             }
             D::MULHU { rd, rs1, rs2 } => {
                 let (a, b) = self.factors(rs1, rs2)?;
-                self.put(rd, bits::constant(a * b >> 32, 32))
+                self.put(rd, bits::constant((a * b) >> 32, 32))
             }
             D::SH1ADD { rd, rs1, rs2 } => self.add_shifted(rd, rs1, rs2, 1),
             D::SH2ADD { rd, rs1, rs2 } => self.add_shifted(rd, rs1, rs2, 2),
