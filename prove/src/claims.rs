@@ -3,7 +3,7 @@
 pub mod blocks;
 pub mod mode;
 
-use self::mode::AdProcessing;
+use self::mode::{AdProcessing, Interface};
 use crate::{
     elf::Image,
     isa::{
@@ -105,8 +105,8 @@ fn quoted(text: &str) -> String {
 pub enum Subject {
     /// The block cipher.
     Blocks,
-    /// The mode, with data processed like that and messages of these lengths.
-    Messages(AdProcessing, mode::Selection),
+    /// The mode by functions of that sort, with data processed like that and messages of these lengths.
+    Messages(Interface, AdProcessing, mode::Selection),
 }
 
 /// A processor that is modelled.
@@ -223,9 +223,12 @@ impl Job {
     #[must_use]
     pub fn of(target: &Target, selection: mode::Selection) -> Vec<Self> {
         let mut jobs = Vec::new();
-        let messages = [AdProcessing::Parallel, AdProcessing::Serial, AdProcessing::Combined]
-            .map(|processing| Subject::Messages(processing, selection));
-        for subject in messages.into_iter().chain([Subject::Blocks]) {
+        let messages = |interface| {
+            [AdProcessing::Parallel, AdProcessing::Serial, AdProcessing::Combined]
+                .map(|processing| Subject::Messages(interface, processing, selection))
+        };
+        let all = messages(Interface::Context).into_iter().chain(messages(Interface::Sealer));
+        for subject in all.chain([Subject::Blocks]) {
             for key_bits in [128, 80] {
                 jobs.push(Self { subject, target: target.clone(), key_bits });
             }
@@ -237,8 +240,8 @@ impl Job {
     #[must_use]
     pub fn is_in(&self, image: &Image) -> bool {
         let of = match self.subject {
-            Subject::Blocks => "",
-            Subject::Messages(processing, _) => mode::prefix(processing),
+            Subject::Blocks => String::new(),
+            Subject::Messages(interface, processing, _) => mode::prefix(interface, processing),
         };
         image.set_up(&format!("twine{}_{of}init", self.key_bits)).is_ok()
     }
@@ -252,7 +255,9 @@ impl Job {
     fn run_on<I: Isa>(&self, isa: I, image: &Arc<Image>) -> Found {
         match self.subject {
             Subject::Blocks => blocks::run(self, isa, image),
-            Subject::Messages(processing, selection) => mode::run(self, isa, image, processing, selection),
+            Subject::Messages(interface, processing, selection) => {
+                mode::run(self, isa, image, interface, processing, selection)
+            }
         }
     }
 

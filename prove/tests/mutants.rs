@@ -12,7 +12,7 @@ use prove::{
     claims::{
         Target,
         blocks::{self, CONTEXT, CONTEXT_SIZE, Keyed},
-        mode::{self, AdProcessing, Lengths, Messages},
+        mode::{self, AdProcessing, Interface, Lengths, Messages},
     },
     elf::Image,
     graph::Random,
@@ -133,7 +133,7 @@ fn kernel<I: Isa>(image: &Arc<Image>, isa: I, name: &str) -> Count {
 
 fn mode<I: Isa>(image: &Arc<Image>, isa: I, name: &str) -> Count {
     let mut random = Random::new(4);
-    let mut messages = Messages::new(image, isa, 128, AdProcessing::Parallel).unwrap();
+    let mut messages = Messages::new(image, isa, 128, Interface::Context, AdProcessing::Parallel).unwrap();
     let set_up: BTreeSet<u64> = messages.machine.computing.clone();
     assert!(messages.check(mode::Direction::Seal, LENGTHS).unwrap(), "{name}");
     let addresses: Vec<u64> = messages.machine.computing.difference(&set_up).copied().collect();

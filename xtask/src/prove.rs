@@ -14,7 +14,7 @@ use std::{
 };
 
 /// The functions of the C interface that claims are about, after the cipher in their names.
-const FUNCTIONS: [&str; 12] = [
+const FUNCTIONS: [&str; 18] = [
     "init",
     "encrypt_blocks",
     "decrypt_blocks",
@@ -27,6 +27,12 @@ const FUNCTIONS: [&str; 12] = [
     "combined_otr_init",
     "combined_otr_seal",
     "combined_otr_open",
+    "sealer_init",
+    "sealer_seal",
+    "serial_sealer_init",
+    "serial_sealer_seal",
+    "combined_sealer_init",
+    "combined_sealer_seal",
 ];
 
 /// The C library's functions that the code calls, at addresses where nothing is: the prover knows what the first three do, and
