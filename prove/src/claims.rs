@@ -239,11 +239,13 @@ impl Job {
     /// Whether the image has the functions.
     #[must_use]
     pub fn is_in(&self, image: &Image) -> bool {
-        let of = match self.subject {
-            Subject::Blocks => String::new(),
-            Subject::Messages(interface, processing, _) => mode::prefix(interface, processing),
-        };
-        image.set_up(&format!("twine{}_{of}init", self.key_bits)).is_ok()
+        match self.subject {
+            Subject::Blocks => image.set_up(&format!("twine{}_init", self.key_bits)).is_ok(),
+            Subject::Messages(interface, processing, _) => {
+                let name = format!("twine{}_{}", self.key_bits, mode::prefix(interface, processing));
+                image.set_up(&format!("{name}init")).is_ok() && image.has(&format!("{name}seal"))
+            }
+        }
     }
 
     /// Proves what it can.
