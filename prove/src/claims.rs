@@ -3,11 +3,13 @@
 pub mod blocks;
 pub mod mode;
 
-use self::mode::AdProcessing;
+use self::mode::{AdProcessing, Interface};
 use crate::{
     elf::Image,
     isa::{
         Isa, Outcome,
+        aarch64::{self, Core as Aarch64Core},
+        riscv::{self, Core as RiscvCore},
         thumb::{self, Core},
         x86_64::{self, Level},
     },
@@ -103,8 +105,8 @@ fn quoted(text: &str) -> String {
 pub enum Subject {
     /// The block cipher.
     Blocks,
-    /// The mode, with data processed like that and messages of these lengths.
-    Messages(AdProcessing, mode::Selection),
+    /// The mode by functions of that sort, with data processed like that and messages of these lengths.
+    Messages(Interface, AdProcessing, mode::Selection),
 }
 
 /// A processor that is modelled.
@@ -114,6 +116,23 @@ pub enum Processor {
     X86_64(Level),
     /// Cortex-M.
     Thumb(Core),
+    /// RISC-V of 32 bits.
+    Riscv(RiscvCore),
+    /// Arm of 64 bits.
+    Aarch64(Aarch64Core),
+}
+
+/// Evaluates an expression with what is known of a processor, which has a type for each instruction set.
+#[macro_export]
+macro_rules! with_isa {
+    ($processor:expr, $isa:ident => $value:expr) => {
+        match $processor {
+            $crate::claims::Processor::X86_64($isa) => $value,
+            $crate::claims::Processor::Thumb($isa) => $value,
+            $crate::claims::Processor::Riscv($isa) => $value,
+            $crate::claims::Processor::Aarch64($isa) => $value,
+        }
+    };
 }
 
 /// A backend on the processor on which it runs.
@@ -138,12 +157,26 @@ impl Target {
             Architecture::Arm => {
                 let core = image.arm.and_then(Core::of_attribute);
                 let core = core.context("the file does not say for which Cortex-M it is")?;
-                let keys = if image.is_compact() { " compact" } else { "" };
-                let name = format!("{}{keys}", core.name());
-                Ok(vec![Self { name, processor: Processor::Thumb(core), batch: 4 }])
+                Ok(vec![Self::small(image, core.name(), Processor::Thumb(core))])
             }
+            Architecture::Riscv32 => {
+                let core = image.riscv.as_deref().and_then(RiscvCore::of_attribute);
+                let core = core.context("the file does not say for which RISC-V it is")?;
+                Ok(vec![Self::small(image, &core.name(), Processor::Riscv(core))])
+            }
+            Architecture::Aarch64 => Ok(vec![Self {
+                name: "aarch64 neon".to_owned(),
+                processor: Processor::Aarch64(Aarch64Core),
+                batch: 16,
+            }]),
             other => bail!("the file is for {other:?}, which is not modelled"),
         }
+    }
+
+    /// The one backend in a program for a small processor.
+    fn small(image: &Image, name: &str, processor: Processor) -> Self {
+        let keys = if image.is_compact() { " compact" } else { "" };
+        Self { name: format!("{name}{keys}"), processor, batch: 4 }
     }
 
     /// The portable backend for 32-bit words, in a library for x86-64 that is forced to it.
@@ -190,9 +223,12 @@ impl Job {
     #[must_use]
     pub fn of(target: &Target, selection: mode::Selection) -> Vec<Self> {
         let mut jobs = Vec::new();
-        let messages = [AdProcessing::Parallel, AdProcessing::Serial, AdProcessing::Combined]
-            .map(|processing| Subject::Messages(processing, selection));
-        for subject in messages.into_iter().chain([Subject::Blocks]) {
+        let messages = |interface| {
+            [AdProcessing::Parallel, AdProcessing::Serial, AdProcessing::Combined]
+                .map(|processing| Subject::Messages(interface, processing, selection))
+        };
+        let all = messages(Interface::Context).into_iter().chain(messages(Interface::Sealer));
+        for subject in all.chain([Subject::Blocks]) {
             for key_bits in [128, 80] {
                 jobs.push(Self { subject, target: target.clone(), key_bits });
             }
@@ -203,26 +239,27 @@ impl Job {
     /// Whether the image has the functions.
     #[must_use]
     pub fn is_in(&self, image: &Image) -> bool {
-        let of = match self.subject {
-            Subject::Blocks => "",
-            Subject::Messages(processing, _) => mode::prefix(processing),
-        };
-        image.set_up(&format!("twine{}_{of}init", self.key_bits)).is_ok()
+        match self.subject {
+            Subject::Blocks => image.set_up(&format!("twine{}_init", self.key_bits)).is_ok(),
+            Subject::Messages(interface, processing, _) => {
+                let name = format!("twine{}_{}", self.key_bits, mode::prefix(interface, processing));
+                image.set_up(&format!("{name}init")).is_ok() && image.has(&format!("{name}seal"))
+            }
+        }
     }
 
     /// Proves what it can.
     #[must_use]
     pub fn run(&self, image: &Arc<Image>) -> Found {
-        match self.target.processor {
-            Processor::X86_64(level) => self.run_on(level, image),
-            Processor::Thumb(core) => self.run_on(core, image),
-        }
+        with_isa!(self.target.processor, isa => self.run_on(isa, image))
     }
 
     fn run_on<I: Isa>(&self, isa: I, image: &Arc<Image>) -> Found {
         match self.subject {
             Subject::Blocks => blocks::run(self, isa, image),
-            Subject::Messages(processing, selection) => mode::run(self, isa, image, processing, selection),
+            Subject::Messages(interface, processing, selection) => {
+                mode::run(self, isa, image, interface, processing, selection)
+            }
         }
     }
 
@@ -272,6 +309,8 @@ pub struct Comparer {
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
     x86_64: x86_64::compare::Comparison,
     thumb: thumb::compare::Comparison,
+    riscv: riscv::compare::Comparison,
+    aarch64: aarch64::compare::Comparison,
 }
 
 impl Comparer {
@@ -298,7 +337,7 @@ impl Comparer {
                 claim.status =
                     Status::Failed(format!("{before}{line}the model is not the processor: {what}"));
             } else if lacking > 0 && claim.status == Status::Proved {
-                let why = self.thumb.lacking().unwrap_or("this processor does not have them");
+                let why = self.lacking(processor).unwrap_or("this processor does not have them");
                 claim.status =
                     Status::Conditional(format!("{lacking} encodings could not be compared: {why}"));
             }
@@ -312,23 +351,40 @@ impl Comparer {
             #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
             Processor::X86_64(_) => Outcome::NotHere,
             Processor::Thumb(_) => self.thumb.check(bytes),
+            Processor::Riscv(_) => self.riscv.check(bytes),
+            Processor::Aarch64(_) => self.aarch64.check(bytes),
+        }
+    }
+
+    /// Why nothing is compared.
+    fn lacking(&self, processor: Processor) -> Option<&str> {
+        match processor {
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Processor::X86_64(_) => self.x86_64.lacking(),
+            #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+            Processor::X86_64(_) => None,
+            Processor::Thumb(_) => self.thumb.lacking(),
+            Processor::Riscv(_) => self.riscv.lacking(),
+            Processor::Aarch64(_) => self.aarch64.lacking(),
         }
     }
 
     /// What was compared.
     #[must_use]
     pub fn summary(&self) -> String {
-        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-        let (all, lacking) = self.x86_64.count();
-        #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
-        let (all, lacking) = (0, 0);
-        let (thumb, thumb_lacking) = self.thumb.count();
-        format!(
-            "{} encodings of instructions were compared with this processor, {lacking} more it lacks; {} of Thumb with \
-             QEMU, {thumb_lacking} more could not be.",
-            all - lacking,
-            thumb - thumb_lacking
-        )
+        let mut summary = String::new();
+        for (what, (all, lacking)) in [
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            ("of x86-64 were compared with this processor", self.x86_64.count()),
+            ("of Thumb were compared with QEMU", self.thumb.count()),
+            ("of RISC-V were compared with QEMU", self.riscv.count()),
+            ("of aarch64 were compared with QEMU", self.aarch64.count()),
+        ] {
+            if all > 0 {
+                let _ = writeln!(summary, "{} encodings {what}, {lacking} more could not be.", all - lacking);
+            }
+        }
+        summary
     }
 }
 
@@ -342,10 +398,7 @@ fn named(processor: Processor, bytes: &[u8]) -> String {
         }
         text
     }
-    match processor {
-        Processor::X86_64(level) => named(level, bytes),
-        Processor::Thumb(core) => named(core, bytes),
-    }
+    with_isa!(processor, isa => named(isa, bytes))
 }
 
 #[cfg(test)]

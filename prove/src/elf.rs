@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use object::{
     Architecture, Object, ObjectSection, ObjectSegment, ObjectSymbol, SegmentFlags, SymbolFlags, SymbolKind,
-    elf::{PF_W, PF_X, R_X86_64_IRELATIVE, STT_GNU_IFUNC},
+    elf::{PF_W, PF_X, R_AARCH64_IRELATIVE, R_X86_64_IRELATIVE, STT_GNU_IFUNC},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -43,6 +43,8 @@ pub struct Image {
     pub architecture: Architecture,
     /// For which of Arm's architectures, by the numbers of the attribute `Tag_CPU_arch`.
     pub arm: Option<u64>,
+    /// With which extensions of RISC-V, as the attribute `Tag_RISCV_arch` has them.
+    pub riscv: Option<String>,
     /// What is loaded.
     pub segments: Vec<Segment>,
     /// Addresses and sizes of the named functions.
@@ -52,6 +54,19 @@ pub struct Image {
 }
 
 impl Image {
+    /// Without anything.
+    #[must_use]
+    pub fn empty(architecture: Architecture) -> Self {
+        Self {
+            architecture,
+            arm: None,
+            riscv: None,
+            segments: Vec::new(),
+            symbols: BTreeMap::new(),
+            chosen: BTreeSet::new(),
+        }
+    }
+
     /// Reads the file.
     ///
     /// # Errors
@@ -83,7 +98,8 @@ impl Image {
             for entry in section.data()?.as_chunks::<24>().0 {
                 let words = entry.as_chunks::<8>().0;
                 let [slot, kind, address] = [0, 1, 2].map(|i| u64::from_le_bytes(words[i]));
-                ensure!(kind == u64::from(R_X86_64_IRELATIVE), "a relocation of type {kind} is left");
+                let is_chosen = [R_X86_64_IRELATIVE, R_AARCH64_IRELATIVE].map(u64::from).contains(&kind);
+                ensure!(is_chosen, "a relocation of type {kind} is left");
                 let holds = |segment: &&mut Segment| {
                     slot.checked_sub(segment.address).is_some_and(|at| at + 8 <= segment.bytes.len() as u64)
                 };
@@ -111,9 +127,10 @@ impl Image {
             })
             .filter(|(name, _)| !name.is_empty())
             .collect();
-        let attributes = file.section_by_name(".ARM.attributes");
-        let arm = attributes.and_then(|section| arm_architecture(section.data().ok()?));
-        Ok(Self { architecture: file.architecture(), arm, segments, symbols, chosen })
+        let attributes = |name: &str| file.section_by_name(name).and_then(|section| section.data().ok());
+        let arm = attributes(".ARM.attributes").and_then(arm_architecture);
+        let riscv = attributes(".riscv.attributes").and_then(riscv_architecture);
+        Ok(Self { architecture: file.architecture(), arm, riscv, segments, symbols, chosen })
     }
 
     /// Whether there is a function `name`.
@@ -122,7 +139,7 @@ impl Image {
         self.symbols.contains_key(name)
     }
 
-    /// Where the function `name` begins.
+    /// Where the function or symbol `name` begins.
     ///
     /// # Errors
     /// If there is none.
@@ -153,7 +170,7 @@ impl Image {
         let is_kernel = |name: &str| {
             name.contains("twine_cipher")
                 && name.contains(direction)
-                && (name.contains("kernel") || name.contains("fixslice"))
+                && ["kernel", "Kernels", "fixslice"].iter().any(|part| name.contains(part))
         };
         let kernels = self.symbols.iter().filter(|(name, _)| is_kernel(name));
         kernels
@@ -188,41 +205,73 @@ impl Image {
     }
 }
 
-/// `Tag_CPU_arch` of the build attributes, of which those before it are numbers, or names of processors.
+/// `Tag_CPU_arch` of the build attributes.
 fn arm_architecture(section: &[u8]) -> Option<u64> {
+    // Before it are numbers, or names of processors.
+    number(&mut attribute(section, b"aeabi", 6, |tag| matches!(tag, 4 | 5))?)
+}
+
+/// `Tag_RISCV_arch` of the build attributes.
+fn riscv_architecture(section: &[u8]) -> Option<String> {
+    let name = attribute(section, b"riscv", 5, |tag| tag % 2 == 1)?;
+    String::from_utf8(text(&mut &*name)?.to_vec()).ok()
+}
+
+/// What follows the tag `wanted` in the build attributes of a whole file.
+fn attribute<'a>(
+    section: &'a [u8],
+    vendor: &[u8],
+    wanted: u64,
+    is_text: impl Fn(u64) -> bool,
+) -> Option<&'a [u8]> {
     // The version, a size, the vendor, the tag of a whole file, and a size.
-    let mut attributes = section.strip_prefix(b"A")?.get(4..)?.strip_prefix(b"aeabi\0\x01")?.get(4..)?.iter();
-    let mut number = || -> Option<u64> {
-        let (mut number, mut shift) = (0, 0);
-        loop {
-            let byte = *attributes.next()?;
-            number |= u64::from(byte & 0x7f).checked_shl(shift)?;
-            shift += 7;
-            if byte & 0x80 == 0 {
-                return Some(number);
-            }
-        }
-    };
+    let attributes = section.strip_prefix(b"A")?.get(4..)?.strip_prefix(vendor)?;
+    let mut attributes = attributes.strip_prefix(b"\0\x01")?.get(4..)?;
     loop {
-        match number()? {
-            6 => return number(),
-            // Names of 7-bit characters end with a zero.
-            4 | 5 => while number()? != 0 {},
-            _ => {
-                number()?;
-            }
+        let tag = number(&mut attributes)?;
+        if tag == wanted {
+            return Some(attributes);
+        }
+        if is_text(tag) {
+            text(&mut attributes)?;
+        } else {
+            number(&mut attributes)?;
         }
     }
 }
 
+/// A number of 7 bits in each byte.
+fn number(bytes: &mut &[u8]) -> Option<u64> {
+    let (mut number, mut shift) = (0, 0);
+    loop {
+        let byte = *bytes.split_off_first()?;
+        number |= u64::from(byte & 0x7f).checked_shl(shift)?;
+        shift += 7;
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+}
+
+/// What is before the next zero.
+fn text<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let end = bytes.iter().position(|&byte| byte == 0)?;
+    let text = bytes.split_off(..end)?;
+    bytes.split_off_first()?;
+    Some(text)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::arm_architecture;
+    use super::{arm_architecture, riscv_architecture};
 
     #[test]
     fn the_architecture_is_found() {
         let section = b"A\x2b\0\0\0aeabi\0\x01\x21\0\0\0\x05cortex-m0\0\x06\x0c\x07\x4d";
         assert_eq!(arm_architecture(section), Some(12));
         assert_eq!(arm_architecture(b"A\x10\0\0\0aeabi\0\x01\x06\0\0\0"), None);
+        let section = b"A\x26\0\0\0riscv\0\x01\x1c\0\0\0\x04\x10\x05rv32i2p1_m2p0_c2p0\0";
+        assert_eq!(riscv_architecture(section).as_deref(), Some("rv32i2p1_m2p0_c2p0"));
+        assert_eq!(riscv_architecture(&section[..section.len() - 1]), None);
     }
 }

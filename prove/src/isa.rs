@@ -3,6 +3,10 @@
 //! What an instruction set does not know stops a proof; what it knows is compared with a processor, in the very encodings that a
 //! proof met, before the proof counts.
 
+pub mod aarch64;
+pub mod compare;
+mod emulator;
+pub mod riscv;
 pub mod samples;
 pub mod thumb;
 pub mod x86_64;
@@ -66,6 +70,8 @@ pub struct Abi {
     pub link: Option<usize>,
     /// What is added to addresses of code in registers.
     pub code_mark: u64,
+    /// A register that holds the address of a symbol, if the program has that.
+    pub global: Option<(usize, &'static str)>,
 }
 
 impl Abi {

@@ -277,6 +277,11 @@ impl<I: Isa> Machine<I> {
         for &register in I::ABI.saved {
             self.state.general_mut()[register] = self.graph.inputs(8 * I::ABI.word);
         }
+        if let Some((register, symbol)) = I::ABI.global
+            && let Ok(address) = self.image.function(symbol)
+        {
+            self.set(register, address);
+        }
     }
 
     /// Executes a function with the stack pointer at the address of return, if it is there, and checks that it leaves what the ABI
@@ -453,7 +458,10 @@ impl<I: Isa> Machine<I> {
         // What else a kernel may change.
         self.memory.unset_below("stack", pointer);
         if convention == Convention::Words {
-            self.memory.write(second, &self.unset.general()[..3].concat())?;
+            let words = &abi.arguments[..3];
+            let unset: Bits =
+                words.iter().flat_map(|&register| self.unset.general()[register].clone()).collect();
+            self.memory.write(second, &unset)?;
         }
         self.leave()
     }

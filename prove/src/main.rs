@@ -125,7 +125,7 @@ fn prove(mut jobs: Vec<(Job, Arc<Image>)>, json: bool) -> Result<()> {
     });
     if !json {
         let mut closing = format!(
-            "{proved} claims are proved, {conditional} are conditional, {failed} failed.\n{}\n",
+            "{proved} claims are proved, {conditional} are conditional, {failed} failed.\n{}",
             comparison.summary()
         );
         for reason in reasons {

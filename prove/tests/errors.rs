@@ -7,14 +7,12 @@ mod common;
 
 use common::libraries;
 use prove::{
-    claims::{
-        Processor,
-        mode::{AdProcessing, Direction, Lengths, Messages},
-    },
+    claims::mode::{AdProcessing, Direction, Interface, Lengths, Messages},
     elf::Image,
     fault::Fault,
     isa::Isa,
     spec::otr::{PAPER, Rules},
+    with_isa,
 };
 use std::sync::Arc;
 
@@ -68,7 +66,11 @@ fn errors(processing: AdProcessing) -> Vec<(&'static str, Rules, Lengths)> {
 
 fn check<I: Isa>(image: &Arc<Image>, isa: I, name: &str) {
     for processing in [AdProcessing::Parallel, AdProcessing::Serial, AdProcessing::Combined] {
-        check_with(Messages::new(image, isa, 128, processing).unwrap(), &errors(processing), name);
+        check_with(
+            Messages::new(image, isa, 128, Interface::Context, processing).unwrap(),
+            &errors(processing),
+            name,
+        );
     }
 }
 
@@ -89,9 +91,23 @@ fn check_with<I: Isa>(mut messages: Messages<I>, errors: &[(&str, Rules, Lengths
 #[test]
 fn no_error_in_the_mode_is_proved() {
     for (image, target) in libraries() {
-        match target.processor {
-            Processor::X86_64(level) => check(&image, level, &target.name),
-            Processor::Thumb(core) => check(&image, core, &target.name),
-        }
+        with_isa!(target.processor, isa => check(&image, isa, &target.name));
+    }
+}
+
+fn check_counter<I: Isa>(image: &Arc<Image>, isa: I, name: &str) {
+    let lengths = Lengths { text: 5, ad: 3 };
+    let mut sealer = Messages::new(image, isa, 128, Interface::Sealer, AdProcessing::Parallel).unwrap();
+    assert!(sealer.check(Direction::Seal, lengths).unwrap(), "{name}");
+    assert!(sealer.check(Direction::Seal, lengths).unwrap(), "{name}: the second message");
+    sealer.counter += 1;
+    let wrong = sealer.check(Direction::Seal, lengths).unwrap_err().to_string();
+    assert_eq!(wrong, "the nonce is not that of the counter", "{name}");
+}
+
+#[test]
+fn a_sealer_that_counts_otherwise_is_not_proved() {
+    for (image, target) in libraries() {
+        with_isa!(target.processor, isa => check_counter(&image, isa, &target.name));
     }
 }

@@ -10,15 +10,16 @@ use common::libraries;
 use prove::{
     bits,
     claims::{
-        Processor, Target,
+        Target,
         blocks::{self, CONTEXT, CONTEXT_SIZE, Keyed},
-        mode::{self, AdProcessing, Lengths, Messages},
+        mode::{self, AdProcessing, Interface, Lengths, Messages},
     },
     elf::Image,
     graph::Random,
     isa::Isa,
     machine::Machine,
     memory::Rights,
+    with_isa,
 };
 use std::{collections::BTreeSet, env, sync::Arc, sync::Mutex, thread};
 
@@ -132,7 +133,7 @@ fn kernel<I: Isa>(image: &Arc<Image>, isa: I, name: &str) -> Count {
 
 fn mode<I: Isa>(image: &Arc<Image>, isa: I, name: &str) -> Count {
     let mut random = Random::new(4);
-    let mut messages = Messages::new(image, isa, 128, AdProcessing::Parallel).unwrap();
+    let mut messages = Messages::new(image, isa, 128, Interface::Context, AdProcessing::Parallel).unwrap();
     let set_up: BTreeSet<u64> = messages.machine.computing.clone();
     assert!(messages.check(mode::Direction::Seal, LENGTHS).unwrap(), "{name}");
     let addresses: Vec<u64> = messages.machine.computing.difference(&set_up).copied().collect();
@@ -192,16 +193,10 @@ fn all(what: &str, of: impl Fn(&Arc<Image>, &Target) -> Count + Sync) {
 
 #[test]
 fn no_mutant_of_a_kernel_is_proved() {
-    all("kernel", |image, target| match target.processor {
-        Processor::X86_64(level) => kernel(image, level, &target.name),
-        Processor::Thumb(core) => kernel(image, core, &target.name),
-    });
+    all("kernel", |image, target| with_isa!(target.processor, isa => kernel(image, isa, &target.name)));
 }
 
 #[test]
 fn no_mutant_of_the_mode_is_proved() {
-    all("mode", |image, target| match target.processor {
-        Processor::X86_64(level) => mode(image, level, &target.name),
-        Processor::Thumb(core) => mode(image, core, &target.name),
-    });
+    all("mode", |image, target| with_isa!(target.processor, isa => mode(image, isa, &target.name)));
 }

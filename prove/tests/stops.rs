@@ -11,10 +11,7 @@ use prove::{
     isa::x86_64::{Level, Machine},
     memory::Rights,
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 const CODE: u64 = 0x40_0000;
 /// 16 bytes of which nothing is known; the second half is never written.
@@ -24,11 +21,9 @@ const SECRET: u64 = 0x1000_0000;
 fn call(code: &[u8]) -> Result<u32, Fault> {
     let segments = vec![Segment { address: CODE, bytes: code.to_vec(), writable: false, executable: true }];
     let image = Image {
-        architecture: Architecture::X86_64,
-        arm: None,
         segments,
         symbols: BTreeMap::from([("outside".to_owned(), (0x7000_0000, 0))]),
-        chosen: BTreeSet::new(),
+        ..Image::empty(Architecture::X86_64)
     };
     let mut m = Machine::new(Arc::new(image), Level::Base);
     m.limit = 1000;

@@ -11,10 +11,7 @@ use prove::{
     },
     memory::Rights,
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 const CODE: u64 = 0x8000;
 /// 16 bytes of which nothing is known; the second half is never written.
@@ -27,13 +24,7 @@ fn bytes(halfwords: &[u16]) -> Vec<u8> {
 /// Calls code with the address of [`SECRET`].
 fn call(core: Core, halfwords: &[u16]) -> Result<u32, Fault> {
     let segment = Segment { address: CODE, bytes: bytes(halfwords), writable: false, executable: true };
-    let image = Image {
-        architecture: Architecture::Arm,
-        arm: None,
-        segments: vec![segment],
-        symbols: BTreeMap::new(),
-        chosen: BTreeSet::new(),
-    };
+    let image = Image { segments: vec![segment], ..Image::empty(Architecture::Arm) };
     let mut m = Machine::new(Arc::new(image), core);
     m.limit = 1000;
     m.memory.allow("secret", SECRET, 16, Rights::Read);

@@ -1,6 +1,7 @@
 //! `cargo xtask prove`: proofs for all inputs about the C library, by the workspace `prove`.
 
 use crate::{
+    aarch64, boards,
     capi::{self, Keys},
     paths,
     sh::{self, Cmd},
@@ -13,7 +14,7 @@ use std::{
 };
 
 /// The functions of the C interface that claims are about, after the cipher in their names.
-const FUNCTIONS: [&str; 12] = [
+const FUNCTIONS: [&str; 18] = [
     "init",
     "encrypt_blocks",
     "decrypt_blocks",
@@ -26,22 +27,59 @@ const FUNCTIONS: [&str; 12] = [
     "combined_otr_init",
     "combined_otr_seal",
     "combined_otr_open",
+    "sealer_init",
+    "sealer_seal",
+    "serial_sealer_init",
+    "serial_sealer_seal",
+    "combined_sealer_init",
+    "combined_sealer_seal",
 ];
 
 /// The C library's functions that the code calls, at addresses where nothing is: the prover knows what the first three do, and
 /// stops at the others.
 const OUTSIDE: [&str; 6] = ["memcpy", "memmove", "memset", "memcmp", "bcmp", "abort"];
 
-/// The boards' libraries, with the name of each among targets.
-const THUMB: [(&str, &str); 4] = [
-    ("thumbv6m", "thumbv6m-none-eabi"),
-    ("thumbv7m", "thumbv7m-none-eabi"),
-    ("thumbv7em", "thumbv7em-none-eabi"),
-    ("thumbv8m.main", "thumbv8m.main-none-eabi"),
+/// A library for boards.
+struct Board {
+    /// As targets of the prover have it.
+    name: &'static str,
+    target: &'static str,
+    /// For the compiler.
+    flags: &'static str,
+}
+
+impl Board {
+    const fn new(name: &'static str, target: &'static str) -> Self {
+        Self { name, target, flags: "" }
+    }
+
+    /// The linker, with what it has to know of the target.
+    fn linker(&self) -> Result<Cmd> {
+        if self.target.starts_with("riscv32") {
+            tools::qemu_riscv_user()?;
+            Ok(Cmd::new(tools::gcc_riscv()?).args(["-march=rv32imac", "-mabi=ilp32"]))
+        } else {
+            tools::qemu_arm()?;
+            Ok(Cmd::new(tools::gcc_arm()?))
+        }
+    }
+}
+
+/// The boards' libraries.
+const BOARDS: [Board; 7] = [
+    Board::new("thumbv6m", "thumbv6m-none-eabi"),
+    Board::new("thumbv7m", "thumbv7m-none-eabi"),
+    Board::new("thumbv7em", "thumbv7em-none-eabi"),
+    Board::new("thumbv8m.main", "thumbv8m.main-none-eabi"),
+    Board::new("riscv32imc", "riscv32imc-unknown-none-elf"),
+    Board::new("riscv32imac", "riscv32imac-unknown-none-elf"),
+    Board { name: "riscv32imac zbb", target: "riscv32imac-unknown-none-elf", flags: boards::HAZARD3 },
 ];
 
-/// What the step of every day looks at: the mode in both forms, both kernels of Cortex-M, and both sorts of keys.
-const DAILY: [&str; 5] = ["x86-64 soft32", "x86-64 soft64", "x86-64 avx2", "thumbv6m", "thumbv7em compact"];
+/// What the step of every day looks at: the mode in both forms, the portable backend with words of both sizes, vectors, both kernels of
+/// Cortex-M, and both sorts of keys.
+const DAILY: [&str; 5] =
+    ["x86-64 soft64", "x86-64 avx2", "thumbv6m", "thumbv7em compact", "riscv32imc compact"];
 
 /// `cargo xtask prove ...`.
 pub(crate) fn main(arguments: &[&str]) -> Result<()> {
@@ -91,11 +129,14 @@ impl Libraries {
             println!("only Linux on x86-64 can compare instructions of x86-64");
         }
         if cfg!(target_os = "linux") {
-            for (name, target) in THUMB {
+            if is_wanted("aarch64 neon") {
+                files.push(link_aarch64()?);
+            }
+            for board in &BOARDS {
                 for keys in [Keys::Expanded, Keys::Compact] {
                     let compact = if keys == Keys::Compact { " compact" } else { "" };
-                    if is_wanted(&format!("{name}{compact}")) {
-                        files.push(link_thumb(target, keys)?);
+                    if is_wanted(&format!("{}{compact}", board.name)) {
+                        files.push(link_board(board, keys)?);
                     }
                 }
             }
@@ -128,12 +169,18 @@ pub(crate) fn test_all() -> Result<()> {
     Libraries::link(|_| true)?.prover().run()?;
     let mut programs = Vec::new();
     if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
-        programs.push(link_program()?);
+        let library = capi::static_library(sh::cargo(), None, &paths::target())?;
+        programs.push(link_program(&tools::c_compiler()?, &library, "example")?);
     }
     if cfg!(target_os = "linux") {
-        programs.push(link_firmware()?);
+        programs.push(link_program(&tools::linker_aarch64()?, &library_aarch64()?, "example-aarch64")?);
+        let (arm, riscv) = (tools::gcc_arm()?, tools::gcc_riscv()?);
+        let cortex_m4 = ["-mcpu=cortex-m4", "-mthumb"];
+        programs.push(link_firmware(&arm, "thumbv7em-none-eabi", &cortex_m4, "mps2-an386")?);
+        let rv32imc = ["-march=rv32imc", "-mabi=ilp32", "--specs=picolibc.specs"];
+        programs.push(link_firmware(&riscv, "riscv32imc-unknown-none-elf", &rv32imc, "virt")?);
     }
-    let only = ["--only", "soft64", "--only", "thumb"];
+    let only = ["--only", "soft64", "--only", "neon", "--only", "thumb", "--only", "riscv"];
     prover().args(programs).args(["--found", "--edges"]).args(only).run()
 }
 
@@ -153,38 +200,53 @@ fn dir() -> PathBuf {
 
 /// Links the static library of the C interface alone.
 fn link() -> Result<PathBuf> {
-    link_alone(&capi::static_library(sh::cargo(), None, &paths::target())?, "x86-64.elf")
+    let library = capi::static_library(sh::cargo(), None, &paths::target())?;
+    link_alone(&tools::c_compiler()?, &library, "x86-64.elf")
 }
 
 /// The same with the portable backend for 32-bit words, which no library for x86-64 has otherwise.
 fn link_soft32() -> Result<PathBuf> {
     let cargo = sh::cargo().env("RUSTFLAGS", "--cfg twine_backend=\"soft32\"");
-    link_alone(&capi::static_library(cargo, None, &dir().join("soft32"))?, "soft32.elf")
+    let library = capi::static_library(cargo, None, &dir().join("soft32"))?;
+    link_alone(&tools::c_compiler()?, &library, "soft32.elf")
 }
 
-fn link_alone(library: &Path, name: &str) -> Result<PathBuf> {
+/// The same for 64-bit Arm, with NEON.
+fn link_aarch64() -> Result<PathBuf> {
+    tools::qemu_aarch64()?;
+    link_alone(&tools::linker_aarch64()?, &library_aarch64()?, "aarch64.elf")
+}
+
+fn library_aarch64() -> Result<PathBuf> {
+    let cargo = Toolchain::for_target(aarch64::TARGET)?.cargo_with_core();
+    capi::static_library(cargo, Some(aarch64::TARGET), &dir().join("aarch64"))
+}
+
+fn link_alone(compiler: &Path, library: &Path, name: &str) -> Result<PathBuf> {
     // The C library's functions are outside.
     let outside = OUTSIDE
         .iter()
         .enumerate()
         .map(|(i, name)| format!("-Wl,--defsym={name}={:#x}", 0x7000_0000 + 16 * i));
-    let linker = Cmd::new(tools::c_compiler()?).args(["-no-pie"]).args(outside);
+    let linker = Cmd::new(compiler).args(["-no-pie"]).args(outside);
     link_functions(linker, "", library, name)
 }
 
-/// Links a static library for Cortex-M, with the functions of the C library that Rust's has.
-fn link_thumb(target: &str, keys: Keys) -> Result<PathBuf> {
-    tools::qemu_arm()?;
-    let linker = Cmd::new(tools::gcc_arm()?);
-    let cargo = Toolchain::for_target(target)?.cargo();
-    let (cargo, folder, suffix) = match keys {
-        Keys::Expanded => (cargo, "thumb", ""),
-        Keys::Compact => {
-            (cargo.env("RUSTFLAGS", r#"--cfg twine_keys="compact""#), "thumb-compact", "_compact")
-        }
+/// Links a board's static library, with the functions of the C library that Rust's has.
+fn link_board(board: &Board, keys: Keys) -> Result<PathBuf> {
+    let linker = board.linker()?;
+    let (flags, suffix) = match keys {
+        Keys::Expanded => (board.flags.to_owned(), ""),
+        Keys::Compact => (format!(r#"{} --cfg twine_keys="compact""#, board.flags), "_compact"),
     };
-    let library = capi::static_library(cargo, Some(target), &dir().join(folder))?;
-    link_functions(linker, suffix, &library, &format!("{target}-{folder}.elf"))
+    let mut cargo = Toolchain::for_target(board.target)?.cargo();
+    if !flags.is_empty() {
+        cargo = cargo.env("RUSTFLAGS", flags);
+    }
+    let zbb = if board.flags.is_empty() { "" } else { "-zbb" };
+    let folder = format!("boards{zbb}{}", suffix.replace('_', "-"));
+    let library = capi::static_library(cargo, Some(board.target), &dir().join(&folder))?;
+    link_functions(linker, suffix, &library, &format!("{}-{folder}.elf", board.target))
 }
 
 /// Links all functions of a library. The names of those that set up a key end with `suffix`.
@@ -207,30 +269,30 @@ fn link_functions(linker: Cmd, suffix: &str, library: &Path, name: &str) -> Resu
     Ok(elf)
 }
 
-/// Links the example in C as firmware of a board.
-fn link_firmware() -> Result<PathBuf> {
-    let target = "thumbv7em-none-eabi";
-    let elf = dir().join("firmware");
-    let library =
-        capi::static_library(Toolchain::for_target(target)?.cargo(), Some(target), &dir().join("thumb"))?;
-    Cmd::new(tools::gcc_arm()?)
-        .args(["-mcpu=cortex-m4", "-mthumb", "-std=c99", "-Os", "-ffunction-sections", "-ffreestanding"])
-        .args(["-nostartfiles", "-Icapi/include", "-Icapi/dist/examples"])
+/// Links the example in C as firmware of a board that QEMU has.
+fn link_firmware(compiler: &Path, target: &str, machine: &[&str], memory: &str) -> Result<PathBuf> {
+    let elf = dir().join(format!("firmware-{target}"));
+    let cargo = Toolchain::for_target(target)?.cargo();
+    let library = capi::static_library(cargo, Some(target), &dir().join("boards"))?;
+    Cmd::new(compiler)
+        .args(machine)
+        .args(["-std=c99", "-Os", "-ffunction-sections", "-ffreestanding", "-nostartfiles"])
+        .args(["-Icapi/include", "-Icapi/dist/examples"])
         .args(["capi/dist/examples/main.c", "capi/dist/examples/board.c"])
         .arg(library)
-        .args(["-Tcapi/dist/examples/memory/mps2-an386.ld", "-Tcapi/dist/examples/board.ld"])
-        .args(["-Wl,--gc-sections,-z,noexecstack", "-o"])
+        .arg(format!("-Tcapi/dist/examples/memory/{memory}.ld"))
+        .args(["-Tcapi/dist/examples/board.ld", "-Wl,--gc-sections,-z,noexecstack", "-o"])
         .arg(&elf)
         .run()?;
     Ok(elf)
 }
 
-/// Links the example in C, with the system's C library, for what is proved of a program that is not made for it.
-fn link_program() -> Result<PathBuf> {
-    let elf = dir().join("example");
-    Cmd::new(tools::c_compiler()?)
+/// Links the example in C, with a system's C library, for what is proved of a program that is not made for it.
+fn link_program(compiler: &Path, library: &Path, name: &str) -> Result<PathBuf> {
+    let elf = dir().join(name);
+    Cmd::new(compiler)
         .args(["-static", "-O1", "-Icapi/include", "capi/examples/main.c"])
-        .arg(capi::static_library(sh::cargo(), None, &paths::target())?)
+        .arg(library)
         .arg("-o")
         .arg(&elf)
         .run()?;

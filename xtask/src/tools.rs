@@ -226,6 +226,11 @@ pub(crate) fn qemu_arm() -> Result<PathBuf> {
     program("qemu-arm", &["qemu-user"], "qemu-user")
 }
 
+/// The emulator of Linux processes for 32-bit RISC-V.
+pub(crate) fn qemu_riscv_user() -> Result<PathBuf> {
+    program("qemu-riscv32", &["qemu-user"], "qemu-user")
+}
+
 /// The linker for aarch64, which comes with its C library.
 pub(crate) fn linker_aarch64() -> Result<PathBuf> {
     program(

@@ -5,6 +5,7 @@ use crate::{
     bits,
     elf::Image,
     fault::Fault,
+    graph::Lit,
     isa::Isa,
     machine::{Machine, Stack},
     memory::Rights,
@@ -17,8 +18,11 @@ use std::{sync::Arc, time::Instant};
 /// processor has code or data.
 pub const CONTEXT: u64 = 0xa000_0000;
 /// The greatest size of a context that is allowed: the regions are apart, and one that is larger would be seen.
-pub const CONTEXT_SIZE: usize = 8 * 193;
-const KEY: u64 = 0xa001_0003;
+pub const CONTEXT_SIZE: usize = 8 * 198;
+const KEY: u64 = 0xa000_8003;
+/// The fixed part of a sealer's nonces, and the blocks that it may seal.
+const FIXED: u64 = 0xa000_9001;
+const BLOCK_LIMIT: u64 = 1 << 20;
 const BUFFER: u64 = 0xa002_0005;
 const KERNEL_BUFFER: u64 = 0xa003_0000;
 const KERNEL_OUTPUT: u64 = 0xa004_0000;
@@ -55,8 +59,39 @@ pub struct Keyed<I: Isa> {
     results: [Vec<Block>; 2],
 }
 
+/// Calls the function of the C interface that makes a context of a key, or a sealer, which has the first bytes of nonces as well.
+///
+/// # Errors
+/// If it faults, or reports an error.
+pub(super) fn set_up<I: Isa>(
+    m: &mut Machine<I>,
+    function: u64,
+    key: &[Lit],
+    fixed: Option<&[Lit]>,
+) -> Result<()> {
+    let mut arguments = vec![CONTEXT, KEY];
+    m.memory.allow("key", KEY, key.len() / 8, Rights::Read);
+    m.memory.set(KEY, key);
+    if let Some(fixed) = fixed {
+        m.memory.allow("fixed", FIXED, fixed.len() / 8, Rights::Read);
+        m.memory.set(FIXED, fixed);
+        arguments.extend([FIXED, BLOCK_LIMIT]);
+    }
+    m.memory.set_rights("context", Rights::Write);
+    let status = m.call(function, &arguments)?;
+    ensure!(status == 0, "key set-up returns {status}");
+    m.memory.forget("key");
+    m.memory.forget("fixed");
+    // A sealer changes with each message.
+    m.memory.set_rights("context", if fixed.is_some() { Rights::Write } else { Rights::Read });
+    Ok(())
+}
+
+/// Bytes of the fixed part of a sealer's nonces.
+pub(super) const FIXED_SIZE: usize = 4;
+
 impl<I: Isa> Keyed<I> {
-    /// Sets up a key of `key_bits`, of which nothing is known, for blocks (`of` is empty) or messages (it is `otr_`).
+    /// Sets up a key of `key_bits`, of which nothing is known, for blocks (`of` is empty), messages (`otr_`) or a sealer (`sealer_`).
     ///
     /// # Errors
     /// If the function faults, or reports an error.
@@ -65,12 +100,9 @@ impl<I: Isa> Keyed<I> {
         let key = machine.graph.inputs(key_bits);
         let round_keys = twine::round_keys(&mut machine.graph, &to_bytes(&key));
         machine.memory.allow("context", CONTEXT, CONTEXT_SIZE, Rights::Write);
-        machine.memory.allow("key", KEY, key_bits / 8, Rights::Read);
-        machine.memory.set(KEY, &key);
-        let status = machine.call(image.set_up(&format!("twine{key_bits}_{of}init"))?, &[CONTEXT, KEY])?;
-        ensure!(status == 0, "key set-up returns {status}");
-        machine.memory.forget("key");
-        machine.memory.set_rights("context", Rights::Read);
+        let fixed = of.ends_with("sealer_").then(|| machine.graph.inputs(8 * FIXED_SIZE));
+        let function = image.set_up(&format!("twine{key_bits}_{of}init"))?;
+        set_up(&mut machine, function, &key, fixed.as_deref())?;
         Ok(Self {
             machine,
             image: Arc::clone(image),

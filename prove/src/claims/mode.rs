@@ -5,7 +5,7 @@
 
 use super::{
     Found, Job,
-    blocks::{CONTEXT, CONTEXT_SIZE, Keyed},
+    blocks::{CONTEXT, CONTEXT_SIZE, FIXED_SIZE, Keyed, set_up},
 };
 use crate::{
     bits::{self, Bits},
@@ -15,7 +15,7 @@ use crate::{
     machine::{Machine, Stack},
     memory::Rights,
     spec::{
-        Block, Byte,
+        Block, Byte, constant_bytes,
         otr::{self, Rules},
         to_bytes,
         uninterpreted::{Cipher, Shape},
@@ -26,7 +26,6 @@ use std::{collections::BTreeMap, sync::Arc};
 
 pub use crate::spec::otr::{AdProcessing, Direction};
 
-const KEY: u64 = 0xa000_8003;
 const NONCE: u64 = 0xa001_0000;
 const AD: u64 = 0xa002_0000;
 const BUFFER: u64 = 0xa003_0000;
@@ -94,13 +93,27 @@ fn pairs(texts: &[usize], ads: &[usize]) -> Vec<Lengths> {
     all
 }
 
+/// Whose functions seal and open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interface {
+    /// A context's, which get each nonce.
+    Context,
+    /// A sealer's, which count them, and only seal.
+    Sealer,
+}
+
 /// What is in functions' names between the cipher and what they do.
-pub(super) fn prefix(processing: AdProcessing) -> &'static str {
-    match processing {
-        AdProcessing::Parallel => "otr_",
-        AdProcessing::Serial => "serial_otr_",
-        AdProcessing::Combined => "combined_otr_",
-    }
+pub(super) fn prefix(interface: Interface, processing: AdProcessing) -> String {
+    let processing = match processing {
+        AdProcessing::Parallel => "",
+        AdProcessing::Serial => "serial_",
+        AdProcessing::Combined => "combined_",
+    };
+    let interface = match interface {
+        Interface::Context => "otr_",
+        Interface::Sealer => "sealer_",
+    };
+    format!("{processing}{interface}")
 }
 
 /// Inputs that all messages share: what is proved of them is proved of any.
@@ -135,7 +148,10 @@ pub struct Messages<I: Isa> {
     pub machine: Machine<I>,
     image: Arc<Image>,
     key_bits: usize,
+    interface: Interface,
     processing: AdProcessing,
+    /// Messages that the sealer has sealed.
+    pub counter: u32,
     keyed: Keyed<I>,
     inputs: Inputs,
     /// The rules of the mode.
@@ -151,8 +167,14 @@ impl<I: Isa> Messages<I> {
     ///
     /// # Errors
     /// If the function faults, or reports an error, or the file does not tell where the kernels are.
-    pub fn new(image: &Arc<Image>, isa: I, key_bits: usize, processing: AdProcessing) -> Result<Self> {
-        let keyed = Keyed::new(image, isa, key_bits, prefix(processing))?;
+    pub fn new(
+        image: &Arc<Image>,
+        isa: I,
+        key_bits: usize,
+        interface: Interface,
+        processing: AdProcessing,
+    ) -> Result<Self> {
+        let keyed = Keyed::new(image, isa, key_bits, &prefix(interface, processing))?;
         let kernels = image.kernels("encrypt");
         ensure!(!kernels.is_empty(), "the file does not name the kernels of the cipher");
         let mut machine = Machine::new(Arc::clone(image), isa);
@@ -162,7 +184,9 @@ impl<I: Isa> Messages<I> {
             machine,
             image: Arc::clone(image),
             key_bits,
+            interface,
             processing,
+            counter: 0,
             keyed,
             inputs: Inputs::default(),
             rules: otr::PAPER,
@@ -174,7 +198,7 @@ impl<I: Isa> Messages<I> {
     }
 
     fn function(&self, name: &str) -> String {
-        format!("twine{}_{}{name}", self.key_bits, prefix(self.processing))
+        format!("twine{}_{}{name}", self.key_bits, prefix(self.interface, self.processing))
     }
 
     /// Begins with an empty graph, as that of many messages is large, and sets up a key of which nothing is known.
@@ -183,13 +207,13 @@ impl<I: Isa> Messages<I> {
         let m = &mut self.machine;
         m.restart();
         self.inputs = Inputs::default();
-        m.memory.allow("key", KEY, self.key_bits / 8, Rights::Read);
-        m.memory.set(KEY, &m.graph.inputs(self.key_bits));
-        m.memory.set_rights("context", Rights::Write);
-        let status = m.call(function, &[CONTEXT, KEY])?;
-        ensure!(status == 0, "key set-up returns {status}");
-        m.memory.forget("key");
-        m.memory.set_rights("context", Rights::Read);
+        self.counter = 0;
+        let key = m.graph.inputs(self.key_bits);
+        let fixed = (self.interface == Interface::Sealer).then(|| {
+            self.inputs.reserve(&mut m.graph, Lengths { text: 0, ad: 0 });
+            self.inputs.nonce[..FIXED_SIZE].as_flattened().to_vec()
+        });
+        set_up(m, function, &key, fixed.as_deref())?;
         self.check_kernels()
     }
 
@@ -209,6 +233,11 @@ impl<I: Isa> Messages<I> {
         let Machine { graph, cipher, .. } = &mut self.machine;
         let cipher = cipher.as_mut().expect("the cipher is not executed");
         self.inputs.reserve(graph, lengths);
+        if self.interface == Interface::Sealer {
+            let counter = constant_bytes(&self.counter.to_be_bytes()[1..]);
+            self.inputs.nonce[FIXED_SIZE..].copy_from_slice(&counter);
+            self.counter += 1;
+        }
         let Inputs { nonce, ad, text, .. } = &self.inputs;
         let (other, tag) = otr::crypt(
             &self.rules,
@@ -244,22 +273,35 @@ impl<I: Isa> Messages<I> {
         let (nonce, ad, buffer, tag) =
             (NONCE + offset, AD + (offset ^ 3), BUFFER + offset, TAG + (offset ^ 5));
         let tag_rights = if direction == Direction::Seal { Rights::Write } else { Rights::Read };
+        let is_counted = self.interface == Interface::Sealer;
+        let nonce_rights = if is_counted { Rights::Write } else { Rights::Read };
         for (name, at, bytes, rights) in [
-            ("nonce", nonce, &self.inputs.nonce[..], Rights::Read),
+            ("nonce", nonce, &self.inputs.nonce[..], nonce_rights),
             ("data", ad, &self.inputs.ad[..lengths.ad], Rights::Read),
             ("buffer", buffer, &self.inputs.text[..lengths.text], Rights::Write),
             ("tag", tag, &self.inputs.tag[..], tag_rights),
         ] {
             m.memory.forget(name);
             m.memory.allow(name, at, bytes.len(), rights);
-            if name != "tag" || direction == Direction::Open {
+            let is_result = name == "tag" && direction == Direction::Seal || name == "nonce" && is_counted;
+            if !is_result {
                 m.memory.set(at, bytes.as_flattened());
             }
         }
-        let arguments = [CONTEXT, nonce, ad, lengths.ad as u64, buffer, lengths.text as u64, tag];
+        let (ad_size, size) = (lengths.ad as u64, lengths.text as u64);
+        let arguments = if is_counted {
+            [CONTEXT, ad, ad_size, buffer, size, nonce, tag]
+        } else {
+            [CONTEXT, nonce, ad, ad_size, buffer, size, tag]
+        };
         let status = m.call_deciding(function, &arguments, decide)?;
         self.check_kernels()?;
         let m = &self.machine;
+        let expected = self.inputs.nonce.as_flattened();
+        ensure!(
+            m.memory.get(nonce, NONCE_SIZE).as_deref() == Some(expected),
+            "the nonce is not that of the counter"
+        );
         let Some(text) = m.memory.get(buffer, lengths.text) else { bail!("the buffer is not written") };
         Ok((status, text, m.memory.get(tag, TAG_SIZE)))
     }
@@ -274,6 +316,10 @@ impl<I: Isa> Messages<I> {
     fn open(&mut self, lengths: Lengths) -> Result<bool> {
         let (text, tag) = self.specify(Direction::Open, lengths);
         let differences = self.machine.graph.xor_bits(self.inputs.tag.as_flattened(), tag.as_flattened());
+        // The cases of `is_any` begin with the highest word: where code negates a number of several words, they decide what is borrowed
+        // from it.
+        let words = differences.chunks(8 * I::ABI.word).rev();
+        let differences = words.flatten().copied().collect::<Bits>();
         for differ in [true, false] {
             let mut decisions = 0;
             let decide = &mut |g: &mut Graph, condition: Lit| {
@@ -322,10 +368,11 @@ pub(super) fn run<I: Isa>(
     job: &Job,
     isa: I,
     image: &Arc<Image>,
+    interface: Interface,
     processing: AdProcessing,
     selection: Selection,
 ) -> Found {
-    let mut messages = match Messages::new(image, isa, job.key_bits, processing) {
+    let mut messages = match Messages::new(image, isa, job.key_bits, interface, processing) {
         Ok(messages) => messages,
         Err(fault) => return job.no_key(&fault),
     };
@@ -334,7 +381,12 @@ pub(super) fn run<I: Isa>(
         [("short", selection.short(processing)), ("long", selection.long(job.target.batch, processing))]
     {
         for direction in [Direction::Seal, Direction::Open] {
-            let verb = if direction == Direction::Seal { "seal" } else { "open" };
+            let verb = match (interface, direction) {
+                (Interface::Context, Direction::Seal) => "seal",
+                (Interface::Context, Direction::Open) => "open",
+                (Interface::Sealer, Direction::Seal) => "sealer",
+                (Interface::Sealer, Direction::Open) => continue,
+            };
             let processed = match processing {
                 AdProcessing::Parallel => "",
                 AdProcessing::Serial => "serial, ",

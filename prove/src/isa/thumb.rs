@@ -130,6 +130,7 @@ impl Isa for Core {
         stack_pointer: SP,
         link: Some(LR),
         code_mark: 1,
+        global: None,
     };
 
     fn decode(self, code: &[u8], address: u64) -> Option<(Instruction, usize)> {

@@ -110,6 +110,7 @@ impl Isa for Level {
         stack_pointer: RSP,
         link: None,
         code_mark: 0,
+        global: None,
     };
 
     fn decode(self, code: &[u8], address: u64) -> Option<(Instruction, usize)> {

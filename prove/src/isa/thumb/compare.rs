@@ -10,23 +10,18 @@
 use super::{Core, Instruction, Machine, PC, SP, number, target};
 use crate::{
     bits::{self, Bits},
-    elf::Image,
-    graph::{Lit, Random},
+    graph::Lit,
     isa::{
         Flags, Isa as _, Next, Outcome,
+        compare::{Mismatch, Reference, Trial, rounds},
+        emulator::Emulator,
         samples::{Values, edge, operand},
     },
     memory::Rights,
 };
-use anyhow::{Context as _, Result, bail, ensure};
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    env, fs,
-    io::{Read as _, Write as _},
-    ops::Range,
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-    sync::Arc,
-};
+use anyhow::{Context as _, Result, ensure};
+use object::Architecture;
+use std::ops::Range;
 use yaxpeax_arm::armv7::{Opcode, Operand, Reg, RegShift, RegShiftStyle};
 
 const PROGRAM: &str = include_str!("processor.s");
@@ -54,13 +49,12 @@ const LOAD_PC: [u8; 4] = [0xdf, 0xf8, 0x04, 0xf0];
 /// `udf`.
 const TRAP: u16 = 0xdeff;
 
+/// Compares instructions, each encoding once.
+pub type Comparison = crate::isa::compare::Comparison<Processor>;
+
 /// A processor in another process.
 #[derive(Debug)]
-struct Processor {
-    child: Child,
-    to: ChildStdin,
-    from: ChildStdout,
-}
+pub struct Processor(Emulator);
 
 /// What is executed, and where.
 struct Request {
@@ -106,40 +100,6 @@ impl Request {
 }
 
 impl Processor {
-    /// Assembles the program and starts it.
-    fn start() -> Result<Self> {
-        let dir = env::temp_dir().join(format!("prove-{}", std::process::id()));
-        fs::create_dir_all(&dir)?;
-        let (source, program) = (dir.join("processor.s"), dir.join("processor"));
-        fs::write(&source, PROGRAM)?;
-        let assembled = Command::new("arm-none-eabi-gcc")
-            .args(["-nostdlib", "-static", "-march=armv7-a", "-Wl,-N"])
-            .arg(format!("-Wl,-Ttext={TEXT:#x},--section-start=.region={REGION:#x}"))
-            .arg(&source)
-            .arg("-o")
-            .arg(&program)
-            .status()
-            .context("arm-none-eabi-gcc does not start")?;
-        ensure!(assembled.success(), "processor.s is not assembled");
-        let child = Command::new("qemu-arm")
-            .args(["-cpu", "max"])
-            .arg(&program)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .context("qemu-arm does not start");
-        let mut child = child?;
-        let (Some(to), Some(from)) = (child.stdin.take(), child.stdout.take()) else { bail!("no pipes") };
-        let mut processor = Self { child, to, from };
-        // It runs once it answers; then the files are not needed any more.
-        let nop = Request::new(&[0, 0xbf], SLOT, SLOT + 2, None, OPERAND)?;
-        let answer = processor.run(&nop, &[[0; WORDS]]);
-        fs::remove_dir_all(&dir)?;
-        ensure!(answer?[0][..FLAGS] == [0; FLAGS], "the processor does not do nothing");
-        Ok(processor)
-    }
-
     /// The registers, flags and windows after the code.
     fn run(&mut self, request: &Request, samples: &[[u32; WORDS]]) -> Result<Vec<[u32; WORDS]>> {
         let Request { at, code, stub_at, other, window_at } = request;
@@ -162,38 +122,10 @@ impl Processor {
         message.extend(other.0.to_le_bytes());
         message.extend(u32::from(other.1).to_le_bytes());
         message.extend(samples.as_flattened().iter().flat_map(|word| word.to_le_bytes()));
-        self.to.write_all(&message)?;
-        let mut answer = vec![0; 4 * WORDS * samples.len()];
-        self.from.read_exact(&mut answer).context("the processor stops")?;
+        let answer = self.0.ask(&message, 4 * WORDS * samples.len())?;
         let words: Vec<u32> =
             answer.as_chunks().0.iter().map(|bytes: &[u8; 4]| u32::from_le_bytes(*bytes)).collect();
         Ok(words.as_chunks().0.to_vec())
-    }
-}
-
-impl Drop for Processor {
-    fn drop(&mut self) {
-        // It may have ended before.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Compares instructions, each encoding once.
-#[derive(Debug)]
-pub struct Comparison {
-    processor: Option<Processor>,
-    /// Why there is none, after one was looked for.
-    lacking: Option<String>,
-    random: Random,
-    known: HashMap<Vec<u8>, Outcome>,
-    empty: Arc<Image>,
-    machine: Machine,
-}
-
-impl Default for Comparison {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -205,132 +137,58 @@ enum Known {
     All,
 }
 
-enum Mismatch {
-    /// The model needs a number where there is none.
-    Model(String),
-    Differs(String),
-}
+impl Reference for Processor {
+    type Isa = Core;
+    const ARCHITECTURE: Architecture = Architecture::Arm;
+    const SEED: u64 = 78;
 
-impl From<anyhow::Error> for Mismatch {
-    fn from(error: anyhow::Error) -> Self {
-        Self::Differs(format!("{error:#}"))
-    }
-}
-
-impl Comparison {
-    /// Without a processor yet: it starts with the first instruction.
-    #[must_use]
-    pub fn new() -> Self {
-        let empty = Arc::new(Image {
-            architecture: object::Architecture::Arm,
-            arm: None,
-            segments: Vec::new(),
-            symbols: BTreeMap::new(),
-            chosen: BTreeSet::new(),
-        });
-        // It refuses the fewest addresses.
-        let machine = Machine::new(Arc::clone(&empty), Core::V8mMain);
-        Self {
-            processor: None,
-            lacking: None,
-            random: Random::new(78),
-            known: HashMap::new(),
-            empty,
-            machine,
-        }
+    fn isa() -> Core {
+        Core::V8mMain
     }
 
-    /// Encodings compared, and of those the ones that could not be.
-    #[must_use]
-    pub fn count(&self) -> (usize, usize) {
-        (self.known.len(), self.known.values().filter(|&outcome| *outcome == Outcome::NotHere).count())
+    fn start() -> Result<Self> {
+        let places = [format!("-Wl,-Ttext={TEXT:#x}"), format!("-Wl,--section-start=.region={REGION:#x}")];
+        let assembler = ("arm-none-eabi-gcc", &["-march=armv7-a", &places[0], &places[1]][..]);
+        let mut processor = Self(Emulator::start(PROGRAM, assembler, ("qemu-arm", &["-cpu", "max"]))?);
+        // It runs once it answers.
+        let nop = Request::new(&[0, 0xbf], SLOT, SLOT + 2, None, OPERAND)?;
+        let answer = processor.run(&nop, &[[0; WORDS]])?;
+        ensure!(answer[0][..FLAGS] == [0; FLAGS], "the processor does not do nothing");
+        Ok(processor)
     }
 
-    /// Why nothing is compared.
-    #[must_use]
-    pub fn lacking(&self) -> Option<&str> {
-        self.lacking.as_deref()
-    }
-
-    /// The outcome for an instruction, perhaps with `it` before it.
-    pub fn check(&mut self, bytes: &[u8]) -> Outcome {
-        if let Some(outcome) = self.known.get(bytes) {
-            return outcome.clone();
-        }
-        if self.processor.is_none() && self.lacking.is_none() {
-            match Processor::start() {
-                Ok(processor) => self.processor = Some(processor),
-                Err(error) => self.lacking = Some(format!("{error:#}")),
-            }
-        }
-        let outcome = match self.processor.take() {
-            None => Outcome::NotHere,
-            Some(mut processor) => match self.compare(&mut processor, bytes) {
-                Ok(()) => {
-                    self.processor = Some(processor);
-                    Outcome::Same
-                }
-                // The processor may have stopped: the next instruction gets another one.
-                Err(what) => Outcome::Different(what),
-            },
-        };
-        self.known.insert(bytes.to_vec(), outcome.clone());
-        outcome
-    }
-
-    fn compare(&mut self, processor: &mut Processor, bytes: &[u8]) -> Result<(), String> {
+    fn compare(&mut self, trial: &mut Trial<Core>, bytes: &[u8]) -> Result<Outcome, String> {
         let mut code = bytes.to_vec();
-        let decode = |code: &[u8]| Core::V8mMain.decode(code, SLOT.into());
-        let (first, size) = decode(bytes).ok_or("not an instruction")?;
+        let (first, size) = Core::V8mMain.decode(bytes, SLOT.into()).ok_or("not an instruction")?;
         if first.decoded.opcode == Opcode::IT && size == bytes.len() {
             // What it says of the four instructions that follow: `adds` of one to r0 to r3, of which no flags come in a block.
             for register in 0..4u16 {
                 code.extend((0x3001 | register << 8).to_le_bytes());
             }
         }
-        let mut last = String::new();
-        for known in [Known::Addresses, Known::Flags, Known::All] {
-            let (rounds, samples) = match known {
-                Known::Addresses => (2, 80),
-                Known::Flags => (16, 10),
-                Known::All => (64, 1),
-            };
-            let mut done = true;
-            let mut compared = 0;
-            for round in 0..rounds {
-                // Relative addresses are of multiples of four.
-                let at = SLOT + 2 * (round % 2);
-                match self.round(processor, &code, at, known, samples) {
-                    Ok(is_compared) => compared += usize::from(is_compared),
-                    Err(Mismatch::Model(fault)) => {
-                        last = fault;
-                        done = false;
-                        break;
-                    }
-                    Err(Mismatch::Differs(what)) => return Err(what),
-                }
-            }
-            if done && compared > 0 {
-                return Ok(());
-            }
-        }
-        Err(format!("the model does not execute it: {last}"))
+        let sorts = [(Known::Addresses, 2, 80), (Known::Flags, 16, 10), (Known::All, 64, 1)];
+        rounds(&sorts, |known, round, samples| {
+            // Relative addresses are of multiples of four.
+            let at = SLOT + 2 * (round % 2) as u32;
+            self.round(trial, &code, at, known, samples)
+        })?;
+        Ok(Outcome::Same)
     }
+}
 
+impl Processor {
     /// Executes the code in the model once, and on the processor `samples` times; not where its operand would be in the code.
     fn round(
         &mut self,
-        processor: &mut Processor,
+        trial: &mut Trial<Core>,
         code: &[u8],
         at: u32,
         known: Known,
         samples: usize,
     ) -> Result<bool, Mismatch> {
-        if self.machine.graph.len() > 300_000 {
-            self.machine = Machine::new(Arc::clone(&self.empty), Core::V8mMain);
-        }
-        let m = &mut self.machine;
-        let random = &mut self.random;
+        trial.renew();
+        let m: &mut Machine = &mut trial.machine;
+        let random = &mut trial.random;
         let mut instructions = Vec::new();
         let mut end = at;
         while let Some(rest) = code.get((end - at) as usize..).filter(|rest| !rest.is_empty()) {
@@ -464,7 +322,7 @@ impl Comparison {
             (0..samples).map(|sample| std::array::from_fn(|word| words[word].at(sample) as u32)).collect()
         };
         let (before, expected) = (values(&start), values(&expected));
-        let found = processor.run(&request, &before)?;
+        let found = self.run(&request, &before)?;
         for (mut found, expected) in found.into_iter().zip(expected) {
             found[FLAGS] &= 0xf000_0000;
             if let Some(word) = (0..WORDS).find(|&word| found[word] != expected[word]) {

@@ -8,19 +8,22 @@
 use super::{Flags, Isa as _, Level, Machine, Next, Outcome, table};
 use crate::{
     bits,
-    elf::Image,
-    graph::{Lit, Random},
-    isa::samples::{Values, edge, operand},
+    graph::Lit,
+    isa::{
+        compare::{Mismatch, Reference, Trial, rounds},
+        samples::{Values, edge, operand},
+    },
     memory::Rights,
 };
+use anyhow::{Context as _, Result, ensure};
 use iced_x86::{
     CpuidFeature, Decoder, DecoderOptions, Encoder, FlowControl, Instruction, InstructionInfoFactory,
     InstructionInfoOptions, Mnemonic, OpAccess, OpKind, Register, code_asm as asm,
 };
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    sync::Arc,
-};
+use object::Architecture;
+
+/// Compares instructions, each encoding once.
+pub type Comparison = crate::isa::compare::Comparison<Page>;
 
 /// Offsets in the page: the instruction, where it goes on, where it jumps to, data.
 const SLOT: usize = 0x800;
@@ -48,18 +51,15 @@ const FLAG_BITS: [u32; 4] = [0, 6, 7, 11];
 
 /// A page on which instructions are executed.
 #[derive(Debug)]
-struct Page {
+pub struct Page {
     at: *mut u8,
     has_avx512: bool,
 }
 
 #[allow(unsafe_code, reason = "the processor executes what is compared")]
 impl Page {
-    /// None if the processor has no AVX, or the system gives no such memory.
-    fn new() -> Option<Self> {
-        if !is_x86_feature_detected!("avx") {
-            return None;
-        }
+    fn new() -> Result<Self> {
+        ensure!(is_x86_feature_detected!("avx"), "this processor has no AVX");
         let has_avx512 = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
         // In the lowest 2 GiB, so that the page can address its data by itself.
         let (rights, flags) = (
@@ -68,12 +68,10 @@ impl Page {
         );
         // SAFETY: a new mapping, which nothing else uses.
         let at = unsafe { libc::mmap(std::ptr::null_mut(), SIZE, rights, flags, -1, 0) };
-        if at == libc::MAP_FAILED {
-            return None;
-        }
+        ensure!(at != libc::MAP_FAILED, "the system gives no memory that can be executed");
         let mut page = Self { at: at.cast(), has_avx512 };
-        page.assemble().ok()?;
-        Some(page)
+        page.assemble().context("the code around instructions is not assembled")?;
+        Ok(page)
     }
 
     fn address(&self, offset: usize) -> u64 {
@@ -182,137 +180,79 @@ impl Drop for Page {
     }
 }
 
-/// Compares instructions, each encoding once.
-#[derive(Debug)]
-pub struct Comparison {
-    page: Option<Page>,
-    random: Random,
-    known: HashMap<Vec<u8>, Outcome>,
-    empty: Arc<Image>,
-    machine: Machine,
-}
+impl Reference for Page {
+    type Isa = Level;
+    const ARCHITECTURE: Architecture = Architecture::X86_64;
+    const SEED: u64 = 77;
 
-impl Default for Comparison {
-    fn default() -> Self {
+    fn isa() -> Level {
+        Level::Base
+    }
+
+    fn start() -> Result<Self> {
         Self::new()
     }
-}
 
-impl Comparison {
-    /// With this processor.
-    #[must_use]
-    pub fn new() -> Self {
-        let empty = Arc::new(Image {
-            architecture: object::Architecture::X86_64,
-            arm: None,
-            segments: Vec::new(),
-            symbols: BTreeMap::new(),
-            chosen: BTreeSet::new(),
-        });
-        let machine = Machine::new(Arc::clone(&empty), Level::Base);
-        Self { page: Page::new(), random: Random::new(77), known: HashMap::new(), empty, machine }
-    }
-
-    /// Encodings compared, and of those the ones that this processor lacks.
-    #[must_use]
-    pub fn count(&self) -> (usize, usize) {
-        (self.known.len(), self.known.values().filter(|&outcome| *outcome == Outcome::NotHere).count())
-    }
-
-    /// The outcome for an instruction.
-    pub fn check(&mut self, bytes: &[u8]) -> Outcome {
-        let Some(mut page) = self.page.take() else { return Outcome::NotHere };
-        let instruction = Decoder::new(64, bytes, DecoderOptions::NONE).decode();
-        let outcome = self.check_on(&mut page, &instruction, bytes);
-        self.page = Some(page);
-        outcome
-    }
-
-    fn check_on(&mut self, page: &mut Page, instruction: &Instruction, bytes: &[u8]) -> Outcome {
-        // What depends on where the instruction is: moved to the page.
-        let mut moved = *instruction;
-        let ip_relative = instruction.is_ip_rel_memory_operand();
-        if ip_relative {
-            moved.set_memory_displacement64(page.address(OPERAND));
+    /// What depends on where the instruction is: moved to the page.
+    fn moved(&self, bytes: &[u8]) -> Result<Vec<u8>> {
+        let mut moved = Decoder::new(64, bytes, DecoderOptions::NONE).decode();
+        let ip_relative = moved.is_ip_rel_memory_operand();
+        let branches = moved.op_count() > 0 && moved.op_kind(0) == OpKind::NearBranch64;
+        if !ip_relative && !branches {
+            return Ok(bytes.to_vec());
         }
-        let branches = instruction.op_count() > 0 && instruction.op_kind(0) == OpKind::NearBranch64;
+        if ip_relative {
+            moved.set_memory_displacement64(self.address(OPERAND));
+        }
         if branches {
-            moved.set_near_branch64(page.address(TAKEN));
+            moved.set_near_branch64(self.address(TAKEN));
             // The short form does not reach.
-            if instruction.is_jcc_short() || instruction.is_jmp_short() {
+            if moved.is_jcc_short() || moved.is_jmp_short() {
                 moved.as_near_branch();
             }
         }
-        let bytes = if ip_relative || branches {
-            let mut encoder = Encoder::new(64);
-            match encoder.encode(&moved, page.address(SLOT)) {
-                Ok(_) => encoder.take_buffer(),
-                Err(error) => return Outcome::Different(error.to_string()),
-            }
-        } else {
-            bytes.to_vec()
-        };
-        if let Some(outcome) = self.known.get(&bytes) {
-            return outcome.clone();
-        }
-        let decoded = Decoder::with_ip(64, &bytes, page.address(SLOT), DecoderOptions::NONE).decode();
-        let outcome = match table::find(&decoded) {
-            None => Outcome::Different("not modelled".to_owned()),
-            Some(entry) if entry.evidence == table::Evidence::Modelled => Outcome::Modelled,
-            Some(_) if !is_here(&decoded) => Outcome::NotHere,
-            Some(_) => match self.compare(page, &decoded, &bytes) {
-                Ok(()) => Outcome::Same,
-                Err(what) => Outcome::Different(what),
-            },
-        };
-        self.known.insert(bytes, outcome.clone());
-        outcome
+        let mut encoder = Encoder::new(64);
+        encoder.encode(&moved, self.address(SLOT))?;
+        Ok(encoder.take_buffer())
     }
 
-    fn compare(&mut self, page: &mut Page, i: &Instruction, bytes: &[u8]) -> Result<(), String> {
-        page.write(SLOT, bytes);
+    fn compare(&mut self, trial: &mut Trial<Level>, bytes: &[u8]) -> Result<Outcome, String> {
+        let i = Decoder::with_ip(64, bytes, self.address(SLOT), DecoderOptions::NONE).decode();
+        let entry = table::find(&i).ok_or("not modelled")?;
+        if entry.evidence == table::Evidence::Modelled {
+            return Ok(Outcome::Modelled);
+        }
+        if !is_here(&i) {
+            return Ok(Outcome::NotHere);
+        }
+        self.write(SLOT, bytes);
         // jmp to what follows.
         let after = SLOT + bytes.len();
         let mut jump = vec![0xe9];
         jump.extend(((FOLLOWING - after - 5) as i32).to_le_bytes());
-        page.write(after, &jump);
+        self.write(after, &jump);
 
         // First everything unknown; where that cannot be, numbers: rcx, all general registers and flags, everything.
-        let mut last = String::new();
-        for known in [Known::Addresses, Known::Rcx, Known::General, Known::All] {
-            let (rounds, samples) = if known == Known::Addresses { (1, 160) } else { (48, 8) };
-            let mut done = true;
-            for _ in 0..rounds {
-                match self.round(page, i, known, samples) {
-                    Ok(()) => {}
-                    Err(Mismatch::Model(fault)) => {
-                        last = fault;
-                        done = false;
-                        break;
-                    }
-                    Err(Mismatch::Differs(what)) => return Err(what),
-                }
-            }
-            if done {
-                return Ok(());
-            }
-        }
-        Err(format!("the model does not execute it: {last}"))
+        let sorts =
+            [(Known::Addresses, 1, 160), (Known::Rcx, 48, 8), (Known::General, 48, 8), (Known::All, 48, 8)];
+        rounds(&sorts, |known, _, samples| self.round(trial, &i, known, samples).map(|()| true))?;
+        Ok(Outcome::Same)
     }
+}
 
+impl Page {
     /// Executes the instruction in the model once, and on the processor `samples` times.
     fn round(
         &mut self,
-        page: &mut Page,
+        trial: &mut Trial<Level>,
         i: &Instruction,
         known: Known,
         samples: usize,
     ) -> Result<(), Mismatch> {
-        if self.machine.graph.len() > 300_000 {
-            self.machine = Machine::new(Arc::clone(&self.empty), Level::Base);
-        }
-        let m = &mut self.machine;
-        let random = &mut self.random;
+        let page = self;
+        trial.renew();
+        let m: &mut Machine = &mut trial.machine;
+        let random = &mut trial.random;
         let used = Used::of(i);
 
         // Registers and flags.
@@ -512,12 +452,6 @@ enum Known {
     Rcx,
     General,
     All,
-}
-
-enum Mismatch {
-    /// The model needs a number where there is none.
-    Model(String),
-    Differs(String),
 }
 
 /// The registers that an instruction reads or writes.
