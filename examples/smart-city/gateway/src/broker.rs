@@ -59,9 +59,8 @@ pub async fn start(
         bind_addresses: vec![address],
         max_packet_size: MAX_PACKET as usize,
         max_clients: connections,
+        // It takes retained messages all the same, but for `on_client_publish`.
         retain_available: false,
-        // The broker takes retained messages although there are none; these it refuses. See also `on_client_publish`.
-        max_retained_message_size: 1,
         event_handler: Some(Arc::clone(&rules) as Arc<dyn BrokerEventHandler>),
         shared_subscription_available: false,
         sys_topics_enabled: false,
@@ -183,9 +182,14 @@ impl Rules {
         }
         let Some(router) = self.router.get() else { return };
         let queue = router.queue_handle(GATEWAY_USER);
-        while queue.count() > AHEAD && now.elapsed() < PATIENCE {
-            sleep(Duration::from_millis(2)).await;
-        }
+        wait_for_room(now, || queue.count()).await;
+    }
+}
+
+/// Waits until not too many messages are `ahead`, but not longer than [`PATIENCE`].
+async fn wait_for_room(since: Instant, ahead: impl Fn() -> usize) {
+    while ahead() > AHEAD && since.elapsed() < PATIENCE {
+        sleep(Duration::from_millis(2)).await;
     }
 }
 
@@ -266,5 +270,30 @@ impl BrokerEventHandler for Rules {
             }
             PublishAction::Continue
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_sender_waits_until_there_is_room_or_its_time_is_over() {
+        let looks = Cell::new(0);
+        let ahead = |first: &'static [usize]| {
+            looks.set(0);
+            let looks = &looks;
+            move || {
+                looks.set(looks.get() + 1);
+                first.get(looks.get() - 1).copied().unwrap_or(0)
+            }
+        };
+        wait_for_room(Instant::now(), ahead(&[AHEAD + 1, AHEAD + 1, AHEAD, AHEAD + 1])).await;
+        assert_eq!(looks.get(), 3);
+        let since = Instant::now().checked_sub(PATIENCE).unwrap();
+        wait_for_room(since, ahead(&[AHEAD + 1, AHEAD + 1])).await;
+        assert_eq!(looks.get(), 1);
     }
 }

@@ -9,6 +9,8 @@ mod http_server;
 mod large;
 #[path = "process/outage.rs"]
 mod outage;
+#[path = "process/program.rs"]
+mod program;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,6 +29,8 @@ use serde_json::Value;
 use smart_city_frame::{DeviceId, DeviceLink, Epoch, Header, Kind};
 use tempfile::TempDir;
 use tokio::{sync::mpsc, time::timeout};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_smart-city-gateway");
 
 /// A process that ends with its test.
 struct Process(Child);
@@ -55,8 +59,13 @@ fn gateway_at(dir: &Path, broker: Option<u16>, own: u16) -> Gateway {
 }
 
 fn gateway_with(dir: &Path, broker: Option<u16>, own: u16, options: &[&str]) -> Gateway {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_smart-city-gateway"));
-    command.arg("--config").arg(dir.join("city.toml")).arg("--secrets").arg(dir.join("secrets.toml"));
+    let mut command = Command::new(PROGRAM);
+    command
+        .current_dir(dir)
+        .arg("--config")
+        .arg(dir.join("city.toml"))
+        .arg("--secrets")
+        .arg(dir.join("secrets.toml"));
     command.arg("--data").arg(dir.join("data")).args(["--mqtt", &format!("127.0.0.1:{own}")]);
     command.args(["--http", "127.0.0.1:0"]).args(options);
     if let Some(port) = broker {
@@ -90,16 +99,16 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
+/// A program of Mosquitto.
+fn find(name: &str) -> PathBuf {
+    let places = ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/opt/homebrew/sbin"];
+    let path = places.iter().map(|place| Path::new(place).join(name)).find(|path| path.exists());
+    path.unwrap_or_else(|| {
+        panic!("this test needs {name}: install Mosquitto, as by `apt-get install mosquitto`")
+    })
+}
+
 fn mosquitto_at(dir: &Path, port: u16) -> Process {
-    let find = |name: &str| {
-        ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/opt/homebrew/sbin"]
-            .map(|place| PathBuf::from(place).join(name))
-            .into_iter()
-            .find(|path| path.exists())
-            .unwrap_or_else(|| {
-                panic!("this test needs {name}: install Mosquitto, as by `apt-get install mosquitto`")
-            })
-    };
     let from = Path::new(env!("CARGO_MANIFEST_DIR"));
     let conf = fs::read_to_string(from.join("mosquitto.conf")).unwrap();
     assert!(conf.contains("listener 1883\n"));

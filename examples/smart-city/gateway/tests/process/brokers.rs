@@ -2,7 +2,10 @@
 
 use std::{fmt::Write as _, io::Write as _};
 
-use rumqttc::{EventLoop, mqttbytes::v5::LastWill};
+use rumqttc::{
+    AckMode, EventLoop, SessionMode,
+    mqttbytes::v5::{LastWill, SubscribeReasonCode},
+};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use smart_city_frame::{Class, Stream};
 
@@ -59,27 +62,43 @@ fn connection(
     AsyncClient::builder(options).capacity(16).build()
 }
 
-/// Whether the broker takes a message, and says so.
-async fn is_taken(port: u16, user: &str, password: &str, topic: &str, retain: bool) -> bool {
-    let (client, mut events) = connection(port, user, user, password, None);
-    let mut options = PublishOptions::new(QoS::AtLeastOnce);
-    if retain {
-        options = options.retained();
-    }
-    client.publish(topic, "no frame", options).await.unwrap();
-    let answer = async {
-        loop {
-            match events.poll().await {
-                Ok(Event::Incoming(Incoming::PubAck(ack))) => {
-                    return format!("{:?}", ack.reason) == "Success"
-                        || format!("{:?}", ack.reason) == "NoMatchingSubscribers";
-                }
-                Ok(_) => {}
-                Err(_) => return false,
-            }
+fn text(text: &str) -> Vec<u8> {
+    [&u16::try_from(text.len()).unwrap().to_be_bytes(), text.as_bytes()].concat()
+}
+
+/// A packet of MQTT with less than 16,384 bytes.
+fn packet(first: u8, body: &[u8]) -> Vec<u8> {
+    let byte = |number: usize| u8::try_from(number).unwrap();
+    let len = body.len();
+    let len = if len < 128 { vec![byte(len)] } else { vec![byte(len % 128) | 128, byte(len / 128)] };
+    [&[first], &len[..], body].concat()
+}
+
+fn connect_packet(user: &str, password: &str) -> Vec<u8> {
+    let body = [&text("MQTT")[..], &[5, 0xC2, 0, 60, 0], &text(user), &text(user), &text(password)].concat();
+    packet(0x10, &body)
+}
+
+fn publish_packet(topic: &str, qos: u8, retain: bool, id: u16, payload: &[u8]) -> Vec<u8> {
+    let id = id.to_be_bytes();
+    let id = if qos > 0 { &id[..] } else { &[] };
+    packet(0x30 | qos << 1 | u8::from(retain), &[&text(topic)[..], id, &[0], payload].concat())
+}
+
+/// Whether the broker takes a message, and says so. Nothing of the client comes before: it would keep to what the broker says.
+fn is_taken(port: u16, (user, password): (&str, &str), topic: &str, retain: bool, payload: &[u8]) -> bool {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    stream.write_all(&connect_packet(user, password)).unwrap();
+    assert!(matches!(read_packet(&mut stream), Some((0x20, body)) if body[1] == 0), "{user} is not let in");
+    stream.write_all(&publish_packet(topic, 1, retain, 1, payload)).unwrap();
+    while let Some((first, body)) = read_packet(&mut stream) {
+        if first >> 4 == 4 {
+            // Success, or nobody who subscribes.
+            return matches!(body.get(2), None | Some(0 | 0x10));
         }
-    };
-    timeout(Duration::from_secs(5), answer).await.unwrap_or(false)
+    }
+    false
 }
 
 async fn connects(port: u16, name: &str, user: &str, password: &str) -> Result<(), String> {
@@ -113,8 +132,14 @@ async fn the_same_is_allowed(own: bool) {
         ("hana", "up/70b3d5fffe000001/1", false, false),
         ("hana", "$CONTROL/dynamic-security/v1", false, false),
     ] {
-        let (_, password) = USERS.iter().find(|(name, _)| *name == user).unwrap();
-        assert_eq!(is_taken(port, user, password, topic, retain).await, allowed, "{user}, {topic}, {retain}");
+        let account = *USERS.iter().find(|(name, _)| *name == user).unwrap();
+        let taken = tokio::task::block_in_place(|| is_taken(port, account, topic, retain, b"no frame"));
+        assert_eq!(taken, allowed, "{user}, {topic}, {retain}");
+    }
+    for (len, allowed) in [(4000, true), (4200, false)] {
+        let (topic, payload) = (format!("up/{gate}/1"), vec![0; len]);
+        let taken = tokio::task::block_in_place(|| is_taken(port, USERS[0], &topic, false, &payload));
+        assert_eq!(taken, allowed, "{len} bytes");
     }
     // A last will is a message too.
     for topic in ["up/70b3d5fffe000002/2", "out/hana/x"] {
@@ -151,6 +176,87 @@ async fn own_broker_has_the_rules() {
 #[tokio::test(flavor = "multi_thread")]
 async fn mosquitto_has_the_rules() {
     the_same_is_allowed(false).await;
+}
+
+/// What the own broker says that it takes, and keeps to.
+#[tokio::test(flavor = "multi_thread")]
+async fn own_broker_has_limits() {
+    const FILTERS: usize = 16;
+    const ON_THEIR_WAY: usize = 256;
+    const READINGS: usize = 300;
+    let dir = example();
+    let gateway = gateway(dir.path(), None);
+    let (city, _) = files(dir.path());
+    let mut options = MqttOptions::new("hana", ("127.0.0.1", gateway.mqtt));
+    options.set_credentials("hana", "example-hana").set_ack_mode(AckMode::Manual);
+    options.set_session_mode(SessionMode::Persistent).set_session_expiry_interval(Some(100_000));
+    let (hana, mut events) = AsyncClient::builder(options.clone()).capacity(512).build();
+    let Event::Incoming(Incoming::ConnAck(welcome)) = events.poll().await.unwrap() else { panic!() };
+    let said = welcome.properties.unwrap();
+    assert_eq!((said.max_qos, said.retain_available, said.max_packet_size), (Some(1), Some(0), Some(4096)));
+    assert_eq!((said.shared_subscription_available, said.topic_alias_max), (Some(0), Some(0)));
+    assert_eq!(said.session_expiry_interval, Some(3600));
+    let mut refusals = Vec::new();
+    for i in 0..=FILTERS {
+        let filter = if i == 0 { "out/hana/#".to_owned() } else { format!("out/hana/stream-{i}") };
+        hana.subscribe(filter, QoS::AtLeastOnce).await.unwrap();
+        refusals.push(loop {
+            if let Event::Incoming(Incoming::SubAck(ack)) = events.poll().await.unwrap() {
+                break !matches!(ack.return_codes[0], SubscribeReasonCode::Success(_));
+            }
+        });
+    }
+    assert_eq!(refusals, [vec![false; FILTERS], vec![true]].concat());
+
+    let (gate, _down) = user(gateway.mqtt, USERS[0].0, &[]);
+    let mut link = DeviceLink::new(&root(GATE), GATE, Epoch(1));
+    let mut sent = 0;
+    let mut readings = async |count: usize| {
+        sent += count;
+        for _ in 0..count {
+            let mut buffer = [0; 64];
+            let frame = link.seal_reading(city.streams[&1].stream, b"12", &mut buffer).unwrap();
+            send(&gate, &format!("up/{GATE}/1"), frame);
+        }
+        let start = Instant::now();
+        while {
+            let status = http(&gateway.http, &format!("GET /devices/{GATE}")).await.1;
+            let status: Value = serde_json::from_str(&status).unwrap();
+            status["frames"] != sent
+        } {
+            assert!(start.elapsed() < Duration::from_secs(20));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    readings(READINGS).await;
+    // All that come while no other is acknowledged.
+    let received = async |events: &mut EventLoop| {
+        let mut received = Vec::new();
+        while let Ok(event) = timeout(Duration::from_secs(1), events.poll()).await {
+            if let Event::Incoming(Incoming::Publish(publish)) = event.unwrap() {
+                received.push(publish);
+            }
+        }
+        received
+    };
+    let first = received(&mut events).await;
+    assert_eq!(first.len(), ON_THEIR_WAY);
+    for publish in &first {
+        hana.ack(publish).await.unwrap();
+    }
+    let rest = received(&mut events).await;
+    assert_eq!(rest.len(), READINGS - ON_THEIR_WAY);
+    for publish in &rest {
+        hana.ack(publish).await.unwrap();
+    }
+    assert!(received(&mut events).await.is_empty());
+
+    // What comes while the subscriber is away waits for it, in memory.
+    drop((hana, events));
+    readings(10).await;
+    let (_hana, mut events) = AsyncClient::builder(options).capacity(512).build();
+    assert_eq!(received(&mut events).await.len(), 10);
+    assert!(!dir.path().join("mqtt_storage").exists());
 }
 
 /// Who has another password, or is gone, loses the session at once.
@@ -280,6 +386,35 @@ fn connections_without_delay(gateway: &Gateway) -> Vec<(u16, u16)> {
     connections
 }
 
+/// At a start the gateway puts right what it finds at Mosquitto, however many accounts there are.
+#[tokio::test(flavor = "multi_thread")]
+async fn mosquitto_accounts_are_put_right_at_a_start() {
+    let dir = example();
+    let devices = crowd(dir.path(), 20);
+    let (_mosquitto, port) = tokio::task::block_in_place(|| mosquitto_with_accounts(dir.path()));
+    for account in ["hana", &devices[19].0.to_string()] {
+        let done = Command::new(find("mosquitto_ctrl"))
+            .args(["-h", "127.0.0.1", "-p", &port.to_string(), "-u", "gateway"])
+            .args(["-P", "example-gateway-password", "dynsec", "disableClient", account])
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{done:?}");
+    }
+    assert!(connects(port, "hana", "hana", "example-hana").await.is_err());
+    let path = dir.path().join("secrets.toml");
+    let secrets = fs::read_to_string(&path).unwrap();
+    fs::write(&path, secrets.replace("\"password-", "\"changed-")).unwrap();
+    let _gateway = tokio::task::block_in_place(|| gateway(dir.path(), Some(port)));
+    connects(port, "hana", "hana", "example-hana").await.unwrap();
+    for (id, old) in devices {
+        let id = id.to_string();
+        connects(port, &id, &id, &old.replace("password-", "changed-")).await.unwrap();
+        assert!(connects(port, &id, &id, &old).await.is_err(), "{id}");
+    }
+    let log = fs::read_to_string(dir.path().join("log")).unwrap();
+    assert!(!log.contains("are not those of secrets.toml"), "{log}");
+}
+
 async fn nothing_is_held_back(own: bool) {
     use std::io::Read as _;
     let dir = example();
@@ -378,30 +513,17 @@ async fn mosquitto_readings_are_not_altered() {
 
 /// Sends messages as fast as the connection takes them, over new connections too, until told to stop.
 fn flood(port: u16, user: &str, password: &str, qos: u8, stop: &Mutex<bool>) -> u64 {
-    let text = |text: &str| [&u16::try_from(text.len()).unwrap().to_be_bytes(), text.as_bytes()].concat();
-    let packet = |first: u8, body: &[u8]| {
-        let byte = |number: usize| u8::try_from(number).unwrap();
-        let len = body.len();
-        let len = if len < 128 { vec![byte(len)] } else { vec![byte(len % 128) | 128, byte(len / 128)] };
-        [&[first], &len[..], body].concat()
-    };
-    let connect =
-        [&text("MQTT")[..], &[5, 0xC2, 0, 60, 0], &text(user), &text(user), &text(password)].concat();
-    let mut messages = Vec::new();
-    for i in 1..=200u16 {
-        let id = i.to_be_bytes();
-        let id = if qos > 0 { &id[..] } else { &[] };
-        let body =
-            [&text(&format!("up/{user}/1"))[..], id, &[0], &[0x20, 0, 1, 0, 0, 0, 7], &[0xAB; 40]].concat();
-        messages.extend(packet(0x30 | qos << 1, &body));
-    }
+    let topic = format!("up/{user}/1");
+    let payload = [&[0x20, 0, 1, 0, 0, 0, 7][..], &[0xAB; 40]].concat();
+    let messages: Vec<u8> =
+        (1..=200).flat_map(|id| publish_packet(&topic, qos, false, id, &payload)).collect();
     let mut sent = 0;
     while !*stop.lock().unwrap() {
         let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { continue };
         drop(stream.set_write_timeout(Some(Duration::from_millis(200))));
         let mut answers = stream.try_clone().unwrap();
         std::thread::spawn(move || drop(std::io::copy(&mut answers, &mut std::io::sink())));
-        let mut went = stream.write_all(&packet(0x10, &connect));
+        let mut went = stream.write_all(&connect_packet(user, password));
         std::thread::sleep(Duration::from_millis(20));
         while went.is_ok() && !*stop.lock().unwrap() {
             went = stream.write_all(&messages);
@@ -599,7 +721,7 @@ async fn a_broker_out_of_reach_stops_nothing() {
     // Nobody listens there.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let page = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_smart-city-gateway"));
+    let mut command = Command::new(PROGRAM);
     command
         .arg("--config")
         .arg(dir.path().join("city.toml"))

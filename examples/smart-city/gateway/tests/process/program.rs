@@ -1,0 +1,48 @@
+//! The program itself: how it is called, and what it takes of the machine.
+
+use super::*;
+
+fn run(dir: &Path, arguments: &str) -> (bool, String) {
+    let output = Command::new(PROGRAM).current_dir(dir).args(arguments.split_whitespace()).output().unwrap();
+    (output.status.success(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+}
+
+#[test]
+fn it_explains_itself_and_checks_files() {
+    let dir = example();
+    for option in ["--help", "-h"] {
+        let (good, text) = run(dir.path(), option);
+        assert!(good && text.starts_with("usage: smart-city-gateway"), "{text}");
+    }
+    let (good, text) = run(dir.path(), "--config city.toml --secrets secrets.toml");
+    assert!(!good && text.contains("an option is missing"), "{text}");
+    let before = fs::read_dir(dir.path()).unwrap().count();
+    let (good, text) = run(dir.path(), "--config city.toml --secrets secrets.toml --check");
+    assert_eq!((good, text.as_str()), (true, "2 devices, 3 streams, 3 users\n"));
+    let (good, text) = run(dir.path(), "--config secrets.toml --secrets secrets.toml --check");
+    assert!(!good && text.contains("secrets.toml:"), "{text}");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), before, "nothing is made");
+}
+
+/// However few descriptors a process has at first.
+#[test]
+fn it_takes_as_many_descriptors_as_it_may() {
+    let dir = example();
+    let script = "ulimit -S -n 100 && exec \"$0\" --config city.toml --secrets secrets.toml --data data \
+                  --mqtt 127.0.0.1:0 --http 127.0.0.1:0";
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", script, PROGRAM])
+        .current_dir(dir.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    let mut process = Process(command.spawn().unwrap());
+    let mut line = String::new();
+    BufReader::new(process.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.starts_with("ready "), "{line:?}");
+    let limits = fs::read_to_string(format!("/proc/{}/limits", process.0.id())).unwrap();
+    let limit = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let numbers: Vec<&str> = limit.split_whitespace().skip(3).take(2).collect();
+    assert_eq!(numbers[0], numbers[1], "{limit}");
+    assert_ne!(numbers[0], "100");
+}
