@@ -56,8 +56,9 @@ const SOAKS: [(&str, &str, &str, &str); 5] = [
 pub(crate) fn soak() -> Result<()> {
     test_tools()?;
     for (file, tests, variable, value) in SOAKS {
+        // With the features that the whole workspace has, so that nothing is compiled anew.
         cargo("test")
-            .args(["--package", "smart-city-gateway", "--test", file, tests])
+            .args(["--workspace", "--test", file, tests])
             .args(["--", "--nocapture", "--test-threads", "1"])
             .env(variable, value)
             .run()?;
