@@ -14,6 +14,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use mqtt5::{
+    QoS,
     broker::{
         BrokerConfig, MqttBroker,
         auth::{AuthProvider, AuthResult},
@@ -21,7 +22,7 @@ use mqtt5::{
         events::{BrokerEventHandler, ClientConnectEvent, ClientPublishEvent, PublishAction},
         router::MessageRouter,
     },
-    packet::connect::ConnectPacket,
+    packet::{connect::ConnectPacket, publish::PublishPacket},
     protocol::v5::reason_codes::ReasonCode,
 };
 use tokio::{sync::watch, time::sleep};
@@ -69,8 +70,8 @@ pub async fn start(
         max_subscriptions_per_client: 16,
         client_channel_capacity: 256,
         max_outbound_inflight: 256,
-        session_expiry_interval: Duration::from_secs(3600),
-        // Devices keep what has no receipt and the gateway what is not delivered: nothing is worth keeping here.
+        // Devices keep what has no receipt and the gateway what is not delivered: nothing is worth keeping here, and a session ends
+        // with its connection.
         storage_config: StorageConfig {
             backend: StorageBackend::Memory,
             enable_persistence: false,
@@ -261,12 +262,13 @@ impl BrokerEventHandler for Rules {
         })
     }
 
-    /// Ends the session of who sends a retained message, as Mosquitto does.
+    /// Ends the session of who sends a retained message, as Mosquitto does, without an acknowledgement: QoS 0 has none, and nobody
+    /// may subscribe to the topic.
     fn on_client_publish<'a>(&'a self, event: ClientPublishEvent) -> Answer<'a, PublishAction> {
         Box::pin(async move {
             if event.retain {
                 self.end_session(&event.client_id).await;
-                return PublishAction::Handled;
+                return PublishAction::Transform(PublishPacket::new("retained", "", QoS::AtMostOnce));
             }
             PublishAction::Continue
         })
