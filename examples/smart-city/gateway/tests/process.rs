@@ -72,12 +72,18 @@ fn gateway_with(dir: &Path, broker: Option<u16>, own: u16, options: &[&str]) -> 
         command.args(["--broker", &format!("mqtt://127.0.0.1:{port}")]);
     }
     let log = fs::File::options().create(true).append(true).open(dir.join("log")).unwrap();
-    let mut process = Process(command.stdout(Stdio::piped()).stderr(log).spawn().unwrap());
+    command.stderr(log);
+    ready(dir, command)
+}
+
+/// Starts a gateway and waits until it is ready.
+fn ready(dir: &Path, mut command: Command) -> Gateway {
+    let mut process = Process(command.stdout(Stdio::piped()).spawn().unwrap());
     let mut line = String::new();
     BufReader::new(process.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let parts = line.trim().strip_prefix("ready mqtt=127.0.0.1:").and_then(|rest| rest.split_once(" http="));
     let (mqtt, http) = parts.unwrap_or_else(|| {
-        panic!("{line:?}: {}", fs::read_to_string(dir.join("log")).unwrap());
+        panic!("{line:?}: {}", fs::read_to_string(dir.join("log")).unwrap_or_default());
     });
     Gateway { process, mqtt: mqtt.parse().unwrap(), http: http.to_owned() }
 }

@@ -24,25 +24,37 @@ fn it_explains_itself_and_checks_files() {
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), before, "nothing is made");
 }
 
+/// A gateway with limits of the shell's `ulimit`.
+fn limited(dir: &Path, limit: &str) -> Gateway {
+    let script = format!(
+        "ulimit {limit} && exec \"$0\" --config city.toml --secrets secrets.toml --data data \
+         --mqtt 127.0.0.1:0 --http 127.0.0.1:0"
+    );
+    let mut command = Command::new("sh");
+    command.args(["-c", &script, PROGRAM]).current_dir(dir).stderr(Stdio::null());
+    ready(dir, command)
+}
+
 /// However few descriptors a process has at first.
 #[test]
 fn it_takes_as_many_descriptors_as_it_may() {
     let dir = example();
-    let script = "ulimit -S -n 100 && exec \"$0\" --config city.toml --secrets secrets.toml --data data \
-                  --mqtt 127.0.0.1:0 --http 127.0.0.1:0";
-    let mut command = Command::new("sh");
-    command
-        .args(["-c", script, PROGRAM])
-        .current_dir(dir.path())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null());
-    let mut process = Process(command.spawn().unwrap());
-    let mut line = String::new();
-    BufReader::new(process.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    assert!(line.starts_with("ready "), "{line:?}");
-    let limits = fs::read_to_string(format!("/proc/{}/limits", process.0.id())).unwrap();
+    let gateway = limited(dir.path(), "-S -n 100");
+    let limits = fs::read_to_string(format!("/proc/{}/limits", gateway.process.0.id())).unwrap();
     let limit = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
     let numbers: Vec<&str> = limit.split_whitespace().skip(3).take(2).collect();
     assert_eq!(numbers[0], numbers[1], "{limit}");
     assert_ne!(numbers[0], "100");
+}
+
+/// Connections to the broker leave descriptors for all else.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_keeps_descriptors_for_what_is_not_the_broker() {
+    let dir = example();
+    let gateway = limited(dir.path(), "-n 256");
+    let clients: Vec<_> =
+        (0..400).map(|_| TcpStream::connect(("127.0.0.1", gateway.mqtt)).unwrap()).collect();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(http(&gateway.http, "GET /status").await.0, 200);
+    drop(clients);
 }
