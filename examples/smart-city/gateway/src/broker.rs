@@ -18,7 +18,7 @@ use mqtt5::{
     broker::{
         BrokerConfig, MqttBroker,
         auth::{AuthProvider, AuthResult},
-        config::{StorageBackend, StorageConfig},
+        config::StorageConfig,
         events::{BrokerEventHandler, ClientConnectEvent, ClientPublishEvent, PublishAction},
         router::MessageRouter,
     },
@@ -73,10 +73,8 @@ pub async fn start(
         // Devices keep what has no receipt and the gateway what is not delivered: nothing is worth keeping here, and a session ends
         // with its connection.
         storage_config: StorageConfig {
-            backend: StorageBackend::Memory,
             enable_persistence: false,
             max_queued_messages_per_client: CLIENT_QUEUE,
-            max_queued_bytes_per_client: CLIENT_QUEUE * 1024,
             ..StorageConfig::default()
         },
         ..BrokerConfig::default()

@@ -391,7 +391,7 @@ fn memory(process: &Process) -> u64 {
 /// A subscriber that takes nothing harms no other, and costs no more memory than its queue.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stalled_subscriber_harms_nobody() {
-    const READINGS: u32 = 12000;
+    const READINGS: u32 = 8000;
     const WINDOW: u32 = 100;
     let dir = example();
     let gateway = gateway(dir.path(), None);
@@ -427,7 +427,7 @@ async fn a_stalled_subscriber_harms_nobody() {
     }
     println!("memory in kB after each 1,000 readings: {memories:?}");
     // Until then queues and the database's cache fill.
-    assert!(memories[11] < memories[7] + 1024, "memory grows: {memories:?}");
+    assert!(memories[7] < memories[5] + 1024, "memory grows: {memories:?}");
     // The last deliveries are reported after the messages are there.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let status: Value = serde_json::from_str(&http(&gateway.http, "GET /status").await.1).unwrap();
@@ -439,7 +439,8 @@ async fn a_stalled_subscriber_harms_nobody() {
         taken += u32::from(matches!(event, Ok(Event::Incoming(Incoming::Publish(_)))));
     }
     println!("the stalled subscriber got {taken} of {READINGS}");
-    assert!(taken < READINGS, "nothing was dropped");
+    // The queue, a channel before it, and what is on its way.
+    assert!(taken <= 4096 + 256 + 256, "more was kept than there is room for");
 }
 
 /// What a device and its wire have seen.
