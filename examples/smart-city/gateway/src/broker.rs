@@ -157,10 +157,6 @@ impl Rules {
         let Some(password) = password(&secrets, user).filter(|password| password.matches(given)) else {
             return AuthResult::fail(ReasonCode::BadUsernameOrPassword);
         };
-        // The broker itself does not look at where a last will goes.
-        if connect.will.as_ref().is_some_and(|will| !may_publish(user, &will.topic)) {
-            return AuthResult::fail(ReasonCode::NotAuthorized);
-        }
         lock(&self.sessions).insert(user.to_owned(), password.clone());
         AuthResult::success_with_user(user)
     }

@@ -143,22 +143,24 @@ async fn the_same_is_allowed(own: bool) {
         assert_eq!(taken, allowed, "{len} bytes, {retain}");
     }
     // A last will is a message too.
-    for topic in ["up/70b3d5fffe000002/2", "out/hana/x"] {
-        let (_client, mut events) = connection(port, gate, gate, "example-gate-1", Some(topic));
-        let _ = timeout(Duration::from_secs(5), events.poll()).await.unwrap();
-    }
+    let refused = async |id: DeviceId| {
+        let status = http(&gateway.http, &format!("GET /devices/{id}")).await.1;
+        serde_json::from_str::<Value>(&status).unwrap()["refused"].as_u64().unwrap()
+    };
     let (_hana, mut hana) = user(port, "hana", &["out/hana/#"]);
     assert_eq!(next(&mut hana).await.0, "subscribed");
-    let (_client, mut events) = connection(port, gate, gate, "example-gate-1", Some("out/hana/x"));
-    let _ = timeout(Duration::from_secs(5), events.poll()).await.unwrap();
-    drop(events);
+    let before = refused(GATE).await;
+    for topic in ["up/70b3d5fffe000002/2", "out/hana/x", "up/70b3d5fffe000001/1"] {
+        let (_client, mut events) = connection(port, gate, gate, "example-gate-1", Some(topic));
+        timeout(Duration::from_secs(5), events.poll()).await.unwrap().unwrap();
+    }
+    let start = Instant::now();
+    while refused(GATE).await == before {
+        assert!(start.elapsed() < Duration::from_secs(20), "its own last will does not come");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     assert!(drain(&mut hana, Duration::from_millis(600)).await.is_empty(), "a last will for another user");
-    let (_, status) = http(&gateway.http, &format!("GET /devices/{MAST}")).await;
-    assert_eq!(
-        serde_json::from_str::<Value>(&status).unwrap()["refused"],
-        0,
-        "a last will of another device"
-    );
+    assert_eq!(refused(MAST).await, 0, "a last will of another device");
     // Who may connect. Mosquitto takes the user's name for the client id, whatever that was.
     connects(port, "hana", "hana", "example-hana").await.unwrap();
     assert!(connects(port, "hana", "hana", "example-ren").await.is_err());
@@ -246,6 +248,34 @@ async fn own_broker_has_limits() {
     }
     assert!(received(&mut events).await.is_empty());
     assert!(!dir.path().join("mqtt_storage").exists(), "nothing is kept in files");
+}
+
+/// Who sends more than it may waits at the own broker; nothing is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn own_broker_keeps_a_sender_waiting() {
+    const MESSAGES: u16 = 4000;
+    let dir = example();
+    let gateway = gateway(dir.path(), None);
+    let time = tokio::task::block_in_place(|| {
+        let mut stream = TcpStream::connect(("127.0.0.1", gateway.mqtt)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream.write_all(&connect_packet(USERS[0].0, USERS[0].1)).unwrap();
+        assert_eq!(read_packet(&mut stream).unwrap().0, 0x20);
+        let (start, mut answers) = (Instant::now(), BufReader::new(stream.try_clone().unwrap()));
+        std::thread::spawn(move || {
+            let topic = format!("up/{}/1", USERS[0].0);
+            for id in 1..=MESSAGES {
+                stream.write_all(&publish_packet(&topic, 1, false, id, b"no frame")).unwrap();
+            }
+        });
+        for id in 1..=MESSAGES {
+            let (first, body) = read_packet(&mut answers).expect("an acknowledgement");
+            assert_eq!((first, u16::from_be_bytes([body[0], body[1]])), (0x40, id));
+        }
+        start.elapsed()
+    });
+    // 2,000 at once, and 1,000 a second.
+    assert!(time > Duration::from_millis(1990), "{time:?}");
 }
 
 /// Who has another password, or is gone, loses the session at once.
