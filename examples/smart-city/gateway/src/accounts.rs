@@ -167,7 +167,7 @@ pub(crate) async fn keep(
     requests: &mut Requests,
     secrets: &mut watch::Receiver<Arc<Secrets>>,
     floods: &mut mpsc::Receiver<String>,
-    connected: &mut watch::Receiver<u64>,
+    connected: &mut watch::Receiver<()>,
     done: impl Fn() -> bool,
 ) {
     // When each shut-out account comes back, and how long it was away the last time.

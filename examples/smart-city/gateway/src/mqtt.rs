@@ -300,7 +300,7 @@ pub fn start(
     let (client, event_loop) = AsyncClient::builder(options).capacity(QUEUE).build();
     let (inputs, inputs_rx) = mpsc::channel(INPUTS);
     let (intake, outgoing) = (Arc::<Intake>::default(), Arc::<Outgoing>::default());
-    let (connections, connected) = watch::channel(0);
+    let (connections, connected) = watch::channel(());
     let (ready, is_ready) = watch::channel(false);
     let (responses, responses_rx) = mpsc::channel(16);
     let (floods, floods_rx) = mpsc::channel(64);
@@ -375,7 +375,7 @@ async fn receive(
     outgoing: Arc<Outgoing>,
     responses: Option<mpsc::Sender<Vec<u8>>>,
     floods: mpsc::Sender<String>,
-    connections: watch::Sender<u64>,
+    connections: watch::Sender<()>,
 ) {
     let (mut lost, mut flooded) = (Limited::default(), Limited::default());
     loop {
@@ -397,7 +397,7 @@ async fn receive(
             }
             Ok(Event::Incoming(Incoming::ConnAck(_))) => {
                 tracing::info!("connected to the broker");
-                connections.send_modify(|count| *count += 1);
+                connections.send_replace(());
             }
             Ok(_) => {}
             Err(error) => {
@@ -414,7 +414,7 @@ async fn receive(
 async fn prepare(
     client: AsyncClient,
     mut keeper: Option<(accounts::Requests, watch::Receiver<Arc<Secrets>>, mpsc::Receiver<String>)>,
-    mut connected: watch::Receiver<u64>,
+    mut connected: watch::Receiver<()>,
     ready: watch::Sender<bool>,
 ) {
     while connected.changed().await.is_ok() {

@@ -74,7 +74,7 @@ fn packet(first: u8, body: &[u8]) -> Vec<u8> {
     [&[first], &len[..], body].concat()
 }
 
-fn connect_packet(user: &str, password: &str) -> Vec<u8> {
+pub(crate) fn connect_packet(user: &str, password: &str) -> Vec<u8> {
     let body = [&text("MQTT")[..], &[5, 0xC2, 0, 60, 0], &text(user), &text(user), &text(password)].concat();
     packet(0x10, &body)
 }
@@ -661,7 +661,7 @@ fn silent_broker(topic: String, frame: Vec<u8>) -> (u16, std::sync::mpsc::Receiv
     (port, packets)
 }
 
-fn read_packet(reader: &mut impl std::io::Read) -> Option<(u8, Vec<u8>)> {
+pub(crate) fn read_packet(reader: &mut impl std::io::Read) -> Option<(u8, Vec<u8>)> {
     let mut byte = || {
         let mut byte = [0];
         reader.read_exact(&mut byte).ok().map(|()| byte[0])
