@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::{
     sync::{mpsc, watch},
-    time::{sleep_until, timeout},
+    time::{sleep, sleep_until, timeout},
 };
 
 use crate::config::{GATEWAY_USER, Secret, Secrets, parse_device_id};
@@ -227,7 +227,14 @@ pub(crate) async fn keep(
             Err(error) => {
                 tracing::error!("the accounts at the broker are not those of secrets.toml: {error:#}");
                 done();
-                tokio::time::sleep(Duration::from_secs(5)).await;
+                tokio::select! {
+                    // It may be for that: nothing is subscribed to any more, and no answer comes.
+                    _ = connected.changed() => {
+                        connected.mark_changed();
+                        return;
+                    }
+                    () = sleep(Duration::from_secs(5)) => {}
+                }
                 current = Some(secrets.borrow_and_update().clone());
             }
         }

@@ -661,6 +661,42 @@ fn silent_broker(topic: String, frame: Vec<u8>) -> (u16, std::sync::mpsc::Receiv
     (port, packets)
 }
 
+/// A gateway whose connection ends before the accounts are there is not deaf at the next one: it subscribes again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_ends_among_the_accounts_is_made_anew() {
+    let dir = example();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (filters, subscribed) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for number in 0.. {
+            let mut stream = listener.accept().unwrap().0;
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            while let Some((first, body)) = read_packet(&mut reader) {
+                match first >> 4 {
+                    1 => stream.write_all(&[0x20, 3, 0, 0, 0]).unwrap(),
+                    8 => {
+                        stream.write_all(&[0x90, 4, body[0], body[1], 0, 1]).unwrap();
+                        let filter = String::from_utf8(body[5..body.len() - 1].to_vec()).unwrap();
+                        drop(filters.send((number, filter)));
+                    }
+                    // The first request.
+                    3 if number == 0 => break,
+                    12 => stream.write_all(&[0xD0, 0]).unwrap(),
+                    _ => {}
+                }
+            }
+        }
+    });
+    let _gateway = tokio::task::block_in_place(|| gateway(dir.path(), Some(port)));
+    for number in 0..2 {
+        for filter in ["up/+/+", "$CONTROL/dynamic-security/v1/response"] {
+            let next = subscribed.recv_timeout(Duration::from_secs(30)).expect("a subscription");
+            assert_eq!(next, (number, filter.to_owned()));
+        }
+    }
+}
+
 pub(crate) fn read_packet(reader: &mut impl std::io::Read) -> Option<(u8, Vec<u8>)> {
     let mut byte = || {
         let mut byte = [0];
