@@ -7,7 +7,7 @@ use crate::{
 };
 use anyhow::{Context, Result, ensure};
 use object::{Object as _, ObjectSymbol as _, SymbolKind};
-use std::{env, fs, path::Path};
+use std::{env, fs, path::Path, thread::available_parallelism};
 
 const MANIFEST: &str = "examples/smart-city/Cargo.toml";
 
@@ -36,8 +36,9 @@ pub(crate) fn test() -> Result<()> {
     cargo("clippy")
         .args(["--workspace", "--all-targets", "--no-default-features", "--", "--deny", "warnings"])
         .run()?;
-    // Builds the programs as well: tests start them.
-    cargo("test").arg("--workspace").run()?;
+    // Builds the programs as well: tests start them. More of them at once than there are cores: most wait for something.
+    let threads = (2 * available_parallelism()?.get()).to_string();
+    cargo("test").arg("--workspace").env("RUST_TEST_THREADS", threads).run()?;
     run_demo(&[])?;
     size()
 }
