@@ -210,6 +210,12 @@ async fn next(received: &mut mpsc::UnboundedReceiver<Message>) -> Message {
     timeout(Duration::from_secs(20), received.recv()).await.expect("a message").unwrap()
 }
 
+/// Waits until a client is let in and has subscribed, if the broker is not there yet.
+async fn subscribed(received: &mut mpsc::UnboundedReceiver<Message>) {
+    let wait = async { while next(received).await.0 != "subscribed" {} };
+    timeout(Duration::from_secs(60), wait).await.expect("a subscription");
+}
+
 /// All messages until none comes for a while.
 async fn drain(received: &mut mpsc::UnboundedReceiver<Message>, silence: Duration) -> Vec<Message> {
     let mut all = Vec::new();
