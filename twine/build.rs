@@ -1,14 +1,27 @@
-//! What the compiler does not tell the source: whether it has the intrinsics of AVX-512, which are stable since Rust 1.89,
-//! which Thumb instructions the target has, and, for a test, whether it optimises.
+//! Names for what several places of the source ask of the target, and for what the compiler does not tell the source:
+//! - `twine_simd`: the target has vector instructions that a backend uses, those of "x86" or of "neon".
+//! - `twine_avx512`: the compiler has the intrinsics of AVX-512, which are stable since Rust 1.89.
+//! - `twine_thumb`: the target has the Thumb instructions of the kernels "v6m" or "v7m".
+//! - `twine_optimized`: the compiler optimises. Only a test asks for this.
 
 use std::{env, process::Command};
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rustc-check-cfg=cfg(twine_simd, values(none(), \"x86\", \"neon\"))");
     println!("cargo::rustc-check-cfg=cfg(twine_avx512)");
-    let is_x86 = matches!(env::var("CARGO_CFG_TARGET_ARCH").as_deref(), Ok("x86" | "x86_64"));
-    if is_x86 && minor_version().is_some_and(|minor| minor >= 89) {
-        println!("cargo::rustc-cfg=twine_avx512");
+    let (arch, endian) = (cfg("ARCH"), cfg("ENDIAN"));
+    let features = cfg("FEATURE");
+    let has = |feature| features.split(',').any(|enabled| enabled == feature);
+    if has("sse2") {
+        println!("cargo::rustc-cfg=twine_simd");
+        println!("cargo::rustc-cfg=twine_simd=\"x86\"");
+        if minor_version().is_some_and(|minor| minor >= 89) {
+            println!("cargo::rustc-cfg=twine_avx512");
+        }
+    } else if arch == "aarch64" && endian == "little" && has("neon") {
+        println!("cargo::rustc-cfg=twine_simd");
+        println!("cargo::rustc-cfg=twine_simd=\"neon\"");
     }
 
     println!("cargo::rustc-check-cfg=cfg(twine_optimized)");
@@ -28,6 +41,11 @@ fn main() {
         println!("cargo::rustc-cfg=twine_thumb");
         println!("cargo::rustc-cfg=twine_thumb=\"{kernels}\"");
     }
+}
+
+/// What the target has, as `target_arch` and the like say it; empty if they say nothing.
+fn cfg(name: &str) -> String {
+    env::var(format!("CARGO_CFG_TARGET_{name}")).unwrap_or_default()
 }
 
 /// N of Rust 1.N.

@@ -1,4 +1,4 @@
-//! The tables and the chart of the project's README.
+//! The tables and the charts of the READMEs.
 
 mod chart;
 mod cortex_m;
@@ -7,7 +7,7 @@ mod tables;
 
 pub use chart::svg;
 pub use cortex_m::CortexM;
-pub use tables::markdown;
+pub use tables::{details, front};
 
 use crate::{algorithms, results::Run};
 

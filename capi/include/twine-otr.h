@@ -81,7 +81,9 @@
  *   interrupt handler that interrupts another one gets TWINE_OTR_ERR_CONTEXT. **Init, first_state, restore and clear do not notice a call that
  *   they interrupt**: a handler must not call them then, but may set a flag. There is no global state.
  * - Contexts may be declared ahead, by their tags: struct twine128_sealer;
- * - Flash, RAM and stack of each function are in the README, with the command that measures them.
+ * - On Cortex-M no call takes more than 1280 bytes of stack, nor the init of a context more than 512. What a program links takes from 6 KB of
+ *   flash (a context, to seal) to 16 KB (a sealer and an opener with states). Flash, RAM and stack of each function are in the README, with
+ *   the command that measures them.
  * - Time and memory accesses depend on lengths and on whether a message is authentic, never on keys or data.
  */
 #ifndef TWINE_OTR_H
@@ -240,20 +242,20 @@
 #define TWINE_OTR_ERR_CONTEXT (-2)
 
 /**
- * The tag is wrong: the message, its tag, its associated data, the nonce or the key is not what was sealed. An opener has counted a
- * failure.
+ * The tag is wrong: the message, its tag, its associated data, the nonce or the key is not the one of the sealed message. An opener has
+ * counted a failure.
  */
 #define TWINE_OTR_ERR_AUTHENTICATION (-3)
 
 /**
- * The message would pass the limit of blocks under this key: take a new key. A shorter message may still fit. Or a message in pieces
- * would be longer than it was begun for, or a stream is at its end.
+ * The message would exceed the limit of blocks under this key. Use a new key. A shorter message may still fit. Or a message in pieces would
+ * exceed its maximum length. Or a stream has no segments or chunks left.
  */
 #define TWINE_OTR_ERR_LIMIT (-4)
 
 /**
- * More must be reserved first: store and confirm a state. For an opener this also means a genuine message whose counter is not
- * reserved: another copy can be opened then.
+ * More must be reserved first: store and confirm a state. An opener also returns this for a genuine message whose counter is not reserved.
+ * After more is reserved, another copy of the message can be opened.
  */
 #define TWINE_OTR_ERR_NOT_RESERVED (-5)
 
@@ -270,15 +272,15 @@
 /**
  * The fixed part of the nonce is not the opener's.
  */
-#define TWINE_OTR_ERR_OTHER_SENDER (-8)
+#define TWINE_OTR_ERR_OTHER_FIXED_PART (-8)
 
 /**
- * As many attempts as may fail have failed under this key: take a new key.
+ * The limit of failed attempts under this key is reached. Use a new key.
  */
 #define TWINE_OTR_ERR_FAILURES (-9)
 
 /**
- * The last chunk was sealed or opened: nothing can follow it.
+ * The last chunk was already sealed or opened. Nothing can follow it.
  */
 #define TWINE_OTR_ERR_FINISHED (-10)
 
@@ -288,17 +290,18 @@
 #define TWINE_OTR_ERR_PIECE (-11)
 
 /**
- * No stored state was found: the bytes were erased, written in part, or read wrongly.
+ * No stored state was found: the bytes were erased, written only in part, or read wrongly.
  */
 #define TWINE_OTR_ERR_STATE_DAMAGED (-12)
 
 /**
- * The stored state is of another kind or of another fixed part of the nonce, or it is not the one that is to be confirmed: that which was given last.
+ * The stored state is of another kind, or has another fixed part of the nonce. Or it is not the state to confirm, which is the one that was
+ * returned last.
  */
 #define TWINE_OTR_ERR_STATE_OTHER (-13)
 
 /**
- * The stored state is of another key or another way to process associated data.
+ * The stored state belongs to another key or to another processing of associated data.
  */
 #define TWINE_OTR_ERR_STATE_KEY (-14)
 
@@ -308,7 +311,7 @@
 #define TWINE_OTR_ERR_STATE_LIMIT (-15)
 
 /**
- * The last chunk of the stream was not opened: it was cut short, or more of it is to come.
+ * The last chunk of the stream was not opened. The stream was cut short, or more chunks follow.
  */
 #define TWINE_OTR_ERR_INCOMPLETE (-16)
 
@@ -353,12 +356,12 @@
 #define TWINE_OTR_STREAM_HEADER_SIZE 16
 
 /**
- * Bytes of a pair of blocks: pieces of a message but the last one are multiples of it.
+ * Bytes of a pair of blocks. The length of each piece of a message except the last one is a multiple of this.
  */
 #define TWINE_OTR_PAIR_SIZE 16
 
 /**
- * Blocks under a key, 2^20: an attacker's advantage stays below 2^-21.
+ * Blocks under a key by default, 2^20: an attacker's advantage stays below 2^-21.
  */
 #define TWINE_OTR_BLOCK_LIMIT_DEFAULT 1048576
 
@@ -436,10 +439,10 @@
 #define TWINE_OTR_CHUNK_OPENER_WORDS (TWINE_OTR_CTX_WORDS + 10)
 
 /**
- * A key of TWINE-OTR, expanded.
+ * An expanded key of TWINE-OTR.
  *
- * To be declared by the caller, on the stack or elsewhere, and used only through the functions `twine128_otr_*`. It holds
- * no pointers: a copy by assignment or memcpy works like the original, and has to be cleared like it.
+ * The caller declares it, on the stack or elsewhere, and uses it only through the functions `twine128_otr_*`. It holds no pointers. A
+ * copy by assignment or memcpy works like the original, and must be cleared too.
  * TWINE128_OTR_CTX_INIT makes one that is refused until it is initialised.
  */
 typedef struct twine128_otr_ctx {
@@ -460,12 +463,13 @@ typedef struct twine80_otr_ctx {
 } twine80_otr_ctx;
 
 /**
- * A key that seals messages, each under a nonce of its own, and no more blocks than its limit.
+ * A key that seals each message under a new nonce, and stops at a limit of blocks.
  *
- * To be declared by the caller, and used only through the functions `twine128_sealer_*`. It holds no pointers and may be moved, but
- * **not copied**: the copy would have the same nonces. So no process that has one may fork and use it in both, and no machine that has one
- * may be resumed twice from a snapshot. Threads must not use one at the same time; a call in an interrupt handler
- * that interrupts another call gets TWINE_OTR_ERR_CONTEXT. TWINE128_SEALER_INIT makes one that is refused until it is initialised.
+ * The caller declares it, and uses it only through the functions `twine128_sealer_*`. It holds no pointers and may be moved, but
+ * **it must not be copied**: the copy would use the same nonces. So after a fork only one of the two processes may use it, and a
+ * machine that has one must not be resumed twice from a snapshot. Two threads must not use one at the same time. A call in an
+ * interrupt handler that interrupts another call gets TWINE_OTR_ERR_CONTEXT. TWINE128_SEALER_INIT makes one that is refused until it
+ * is initialised.
  */
 typedef struct twine128_sealer {
     /**
@@ -475,11 +479,11 @@ typedef struct twine128_sealer {
 } twine128_sealer;
 
 /**
- * The blocks of a key that has a sealer.
+ * The counts of a sealer.
  */
 typedef struct twine_otr_sealer_counts {
     /**
-     * Blocks that were sealed; after a restart also those that were reserved.
+     * Blocks that were sealed. After a restart this includes all blocks that were reserved.
      */
     uint32_t used_blocks;
     /**
@@ -493,8 +497,8 @@ typedef struct twine_otr_sealer_counts {
 } twine_otr_sealer_counts;
 
 /**
- * A message that is sealed in pieces. **Not to be copied**: two ends of one message have one nonce. TWINE128_PIECES_INIT makes one that is
- * refused until it is begun.
+ * A message that is sealed in pieces. **It must not be copied**: two ends of one message would use one nonce. TWINE128_PIECES_INIT
+ * makes one that is refused until it is begun.
  */
 typedef struct twine128_pieces {
     /**
@@ -524,7 +528,7 @@ typedef struct twine80_pieces {
 } twine80_pieces;
 
 /**
- * A key that opens what one sealer seals: each message once, and only so many attempts that fail.
+ * A key that opens what one sealer seals. It rejects replays, and stops after a number of failed attempts.
  *
  * As twine128_sealer, for the functions twine128_opener_*, with TWINE128_OPENER_INIT. A copy would open a message again.
  */
@@ -536,11 +540,11 @@ typedef struct twine128_opener {
 } twine128_opener;
 
 /**
- * What was opened with a key that has an opener, and may be.
+ * The counts of an opener.
  */
 typedef struct twine_otr_opener_counts {
     /**
-     * Blocks of all attempts; after a restart also those that were reserved.
+     * Blocks of all attempts. After a restart this includes all blocks that were reserved.
      */
     uint32_t used_blocks;
     /**
@@ -548,11 +552,11 @@ typedef struct twine_otr_opener_counts {
      */
     uint32_t remaining_blocks;
     /**
-     * Blocks that can be opened before more must be reserved; 0 if the failures that were reserved are used up.
+     * Blocks that can be opened before more must be reserved. It is 0 if the reserved failures are used up.
      */
     uint32_t reserved_blocks;
     /**
-     * Attempts that have failed; after a restart also those that were reserved.
+     * Attempts that have failed. After a restart this includes all failures that were reserved.
      */
     uint32_t failures;
     /**
@@ -560,11 +564,11 @@ typedef struct twine_otr_opener_counts {
      */
     uint32_t remaining_failures;
     /**
-     * What comes after the greatest counter that was opened. Counters between two that were opened belong to messages that are lost, or late.
+     * One more than the greatest counter that was opened. If it skips counters, their messages were lost or are late.
      */
     uint32_t next_counter;
     /**
-     * How many counters beyond the greatest one known to be genuine can be opened before more must be reserved.
+     * Counters beyond the greatest genuine one that can be opened before more must be reserved.
      */
     uint32_t reserved_messages;
 } twine_otr_opener_counts;
@@ -580,7 +584,7 @@ typedef struct twine80_opener {
 } twine80_opener;
 
 /**
- * A stream of chunks that is sealed. As twine128_sealer, for the functions twine128_chunk_sealer_*, with TWINE128_CHUNK_SEALER_INIT.
+ * The sealer of a stream of chunks. As twine128_sealer, for the functions twine128_chunk_sealer_*, with TWINE128_CHUNK_SEALER_INIT.
  */
 typedef struct twine128_chunk_sealer {
     /**
@@ -590,7 +594,7 @@ typedef struct twine128_chunk_sealer {
 } twine128_chunk_sealer;
 
 /**
- * A stream of chunks that is opened. As twine128_sealer, for the functions twine128_chunk_opener_*, with TWINE128_CHUNK_OPENER_INIT.
+ * The opener of a stream of chunks. As twine128_sealer, for the functions twine128_chunk_opener_*, with TWINE128_CHUNK_OPENER_INIT.
  */
 typedef struct twine128_chunk_opener {
     /**
@@ -620,8 +624,8 @@ typedef struct twine80_chunk_opener {
 } twine80_chunk_opener;
 
 /**
- * A key of the block cipher TWINE-128, expanded. As twine128_otr_ctx, with TWINE128_CTX_INIT, for the
- * functions twine128_*_blocks.
+ * An expanded key of the block cipher TWINE-128, for the functions twine128_*_blocks. It is used like twine128_otr_ctx, with
+ * TWINE128_CTX_INIT.
  */
 typedef struct twine128_ctx {
     /**
@@ -631,8 +635,8 @@ typedef struct twine128_ctx {
 } twine128_ctx;
 
 /**
- * A key of the block cipher TWINE-80, expanded. As twine128_otr_ctx, with TWINE80_CTX_INIT, for the
- * functions twine80_*_blocks.
+ * An expanded key of the block cipher TWINE-80, for the functions twine80_*_blocks. It is used like twine128_otr_ctx, with
+ * TWINE80_CTX_INIT.
  */
 typedef struct twine80_ctx {
     /**
@@ -886,8 +890,8 @@ extern "C" {
 #endif /* __cplusplus */
 
 /**
- * Counts the blocks of a message against the limit of 2^20 under a key: one for the message, and the blocks of 8 bytes of the
- * message and of its associated data, each at least one. A message that fails to open counts as much as one that is sealed.
+ * Counts the blocks of a message against the limit under a key, which is 2^20 by default. The result is 1, plus the blocks of 8 bytes of the
+ * message (at least 1), plus those of its associated data (at least 1). A message that fails to open counts as much as one that is sealed.
  *
  * @param[in] ad_len  The length of the associated data in bytes.
  * @param[in] len     The length of the message in bytes.
@@ -898,11 +902,11 @@ uint64_t twine_otr_count_blocks(size_t ad_len,
                                 size_t len);
 
 /**
- * The number of a state, modulo 2^24: of two states of a key, the later one has the greater number. With two places, a state belongs in place
- * number % 2.
+ * Returns the sequence number of a state, modulo 2^24. Of two states of a key, the later one has the greater number. If there are two places,
+ * store a state in place number % 2.
  *
- * @param[in] state  The state of a sealer or an opener, 32 bytes; it is not checked.
- * @return The number; 0 if the pointer is null.
+ * @param[in] state  The state of a sealer or an opener, 32 bytes. It is not checked.
+ * @return The number, or 0 if the pointer is null.
  */
 TWINE_OTR_MUST_CHECK
 uint32_t twine_otr_state_sequence(const uint8_t state[32]);
@@ -910,10 +914,10 @@ uint32_t twine_otr_state_sequence(const uint8_t state[32]);
 /**
  * Initialises a context with a key.
  *
- * A context that is already initialised may be initialised again, with the same or another key. From the first write on it is
- * refused, until all of the new key is there: so an interrupt handler or a fault between finds no context of mixed keys.
+ * A context that is already initialised may be initialised again, with the same or another key. It is refused from the first write on,
+ * until the whole new key is written. So an interrupt handler or a fault in between finds no context of mixed keys.
  *
- * @param[out] ctx  The context. Its contents before do not matter; it must not overlap the key.
+ * @param[out] ctx  The context. Its previous contents do not matter. It must not overlap the key.
  * @param[in]  key  The key, 16 bytes. They are copied: the caller may erase them afterwards.
  * @return TWINE_OTR_OK, or TWINE_OTR_ERR_ARGUMENT if a pointer is null or misaligned or the two overlap. The context, whatever
  *         it was, is refused then, and its first 8 bytes are zero.
@@ -923,13 +927,13 @@ int twine128_otr_init(struct twine128_otr_ctx *ctx,
                       const uint8_t key[16]);
 
 /**
- * Encrypts a message where it lies, and makes the tag that authenticates it and its associated data.
+ * Encrypts a message in place, and makes the tag that authenticates it and its associated data.
  *
- * The nonce must never be used again under this key: use a counter that survives a reset. See the limits above.
+ * The nonce must never be used again under this key. Use a counter that survives a reset. See the limits above.
  *
  * @param[in]     ctx     An initialised context.
  * @param[in]     nonce   The nonce, 7 bytes. The receiver needs it too; it is not secret.
- * @param[in]     ad      The associated data: authenticated, not encrypted. May be null if ad_len is 0.
+ * @param[in]     ad      The associated data. It is authenticated, but not encrypted. May be null if ad_len is 0.
  * @param[in]     ad_len  Its length in bytes.
  * @param[in,out] buf     The message; afterwards the ciphertext, of the same length. May be null if len is 0. It must not
  *                        overlap ad, tag or *ctx.
@@ -948,7 +952,7 @@ int twine128_otr_seal(const struct twine128_otr_ctx *ctx,
                       uint8_t tag[8]);
 
 /**
- * Decrypts a message where it lies, if its tag is right. If not, the buffer is zero afterwards.
+ * Decrypts a message in place, if its tag is right. If not, the buffer is zero afterwards.
  *
  * The tag is compared in constant time.
  *
@@ -1017,16 +1021,17 @@ int twine80_otr_open(const struct twine80_otr_ctx *ctx,
 void twine80_otr_clear(struct twine80_otr_ctx *ctx);
 
 /**
- * Makes a sealer of a key that nothing was sealed under and that ends with this sealer: one that was agreed on after the start.
+ * Makes a sealer for a fresh key that is discarded with this sealer, such as one that was agreed on after the start.
  *
- * **Never for a key that is there again after a restart**: nonces would repeat. See twine128_sealer_restore.
+ * **Never use it for a key that the device has again after a restart**: nonces would repeat. Use twine128_sealer_restore for that.
  *
- * @param[out] sealer       The sealer. Its contents before do not matter; it must not overlap key or fixed.
+ * @param[out] sealer       The sealer. Its previous contents do not matter. It must not overlap key or fixed.
  * @param[in]  key          The key, 16 bytes. They are copied: the caller may erase them afterwards.
- * @param[in]  fixed        The first 4 bytes of each nonce. They tell apart the users of one key, or its directions.
+ * @param[in]  fixed        The fixed part, which is the first 4 bytes of each nonce. It tells apart the senders that share a key, or the
+ *                          two directions of a link.
  * @param[in]  block_limit  The blocks that may be sealed under the key, TWINE_OTR_BLOCK_LIMIT_DEFAULT as a rule, at most
  *                          TWINE_OTR_BLOCK_LIMIT_MAX.
- * @return TWINE_OTR_OK, or TWINE_OTR_ERR_ARGUMENT: the sealer, whatever it was, is refused then, and its first 8 bytes are zero.
+ * @return TWINE_OTR_OK, or TWINE_OTR_ERR_ARGUMENT. Whatever the sealer was, it is refused then, and its first 8 bytes are zero.
  */
 TWINE_OTR_MUST_CHECK
 int twine128_sealer_init(struct twine128_sealer *sealer,
@@ -1035,16 +1040,16 @@ int twine128_sealer_init(struct twine128_sealer *sealer,
                          uint32_t block_limit);
 
 /**
- * Makes the first state of a key that is to be stored and that nothing was ever sealed under. To be called and stored once, when the
- * device gets the key, and never in the place of a state that is lost: take a new key then. **Erase the key that was there before, if any,
- * before the state is stored**: the newest state of that key may lie in its place.
+ * Makes the first state of a key that will be stored and under which nothing was ever sealed. Call it and store the state once, when
+ * the device gets the key. If a state is lost, never replace it by this one: use a new key. **If the device had another key before,
+ * erase the old key before the state is stored**: the state may overwrite the newest state of the old key.
  *
- * @param[out] sealer       Memory to work in; cleared afterwards.
- * @param[in]  key          As of twine128_sealer_init.
- * @param[in]  fixed        As of twine128_sealer_init.
- * @param[in]  block_limit  As of twine128_sealer_init.
+ * @param[out] sealer       Memory for the computation. It is cleared afterwards.
+ * @param[in]  key          As for twine128_sealer_init.
+ * @param[in]  fixed        As for twine128_sealer_init.
+ * @param[in]  block_limit  As for twine128_sealer_init.
  * @param[out] state        The state, 32 bytes. It must not overlap *sealer.
- * @return TWINE_OTR_OK, or TWINE_OTR_ERR_ARGUMENT, and then no state has been written.
+ * @return TWINE_OTR_OK, or TWINE_OTR_ERR_ARGUMENT, and then no state was written.
  */
 TWINE_OTR_MUST_CHECK
 int twine128_sealer_first_state(struct twine128_sealer *sealer,
@@ -1054,18 +1059,18 @@ int twine128_sealer_first_state(struct twine128_sealer *sealer,
                                 uint8_t state[32]);
 
 /**
- * Makes a sealer of a key that is stored, from the newest of its states. Nothing can be sealed before a state is stored and confirmed:
- * see twine128_sealer_begin_reserve.
+ * Makes a sealer for a stored key from the newest of its states. Nothing can be sealed before a state is stored and confirmed, see
+ * twine128_sealer_begin_reserve.
  *
- * @param[out] sealer       As of twine128_sealer_init. It must not overlap states either.
- * @param[in]  key          As of twine128_sealer_init.
- * @param[in]  fixed        As of twine128_sealer_init; the one of the states.
- * @param[in]  block_limit  As of twine128_sealer_init; the one of the states.
- * @param[in]  states       What the places of the states hold, 32 bytes each, one after the other. All but the newest state of this
- *                          key may be damaged, older, or of another key.
- * @param[in]  count        How many places there are, not bytes.
- * @return TWINE_OTR_OK; TWINE_OTR_ERR_ARGUMENT; or TWINE_OTR_ERR_STATE_DAMAGED, _OTHER, _KEY or _LIMIT, what comes closest to the state
- *         that is missing. After an error the sealer, whatever it was, is refused, and its first 8 bytes are zero.
+ * @param[out] sealer       As for twine128_sealer_init. It must not overlap states either.
+ * @param[in]  key          As for twine128_sealer_init.
+ * @param[in]  fixed        As for twine128_sealer_init. It must be that of the states.
+ * @param[in]  block_limit  As for twine128_sealer_init. It must be that of the states.
+ * @param[in]  states       The contents of the places for states, 32 bytes each, one after the other. One of them must be the newest
+ *                          state of this key. The others may be damaged, older, or of another key.
+ * @param[in]  count        The number of places, not of bytes.
+ * @return TWINE_OTR_OK; TWINE_OTR_ERR_ARGUMENT; or TWINE_OTR_ERR_STATE_DAMAGED, _OTHER, _KEY or _LIMIT. If the places have different errors, the
+ *         last one in this list is returned. After an error, whatever the sealer was, it is refused, and its first 8 bytes are zero.
  */
 TWINE_OTR_MUST_CHECK
 int twine128_sealer_restore(struct twine128_sealer *sealer,
@@ -1076,19 +1081,19 @@ int twine128_sealer_restore(struct twine128_sealer *sealer,
                             size_t count);
 
 /**
- * Encrypts a message where it lies under the next nonce, and makes the tag that authenticates it and its associated data.
+ * Encrypts a message in place under the next nonce, and makes the tag that authenticates it and its associated data.
  *
  * @param[in,out] sealer  The sealer.
- * @param[in]     ad      The associated data: authenticated, not encrypted. May be null if ad_len is 0.
+ * @param[in]     ad      The associated data. It is authenticated, but not encrypted. May be null if ad_len is 0.
  * @param[in]     ad_len  Its length in bytes.
  * @param[in,out] buf     The message; afterwards the ciphertext, of the same length. May be null if len is 0. It must not
  *                        overlap ad, nonce, tag or *sealer.
  * @param[in]     len     Its length in bytes.
- * @param[out]    nonce   The nonce, 7 bytes: the fixed part, then the counter, big-endian. The receiver needs the counter; it is not
- *                        secret. It must not overlap buf, tag or *sealer.
+ * @param[out]    nonce   The nonce, 7 bytes: the fixed part, then the counter, big-endian. The receiver needs the counter. It is not
+ *                        secret. The nonce must not overlap buf, tag or *sealer.
  * @param[out]    tag     The tag, 8 bytes. It must not overlap buf, nonce or *sealer.
  * @return TWINE_OTR_OK; or TWINE_OTR_ERR_ARGUMENT, TWINE_OTR_ERR_CONTEXT, TWINE_OTR_ERR_LIMIT or TWINE_OTR_ERR_NOT_RESERVED, and then
- *         nothing has been written and no nonce is used: buf is still the plaintext and must not be sent.
+ *         nothing was written and no nonce is used. buf is still the plaintext then and must not be sent.
  */
 TWINE_OTR_MUST_CHECK
 int twine128_sealer_seal(struct twine128_sealer *sealer,
@@ -1100,7 +1105,7 @@ int twine128_sealer_seal(struct twine128_sealer *sealer,
                          uint8_t tag[8]);
 
 /**
- * Writes the nonce that the next message gets, for example to put its counter into associated data.
+ * Writes the nonce of the next message. Its counter can for example go into associated data.
  *
  * @param[in]  sealer  The sealer.
  * @param[out] nonce   The nonce, 7 bytes. It must not overlap *sealer.
@@ -1111,7 +1116,7 @@ int twine128_sealer_next_nonce(const struct twine128_sealer *sealer,
                                uint8_t nonce[7]);
 
 /**
- * Writes how many blocks were sealed, and can be.
+ * Writes how many blocks were sealed and how many can still be sealed.
  *
  * @param[in]  sealer  The sealer.
  * @param[out] counts  The counts. They must not overlap *sealer.
@@ -1122,13 +1127,13 @@ int twine128_sealer_count(const struct twine128_sealer *sealer,
                           struct twine_otr_sealer_counts *counts);
 
 /**
- * Makes the state that is to be stored so that `blocks` from here on, or what the limit leaves, can be sealed. It reserves
- * nothing before twine128_sealer_confirm; until then messages can be sealed with what was reserved before.
+ * Makes a state that reserves at least `blocks` blocks (fewer near the limit) once it is stored. Nothing is reserved before
+ * twine128_sealer_confirm. Until then, blocks that were reserved before can be sealed.
  *
- * With two places, the state belongs in place twine_otr_state_sequence(state) % 2: so the newest one is never overwritten.
+ * If there are two places, store the state in place twine_otr_state_sequence(state) % 2. So the newest state is never overwritten.
  *
  * @param[in,out] sealer  The sealer.
- * @param[in]     blocks  How many: a restart without twine128_sealer_suspend costs those of them that were not used.
+ * @param[in]     blocks  The number of blocks. A restart without twine128_sealer_suspend costs those that were not used.
  * @param[out]    state   The state, 32 bytes. It must not overlap *sealer.
  * @return TWINE_OTR_OK; or TWINE_OTR_ERR_ARGUMENT or TWINE_OTR_ERR_CONTEXT, and then nothing has been written.
  */
@@ -1138,21 +1143,21 @@ int twine128_sealer_begin_reserve(struct twine128_sealer *sealer,
                                   uint8_t state[32]);
 
 /**
- * Reserves what a state says. **Only when it is stored so that it survives a loss of power**; best with the bytes that were read back
- * from where it is stored.
+ * Reserves the blocks of a state. **Call this only once the state is durable**, which means that it survives a loss of power. It is best
+ * to read back the stored bytes and to pass them.
  *
  * @param[in,out] sealer  The sealer.
- * @param[in]     state   The state that twine128_sealer_begin_reserve gave last, 32 bytes. It must not overlap *sealer.
+ * @param[in]     state   The state that twine128_sealer_begin_reserve made last, 32 bytes. It must not overlap *sealer.
  * @return TWINE_OTR_OK; TWINE_OTR_ERR_ARGUMENT; TWINE_OTR_ERR_CONTEXT; or TWINE_OTR_ERR_STATE_DAMAGED, _OTHER, _KEY or _LIMIT if the bytes
- *         are not the state that was given last. After an error nothing more is reserved.
+ *         are not the state that was made last. After an error nothing more is reserved.
  */
 TWINE_OTR_MUST_CHECK
 int twine128_sealer_confirm(struct twine128_sealer *sealer,
                             const uint8_t state[32]);
 
 /**
- * Ends and clears a sealer and makes its state, for an orderly stop: a sealer that is restored from it skips nothing. To be stored as that of
- * twine128_sealer_begin_reserve.
+ * Ends and clears a sealer in an orderly way and makes its state. A sealer that is restored from this state skips no blocks. Store the
+ * state like that of twine128_sealer_begin_reserve.
  *
  * @param[in,out] sealer  The sealer.
  * @param[out]    state   The state, 32 bytes. It must not overlap *sealer.
@@ -1163,15 +1168,16 @@ int twine128_sealer_suspend(struct twine128_sealer *sealer,
                             uint8_t state[32]);
 
 /**
- * Begins a message that is sealed in pieces, so that the sender need not hold it whole. The receiver must: for longer messages see
- * twine128_chunk_sealer_init. Its nonce and the blocks of max_len bytes are used, whatever becomes of it.
+ * Begins a message that is sealed in pieces. Use it if the sender cannot hold the whole message but the receiver can. The nonce and the
+ * blocks of max_len bytes are charged at once, even if the message is never finished. If the receiver cannot hold the whole message
+ * either, use twine128_chunk_sealer_init.
  *
  * @param[in,out] sealer   The sealer. It is free for other messages between pieces.
  * @param[out]    pieces   The message. It must not overlap anything else.
- * @param[in]     ad       As of twine128_sealer_seal.
+ * @param[in]     ad       As for twine128_sealer_seal.
  * @param[in]     ad_len   Its length in bytes.
- * @param[in]     max_len  The most bytes of the message.
- * @param[out]    nonce    As of twine128_sealer_seal.
+ * @param[in]     max_len  The maximum length of the message in bytes.
+ * @param[out]    nonce    As for twine128_sealer_seal.
  * @return As twine128_sealer_seal.
  */
 TWINE_OTR_MUST_CHECK
@@ -1183,15 +1189,15 @@ int twine128_sealer_begin_pieces(struct twine128_sealer *sealer,
                                  uint8_t nonce[7]);
 
 /**
- * Encrypts a piece that is not the last one where it lies.
+ * Encrypts a piece that is not the last one in place.
  *
- * @param[in,out] sealer  The sealer that has begun the message, where it was then. One at another address is refused with
- *                        TWINE_OTR_ERR_CONTEXT; that it still has the same key is **not** seen.
+ * @param[in,out] sealer  The sealer that began the message, at the same address. One at another address is refused with
+ *                        TWINE_OTR_ERR_CONTEXT. It is **not** checked that the sealer still has the same key.
  * @param[in,out] pieces  The message.
  * @param[in,out] buf     The piece; afterwards its ciphertext. It must not overlap *sealer or *pieces.
  * @param[in]     len     Its length in bytes, a multiple of TWINE_OTR_PAIR_SIZE, and less than what is left of max_len.
  * @return TWINE_OTR_OK; or TWINE_OTR_ERR_ARGUMENT, TWINE_OTR_ERR_CONTEXT, TWINE_OTR_ERR_PIECE or TWINE_OTR_ERR_LIMIT, and then nothing has
- *         been written, and another piece can take the place of this one.
+ *         been written. Another piece can take the place of this one.
  */
 TWINE_OTR_MUST_CHECK
 int twine128_sealer_update_pieces(struct twine128_sealer *sealer,
@@ -1200,9 +1206,9 @@ int twine128_sealer_update_pieces(struct twine128_sealer *sealer,
                                   size_t len);
 
 /**
- * Encrypts the last piece where it lies, makes the tag of the message, and clears *pieces.
+ * Encrypts the last piece in place, makes the tag of the message, and clears *pieces.
  *
- * @param[in,out] sealer  As of twine128_sealer_update_pieces.
+ * @param[in,out] sealer  As for twine128_sealer_update_pieces.
  * @param[in,out] pieces  The message.
  * @param[in,out] buf     The piece; afterwards its ciphertext. It must not overlap *sealer, *pieces or tag.
  * @param[in]     len     Its length in bytes, at most what is left of max_len, and not 0 unless the whole message is empty.
@@ -1217,12 +1223,12 @@ int twine128_sealer_finalize_pieces(struct twine128_sealer *sealer,
                                     uint8_t tag[8]);
 
 /**
- * Erases a sealer, without a state. As twine128_otr_clear.
+ * Erases a sealer, without making a state. As twine128_otr_clear.
  */
 void twine128_sealer_clear(struct twine128_sealer *sealer);
 
 /**
- * Erases a message in pieces, to give it up. As twine128_otr_clear.
+ * Erases a message in pieces and gives it up. As twine128_otr_clear.
  */
 void twine128_pieces_clear(struct twine128_pieces *pieces);
 
@@ -1343,19 +1349,20 @@ void twine80_sealer_clear(struct twine80_sealer *sealer);
 void twine80_pieces_clear(struct twine80_pieces *pieces);
 
 /**
- * Makes an opener of a key that nothing was opened under and that ends with this opener.
+ * Makes an opener for a fresh key that is discarded with this opener.
  *
- * **Never for a key that is there again after a restart**: it would accept every replay. See twine128_opener_restore.
+ * **Never use it for a key that the device has again after a restart**: it would accept every replay. Use twine128_opener_restore for
+ * that.
  *
- * @param[out] opener         The opener. Its contents before do not matter; it must not overlap key or fixed.
+ * @param[out] opener         The opener. Its previous contents do not matter. It must not overlap key or fixed.
  * @param[in]  key            The key, 16 bytes. They are copied: the caller may erase them afterwards.
- * @param[in]  fixed          The first 4 bytes of the sealer's nonces.
- * @param[in]  block_limit    The blocks that may be opened under the key, those of attempts that fail too:
+ * @param[in]  fixed          The fixed part, which is the first 4 bytes of the sealer's nonces.
+ * @param[in]  block_limit    The blocks that may be opened under the key, including those of failed attempts:
  *                            TWINE_OTR_BLOCK_LIMIT_DEFAULT as a rule, at most TWINE_OTR_BLOCK_LIMIT_MAX.
  * @param[in]  failure_limit  The attempts that may fail, TWINE_OTR_FAILURE_LIMIT_DEFAULT as a rule.
- * @param[in]  window         How many counters below the newest one are accepted, once each: 0 for strict order, at most
- *                            TWINE_OTR_WINDOW_MAX.
- * @return TWINE_OTR_OK, or TWINE_OTR_ERR_ARGUMENT: the opener, whatever it was, is refused then, and its first 8 bytes are zero.
+ * @param[in]  window         The size of the replay window: each of so many counters below the newest one is accepted once. It is 0
+ *                            for strict order, and at most TWINE_OTR_WINDOW_MAX.
+ * @return TWINE_OTR_OK, or TWINE_OTR_ERR_ARGUMENT. Whatever the opener was, it is refused then, and its first 8 bytes are zero.
  */
 TWINE_OTR_MUST_CHECK
 int twine128_opener_init(struct twine128_opener *opener,
@@ -1366,8 +1373,8 @@ int twine128_opener_init(struct twine128_opener *opener,
                          uint32_t window);
 
 /**
- * Makes the first state of a key that is to be stored and that nothing was ever opened under. As twine128_sealer_first_state, and with
- * what twine128_opener_init takes; the window is not stored.
+ * Makes the first state of a key that will be stored and under which nothing was ever opened. As twine128_sealer_first_state, with the
+ * parameters of twine128_opener_init. The window is not stored.
  */
 TWINE_OTR_MUST_CHECK
 int twine128_opener_first_state(struct twine128_opener *opener,
@@ -1378,8 +1385,8 @@ int twine128_opener_first_state(struct twine128_opener *opener,
                                 uint8_t state[32]);
 
 /**
- * Makes an opener of a key that is stored, from the newest of its states. Nothing can be opened before a state is stored and confirmed:
- * see twine128_opener_begin_reserve. With what twine128_opener_init takes, and the states of twine128_sealer_restore.
+ * Makes an opener for a stored key from the newest of its states. Nothing can be opened before a state is stored and confirmed, see
+ * twine128_opener_begin_reserve. The parameters are those of twine128_opener_init, and the states as for twine128_sealer_restore.
  *
  * @return As twine128_sealer_restore.
  */
@@ -1394,10 +1401,10 @@ int twine128_opener_restore(struct twine128_opener *opener,
                             size_t count);
 
 /**
- * Decrypts a message where it lies, if its nonce is new and its tag right. If not, the buffer is zero afterwards.
+ * Decrypts a message in place, if its nonce is new and its tag right. If not, the buffer is zero afterwards.
  *
- * Replays and limits are decided from the nonce and the lengths alone, and count as nothing. An attempt that is not refused so counts its
- * blocks, and one that fails a failure.
+ * The opener detects replays and limits from the nonce and the lengths alone, and does not count such attempts. It counts the blocks of
+ * all other attempts, and a failure if the attempt fails.
  *
  * @param[in,out] opener  The opener.
  * @param[in]     nonce   The nonce of the message, 7 bytes: the fixed part, then the counter, big-endian.
@@ -1407,9 +1414,9 @@ int twine128_opener_restore(struct twine128_opener *opener,
  *                        must not overlap ad or *opener.
  * @param[in]     len     Its length in bytes.
  * @param[in]     tag     The tag, 8 bytes.
- * @return TWINE_OTR_OK; TWINE_OTR_ERR_AUTHENTICATION; TWINE_OTR_ERR_REPLAYED, _TOO_OLD or _OTHER_SENDER; TWINE_OTR_ERR_NOT_RESERVED;
+ * @return TWINE_OTR_OK; TWINE_OTR_ERR_AUTHENTICATION; TWINE_OTR_ERR_REPLAYED, _TOO_OLD or _OTHER_FIXED_PART; TWINE_OTR_ERR_NOT_RESERVED;
  *         TWINE_OTR_ERR_LIMIT; TWINE_OTR_ERR_FAILURES; TWINE_OTR_ERR_ARGUMENT; or TWINE_OTR_ERR_CONTEXT. On any of these errors buf is
- *         zero, unless buf and len themselves were refused, or buf overlaps *opener: then nothing has been written.
+ *         zero, unless buf and len themselves were refused, or buf overlaps *opener. Then nothing has been written.
  */
 TWINE_OTR_MUST_CHECK
 int twine128_opener_open(struct twine128_opener *opener,
@@ -1421,18 +1428,18 @@ int twine128_opener_open(struct twine128_opener *opener,
                          const uint8_t tag[8]);
 
 /**
- * Writes what was opened and can be. As twine128_sealer_count.
+ * Writes what was opened and what can still be opened. As twine128_sealer_count.
  */
 TWINE_OTR_MUST_CHECK
 int twine128_opener_count(const struct twine128_opener *opener,
                           struct twine_otr_opener_counts *counts);
 
 /**
- * Makes the state that is to be stored so that the next `messages` counters and `blocks` from here on, or what the limit leaves, can be
- * opened. As twine128_sealer_begin_reserve: it reserves nothing before twine128_opener_confirm.
+ * Makes a state that reserves at least `messages` counters and `blocks` blocks (fewer near the limit) once it is stored. As
+ * twine128_sealer_begin_reserve: nothing is reserved before twine128_opener_confirm.
  *
- * A restart without twine128_opener_suspend refuses the messages that were reserved, and costs the blocks that were not used and as large a
- * part of the failures. So reserve few messages, such as 16, and at least the blocks of the longest one.
+ * After a restart without twine128_opener_suspend, the reserved messages are refused. Such a restart also costs the blocks that were
+ * not used, and the same share of the failures. So reserve few messages, such as 16, and at least the blocks of the longest one.
  */
 TWINE_OTR_MUST_CHECK
 int twine128_opener_begin_reserve(struct twine128_opener *opener,
@@ -1441,22 +1448,22 @@ int twine128_opener_begin_reserve(struct twine128_opener *opener,
                                   uint8_t state[32]);
 
 /**
- * Reserves what a state says, when it is stored. As twine128_sealer_confirm.
+ * Reserves what a state says, once it is stored. As twine128_sealer_confirm.
  */
 TWINE_OTR_MUST_CHECK
 int twine128_opener_confirm(struct twine128_opener *opener,
                             const uint8_t state[32]);
 
 /**
- * Ends and clears an opener and makes its state, for an orderly stop: an opener that is restored from it refuses what is late, and
- * nothing else. As twine128_sealer_suspend.
+ * Ends and clears an opener in an orderly way and makes its state. An opener that is restored from this state refuses late messages, and
+ * no others. As twine128_sealer_suspend.
  */
 TWINE_OTR_MUST_CHECK
 int twine128_opener_suspend(struct twine128_opener *opener,
                             uint8_t state[32]);
 
 /**
- * Erases an opener, without a state. As twine128_otr_clear.
+ * Erases an opener, without making a state. As twine128_otr_clear.
  */
 void twine128_opener_clear(struct twine128_opener *opener);
 
@@ -1541,19 +1548,20 @@ TWINE_OTR_MUST_CHECK int twine80_opener_suspend(struct twine80_opener *opener, u
 void twine80_opener_clear(struct twine80_opener *opener);
 
 /**
- * Begins a stream: one long message in chunks, each with a tag, so that nobody ever holds more than a chunk. Chunks may have any
- * lengths that a segment can hold. A chunk that was changed, dropped, repeated or moved does not open, and the end cannot be missing.
+ * Begins a stream, which is one long message in chunks. Each chunk has its own tag, so neither end ever holds more than one chunk. A chunk
+ * may have any length that fits into a segment. A chunk that was changed, dropped, repeated or moved does not open. A missing end is
+ * detected, see twine128_chunk_opener_check_complete.
  *
- * A stream that is interrupted, as by a restart, cannot go on: the message begins again as a new stream.
+ * A stream that is interrupted, for example by a restart, cannot continue. The message must begin again as a new stream.
  *
- * @param[out] sealer         The sealer. Its contents before do not matter; it must not overlap key or header.
- * @param[in]  key            The key, 16 bytes, for streams alone, and for 2^20 of them.
- * @param[in]  header         What makes this stream differ from all others under the key, 16 bytes, sent before the first chunk:
- *                            random ones, or 8 bytes of the sender and a counter. **A header must never come back**, not after a restart
- *                            either: store that it is used before the first chunk is sealed.
- * @param[in]  segment_limit  The blocks under the key of a segment, and so of a chunk: TWINE_OTR_BLOCK_LIMIT_SEGMENT as a rule. The opener
- *                            must have the same one.
- * @return TWINE_OTR_OK, or TWINE_OTR_ERR_ARGUMENT: the sealer, whatever it was, is refused then, and its first 8 bytes are zero.
+ * @param[out] sealer         The sealer. Its previous contents do not matter. It must not overlap key or header.
+ * @param[in]  key            The key, 16 bytes. Use it for streams only, and for at most 2^20 of them.
+ * @param[in]  header         16 bytes that differ from those of every other stream under the key: random bytes, or 8 bytes of the sender
+ *                            and a counter. They are sent before the first chunk. **A header must never be used again**, not even after a
+ *                            restart. Store it as used before the first chunk is sealed.
+ * @param[in]  segment_limit  The limit of blocks under the key of a segment, TWINE_OTR_BLOCK_LIMIT_SEGMENT as a rule. A chunk cannot
+ *                            exceed it either. The opener must have the same limit.
+ * @return TWINE_OTR_OK, or TWINE_OTR_ERR_ARGUMENT. Whatever the sealer was, it is refused then, and its first 8 bytes are zero.
  */
 TWINE_OTR_MUST_CHECK
 int twine128_chunk_sealer_init(struct twine128_chunk_sealer *sealer,
@@ -1562,7 +1570,7 @@ int twine128_chunk_sealer_init(struct twine128_chunk_sealer *sealer,
                                uint32_t segment_limit);
 
 /**
- * Encrypts a chunk that is not the last one where it lies, and makes its tag.
+ * Encrypts a chunk that is not the last one in place, and makes its tag.
  *
  * @param[in,out] sealer  The sealer.
  * @param[in]     ad      The associated data of the chunk. May be null if ad_len is 0. It must not overlap *sealer.
@@ -1582,7 +1590,7 @@ int twine128_chunk_sealer_seal(struct twine128_chunk_sealer *sealer,
                                uint8_t tag[8]);
 
 /**
- * Encrypts the last chunk where it lies, and makes its tag. As twine128_chunk_sealer_seal.
+ * Encrypts the last chunk in place, and makes its tag. As twine128_chunk_sealer_seal.
  */
 TWINE_OTR_MUST_CHECK
 int twine128_chunk_sealer_seal_last(struct twine128_chunk_sealer *sealer,
@@ -1598,12 +1606,12 @@ int twine128_chunk_sealer_seal_last(struct twine128_chunk_sealer *sealer,
 void twine128_chunk_sealer_clear(struct twine128_chunk_sealer *sealer);
 
 /**
- * Begins to open a stream. Two openers of one stream open it twice: whoever must not, notes the headers that he has seen.
+ * Begins to open a stream. Two openers of one stream open it twice. To prevent that, remember the headers of the streams that were opened.
  *
- * @param[out] opener         The opener. Its contents before do not matter; it must not overlap key or header.
+ * @param[out] opener         The opener. Its previous contents do not matter. It must not overlap key or header.
  * @param[in]  key            The key, 16 bytes.
  * @param[in]  header         The header that was received, 16 bytes.
- * @param[in]  segment_limit  As of the sealer.
+ * @param[in]  segment_limit  As for the sealer.
  * @param[in]  failure_limit  The attempts that may fail in the whole stream, TWINE_OTR_FAILURE_LIMIT_DEFAULT as a rule.
  * @return As twine128_chunk_sealer_init.
  */
@@ -1615,9 +1623,9 @@ int twine128_chunk_opener_init(struct twine128_chunk_opener *opener,
                                uint32_t failure_limit);
 
 /**
- * Decrypts the next chunk, which is not the last one, where it lies. If it is not the next one, or its tag is wrong, the buffer is zero
- * afterwards, and another copy of the chunk can be tried. A chunk that is opened is genuine and in its place; that the message ends
- * there is known only from twine128_chunk_opener_check_complete.
+ * Decrypts the next chunk, which is not the last one, in place. If it is not the next one, or its tag is wrong, the buffer is zero
+ * afterwards, and another copy of the chunk can be tried. A chunk that is opened is genuine and in the right place. Only
+ * twine128_chunk_opener_check_complete says whether the message is complete.
  *
  * @param[in,out] opener  The opener.
  * @param[in]     ad      The associated data of the chunk. May be null if ad_len is 0. It must not overlap *opener.
@@ -1626,8 +1634,8 @@ int twine128_chunk_opener_init(struct twine128_chunk_opener *opener,
  * @param[in]     len     Its length in bytes.
  * @param[in]     tag     The tag, 8 bytes.
  * @return TWINE_OTR_OK; TWINE_OTR_ERR_AUTHENTICATION; TWINE_OTR_ERR_FINISHED; TWINE_OTR_ERR_LIMIT, also if the blocks of failed attempts
- *         would pass the limit; TWINE_OTR_ERR_FAILURES; TWINE_OTR_ERR_ARGUMENT; or TWINE_OTR_ERR_CONTEXT. On any of these errors buf is
- *         zero, unless buf and len themselves were refused, or buf overlaps *opener: then nothing has been written.
+ *         would exceed the limit; TWINE_OTR_ERR_FAILURES; TWINE_OTR_ERR_ARGUMENT; or TWINE_OTR_ERR_CONTEXT. On any of these errors buf is
+ *         zero, unless buf and len themselves were refused, or buf overlaps *opener. Then nothing has been written.
  */
 TWINE_OTR_MUST_CHECK
 int twine128_chunk_opener_open(struct twine128_chunk_opener *opener,
@@ -1638,7 +1646,7 @@ int twine128_chunk_opener_open(struct twine128_chunk_opener *opener,
                                const uint8_t tag[8]);
 
 /**
- * Decrypts the last chunk where it lies. As twine128_chunk_opener_open.
+ * Decrypts the last chunk in place. As twine128_chunk_opener_open.
  */
 TWINE_OTR_MUST_CHECK
 int twine128_chunk_opener_open_last(struct twine128_chunk_opener *opener,
@@ -1649,7 +1657,7 @@ int twine128_chunk_opener_open_last(struct twine128_chunk_opener *opener,
                                     const uint8_t tag[8]);
 
 /**
- * Checks that the last chunk was opened, and so all of them. **To be called when nothing more comes**: a stream for which it fails was cut
+ * Checks that the last chunk was opened, and so the whole message. **Call this when no more chunks come**: if it fails, the stream was cut
  * short.
  *
  * @param[in] opener  The opener.
@@ -1745,10 +1753,10 @@ void twine80_chunk_opener_clear(struct twine80_chunk_opener *opener);
 /**
  * Initialises a context of the block cipher with a key.
  *
- * A block cipher is a building block: it neither hides that blocks are equal nor authenticates them. To protect messages use
- * twine128_otr_seal, and never use a key for both.
+ * A block cipher is a building block. It does not hide that blocks are equal, and it does not authenticate them. To protect messages, use
+ * twine128_otr_seal. Never use one key for both.
  *
- * @param[out] ctx  The context. Its contents before do not matter; it must not overlap the key.
+ * @param[out] ctx  The context. Its previous contents do not matter. It must not overlap the key.
  * @param[in]  key  The key, 16 bytes. They are copied: the caller may erase them afterwards.
  * @return TWINE_OTR_OK, or TWINE_OTR_ERR_ARGUMENT if a pointer is null or misaligned or the two overlap. The context, whatever
  *         it was, is refused then, and its first 8 bytes are zero.
@@ -1758,11 +1766,11 @@ int twine128_init(struct twine128_ctx *ctx,
                   const uint8_t key[16]);
 
 /**
- * Encrypts blocks where they lie, each by itself. Many in one call take less time than as many calls.
+ * Encrypts blocks in place, each by itself. One call for many blocks takes less time than many calls.
  *
  * @param[in]     ctx    An initialised context.
  * @param[in,out] buf    The blocks, 8 bytes each, one after the other. May be null if count is 0. They must not overlap *ctx.
- * @param[in]     count  How many blocks, not bytes.
+ * @param[in]     count  The number of blocks, not of bytes.
  * @return TWINE_OTR_OK; or TWINE_OTR_ERR_ARGUMENT or TWINE_OTR_ERR_CONTEXT, and then nothing has been written.
  */
 TWINE_OTR_MUST_CHECK
@@ -1771,7 +1779,7 @@ int twine128_encrypt_blocks(const struct twine128_ctx *ctx,
                             size_t count);
 
 /**
- * Decrypts blocks where they lie, each by itself. As twine128_encrypt_blocks.
+ * Decrypts blocks in place, each by itself. As twine128_encrypt_blocks.
  */
 TWINE_OTR_MUST_CHECK
 int twine128_decrypt_blocks(const struct twine128_ctx *ctx,

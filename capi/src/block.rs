@@ -32,7 +32,7 @@ unsafe fn blocks<X: Context>(
 }
 
 /// # Safety
-/// As of [`blocks`].
+/// As for [`blocks`].
 unsafe fn encrypt<X>(ctx: *const X, buf: *mut u8, count: usize) -> c_int
 where
     X: Context<Content: BlockCipherEncrypt + BlockSizeUser<BlockSize = U8>>,
@@ -44,7 +44,7 @@ where
 }
 
 /// # Safety
-/// As of [`blocks`].
+/// As for [`blocks`].
 unsafe fn decrypt<X>(ctx: *const X, buf: *mut u8, count: usize) -> c_int
 where
     X: Context<Content: BlockCipherDecrypt + BlockSizeUser<BlockSize = U8>>,
@@ -57,12 +57,12 @@ where
 
 /// Initialises a context of the block cipher with a key.
 ///
-/// A block cipher is a building block: it neither hides that blocks are equal nor authenticates them. To protect messages use
-/// twine128_otr_seal, and never use a key for both.
+/// A block cipher is a building block. It does not hide that blocks are equal, and it does not authenticate them. To protect messages, use
+/// twine128_otr_seal. Never use one key for both.
 ///
 /// cbindgen:ptrs-as-arrays=[[key; 16]]
 ///
-/// @param[out] ctx  The context. Its contents before do not matter; it must not overlap the key.
+/// @param[out] ctx  The context. Its previous contents do not matter. It must not overlap the key.
 /// @param[in]  key  The key, 16 bytes. They are copied: the caller may erase them afterwards.
 /// @return TWINE_OTR_OK, or TWINE_OTR_ERR_ARGUMENT if a pointer is null or misaligned or the two overlap. The context, whatever
 ///         it was, is refused then, and its first 8 bytes are zero.
@@ -77,11 +77,11 @@ pub unsafe extern "C" fn twine128_init(ctx: *mut twine128_ctx, key: *const u8) -
     stack::leaving_nothing(|| unsafe { context::init(ctx, key) })
 }
 
-/// Encrypts blocks where they lie, each by itself. Many in one call take less time than as many calls.
+/// Encrypts blocks in place, each by itself. One call for many blocks takes less time than many calls.
 ///
 /// @param[in]     ctx    An initialised context.
 /// @param[in,out] buf    The blocks, 8 bytes each, one after the other. May be null if count is 0. They must not overlap *ctx.
-/// @param[in]     count  How many blocks, not bytes.
+/// @param[in]     count  The number of blocks, not of bytes.
 /// @return TWINE_OTR_OK; or TWINE_OTR_ERR_ARGUMENT or TWINE_OTR_ERR_CONTEXT, and then nothing has been written.
 ///
 /// # Safety
@@ -97,7 +97,7 @@ pub unsafe extern "C" fn twine128_encrypt_blocks(
     unsafe { encrypt(ctx, buf, count) }
 }
 
-/// Decrypts blocks where they lie, each by itself. As twine128_encrypt_blocks.
+/// Decrypts blocks in place, each by itself. As twine128_encrypt_blocks.
 ///
 /// # Safety
 /// Each pointer is null or points to what it says.

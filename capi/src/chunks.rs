@@ -1,4 +1,4 @@
-//! Long messages in chunks.
+//! Streams: long messages in chunks.
 
 use twine_otr_aead::{
     ChunkOpener, ChunkSealer, Key, OpenError, SealError, StreamHeader, Tag, aead::inout::InOutBuf,
@@ -35,7 +35,7 @@ pub(crate) unsafe fn seal_init<X: Context<Content = ChunkSealer<C>>, C: Algorith
 ) -> Result<(), Failure> {
     let set_up = |sealer: &mut ChunkSealer<C>| {
         let limit = block_limit(limit)?;
-        // SAFETY: the pointers are not null, so the caller vouches for them; and apart from what is written.
+        // SAFETY: the pointers are not null, so the caller vouches for them. They do not overlap what is written.
         unsafe { sealer.start(&*key, stream_header(*header), limit) };
         Ok(())
     };
@@ -59,8 +59,8 @@ pub(crate) unsafe fn seal<X: Context<Content = ChunkSealer<C>>, C: Algorithm>(
         (Region::new(buf, len)?, Region::new(ad, ad_len)?, Region::of(tag)?);
     apart(Region::of(sealer)?, &[buf_region, ad_region, tag_region])?;
     apart(buf_region, &[ad_region, tag_region])?;
-    // SAFETY: nothing is null where it has a length, no length exceeds an object's, and what is written is apart from what
-    // is borrowed with it; the tag is written when nothing is borrowed.
+    // SAFETY: no pointer is null if it has a length, and no length exceeds that of an object. What is written does not overlap what is
+    // borrowed with it. The tag is written when nothing is borrowed.
     unsafe {
         context::change(sealer, |sealer| {
             let (ad, buf) = (memory::slice(ad, ad_len), memory::slice_mut(buf, len));
@@ -71,7 +71,7 @@ pub(crate) unsafe fn seal<X: Context<Content = ChunkSealer<C>>, C: Algorithm>(
 }
 
 /// # Safety
-/// As of [`seal_init`].
+/// As for [`seal_init`].
 pub(crate) unsafe fn open_init<X: Context<Content = ChunkOpener<C>>, C: Algorithm>(
     opener: *mut X,
     key: *const Key<C>,
@@ -93,7 +93,7 @@ pub(crate) unsafe fn open_init<X: Context<Content = ChunkOpener<C>>, C: Algorith
 /// Calls `open` with the opener, the associated data, the buffer and the tag, and zeroes the buffer if it fails.
 ///
 /// # Safety
-/// As of [`seal`].
+/// As for [`seal`].
 pub(crate) unsafe fn open<X: Context<Content = ChunkOpener<C>>, C: Algorithm>(
     opener: *mut X,
     (ad, ad_len): (*const u8, usize),
@@ -127,10 +127,10 @@ pub(crate) unsafe fn check_complete<X: Context<Content = ChunkOpener<C>>, C: Alg
     if unsafe { context::content(opener) }?.is_complete() { Ok(()) } else { Err(Failure::Incomplete) }
 }
 
-/// What C sees of a stream of chunks, for a family of functions.
+/// The functions and types of streams for C, for a family of functions.
 macro_rules! functions {
     ($prefix:literal) => {
-        /// A stream of chunks that is sealed. As twine128_sealer, for the functions twine128_chunk_sealer_*, with TWINE128_CHUNK_SEALER_INIT.
+        /// The sealer of a stream of chunks. As twine128_sealer, for the functions twine128_chunk_sealer_*, with TWINE128_CHUNK_SEALER_INIT.
         #[repr(C)]
         #[allow(missing_debug_implementations, reason = "secret, and C's")]
         pub struct chunk_sealer {
@@ -138,7 +138,7 @@ macro_rules! functions {
             opaque: [u64; TWINE_OTR_CHUNK_SEALER_WORDS],
         }
 
-        /// A stream of chunks that is opened. As twine128_sealer, for the functions twine128_chunk_opener_*, with TWINE128_CHUNK_OPENER_INIT.
+        /// The opener of a stream of chunks. As twine128_sealer, for the functions twine128_chunk_opener_*, with TWINE128_CHUNK_OPENER_INIT.
         #[repr(C)]
         #[allow(missing_debug_implementations, reason = "secret, and C's")]
         pub struct chunk_opener {
@@ -146,21 +146,22 @@ macro_rules! functions {
             opaque: [u64; TWINE_OTR_CHUNK_OPENER_WORDS],
         }
 
-        /// Begins a stream: one long message in chunks, each with a tag, so that nobody ever holds more than a chunk. Chunks may have any
-        /// lengths that a segment can hold. A chunk that was changed, dropped, repeated or moved does not open, and the end cannot be missing.
+        /// Begins a stream, which is one long message in chunks. Each chunk has its own tag, so neither end ever holds more than one chunk. A chunk
+        /// may have any length that fits into a segment. A chunk that was changed, dropped, repeated or moved does not open. A missing end is
+        /// detected, see twine128_chunk_opener_check_complete.
         ///
-        /// A stream that is interrupted, as by a restart, cannot go on: the message begins again as a new stream.
+        /// A stream that is interrupted, for example by a restart, cannot continue. The message must begin again as a new stream.
         ///
         /// cbindgen:ptrs-as-arrays=[[key; 16], [header; 16]]
         ///
-        /// @param[out] sealer         The sealer. Its contents before do not matter; it must not overlap key or header.
-        /// @param[in]  key            The key, 16 bytes, for streams alone, and for 2^20 of them.
-        /// @param[in]  header         What makes this stream differ from all others under the key, 16 bytes, sent before the first chunk:
-        ///                            random ones, or 8 bytes of the sender and a counter. **A header must never come back**, not after a restart
-        ///                            either: store that it is used before the first chunk is sealed.
-        /// @param[in]  segment_limit  The blocks under the key of a segment, and so of a chunk: TWINE_OTR_BLOCK_LIMIT_SEGMENT as a rule. The opener
-        ///                            must have the same one.
-        /// @return TWINE_OTR_OK, or TWINE_OTR_ERR_ARGUMENT: the sealer, whatever it was, is refused then, and its first 8 bytes are zero.
+        /// @param[out] sealer         The sealer. Its previous contents do not matter. It must not overlap key or header.
+        /// @param[in]  key            The key, 16 bytes. Use it for streams only, and for at most 2^20 of them.
+        /// @param[in]  header         16 bytes that differ from those of every other stream under the key: random bytes, or 8 bytes of the sender
+        ///                            and a counter. They are sent before the first chunk. **A header must never be used again**, not even after a
+        ///                            restart. Store it as used before the first chunk is sealed.
+        /// @param[in]  segment_limit  The limit of blocks under the key of a segment, TWINE_OTR_BLOCK_LIMIT_SEGMENT as a rule. A chunk cannot
+        ///                            exceed it either. The opener must have the same limit.
+        /// @return TWINE_OTR_OK, or TWINE_OTR_ERR_ARGUMENT. Whatever the sealer was, it is refused then, and its first 8 bytes are zero.
         ///
         /// # Safety
         /// Each pointer is null or points to what it says.
@@ -179,7 +180,7 @@ macro_rules! functions {
             })
         }
 
-        /// Encrypts a chunk that is not the last one where it lies, and makes its tag.
+        /// Encrypts a chunk that is not the last one in place, and makes its tag.
         ///
         /// cbindgen:ptrs-as-arrays=[[tag; 8]]
         ///
@@ -210,7 +211,7 @@ macro_rules! functions {
             })
         }
 
-        /// Encrypts the last chunk where it lies, and makes its tag. As twine128_chunk_sealer_seal.
+        /// Encrypts the last chunk in place, and makes its tag. As twine128_chunk_sealer_seal.
         ///
         /// cbindgen:ptrs-as-arrays=[[tag; 8]]
         ///
@@ -242,14 +243,14 @@ macro_rules! functions {
             unsafe { context::clear(sealer) }
         }
 
-        /// Begins to open a stream. Two openers of one stream open it twice: whoever must not, notes the headers that he has seen.
+        /// Begins to open a stream. Two openers of one stream open it twice. To prevent that, remember the headers of the streams that were opened.
         ///
         /// cbindgen:ptrs-as-arrays=[[key; 16], [header; 16]]
         ///
-        /// @param[out] opener         The opener. Its contents before do not matter; it must not overlap key or header.
+        /// @param[out] opener         The opener. Its previous contents do not matter. It must not overlap key or header.
         /// @param[in]  key            The key, 16 bytes.
         /// @param[in]  header         The header that was received, 16 bytes.
-        /// @param[in]  segment_limit  As of the sealer.
+        /// @param[in]  segment_limit  As for the sealer.
         /// @param[in]  failure_limit  The attempts that may fail in the whole stream, TWINE_OTR_FAILURE_LIMIT_DEFAULT as a rule.
         /// @return As twine128_chunk_sealer_init.
         ///
@@ -271,9 +272,9 @@ macro_rules! functions {
             })
         }
 
-        /// Decrypts the next chunk, which is not the last one, where it lies. If it is not the next one, or its tag is wrong, the buffer is zero
-        /// afterwards, and another copy of the chunk can be tried. A chunk that is opened is genuine and in its place; that the message ends
-        /// there is known only from twine128_chunk_opener_check_complete.
+        /// Decrypts the next chunk, which is not the last one, in place. If it is not the next one, or its tag is wrong, the buffer is zero
+        /// afterwards, and another copy of the chunk can be tried. A chunk that is opened is genuine and in the right place. Only
+        /// twine128_chunk_opener_check_complete says whether the message is complete.
         ///
         /// cbindgen:ptrs-as-arrays=[[tag; 8]]
         ///
@@ -284,8 +285,8 @@ macro_rules! functions {
         /// @param[in]     len     Its length in bytes.
         /// @param[in]     tag     The tag, 8 bytes.
         /// @return TWINE_OTR_OK; TWINE_OTR_ERR_AUTHENTICATION; TWINE_OTR_ERR_FINISHED; TWINE_OTR_ERR_LIMIT, also if the blocks of failed attempts
-        ///         would pass the limit; TWINE_OTR_ERR_FAILURES; TWINE_OTR_ERR_ARGUMENT; or TWINE_OTR_ERR_CONTEXT. On any of these errors buf is
-        ///         zero, unless buf and len themselves were refused, or buf overlaps *opener: then nothing has been written.
+        ///         would exceed the limit; TWINE_OTR_ERR_FAILURES; TWINE_OTR_ERR_ARGUMENT; or TWINE_OTR_ERR_CONTEXT. On any of these errors buf is
+        ///         zero, unless buf and len themselves were refused, or buf overlaps *opener. Then nothing has been written.
         ///
         /// # Safety
         /// Each pointer is null or points to what it says.
@@ -305,7 +306,7 @@ macro_rules! functions {
             })
         }
 
-        /// Decrypts the last chunk where it lies. As twine128_chunk_opener_open.
+        /// Decrypts the last chunk in place. As twine128_chunk_opener_open.
         ///
         /// cbindgen:ptrs-as-arrays=[[tag; 8]]
         ///
@@ -327,7 +328,7 @@ macro_rules! functions {
             })
         }
 
-        /// Checks that the last chunk was opened, and so all of them. **To be called when nothing more comes**: a stream for which it fails was cut
+        /// Checks that the last chunk was opened, and so the whole message. **Call this when no more chunks come**: if it fails, the stream was cut
         /// short.
         ///
         /// @param[in] opener  The opener.

@@ -1,4 +1,4 @@
-//! The contexts: what C sees of them, and what is in them.
+//! The contexts: the types that C sees, and their contents.
 
 use core::sync::atomic::{Ordering, compiler_fence};
 
@@ -33,8 +33,8 @@ pub const TWINE_OTR_CTX_WORDS: usize = 74;
 ))]
 pub const TWINE_OTR_CTX_WORDS: usize = 20;
 
-/// A key of the block cipher TWINE-128, expanded. As twine128_otr_ctx, with TWINE128_CTX_INIT, for the
-/// functions twine128_*_blocks.
+/// An expanded key of the block cipher TWINE-128, for the functions twine128_*_blocks. It is used like twine128_otr_ctx, with
+/// TWINE128_CTX_INIT.
 #[repr(C)]
 #[allow(missing_debug_implementations, reason = "secret, and C's")]
 pub struct twine128_ctx {
@@ -42,8 +42,8 @@ pub struct twine128_ctx {
     opaque: [u64; TWINE_OTR_CTX_WORDS],
 }
 
-/// A key of the block cipher TWINE-80, expanded. As twine128_otr_ctx, with TWINE80_CTX_INIT, for the
-/// functions twine80_*_blocks.
+/// An expanded key of the block cipher TWINE-80, for the functions twine80_*_blocks. It is used like twine128_otr_ctx, with
+/// TWINE80_CTX_INIT.
 #[repr(C)]
 #[allow(missing_debug_implementations, reason = "secret, and C's")]
 pub struct twine80_ctx {
@@ -51,20 +51,19 @@ pub struct twine80_ctx {
     opaque: [u64; TWINE_OTR_CTX_WORDS],
 }
 
-/// What C calls a context, and what lies in it.
+/// A type that C calls a context, and its content.
 pub(crate) trait Context: Sized {
     type Content;
 
-    /// What the first word of an initialised context is: one of 2^64, and different for each type, so that zeros, contexts of
-    /// another type and, but for an accident, random bytes are refused. What is left of a context of the same type is not told
-    /// from one.
+    /// The first word of an initialised context. It is one of 2^64 values and differs for each type. So zeros, contexts of another type and
+    /// (except by chance) random bytes are refused. The remains of a context of the same type cannot be told from a context.
     const MARK: u64;
 
     /// The first word while a call changes the context.
     const IN_USE: u64 = !Self::MARK;
 }
 
-/// The mark of a type with this name: its FNV-1a hash of 64 bits.
+/// Returns the mark of a type with this name: the FNV-1a hash of 64 bits.
 pub(crate) const fn mark(name: &str) -> u64 {
     let (name, mut hash, mut i) = (name.as_bytes(), 0xcbf2_9ce4_8422_2325_u64, 0);
     while i < name.len() {
@@ -74,7 +73,7 @@ pub(crate) const fn mark(name: &str) -> u64 {
     hash
 }
 
-/// Makes a type a [`Context`], if what lies in it has room there.
+/// Makes a type a [`Context`]. This does not compile if the content has no room in it.
 macro_rules! context {
     ($context:ty, $content:ty, $name:expr) => {
         impl $crate::context::Context for $context {
@@ -115,7 +114,7 @@ pub(crate) unsafe fn init<X: Context<Content: SetKey>>(
 ) -> Result<(), Failure> {
     let key = key.cast::<Key<X::Content>>();
     let set_key = |cipher: &mut X::Content| {
-        // SAFETY: it is not null, and so the caller vouches for it; `make` sees that it is apart from what is written.
+        // SAFETY: it is not null, so the caller vouches for it. `make` checks that it does not overlap what is written.
         cipher.set_key(unsafe { &*key });
         Ok(())
     };
@@ -123,8 +122,8 @@ pub(crate) unsafe fn init<X: Context<Content: SetKey>>(
     unsafe { make(context, || Ok([Region::of(key)?]), X::Content::without_key, set_key) }
 }
 
-/// Makes `*context` what `set_up` makes of `content`. It is refused from the beginning on, by whatever interrupts this or
-/// comes after a failure, until all of it is there. If `set_up` fails, it is erased.
+/// Fills `*context` with what `set_up` makes of `content`. The context is refused until all of it is written, also by a call that interrupts
+/// this one and after a failure. If `set_up` fails, the context is erased.
 ///
 /// # Safety
 /// `context` is null or points to a context, at any alignment, that nobody uses.
@@ -139,7 +138,7 @@ pub(crate) unsafe fn make<X: Context, const N: usize>(
     unsafe { erase_start(context, size_of::<u64>()) };
     apart(Region::of(context)?, &arguments()?)?;
     let initialised = context.cast::<Initialised<X>>();
-    // SAFETY: the pointer is not null and aligned, so the caller vouches for it. An `Initialised` fits into a context.
+    // SAFETY: the pointer is not null and is aligned, so the caller vouches for it. An `Initialised` fits into a context.
     unsafe {
         let place = &raw mut (*initialised).content;
         place.write(content());
@@ -153,15 +152,15 @@ pub(crate) unsafe fn make<X: Context, const N: usize>(
     Ok(())
 }
 
-/// What is in `*context`, which is not to be written while it is in use.
+/// Returns the content of `*context`, which must not be written while the content is in use.
 ///
 /// # Safety
 /// `context` is null or points to a context.
 pub(crate) unsafe fn content<'a, X: Context>(context: *const X) -> Result<&'a X::Content, Failure> {
     Region::of(context)?;
     let initialised = context.cast::<Initialised<X>>();
-    // SAFETY: the pointer is not null and aligned, so the caller vouches for what it points to; with the mark there, `make`
-    // has made the rest.
+    // SAFETY: the pointer is not null and is aligned, so the caller vouches for what it points to. If the mark is there, `make` has written
+    // the rest.
     unsafe {
         if (&raw const (*initialised).mark).read() != X::MARK {
             return Err(Failure::Context);
@@ -170,8 +169,8 @@ pub(crate) unsafe fn content<'a, X: Context>(context: *const X) -> Result<&'a X:
     }
 }
 
-/// Calls `f` with what is in `*context`. Meanwhile the context is refused: an interrupt handler that uses it too gets an error, and not
-/// the same nonce.
+/// Calls `f` with the content of `*context`. Meanwhile the context is refused. So an interrupt handler that uses it too gets an error, and
+/// not the same nonce.
 ///
 /// # Safety
 /// `context` is null or points to a context.
@@ -182,7 +181,7 @@ pub(crate) unsafe fn change<X: Context, T>(
 ) -> Result<T, Failure> {
     Region::of(context)?;
     let initialised = context.cast::<Initialised<X>>();
-    // SAFETY: as in `content`; and nobody else gets the content, as its mark is not there.
+    // SAFETY: as in `content`. Nobody else gets the content, because its mark is not there.
     unsafe {
         let mark = &raw mut (*initialised).mark;
         if mark.read_volatile() != X::MARK {
@@ -192,7 +191,7 @@ pub(crate) unsafe fn change<X: Context, T>(
         compiler_fence(Ordering::SeqCst);
         let result = f(&mut (*initialised).content);
         compiler_fence(Ordering::SeqCst);
-        // Whoever cleared it meanwhile, although that is not allowed, meant it.
+        // If the context was cleared meanwhile, although that is not allowed, it stays cleared.
         if mark.read_volatile() != X::IN_USE {
             return Err(Failure::Context);
         }
@@ -201,7 +200,7 @@ pub(crate) unsafe fn change<X: Context, T>(
     }
 }
 
-/// Overwrites `*context` with zeros, at any alignment; nothing if the pointer is null.
+/// Overwrites `*context` with zeros, at any alignment. Does nothing if the pointer is null.
 ///
 /// # Safety
 /// `context` is null or points to as many bytes as a context has, which nobody uses.
@@ -213,7 +212,7 @@ pub(crate) unsafe fn clear<X: Context>(context: *mut X) {
 /// Overwrites the first `len` bytes of `*context` with zeros, from the first to the last, before anything that follows.
 ///
 /// # Safety
-/// As of [`clear`]; `len` is not more than a context's.
+/// As for [`clear`]; `len` is not more than a context's.
 unsafe fn erase_start<X: Context>(context: *mut X, len: usize) {
     if Region::new(context, size_of::<X>()).is_err() {
         return;

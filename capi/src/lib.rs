@@ -5,7 +5,7 @@
     rustdoc::broken_intra_doc_links,
     reason = "the comments become those of the header, where [in] is Doxygen's"
 )]
-// Contexts of compact keys have another size: so their `init` has another name, and with the other header nothing links.
+// Contexts of compact keys have another size. So their `init` has another name, and a program with the wrong header does not link.
 #![cfg_attr(
     twine_keys = "compact",
     allow(unused_attributes, reason = "the header's generator knows functions by no_mangle")
@@ -33,7 +33,7 @@ pub use sealer::{
 };
 pub use status::*;
 
-/// The functions of one size of key and one way to process associated data. In C each name begins with that of the module.
+/// The functions for one key size and one processing of associated data. In C each name begins with that of the module.
 macro_rules! family {
     ($name:ident, $prefix:literal, $cipher:ident, $processing:ident, $leaving_nothing:ident) => {
         #[doc = concat!("The functions and types that C calls `", $prefix, "_*`.")]
@@ -70,7 +70,7 @@ family!(twine80_serial, "twine80_serial", Twine80, Serial, leaving_nothing_of_me
 family!(twine128_combined, "twine128_combined", Twine128, Combined, leaving_nothing_of_combined);
 family!(twine80_combined, "twine80_combined", Twine80, Combined, leaving_nothing_of_combined);
 
-/// What the compiler wants of a program's only Rust code.
+/// The panic handler, which the compiler requires if this library is a program's only Rust code.
 #[cfg(all(feature = "panic-handler", not(test)))]
 mod panic_handler {
     #[panic_handler]
@@ -78,8 +78,8 @@ mod panic_handler {
         twine_otr_panic()
     }
 
-    /// A name of its own, that no inlining hides: on bare metal it is tested that nothing links it. Elsewhere bounds checks
-    /// of vector code, which always hold, may stay.
+    /// A function of its own, which is not inlined: on bare metal a test checks that nothing links it. Bounds checks may remain in hosted
+    /// builds. They cannot fail; if one did, the process would abort.
     #[inline(never)]
     #[unsafe(no_mangle)]
     extern "C" fn twine_otr_panic() -> ! {
@@ -92,7 +92,7 @@ mod panic_handler {
             unsafe extern "C" {
                 fn abort() -> !;
             }
-            // SAFETY: the C library's, which takes nothing and does not return.
+            // SAFETY: this is the function of the C library. It takes nothing and does not return.
             unsafe { abort() }
         }
     }

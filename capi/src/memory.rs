@@ -1,8 +1,8 @@
-//! What pointers and lengths from C must be before they become references.
+//! Checks of pointers and lengths from C, before they become references.
 
 use crate::status::Failure;
 
-/// Where bytes lie, whatever they are.
+/// A region of memory.
 #[derive(Clone, Copy)]
 pub(crate) struct Region {
     start: usize,
@@ -10,8 +10,8 @@ pub(crate) struct Region {
 }
 
 impl Region {
-    /// `len` bytes at `start`. A null pointer, more than an object can have, and a wrap-around are refused; no bytes at
-    /// all may be anywhere.
+    /// Returns the region of `len` bytes at `start`. A null pointer, more bytes than an object can have, and a wrap-around are refused. A
+    /// region without bytes may be anywhere.
     pub(crate) fn new<T>(start: *const T, len: usize) -> Result<Self, Failure> {
         let start = start.addr();
         if len == 0 {
@@ -23,20 +23,20 @@ impl Region {
         }
     }
 
-    /// Where the object `*object` lies.
+    /// Returns the region of the object `*object`.
     pub(crate) fn of<T>(object: *const T) -> Result<Self, Failure> {
         let region = Self::new(object, size_of::<T>())?;
         if object.is_aligned() { Ok(region) } else { Err(Failure::Argument) }
     }
 
-    /// What `*object` takes, or would take if the pointer were one to an object: nothing if it is null, and at any alignment.
+    /// Returns the region that `*object` has or would have, at any alignment. A null pointer has an empty region.
     pub(crate) fn around<T>(object: *const T) -> Self {
         let start = object.addr();
         let len = if start == 0 { 0 } else { size_of::<T>() };
         Self { start, end: start.saturating_add(len) }
     }
 
-    /// Whether no byte is in both.
+    /// Returns whether the two regions have no byte in common.
     pub(crate) fn is_apart_from(self, other: Self) -> bool {
         self.is_empty() || other.is_empty() || self.end <= other.start || other.end <= self.start
     }
@@ -46,20 +46,20 @@ impl Region {
     }
 }
 
-/// Where `count` objects at `start` lie.
+/// Returns the region of `count` objects at `start`.
 pub(crate) fn array_region<T>(start: *const T, count: usize) -> Result<Region, Failure> {
     Region::new(start, count.checked_mul(size_of::<T>()).ok_or(Failure::Argument)?)
 }
 
-/// Refuses `written` if it shares a byte with one of `others`.
+/// Refuses `written` if it has a byte in common with one of `others`.
 pub(crate) fn apart(written: Region, others: &[Region]) -> Result<(), Failure> {
     if others.iter().all(|other| written.is_apart_from(*other)) { Ok(()) } else { Err(Failure::Argument) }
 }
 
-/// What is at `start`; nothing if `len` is 0, wherever `start` points.
+/// Returns the slice at `start`. It is empty if `len` is 0, wherever `start` points.
 ///
 /// # Safety
-/// As of [`core::slice::from_raw_parts`], if `len` is not 0.
+/// As for [`core::slice::from_raw_parts`], if `len` is not 0.
 pub(crate) unsafe fn slice<'a, T>(start: *const T, len: usize) -> &'a [T] {
     if len == 0 {
         return &[];
@@ -68,10 +68,10 @@ pub(crate) unsafe fn slice<'a, T>(start: *const T, len: usize) -> &'a [T] {
     unsafe { core::slice::from_raw_parts(start, len) }
 }
 
-/// What is at `start`, to be written; nothing if `len` is 0, wherever `start` points.
+/// Returns the slice at `start`, to be written. It is empty if `len` is 0, wherever `start` points.
 ///
 /// # Safety
-/// As of [`core::slice::from_raw_parts_mut`], if `len` is not 0.
+/// As for [`core::slice::from_raw_parts_mut`], if `len` is not 0.
 pub(crate) unsafe fn slice_mut<'a, T>(start: *mut T, len: usize) -> &'a mut [T] {
     if len == 0 {
         return &mut [];

@@ -1,4 +1,4 @@
-//! Opening each message once, and a limit on failures.
+//! Opening each message once, with limits of blocks and of failures.
 
 use twine_otr_aead::{Key, Nonce, OpenError, Opener};
 
@@ -14,27 +14,27 @@ use crate::{
 /// Words of 8 bytes in an opener.
 pub const TWINE_OTR_OPENER_WORDS: usize = TWINE_OTR_CTX_WORDS + 11;
 
-/// What was opened with a key that has an opener, and may be.
+/// The counts of an opener.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct twine_otr_opener_counts {
-    /// Blocks of all attempts; after a restart also those that were reserved.
+    /// Blocks of all attempts. After a restart this includes all blocks that were reserved.
     pub used_blocks: u32,
     /// Blocks that can still be opened under this key.
     pub remaining_blocks: u32,
-    /// Blocks that can be opened before more must be reserved; 0 if the failures that were reserved are used up.
+    /// Blocks that can be opened before more must be reserved. It is 0 if the reserved failures are used up.
     pub reserved_blocks: u32,
-    /// Attempts that have failed; after a restart also those that were reserved.
+    /// Attempts that have failed. After a restart this includes all failures that were reserved.
     pub failures: u32,
     /// Attempts that may still fail.
     pub remaining_failures: u32,
-    /// What comes after the greatest counter that was opened. Counters between two that were opened belong to messages that are lost, or late.
+    /// One more than the greatest counter that was opened. If it skips counters, their messages were lost or are late.
     pub next_counter: u32,
-    /// How many counters beyond the greatest one known to be genuine can be opened before more must be reserved.
+    /// Counters beyond the greatest genuine one that can be opened before more must be reserved.
     pub reserved_messages: u32,
 }
 
-/// An opener, and how many counters below the newest one it accepts.
+/// An opener, and the number of counters below the newest one that it accepts.
 pub(crate) struct Windowed<C: Algorithm> {
     opener: Opener<C, TWINE_OTR_FIXED_SIZE>,
     window: u32,
@@ -45,7 +45,7 @@ impl<C: Algorithm> Windowed<C> {
         Self { opener: Opener::without_key(), window: 0 }
     }
 
-    /// Refuses what the opener's own window has and this one has not.
+    /// Refuses counters that are in the opener's own window but not in this one.
     fn check(&self, nonce: &Nonce<C>) -> Result<(), OpenError> {
         let counter = &nonce[TWINE_OTR_FIXED_SIZE..];
         let is_own = self.opener.nonce(counter).as_ref() == Some(nonce);
@@ -57,7 +57,7 @@ impl<C: Algorithm> Windowed<C> {
     }
 }
 
-/// What an opener is made with, besides its key.
+/// The parameters of an opener, apart from its key.
 #[derive(Clone, Copy)]
 pub(crate) struct Rules {
     pub(crate) block_limit: u32,
@@ -75,7 +75,7 @@ pub(crate) unsafe fn init<X: Context<Content = Windowed<C>>, C: Algorithm>(
 ) -> Result<(), Failure> {
     let set_up = |content: &mut Windowed<C>| {
         let limit = rules.check(content)?;
-        // SAFETY: the pointers are not null, so the caller vouches for them; and apart from what is written.
+        // SAFETY: the pointers are not null, so the caller vouches for them. They do not overlap what is written.
         unsafe { content.opener.set_ephemeral_key(&*key, *fixed, limit, rules.failure_limit) };
         Ok(())
     };
@@ -86,7 +86,7 @@ pub(crate) unsafe fn init<X: Context<Content = Windowed<C>>, C: Algorithm>(
 }
 
 impl Rules {
-    /// The limit of blocks, if all are in range.
+    /// Returns the limit of blocks, if all parameters are in range.
     fn check<C: Algorithm>(self, content: &mut Windowed<C>) -> Result<twine_otr_aead::BlockLimit, Failure> {
         if self.window > TWINE_OTR_WINDOW_MAX {
             return Err(Failure::Argument);
@@ -97,7 +97,7 @@ impl Rules {
 }
 
 /// # Safety
-/// As of [`init`].
+/// As for [`init`].
 pub(crate) unsafe fn first_state<X: Context<Content = Windowed<C>>, C: Algorithm>(
     opener: *mut X,
     key: *const Key<C>,
@@ -115,7 +115,7 @@ pub(crate) unsafe fn first_state<X: Context<Content = Windowed<C>>, C: Algorithm
 }
 
 /// # Safety
-/// As of [`init`]; `states` points to `count` of them.
+/// As for [`init`]; `states` points to `count` of them.
 pub(crate) unsafe fn restore<X: Context<Content = Windowed<C>>, C: Algorithm>(
     opener: *mut X,
     key: *const Key<C>,
@@ -126,7 +126,7 @@ pub(crate) unsafe fn restore<X: Context<Content = Windowed<C>>, C: Algorithm>(
     let arguments = || Ok([Region::of(key)?, Region::of(fixed)?, memory::array_region(states, count)?]);
     let set_up = |content: &mut Windowed<C>| {
         let limit = rules.check(content)?;
-        // SAFETY: as in `init`; an array is not null if it has a length, and its length does not exceed an object's.
+        // SAFETY: as in `init`. An array is not null if it has a length, and is not longer than an object can be.
         unsafe {
             let states = memory::slice(states, count);
             content.opener.set_stored_key(&*key, *fixed, limit, rules.failure_limit, states)?;
@@ -150,8 +150,8 @@ pub(crate) unsafe fn open<X: Context<Content = Windowed<C>>, C: Algorithm>(
         let (ad_region, _, _) = (Region::new(ad, ad_len)?, Region::of(nonce)?, Region::of(tag)?);
         apart(buf_region, &[ad_region])?;
         apart(Region::of(opener)?, &[ad_region])?;
-        // SAFETY: nothing is null where it has a length, no length exceeds an object's, and what is written is apart from what
-        // is borrowed with it; nonce and tag are copied.
+        // SAFETY: no pointer is null if it has a length, and no length exceeds that of an object. What is written does not overlap what is
+        // borrowed with it. The nonce and the tag are copied.
         unsafe {
             let (nonce, tag) = ((*nonce).into(), (*tag).into());
             context::change(opener, |content| {
@@ -190,7 +190,7 @@ pub(crate) unsafe fn counts<X: Context<Content = Windowed<C>>, C: Algorithm>(
 }
 
 /// # Safety
-/// As of [`counts`].
+/// As for [`counts`].
 pub(crate) unsafe fn begin_reserve<X: Context<Content = Windowed<C>>, C: Algorithm>(
     opener: *mut X,
     messages: u32,
@@ -208,7 +208,7 @@ pub(crate) unsafe fn begin_reserve<X: Context<Content = Windowed<C>>, C: Algorit
 }
 
 /// # Safety
-/// As of [`counts`].
+/// As for [`counts`].
 pub(crate) unsafe fn confirm<X: Context<Content = Windowed<C>>, C: Algorithm>(
     opener: *mut X,
     state: *const Bytes,
@@ -219,7 +219,7 @@ pub(crate) unsafe fn confirm<X: Context<Content = Windowed<C>>, C: Algorithm>(
 }
 
 /// # Safety
-/// As of [`counts`].
+/// As for [`counts`].
 pub(crate) unsafe fn suspend<X: Context<Content = Windowed<C>>, C: Algorithm>(
     opener: *mut X,
     state: *mut Bytes,
@@ -236,10 +236,10 @@ pub(crate) unsafe fn suspend<X: Context<Content = Windowed<C>>, C: Algorithm>(
     Ok(())
 }
 
-/// What C sees of an opener, for a family of functions.
+/// The functions and types of openers for C, for a family of functions.
 macro_rules! functions {
     ($prefix:literal) => {
-        /// A key that opens what one sealer seals: each message once, and only so many attempts that fail.
+        /// A key that opens what one sealer seals. It rejects replays, and stops after a number of failed attempts.
         ///
         /// As twine128_sealer, for the functions twine128_opener_*, with TWINE128_OPENER_INIT. A copy would open a message again.
         #[repr(C)]
@@ -249,21 +249,22 @@ macro_rules! functions {
             opaque: [u64; TWINE_OTR_OPENER_WORDS],
         }
 
-        /// Makes an opener of a key that nothing was opened under and that ends with this opener.
+        /// Makes an opener for a fresh key that is discarded with this opener.
         ///
-        /// **Never for a key that is there again after a restart**: it would accept every replay. See twine128_opener_restore.
+        /// **Never use it for a key that the device has again after a restart**: it would accept every replay. Use twine128_opener_restore for
+        /// that.
         ///
         /// cbindgen:ptrs-as-arrays=[[key; 16], [fixed; 4]]
         ///
-        /// @param[out] opener         The opener. Its contents before do not matter; it must not overlap key or fixed.
+        /// @param[out] opener         The opener. Its previous contents do not matter. It must not overlap key or fixed.
         /// @param[in]  key            The key, 16 bytes. They are copied: the caller may erase them afterwards.
-        /// @param[in]  fixed          The first 4 bytes of the sealer's nonces.
-        /// @param[in]  block_limit    The blocks that may be opened under the key, those of attempts that fail too:
+        /// @param[in]  fixed          The fixed part, which is the first 4 bytes of the sealer's nonces.
+        /// @param[in]  block_limit    The blocks that may be opened under the key, including those of failed attempts:
         ///                            TWINE_OTR_BLOCK_LIMIT_DEFAULT as a rule, at most TWINE_OTR_BLOCK_LIMIT_MAX.
         /// @param[in]  failure_limit  The attempts that may fail, TWINE_OTR_FAILURE_LIMIT_DEFAULT as a rule.
-        /// @param[in]  window         How many counters below the newest one are accepted, once each: 0 for strict order, at most
-        ///                            TWINE_OTR_WINDOW_MAX.
-        /// @return TWINE_OTR_OK, or TWINE_OTR_ERR_ARGUMENT: the opener, whatever it was, is refused then, and its first 8 bytes are zero.
+        /// @param[in]  window         The size of the replay window: each of so many counters below the newest one is accepted once. It is 0
+        ///                            for strict order, and at most TWINE_OTR_WINDOW_MAX.
+        /// @return TWINE_OTR_OK, or TWINE_OTR_ERR_ARGUMENT. Whatever the opener was, it is refused then, and its first 8 bytes are zero.
         ///
         /// # Safety
         /// Each pointer is null or points to what it says.
@@ -285,8 +286,8 @@ macro_rules! functions {
             })
         }
 
-        /// Makes the first state of a key that is to be stored and that nothing was ever opened under. As twine128_sealer_first_state, and with
-        /// what twine128_opener_init takes; the window is not stored.
+        /// Makes the first state of a key that will be stored and under which nothing was ever opened. As twine128_sealer_first_state, with the
+        /// parameters of twine128_opener_init. The window is not stored.
         ///
         /// cbindgen:ptrs-as-arrays=[[key; 16], [fixed; 4], [state; 32]]
         ///
@@ -310,8 +311,8 @@ macro_rules! functions {
             })
         }
 
-        /// Makes an opener of a key that is stored, from the newest of its states. Nothing can be opened before a state is stored and confirmed:
-        /// see twine128_opener_begin_reserve. With what twine128_opener_init takes, and the states of twine128_sealer_restore.
+        /// Makes an opener for a stored key from the newest of its states. Nothing can be opened before a state is stored and confirmed, see
+        /// twine128_opener_begin_reserve. The parameters are those of twine128_opener_init, and the states as for twine128_sealer_restore.
         ///
         /// cbindgen:ptrs-as-arrays=[[key; 16], [fixed; 4]]
         ///
@@ -339,10 +340,10 @@ macro_rules! functions {
             })
         }
 
-        /// Decrypts a message where it lies, if its nonce is new and its tag right. If not, the buffer is zero afterwards.
+        /// Decrypts a message in place, if its nonce is new and its tag right. If not, the buffer is zero afterwards.
         ///
-        /// Replays and limits are decided from the nonce and the lengths alone, and count as nothing. An attempt that is not refused so counts its
-        /// blocks, and one that fails a failure.
+        /// The opener detects replays and limits from the nonce and the lengths alone, and does not count such attempts. It counts the blocks of
+        /// all other attempts, and a failure if the attempt fails.
         ///
         /// cbindgen:ptrs-as-arrays=[[nonce; 7], [tag; 8]]
         ///
@@ -354,9 +355,9 @@ macro_rules! functions {
         ///                        must not overlap ad or *opener.
         /// @param[in]     len     Its length in bytes.
         /// @param[in]     tag     The tag, 8 bytes.
-        /// @return TWINE_OTR_OK; TWINE_OTR_ERR_AUTHENTICATION; TWINE_OTR_ERR_REPLAYED, _TOO_OLD or _OTHER_SENDER; TWINE_OTR_ERR_NOT_RESERVED;
+        /// @return TWINE_OTR_OK; TWINE_OTR_ERR_AUTHENTICATION; TWINE_OTR_ERR_REPLAYED, _TOO_OLD or _OTHER_FIXED_PART; TWINE_OTR_ERR_NOT_RESERVED;
         ///         TWINE_OTR_ERR_LIMIT; TWINE_OTR_ERR_FAILURES; TWINE_OTR_ERR_ARGUMENT; or TWINE_OTR_ERR_CONTEXT. On any of these errors buf is
-        ///         zero, unless buf and len themselves were refused, or buf overlaps *opener: then nothing has been written.
+        ///         zero, unless buf and len themselves were refused, or buf overlaps *opener. Then nothing has been written.
         ///
         /// # Safety
         /// Each pointer is null or points to what it says.
@@ -377,7 +378,7 @@ macro_rules! functions {
             })
         }
 
-        /// Writes what was opened and can be. As twine128_sealer_count.
+        /// Writes what was opened and what can still be opened. As twine128_sealer_count.
         ///
         /// # Safety
         /// Each pointer is null or points to what it says.
@@ -391,11 +392,11 @@ macro_rules! functions {
             status::code(unsafe { $crate::opener::counts(opener, counts) })
         }
 
-        /// Makes the state that is to be stored so that the next `messages` counters and `blocks` from here on, or what the limit leaves, can be
-        /// opened. As twine128_sealer_begin_reserve: it reserves nothing before twine128_opener_confirm.
+        /// Makes a state that reserves at least `messages` counters and `blocks` blocks (fewer near the limit) once it is stored. As
+        /// twine128_sealer_begin_reserve: nothing is reserved before twine128_opener_confirm.
         ///
-        /// A restart without twine128_opener_suspend refuses the messages that were reserved, and costs the blocks that were not used and as large a
-        /// part of the failures. So reserve few messages, such as 16, and at least the blocks of the longest one.
+        /// After a restart without twine128_opener_suspend, the reserved messages are refused. Such a restart also costs the blocks that were
+        /// not used, and the same share of the failures. So reserve few messages, such as 16, and at least the blocks of the longest one.
         ///
         /// cbindgen:ptrs-as-arrays=[[state; 32]]
         ///
@@ -415,7 +416,7 @@ macro_rules! functions {
             })
         }
 
-        /// Reserves what a state says, when it is stored. As twine128_sealer_confirm.
+        /// Reserves what a state says, once it is stored. As twine128_sealer_confirm.
         ///
         /// cbindgen:ptrs-as-arrays=[[state; 32]]
         ///
@@ -428,8 +429,8 @@ macro_rules! functions {
             stack::leaving_nothing_of_counted(|| unsafe { $crate::opener::confirm(opener, state.cast()) })
         }
 
-        /// Ends and clears an opener and makes its state, for an orderly stop: an opener that is restored from it refuses what is late, and
-        /// nothing else. As twine128_sealer_suspend.
+        /// Ends and clears an opener in an orderly way and makes its state. An opener that is restored from this state refuses late messages, and
+        /// no others. As twine128_sealer_suspend.
         ///
         /// cbindgen:ptrs-as-arrays=[[state; 32]]
         ///
@@ -442,7 +443,7 @@ macro_rules! functions {
             stack::leaving_nothing_of_counted(|| unsafe { $crate::opener::suspend(opener, state.cast()) })
         }
 
-        /// Erases an opener, without a state. As twine128_otr_clear.
+        /// Erases an opener, without making a state. As twine128_otr_clear.
         ///
         /// # Safety
         /// The pointer is null or points to an opener that nobody uses.

@@ -73,7 +73,7 @@ pub(crate) unsafe fn seal<X: Context<Content: Aead>>(
 }
 
 /// # Safety
-/// As of [`seal`].
+/// As for [`seal`].
 pub(crate) unsafe fn open<X: Context<Content: Aead>>(
     ctx: *const X,
     nonce: *const [u8; NONCE_SIZE],
@@ -97,10 +97,10 @@ pub(crate) unsafe fn open<X: Context<Content: Aead>>(
     unsafe { or_zeros(ctx, (buf, len), try_open) }
 }
 
-/// Calls `try_open`, and zeroes the buffer if it fails, whatever fails; but not if the buffer itself is refused, or overlaps the context.
+/// Calls `try_open`, and zeroes the buffer if it fails for any reason. It does not if the buffer itself is refused or overlaps the context.
 ///
 /// # Safety
-/// As of [`seal`]; of the buffer nothing is borrowed when `try_open` has returned.
+/// As for [`seal`]; of the buffer nothing is borrowed when `try_open` has returned.
 #[inline(always)]
 pub(crate) unsafe fn or_zeros<X>(
     ctx: *const X,
@@ -118,8 +118,8 @@ pub(crate) unsafe fn or_zeros<X>(
     result
 }
 
-/// Counts the blocks of a message against the limit of 2^20 under a key: one for the message, and the blocks of 8 bytes of the
-/// message and of its associated data, each at least one. A message that fails to open counts as much as one that is sealed.
+/// Counts the blocks of a message against the limit under a key, which is 2^20 by default. The result is 1, plus the blocks of 8 bytes of the
+/// message (at least 1), plus those of its associated data (at least 1). A message that fails to open counts as much as one that is sealed.
 ///
 /// @param[in] ad_len  The length of the associated data in bytes.
 /// @param[in] len     The length of the message in bytes.
@@ -130,13 +130,13 @@ pub extern "C" fn twine_otr_count_blocks(ad_len: usize, len: usize) -> u64 {
     count_blocks(ad_len, len)
 }
 
-/// What C sees of the mode without counting, for a family of functions.
+/// The functions and types of the mode without counting for C, for a family of functions.
 macro_rules! functions {
     ($prefix:literal) => {
-        /// A key of TWINE-OTR, expanded.
+        /// An expanded key of TWINE-OTR.
         ///
-        /// To be declared by the caller, on the stack or elsewhere, and used only through the functions `twine128_otr_*`. It holds
-        /// no pointers: a copy by assignment or memcpy works like the original, and has to be cleared like it.
+        /// The caller declares it, on the stack or elsewhere, and uses it only through the functions `twine128_otr_*`. It holds no pointers. A
+        /// copy by assignment or memcpy works like the original, and must be cleared too.
         /// TWINE128_OTR_CTX_INIT makes one that is refused until it is initialised.
         #[repr(C)]
         #[allow(missing_debug_implementations, reason = "secret, and C's")]
@@ -147,12 +147,12 @@ macro_rules! functions {
 
         /// Initialises a context with a key.
         ///
-        /// A context that is already initialised may be initialised again, with the same or another key. From the first write on it is
-        /// refused, until all of the new key is there: so an interrupt handler or a fault between finds no context of mixed keys.
+        /// A context that is already initialised may be initialised again, with the same or another key. It is refused from the first write on,
+        /// until the whole new key is written. So an interrupt handler or a fault in between finds no context of mixed keys.
         ///
         /// cbindgen:ptrs-as-arrays=[[key; 16]]
         ///
-        /// @param[out] ctx  The context. Its contents before do not matter; it must not overlap the key.
+        /// @param[out] ctx  The context. Its previous contents do not matter. It must not overlap the key.
         /// @param[in]  key  The key, 16 bytes. They are copied: the caller may erase them afterwards.
         /// @return TWINE_OTR_OK, or TWINE_OTR_ERR_ARGUMENT if a pointer is null or misaligned or the two overlap. The context, whatever
         ///         it was, is refused then, and its first 8 bytes are zero.
@@ -167,15 +167,15 @@ macro_rules! functions {
             stack::leaving_nothing(|| unsafe { context::init(ctx, key) })
         }
 
-        /// Encrypts a message where it lies, and makes the tag that authenticates it and its associated data.
+        /// Encrypts a message in place, and makes the tag that authenticates it and its associated data.
         ///
-        /// The nonce must never be used again under this key: use a counter that survives a reset. See the limits above.
+        /// The nonce must never be used again under this key. Use a counter that survives a reset. See the limits above.
         ///
         /// cbindgen:ptrs-as-arrays=[[nonce; 7], [tag; 8]]
         ///
         /// @param[in]     ctx     An initialised context.
         /// @param[in]     nonce   The nonce, 7 bytes. The receiver needs it too; it is not secret.
-        /// @param[in]     ad      The associated data: authenticated, not encrypted. May be null if ad_len is 0.
+        /// @param[in]     ad      The associated data. It is authenticated, but not encrypted. May be null if ad_len is 0.
         /// @param[in]     ad_len  Its length in bytes.
         /// @param[in,out] buf     The message; afterwards the ciphertext, of the same length. May be null if len is 0. It must not
         ///                        overlap ad, tag or *ctx.
@@ -203,7 +203,7 @@ macro_rules! functions {
             })
         }
 
-        /// Decrypts a message where it lies, if its tag is right. If not, the buffer is zero afterwards.
+        /// Decrypts a message in place, if its tag is right. If not, the buffer is zero afterwards.
         ///
         /// The tag is compared in constant time.
         ///

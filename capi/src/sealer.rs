@@ -1,4 +1,4 @@
-//! Sealing with counted nonces.
+//! Sealing with counted nonces and a limit of blocks.
 
 use twine_otr_aead::{AeadCore, BlockLimit, Key, PieceState, Sealer, TwineOtr, consts::U7, consts::U8};
 
@@ -16,11 +16,11 @@ pub const TWINE_OTR_SEALER_WORDS: usize = TWINE_OTR_CTX_WORDS + 5;
 /// Words of 8 bytes in a message in pieces.
 pub const TWINE_OTR_PIECES_WORDS: usize = 8;
 
-/// The blocks of a key that has a sealer.
+/// The counts of a sealer.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct twine_otr_sealer_counts {
-    /// Blocks that were sealed; after a restart also those that were reserved.
+    /// Blocks that were sealed. After a restart this includes all blocks that were reserved.
     pub used_blocks: u32,
     /// Blocks that can still be sealed under this key.
     pub remaining_blocks: u32,
@@ -38,14 +38,14 @@ pub(crate) type Bytes = [u8; TWINE_OTR_STATE_SIZE];
 
 /// A message in pieces.
 pub(crate) struct Pieces<S> {
-    /// The address of the sealer that has begun it.
+    /// The address of the sealer that began it.
     sealer: usize,
-    /// None only while a piece is processed.
+    /// This is `None` only while a piece is processed.
     state: Option<S>,
 }
 
 impl<S> Pieces<S> {
-    /// Where the message stands, if this sealer has begun it.
+    /// Returns the state of the message, if this sealer began it.
     fn state_of<X>(&mut self, sealer: *const X) -> Result<&mut Option<S>, Failure> {
         if self.sealer == sealer.addr() { Ok(&mut self.state) } else { Err(Failure::Context) }
     }
@@ -65,7 +65,7 @@ pub(crate) unsafe fn init<X: Context<Content = Sealer<C, 4>>, C: Algorithm>(
 ) -> Result<(), Failure> {
     let set_up = |sealer: &mut Sealer<C, 4>| {
         let limit = block_limit(limit)?;
-        // SAFETY: the pointers are not null, so the caller vouches for them; and apart from what is written.
+        // SAFETY: the pointers are not null, so the caller vouches for them. They do not overlap what is written.
         unsafe { sealer.set_ephemeral_key(&*key, *fixed, limit) };
         Ok(())
     };
@@ -76,7 +76,7 @@ pub(crate) unsafe fn init<X: Context<Content = Sealer<C, 4>>, C: Algorithm>(
 }
 
 /// # Safety
-/// As of [`init`].
+/// As for [`init`].
 pub(crate) unsafe fn first_state<X: Context<Content = Sealer<C, 4>>, C: Algorithm>(
     sealer: *mut X,
     key: *const Key<C>,
@@ -94,7 +94,7 @@ pub(crate) unsafe fn first_state<X: Context<Content = Sealer<C, 4>>, C: Algorith
 }
 
 /// # Safety
-/// As of [`init`]; `states` points to `count` of them.
+/// As for [`init`]; `states` points to `count` of them.
 pub(crate) unsafe fn restore<X: Context<Content = Sealer<C, 4>>, C: Algorithm>(
     sealer: *mut X,
     key: *const Key<C>,
@@ -105,7 +105,7 @@ pub(crate) unsafe fn restore<X: Context<Content = Sealer<C, 4>>, C: Algorithm>(
     let arguments = || Ok([Region::of(key)?, Region::of(fixed)?, memory::array_region(states, count)?]);
     let set_up = |sealer: &mut Sealer<C, 4>| {
         let limit = block_limit(limit)?;
-        // SAFETY: as in `init`; an array is not null if it has a length, and its length does not exceed an object's.
+        // SAFETY: as in `init`. An array is not null if it has a length, and is not longer than an object can be.
         unsafe { sealer.set_stored_key(&*key, *fixed, limit, memory::slice(states, count))? };
         Ok(())
     };
@@ -127,8 +127,8 @@ pub(crate) unsafe fn seal<X: Context<Content = Sealer<C, 4>>, C: Algorithm>(
     apart(Region::of(sealer)?, &[buf_region, ad_region, nonce_region, tag_region])?;
     apart(buf_region, &[ad_region, nonce_region, tag_region])?;
     apart(nonce_region, &[tag_region])?;
-    // SAFETY: nothing is null where it has a length, no length exceeds an object's, and what is written is apart from what
-    // is borrowed with it; nonce and tag are written when nothing is borrowed.
+    // SAFETY: no pointer is null if it has a length, and no length exceeds that of an object. What is written does not overlap what is
+    // borrowed with it. The nonce and the tag are written when nothing is borrowed.
     unsafe {
         context::change(sealer, |sealer| {
             let (ad, buf) = (memory::slice(ad, ad_len), memory::slice_mut(buf, len));
@@ -152,7 +152,7 @@ pub(crate) unsafe fn next_nonce<X: Context<Content = Sealer<C, 4>>, C: Algorithm
 }
 
 /// # Safety
-/// As of [`next_nonce`].
+/// As for [`next_nonce`].
 pub(crate) unsafe fn counts<X: Context<Content = Sealer<C, 4>>, C: Algorithm>(
     sealer: *const X,
     counts: *mut twine_otr_sealer_counts,
@@ -171,7 +171,7 @@ pub(crate) unsafe fn counts<X: Context<Content = Sealer<C, 4>>, C: Algorithm>(
 }
 
 /// # Safety
-/// As of [`next_nonce`].
+/// As for [`next_nonce`].
 pub(crate) unsafe fn begin_reserve<X: Context<Content = Sealer<C, 4>>, C: Algorithm>(
     sealer: *mut X,
     blocks: u32,
@@ -188,7 +188,7 @@ pub(crate) unsafe fn begin_reserve<X: Context<Content = Sealer<C, 4>>, C: Algori
 }
 
 /// # Safety
-/// As of [`next_nonce`].
+/// As for [`next_nonce`].
 pub(crate) unsafe fn confirm<X: Context<Content = Sealer<C, 4>>, C: Algorithm>(
     sealer: *mut X,
     state: *const Bytes,
@@ -199,7 +199,7 @@ pub(crate) unsafe fn confirm<X: Context<Content = Sealer<C, 4>>, C: Algorithm>(
 }
 
 /// # Safety
-/// As of [`next_nonce`].
+/// As for [`next_nonce`].
 pub(crate) unsafe fn suspend<X: Context<Content = Sealer<C, 4>>, C: Algorithm>(
     sealer: *mut X,
     state: *mut Bytes,
@@ -217,7 +217,7 @@ pub(crate) unsafe fn suspend<X: Context<Content = Sealer<C, 4>>, C: Algorithm>(
 }
 
 /// # Safety
-/// As of [`seal`].
+/// As for [`seal`].
 pub(crate) unsafe fn begin_pieces<X, P, C>(
     sealer: *mut X,
     pieces: *mut P,
@@ -248,7 +248,7 @@ where
 }
 
 /// # Safety
-/// As of [`seal`].
+/// As for [`seal`].
 pub(crate) unsafe fn update<X, P, C>(
     sealer: *mut X,
     pieces: *mut P,
@@ -277,7 +277,7 @@ where
 }
 
 /// # Safety
-/// As of [`seal`].
+/// As for [`seal`].
 pub(crate) unsafe fn finalize<X, P, C>(
     sealer: *mut X,
     pieces: *mut P,
@@ -311,15 +311,16 @@ where
     Ok(())
 }
 
-/// What C sees of a sealer, for a family of functions.
+/// The functions and types of sealers for C, for a family of functions.
 macro_rules! functions {
     ($prefix:literal) => {
-        /// A key that seals messages, each under a nonce of its own, and no more blocks than its limit.
+        /// A key that seals each message under a new nonce, and stops at a limit of blocks.
         ///
-        /// To be declared by the caller, and used only through the functions `twine128_sealer_*`. It holds no pointers and may be moved, but
-        /// **not copied**: the copy would have the same nonces. So no process that has one may fork and use it in both, and no machine that has one
-        /// may be resumed twice from a snapshot. Threads must not use one at the same time; a call in an interrupt handler
-        /// that interrupts another call gets TWINE_OTR_ERR_CONTEXT. TWINE128_SEALER_INIT makes one that is refused until it is initialised.
+        /// The caller declares it, and uses it only through the functions `twine128_sealer_*`. It holds no pointers and may be moved, but
+        /// **it must not be copied**: the copy would use the same nonces. So after a fork only one of the two processes may use it, and a
+        /// machine that has one must not be resumed twice from a snapshot. Two threads must not use one at the same time. A call in an
+        /// interrupt handler that interrupts another call gets TWINE_OTR_ERR_CONTEXT. TWINE128_SEALER_INIT makes one that is refused until it
+        /// is initialised.
         #[repr(C)]
         #[allow(missing_debug_implementations, reason = "secret, and C's")]
         pub struct sealer {
@@ -327,8 +328,8 @@ macro_rules! functions {
             opaque: [u64; TWINE_OTR_SEALER_WORDS],
         }
 
-        /// A message that is sealed in pieces. **Not to be copied**: two ends of one message have one nonce. TWINE128_PIECES_INIT makes one that is
-        /// refused until it is begun.
+        /// A message that is sealed in pieces. **It must not be copied**: two ends of one message would use one nonce. TWINE128_PIECES_INIT
+        /// makes one that is refused until it is begun.
         #[repr(C)]
         #[allow(missing_debug_implementations, reason = "secret, and C's")]
         pub struct pieces {
@@ -336,18 +337,19 @@ macro_rules! functions {
             opaque: [u64; TWINE_OTR_PIECES_WORDS],
         }
 
-        /// Makes a sealer of a key that nothing was sealed under and that ends with this sealer: one that was agreed on after the start.
+        /// Makes a sealer for a fresh key that is discarded with this sealer, such as one that was agreed on after the start.
         ///
-        /// **Never for a key that is there again after a restart**: nonces would repeat. See twine128_sealer_restore.
+        /// **Never use it for a key that the device has again after a restart**: nonces would repeat. Use twine128_sealer_restore for that.
         ///
         /// cbindgen:ptrs-as-arrays=[[key; 16], [fixed; 4]]
         ///
-        /// @param[out] sealer       The sealer. Its contents before do not matter; it must not overlap key or fixed.
+        /// @param[out] sealer       The sealer. Its previous contents do not matter. It must not overlap key or fixed.
         /// @param[in]  key          The key, 16 bytes. They are copied: the caller may erase them afterwards.
-        /// @param[in]  fixed        The first 4 bytes of each nonce. They tell apart the users of one key, or its directions.
+        /// @param[in]  fixed        The fixed part, which is the first 4 bytes of each nonce. It tells apart the senders that share a key, or the
+        ///                          two directions of a link.
         /// @param[in]  block_limit  The blocks that may be sealed under the key, TWINE_OTR_BLOCK_LIMIT_DEFAULT as a rule, at most
         ///                          TWINE_OTR_BLOCK_LIMIT_MAX.
-        /// @return TWINE_OTR_OK, or TWINE_OTR_ERR_ARGUMENT: the sealer, whatever it was, is refused then, and its first 8 bytes are zero.
+        /// @return TWINE_OTR_OK, or TWINE_OTR_ERR_ARGUMENT. Whatever the sealer was, it is refused then, and its first 8 bytes are zero.
         ///
         /// # Safety
         /// Each pointer is null or points to what it says.
@@ -366,18 +368,18 @@ macro_rules! functions {
             })
         }
 
-        /// Makes the first state of a key that is to be stored and that nothing was ever sealed under. To be called and stored once, when the
-        /// device gets the key, and never in the place of a state that is lost: take a new key then. **Erase the key that was there before, if any,
-        /// before the state is stored**: the newest state of that key may lie in its place.
+        /// Makes the first state of a key that will be stored and under which nothing was ever sealed. Call it and store the state once, when
+        /// the device gets the key. If a state is lost, never replace it by this one: use a new key. **If the device had another key before,
+        /// erase the old key before the state is stored**: the state may overwrite the newest state of the old key.
         ///
         /// cbindgen:ptrs-as-arrays=[[key; 16], [fixed; 4], [state; 32]]
         ///
-        /// @param[out] sealer       Memory to work in; cleared afterwards.
-        /// @param[in]  key          As of twine128_sealer_init.
-        /// @param[in]  fixed        As of twine128_sealer_init.
-        /// @param[in]  block_limit  As of twine128_sealer_init.
+        /// @param[out] sealer       Memory for the computation. It is cleared afterwards.
+        /// @param[in]  key          As for twine128_sealer_init.
+        /// @param[in]  fixed        As for twine128_sealer_init.
+        /// @param[in]  block_limit  As for twine128_sealer_init.
         /// @param[out] state        The state, 32 bytes. It must not overlap *sealer.
-        /// @return TWINE_OTR_OK, or TWINE_OTR_ERR_ARGUMENT, and then no state has been written.
+        /// @return TWINE_OTR_OK, or TWINE_OTR_ERR_ARGUMENT, and then no state was written.
         ///
         /// # Safety
         /// Each pointer is null or points to what it says.
@@ -397,20 +399,20 @@ macro_rules! functions {
             })
         }
 
-        /// Makes a sealer of a key that is stored, from the newest of its states. Nothing can be sealed before a state is stored and confirmed:
-        /// see twine128_sealer_begin_reserve.
+        /// Makes a sealer for a stored key from the newest of its states. Nothing can be sealed before a state is stored and confirmed, see
+        /// twine128_sealer_begin_reserve.
         ///
         /// cbindgen:ptrs-as-arrays=[[key; 16], [fixed; 4]]
         ///
-        /// @param[out] sealer       As of twine128_sealer_init. It must not overlap states either.
-        /// @param[in]  key          As of twine128_sealer_init.
-        /// @param[in]  fixed        As of twine128_sealer_init; the one of the states.
-        /// @param[in]  block_limit  As of twine128_sealer_init; the one of the states.
-        /// @param[in]  states       What the places of the states hold, 32 bytes each, one after the other. All but the newest state of this
-        ///                          key may be damaged, older, or of another key.
-        /// @param[in]  count        How many places there are, not bytes.
-        /// @return TWINE_OTR_OK; TWINE_OTR_ERR_ARGUMENT; or TWINE_OTR_ERR_STATE_DAMAGED, _OTHER, _KEY or _LIMIT, what comes closest to the state
-        ///         that is missing. After an error the sealer, whatever it was, is refused, and its first 8 bytes are zero.
+        /// @param[out] sealer       As for twine128_sealer_init. It must not overlap states either.
+        /// @param[in]  key          As for twine128_sealer_init.
+        /// @param[in]  fixed        As for twine128_sealer_init. It must be that of the states.
+        /// @param[in]  block_limit  As for twine128_sealer_init. It must be that of the states.
+        /// @param[in]  states       The contents of the places for states, 32 bytes each, one after the other. One of them must be the newest
+        ///                          state of this key. The others may be damaged, older, or of another key.
+        /// @param[in]  count        The number of places, not of bytes.
+        /// @return TWINE_OTR_OK; TWINE_OTR_ERR_ARGUMENT; or TWINE_OTR_ERR_STATE_DAMAGED, _OTHER, _KEY or _LIMIT. If the places have different errors, the
+        ///         last one in this list is returned. After an error, whatever the sealer was, it is refused, and its first 8 bytes are zero.
         ///
         /// # Safety
         /// Each pointer is null or points to what it says.
@@ -431,21 +433,21 @@ macro_rules! functions {
             })
         }
 
-        /// Encrypts a message where it lies under the next nonce, and makes the tag that authenticates it and its associated data.
+        /// Encrypts a message in place under the next nonce, and makes the tag that authenticates it and its associated data.
         ///
         /// cbindgen:ptrs-as-arrays=[[nonce; 7], [tag; 8]]
         ///
         /// @param[in,out] sealer  The sealer.
-        /// @param[in]     ad      The associated data: authenticated, not encrypted. May be null if ad_len is 0.
+        /// @param[in]     ad      The associated data. It is authenticated, but not encrypted. May be null if ad_len is 0.
         /// @param[in]     ad_len  Its length in bytes.
         /// @param[in,out] buf     The message; afterwards the ciphertext, of the same length. May be null if len is 0. It must not
         ///                        overlap ad, nonce, tag or *sealer.
         /// @param[in]     len     Its length in bytes.
-        /// @param[out]    nonce   The nonce, 7 bytes: the fixed part, then the counter, big-endian. The receiver needs the counter; it is not
-        ///                        secret. It must not overlap buf, tag or *sealer.
+        /// @param[out]    nonce   The nonce, 7 bytes: the fixed part, then the counter, big-endian. The receiver needs the counter. It is not
+        ///                        secret. The nonce must not overlap buf, tag or *sealer.
         /// @param[out]    tag     The tag, 8 bytes. It must not overlap buf, nonce or *sealer.
         /// @return TWINE_OTR_OK; or TWINE_OTR_ERR_ARGUMENT, TWINE_OTR_ERR_CONTEXT, TWINE_OTR_ERR_LIMIT or TWINE_OTR_ERR_NOT_RESERVED, and then
-        ///         nothing has been written and no nonce is used: buf is still the plaintext and must not be sent.
+        ///         nothing was written and no nonce is used. buf is still the plaintext then and must not be sent.
         ///
         /// # Safety
         /// Each pointer is null or points to what it says.
@@ -466,7 +468,7 @@ macro_rules! functions {
             })
         }
 
-        /// Writes the nonce that the next message gets, for example to put its counter into associated data.
+        /// Writes the nonce of the next message. Its counter can for example go into associated data.
         ///
         /// cbindgen:ptrs-as-arrays=[[nonce; 7]]
         ///
@@ -483,7 +485,7 @@ macro_rules! functions {
             status::code(unsafe { $crate::sealer::next_nonce(sealer, nonce.cast()) })
         }
 
-        /// Writes how many blocks were sealed, and can be.
+        /// Writes how many blocks were sealed and how many can still be sealed.
         ///
         /// @param[in]  sealer  The sealer.
         /// @param[out] counts  The counts. They must not overlap *sealer.
@@ -501,15 +503,15 @@ macro_rules! functions {
             status::code(unsafe { $crate::sealer::counts(sealer, counts) })
         }
 
-        /// Makes the state that is to be stored so that `blocks` from here on, or what the limit leaves, can be sealed. It reserves
-        /// nothing before twine128_sealer_confirm; until then messages can be sealed with what was reserved before.
+        /// Makes a state that reserves at least `blocks` blocks (fewer near the limit) once it is stored. Nothing is reserved before
+        /// twine128_sealer_confirm. Until then, blocks that were reserved before can be sealed.
         ///
-        /// With two places, the state belongs in place twine_otr_state_sequence(state) % 2: so the newest one is never overwritten.
+        /// If there are two places, store the state in place twine_otr_state_sequence(state) % 2. So the newest state is never overwritten.
         ///
         /// cbindgen:ptrs-as-arrays=[[state; 32]]
         ///
         /// @param[in,out] sealer  The sealer.
-        /// @param[in]     blocks  How many: a restart without twine128_sealer_suspend costs those of them that were not used.
+        /// @param[in]     blocks  The number of blocks. A restart without twine128_sealer_suspend costs those that were not used.
         /// @param[out]    state   The state, 32 bytes. It must not overlap *sealer.
         /// @return TWINE_OTR_OK; or TWINE_OTR_ERR_ARGUMENT or TWINE_OTR_ERR_CONTEXT, and then nothing has been written.
         ///
@@ -524,15 +526,15 @@ macro_rules! functions {
             })
         }
 
-        /// Reserves what a state says. **Only when it is stored so that it survives a loss of power**; best with the bytes that were read back
-        /// from where it is stored.
+        /// Reserves the blocks of a state. **Call this only once the state is durable**, which means that it survives a loss of power. It is best
+        /// to read back the stored bytes and to pass them.
         ///
         /// cbindgen:ptrs-as-arrays=[[state; 32]]
         ///
         /// @param[in,out] sealer  The sealer.
-        /// @param[in]     state   The state that twine128_sealer_begin_reserve gave last, 32 bytes. It must not overlap *sealer.
+        /// @param[in]     state   The state that twine128_sealer_begin_reserve made last, 32 bytes. It must not overlap *sealer.
         /// @return TWINE_OTR_OK; TWINE_OTR_ERR_ARGUMENT; TWINE_OTR_ERR_CONTEXT; or TWINE_OTR_ERR_STATE_DAMAGED, _OTHER, _KEY or _LIMIT if the bytes
-        ///         are not the state that was given last. After an error nothing more is reserved.
+        ///         are not the state that was made last. After an error nothing more is reserved.
         ///
         /// # Safety
         /// Each pointer is null or points to what it says.
@@ -543,8 +545,8 @@ macro_rules! functions {
             stack::leaving_nothing_of_counted(|| unsafe { $crate::sealer::confirm(sealer, state.cast()) })
         }
 
-        /// Ends and clears a sealer and makes its state, for an orderly stop: a sealer that is restored from it skips nothing. To be stored as that of
-        /// twine128_sealer_begin_reserve.
+        /// Ends and clears a sealer in an orderly way and makes its state. A sealer that is restored from this state skips no blocks. Store the
+        /// state like that of twine128_sealer_begin_reserve.
         ///
         /// cbindgen:ptrs-as-arrays=[[state; 32]]
         ///
@@ -561,17 +563,18 @@ macro_rules! functions {
             stack::leaving_nothing_of_counted(|| unsafe { $crate::sealer::suspend(sealer, state.cast()) })
         }
 
-        /// Begins a message that is sealed in pieces, so that the sender need not hold it whole. The receiver must: for longer messages see
-        /// twine128_chunk_sealer_init. Its nonce and the blocks of max_len bytes are used, whatever becomes of it.
+        /// Begins a message that is sealed in pieces. Use it if the sender cannot hold the whole message but the receiver can. The nonce and the
+        /// blocks of max_len bytes are charged at once, even if the message is never finished. If the receiver cannot hold the whole message
+        /// either, use twine128_chunk_sealer_init.
         ///
         /// cbindgen:ptrs-as-arrays=[[nonce; 7]]
         ///
         /// @param[in,out] sealer   The sealer. It is free for other messages between pieces.
         /// @param[out]    pieces   The message. It must not overlap anything else.
-        /// @param[in]     ad       As of twine128_sealer_seal.
+        /// @param[in]     ad       As for twine128_sealer_seal.
         /// @param[in]     ad_len   Its length in bytes.
-        /// @param[in]     max_len  The most bytes of the message.
-        /// @param[out]    nonce    As of twine128_sealer_seal.
+        /// @param[in]     max_len  The maximum length of the message in bytes.
+        /// @param[out]    nonce    As for twine128_sealer_seal.
         /// @return As twine128_sealer_seal.
         ///
         /// # Safety
@@ -592,15 +595,15 @@ macro_rules! functions {
             })
         }
 
-        /// Encrypts a piece that is not the last one where it lies.
+        /// Encrypts a piece that is not the last one in place.
         ///
-        /// @param[in,out] sealer  The sealer that has begun the message, where it was then. One at another address is refused with
-        ///                        TWINE_OTR_ERR_CONTEXT; that it still has the same key is **not** seen.
+        /// @param[in,out] sealer  The sealer that began the message, at the same address. One at another address is refused with
+        ///                        TWINE_OTR_ERR_CONTEXT. It is **not** checked that the sealer still has the same key.
         /// @param[in,out] pieces  The message.
         /// @param[in,out] buf     The piece; afterwards its ciphertext. It must not overlap *sealer or *pieces.
         /// @param[in]     len     Its length in bytes, a multiple of TWINE_OTR_PAIR_SIZE, and less than what is left of max_len.
         /// @return TWINE_OTR_OK; or TWINE_OTR_ERR_ARGUMENT, TWINE_OTR_ERR_CONTEXT, TWINE_OTR_ERR_PIECE or TWINE_OTR_ERR_LIMIT, and then nothing has
-        ///         been written, and another piece can take the place of this one.
+        ///         been written. Another piece can take the place of this one.
         ///
         /// # Safety
         /// Each pointer is null or points to what it says.
@@ -616,11 +619,11 @@ macro_rules! functions {
             stack::leaving_nothing_of_counted(|| unsafe { $crate::sealer::update(sealer, pieces, (buf, len)) })
         }
 
-        /// Encrypts the last piece where it lies, makes the tag of the message, and clears *pieces.
+        /// Encrypts the last piece in place, makes the tag of the message, and clears *pieces.
         ///
         /// cbindgen:ptrs-as-arrays=[[tag; 8]]
         ///
-        /// @param[in,out] sealer  As of twine128_sealer_update_pieces.
+        /// @param[in,out] sealer  As for twine128_sealer_update_pieces.
         /// @param[in,out] pieces  The message.
         /// @param[in,out] buf     The piece; afterwards its ciphertext. It must not overlap *sealer, *pieces or tag.
         /// @param[in]     len     Its length in bytes, at most what is left of max_len, and not 0 unless the whole message is empty.
@@ -644,7 +647,7 @@ macro_rules! functions {
             })
         }
 
-        /// Erases a sealer, without a state. As twine128_otr_clear.
+        /// Erases a sealer, without making a state. As twine128_otr_clear.
         ///
         /// # Safety
         /// The pointer is null or points to a sealer that nobody uses.
@@ -654,7 +657,7 @@ macro_rules! functions {
             unsafe { context::clear(sealer) }
         }
 
-        /// Erases a message in pieces, to give it up. As twine128_otr_clear.
+        /// Erases a message in pieces and gives it up. As twine128_otr_clear.
         ///
         /// # Safety
         /// The pointer is null or points to a message in pieces that nobody uses.
@@ -671,13 +674,13 @@ macro_rules! functions {
 
 pub(crate) use functions;
 
-/// The number of a state, modulo 2^24: of two states of a key, the later one has the greater number. With two places, a state belongs in place
-/// number % 2.
+/// Returns the sequence number of a state, modulo 2^24. Of two states of a key, the later one has the greater number. If there are two places,
+/// store a state in place number % 2.
 ///
 /// cbindgen:ptrs-as-arrays=[[state; 32]]
 ///
-/// @param[in] state  The state of a sealer or an opener, 32 bytes; it is not checked.
-/// @return The number; 0 if the pointer is null.
+/// @param[in] state  The state of a sealer or an opener, 32 bytes. It is not checked.
+/// @return The number, or 0 if the pointer is null.
 ///
 /// # Safety
 /// The pointer is null or points to what it says.

@@ -1,7 +1,7 @@
-//! The stack that a call has used, erased before it returns.
+//! Erasing the stack that a call has used, before it returns.
 //!
-//! Round keys are made in the context and zeroed copies of secrets are the libraries' business, but a compiler keeps what it
-//! likes on the stack while it computes. Here it is known where: below the frame of the function that C has called.
+//! The libraries make round keys in place and erase their own copies of secrets. But a compiler may put any value on the stack while it
+//! computes. Here it is known where such values are: below the frame of the function that C has called.
 
 use core::{
     ffi::c_int,
@@ -12,26 +12,26 @@ use core::{
 
 use crate::status::{Failure, code};
 
-/// Whether the stack may be small. Elsewhere vectors make frames larger.
+/// Whether the stack may be small. On other targets vectors make frames larger.
 const IS_SMALL: bool = cfg!(any(target_arch = "arm", target_arch = "riscv32"));
 
-/// Bytes that are erased after a key is set up or blocks are processed: at least what the deepest call takes. The tests see
-/// if it takes more.
+/// The bytes that are erased after a key is set up or blocks are processed. They are at least as many as the deepest call takes, which the
+/// tests check.
 const CIPHER: usize = if IS_SMALL { 448 } else { 8192 };
 
-/// The same after a message is sealed or opened.
+/// The bytes that are erased after a message is sealed or opened.
 const MESSAGE: usize = if IS_SMALL { 704 } else { 10240 };
 
-/// The same with combined associated data, which are processed as messages are, one call further down.
+/// The bytes that are erased after a message with combined associated data. This is processed as a message is, one call deeper.
 const COMBINED: usize = if IS_SMALL { 896 } else { 10240 };
 
-/// The same after what a sealer or an opener does.
+/// The bytes that are erased after a call of a sealer or an opener.
 const COUNTED: usize = if IS_SMALL { 864 } else { 10240 };
 
-/// The same after a chunk of a stream is sealed or opened, for which a key may be derived.
+/// The bytes that are erased after a chunk of a stream is sealed or opened. A chunk may derive a key.
 const STREAM: usize = if IS_SMALL { 1120 } else { 10240 };
 
-/// Bytes that are erased by one turn of the loop: eight words.
+/// The bytes that one turn of the loop erases: eight words.
 const STRIDE: usize = size_of::<[usize; 8]>();
 
 /// Calls `f`, which sets up a key or processes blocks, and erases what it leaves on the stack.
@@ -74,13 +74,13 @@ pub(crate) fn leaving_nothing_of_stream(f: impl FnOnce() -> Result<(), Failure>)
     code(result)
 }
 
-/// All of `f` is in the frame of this function, or below.
+/// Calls `f`. All of `f` is in the frame of this function or below it.
 #[inline(never)]
 fn call(f: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
     f()
 }
 
-/// Its frame begins where that of [`call`] did.
+/// Erases the stack. The frame of this function begins where that of [`call`] did.
 #[inline(never)]
 fn erase<const STRIDES: usize>() {
     let mut frame = [const { MaybeUninit::<[usize; 8]>::uninit() }; STRIDES];

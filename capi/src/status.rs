@@ -1,4 +1,4 @@
-//! What the functions return, and sizes and limits.
+//! The return values of the functions, and sizes and limits.
 
 use core::ffi::c_int;
 
@@ -14,16 +14,16 @@ pub const TWINE_OTR_ERR_ARGUMENT: c_int = -1;
 /// The context, sealer, opener or message in pieces is not initialised, has been cleared, or is in use by a call that this one interrupts.
 pub const TWINE_OTR_ERR_CONTEXT: c_int = -2;
 
-/// The tag is wrong: the message, its tag, its associated data, the nonce or the key is not what was sealed. An opener has counted a
-/// failure.
+/// The tag is wrong: the message, its tag, its associated data, the nonce or the key is not the one of the sealed message. An opener has
+/// counted a failure.
 pub const TWINE_OTR_ERR_AUTHENTICATION: c_int = -3;
 
-/// The message would pass the limit of blocks under this key: take a new key. A shorter message may still fit. Or a message in pieces
-/// would be longer than it was begun for, or a stream is at its end.
+/// The message would exceed the limit of blocks under this key. Use a new key. A shorter message may still fit. Or a message in pieces would
+/// exceed its maximum length. Or a stream has no segments or chunks left.
 pub const TWINE_OTR_ERR_LIMIT: c_int = -4;
 
-/// More must be reserved first: store and confirm a state. For an opener this also means a genuine message whose counter is not
-/// reserved: another copy can be opened then.
+/// More must be reserved first: store and confirm a state. An opener also returns this for a genuine message whose counter is not reserved.
+/// After more is reserved, another copy of the message can be opened.
 pub const TWINE_OTR_ERR_NOT_RESERVED: c_int = -5;
 
 /// The message was opened before.
@@ -33,30 +33,31 @@ pub const TWINE_OTR_ERR_REPLAYED: c_int = -6;
 pub const TWINE_OTR_ERR_TOO_OLD: c_int = -7;
 
 /// The fixed part of the nonce is not the opener's.
-pub const TWINE_OTR_ERR_OTHER_SENDER: c_int = -8;
+pub const TWINE_OTR_ERR_OTHER_FIXED_PART: c_int = -8;
 
-/// As many attempts as may fail have failed under this key: take a new key.
+/// The limit of failed attempts under this key is reached. Use a new key.
 pub const TWINE_OTR_ERR_FAILURES: c_int = -9;
 
-/// The last chunk was sealed or opened: nothing can follow it.
+/// The last chunk was already sealed or opened. Nothing can follow it.
 pub const TWINE_OTR_ERR_FINISHED: c_int = -10;
 
 /// A piece before the last one is not a multiple of TWINE_OTR_PAIR_SIZE bytes, or the last one is empty.
 pub const TWINE_OTR_ERR_PIECE: c_int = -11;
 
-/// No stored state was found: the bytes were erased, written in part, or read wrongly.
+/// No stored state was found: the bytes were erased, written only in part, or read wrongly.
 pub const TWINE_OTR_ERR_STATE_DAMAGED: c_int = -12;
 
-/// The stored state is of another kind or of another fixed part of the nonce, or it is not the one that is to be confirmed: that which was given last.
+/// The stored state is of another kind, or has another fixed part of the nonce. Or it is not the state to confirm, which is the one that was
+/// returned last.
 pub const TWINE_OTR_ERR_STATE_OTHER: c_int = -13;
 
-/// The stored state is of another key or another way to process associated data.
+/// The stored state belongs to another key or to another processing of associated data.
 pub const TWINE_OTR_ERR_STATE_KEY: c_int = -14;
 
 /// The stored state has another limit.
 pub const TWINE_OTR_ERR_STATE_LIMIT: c_int = -15;
 
-/// The last chunk of the stream was not opened: it was cut short, or more of it is to come.
+/// The last chunk of the stream was not opened. The stream was cut short, or more chunks follow.
 pub const TWINE_OTR_ERR_INCOMPLETE: c_int = -16;
 
 /// Bytes of a key of 80 bits.
@@ -83,10 +84,10 @@ pub const TWINE_OTR_STATE_SIZE: usize = 32;
 /// Bytes of the header of a stream.
 pub const TWINE_OTR_STREAM_HEADER_SIZE: usize = 16;
 
-/// Bytes of a pair of blocks: pieces of a message but the last one are multiples of it.
+/// Bytes of a pair of blocks. The length of each piece of a message except the last one is a multiple of this.
 pub const TWINE_OTR_PAIR_SIZE: usize = 16;
 
-/// Blocks under a key, 2^20: an attacker's advantage stays below 2^-21.
+/// Blocks under a key by default, 2^20: an attacker's advantage stays below 2^-21.
 pub const TWINE_OTR_BLOCK_LIMIT_DEFAULT: u32 = 1_048_576;
 
 /// Blocks under a key at most, 2^24: an advantage of up to 2^-13.4.
@@ -112,7 +113,7 @@ pub(crate) enum Failure {
     NotReserved = TWINE_OTR_ERR_NOT_RESERVED,
     Replayed = TWINE_OTR_ERR_REPLAYED,
     TooOld = TWINE_OTR_ERR_TOO_OLD,
-    OtherSender = TWINE_OTR_ERR_OTHER_SENDER,
+    OtherFixedPart = TWINE_OTR_ERR_OTHER_FIXED_PART,
     Failures = TWINE_OTR_ERR_FAILURES,
     Finished = TWINE_OTR_ERR_FINISHED,
     Piece = TWINE_OTR_ERR_PIECE,
@@ -134,7 +135,7 @@ impl From<SealError> for Failure {
             SealError::LimitReached => Self::Limit,
             SealError::NotReserved => Self::NotReserved,
             SealError::Finished => Self::Finished,
-            // Of buffers that this interface does not have.
+            // These belong to buffers that this interface does not have.
             _ => Self::Argument,
         }
     }
@@ -143,7 +144,7 @@ impl From<SealError> for Failure {
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
         match error {
-            OpenError::OtherSender => Self::OtherSender,
+            OpenError::OtherFixedPart => Self::OtherFixedPart,
             OpenError::Replayed => Self::Replayed,
             OpenError::TooOld => Self::TooOld,
             OpenError::TooManyFailures => Self::Failures,
@@ -160,7 +161,7 @@ impl From<PieceError> for Failure {
         match error {
             PieceError::NotPairs | PieceError::EmptyEnd => Self::Piece,
             PieceError::TooLong => Self::Limit,
-            // After the end, and after a panic, there is no message any more.
+            // After the end and after a panic there is no message any more.
             _ => Self::Context,
         }
     }

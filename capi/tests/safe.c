@@ -256,7 +256,7 @@ static void run_opener(void)
     memcpy(other, nonce, NONCE);
     other[3] ^= 1;
     memset(buf, 0x11, sizeof buf);
-    CHECK(f->opener_open(&opener, other, ad, 5, buf, sizeof buf, tag) == TWINE_OTR_ERR_OTHER_SENDER, 0);
+    CHECK(f->opener_open(&opener, other, ad, 5, buf, sizeof buf, tag) == TWINE_OTR_ERR_OTHER_FIXED_PART, 0);
     CHECK(all_are(buf, sizeof buf, 0), 0);
     CHECK(opener_counts(&opener).used_blocks == 0 && opener_counts(&opener).remaining_failures == 2, 0);
     memcpy(buf, sealed, sizeof buf);

@@ -317,7 +317,7 @@ mod counted {
             Err(OpenError::LimitReached) => c::TWINE_OTR_ERR_LIMIT,
             Err(OpenError::NotReserved) => c::TWINE_OTR_ERR_NOT_RESERVED,
             Err(OpenError::Replayed) => c::TWINE_OTR_ERR_REPLAYED,
-            Err(OpenError::OtherSender) => c::TWINE_OTR_ERR_OTHER_SENDER,
+            Err(OpenError::OtherFixedPart) => c::TWINE_OTR_ERR_OTHER_FIXED_PART,
             Err(OpenError::TooManyFailures) => c::TWINE_OTR_ERR_FAILURES,
             Err(OpenError::Finished) => c::TWINE_OTR_ERR_FINISHED,
             Err(error) => panic!("{error}"),

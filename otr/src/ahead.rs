@@ -1,4 +1,4 @@
-//! Nonces that are known before their messages.
+//! The mode for nonces that are known before their messages.
 
 use core::fmt;
 
@@ -11,17 +11,18 @@ use crate::{
     rules::{Call, FieldOf, InOrder},
 };
 
-/// [`Otr`] for whoever knows the next nonce, as from a counter: with each message it prepares the one after it.
+/// [`Otr`] for callers who know the next nonce, for example from a nonce counter. With each message it prepares the next one.
 ///
-/// A backend of several blocks takes as long for one of them, and the last calls of a message leave places free. One of these
-/// encrypts the nonce block of the next message, which then starts at once: to seal a message of up to 8 bytes takes one call of
-/// TWINE instead of two, one of 16 bytes two instead of three; to open it takes one call more, and one less than without. What is sealed
-/// and opened is what [`Otr`] seals and opens. With associated data of more than a block nothing is saved, as a rule: its blocks
-/// take a call before the message, in which the nonce block has room.
+/// A backend that encrypts several blocks at once takes as long for a single block, and the last calls of a message have free places. One
+/// of these places encrypts the nonce block of the next message, which then starts at once. With TWINE, sealing up to 8 bytes takes one call
+/// instead of two, and sealing 16 bytes takes two calls instead of three. Opening takes one call more than sealing, and one less than
+/// without preparation. The result is the same as that of [`Otr`]. If the associated data has more than one block, nothing is saved as a
+/// rule, because the nonce block then has room in a call for the associated data.
 ///
-/// What is kept is one block of output, and whose it is: 16 bytes with blocks of 8. It serves the nonce that was named, under
-/// the key that this value has: one message that is sealed, or attempts to open until one succeeds. With the feature `zeroize` it is
-/// erased then and on drop. With [`Combined`](crate::Combined), where the nonce block depends on the associated data, nothing is prepared.
+/// The prepared value is one block of output and its nonce block: 16 bytes if a block has 8 bytes. It serves only the named nonce under the
+/// current key, for one message to seal, or for attempts to open until one succeeds. With the feature `zeroize` its field is erased then and
+/// on drop. Copies of it may stay on the stack, as those of other blocks may. With [`Combined`](crate::Combined) nothing is prepared, because
+/// the encrypted nonce block depends on the associated data.
 /// ```
 /// use otr_mode::{Otr, OtrAhead, Parallel, aead::{AeadInOut, KeyInit}, consts::{U7, U8}};
 /// use twine_cipher::Twine128;
@@ -44,7 +45,7 @@ where
     A: AdProcessing,
 {
     otr: Otr<C, N, T, A>,
-    /// The nonce block that was encrypted ahead: zero, which is none's, if there is not one.
+    /// The nonce block that was encrypted ahead. It is zero if there is none; no nonce block is zero.
     format: FieldOf<C>,
     output: FieldOf<C>,
 }
@@ -56,22 +57,22 @@ where
     T: TagSize<C::BlockSize>,
     A: AdProcessing,
 {
-    /// Without preparation of anything.
+    /// Returns the mode itself, which prepares nothing.
     #[must_use]
     pub fn otr(&self) -> &Otr<C, N, T, A> {
         &self.otr
     }
 
-    /// As [`Otr::set_key_with`]. What was prepared under the key before is erased.
+    /// Changes the key as [`Otr::set_key_with`] does. What was prepared under the previous key is erased.
     pub fn set_key_with(&mut self, set_key: impl FnOnce(&mut C)) {
         self.forget();
         self.otr.set_key_with(set_key);
     }
 
-    /// Encrypts `buffer` and returns its tag, as [`Otr`] does, and prepares for the nonce `next`.
+    /// Encrypts `buffer` and returns its tag, as [`Otr`] does. Prepares the nonce `next`.
     ///
     /// # Errors
-    /// As [`Otr`]: nothing is written then.
+    /// Those of [`Otr`]. Nothing is written then.
     pub fn encrypt_inout_detached(
         &mut self,
         nonce: &Nonce<Otr<C, N, T, A>>,
@@ -82,18 +83,18 @@ where
         let format = Otr::<C, N, T, A>::format(nonce);
         let next = Self::next_format(next);
         let nonces = &mut self.nonces(format, next);
-        // Erased before the cipher runs, which may panic: it serves once.
+        // It serves once, so it is erased before the cipher runs, which may panic.
         self.forget();
         let tag = self.otr.encrypt(format, nonces, associated_data, buffer);
         self.keep(next, nonces.next);
         tag
     }
 
-    /// Encrypts `buffer` and returns its tag, as [`Otr`] does, and leaves what was prepared as it is. Whoever also prepares nonces has less
-    /// code so than by [`OtrAhead::otr`].
+    /// Encrypts `buffer` and returns its tag, as [`Otr`] does. What was prepared remains. In a program that also prepares nonces this takes
+    /// less code than [`OtrAhead::otr`] does.
     ///
     /// # Errors
-    /// As [`Otr`]: nothing is written then.
+    /// Those of [`Otr`]. Nothing is written then.
     pub fn encrypt_apart(
         &self,
         nonce: &Nonce<Otr<C, N, T, A>>,
@@ -104,11 +105,11 @@ where
         self.otr.encrypt(Otr::<C, N, T, A>::format(nonce), nonces, associated_data, buffer)
     }
 
-    /// Decrypts `buffer` if the tag is right, as [`Otr`] does, and then prepares for the nonce `next`. If the tag is wrong, what was
-    /// prepared remains: whoever forges a message does not make the next one slower.
+    /// Decrypts `buffer` if the tag is right, as [`Otr`] does, and then prepares the nonce `next`. If the tag is wrong, what was prepared
+    /// remains, so a forged message does not make the next one slower.
     ///
     /// # Errors
-    /// As [`Otr`]: the whole output is zero then.
+    /// Those of [`Otr`]. The whole output is zero then.
     pub fn decrypt_inout_detached(
         &mut self,
         nonce: &Nonce<Otr<C, N, T, A>>,
@@ -125,20 +126,20 @@ where
         Ok(())
     }
 
-    /// What is known for a message with the nonce block `format`, and the one to prepare.
+    /// Returns what is known of the nonce block `format` of a message, and the nonce block to prepare.
     fn nonces(&self, format: FieldOf<C>, next: FieldOf<C>) -> InOrder<FieldOf<C>> {
-        // Nonces are no secrets.
+        // This comparison may take a variable time: nonces are not secret.
         let output = (format == self.format).then_some(self.output);
         InOrder { output, next: Call { block: next, is_pending: next != Field::ZERO } }
     }
 
-    /// The nonce block to prepare; zero if there is nothing to prepare.
+    /// Returns the nonce block to prepare, or zero if there is nothing to prepare.
     fn next_format(next: Option<&Nonce<Otr<C, N, T, A>>>) -> FieldOf<C> {
         next.filter(|_| A::NONCE_FIRST).map_or(Field::ZERO, Otr::<C, N, T, A>::format)
     }
 
     fn keep(&mut self, format: FieldOf<C>, call: Call<FieldOf<C>>) {
-        // When decrypting there is always room for it; when encrypting, nothing is left of what was.
+        // In decryption there is always room for it. In encryption the previous one was erased already.
         if !call.is_pending {
             (self.format, self.output) = (format, call.block);
         }

@@ -1,36 +1,38 @@
-//! The three ways of processing associated data (v3's ADP), all from Q = E(0).
+//! The three ways to process associated data (ADP in v3). All of them start from Q = E(0).
 
 use cipher::{BlockCipherEncBackend, typenum::Unsigned};
 
 use crate::{
     field::{BlockSize, Field},
     message, narrow,
-    rules::{Call, Contribution, FieldOf, encipher, pad, split_last},
+    rules::{Call, FieldOf, MaskAndTa, encipher, pad, split_last},
     wide,
 };
 
-/// Associated data in parallel to the message: `p` in AES-OTR v3. The default, and the fastest.
+/// Processes associated data in parallel to the message: `p` in AES-OTR v3. This is the default and the fastest way.
 ///
-/// The tag is TE ^ TA, so two tags under one nonce and message reveal the difference of two TA: with this processing OTR
-/// must not be used as a MAC whose nonce may repeat.
+/// The tag is TE ^ TA. So two tags with the same nonce and message reveal the difference of their TA. **With this processing OTR
+/// must not be used as a MAC whose nonce may repeat.**
 #[derive(Clone, Copy, Debug)]
 pub struct Parallel;
 
-/// Associated data chained as in CMAC, before the message: `s` in AES-OTR v3.
+/// Chains associated data as in CMAC, before the message: `s` in AES-OTR v3.
 #[derive(Clone, Copy, Debug)]
 pub struct Serial;
 
-/// Associated data through the two-round Feistel network of the message, before it: `c` in AES-OTR v3.
+/// Processes associated data with the two-round Feistel network, before the message: `c` in AES-OTR v3.
+///
+/// Its calls go to the cipher in parallel, unlike those of [`Serial`]. As a MAC it is as safe as [`Serial`].
 #[derive(Clone, Copy, Debug)]
 pub struct Combined;
 
-/// How associated data is processed: [`Parallel`], [`Serial`] or [`Combined`].
+/// A way to process associated data: [`Parallel`], [`Serial`] or [`Combined`].
 pub trait AdProcessing: sealed::AdProcessing {}
 
 impl<A: sealed::AdProcessing> AdProcessing for A {}
 
 pub(crate) mod sealed {
-    use super::{BlockCipherEncBackend, BlockSize, Contribution, FieldOf};
+    use super::{BlockCipherEncBackend, BlockSize, FieldOf, MaskAndTa};
 
     pub trait AdProcessing {
         /// The name in AES-OTR v3.
@@ -39,15 +41,15 @@ pub(crate) mod sealed {
         /// Whether the nonce block can be encrypted before the associated data is known.
         const NONCE_FIRST: bool;
 
-        /// Q is E(0), `format` the block Format(tag size, nonce), and `output` its encryption if that is known; all as they lie in
-        /// memory.
+        /// Computes L and TA. `q` is E(0), `format` is the block Format(tag size, nonce), and `output` is the encryption of
+        /// `format` if that is known. All are in the order of memory.
         fn process<B>(
             backend: &B,
             q: FieldOf<B>,
             format: FieldOf<B>,
             output: Option<FieldOf<B>>,
             associated_data: &[u8],
-        ) -> Contribution<FieldOf<B>>
+        ) -> MaskAndTa<FieldOf<B>>
         where
             B: BlockCipherEncBackend,
             B::BlockSize: BlockSize;
@@ -58,8 +60,8 @@ impl sealed::AdProcessing for Parallel {
     const LETTER: &'static str = "p";
     const NONCE_FIRST: bool = true;
 
-    /// sum = XOR of E(2^i Q ^ A\[i\]) over all m blocks but the last, and the padded last block, and 9 (a full one) or 3 (a
-    /// padded one) times 2^(m-1) Q; TA = E(sum).
+    /// TA = E(sum). The sum is the XOR of E(2^i Q ^ A\[i\]) over all m blocks except the last, of the padded last block, and of
+    /// 2^(m-1) Q times 9 (for a full last block) or 3 (for a padded one).
     #[inline(always)]
     fn process<B>(
         backend: &B,
@@ -67,7 +69,7 @@ impl sealed::AdProcessing for Parallel {
         format: FieldOf<B>,
         output: Option<FieldOf<B>>,
         data: &[u8],
-    ) -> Contribution<FieldOf<B>>
+    ) -> MaskAndTa<FieldOf<B>>
     where
         B: BlockCipherEncBackend,
         B::BlockSize: BlockSize,
@@ -84,8 +86,8 @@ impl sealed::AdProcessing for Serial {
     const LETTER: &'static str = "s";
     const NONCE_FIRST: bool = true;
 
-    /// S = A\[0\], then S = E(S) ^ A\[i\]; the last block is padded and added with 4 (a full one) or 2 (a padded one) times Q;
-    /// TA = E(S), L = 2 (E(Format) ^ TA).
+    /// S starts as A\[0\]. Each further block makes S = E(S) ^ A\[i\]. The last block is padded, and Q times 4 (for a full block)
+    /// or 2 (for a padded one) is added. Then TA = E(S) and L = 2 (E(Format) ^ TA).
     #[inline(always)]
     fn process<B>(
         backend: &B,
@@ -93,7 +95,7 @@ impl sealed::AdProcessing for Serial {
         format: FieldOf<B>,
         output: Option<FieldOf<B>>,
         data: &[u8],
-    ) -> Contribution<FieldOf<B>>
+    ) -> MaskAndTa<FieldOf<B>>
     where
         B: BlockCipherEncBackend,
         B::BlockSize: BlockSize,
@@ -104,7 +106,7 @@ impl sealed::AdProcessing for Serial {
                 backend.encrypt_block_inplace(&mut block);
                 Field::load(&block)
             });
-            return Contribution { l: output.swap().double(), ta: Call::NONE };
+            return MaskAndTa { l: output.swap().double(), ta: Call::NONE };
         };
 
         let q_doubled = q.swap().double();
@@ -118,7 +120,7 @@ impl sealed::AdProcessing for Serial {
                 output
             }
             None => {
-                // The nonce block shares the first call with the chain.
+                // The nonce block shares the first call of the chain.
                 let mut calls = [format.store(), chain];
                 encipher(backend, &mut calls);
                 let [output, first] = calls;
@@ -131,7 +133,7 @@ impl sealed::AdProcessing for Serial {
             backend.encrypt_block_inplace(&mut chain);
         }
         let l = (output ^ Field::load(&chain)).swap().double();
-        Contribution { l, ta: Call::NONE }
+        MaskAndTa { l, ta: Call::NONE }
     }
 }
 
@@ -139,7 +141,7 @@ impl sealed::AdProcessing for Combined {
     const LETTER: &'static str = "c";
     const NONCE_FIRST: bool = false;
 
-    /// TA is the TE of decrypting the data as a message under L = Q; L = E(Format ^ TA).
+    /// TA is the TE that decrypting the data as a message under L = Q gives. Then L = E(Format ^ TA).
     #[inline(always)]
     fn process<B>(
         backend: &B,
@@ -147,7 +149,7 @@ impl sealed::AdProcessing for Combined {
         format: FieldOf<B>,
         _output: Option<FieldOf<B>>,
         data: &[u8],
-    ) -> Contribution<FieldOf<B>>
+    ) -> MaskAndTa<FieldOf<B>>
     where
         B: BlockCipherEncBackend,
         B::BlockSize: BlockSize,
@@ -155,6 +157,6 @@ impl sealed::AdProcessing for Combined {
         let ta = if data.is_empty() { Field::ZERO } else { message::authenticate(backend, q.swap(), data) };
         let mut block = (format ^ ta).store();
         backend.encrypt_block_inplace(&mut block);
-        Contribution { l: FieldOf::<B>::load(&block).swap(), ta: Call::NONE }
+        MaskAndTa { l: FieldOf::<B>::load(&block).swap(), ta: Call::NONE }
     }
 }

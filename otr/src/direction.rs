@@ -1,7 +1,7 @@
-//! Which way a message goes.
+//! The direction: encryption or decryption.
 
-/// Which way a message goes. A type each, so that the loops over pairs are compiled for each; where code must be small, a
-/// value.
+/// Whether a message is encrypted or decrypted. Each direction is a type, so that the loops over pairs are compiled for each of
+/// them. Where code must be small, the direction is a value.
 pub(crate) trait Direction: Copy {
     fn encrypts(self) -> bool;
 }

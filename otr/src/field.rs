@@ -14,15 +14,15 @@ use subtle::{Choice, ConstantTimeEq};
 #[cfg(feature = "zeroize")]
 use zeroize::Zeroize as MaybeZeroize;
 
-/// `Zeroize` where the feature `zeroize` is on, and nothing where it is off.
+/// A bound that is `Zeroize` if the feature `zeroize` is on, and that everything meets if it is off.
 #[cfg(not(feature = "zeroize"))]
 pub trait MaybeZeroize {}
 #[cfg(not(feature = "zeroize"))]
 impl<T> MaybeZeroize for T {}
 
-/// Block sizes: 8 or 16 bytes.
+/// The block sizes: 8 or 16 bytes.
 pub trait BlockSize: ArraySize + sealed::BlockSize {
-    /// The masks of this block size.
+    /// The field of the masks for this block size.
     #[doc(hidden)]
     type Field: Field<Size = Self>;
 }
@@ -43,10 +43,9 @@ mod sealed {
     impl BlockSize for U16 {}
 }
 
-/// A block as an integer: either an element of GF(2^n), or the block's bytes in the order of memory.
+/// A block as an integer, in the order of memory. [`Field::swap`] converts it to an [`Element`].
 ///
-/// `==` is for what is public.
-/// [`Field::swap`] goes from the one to the other. Sums are the same in both; [`Field::double`] takes the element.
+/// Use `==` only for public values.
 pub trait Field:
     Copy + Default + PartialEq + BitXor<Output = Self> + BitXorAssign + ConstantTimeEq + MaybeZeroize
 {
@@ -56,63 +55,113 @@ pub trait Field:
     /// The zero block.
     const ZERO: Self;
 
-    /// A block as words, and aligned like these.
+    /// A block as words, with the alignment of words.
     type Words: bytemuck::Pod;
 
-    /// From words, in the order of memory.
+    /// Converts words. Words and result are in the order of memory.
     fn from_words(words: Self::Words) -> Self;
 
-    /// The inverse of [`Field::from_words`].
+    /// Is the inverse of [`Field::from_words`].
     fn to_words(self) -> Self::Words;
 
-    /// The bytes of a block, in the order of memory.
+    /// Loads a block, in the order of memory.
     fn load(block: &Array<u8, Self::Size>) -> Self;
 
-    /// The inverse of [`Field::load`].
+    /// Is the inverse of [`Field::load`].
     fn store(self) -> Array<u8, Self::Size>;
 
-    /// The bytes, at most a block, and zeros behind them.
+    /// Loads at most a block of bytes, with zeros after them.
     fn load_start(bytes: &[u8]) -> Self;
 
-    /// Zeros, and behind them the bytes, at most a block.
+    /// Loads at most a block of bytes, with zeros before them.
     fn load_end(bytes: &[u8]) -> Self;
 
     /// Stores the first bytes, at most a block.
     fn store_start(self, bytes: &mut [u8]);
 
-    /// The byte 0x80 in place `place`; zero if that is behind the block.
+    /// Returns a block with the byte 0x80 in place `place` and zeros elsewhere. It is zero if the place is beyond the block.
     fn end_mark(place: usize) -> Self;
 
-    /// The bytes, at most a block, and behind them a one bit and zeros if they do not fill it: in little code.
+    /// Loads at most a block of bytes. If they do not fill it, a one bit and zeros follow. This takes little code.
     fn pad_bytewise(bytes: &[u8]) -> Self;
 
-    /// [`Field::store_start`] in little code.
+    /// Does what [`Field::store_start`] does, in little code.
     fn store_start_bytewise(self, bytes: &mut [u8]);
 
-    /// From the element to the order of memory, and back.
-    fn swap(self) -> Self;
+    /// Converts the block to an element.
+    fn swap(self) -> Element<Self>;
 
-    /// 2x for the element x, without a branch.
-    fn double(self) -> Self;
+    /// Returns 2x, without a branch.
+    fn double(x: Element<Self>) -> Element<Self>;
 
-    /// 2^exponent x for the element x, without a branch; the exponent is 1 to 32.
-    fn times_power_of_2(self, exponent: u32) -> Self;
+    /// Returns 2^exponent x, without a branch. The exponent is 1 to 32.
+    fn times_power_of_2(x: Element<Self>, exponent: u32) -> Element<Self>;
 }
 
-/// The reduction of a carry of up to 32 bits: `carry` times x^4 + x^3 + x + 1.
+/// An element of GF(2^n), as the integer that a block stands for. Only elements can be multiplied, and only blocks can be loaded and stored.
+/// Sums are the same for both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Element<F>(F);
+
+impl<F: Field> Element<F> {
+    /// The zero element.
+    pub(crate) const ZERO: Self = Self(F::ZERO);
+
+    /// Converts the element to a block, in the order of memory.
+    #[inline(always)]
+    pub(crate) fn swap(self) -> F {
+        self.0.swap().0
+    }
+
+    /// Returns some block, for memory that is written before it is read.
+    #[inline(always)]
+    pub(crate) fn placeholder(self) -> F {
+        self.0
+    }
+
+    /// Returns 2x for this element x, without a branch.
+    #[inline(always)]
+    pub(crate) fn double(self) -> Self {
+        F::double(self)
+    }
+
+    /// Returns 2^exponent x for this element x, without a branch. The exponent is 1 to 32.
+    #[inline(always)]
+    pub(crate) fn times_power_of_2(self, exponent: u32) -> Self {
+        F::times_power_of_2(self, exponent)
+    }
+}
+
+impl<F: Field> BitXor for Element<F> {
+    type Output = Self;
+
+    #[inline(always)]
+    fn bitxor(self, other: Self) -> Self {
+        Self(self.0 ^ other.0)
+    }
+}
+
+#[cfg(feature = "zeroize")]
+impl<F: Field> MaybeZeroize for Element<F> {
+    fn zeroize(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+/// Reduces a carry of up to 32 bits. Returns `carry` times x^4 + x^3 + x + 1.
 #[inline(always)]
 fn reduce_64(carry: u64) -> u64 {
     let twice = carry ^ carry << 1;
     twice ^ twice << 3
 }
 
-/// The same: `carry` times x^7 + x^2 + x + 1.
+/// Reduces a carry of up to 32 bits. Returns `carry` times x^7 + x^2 + x + 1.
 #[inline(always)]
 fn reduce_128(carry: u64) -> u64 {
     carry ^ carry << 1 ^ carry << 2 ^ carry << 7
 }
 
-/// At most 8 bytes as an integer. Without a copy of variable length, whose result could not be loaded at once.
+/// Returns at most 8 bytes as an integer. It makes no copy of variable length, because the CPU could not load the result of that at once.
 #[inline(always)]
 fn little_endian(bytes: &[u8]) -> u64 {
     if let Some(bytes) = bytes.first_chunk() {
@@ -205,22 +254,22 @@ impl Field for u64 {
     }
 
     #[inline(always)]
-    fn swap(self) -> Self {
-        self.to_be()
+    fn swap(self) -> Element<Self> {
+        Element(self.to_be())
     }
 
     #[inline(always)]
-    fn double(self) -> Self {
-        self << 1 ^ (self >> 63).wrapping_neg() & 0x1B
+    fn double(Element(x): Element<Self>) -> Element<Self> {
+        Element(x << 1 ^ (x >> 63).wrapping_neg() & 0x1B)
     }
 
     #[inline(always)]
-    fn times_power_of_2(self, exponent: u32) -> Self {
-        self << exponent ^ reduce_64(self >> (64 - exponent))
+    fn times_power_of_2(Element(x): Element<Self>, exponent: u32) -> Element<Self> {
+        Element(x << exponent ^ reduce_64(x >> (64 - exponent)))
     }
 }
 
-/// A block of 128 bits, the high half first. In halves, for the compiler makes vector instructions of 64-bit words only.
+/// A block of 128 bits, with the high half first. It is in halves because the compiler makes vector instructions only of 64-bit words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Halves(u64, u64);
 
@@ -342,21 +391,19 @@ impl Field for Halves {
     }
 
     #[inline(always)]
-    fn swap(self) -> Self {
-        Self(self.0.to_be(), self.1.to_be())
+    fn swap(self) -> Element<Self> {
+        Element(Self(self.0.to_be(), self.1.to_be()))
     }
 
     #[inline(always)]
-    fn double(self) -> Self {
-        let Self(high, low) = self;
-        Self(high << 1 | low >> 63, low << 1 ^ (high >> 63).wrapping_neg() & 0x87)
+    fn double(Element(Self(high, low)): Element<Self>) -> Element<Self> {
+        Element(Self(high << 1 | low >> 63, low << 1 ^ (high >> 63).wrapping_neg() & 0x87))
     }
 
     #[inline(always)]
-    fn times_power_of_2(self, exponent: u32) -> Self {
-        let Self(high, low) = self;
+    fn times_power_of_2(Element(Self(high, low)): Element<Self>, exponent: u32) -> Element<Self> {
         let rest = 64 - exponent;
-        Self(high << exponent | low >> rest, low << exponent ^ reduce_128(high >> rest))
+        Element(Self(high << exponent | low >> rest, low << exponent ^ reduce_128(high >> rest)))
     }
 }
 
@@ -366,8 +413,8 @@ mod tests {
 
     #[test]
     fn multiples() {
-        let mut x = 0x8123_4567_89AB_CDEF_u64;
-        let mut y = Halves(0xFEDC_BA98_7654_3210, 0x8123_4567_89AB_CDEF);
+        let mut x = Element(0x8123_4567_89AB_CDEF_u64);
+        let mut y = Element(Halves(0xFEDC_BA98_7654_3210, 0x8123_4567_89AB_CDEF));
         for _ in 0..100 {
             for exponent in 1..=32 {
                 assert_eq!(x.times_power_of_2(exponent), (0..exponent).fold(x, |x, _| x.double()));
@@ -381,7 +428,8 @@ mod tests {
     fn blocks_are_stored_as_loaded() {
         let bytes = Array([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
         let block = Halves::load(&bytes);
-        assert_eq!(block.swap(), Halves(0x0001_0203_0405_0607, 0x0809_0A0B_0C0D_0E0F));
+        assert_eq!(block.swap(), Element(Halves(0x0001_0203_0405_0607, 0x0809_0A0B_0C0D_0E0F)));
+        assert_eq!(block.swap().swap(), block);
         assert_eq!(block.store(), bytes);
     }
 

@@ -1,10 +1,19 @@
 #![no_std]
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// What the README links: here to the items, as the first of two definitions counts; elsewhere to the files.
+//! [`Otr`]: Otr
+//! [`Otr::encrypt_pieces`]: Otr::encrypt_pieces
+//! [`OtrAhead`]: OtrAhead
+//! [`cipher`]: cipher
+//! [`aead`]: aead
+//!
 #![doc = include_str!("../README.md")]
 
 mod ahead;
 mod associated_data;
+#[cfg(doctest)]
+mod compile_fail;
 mod direction;
 mod field;
 mod masks;
@@ -16,6 +25,8 @@ mod rules;
 mod size;
 mod wide;
 
+#[cfg(feature = "rand_core")]
+pub use aead::Generate;
 pub use aead::{self, AeadCore, AeadInOut, Error, Key, KeyInit, KeySizeUser, Nonce, Tag, consts};
 pub use ahead::OtrAhead;
 pub use associated_data::{AdProcessing, Combined, Parallel, Serial};
@@ -34,14 +45,16 @@ use subtle::ConstantTimeEq as _;
 
 use direction::{DECRYPT, Direction, ENCRYPT};
 use field::Field;
-use rules::{Contribution, FieldOf, Nonces, Progress, Single};
+use rules::{FieldOf, MaskAndTa, Nonces, Progress, Single};
 
-/// OTR (v3) over the block cipher `C`, with nonces of `N` and tags of `T` bytes and associated data processed as `A` says.
+/// OTR (v3) over the block cipher `C`, with nonces of `N` bytes and tags of `T` bytes. `A` processes the associated data.
 ///
-/// Only the encryption of `C` is used. Sizes are checked by the compiler: blocks have 8 or 16 bytes, nonces 1 byte to one
-/// less than the block, tags 4 bytes to one block. Both sizes are encoded with the nonce, so that instances that differ in
-/// them may share a key; instances that differ in `A` must not.
+/// OTR uses only the encryption of `C`. The compiler checks the sizes. A block has 8 or 16 bytes. A nonce has at least 1 byte
+/// and at least one byte less than the block. A tag has at least 4 bytes and at most a block.
 ///
+/// Both sizes are encoded with the nonce. So instances with other sizes may share a key. **Instances with another `A` must not.**
+///
+/// A nonce must never repeat under a key. The caller sees to that, for example with a nonce counter.
 /// ```
 /// use otr_mode::{Otr, Parallel, aead::{AeadInOut, KeyInit}, consts::{U7, U8}};
 /// use twine_cipher::Twine128;
@@ -55,42 +68,18 @@ use rules::{Contribution, FieldOf, Nonces, Progress, Single};
 /// # Ok::<(), otr_mode::Error>(())
 /// ```
 ///
-/// A nonce as long as the block does not compile:
-/// ```compile_fail,E0271
-/// # use otr_mode::{Otr, Parallel, aead::KeyInit, consts::{U7, U8}};
-/// # use twine_cipher::Twine128;
-/// let cipher = Otr::<Twine128, U8, U8, Parallel>::new(&[0; 16].into());
+/// With the feature `getrandom`, [`Generate`] makes a key of the system's random bytes:
 /// ```
-/// nor does one of no bytes:
-/// ```compile_fail,E0271
-/// # use otr_mode::{Otr, Parallel, aead::KeyInit, consts::{U0, U8}};
-/// # use twine_cipher::Twine128;
-/// let cipher = Otr::<Twine128, U0, U8, Parallel>::new(&[0; 16].into());
+/// # #[cfg(feature = "getrandom")] {
+/// use otr_mode::{Generate, Key, KeyInit, Otr, consts::{U7, U8}};
+/// use twine_cipher::Twine128;
+///
+/// type Aead = Otr<Twine128, U7, U8>;
+/// let key = Key::<Aead>::generate();
+/// let cipher = Aead::new(&key);
+/// # }
 /// ```
-/// a tag of three bytes:
-/// ```compile_fail,E0271
-/// # use otr_mode::{Otr, Parallel, aead::KeyInit, consts::{U7, U3}};
-/// # use twine_cipher::Twine128;
-/// let cipher = Otr::<Twine128, U7, U3, Parallel>::new(&[0; 16].into());
-/// ```
-/// a tag longer than the block:
-/// ```compile_fail,E0271
-/// # use otr_mode::{Otr, Parallel, aead::KeyInit, consts::{U7, U9}};
-/// # use twine_cipher::Twine128;
-/// let cipher = Otr::<Twine128, U7, U9, Parallel>::new(&[0; 16].into());
-/// ```
-/// or a cipher whose block has neither 8 nor 16 bytes:
-/// ```compile_fail,E0277
-/// # use otr_mode::{Otr, Parallel, cipher::{BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser}, consts::{U4, U3}};
-/// struct ShortBlocks;
-/// impl BlockSizeUser for ShortBlocks {
-///     type BlockSize = U4;
-/// }
-/// impl BlockCipherEncrypt for ShortBlocks {
-///     fn encrypt_with_backend(&self, _: impl BlockCipherEncClosure<BlockSize = U4>) {}
-/// }
-/// let cipher = Otr::<ShortBlocks, U3, U4, Parallel>::from(ShortBlocks);
-/// ```
+#[doc(alias("encrypt", "decrypt"))]
 pub struct Otr<C, N, T, A = Parallel>
 where
     C: BlockSizeUser<BlockSize: BlockSize>,
@@ -99,7 +88,7 @@ where
     A: AdProcessing,
 {
     cipher: C,
-    /// Q = E(0), as it lies in memory: associated data takes its masks from it.
+    /// Q = E(0), in the order of memory. The masks of the associated data come from it.
     q: FieldOf<C>,
     sizes: PhantomData<(N, T, A)>,
 }
@@ -111,14 +100,14 @@ where
     T: TagSize<C::BlockSize>,
     A: AdProcessing,
 {
-    /// Changes the key of the cipher, by `set_key`, where the cipher lies. A cipher that is returned or moved may leave a copy of
-    /// its round keys on the stack.
+    /// Changes the key of the cipher in place, by `set_key`. A cipher that is returned or moved may leave a copy of its round
+    /// keys on the stack.
     pub fn set_key_with(&mut self, set_key: impl FnOnce(&mut C)) {
         set_key(&mut self.cipher);
         self.q = Self::q_of(&self.cipher);
     }
 
-    /// With a cipher that gets its key by [`Otr::set_key_with`] before it is used.
+    /// Takes a cipher that has no key yet. [`Otr::set_key_with`] must set one before any use.
     #[doc(hidden)]
     #[inline]
     pub fn without_key(cipher: C) -> Self {
@@ -132,7 +121,7 @@ where
         Field::load(&block)
     }
 
-    /// Format(tag size, nonce): 7 bits of the tag's length in bits modulo n, zeros, a one bit, the nonce.
+    /// Returns Format(tag size, nonce). It has 7 bits of the tag's length in bits modulo n, then zeros, a one bit, and the nonce.
     #[allow(clippy::cast_possible_truncation, reason = "at most 120")]
     #[cfg_attr(all(otr_small, not(otr_unaligned_words)), inline(never))]
     fn format(nonce: &Nonce<Self>) -> FieldOf<C> {
@@ -142,7 +131,7 @@ where
         FieldOf::<C>::load(&block) ^ Field::load_end(nonce)
     }
 
-    /// Runs the mode in one direction, in one closure of the cipher, and returns the whole block of the tag.
+    /// Runs the mode in one direction, in one closure of the cipher. Returns the whole block from which the tag is cut.
     #[cfg_attr(otr_small, inline(never))]
     fn run(
         &self,
@@ -166,7 +155,7 @@ where
         tag
     }
 
-    /// Encrypts `buffer` under the nonce block `format` and returns its tag; an error if it is too long.
+    /// Encrypts `buffer` under the nonce block `format` and returns its tag. Returns an error if the input is too long.
     fn encrypt(
         &self,
         format: FieldOf<C>,
@@ -174,13 +163,13 @@ where
         associated_data: &[u8],
         buffer: InOutBuf<'_, '_, u8>,
     ) -> Result<Tag<Self>, Error> {
-        if !masks::suffice(C::BlockSize::USIZE, associated_data.len(), buffer.len()) {
+        if !masks::are_enough(C::BlockSize::USIZE, associated_data.len(), buffer.len()) {
             return Err(Error);
         }
         Ok(Self::truncate(self.run(format, nonces, associated_data, buffer, ENCRYPT)))
     }
 
-    /// Decrypts `buffer` if the tag is right; otherwise its whole output is zero.
+    /// Decrypts `buffer` if the tag is right. Otherwise the whole output is zero.
     fn decrypt(
         &self,
         format: FieldOf<C>,
@@ -190,7 +179,7 @@ where
         tag: &Tag<Self>,
     ) -> Result<(), Error> {
         let mut buffer = Unverified(buffer);
-        if !masks::suffice(C::BlockSize::USIZE, associated_data.len(), buffer.0.len()) {
+        if !masks::are_enough(C::BlockSize::USIZE, associated_data.len(), buffer.0.len()) {
             return Err(Error);
         }
         let expected =
@@ -212,9 +201,9 @@ where
     }
 }
 
-/// Zeroes `bytes`, also those of a buffer that is freed next.
+/// Zeroes `bytes`, even if their buffer is freed next.
 fn clear(bytes: &mut [u8]) {
-    // On a small device `memset` would be there for this alone.
+    // On a small device `memset` would be linked for this alone.
     #[cfg(otr_small)]
     for byte in bytes {
         *byte = core::hint::black_box(0);
@@ -226,11 +215,11 @@ fn clear(bytes: &mut [u8]) {
     }
 }
 
-/// A buffer whose output is not verified yet: it is zeroed, also when a cipher panics.
+/// A buffer whose output is not verified yet. It is zeroed on drop, and so also when the cipher panics.
 struct Unverified<'inp, 'out>(InOutBuf<'inp, 'out, u8>);
 
 impl Unverified<'_, '_> {
-    /// Leaves the output.
+    /// Keeps the output: its tag is right.
     fn verified(self) {
         mem::forget(self);
     }
@@ -242,7 +231,7 @@ impl Drop for Unverified<'_, '_> {
     }
 }
 
-/// A whole run of the mode, as what the cipher calls with its backend.
+/// A whole run of the mode, as the closure that the cipher calls with its backend.
 struct Run<'a, 'inp, 'out, B: BlockSize, A, X, D> {
     q: B::Field,
     format: B::Field,
@@ -268,7 +257,7 @@ where
     #[inline(always)]
     fn call<B: BlockCipherEncBackend<BlockSize = S>>(self, backend: &B) {
         let output = self.nonces.output();
-        let Contribution { l, ta } = A::process(backend, self.q, self.format, output, self.associated_data);
+        let MaskAndTa { l, ta } = A::process(backend, self.q, self.format, output, self.associated_data);
         *self.tag =
             message::process(backend, Progress::new(l), self.message, ta, self.nonces, self.direction);
     }
@@ -332,7 +321,7 @@ where
     /// Encrypts `buffer` and returns its tag.
     ///
     /// # Errors
-    /// If the message has more than 2^60 blocks or the associated data more than 2^59: nothing is written then.
+    /// The message has more than 2^60 blocks, or the associated data has more than 2^59 blocks. Nothing is written then.
     fn encrypt_inout_detached(
         &self,
         nonce: &Nonce<Self>,
@@ -342,10 +331,10 @@ where
         self.encrypt(Self::format(nonce), &mut Single, associated_data, buffer)
     }
 
-    /// Decrypts `buffer` if the tag is right; otherwise its whole output is zero, and so it is if the cipher panics.
+    /// Decrypts `buffer` if the tag is right. Otherwise the whole output is zero, also if the cipher panics.
     ///
     /// # Errors
-    /// If the tag is wrong, or the message or the associated data too long to have been encrypted; not said which.
+    /// The tag is wrong, or the message or the associated data is too long to have been encrypted. The error does not say which.
     fn decrypt_inout_detached(
         &self,
         nonce: &Nonce<Self>,
@@ -359,7 +348,7 @@ where
     /// Encrypts the message in `buffer` and appends its tag.
     ///
     /// # Errors
-    /// As [`AeadInOut::encrypt_inout_detached`], and if the buffer has no room for the tag: the message is as it was then.
+    /// Those of [`AeadInOut::encrypt_inout_detached`], or the buffer has no room for the tag. The message is unchanged then.
     fn encrypt_in_place(
         &self,
         nonce: &Nonce<Self>,
@@ -367,8 +356,8 @@ where
         buffer: &mut dyn Buffer,
     ) -> Result<(), Error> {
         let len = buffer.len();
-        // What is too long must be refused before room is made.
-        if !masks::suffice(C::BlockSize::USIZE, associated_data.len(), len) {
+        // An input that is too long must be refused before the buffer grows.
+        if !masks::are_enough(C::BlockSize::USIZE, associated_data.len(), len) {
             return Err(Error);
         }
         buffer.extend_from_slice(&Tag::<Self>::default())?;
@@ -378,11 +367,11 @@ where
         Ok(())
     }
 
-    /// Decrypts the message in `buffer` if the tag behind it is right, and cuts the tag off.
+    /// Decrypts the message in `buffer` if the tag after it is right, and removes the tag.
     ///
     /// # Errors
-    /// As [`AeadInOut::decrypt_inout_detached`], and if there is less than a tag. The buffer keeps its length then, and all of it is
-    /// zero, the place of the tag too.
+    /// Those of [`AeadInOut::decrypt_inout_detached`], or the buffer is shorter than a tag. The buffer keeps its length then, and
+    /// all of it is zero, including the place of the tag.
     fn decrypt_in_place(
         &self,
         nonce: &Nonce<Self>,
@@ -390,7 +379,7 @@ where
         buffer: &mut dyn Buffer,
     ) -> Result<(), Error> {
         let bytes = buffer.as_mut();
-        // What is shorter than a tag is all `tag`.
+        // A buffer that is shorter than a tag is all `tag`.
         let len = bytes.len().saturating_sub(T::USIZE);
         let (message, tag) = bytes.split_at_mut(len);
         let opened = Tag::<Self>::try_from(&*tag).map_err(|_| Error).and_then(|received| {
@@ -423,7 +412,7 @@ where
     T: TagSize<C::BlockSize>,
     A: AdProcessing,
 {
-    /// As in `TWINE-128-OTR-p`: the last letter is the processing of associated data.
+    /// Writes for example `TWINE-128-OTR-p`. The last letter names the processing of associated data.
     fn write_alg_name(f: &mut fmt::Formatter<'_>) -> fmt::Result {
         C::write_alg_name(f)?;
         write!(f, "-OTR-{}", A::LETTER)

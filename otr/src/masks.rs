@@ -1,25 +1,24 @@
-//! The masks of AES-OTR v3, and why no others.
+//! The masks of AES-OTR v3, and why other masks are not safe.
 //!
-//! Pair `i` of the message takes the masks 2^i L and 3 * 2^i L; the checksum takes 7 or 9 times the mask of the last block;
-//! associated data takes 2^i Q, and 3 or 9 times that at its end. So the masks in use are 2^i times 1, 3, 9, 7, 27 and 21. Here
-//! 2, 3 and 7 stand for x, x + 1 and x^2 + x + 1, and the others for products in the field: 9 = 3 * 3, 27 = 3 * 9, 21 = 3 * 7.
+//! Pair `i` of the message takes the masks 2^i L and 3 * 2^i L. The checksum takes 7 or 9 times the mask of the last block. Associated
+//! data takes 2^i Q, and 3 or 9 times that at its end. So the masks in use are 2^i times 1, 3, 9, 7, 27 and 21. Here 2, 3 and 7 stand for
+//! x, x + 1 and x^2 + x + 1. The others stand for products in the field: 9 = 3 * 3, 27 = 3 * 9, 21 = 3 * 7.
 //!
-//! With n = 64 this choice is not a matter of taste: 2^64 = 3 * 3 * 7 in that field, and versions 1 and 2 of OTR have
-//! a checksum mask with the factor 3 * 3 * 7. It equals the mask of a block 64 pairs further on, and forgeries follow (Bost
-//! and Sanders, ASIACRYPT 2016). The tests show that collision, and by discrete logarithms that the masks of version 3
-//! are pairwise distinct for [`MAX_MASKS`] pairs.
+//! With n = 64 this choice matters, because 2^64 = 3 * 3 * 7 in that field. Versions 1 and 2 of OTR have a checksum mask with the factor
+//! 3 * 3 * 7. It equals the mask of a block 64 pairs later, which makes forgeries possible (Bost and Sanders, ASIACRYPT 2016). The tests
+//! show this collision. They also prove by discrete logarithms that the masks of version 3 are pairwise distinct for [`MAX_MASKS`] pairs.
 
-use crate::field::Field;
+use crate::field::{Element, Field};
 
-/// Pairs of message blocks, or blocks of associated data, up to which all masks are distinct, for n = 64 and n = 128.
+/// The number of pairs of message blocks, or of blocks of associated data, up to which all masks are distinct, for n = 64 and n = 128.
 ///
 /// The first two equal masks for n = 64 are 2^59.68 pairs apart.
 pub(crate) const MAX_MASKS: u64 = 1 << 59;
 
-/// Whether the masks suffice for associated data and a message of these lengths in bytes, with blocks of `block` bytes.
+/// Returns whether there are enough masks for associated data and a message of these lengths in bytes. A block has `block` bytes.
 ///
-/// Associated data of the combined processing takes half the masks that this allows for.
-pub(crate) fn suffice(block: usize, associated_data: usize, message: usize) -> bool {
+/// Associated data in the combined processing takes only half of the masks that this assumes.
+pub(crate) fn are_enough(block: usize, associated_data: usize, message: usize) -> bool {
     let blocks = associated_data.div_ceil(block) as u64;
     let pairs = message.div_ceil(2 * block) as u64;
     blocks <= MAX_MASKS && pairs <= MAX_MASKS
@@ -28,26 +27,25 @@ pub(crate) fn suffice(block: usize, associated_data: usize, message: usize) -> b
 /// The masks 2^i L of the pairs of one message, or 2^i Q of the blocks of associated data.
 #[derive(Clone, Copy)]
 pub(crate) struct Masks<F> {
-    /// The next one, as an element.
-    next: F,
+    next: Element<F>,
 }
 
 impl<F: Field> Masks<F> {
-    /// Starts with the element L or Q.
+    /// Starts with L or Q.
     #[inline(always)]
-    pub(crate) fn new(first: F) -> Self {
+    pub(crate) fn new(first: Element<F>) -> Self {
         Self { next: first }
     }
 
-    /// The next one, as an element.
+    /// Returns the next mask.
     #[inline(always)]
-    pub(crate) fn take(&mut self) -> F {
+    pub(crate) fn take(&mut self) -> Element<F> {
         let mask = self.next;
         self.next = mask.double();
         mask
     }
 
-    /// The next ones, in the order of memory. The last of them will be the next one again.
+    /// Fills `masks` with the next masks, in the order of memory. The last of these masks is also the first one of the next call.
     #[inline(always)]
     pub(crate) fn fill(&mut self, masks: &mut [F]) {
         if let Some((last, masks)) = masks.split_last_mut() {
@@ -58,43 +56,44 @@ impl<F: Field> Masks<F> {
         }
     }
 
-    /// The next [`LANES`].
+    /// Returns the next [`IN_PARALLEL`] masks.
     #[inline(always)]
-    pub(crate) fn lanes(mut self) -> Lanes<F> {
-        let mut lanes = [[F::ZERO; GROUP]; GROUPS];
+    pub(crate) fn in_parallel(mut self) -> ParallelMasks<F> {
+        let mut lanes = [[Element::<F>::ZERO; GROUP]; GROUPS];
         for lane in &mut lanes[0] {
             *lane = self.take();
         }
-        // Else the compiler follows single lanes through all that comes, instead of whole vectors.
+        // Otherwise the compiler would follow single lanes through all later code, instead of whole vectors.
         lanes = core::hint::black_box(lanes);
         for (group, (from, exponent)) in [(0, 8), (0, 16), (1, 16)].into_iter().enumerate() {
             for i in 0..GROUP {
                 lanes[group + 1][i] = lanes[from][i].times_power_of_2(exponent);
             }
         }
-        Lanes(lanes)
+        ParallelMasks(lanes)
     }
 }
 
-/// So many masks are computed side by side, in the lanes of vectors where there are vectors.
-pub(crate) const LANES: usize = GROUP * GROUPS;
+/// The number of masks that are computed in parallel, in the lanes of vectors if there are vectors.
+pub(crate) const IN_PARALLEL: usize = GROUP * GROUPS;
 
-/// So many fill the longest vector.
+/// The number of masks in the longest vector.
 const GROUP: usize = 8;
 const GROUPS: usize = 4;
 
-/// The next [`LANES`] masks of [`Masks`], as elements.
+/// The next [`IN_PARALLEL`] masks of [`Masks`].
 #[derive(Clone, Copy)]
-pub(crate) struct Lanes<F>([[F; GROUP]; GROUPS]);
+pub(crate) struct ParallelMasks<F>([[Element<F>; GROUP]; GROUPS]);
 
-impl<F: Field> Lanes<F> {
-    /// For backends so narrow that their masks are computed in turn.
-    pub(crate) const NONE: Self = Self([[F::ZERO; GROUP]; GROUPS]);
+impl<F: Field> ParallelMasks<F> {
+    /// A placeholder, for backends that are so narrow that their masks are computed one after the other.
+    pub(crate) const NONE: Self = Self([[Element::ZERO; GROUP]; GROUPS]);
 
-    /// The next masks, in the order of memory, a multiple of [`LANES`]. One more that there is room for will be the next one again.
+    /// Fills `masks` with the next masks, in the order of memory. Their number is a multiple of [`IN_PARALLEL`]. If there is room for more,
+    /// the mask after them follows, which is also the first one of the next call.
     #[inline(always)]
     pub(crate) fn fill(&mut self, masks: &mut [F]) {
-        let mut groups = masks.chunks_exact_mut(LANES);
+        let mut groups = masks.chunks_exact_mut(IN_PARALLEL);
         for masks in &mut groups {
             for (masks, lanes) in masks.chunks_exact_mut(GROUP).zip(&mut self.0) {
                 for (mask, lane) in masks.iter_mut().zip(lanes) {
@@ -108,28 +107,28 @@ impl<F: Field> Lanes<F> {
         }
     }
 
-    /// The masks that are next.
+    /// Returns the masks that come next.
     #[inline(always)]
     pub(crate) fn masks(&self) -> Masks<F> {
         Masks { next: self.0[0][0] }
     }
 }
 
-/// 3x, for the element x.
+/// Returns 3x.
 #[inline(always)]
-pub(crate) fn times_3<F: Field>(x: F) -> F {
+pub(crate) fn times_3<F: Field>(x: Element<F>) -> Element<F> {
     x ^ x.double()
 }
 
-/// 7x, for the element x.
+/// Returns 7x.
 #[inline(always)]
-pub(crate) fn times_7<F: Field>(x: F) -> F {
+pub(crate) fn times_7<F: Field>(x: Element<F>) -> Element<F> {
     times_3_twice(x) ^ x.double()
 }
 
-/// 3 * 3x, named 9x above, for the element x: as polynomials, 3 * 3 = (z + 1)^2 = z^2 + 1.
+/// Returns 3 * 3x, which is called 9x above. As polynomials, 3 * 3 = (z + 1)^2 = z^2 + 1.
 #[inline(always)]
-pub(crate) fn times_3_twice<F: Field>(x: F) -> F {
+pub(crate) fn times_3_twice<F: Field>(x: Element<F>) -> Element<F> {
     x ^ x.double().double()
 }
 
@@ -138,32 +137,37 @@ mod tests {
     use super::*;
     use crate::field::Halves;
 
-    /// The product, bit by bit.
-    fn multiply<F: Field>(x: F, y: u128) -> F {
-        let mut sum = F::ZERO;
+    /// Returns the product, computed bit by bit.
+    fn multiply<F: Field>(x: Element<F>, y: u128) -> Element<F> {
+        let mut sum = Element::ZERO;
         for bit in (0..128).rev() {
             sum = sum.double();
             if y >> bit & 1 == 1 {
-                sum ^= x;
+                sum = sum ^ x;
             }
         }
         sum
     }
 
-    /// 2^exponent.
-    fn power_of_two<F: Field + PartialEq>(one: F, exponent: u128, value: impl Fn(F) -> u128) -> F {
+    /// Returns 2^exponent.
+    fn power_of_two<F: Field>(
+        one: Element<F>,
+        exponent: u128,
+        value: impl Fn(Element<F>) -> u128,
+    ) -> Element<F> {
         (0..128).rev().fold(one, |power, bit| {
             let square = multiply(power, value(power));
             if exponent >> bit & 1 == 1 { square.double() } else { square }
         })
     }
 
-    /// Proves that 2^i m is never 2^j m' for two of the multipliers 1, 3, 9, 7, 27, 21 and i, j below [`MAX_MASKS`], nor
-    /// twice the same for one: 2 generates the whole multiplicative group, `log_3` and `log_7` are right, and the logarithms of
-    /// the multipliers are pairwise at least [`MAX_MASKS`] apart, around the circle of 2^n - 1 exponents.
-    fn masks_are_distinct<F: Field + PartialEq + core::fmt::Debug>(
-        one: F,
-        value: impl Fn(F) -> u128 + Copy,
+    /// Proves that the masks are distinct. For i and j below [`MAX_MASKS`], 2^i m never equals 2^j m' for two of the multipliers 1, 3, 9, 7,
+    /// 27 and 21, and 2^i m never equals 2^j m for one multiplier unless i = j. The proof has three parts: 2 generates the whole
+    /// multiplicative group, `log_3` and `log_7` are right, and the logarithms of the multipliers are pairwise at least [`MAX_MASKS`] apart
+    /// on the circle of 2^n - 1 exponents.
+    fn masks_are_distinct<F: Field + core::fmt::Debug>(
+        one: Element<F>,
+        value: impl Fn(Element<F>) -> u128 + Copy,
         order: u128,
         factors: &[u128],
         [log_3, log_7]: [u128; 2],
@@ -196,11 +200,23 @@ mod tests {
         }
     }
 
+    const ONE: [u8; 8] = [0, 0, 0, 0, 0, 0, 0, 1];
+
+    /// Returns an element of 64 bits.
+    fn element(bytes: [u8; 8]) -> Element<u64> {
+        u64::load(&bytes.into()).swap()
+    }
+
+    /// Returns the polynomial of an element of 64 bits.
+    fn value(x: Element<u64>) -> u128 {
+        u64::from_be_bytes(x.swap().store().0).into()
+    }
+
     #[test]
     fn masks_of_64_bits_are_distinct() {
         let factors = [3, 5, 17, 257, 641, 65537, 6_700_417];
         let logarithms = [9_686_038_906_114_705_801, 17_521_410_335_189_691_692];
-        masks_are_distinct(1u64, u128::from, u128::from(u64::MAX), &factors, logarithms);
+        masks_are_distinct(element(ONE), value, u128::from(u64::MAX), &factors, logarithms);
     }
 
     #[test]
@@ -209,14 +225,14 @@ mod tests {
         let logarithms =
             [0xfee1_4a6f_b024_a526_c999_aa24_70c1_49a7, 0xe57d_e08b_bbec_a5d9_0c5d_2e69_272d_1404];
         let one = Halves::load(&1u128.to_be_bytes().into()).swap();
-        let value = |x: Halves| u128::from_be_bytes(x.swap().store().0);
+        let value = |x: Element<Halves>| u128::from_be_bytes(x.swap().store().0);
         masks_are_distinct(one, value, u128::MAX, &factors, logarithms);
     }
 
-    /// Why the masks of versions 1 and 2, with their factor 3 * 3 * 7, are broken for n = 64.
+    /// Shows why the masks of versions 1 and 2, with their factor 3 * 3 * 7, are broken for n = 64.
     #[test]
     fn masks_of_earlier_versions_collide() {
-        let mut l = 0x0123_4567_89AB_CDEF_u64;
+        let mut l = element([0x01, 0x23, 0x45, 0x67, 0x89, 0xAB, 0xCD, 0xEF]);
         let earlier = times_7(times_3_twice(l));
         for _ in 0..64 {
             l = l.double();
@@ -224,13 +240,13 @@ mod tests {
         assert_eq!(earlier, l, "3 * 3 * 7 L is the mask 2^64 L");
     }
 
-    /// Fills `count` masks and one more, five times, and compares all with powers of two.
+    /// Fills `count` masks and one more, five times, and compares all of them with powers of two.
     fn masks_in_order(count: usize, mut fill: impl FnMut(&mut [u64])) {
         for portion in 0..5 {
-            let mut masks = [0; 2 * LANES + 1];
+            let mut masks = [0; 2 * IN_PARALLEL + 1];
             fill(&mut masks[..=count]);
             for (i, mask) in masks.into_iter().enumerate().take(count + 1) {
-                let expected = power_of_two(1u64, (count * portion + i) as u128, u128::from);
+                let expected = power_of_two(element(ONE), (count * portion + i) as u128, value);
                 assert_eq!(mask.swap(), expected, "{i} of {portion}");
             }
         }
@@ -239,25 +255,25 @@ mod tests {
     #[test]
     fn masks_of_pairs() {
         for count in 0..40 {
-            let mut masks = Masks::new(1u64);
+            let mut masks = Masks::new(element(ONE));
             masks_in_order(count, |filled| masks.fill(filled));
         }
-        for count in [0, LANES, 2 * LANES] {
-            let mut lanes = Masks::new(1u64).lanes();
+        for count in [0, IN_PARALLEL, 2 * IN_PARALLEL] {
+            let mut lanes = Masks::new(element(ONE)).in_parallel();
             masks_in_order(count, |filled| lanes.fill(filled));
-            assert_eq!(lanes.masks().take(), power_of_two(1u64, 5 * count as u128, u128::from));
+            assert_eq!(lanes.masks().take(), power_of_two(element(ONE), 5 * count as u128, value));
         }
     }
 
     #[cfg(target_pointer_width = "64")]
     #[test]
-    fn masks_suffice_up_to_the_limit() {
+    fn masks_are_enough_up_to_the_limit() {
         let blocks = 1usize << 59;
-        assert!(suffice(8, 8 * blocks, 16 * (blocks - 1)));
-        assert!(!suffice(8, 8 * blocks + 1, 0));
-        assert!(suffice(8, 0, usize::MAX / 2 + 1));
-        assert!(!suffice(8, 0, usize::MAX / 2 + 2));
-        assert!(suffice(16, 16 * blocks, usize::MAX));
-        assert!(!suffice(16, 16 * blocks + 1, 0));
+        assert!(are_enough(8, 8 * blocks, 16 * (blocks - 1)));
+        assert!(!are_enough(8, 8 * blocks + 1, 0));
+        assert!(are_enough(8, 0, usize::MAX / 2 + 1));
+        assert!(!are_enough(8, 0, usize::MAX / 2 + 2));
+        assert!(are_enough(16, 16 * blocks, usize::MAX));
+        assert!(!are_enough(16, 16 * blocks + 1, 0));
     }
 }

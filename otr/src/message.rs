@@ -1,31 +1,32 @@
 //! The message: a two-round Feistel network over pairs of blocks.
 //!
 //! Encryption of pair i is C1 = E(L_i ^ M1) ^ M2, C2 = E(3 L_i ^ C1) ^ M1. Decryption is the same with the two masks in the
-//! other order: M1 = E(3 L_i ^ C1) ^ C2, M2 = E(L_i ^ M1) ^ C1. So one code serves both. The last chunk of the message, of up
-//! to two blocks, has rules of its own ([`rules`](crate::rules)).
+//! other order: M1 = E(3 L_i ^ C1) ^ C2, M2 = E(L_i ^ M1) ^ C1. So the same code does both. The last chunk of the message, of up
+//! to two blocks, has its own rules ([`rules`](crate::rules)).
 //!
-//! There are two forms of it: [`wide`] for backends of many blocks at once, and [`narrow`], in little code and stack, for those
-//! of up to four. Which one is compiled for a backend is decided here, by its width. What [`wide`] has less than a batch of, it leaves to
-//! [`pairwise`](crate::pairwise) if the cipher is like AES.
+//! The network has two forms. [`wide`] is for backends that encrypt many blocks at once. [`narrow`] is for backends of up to four
+//! blocks; it takes little code and little stack. The width of the backend decides here which form is compiled. If the cipher is
+//! like AES, [`wide`] leaves whatever does not fill a batch to [`pairwise`](crate::pairwise).
 
 use aead::inout::InOutBuf;
 use cipher::BlockCipherEncBackend;
 
 use crate::{
     direction::Direction,
-    field::BlockSize,
+    field::{BlockSize, Element},
     narrow,
     rules::{Call, FieldOf, Nonces, Pair, Progress},
     wide,
 };
 use cipher::typenum::Unsigned;
 
-/// Whether a backend takes the narrow form.
+/// Whether the narrow form is compiled for a backend.
 pub(crate) const fn is_narrow<B: BlockCipherEncBackend>() -> bool {
     B::ParBlocksSize::USIZE <= narrow::WIDTH
 }
 
-/// Encrypts or decrypts a whole message, or what is left of one, and beside it the nonce block of the next. Returns TE ^ TA.
+/// Encrypts or decrypts a whole message, or the rest of one. It also encrypts the nonce block of the next message, if there is
+/// room. Returns TE ^ TA.
 #[inline(always)]
 pub(crate) fn process<B, D: Direction, X: Nonces<FieldOf<B>>>(
     backend: &B,
@@ -46,7 +47,7 @@ where
     }
 }
 
-/// Encrypts pairs that are not the end of their message.
+/// Encrypts pairs that are not the end of a message.
 #[inline(always)]
 pub(crate) fn encrypt_pairs<B>(
     backend: &B,
@@ -63,9 +64,9 @@ pub(crate) fn encrypt_pairs<B>(
     }
 }
 
-/// The TE of decrypting `data` under the mask `l` (an element); the plaintext is dropped.
+/// Decrypts `data` under the mask `l` and returns TE. The plaintext is dropped.
 #[inline(always)]
-pub(crate) fn authenticate<B>(backend: &B, l: FieldOf<B>, data: &[u8]) -> FieldOf<B>
+pub(crate) fn authenticate<B>(backend: &B, l: Element<FieldOf<B>>, data: &[u8]) -> FieldOf<B>
 where
     B: BlockCipherEncBackend,
     B::BlockSize: BlockSize,

@@ -1,8 +1,7 @@
-//! The narrow form of the mode, for backends of up to four blocks at once: in little code and stack, for small devices.
+//! The narrow form of the mode, for backends of up to four blocks at once. It takes little code and little stack, for small devices.
 //!
-//! Messages are processed in place. Which way one goes is a value. The last chunk takes part in the calls of the pairs before it: see
-//! [`Message::end`]. No array is set to zero, since that would take a `memset`, and bytes are read and written one by one where they do
-//! not fill a block.
+//! Messages are processed in place. The direction is a value. The last chunk shares calls with the pairs before it, see [`Message::end`].
+//! No array is set to zero, because that would take a `memset`. Bytes that do not fill a block are read and written one by one.
 
 use aead::{
     array::{
@@ -14,18 +13,19 @@ use aead::{
 use cipher::{BlockCipherEncBackend, BlockSizeUser};
 
 use crate::{
-    field::{BlockSize, Field},
+    field::{BlockSize, Element, Field},
     masks::Masks,
     rules::{
-        Call, Contribution, FieldOf, Nonces, Pair, Progress, Single, checksum_mask, encipher, last_mask,
+        Call, FieldOf, MaskAndTa, Nonces, Pair, Progress, Single, checksum_mask, encipher, last_mask,
         whole_pairs,
     },
 };
 
-/// Blocks of a call, at most.
+/// The greatest number of blocks in a call.
 pub(crate) const WIDTH: usize = 4;
 
-/// As many blocks as a call has, in words: so kernels load them, and so does this code where the cores load no words from other addresses.
+/// The blocks of a call, in words. Kernels load blocks as words, and so does this code on cores that cannot load words from unaligned
+/// addresses.
 struct Blocks<F: Field>([F::Words; WIDTH]);
 
 impl<F: Field> Blocks<F> {
@@ -34,7 +34,7 @@ impl<F: Field> Blocks<F> {
         Self([words, words, words, words])
     }
 
-    /// Sets the block in `place`, if there is such a place.
+    /// Sets the block in `place`, if this place exists.
     #[inline(always)]
     fn set(&mut self, place: usize, block: F) {
         if let Some(words) = self.0.get_mut(place) {
@@ -42,14 +42,13 @@ impl<F: Field> Blocks<F> {
         }
     }
 
-    /// The block in `place`, which is less than `WIDTH`; the compiler does not see that.
+    /// Returns the block in `place`, which is less than `WIDTH`, but the compiler does not see that.
     #[inline(always)]
     fn get(&self, place: usize) -> F {
         F::from_words(self.0[place % WIDTH])
     }
 
-    /// Encrypts the first `count` blocks, and others with them that nobody reads where that costs nothing: a backend of
-    /// four blocks takes as long for one.
+    /// Encrypts the first `count` blocks. A backend of four blocks takes as long for one, so it encrypts all four; nobody reads the others.
     #[inline(always)]
     fn encrypt<B: BlockCipherEncBackend<BlockSize = F::Size>>(&mut self, backend: &B, count: usize) {
         let blocks = Array::slice_as_chunks_mut(bytemuck::must_cast_slice_mut(&mut self.0)).0;
@@ -63,7 +62,7 @@ impl<F: Field> Blocks<F> {
     }
 }
 
-/// `bytes`, at most a block, padded with a one bit and zeros if they do not fill it.
+/// Loads `bytes`, at most a block. If they do not fill it, they are padded with a one bit and zeros.
 #[inline(never)]
 fn pad<F: Field>(bytes: &[u8]) -> F {
     match <&Array<u8, F::Size>>::try_from(bytes) {
@@ -72,7 +71,7 @@ fn pad<F: Field>(bytes: &[u8]) -> F {
     }
 }
 
-/// Stores the first bytes of `block`, at most all.
+/// Stores the first bytes of `block`, or all of them.
 #[inline(never)]
 fn store_start<F: Field>(block: F, bytes: &mut [u8]) {
     match <&mut Array<u8, F::Size>>::try_from(&mut *bytes) {
@@ -81,13 +80,13 @@ fn store_start<F: Field>(block: F, bytes: &mut [u8]) {
     }
 }
 
-/// The last block of associated data, as [`Parallel`](crate::Parallel) adds it.
+/// Returns the last block of associated data, padded and masked as [`Parallel`](crate::Parallel) adds it.
 #[inline(never)]
-fn last_call<F: Field>(last: &[u8], mask: F) -> F {
+fn last_call<F: Field>(last: &[u8], mask: Element<F>) -> F {
     pad::<F>(last) ^ last_mask(mask, last.len())
 }
 
-/// The associated data of [`Parallel`](crate::Parallel).
+/// Processes associated data as [`Parallel`](crate::Parallel) says.
 #[inline]
 pub(crate) fn parallel<B>(
     backend: &B,
@@ -95,17 +94,17 @@ pub(crate) fn parallel<B>(
     format: FieldOf<B>,
     output: Option<FieldOf<B>>,
     data: &[u8],
-) -> Contribution<FieldOf<B>>
+) -> MaskAndTa<FieldOf<B>>
 where
     B: BlockCipherEncBackend,
     B::BlockSize: BlockSize,
 {
     let mut masks = Masks::new(q.swap());
-    // All blocks but the last.
+    // All blocks except the last one.
     let whole = data.len().saturating_sub(1) / B::BlockSize::USIZE * B::BlockSize::USIZE;
     let (blocks, last) = data.split_at(whole.min(data.len()));
     let mut blocks = Array::slice_as_chunks(blocks).0;
-    // The only block has nothing to wait for.
+    // A single block does not wait for other calls.
     let is_single = blocks.is_empty();
     let mut sum = FieldOf::<B>::ZERO;
     if is_single && !data.is_empty() {
@@ -113,14 +112,14 @@ where
     }
     let mut ta = Call { block: sum, is_pending: !data.is_empty() };
     if let (true, Some(output)) = (is_single, output) {
-        return Contribution { l: output.swap(), ta };
+        return MaskAndTa { l: output.swap(), ta };
     }
     let mut calls = Blocks::new(sum);
     let l = loop {
         for (call, block) in calls.0.iter_mut().zip(blocks) {
             *call = (FieldOf::<B>::load(block) ^ masks.take().swap()).to_words();
         }
-        // The nonce block comes behind them, in the first call with room.
+        // The nonce block follows them, in the first call that has room.
         let count = blocks.len();
         if count < WIDTH {
             calls.set(count, format);
@@ -139,10 +138,10 @@ where
     } else if ta.is_pending {
         ta = Call::known(calls.get(1));
     }
-    Contribution { l: l.swap(), ta }
+    MaskAndTa { l: l.swap(), ta }
 }
 
-/// Loads a block: in words, if it lies so.
+/// Loads a block, in words if it is aligned.
 #[inline(always)]
 fn load<F: Field>(block: &Array<u8, F::Size>) -> F {
     if cfg!(not(otr_unaligned_words)) {
@@ -154,13 +153,13 @@ fn load<F: Field>(block: &Array<u8, F::Size>) -> F {
     F::load(block)
 }
 
-/// From any address. Where the compiler knew which, it would find that the same is loaded either way, and load bytes.
+/// Loads a block from any address. If the compiler knew the address, it would find that both ways load the same, and load bytes in both.
 #[inline(never)]
 fn load_bytewise<F: Field>(block: &Array<u8, F::Size>) -> F {
     F::load(core::hint::black_box(block))
 }
 
-/// The inverse of [`load`].
+/// Is the inverse of [`load`].
 #[inline(always)]
 fn store<F: Field>(block: &mut Array<u8, F::Size>, value: F) {
     if cfg!(not(otr_unaligned_words)) {
@@ -179,14 +178,14 @@ where
 {
     backend: &'a B,
     encrypts: bool,
-    /// The mask of the next pair, as an element.
-    mask: FieldOf<B>,
-    /// Of the pairs so far.
+    /// The mask of the next pair.
+    mask: Element<FieldOf<B>>,
+    /// The checksum of the pairs so far.
     checksum: FieldOf<B>,
     ta: Call<FieldOf<B>>,
     nonces: &'a mut X,
     calls: Blocks<FieldOf<B>>,
-    /// Of the pairs of a batch, in the order of memory.
+    /// The masks of the second round of a batch, in the order of memory.
     second_masks: Blocks<FieldOf<B>>,
 }
 
@@ -212,8 +211,8 @@ where
             checksum,
             ta,
             nonces,
-            calls: Blocks::new(mask),
-            second_masks: Blocks::new(mask),
+            calls: Blocks::new(mask.placeholder()),
+            second_masks: Blocks::new(mask.placeholder()),
         }
     }
 
@@ -232,12 +231,12 @@ where
         self.mask = mask;
     }
 
-    /// Encrypts the first `used` calls, and what is beside them as far as there is room.
+    /// Encrypts the first `used` calls. TA and the next nonce block follow them as far as there is room.
     #[inline(never)]
     fn call(&mut self, used: usize) {
         let behind = used + usize::from(self.ta.is_pending);
         let mut end = behind;
-        // What is not pending may lie there too: nobody reads it.
+        // A value that is not pending may lie there too, because nobody reads it.
         self.calls.set(used, self.ta.block);
         if let Some(next) = self.nonces.next() {
             self.calls.set(behind, next.block);
@@ -252,8 +251,8 @@ where
         }
     }
 
-    /// Takes the results of the first round of up to four pairs, and prepares the second one. Until that is done, the result
-    /// of a pair's first half lies in the place of the second one.
+    /// Takes the results of the first round of up to four pairs, and prepares the second round. Until the second round is done, the result of
+    /// a pair's first half is in the place of its second half.
     #[inline(never)]
     fn middle(&mut self, pairs: &mut [Pair<B::BlockSize>]) {
         let mut sum = FieldOf::<B>::ZERO;
@@ -269,7 +268,7 @@ where
         }
     }
 
-    /// Takes the results of the second round of up to four pairs, and puts them out.
+    /// Takes the results of the second round of up to four pairs, and writes the output.
     #[inline(never)]
     fn finish(&mut self, pairs: &mut [Pair<B::BlockSize>]) {
         for (pair, call) in pairs.iter_mut().zip(&self.calls.0) {
@@ -278,7 +277,7 @@ where
             store(first, load::<FieldOf<B>>(second));
             store(second, result);
         }
-        // Apart: in one loop, small cores have too few registers.
+        // This is a loop of its own, because small cores have too few registers for one loop.
         if !self.encrypts {
             for pair in pairs {
                 self.checksum ^= load(&pair[1]);
@@ -286,7 +285,7 @@ where
         }
     }
 
-    /// Up to four pairs that are not the end of a message.
+    /// Processes up to four pairs that are not the end of a message.
     fn pairs(&mut self, pairs: &mut [Pair<B::BlockSize>]) {
         let count = pairs.len();
         self.begin(pairs);
@@ -296,18 +295,18 @@ where
         self.finish(pairs);
     }
 
-    /// The end of a message, of up to four pairs, where the last one may be a part. Returns the tag.
+    /// Processes the end of a message, of up to four pairs, of which the last may be incomplete. Returns the tag.
     fn end(&mut self, end: &mut [u8]) -> FieldOf<B> {
-        // An empty message is the same in both directions.
+        // An empty message is processed in the same way in both directions.
         self.encrypts |= end.is_empty();
         let encrypts = self.encrypts;
         let whole = whole_pairs::<B>(end.len());
         let (pairs, last) = end.split_at_mut(whole);
         let pairs = as_pairs(pairs);
         let count = pairs.len();
-        // The last chunk as a pair: the result of the first round goes to the near half, that of the second to the far one. When
-        // encrypting more than a block, they come in the other order. If it is but one block, that is near, the first round has
-        // no input but L, and there is no second one.
+        // The last chunk is processed as a pair. The result of the first round goes to the near half, and that of the second round to the far
+        // half. In the encryption of more than one block, the far half comes first. If the chunk has at most one block, this is the near half;
+        // the input of the first round is L alone, and there is no second round.
         let len = last.len();
         let is_long = len > B::BlockSize::USIZE;
         let (mut near, mut far) = last.split_at_mut(len.min(B::BlockSize::USIZE));
@@ -330,7 +329,7 @@ where
         }
 
         let seconds = count + usize::from(is_long);
-        // Without a second round the checksum has nothing to wait for.
+        // Without a second round the checksum does not wait for another call.
         let is_alone = encrypts && seconds == 0;
         if is_alone {
             self.calls.set(1, self.checksum);
@@ -345,7 +344,7 @@ where
             if near.len() == B::BlockSize::USIZE { near_result } else { pad::<FieldOf<B>>(near) };
         if is_long {
             self.calls.set(count, near_output ^ second_mask.swap());
-            // Nothing when decrypting: there the near half is a whole block.
+            // This adds zero in decryption, where the near half is a whole block.
             self.checksum ^= near_result ^ near_output;
         } else if !encrypts {
             self.checksum ^= near_output;
@@ -379,7 +378,7 @@ where
     }
 }
 
-/// As [`message::process`](crate::message::process) has it.
+/// Does what [`message::process`](crate::message::process) says.
 #[inline]
 pub(crate) fn process<B, X: Nonces<FieldOf<B>>>(
     backend: &B,
@@ -403,7 +402,7 @@ where
     state.end(message)
 }
 
-/// As [`message::encrypt_pairs`](crate::message::encrypt_pairs) has it.
+/// Does what [`message::encrypt_pairs`](crate::message::encrypt_pairs) says.
 pub(crate) fn encrypt_pairs<B>(
     backend: &B,
     progress: &mut Progress<FieldOf<B>>,
@@ -420,8 +419,8 @@ pub(crate) fn encrypt_pairs<B>(
     *progress = Progress { mask: state.mask, checksum: state.checksum };
 }
 
-/// As [`message::authenticate`](crate::message::authenticate) has it.
-pub(crate) fn authenticate<B>(backend: &B, l: FieldOf<B>, data: &[u8]) -> FieldOf<B>
+/// Does what [`message::authenticate`](crate::message::authenticate) says.
+pub(crate) fn authenticate<B>(backend: &B, l: Element<FieldOf<B>>, data: &[u8]) -> FieldOf<B>
 where
     B: BlockCipherEncBackend,
     B::BlockSize: BlockSize,
@@ -439,12 +438,12 @@ where
         }
         batch = next;
     }
-    // Never more than there is, which the compiler does not see.
+    // It is never more than there is, but the compiler does not see that.
     let copy = copy.get_mut(..batch.len()).unwrap_or_default();
     InOutBuf::new(batch, copy).map_or(Field::ZERO, |mut end| state.end(in_place(&mut end)))
 }
 
-/// The output of `buffer`, with the input in it.
+/// Returns the output of `buffer`, into which the input is copied if it is elsewhere.
 #[inline(always)]
 fn in_place<'a, T: Clone>(buffer: &'a mut InOutBuf<'_, '_, T>) -> &'a mut [T] {
     let input = buffer.get_in().as_ptr();
@@ -457,18 +456,18 @@ fn in_place<'a, T: Clone>(buffer: &'a mut InOutBuf<'_, '_, T>) -> &'a mut [T] {
 #[inline(never)]
 fn copy<T: Clone>(buffer: InOutBuf<'_, '_, T>) {
     for mut element in buffer {
-        // The compiler would call `memcpy`, which would be there for this alone.
+        // Otherwise the compiler would call `memcpy`, which would be linked for this alone.
         *element.get_out() = core::hint::black_box(element.get_in().clone());
     }
 }
 
-/// The pairs of `bytes`; there is nothing behind them.
+/// Returns the pairs of `bytes`, which has no other bytes.
 #[inline(always)]
 fn as_pairs<S: BlockSize>(bytes: &mut [u8]) -> &mut [Pair<S>] {
     Array::slice_as_chunks_mut(Array::slice_as_chunks_mut(bytes).0).0
 }
 
-/// The bytes of a full batch.
+/// Returns the length of a full batch in bytes.
 fn batch_size<B: BlockSizeUser>() -> usize {
     WIDTH * 2 * B::BlockSize::USIZE
 }

@@ -1,4 +1,4 @@
-//! Encryption of a message that comes in pieces.
+//! Encryption of a message in pieces.
 
 use core::{fmt, marker::PhantomData};
 
@@ -8,20 +8,20 @@ use cipher::{BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, B
 use crate::{
     AdProcessing, BlockSize, NonceSize, Otr, TagSize,
     direction::ENCRYPT,
-    field::Field,
+    field::{Element, Field},
     masks, message,
-    rules::{Call, Contribution, FieldOf, Progress, Single},
+    rules::{Call, FieldOf, MaskAndTa, Progress, Single},
 };
 
-/// Encrypts one message that comes in pieces, so that whoever seals it need not hold it whole. From [`Otr::encrypt_pieces`].
+/// Encrypts one message that comes in pieces, so that the sender need not hold the whole message. [`Otr::encrypt_pieces`] makes it.
 ///
-/// The result is that of encrypting the whole at once. All pieces but the last are whole pairs of blocks
-/// ([`PieceEncryptor::PAIR`] bytes), as the mode treats the end of a message in another way.
+/// The result is the same as that of encrypting the whole message at once. The length of each piece except the last is a multiple of
+/// [`PieceEncryptor::PAIR`] bytes (a pair of blocks), because the mode treats the end of a message in another way.
 ///
-/// **The nonce is used from the first piece on**, whether the message is finished or not: it must not encrypt anything else.
+/// **The nonce is used from the first piece on**, even if the message is never finished. It must not encrypt anything else.
 ///
-/// There is no counterpart that decrypts. It would show plaintext before the tag, at the very end, is verified; so whoever
-/// opens a message holds all of it. Where that is too much, send chunks that are messages of their own, each with a tag.
+/// There is no decryption in pieces. It would release plaintext before the tag, at the very end, is verified. So the receiver must hold the
+/// whole message. If the receiver cannot, send chunks: each chunk is a message of its own, with its own tag.
 /// ```
 /// use otr_mode::{Otr, aead::{AeadInOut, KeyInit}, consts::{U7, U8}};
 /// use twine_cipher::Twine128;
@@ -38,6 +38,7 @@ use crate::{
 /// assert_eq!(&message, b"a message that comes in pieces");
 /// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
+#[doc(alias("streaming", "multipart", "incremental"))]
 pub struct PieceEncryptor<'a, C, N, T, A = crate::Parallel>
 where
     C: BlockSizeUser<BlockSize: BlockSize>,
@@ -49,24 +50,24 @@ where
     state: PieceState<C>,
 }
 
-/// Where a message in pieces stands, without the key: for a caller that cannot borrow the key between two pieces. Secret, and erased on
-/// drop with the feature `zeroize`.
+/// The state of a message in pieces, without the key. It is for callers that cannot borrow the key between two pieces. The state is secret.
+/// With the feature `zeroize` it is erased on drop.
 ///
-/// From [`PieceEncryptor::suspend`], for [`Otr::resume_pieces`] with the same key.
+/// [`PieceEncryptor::suspend`] returns it, and [`Otr::resume_pieces`] takes it, with the same key.
 pub struct PieceState<C: BlockSizeUser<BlockSize: BlockSize>> {
     progress: Progress<FieldOf<C>>,
     ta: FieldOf<C>,
-    /// The bytes so far.
+    /// The length so far in bytes.
     len: u64,
     max_len: u64,
     stage: Stage,
 }
 
-/// Whether a message can go on.
+/// Whether a message can continue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Open,
-    /// The cipher is at work. Found at the start of a call, it panicked in an earlier one.
+    /// The cipher is running. If a call finds this stage at its start, the cipher panicked in an earlier call.
     Busy,
     Finished,
 }
@@ -80,19 +81,20 @@ where
 {
     /// Begins to encrypt a message that comes in pieces.
     ///
-    /// The blocks of all pieces and of the associated data count for the limit of data per key, as those of any message.
+    /// The blocks of all pieces and of the associated data count towards the limit of blocks per key, as for any message.
     ///
     /// # Errors
     /// [`PieceError::TooLong`] if the associated data has more than 2^59 blocks.
+    #[doc(alias("streaming", "multipart", "incremental"))]
     pub fn encrypt_pieces(
         &self,
         nonce: &Nonce<Self>,
         associated_data: &[u8],
     ) -> Result<PieceEncryptor<'_, C, N, T, A>, PieceError> {
-        if !masks::suffice(C::BlockSize::USIZE, associated_data.len(), 0) {
+        if !masks::are_enough(C::BlockSize::USIZE, associated_data.len(), 0) {
             return Err(PieceError::TooLong);
         }
-        let mut progress = Progress::new(Field::ZERO);
+        let mut progress = Progress::new(Element::ZERO);
         let mut ta = FieldOf::<C>::ZERO;
         self.cipher.encrypt_with_backend(Begin::<C::BlockSize, A> {
             q: self.q,
@@ -106,7 +108,7 @@ where
         Ok(self.resume_pieces(PieceState { progress, ta, len: 0, max_len, stage: Stage::Open }))
     }
 
-    /// Goes on with a message in pieces. It must be one under this key: otherwise no one can open it.
+    /// Continues a message in pieces. The message must have been begun under this key. Otherwise nobody can open it.
     #[must_use]
     pub fn resume_pieces(&self, state: PieceState<C>) -> PieceEncryptor<'_, C, N, T, A> {
         PieceEncryptor { otr: self, state }
@@ -120,27 +122,28 @@ where
     T: TagSize<C::BlockSize>,
     A: AdProcessing,
 {
-    /// The bytes of a pair of blocks.
+    /// The length of a pair of blocks in bytes.
     pub const PAIR: usize = 2 * <C::BlockSize as Unsigned>::USIZE;
 
-    /// Refuses all beyond `bytes` of message; what was encrypted counts, and if that leaves nothing for the end, the message
-    /// cannot be finished. It can only make the limit less.
+    /// Limits the whole message to `bytes` bytes, including what is already encrypted. If this leaves nothing for the last piece, the
+    /// message cannot be finished. The limit can only be lowered.
     #[must_use]
     pub fn with_max_len(mut self, bytes: u64) -> Self {
         self.state.max_len = self.state.max_len.min(bytes);
         self
     }
 
-    /// What [`Otr::resume_pieces`] goes on with.
+    /// Returns the state with which [`Otr::resume_pieces`] continues.
     #[must_use]
     pub fn suspend(self) -> PieceState<C> {
         self.state
     }
 
-    /// Encrypts a piece that is not the last one: any number of whole pairs, also none. It must leave a byte for the last one.
+    /// Encrypts a piece that is not the last one. The piece has any number of whole pairs of blocks, or none. At least one byte must be left
+    /// for the last piece.
     ///
     /// # Errors
-    /// [`PieceError`]. Nothing is written then, and another piece can take the place of this one.
+    /// See [`PieceError`]. Nothing is written then, and another piece can take the place of this one.
     pub fn update(&mut self, buffer: InOutBuf<'_, '_, u8>) -> Result<(), PieceError> {
         let len = self.len_with(buffer.len())?;
         if buffer.len() % Self::PAIR != 0 {
@@ -155,10 +158,11 @@ where
         Ok(())
     }
 
-    /// Encrypts the last piece, of any length but 0 unless the whole message is empty, and returns the tag of the message.
+    /// Encrypts the last piece and returns the tag of the message. The last piece may have any length, but it must not be empty unless the
+    /// whole message is empty.
     ///
     /// # Errors
-    /// [`PieceError`]. Nothing is written then, and the message can go on or end with another piece.
+    /// See [`PieceError`]. Nothing is written then, and the message can continue or end with another piece.
     pub fn finalize(&mut self, buffer: InOutBuf<'_, '_, u8>) -> Result<Tag<Otr<C, N, T, A>>, PieceError> {
         let len = self.len_with(buffer.len())?;
         if buffer.is_empty() && len > 0 {
@@ -175,7 +179,7 @@ where
         Ok(Otr::<C, N, T, A>::truncate(te ^ self.state.ta))
     }
 
-    /// The length with `more` bytes, if the message can have them.
+    /// Returns the length after `more` bytes, if the message can have them.
     fn len_with(&self, more: usize) -> Result<u64, PieceError> {
         match self.state.stage {
             Stage::Open => {}
@@ -192,7 +196,7 @@ struct Begin<'a, B: BlockSize, A> {
     q: B::Field,
     format: B::Field,
     associated_data: &'a [u8],
-    mask: &'a mut B::Field,
+    mask: &'a mut Element<B::Field>,
     ta: &'a mut B::Field,
     processing: PhantomData<A>,
 }
@@ -204,7 +208,7 @@ impl<B: BlockSize, A> BlockSizeUser for Begin<'_, B, A> {
 impl<S: BlockSize, A: AdProcessing> BlockCipherEncClosure for Begin<'_, S, A> {
     #[inline(always)]
     fn call<B: BlockCipherEncBackend<BlockSize = S>>(self, backend: &B) {
-        let Contribution { l, ta } = A::process(backend, self.q, self.format, None, self.associated_data);
+        let MaskAndTa { l, ta } = A::process(backend, self.q, self.format, None, self.associated_data);
         *self.mask = l;
         *self.ta = ta.block;
         if ta.is_pending {
@@ -232,7 +236,7 @@ impl<S: BlockSize> BlockCipherEncClosure for Update<'_, '_, '_, S> {
     }
 }
 
-/// Encrypts the rest and computes TE.
+/// Encrypts the last piece and computes TE.
 struct Finalize<'a, 'inp, 'out, B: BlockSize> {
     progress: Progress<B::Field>,
     rest: InOutBuf<'inp, 'out, u8>,
@@ -298,21 +302,21 @@ where
 {
 }
 
-/// Why a piece was not encrypted. The buffer is as it was, and so is the [`PieceEncryptor`].
+/// Why a piece was not encrypted. The buffer and the [`PieceEncryptor`] are unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum PieceError {
     /// A piece before the last one must consist of whole pairs of blocks.
     NotPairs,
-    /// The last piece must not be empty if there are others: the end of a message is encrypted in another way.
+    /// The last piece must not be empty if there are others, because the end of a message is encrypted in another way.
     EmptyEnd,
-    /// The message would have more than 2^60 blocks, or bytes than [`PieceEncryptor::with_max_len`] says, or a piece before the
-    /// last one would leave none of them; or its associated data has more than 2^59 blocks.
+    /// The message would be longer than 2^60 blocks or than [`PieceEncryptor::with_max_len`] allows. Or a piece before the last one would
+    /// leave no byte for the last one. Or the associated data has more than 2^59 blocks.
     TooLong,
-    /// The last piece was encrypted: nothing can follow it.
+    /// The last piece was already encrypted. Nothing can follow it.
     Finished,
-    /// The cipher panicked in an earlier piece: another one would be encrypted under the same masks. The message is lost.
+    /// The cipher panicked in an earlier piece. Another piece would be encrypted under the same masks. The message is lost.
     Interrupted,
 }
 

@@ -1,6 +1,6 @@
-//! What OTR prescribes and both forms of it share: the masks of the ends, padding, and what is carried from one step to the next.
+//! The rules of OTR that all forms share: the masks of the ends, the padding, and the values that one step passes to the next.
 //!
-//! The last chunk of a message has 0 to 2n bytes for blocks of n. With L the next mask, its rules are:
+//! The last chunk of a message has 0 to 2n bytes if a block has n bytes. L is the next mask. The rules of the last chunk are:
 //! - up to n bytes: C = msb(E(L)) ^ M; checksum ^= pad(M); the checksum's mask is 7L (a full block) or 3 * 3L (a padded one);
 //! - more: Z = E(L ^ M1); C2 = M2 ^ msb(Z); checksum ^= Z ^ pad(C2); C1 = E(3L ^ pad(C2)) ^ M1; 7 * 3L or 3 * 3 * 3L.
 
@@ -14,52 +14,52 @@ use aead::{
 use cipher::{Block, BlockCipherEncBackend};
 
 use crate::{
-    field::{BlockSize, Field},
+    field::{BlockSize, Element, Field},
     masks::{times_3, times_3_twice, times_7},
 };
 
-/// The field that the blocks of a backend live in.
+/// The field of the blocks of a backend.
 pub(crate) type FieldOf<B> = <<B as cipher::BlockSizeUser>::BlockSize as BlockSize>::Field;
 
 /// Two blocks.
 pub(crate) type Pair<S> = Array<Array<u8, S>, U2>;
 
-/// What is kept between the pieces of a message.
+/// The progress of a message between two of its pieces.
 #[derive(Clone, Copy)]
 pub(crate) struct Progress<F> {
-    /// The mask of the next pair, as an element.
-    pub(crate) mask: F,
-    /// Of the pairs so far.
+    /// The mask of the next pair.
+    pub(crate) mask: Element<F>,
+    /// The checksum of the pairs so far.
     pub(crate) checksum: F,
 }
 
 impl<F: Field> Progress<F> {
-    /// That of a message of which nothing was processed, from the element L.
+    /// Returns the progress at the start of a message, from L.
     #[inline(always)]
-    pub(crate) fn new(l: F) -> Self {
+    pub(crate) fn new(l: Element<F>) -> Self {
         Self { mask: l, checksum: F::ZERO }
     }
 }
 
-/// What the associated data contributes.
+/// The results of the nonce and the associated data: L, the first mask, and TA, which is added to the tag.
 #[allow(missing_debug_implementations, reason = "internal, and secret")]
-pub struct Contribution<F> {
-    /// L: the mask of the message's first pair, as an element.
-    pub(crate) l: F,
-    /// TA: what is added to the tag.
+pub struct MaskAndTa<F> {
+    /// L, the mask of the message's first pair.
+    pub(crate) l: Element<F>,
+    /// TA, which is added to the tag.
     pub(crate) ta: Call<F>,
 }
 
-/// The encryption of a block, as it lies in memory.
+/// The encryption of a block, in the order of memory.
 #[derive(Clone, Copy)]
 pub(crate) struct Call<F> {
-    /// The output, or as long as that is pending the input: it waits for a call of the cipher with room for it.
+    /// The output. As long as it is pending this is the input, which waits for a call of the cipher that has room for it.
     pub(crate) block: F,
     pub(crate) is_pending: bool,
 }
 
 impl<F: Field> Call<F> {
-    /// Zero, of nothing.
+    /// Zero, because nothing is to be encrypted.
     pub(crate) const NONE: Self = Self::known(F::ZERO);
 
     pub(crate) const fn known(output: F) -> Self {
@@ -71,22 +71,22 @@ impl<F: Field> Call<F> {
     }
 }
 
-/// What is known of nonce blocks, Format(tag size, nonce), beside that of the message.
+/// The nonce blocks, Format(tag size, nonce), that are encrypted ahead of their message.
 pub(crate) trait Nonces<F> {
-    /// The encryption of that of the message, if it was made ahead.
+    /// Returns the encryption of the nonce block of this message, if it was made ahead.
     fn output(&self) -> Option<F>;
 
-    /// That of the message that comes next. It stays pending where it would take a call of its own.
+    /// Returns the nonce block of the next message. In batches it stays pending if it would take a call of its own.
     fn next(&mut self) -> Option<&mut Call<F>>;
 
-    /// The same, as long as it is pending.
+    /// Returns the nonce block of the next message as long as it is pending.
     #[inline(always)]
     fn pending(&mut self) -> Option<&mut Call<F>> {
         self.next().filter(|next| next.is_pending)
     }
 }
 
-/// Nothing is known, nor prepared.
+/// A single message: no nonce block is known or prepared.
 pub(crate) struct Single;
 
 impl<F> Nonces<F> for Single {
@@ -101,7 +101,7 @@ impl<F> Nonces<F> for Single {
     }
 }
 
-/// Each is prepared with the message before.
+/// Messages in order: each nonce block is prepared with the previous message.
 pub(crate) struct InOrder<F> {
     pub(crate) output: Option<F>,
     pub(crate) next: Call<F>,
@@ -119,15 +119,15 @@ impl<F: Copy> Nonces<F> for InOrder<F> {
     }
 }
 
-/// The bytes of the pairs before the last chunk of a message of `len` bytes.
+/// Returns the length in bytes of all pairs before the last chunk, for a message of `len` bytes.
 #[inline(always)]
 pub(crate) fn whole_pairs<B: cipher::BlockSizeUser>(len: usize) -> usize {
     let pair_size = 2 * B::BlockSize::USIZE;
-    // Never more than `len`, which the compiler does not see.
+    // It is never more than `len`, but the compiler does not see that.
     (len.saturating_sub(1) / pair_size * pair_size).min(len)
 }
 
-/// All blocks but the last, and the last, of 1 to n bytes; nothing if there is no data.
+/// Splits `data` into all blocks except the last, and the last block of 1 to n bytes. Returns `None` if there is no data.
 #[inline(always)]
 #[allow(clippy::type_complexity, reason = "an alias would hide that these are blocks and bytes")]
 pub(crate) fn split_last<F: Field>(data: &[u8]) -> Option<(&[Array<u8, F::Size>], &[u8])> {
@@ -136,28 +136,28 @@ pub(crate) fn split_last<F: Field>(data: &[u8]) -> Option<(&[Array<u8, F::Size>]
     Some((Array::slice_as_chunks(blocks).0, last))
 }
 
-/// `bytes`, at most a block, padded with a one bit and zeros if they do not fill it.
+/// Loads `bytes`, at most a block. If they do not fill it, they are padded with a one bit and zeros.
 #[inline(always)]
 pub(crate) fn pad<F: Field>(bytes: &[u8]) -> F {
     F::load_start(bytes) ^ F::end_mark(bytes.len())
 }
 
-/// The mask of the checksum from the element L, for a last chunk of `len` bytes, as the rules above say.
+/// Returns the mask of the checksum for a last chunk of `len` bytes, from L, by the rules above.
 #[inline(always)]
-pub(crate) fn checksum_mask<F: Field>(l: F, len: usize) -> F {
+pub(crate) fn checksum_mask<F: Field>(l: Element<F>, len: usize) -> F {
     let n = F::Size::USIZE;
     let mask = if len > n { times_3(l) } else { l };
     let is_full = len == n || len == 2 * n;
     if is_full { times_7(mask) } else { times_3_twice(mask) }.swap()
 }
 
-/// The mask of the last block in [`Parallel`](crate::Parallel), from the element 2^(m-1) Q and the block's length.
+/// Returns the mask of the last block in [`Parallel`](crate::Parallel), from 2^(m-1) Q and the length of the block.
 #[inline(always)]
-pub(crate) fn last_mask<F: Field>(mask: F, len: usize) -> F {
+pub(crate) fn last_mask<F: Field>(mask: Element<F>, len: usize) -> F {
     if len == F::Size::USIZE { times_3_twice(mask) } else { times_3(mask) }.swap()
 }
 
-/// Encrypts any number of blocks in as few calls as the width of the backend allows.
+/// Encrypts any number of blocks, in as few calls as the width of the backend allows.
 #[inline(always)]
 pub(crate) fn encipher<B: BlockCipherEncBackend>(backend: &B, blocks: &mut [Block<B>]) {
     if B::ParBlocksSize::USIZE > 1 {

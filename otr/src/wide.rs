@@ -1,10 +1,10 @@
-//! The wide form of the mode, for backends of more than four blocks at once: many pairs of blocks in each call.
+//! The wide form of the mode, for backends of more than four blocks at once. Each call has many pairs of blocks.
 //!
-//! The first-round calls of a batch of pairs go to the cipher at once, then their second-round calls. The last chunk of the
-//! message takes part in the same calls, and so do the checksum and associated data where they can. Of AES only full batches come
-//! here, and what is left goes to [`pairwise`].
+//! The calls of the first round of all pairs in a batch go to the cipher together, and then those of the second round. The last chunk of the
+//! message shares these calls, and so do the checksum and the associated data if they can. For AES only full batches are processed here; the
+//! rest goes to [`pairwise`].
 //!
-//! Everything is `inline(always)`, to be compiled with the target features of the cipher's backend.
+//! Everything is `inline(always)`, so that it is compiled with the target features of the cipher's backend.
 
 use aead::{
     array::{
@@ -17,27 +17,27 @@ use cipher::{Block, BlockCipherEncBackend, typenum::Unsigned};
 
 use crate::{
     direction::{DECRYPT, Direction, ENCRYPT},
-    field::{BlockSize, Field},
-    masks::{LANES, Lanes, Masks, times_3},
+    field::{BlockSize, Element, Field},
+    masks::{IN_PARALLEL, Masks, ParallelMasks, times_3},
     pairwise,
     rules::{
-        Call, Contribution, FieldOf, Nonces, Pair, Progress, Single, checksum_mask, encipher, encipher_first,
+        Call, FieldOf, MaskAndTa, Nonces, Pair, Progress, Single, checksum_mask, encipher, encipher_first,
         last_mask, pad, split_last, whole_pairs,
     },
 };
 
-/// Calls that a short batch has room for, where the backend is wider: setting up a wide one would take most of the time.
+/// The number of calls in a short batch, for backends that are wider. Setting up a wider batch would take most of the time.
 type Short = U16;
 
-/// The same for a batch that is not that short.
+/// The number of calls in a medium batch, for backends that are wider.
 type Medium = U32;
 
-/// On a cache line of its own where vectors are as long as that; elsewhere the stack would pay for nothing.
+/// A value with the alignment of a cache line, if vectors can be as long as a line. Elsewhere this would only cost stack.
 #[cfg_attr(target_feature = "sse2", repr(align(64)))]
 #[derive(Default)]
 struct Aligned<T>(T);
 
-/// Encrypts the first `used` blocks of `batch`, and up to three more with them: in the same call as far as there is room.
+/// Encrypts the first `used` blocks of `batch` and up to three extra blocks. The extra blocks share the call as far as there is room.
 #[inline(always)]
 fn encipher_with<B: BlockCipherEncBackend>(
     backend: &B,
@@ -69,28 +69,28 @@ fn encipher_with<B: BlockCipherEncBackend>(
     }
 }
 
-/// XORs the first bytes of `key` to `data`, at most a block.
+/// XORs the first bytes of `key` into `data`, which has at most a block.
 #[inline(always)]
 fn xor_bytes<F: Field>(data: &mut InOutBuf<'_, '_, u8>, key: F) {
     (F::load_start(data.get_in()) ^ key).store_start(data.get_out());
 }
 
-/// Up to `N` pairs on their way through the mode, and their masks. Blocks are integers in the order of memory.
+/// Up to `N` pairs that are being processed, and their masks. Blocks are integers in the order of memory.
 struct Batch<F: Field, N: ArraySize> {
-    /// The first blocks of the pairs as they come in.
+    /// The first blocks of the pairs of the input.
     first: Aligned<Array<F, N>>,
-    /// The second blocks as they come in, and then what goes out as first ones.
+    /// The second blocks of the pairs of the input, and later the first blocks of the output.
     second: Aligned<Array<F, N>>,
     calls: Aligned<Array<Array<u8, F::Size>, N>>,
-    /// The masks of the pairs, and behind them that of the next one.
+    /// The masks of the pairs, and after them the mask of the next pair.
     masks: Aligned<Array<Array<F, N>, U2>>,
 }
 
-/// Pair `i` has its mask in one round and three times that in the other: the sum with the mask of the next pair, which is twice
-/// its own.
+/// Pair `i` takes its mask in one round and three times its mask in the other. Three times the mask is the sum of it and the
+/// mask of the next pair, which is twice as much.
 #[inline(always)]
-fn mask_of_round<F: Field>(masks: &[F], i: usize, is_once: bool) -> F {
-    if is_once { masks[i] } else { masks[i] ^ masks[i + 1] }
+fn mask_of_round<F: Field>(masks: &[F], i: usize, is_times_3: bool) -> F {
+    if is_times_3 { masks[i] ^ masks[i + 1] } else { masks[i] }
 }
 
 impl<F: Field, N: ArraySize> Batch<F, N> {
@@ -104,13 +104,13 @@ impl<F: Field, N: ArraySize> Batch<F, N> {
         }
     }
 
-    /// The masks of `n` pairs and the one behind them.
+    /// Returns the masks of `n` pairs and the mask after them.
     #[inline(always)]
     fn masks(&mut self, n: usize) -> &mut [F] {
         &mut Array::slice_as_flattened_mut(&mut self.masks.0)[..=n]
     }
 
-    /// Takes the input.
+    /// Loads the input.
     #[inline(always)]
     fn load(&mut self, pairs: &[Pair<F::Size>]) {
         let n = pairs.len().min(N::USIZE);
@@ -121,14 +121,14 @@ impl<F: Field, N: ArraySize> Batch<F, N> {
         }
     }
 
-    /// `n` pairs, or where there is room some more, with an input of zeros, so that no call has to wait for a vector that was
+    /// Rounds `n` pairs up to whole vectors if there is room. The additional pairs are zeros. So no call has to wait for a vector that was
     /// stored in parts.
     #[inline(always)]
     fn whole_vectors(n: usize) -> usize {
-        /// Blocks of 64 bits in the longest vector.
+        /// The number of 64-bit blocks in the longest vector.
         const LONGEST: usize = 8;
         let n = if N::USIZE % LONGEST == 0 { n.next_multiple_of(LONGEST) } else { n };
-        // No more than there are, which the compiler does not see.
+        // It is no more than there are, but the compiler does not see that.
         n.min(N::USIZE)
     }
 
@@ -139,12 +139,12 @@ impl<F: Field, N: ArraySize> Batch<F, N> {
         let masks = &Array::slice_as_flattened(&self.masks.0)[..=n];
         let (first, calls) = (&self.first.0[..n], &mut self.calls.0[..n]);
         for i in 0..n {
-            calls[i] = (first[i] ^ mask_of_round(masks, i, direction.encrypts())).store();
+            calls[i] = (first[i] ^ mask_of_round(masks, i, !direction.encrypts())).store();
         }
     }
 
-    /// Takes the results of the first round of `n` pairs and prepares the calls of the second. Returns the sum of what came
-    /// in as second blocks.
+    /// Takes the results of the first round of `n` pairs and prepares the calls of the second round. Returns the sum of the second blocks of
+    /// the input.
     #[inline(always)]
     fn second_round(&mut self, n: usize, direction: impl Direction) -> F {
         let n = Self::whole_vectors(n);
@@ -154,20 +154,23 @@ impl<F: Field, N: ArraySize> Batch<F, N> {
         for i in 0..n {
             sum ^= second[i];
             second[i] ^= F::load(&calls[i]);
-            calls[i] = (second[i] ^ mask_of_round(masks, i, !direction.encrypts())).store();
+            calls[i] = (second[i] ^ mask_of_round(masks, i, direction.encrypts())).store();
         }
         sum
     }
 
-    /// Takes the results of the second round and puts out the pairs. Returns the sum of what goes out as second blocks.
+    /// Takes the results of the second round and writes the output. Returns the sum of the second blocks of the output.
     #[inline(always)]
     fn finish(&self, pairs: &mut [Pair<F::Size>]) -> F {
         let n = pairs.len().min(N::USIZE);
         let (first, second, calls) = (&self.first.0[..n], &self.second.0[..n], &self.calls.0[..n]);
         let mut sum = F::ZERO;
+        // By itself: beside the stores the compiler makes it slower.
+        for i in 0..n {
+            sum ^= first[i] ^ F::load(&calls[i]);
+        }
         for i in 0..n {
             let result = first[i] ^ F::load(&calls[i]);
-            sum ^= result;
             pairs[i][0] = second[i].store();
             pairs[i][1] = result.store();
         }
@@ -181,9 +184,9 @@ where
     B::BlockSize: BlockSize,
 {
     backend: &'a B,
-    /// Of the next pair.
+    /// The masks from the next pair on.
     masks: Masks<FieldOf<B>>,
-    /// Of the pairs so far.
+    /// The checksum of the pairs so far.
     checksum: FieldOf<B>,
     direction: D,
 }
@@ -211,9 +214,7 @@ where
         state.full_batches(batches);
     }
     if pairwise::suits::<B>() {
-        let progress = &mut state.progress();
-        pairwise::process_pairs(backend, progress, pairs, direction);
-        pairwise::finish(backend, *progress, last, ta, nonces, direction)
+        pairwise::finish(backend, state.progress(), pairs, last, ta, nonces, direction)
     } else {
         state.last_batch(pairs, last, ta, nonces)
     }
@@ -249,7 +250,7 @@ pub(crate) fn encrypt_pairs<B>(
 
 /// See [`message::authenticate`](crate::message::authenticate).
 #[inline(always)]
-pub(crate) fn authenticate<B>(backend: &B, l: FieldOf<B>, data: &[u8]) -> FieldOf<B>
+pub(crate) fn authenticate<B>(backend: &B, l: Element<FieldOf<B>>, data: &[u8]) -> FieldOf<B>
 where
     B: BlockCipherEncBackend,
     B::BlockSize: BlockSize,
@@ -271,7 +272,7 @@ where
     let last_plaintext = &mut Array::slice_as_flattened_mut(&mut last_plaintext)[..last.len()];
     match (InOutBuf::new(pairs, plaintext), InOutBuf::new(last, last_plaintext)) {
         (Ok(pairs), Ok(last)) => state.last_batch(pairs, last, Call::NONE, &mut Single),
-        // They are of one length each.
+        // This cannot happen: input and output have the same length.
         _ => Field::ZERO,
     }
 }
@@ -291,21 +292,21 @@ where
         Progress { mask: { self.masks }.take(), checksum: self.checksum }
     }
 
-    /// Whether full batches take masks that are computed side by side.
-    const MASKS_IN_LANES: bool = B::ParBlocksSize::USIZE % LANES == 0;
+    /// Whether the masks of full batches are computed in parallel.
+    const MASKS_IN_PARALLEL: bool = B::ParBlocksSize::USIZE % IN_PARALLEL == 0;
 
-    /// With [`Self::MASKS_IN_LANES`], puts the masks of the first full batch into `batch` and returns those behind them.
+    /// With [`Self::MASKS_IN_PARALLEL`], puts the masks of the first full batch into `batch` and returns the masks after them.
     #[inline(always)]
-    fn start_batches(&self, batch: &mut Batch<FieldOf<B>, B::ParBlocksSize>) -> Lanes<FieldOf<B>> {
-        let mut masks_ahead = Lanes::NONE;
-        if Self::MASKS_IN_LANES {
-            masks_ahead = self.masks.lanes();
+    fn start_batches(&self, batch: &mut Batch<FieldOf<B>, B::ParBlocksSize>) -> ParallelMasks<FieldOf<B>> {
+        let mut masks_ahead = ParallelMasks::NONE;
+        if Self::MASKS_IN_PARALLEL {
+            masks_ahead = self.masks.in_parallel();
             masks_ahead.fill(batch.masks(B::ParBlocksSize::USIZE));
         }
         masks_ahead
     }
 
-    /// All full batches of a message.
+    /// Processes all full batches of a message.
     #[inline(always)]
     fn full_batches(&mut self, batches: InOutBuf<'_, '_, Array<Pair<B::BlockSize>, B::ParBlocksSize>>) {
         let batch = &mut Batch::new();
@@ -315,25 +316,25 @@ where
         }
     }
 
-    /// As many pairs as the backend is wide. With [`Self::MASKS_IN_LANES`], `batch` comes with their masks and leaves with
-    /// those of the next ones, and `masks_ahead` are those behind these.
+    /// Processes as many pairs as the backend is wide. With [`Self::MASKS_IN_PARALLEL`], `batch` holds their masks at the start and the masks
+    /// of the next batch at the end. `masks_ahead` are the masks after those.
     #[inline(always)]
     fn full_batch(
         &mut self,
         batch: &mut Batch<FieldOf<B>, B::ParBlocksSize>,
-        masks_ahead: &mut Lanes<FieldOf<B>>,
+        masks_ahead: &mut ParallelMasks<FieldOf<B>>,
         mut pairs: InOut<'_, '_, Array<Pair<B::BlockSize>, B::ParBlocksSize>>,
     ) {
-        if !Self::MASKS_IN_LANES {
+        if !Self::MASKS_IN_PARALLEL {
             self.masks.fill(batch.masks(B::ParBlocksSize::USIZE));
         }
         batch.load(pairs.get_in());
         batch.first_round(B::ParBlocksSize::USIZE, self.direction);
         self.backend.encrypt_par_blocks_inplace(&mut batch.calls.0);
         let input_sum = batch.second_round(B::ParBlocksSize::USIZE, self.direction);
-        if Self::MASKS_IN_LANES {
+        if Self::MASKS_IN_PARALLEL {
             self.masks = masks_ahead.masks();
-            // Already here, so that the CPU can do it beside the second round.
+            // This is done here already, so that the CPU can do it during the second round.
             masks_ahead.fill(batch.masks(B::ParBlocksSize::USIZE));
         }
         self.backend.encrypt_par_blocks_inplace(&mut batch.calls.0);
@@ -341,7 +342,7 @@ where
         self.checksum ^= if self.direction.encrypts() { input_sum } else { output_sum };
     }
 
-    /// Up to `N` pairs that are not the end of a message to encrypt.
+    /// Encrypts up to `N` pairs that are not the end of a message.
     #[inline(always)]
     fn encrypt_batch_of<N: ArraySize>(&mut self, mut pairs: InOutBuf<'_, '_, Pair<B::BlockSize>>) {
         let count = pairs.len().min(N::USIZE);
@@ -355,7 +356,7 @@ where
         batch.finish(pairs.get_out());
     }
 
-    /// Fewer pairs than the backend is wide, the last chunk, and the checksum.
+    /// Processes fewer pairs than the backend is wide, the last chunk, and the checksum.
     #[inline(always)]
     fn last_batch(
         self,
@@ -364,7 +365,7 @@ where
         ta: Call<FieldOf<B>>,
         nonces: &mut impl Nonces<FieldOf<B>>,
     ) -> FieldOf<B> {
-        // The last chunk, the checksum and what is beside them take part.
+        // The other calls are those of the last chunk, the checksum, TA and the next nonce block.
         let calls = pairs.len() + 4;
         if B::ParBlocksSize::USIZE > Short::USIZE && calls <= Short::USIZE {
             self.last_batch_of::<Short>(pairs, last, ta, nonces)
@@ -375,7 +376,7 @@ where
         }
     }
 
-    /// [`Message::last_batch`], of up to `N` calls.
+    /// Does what [`Message::last_batch`] says, with up to `N` calls.
     #[inline(always)]
     fn last_batch_of<N: ArraySize>(
         self,
@@ -385,12 +386,12 @@ where
         nonces: &mut impl Nonces<FieldOf<B>>,
     ) -> FieldOf<B> {
         let Self { backend, masks, mut checksum, direction } = self;
-        // Fewer than `N`, which the compiler does not see.
+        // They are fewer than `N`, but the compiler does not see that.
         let count = pairs.len().min(N::USIZE - 1);
         let batch = &mut Batch::<FieldOf<B>, N>::new();
         batch.load(pairs.get_in());
-        if N::USIZE > Medium::USIZE && N::USIZE % LANES == 0 {
-            masks.lanes().fill(batch.masks((count + 1).next_multiple_of(LANES)));
+        if N::USIZE > Medium::USIZE && N::USIZE % IN_PARALLEL == 0 {
+            masks.in_parallel().fill(batch.masks((count + 1).next_multiple_of(IN_PARALLEL)));
         } else {
             { masks }.fill(batch.masks(count));
         }
@@ -403,7 +404,7 @@ where
         if direction.encrypts() {
             if count == 0 && !chunk.is_long {
                 // No second round: the checksum has nothing to wait for. An empty message needs no other call.
-                batch.calls.0[0] = chunk.once.store();
+                batch.calls.0[0] = chunk.mask.store();
                 tag.set_checksum(checksum ^ pad(head.get_in()) ^ chunk.checksum_mask);
                 let used = usize::from(!head.is_empty());
                 encipher_with(backend, &mut batch.calls.0, used, tag.calls(N::USIZE - used));
@@ -411,7 +412,7 @@ where
                 return tag.sum(nonces);
             }
             batch.calls.0[count] =
-                if chunk.is_long { chunk.once ^ pad(head.get_in()) } else { chunk.once }.store();
+                if chunk.is_long { chunk.mask ^ pad(head.get_in()) } else { chunk.mask }.store();
             encipher_first(backend, &mut batch.calls.0, count + 1);
             let output = FieldOf::<B>::load(&batch.calls.0[count]);
             checksum ^= batch.second_round(count, direction);
@@ -419,7 +420,7 @@ where
                 xor_bytes(&mut tail, output);
                 let c2 = pad(tail.get_out());
                 checksum ^= output ^ c2;
-                batch.calls.0[count] = (chunk.thrice ^ c2).store();
+                batch.calls.0[count] = (chunk.mask_times_3 ^ c2).store();
             } else {
                 checksum ^= pad(head.get_in());
                 xor_bytes(&mut head, output);
@@ -433,13 +434,13 @@ where
             batch.finish(pairs.get_out());
         } else {
             batch.calls.0[count] =
-                if chunk.is_long { chunk.thrice ^ pad(tail.get_in()) } else { chunk.once }.store();
+                if chunk.is_long { chunk.mask_times_3 ^ pad(tail.get_in()) } else { chunk.mask }.store();
             encipher_first(backend, &mut batch.calls.0, count + usize::from(!head.is_empty()));
             xor_bytes(&mut head, FieldOf::<B>::load(&batch.calls.0[count]));
             let m1 = pad(head.get_out());
             batch.second_round(count, direction);
             if chunk.is_long {
-                batch.calls.0[count] = (chunk.once ^ m1).store();
+                batch.calls.0[count] = (chunk.mask ^ m1).store();
             } else {
                 checksum ^= m1;
             }
@@ -450,7 +451,7 @@ where
                 xor_bytes(&mut tail, z);
             }
             checksum ^= batch.finish(pairs.get_out());
-            // Unlike that of a message to encrypt, this checksum had to wait for the second round.
+            // In decryption, unlike encryption, the checksum has to wait for the second round.
             tag.set_checksum(checksum ^ chunk.checksum_mask);
             encipher_with(backend, &mut batch.calls.0, 0, tag.calls(N::USIZE));
         }
@@ -458,36 +459,36 @@ where
     }
 }
 
-/// The last chunk of a message; its rules are in [`rules`](crate::rules).
+/// The last chunk of a message. Its rules are in [`rules`](crate::rules).
 struct LastChunk<F> {
-    /// More than one block.
+    /// Whether it has more than one block.
     is_long: bool,
-    /// L, in the order of memory as the other masks here.
-    once: F,
+    /// L. This and the other masks here are in the order of memory.
+    mask: F,
     /// 3L.
-    thrice: F,
+    mask_times_3: F,
     checksum_mask: F,
 }
 
 impl<F: Field> LastChunk<F> {
-    /// From the element L.
+    /// Makes it from L and the length in bytes.
     #[inline(always)]
-    fn new(l: F, len: usize) -> Self {
+    fn new(l: Element<F>, len: usize) -> Self {
         Self {
             is_long: len > F::Size::USIZE,
-            once: l.swap(),
-            thrice: times_3(l).swap(),
+            mask: l.swap(),
+            mask_times_3: times_3(l).swap(),
             checksum_mask: checksum_mask(l, len),
         }
     }
 }
 
-/// The calls whose outputs make the tag, and what goes with them.
+/// The calls whose outputs make the tag, and the call of the next nonce block.
 struct TagCalls<F> {
     ta: Call<F>,
     calls: [F; 3],
     count: usize,
-    /// Whether the last one is the nonce block of the next message.
+    /// Whether the last call is the nonce block of the next message.
     has_next: bool,
 }
 
@@ -508,7 +509,8 @@ impl<F: Field> TagCalls<F> {
         self.calls[0] = masked_checksum;
     }
 
-    /// For a call of the cipher with room for so many: the next nonce block is left out where it alone would need another one.
+    /// Returns the calls for a call of the cipher that has `room` for so many. The next nonce block is left out if it alone would need
+    /// another call of the cipher.
     #[inline(always)]
     fn calls(&mut self, room: usize) -> &mut [F] {
         if self.has_next && room + 1 == self.count {
@@ -517,7 +519,7 @@ impl<F: Field> TagCalls<F> {
         self.calls.get_mut(..self.count).unwrap_or_default()
     }
 
-    /// The tag; the other output goes to `nonces`.
+    /// Returns the tag. The output of the next nonce block goes to `nonces`.
     #[inline(always)]
     fn sum(&self, nonces: &mut impl Nonces<F>) -> F {
         let [te, outputs @ ..] = &self.calls;
@@ -530,7 +532,7 @@ impl<F: Field> TagCalls<F> {
     }
 }
 
-/// The associated data of [`Parallel`](crate::Parallel).
+/// Processes associated data as [`Parallel`](crate::Parallel) says.
 #[inline(always)]
 pub(crate) fn parallel<B>(
     backend: &B,
@@ -538,7 +540,7 @@ pub(crate) fn parallel<B>(
     format: FieldOf<B>,
     output: Option<FieldOf<B>>,
     data: &[u8],
-) -> Contribution<FieldOf<B>>
+) -> MaskAndTa<FieldOf<B>>
 where
     B: BlockCipherEncBackend,
     B::BlockSize: BlockSize,
@@ -553,7 +555,7 @@ where
     }
 }
 
-/// [`parallel`], in batches of `N` calls.
+/// Does what [`parallel`] says, in batches of `N` calls.
 #[inline(always)]
 fn parallel_in_batches<B, N: ArraySize>(
     backend: &B,
@@ -561,32 +563,32 @@ fn parallel_in_batches<B, N: ArraySize>(
     format: FieldOf<B>,
     output: Option<FieldOf<B>>,
     data: &[u8],
-) -> Contribution<FieldOf<B>>
+) -> MaskAndTa<FieldOf<B>>
 where
     B: BlockCipherEncBackend,
     B::BlockSize: BlockSize,
 {
-    // The nonce block, if it was not encrypted ahead, shares the first call with whatever blocks there are.
+    // If the nonce block was not encrypted ahead, it shares the first call with the first blocks.
     let Aligned(batch) = &mut Aligned::<Array<Block<B>, N>>::default();
     let nonces = usize::from(output.is_none());
     batch[0] = format.store();
     let l = |batch: &[Block<B>]| output.unwrap_or_else(|| Field::load(&batch[0])).swap();
     let Some((blocks, last)) = split_last::<FieldOf<B>>(data) else {
         encipher_first(backend, batch, nonces);
-        return Contribution { l: l(batch), ta: Call::NONE };
+        return MaskAndTa { l: l(batch), ta: Call::NONE };
     };
 
     let mut masks = Masks::new(q.swap());
     let mut sum = pad::<FieldOf<B>>(last);
     if blocks.is_empty() {
         sum ^= last_mask(masks.take(), last.len());
-        // With the message, if nothing else has to be encrypted before it.
+        // It shares a call with the message, because nothing else has to be encrypted before the message.
         if output.is_some() {
-            return Contribution { l: l(batch), ta: Call::pending(sum) };
+            return MaskAndTa { l: l(batch), ta: Call::pending(sum) };
         }
         let mut ta = [sum];
         encipher_with(backend, batch, 1, &mut ta);
-        return Contribution { l: l(batch), ta: Call::known(ta[0]) };
+        return MaskAndTa { l: l(batch), ta: Call::known(ta[0]) };
     }
 
     let (first, rest) = blocks.split_at(blocks.len().min(N::USIZE - nonces));
@@ -595,10 +597,10 @@ where
     for blocks in rest.chunks(N::USIZE) {
         absorb(backend, &mut batch[..blocks.len()], blocks, &mut masks, &mut sum);
     }
-    Contribution { l, ta: Call::pending(sum ^ last_mask(masks.take(), last.len())) }
+    MaskAndTa { l, ta: Call::pending(sum ^ last_mask(masks.take(), last.len())) }
 }
 
-/// Adds the outputs for `blocks` to `sum`; `calls` may have one more, which comes first and is not added.
+/// Adds the outputs for `blocks` to `sum`. `calls` may have one more call, which comes first and is not added.
 #[inline(always)]
 fn absorb<B>(
     backend: &B,

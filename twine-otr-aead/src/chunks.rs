@@ -1,4 +1,4 @@
-//! Long messages in chunks.
+//! Streams: long messages in chunks.
 
 use core::fmt;
 
@@ -18,17 +18,17 @@ use crate::{
     secret::Secret,
 };
 
-/// Where a message stands.
+/// The position in a stream.
 #[derive(Clone, Copy, Debug, Default)]
 struct Position {
     /// The number of the next chunk.
     next: u64,
-    /// Whether the last one is behind.
+    /// Whether the last chunk was processed.
     is_complete: bool,
 }
 
 impl Position {
-    /// The nonce of the next chunk; none when 2^48 chunks have used them up.
+    /// Returns the nonce of the next chunk, or `None` after 2^48 chunks.
     fn nonce<C: TwineOtr>(self, is_last: bool) -> Option<Nonce<C>> {
         let [0, 0, number @ ..] = self.next.to_be_bytes() else { return None };
         let mut nonce = Nonce::<C>::default();
@@ -37,12 +37,13 @@ impl Position {
         Some(nonce)
     }
 
-    fn behind(self, is_last: bool) -> Self {
+    /// Returns the position after the next chunk.
+    fn after_chunk(self, is_last: bool) -> Self {
         Self { next: self.next + 1, is_complete: is_last }
     }
 }
 
-/// Where a segment is, and what was counted in it.
+/// The number of a segment, and the blocks that were counted in it.
 #[derive(Clone, Copy, Debug)]
 struct Segment {
     number: u32,
@@ -50,14 +51,14 @@ struct Segment {
 }
 
 impl Segment {
-    /// How many there are at most.
+    /// The greatest number of segments in a stream.
     const MAX: u32 = 1 << 20;
 
     const fn first(limit: BlockLimit) -> Self {
         Self { number: 0, count: BlockCount::new(0, limit) }
     }
 
-    /// The segment of a chunk of so many blocks, counted: the same one if the limit allows for it, else the next.
+    /// Counts a chunk of `blocks` blocks and returns its segment: this one if the limit allows it, else the next one.
     fn with(self, blocks: u64) -> Option<Self> {
         let next = || {
             let number = Some(self.number + 1).filter(|number| *number < Self::MAX)?;
@@ -70,7 +71,7 @@ impl Segment {
 /// The keys of a stream.
 struct StreamKeys<C: TwineOtr> {
     key: Secret<C::KeySize>,
-    /// The key of the segment that was needed last. Other keys are only used in its place, so that no copy of round keys is elsewhere.
+    /// The key of the segment that was needed last. Every other key is used in the same place, so that no copy of round keys is elsewhere.
     cipher: Plain<C>,
     segment: u32,
 }
@@ -111,7 +112,7 @@ impl<C: TwineOtr> StreamKeys<C> {
         self.segment = segment;
     }
 
-    /// The key of a segment.
+    /// Returns the cipher with the key of a segment.
     fn of(&mut self, segment: Segment) -> &Plain<C> {
         if self.segment != segment.number {
             self.set_segment(segment.number);
@@ -120,31 +121,26 @@ impl<C: TwineOtr> StreamKeys<C> {
     }
 }
 
-/// What makes a stream differ from all others under its key: 16 bytes, sent before the first chunk, not secret.
+/// The header of a stream: 16 bytes that differ from those of every other stream under the same key. It is sent before the first chunk and
+/// is not secret.
 ///
-/// A [`ChunkSealer`] takes it away, so that one cannot begin two streams:
-/// ```compile_fail,E0382
-/// # use twine_otr_aead::{ChunkSealer, StreamHeader};
-/// # let key = [0x42; 16].into();
-/// let header = StreamHeader::counted(*b"sensor 7", 3);
-/// let sealer: ChunkSealer = ChunkSealer::new(&key, header);
-/// let other: ChunkSealer = ChunkSealer::new(&key, header);
-/// ```
-/// With the feature `getrandom` or `rand_core` it is best made of random bytes, by the trait
-/// [`Generate`]: `StreamHeader::generate()`, `StreamHeader::generate_from_rng(&mut rng)`. Among 2^20 of
-/// them two are equal with a probability of 2^-89.
+/// A [`ChunkSealer`] takes the header by value, so code that begins two streams with one header does not compile.
+///
+/// With the feature `getrandom` or `rand_core` it is best to use random bytes. The trait [`Generate`] makes them:
+/// `StreamHeader::generate()` or `StreamHeader::generate_from_rng(&mut rng)`. Among 2^20 such headers two are equal with a probability of
+/// 2^-89.
 #[derive(Debug, PartialEq, Eq)]
 pub struct StreamHeader([u8; Self::LEN]);
 
 impl StreamHeader {
-    /// The bytes of a header: 16.
+    /// The length of a header in bytes.
     pub const LEN: usize = 16;
 
-    /// For a device without random numbers: `sender` tells apart all that begin streams under one key, and `number` the
-    /// streams of this one.
+    /// Makes a header on a device without random numbers. `sender` tells apart the senders that share a key, and `number` tells apart the
+    /// streams of one sender.
     ///
-    /// **A number must never come back, not after a restart either**: store that it is used before the first chunk is sealed. A number
-    /// that was stored and not used costs nothing.
+    /// **A number must never be used again, not even after a restart.** Store the number as used before the first chunk is sealed. A number
+    /// that was stored but not used costs nothing.
     #[must_use]
     pub fn counted(sender: [u8; 8], number: u64) -> Self {
         let mut bytes = [0; Self::LEN];
@@ -161,10 +157,10 @@ impl Generate for StreamHeader {
     }
 }
 
-/// Seals one long message in chunks, each with a tag of its own, so that nobody ever holds more than a chunk.
+/// Seals one long message in chunks. Each chunk has its own tag, so neither end ever holds more than one chunk.
 ///
-/// Why chunks: nothing that is decrypted may be used before its tag is verified. A message with one tag must be held whole
-/// by whoever opens it, however it was sealed. A chunk is verified at once.
+/// Decrypted bytes must not be used before their tag is verified. So the receiver of a message with one tag must hold the whole message,
+/// even if it was sealed in pieces. A chunk is verified by itself.
 /// ```
 /// use twine_otr_aead::{ChunkOpener, ChunkSealer, StreamHeader};
 ///
@@ -183,23 +179,25 @@ impl Generate for StreamHeader {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// # What is sealed how
-/// A stream has a key of its own, derived from the key and the [`StreamHeader`], and a key for each of its segments, s = 0, 1, ...
-/// ([`Kdf`](crate::Kdf); `[x]32` for 32 bits of x, big-endian):
+/// # Format
+/// Each stream has its own key, which is derived from the key and the [`StreamHeader`]. Each segment s = 0, 1, ... of the stream has a key
+/// that is derived from the stream key ([`Kdf`](crate::Kdf)). `[x]32` stands for the 32 bits of x, big-endian:
 /// ```text
 /// stream key  = KDF(key,        "TWINE-OTR stream v1",  header || [block limit]32)
 /// segment key = KDF(stream key, "TWINE-OTR segment v1", [s]32)
 /// ```
-/// A segment ends by itself: the first chunk is in segment 0, and each other one in the segment of the chunk before, unless the
-/// blocks of this segment ([`count_blocks`] of each chunk) would pass the block limit with it; then it begins the next.
-/// Chunk i, counted through all segments, is sealed under the nonce i (6 bytes) | `01` if it is the last one, else `00`, as in the
-/// STREAM construction (Hoang, Reyhanitabar, Rogaway and Vizar, CRYPTO 2015). A chunk that was changed, dropped, repeated, moved or
-/// taken from another stream does not open; the end cannot be missing, and nothing can follow it. Chunks may have any
-/// lengths that a segment can hold.
+/// The first chunk is in segment 0. Each other chunk is in the same segment as the chunk before it, unless the blocks of the segment
+/// ([`count_blocks`] of each of its chunks) would then exceed the block limit. In that case the chunk begins the next segment.
+///
+/// Chunks are numbered through all segments. The nonce of chunk i is i (6 bytes), then `01` for the last chunk and `00` for all others, as
+/// in the STREAM construction (Hoang, Reyhanitabar, Rogaway and Vizar, CRYPTO 2015). A chunk that was changed, dropped, repeated, moved or
+/// taken from another stream does not open. A missing end is detected, and nothing can follow the end. A chunk may have any length that fits
+/// into a segment.
 ///
 /// # Limits
-/// **The key is for streams alone**, see [`Kdf`](crate::Kdf), and for 2^20 of them. A stream has at most 2^20 segments and 2^48 chunks.
-/// [The bound](crate::Twine128Otr#limits) holds for each segment and adds up over segments, be they of one stream or of many:
+/// **Use the key for streams only**, see [`Kdf`](crate::Kdf), and for at most 2^20 streams. A stream has at most 2^20 segments and 2^48
+/// chunks. [The bound](crate::Twine128Otr#limits) holds for each segment. The bounds of all segments add up, whether they are of one stream
+/// or of many:
 ///
 /// | sealed, with [`BlockLimit::SEGMENT`] | segments | advantage |
 /// |---|--:|--:|
@@ -209,10 +207,11 @@ impl Generate for StreamHeader {
 /// | 32 GiB | 2^16 | 2^-13.4 |
 /// | 512 GiB, the end of a stream | 2^20 | 2^-9.4 |
 ///
-/// Deriving adds an advantage over CMAC ([`Kdf`](crate::Kdf)): for a stream of 2^11 segments 2^-33.4, of 2^20 segments 2^-15.4; for 2^16
-/// streams of one key 2^-22.8, for 2^20 streams 2^-14.8.
+/// The key derivation adds an advantage over CMAC ([`Kdf`](crate::Kdf)). For one stream it is 2^-33.4 with 2^11 segments and 2^-15.4 with
+/// 2^20 segments. For all streams of one key it is 2^-22.8 with 2^16 streams and 2^-14.8 with 2^20 streams.
 ///
-/// A sealer that is lost, as in a restart, cannot go on: the message begins again as a new stream.
+/// A stream cannot continue if its sealer is lost, for example in a restart. Then the message must begin again as a new stream.
+#[doc(alias("streaming", "multipart", "incremental", "secretstream", "encrypt"))]
 pub struct ChunkSealer<C: TwineOtr = Twine128Otr> {
     keys: StreamKeys<C>,
     header: StreamHeader,
@@ -221,20 +220,21 @@ pub struct ChunkSealer<C: TwineOtr = Twine128Otr> {
 }
 
 impl<C: TwineOtr> ChunkSealer<C> {
-    /// Begins a stream, with segments of [`BlockLimit::SEGMENT`].
+    /// Begins a stream with segments of [`BlockLimit::SEGMENT`].
     #[must_use]
     pub fn new(key: &Key<C>, header: StreamHeader) -> Self {
         Self::with_block_limit(key, header, BlockLimit::SEGMENT)
     }
 
-    /// Begins a stream with another limit for the blocks of a segment, and so of a chunk. The opener must have the same one.
+    /// Begins a stream with another limit for the blocks of a segment. A chunk cannot exceed this limit either. The opener must have the
+    /// same limit.
     #[must_use]
     pub fn with_block_limit(key: &Key<C>, header: StreamHeader, limit: BlockLimit) -> Self {
         let keys = StreamKeys::new(key, &header.0, limit);
         Self { keys, header, segment: Segment::first(limit), position: Position::default() }
     }
 
-    /// A sealer of no stream, as a place for one: it seals nothing until [`ChunkSealer::start`].
+    /// Makes a sealer that has no key yet. It seals nothing until [`ChunkSealer::start`] is called.
     #[must_use]
     #[inline]
     pub fn without_key() -> Self {
@@ -246,14 +246,14 @@ impl<C: TwineOtr> ChunkSealer<C> {
         }
     }
 
-    /// As [`ChunkSealer::with_block_limit`], where the sealer lies, so that no copy of the round keys is on the stack. The stream before cannot
-    /// go on.
+    /// Begins a stream as [`ChunkSealer::with_block_limit`] does. The round keys are made in place, so that no copy of them is on the stack.
+    /// The previous stream of this sealer cannot continue.
     pub fn start(&mut self, key: &Key<C>, header: StreamHeader, limit: BlockLimit) {
         self.keys.start(key, &header.0, limit);
         (self.header, self.segment, self.position) = (header, Segment::first(limit), Position::default());
     }
 
-    /// What must be sent before the first chunk.
+    /// Returns the header of the stream, which must be sent before the first chunk.
     #[must_use]
     pub fn header(&self) -> &[u8; StreamHeader::LEN] {
         &self.header.0
@@ -274,8 +274,10 @@ impl<C: TwineOtr> ChunkSealer<C> {
     /// Encrypts a chunk that is not the last one, and returns its tag.
     ///
     /// # Errors
-    /// [`SealError::LimitReached`]: the chunk has more blocks than a segment, or the stream is at its end. [`SealError::Finished`].
-    /// The buffer is as it was, and another chunk can be sealed.
+    /// - [`SealError::LimitReached`]: the chunk has more blocks than a segment may have, or the stream has no segments or chunks left.
+    /// - [`SealError::Finished`].
+    ///
+    /// The buffer is unchanged then, and another chunk can be sealed.
     pub fn seal_chunk(
         &mut self,
         associated_data: &[u8],
@@ -287,7 +289,7 @@ impl<C: TwineOtr> ChunkSealer<C> {
     /// Encrypts the last chunk, and returns its tag.
     ///
     /// # Errors
-    /// As [`ChunkSealer::seal_chunk`].
+    /// Those of [`ChunkSealer::seal_chunk`].
     pub fn seal_last(
         &mut self,
         associated_data: &[u8],
@@ -307,11 +309,11 @@ impl<C: TwineOtr> ChunkSealer<C> {
         }
         let nonce = self.position.nonce::<C>(is_last).ok_or(SealError::LimitReached)?;
         let blocks = count_blocks(associated_data.len(), buffer.len());
-        // First, so that not even a panic leaves the nonce for another chunk.
+        // This comes first, so that not even a panic leaves the nonce for another chunk.
         self.segment = self.segment.with(blocks).ok_or(SealError::LimitReached)?;
-        self.position = self.position.behind(is_last);
+        self.position = self.position.after_chunk(is_last);
         let tag = self.keys.of(self.segment).encrypt_inout_detached(&nonce, associated_data, buffer);
-        // What OTR refuses is far longer than any limit.
+        // OTR refuses only messages that are far longer than any limit.
         tag.map_err(|_| SealError::LimitReached)
     }
 }
@@ -326,34 +328,36 @@ impl<C: TwineOtr> fmt::Debug for ChunkSealer<C> {
     }
 }
 
-/// Opens what a [`ChunkSealer`] seals, in order.
+/// Opens the chunks that a [`ChunkSealer`] seals, in their order.
 ///
-/// The plaintext of a chunk is genuine, and in its place, as soon as it is opened. That the message ends there is known only
-/// when the last chunk is: see [`ChunkOpener::is_complete`].
+/// When a chunk is opened, its plaintext is genuine and in the right place. Whether the message is complete is known only when the last
+/// chunk was opened, see [`ChunkOpener::is_complete`].
 ///
-/// Two openers of one stream open it twice: whoever must not, notes the headers that he has seen.
+/// **An opener does not detect the replay of a whole stream.** Two openers of one stream open it twice. To prevent that, remember the
+/// headers of the streams that were opened.
 ///
-/// Attempts that fail are limited as those of an [`Opener`](crate::Opener), and their blocks, under each key, as those that are
-/// sealed. So at worst an attacker has twice the blocks of a segment, and four times its advantage.
+/// The failed attempts are limited as those of an [`Opener`](crate::Opener). Their blocks under each segment key are limited as the sealed
+/// blocks are. So in the worst case an attacker has twice the blocks of a segment, and four times its advantage.
+#[doc(alias("streaming", "multipart", "incremental", "secretstream", "decrypt"))]
 pub struct ChunkOpener<C: TwineOtr = Twine128Otr> {
     keys: StreamKeys<C>,
     segment: Segment,
     position: Position,
-    /// Blocks of attempts that failed under the key of this segment, and of the next.
+    /// The blocks of failed attempts under the key of this segment, and under that of the next one.
     failed: [BlockCount; 2],
     failures: u32,
     failure_limit: u32,
 }
 
 impl<C: TwineOtr> ChunkOpener<C> {
-    /// For the stream with this header.
+    /// Makes an opener for the stream with this header.
     #[must_use]
     pub fn new(key: &Key<C>, header: &[u8; StreamHeader::LEN]) -> Self {
         Self::with_block_limit(key, header, BlockLimit::SEGMENT)
     }
 
-    /// For a stream with another limit than [`BlockLimit::SEGMENT`] for the blocks of a segment. Nothing opens if the sealer has
-    /// another one.
+    /// Makes an opener for a stream with another limit than [`BlockLimit::SEGMENT`] for the blocks of a segment. Nothing opens if the limit
+    /// is not that of the sealer.
     #[must_use]
     pub fn with_block_limit(key: &Key<C>, header: &[u8; StreamHeader::LEN], limit: BlockLimit) -> Self {
         Self {
@@ -366,7 +370,7 @@ impl<C: TwineOtr> ChunkOpener<C> {
         }
     }
 
-    /// An opener of no stream, as a place for one: it opens nothing until [`ChunkOpener::start`].
+    /// Makes an opener that has no key yet. It opens nothing until [`ChunkOpener::start`] is called.
     #[must_use]
     #[inline]
     pub fn without_key() -> Self {
@@ -380,8 +384,8 @@ impl<C: TwineOtr> ChunkOpener<C> {
         }
     }
 
-    /// As [`ChunkOpener::with_block_limit`] with a limit of failures, where the opener lies, so that no copy of the round keys is on the
-    /// stack. The stream before cannot go on.
+    /// Begins a stream as [`ChunkOpener::with_block_limit`] does, with a limit of failed attempts. The round keys are made in place, so that
+    /// no copy of them is on the stack. The previous stream of this opener cannot continue.
     pub fn start(
         &mut self,
         key: &Key<C>,
@@ -395,7 +399,7 @@ impl<C: TwineOtr> ChunkOpener<C> {
         self.failure_limit = failures;
     }
 
-    /// With another limit than [`Opener::FAILURE_LIMIT`](crate::Opener::FAILURE_LIMIT) for the failures in the whole stream.
+    /// Sets another limit than [`Opener::FAILURE_LIMIT`](crate::Opener::FAILURE_LIMIT) for the failed attempts in the whole stream.
     #[must_use]
     pub fn with_failure_limit(mut self, failures: u32) -> Self {
         self.failure_limit = failures;
@@ -414,13 +418,13 @@ impl<C: TwineOtr> ChunkOpener<C> {
         self.segment.number
     }
 
-    /// The attempts that have failed.
+    /// Returns how many attempts have failed.
     #[must_use]
     pub fn failures(&self) -> u32 {
         self.failures
     }
 
-    /// Whether the last chunk was opened, and so all of them.
+    /// Returns whether the last chunk was opened, and so the whole message.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.position.is_complete
@@ -429,9 +433,12 @@ impl<C: TwineOtr> ChunkOpener<C> {
     /// Decrypts a chunk that is not the last one.
     ///
     /// # Errors
-    /// [`OpenError::Rejected`] if it is not the next chunk, or is the last one; [`OpenError::Finished`];
-    /// [`OpenError::TooManyFailures`]; [`OpenError::LimitReached`], also if the blocks of failed attempts would pass the limit. The whole
-    /// output is zero then, and another copy of the chunk can be tried.
+    /// - [`OpenError::Rejected`]: this is not the next chunk, or it is the last one.
+    /// - [`OpenError::LimitReached`], also if the blocks of failed attempts would exceed the limit.
+    /// - [`OpenError::TooManyFailures`].
+    /// - [`OpenError::Finished`].
+    ///
+    /// The whole output is zero then, and another copy of the chunk can be tried.
     pub fn open_chunk(
         &mut self,
         associated_data: &[u8],
@@ -444,7 +451,7 @@ impl<C: TwineOtr> ChunkOpener<C> {
     /// Decrypts the last chunk.
     ///
     /// # Errors
-    /// As [`ChunkOpener::open_chunk`].
+    /// Those of [`ChunkOpener::open_chunk`], but the chunk must be the last one.
     pub fn open_last(
         &mut self,
         associated_data: &[u8],
@@ -465,7 +472,7 @@ impl<C: TwineOtr> ChunkOpener<C> {
         let attempt = self.attempt(is_last, blocks);
         let (nonce, segment, failed) = attempt.inspect_err(|_| buffer.get_out().fill(0))?;
         let is_next = segment.number != self.segment.number;
-        // Before anything else, so that not even a panic leaves an attempt uncounted.
+        // This comes before anything else, so that not even a panic leaves an attempt uncounted.
         let before = core::mem::replace(&mut self.failed[usize::from(is_next)], failed);
         self.failures += 1;
         let cipher = self.keys.of(segment);
@@ -475,11 +482,11 @@ impl<C: TwineOtr> ChunkOpener<C> {
         self.failures -= 1;
         self.failed =
             if is_next { [before, BlockCount::new(0, before.limit)] } else { [before, self.failed[1]] };
-        (self.segment, self.position) = (segment, self.position.behind(is_last));
+        (self.segment, self.position) = (segment, self.position.after_chunk(is_last));
         Ok(())
     }
 
-    /// The nonce and the segment of the next chunk, and what has failed there if it does.
+    /// Returns the nonce and the segment of the next chunk, and the count of failed blocks there if this attempt fails.
     fn attempt(&self, is_last: bool, blocks: u64) -> Result<(Nonce<C>, Segment, BlockCount), OpenError> {
         if self.is_complete() {
             return Err(OpenError::Finished);

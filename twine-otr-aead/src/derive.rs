@@ -1,4 +1,4 @@
-//! Keys from keys.
+//! Key derivation.
 
 use core::fmt;
 
@@ -8,24 +8,20 @@ use otr_mode::{Key, KeyInit, cipher::BlockCipherEncrypt, consts::U8};
 
 use crate::{Twine128, limits::BLOCK};
 
-/// What a derived key is for, and from which protocol: at least one byte, none of them zero.
+/// The purpose of a derived key and the name of its protocol. A label has at least one byte, and no byte is zero.
 ///
-/// A label is best checked by the compiler:
+/// It is best to let the compiler check a label:
 /// ```
 /// use twine_otr_aead::Label;
 ///
 /// const UPLINK: Label<'_> = Label::new(b"meter v1 up").unwrap();
-/// ```
-/// ```compile_fail,E0080
-/// # use twine_otr_aead::Label;
-/// const UPLINK: Label<'_> = Label::new(b"meter v1\0up").unwrap();
 /// ```
 /// The labels of this library start with `TWINE-OTR`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Label<'a>(&'a [u8]);
 
 impl<'a> Label<'a> {
-    /// These bytes as a label; none if there are no bytes or if one of them is zero.
+    /// Makes a label of these bytes. Returns `None` if there are no bytes or if one of them is zero.
     #[must_use]
     pub const fn new(bytes: &'a [u8]) -> Option<Self> {
         let mut at = 0;
@@ -38,58 +34,62 @@ impl<'a> Label<'a> {
         if bytes.is_empty() { None } else { Some(Self(bytes)) }
     }
 
-    /// The bytes.
+    /// Returns the bytes of the label.
     #[must_use]
     pub const fn as_bytes(self) -> &'a [u8] {
         self.0
     }
 }
 
-/// Derives keys from a key: the counter mode of NIST SP 800-108r1 (section 4.1), with CMAC (SP 800-38B) over TWINE as its PRF.
+/// Derives keys from a key. This is the counter mode of NIST SP 800-108r1 (section 4.1), with CMAC (SP 800-38B) over TWINE as its PRF.
 ///
-/// With `[x]32` for 32 bits of x, big-endian, and `||` for joining, a key of b bits is the first b bits of K(1) || K(2) || ...:
+/// `[x]32` stands for the 32 bits of x, big-endian, and `||` joins bytes. A key of b bits is the first b bits of K(1) || K(2) || ...:
 /// ```text
 /// K(n) = CMAC(key, [n]32 || label || 00 || context || [b]32)
 /// ```
-/// As no label has a zero byte, no two pairs of label and context make the same input. **Contexts under one label must have one
-/// form**, so that no two meanings have the same bytes: for example always 8 bytes of device, then 4 of epoch.
+/// No label has a zero byte, so different pairs of label and context never make the same input. **All contexts under one label must have
+/// the same format**, so that the same bytes never have two meanings. For example, a context is always 8 bytes of the device, then 4 bytes
+/// of the epoch.
 /// ```
 /// use twine_otr_aead::{Kdf, Label, Sealer};
 ///
 /// const UPLINK: Label<'_> = Label::new(b"meter v1 up").unwrap();
 ///
 /// let mut kdf: Kdf = Kdf::new(&[0x42; 16].into());
-/// let mut key = [0; 16]; // better `Zeroizing::new([0; 16])` of the crate `zeroize`: it erases itself
+/// let mut key = [0; 16]; // better is `Zeroizing::new([0; 16])` of the crate `zeroize`, which erases itself
 /// kdf.derive(UPLINK, b"meter 47", &mut key);
 /// let sealer: Sealer = Sealer::with_ephemeral_key((&key).into(), *b"up 7");
 /// ```
 ///
 /// # Limits
-/// - **The key must be uniformly random**: a password is none. **It is used for nothing else**, above all not in a
-///   [`Sealer`](crate::Sealer) or an [`Opener`](crate::Opener): under one key, what CMAC gives away harms OTR.
-/// - At most 2^21 calls of CMAC under one key, as SP 800-38B (appendix B) says for blocks of 64 bits: **2^20 keys of 80 or 128 bits**.
-///   Nothing counts them. An advantage over random keys of about 4 s^2 / 2^64 (Iwata and Kurosawa, INDOCRYPT 2003) goes with s blocks of
-///   input: 2^-14.8 for 2^20 keys from inputs of 6 blocks, 2^-22.8 for 2^16 of them.
-/// - Keys of 80 bits that are attacked together fall faster: one of 2^20 after some 2^60 attempts.
-/// - Whoever knows the key can choose a context for which it gives a key of his choice (SP 800-108r1, section 6.7). Where parties that
-///   do not trust each other have the key, take another KDF.
+/// - **The key must be uniformly random.** A password is not.
+/// - **Use the key for nothing else**, above all not in a [`Sealer`](crate::Sealer) or an [`Opener`](crate::Opener). The outputs of CMAC
+///   would harm OTR under the same key.
+/// - **At most 2^20 keys of 80 or 128 bits** may be derived from one key. This is 2^21 calls of CMAC, the limit of SP 800-38B (appendix B)
+///   for blocks of 64 bits. The library does not count them.
+/// - After s blocks of input an attacker can tell the derived keys from random ones with an advantage of about 4 s^2 / 2^64 (Iwata and
+///   Kurosawa, INDOCRYPT 2003). With inputs of 6 blocks this is 2^-14.8 for 2^20 keys, and 2^-22.8 for 2^16 keys.
+/// - Keys of 80 bits are weaker if many of them are attacked together: among 2^20 keys, one falls after some 2^60 attempts.
+/// - Anybody who knows the key can choose a context that gives a key of their choice (SP 800-108r1, section 6.7). If parties that do not
+///   trust each other have the key, use another KDF.
+#[doc(alias = "key derivation")]
 pub struct Kdf<B: BlockCipherEncrypt<BlockSize = U8> = Twine128>(B);
 
 impl<B: BlockCipherEncrypt<BlockSize = U8> + KeyInit> Kdf<B> {
-    /// Derives from `key`.
+    /// Makes a KDF that derives keys from `key`.
     #[must_use]
     pub fn new(key: &Key<B>) -> Self {
         Self(KeyInit::new(key))
     }
 
-    /// Makes `key` the one of this label and context. Its length is part of what it depends on.
+    /// Sets `key` to the key of this label and context. The key also depends on its length.
     pub fn derive<const N: usize>(&mut self, label: Label<'_>, context: &[u8], key: &mut [u8; N]) {
         const { assert!(N < 1 << 29, "the length in bits has 32 bits") };
         fill(&self.0, label, context, key);
     }
 }
 
-/// As [`Kdf::derive`] with the key of `cipher`, for less than 2^29 bytes.
+/// Does what [`Kdf::derive`] does, with the key of `cipher`, for less than 2^29 bytes.
 #[allow(clippy::cast_possible_truncation, reason = "less than 2^32 bits")]
 pub(crate) fn fill<B>(cipher: &B, label: Label<'_>, context: &[u8], key: &mut [u8])
 where
@@ -108,12 +108,13 @@ where
     }
 }
 
-/// CMAC of a message that is not empty. Own code, as the crate `cmac` checks bounds: no code that panics is to be in firmware.
+/// CMAC of a message that is not empty. This is not the crate `cmac`, because that checks bounds and so brings code that panics into
+/// firmware.
 struct Cmac<'a, B> {
     cipher: &'a B,
-    /// The block so far, on what the blocks before were encrypted to.
+    /// The encryption of the previous blocks, XORed with the bytes of this block so far.
     chain: u64,
-    /// The bytes of this block.
+    /// The number of bytes of this block so far.
     len: u32,
 }
 
@@ -129,7 +130,7 @@ impl<B: BlockCipherEncrypt<BlockSize = U8>> Cmac<'_, B> {
         }
     }
 
-    /// Makes `chain` the output.
+    /// Sets `chain` to the output.
     fn finalize(&mut self) {
         let mut subkey = double(self.encrypt(0));
         if self.len < 8 {
@@ -146,7 +147,7 @@ impl<B: BlockCipherEncrypt<BlockSize = U8>> Cmac<'_, B> {
     }
 }
 
-/// Twice x in GF(2^64).
+/// Returns twice x in GF(2^64).
 fn double(x: u64) -> u64 {
     x << 1 ^ (x >> 63).wrapping_neg() & 0x1b
 }

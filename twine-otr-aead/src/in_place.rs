@@ -1,4 +1,4 @@
-//! Keys that are set up where they are to stay.
+//! Keys that are set in place.
 
 use otr_mode::{
     AdProcessing, Key, KeySizeUser, Otr, TagSize,
@@ -6,12 +6,12 @@ use otr_mode::{
 };
 use twine_cipher::{Twine80, Twine128};
 
-/// A cipher, or a mode over it, whose round keys are made where they are to stay.
+/// A cipher, or a mode over it, whose round keys are made in place.
 pub trait SetKey: KeySizeUser + Sized {
-    /// To be given a key before it is used. Not secret.
+    /// Returns a value without a key, which is not secret. A key must be set before any use.
     fn without_key() -> Self;
 
-    /// Makes the round keys of `key`.
+    /// Makes the round keys of `key` in place.
     fn set_key(&mut self, key: &Key<Self>);
 }
 

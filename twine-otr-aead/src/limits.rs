@@ -1,4 +1,4 @@
-//! How much may go through one key, and what counts.
+//! How many blocks may be processed under one key, and how they are counted.
 
 use otr_mode::{
     AdProcessing, AeadCore, AeadInOut, Key, KeyInit, Otr, OtrAhead, TagSize,
@@ -9,16 +9,16 @@ use twine_cipher::{Twine80, Twine128};
 
 use crate::in_place::SetKey;
 
-/// The bytes of a block.
+/// The length of a block in bytes.
 pub(crate) const BLOCK: usize = 8;
 
-/// What the shortest message counts.
+/// The blocks that the shortest message counts.
 pub(crate) const MIN_BLOCKS: u32 = 3;
 
-/// An AEAD that [`Sealer`](crate::Sealer) and [`Opener`](crate::Opener) work with: OTR over TWINE, with nonces of 7 bytes, tags
-/// of 4 to 8 bytes and associated data in any of its ways.
+/// An AEAD for a [`Sealer`](crate::Sealer) or an [`Opener`](crate::Opener). It is OTR over TWINE with nonces of 7 bytes, tags of 4 to 8
+/// bytes, and any processing of associated data.
 ///
-/// [`Twine80Otr`](crate::Twine80Otr) and [`Twine128Otr`](crate::Twine128Otr) are those with tags of 8 bytes.
+/// [`Twine80Otr`](crate::Twine80Otr) and [`Twine128Otr`](crate::Twine128Otr) have tags of 8 bytes.
 pub trait TwineOtr: AeadInOut<NonceSize = U7> + KeyInit + sealed::TwineOtr {}
 
 impl<C: AeadInOut<NonceSize = U7> + KeyInit + sealed::TwineOtr> TwineOtr for C {}
@@ -34,7 +34,7 @@ mod sealed {
             + KeyInit
             + KeySizeUser<KeySize = Self::KeySize>
             + SetKey;
-        /// How associated data is processed.
+        /// The processing of associated data.
         type Processing: AdProcessing;
     }
 
@@ -49,7 +49,7 @@ mod sealed {
     }
 }
 
-/// The AEAD `C` for messages whose nonces are counted.
+/// The AEAD `C` for messages with counted nonces.
 pub(crate) type Ahead<C> = OtrAhead<
     <C as sealed::TwineOtr>::Cipher,
     U7,
@@ -57,11 +57,11 @@ pub(crate) type Ahead<C> = OtrAhead<
     <C as sealed::TwineOtr>::Processing,
 >;
 
-/// The AEAD `C`, written so that its cipher can be reached.
+/// The AEAD `C`, as a type that names its cipher.
 pub(crate) type Plain<C> =
     Otr<<C as sealed::TwineOtr>::Cipher, U7, <C as AeadCore>::TagSize, <C as sealed::TwineOtr>::Processing>;
 
-/// To be given a key before it is used.
+/// Returns an AEAD without a key. A key must be set before any use.
 pub(crate) fn without_key<C: TwineOtr>() -> Plain<C> {
     Otr::without_key(SetKey::without_key())
 }
@@ -70,10 +70,10 @@ pub(crate) fn with_key<C: TwineOtr>(key: &Key<C>) -> Ahead<C> {
     Otr::new(key).into()
 }
 
-/// The blocks that a message and its associated data, of these lengths in bytes, count against a [`BlockLimit`].
+/// Returns how many blocks a message and its associated data count against a [`BlockLimit`]. The lengths are in bytes.
 ///
-/// It is their part of the s in [the bound](crate::Twine128Otr#limits): one for the message, and the blocks of the message and of the
-/// associated data, each at least one. So no message counts less than 3.
+/// The result is what the message adds to s in [the bound](crate::Twine128Otr#limits). It is 1, plus the blocks of the message (at least
+/// 1), plus the blocks of the associated data (at least 1). So every message counts at least 3 blocks.
 #[must_use]
 pub const fn count_blocks(associated_data_len: usize, message_len: usize) -> u64 {
     const fn blocks(len: usize) -> u64 {
@@ -82,41 +82,37 @@ pub const fn count_blocks(associated_data_len: usize, message_len: usize) -> u64
     1 + blocks(associated_data_len) + blocks(message_len)
 }
 
-/// How many blocks may go through a key: 2^20 by default.
+/// The number of blocks that may be processed under a key: 2^20 by default.
 ///
-/// [The bound](crate::Twine128Otr#limits) says what a limit is worth. A limit of one's own is best checked by the compiler:
+/// [The bound](crate::Twine128Otr#limits) says what advantage an attacker has with a limit. It is best to let the compiler check a limit:
 /// ```
 /// use twine_otr_aead::BlockLimit;
 ///
 /// const LIMIT: BlockLimit = BlockLimit::new(1 << 16).unwrap();
 /// assert!(LIMIT < BlockLimit::DEFAULT);
 /// ```
-/// ```compile_fail,E0080
-/// # use twine_otr_aead::BlockLimit;
-/// const LIMIT: BlockLimit = BlockLimit::new((1 << 24) + 1).unwrap();
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BlockLimit(u32);
 
 impl BlockLimit {
-    /// 2^16 blocks, 512 KiB: the default for a segment of a stream ([`ChunkSealer`](crate::ChunkSealer)).
+    /// 2^16 blocks, at most 512 KiB. This is the default for a segment of a stream ([`ChunkSealer`](crate::ChunkSealer)).
     pub const SEGMENT: Self = Self(1 << 16);
 
-    /// 2^20 blocks, 8 MiB at most: an attacker's advantage stays below 2^-21 if no more are sealed and refused under the key. A
-    /// sealer and an opener that both have this limit allow 2^21 together, and an advantage of 2^-19.4: see [the
+    /// 2^20 blocks, at most 8 MiB. The advantage of an attacker stays below 2^-21 if the sealed and the refused blocks under the key are no
+    /// more than this. A sealer and an opener that both have this limit together allow 2^21 blocks and an advantage of 2^-19.4, see [the
     /// bound](crate::Twine128Otr#limits).
     pub const DEFAULT: Self = Self(1 << 20);
 
-    /// 2^24 blocks, 128 MiB at most: an advantage of up to 2^-13.4. More than that is no protection to speak of.
+    /// 2^24 blocks, at most 128 MiB, and an advantage of up to 2^-13.4. A greater limit would give hardly any protection.
     pub const MAX: Self = Self(1 << 24);
 
-    /// A limit of `blocks`; none if that is 0 or more than [`BlockLimit::MAX`].
+    /// Makes a limit of `blocks`. Returns `None` if `blocks` is 0 or more than [`BlockLimit::MAX`].
     #[must_use]
     pub const fn new(blocks: u32) -> Option<Self> {
         if blocks == 0 || blocks > Self::MAX.0 { None } else { Some(Self(blocks)) }
     }
 
-    /// The number of blocks.
+    /// Returns the number of blocks.
     #[must_use]
     pub const fn get(self) -> u32 {
         self.0
@@ -129,7 +125,8 @@ impl Default for BlockLimit {
     }
 }
 
-/// How many attempts may fail for tags of this length: 2^20 and, whatever the tag, no more than leave 2^-22.
+/// Returns how many attempts may fail for this length of the tag: at most 2^20, and so few that a forgery succeeds with a probability of at
+/// most 2^-22.
 pub(crate) const fn failure_limit<C: TwineOtr>() -> u32 {
     let exponent = 8 * C::TagSize::USIZE - 22;
     1 << if exponent < 20 { exponent } else { 20 }
@@ -155,7 +152,7 @@ impl BlockCount {
         self.limit.0.saturating_sub(self.used)
     }
 
-    /// The count with `blocks` more, if the limit allows for them.
+    /// Returns the count after `blocks` more blocks, if the limit allows them.
     pub(crate) fn with(self, blocks: u64) -> Option<Self> {
         let blocks = u32::try_from(blocks).ok()?;
         (blocks <= self.remaining()).then(|| Self { used: self.used + blocks, ..self })

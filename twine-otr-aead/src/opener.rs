@@ -1,4 +1,4 @@
-//! Opening each message once, and a limit on failures.
+//! Opening each message once, with limits of blocks and of failures.
 
 use core::fmt;
 
@@ -17,15 +17,16 @@ use crate::{
     window::Window,
 };
 
-/// A key that opens what one [`Sealer`](crate::Sealer) seals: each message once, and only so many attempts that fail.
+/// A key that opens what one [`Sealer`](crate::Sealer) seals. It rejects replays, and stops after [`Opener::FAILURE_LIMIT`] failed
+/// attempts.
 ///
-/// Messages may come out of order: up to `64 * WORDS` counters below the newest one (64 by default) are accepted, once each.
-/// The window moves only when a tag was right. With `WORDS` = 0, as in [`StrictOpener`], every message must be newer than all before.
-/// What was lost shows in the counters: see [`Opener::newest`].
+/// Messages may come out of order. Each of the `64 * WORDS` counters below the newest one (64 by default) is accepted once. The replay
+/// window moves only when a tag was right. With `WORDS` = 0, as in [`StrictOpener`], each message must be newer than all before. Gaps in
+/// the counters show which messages were lost, see [`Opener::newest`].
 ///
-/// **Whatever the error, the whole output is zero afterwards**, also where nothing was decrypted: a caller that overlooks an
-/// error finds no bytes of an attacker's choice. Replays and limits are decided from the nonce and the lengths alone, before
-/// anything is decrypted, and count as nothing.
+/// **After any error the whole output is zero**, even if nothing was decrypted. So a caller that overlooks an error finds no bytes that an
+/// attacker chose. The opener detects replays and limits from the nonce and the lengths alone, before it decrypts anything. Such attempts
+/// are not counted.
 /// ```
 /// use twine_otr_aead::{OpenError, Opener, Sealer};
 ///
@@ -45,32 +46,36 @@ use crate::{
 /// ```
 ///
 /// # Limits
-/// Each attempt that is not refused beforehand counts its blocks, as in [the bound](Twine128Otr#limits), up to
-/// [`BlockLimit::DEFAULT`]. Blocks that failed add to those that the sealer counts, so at worst an attacker has twice the
-/// limit, 2^21 blocks and an advantage of 2^-19.4.
+/// The opener counts the blocks of each attempt that it does not refuse beforehand, as in [the bound](Twine128Otr#limits). It stops at
+/// [`BlockLimit::DEFAULT`]. The blocks of failed attempts add to the blocks that the sealer counts. So in the worst case an attacker has
+/// twice the limit, which is 2^21 blocks and an advantage of 2^-19.4.
 ///
-/// At most [`Opener::FAILURE_LIMIT`] attempts may fail. Each succeeds with probability 2^-t for tags of t bits, so the default depends on
-/// the tag, that forging succeeds with at most 2^-22, the bound for blocks being 2^-21.4:
+/// At most [`Opener::FAILURE_LIMIT`] attempts may fail. A forgery with a tag of t bits succeeds with a probability of 2^-t. So the default
+/// depends on the length of the tag: all attempts together succeed with a probability of at most 2^-22. (The bound for the blocks is
+/// 2^-21.4.)
 ///
-/// | bytes of the tag | attempts that may fail | a forgery among them |
+/// | bytes of the tag | attempts that may fail | probability of a forgery |
 /// |--:|--:|--:|
 /// | 8, 7, 6 | 2^20 | 2^-44, 2^-36, 2^-28 |
 /// | 5 | 2^18 | 2^-22 |
 /// | 4 | 2^10 | 2^-22 |
 ///
-/// For tags of 6 bytes and more the limit of blocks comes first, as each attempt counts at least 3: noise on a radio, with a thousand corrupt
-/// frames a day of 10 blocks, leaves a key for some 100 days. **Whoever can send to the opener can use its limits up**; without them he could
-/// try to forge forever. An opener at its limit refuses all that follows under its key: the link goes on with a new key only. So
-/// let a link have a way to a new key that does not need the old one, such as a key of its own for such requests, and take it in time: when
-/// [`Opener::remaining_blocks`] or [`Opener::remaining_failures`] is small.
+/// For tags of 6 bytes and more the limit of blocks is reached first, because each attempt counts at least 3 blocks. For example, a radio
+/// link with noise may deliver a thousand corrupt frames of 10 blocks a day. Then a key lasts for some 100 days.
+///
+/// **Anybody who can send to the opener can use up its limits.** Without limits, the same attacker could try to forge forever. An opener at
+/// its limit refuses everything under its key, so the link needs a new key. Give the link a way to a new key that does not need the old one,
+/// such as a separate key for such requests. Use it in time, when [`Opener::remaining_blocks`] or [`Opener::remaining_failures`] is small.
 ///
 /// # A key that outlives a restart
-/// An opener that starts anew with the same key would accept every replay. So an opener of such a key reserves, in steps, as
-/// a [`Sealer`](crate::Sealer) does: it lets a state be stored that says which counters may have been opened, and how many blocks
-/// and failures there may have been. After a restart it accepts nothing that the state covers, so nothing twice. **That is the price**: after
-/// a loss of power up to as many genuine messages are refused as were reserved; after [`Opener::suspend`] none but the late ones. So
-/// reserve few messages (16 are one write for 16 messages), and not so few blocks: a loss of power costs those that were
-/// reserved and not used, and as large a part of the failures. A key bears limit / step starts without [`Opener::suspend`].
+/// An opener that starts again with the same key would accept every replay. So an opener of such a key reserves counters, blocks and
+/// failures in steps, as a [`Sealer`](crate::Sealer) does. It stores a state that already counts them as used. After a restart it refuses
+/// all counters that the state covers, so it opens no message twice.
+///
+/// **This has a price.** After a loss of power the opener refuses as many genuine messages as were reserved, at most. After
+/// [`Opener::suspend`] it refuses only late ones. A loss of power also costs the blocks that were reserved and not used, and the same
+/// share of the failures. So reserve few messages (16 messages take one write for 16 messages), but more blocks. A key lasts for limit /
+/// step restarts without [`Opener::suspend`].
 /// ```
 /// use twine_otr_aead::{BlockLimit, OpenError, Opener, Sealer};
 /// # struct Flash([[u8; 32]; 2]);
@@ -113,55 +118,55 @@ use crate::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// It is no `Clone`, as a copy would open a message again:
-/// ```compile_fail,E0599
-/// # use twine_otr_aead::Opener;
-/// let opener: Opener = Opener::new(&[0x42; 16].into(), [0; 4]);
-/// let copy = opener.clone();
-/// ```
+/// An opener is not `Clone`, because a copy would open a message again.
+#[doc(alias("decrypt", "replay", "anti-replay", "replay window"))]
 #[derive(Debug)]
 pub struct Opener<C: TwineOtr = Twine128Otr, const F: usize = 4, const WORDS: usize = 1> {
-    attempts: Attempts<C>,
+    aead: LimitedAead<C>,
     fixed: [u8; F],
     window: Window<WORDS>,
-    /// Counters from here on are not reserved.
+    /// Counters from this one on are not reserved.
     end: u64,
-    /// What comes after the greatest counter of a genuine message, be it opened or not reserved.
+    /// One more than the greatest counter of a genuine message, whether it was opened or was not reserved.
     seen: u64,
-    /// The number of the next state.
+    /// The sequence number of the next state.
     sequence: u32,
 }
 
-/// An [`Opener`] of messages in strict order: each must be newer than all before.
+/// An [`Opener`] of messages in strict order: each message must be newer than all before.
 pub type StrictOpener<C = Twine128Otr, const F: usize = 4> = Opener<C, F, 0>;
 
 impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
-    /// The attempts that may fail by default: see [Limits](Opener#limits).
+    /// How many attempts may fail by default, see [Limits](Opener#limits).
     pub const FAILURE_LIMIT: u32 = failure_limit::<C>();
 
-    /// For a key that nothing was opened under and that ends with this opener, and nonces that start with `fixed`.
+    /// Makes an opener for a fresh key that is discarded with this opener, and for nonces that start with `fixed`.
     ///
-    /// **Never for a key that is there again after a restart:** take [`Opener::restore`].
+    /// **Never use it for a key that the device has again after a restart.** Use [`Opener::restore`] for that.
     #[must_use]
     pub fn new(key: &Key<C>, fixed: [u8; F]) -> Self {
-        let mut attempts =
-            Attempts::new(with_key::<C>(key), Limits::new(BlockLimit::DEFAULT, Self::FAILURE_LIMIT));
-        attempts.reserved_blocks = BlockLimit::MAX.get();
-        attempts.reserved_failures = Limits::MAX_FAILURES;
-        Self { attempts, fixed, window: Window::new(0), end: u64::MAX, seen: 0, sequence: 0 }
+        let mut aead =
+            LimitedAead::new(with_key::<C>(key), Limits::new(BlockLimit::DEFAULT, Self::FAILURE_LIMIT));
+        aead.reserved_blocks = BlockLimit::MAX.get();
+        aead.reserved_failures = Limits::MAX_FAILURES;
+        Self { aead, fixed, window: Window::new(0), end: u64::MAX, seen: 0, sequence: 0 }
     }
 
-    /// The state of a key under which nothing was ever opened, for nonces that start with `fixed`, and limits of blocks and failures.
+    /// Makes the first state of a key under which nothing was ever opened, for nonces that start with `fixed`. `limit` is the limit of
+    /// blocks, and `failures` is the limit of failed attempts.
     ///
-    /// Store it once, with the key. Never put it in the place of a state that is lost: take a new key then. Of another key before it, what
-    /// [`Sealer::first_state`](crate::Sealer::first_state) says holds here: erase that first, or messages are opened twice.
+    /// Store it once, together with the key. If a state is lost, never replace it by this one: use a new key.
+    ///
+    /// If the device had another key before, **erase the old key first**, as [`Sealer::first_state`](crate::Sealer::first_state) explains.
+    /// Otherwise messages may be opened twice.
     #[must_use]
     pub fn first_state(key: &Key<C>, fixed: [u8; F], limit: BlockLimit, failures: u32) -> OpenerState<F> {
         Self::new(key, fixed).with_block_limit(limit).with_failure_limit(failures).suspend()
     }
 
-    /// For a key that is stored, with its newest state in these places, one or more: the others may be damaged, older, or of another key. Nothing
-    /// can be opened before [`Opener::reserve`].
+    /// Makes an opener for a stored key. `places` holds what was read from each place for a state, and the newest state of the key must be
+    /// in one of them. The other places may be damaged, or hold an older state or one of another key. Nothing can be opened before
+    /// [`Opener::reserve`].
     ///
     /// # Errors
     /// See [`InvalidState`]: no place has a state of this key, or the newest one has other limits.
@@ -177,10 +182,11 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
         Self::go_on(cipher, state, Limits::new(limit, failures))
     }
 
-    /// For a key that is stored, with the state that was stored last, or that [`Opener::suspend`] gave. Nothing can be opened before
-    /// [`Opener::reserve`].
+    /// Makes an opener for a stored key from the state that was stored last, or that [`Opener::suspend`] returned. Nothing can be opened
+    /// before [`Opener::reserve`].
     ///
-    /// A state must be used once: never two openers at a time, never one from an older copy (a backup, a snapshot).
+    /// Use each state once. Never make two openers from one state, and never use a state from an older copy, such as a backup or a
+    /// snapshot.
     ///
     /// # Errors
     /// [`InvalidState::OtherKey`], [`InvalidState::OtherLimit`].
@@ -201,10 +207,10 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
         Ok(opener)
     }
 
-    /// An opener that opens nothing.
+    /// Makes an opener that opens nothing.
     fn used_up(cipher: Ahead<C>) -> Self {
         Self {
-            attempts: Attempts::new(cipher, Limits::new(BlockLimit::MAX, 0)),
+            aead: LimitedAead::new(cipher, Limits::new(BlockLimit::MAX, 0)),
             fixed: [0; F],
             window: Window::new(0),
             end: 0,
@@ -216,7 +222,7 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
     #[allow(clippy::needless_pass_by_value, reason = "used once")]
     fn resume(&mut self, state: OpenerState<F>, limits: Limits) -> Result<(), InvalidState> {
         let [blocks, failures] = state.used(limits)?;
-        self.attempts.start(limits, [blocks, failures], [blocks, failures]);
+        self.aead.start(limits, [blocks, failures], [blocks, failures]);
         self.start(state.fixed(), state.next(), state.next(), state.sequence() + 1);
         Ok(())
     }
@@ -226,28 +232,27 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
         (self.end, self.seen) = (end, next);
     }
 
-    /// An opener without a key, as a place for one: it opens nothing until [`Opener::set_ephemeral_key`] or
-    /// [`Opener::set_stored_key`].
+    /// Makes an opener that has no key yet. It opens nothing until [`Opener::set_ephemeral_key`] or [`Opener::set_stored_key`] is called.
     #[must_use]
     #[inline]
     pub fn without_key() -> Self {
         Self::used_up(without_key::<C>().into())
     }
 
-    /// As [`Opener::new`] with limits, where the opener lies, so that no copy of the round keys is on the stack. What the opener was before
-    /// ends.
+    /// Sets a key as [`Opener::new`] does, with limits. The round keys are made in place, so that no copy of them is on the stack. The
+    /// previous key of this opener is gone.
     pub fn set_ephemeral_key(&mut self, key: &Key<C>, fixed: [u8; F], limit: BlockLimit, failures: u32) {
         self.set_key(key);
         let reserved = [BlockLimit::MAX.get(), Limits::MAX_FAILURES];
-        self.attempts.start(Limits::new(limit, failures), [0, 0], reserved);
+        self.aead.start(Limits::new(limit, failures), [0, 0], reserved);
         self.start(fixed, 0, u64::MAX, 0);
     }
 
-    /// As [`Opener::restore`], where the opener lies, so that no copy of the round keys is on the stack. What the opener was before
-    /// ends.
+    /// Sets a key as [`Opener::restore`] does. The round keys are made in place, so that no copy of them is on the stack. The previous key
+    /// of this opener is gone.
     ///
     /// # Errors
-    /// As [`Opener::restore`]: nothing can be opened then.
+    /// Those of [`Opener::restore`]. Nothing can be opened then.
     pub fn set_stored_key(
         &mut self,
         key: &Key<C>,
@@ -257,38 +262,37 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
         places: &[[u8; 32]],
     ) -> Result<(), InvalidState> {
         self.set_key(key);
-        let state =
-            OpenerState::newest(places, fixed, state::key_check::<C, F>(&self.attempts.cipher, fixed))?;
+        let state = OpenerState::newest(places, fixed, state::key_check::<C, F>(&self.aead.cipher, fixed))?;
         self.resume(state, Limits::new(limit, failures))
     }
 
-    /// Nothing can be opened afterwards.
+    /// Sets the key. Nothing can be opened until the counts are set too.
     fn set_key(&mut self, key: &Key<C>) {
         self.end();
-        self.attempts.cipher.set_key_with(|cipher| cipher.set_key(key));
+        self.aead.cipher.set_key_with(|cipher| cipher.set_key(key));
     }
 
     fn end(&mut self) {
-        self.attempts.failure_limit = 0;
+        self.aead.failure_limit = 0;
     }
 
-    /// With another limit than [`BlockLimit::DEFAULT`]. The states of this opener have it too.
+    /// Sets another limit than [`BlockLimit::DEFAULT`]. The states of this opener carry it too.
     #[must_use]
     pub fn with_block_limit(mut self, limit: BlockLimit) -> Self {
-        self.attempts.count.limit = limit;
+        self.aead.count.limit = limit;
         self
     }
 
-    /// With another limit than [`Opener::FAILURE_LIMIT`]. The states of this opener have it too. Beyond 2^24 it means nothing: the limit of
-    /// blocks comes first.
+    /// Sets another limit than [`Opener::FAILURE_LIMIT`]. The states of this opener carry it too. A limit beyond 2^24 has no effect, because
+    /// the limit of blocks is reached first.
     #[must_use]
     pub fn with_failure_limit(mut self, failures: u32) -> Self {
-        self.attempts.failure_limit = Limits::new(BlockLimit::MAX, failures).failures;
+        self.aead.failure_limit = Limits::new(BlockLimit::MAX, failures).failures;
         self
     }
 
-    /// The nonce of a message of which the counter was received, all bytes behind the fixed part; none if they are not
-    /// `7 - F` bytes.
+    /// Builds the nonce from a received counter. Returns `None` unless the counter has `7 - F` bytes.
+    #[doc(alias = "nonce counter")]
     #[must_use]
     pub fn nonce(&self, counter: &[u8]) -> Option<Nonce<C>> {
         let mut nonce = state::nonce(self.fixed, 0);
@@ -300,66 +304,66 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
         Some(nonce.into())
     }
 
-    /// The greatest counter that was opened. Messages between two of them were lost, or are late.
+    /// Returns the greatest counter that was opened. If it skips counters, their messages were lost or are late.
     #[must_use]
     pub fn newest(&self) -> Option<u64> {
         self.window.next().checked_sub(1)
     }
 
-    /// The attempts that have failed.
+    /// Returns how many attempts have failed.
     #[must_use]
     pub fn failures(&self) -> u32 {
-        self.attempts.failures
+        self.aead.failures
     }
 
-    /// The blocks of all attempts, by [`count_blocks`].
+    /// Returns the blocks of all attempts, as [`count_blocks`] counts them.
     #[must_use]
     pub fn used_blocks(&self) -> u32 {
-        self.attempts.count.used()
+        self.aead.count.used()
     }
 
-    /// The blocks that can still be opened under this key.
+    /// Returns how many blocks can still be opened under this key.
     #[must_use]
     pub fn remaining_blocks(&self) -> u32 {
-        self.attempts.count.remaining()
+        self.aead.count.remaining()
     }
 
-    /// The attempts that may still fail.
+    /// Returns how many attempts may still fail.
     #[must_use]
     pub fn remaining_failures(&self) -> u32 {
-        self.attempts.failure_limit.saturating_sub(self.attempts.failures)
+        self.aead.failure_limit.saturating_sub(self.aead.failures)
     }
 
-    /// How many counters beyond the greatest one known to be genuine can be opened before more must be reserved.
+    /// Returns how many counters beyond the greatest genuine one can be opened before more must be reserved.
     #[must_use]
     pub fn reserved_messages(&self) -> u64 {
         self.end.saturating_sub(self.next())
     }
 
-    /// The blocks that can be opened before more must be reserved; none if the failures that were reserved are used up.
+    /// Returns how many blocks can be opened before more must be reserved. It is 0 if the reserved failures are used up.
     #[must_use]
     pub fn reserved_blocks(&self) -> u32 {
-        self.attempts.reserved()
+        self.aead.reserved()
     }
 
-    /// Reserves the next `messages` counters from here on, and `blocks`, or what the limit leaves. `store` gets the state to store
-    /// and returns `Ok` only if that will survive a loss of power; it is not called if as much is reserved already.
+    /// Ensures that at least `messages` counters and `blocks` blocks (fewer near the limit) are reserved. `store` must return `Ok` only once
+    /// the state is durable, which means that it survives a loss of power. `store` is not called if enough is reserved already.
     ///
-    /// With `blocks` go as large a part of the failures that are allowed, at least one. A message of more blocks than are reserved cannot be
-    /// opened: the step is at least [`count_blocks`] of the longest one.
+    /// The same share of the failures is reserved with the blocks, and at least one failure. A message with more blocks than are reserved
+    /// cannot be opened. So `blocks` must be at least the [`count_blocks`] of the longest message.
     ///
     /// # Errors
-    /// That of `store`: nothing more is reserved then, whether it was stored or not.
+    /// The error of `store`. Nothing more is reserved then, whether the state was stored or not.
     pub fn reserve<E>(
         &mut self,
         messages: u32,
         blocks: u32,
         store: impl FnOnce(&OpenerState<F>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let [blocks_end, failures_end] = self.attempts.ends(blocks);
+        let [blocks_end, failures_end] = self.aead.ends(blocks);
         let is_reserved = self.reserved_messages() >= messages.into()
-            && self.attempts.reserved_blocks >= blocks_end
-            && self.attempts.reserved_failures >= failures_end;
+            && self.aead.reserved_blocks >= blocks_end
+            && self.aead.reserved_failures >= failures_end;
         if is_reserved {
             return Ok(());
         }
@@ -369,25 +373,25 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
         Ok(())
     }
 
-    /// [`Opener::reserve`] in two steps, for memory that is written asynchronously: store [`OpenerReservation::state`], then call
+    /// Does [`Opener::reserve`] in two steps, for memory that is written asynchronously. Store [`OpenerReservation::state`], then call
     /// [`OpenerReservation::stored`].
     pub fn begin_reserve(&mut self, messages: u32, blocks: u32) -> OpenerReservation<'_, C, F, WORDS> {
-        let [blocks, failures] = self.attempts.ends(blocks);
-        let blocks = blocks.max(self.attempts.reserved_blocks);
-        let failures = failures.max(self.attempts.reserved_failures);
+        let [blocks, failures] = self.aead.ends(blocks);
+        let blocks = blocks.max(self.aead.reserved_blocks);
+        let failures = failures.max(self.aead.reserved_failures);
         let end = self.next().saturating_add(messages.into()).max(self.end);
         let state = self.state(end, [blocks, failures]);
         self.sequence = state::after_begun(self.sequence);
         OpenerReservation { opener: self, state, end, blocks, failures }
     }
 
-    /// Ends the opener and returns its state, for an orderly stop: one that goes on from it refuses what is late, and nothing else.
+    /// Ends the opener in an orderly way and returns its state. An opener that is restored from it refuses late messages, and no others.
     #[must_use = "it must be stored, or the key be forgotten"]
     pub fn suspend(self) -> OpenerState<F> {
         self.state(self.window.next(), [self.used_blocks(), self.failures()])
     }
 
-    /// As [`Opener::suspend`], for an opener that cannot be moved: it opens nothing afterwards.
+    /// Does what [`Opener::suspend`] does, for an opener that cannot be moved. It opens nothing afterwards.
     #[must_use = "it must be stored, or the key be forgotten"]
     pub fn suspend_in_place(&mut self) -> OpenerState<F> {
         let state = self.state(self.window.next(), [self.used_blocks(), self.failures()]);
@@ -395,46 +399,47 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
         state
     }
 
-    /// Reserves what the state says that [`Opener::begin_reserve`] gave: in the place of [`OpenerReservation::stored`], for a caller that cannot
-    /// keep the reservation, or that reads what it has stored.
+    /// Reserves what the state of the last [`Opener::begin_reserve`] says. It replaces [`OpenerReservation::stored`] for a caller that cannot
+    /// keep the reservation, or that reads back the state that it has stored.
     ///
     /// # Errors
-    /// [`InvalidState`]: the bytes are damaged, or not the state that [`Opener::begin_reserve`] gave last. Nothing more is reserved then.
+    /// [`InvalidState`]: the bytes are damaged, or are not the state that [`Opener::begin_reserve`] returned last. Nothing more is reserved
+    /// then.
     pub fn confirm(&mut self, state: &[u8; 32]) -> Result<(), InvalidState> {
         let state = OpenerState::from_bytes(state, self.fixed)?;
         state.verify(self.key_check())?;
         let [blocks, failures] = state.used(self.limits())?;
         let is_next = state.has_sequence(state::last_begun(self.sequence))
             && state.next() >= self.end
-            && blocks >= self.attempts.reserved_blocks
-            && failures >= self.attempts.reserved_failures;
+            && blocks >= self.aead.reserved_blocks
+            && failures >= self.aead.reserved_failures;
         if !is_next {
             return Err(InvalidState::Other);
         }
         (self.end, self.sequence) = (state.next(), state.sequence() + 1);
-        (self.attempts.reserved_blocks, self.attempts.reserved_failures) = (blocks, failures);
+        (self.aead.reserved_blocks, self.aead.reserved_failures) = (blocks, failures);
         Ok(())
     }
 
     fn limits(&self) -> Limits {
-        Limits { blocks: self.attempts.count.limit, failures: self.attempts.failure_limit }
+        Limits { blocks: self.aead.count.limit, failures: self.aead.failure_limit }
     }
 
-    /// The next state.
+    /// Makes the next state.
     fn state(&self, next: u64, used: [u32; 2]) -> OpenerState<F> {
         OpenerState::new(self.key_check(), self.fixed, self.limits(), used, next, self.sequence)
     }
 
     fn key_check(&self) -> KeyCheck {
-        state::key_check::<C, F>(&self.attempts.cipher, self.fixed)
+        state::key_check::<C, F>(&self.aead.cipher, self.fixed)
     }
 
-    /// What comes after the greatest counter that is known to be genuine.
+    /// Returns one more than the greatest counter that is known to be genuine.
     fn next(&self) -> u64 {
         self.seen.max(self.window.next())
     }
 
-    /// Decrypts `buffer` if its nonce is new and its tag right.
+    /// Decrypts `buffer` if its nonce is new and its tag is right.
     ///
     /// # Errors
     /// See [`OpenError`]. The whole output is zero then.
@@ -448,9 +453,9 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
         let counter = self
             .admit(nonce, count_blocks(associated_data.len(), buffer.len()))
             .inspect_err(|_| buffer.get_out().fill(0))?;
-        // What the sender's next message has, unless it is lost or late.
+        // The sender's next message has this nonce, unless it is lost or late.
         let next = state::nonce(self.fixed, self.window.next().max(counter + 1)).into();
-        self.attempts.open(nonce, &next, associated_data, buffer.reborrow(), tag)?;
+        self.aead.open(nonce, &next, associated_data, buffer.reborrow(), tag)?;
         if counter >= self.end {
             self.seen = self.seen.max(counter + 1);
             buffer.get_out().fill(0);
@@ -460,19 +465,19 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
         Ok(())
     }
 
-    /// The counter of a message of so many blocks, if it is new and the limits allow for it: it is counted then.
+    /// Counts a message of `blocks` blocks and returns its counter, if the message is new and the limits allow it.
     fn admit(&mut self, nonce: &Nonce<C>, blocks: u64) -> Result<u64, OpenError> {
-        let counter = state::counter(self.fixed, nonce.0).ok_or(OpenError::OtherSender)?;
+        let counter = state::counter(self.fixed, nonce.0).ok_or(OpenError::OtherFixedPart)?;
         self.window.check(counter)?;
-        self.attempts.count(blocks)?;
+        self.aead.count(blocks)?;
         Ok(counter)
     }
 
-    /// Decrypts a message with its tag behind it, and cuts the tag off.
+    /// Decrypts a message that is followed by its tag, and removes the tag.
     ///
     /// # Errors
-    /// As [`Opener::open_inout_detached`], and [`OpenError::Truncated`]. The buffer keeps its length then, and all of it is zero,
-    /// the place of the tag too.
+    /// Those of [`Opener::open_inout_detached`], or [`OpenError::Truncated`]. The buffer keeps its length then, and all of it is zero,
+    /// including the place of the tag.
     pub fn open_in_place(
         &mut self,
         nonce: &Nonce<C>,
@@ -480,7 +485,7 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
         buffer: &mut dyn Buffer,
     ) -> Result<(), OpenError> {
         let bytes = buffer.as_mut();
-        // What is shorter than a tag is all `tag`.
+        // A buffer that is shorter than a tag is all `tag`.
         let len = bytes.len().saturating_sub(C::TagSize::USIZE);
         let (message, tag) = bytes.split_at_mut(len);
         let opened = Tag::<C>::try_from(&*tag)
@@ -493,11 +498,12 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
         opened
     }
 
-    /// Decrypts a message with its tag behind it.
+    /// Decrypts a message that is followed by its tag.
     ///
     /// # Errors
-    /// As [`Opener::open_in_place`].
+    /// Those of [`Opener::open_in_place`].
     #[cfg(feature = "alloc")]
+    #[doc(alias = "decrypt")]
     pub fn open<'msg, 'aad>(
         &mut self,
         nonce: &Nonce<C>,
@@ -510,18 +516,18 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
     }
 }
 
-/// A key that opens, and counts.
-struct Attempts<C: TwineOtr> {
+/// An AEAD that opens messages and enforces the limits of blocks and failures.
+struct LimitedAead<C: TwineOtr> {
     cipher: Ahead<C>,
     count: BlockCount,
     failures: u32,
     failure_limit: u32,
-    /// The blocks and the failures up to which a state was stored.
+    /// The ends of the reserved blocks and failures: the counts may reach them.
     reserved_blocks: u32,
     reserved_failures: u32,
 }
 
-impl<C: TwineOtr> Attempts<C> {
+impl<C: TwineOtr> LimitedAead<C> {
     fn new(cipher: Ahead<C>, limits: Limits) -> Self {
         Self {
             cipher,
@@ -551,18 +557,18 @@ impl<C: TwineOtr> Attempts<C> {
         self.reserved_blocks.saturating_sub(self.count.used()).min(self.count.remaining())
     }
 
-    /// The counts of blocks and failures up to which `blocks` more lead.
+    /// Returns the ends of the blocks and the failures if `blocks` more blocks are reserved.
     #[allow(clippy::cast_possible_truncation, reason = "no more than the limit")]
     fn ends(&self, blocks: u32) -> [u32; 2] {
         let blocks = blocks.min(self.count.remaining());
         let part = u64::from(blocks) * u64::from(self.failure_limit);
-        // A limit is not 0, which the compiler does not know.
+        // A limit is never 0, but the compiler does not know that.
         let part = part.checked_div(self.count.limit.get().into()).unwrap_or(0);
         let failures = (part as u32).max(1).min(self.failure_limit.saturating_sub(self.failures));
         [self.count.used() + blocks, self.failures + failures]
     }
 
-    /// Counts a message of so many blocks, if the limits allow for it.
+    /// Counts a message of `blocks` blocks, if the limits allow it.
     fn count(&mut self, blocks: u64) -> Result<(), OpenError> {
         if self.failures >= self.failure_limit {
             return Err(OpenError::TooManyFailures);
@@ -575,7 +581,7 @@ impl<C: TwineOtr> Attempts<C> {
         Ok(())
     }
 
-    /// Decrypts `buffer`, of a message that was counted, if the tag is right; otherwise its whole output is zero.
+    /// Decrypts the `buffer` of a message that was counted, if the tag is right. Otherwise the whole output is zero.
     fn open(
         &mut self,
         nonce: &Nonce<C>,
@@ -584,7 +590,7 @@ impl<C: TwineOtr> Attempts<C> {
         buffer: InOutBuf<'_, '_, u8>,
         tag: &Tag<C>,
     ) -> Result<(), OpenError> {
-        // Before anything else, so that not even a panic leaves an attempt uncounted.
+        // This comes before anything else, so that not even a panic leaves an attempt uncounted.
         self.failures += 1;
         self.cipher
             .decrypt_inout_detached(nonce, Some(next), associated_data, buffer, tag)
@@ -594,9 +600,9 @@ impl<C: TwineOtr> Attempts<C> {
     }
 }
 
-impl<C: TwineOtr> fmt::Debug for Attempts<C> {
+impl<C: TwineOtr> fmt::Debug for LimitedAead<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Attempts")
+        f.debug_struct("LimitedAead")
             .field("count", &self.count)
             .field("failures", &self.failures)
             .field("failure_limit", &self.failure_limit)
@@ -609,7 +615,7 @@ impl<C: TwineOtr> fmt::Debug for Attempts<C> {
 #[cfg(feature = "zeroize")]
 impl<C: TwineOtr + ZeroizeOnDrop, const F: usize, const WORDS: usize> ZeroizeOnDrop for Opener<C, F, WORDS> {}
 
-/// What an [`Opener`] may open as soon as the state is stored that says so. Dropped, it reserves nothing.
+/// Counters, blocks and failures that an [`Opener`] may use once a state is stored. If it is dropped, nothing is reserved.
 #[derive(Debug)]
 #[must_use = "nothing is reserved before `stored`"]
 pub struct OpenerReservation<'a, C: TwineOtr = Twine128Otr, const F: usize = 4, const WORDS: usize = 1> {
@@ -621,17 +627,17 @@ pub struct OpenerReservation<'a, C: TwineOtr = Twine128Otr, const F: usize = 4, 
 }
 
 impl<C: TwineOtr, const F: usize, const WORDS: usize> OpenerReservation<'_, C, F, WORDS> {
-    /// The state to store: after a restart nothing is accepted that is reserved.
+    /// Returns the state to store. It counts what is reserved as used, so nothing of it is accepted after a restart.
     #[must_use]
     pub fn state(&self) -> &OpenerState<F> {
         &self.state
     }
 
-    /// To be called when the state is stored so that it survives a loss of power, and only then.
+    /// Reserves them. Call this only once the state is durable, which means that it survives a loss of power.
     pub fn stored(self) {
         let Self { opener, state, end, blocks, failures } = self;
         (opener.end, opener.sequence) = (end, state.sequence() + 1);
-        (opener.attempts.reserved_blocks, opener.attempts.reserved_failures) = (blocks, failures);
+        (opener.aead.reserved_blocks, opener.aead.reserved_failures) = (blocks, failures);
     }
 }
 
@@ -641,30 +647,31 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> OpenerReservation<'_, C, F
 #[non_exhaustive]
 pub enum OpenError {
     /// The fixed part of the nonce is not the opener's.
-    OtherSender,
-    /// The message was opened before.
+    OtherFixedPart,
+    /// A message with this counter was opened before.
+    #[doc(alias = "replay")]
     Replayed,
-    /// The counter is behind the window.
+    /// The counter is older than the replay window reaches.
     TooOld,
-    /// As many attempts as may fail have failed: take a new key.
+    /// The limit of failed attempts is reached. Use a new key.
     TooManyFailures,
-    /// The message would pass the limit of blocks under this key: take a new key. A shorter message may still fit.
+    /// The message would exceed the limit of blocks under this key. Use a new key. A shorter message may still fit.
     LimitReached,
-    /// More must be reserved first: see [`Opener::reserve`]. The blocks or failures that are reserved do not suffice for the message; or it
-    /// is genuine, but its counter is not reserved. Another copy can be opened then.
+    /// More must be reserved first, see [`Opener::reserve`]. Either too few blocks or failures are reserved for the message, or the message
+    /// is genuine and its counter is not reserved. After more is reserved, another copy of the message can be opened.
     NotReserved,
     /// The message is shorter than a tag.
     Truncated,
-    /// The last chunk was opened: nothing can follow it.
+    /// The last chunk was already opened. Nothing can follow it.
     Finished,
-    /// The tag is wrong: nonce, associated data or message are not what was sealed under this key. Counted as a failure.
+    /// The tag is wrong: the nonce, the associated data or the message is not what was sealed under this key. It counts as a failure.
     Rejected,
 }
 
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::OtherSender => "the fixed part of the nonce is another one",
+            Self::OtherFixedPart => "the fixed part of the nonce is another one",
             Self::Replayed => "the message was opened before",
             Self::TooOld => "the counter is behind the replay window",
             Self::TooManyFailures => "too many attempts have failed under this key",

@@ -1,4 +1,4 @@
-//! Sealing with nonces that are counted, and a limit.
+//! Sealing with counted nonces and a limit of blocks.
 
 use core::fmt;
 
@@ -17,12 +17,14 @@ use crate::{
     state,
 };
 
-/// A key that seals messages, each under a nonce of its own, and no more blocks than [the bound](Twine128Otr#limits) allows.
+/// A key that seals each message under a new nonce, and stops at a [limit](Twine128Otr#limits) of blocks.
 ///
-/// The nonce is `F` bytes that are fixed (0 to 4, 4 by default), then a counter of the other bytes, big-endian, that starts
-/// at 0. The fixed part tells the users of one key apart, or its directions: no two sealers may have the same key and the same
-/// fixed part, nor one that begins with the other's, as with different `F`: then nonces repeat. Better still, each has its own key: two
-/// sealers of one key have twice the limit between them.
+/// A nonce is a fixed part of `F` bytes (RFC 5116, section 3.2), then a counter in the other `7 - F` bytes. `F` is 0 to 4, and 4 by
+/// default. The counter is big-endian and starts at 0.
+///
+/// The fixed part tells apart the senders that share a key, or the two directions of a link. **Two sealers of one key must not have the
+/// same fixed part**, nor may the fixed part of one begin with that of the other: nonces would repeat. It is better to give each sealer its
+/// own key, because two sealers of one key may together seal twice the limit.
 /// ```
 /// use twine_otr_aead::{Opener, Sealer};
 ///
@@ -39,9 +41,9 @@ use crate::{
 /// ```
 ///
 /// # A key that outlives a restart
-/// The counter must not start again with the device. So a sealer of such a key reserves blocks, in steps: it lets a state be
-/// stored from which a restart goes on behind all that was reserved. A loss of power then costs what was reserved and not
-/// used; it never repeats a nonce, nor forgets a block. A counter cannot run out before the limit of blocks is reached.
+/// The counter must not start at 0 again when the device restarts. So a sealer of such a key reserves blocks in steps. It stores a state
+/// that already counts the reserved blocks as used, so a restart skips them. A loss of power costs the blocks that were reserved and not
+/// used. It never repeats a nonce, and no block goes uncounted. The limit of blocks is reached before the counter can run out.
 /// ```
 /// use twine_otr_aead::{BlockLimit, SealError, Sealer};
 /// # struct Flash([[u8; 32]; 2]);
@@ -68,55 +70,42 @@ use crate::{
 /// let (nonce, tag) = sealer.seal_inout_detached(b"sensor 7", reading.as_mut_slice().into())?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-/// **Each start without [`Sealer::suspend`] before it costs a whole step.** With the step of this example, 2^12 blocks, 256 starts use the
-/// key up, however little is sealed: a device that restarts each hour needs a new key after 11 days. Choose
+/// **Each restart without [`Sealer::suspend`] before it costs a whole step.** The step of this example is 2^12 blocks. So 256 restarts
+/// use up the key, even if little is sealed: a device that restarts every hour needs a new key after 11 days. Choose the step so:
 /// ```text
-/// step = limit / starts that the key shall last for, and at least the blocks of the longest message
+/// step = limit / number of restarts that the key must last for, and at least the blocks of the longest message
 /// ```
-/// | step, with the limit 2^20 | data that it is at most | starts without `suspend` | writes without a restart |
+/// | step, with the limit 2^20 | data in a step, at most | restarts without `suspend` | writes without a restart |
 /// |--:|--:|--:|--:|
 /// | 2^6 | 512 bytes | 16,384 | 16,384 |
 /// | 2^8 | 2 KiB | 4,096 | 4,096 |
 /// | 2^10 | 8 KiB | 1,024 | 1,024 |
 /// | 2^12 | 32 KiB | 256 | 256 |
 ///
-/// Writes are so few if blocks are reserved when none is left; if it is done before, as in this example when less than 64 are left, each step
-/// gives as much less: 260 writes. A device that stops in an orderly way, or sleeps, calls `suspend`: it costs a write, and no block.
+/// The last column holds if blocks are reserved only when none is left. If they are reserved earlier, each step gives that much less. In
+/// this example they are reserved when fewer than 64 are left, which takes 260 writes. A device that stops in an orderly way, or sleeps,
+/// calls `suspend`, which costs one write and no block.
 ///
-/// It is no `Clone`, as a copy would repeat its nonces:
-/// ```compile_fail,E0599
-/// # use twine_otr_aead::Sealer;
-/// let sealer: Sealer = Sealer::with_ephemeral_key(&[0x42; 16].into(), [0; 4]);
-/// let copy = sealer.clone();
-/// ```
-/// A fixed part of more than 4 bytes does not compile:
-/// ```compile_fail,E0080
-/// # use twine_otr_aead::{Sealer, Twine128Otr};
-/// let sealer = Sealer::<Twine128Otr, 5>::with_ephemeral_key(&[0x42; 16].into(), [0; 5]);
-/// # sealer.next_nonce();
-/// ```
-/// nor does an AEAD with another nonce or cipher:
-/// ```compile_fail,E0277
-/// # use twine_otr_aead::{Otr, Sealer, Twine128, consts::{U6, U8}};
-/// let sealer = Sealer::<Otr<Twine128, U6, U8>, 4>::with_ephemeral_key(&[0x42; 16].into(), [0; 4]);
-/// ```
+/// A sealer is not `Clone`, because a copy would repeat its nonces. Code with a fixed part of more than 4 bytes, with another length of the
+/// nonce, or with another cipher does not compile.
+#[doc(alias("encrypt", "nonce counter", "counter"))]
 pub struct Sealer<C: TwineOtr = Twine128Otr, const F: usize = 4> {
     cipher: Ahead<C>,
     fixed: [u8; F],
     /// The counter of the next message.
     counter: u32,
     count: BlockCount,
-    /// The blocks up to which a state was stored.
+    /// The end of the reserved blocks: the count of used blocks may reach it.
     reserved: u32,
-    /// The number of the next state.
+    /// The sequence number of the next state.
     sequence: u32,
 }
 
 impl<C: TwineOtr, const F: usize> Sealer<C, F> {
-    /// For a key that nothing was sealed under and that ends with this sealer: one agreed on after the start, or derived for an
-    /// epoch that was stored before. Nonces start with `fixed`.
+    /// Makes a sealer for a fresh key that is discarded with this sealer. Such a key was agreed on after the start, or was derived for
+    /// an epoch whose number was stored before. Nonces start with `fixed`.
     ///
-    /// **Never for a key that is there again after a restart:** take [`Sealer::restore`].
+    /// **Never use it for a key that the device has again after a restart.** Use [`Sealer::restore`] for that.
     #[must_use]
     pub fn with_ephemeral_key(key: &Key<C>, fixed: [u8; F]) -> Self {
         let count = BlockCount::new(0, BlockLimit::DEFAULT);
@@ -130,21 +119,24 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
         }
     }
 
-    /// The state of a key under which nothing was ever sealed, for nonces that start with `fixed`.
+    /// Makes the first state of a key under which nothing was ever sealed, for nonces that start with `fixed`.
     ///
-    /// Store it once, with the key. Never put it in the place of a state that is lost: take a new key then. If there was another key before,
-    /// **erase that first**, or give each key places of its own: this state may lie where the newest one of the old key was, and a loss of
-    /// power before the new key is stored would bring back an older one, and repeat nonces.
+    /// Store it once, together with the key. If a state is lost, never replace it by this one: use a new key.
+    ///
+    /// If the device had another key before, **erase the old key first**, or give each key its own places. Otherwise this state may overwrite
+    /// the newest state of the old key. If power is lost before the new key is stored, the device would use the old key with an older
+    /// state, and nonces would repeat.
     #[must_use]
     pub fn first_state(key: &Key<C>, fixed: [u8; F], limit: BlockLimit) -> SealerState<F> {
         Self::with_ephemeral_key(key, fixed).with_block_limit(limit).suspend()
     }
 
-    /// For a key that is stored, with its newest state in these places, one or more: the others may be damaged, older, or of another key. Nothing
-    /// can be sealed before [`Sealer::reserve`].
+    /// Makes a sealer for a stored key. `places` holds what was read from each place for a state, and the newest state of the key must be
+    /// in one of them. The other places may be damaged, or hold an older state or one of another key. Nothing can be sealed before
+    /// [`Sealer::reserve`].
     ///
-    /// With two places, the state to store belongs in place [`SealerState::sequence`] `% 2`: so the newest one is never overwritten. **A memory
-    /// that loses what it confirmed is no such memory**: an older state in its stead repeats nonces.
+    /// If there are two places, write each state to place [`SealerState::sequence`] `% 2`. So the newest state is never overwritten. **The
+    /// memory must not lose a state that it has confirmed**: with an older state, nonces repeat.
     ///
     /// # Errors
     /// See [`InvalidState`]: no place has a state of this key, or the newest one has another limit.
@@ -159,10 +151,11 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
         Self::go_on(cipher, state, limit)
     }
 
-    /// For a key that is stored, with the state that was stored last, or that [`Sealer::suspend`] gave. Nothing can be sealed before
-    /// [`Sealer::reserve`].
+    /// Makes a sealer for a stored key from the state that was stored last, or that [`Sealer::suspend`] returned. Nothing can be sealed
+    /// before [`Sealer::reserve`].
     ///
-    /// A state must be used once: never two sealers at a time, never one from an older copy (a backup, a snapshot).
+    /// Use each state once. Never make two sealers from one state, and never use a state from an older copy, such as a backup or a
+    /// snapshot.
     ///
     /// # Errors
     /// [`InvalidState::OtherKey`], [`InvalidState::OtherLimit`].
@@ -182,7 +175,7 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
         Ok(sealer)
     }
 
-    /// A sealer that seals nothing.
+    /// Makes a sealer that seals nothing.
     fn used_up(cipher: Ahead<C>) -> Self {
         let count = BlockCount::new(BlockLimit::MAX.get(), BlockLimit::MAX);
         Self { cipher, fixed: [0; F], counter: 0, count, reserved: count.used(), sequence: 0 }
@@ -196,27 +189,26 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
         Ok(())
     }
 
-    /// A sealer without a key, as a place for one: it seals nothing until [`Sealer::set_ephemeral_key`] or
-    /// [`Sealer::set_stored_key`].
+    /// Makes a sealer that has no key yet. It seals nothing until [`Sealer::set_ephemeral_key`] or [`Sealer::set_stored_key`] is called.
     #[must_use]
     #[inline]
     pub fn without_key() -> Self {
         Self::used_up(without_key::<C>().into())
     }
 
-    /// As [`Sealer::with_ephemeral_key`] with a limit, where the sealer lies, so that no copy of the round keys is on the stack. What the sealer
-    /// was before ends.
+    /// Sets a key as [`Sealer::with_ephemeral_key`] does, with a limit. The round keys are made in place, so that no copy of them is on the
+    /// stack. The previous key of this sealer is gone.
     pub fn set_ephemeral_key(&mut self, key: &Key<C>, fixed: [u8; F], limit: BlockLimit) {
         self.set_key(key);
         (self.count, self.reserved) = (BlockCount::new(0, limit), BlockLimit::MAX.get());
         (self.fixed, self.counter, self.sequence) = (fixed, 0, 0);
     }
 
-    /// As [`Sealer::restore`], where the sealer lies, so that no copy of the round keys is on the stack. What the sealer was before
-    /// ends.
+    /// Sets a key as [`Sealer::restore`] does. The round keys are made in place, so that no copy of them is on the stack. The previous key
+    /// of this sealer is gone.
     ///
     /// # Errors
-    /// As [`Sealer::restore`]: nothing can be sealed then.
+    /// Those of [`Sealer::restore`]. Nothing can be sealed then.
     pub fn set_stored_key(
         &mut self,
         key: &Key<C>,
@@ -229,58 +221,59 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
         self.resume(state, limit)
     }
 
-    /// Nothing can be sealed afterwards.
+    /// Sets the key. Nothing can be sealed until the counts are set too.
     fn set_key(&mut self, key: &Key<C>) {
         self.end();
         self.cipher.set_key_with(|cipher| cipher.set_key(key));
     }
 
     fn end(&mut self) {
-        // Whatever limit it is given.
+        // More than any limit, so that `with_block_limit` does not revive it.
         self.count = BlockCount::new(BlockLimit::MAX.get(), self.count.limit);
         self.reserved = self.count.used();
     }
 
-    /// With another limit than [`BlockLimit::DEFAULT`]. The states of this sealer have it too.
+    /// Sets another limit than [`BlockLimit::DEFAULT`]. The states of this sealer carry it too.
     #[must_use]
     pub fn with_block_limit(mut self, limit: BlockLimit) -> Self {
         self.count.limit = limit;
         self
     }
 
-    /// The nonce that the next message gets, for example to put its counter (the bytes from `F` on) into a header that is associated
+    /// Returns the nonce of the next message. Its counter (the bytes from `F` on) can for example go into a header that is associated
     /// data.
+    #[doc(alias = "nonce counter")]
     #[must_use]
     pub fn next_nonce(&self) -> Nonce<C> {
         state::nonce(self.fixed, self.counter.into()).into()
     }
 
-    /// The blocks that were sealed, by [`count_blocks`]; after a restart also those that were reserved.
+    /// Returns how many blocks were sealed, as [`count_blocks`] counts them. After a restart this includes all blocks that were reserved.
     #[must_use]
     pub fn used_blocks(&self) -> u32 {
         self.count.used()
     }
 
-    /// The blocks that can still be sealed under this key.
+    /// Returns how many blocks can still be sealed under this key.
     #[must_use]
     pub fn remaining_blocks(&self) -> u32 {
         self.count.remaining()
     }
 
-    /// The blocks that can be sealed before more must be reserved.
+    /// Returns how many blocks can be sealed before more must be reserved.
     #[must_use]
     pub fn reserved_blocks(&self) -> u32 {
         (self.reserved - self.count.used()).min(self.remaining_blocks())
     }
 
-    /// Reserves `blocks` from here on, or what the limit leaves. `store` gets the state to store and returns `Ok` only if that will
-    /// survive a loss of power; it is not called if as much is reserved already.
+    /// Ensures that at least `blocks` blocks (fewer near the limit) are reserved. `store` must return `Ok` only once the state is durable,
+    /// which means that it survives a loss of power. `store` is not called if enough blocks are reserved already.
     ///
-    /// A store that overwrites should keep the state before until the new one is complete, as in two places written in turn
+    /// `store` must keep the previous state until the new one is complete. Two places that are written in turn do that
     /// ([`SealerState::sequence`]).
     ///
     /// # Errors
-    /// That of `store`: nothing more is reserved then, whether it was stored or not.
+    /// The error of `store`. Nothing more is reserved then, whether the state was stored or not.
     pub fn reserve<E>(
         &mut self,
         blocks: u32,
@@ -295,7 +288,7 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
         Ok(())
     }
 
-    /// [`Sealer::reserve`] in two steps, for memory that is written asynchronously: store [`Reservation::state`], then call
+    /// Does [`Sealer::reserve`] in two steps, for memory that is written asynchronously. Store [`Reservation::state`], then call
     /// [`Reservation::stored`].
     /// ```
     /// # use twine_otr_aead::Sealer;
@@ -317,13 +310,13 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
         Reservation { sealer: self, state, blocks }
     }
 
-    /// Ends the sealer and returns its state, for an orderly stop: one that goes on from it skips nothing.
+    /// Ends the sealer in an orderly way and returns its state. A sealer that is restored from it skips no blocks.
     #[must_use = "it must be stored, or the key be forgotten"]
     pub fn suspend(self) -> SealerState<F> {
         self.state(self.counter, self.count.used())
     }
 
-    /// As [`Sealer::suspend`], for a sealer that cannot be moved: it seals nothing afterwards.
+    /// Does what [`Sealer::suspend`] does, for a sealer that cannot be moved. It seals nothing afterwards.
     #[must_use = "it must be stored, or the key be forgotten"]
     pub fn suspend_in_place(&mut self) -> SealerState<F> {
         let state = self.state(self.counter, self.count.used());
@@ -331,16 +324,17 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
         state
     }
 
-    /// Reserves what the state says that [`Sealer::begin_reserve`] gave: in the place of [`Reservation::stored`], for a caller that cannot keep
-    /// the reservation, or that reads what it has stored.
+    /// Reserves the blocks of the state that [`Sealer::begin_reserve`] returned last. It replaces [`Reservation::stored`] for a caller that
+    /// cannot keep the reservation, or that reads back the state that it has stored.
     ///
     /// # Errors
-    /// [`InvalidState`]: the bytes are damaged, or not the state that [`Sealer::begin_reserve`] gave last. Nothing more is reserved then.
+    /// [`InvalidState`]: the bytes are damaged, or are not the state that [`Sealer::begin_reserve`] returned last. Nothing more is reserved
+    /// then.
     pub fn confirm(&mut self, state: &[u8; 32]) -> Result<(), InvalidState> {
         let state = SealerState::from_bytes(state, self.fixed)?;
         state.verify(state::key_check::<C, F>(&self.cipher, self.fixed))?;
         let [counter, blocks] = state.used(self.count.limit)?;
-        // With messages sealed meanwhile, which the reservation before allowed for.
+        // Messages may have been sealed meanwhile, from the previous reservation.
         let counters = blocks.saturating_sub(self.count.used()) / MIN_BLOCKS;
         let is_next = state.has_sequence(state::last_begun(self.sequence))
             && blocks >= self.reserved
@@ -352,7 +346,7 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
         Ok(())
     }
 
-    /// The next state.
+    /// Makes the next state.
     fn state(&self, counter: u32, blocks: u32) -> SealerState<F> {
         let check = state::key_check::<C, F>(&self.cipher, self.fixed);
         SealerState::new(check, self.fixed, self.count.limit, blocks, counter, self.sequence)
@@ -361,7 +355,7 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
     /// Encrypts `buffer` and returns its nonce and its tag.
     ///
     /// # Errors
-    /// [`SealError::LimitReached`] or [`SealError::NotReserved`]. The buffer is as it was, and no nonce is used.
+    /// [`SealError::LimitReached`] or [`SealError::NotReserved`]. The buffer is unchanged then, and no nonce is used.
     pub fn seal_inout_detached(
         &mut self,
         associated_data: &[u8],
@@ -370,14 +364,14 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
         let nonce = self.take_nonce(associated_data, buffer.len())?;
         let next = self.next_nonce();
         let tag = self.cipher.encrypt_inout_detached(&nonce, Some(&next), associated_data, buffer);
-        // What OTR refuses is far longer than any limit.
+        // OTR refuses only messages that are far longer than any limit.
         Ok((nonce, tag.map_err(|_| SealError::LimitReached)?))
     }
 
     /// Encrypts `buffer`, appends the tag, and returns the nonce.
     ///
     /// # Errors
-    /// As [`Sealer::seal_inout_detached`], and [`SealError::BufferFull`].
+    /// Those of [`Sealer::seal_inout_detached`], or [`SealError::BufferFull`].
     pub fn seal_in_place(
         &mut self,
         associated_data: &[u8],
@@ -386,7 +380,7 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
         let len = buffer.len();
         self.count_with(associated_data, len)?;
         buffer.extend_from_slice(&Tag::<C>::default()).map_err(|_| SealError::BufferFull)?;
-        // Before a nonce is used: a buffer may be of a type that does not keep its word.
+        // This comes before a nonce is used, because the buffer may be of a type that breaks its contract.
         let (message, room) = buffer.as_mut().split_at_mut_checked(len).ok_or(SealError::BufferFull)?;
         let room = <&mut Tag<C>>::try_from(room).map_err(|_| SealError::BufferFull)?;
         let (nonce, tag) = self.seal_inout_detached(associated_data, message.into())?;
@@ -394,11 +388,12 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
         Ok(nonce)
     }
 
-    /// Encrypts a message and returns its nonce, and the ciphertext with its tag.
+    /// Encrypts a message. Returns its nonce, and the ciphertext followed by the tag.
     ///
     /// # Errors
-    /// As [`Sealer::seal_inout_detached`].
+    /// Those of [`Sealer::seal_inout_detached`].
     #[cfg(feature = "alloc")]
+    #[doc(alias = "encrypt")]
     pub fn seal<'msg, 'aad>(
         &mut self,
         plaintext: impl Into<otr_mode::aead::Payload<'msg, 'aad>>,
@@ -410,8 +405,8 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
         Ok((nonce, buffer))
     }
 
-    /// The nonce for a message of `len` bytes, which is counted: before anything else, so that not even a panic leaves the nonce for
-    /// another message.
+    /// Counts a message of `len` bytes and returns its nonce. This comes before anything else, so that not even a panic leaves the
+    /// nonce for another message.
     fn take_nonce(&mut self, associated_data: &[u8], len: usize) -> Result<Nonce<C>, SealError> {
         let count = self.count_with(associated_data, len)?;
         let nonce = self.next_nonce();
@@ -419,7 +414,7 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
         Ok(nonce)
     }
 
-    /// The count after a message of `len` bytes, if it may be sealed.
+    /// Returns the count after a message of `len` bytes, if the message may be sealed.
     fn count_with(&self, associated_data: &[u8], len: usize) -> Result<BlockCount, SealError> {
         let count =
             self.count.with(count_blocks(associated_data.len(), len)).ok_or(SealError::LimitReached)?;
@@ -428,11 +423,13 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
 }
 
 impl<C: TwineOtr, const F: usize> Sealer<C, F> {
-    /// Begins a message of at most `max_len` bytes that comes in pieces, and returns its nonce.
+    /// Begins a message that comes in pieces, and returns its nonce.
     ///
-    /// The nonce and the blocks of `max_len` bytes are used at once, whatever becomes of the message; what would make it
-    /// longer is refused. The sealer is free for other messages when the [`PieceEncryptor`] is dropped. Whoever opens it must
-    /// hold it whole: if that is too much, take a [`ChunkSealer`](crate::ChunkSealer).
+    /// If the sender cannot hold the whole message but the receiver can, use this method. You state a maximum length, `max_len` in bytes.
+    /// It and one nonce are charged at once, even if the message is never finished. A piece that would make the message longer is refused.
+    ///
+    /// The sealer is free for other messages when the [`PieceEncryptor`] is dropped. If the receiver cannot hold the whole message either,
+    /// use a [`ChunkSealer`](crate::ChunkSealer).
     /// ```
     /// use twine_otr_aead::Sealer;
     ///
@@ -453,7 +450,8 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
     /// ```
     ///
     /// # Errors
-    /// [`SealError::LimitReached`] or [`SealError::NotReserved`]: no nonce is used then.
+    /// [`SealError::LimitReached`] or [`SealError::NotReserved`]. No nonce is used then.
+    #[doc(alias("streaming", "multipart", "incremental"))]
     #[allow(clippy::type_complexity, reason = "an alias would hide the nonce")]
     pub fn seal_pieces(
         &mut self,
@@ -462,12 +460,12 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
     ) -> Result<(Nonce<C>, PieceEncryptor<'_, C::Cipher, U7, C::TagSize, C::Processing>), SealError> {
         let nonce = self.take_nonce(associated_data, max_len)?;
         let pieces = self.cipher.otr().encrypt_pieces(&nonce, associated_data);
-        // What OTR refuses is far longer than any limit.
+        // OTR refuses only messages that are far longer than any limit.
         Ok((nonce, pieces.map_err(|_| SealError::LimitReached)?.with_max_len(max_len as u64)))
     }
 
-    /// Goes on with a message of this sealer in pieces, of which [`PieceEncryptor::suspend`] gave the state: so the sealer is free for other
-    /// messages between two pieces.
+    /// Continues a message in pieces that this sealer began, from the state that [`PieceEncryptor::suspend`] returned. So the sealer is
+    /// free for other messages between two pieces.
     #[must_use]
     pub fn resume_pieces(
         &self,
@@ -490,7 +488,7 @@ impl<C: TwineOtr, const F: usize> fmt::Debug for Sealer<C, F> {
 #[cfg(feature = "zeroize")]
 impl<C: TwineOtr + ZeroizeOnDrop, const F: usize> ZeroizeOnDrop for Sealer<C, F> {}
 
-/// Blocks that a [`Sealer`] may seal as soon as the state is stored that says so. Dropped, it reserves nothing.
+/// Blocks that a [`Sealer`] may seal once a state is stored. If it is dropped, nothing is reserved.
 #[derive(Debug)]
 #[must_use = "nothing is reserved before `stored`"]
 pub struct Reservation<'a, C: TwineOtr = Twine128Otr, const F: usize = 4> {
@@ -500,31 +498,31 @@ pub struct Reservation<'a, C: TwineOtr = Twine128Otr, const F: usize = 4> {
 }
 
 impl<C: TwineOtr, const F: usize> Reservation<'_, C, F> {
-    /// The state to store: a restart goes on behind all that is reserved.
+    /// Returns the state to store. It counts the reserved blocks as used, so a restart skips them.
     #[must_use]
     pub fn state(&self) -> &SealerState<F> {
         &self.state
     }
 
-    /// To be called when the state is stored so that it survives a loss of power, and only then.
+    /// Reserves the blocks. Call this only once the state is durable, which means that it survives a loss of power.
     pub fn stored(self) {
         self.sealer.reserved = self.blocks;
         self.sealer.sequence = self.state.sequence() + 1;
     }
 }
 
-/// Why a message was not sealed. No nonce was used, and the buffer is as it was.
+/// Why a message was not sealed. No nonce was used, and the buffer is unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum SealError {
-    /// The message would pass the limit of blocks under this key: take a new key. A shorter message may still fit.
+    /// The message would exceed the limit of blocks under this key. Use a new key. A shorter message may still fit.
     LimitReached,
-    /// Blocks must be reserved first: see [`Sealer::reserve`].
+    /// Blocks must be reserved first, see [`Sealer::reserve`].
     NotReserved,
     /// The buffer has no room for the tag.
     BufferFull,
-    /// The last chunk was sealed: nothing can follow it.
+    /// The last chunk was already sealed. Nothing can follow it.
     Finished,
 }
 

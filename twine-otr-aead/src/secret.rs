@@ -1,4 +1,4 @@
-//! Memory of keys.
+//! Memory that holds keys.
 
 use otr_mode::aead::array::{Array, ArraySize};
 #[cfg(feature = "zeroize")]

@@ -1,4 +1,4 @@
-//! What is stored of a sealer or an opener, and the layout of their nonces.
+//! The stored states of sealers and openers, and the layout of their nonces.
 
 use core::fmt;
 
@@ -7,16 +7,16 @@ use crate::{
     limits::{Ahead, BlockLimit, MIN_BLOCKS},
 };
 
-/// The bytes of a nonce.
+/// The length of a nonce in bytes.
 const NONCE: usize = 7;
 
-/// The bytes of a stored state.
+/// The length of a stored state in bytes.
 const LEN: usize = 32;
 
-/// The longest fixed part: what it leaves to the counter is enough for all messages that [`BlockLimit::MAX`] allows.
+/// The longest fixed part in bytes. With it the counter is still long enough for all messages that [`BlockLimit::MAX`] allows.
 const MAX_FIXED: usize = 4;
 
-/// The first byte of a state. All differ from erased memory, and from those of other lengths of the fixed part.
+/// The kind of a state. It makes the first byte, which differs from that of erased memory and for each length of the fixed part.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 enum Kind {
@@ -32,7 +32,7 @@ impl Kind {
     }
 }
 
-/// The nonce of a message: the fixed part, then the counter.
+/// Makes the nonce of a message: the fixed part, then the counter.
 pub(crate) fn nonce<const F: usize>(fixed: [u8; F], counter: u64) -> [u8; NONCE] {
     const { assert!(F <= MAX_FIXED, "the fixed part of a nonce has at most 4 bytes") };
     let [_, mut nonce @ ..] = counter.to_be_bytes();
@@ -40,29 +40,29 @@ pub(crate) fn nonce<const F: usize>(fixed: [u8; F], counter: u64) -> [u8; NONCE]
     nonce
 }
 
-/// How many counters there are.
+/// Returns the number of counters.
 const fn counters<const F: usize>() -> u64 {
     const { assert!(F <= MAX_FIXED, "the fixed part of a nonce has at most 4 bytes") };
     1 << (8 * (NONCE - F))
 }
 
-/// The counter in a nonce; none if it has another fixed part.
+/// Returns the counter in a nonce, or `None` if the nonce has another fixed part.
 pub(crate) fn counter<const F: usize>(fixed: [u8; F], nonce: [u8; NONCE]) -> Option<u64> {
     const { assert!(F <= MAX_FIXED, "the fixed part of a nonce has at most 4 bytes") };
     let counter = nonce.strip_prefix(&fixed)?;
     Some(counter.iter().fold(0, |counter, byte| counter << 8 | u64::from(*byte)))
 }
 
-/// Why bytes are no state, or a state is not the one of a sealer or an opener.
+/// Why bytes are not a state, or why a state does not belong to a sealer or an opener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum InvalidState {
-    /// The bytes were changed: erased, written in part, or read wrongly. Or there are none.
+    /// The bytes were changed: they were erased, written only in part, or read wrongly. Or no place was given.
     Damaged,
-    /// The state is of another kind, or of another fixed part of the nonce.
+    /// The state is of another kind, or has another fixed part of the nonce. Or it is not the state that was to be confirmed.
     Other,
-    /// The state is of another key, or of another length of the tag or way to process associated data.
+    /// The state belongs to another key, to another length of the tag, or to another processing of associated data.
     OtherKey,
     /// The state has another limit.
     OtherLimit,
@@ -81,32 +81,33 @@ impl fmt::Display for InvalidState {
 
 impl core::error::Error for InvalidState {}
 
-/// What tells a key from others: the first half of what 8 bytes of zeros are encrypted to under the nonce that ends in ones.
+/// A check value that tells a key from others. It is the first half of the encryption of 8 zero bytes under the nonce whose counter is all
+/// ones.
 ///
-/// No sealer gets there, as its counter stays below 2^23. So for OTR this is one more message under a nonce of its own,
-/// counted nowhere, of 3 blocks: what is shown of it is as good as random, whatever is sealed under the key. Its tag is
-/// not shown, so nobody who reads a state can present the message. (What the block cipher itself gives for some constant would not
-/// do: with [`Serial`](crate::Serial) it would let associated data be exchanged.)
+/// No sealer uses this nonce, because its counter stays below 2^23. So for OTR the check value is part of one more message with its own
+/// nonce. This message has 3 blocks and is not counted. Its ciphertext is as good as random, whatever is sealed under the key. Its tag is
+/// not shown, so nobody who reads a state can present the message. (The block cipher's output for a constant would not do: with
+/// [`Serial`](crate::Serial) it would let an attacker exchange associated data.)
 pub(crate) type KeyCheck = [u8; 4];
 
 pub(crate) fn key_check<C: TwineOtr, const F: usize>(cipher: &Ahead<C>, fixed: [u8; F]) -> KeyCheck {
     let mut block = [0; 8];
-    // One block is far from what OTR refuses.
+    // OTR does not refuse one block.
     let _ = cipher.encrypt_apart(&nonce(fixed, u64::MAX).into(), b"", block.as_mut_slice().into());
     let [check @ .., _, _, _, _] = block;
     check
 }
 
-/// How much may go through a key.
+/// The limits of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
     pub(crate) blocks: BlockLimit,
-    /// The attempts that may fail; none for a sealer.
+    /// The number of attempts that may fail. It is 0 for a sealer.
     pub(crate) failures: u32,
 }
 
 impl Limits {
-    /// More attempts cannot fail: their blocks pass any limit.
+    /// More attempts cannot fail, because their blocks exceed every limit.
     pub(crate) const MAX_FAILURES: u32 = (1 << 24) - 1;
 
     pub(crate) fn new(blocks: BlockLimit, failures: u32) -> Self {
@@ -114,17 +115,17 @@ impl Limits {
     }
 }
 
-/// What both states hold.
+/// The fields of both kinds of states.
 #[derive(Debug, PartialEq, Eq)]
 struct State<const F: usize> {
-    /// A sealer goes on here; an opener has opened only what is below.
+    /// The counter with which a sealer continues. An opener has opened only counters below it.
     next: u64,
-    /// Blocks that may have been used.
+    /// The number of blocks that may have been used.
     blocks: u32,
-    /// Attempts that may have failed.
+    /// The number of attempts that may have failed.
     failures: u32,
     limits: Limits,
-    /// Its number, modulo 2^24: more than that of any before.
+    /// The sequence number, modulo 2^24. It is greater than that of every earlier state.
     sequence: u32,
     check: KeyCheck,
     fixed: [u8; F],
@@ -132,8 +133,8 @@ struct State<const F: usize> {
 
 const SEQUENCES: u32 = 1 << 24;
 
-/// The number of the state that comes after one that was begun, as long as that is not stored: its place is the same, and the number tells
-/// the two apart.
+/// Returns the sequence number of the state after one that was made and perhaps not stored. Both belong in the same place, and the number
+/// tells the two apart.
 pub(crate) const fn after_begun(sequence: u32) -> u32 {
     sequence.wrapping_add(2)
 }
@@ -144,8 +145,8 @@ pub(crate) const fn last_begun(sequence: u32) -> u32 {
 }
 
 impl<const F: usize> State<F> {
-    /// Kind plus length of the fixed part (1 byte) | nonce (7) | blocks (4) | limit of blocks, less one (3) | failures (3) | limit
-    /// of failures (3) | sequence (3) | check of the key (4) | CRC-32 of all these (4).
+    /// Returns the bytes: kind plus length of the fixed part (1 byte) | nonce (7) | blocks (4) | limit of blocks, minus one (3) |
+    /// failures (3) | limit of failures (3) | sequence number (3) | check value of the key (4) | CRC-32 of all these (4).
     fn to_bytes(&self, kind: Kind, counter: u64) -> [u8; LEN] {
         let mut bytes = [0; LEN];
         bytes[0] = kind.byte::<F>();
@@ -161,7 +162,7 @@ impl<const F: usize> State<F> {
         bytes
     }
 
-    /// The kind, and the state with the counter of the nonce as `next`.
+    /// Returns the kind, and the state with the counter of the nonce as `next`.
     fn from_bytes(bytes: &[u8; LEN], fixed: [u8; F], kinds: &[Kind]) -> Result<(Kind, Self), InvalidState> {
         if crc32(&bytes[..28]) != bytes[28..] {
             return Err(InvalidState::Damaged);
@@ -194,8 +195,8 @@ impl<const F: usize> State<F> {
         if self.limits == limits { Ok(self) } else { Err(InvalidState::OtherLimit) }
     }
 
-    /// Whether this state was stored after the other one. States that were made one for the other, as the first was perhaps not stored,
-    /// are equally new: the one that allows for less is taken.
+    /// Returns whether this state was stored after the other one. If both have the same sequence number, the one that allows less counts as
+    /// the newer one.
     fn is_newer_than(&self, other: &Self) -> bool {
         match self.sequence.wrapping_sub(other.sequence) % SEQUENCES {
             0 => (self.next, self.blocks, self.failures) > (other.next, other.blocks, other.failures),
@@ -204,7 +205,7 @@ impl<const F: usize> State<F> {
     }
 }
 
-/// The CRC-32 of IEEE 802.3, bit by bit.
+/// Returns the CRC-32 of IEEE 802.3, computed bit by bit.
 fn crc32(bytes: &[u8]) -> [u8; 4] {
     let mut sum = u32::MAX;
     for byte in bytes {
@@ -216,7 +217,7 @@ fn crc32(bytes: &[u8]) -> [u8; 4] {
     (!sum).to_be_bytes()
 }
 
-/// The newest of the states that these places hold for a key.
+/// Returns the newest of the states of a key in these places.
 fn newest<S, const F: usize>(
     places: &[[u8; LEN]],
     check: KeyCheck,
@@ -235,24 +236,10 @@ fn newest<S, const F: usize>(
     found
 }
 
-/// Where a [`Sealer`](crate::Sealer) goes on after a restart. It belongs to the sealer's key, and carries its limit.
+/// The state with which a [`Sealer`](crate::Sealer) continues after a restart. It belongs to the sealer's key, and carries its limit.
 ///
-/// It is one for one sealer, and no `Clone`: two sealers of one state would have the same nonces.
-/// ```compile_fail,E0382
-/// # use twine_otr_aead::{BlockLimit, Sealer};
-/// # let key = [0x42; 16].into();
-/// let state = <Sealer>::first_state(&key, *b"up 7", BlockLimit::DEFAULT);
-/// let sealer: Sealer = Sealer::with_stored_key(&key, state, BlockLimit::DEFAULT).unwrap();
-/// let other: Sealer = Sealer::with_stored_key(&key, state, BlockLimit::DEFAULT).unwrap();
-/// ```
-/// A state that is only stored, as in [`Sealer::reserve`](crate::Sealer::reserve), makes no sealer:
-/// ```compile_fail,E0507
-/// # use twine_otr_aead::{BlockLimit, Sealer};
-/// # let key = [0x42; 16].into();
-/// # let mut sealer: Sealer = Sealer::with_ephemeral_key(&key, *b"up 7");
-/// let reservation = sealer.begin_reserve(1 << 12);
-/// let other: Sealer = Sealer::with_stored_key(&key, *reservation.state(), BlockLimit::DEFAULT).unwrap();
-/// ```
+/// A state makes one sealer and is not `Clone`, because two sealers of one state would use the same nonces. The state that
+/// [`Sealer::reserve`](crate::Sealer::reserve) lends to be stored makes no sealer.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SealerState<const F: usize>(State<F>);
 
@@ -286,46 +273,47 @@ impl<const F: usize> SealerState<F> {
         self.0.fixed
     }
 
-    /// The counter and the blocks, if the state has this limit.
+    /// Returns the counter and the blocks, if the state has this limit.
     #[allow(clippy::cast_possible_truncation, reason = "at most a third of the blocks")]
     pub(crate) fn used(&self, limit: BlockLimit) -> Result<[u32; 2], InvalidState> {
         let state = self.0.with_limits(Limits::new(limit, 0))?;
         Ok([state.next as u32, state.blocks])
     }
 
-    /// Whether it is the state that a sealer with this number stores next.
+    /// Returns whether a sealer with this sequence number stores this state next.
     pub(crate) fn has_sequence(&self, sequence: u32) -> bool {
         self.0.sequence == sequence % SEQUENCES
     }
 
-    /// The number of the state, modulo 2^24: of two states of a key that were stored, the later one has the greater number.
+    /// Returns the sequence number of the state, modulo 2^24. Of two stored states of a key, the later one has the greater number.
     ///
-    /// It says where to store, if the memory has two places: in place `sequence % 2` is the older state, or one that was not
+    /// If the memory has two places, store the state in place `sequence % 2`. That place holds the older state, or one that was not
     /// confirmed.
     #[must_use]
     pub fn sequence(&self) -> u32 {
         self.0.sequence
     }
 
-    /// The state with another limit, for a key of which the limit is changed on purpose.
+    /// Returns the state with another limit. Use it to change the limit of a key on purpose.
     #[must_use]
     pub fn with_block_limit(mut self, limit: BlockLimit) -> Self {
         self.0.limits.blocks = limit;
         self
     }
 
-    /// The state as bytes, with a sum against damage by accident: a write that was interrupted anywhere passes it with a probability of
-    /// 2^-32. They are not secret (they show whether two devices have the same key), but must not be changed by others.
+    /// Returns the state as bytes. A checksum detects accidental damage: an interrupted write goes undetected with a probability of 2^-32.
+    ///
+    /// The bytes are not secret, although they show whether two devices have the same key. Nobody else must be able to change them.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; LEN] {
         self.0.to_bytes(Kind::Sealer, self.0.next)
     }
 
-    /// The state that was stored as `bytes`, for nonces that start with `fixed`. **To be used once**, see
+    /// Reads a state from stored `bytes`, for nonces that start with `fixed`. **Use each state once**, see
     /// [`Sealer::with_stored_key`](crate::Sealer::with_stored_key).
     ///
     /// # Errors
-    /// [`InvalidState::Damaged`] for what [`SealerState::to_bytes`] does not make; [`InvalidState::Other`].
+    /// [`InvalidState::Damaged`] for bytes that [`SealerState::to_bytes`] does not make, or [`InvalidState::Other`].
     pub fn from_bytes(bytes: &[u8; LEN], fixed: [u8; F]) -> Result<Self, InvalidState> {
         let (_, state) = State::from_bytes(bytes, fixed, &[Kind::Sealer])?;
         let is_possible = state.next <= u64::from(state.blocks / MIN_BLOCKS)
@@ -334,17 +322,9 @@ impl<const F: usize> SealerState<F> {
     }
 }
 
-/// Where an [`Opener`](crate::Opener) goes on after a restart. It belongs to the opener's key, and carries its limits.
+/// The state with which an [`Opener`](crate::Opener) continues after a restart. It belongs to the opener's key, and carries its limits.
 ///
-/// It is one for one opener, and no `Clone`: two openers of one state would open a message twice.
-/// ```compile_fail,E0382
-/// # use twine_otr_aead::{BlockLimit, Opener};
-/// # let key = [0x42; 16].into();
-/// # let (blocks, failures) = (BlockLimit::DEFAULT, <Opener>::FAILURE_LIMIT);
-/// let state = <Opener>::first_state(&key, *b"up 7", blocks, failures);
-/// let opener: Opener = Opener::with_stored_key(&key, state, blocks, failures).unwrap();
-/// let other: Opener = Opener::with_stored_key(&key, state, blocks, failures).unwrap();
-/// ```
+/// A state makes one opener and is not `Clone`, because two openers of one state would open a message twice.
 #[derive(Debug, PartialEq, Eq)]
 pub struct OpenerState<const F: usize>(State<F>);
 
@@ -381,31 +361,31 @@ impl<const F: usize> OpenerState<F> {
         self.0.next
     }
 
-    /// The blocks and the failures, if the state has these limits.
+    /// Returns the blocks and the failures, if the state has these limits.
     pub(crate) fn used(&self, limits: Limits) -> Result<[u32; 2], InvalidState> {
         let state = self.0.with_limits(limits)?;
         Ok([state.blocks, state.failures])
     }
 
-    /// Whether it is the state that an opener with this number stores next.
+    /// Returns whether an opener with this sequence number stores this state next.
     pub(crate) fn has_sequence(&self, sequence: u32) -> bool {
         self.0.sequence == sequence % SEQUENCES
     }
 
-    /// As [`SealerState::sequence`].
+    /// Returns the sequence number of the state, as [`SealerState::sequence`] does.
     #[must_use]
     pub fn sequence(&self) -> u32 {
         self.0.sequence
     }
 
-    /// The state with other limits, for a key of which they are changed on purpose.
+    /// Returns the state with other limits. Use it to change the limits of a key on purpose.
     #[must_use]
     pub fn with_limits(mut self, blocks: BlockLimit, failures: u32) -> Self {
         self.0.limits = Limits::new(blocks, failures);
         self
     }
 
-    /// As [`SealerState::to_bytes`].
+    /// Returns the state as bytes, as [`SealerState::to_bytes`] does.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; LEN] {
         match self.0.next.checked_sub(1) {
@@ -414,11 +394,11 @@ impl<const F: usize> OpenerState<F> {
         }
     }
 
-    /// The state that was stored as `bytes`, for nonces that start with `fixed`. **To be used once**, see
+    /// Reads a state from stored `bytes`, for nonces that start with `fixed`. **Use each state once**, see
     /// [`Opener::with_stored_key`](crate::Opener::with_stored_key).
     ///
     /// # Errors
-    /// [`InvalidState::Damaged`] for what [`OpenerState::to_bytes`] does not make; [`InvalidState::Other`].
+    /// [`InvalidState::Damaged`] for bytes that [`OpenerState::to_bytes`] does not make, or [`InvalidState::Other`].
     pub fn from_bytes(bytes: &[u8; LEN], fixed: [u8; F]) -> Result<Self, InvalidState> {
         let (kind, mut state) = State::from_bytes(bytes, fixed, &[Kind::NewOpener, Kind::Opener])?;
         match kind {

@@ -1,19 +1,19 @@
-//! Which counters were opened before.
+//! The replay window: which counters were opened before.
 
 use crate::OpenError;
 
 /// The newest counter, and which of the `64 * WORDS` counters below it were opened.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Window<const WORDS: usize> {
-    /// What comes after the newest counter, zero if there is none. No `Option`: one without a value would be memory with whatever
-    /// was there before, in the middle of what is erased.
+    /// One more than the newest counter, or zero if there is none. This is not an `Option`: one without a value would leave old bytes in
+    /// the middle of memory that is to be erased.
     next: u64,
-    /// Bit i, the words in order: whether counter `next - 2 - i` was opened.
+    /// Bit i, counted through all words, says whether counter `next - 2 - i` was opened.
     opened: [u64; WORDS],
 }
 
 impl<const WORDS: usize> Window<WORDS> {
-    /// At a start or after a restart: whatever is below `next` counts as opened.
+    /// Makes a window at the start or after a restart. All counters below `next` count as opened.
     pub(crate) const fn new(next: u64) -> Self {
         Self { next, opened: [if next > 0 { u64::MAX } else { 0 }; WORDS] }
     }
@@ -22,7 +22,7 @@ impl<const WORDS: usize> Window<WORDS> {
         self.next
     }
 
-    /// Whether `counter` may be opened: it was not, and is not behind the window.
+    /// Checks that `counter` may be opened: it was not opened before, and it is not older than the window reaches.
     pub(crate) fn check(&self, counter: u64) -> Result<(), OpenError> {
         match self.next.checked_sub(1) {
             Some(newest) if counter == newest => Err(OpenError::Replayed),
@@ -34,7 +34,7 @@ impl<const WORDS: usize> Window<WORDS> {
         }
     }
 
-    /// Marks `counter`, of at most 56 bits, as opened, and moves on to it if it is the newest.
+    /// Marks `counter`, of at most 56 bits, as opened. Moves the window if it is the newest.
     pub(crate) fn insert(&mut self, counter: u64) {
         let before = self.next.checked_sub(1);
         let newest = before.map_or(counter, |before| before.max(counter));
@@ -48,14 +48,14 @@ impl<const WORDS: usize> Window<WORDS> {
         }
     }
 
-    /// The word and the bit of a counter below `newest`, if the window reaches so far.
+    /// Returns the word and the bit of a counter below `newest`, if the window reaches that far.
     fn place(newest: u64, counter: u64) -> Option<(usize, u64)> {
         let age = newest.checked_sub(counter)?.checked_sub(1)?;
         let word = usize::try_from(age / 64).ok().filter(|word| *word < WORDS)?;
         Some((word, 1 << (age % 64)))
     }
 
-    /// Makes room for `distance` counters more.
+    /// Makes room for `distance` more counters.
     fn shift(&mut self, distance: u64) {
         let words = usize::try_from(distance / 64).unwrap_or(usize::MAX);
         let bits = distance % 64;

@@ -227,7 +227,7 @@ fn each_error_says_what_is_wrong() {
     let seal = [S::LimitReached, S::NotReserved, S::BufferFull, S::Finished].map(|error| error.to_string());
     let state = [I::Damaged, I::Other, I::OtherKey, I::OtherLimit].map(|error| error.to_string());
     let open = [
-        O::OtherSender,
+        O::OtherFixedPart,
         O::Replayed,
         O::TooOld,
         O::TooManyFailures,

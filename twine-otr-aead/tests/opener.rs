@@ -263,7 +263,7 @@ fn only_the_own_sender_is_heard() {
     for at in 0..4 {
         let mut fixed = FIXED;
         fixed[at] ^= 0x80;
-        assert_eq!(Message::new(nonce(fixed, 1), 9).open(&mut opener), Err(OpenError::OtherSender));
+        assert_eq!(Message::new(nonce(fixed, 1), 9).open(&mut opener), Err(OpenError::OtherFixedPart));
     }
     assert_eq!((opener.failures(), opener.used_blocks()), (0, 0));
     for len in [0, 2, 4, 7] {
@@ -306,7 +306,7 @@ fn refused_buffers_are_zeroed<B: Buffer>(new: impl Fn(&[u8]) -> B) {
         expect(&mut opener, &Message::new(nonce(FIXED, 100), len), Ok(()));
         expect(&mut opener, &Message::new(nonce(FIXED, 100), len), Err(OpenError::Replayed));
         expect(&mut opener, &Message::new(nonce(FIXED, 1), len), Err(OpenError::TooOld));
-        expect(&mut opener, &Message::new(nonce([0; 4], 101), len), Err(OpenError::OtherSender));
+        expect(&mut opener, &Message::new(nonce([0; 4], 101), len), Err(OpenError::OtherFixedPart));
         let mut opener = opener.with_failure_limit(1);
         expect(&mut opener, &Message::new(nonce(FIXED, 101), len), Err(OpenError::TooManyFailures));
         let mut opener = opener.with_failure_limit(2).with_block_limit(BlockLimit::new(1).unwrap());
@@ -832,7 +832,7 @@ fn openers_are_made_in_place() {
         let (nonce, tag) = sealer.seal_inout_detached(b"ad", sealed.as_mut_slice().into()).unwrap();
         opener.open_inout_detached(&nonce, b"ad", sealed.as_mut_slice().into(), &tag).map(|()| sealed)
     };
-    assert_eq!(open(&mut opener, 0), Err(OpenError::OtherSender));
+    assert_eq!(open(&mut opener, 0), Err(OpenError::OtherFixedPart));
     for i in 1..3 {
         opener.set_ephemeral_key(&key(), FIXED, LIMIT, 5);
         assert_eq!((opener.newest(), opener.used_blocks(), opener.remaining_failures()), (None, 0, 5));

@@ -1,33 +1,30 @@
-//! Which backend runs: the widest that the CPU has. `--cfg twine_backend="..."` forces one:
+//! The choice of the backend. It is the widest one that the CPU supports, unless `--cfg twine_backend="..."` forces another one:
 //!
 //! | value | backend |
 //! |---|---|
-//! | `soft` | the portable one, [`fixslice`], with the words of the target |
-//! | `soft32` | the same with 32-bit words, 4 blocks at once |
-//! | `soft64` | the same with 64-bit words, 8 blocks at once |
+//! | `soft` | the portable backend, [`fixslice`], with the words of the target |
+//! | `soft32` | the portable backend with 32-bit words, 4 blocks at once |
+//! | `soft64` | the portable backend with 64-bit words, 8 blocks at once |
 //! | `ssse3` | [`simd`] with vectors of 16 bytes |
 //! | `avx2` | [`simd`] with vectors of 32 bytes |
 //! | `avx512` | [`simd`] with vectors of 64 bytes (compilers from Rust 1.89) |
 //! | `neon` | [`simd`] with vectors of 16 bytes, on little-endian aarch64 |
-//! | `thumb` | that of the module `thumb`, on Cortex-M |
+//! | `thumb` | the module `thumb`, on Cortex-M |
 //!
-//! A CPU that lacks what is forced gets the portable one, and [`crate::backend`] tells.
+//! If the CPU does not support the forced backend, the portable one runs. [`crate::backend`] returns which one it is.
 
 use cipher::{BlockCipherDecClosure, BlockCipherEncClosure, consts::U8};
 
 #[cfg_attr(twine_thumb, allow(dead_code, reason = "only parts serve the other backend"))]
 pub(crate) mod fixslice;
 
-#[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+#[cfg(twine_simd = "neon")]
 pub(crate) mod neon;
-#[cfg(any(
-    target_feature = "sse2",
-    all(target_arch = "aarch64", target_feature = "neon", target_endian = "little")
-))]
+#[cfg(twine_simd)]
 pub(crate) mod simd;
 #[cfg(twine_thumb)]
 pub(crate) mod thumb;
-#[cfg(target_feature = "sse2")]
+#[cfg(twine_simd = "x86")]
 pub(crate) mod x86;
 
 /// The word of the portable backend: that of the target's registers.
@@ -51,23 +48,23 @@ pub(crate) type Word = u32;
 pub(crate) enum RoundKeys {
     #[cfg(not(twine_thumb))]
     Soft(fixslice::RoundKeys<Word>),
-    #[cfg(target_feature = "sse2")]
+    #[cfg(twine_simd = "x86")]
     X86(x86::RoundKeys),
-    #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+    #[cfg(twine_simd = "neon")]
     Neon(neon::RoundKeys),
     #[cfg(twine_thumb)]
     Thumb(thumb::RoundKeys),
 }
 
 impl RoundKeys {
-    /// Those of the backend that is chosen, without a key.
+    /// Returns round keys of the chosen backend, without a key.
     #[inline]
     pub(crate) fn zero() -> Self {
-        #[cfg(target_feature = "sse2")]
+        #[cfg(twine_simd = "x86")]
         if let Some(level) = x86::Level::detect() {
             return Self::X86(x86::RoundKeys::zero(level));
         }
-        #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+        #[cfg(twine_simd = "neon")]
         if neon::IS_CHOSEN {
             return Self::Neon(neon::RoundKeys::ZERO);
         }
@@ -77,16 +74,16 @@ impl RoundKeys {
         Self::Soft(fixslice::RoundKeys::ZERO)
     }
 
-    /// The round keys of `key`.
+    /// Makes the round keys of `key`.
     #[inline]
     pub(crate) fn new(key: &[u8]) -> Self {
-        #[cfg(target_feature = "sse2")]
+        #[cfg(twine_simd = "x86")]
         if let Some(level) = x86::Level::detect() {
             let mut keys = x86::RoundKeys::zero(level);
             keys.expand(key);
             return Self::X86(keys);
         }
-        #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+        #[cfg(twine_simd = "neon")]
         if neon::IS_CHOSEN {
             let mut keys = neon::RoundKeys::ZERO;
             keys.expand(key);
@@ -104,9 +101,9 @@ impl RoundKeys {
         match self {
             #[cfg(not(twine_thumb))]
             Self::Soft(keys) => keys.expand(key, <Word as fixslice::Word>::order),
-            #[cfg(target_feature = "sse2")]
+            #[cfg(twine_simd = "x86")]
             Self::X86(keys) => keys.expand(key),
-            #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+            #[cfg(twine_simd = "neon")]
             Self::Neon(keys) => keys.expand(key),
             #[cfg(twine_thumb)]
             Self::Thumb(keys) => keys.expand(key),
@@ -118,9 +115,9 @@ impl RoundKeys {
         match self {
             #[cfg(not(twine_thumb))]
             Self::Soft(keys) => f.call(&fixslice::Backend(keys)),
-            #[cfg(target_feature = "sse2")]
+            #[cfg(twine_simd = "x86")]
             Self::X86(keys) => keys.encrypt(f),
-            #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+            #[cfg(twine_simd = "neon")]
             Self::Neon(keys) => keys.encrypt(f),
             #[cfg(twine_thumb)]
             Self::Thumb(keys) => f.call(&thumb::Backend(keys)),
@@ -132,9 +129,9 @@ impl RoundKeys {
         match self {
             #[cfg(not(twine_thumb))]
             Self::Soft(keys) => f.call(&fixslice::Backend(keys)),
-            #[cfg(target_feature = "sse2")]
+            #[cfg(twine_simd = "x86")]
             Self::X86(keys) => keys.decrypt(f),
-            #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+            #[cfg(twine_simd = "neon")]
             Self::Neon(keys) => keys.decrypt(f),
             #[cfg(twine_thumb)]
             Self::Thumb(keys) => f.call(&thumb::Backend(keys)),
@@ -142,13 +139,13 @@ impl RoundKeys {
     }
 }
 
-/// The name of the backend that new keys get, as `--cfg twine_backend` has it.
+/// Returns the name of the backend that new keys get, as in `--cfg twine_backend`.
 pub(crate) fn name() -> &'static str {
-    #[cfg(target_feature = "sse2")]
+    #[cfg(twine_simd = "x86")]
     if let Some(level) = x86::Level::detect() {
         return level.name();
     }
-    #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+    #[cfg(twine_simd = "neon")]
     if neon::IS_CHOSEN {
         return neon::NAME;
     }

@@ -1,5 +1,5 @@
-//! TWINE on every backend that the machine has, side by side in one process: for the tests, and under `--cfg fuzzing`
-//! for the fuzz targets. No part of the interface.
+//! TWINE on every backend that the machine has, side by side in one process. This is for the tests, and under `--cfg fuzzing` for the fuzz
+//! targets. It is not part of the interface.
 
 use core::fmt;
 
@@ -9,9 +9,9 @@ use cipher::{
 };
 
 use crate::backends::fixslice::{self, Word};
-#[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+#[cfg(twine_simd = "neon")]
 use crate::backends::neon;
-#[cfg(target_feature = "sse2")]
+#[cfg(twine_simd = "x86")]
 use crate::backends::x86;
 
 /// TWINE on one of the backends.
@@ -21,31 +21,28 @@ pub struct Forced(RoundKeys);
 enum RoundKeys {
     Soft32(fixslice::RoundKeys<u32>),
     Soft64(fixslice::RoundKeys<u64>),
-    #[cfg(target_feature = "sse2")]
+    #[cfg(twine_simd = "x86")]
     X86(x86::RoundKeys),
-    #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+    #[cfg(twine_simd = "neon")]
     Neon(neon::RoundKeys),
 }
 
 impl Forced {
-    /// A key of 10 or 16 bytes on each backend, with the backend's name as in [`crate::backend`].
+    /// Returns the cipher on each backend, with a key of 10 or 16 bytes, and the name of the backend as in [`crate::backend`].
     ///
     /// # Panics
-    /// If the key has another size.
+    /// It panics if the key has another size.
     pub fn every(key: &[u8]) -> impl Iterator<Item = (&'static str, Self)> {
         let soft = [
             ("soft32", RoundKeys::Soft32(fixslice::RoundKeys::ZERO)),
             ("soft64", RoundKeys::Soft64(fixslice::RoundKeys::ZERO)),
         ];
-        #[cfg(target_feature = "sse2")]
+        #[cfg(twine_simd = "x86")]
         let vectors =
             x86::Level::available().map(|level| (level.name(), RoundKeys::X86(x86::RoundKeys::zero(level))));
-        #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+        #[cfg(twine_simd = "neon")]
         let vectors = [(neon::NAME, RoundKeys::Neon(neon::RoundKeys::ZERO))];
-        #[cfg(not(any(
-            target_feature = "sse2",
-            all(target_arch = "aarch64", target_feature = "neon", target_endian = "little")
-        )))]
+        #[cfg(not(twine_simd))]
         let vectors = [];
         soft.into_iter().chain(vectors).map(move |(name, keys)| {
             let mut cipher = Self(keys);
@@ -54,19 +51,19 @@ impl Forced {
         })
     }
 
-    /// Changes the key, in place.
+    /// Changes the key in place.
     ///
     /// # Panics
-    /// If the key has neither 10 nor 16 bytes.
+    /// It panics if the key has neither 10 nor 16 bytes.
     pub fn set_key(&mut self, key: &[u8]) {
         let len = key.len();
         assert!(matches!(len, 10 | 16), "a TWINE key has 10 or 16 bytes, not {len}");
         match &mut self.0 {
             RoundKeys::Soft32(keys) => keys.expand(key, <u32 as Word>::order),
             RoundKeys::Soft64(keys) => keys.expand(key, <u64 as Word>::order),
-            #[cfg(target_feature = "sse2")]
+            #[cfg(twine_simd = "x86")]
             RoundKeys::X86(keys) => keys.expand(key),
-            #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+            #[cfg(twine_simd = "neon")]
             RoundKeys::Neon(keys) => keys.expand(key),
         }
     }
@@ -81,9 +78,9 @@ impl BlockCipherEncrypt for Forced {
         match &self.0 {
             RoundKeys::Soft32(keys) => f.call(&fixslice::Backend(keys)),
             RoundKeys::Soft64(keys) => f.call(&fixslice::Backend(keys)),
-            #[cfg(target_feature = "sse2")]
+            #[cfg(twine_simd = "x86")]
             RoundKeys::X86(keys) => keys.encrypt(f),
-            #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+            #[cfg(twine_simd = "neon")]
             RoundKeys::Neon(keys) => keys.encrypt(f),
         }
     }
@@ -94,9 +91,9 @@ impl BlockCipherDecrypt for Forced {
         match &self.0 {
             RoundKeys::Soft32(keys) => f.call(&fixslice::Backend(keys)),
             RoundKeys::Soft64(keys) => f.call(&fixslice::Backend(keys)),
-            #[cfg(target_feature = "sse2")]
+            #[cfg(twine_simd = "x86")]
             RoundKeys::X86(keys) => keys.decrypt(f),
-            #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+            #[cfg(twine_simd = "neon")]
             RoundKeys::Neon(keys) => keys.decrypt(f),
         }
     }

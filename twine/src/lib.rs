@@ -1,6 +1,12 @@
 #![no_std]
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// What the README links: here to the items, as the first of two definitions counts; elsewhere to the files.
+//! [`Twine80`]: Twine80
+//! [`Twine128`]: Twine128
+//! [`backend()`]: backend()
+//! [`cipher`]: cipher
+//!
 #![doc = include_str!("../README.md")]
 
 #[cfg(test)]
@@ -20,7 +26,7 @@ mod schedule;
 #[allow(unreachable_pub, dead_code, reason = "shared with the vector generator")]
 mod reference;
 
-/// A bound that is `Zeroize` where the feature `zeroize` is on, and nothing where it is off.
+/// A bound that is `Zeroize` if the feature `zeroize` is on, and that everything meets if it is off.
 mod maybe {
     #[cfg(feature = "zeroize")]
     pub(crate) use cipher::zeroize::Zeroize as MaybeZeroize;
@@ -42,8 +48,7 @@ use core::fmt;
 
 use backends::RoundKeys;
 
-/// The name of the backend that this process uses: `soft32`, `soft64`, `ssse3`, `avx2`, `avx512`, `neon` or
-/// `thumb`.
+/// Returns the name of the backend that this process uses: `soft32`, `soft64`, `ssse3`, `avx2`, `avx512`, `neon` or `thumb`.
 #[must_use]
 pub fn backend() -> &'static str {
     backends::name()
@@ -53,23 +58,23 @@ macro_rules! twine {
     ($name:ident, $key_size:ty, $algorithm:literal, $doc:literal) => {
         #[doc = $doc]
         ///
-        /// Encryption and decryption share one set of round keys, so there is no encryption-only type: it would save
-        /// neither memory nor time.
+        /// Encryption and decryption share one set of round keys. So there is no type for encryption alone, which would save neither
+        /// memory nor time.
+        #[doc(alias("encrypt", "decrypt"))]
         #[derive(Clone)]
         pub struct $name {
             keys: RoundKeys,
         }
 
         impl $name {
-            /// Changes the key. The new round keys are made where the old ones are, so that no copy of them is left elsewhere:
-            /// [`new`](KeyInit::new) returns them, and the compiler may copy what is returned from one place on the stack to
-            /// another.
+            /// Changes the key in place, so that no copy of the round keys is left elsewhere. [`new`](KeyInit::new) returns the
+            /// round keys, and the compiler may copy a returned value from one place on the stack to another.
             #[inline]
             pub fn set_key(&mut self, key: &Key<Self>) {
                 self.keys.expand(key);
             }
 
-            /// To be given a key by [`Self::set_key`] before it is used: its round keys are all zero.
+            /// Returns a cipher whose round keys are all zero. [`Self::set_key`] must set a key before any use.
             #[doc(hidden)]
             #[inline]
             #[must_use]

@@ -1,10 +1,11 @@
-//! The S-box as a circuit of 13 AND, OR and XOR gates on bit planes: plane `b` holds bit `b` of many nibbles.
+//! The S-box as a circuit of 13 AND, OR and XOR gates on bit planes. Plane `b` holds bit `b` of many nibbles.
 //!
-//! Two freedoms make it that small. Complements of inputs and outputs cost nothing, for they fold into round keys. And nibbles
-//! may be kept in another basis of GF(2)^4: with X' = L X for all nibbles of state and key, a round O ^= S(E ^ K) becomes
-//! O' ^= L S(L^-1 (E' ^ K')), so L is paid for only where blocks and keys are loaded and stored. Of all 16 complements and
-//! 20,160 bases the search in `tools/` found this one; the best circuit in the standard basis that it found has 14 gates.
-//! Complements are placed so that no gate needs an inverted operand. Nothing proves that 12 gates are impossible.
+//! The circuit is that small for two reasons. First, complements of inputs and outputs cost nothing, because they become part of the round
+//! keys. Second, nibbles may be in another basis of GF(2)^4. With X' = L X for all nibbles of state and key, a round O ^= S(E ^ K) becomes
+//! O' ^= L S(L^-1 (E' ^ K')). So L takes time only when blocks and keys are loaded and stored.
+//!
+//! The search in `tools/` found this circuit among all 16 complements and 20,160 bases. The best circuit that it found in the standard basis
+//! has 14 gates. The complements are placed so that no gate needs an inverted operand. It is not proved that 12 gates are impossible.
 
 use core::ops::{BitAnd, BitOr, BitXor, Not};
 
@@ -39,21 +40,21 @@ pub(crate) fn circuit<P: Plane>([x0, x1, x2, x3]: [P; 4]) -> [P; 4] {
     [y0, y1, y2, y3]
 }
 
-/// L: from the standard basis to that of the circuit.
+/// Applies L: converts from the standard basis to the basis of the circuit.
 #[inline(always)]
 pub(crate) fn to_basis<P: Plane>([x0, x1, x2, x3]: [P; 4]) -> [P; 4] {
     let sum = x0 ^ x1;
     [sum, x2, x1 ^ x2, sum ^ x3]
 }
 
-/// L^-1: from the basis of the circuit to the standard one.
+/// Applies L^-1: converts from the basis of the circuit to the standard basis.
 #[inline(always)]
 pub(crate) fn from_basis<P: Plane>([x0, x1, x2, x3]: [P; 4]) -> [P; 4] {
     let sum = x1 ^ x2;
     [x0 ^ sum, sum, x1, x0 ^ x3]
 }
 
-/// L of one public nibble.
+/// Returns L of one public nibble.
 pub(crate) const fn nibble_to_basis(nibble: u8) -> u8 {
     let [x0, x1, x2, x3] = [nibble & 1, nibble >> 1 & 1, nibble >> 2 & 1, nibble >> 3 & 1];
     (x0 ^ x1) | x2 << 1 | (x1 ^ x2) << 2 | (x0 ^ x1 ^ x3) << 3
@@ -64,7 +65,7 @@ mod tests {
     use super::*;
     use crate::reference::SBOX;
 
-    /// All 16 inputs side by side: plane `b`, bit `x` is bit `b` of `x`.
+    /// All 16 inputs side by side: bit `x` of plane `b` is bit `b` of `x`.
     const ALL: [u16; 4] = [0xAAAA, 0xCCCC, 0xF0F0, 0xFF00];
 
     /// Adds `nibble` to every nibble.

@@ -1,21 +1,21 @@
-//! The key schedule (paper, section 2.3) on words, four rounds at once: no table of secrets, no secret index.
+//! The key schedule (paper, section 2.3) on words, four rounds at once. It uses no table of secrets and no secret index.
 //!
 //! # Words
-//! Each round rotates the nibbles WK to the left by four, and the first four of them by one more. So WK falls into *columns* of
-//! four nibbles: a round turns the first column and makes it the last one. Place `i` of four columns is a word here, one
-//! column a byte.
+//! Each round rotates the nibbles WK to the left by four, and the first four of them by one more. So WK consists of *columns* of four
+//! nibbles: a round rotates the first column and makes it the last one. Here a word holds place `i` of four columns, each column in one
+//! byte.
 //!
 //! # Four rounds at once
-//! With 128 bits, a nibble that a round puts through the S-box into WK\[4\] or WK\[23\] was last changed four rounds or more before,
-//! round constants aside. These two are so for four rounds in a row eight inputs that are known at the start: one pass
-//! of the S-box circuit. WK\[1\] gets the S-box of what the round before put into WK\[4\], so four rounds of those are a second
-//! pass. With 80 bits each round waits for the one before, and four rounds take four passes.
+//! With 128 bits, each round puts two nibbles through the S-box into WK\[4\] and WK\[23\]. Apart from round constants, these nibbles were
+//! last changed at least four rounds before. So the eight inputs of four rounds are known at the start, and one pass of the S-box circuit
+//! does them all. WK\[1\] gets the S-box output of what the previous round put into WK\[4\], so a second pass does four rounds of these.
+//! With 80 bits each round waits for the previous one, and four rounds take four passes.
 //!
-//! Each of the eight nibbles of a round key is then, for four rounds, a word of four bytes that is one of the words of the state
-//! or lies across two of them.
+//! Then each of the eight nibbles of a round key is, for four rounds, a word of four bytes. It is a word of the state or lies across two of
+//! them.
 //!
 //! # Complements and basis
-//! Nibbles are in the circuit's basis, with the complement of its inputs (see [`crate::sbox`]): round keys need both.
+//! Nibbles are in the basis of the circuit, with the complement of its inputs (see [`crate::sbox`]), because round keys need both.
 
 use crate::{
     consts::{ROUND_CONSTANTS, ROUNDS},
@@ -23,17 +23,17 @@ use crate::{
     sbox,
 };
 
-/// Rounds that are done at once.
+/// The number of rounds that are done at once.
 const STEP: usize = 4;
 
 /// The low nibbles of bytes.
 const LOW: u32 = 0x0F0F_0F0F;
 
-/// Sets each round key to what `from_packed` makes of it: nibble `2 * i` is that of lane `3 - i`, nibble `2 * i + 1` that of lane
-/// `4 + i`, and bit `b` of nibble `n` is at bit `4 * n + b`. The key has the complements that make the S-box circuit of its
-/// round the S-box.
+/// Sets each round key to what `from_packed` makes of the packed key. In the packed key, nibble `2 * i` is for lane `3 - i`, nibble
+/// `2 * i + 1` is for lane `4 + i`, and bit `b` of nibble `n` is at bit `4 * n + b`. The key has the complements with which the S-box
+/// circuit of its round computes the S-box.
 ///
-/// A key of 16 bytes is one of TWINE-128, any other one of TWINE-80.
+/// A key of 16 bytes is for TWINE-128, and any other key is for TWINE-80.
 #[inline(always)]
 pub(crate) fn expand<K>(key: &[u8], round_keys: &mut [K; ROUNDS], from_packed: impl Fn(u32) -> K) {
     if key.len() == 16 {
@@ -53,21 +53,21 @@ fn expand_with<K>(
     let mut schedule = Schedule::new(key);
     for (round_keys, constants) in round_keys.chunks_exact_mut(STEP).zip(&CONSTANTS) {
         let packed = pack(four_rounds(&mut schedule, constants), constants.exchanged);
-        // Not in a loop: it would not be unrolled where code is to be small.
+        // This is not a loop, because the compiler does not unroll loops when it optimises for size.
         if let ([k0, k1, k2, k3], [p0, p1, p2, p3]) = (round_keys, packed) {
             *k0 = from_packed(p0);
             *k1 = from_packed(p1);
             *k2 = from_packed(p2);
             *k3 = from_packed(p3);
         }
-        // Held in memory, which is erased, and not in places of the compiler's choice.
+        // This keeps the schedule in memory, which is erased, and not in places that the compiler chooses.
         core::hint::black_box(&mut schedule);
     }
 }
 
-/// Nibbles `j` and `7 - j` of a round key are always in lanes whose numbers add up to 7, which are the two halves of a byte in a
-/// packed key, and four rounds later they are exchanged. `PLACES[r][i]` is the lesser of the two in byte `i` of round `r`, and
-/// `EXCHANGED[j]` covers the bytes of rounds that have the greater one in the low half.
+/// The lanes of nibbles `j` and `7 - j` of a round key always add up to 7. Such lanes are the two halves of a byte in a packed key. Four
+/// rounds later the two nibbles are exchanged. `PLACES[r][i]` is the lesser nibble in byte `i` of round `r`. `EXCHANGED[j]` covers the
+/// bytes of the rounds that have the greater nibble in the low half.
 const PLACES: [[usize; 4]; STEP] = PAIRS.0;
 const EXCHANGED: [u32; 4] = PAIRS.1;
 const PAIRS: ([[usize; 4]; STEP], [u32; 4]) = {
@@ -89,7 +89,7 @@ const PAIRS: ([[usize; 4]; STEP], [u32; 4]) = {
     (places, exchanged)
 };
 
-/// Packs four round keys, given nibble by nibble, a round a byte.
+/// Packs four round keys. Each word of `nibbles` has one nibble of all four, each round in one byte.
 #[inline(always)]
 fn pack(nibbles: [u32; 8], exchanged: u32) -> [u32; STEP] {
     let pair = |j: usize| {
@@ -111,16 +111,16 @@ fn pack(nibbles: [u32; 8], exchanged: u32) -> [u32; STEP] {
 pub(crate) struct Schedule {
     /// The first four columns, by place in the column.
     first: [u32; 4],
-    /// The others: four, or with 80 bits one, in the lowest byte.
+    /// The other columns: four of them, or with 80 bits only one, in the lowest byte.
     second: [u32; 4],
 }
 
-/// What four rounds add to WK\[7\] and to WK\[19\], in the basis of the circuit: the first by the byte of the column that it is
-/// added to, the second a round a byte.
+/// The constants that four rounds add to WK\[7\] and to WK\[19\], in the basis of the circuit. The first is in the byte of the column that it
+/// is added to. The second has each round in one byte.
 struct Constants {
     to_7: u32,
     to_19: u32,
-    /// [`LOW`] where the nibbles `j` and `7 - j` of all round keys are exchanged, else zero.
+    /// [`LOW`] if the nibbles `j` and `7 - j` of all round keys are exchanged, else zero.
     exchanged: u32,
 }
 
@@ -143,12 +143,12 @@ impl Schedule {
     #[inline(always)]
     pub(crate) fn new(key: &[u8]) -> Self {
         let (first, second) = key.split_at_checked(8).unwrap_or((key, &[]));
-        // TWINE-80 has one column more than four.
+        // TWINE-80 has five columns.
         let mask = if second.len() == 8 { LOW } else { 0x0F };
         Self { first: columns(first, LOW), second: columns(second, mask) }
     }
 
-    /// Returns the nibbles of four round keys, each a byte a round, and goes four rounds on.
+    /// Returns the nibbles of four round keys and advances by four rounds. Each word has one nibble of all four, each round in one byte.
     #[inline(always)]
     fn four_rounds_128(&mut self, constants: &Constants) -> [u32; 8] {
         let ([a0, a1, a2, a3], [b0, b1, b2, b3]) = (self.first, self.second);
@@ -175,7 +175,7 @@ impl Schedule {
         ]
     }
 
-    /// As [`Self::four_rounds_128`].
+    /// Does what [`Self::four_rounds_128`] does, with 80 bits.
     #[inline(always)]
     fn four_rounds_80(&mut self, constants: &Constants) -> [u32; 8] {
         let ([a0, a1, a2, a3], [b0, b1, b2, b3]) = (self.first, self.second);
@@ -209,7 +209,7 @@ impl Schedule {
     }
 }
 
-/// Up to four columns of nibbles, by place in the column, with the complement of inputs: those under `mask`.
+/// Returns up to four columns of nibbles, by place in the column, with the complement of inputs. `mask` selects the columns.
 #[inline(always)]
 fn columns(bytes: &[u8], mask: u32) -> [u32; 4] {
     let word = |offset: usize| {
@@ -220,23 +220,23 @@ fn columns(bytes: &[u8], mask: u32) -> [u32; 4] {
     [even >> 4 & mask, even & mask, odd >> 4 & mask, odd & mask]
 }
 
-/// Eight nibbles in the basis of the circuit, with the complement of inputs.
+/// Converts eight nibbles to the basis of the circuit, with the complement of inputs.
 #[inline(never)]
 fn to_basis(x: u32) -> u32 {
     join(sbox::to_basis(split(x))) ^ (u32::from(sbox::INPUT_COMPLEMENT) * 0x1111_1111)
 }
 
-/// The S-box of eight nibbles that have the complement of inputs, without it.
+/// Returns the S-box of eight nibbles. The inputs have the complement of inputs, and the outputs have not.
 #[inline(never)]
 fn substitute(x: u32) -> u32 {
     join(sbox::circuit(split(x))) ^ (u32::from(sbox::OUTPUT_COMPLEMENT) * 0x1111_1111)
 }
 
-/// The planes of eight nibbles.
+/// Returns the planes of eight nibbles.
 #[inline(always)]
 fn split(x: u32) -> [u32; 4] {
     let plane = |x: u32| x & 0x1111_1111;
-    // A loop is not unrolled where code is to be small.
+    // This is not a loop, because the compiler does not unroll loops when it optimises for size.
     [plane(x), plane(x >> 1), plane(x >> 2), plane(x >> 3)]
 }
 
@@ -251,7 +251,7 @@ impl Drop for Schedule {
     fn drop(&mut self) {
         use cipher::zeroize::Zeroize;
 
-        // Not in a loop, as above.
+        // This is not a loop, as above.
         let Self { first: [a0, a1, a2, a3], second: [b0, b1, b2, b3] } = self;
         a0.zeroize();
         a1.zeroize();
@@ -264,7 +264,7 @@ impl Drop for Schedule {
     }
 }
 
-/// The nibble of a packed round key that is for a lane.
+/// Returns the nibble of a packed round key that is for a lane.
 #[cfg(test)]
 pub(crate) fn nibble_of_lane(lane: u8) -> usize {
     usize::from(if lane < 4 { 2 * (3 - lane) } else { 2 * (lane - 4) + 1 })

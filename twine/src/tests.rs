@@ -30,7 +30,7 @@ fn keys() -> impl Iterator<Item = Vec<u8>> {
     [10, 16].into_iter().flat_map(|len| [bytes(0, len), bytes(1, len)])
 }
 
-/// Every block count from none to three times the parallel width and beyond, in place at any address and buffer to buffer.
+/// Tests every number of blocks from none to more than three times the parallel width, in place at any address and from buffer to buffer.
 fn agrees_with_the_reference<C: BlockCipherEncrypt + BlockCipherDecrypt + BlockSizeUser<BlockSize = U8>>(
     cipher: &C,
     key: &[u8],
@@ -109,7 +109,7 @@ fn another_key_takes_the_place_of_the_first() {
     is_replaced(Twine128::new(&[1; 16].into()), |cipher| cipher.set_key(&long.into()), &long);
 }
 
-/// As the documentation has the names, and whoever forces a backend.
+/// The names of the backends are those of the documentation and of `--cfg twine_backend`.
 #[test]
 fn backend_has_its_name() {
     let names = [
@@ -125,7 +125,7 @@ fn backend_has_its_name() {
     assert!(names.contains(&(crate::backend(), is_forced)), "{}", crate::backend());
 }
 
-/// What the documentation says that a key takes.
+/// A key takes as many bytes as the documentation says.
 #[test]
 fn bytes_a_key() {
     let is_compact = cfg!(twine_keys = "compact");
@@ -156,7 +156,7 @@ fn keys_are_erased() {
         let (least_32, least_64) = if cfg!(twine_keys = "compact") { (70, 70) } else { (300, 600) };
         is_erased_on_drop("soft32", least_32, 0, |seed| soft::<u32>(&[seed; 16][..key_len]));
         is_erased_on_drop("soft64", least_64, 0, |seed| soft::<u64>(&[seed; 16][..key_len]));
-        #[cfg(target_feature = "sse2")]
+        #[cfg(twine_simd = "x86")]
         for level in crate::backends::x86::Level::available() {
             // Its number is one byte in eight.
             is_erased_on_drop(level.name(), 1000, 7, |seed| {
@@ -165,7 +165,7 @@ fn keys_are_erased() {
                 keys
             });
         }
-        #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+        #[cfg(twine_simd = "neon")]
         is_erased_on_drop("neon", 1000, 0, |seed| {
             let mut keys = crate::backends::neon::RoundKeys::ZERO;
             keys.expand(&[seed; 16][..key_len]);
@@ -174,15 +174,15 @@ fn keys_are_erased() {
     }
 }
 
-/// The backend that is taken is among those that are tested.
+/// The backend that is chosen is among those that are tested.
 #[test]
 fn the_own_backend_is_tested() {
     assert!(Forced::every(&[0; 16]).any(|(name, _)| name == crate::backend()));
 }
 
-/// Round keys are made where they stay: after a key is set, and after blocks are processed, no 32 bytes of them in a row are on
-/// the stack, nor is the key. Less than that a compiler may keep there while it computes: a vector, or one round key. Without
-/// optimisation it keeps everything there.
+/// Round keys are made in place. After a key is set, and after blocks are processed, no 32 consecutive bytes of them are on the stack, nor is
+/// the key. A compiler may have less than that on the stack while it computes, such as a vector or one round key. Without optimisation it has
+/// everything there.
 #[cfg(all(feature = "zeroize", twine_optimized, any(target_arch = "x86_64", target_arch = "aarch64")))]
 #[test]
 fn no_keys_are_left_on_the_stack() {
@@ -195,7 +195,7 @@ fn no_keys_are_left_on_the_stack() {
             let before = bytes_of(&*cipher);
             let left = left_by(|| cipher.set_key(&key));
             let after = bytes_of(&*cipher);
-            // What another backend would have its keys in is not written: whatever was on the stack when it was made.
+            // Memory that only another backend would use for its keys is not written. It holds whatever was on the stack before.
             let is_changed = |i: &usize| before[*i] != after[*i];
             let start = (0..after.len()).find(is_changed).unwrap();
             let end = (0..after.len()).rfind(is_changed).unwrap();
@@ -211,7 +211,7 @@ fn no_keys_are_left_on_the_stack() {
             }
         }
     }
-    // A value that is returned may be copied on its way, which is up to the compiler: printed, and not asserted.
+    // The compiler may copy a returned value, so this is printed and not asserted.
     let (mut place, key) = (Box::new(Twine128::without_key()), bytes(1, 16));
     let left = left_by(|| *place = Twine128::new_from_slice(&key).unwrap());
     let expanded = bytes_of(&*place);

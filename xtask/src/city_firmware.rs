@@ -16,8 +16,11 @@ use std::{
 
 const MANIFEST: &str = "examples/smart-city/firmware/Cargo.toml";
 
-/// The images: the secure world, its application, and a hostile one.
-const IMAGES: [&str; 3] = ["secure", "street", "probe"];
+/// The images: the secure world, its application, a hostile one, and a template for others.
+const IMAGES: [&str; 4] = ["secure", "street", "probe", "template"];
+
+/// The folder of the template in C, and its image.
+const TEMPLATE_C: (&str, &str) = ("examples/smart-city/firmware/template-c", "template-c");
 
 /// How often power fails in `cargo xtask soak`.
 const CUTS: &str = "1000";
@@ -42,7 +45,8 @@ pub(crate) fn test() -> Result<()> {
     // The bridge is tested at Mosquitto.
     smart_city::test_tools()?;
     let folder = build()?;
-    for image in IMAGES {
+    build_template_c(&folder)?;
+    for image in IMAGES.into_iter().chain([TEMPLATE_C.1]) {
         size(image, &folder.join(image))?;
     }
     tests(folder)?.run()
@@ -51,6 +55,22 @@ pub(crate) fn test() -> Result<()> {
 /// Power fails many times, for minutes.
 pub(crate) fn soak() -> Result<()> {
     tests(build()?)?.args(["power", "--nocapture"]).env("SMART_CITY_CUTS", CUTS).run()
+}
+
+/// The folder of the images, for the demo. None if there is no QEMU or no compiler and they cannot be installed, which is said.
+pub(crate) fn for_demo() -> Result<Option<PathBuf>> {
+    let tools = tools::qemu().and_then(|_| Toolchain::for_target(smart_city::TARGET));
+    match tools {
+        Ok(_) if cfg!(unix) => build().map(Some),
+        Ok(_) => {
+            println!("no device runs the firmware: its bridge is for Unix");
+            Ok(None)
+        }
+        Err(error) => {
+            println!("no device runs the firmware: {error:#}");
+            Ok(None)
+        }
+    }
 }
 
 /// Builds the images and returns their folder.
@@ -66,6 +86,19 @@ fn build() -> Result<PathBuf> {
         .args(smart_city::locked())
         .run()?;
     Ok(target_dir.join(smart_city::TARGET).join("release"))
+}
+
+/// Builds the template in C into `folder`.
+fn build_template_c(folder: &Path) -> Result<()> {
+    let source = paths::root().join(TEMPLATE_C.0);
+    Cmd::new(tools::gcc_arm()?)
+        .args(["-mcpu=cortex-m33+nodsp", "-mthumb", "-mfloat-abi=soft", "-Os", "-g", "-std=c11"])
+        .args(["-Wall", "-Wextra", "-Werror", "-ffunction-sections", "-fdata-sections", "-nostartfiles"])
+        .args(["--specs=nano.specs", "-Wl,--gc-sections", "-T"])
+        .args(["link.ld", "main.c", "board.c"].map(|file| source.join(file)))
+        .arg("-o")
+        .arg(folder.join(TEMPLATE_C.1))
+        .run()
 }
 
 /// The tests that run the images in `folder`.

@@ -232,9 +232,19 @@ pub(crate) fn size() -> Result<()> {
     Ok(())
 }
 
-/// Builds the images for all real boards; none of them is there to run them. What can be said of them without is checked.
-pub(crate) fn build_boards() -> Result<()> {
-    for (board, target, flags) in REAL_BOARDS {
+/// Builds the images for two real boards, one of each kind of core.
+pub(crate) fn build_some_boards() -> Result<()> {
+    build_boards(|board| matches!(board, "nrf52840-dk" | "rp2350-riscv"))
+}
+
+/// Builds the images for all real boards.
+pub(crate) fn build_all_boards() -> Result<()> {
+    build_boards(|_| true)
+}
+
+/// No real board is there to run the images. What can be said of them without is checked.
+fn build_boards(is_wanted: impl Fn(&str) -> bool) -> Result<()> {
+    for (board, target, flags) in REAL_BOARDS.into_iter().filter(|(board, ..)| is_wanted(board)) {
         let folder = Build { target, flags, board: Some(board), no_peers: true, ..Build::default() }.run()?;
         let cores = match board {
             "rp2350" => Cores::Arm,

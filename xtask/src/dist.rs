@@ -255,13 +255,16 @@ fn description(root: &Path, target: &Target, keys: Keys) -> Result<String> {
 /// Adds all that is no archive and not made for one.
 fn texts(root: &Path, files: &mut BTreeMap<String, Vec<u8>>, compilers: &str) -> Result<()> {
     let minor = VERSION.rsplit_once('.').context("a version has three numbers")?.0;
+    let readme = fs::read_to_string(root.join("capi/README.md"))?;
+    let sizes = section(&readme, "RAM, flash and stack")?;
     let read = |path: &Path| -> Result<Vec<u8>> {
         let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         let text = text
             .replace("@VERSION@", VERSION)
             .replace("@MINOR_VERSION@", minor)
             .replace("@COMPILERS@", compilers)
-            .replace("@TABLE@\n", &table());
+            .replace("@TABLE@\n", &table())
+            .replace("@SIZES@\n", sizes);
         Ok(text.into())
     };
     let source = root.join("capi/dist");
@@ -277,6 +280,9 @@ fn texts(root: &Path, files: &mut BTreeMap<String, Vec<u8>>, compilers: &str) ->
     for name in ["LICENSE-APACHE", "LICENSE-MIT"] {
         files.insert(name.to_owned(), read(&root.join(name))?);
     }
+    for name in ["node.c", "node.h"] {
+        files.insert(format!("examples/{name}"), read(&root.join("capi/examples").join(name))?);
+    }
     let header = fs::read_to_string(root.join("capi/include/twine-otr.h"))?;
     files.insert("include/twine-otr.h".to_owned(), checking(&header)?.into());
     for name in ["twine-otr.h", "twine-otr-target.h"] {
@@ -287,6 +293,13 @@ fn texts(root: &Path, files: &mut BTreeMap<String, Vec<u8>>, compilers: &str) ->
         files.insert(format!("arduino/{name}"), read(&root.join(name))?);
     }
     Ok(())
+}
+
+/// What a README has below a heading, up to the next one.
+fn section<'a>(readme: &'a str, heading: &str) -> Result<&'a str> {
+    let start = format!("\n## {heading}\n");
+    let (_, rest) = readme.split_once(&start).with_context(|| format!("the README has no {heading}"))?;
+    Ok(rest.split_once("\n## ").map_or(rest, |(section, _)| section))
 }
 
 /// The header, that includes the check of the archive.
@@ -402,6 +415,14 @@ mod tests {
         let header = checking("/* */\n#ifndef TWINE_OTR_H\n#define TWINE_OTR_H\n\nint x;\n#endif\n").unwrap();
         assert!(header.contains("#define TWINE_OTR_H\n\n#include \"twine-otr-target.h\"\n\nint x;"));
         assert!(checking("int x;\n").is_err());
+    }
+
+    #[test]
+    fn a_section_ends_before_the_next_one() {
+        let readme = "# A\n\n## B\nb\n### c\n\n## D\nd\n";
+        assert_eq!(section(readme, "B").unwrap(), "b\n### c\n");
+        assert_eq!(section(readme, "D").unwrap(), "d\n");
+        assert!(section(readme, "C").is_err());
     }
 
     #[test]

@@ -88,6 +88,8 @@ fn run(targets: &[&Target]) -> Result<()> {
             outputs.extend(release.board(board, target)?);
         }
     }
+    outputs.extend(release.clang()?);
+    release.node()?;
     release.mixture()?;
     release.memcpy()?;
     if release.has("aarch64-unknown-linux-gnu") && !cfg!(target_arch = "aarch64") {
@@ -235,27 +237,31 @@ impl Release {
     fn conditions(&self) -> Result<()> {
         for (name, runs) in RUNS {
             let target = Target::named(name)?;
-            let Some(compiler) = self.compiler(target)? else { continue };
-            let preprocess = |arguments: &[&str]| {
-                Cmd::new(&compiler)
-                    .args(target.flags.split_whitespace())
-                    .args(["-E", "-x", "c"])
-                    .args(arguments)
-                    .arg(self.root.join("include/twine-otr-target.h"))
-            };
-            let macros = preprocess(&["-dM"]).read().context("the header was not preprocessed")?;
-            let mut found: Vec<_> = macros
-                .lines()
-                .filter_map(|line| line.strip_prefix("#define TWINE_OTR_RUNS_")?.strip_suffix(" 1"))
-                .collect();
-            found.sort_unstable();
-            ensure!(found == runs, "on {name} run {found:?}");
-            let printed = preprocess(&["-P", "-DTWINE_OTR_PRINT_TARGET"]).read().unwrap_or_default();
-            ensure!(printed.trim() == format!("{name:?}"), "for {name} the header chooses {printed}");
-            for other in &TARGETS {
-                let archive = other.identifier();
-                let is_taken = preprocess(&[&format!("-DTWINE_OTR_ARCHIVE={archive}")]).read().is_some();
-                ensure!(is_taken == runs.contains(&archive.as_str()), "{archive} on {name}: {is_taken}");
+            let clang = (tools::clang()?, Some(clang_target(target.compiler)));
+            for (compiler, option) in self.compiler(target)?.map(|gcc| (gcc, None)).into_iter().chain([clang])
+            {
+                let preprocess = |arguments: &[&str]| {
+                    Cmd::new(&compiler)
+                        .args(option)
+                        .args(target.flags.split_whitespace())
+                        .args(["-E", "-x", "c"])
+                        .args(arguments)
+                        .arg(self.root.join("include/twine-otr-target.h"))
+                };
+                let macros = preprocess(&["-dM"]).read().context("the header was not preprocessed")?;
+                let mut found: Vec<_> = macros
+                    .lines()
+                    .filter_map(|line| line.strip_prefix("#define TWINE_OTR_RUNS_")?.strip_suffix(" 1"))
+                    .collect();
+                found.sort_unstable();
+                ensure!(found == runs, "on {name} run {found:?}");
+                let printed = preprocess(&["-P", "-DTWINE_OTR_PRINT_TARGET"]).read().unwrap_or_default();
+                ensure!(printed.trim() == format!("{name:?}"), "for {name} the header chooses {printed}");
+                for other in &TARGETS {
+                    let archive = other.identifier();
+                    let is_taken = preprocess(&[&format!("-DTWINE_OTR_ARCHIVE={archive}")]).read().is_some();
+                    ensure!(is_taken == runs.contains(&archive.as_str()), "{archive} on {name}: {is_taken}");
+                }
             }
             println!("{name}: {}", runs.join(", "));
         }
@@ -444,6 +450,41 @@ impl Release {
         Ok(outputs)
     }
 
+    /// With Clang, on this machine and on boards, where it links with LLD.
+    fn clang(&self) -> Result<Vec<String>> {
+        tools::clang()?;
+        tools::lld()?;
+        let run = |board: &str, option: &str| -> Result<String> {
+            let variables =
+                [&format!("BOARD={board}"), &format!("CC=clang {option}"), &format!("CXX=clang++ {option}")];
+            said(&output(self.make_command("build-clang", &variables.map(String::as_str))?)?)
+        };
+        let mut outputs = Vec::new();
+        if self.has_host() {
+            outputs.push(run("", "")?);
+        }
+        for (board, target) in BOARDS {
+            if self.has(target) {
+                outputs.push(run(board, clang_target(Target::named(target)?.compiler))?);
+            }
+        }
+        Ok(outputs)
+    }
+
+    /// The node among the examples is for this header.
+    fn node(&self) -> Result<()> {
+        Cmd::new(tools::gcc_arm()?)
+            .args(["-mthumb", "-mcpu=cortex-m0", "-ffreestanding", "-Wall", "-Wextra", "-Werror"])
+            .arg("-DTWINE_OTR_ARCHIVE=thumbv6m_none_eabi")
+            .arg("-I")
+            .arg(self.root.join("include"))
+            .arg("-c")
+            .arg(self.examples().join("node.c"))
+            .arg("-o")
+            .arg(dir().join("node.o"))
+            .run()
+    }
+
     /// An archive for a larger core is refused in a program for a smaller one.
     fn mixture(&self) -> Result<()> {
         let variables = ["BOARD=microbit", "TWINE_OTR_TARGET=thumbv7em-none-eabihf"];
@@ -614,6 +655,16 @@ impl Release {
         }
         println!("the archives for Zephyr and ESP-IDF are chosen, by stand-ins for their functions");
         Ok(())
+    }
+}
+
+/// The option by which Clang compiles for a machine, as each Clang compiles for all.
+fn clang_target(compiler: Compiler) -> &'static str {
+    match compiler {
+        Compiler::Arm => "--target=arm-none-eabi",
+        Compiler::RiscV => "--target=riscv32",
+        Compiler::X86 => "--target=x86_64-linux-gnu",
+        Compiler::Aarch64 => "--target=aarch64-linux-gnu",
     }
 }
 

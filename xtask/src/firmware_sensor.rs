@@ -33,7 +33,17 @@ pub(crate) fn main(options: &[&str]) -> Result<()> {
         _ => bail!("expected `firmware sensor [--kills N]`"),
     };
     cargo("test")
-        .args(["--package", "sensor-node", "--test", "node", "anywhere", "--", "--nocapture"])
+        .args([
+            "--package",
+            "sensor-node",
+            "--test",
+            "node",
+            "--test",
+            "bytes",
+            "anywhere",
+            "--",
+            "--nocapture",
+        ])
         .env("SENSOR_LIVES", (10 * kills).to_string())
         .run()?;
     power_cuts(kills)

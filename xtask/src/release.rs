@@ -2,7 +2,7 @@
 //! which takes minutes, and needs the network.
 
 use crate::{
-    dist, mutants, paths,
+    cortex_m, dist, mutants, paths,
     sh::{self, Cmd},
     steps::{Place, Step},
     tools,
@@ -40,6 +40,12 @@ pub(crate) const STEPS: &[Step] = &[
         about: "the tarball of the C library with every archive is made, in target/dist",
         place: Place::Own,
         run: dist::main,
+    },
+    Step {
+        name: "boards",
+        about: "the benchmark builds for every real board",
+        place: Place::Thumb,
+        run: cortex_m::build_all_boards,
     },
     Step {
         name: "mutants",

@@ -7,7 +7,11 @@ use crate::{
 };
 use anyhow::{Context, Result, ensure};
 use object::{Object as _, ObjectSymbol as _, SymbolKind};
-use std::{env, fs, path::Path, thread::available_parallelism};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    thread::available_parallelism,
+};
 
 const MANIFEST: &str = "examples/smart-city/Cargo.toml";
 
@@ -39,7 +43,7 @@ pub(crate) fn test() -> Result<()> {
     // Builds the programs as well: tests start them. More of them at once than there are cores: most wait for something.
     let threads = (2 * available_parallelism()?.get()).to_string();
     cargo("test").arg("--workspace").env("RUST_TEST_THREADS", threads).run()?;
-    run_demo(&[])?;
+    run_demo(&[], city_firmware::for_demo()?)?;
     size()
 }
 
@@ -87,16 +91,22 @@ pub(crate) fn test_tools() -> Result<()> {
 
 /// The example's demo, with the profile of the tests: ciphers are optimized, the rest is a little.
 pub(crate) fn demo(arguments: &[&str]) -> Result<()> {
+    let firmware = city_firmware::for_demo()?;
     cargo("build")
         .args(["--package", "smart-city-gateway", "--package", "smart-city-demo", "--bins"])
         .run()?;
-    run_demo(arguments)
+    run_demo(arguments, firmware)
 }
 
-fn run_demo(arguments: &[&str]) -> Result<()> {
+/// Runs the demo, with the firmware whose images are in a folder.
+fn run_demo(arguments: &[&str], firmware: Option<PathBuf>) -> Result<()> {
     let program =
         paths::target().join("smart-city/debug").join(format!("smart-city-demo{}", env::consts::EXE_SUFFIX));
-    Cmd::new(program).args(arguments).run()
+    let mut demo = Cmd::new(program).args(arguments);
+    if let Some(folder) = firmware {
+        demo = demo.arg("--firmware").arg(folder).env("SMART_CITY_QEMU", tools::qemu()?);
+    }
+    demo.run()
 }
 
 pub(crate) fn cargo(command: &str) -> Cmd {

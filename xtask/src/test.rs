@@ -73,7 +73,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "cortex-m",
-        about: "what TWINE-OTR takes on Cortex-M and RISC-V, and the benchmark for each real board builds",
+        about: "what TWINE-OTR takes on Cortex-M and RISC-V, and the benchmark for two real boards builds",
         place: Place::Thumb,
         run: cortex_m_limits,
     },
@@ -418,7 +418,7 @@ fn no_std() -> Result<()> {
 
 fn cortex_m_limits() -> Result<()> {
     cortex_m::size()?;
-    cortex_m::build_boards()
+    cortex_m::build_some_boards()
 }
 
 fn other_riscv() -> Result<()> {

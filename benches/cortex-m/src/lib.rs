@@ -47,7 +47,7 @@ use aead::{Key, KeyInit};
 pub use board::{fail, run};
 #[doc(hidden)]
 pub use size::{
-    begin_reserve, confirm, open, open_next, restore, seal, seal_next, set_up, start, start_opener,
+    Kept, begin_reserve, confirm, open, open_next, restore, seal, seal_next, set_up, start, start_opener,
     start_sealer, suspend,
 };
 

@@ -6,10 +6,18 @@ use twine_otr_aead::{BlockLimit, Opener, Sealer};
 
 use crate::{SetUp, TwineOtr};
 
-/// Makes an image without main program, with the functions of C that set up a key, seal and open with an AEAD, if one is given.
+/// A function that is in the image whether anything calls it or not.
+#[derive(Debug)]
+pub struct Kept(pub *const ());
+
+// SAFETY: the address of code, which nobody reads or writes through.
+#[allow(unsafe_code, reason = "addresses of code are for all threads")]
+unsafe impl Sync for Kept {}
+
+/// Makes an image without main program, with these functions.
 #[macro_export]
 macro_rules! size {
-    ($($aead:ty)?) => {
+    ($($function:expr),*) => {
         use core::panic::PanicInfo;
 
         #[panic_handler]
@@ -20,18 +28,11 @@ macro_rules! size {
         $crate::entry!(loop {});
 
         $(
-            use $crate::aead::{Key, Nonce, Tag};
-
-            /// Kept in the image whether anything calls it or not.
-            #[used]
-            static SET_UP: extern "C" fn(&mut $aead, &Key<$aead>) = $crate::set_up::<$aead>;
-            #[used]
-            static SEAL: unsafe extern "C" fn(&$aead, &Nonce<$aead>, *const u8, usize, *mut u8, usize, &mut Tag<$aead>) -> bool =
-                $crate::seal::<$aead>;
-            #[used]
-            static OPEN: unsafe extern "C" fn(&$aead, &Nonce<$aead>, *const u8, usize, *mut u8, usize, &Tag<$aead>) -> bool =
-                $crate::open::<$aead>;
-        )?
+            const _: () = {
+                #[used]
+                static KEPT: $crate::Kept = $crate::Kept($function as *const ());
+            };
+        )*
     };
 }
 

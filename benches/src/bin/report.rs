@@ -1,4 +1,4 @@
-//! Merges runs of `cycles`, and writes the tables and the chart of the project's README. See `--help`.
+//! Merges runs of `cycles`, and writes the tables and the charts of the READMEs. See `--help`.
 
 use std::{
     fs,
@@ -18,7 +18,7 @@ Usage: report [--check] [--cortex-m LINES] [RUN.json...]
 
   RUN.json...   what `cycles` wrote: merge it to benches/results/x86-64.json first
   --cortex-m LINES  what was measured on Cortex-M: copy it to benches/results/cortex-m.jsonl first
-  --check       write nothing, and fail if the README or the chart is not what the results give
+  --check       write nothing, and fail if a README or a chart is not what the results give
 ";
 
 fn main() -> ExitCode {
@@ -68,17 +68,23 @@ fn run() -> Result<()> {
     }
     let cortex_m = CortexM::read(&cortex_m_file, &root.join("benches/results/cortex-m-peers.jsonl"))?;
 
-    let readme = root.join("README.md");
-    let text = fs::read_to_string(&readme).context("cannot read the README")?;
-    let chart = root.join("docs/bench-x86-64.svg");
-    let cortex_m_chart = root.join("docs/bench-cortex-m.svg");
-    let text = between_markers(&text, "x86", &report::markdown(&results)?)?;
-    let text = between_markers(&text, "cortex-m", &cortex_m.markdown()?)?;
-    for (path, new) in [(&readme, text), (&chart, report::svg(&results)?), (&cortex_m_chart, cortex_m.svg()?)]
-    {
+    let filled = |file: &str, sections: &[(&str, String)]| -> Result<(PathBuf, String)> {
+        let path = root.join(file);
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {file}"))?;
+        let text =
+            sections.iter().try_fold(text, |text, (section, new)| between_markers(&text, section, new));
+        Ok((path, text.with_context(|| format!("in {file}"))?))
+    };
+    for (path, new) in [
+        filled("README.md", &[("x86", report::front(&results)?), ("cortex-m", cortex_m.front()?)])?,
+        filled("benches/README.md", &[("x86", report::details(&results)?)])?,
+        filled("benches/cortex-m/README.md", &[("cortex-m", cortex_m.details()?)])?,
+        (root.join("docs/bench-x86-64.svg"), report::svg(&results)?),
+        (root.join("docs/bench-cortex-m.svg"), cortex_m.svg()?),
+    ] {
         if !check {
-            fs::write(path, new).with_context(|| format!("cannot write {}", path.display()))?;
-        } else if fs::read_to_string(path).ok().as_ref() != Some(&new) {
+            fs::write(&path, new).with_context(|| format!("cannot write {}", path.display()))?;
+        } else if fs::read_to_string(&path).ok().as_ref() != Some(&new) {
             bail!("{} is not what the results give: run `cargo xtask bench report`", path.display());
         }
     }
@@ -88,7 +94,7 @@ fn run() -> Result<()> {
 /// `text` with what is between the markers of `section` replaced by `new`.
 fn between_markers(text: &str, section: &str, new: &str) -> Result<String> {
     let [begin, end] = ["begin", "end"].map(|marker| format!("<!-- bench:{section} {marker} -->\n"));
-    let missing = || format!("the README lacks the markers of {section}");
+    let missing = || format!("there are no markers of {section}");
     let (before, rest) = text.split_once(&begin).with_context(missing)?;
     let (_, after) = rest.split_once(&end).with_context(missing)?;
     Ok(format!("{before}{begin}{new}{end}{after}"))

@@ -107,6 +107,8 @@ pub(super) fn color(algorithm: &str) -> RGBColor {
         AES_OTR => RGBColor(0x00, 0x72, 0xB2),
         crate::algorithms::ASCON => RGBColor(0x00, 0x9E, 0x73),
         crate::algorithms::CHACHA => RGBColor(0xCC, 0x79, 0xA7),
+        "Schwaemm256-128" => RGBColor(0x00, 0x72, 0xB2),
+        "Xoodyak" => RGBColor(0xE6, 0x9F, 0x00),
         crate::algorithms::AES_GCM => RGBColor(0x99, 0x99, 0x99),
         crate::algorithms::AES_CCM => RGBColor(0x66, 0x66, 0x66),
         _ => RGBColor(0x56, 0xB4, 0xE9),

@@ -1,9 +1,15 @@
 //! AEADs in C and assembly on Cortex-M and RISC-V, measured once with the counters of this project: cited, and not built here.
 
-use std::{fs, path::Path};
+use std::{
+    fmt::{Display, Write as _},
+    fs,
+    path::Path,
+};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
+
+use super::tables::Figure;
 
 /// What of its algorithm is shown beside the fastest: the smallest that takes at most so many times as long,
 const SLOWER: f64 = 1.25;
@@ -94,6 +100,13 @@ impl Peer {
         }
     }
 
+    /// A row of a table.
+    pub(super) fn line(&self) -> Result<String> {
+        let flags = self.compiler.rsplit(' ').next().unwrap_or_default();
+        let name = format!("{}: `{}`, {flags}", self.algorithm(), self.name);
+        row(&name, super::cortex_m::MESSAGES.map(|bytes| self.per_byte(bytes)), self.code, self.stack)
+    }
+
     /// Estimated cycles a byte to seal and to open a message of this length, or where there are none, instructions.
     pub(super) fn per_byte(&self, bytes: usize) -> Result<[f64; 2]> {
         let place = self.message.iter().position(|&other| other == bytes);
@@ -101,6 +114,22 @@ impl Peer {
         let Costs { seal, open } = self.costs();
         Ok([seal[place], open[place]].map(|cost| super::ratio(cost, bytes)))
     }
+}
+
+/// A row of a table: what is sealed and opened, by length, and memory.
+pub(super) fn row<const N: usize>(
+    name: &str,
+    costs: [Result<[f64; 2]>; N],
+    code: impl Display,
+    stack: impl Display,
+) -> Result<String> {
+    let mut text = format!("| {name} |");
+    for cost in costs {
+        let [seal, open] = cost?;
+        write!(text, " {} / {} |", Figure(seal), Figure(open))?;
+    }
+    writeln!(text, " {code} | {stack} |")?;
+    Ok(text)
 }
 
 /// Of each algorithm on a core the fastest with a message of this length, and a small one beside it.

@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 use super::{ASSOCIATED_DATA, compared};
 use crate::{
     algorithms::{
-        AES_GCM_GRAVIOLA, AES_GCM_OPENSSL, AES_GCM_RING, AES_OCB, AES_OTR, ASCON, CHACHA, CHACHA_OPENSSL,
-        OPENSSL, TWINE_128, TWINE_OTR, TWINE_OTR_COUNTED,
+        AES_GCM_GRAVIOLA, AES_GCM_OPENSSL, AES_GCM_RING, AES_OCB, AES_OTR, ASCON, CHACHA_OPENSSL,
+        CHACHA_RING, OPENSSL, TWINE_128, TWINE_OTR, TWINE_OTR_COUNTED,
     },
     results::{Results, Run},
     task::Operation::{self, Decrypt, Encrypt, Open, Seal, Setup},
@@ -19,10 +19,11 @@ const MESSAGES: [(usize, &str); 5] =
     [(16, "16 B"), (64, "64 B"), (256, "256 B"), (1500, "1500 B"), (16384, "16 KiB")];
 
 /// What is compared with what.
-const RATIOS: [(&str, &str); 8] = [
+const RATIOS: [(&str, &str); 9] = [
     (TWINE_OTR, ASCON),
     (TWINE_OTR_COUNTED, ASCON),
-    (TWINE_OTR, CHACHA),
+    (TWINE_OTR, CHACHA_RING),
+    (TWINE_OTR_COUNTED, CHACHA_RING),
     (TWINE_OTR, CHACHA_OPENSSL),
     (AES_OTR, AES_OCB),
     (AES_OTR, AES_GCM_GRAVIOLA),
@@ -30,36 +31,58 @@ const RATIOS: [(&str, &str); 8] = [
     (AES_OTR, AES_GCM_RING),
 ];
 
-/// Everything between the markers of the README.
+/// What the project's README shows.
 ///
 /// # Errors
 /// If `results` lacks something.
-pub fn markdown(results: &Results) -> Result<String> {
-    let run = results.runs.iter().find(|run| !run.forced).context("no results of the default build")?;
+pub fn front(results: &Results) -> Result<String> {
     let mut text = String::new();
     introduction(&mut text, results)?;
     text.push('\n');
     if !results.peers.iter().any(|peer| peer.name == OPENSSL) {
         text.push_str("OpenSSL is left out: its headers were missing.\n\n");
     }
-    costs(&mut text, run)?;
-    text.push('\n');
-    ratios(&mut text, run)?;
+    costs(&mut text, default_run(results)?)?;
+    Ok(text)
+}
+
+/// What the benchmark's own README shows.
+///
+/// # Errors
+/// If `results` lacks something.
+pub fn details(results: &Results) -> Result<String> {
+    let mut text = String::new();
+    ratios(&mut text, default_run(results)?)?;
     text.push('\n');
     backends(&mut text, &results.runs)?;
     Ok(text)
 }
 
+fn default_run(results: &Results) -> Result<&Run> {
+    results.runs.iter().find(|run| !run.forced).context("no results of the default build")
+}
+
 fn introduction(text: &mut String, results: &Results) -> fmt::Result {
     let Results { machine, rustc, date, unit, .. } = results;
     let rustc = rustc.split(" (").next().unwrap_or(rustc);
+    let peers = results.peers.iter().filter(|peer| peer.name != "openssl" && peer.name != "speck-cipher");
+    let peers: Vec<String> = peers
+        .map(|peer| {
+            if peer.name == OPENSSL {
+                peer.version.clone()
+            } else {
+                format!("{} {}", peer.name, peer.version)
+            }
+        })
+        .collect();
     writeln!(
         text,
         "Measured on {date} on {},\n\
          with {rustc} and no flags for the CPU; each crate chooses its code at run time. [benches](benches) says how.\n\n\
          Core {unit} a byte of message, sealed and opened in place with {ASSOCIATED_DATA} bytes of associated data; \
-         less is better.",
-        machine.cpu
+         less is better. The peers are {}.",
+        machine.cpu,
+        peers.join(", ")
     )
 }
 

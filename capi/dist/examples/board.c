@@ -6,7 +6,8 @@
 
 #include <stdint.h>
 
-extern uint32_t stack_top, data_start, data_end, data_load, bss_start, bss_end;
+/* Arrays, as two of them may begin at one address, which compilers take for impossible of two variables. */
+extern uint32_t stack_top[], data_start[], data_end[], data_load[], bss_start[], bss_end[];
 
 int main(void);
 void _start(void);
@@ -62,7 +63,7 @@ static const struct {
     void *stack;
     handler handlers[15];
 } vector_table __attribute__((section(".start"), used)) = {
-    &stack_top,
+    stack_top,
     {_start, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault},
 };
 
@@ -105,12 +106,12 @@ __asm__(".section .start, \"ax\"\n"
 
 void start_program(void)
 {
-    const uint32_t *from = &data_load;
+    const uint32_t *from = data_load;
     uint32_t *to;
-    for (to = &data_start; to != &data_end; to++) {
+    for (to = data_start; to != data_end; to++) {
         *to = *from++;
     }
-    for (to = &bss_start; to != &bss_end; to++) {
+    for (to = bss_start; to != bss_end; to++) {
         *to = 0;
     }
     leave(main() == 0);

@@ -1,25 +1,23 @@
-//! The portable backend: TWINE fixsliced, without tables, secret indices or secret branches.
+//! The portable backend: TWINE with fixslicing, without tables, secret indices or secret branches.
 //!
 //! # Bit slicing
-//! A block has 8 even and 8 odd nibbles: byte `j` holds nibble `2j` in its high and nibble `2j + 1` in its low half. Four
-//! words hold one bit each of all even nibbles of a batch of blocks, four more those of the odd nibbles. A word has 8 *lanes*,
-//! one for each of the 8 nibbles, and in each lane one bit per block: 4 blocks in a `u32`, 8 in a `u64`. A round of the paper,
-//! `X[2j+1] ^= S(X[2j] ^ RK[j])` for all `j`, is then one pass of the S-box circuit over the even words, for all nibbles of
-//! all blocks at once.
+//! A block has 8 even and 8 odd nibbles. The high half of byte `j` is nibble `2j`, and the low half is nibble `2j + 1`. Four words hold the
+//! even nibbles of a batch of blocks, one bit of each nibble in each word. Four other words hold the odd nibbles. A word has 8 *lanes*, one
+//! for each of the 8 nibbles. A lane has one bit of each block: a `u32` has 4 blocks, and a `u64` has 8. A round of the paper is
+//! `X[2j+1] ^= S(X[2j] ^ RK[j])` for all `j`. It is one pass of the S-box circuit over the even words, for all nibbles of all blocks at once.
 //!
 //! # Fixslicing
-//! The shuffle does not move the state: see [`crate::placement`]. What is left of it is that in round `r` the four words of
-//! S-box output go from lane `p` to lane `p ^ LANE_XOR[r % 4]`. The XOR of a lane number with a power of two is a rotation, or
-//! one exchange of neighbouring bit groups; every fourth round moves nothing.
+//! The shuffle does not move the state, see [`crate::placement`]. In round `r` only the four words of S-box output move, from lane `p` to
+//! lane `p ^ LANE_XOR[r % 4]`. The XOR of a lane number with a power of two is a rotation, or one exchange of neighbouring groups of bits.
+//! Every fourth round moves nothing.
 //!
 //! # Complements
-//! The circuit computes `S(x ^ i) ^ o` for two constants. `i` goes into the round keys. A half that took in `n` outputs
-//! carries `n * o`; that too goes into the round keys that are added to it, and since each half takes in 18, nothing is left
-//! at the end.
+//! The circuit ([`crate::sbox`]) computes `S(x ^ i) ^ o` for two constants. The round keys contain `i`. After a half has received `n` outputs, it
+//! carries `n * o`. The round keys that are added to it contain that too. Each half receives 18 outputs, so nothing remains at the end.
 //!
 //! # Decryption
-//! A round is its own inverse once the roles of the halves are fixed, so decryption runs the same rounds from the last to the
-//! first, with the same S-box and the same round keys.
+//! A round is its own inverse if the roles of the halves are fixed. So decryption runs the same rounds from the last to the first, with the
+//! same S-box and the same round keys.
 
 use core::{
     mem::MaybeUninit,
@@ -45,7 +43,7 @@ use crate::{
 
 pub(crate) type Block = Array<u8, U8>;
 
-/// What a lane number is XORed with in each of four rounds.
+/// The value that a lane number is XORed with in each of four rounds.
 const XOR_0: u32 = LANE_XOR[0] as u32;
 const XOR_1: u32 = LANE_XOR[1] as u32;
 const XOR_2: u32 = LANE_XOR[2] as u32;
@@ -55,31 +53,31 @@ const XOR_3: u32 = LANE_XOR[3] as u32;
 pub(crate) trait Word:
     Plane + MaybeZeroize + Shl<u32, Output = Self> + Shr<u32, Output = Self>
 {
-    /// Blocks in a batch: the bits of a lane.
+    /// The number of blocks in a batch, and of bits in a lane.
     type Blocks: ArraySize;
 
     const ZERO: Self;
 
-    /// `byte` in every byte.
+    /// Returns a word with `byte` in every byte.
     fn splat(byte: u8) -> Self;
 
-    /// Moves what is in lane `p` to lane `p ^ XOR`, for `XOR` = 0, 1, 2 or 4.
+    /// Moves the bits of lane `p` to lane `p ^ XOR`, for `XOR` = 0, 1, 2 or 4.
     fn exchange_lanes<const XOR: u32>(self) -> Self;
 
-    /// A round key from the order of [`schedule::expand`] to that of [`Word::expand`].
+    /// Converts a round key from the order of [`schedule::expand`] to the order of [`Word::expand`].
     fn order(packed: u32) -> u32;
 
-    /// Fills all bits of the lane that a nibble of an ordered round key is for with bit `b` of the nibble, in word `b`.
+    /// Returns the words of an ordered round key. In word `b`, all bits of the lane of a nibble are bit `b` of the nibble.
     fn expand(ordered: u32) -> [Self; 4];
 
     /// Puts a block into the rows that [`transpose`] turns into bit `index` of every lane.
     fn put(rows: &mut [Self; 8], index: usize, block: u64);
 
-    /// The inverse of [`Word::put`].
+    /// Is the inverse of [`Word::put`].
     fn get(rows: &[Self; 8], index: usize) -> u64;
 }
 
-/// Lane `p` is byte `p`; row `index` is the block.
+/// Lane `p` is byte `p`. Row `index` is the block.
 impl Word for u64 {
     type Blocks = U8;
     const ZERO: Self = 0;
@@ -125,8 +123,8 @@ impl Word for u64 {
     }
 }
 
-/// Lane `p` is nibble `p / 4` of byte `p % 4`: two of the exchanges are then one instruction on Arm (`rev16`, `ror`), and rows
-/// `index` and `index + 4` are the two halves of the block.
+/// Lane `p` is nibble `p / 4` of byte `p % 4`. So two of the exchanges are single instructions on Arm (`rev16`, `ror`). Rows `index` and
+/// `index + 4` are the two halves of the block.
 impl Word for u32 {
     type Blocks = U4;
     const ZERO: Self = 0;
@@ -140,7 +138,7 @@ impl Word for u32 {
     fn exchange_lanes<const XOR: u32>(self) -> Self {
         match XOR {
             0 => self,
-            // Two instructions there, which the compiler does not make of what stands below.
+            // These are two instructions with Zbb. The compiler does not find them in the code below.
             1 if cfg!(target_feature = "zbb") => self.swap_bytes().rotate_left(16),
             1 => self >> 8 & 0x00FF_00FF | (self & 0x00FF_00FF) << 8,
             2 => self.rotate_left(16),
@@ -159,7 +157,7 @@ impl Word for u32 {
             let bits = x & 0x1111_1111;
             (bits << 4).wrapping_sub(bits)
         };
-        // A loop is not unrolled where code is to be small.
+        // This is not a loop, because the compiler does not unroll loops when it optimises for size.
         [four_times(ordered), four_times(ordered >> 1), four_times(ordered >> 2), four_times(ordered >> 3)]
     }
 
@@ -176,8 +174,8 @@ impl Word for u32 {
     }
 }
 
-/// Exchanges bit `k` of the row number with bit `k` of the place in each byte, for `k` = 0, 1, 2: afterwards row `i` holds
-/// what was bit `i` of every byte. Its own inverse.
+/// Exchanges bit `k` of the row number with bit `k` of the place in each byte, for `k` = 0, 1, 2. Afterwards row `i` holds bit `i` of every
+/// byte. The function is its own inverse.
 #[inline(always)]
 fn transpose<W: Word>(rows: &mut [W; 8]) {
     exchange_with_row::<W, 0>(rows, W::splat(0x55));
@@ -194,11 +192,11 @@ fn exchange_with_row<W: Word, const K: usize>(rows: &mut [W; 8], mask: W) {
     exchange_two_rows::<W, K>(rows, mask, 3);
 }
 
-/// The same for pair `i` of rows.
+/// Does one step of [`transpose`] for pair `i` of rows.
 #[inline(always)]
 fn exchange_two_rows<W: Word, const K: usize>(rows: &mut [W; 8], mask: W, i: usize) {
     let shift = 1 << K;
-    // The numbers without bit K, in turn.
+    // These are the numbers without bit K, one after the other.
     let low = i & ((1 << K) - 1) | i >> K << (K + 1);
     let high = low | 1 << K;
     let difference = (rows[low] >> shift ^ rows[high]) & mask;
@@ -206,7 +204,7 @@ fn exchange_two_rows<W: Word, const K: usize>(rows: &mut [W; 8], mask: W, i: usi
     rows[low] = rows[low] ^ difference << shift;
 }
 
-/// [`Word::exchange_lanes`] of each word.
+/// Does [`Word::exchange_lanes`] on each word.
 #[inline(always)]
 fn exchange_lanes<W: Word, const XOR: u32>([x0, x1, x2, x3]: [W; 4]) -> [W; 4] {
     [
@@ -224,23 +222,23 @@ fn xor<W: Word>([x0, x1, x2, x3]: [W; 4], [y0, y1, y2, y3]: [W; 4]) -> [W; 4] {
 
 /// Exchanges the bits of `x` under `mask` with those `shift` places higher.
 ///
-/// The usual way, by a difference `d`, ends in `x ^ d ^ d << shift`. Compilers make a multiplication of `d ^ d << shift`, and
-/// where words have 32 bits one of those whose time depends on the operands on Cortex-M3.
+/// The usual way takes a difference `d` and ends in `x ^ d ^ d << shift`. Compilers turn `d ^ d << shift` into a multiplication. For words of
+/// 32 bits it is one whose time depends on the operands on Cortex-M3.
 #[inline(always)]
 const fn exchange_bits(x: u64, mask: u64, shift: u32) -> u64 {
     x & !(mask | mask << shift) | x >> shift & mask | (x & mask) << shift
 }
 
-/// Where the bytes of a block lie, in lanes.
+/// The lanes of the bytes of a block.
 #[derive(Clone, Copy)]
 enum Placement {
-    /// As encryption starts and decryption ends: in the lanes of round 0.
+    /// The lanes at the start of encryption and at the end of decryption: those of round 0.
     First,
-    /// As encryption ends and decryption starts: by the last round, which the paper leaves without a shuffle.
+    /// The lanes at the end of encryption and at the start of decryption: those of the last round, which has no shuffle in the paper.
     Last,
 }
 
-/// Puts byte `j` of a block where its lane is; both nibbles of `Placement::Last` by the lane of the even one.
+/// Moves byte `j` of a block to its lane. In `Placement::Last`, the lane of the even nibble places both nibbles.
 #[inline(always)]
 const fn place(block: u64, placement: Placement) -> u64 {
     match placement {
@@ -249,7 +247,7 @@ const fn place(block: u64, placement: Placement) -> u64 {
     }
 }
 
-/// The inverse of [`place`].
+/// Is the inverse of [`place`].
 #[inline(always)]
 const fn unplace(block: u64, placement: Placement) -> u64 {
     match placement {
@@ -274,7 +272,7 @@ const fn exchange_6(x: u64) -> u64 {
     exchange_bits(x.rotate_left(32), 0x0000_FFFF_0000_FFFF, 16)
 }
 
-/// Whether words can be read and written at once where the blocks lie, on cores that can do so nowhere else.
+/// Returns whether the blocks are aligned, on cores that can only read and write aligned words.
 #[inline(always)]
 fn are_aligned(blocks: &[Block]) -> bool {
     cfg!(target_arch = "riscv32") && blocks.as_ptr().cast::<[u32; 2]>().is_aligned()
@@ -283,7 +281,7 @@ fn are_aligned(blocks: &[Block]) -> bool {
 /// Reads a block.
 ///
 /// # Safety
-/// It has to be where `is_aligned` says.
+/// If `is_aligned`, the block must be aligned as words are.
 #[inline(always)]
 #[cfg_attr(not(target_arch = "riscv32"), allow(unused_variables, reason = "there it does not matter"))]
 unsafe fn read(block: &Block, is_aligned: bool) -> u64 {
@@ -293,7 +291,7 @@ unsafe fn read(block: &Block, is_aligned: bool) -> u64 {
         if !is_aligned {
             return read_bytes(block);
         }
-        // SAFETY: so many bytes, and aligned by the caller's word.
+        // SAFETY: a block has as many bytes, and it is aligned by the caller's word.
         let [low, high] = unsafe { *words };
         u64::from(low) | u64::from(high) << 32
     }
@@ -301,7 +299,7 @@ unsafe fn read(block: &Block, is_aligned: bool) -> u64 {
     u64::from_le_bytes(block.0)
 }
 
-/// Not inlined, here and in `write_bytes`: it is long, and seldom needed.
+/// Reads a block byte by byte. This and `write_bytes` are not inlined, because they are long and seldom needed.
 #[cfg(target_arch = "riscv32")]
 #[inline(never)]
 fn read_bytes(block: &Block) -> u64 {
@@ -311,7 +309,7 @@ fn read_bytes(block: &Block) -> u64 {
 /// Writes a block as [`read`] reads one.
 ///
 /// # Safety
-/// As there.
+/// As for [`read`].
 #[inline(always)]
 #[cfg_attr(not(target_arch = "riscv32"), allow(unused_variables, reason = "there it does not matter"))]
 #[allow(clippy::cast_possible_truncation, reason = "the two halves of the block")]
@@ -338,16 +336,16 @@ fn write_bytes(block: &mut Block, value: u64) {
     block.0 = value.to_le_bytes();
 }
 
-/// A batch of blocks, bit-sliced, in the basis of the S-box circuit.
+/// A bit-sliced batch of blocks, in the basis of the S-box circuit.
 struct State<W> {
-    /// The half that is even in rounds 0, 2, ...
+    /// The half that is the even one in rounds 0, 2, ...
     first: [W; 4],
-    /// The half that is even in rounds 1, 3, ...
+    /// The half that is the even one in rounds 1, 3, ...
     second: [W; 4],
 }
 
 impl<W: Word> State<W> {
-    /// Loads up to [`Word::Blocks`] blocks; what is missing is zero.
+    /// Loads up to [`Word::Blocks`] blocks. Missing blocks are zero.
     #[inline(always)]
     fn load(blocks: &[Block], placement: Placement) -> Self {
         let mut rows = [W::ZERO; 8];
@@ -358,7 +356,7 @@ impl<W: Word> State<W> {
             W::put(&mut rows, index, place(block, placement));
         };
         if W::Blocks::USIZE == 4 {
-            // No loop: see `round`.
+            // This is not a loop, see `round`.
             if let [b0, rest @ ..] = blocks {
                 put(0, b0);
                 if let [b1, rest @ ..] = rest {
@@ -385,7 +383,7 @@ impl<W: Word> State<W> {
         }
     }
 
-    /// The inverse of [`State::load`].
+    /// Is the inverse of [`State::load`].
     #[inline(always)]
     fn store(&self, blocks: &mut [Block], placement: Placement) {
         let (even, odd) = match placement {
@@ -444,22 +442,22 @@ impl<W: Word> State<W> {
     }
 }
 
-/// One round without its shuffle; its own inverse.
+/// Does one round without its shuffle. The function is its own inverse.
 ///
-/// No loops over the words: they are not unrolled where code is to be small, and the state would be in memory for them.
+/// There are no loops over the words. The compiler would not unroll them when it optimises for size, and the state would be in memory.
 #[inline(always)]
 fn round<W: Word, const XOR: u32>(even: &[W; 4], odd: &mut [W; 4], key: &[W; 4]) {
     let output = sbox::circuit(xor(*even, *key));
     *odd = xor(*odd, exchange_lanes::<W, XOR>(output));
 }
 
-/// A round key, in the lanes and with the complements of its round: one word for each bit.
+/// A round key in the lanes and with the complements of its round. It has one word for each bit.
 #[cfg(not(twine_keys = "compact"))]
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 struct RoundKey<W>([W; 4]);
 
-/// A round key, in the lanes and with the complements of its round: packed.
+/// A packed round key in the lanes and with the complements of its round.
 #[cfg(twine_keys = "compact")]
 #[derive(Clone, Copy)]
 #[repr(transparent)]
@@ -479,7 +477,7 @@ impl<W: Word> RoundKey<W> {
         return Self(ordered, core::marker::PhantomData);
     }
 
-    /// Erases it, word by word: a loop costs more where code is to be small.
+    /// Erases the key word by word. A loop would take more code.
     #[cfg(feature = "zeroize")]
     #[inline(always)]
     fn zeroize(&mut self) {
@@ -513,7 +511,7 @@ impl<W: Word> RoundKeys<W> {
     /// Without a key.
     pub(crate) const ZERO: Self = Self([RoundKey::ZERO; ROUNDS]);
 
-    /// Those of `key`, for lanes in [`Word::order`] or, of the Thumb kernels, in another.
+    /// Makes the round keys of `key`. `order` is [`Word::order`], or that of the Thumb kernels.
     #[inline(always)]
     pub(crate) fn new(key: &[u8], order: impl Fn(u32) -> u32) -> Self {
         let mut keys = MaybeUninit::<Self>::uninit();
@@ -524,7 +522,7 @@ impl<W: Word> RoundKeys<W> {
         unsafe { keys.assume_init() }
     }
 
-    /// Makes those of `key` in place.
+    /// Makes the round keys of `key` in place.
     #[inline(always)]
     pub(crate) fn expand(&mut self, key: &[u8], order: impl Fn(u32) -> u32) {
         let all = ptr::from_mut(self).cast::<[MaybeUninit<RoundKey<W>>; ROUNDS]>();
@@ -533,7 +531,7 @@ impl<W: Word> RoundKeys<W> {
     }
 }
 
-/// Writes all round keys. This is one function for both ways to it, so that there is one copy of the schedule.
+/// Writes all round keys. Both ways to make them call this one function, so that there is one copy of the schedule.
 #[inline(always)]
 fn expand<W: Word>(keys: &mut [MaybeUninit<RoundKey<W>>; ROUNDS], key: &[u8], order: impl Fn(u32) -> u32) {
     schedule::expand(key, keys, |packed| MaybeUninit::new(RoundKey::new(order(packed))));
@@ -542,7 +540,7 @@ fn expand<W: Word>(keys: &mut [MaybeUninit<RoundKey<W>>; ROUNDS], key: &[u8], or
 #[cfg(feature = "zeroize")]
 impl<W: Word> Drop for RoundKeys<W> {
     fn drop(&mut self) {
-        // Four in a turn, for the turns cost more than the stores; their number is a multiple of four.
+        // Each turn of the loop erases four, because a turn costs more than the stores. Their number is a multiple of four.
         for keys in self.0.chunks_exact_mut(4) {
             if let [k0, k1, k2, k3] = keys {
                 k0.zeroize();
@@ -554,7 +552,7 @@ impl<W: Word> Drop for RoundKeys<W> {
     }
 }
 
-/// Encrypts up to [`Word::Blocks`] blocks. Not inlined, or each call in a mode would carry the whole cipher.
+/// Encrypts up to [`Word::Blocks`] blocks. It is not inlined, because otherwise each call in a mode would contain the whole cipher.
 #[inline(never)]
 fn encrypt<W: Word>(keys: &RoundKeys<W>, mut blocks: InOutBuf<'_, '_, Block>) {
     let mut state = State::load(blocks.get_in(), Placement::First);
@@ -632,7 +630,7 @@ mod tests {
     };
     use core::array;
 
-    /// `place` puts byte `j` where the placement of the first and of the last round has nibble `2j`.
+    /// `place` moves byte `j` to the place of nibble `2j` in the placement of the first and of the last round.
     #[test]
     fn bytes_are_placed_by_their_lanes() {
         let bytes = u64::from_le_bytes(array::from_fn(|j| u8::try_from(j).unwrap()));

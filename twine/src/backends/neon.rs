@@ -1,7 +1,7 @@
-//! NEON: its vector for [`super::simd`].
+//! The vector of NEON for [`super::simd`].
 //!
-//! Nothing is detected at run time: this module is compiled only where NEON is part of the target, as on all but bare-metal
-//! targets without floating point. Big-endian targets get the portable backend.
+//! Nothing is detected at run time. This module is compiled only if NEON is part of the target, as it is on all targets except bare-metal ones
+//! without floating point. Big-endian targets get the portable backend.
 
 use core::arch::aarch64::*;
 
@@ -10,12 +10,12 @@ use cipher::{
     consts::{U8, U16},
 };
 
-use super::simd::{self, Backend, Block, Kernels, Vector, keys::Keys};
+use super::simd::{self, Backend, Block, Kernels, Vector, keys::ExpandedKey};
 
 /// The name of this backend.
 pub(crate) const NAME: &str = "neon";
 
-/// Whether no backend is forced but this one.
+/// Whether no other backend is forced.
 pub(crate) const IS_CHOSEN: bool = cfg!(not(any(
     twine_backend = "soft",
     twine_backend = "soft32",
@@ -84,7 +84,7 @@ impl Vector for Neon {
         }
     }
 
-    // An index above 15 gives zero, so 0x80 does.
+    // An index above 15 gives zero, and so does 0x80.
     #[inline(always)]
     fn shuffle(self, index: Self) -> Self {
         // SAFETY: the target has NEON.
@@ -142,12 +142,12 @@ impl Vector for Neon {
 }
 
 impl Kernels for Neon {
-    unsafe fn encrypt(keys: &Keys, blocks: InOutBuf<'_, '_, Block>) {
+    unsafe fn encrypt(keys: &ExpandedKey, blocks: InOutBuf<'_, '_, Block>) {
         // SAFETY: the target has NEON.
         unsafe { simd::encrypt::<Self>(keys, blocks) }
     }
 
-    unsafe fn decrypt(keys: &Keys, blocks: InOutBuf<'_, '_, Block>) {
+    unsafe fn decrypt(keys: &ExpandedKey, blocks: InOutBuf<'_, '_, Block>) {
         // SAFETY: the target has NEON.
         unsafe { simd::decrypt::<Self>(keys, blocks) }
     }
@@ -155,11 +155,11 @@ impl Kernels for Neon {
 
 /// Round keys for NEON.
 #[derive(Clone)]
-pub(crate) struct RoundKeys(Keys);
+pub(crate) struct RoundKeys(ExpandedKey);
 
 impl RoundKeys {
     /// Without a key.
-    pub(crate) const ZERO: Self = Self(Keys::ZERO);
+    pub(crate) const ZERO: Self = Self(ExpandedKey::ZERO);
 
     /// Makes the round keys of `key` in place.
     #[inline(never)]

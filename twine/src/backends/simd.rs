@@ -1,16 +1,16 @@
-//! Byte-shuffle SIMD, generic in the vector: SSSE3, AVX2, AVX-512 and NEON differ in width only.
+//! SIMD with byte shuffles, generic in the vector: SSSE3, AVX2, AVX-512 and NEON differ only in width.
 //!
-//! All three parts keep one nibble in a byte and take the S-box from a byte shuffle of a 16-byte table in a register: its time
-//! and its addresses do not depend on the index. All use the lanes of [`crate::placement`].
-//! - [`columns`]: a vector for each of the 16 nibbles of a block, as many blocks as a vector has bytes. For throughput.
-//! - [`rows`]: one vector for the 8 even nibbles of a few blocks and one for the odd ones. For latency.
-//! - [`keys`]: the key schedule, and the folded round keys that both share.
+//! All three parts have one nibble in each byte. The S-box is a byte shuffle of a 16-byte table in a register. Its time and its addresses do
+//! not depend on the index. All parts use the lanes of [`crate::placement`].
+//! - [`columns`] has a vector for each of the 16 nibbles of a block, and as many blocks as a vector has bytes. It is for throughput.
+//! - [`rows`] has one vector for the 8 even nibbles of a few blocks, and one for the odd nibbles. It is for latency.
+//! - [`keys`] is the key schedule. It makes the folded round keys that both layouts share.
 //!
 //! # Folded round keys
-//! A round adds S(even ^ RK) to the odd half. Both layouts keep the even half with its round key already added, so that the
-//! S-box can follow at once. The odd half of round `r`, which was the even one of round `r - 1` and will be that of round `r + 1`,
-//! then has to lose RK\[r - 1\] and to take on RK\[r + 1\]: one addition of their sum, off the critical path. Running the rounds
-//! backwards needs the same sums, so both directions share them.
+//! A round adds S(even ^ RK) to the odd half. In both layouts the round key is already added to the even half, so that the S-box can follow
+//! at once. The odd half of round `r` was the even half of round `r - 1` and becomes the even half of round `r + 1`. So it has to lose
+//! RK\[r - 1\] and to get RK\[r + 1\]. This is one addition of their sum, which is off the critical path. The rounds in reverse order need
+//! the same sums, so both directions share them.
 
 use cipher::{
     Array, BlockCipherDecBackend, BlockCipherEncBackend, BlockSizeUser, InOut, InOutBuf, ParBlocks,
@@ -19,7 +19,7 @@ use cipher::{
 use core::marker::PhantomData;
 
 use columns::Columns;
-use keys::Keys;
+use keys::ExpandedKey;
 use rows::Rows;
 
 mod columns;
@@ -28,18 +28,18 @@ mod rows;
 
 pub(crate) type Block = Array<u8, U8>;
 
-// No vector in a closure that a function of core calls: such a function is compiled without the features of the
-// vector, and where it is not inlined, each instruction becomes a call.
+// Closures that functions of `core` call must not use vectors. Such a function is compiled without the features of the vector. If it is not
+// inlined, each vector instruction becomes a call.
 
-/// A vector of bytes, an even number of times 8 of them.
+/// A vector of bytes. Its length is an even multiple of 8 bytes.
 ///
-/// A vector comes into being only by the `unsafe` functions, whose callers see to it that the CPU has its features. The other
-/// functions are safe to call for whoever holds a vector.
+/// Only the `unsafe` functions make a vector, and their callers make sure that the CPU has its features. The other functions are safe,
+/// because they need a vector.
 pub(crate) trait Vector: Copy {
-    /// Bytes.
+    /// The length in bytes.
     const WIDTH: usize;
 
-    /// Blocks that [`columns`] takes: as many as a vector has bytes.
+    /// The number of blocks that [`columns`] takes: as many as a vector has bytes.
     type Blocks: ArraySize;
 
     /// Loads the first [`Vector::WIDTH`] bytes.
@@ -48,7 +48,7 @@ pub(crate) trait Vector: Copy {
     /// The CPU has the features of this type.
     unsafe fn load(bytes: &[u8]) -> Self;
 
-    /// Loads up to [`Vector::WIDTH`] bytes, a multiple of 8, well if each 8 of them were stored by themselves; the others are zero.
+    /// Loads up to [`Vector::WIDTH`] bytes, a multiple of 8. The other bytes are zero. It is fast if each 8 bytes were stored by themselves.
     ///
     /// # Safety
     /// The CPU has the features of this type.
@@ -78,7 +78,7 @@ pub(crate) trait Vector: Copy {
     /// Stores the first bytes to fewer than [`Vector::WIDTH`], a multiple of 8.
     fn store_part(self, bytes: &mut [u8]);
 
-    /// Takes byte `index[i]` of each 16 bytes of `self` to byte `i`; zero if `index[i]` is 0x80.
+    /// In each 16 bytes, moves byte `index[i]` of `self` to byte `i`. Byte `i` becomes zero if `index[i]` is 0x80.
     fn shuffle(self, index: Self) -> Self;
 
     /// Interleaves the low halves of each 16 bytes of `self` and `other`.
@@ -89,20 +89,20 @@ pub(crate) trait Vector: Copy {
 
     fn xor(self, other: Self) -> Self;
 
-    /// The sum of three.
+    /// Returns the sum of three vectors.
     fn xor_3(self, second: Self, third: Self) -> Self;
 
-    /// The high nibble of every byte.
+    /// Returns the high nibble of every byte.
     fn high_nibbles(self) -> Self;
 
-    /// The low nibble of every byte.
+    /// Returns the low nibble of every byte.
     fn low_nibbles(self) -> Self;
 
-    /// Bytes with the low nibbles of `self`, which has no others, and the low nibbles of `high` as high ones.
+    /// Returns bytes with the low nibbles of `self` as low nibbles and those of `high` as high nibbles. `self` has no high nibbles.
     fn with_high_nibbles(self, high: Self) -> Self;
 }
 
-/// Loads a vector of blocks, or what there is of it.
+/// Loads a vector of blocks. If there are fewer blocks, the others are zero.
 ///
 /// # Safety
 /// The CPU has the features of `V`.
@@ -113,7 +113,7 @@ unsafe fn load_blocks<V: Vector>(bytes: &[u8]) -> V {
         if bytes.len() >= V::WIDTH {
             V::load(bytes)
         } else if bytes.is_empty() {
-            // A masked load from no valid address takes the CPU hundreds of cycles.
+            // A masked load from an invalid address takes the CPU hundreds of cycles.
             V::repeat_8(0)
         } else {
             V::load_part(bytes)
@@ -121,7 +121,7 @@ unsafe fn load_blocks<V: Vector>(bytes: &[u8]) -> V {
     }
 }
 
-/// Stores a vector of blocks, or what there is room for.
+/// Stores a vector of blocks, or as many of them as there is room for.
 #[inline(always)]
 fn store_blocks<V: Vector>(vector: V, bytes: &mut [u8]) {
     if bytes.len() >= V::WIDTH {
@@ -131,22 +131,22 @@ fn store_blocks<V: Vector>(vector: V, bytes: &mut [u8]) {
     }
 }
 
-/// The cipher on up to [`Vector::Blocks`] blocks, each a function of its own under the features of the vector.
+/// The cipher on up to [`Vector::Blocks`] blocks. Each of these is a separate function with the features of the vector.
 pub(crate) trait Kernels: Vector {
     /// Runs [`encrypt`].
     ///
     /// # Safety
     /// The CPU has the features of this type.
-    unsafe fn encrypt(keys: &Keys, blocks: InOutBuf<'_, '_, Block>);
+    unsafe fn encrypt(keys: &ExpandedKey, blocks: InOutBuf<'_, '_, Block>);
 
     /// Runs [`decrypt`].
     ///
     /// # Safety
     /// The CPU has the features of this type.
-    unsafe fn decrypt(keys: &Keys, blocks: InOutBuf<'_, '_, Block>);
+    unsafe fn decrypt(keys: &ExpandedKey, blocks: InOutBuf<'_, '_, Block>);
 }
 
-/// Picks the layout that suits the number of blocks: rows for a few, columns for many.
+/// Chooses the layout by the number of blocks: rows for a few, columns for many.
 macro_rules! run {
     ($keys:ident, $blocks:ident, $load:ident, $run:ident, $store:ident) => {{
         let per_vector = V::WIDTH / 8;
@@ -176,7 +176,7 @@ macro_rules! run {
 /// # Safety
 /// The CPU has the features of `V`.
 #[inline(always)]
-pub(crate) unsafe fn encrypt<V: Vector>(keys: &Keys, mut blocks: InOutBuf<'_, '_, Block>) {
+pub(crate) unsafe fn encrypt<V: Vector>(keys: &ExpandedKey, mut blocks: InOutBuf<'_, '_, Block>) {
     run!(keys, blocks, load_plaintext, encrypt, store_ciphertext);
 }
 
@@ -185,13 +185,13 @@ pub(crate) unsafe fn encrypt<V: Vector>(keys: &Keys, mut blocks: InOutBuf<'_, '_
 /// # Safety
 /// The CPU has the features of `V`.
 #[inline(always)]
-pub(crate) unsafe fn decrypt<V: Vector>(keys: &Keys, mut blocks: InOutBuf<'_, '_, Block>) {
+pub(crate) unsafe fn decrypt<V: Vector>(keys: &ExpandedKey, mut blocks: InOutBuf<'_, '_, Block>) {
     run!(keys, blocks, load_ciphertext, decrypt, store_plaintext);
 }
 
 /// The backend that the closures of `cipher` receive.
 pub(crate) struct Backend<'a, V> {
-    keys: &'a Keys,
+    keys: &'a ExpandedKey,
     vector: PhantomData<V>,
 }
 
@@ -199,7 +199,7 @@ impl<'a, V: Kernels> Backend<'a, V> {
     /// # Safety
     /// The CPU has the features of `V`.
     #[inline(always)]
-    pub(crate) unsafe fn new(keys: &'a Keys) -> Self {
+    pub(crate) unsafe fn new(keys: &'a ExpandedKey) -> Self {
         Self { keys, vector: PhantomData }
     }
 

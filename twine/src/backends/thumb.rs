@@ -1,11 +1,11 @@
-//! Thumb assembly for Cortex-M: the portable backend's rounds (see [`fixslice`]), four blocks at once, in registers alone.
+//! Thumb assembly for Cortex-M. It runs the rounds of the portable backend (see [`fixslice`]) on four blocks at once, in registers alone.
 //!
-//! A compiler spills in the round and makes separate instructions of rotations. The kernels for ARMv7-M need 22 instructions
-//! a round, and 2 more for the lanes, where the circuit and its surroundings have 21 operations; those for ARMv6-M, with two
-//! operands and eight general registers, 34 and 8. Everything runs in the same time for all keys and data: no branch but
-//! that of the loop over the rounds, and one on whether addresses are aligned.
+//! A compiler spills registers in the round, and makes separate instructions of rotations. The circuit and its surroundings have 21 operations.
+//! The kernels for ARMv7-M need 22 instructions for a round, and 2 more for the lanes. Those for ARMv6-M, which has two operands and eight
+//! general registers, need 34 and 8. Everything takes the same time for all keys and data. The only branches are that of the loop over the
+//! rounds, and one on the alignment of addresses.
 //!
-//! The build script chooses the kernels by the target: the compiler does not tell Thumb targets apart.
+//! The build script chooses the kernels by the target, because the compiler does not tell Thumb targets apart.
 
 use core::mem::MaybeUninit;
 
@@ -24,7 +24,7 @@ mod kernels;
 /// The name of this backend.
 pub(crate) const NAME: &str = "thumb";
 
-/// Blocks that the kernels work on.
+/// The number of blocks that the kernels process.
 const WIDTH: usize = 4;
 
 /// The round keys in the lanes of the kernels.
@@ -36,7 +36,7 @@ impl RoundKeys {
     /// Without a key.
     pub(crate) const ZERO: Self = Self(fixslice::RoundKeys::ZERO);
 
-    /// The round keys of `key`.
+    /// Makes the round keys of `key`.
     #[inline]
     pub(crate) fn new(key: &[u8]) -> Self {
         Self(fixslice::RoundKeys::new(key, kernels::order))
@@ -52,7 +52,7 @@ impl RoundKeys {
 /// Encrypts or decrypts four blocks.
 ///
 /// # Safety
-/// The input can be read and the output written. They are the same or do not overlap, and their addresses are multiples of
+/// The input can be read and the output can be written. They are the same or do not overlap. Their addresses are multiples of
 /// [`kernels::ALIGNMENT`].
 type Kernel = unsafe fn(keys: &RoundKeys, input: *const [Block; WIDTH], output: *mut [Block; WIDTH]);
 
@@ -60,8 +60,8 @@ type Kernel = unsafe fn(keys: &RoundKeys, input: *const [Block; WIDTH], output: 
 #[repr(align(4))]
 struct Aligned([MaybeUninit<Block>; WIDTH]);
 
-/// Runs `kernel` on `copy`, into which it copies up to four blocks. The rest of `copy` may be without a value if the kernel
-/// is assembly: that may load it, and nobody looks at what comes of it.
+/// Copies up to four blocks into `copy` and runs `kernel` on it. If the kernel is assembly, the rest of `copy` may be uninitialised:
+/// assembly may load it, and nobody looks at the result.
 #[inline(always)]
 fn run_on_copy(kernel: Kernel, mut copy: Aligned, keys: &RoundKeys, mut blocks: InOutBuf<'_, '_, Block>) {
     for (to, from) in copy.0.iter_mut().zip(blocks.get_in()) {
@@ -86,15 +86,15 @@ fn run(
 ) {
     let (input, output) = blocks.into_raw();
     if (input.addr() | output.addr()) % kernels::ALIGNMENT == 0 {
-        // SAFETY: both are of four blocks, which `InOut` says are the same or do not overlap; they are aligned.
+        // SAFETY: both have four blocks and are aligned. `InOut` says that they are the same or do not overlap.
         unsafe { kernel(keys, input.cast(), output.cast()) }
     } else {
-        // SAFETY: they are what `InOut` had.
+        // SAFETY: both pointers come from the `InOut`.
         copying(keys, unsafe { InOut::from_raw(input, output) }.into_buf());
     }
 }
 
-/// Apart from [`encrypt_copy`]: a mode that makes whole calls needs nothing else, to set up a key.
+/// Encrypts one block. This is separate from [`encrypt_copy`], because a mode that makes whole calls needs only this one, to set up a key.
 #[inline(never)]
 fn encrypt_one(keys: &RoundKeys, block: InOut<'_, '_, Block>) {
     run_on_copy(
@@ -112,7 +112,7 @@ fn encrypt_copy(keys: &RoundKeys, blocks: InOutBuf<'_, '_, Block>) {
 
 #[inline(never)]
 fn decrypt_copy(keys: &RoundKeys, blocks: InOutBuf<'_, '_, Block>) {
-    // For ARMv6-M this kernel is no assembly.
+    // For ARMv6-M this kernel is not assembly, so the copy must be initialised.
     run_on_copy(kernels::decrypt, Aligned([MaybeUninit::zeroed(); WIDTH]), keys, blocks);
 }
 

@@ -1,7 +1,7 @@
-//! SSSE3, AVX2 and AVX-512: their vectors for [`super::simd`], and the functions that run under their features.
+//! The vectors of SSSE3, AVX2 and AVX-512 for [`super::simd`], and the functions that run with these features.
 //!
-//! Everything that a closure of `cipher` calls is `inline(always)`, so that it is compiled with the features of the function
-//! that calls the closure.
+//! Everything that a closure of `cipher` calls is `inline(always)`, so that it is compiled with the features of the function that calls the
+//! closure.
 
 #[cfg(target_arch = "x86")]
 use core::arch::x86::*;
@@ -13,7 +13,7 @@ use cipher::{
     consts::{U8, U16, U32},
 };
 
-use super::simd::{self, Backend, Block, Kernels, Vector, keys::Keys};
+use super::simd::{self, Backend, Block, Kernels, Vector, keys::ExpandedKey};
 
 /// 16 bytes, with SSSE3.
 #[derive(Clone, Copy)]
@@ -113,8 +113,8 @@ impl Vector for Ssse3 {
     }
 }
 
-/// Loads up to two blocks, each by itself: whoever has just stored them did the same, and one load that spans several stores
-/// has to wait for all of them to reach the cache.
+/// Loads up to two blocks, each by itself. The blocks were just stored one by one, and a load that spans several stores has to wait until
+/// all of them have reached the cache.
 ///
 /// # Safety
 /// The CPU has SSSE3.
@@ -352,7 +352,7 @@ impl Vector for Avx512 {
     }
 }
 
-/// A bit for each block of `len` bytes, up to 64.
+/// Returns a bit for each block of `len` bytes, up to 64 bytes.
 #[cfg(twine_avx512)]
 #[inline(always)]
 #[allow(clippy::cast_possible_truncation, reason = "at most 8 blocks")]
@@ -365,7 +365,7 @@ cpufeatures::new!(has_avx2, "avx2");
 #[cfg(twine_avx512)]
 cpufeatures::new!(has_avx512, "avx512f", "avx512bw", "avx512vl");
 
-/// Which vectors the CPU has. A value says that the CPU has them: only [`Level::detect`] makes one.
+/// The vectors that the CPU supports. A value proves that the CPU supports them, because it was made by detection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Level {
     Ssse3,
@@ -375,7 +375,7 @@ pub(crate) enum Level {
 }
 
 impl Level {
-    /// The widest, or the one that is forced if the CPU has it.
+    /// Returns the widest level of the CPU, or the forced one if the CPU supports it.
     #[inline]
     pub(crate) fn detect() -> Option<Self> {
         #[cfg(twine_avx512)]
@@ -391,7 +391,7 @@ impl Level {
         None
     }
 
-    /// All that the CPU has.
+    /// Returns all levels that the CPU supports.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn available() -> impl Iterator<Item = Self> {
         [
@@ -404,7 +404,7 @@ impl Level {
         .flatten()
     }
 
-    /// Whether no backend is forced but this one.
+    /// Returns whether no other backend is forced.
     #[inline(always)]
     fn is_allowed(name: &str) -> bool {
         if cfg!(twine_backend = "ssse3") {
@@ -436,7 +436,7 @@ impl Level {
 /// Round keys, and the vectors that work with them.
 #[derive(Clone)]
 pub(crate) struct RoundKeys {
-    keys: Keys,
+    keys: ExpandedKey,
     level: Level,
 }
 
@@ -444,7 +444,7 @@ impl RoundKeys {
     /// Without a key.
     #[inline]
     pub(crate) const fn zero(level: Level) -> Self {
-        Self { keys: Keys::ZERO, level }
+        Self { keys: ExpandedKey::ZERO, level }
     }
 
     /// Makes the round keys of `key` in place.
@@ -484,13 +484,13 @@ impl RoundKeys {
 /// # Safety
 /// The CPU has SSSE3.
 #[target_feature(enable = "ssse3")]
-unsafe fn expand(keys: &mut Keys, key: &[u8]) {
+unsafe fn expand(keys: &mut ExpandedKey, key: &[u8]) {
     // SAFETY: this function has the feature.
     unsafe { keys.expand::<Ssse3>(key) }
 }
 
-/// Makes the compiler align the stack of the calling function for AVX2, whose 16 registers do not hold all columns. By itself it
-/// stores those vectors wherever the stack happens to be, and each that spans two lines of the cache takes longer.
+/// Makes the compiler align the stack of the calling function for AVX2, whose 16 registers do not hold all columns. Otherwise the compiler
+/// would store vectors at any address on the stack, and a vector that spans two cache lines takes longer.
 #[inline(always)]
 fn align_stack<V: Vector>() {
     if V::WIDTH == Avx2::WIDTH {
@@ -501,15 +501,15 @@ fn align_stack<V: Vector>() {
     }
 }
 
-/// Functions under the features of a vector: those that run closures, which are inlined into them, and the cipher itself,
-/// which is not. The narrow vector is for as few blocks as it can hold: wide ones have more latency.
+/// Makes the functions with the features of a vector. Closures are inlined into the functions that run them, and the cipher itself is not. The
+/// narrow vector is used if it can hold all blocks, because wide vectors have more latency.
 macro_rules! run_under {
     ($features:literal, $vector:ident, $narrow:ident, $encrypt:ident, $decrypt:ident) => {
         impl Kernels for $vector {
             #[inline(always)]
-            unsafe fn encrypt(keys: &Keys, blocks: InOutBuf<'_, '_, Block>) {
+            unsafe fn encrypt(keys: &ExpandedKey, blocks: InOutBuf<'_, '_, Block>) {
                 #[target_feature(enable = $features)]
-                unsafe fn kernel(keys: &Keys, blocks: InOutBuf<'_, '_, Block>) {
+                unsafe fn kernel(keys: &ExpandedKey, blocks: InOutBuf<'_, '_, Block>) {
                     align_stack::<$vector>();
                     // SAFETY: this function has the features.
                     unsafe {
@@ -525,9 +525,9 @@ macro_rules! run_under {
             }
 
             #[inline(always)]
-            unsafe fn decrypt(keys: &Keys, blocks: InOutBuf<'_, '_, Block>) {
+            unsafe fn decrypt(keys: &ExpandedKey, blocks: InOutBuf<'_, '_, Block>) {
                 #[target_feature(enable = $features)]
-                unsafe fn kernel(keys: &Keys, blocks: InOutBuf<'_, '_, Block>) {
+                unsafe fn kernel(keys: &ExpandedKey, blocks: InOutBuf<'_, '_, Block>) {
                     align_stack::<$vector>();
                     // SAFETY: this function has the features.
                     unsafe {
@@ -546,7 +546,7 @@ macro_rules! run_under {
         /// # Safety
         /// The CPU has the features.
         #[target_feature(enable = $features)]
-        unsafe fn $encrypt(keys: &Keys, f: impl BlockCipherEncClosure<BlockSize = U8>) {
+        unsafe fn $encrypt(keys: &ExpandedKey, f: impl BlockCipherEncClosure<BlockSize = U8>) {
             // SAFETY: this function has the features.
             f.call(&unsafe { Backend::<$vector>::new(keys) });
         }
@@ -554,7 +554,7 @@ macro_rules! run_under {
         /// # Safety
         /// The CPU has the features.
         #[target_feature(enable = $features)]
-        unsafe fn $decrypt(keys: &Keys, f: impl BlockCipherDecClosure<BlockSize = U8>) {
+        unsafe fn $decrypt(keys: &ExpandedKey, f: impl BlockCipherDecClosure<BlockSize = U8>) {
             // SAFETY: this function has the features.
             f.call(&unsafe { Backend::<$vector>::new(keys) });
         }

@@ -1,10 +1,10 @@
-//! Whether a dropped value leaves secrets in its memory.
+//! A check that a dropped value leaves no secrets in its memory.
 
 use std::{boxed::Box, mem::MaybeUninit, ptr, vec::Vec};
 
 /// Drops the values that `new` makes of two seeds, and compares what was in their memory and what is left there.
 ///
-/// `padding` is how many bytes of the type belong to no field: a value that is moved takes along whatever was on the stack.
+/// `padding` is the number of bytes of the type that belong to no field. A moved value takes along whatever was on the stack there.
 ///
 /// # Panics
 /// If fewer than `secret` bytes depended on the seed before, or, apart from padding, any does afterwards.

@@ -1,14 +1,14 @@
-//! What a call leaves on the stack.
+//! The bytes that a call leaves on the stack.
 
 use std::{arch::asm, collections::HashSet, ptr, vec, vec::Vec};
 
-/// Bytes that are looked at.
+/// The number of bytes that are examined.
 const DEPTH: usize = 64 * 1024;
 
 /// Bytes below the stack pointer that the compiler may use without moving it, and some more.
 const RED_ZONE: usize = 256;
 
-/// Paints the stack, calls `f` and returns what is then below: at least all that `f` has left there.
+/// Paints the stack, calls `f` and returns the bytes below the stack pointer. They include all that `f` has left there.
 #[inline(never)]
 pub fn left_by(f: impl FnOnce()) -> Vec<u8> {
     let mut left = vec![0; DEPTH];

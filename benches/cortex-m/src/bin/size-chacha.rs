@@ -2,4 +2,6 @@
 #![no_std]
 #![no_main]
 
-cortex_m_benches::size!(cortex_m_benches::ChaCha);
+use cortex_m_benches::{ChaCha, open, seal, set_up};
+
+cortex_m_benches::size!(set_up::<ChaCha>, seal::<ChaCha>, open::<ChaCha>);

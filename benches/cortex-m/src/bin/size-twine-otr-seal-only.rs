@@ -2,24 +2,6 @@
 #![no_std]
 #![no_main]
 
-use cortex_m_benches::{
-    TwineOtr,
-    aead::{Key, Nonce, Tag},
-    seal, set_up,
-};
+use cortex_m_benches::{TwineOtr, seal, set_up};
 
-cortex_m_benches::size!();
-
-/// Kept in the image whether anything calls it or not.
-#[used]
-static SET_UP: extern "C" fn(&mut TwineOtr, &Key<TwineOtr>) = set_up;
-#[used]
-static SEAL: unsafe extern "C" fn(
-    &TwineOtr,
-    &Nonce<TwineOtr>,
-    *const u8,
-    usize,
-    *mut u8,
-    usize,
-    &mut Tag<TwineOtr>,
-) -> bool = seal;
+cortex_m_benches::size!(set_up::<TwineOtr>, seal::<TwineOtr>);

@@ -2,4 +2,6 @@
 #![no_std]
 #![no_main]
 
-cortex_m_benches::size!(cortex_m_benches::TwineOtr);
+use cortex_m_benches::{TwineOtr, open, seal, set_up};
+
+cortex_m_benches::size!(set_up::<TwineOtr>, seal::<TwineOtr>, open::<TwineOtr>);

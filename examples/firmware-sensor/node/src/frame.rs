@@ -30,8 +30,8 @@ pub const MAX_FRAME: usize = 1 + 2 * Keys::LEN;
 /// The same as it is on the line.
 pub const MAX_ENCODED: usize = cobs::max_encoding_length(MAX_FRAME) + 1;
 
-/// A frame.
-pub type Frame = Vec<u8, MAX_FRAME>;
+/// A frame. It may have keys, or what is to be sealed: it is erased when it is dropped.
+pub type Frame = Zeroizing<Vec<u8, MAX_FRAME>>;
 
 /// The bytes of a counter.
 pub const COUNTER: usize = 3;
@@ -156,8 +156,10 @@ pub struct Report {
     pub acknowledged: Option<u32>,
     /// Whether the output is on.
     pub output: bool,
-    /// The last reading, in hundredths of a degree Celsius.
-    pub reading: i16,
+    /// The last reading, in hundredths of a degree Celsius; none before the first one, or if it failed.
+    ///
+    /// What no thermometer shows, -327.68 degrees, comes as none.
+    pub reading: Option<i16>,
 }
 
 impl Report {
@@ -166,6 +168,8 @@ impl Report {
 
     const NOTHING_ACKNOWLEDGED: [u8; COUNTER] = [0xFF; COUNTER];
 
+    const NO_READING: i16 = i16::MIN;
+
     /// Reason (1 byte), acknowledged counter (3), output (1), reading (2), all big-endian.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; Self::LEN] {
@@ -173,7 +177,7 @@ impl Report {
             None => Self::NOTHING_ACKNOWLEDGED,
             Some(counter) => counter_bytes(counter),
         };
-        let [high, low] = self.reading.to_be_bytes();
+        let [high, low] = self.reading.unwrap_or(Self::NO_READING).to_be_bytes();
         [self.reason as u8, a, b, c, self.output.into(), high, low]
     }
 
@@ -195,7 +199,8 @@ impl Report {
             1 => true,
             _ => return None,
         };
-        Some(Self { reason, acknowledged, output, reading: i16::from_be_bytes([high, low]) })
+        let reading = Some(i16::from_be_bytes([high, low])).filter(|reading| *reading != Self::NO_READING);
+        Some(Self { reason, acknowledged, output, reading })
     }
 }
 
@@ -288,8 +293,8 @@ pub const fn counter_of([a, b, c]: [u8; COUNTER]) -> u32 {
 
 /// `frame` as it goes over the line, with the byte that ends it; empty if it is longer than [`MAX_FRAME`].
 #[must_use]
-pub fn encode(frame: &[u8]) -> Vec<u8, MAX_ENCODED> {
-    let mut encoded = Vec::new();
+pub fn encode(frame: &[u8]) -> Zeroizing<Vec<u8, MAX_ENCODED>> {
+    let mut encoded = Zeroizing::new(Vec::new());
     if frame.len() <= MAX_FRAME && encoded.resize_default(MAX_ENCODED).is_ok() {
         let len = cobs::try_encode(frame, &mut encoded).unwrap_or(0);
         encoded.truncate(len);
@@ -322,10 +327,17 @@ impl Decoder {
         }
         let is_frame = !self.is_too_long && !self.encoded.is_empty();
         let len = if is_frame { cobs::decode_in_place(&mut self.encoded).ok() } else { None };
-        let frame = len.and_then(|len| Frame::from_slice(self.encoded.get(..len)?).ok());
+        let frame = len.and_then(|len| Vec::from_slice(self.encoded.get(..len)?).ok()).map(Zeroizing::new);
         self.encoded.zeroize();
-        self.encoded.clear();
         self.is_too_long = false;
         frame
     }
 }
+
+impl Drop for Decoder {
+    fn drop(&mut self) {
+        self.encoded.zeroize();
+    }
+}
+
+impl ZeroizeOnDrop for Decoder {}

@@ -46,7 +46,7 @@ pub struct Node<'a, F> {
     ciphers: &'a mut Ciphers,
     acknowledged: Option<u32>,
     output: bool,
-    reading: i16,
+    reading: Option<i16>,
 }
 
 /// A node that waits for keys.
@@ -155,12 +155,12 @@ impl<'a, F: MultiwriteNorFlash> Node<'a, F> {
         store.save(old.as_ref(), &stored).await?;
         sealing.stored();
         opening.stored();
-        let (acknowledged, output, reading) = (None, false, 0);
+        let (acknowledged, output, reading) = (None, false, None);
         Ok(Start::Node(Self { store, stored, ciphers, acknowledged, output, reading }))
     }
 
-    /// Keeps a reading for the reports that follow.
-    pub fn set_reading(&mut self, reading: i16) {
+    /// Keeps a reading for the reports that follow; none if it failed.
+    pub fn set_reading(&mut self, reading: Option<i16>) {
         self.reading = reading;
     }
 
@@ -177,22 +177,12 @@ impl<'a, F: MultiwriteNorFlash> Node<'a, F> {
     pub async fn report(&mut self, reason: Reason) -> Result<Frame, NodeError> {
         self.reserve_to_seal().await?;
         let Self { acknowledged, output, reading, .. } = *self;
-        let mut frame = Frame::new();
+        let mut frame = Frame::default();
         // There is room in a frame for all of this.
         let _ = frame.extend_from_slice(&[REPORT, 0, 0, 0]);
         let _ = frame.extend_from_slice(&Report { reason, acknowledged, output, reading }.to_bytes());
-        let sealed = self
-            .ciphers
-            .sealer
-            .seal_inout_detached(&[REPORT], frame.get_mut(HEADER..).unwrap_or_default().into());
-        let (nonce, tag) = match sealed {
-            Ok(sealed) => sealed,
-            Err(error) => {
-                // It is still the plaintext.
-                frame.fill(0);
-                return Err(error.into());
-            }
-        };
+        let message = frame.get_mut(HEADER..).unwrap_or_default();
+        let (nonce, tag) = self.ciphers.sealer.seal_inout_detached(&[REPORT], message.into())?;
         let [_, _, _, _, counter @ ..] = nonce.0;
         if let Some(place) = frame.get_mut(1..HEADER) {
             place.copy_from_slice(&counter);

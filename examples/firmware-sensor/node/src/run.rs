@@ -1,23 +1,28 @@
 //! The node's life on a board.
 
-use core::future;
-use embassy_futures::select::{Either, select};
+use embassy_futures::{
+    select::{Either, select},
+    yield_now,
+};
 use embedded_io_async::{Read, Write};
 use embedded_storage_async::nor_flash::MultiwriteNorFlash;
 use twine_otr_aead::{OpenError, SealError};
-use zeroize::Zeroize;
 
 use crate::{
-    frame::{Decoder, Frame, Instruction, Keys, Notice, Reason, encode},
+    frame::{Decoder, Frame, Instruction, Keys, MAX_ENCODED, Notice, Reason, encode},
     node::{Blank, Ciphers, Node, NodeError, Start},
 };
 
 /// What a node has besides its flash and its line.
 #[allow(async_fn_in_trait, reason = "the node is one task")]
 pub trait Board {
-    /// Waits for the time of the next reading, and measures, in hundredths of a degree Celsius. It may be dropped while it waits, and
-    /// called again.
-    async fn reading(&mut self) -> i16;
+    /// Waits until a reading is due. It may be dropped while it waits, and called again.
+    ///
+    /// A node that waits does so here, whatever else it waits for, and also when it has stopped: so this is where a watchdog is fed.
+    async fn due(&mut self);
+
+    /// Measures, in hundredths of a degree Celsius; none if that fails.
+    async fn measure(&mut self) -> Option<i16>;
 
     /// Sets the output.
     fn set_output(&mut self, is_on: bool);
@@ -65,7 +70,7 @@ where
                 while !pause.is_over() {
                     line.send(&Notice::Flash.to_frame()).await?;
                     // Not when somebody sends.
-                    while let Either::Second(frame) = select(board.reading(), line.frame()).await {
+                    while let Either::Second(frame) = select(board.due(), line.frame()).await {
                         frame?;
                     }
                 }
@@ -130,9 +135,9 @@ async fn live(
                 }
             },
         }
-        match select(board.reading(), line.frame()).await {
-            Either::First(reading) => {
-                node.set_reading(reading);
+        match select(board.due(), line.frame()).await {
+            Either::First(()) => {
+                node.set_reading(board.measure().await);
                 due = Some(Reason::Reading);
             }
             Either::Second(frame) => match node.receive(&frame?).await {
@@ -141,7 +146,9 @@ async fn live(
                     line.send(&notice.to_frame()).await?;
                     board.stopped();
                     // Until the power is taken.
-                    future::pending::<()>().await;
+                    loop {
+                        board.due().await;
+                    }
                 }
                 // If it fails, the next start shows what became of it.
                 Ok(Instruction::Forget) => return node.forget().await.or(Ok(())),
@@ -172,12 +179,10 @@ async fn wait_for_keys(
         if is_due {
             line.send(&blank.why().to_frame()).await?;
         }
-        is_due = match select(board.reading(), line.frame()).await {
-            Either::First(_) => true,
+        is_due = match select(board.due(), line.frame()).await {
+            Either::First(()) => true,
             Either::Second(frame) => {
-                let mut frame = frame?;
-                let keys = Keys::from_frame(&frame);
-                frame.as_mut_slice().zeroize();
+                let keys = Keys::from_frame(&frame?);
                 match keys {
                     // If it fails, the next start shows what became of it.
                     Some(keys) => return blank.provision(keys).await.or(Ok(())),
@@ -205,17 +210,22 @@ impl<R: Read, W: Write> Line<R, W> {
     /// The next frame.
     async fn frame(&mut self) -> Result<Frame, LineFailed> {
         loop {
-            let mut byte = [0];
-            match self.receive.read(&mut byte).await {
-                Ok(1..) => {}
-                // The other end is gone.
-                Ok(0) => return Err(LineFailed),
-                // Noise, or more bytes than the buffer holds: the frame's tag tells.
-                Err(_) => continue,
+            for _ in 0..MAX_ENCODED {
+                let mut byte = [0];
+                match self.receive.read(&mut byte).await {
+                    Ok(1..) => {
+                        if let Some(frame) = self.decoder.feed(byte[0]) {
+                            return Ok(frame);
+                        }
+                    }
+                    // The other end is gone.
+                    Ok(0) => return Err(LineFailed),
+                    // Noise, or more bytes than the buffer holds: the frame's tag tells.
+                    Err(_) => {}
+                }
             }
-            if let Some(frame) = self.decoder.feed(byte[0]) {
-                return Ok(frame);
-            }
+            // A line that is flooded, or fails at once each time, does not wait by itself: a reading that is due goes first.
+            yield_now().await;
         }
     }
 }

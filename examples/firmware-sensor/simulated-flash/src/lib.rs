@@ -1,7 +1,9 @@
 //! NOR flash over any memory of words: pages that are erased to ones, words that are programmed, bits that only go from one to zero.
 //!
 //! Each change of a word is a step of its own, and an erased or programmed word takes two: in between only some of its bits have
-//! changed. An erasure goes through the words of a page in any order. So whoever stops the memory between two steps has what a loss of power leaves: words that are programmed in part, and pages of
+//! changed. An erasure goes through the words of a page in any order. Words are programmed one after the other; those of one byte, as in flash
+//! behind a serial bus, are programmed together, so that all that is written at once has changed in part before any of it is complete.
+//! So whoever stops the memory between two steps has what a loss of power leaves: words that are programmed in part, and pages of
 //! which some bits are still as they were. What is not modelled: bits that read differently each time, and wear.
 #![no_std]
 
@@ -10,8 +12,10 @@ use embedded_storage::nor_flash::{
     ErrorType, MultiwriteNorFlash, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
 };
 
-/// The bytes of a word.
-pub const WORD: usize = 4;
+use fastrand::Rng;
+
+/// The bytes of a word of the memory.
+const CELL: usize = 4;
 
 /// What holds the words.
 pub trait Memory {
@@ -32,32 +36,25 @@ pub trait Memory {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failed;
 
-/// `PAGES` pages of `PAGE` bytes in a memory.
+/// `PAGES` pages of `PAGE` bytes in a memory, which are programmed in words of `WORD` bytes: 1, 2 or 4.
 #[derive(Debug)]
-pub struct Flash<M, const PAGES: usize, const PAGE: usize> {
+pub struct Flash<M, const PAGES: usize, const PAGE: usize, const WORD: usize> {
     memory: M,
     /// Which bits change first.
-    noise: u32,
+    noise: Rng,
 }
 
-impl<M: Memory, const PAGES: usize, const PAGE: usize> Flash<M, PAGES, PAGE> {
+impl<M: Memory, const PAGES: usize, const PAGE: usize, const WORD: usize> Flash<M, PAGES, PAGE, WORD> {
     /// The flash in `memory`, as it is. The bits that change first depend on `seed`.
-    pub fn new(memory: M, seed: u32) -> Self {
-        const { assert!(PAGE.is_multiple_of(WORD) && (PAGE / WORD).is_power_of_two()) };
-        Self { memory, noise: seed | 1 }
+    pub fn new(memory: M, seed: u64) -> Self {
+        const { assert!(CELL.is_multiple_of(WORD)) };
+        const { assert!(PAGE.is_multiple_of(CELL) && (PAGE / CELL).is_power_of_two()) };
+        Self { memory, noise: Rng::with_seed(seed) }
     }
 
     /// What holds the words.
     pub fn memory(&mut self) -> &mut M {
         &mut self.memory
-    }
-
-    /// Marsaglia's xorshift.
-    fn noise(&mut self) -> u32 {
-        self.noise ^= self.noise << 13;
-        self.noise ^= self.noise >> 17;
-        self.noise ^= self.noise << 5;
-        self.noise
     }
 
     fn check(offset: u32, len: usize, unit: usize) -> Result<usize, FlashError> {
@@ -111,17 +108,19 @@ impl NorFlashError for FlashError {
     }
 }
 
-impl<M, const PAGES: usize, const PAGE: usize> ErrorType for Flash<M, PAGES, PAGE> {
+impl<M, const PAGES: usize, const PAGE: usize, const WORD: usize> ErrorType for Flash<M, PAGES, PAGE, WORD> {
     type Error = FlashError;
 }
 
-impl<M: Memory, const PAGES: usize, const PAGE: usize> ReadNorFlash for Flash<M, PAGES, PAGE> {
+impl<M: Memory, const PAGES: usize, const PAGE: usize, const WORD: usize> ReadNorFlash
+    for Flash<M, PAGES, PAGE, WORD>
+{
     const READ_SIZE: usize = 1;
 
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), FlashError> {
         let offset = Self::check(offset, bytes.len(), 1)?;
         for (address, byte) in (offset..).zip(bytes) {
-            *byte = self.memory.read(address / WORD)?.to_le_bytes()[address % WORD];
+            *byte = self.memory.read(address / CELL)?.to_le_bytes()[address % CELL];
         }
         Ok(())
     }
@@ -131,7 +130,9 @@ impl<M: Memory, const PAGES: usize, const PAGE: usize> ReadNorFlash for Flash<M,
     }
 }
 
-impl<M: Memory, const PAGES: usize, const PAGE: usize> NorFlash for Flash<M, PAGES, PAGE> {
+impl<M: Memory, const PAGES: usize, const PAGE: usize, const WORD: usize> NorFlash
+    for Flash<M, PAGES, PAGE, WORD>
+{
     const WRITE_SIZE: usize = WORD;
     const ERASE_SIZE: usize = PAGE;
 
@@ -140,11 +141,11 @@ impl<M: Memory, const PAGES: usize, const PAGE: usize> NorFlash for Flash<M, PAG
         let start = Self::check(from, len as usize, PAGE)?;
         for page in (start..to as usize).step_by(PAGE) {
             // Each word once, as the step is odd and the number of words a power of two.
-            let (first, step) = (self.noise() as usize, self.noise() as usize | 1);
-            let order = (0..PAGE / WORD)
-                .map(|i| page / WORD + first.wrapping_add(step.wrapping_mul(i)) % (PAGE / WORD));
+            let (first, step) = (self.noise.usize(..), self.noise.usize(..) | 1);
+            let order = (0..PAGE / CELL)
+                .map(|i| page / CELL + first.wrapping_add(step.wrapping_mul(i)) % (PAGE / CELL));
             for index in order.clone() {
-                let some = self.memory.read(index)? | self.noise();
+                let some = self.memory.read(index)? | self.noise.u32(..);
                 self.memory.write(index, some)?;
             }
             for index in order {
@@ -156,19 +157,29 @@ impl<M: Memory, const PAGES: usize, const PAGE: usize> NorFlash for Flash<M, PAG
 
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), FlashError> {
         let start = Self::check(offset, bytes.len(), WORD)?;
-        let (words, _) = bytes.as_chunks::<WORD>();
-        for (index, word) in (start / WORD..).zip(words) {
-            let old = self.memory.read(index)?;
-            let new = old & u32::from_le_bytes(*word);
-            let some = old & (new | self.noise());
-            self.memory.write(index, some)?;
-            self.memory.write(index, new)?;
+        let together = if WORD == 1 { bytes.len().max(1) } else { WORD };
+        for (start, words) in (start..).step_by(together).zip(bytes.chunks(together)) {
+            for is_whole in [false, true] {
+                for (address, word) in (start..).step_by(WORD).zip(words.as_chunks::<WORD>().0) {
+                    let old = self.memory.read(address / CELL)?;
+                    let mut new = old.to_le_bytes();
+                    for (new, byte) in new[address % CELL..].iter_mut().zip(word) {
+                        *new &= byte;
+                    }
+                    let new = u32::from_le_bytes(new);
+                    let kept = if is_whole { 0 } else { self.noise.u32(..) };
+                    self.memory.write(address / CELL, old & (new | kept))?;
+                }
+            }
         }
         Ok(())
     }
 }
 
-impl<M: Memory, const PAGES: usize, const PAGE: usize> MultiwriteNorFlash for Flash<M, PAGES, PAGE> {}
+impl<M: Memory, const PAGES: usize, const PAGE: usize, const WORD: usize> MultiwriteNorFlash
+    for Flash<M, PAGES, PAGE, WORD>
+{
+}
 
 #[cfg(test)]
 mod tests {
@@ -191,7 +202,7 @@ mod tests {
         }
     }
 
-    type Small = Flash<Words, 2, 16>;
+    type Small = Flash<Words, 2, 16, 4>;
 
     #[test]
     fn bits_only_go_to_zero_until_the_page_is_erased() {
@@ -237,5 +248,27 @@ mod tests {
         assert!(torn > 150, "{torn}");
         // Which word is erased first is not always the same.
         assert_eq!(first.len(), 4);
+    }
+
+    #[test]
+    fn words_of_one_byte_are_programmed_together() {
+        type Serial = Flash<Words, 2, 16, 1>;
+        let (before, after) = ([0xFFFF_FFF0, u32::MAX], [0x12FF_FFF0, 0xFF78_5634]);
+        let mut together = 0;
+        for seed in 0..100 {
+            for changes in 0..=8 {
+                let mut words = [u32::MAX; 8];
+                words[..2].copy_from_slice(&before);
+                let mut flash = Serial::new(Words(words, changes), seed);
+                assert_eq!(flash.write(3, &[0x12, 0x34, 0x56, 0x78]).is_ok(), changes == 8);
+                let [first, second, ..] = flash.memory().0;
+                for ((found, before), after) in [first, second].into_iter().zip(before).zip(after) {
+                    assert!(found & !before == 0 && after & !found == 0);
+                }
+                assert!([first, second] == after || changes < 8);
+                together += u32::from(first != after[0] && second >> 16 != 0xFFFF);
+            }
+        }
+        assert!(together > 0);
     }
 }

@@ -176,7 +176,7 @@ mod tests {
         drop(account);
         let mut node = Sealer::<twine_otr_aead::Twine128Otr>::with_ephemeral_key((&keys.up).into(), UP);
         let mut counters = std::collections::HashSet::new();
-        let report = Report { reason: Reason::Reading, acknowledged: None, output: false, reading: 1 };
+        let report = Report { reason: Reason::Reading, acknowledged: None, output: false, reading: Some(1) };
         let mut came = 0;
         for _ in 0..20 {
             let mut account = Account::open(&file).unwrap();

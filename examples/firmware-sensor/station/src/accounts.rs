@@ -4,7 +4,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use sensor_node::frame::{Frame, Instruction, MAX_FRAME, Report};
+use sensor_node::frame::{Instruction, MAX_FRAME, Report};
 use zeroize::Zeroizing;
 
 use crate::{Account, InstructionFrame};
@@ -66,7 +66,7 @@ impl Accounts {
     ///
     /// # Errors
     /// See [`Account::receive`], or a file cannot be renamed.
-    pub fn receive(&mut self, frame: &Frame) -> Result<Report> {
+    pub fn receive(&mut self, frame: &[u8]) -> Result<Report> {
         let result =
             self.current.as_mut().context("there are no keys").and_then(|current| current.receive(frame));
         let report = match result {
@@ -154,11 +154,12 @@ mod tests {
             Self(Sealer::with_ephemeral_key((&keys.up).into(), UP))
         }
 
-        fn report(&mut self) -> Frame {
-            let report = Report { reason: Reason::Started, acknowledged: None, output: false, reading: 1 };
+        fn report(&mut self) -> Vec<u8> {
+            let report =
+                Report { reason: Reason::Started, acknowledged: None, output: false, reading: Some(1) };
             let mut message = report.to_bytes();
             let (nonce, tag) = self.0.seal_inout_detached(&[REPORT], message.as_mut_slice().into()).unwrap();
-            Frame::from_slice(&[&[REPORT], &nonce[4..], &message, &tag].concat()).unwrap()
+            [&[REPORT], &nonce[4..], &message, &tag].concat()
         }
     }
 
@@ -167,7 +168,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("account");
         let mut accounts = Accounts::open(&file).unwrap();
-        assert!(accounts.receive(&Frame::new()).is_err() && accounts.instruct(Instruction::On).is_err());
+        assert!(accounts.receive(&[]).is_err() && accounts.instruct(Instruction::On).is_err());
         let mut node = Node::new(&*accounts.new_keys().unwrap());
         assert!(!file.exists());
         // Another station does not get it.

@@ -26,7 +26,7 @@ fn next(line: &mut UnixStream) -> Frame {
 }
 
 fn report(node: &mut Sealer, reason: Reason, acknowledged: Option<u32>) -> Vec<u8> {
-    let mut message = Report { reason, acknowledged, output: false, reading: 0 }.to_bytes();
+    let mut message = Report { reason, acknowledged, output: false, reading: None }.to_bytes();
     let (nonce, tag) = node.seal_inout_detached(&[REPORT], message.as_mut_slice().into()).unwrap();
     [&[REPORT], &nonce[4..], &message, &tag].concat()
 }
@@ -60,7 +60,7 @@ fn an_instruction_is_sent_until_it_is_answered() {
     for _ in 0..INSTRUCTIONS {
         assert_eq!(next(&mut line)[0], INSTRUCTION);
     }
-    let [_, a, b, c, ..] = *next(&mut line) else { panic!("no instruction") };
+    let [_, a, b, c, ..] = next(&mut line)[..] else { panic!("no instruction") };
     line.write_all(&encode(&report(&mut node, Reason::Answer, Some(counter_of([a, b, c]))))).unwrap();
     let mut said = String::new();
     let mut output = station.stdout.take().unwrap();

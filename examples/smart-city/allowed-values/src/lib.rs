@@ -6,6 +6,10 @@ use anyhow::{Context, Result, bail, ensure};
 use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
 use smart_city_detector::{AttestKey, Region, Verifier};
 
+mod thumb;
+
+pub use thumb::Leaves;
+
 /// A function of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Function {
@@ -15,6 +19,8 @@ pub struct Function {
     pub address: u32,
     /// Its code.
     pub code: Vec<u8>,
+    /// Where it starts code that is not its own, which would not be measured with it. Known of Thumb code alone.
+    pub leaves: Vec<Leaves>,
 }
 
 /// The functions of an ELF file that have a size, by their addresses.
@@ -24,6 +30,7 @@ pub struct Function {
 pub fn functions(elf: &[u8]) -> Result<Vec<Function>> {
     let file = object::File::parse(elf).context("the image is no ELF file")?;
     let is_thumb = file.architecture() == object::Architecture::Arm;
+    let data = thumb::DataRanges::of(&file);
     let mut functions = Vec::new();
     for symbol in file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.size() > 0) {
         let name = format!("{:#}", rustc_demangle::demangle(symbol.name()?));
@@ -35,7 +42,8 @@ pub fn functions(elf: &[u8]) -> Result<Vec<Function>> {
             .with_context(|| format!("{name} lies outside its section"))?
             .to_vec();
         let address = address.try_into().with_context(|| format!("{name} lies beyond the first 4 GiB"))?;
-        functions.push(Function { name, address, code });
+        let leaves = if is_thumb { thumb::leaves(address, &code, &data) } else { Vec::new() };
+        functions.push(Function { name, address, code, leaves });
     }
     functions.sort_by(|a, b| (a.address, &a.name).cmp(&(b.address, &b.name)));
     Ok(functions)
@@ -57,8 +65,26 @@ pub fn function<'f>(functions: &'f [Function], name: &str) -> Result<&'f Functio
 /// The region of each function in `names`, numbered from 1 in their order, with its value under the device's `key`.
 ///
 /// # Errors
-/// If a name is that of no function, or of several with different code or places, or there are too many.
+/// If a name is that of no function, or of several with different code or places; if one starts other code, which is not measured with it; or
+/// there are too many.
 pub fn regions(functions: &[Function], names: &[String], key: &AttestKey) -> Result<Vec<Region>> {
+    for name in names {
+        let leaves = &function(functions, name)?.leaves;
+        if let Some(first) = leaves.first() {
+            bail!(
+                "{name} starts code that is not measured with it: {first}; in all {} such places",
+                leaves.len()
+            );
+        }
+    }
+    regions_with_calls(functions, names, key)
+}
+
+/// As [`regions`], of functions that may start other code: **that is not measured.**
+///
+/// # Errors
+/// As of that, but for other code.
+pub fn regions_with_calls(functions: &[Function], names: &[String], key: &AttestKey) -> Result<Vec<Region>> {
     ensure!(!names.is_empty(), "no functions are named");
     let verifier = Verifier::new(key);
     let mut regions = Vec::new();

@@ -2,7 +2,7 @@
 
 use std::{env, fs, process::Command};
 
-use smart_city_allowed_values::{functions, regions, table};
+use smart_city_allowed_values::{Function, Leaves, functions, regions, regions_with_calls, table};
 use smart_city_detector::{AllowedValues, AttestKey, Detector, Verdict, Verifier};
 
 #[unsafe(no_mangle)]
@@ -43,13 +43,22 @@ fn what_is_wrong_is_named() {
     };
     assert_eq!(error(&[]), "no functions are named");
     assert_eq!(error(&["start"]), "the image has no function start");
-    let twins = [1, 2].map(|address| smart_city_allowed_values::Function {
+    let twins = [1, 2].map(|address| Function {
         name: "twin".to_owned(),
         address,
         code: vec![0],
+        leaves: Vec::new(),
     });
     let error = regions(&twins, &["twin".to_owned()], &key).unwrap_err();
     assert_eq!(error.to_string(), "there are functions twin at 0x1 and 0x2");
+
+    let leaves = vec![Leaves { at: 0x12, to: Some(0x34) }, Leaves { at: 0x14, to: None }];
+    let calling = [Function { name: "calling".to_owned(), address: 0x10, code: vec![0], leaves }];
+    let error = regions(&calling, &["calling".to_owned()], &key).unwrap_err();
+    let text =
+        "calling starts code that is not measured with it: at 0x12 it goes to 0x34; in all 2 such places";
+    assert_eq!(error.to_string(), text);
+    assert_eq!(regions_with_calls(&calling, &["calling".to_owned()], &key).unwrap().len(), 1);
 }
 
 #[test]

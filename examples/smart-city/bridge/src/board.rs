@@ -75,7 +75,9 @@ impl Board {
         };
         let qemu = std::env::var_os("SMART_CITY_QEMU").unwrap_or_else(|| "qemu-system-arm".into());
         let child = Command::new(qemu)
-            .args(["-M", "mps2-an505,memory-backend=flash", "-object"])
+            .arg("-M")
+            .arg(format!("{},memory-backend=flash", image.machine))
+            .arg("-object")
             .arg(format!(
                 "memory-backend-file,id=flash,size={},mem-path={},share=on",
                 crate::image::FLASH_LEN,

@@ -12,6 +12,16 @@ use anyhow::{Context, Result, bail, ensure};
 /// How it says that the processor has stopped.
 const STOPPED: char = 'T';
 
+/// What a watchpoint is for, as the protocol numbers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Access {
+    /// That a byte is written.
+    Write = 2,
+    /// That it is read.
+    Read = 3,
+}
+
 /// Holds the processor; it goes on when this is dropped.
 #[derive(Debug)]
 pub struct Debugger {
@@ -88,6 +98,26 @@ impl Debugger {
         Ok(())
     }
 
+    /// Stops when the byte at `address` is to be read, or written, from now on.
+    ///
+    /// # Errors
+    /// If that is refused.
+    pub fn set_watchpoint(&mut self, access: Access, address: u32) -> Result<()> {
+        let answer = self.ask(&format!("Z{},{address:x},1", access as u8))?;
+        ensure!(answer == "OK", "no watchpoint: {answer}");
+        Ok(())
+    }
+
+    /// Does not stop there any more.
+    ///
+    /// # Errors
+    /// If that is refused.
+    pub fn remove_watchpoint(&mut self, access: Access, address: u32) -> Result<()> {
+        let answer = self.ask(&format!("z{},{address:x},1", access as u8))?;
+        ensure!(answer == "OK", "a watchpoint stays: {answer}");
+        Ok(())
+    }
+
     /// Sets a register, r0 to r15.
     ///
     /// # Errors
@@ -103,15 +133,37 @@ impl Debugger {
         Ok(())
     }
 
-    /// Goes on until the next breakpoint.
+    /// Goes on until the next breakpoint or watchpoint. Returns what a watchpoint is for, and where it is: the instruction does nothing
+    /// before that is removed.
     ///
     /// # Errors
     /// If none comes.
-    pub fn run(&mut self) -> Result<()> {
-        self.send("c")?;
+    pub fn run(&mut self) -> Result<Option<(Access, u32)>> {
+        self.go_on("c")
+    }
+
+    /// Executes one instruction.
+    ///
+    /// # Errors
+    /// If the processor does not stop behind it.
+    pub fn step(&mut self) -> Result<()> {
+        self.go_on("s").map(drop)
+    }
+
+    fn go_on(&mut self, command: &str) -> Result<Option<(Access, u32)>> {
+        self.send(command)?;
         let reason = self.answer()?;
         ensure!(reason.starts_with("T05"), "no breakpoint was reached: {reason}");
-        Ok(())
+        let mut watched = reason.split(';').filter_map(|part| {
+            let (name, address) = part.split_once(':')?;
+            let access = match name {
+                "watch" => Access::Write,
+                "rwatch" => Access::Read,
+                _ => return None,
+            };
+            Some((access, u32::from_str_radix(address, 16).ok()?))
+        });
+        Ok(watched.next())
     }
 
     /// Ends QEMU.

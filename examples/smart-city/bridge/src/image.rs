@@ -8,11 +8,11 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use object::{Object as _, ObjectSegment as _, elf, read::elf::ProgramHeader as _};
-use smart_city_allowed_values::{functions, regions, table};
+use smart_city_allowed_values::{functions, regions, regions_with_calls, table};
 use smart_city_detector::Region;
 use smart_city_frame::{DeviceId, Epoch, RootKey, Stream};
 use smart_city_interface::memory::{CODE, EPOCHS, PROVISIONING};
-use smart_city_store::{Epochs, Page, Pages, Provisioning};
+use smart_city_store::{Epochs, Page, Pages, Provisioning, Supervision};
 
 /// What a device is made of.
 #[derive(Debug)]
@@ -23,10 +23,14 @@ pub struct Parts<'a> {
     pub application: &'a Path,
     /// The functions of the application that instructions start: regions 1, 2, ... in this order.
     pub functions: &'a [&'a str],
+    /// Whether they may start other code, which is not measured.
+    pub may_call: bool,
     /// The device.
     pub id: DeviceId,
     /// Its root key.
     pub root: [u8; 16],
+    /// What it does about an application that crashes or hangs.
+    pub supervision: Supervision,
     /// The last epoch that was used with it: 0 for a new root key.
     pub used: Epoch,
     /// Its streams.
@@ -41,6 +45,8 @@ pub struct Image {
     pub(crate) copy: PathBuf,
     pub(crate) provisioning: PathBuf,
     pub(crate) flash: PathBuf,
+    /// The board, by QEMU's name: the firmware runs on `mps2-an505` and `mps2-an521`.
+    pub machine: &'static str,
     /// The regions, from 1.
     pub regions: Vec<Region>,
 }
@@ -58,10 +64,12 @@ impl Image {
             .with_context(|| format!("cannot read {}", parts.application.display()))?;
         let attest_key = RootKey::new(parts.root).attest_key(parts.id);
         let names: Vec<String> = parts.functions.iter().map(|&name| name.to_owned()).collect();
+        let regions = if parts.may_call { regions_with_calls } else { regions };
         let regions = regions(&functions(&elf)?, &names, &attest_key)?;
 
         let mut bytes = vec![0xFF; PROVISIONING.len as usize];
-        let written = Provisioning::write(parts.id, &parts.root, parts.streams, &table(&regions), &mut bytes);
+        let Parts { id, root, supervision, streams, .. } = parts;
+        let written = Provisioning::write(*id, root, *supervision, streams, &table(&regions), &mut bytes);
         written.context("the provisioning is too long")?;
 
         let image = Self {
@@ -70,6 +78,7 @@ impl Image {
             copy: folder.join("copy"),
             provisioning: folder.join("provisioning"),
             flash: folder.join("flash"),
+            machine: "mps2-an505",
             regions,
         };
         fs::write(&image.copy, code(&elf)?)?;

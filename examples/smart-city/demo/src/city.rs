@@ -14,6 +14,9 @@ use smart_city_frame::{Class, DeviceId, Stream};
 /// How many devices there are.
 pub const DEVICES: u16 = 50;
 
+/// How many of them run the firmware, where it is there: the last ones. The others are simulated.
+pub const FIRMWARE: u16 = 2;
+
 /// The city whose gateway it is.
 pub const HOME: &str = "midori";
 
@@ -35,47 +38,58 @@ pub struct DemoStream {
     pub min_level: u8,
     /// Whether it is shared with the partner city.
     pub is_shared: bool,
-    /// What it consists of.
-    pub sensor: Sensor,
+    /// What it consists of; none if a device with the firmware measures it.
+    pub sensor: Option<Sensor>,
 }
 
-/// All streams.
-pub const STREAMS: [DemoStream; 4] = [
+/// The stream of the devices with the firmware: it has the number that their application gives it.
+pub static STREET: DemoStream = DemoStream {
+    id: 1,
+    name: "street",
+    class: Class::Internal,
+    departments: &["traffic", "rescue"],
+    min_level: 0,
+    is_shared: false,
+    sensor: None,
+};
+
+/// The streams of the simulated devices.
+pub static STREAMS: [DemoStream; 4] = [
     DemoStream {
-        id: 1,
+        id: 2,
         name: "traffic-flow",
         class: Class::Public,
         departments: &[],
         min_level: 0,
         is_shared: false,
-        sensor: Sensor::Traffic,
+        sensor: Some(Sensor::Traffic),
     },
     DemoStream {
-        id: 2,
+        id: 3,
         name: "weather",
         class: Class::Public,
         departments: &[],
         min_level: 0,
         is_shared: false,
-        sensor: Sensor::Weather,
+        sensor: Some(Sensor::Weather),
     },
     DemoStream {
-        id: 3,
+        id: 4,
         name: "air-quality",
         class: Class::Internal,
         departments: &["environment", "rescue"],
         min_level: 1,
         is_shared: true,
-        sensor: Sensor::Air,
+        sensor: Some(Sensor::Air),
     },
     DemoStream {
-        id: 4,
+        id: 5,
         name: "barriers",
         class: Class::Confidential,
         departments: &["traffic", "rescue"],
         min_level: 2,
         is_shared: false,
-        sensor: Sensor::Gate,
+        sensor: Some(Sensor::Gate),
     },
 ];
 
@@ -152,12 +166,41 @@ pub struct DemoDevice {
     pub name: String,
     /// Its place on the page's grid.
     pub place: [u16; 2],
-    /// Which of [`STREAMS`] it sends.
-    pub streams: [usize; 2],
+    /// What it sends.
+    pub streams: Vec<&'static DemoStream>,
     /// Its root key.
     pub root_key: [u8; 16],
     /// Its password at the broker.
     pub password: String,
+}
+
+/// The functions of the firmware's application that instructions start: regions 1, 2, ... in this order.
+pub const STREET_FUNCTIONS: [&str; 6] =
+    ["lamp_on", "lamp_off", "lamp_dim", "crossing_walk", "crossing_stop", "set_interval"];
+
+impl DemoDevice {
+    /// Whether it runs the firmware; if not it is simulated.
+    #[must_use]
+    pub fn runs_firmware(&self) -> bool {
+        self.streams.iter().all(|stream| stream.sensor.is_none())
+    }
+}
+
+/// The images of the firmware.
+#[derive(Clone, Debug)]
+pub struct Firmware {
+    /// The secure world.
+    pub secure: PathBuf,
+    /// Its application.
+    pub street: PathBuf,
+}
+
+impl Firmware {
+    /// Those in the folder to which `cargo xtask` builds them.
+    #[must_use]
+    pub fn in_folder(folder: &Path) -> Self {
+        Self { secure: folder.join("secure"), street: folder.join("street") }
+    }
 }
 
 /// The files of a city, and the secrets in them. They are for one run.
@@ -169,6 +212,8 @@ pub struct City {
     pub secrets: PathBuf,
     /// The devices.
     pub devices: Vec<DemoDevice>,
+    /// What they send.
+    pub streams: Vec<&'static DemoStream>,
     /// The passwords of [`USERS`].
     pub passwords: Vec<String>,
     /// What operators show.
@@ -176,20 +221,25 @@ pub struct City {
 }
 
 impl City {
-    /// Writes all files into `dir`, with new secrets.
+    /// Writes all files into `dir`, with new secrets. The last devices run the firmware, if there is any.
     ///
     /// # Errors
     /// If they cannot be written.
-    pub fn write(dir: &Path) -> Result<Self> {
+    pub fn write(dir: &Path, firmware: Option<&Firmware>) -> Result<Self> {
+        let [traffic, weather, air, barriers] = &STREAMS;
         let devices = (0..DEVICES)
             .map(|i| {
                 let [high, low] = (i + 1).to_be_bytes();
-                let is_crossing = i % 5 < 3;
+                let (kind, streams) = match i {
+                    _ if firmware.is_some() && i >= DEVICES - FIRMWARE => ("Street", vec![&STREET]),
+                    _ if i % 5 < 3 => ("Crossing", vec![traffic, barriers]),
+                    _ => ("Mast", vec![weather, air]),
+                };
                 Ok(DemoDevice {
                     id: DeviceId([0x70, 0xb3, 0xd5, 0xff, 0xfe, 0, high, low]),
-                    name: format!("{} {}", if is_crossing { "Crossing" } else { "Mast" }, i + 1),
+                    name: format!("{kind} {}", i + 1),
                     place: [i % 10, i / 10],
-                    streams: if is_crossing { [0, 3] } else { [1, 2] },
+                    streams,
                     root_key: random()?,
                     password: secret()?,
                 })
@@ -200,12 +250,17 @@ impl City {
             config: dir.join("city.toml"),
             secrets: dir.join("secrets.toml"),
             devices,
+            streams: STREAMS.iter().chain(firmware.map(|_| &STREET)).collect(),
             passwords,
             operator_token: secret()?,
         };
         fs::create_dir_all(dir.join("code"))?;
         for function in Image::simulated().functions() {
             fs::write(dir.join("code").join(format!("{}.bin", function.name)), &function.code)?;
+        }
+        if let Some(Firmware { street, .. }) = firmware {
+            fs::copy(street, dir.join("code/street"))
+                .with_context(|| format!("cannot copy {}", street.display()))?;
         }
         write_secret(
             &dir.join("ear-key.pem"),
@@ -222,17 +277,19 @@ impl City {
              [gateway]\ncity = \"{HOME}\"\nevidence_deadline_ms = 2000\nevidence_attempts = 3\n\n\
              [[cities]]\nid = \"{HOME}\"\nname = \"Midori\"\n\n[[cities]]\nid = \"{PARTNER}\"\nname = \"Aoba\"\n"
         );
-        for stream in &STREAMS {
+        for stream in &self.streams {
             let class = match stream.class {
                 Class::Public => "public",
                 Class::Internal => "internal",
                 Class::Confidential => "confidential",
             };
             let partners: &[&str] = if stream.is_shared { &[PARTNER] } else { &[] };
+            let content_type =
+                if stream.sensor.is_some() { "application/json" } else { "application/octet-stream" };
             write!(
                 text,
                 "\n[[streams]]\nid = {}\nname = \"{}\"\nclass = \"{class}\"\nowner = \"{HOME}\"\ndepartments = {:?}\n\
-                 min_level = {}\npartners = {partners:?}\ncontent_type = \"application/json\"\n",
+                 min_level = {}\npartners = {partners:?}\ncontent_type = \"{content_type}\"\n",
                 stream.id, stream.name, stream.departments, stream.min_level,
             )?;
         }
@@ -242,12 +299,20 @@ impl City {
             writeln!(text, "    {{ id = {id}, name = \"{name}\", code = \"code/{name}.bin\" }},")?;
         }
         text.push_str("]\n");
+        if self.streams.iter().any(|stream| stream.sensor.is_none()) {
+            text.push_str("\n[[images]]\nid = \"street\"\nregions = [\n");
+            for (id, name) in (1..).zip(STREET_FUNCTIONS) {
+                writeln!(text, "    {{ id = {id}, name = \"{name}\", code = \"code/street\" }},")?;
+            }
+            text.push_str("]\n");
+        }
         for device in &self.devices {
-            let streams = device.streams.map(|stream| STREAMS[stream].name);
+            let streams: Vec<&str> = device.streams.iter().map(|stream| stream.name).collect();
+            let image = if device.runs_firmware() { "street" } else { "demo" };
             let DemoDevice { id, name, place, .. } = device;
             write!(
                 text,
-                "\n[[devices]]\nid = \"{id}\"\nname = \"{name}\"\nplace = {place:?}\nimage = \"demo\"\nstreams = {streams:?}\n",
+                "\n[[devices]]\nid = \"{id}\"\nname = \"{name}\"\nplace = {place:?}\nimage = \"{image}\"\nstreams = {streams:?}\n",
             )?;
         }
         for DemoUser { id, city, departments, level, .. } in &USERS {

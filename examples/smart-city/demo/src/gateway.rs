@@ -165,6 +165,14 @@ impl Gateway {
         self.post(&format!("/devices/{id}/instructions"), &json!({ "region": region, "argument": "01" }))
     }
 
+    /// Has all regions of a device measured, as an operator.
+    ///
+    /// # Errors
+    /// If the gateway does not take it.
+    pub fn examine(&self, id: DeviceId) -> Result<()> {
+        self.post(&format!("/devices/{id}/examine"), &json!({}))
+    }
+
     /// Has a device recovered, as an operator.
     ///
     /// # Errors

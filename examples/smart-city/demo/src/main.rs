@@ -4,24 +4,29 @@
 use std::{
     env,
     io::{self, IsTerminal as _, Write as _},
+    path::Path,
     process::ExitCode,
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Result, bail, ensure};
+#[cfg(unix)]
+use smart_city_demo::street::{LAMP_OFF, LAMP_ON};
 use smart_city_demo::{
-    city::{DEVICES, DemoUser, STREAMS, USERS},
+    city::{DEVICES, DemoUser, FIRMWARE, Firmware, USERS},
     gateway::{Flow, Gateway},
     stage::Stage,
 };
 use smart_city_frame::Verdict;
 
 const USAGE: &str = "\
-usage: smart-city-demo [--serve]
+usage: smart-city-demo [--serve] [--firmware FOLDER]
            an hour of simulated readings at high speed, with a device that is tampered with
        --serve
-           goes on with a minute a second, until it is stopped";
+           goes on with a minute a second, until it is stopped
+       --firmware FOLDER
+           two of the devices run the images in FOLDER, in QEMU, and one of them is tampered with as well";
 
 /// The simulated hour: from 8:00, in minutes of the day.
 const BEGIN: u16 = 480;
@@ -38,22 +43,23 @@ const VICTIM: usize = 12;
 const OPEN_GATE: u16 = 2;
 
 /// Those whose code is examined, the victim among them.
-const EXAMINED: [usize; 5] = [0, 7, VICTIM, 31, 49];
+const EXAMINED: [usize; 5] = [0, 7, VICTIM, 31, 44];
 
 /// Frames that malware makes up on a device of which it does not have the keys.
 const FORGED: u32 = 200;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let serves = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        [] => false,
-        ["--serve"] => true,
-        _ => {
-            eprintln!("{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
-    match run(serves) {
+    let mut words = arguments.iter().map(String::as_str).peekable();
+    let serves = words.next_if_eq(&"--serve").is_some();
+    let firmware = words.next_if_eq(&"--firmware").and_then(|_| words.next());
+    let has_folder = firmware.is_some() == arguments.iter().any(|word| word == "--firmware");
+    if words.next().is_some() || !has_folder {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    }
+    let firmware = firmware.map(|folder| Firmware::in_folder(Path::new(folder)));
+    match run(serves, firmware.as_ref()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("\nnot as it must be: {error:#}");
@@ -62,10 +68,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(serves: bool) -> Result<()> {
+fn run(serves: bool, firmware: Option<&Firmware>) -> Result<()> {
     let started = Instant::now();
-    println!("Starting a gateway, {DEVICES} devices and {} users. The devices are simulated.", USERS.len());
-    let mut stage = Stage::set(&Gateway::program()?)?;
+    let kind = match firmware {
+        Some(_) => format!("{FIRMWARE} devices run the firmware in QEMU, the others are simulated."),
+        None => "The devices are simulated.".to_owned(),
+    };
+    println!("Starting a gateway, {DEVICES} devices and {} users. {kind}", USERS.len());
+    let mut stage = Stage::set(&Gateway::program()?, firmware)?;
     println!("The gateway's page: http://{}/", stage.gateway.http);
 
     let begun = Instant::now();
@@ -78,6 +88,8 @@ fn run(serves: bool) -> Result<()> {
         "08:15",
         &format!("{} devices were told to open their gates: examined, as built, opened.", EXAMINED.len()),
     );
+    #[cfg(unix)]
+    firmware_is_patched(&mut stage)?;
     cheat(&mut stage)?;
 
     stage.patch(VICTIM, OPEN_GATE)?;
@@ -97,6 +109,8 @@ fn run(serves: bool) -> Result<()> {
             millis(found_in)
         ),
     );
+    #[cfg(unix)]
+    firmware_is_found(&mut stage)?;
     hour(&mut stage, FOUND..RECOVERED, Some(VICTIM))?;
     let discarded = stage.recover(VICTIM, OPEN_GATE)?;
     stage.seen(VICTIM, "affirming", false)?;
@@ -106,10 +120,14 @@ fn run(serves: bool) -> Result<()> {
         "08:40",
         &format!("{victim} is recovered: code restored, {discarded} readings discarded, a new epoch."),
     );
+    #[cfg(unix)]
+    firmware_is_recovered(&mut stage)?;
     hour(&mut stage, RECOVERED..END, None)?;
     ensure!(stage.instruct(VICTIM, OPEN_GATE)? == Verdict::Intact, "the function is still altered");
     stage.delivered()?;
     let took = begun.elapsed();
+    #[cfg(unix)]
+    firmware_was_heard(&mut stage)?;
 
     summary(&stage, took)?;
     println!("\nAll as it must be, in {:.1} s.", started.elapsed().as_secs_f64());
@@ -166,6 +184,90 @@ fn cheat(stage: &mut Stage) -> Result<()> {
     Ok(())
 }
 
+/// The devices with the firmware obey; then code of the first one is altered.
+#[cfg(unix)]
+fn firmware_is_patched(stage: &mut Stage) -> Result<()> {
+    let devices: Vec<usize> = stage.with_firmware().collect();
+    let Some(&victim) = devices.first() else { return Ok(()) };
+    for &index in &devices {
+        stage.examine_firmware(index)?;
+        stage.seen(index, "affirming", false)?;
+        ensure!(stage.instruct_firmware(index, LAMP_ON)? == Verdict::Intact, "altered too early");
+        stage.seen(index, "affirming", false)?;
+        stage.lamp(index, 100)?;
+    }
+    step(
+        "08:15",
+        &format!(
+            "{} devices with the firmware measure all their code, and switch their lamps on.",
+            devices.len()
+        ),
+    );
+    stage.patch_firmware(victim, LAMP_ON)?;
+    // Other functions do run.
+    ensure!(stage.instruct_firmware(victim, LAMP_OFF)? == Verdict::Intact, "another function is altered");
+    stage.seen(victim, "affirming", false)?;
+    stage.lamp(victim, 0)?;
+    let name = &stage.device(victim).name;
+    step(
+        "08:15",
+        &format!("Somebody at the debug port of {name} alters a bit of the code that switches its lamp on."),
+    );
+    Ok(())
+}
+
+/// The altered function is to run.
+#[cfg(unix)]
+fn firmware_is_found(stage: &mut Stage) -> Result<()> {
+    let Some(victim) = stage.with_firmware().next() else { return Ok(()) };
+    let asked = Instant::now();
+    let verdict = stage.instruct_firmware(victim, LAMP_ON)?;
+    ensure!(verdict == Verdict::Altered, "the altered function was found {verdict:?}");
+    stage.seen(victim, "contraindicated", true)?;
+    let found_in = asked.elapsed();
+    // It goes on to measure, and nobody hears it.
+    stage.lamp(victim, 0)?;
+    let text = format!(
+        "{} is told to switch its lamp on: the altered code does not run, and {:.0} ms later it is isolated.",
+        stage.device(victim).name,
+        millis(found_in)
+    );
+    step("08:25", &text);
+    Ok(())
+}
+
+/// It is recovered, and obeys.
+#[cfg(unix)]
+fn firmware_is_recovered(stage: &mut Stage) -> Result<()> {
+    let Some(victim) = stage.with_firmware().next() else { return Ok(()) };
+    let lost = stage.recover_firmware(victim, LAMP_ON)?;
+    stage.seen(victim, "affirming", false)?;
+    ensure!(lost > 0, "no reading was made while the device was isolated");
+    ensure!(stage.instruct_firmware(victim, LAMP_ON)? == Verdict::Intact, "the function is still altered");
+    stage.seen(victim, "affirming", false)?;
+    stage.lamp(victim, 100)?;
+    let name = &stage.device(victim).name;
+    step(
+        "08:40",
+        &format!(
+            "{name} is recovered: code restored, {lost} readings never heard, a new epoch; its lamp is on."
+        ),
+    );
+    Ok(())
+}
+
+/// Everybody has what the devices with the firmware have measured, who may.
+#[cfg(unix)]
+fn firmware_was_heard(stage: &mut Stage) -> Result<()> {
+    if stage.with_firmware().next().is_some() {
+        let count = stage.firmware_delivered()?;
+        println!(
+            "The devices with the firmware: {count} readings with a receipt, each with all who may see it, and nobody else."
+        );
+    }
+    Ok(())
+}
+
 fn step(time: &str, text: &str) {
     println!("{time}  {text}");
 }
@@ -189,7 +291,8 @@ fn flows(stage: &Stage) -> Result<Vec<Flow>> {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
         let flows = stage.gateway.status()?.flows;
-        let pairs = USERS.iter().flat_map(|user| STREAMS.iter().map(move |stream| (user, stream)));
+        let streams = &stage.city.streams;
+        let pairs = USERS.iter().flat_map(|user| streams.iter().map(move |stream| (user, stream)));
         let missing =
             pairs.filter(|(user, stream)| stream.refusal(user).is_some()).find_map(|(user, stream)| {
                 // A reading that came twice is refused twice.
@@ -208,19 +311,19 @@ fn summary(stage: &Stage, took: Duration) -> Result<()> {
     let flows = flows(stage)?;
     println!("\nWho received what (readings), and why not:");
     print!("{:8} {:36}", "user", "");
-    STREAMS.iter().for_each(|stream| print!("{:>13}", stream.name));
+    stage.city.streams.iter().for_each(|stream| print!("{:>13}", stream.name));
     println!();
     for (user, client) in USERS.iter().zip(&stage.users) {
         let inbox = client.inbox();
         print!("{:8} {:36}", user.id, user.about);
-        for stream in &STREAMS {
+        for stream in &stage.city.streams {
             match inbox.readings.iter().filter(|reading| reading.stream == stream.name).count() {
                 0 => print!("{:>13}", "-"),
                 count => print!("{count:>13}"),
             }
         }
         println!();
-        for stream in &STREAMS {
+        for stream in &stage.city.streams {
             let Some(why) = stream.refusal(user) else { continue };
             let of_user = |flow: &&Flow| flow.user == user.id && flow.stream == stream.name;
             let refused: Vec<&Flow> = flows.iter().filter(of_user).filter(|flow| !flow.allowed).collect();

@@ -17,8 +17,8 @@ pub struct Received {
     pub stream: String,
     /// The device.
     pub device: String,
-    /// The minute of the day that it is about.
-    pub minute: u16,
+    /// The minute of the day that it is about; of a device with the firmware the vehicles that it has counted so far.
+    pub number: u32,
 }
 
 /// What a user got so far.
@@ -41,10 +41,20 @@ pub struct User {
     task: JoinHandle<()>,
 }
 
-/// What the sensors of this demo say.
+/// What the simulated sensors say.
 #[derive(Deserialize)]
 struct Reading {
-    minute: u16,
+    minute: u32,
+}
+
+/// What a reading is told apart by: see [`Received::number`].
+#[must_use]
+pub fn number_in(reading: &[u8]) -> Option<u32> {
+    match *reading {
+        // Vehicles, brightness of the lamp, whether people walk.
+        [a, b, c, d, _, _] => Some(u32::from_be_bytes([a, b, c, d])),
+        _ => serde_json::from_slice(reading).ok().map(|Reading { minute }| minute),
+    }
 }
 
 impl User {
@@ -112,12 +122,11 @@ impl Inbox {
     fn take(&mut self, user: &str, topic: &[u8], device: Option<String>, payload: &[u8]) {
         let topic = String::from_utf8_lossy(topic);
         let stream = topic.strip_prefix(&format!("out/{user}/"));
-        let reading = serde_json::from_slice::<Reading>(payload);
-        let (Some(stream), Some(device), Ok(Reading { minute })) = (stream, device, reading) else {
+        let (Some(stream), Some(device), Some(number)) = (stream, device, number_in(payload)) else {
             self.foreign.push(topic.into_owned());
             return;
         };
-        let received = Received { stream: stream.to_owned(), device, minute };
+        let received = Received { stream: stream.to_owned(), device, number };
         if self.readings.insert(received.clone()) {
             self.times.push((received, Instant::now()));
         } else {

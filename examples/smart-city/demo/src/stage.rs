@@ -23,14 +23,16 @@ use smart_city_frame::{DeviceId, RootKey, Verdict};
 use tempfile::TempDir;
 use tokio::{runtime::Runtime, sync::mpsc};
 
+#[cfg(unix)]
+use crate::firmware::FirmwareDevice;
 use crate::{
-    city::{City, DemoDevice, STREAMS, USERS},
+    city::{City, DemoDevice, Firmware, STREET, USERS},
     gateway::Gateway,
     people::{Received, User},
 };
 
 /// How long anything may take until the demo has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A device that runs, and what it reported.
 #[derive(Debug)]
@@ -56,7 +58,11 @@ pub struct Stage {
     pub city: City,
     /// The users, as in [`USERS`].
     pub users: Vec<User>,
+    /// The devices that are simulated: the first ones.
     actors: Vec<Actor>,
+    /// The others.
+    #[cfg(unix)]
+    pub(crate) firmware: Vec<FirmwareDevice>,
     reports: mpsc::Receiver<Report>,
     /// When each reading was made.
     made: BTreeMap<Received, Instant>,
@@ -70,13 +76,14 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Starts everything with the gateway `program`.
+    /// Starts everything with the gateway `program`. The last devices run the firmware, if there is any.
     ///
     /// # Errors
     /// If something does not start.
-    pub fn set(program: &Path) -> Result<Self> {
+    pub fn set(program: &Path, firmware: Option<&Firmware>) -> Result<Self> {
+        ensure!(cfg!(unix) || firmware.is_none(), "the bridge of devices with the firmware needs a Unix");
         let dir = TempDir::with_prefix("smart-city-")?;
-        let city = City::write(dir.path())?;
+        let city = City::write(dir.path(), firmware)?;
         let gateway = Gateway::start(program, &city, dir.path())?;
         let runtime = Runtime::new()?;
         let entered = runtime.enter();
@@ -94,7 +101,8 @@ impl Stage {
         let users = users.collect();
 
         let (sender, reports) = mpsc::channel(4096);
-        let actors = (1..).zip(&city.devices).map(|(seed, device)| {
+        let simulated = city.devices.iter().filter(|device| !device.runs_firmware());
+        let actors = (1..).zip(simulated).map(|(seed, device)| {
             let epochs = EpochFile::new(dir.path().join(format!("{}.epoch", device.id)));
             let root = RootKey::new(device.root_key);
             let simulated = Device::start(device.id, root, &Image::simulated(), epochs)?;
@@ -109,6 +117,11 @@ impl Stage {
             })
         });
         let actors = actors.collect::<Result<_>>()?;
+        #[cfg(unix)]
+        let firmware = match firmware {
+            Some(firmware) => FirmwareDevice::start_all(firmware, &city, dir.path(), gateway.mqtt)?,
+            None => Vec::new(),
+        };
         let is_interrupted = Arc::<AtomicBool>::default();
         let flag = Arc::clone(&is_interrupted);
         runtime.spawn(async move {
@@ -123,6 +136,8 @@ impl Stage {
             city,
             users,
             actors,
+            #[cfg(unix)]
+            firmware,
             reports,
             made: BTreeMap::new(),
             expected: BTreeSet::new(),
@@ -137,15 +152,17 @@ impl Stage {
         &self.city.devices[index]
     }
 
-    /// Has all devices measure in a minute of the day. What the device `distrusted` says must reach nobody.
+    /// Has all simulated devices measure in a minute of the day. What the device `distrusted` says must reach nobody.
     ///
     /// # Errors
     /// If a device has stopped.
     pub fn measure(&mut self, minute: u16, distrusted: Option<usize>) -> Result<()> {
         for (index, (actor, device)) in self.actors.iter_mut().zip(&self.city.devices).enumerate() {
-            for stream in device.streams.map(|stream| &STREAMS[stream]) {
-                let reading = stream.sensor.read(minute, &mut actor.random);
-                let key = Received { stream: stream.name.to_owned(), device: device.id.to_string(), minute };
+            for stream in &device.streams {
+                let Some(sensor) = stream.sensor else { continue };
+                let reading = sensor.read(minute, &mut actor.random);
+                let (stream_name, device) = (stream.name.to_owned(), device.id.to_string());
+                let key = Received { stream: stream_name, device, number: minute.into() };
                 if distrusted != Some(index) {
                     self.expected.insert(key.clone());
                 }
@@ -186,7 +203,7 @@ impl Stage {
     pub fn forge(&mut self, index: usize, other: usize, count: u32) -> Result<()> {
         for target in [index, other] {
             let device = self.device(target);
-            let topic = format!("up/{}/{}", device.id, STREAMS[device.streams[0]].id);
+            let topic = format!("up/{}/{}", device.id, device.streams[0].id);
             for _ in 0..count {
                 let mut frame: Vec<u8> =
                     std::iter::repeat_with(|| self.actors[index].random.byte()).take(60).collect();
@@ -199,7 +216,7 @@ impl Stage {
     }
 
     /// Takes reports until `is_done`, which `what` says in words.
-    fn until(&mut self, what: &str, mut is_done: impl FnMut(&Self) -> Result<bool>) -> Result<()> {
+    pub(crate) fn until(&mut self, what: &str, mut is_done: impl FnMut(&Self) -> Result<bool>) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             while let Ok(report) = self.reports.try_recv() {
@@ -297,7 +314,7 @@ impl Stage {
         Ok(discarded)
     }
 
-    /// Waits until all users have what they must have.
+    /// Waits until all users have what they must have of the simulated devices.
     ///
     /// # Errors
     /// What a user lacks, or has and must not have.
@@ -313,7 +330,8 @@ impl Stage {
         for (user, client) in USERS.iter().zip(&self.users) {
             let inbox = client.inbox();
             let expected: BTreeSet<&Received> = self.expected_of(user.id).collect();
-            let got: BTreeSet<&Received> = inbox.readings.iter().collect();
+            let is_simulated = |reading: &&Received| reading.stream != STREET.name;
+            let got: BTreeSet<&Received> = inbox.readings.iter().filter(is_simulated).collect();
             if let Some(reading) = expected.difference(&got).next() {
                 bail!(
                     "{} lacks {} readings, such as {reading:?}",
@@ -335,15 +353,15 @@ impl Stage {
 
     /// What a user must have received.
     fn expected_of(&self, user: &str) -> impl Iterator<Item = &Received> {
-        let allowed: Vec<&str> = STREAMS
-            .iter()
+        let streams = self.city.streams.iter();
+        let allowed: Vec<&str> = streams
             .filter(|stream| USERS.iter().any(|other| other.id == user && stream.refusal(other).is_none()))
             .map(|stream| stream.name)
             .collect();
         self.expected.iter().filter(move |reading| allowed.contains(&reading.stream.as_str()))
     }
 
-    /// How many readings of a stream had to be given to somebody or refused.
+    /// How many readings of a stream had to be given to somebody or refused, by simulated devices.
     #[must_use]
     pub fn expected(&self, stream: &str) -> usize {
         self.expected.iter().filter(|reading| reading.stream == stream).count()
@@ -371,7 +389,7 @@ impl Stage {
         self.is_interrupted.load(Ordering::Relaxed)
     }
 
-    /// How many readings were made.
+    /// How many readings simulated devices have made.
     #[must_use]
     pub fn made(&self) -> usize {
         self.made.len()

@@ -14,7 +14,10 @@
 //! evidence        : nonce of the instruction, which begins with 02
 //! ```
 //!
-//! It is a MAC under a key that no code in the measured world has, so that collisions are no help. It must be *combined*: with
+//! Evidence of all regions at once is the sum (XOR) of the tags of each: no two of them are of the same associated data, so that only
+//! the key's owner makes a sum.
+//!
+//! A tag is a MAC under a key that no code in the measured world has, so that collisions are no help. It must be *combined*: with
 //! parallel processing two tags under one nonce reveal a difference that lets others be forged, and allowed values of
 //! successive images share their nonces.
 //!
@@ -34,7 +37,10 @@ mod measure;
 pub use allowed::{AllowedValues, InvalidTable, Region};
 pub use smart_city_frame::{AttestKey, Challenge, Evidence, Verdict};
 
+use smart_city_frame::ALL_REGIONS;
 use subtle::ConstantTimeEq;
+
+use crate::measure::formatted;
 
 /// What a device decides by whether a function may run.
 #[derive(Debug)]
@@ -63,8 +69,27 @@ impl<'a> Detector<'a> {
     #[must_use]
     #[expect(clippy::needless_pass_by_value, reason = "no second evidence under one challenge")]
     pub fn examine(&self, challenge: Challenge, id: u16, code: &[u8]) -> Evidence {
-        let (verdict, tag) = self.decide(challenge.nonce(), id, code);
-        Evidence { epoch: challenge.epoch(), counter: challenge.counter(), region: id, verdict, tag }
+        let (verdict, tag) = self.decide(formatted(challenge.nonce()), id, code);
+        evidence(&challenge, id, verdict, tag)
+    }
+
+    /// Examines all regions, whose code is what `code` says, and makes one piece of evidence: of all, or of the first that is not as it
+    /// was built.
+    #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "no second evidence under one challenge")]
+    pub fn examine_all<'c>(&self, challenge: Challenge, code: impl Fn(Region) -> &'c [u8]) -> Evidence {
+        let nonce = formatted(challenge.nonce());
+        let (mut id, mut verdict, mut sum) = (ALL_REGIONS, Verdict::Intact, 0);
+        for region in self.allowed.iter() {
+            let tag;
+            (verdict, tag) = self.decide(nonce, region.id, code(region));
+            if verdict != Verdict::Intact {
+                (id, sum) = (region.id, tag);
+                break;
+            }
+            sum ^= tag;
+        }
+        evidence(&challenge, id, verdict, sum)
     }
 
     /// The verdict on a region without an instruction, as at boot.
@@ -73,7 +98,7 @@ impl<'a> Detector<'a> {
         self.decide(allowed_nonce(id), id, code).0
     }
 
-    fn decide(&self, nonce: [u8; 7], id: u16, code: &[u8]) -> (Verdict, [u8; 8]) {
+    fn decide(&self, nonce: u64, id: u16, code: &[u8]) -> (Verdict, u64) {
         let (allowed, code) = match self.region(id) {
             Some(region) if u32::try_from(code.len()) == Ok(region.len) => (Some(region.value), code),
             _ => (None, &[][..]),
@@ -84,8 +109,13 @@ impl<'a> Detector<'a> {
             Some(_) => Verdict::Altered,
             None => Verdict::Unknown,
         };
-        (verdict, tag.to_be_bytes())
+        (verdict, tag)
     }
+}
+
+fn evidence(challenge: &Challenge, region: u16, verdict: Verdict, tag: u64) -> Evidence {
+    let (epoch, counter) = (challenge.epoch(), challenge.counter());
+    Evidence { epoch, counter, region, verdict, tag: tag.to_be_bytes() }
 }
 
 /// What knows the code of a device as it should be: makes allowed values and verifies evidence.
@@ -108,20 +138,39 @@ impl<'a> Verifier<'a> {
     /// Whether `evidence` answers the instruction of `challenge`, which addressed `region`, and shows that its code is `code`.
     #[must_use]
     pub fn verify(&self, evidence: &Evidence, challenge: &Challenge, region: u16, code: &[u8]) -> bool {
-        let [_, tag] = tags(self.0, challenge.nonce(), region, code);
-        (evidence.epoch, evidence.counter, evidence.region)
-            == (challenge.epoch(), challenge.counter(), region)
-            && tag.ct_eq(&u64::from_be_bytes(evidence.tag)).into()
+        let [_, tag] = tags(self.0, formatted(challenge.nonce()), region, code);
+        answers(evidence, challenge, region, tag)
+    }
+
+    /// Whether `evidence` answers the instruction of `challenge`, which addressed all regions, and shows that each has the code that
+    /// `regions` says: all regions of the table with their numbers, in any order.
+    #[must_use]
+    pub fn verify_all<'c>(
+        &self,
+        evidence: &Evidence,
+        challenge: &Challenge,
+        regions: impl IntoIterator<Item = (u16, &'c [u8])>,
+    ) -> bool {
+        let tags =
+            regions.into_iter().map(|(id, code)| tags(self.0, formatted(challenge.nonce()), id, code)[1]);
+        let tag = tags.fold(0, |sum, tag| sum ^ tag);
+        answers(evidence, challenge, ALL_REGIONS, tag)
     }
 }
 
+/// Whether `evidence` is of `region` under `challenge`, and has this tag.
+fn answers(evidence: &Evidence, challenge: &Challenge, region: u16, tag: u64) -> bool {
+    (evidence.epoch, evidence.counter, evidence.region) == (challenge.epoch(), challenge.counter(), region)
+        && tag.ct_eq(&u64::from_be_bytes(evidence.tag)).into()
+}
+
 /// The allowed value of `code`, and its tag under `nonce`.
-fn tags(key: &AttestKey, nonce: [u8; 7], region: u16, code: &[u8]) -> [u64; 2] {
+fn tags(key: &AttestKey, nonce: u64, region: u16, code: &[u8]) -> [u64; 2] {
     measure::tags(key, region, code, [allowed_nonce(region), nonce])
 }
 
 /// Begins with 0, so that it is never an instruction's.
-fn allowed_nonce(region: u16) -> [u8; 7] {
-    let [high, low] = region.to_be_bytes();
-    [0, 0, 0, 0, 0, high, low]
+fn allowed_nonce(region: u16) -> u64 {
+    const BEGIN: u64 = formatted([0; 7]);
+    BEGIN | u64::from(region)
 }

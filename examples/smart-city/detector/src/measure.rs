@@ -24,17 +24,16 @@ const PAIR_LEN: usize = size_of::<Pair>();
 /// The region and the length of its code, before the code.
 const PREFIX_LEN: usize = 6;
 
-/// The tags of a region (2 bytes), the length of its code (4) and the code, under two nonces.
+/// The tags of a region (2 bytes), the length of its code (4) and the code, under two nonces ([`formatted`]).
 ///
 /// The key is expanded anew each time: that takes a small part of the time of a measurement, and leaves nothing in memory between
 /// them.
-pub(crate) fn tags(key: &AttestKey, region: u16, code: &[u8], nonces: [[u8; 7]; 2]) -> [u64; 2] {
+pub(crate) fn tags(key: &AttestKey, region: u16, code: &[u8], nonces: [u64; 2]) -> [u64; 2] {
     let measurer = Measurer(Twine128::new(key.as_bytes().into()));
     let ta = measurer.measure(region, code);
     let mut calls = [0; LANES];
     for (call, nonce) in calls.iter_mut().zip(nonces) {
-        // Format: 64 modulo 64 in seven bits, a one bit, the nonce.
-        *call = nonce.iter().fold(1, |format, byte| format << 8 | u64::from(*byte)) ^ ta;
+        *call = nonce ^ ta;
     }
     measurer.encrypt(&mut calls);
     for call in &mut calls {
@@ -44,6 +43,12 @@ pub(crate) fn tags(key: &AttestKey, region: u16, code: &[u8], nonces: [[u8; 7]; 
     measurer.encrypt(&mut calls);
     let [first, second, ..] = calls;
     [first, second]
+}
+
+/// A nonce as OTR has it in a block: 64 modulo 64 in seven bits, a one bit, the nonce.
+pub(crate) const fn formatted(nonce: [u8; 7]) -> u64 {
+    let [a, b, c, d, e, f, g] = nonce;
+    u64::from_be_bytes([1, a, b, c, d, e, f, g])
 }
 
 struct Measurer(Twine128);

@@ -3,7 +3,7 @@
 use smart_city_detector::{
     AllowedValues, AttestKey, Challenge, Detector, Evidence, InvalidTable, Region, Verdict, Verifier,
 };
-use smart_city_frame::{DeviceId, DeviceLink, Epoch, GatewayLink, Instruction, RootKey};
+use smart_city_frame::{ALL_REGIONS, DeviceId, DeviceLink, Epoch, GatewayLink, Instruction, RootKey};
 use test_vectors::{AdProcessing, Cipher, reference};
 use twine_otr_aead::{AeadInOut, Combined, KeyInit, Twine128Otr};
 
@@ -137,6 +137,54 @@ fn evidence_answers_one_challenge_of_one_region_and_device() {
     assert_ne!(region(3, &code).value, region(4, &code).value);
     // The verdict is not what a verifier believes.
     assert!(verifier.verify(&Evidence { verdict: Verdict::Altered, ..evidence }, &sent, 3, &code));
+}
+
+/// Evidence of all regions is the sum of the evidence of each.
+#[test]
+fn all_regions_are_examined_at_once() {
+    let (key, mut next) = (key(), challenges());
+    let codes = [(1, code(40)), (2, code(300)), (7, code(1))];
+    let table: Vec<u8> = codes.iter().flat_map(|(id, code)| region(*id, code).to_bytes()).collect();
+    let detector = Detector::new(&key, AllowedValues::new(&table).unwrap());
+    let verifier = Verifier::new(&key);
+    let all = || codes.iter().map(|(id, code)| (*id, &code[..]));
+    let of = |id| &codes.iter().find(|(own, _)| *own == id).unwrap().1[..];
+
+    let (challenge, sent) = next(ALL_REGIONS);
+    let evidence = detector.examine_all(challenge, |region| of(region.id));
+    assert_eq!((evidence.region, evidence.verdict), (ALL_REGIONS, Verdict::Intact));
+    let mut sum = [0; 8];
+    for (id, code) in all() {
+        sum.iter_mut().zip(reference_tag(&sent.nonce(), id, code)).for_each(|(sum, byte)| *sum ^= byte);
+    }
+    assert_eq!(evidence.tag[..], sum);
+    assert!(verifier.verify_all(&evidence, &sent, all()));
+    assert!(verifier.verify_all(&evidence, &sent, all().collect::<Vec<_>>().into_iter().rev()));
+    // For another challenge, with a region less or of another number, or as evidence of one region.
+    assert!(!verifier.verify_all(&evidence, &next(ALL_REGIONS).1, all()));
+    assert!(!verifier.verify_all(&evidence, &sent, all().skip(1)));
+    assert!(!verifier.verify_all(&evidence, &sent, all().map(|(id, code)| (id + 1, code))));
+    assert!(!verifier.verify_all(&Evidence { region: 1, ..evidence }, &sent, all()));
+    assert!(!verifier.verify(&Evidence { region: 1, ..evidence }, &sent, 1, of(1)));
+
+    // A bit in any region: the evidence is that of the first one that has one.
+    for (altered, found) in [([1].as_slice(), 1), (&[2], 2), (&[7], 7), (&[2, 7], 2), (&[1, 7], 1)] {
+        let mut wrong = codes.clone();
+        for (_, code) in wrong.iter_mut().filter(|(id, _)| altered.contains(id)) {
+            *code.last_mut().unwrap() ^= 0x80;
+        }
+        let wrong_of = |id| &wrong.iter().find(|(own, _)| *own == id).unwrap().1[..];
+        let (challenge, sent) = next(ALL_REGIONS);
+        let evidence = detector.examine_all(challenge, |region| wrong_of(region.id));
+        assert_eq!((evidence.region, evidence.verdict), (found, Verdict::Altered));
+        assert!(!verifier.verify_all(&evidence, &sent, all()));
+        assert!(!verifier.verify(&evidence, &sent, found, of(found)));
+        assert!(verifier.verify(&evidence, &sent, found, wrong_of(found)));
+    }
+    // Code that is not there.
+    let (challenge, _) = next(ALL_REGIONS);
+    let evidence = detector.examine_all(challenge, |region| if region.id == 2 { &[] } else { of(region.id) });
+    assert_eq!((evidence.region, evidence.verdict), (2, Verdict::Unknown));
 }
 
 #[test]

@@ -26,8 +26,8 @@ use std::{
 
 use smart_city_detector::{AllowedValues, Detector, InvalidTable};
 use smart_city_frame::{
-    AttestKey, Challenge, DeviceId, DeviceLink, Epoch, Evidence, Header, Instruction, Kind, OpenError,
-    Receipt, RootKey, SealError, Stream, Verdict,
+    ALL_REGIONS, AttestKey, Challenge, DeviceId, DeviceLink, Epoch, Evidence, Header, Instruction, Kind,
+    OpenError, Receipt, RootKey, SealError, Stream, Verdict,
 };
 
 use crate::{
@@ -81,16 +81,16 @@ pub struct Frame {
 pub enum Done {
     /// So many readings need not be kept any longer.
     Receipt(usize),
-    /// The function of a region was examined; it ran only if it was intact.
+    /// The function of a region was examined; it ran only if it was intact. Or all regions were examined, and none ran.
     Examined {
-        /// The region.
+        /// The region. Of all, the first that is altered, or [`ALL_REGIONS`] if none is.
         region: u16,
         /// What was found.
         verdict: Verdict,
     },
-    /// A region was restored from the secure copy, and examined.
+    /// A region was restored from the secure copy, or all were, and examined.
     Restored {
-        /// The region.
+        /// The region, or [`ALL_REGIONS`].
         region: u16,
         /// What was found then.
         verdict: Verdict,
@@ -505,19 +505,21 @@ impl Device {
         let region = instruction.examined_region();
         let restores = instruction.restored_region().is_some();
         let mut discarded = 0;
-        if let (true, Some(function)) = (restores, self.secure_copy.function(region)) {
-            let altered = self.code.insert(region, function.code.clone()).as_ref() != Some(&function.code);
-            if altered {
-                discarded = self.kept();
-                self.waiting.retain(|message| !message.is_reading());
-                self.sealed.retain(|_, sealed| !sealed.message.is_reading());
-            }
+        if restores && self.restore(region) {
+            discarded = self.kept();
+            self.waiting.retain(|message| !message.is_reading());
+            self.sealed.retain(|_, sealed| !sealed.message.is_reading());
         }
         let allowed = AllowedValues::new(&self.table).map_err(Error::Table)?;
-        let code = self.code.get(&region).map_or(&[][..], Vec::as_slice);
-        let evidence = Detector::new(&self.attest_key, allowed).examine(challenge, region, code);
-        let verdict = evidence.verdict;
-        if verdict == Verdict::Intact && !restores {
+        let detector = Detector::new(&self.attest_key, allowed);
+        let code = |region: u16| self.code.get(&region).map_or(&[][..], Vec::as_slice);
+        let evidence = if region == ALL_REGIONS {
+            detector.examine_all(challenge, |region| code(region.id))
+        } else {
+            detector.examine(challenge, region, code(region))
+        };
+        let (region, verdict) = (evidence.region, evidence.verdict);
+        if verdict == Verdict::Intact && !restores && region != ALL_REGIONS {
             *self.runs.entry(region).or_default() += 1;
         }
         self.waiting.push_front(Message { content: Content::Evidence(evidence), sent: 0 });
@@ -526,6 +528,18 @@ impl Device {
         } else {
             Done::Examined { region, verdict }
         })
+    }
+
+    /// Restores a region from the secure copy, or all. Returns whether any was altered.
+    fn restore(&mut self, region: u16) -> bool {
+        let mut is_altered = false;
+        for function in self.secure_copy.functions() {
+            if [function.region, ALL_REGIONS].contains(&region) {
+                let before = self.code.insert(function.region, function.code.clone());
+                is_altered |= before.as_ref() != Some(&function.code);
+            }
+        }
+        is_altered
     }
 }
 

@@ -498,6 +498,27 @@ fn altered_functions_do_not_run_until_they_are_restored() {
     assert_eq!(bench.device.kept(), 3);
 }
 
+/// A challenge to measure all regions runs nothing, and names the first that is altered. All are restored at once.
+#[test]
+fn all_regions_are_measured_and_restored_at_once() {
+    let mut bench = Bench::new();
+    let mut obey = |device: &mut Device, instruction: &Instruction<'_>| {
+        let mut buffer = [0; 64];
+        let frame = bench.gateway.seal_instruction(instruction, &mut buffer).unwrap().0;
+        device.receive(frame, bench.now).unwrap()
+    };
+    let device = &mut bench.device;
+    let intact = Done::Examined { region: 0, verdict: Verdict::Intact };
+    assert_eq!(obey(device, &Instruction::EXAMINE_ALL), intact);
+    assert!(device.patch(4, 3) && device.patch(2, 700));
+    let altered = Done::Examined { region: 2, verdict: Verdict::Altered };
+    assert_eq!(obey(device, &Instruction::EXAMINE_ALL), altered);
+    let restored = Done::Restored { region: 0, verdict: Verdict::Intact, discarded: 0 };
+    assert_eq!(obey(device, &Instruction::restore(&[0, 0])), restored);
+    assert_eq!(obey(device, &Instruction::EXAMINE_ALL), intact);
+    assert_eq!((1..5).map(|region| device.runs(region)).sum::<u32>(), 0);
+}
+
 #[test]
 fn what_the_image_does_not_have_is_unknown_and_does_not_run() {
     let mut bench = Bench::new();

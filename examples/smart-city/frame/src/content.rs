@@ -2,38 +2,42 @@
 
 use crate::{ContentError, Epoch};
 
+/// The number that stands for all regions: no region has it.
+pub const ALL_REGIONS: u16 = 0;
+
 /// A control instruction: to call a function of the device with an argument.
 ///
 /// Its payload is the region (2 bytes, big-endian), then the argument.
 ///
-/// Region 0 is no function's: it tells the secure world to restore the code of the region that the argument names (2 bytes,
-/// big-endian) from its own copy. The evidence that answers it is of the region restored.
+/// Region 0 is no function's. With the number of a region (2 bytes, big-endian) as its argument it tells the secure world to restore that
+/// region's code from its own copy; the evidence that answers it is of the region restored. **Without an argument it is a challenge to
+/// measure all regions**; evidence is of all of them, or of the first that is altered. To restore region 0 is to restore all regions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Instruction<'a> {
-    /// The code region of the function, as in the table of allowed values; or [`RESTORE`](Self::RESTORE).
+    /// The code region of the function, as in the table of allowed values; or [`ALL_REGIONS`].
     pub region: u16,
     /// What the function gets: up to 239 bytes.
     pub argument: &'a [u8],
 }
 
 impl<'a> Instruction<'a> {
-    /// The region of an instruction to restore another.
-    pub const RESTORE: u16 = 0;
+    /// A challenge to measure all regions.
+    pub const EXAMINE_ALL: Self = Self { region: ALL_REGIONS, argument: &[] };
 
     /// An instruction to restore the region with these bytes as its number.
     #[must_use]
     pub const fn restore(region: &'a [u8; 2]) -> Self {
-        Self { region: Self::RESTORE, argument: region }
+        Self { region: ALL_REGIONS, argument: region }
     }
 
     /// The region to restore, if that is what is instructed.
     #[must_use]
     pub fn restored_region(&self) -> Option<u16> {
         let region = self.argument.try_into().ok()?;
-        (self.region == Self::RESTORE).then(|| u16::from_be_bytes(region))
+        (self.region == ALL_REGIONS).then(|| u16::from_be_bytes(region))
     }
 
-    /// The region that evidence of this instruction is about.
+    /// The region that evidence of this instruction is about, [`ALL_REGIONS`] if it is about all.
     #[must_use]
     pub fn examined_region(&self) -> u16 {
         self.restored_region().unwrap_or(self.region)
@@ -43,7 +47,7 @@ impl<'a> Instruction<'a> {
         let length = ContentError::Length(payload.len());
         let (region, argument) = payload.split_first_chunk().ok_or(length)?;
         let instruction = Self { region: u16::from_be_bytes(*region), argument };
-        if instruction.region == Self::RESTORE && instruction.restored_region().is_none() {
+        if instruction.region == ALL_REGIONS && !matches!(argument.len(), 0 | 2) {
             return Err(length);
         }
         Ok(instruction)
@@ -64,6 +68,9 @@ pub enum Verdict {
 
 /// What a device reports of the code that an instruction addressed.
 ///
+/// Of all regions the tag is the sum (XOR) of what the evidence of each would have. If a region is altered the evidence is that region's
+/// alone, the first one's.
+///
 /// The verdict is for humans and logs: a verifier believes the tag alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Evidence {
@@ -71,7 +78,7 @@ pub struct Evidence {
     pub epoch: Epoch,
     /// The counter of the instruction's frame.
     pub counter: [u8; 3],
-    /// The region that the instruction addressed.
+    /// The region that the instruction addressed, or of all the first that is altered; [`ALL_REGIONS`] if it addressed all and none is.
     pub region: u16,
     /// What the device found.
     pub verdict: Verdict,

@@ -62,7 +62,7 @@ mod header;
 mod keys;
 mod link;
 
-pub use content::{Evidence, Instruction, Receipt, Verdict};
+pub use content::{ALL_REGIONS, Evidence, Instruction, Receipt, Verdict};
 pub use error::{ContentError, HeaderError, OpenError, SealError};
 pub use header::{
     Class, DeviceId, Epoch, HEADER_LEN, Header, Kind, MAX_PAYLOAD_LEN, OVERHEAD, Stream, TAG_LEN,

@@ -56,8 +56,8 @@ pub struct Opened<T> {
 
 /// The nonce of an instruction, under which evidence of its code is made.
 ///
-/// Only an instruction that was sealed here, or that is authentic and new, gives one. It is no `Clone`: a device makes
-/// one piece of evidence under it.
+/// Only an instruction that was sealed here, or that is authentic and new, gives one; and each epoch has [one](Self::of_start) for what a
+/// device finds without being asked. It is no `Clone`: a device makes one piece of evidence under it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Challenge {
     epoch: Epoch,
@@ -65,6 +65,15 @@ pub struct Challenge {
 }
 
 impl Challenge {
+    /// What stands for an instruction in evidence that nobody has asked for: of code that a device has found altered at its start. A device
+    /// makes one piece of evidence under it in an epoch.
+    ///
+    /// Its counter is the last one, which no instruction has: a key's blocks are used up before.
+    #[must_use]
+    pub const fn of_start(epoch: Epoch) -> Self {
+        Self { epoch, counter: [u8::MAX; 3] }
+    }
+
     /// The instruction's epoch.
     #[must_use]
     pub const fn epoch(&self) -> Epoch {

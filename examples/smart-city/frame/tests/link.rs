@@ -2,9 +2,9 @@
 
 use proptest::prelude::*;
 use smart_city_frame::{
-    Class, ContentError, DeviceId, DeviceLink, Epoch, Evidence, GatewayLink, Header, HeaderError,
-    Instruction, Kind, MAX_PAYLOAD_LEN, OVERHEAD, OpenError, Opened, Receipt, RootKey, SealError, Stream,
-    Verdict, seal_epoch_request,
+    ALL_REGIONS, Challenge, Class, ContentError, DeviceId, DeviceLink, Epoch, Evidence, GatewayLink, Header,
+    HeaderError, Instruction, Kind, MAX_PAYLOAD_LEN, OVERHEAD, OpenError, Opened, Receipt, RootKey,
+    SealError, Stream, Verdict, seal_epoch_request,
 };
 
 const DEVICE: DeviceId = DeviceId([0, 1, 2, 3, 4, 5, 6, 7]);
@@ -225,12 +225,31 @@ fn region_0_is_to_restore_another() {
     assert_eq!((instruction.restored_region(), instruction.examined_region()), (Some(0x0203), 0x0203));
     let other = Instruction { region: 7, argument: &[2, 3] };
     assert_eq!((other.restored_region(), other.examined_region()), (None, 7));
-    let wrong = Instruction { region: 0, argument: b"on!" };
-    let frame = gateway.seal_instruction(&wrong, &mut buffer).unwrap().0;
-    assert_eq!(
-        device.open_instruction(DEVICE, frame).unwrap_err(),
-        OpenError::Content(ContentError::Length(5))
-    );
+    for (argument, len) in [(&b"o"[..], 3), (b"on!", 5)] {
+        let frame = gateway.seal_instruction(&Instruction { region: 0, argument }, &mut buffer).unwrap().0;
+        let error = device.open_instruction(DEVICE, frame).unwrap_err();
+        assert_eq!(error, OpenError::Content(ContentError::Length(len)));
+    }
+    // Without an argument it is to measure all.
+    let frame = gateway.seal_instruction(&Instruction::EXAMINE_ALL, &mut buffer).unwrap().0;
+    let (instruction, _) = device.open_instruction(DEVICE, frame).unwrap();
+    assert_eq!((instruction, instruction.examined_region()), (Instruction::EXAMINE_ALL, ALL_REGIONS));
+    assert_eq!(instruction.restored_region(), None);
+}
+
+/// No instruction of an epoch has the nonce of what is found at a start, as its key is used up before.
+#[test]
+fn the_challenge_of_a_start_is_no_instructions() {
+    let start = Challenge::of_start(Epoch(9));
+    assert_eq!(start.nonce(), [2, 0, 9, 0, 0xFF, 0xFF, 0xFF]);
+    let (_, mut gateway) = ends();
+    let mut buffer = [0; 64];
+    let mut count = 0;
+    while let Ok((_, challenge)) = gateway.seal_instruction(&Instruction::EXAMINE_ALL, &mut buffer) {
+        assert_ne!(challenge, start);
+        count += 1;
+    }
+    assert_eq!(count, (1 << 20) / 4);
 }
 
 #[test]

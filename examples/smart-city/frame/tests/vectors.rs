@@ -101,7 +101,7 @@ fn frames_are_those_of_the_model() {
     let file = frames();
     assert_eq!(file.tests.len(), file.number_of_tests);
     let valid = file.tests.iter().filter(|test| test.result == "Valid");
-    assert_eq!(valid.clone().count(), 39);
+    assert_eq!(valid.clone().count(), 40);
     for test in valid {
         assert_eq!(seal(test), test.frame, "tcId {}", test.tc_id);
         assert_eq!(open(test).as_ref(), Ok(&test.payload), "tcId {}", test.tc_id);

@@ -24,7 +24,8 @@
 //!
 //! # Limits
 //!
-//! `executables` speaks of the one function that an instruction addressed, at the time when it was examined. The key of the
+//! `executables` speaks of the one function that an instruction addressed, or of all after a challenge to measure all, at the time when it
+//! was examined. The key of the
 //! evidence is symmetric, so that this verifier could have forged the evidence; the result proves what the verifier says, not what
 //! the device did.
 
@@ -143,10 +144,27 @@ pub fn appraise(
     evidence: &Evidence,
     late: bool,
 ) -> Finding {
-    match Verifier::new(key).verify(evidence, challenge, region, code) {
-        false => Finding::Altered,
-        true if late => Finding::Late,
-        true => Finding::Genuine,
+    finding(Verifier::new(key).verify(evidence, challenge, region, code), late)
+}
+
+/// What `evidence` says that answers a challenge to measure all regions; `regions` are all that the device has, with their code as it was
+/// built. As [`appraise`] otherwise.
+#[must_use]
+pub fn appraise_all<'c>(
+    key: &AttestKey,
+    regions: impl IntoIterator<Item = (u16, &'c [u8])>,
+    challenge: &Challenge,
+    evidence: &Evidence,
+    late: bool,
+) -> Finding {
+    finding(Verifier::new(key).verify_all(evidence, challenge, regions), late)
+}
+
+const fn finding(is_as_built: bool, late: bool) -> Finding {
+    match (is_as_built, late) {
+        (false, _) => Finding::Altered,
+        (true, true) => Finding::Late,
+        (true, false) => Finding::Genuine,
     }
 }
 

@@ -16,13 +16,14 @@ use jiff::Timestamp;
 use redb::{StorageBackend, backends::FileBackend};
 use serde_json::{Value, json};
 use smart_city_frame::{
-    DeviceId, Evidence, GatewayLink, Instruction, OVERHEAD, OpenError, Opened, SealError, Verdict,
+    ALL_REGIONS, Challenge, DeviceId, Evidence, GatewayLink, Instruction, OVERHEAD, OpenError, Opened,
+    SealError, Verdict,
 };
 use tokio::sync::{broadcast, oneshot, watch};
 
 pub use crate::device::Refusal;
 use crate::{
-    attestation::{Appraisal, Finding, Signer, Status, appraise},
+    attestation::{Appraisal, Finding, Signer, Status, appraise, appraise_all},
     audit::Audit,
     config::{City, ConfigError, Secrets, parse_device_id},
     device::{Device, Outstanding, Recovery},
@@ -71,6 +72,15 @@ pub enum Input {
         /// Who wants it.
         operator: String,
         /// Whether it was sent.
+        reply: oneshot::Sender<Result<(), Denied>>,
+    },
+    /// An operator wants to know whether all regions of a device are as they were built.
+    Examine {
+        /// The device.
+        device: DeviceId,
+        /// Who wants it.
+        operator: String,
+        /// Whether the challenge was sent.
         reply: oneshot::Sender<Result<(), Denied>>,
     },
     /// An operator wants an isolated device back.
@@ -461,6 +471,9 @@ impl Engine {
                 Input::Instruct { device, region, argument, operator, reply } => {
                     replies.push((reply, self.instruct(device, region, &argument, &operator, now)));
                 }
+                Input::Examine { device, operator, reply } => {
+                    replies.push((reply, self.examine(device, &operator, now)));
+                }
                 Input::Recover { device, operator, reply } => {
                     replies.push((reply, self.recover(device, &operator, now)));
                 }
@@ -714,48 +727,63 @@ impl Engine {
     }
 
     fn evidence(&mut self, id: DeviceId, frame: &mut [u8], now: Instant) -> Result<(), Refusal> {
-        let Opened { counter, content: evidence } =
-            self.open_frame(id, frame, now, |link, frame| link.open_evidence(id, frame))?;
+        let (epoch, Opened { counter, content: evidence }) =
+            self.open_frame(id, frame, now, |link, frame| {
+                Ok((link.epoch(), link.open_evidence(id, frame)?))
+            })?;
         self.accept(id, counter, Timestamp::now());
         let (Some(device), Some((root, _))) = (self.devices.get_mut(&id), self.secrets.devices.get(&id))
         else {
             return Err(Refusal::UnknownDevice);
         };
+        let start = Challenge::of_start(epoch);
+        let is_of_start = (evidence.epoch, evidence.counter) == (epoch, start.counter());
         let answers = |outstanding: &mut Outstanding| {
             let challenge = &outstanding.challenge;
             (challenge.epoch(), challenge.counter()) == (evidence.epoch, evidence.counter)
         };
-        let outstanding = device.outstanding.take_if(answers).ok_or(Refusal::NotAsked)?;
-        let code = self.city.devices.get(&id).and_then(|entry| self.city.images.get(&entry.image));
-        // An image that lost the region by a reload affirms nothing.
-        let code =
-            code.and_then(|regions| regions.get(&outstanding.region)).map_or(&[][..], |region| &region.code);
-        let finding = appraise(
-            &root.attest_key(id),
-            code,
-            &outstanding.challenge,
-            outstanding.region,
-            &evidence,
-            outstanding.deadline.is_none(),
-        );
-        self.appraised(id, &outstanding, finding, Some(&evidence), now);
+        let (challenge, asked, late) = match device.outstanding.take_if(answers) {
+            Some(outstanding) => (outstanding.challenge, outstanding.region, outstanding.deadline.is_none()),
+            // What a device has found at its start without being asked. To an isolated one it adds nothing, and must not end a recovery.
+            None if is_of_start && device.record.isolated.is_none() => (start, evidence.region, false),
+            None => return Err(Refusal::NotAsked),
+        };
+        let image = self.city.devices.get(&id).and_then(|entry| self.city.images.get(&entry.image));
+        let code_of = |id: u16| image.and_then(|regions| regions.get(&id)).map(|region| &region.code[..]);
+        let key = root.attest_key(id);
+        let finding = if asked == ALL_REGIONS {
+            let all = image.into_iter().flatten().map(|(id, region)| (*id, &region.code[..]));
+            appraise_all(&key, all, &challenge, &evidence, late)
+        } else {
+            // An image that lost the region by a reload affirms nothing.
+            appraise(&key, code_of(asked).unwrap_or_default(), &challenge, asked, &evidence, late)
+        };
+        if is_of_start && finding != Finding::Altered {
+            return Err(Refusal::NotAsked);
+        }
+        // Of all regions the device names the one that is altered.
+        let is_named = asked == ALL_REGIONS && code_of(evidence.region).is_some();
+        let region = if is_named { evidence.region } else { asked };
+        self.appraised(id, (region, challenge.nonce()), finding, Some(&evidence), now);
         Ok(())
     }
 
-    /// Draws the consequences of an appraisal.
+    /// Draws the consequences of an appraisal of a region, with the nonce of what it was asked for by.
     fn appraised(
         &mut self,
         id: DeviceId,
-        outstanding: &Outstanding,
+        (region, nonce): (u16, [u8; 7]),
         finding: Finding,
         evidence: Option<&Evidence>,
         now: Instant,
     ) {
-        let region = outstanding.region;
         let image = self.city.devices.get(&id).and_then(|entry| self.city.images.get(&entry.image));
-        let function = image.and_then(|regions| regions.get(&region)).map_or("", |region| &region.name);
+        let function = match image.and_then(|regions| regions.get(&region)) {
+            Some(region) => &region.name,
+            None if region == ALL_REGIONS => "all functions",
+            None => "",
+        };
         let verdict: Option<Verdict> = evidence.map(|evidence| evidence.verdict);
-        let nonce = outstanding.challenge.nonce();
         let appraisal = Appraisal { device: id, region, function, nonce, finding, verdict };
         let result = self.signer.sign(&appraisal, SystemTime::now());
         let detail = json!({
@@ -809,6 +837,13 @@ impl Engine {
             return Err(Denied::Isolated);
         }
         self.send_instruction(id, &Instruction { region, argument }, Some(operator), now)
+    }
+
+    fn examine(&mut self, id: DeviceId, operator: &str, now: Instant) -> Result<(), Denied> {
+        if self.devices.get(&id).is_some_and(|device| device.record.isolated.is_some()) {
+            return Err(Denied::Isolated);
+        }
+        self.send_instruction(id, &Instruction::EXAMINE_ALL, Some(operator), now)
     }
 
     fn recover(&mut self, id: DeviceId, operator: &str, now: Instant) -> Result<(), Denied> {
@@ -895,7 +930,8 @@ impl Engine {
             let is_late =
                 |outstanding: &mut Outstanding| outstanding.deadline.is_some_and(|time| time <= now);
             if let Some(mut outstanding) = device.outstanding.take_if(is_late) {
-                self.appraised(id, &outstanding, Finding::Missing, None, now);
+                let asked = (outstanding.region, outstanding.challenge.nonce());
+                self.appraised(id, asked, Finding::Missing, None, now);
                 let Some(device) = self.devices.get_mut(&id) else { continue };
                 if outstanding.sent < self.city.evidence_attempts {
                     outstanding.sent += 1;

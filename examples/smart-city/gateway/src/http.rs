@@ -105,6 +105,7 @@ pub fn router(app: App) -> Router {
         .route("/devices/{id}", get(device))
         .route("/devices/{id}/result", get(result))
         .route("/devices/{id}/instructions", post(instruct))
+        .route("/devices/{id}/examine", post(examine))
         .route("/devices/{id}/recover", post(recover))
         .layer(middleware::from_fn_with_state(app.clone(), guard))
         .with_state(app)
@@ -294,6 +295,17 @@ async fn instruct(
         None => argument.into_bytes(),
     };
     app.ask(|reply| Input::Instruct { device, region, argument, operator, reply }).await??;
+    Ok(StatusCode::ACCEPTED)
+}
+
+async fn examine(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Refused> {
+    let operator = app.check_operator(&headers)?;
+    let device = device_id(&id)?;
+    app.ask(|reply| Input::Examine { device, operator, reply }).await??;
     Ok(StatusCode::ACCEPTED)
 }
 

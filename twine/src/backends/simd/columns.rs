@@ -1,10 +1,9 @@
-//! One vector for each nibble of a block: as many blocks at once as a vector has bytes.
+//! The layout with one vector for each nibble of a block. It processes as many blocks at once as a vector has bytes.
 //!
-//! The shuffle of the cipher is a renaming of vectors, and with folded keys a nibble and round costs one byte shuffle and one
-//! sum of three. The columns come out of the blocks by a network of interleavings and go back by its inverse: see
-//! [`interleave`].
+//! The shuffle of the cipher only renames vectors. With folded keys, each nibble takes one byte shuffle and one sum of three vectors in a
+//! round. A network of interleavings makes the columns from the blocks, and its inverse makes the blocks again, see [`interleave`].
 
-use super::{Vector, keys::Keys, load_blocks, store_blocks};
+use super::{Vector, keys::ExpandedKey, load_blocks, store_blocks};
 use crate::{
     consts::SBOX,
     placement::{LANE_XOR, NIBBLE_OF_LANE, PERIOD},
@@ -12,9 +11,9 @@ use crate::{
 
 /// The columns of [`Vector::WIDTH`] blocks, by lane.
 pub(crate) struct Columns<V> {
-    /// The half that is even in rounds 0, 2, ...
+    /// The half that is the even one in rounds 0, 2, ...
     first: [V; 8],
-    /// The half that is even in rounds 1, 3, ...
+    /// The half that is the even one in rounds 1, 3, ...
     second: [V; 8],
     sbox: V,
 }
@@ -29,7 +28,7 @@ impl<V: Vector> Columns<V> {
     /// # Safety
     /// The CPU has the features of `V`.
     #[inline(always)]
-    pub(crate) unsafe fn load_plaintext(keys: &Keys, bytes: &[u8]) -> Self {
+    pub(crate) unsafe fn load_plaintext(keys: &ExpandedKey, bytes: &[u8]) -> Self {
         // SAFETY: by the caller's word.
         let (first, second) = unsafe { load(bytes, &keys.outer_columns[0], &FIRST_LANES, LANE_XOR[0]) };
         // SAFETY: by the caller's word.
@@ -41,7 +40,7 @@ impl<V: Vector> Columns<V> {
     /// # Safety
     /// The CPU has the features of `V`.
     #[inline(always)]
-    pub(crate) unsafe fn load_ciphertext(keys: &Keys, bytes: &[u8]) -> Self {
+    pub(crate) unsafe fn load_ciphertext(keys: &ExpandedKey, bytes: &[u8]) -> Self {
         // SAFETY: by the caller's word.
         let (second, first) = unsafe { load(bytes, &keys.outer_columns[1], &LAST_LANES, LANE_XOR[3]) };
         // SAFETY: by the caller's word.
@@ -49,7 +48,7 @@ impl<V: Vector> Columns<V> {
     }
 
     #[inline(always)]
-    pub(crate) fn encrypt(&mut self, keys: &Keys) {
+    pub(crate) fn encrypt(&mut self, keys: &ExpandedKey) {
         let Self { first, second, sbox } = self;
         for keys in keys.columns.chunks_exact(4) {
             round::<V, { LANE_XOR[0] as usize }>(*sbox, first, second, &keys[0]);
@@ -60,7 +59,7 @@ impl<V: Vector> Columns<V> {
     }
 
     #[inline(always)]
-    pub(crate) fn decrypt(&mut self, keys: &Keys) {
+    pub(crate) fn decrypt(&mut self, keys: &ExpandedKey) {
         let Self { first, second, sbox } = self;
         for keys in keys.columns.chunks_exact(4).rev() {
             round::<V, { LANE_XOR[3] as usize }>(*sbox, second, first, &keys[3]);
@@ -70,20 +69,20 @@ impl<V: Vector> Columns<V> {
         }
     }
 
-    /// Stores what [`Columns::encrypt`] has made.
+    /// Stores the result of [`Columns::encrypt`].
     #[inline(always)]
-    pub(crate) fn store_ciphertext(&self, keys: &Keys, bytes: &mut [u8]) {
+    pub(crate) fn store_ciphertext(&self, keys: &ExpandedKey, bytes: &mut [u8]) {
         store(&self.second, &self.first, bytes, &keys.outer_columns[1], &LAST_LANES, LANE_XOR[3]);
     }
 
-    /// Stores what [`Columns::decrypt`] has made.
+    /// Stores the result of [`Columns::decrypt`].
     #[inline(always)]
-    pub(crate) fn store_plaintext(&self, keys: &Keys, bytes: &mut [u8]) {
+    pub(crate) fn store_plaintext(&self, keys: &ExpandedKey, bytes: &mut [u8]) {
         store(&self.first, &self.second, bytes, &keys.outer_columns[0], &FIRST_LANES, LANE_XOR[0]);
     }
 }
 
-/// One round: what was the even half keeps its key, the odd half takes on the key of the next round.
+/// Does one round. The even half keeps its key, and the odd half gets the key of the next round.
 #[inline(always)]
 fn round<V: Vector, const XOR: usize>(sbox: V, even: &[V; 8], odd: &mut [V; 8], keys: &[u32; 8]) {
     for q in 0..8 {
@@ -95,14 +94,14 @@ fn round<V: Vector, const XOR: usize>(sbox: V, even: &[V; 8], odd: &mut [V; 8], 
 
 /// Interleaves the vectors whose numbers differ in bit `K`.
 ///
-/// With a byte's place in its 16 bytes written as bits p3 p2 p1 p0 and its vector's number as r2 r1 r0, this makes p3 bit K of
-/// the number and p2 p1 p0 rK the place. Blocks are loaded with place b j2 j1 j0, for byte j of block b of two. After
-/// steps K = 0, 1, 2, 0 the number is j1 j2 j0 and the place r0 r1 r2 b; from there steps 1, 2, 0 lead to the number r1 r0 r2 and
-/// the place b j2 j1 j0: that of a block in memory again.
+/// Let p3 p2 p1 p0 be the bits of a byte's place in its 16 bytes, and r2 r1 r0 those of the number of its vector. This function makes p3 bit
+/// K of the number, and p2 p1 p0 rK the place. Blocks are loaded with the place b j2 j1 j0 for byte j of block b of two. After the steps
+/// K = 0, 1, 2, 0 the number is j1 j2 j0 and the place is r0 r1 r2 b. The steps 1, 2, 0 then lead to the number r1 r0 r2 and to the place
+/// b j2 j1 j0, which is that of a block in memory again.
 #[inline(always)]
 fn interleave<V: Vector, const K: usize>(vectors: &mut [V; 8]) {
     for i in 0..4 {
-        // The numbers without bit K, in turn.
+        // These are the numbers without bit K, one after the other.
         let low = i & ((1 << K) - 1) | i >> K << (K + 1);
         let high = low | 1 << K;
         let (a, b) = (vectors[low], vectors[high]);
@@ -111,17 +110,17 @@ fn interleave<V: Vector, const K: usize>(vectors: &mut [V; 8]) {
     }
 }
 
-/// The number of the vector with byte `j` of all blocks, between the two networks of [`interleave`].
+/// Returns the number of the vector with byte `j` of all blocks, between the two networks of [`interleave`].
 const fn column_of_byte(j: usize) -> usize {
     j & 1 | (j >> 2 & 1) << 1 | (j >> 1 & 1) << 2
 }
 
-/// Where vector `number` goes after the second network.
+/// Returns the place in memory of vector `number` after the second network.
 const fn place_of_vector(number: usize) -> usize {
     number >> 1 & 1 | (number >> 2 & 1) << 1 | (number & 1) << 2
 }
 
-/// Loads blocks as an even half, with its round key added, and an odd half.
+/// Loads blocks as an even half and an odd half. The round key is added to the even half.
 ///
 /// # Safety
 /// The CPU has the features of `V`.
@@ -147,7 +146,7 @@ unsafe fn load<V: Vector>(bytes: &[u8], keys: &[u32; 8], lanes: &[u8; 8], xor: u
     (even, odd)
 }
 
-/// The inverse of [`load`].
+/// Is the inverse of [`load`].
 #[inline(always)]
 fn store<V: Vector>(
     even: &[V; 8],

@@ -1,4 +1,4 @@
-//! The key schedule on byte shuffles, and the folded round keys.
+//! The key schedule with byte shuffles. It makes the folded round keys.
 
 use super::{Vector, rows};
 use crate::{
@@ -6,31 +6,31 @@ use crate::{
     placement::{NIBBLE_OF_LANE, PERIOD},
 };
 
-/// The round keys of the SIMD backends, one byte a nibble, in the order of memory: 1,520 bytes.
+/// The expanded key of the SIMD backends: all round keys, with one byte for each nibble, in the order of memory. It has 1,520 bytes.
 ///
-/// They are held in words because erasing them takes a store for each element.
+/// The arrays have words as elements, because erasing an array takes a store for each element.
 #[derive(Clone)]
-pub(crate) struct Keys {
-    /// The folded keys RK\[r - 1\] ^ RK\[r + 1\] by lane, each byte four times. What lies outside of 0..36 is zero.
+pub(crate) struct ExpandedKey {
+    /// The folded keys RK\[r - 1\] ^ RK\[r + 1\] by lane, with each byte four times. Round keys outside of 0..36 are zero.
     pub(crate) columns: [[u32; 8]; ROUNDS],
-    /// The same in the order of [`rows`].
+    /// The folded keys in the order of [`rows`].
     pub(crate) rows: [u64; ROUNDS],
-    /// RK\[0\] and RK\[35\], by lane, each byte four times.
+    /// RK\[0\] and RK\[35\] by lane, with each byte four times.
     pub(crate) outer_columns: [[u32; 8]; 2],
     /// RK\[0\] and RK\[35\], in the order of bytes.
     pub(crate) outer_rows: [u64; 2],
 }
 
-/// The nibbles of the key state that a shuffle moves to 32 places, as four indices: to the low half from the low and from
-/// the high half, to the high half from the low and from the high half.
+/// A move of nibbles of the key state to 32 places, as four shuffle indices: to the low half from the low half and from the high half, then
+/// to the high half from the low half and from the high half.
 type Move = [[u8; 16]; 4];
 
-/// In a [`Move`], nothing.
+/// The index of a [`Move`] that moves nothing.
 const NONE: u8 = 0x80;
 
-/// What differs between the two key sizes.
+/// The values that differ between the two key sizes.
 struct KeySize {
-    /// Nibbles of the key.
+    /// The number of nibbles of the key.
     nibbles: u8,
     /// The nibbles of the state that make a round key.
     round_key: [u8; 8],
@@ -51,11 +51,11 @@ const KEY_128: KeySize = KeySize {
 
 /// The shuffles of one key size.
 struct Moves {
-    /// S-box outputs to where they are added.
+    /// Moves S-box outputs to the places where they are added.
     feedback: Move,
-    /// The two rotations.
+    /// Does the two rotations.
     rotation: Move,
-    /// Round keys, by lane, for each round of a period.
+    /// Takes the round keys, by lane, for each round of a period.
     round_keys: [Move; PERIOD],
 }
 
@@ -93,7 +93,7 @@ impl Moves {
     }
 }
 
-/// The indices of a move, given by the nibble that goes to each place.
+/// Returns the indices of a move. `from` has the nibble that goes to each place.
 const fn to_indices(from: &[u8; 32]) -> Move {
     let mut indices = [[NONE; 16]; 4];
     let mut to = 0;
@@ -109,7 +109,7 @@ const fn to_indices(from: &[u8; 32]) -> Move {
 static MOVES_80: Moves = Moves::new(&KEY_80);
 static MOVES_128: Moves = Moves::new(&KEY_128);
 
-/// The round constants where they are added: the high part to nibble 7, the low part to nibble 19.
+/// The round constants in the places where they are added: the high part to nibble 7, and the low part to nibble 19.
 static CONSTANTS: [[[u8; 16]; 2]; ROUNDS] = {
     let mut constants = [[[0; 16]; 2]; ROUNDS];
     let mut r = 0;
@@ -125,7 +125,7 @@ static CONSTANTS: [[[u8; 16]; 2]; ROUNDS] = {
 static SPREAD: [[u8; 16]; 2] =
     [[0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3], [4, 4, 4, 4, 5, 5, 5, 5, 6, 6, 6, 6, 7, 7, 7, 7]];
 
-impl Keys {
+impl ExpandedKey {
     /// Without a key.
     pub(crate) const ZERO: Self =
         Self { columns: [[0; 8]; ROUNDS], rows: [0; ROUNDS], outer_columns: [[0; 8]; 2], outer_rows: [0; 2] };
@@ -145,7 +145,7 @@ impl Keys {
         let (high_nibbles, low_nibbles) = (key.high_nibbles(), key.low_nibbles());
         let mut low = high_nibbles.interleave_low(low_nibbles);
         let mut high = high_nibbles.interleave_high(low_nibbles);
-        // RK[r - 2] and RK[r - 1] by lane, in the low halves; zero before the first and after the last.
+        // RK[r - 2] and RK[r - 1] by lane, in the low halves. They are zero before the first and after the last round key.
         // SAFETY: by the caller's word.
         let mut before = unsafe { [V::repeat_8(0), V::repeat_8(0)] };
         for r in 0..ROUNDS {
@@ -167,7 +167,7 @@ impl Keys {
             (low, high) = (move_to_low(&moves.rotation, low, high), move_to_high(&moves.rotation, low, high));
         }
         self.set_folded(ROUNDS - 1, before[0]);
-        // Not before: a call while the key is in registers would have them stored.
+        // This is not done earlier, because a call while the key is in registers would store them.
         #[cfg(feature = "zeroize")]
         cipher::zeroize::Zeroize::zeroize(&mut bytes);
     }
@@ -179,41 +179,41 @@ impl Keys {
     }
 }
 
-/// The bytes of a word or words, so that a vector is stored where it is to stay.
+/// Returns the bytes of words, so that a vector is stored directly in its final place.
 #[inline(always)]
 fn bytes_of<const N: usize, T: Word>(words: &mut T) -> &mut [u8; N] {
     const { assert!(size_of::<T>() == N) };
-    // SAFETY: there are so many bytes; all values of bytes and of words are valid, and bytes have no alignment.
+    // SAFETY: there are `N` bytes. All values of bytes and of words are valid, and bytes need no alignment.
     unsafe { &mut *core::ptr::from_mut(words).cast() }
 }
 
-/// Words without padding, of which all values are valid.
+/// Words without padding, for which all values are valid.
 trait Word {}
 impl Word for u64 {}
 impl Word for [u32; 8] {}
 
-/// Stores the first eight bytes of `key`, in `order`.
+/// Stores the first eight bytes of `key` in the order `order`.
 #[inline(always)]
 fn store_for_rows<V: Vector>(key: V, order: &[u8; 16], row: &mut u64) {
     // SAFETY: `key` exists.
     key.shuffle(unsafe { V::load(order) }).store_part(bytes_of::<8, _>(row));
 }
 
-/// What a move takes to the low half.
+/// Returns the low half of the result of a move.
 #[inline(always)]
 fn move_to_low<V: Vector>(indices: &Move, low: V, high: V) -> V {
     // SAFETY: `low` exists.
     unsafe { low.shuffle(V::load(&indices[0])).xor(high.shuffle(V::load(&indices[1]))) }
 }
 
-/// What a move takes to the high half.
+/// Returns the high half of the result of a move.
 #[inline(always)]
 fn move_to_high<V: Vector>(indices: &Move, low: V, high: V) -> V {
     // SAFETY: `low` exists.
     unsafe { low.shuffle(V::load(&indices[2])).xor(high.shuffle(V::load(&indices[3]))) }
 }
 
-/// Repeats each of the first eight bytes of `key` four times.
+/// Stores each of the first eight bytes of `key` four times.
 #[inline(always)]
 fn store_for_columns<V: Vector>(key: V, columns: &mut [u32; 8]) {
     let bytes = bytes_of::<32, _>(columns);
@@ -224,7 +224,7 @@ fn store_for_columns<V: Vector>(key: V, columns: &mut [u32; 8]) {
 }
 
 #[cfg(feature = "zeroize")]
-impl Drop for Keys {
+impl Drop for ExpandedKey {
     fn drop(&mut self) {
         use cipher::zeroize::Zeroize;
 

@@ -1,13 +1,14 @@
-//! One vector for the even nibbles of a few blocks and one for the odd ones, so that a round is short.
+//! The layout with one vector for the even nibbles of a few blocks and one for the odd nibbles. Its rounds have a short latency.
 //!
-//! A round waits for one byte shuffle, the S-box, and one sum. That needs two things. The round keys are folded. And the move of
-//! the S-box output from lane `p` to lane `p ^ LANE_XOR` must not lie on that path: instead, the odd half is moved to
-//! where the output lies, while the S-box is still being looked up. So the halves drift: before round `r` place `p` of the even half
-//! has lane `p ^ DRIFT[r]`, place `p` of the odd one lane `p ^ DRIFT[r - 1]`, and the round moves the odd half by
-//! `DRIFT[r + 1] ^ DRIFT[r - 1]`. After eight rounds the drift is back at zero. Backwards it is the same: the half that is even
-//! in round `r` then has drift `DRIFT[r + 1]`, the other one `DRIFT[r + 2]`.
+//! A round waits only for one byte shuffle, the S-box, and one sum. There are two reasons. First, the round keys are folded. Second, the S-box
+//! output is not moved from lane `p` to lane `p ^ LANE_XOR`. Instead, the odd half is moved to the place of the output, at the same time as
+//! the S-box.
+//!
+//! So the halves drift. Before round `r`, place `p` of the even half has lane `p ^ DRIFT[r]`, and place `p` of the odd half has lane
+//! `p ^ DRIFT[r - 1]`. The round moves the odd half by `DRIFT[r + 1] ^ DRIFT[r - 1]`. After eight rounds the drift is zero again. It is the
+//! same in reverse order: the even half of round `r` then has the drift `DRIFT[r + 1]`, and the odd half has `DRIFT[r + 2]`.
 
-use super::{Vector, keys::Keys, load_blocks, store_blocks};
+use super::{Vector, keys::ExpandedKey, load_blocks, store_blocks};
 use crate::{
     consts::{ROUNDS, SBOX},
     placement::{LANE_XOR, NIBBLE_OF_LANE, PERIOD},
@@ -28,7 +29,7 @@ const fn drift(round: usize) -> u8 {
     DRIFT[round % PERIOD]
 }
 
-/// Index of a byte shuffle, for two blocks in 16 bytes: place `p` takes what is in place `order[p]`.
+/// Returns the index of a byte shuffle for two blocks in 16 bytes. Place `p` gets the byte of place `order[p]`.
 const fn for_two_blocks(order: [u8; 8]) -> [u8; 16] {
     let mut index = [0; 16];
     let mut p = 0;
@@ -40,7 +41,7 @@ const fn for_two_blocks(order: [u8; 8]) -> [u8; 16] {
     index
 }
 
-/// Moves what is in place `p` to place `p ^ xor`.
+/// Moves the byte in place `p` to place `p ^ xor`.
 const fn move_by(xor: u8) -> [u8; 16] {
     let mut order = [0; 8];
     let mut p = 0;
@@ -51,7 +52,7 @@ const fn move_by(xor: u8) -> [u8; 16] {
     for_two_blocks(order)
 }
 
-/// The order of the folded keys of round `r % PERIOD`: that of the half that takes them on when encrypting.
+/// The order of the folded keys of round `r % PERIOD`. It is that of the half to which they are added in encryption.
 pub(crate) static KEY_ORDER: [[u8; 16]; PERIOD] = {
     let mut orders = [[0; 16]; PERIOD];
     let mut r = 0;
@@ -62,7 +63,7 @@ pub(crate) static KEY_ORDER: [[u8; 16]; PERIOD] = {
     orders
 };
 
-/// The bytes of a block in the places of a half of round `round` with a drift; `xor` is the way from even to odd lanes.
+/// Returns the order of the bytes of a block in a half of round `round` with a drift. `xor` leads from even to odd lanes.
 const fn load_order(round: usize, drift: u8, xor: u8) -> [u8; 8] {
     let mut order = [0; 8];
     let mut p = 0;
@@ -73,7 +74,7 @@ const fn load_order(round: usize, drift: u8, xor: u8) -> [u8; 8] {
     order
 }
 
-/// The inverse permutation.
+/// Returns the inverse permutation.
 const fn inverse(order: [u8; 8]) -> [u8; 8] {
     let mut inverse = [0; 8];
     let mut p = 0;
@@ -84,13 +85,13 @@ const fn inverse(order: [u8; 8]) -> [u8; 8] {
     inverse
 }
 
-/// The drift of the even and of the odd half before round 0 and after round 35, when encrypting and when decrypting.
+/// The drift of the even and of the odd half before round 0 and after round 35, in encryption and in decryption.
 const PLAINTEXT_TO_ENCRYPT: (u8, u8) = (drift(0), drift(PERIOD - 1));
 const CIPHERTEXT_ENCRYPTED: (u8, u8) = (drift(ROUNDS - 1), drift(ROUNDS));
 const CIPHERTEXT_TO_DECRYPT: (u8, u8) = (drift(ROUNDS), drift(ROUNDS + 1));
 const PLAINTEXT_DECRYPTED: (u8, u8) = (drift(1), drift(0));
 
-/// How round `r % 4` moves the odd half when encrypting: `drift(r + 1) ^ drift(r - 1)`.
+/// The move of the odd half by round `r % 4` in encryption: `drift(r + 1) ^ drift(r - 1)`.
 static ENCRYPT_MOVES: [[u8; 16]; 4] = [
     move_by(LANE_XOR[0] ^ LANE_XOR[3]),
     move_by(LANE_XOR[1] ^ LANE_XOR[0]),
@@ -98,7 +99,7 @@ static ENCRYPT_MOVES: [[u8; 16]; 4] = [
     move_by(LANE_XOR[3] ^ LANE_XOR[2]),
 ];
 
-/// How it moves the odd half when decrypting, `drift(r) ^ drift(r + 2)`, and the folded keys: `drift(r) ^ drift(r + 1)`.
+/// The moves by round `r % 4` in decryption: `drift(r) ^ drift(r + 2)` for the odd half, and `drift(r) ^ drift(r + 1)` for the folded keys.
 static DECRYPT_MOVES: [[u8; 16]; 4] = [
     move_by(LANE_XOR[0] ^ LANE_XOR[1]),
     move_by(LANE_XOR[1] ^ LANE_XOR[2]),
@@ -108,7 +109,7 @@ static DECRYPT_MOVES: [[u8; 16]; 4] = [
 static DECRYPT_KEY_MOVES: [[u8; 16]; 4] =
     [move_by(LANE_XOR[0]), move_by(LANE_XOR[1]), move_by(LANE_XOR[2]), move_by(LANE_XOR[3])];
 
-/// Byte orders of the even and the odd half where blocks are loaded or stored.
+/// The byte orders of the even and of the odd half when blocks are loaded or stored.
 struct Orders {
     even: [u8; 16],
     odd: [u8; 16],
@@ -135,7 +136,7 @@ static STORE_CIPHERTEXT: Orders = Orders::store(ROUNDS - 1, CIPHERTEXT_ENCRYPTED
 static LOAD_CIPHERTEXT: Orders = Orders::load(ROUNDS - 1, CIPHERTEXT_TO_DECRYPT);
 static STORE_PLAINTEXT: Orders = Orders::store(0, PLAINTEXT_DECRYPTED);
 
-/// What brings RK\[0\] and RK\[35\] from the order of lanes into that of bytes.
+/// The shuffles that bring RK\[0\] and RK\[35\] from the order of lanes to the order of bytes.
 pub(crate) static OUTER_KEY_ORDERS: [[u8; 16]; 2] =
     [for_two_blocks(inverse(load_order(0, 0, 0))), for_two_blocks(inverse(load_order(ROUNDS - 1, 0, 0)))];
 
@@ -151,7 +152,7 @@ impl<V: Vector, const N: usize> Rows<V, N> {
     /// # Safety
     /// The CPU has the features of `V`.
     #[inline(always)]
-    pub(crate) unsafe fn load_plaintext(keys: &Keys, bytes: &[u8]) -> Self {
+    pub(crate) unsafe fn load_plaintext(keys: &ExpandedKey, bytes: &[u8]) -> Self {
         // SAFETY: by the caller's word.
         unsafe { Self::load(bytes, &LOAD_PLAINTEXT, keys.outer_rows[0]) }
     }
@@ -161,13 +162,13 @@ impl<V: Vector, const N: usize> Rows<V, N> {
     /// # Safety
     /// The CPU has the features of `V`.
     #[inline(always)]
-    pub(crate) unsafe fn load_ciphertext(keys: &Keys, bytes: &[u8]) -> Self {
+    pub(crate) unsafe fn load_ciphertext(keys: &ExpandedKey, bytes: &[u8]) -> Self {
         // SAFETY: by the caller's word.
         unsafe { Self::load(bytes, &LOAD_CIPHERTEXT, keys.outer_rows[1]) }
     }
 
     #[inline(always)]
-    pub(crate) fn encrypt(&mut self, keys: &Keys) {
+    pub(crate) fn encrypt(&mut self, keys: &ExpandedKey) {
         // SAFETY: `self` holds vectors.
         let (sbox, moves) = unsafe { (V::repeat_16(&SBOX), repeat_each::<V>(&ENCRYPT_MOVES)) };
         for keys in keys.rows.chunks_exact(4) {
@@ -179,7 +180,7 @@ impl<V: Vector, const N: usize> Rows<V, N> {
     }
 
     #[inline(always)]
-    pub(crate) fn decrypt(&mut self, keys: &Keys) {
+    pub(crate) fn decrypt(&mut self, keys: &ExpandedKey) {
         // SAFETY: `self` holds vectors.
         let (sbox, moves, key_moves) = unsafe {
             (V::repeat_16(&SBOX), repeat_each::<V>(&DECRYPT_MOVES), repeat_each::<V>(&DECRYPT_KEY_MOVES))
@@ -193,15 +194,15 @@ impl<V: Vector, const N: usize> Rows<V, N> {
         }
     }
 
-    /// Stores what [`Rows::encrypt`] has made.
+    /// Stores the result of [`Rows::encrypt`].
     #[inline(always)]
-    pub(crate) fn store_ciphertext(&self, keys: &Keys, bytes: &mut [u8]) {
+    pub(crate) fn store_ciphertext(&self, keys: &ExpandedKey, bytes: &mut [u8]) {
         self.store(bytes, &STORE_CIPHERTEXT, keys.outer_rows[1]);
     }
 
-    /// Stores what [`Rows::decrypt`] has made.
+    /// Stores the result of [`Rows::decrypt`].
     #[inline(always)]
-    pub(crate) fn store_plaintext(&self, keys: &Keys, bytes: &mut [u8]) {
+    pub(crate) fn store_plaintext(&self, keys: &ExpandedKey, bytes: &mut [u8]) {
         self.store(bytes, &STORE_PLAINTEXT, keys.outer_rows[0]);
     }
 
@@ -224,7 +225,7 @@ impl<V: Vector, const N: usize> Rows<V, N> {
         Self { even: evens, odd: odds }
     }
 
-    /// The halves have swapped roles since the last round: the one that it made even is the odd one outside.
+    /// Stores the blocks. The halves have swapped roles after the last round: the even half is now stored as the odd one.
     #[inline(always)]
     fn store(&self, bytes: &mut [u8], orders: &Orders, key: u64) {
         // SAFETY: `self` holds vectors.
@@ -248,7 +249,7 @@ impl<V: Vector, const N: usize> Rows<V, N> {
     }
 }
 
-/// Each of four indices, repeated.
+/// Returns four indices, each repeated.
 ///
 /// # Safety
 /// The CPU has the features of `V`.

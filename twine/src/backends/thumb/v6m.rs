@@ -1,12 +1,13 @@
-//! Kernels for ARMv6-M and ARMv8-M without the Main Extension: two-operand instructions on r0 to r7, moves to and from the
-//! others.
+//! Kernels for ARMv6-M and ARMv8-M without the Main Extension. These have two-operand instructions on r0 to r7, and moves to and from the
+//! other registers.
 //!
 //! # Lanes
-//! As in the portable backend for 32-bit words. The four exchanges of lanes are nothing, `rev16`, one of neighbouring nibbles, and a rotation by 16.
+//! The lanes are those of the portable backend for 32-bit words. The four exchanges of lanes are nothing, `rev16`, one of neighbouring nibbles,
+//! and a rotation by 16.
 //!
 //! # Registers
-//! The pointer to the round keys, what the S-box circuit works in and plane 1 of both halves are in r0 to r7, the other planes
-//! in r8 to r12 and lr. Plane 1 of the odd half is added to in two parts; where nibbles are exchanged, one part of it waits on the stack.
+//! r0 to r7 hold the pointer to the round keys, the values of the S-box circuit, and plane 1 of both halves. r8 to r12 and lr hold the other
+//! planes. Plane 1 of the odd half is added in two parts. If nibbles are exchanged, one part waits on the stack.
 
 use core::{arch::asm, ptr};
 
@@ -110,8 +111,7 @@ macro_rules! exchange_nibbles {
     };
 }
 
-/// Moves the lanes of the planes in r1 to r4 as $move says, where that takes less than to move the output: the circuit treats all lanes
-/// alike.
+/// Moves the lanes of the planes in r1 to r4 as $move says, if that takes less than moving the output. The circuit treats all lanes alike.
 macro_rules! exchange_lanes {
     (ror_16) => {
         lines! { "movs r5, #16" "rors r1, r5" "rors r2, r5" "rors r3, r5" "rors r4, r5" }
@@ -124,8 +124,8 @@ macro_rules! exchange_lanes {
     };
 }
 
-/// The end of a round, with planes 0, 2 and 3 of the odd half, and plane 1 in a register of its own. Where nibbles are exchanged, that is
-/// left to do. r1 = t1 and then y3, r2 = x1 and then y0, r3 = t3, r4 = x3 and then y2, r5 = t0.
+/// The end of a round, with planes 0, 2 and 3 of the odd half, and plane 1 in its own register. If nibbles are exchanged, this is not done yet
+/// for plane 1. r1 = t1 and then y3, r2 = x1 and then y0, r3 = t3, r4 = x3 and then y2, r5 = t0.
 macro_rules! circuit {
     (nibbles, $o0:literal $o1:literal $o2:literal $o3:literal) => {
         lines! {
@@ -173,7 +173,7 @@ macro_rules! circuit {
     };
 }
 
-/// A round, without its shuffle but the exchange of lanes: adds the S-box circuit of `even` and the key to `odd`.
+/// Does a round, without its shuffle but with the exchange of lanes. It adds the S-box circuit of `even` and the key to `odd`.
 macro_rules! round {
     ($move:ident, $e0:literal $e1:literal $e2:literal $e3:literal, $o0:literal $o1:literal $o2:literal $o3:literal) => {
         lines! {
@@ -196,8 +196,7 @@ macro_rules! round {
     };
 }
 
-/// Loads block $i into the lanes of the first round, its halves into $low and $to, already exchanged as the transposition
-/// has it.
+/// Loads block $i into the lanes of the first round. Its halves go to $low and $to, and are already exchanged as in the transposition.
 macro_rules! load {
     ($low:literal, $to:literal, $at:literal) => {
         lines! {
@@ -381,7 +380,7 @@ pub(super) unsafe fn encrypt(keys: &RoundKeys, input: *const [Block; WIDTH], out
     }
 }
 
-/// Decrypts four blocks. The modes that such small devices run do without: portably, in the same lanes.
+/// Decrypts four blocks. This is portable code in the same lanes, because the modes on such small devices do not need decryption.
 ///
 /// # Safety
 /// As [`super::Kernel`] says.

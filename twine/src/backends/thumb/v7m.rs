@@ -1,13 +1,13 @@
 //! Kernels for ARMv7-M, ARMv7E-M and ARMv8-M with the Main Extension.
 //!
 //! # Lanes
-//! Block `k` has its bit of lane `p` at bit `k ^ LANES[p]` of a word, with `LANES` = 24, 16, 8, 0, 7, 15, 23, 31. The four exchanges of lanes are then nothing, `rev16`,
-//! `rbit`, and a rotation by 16, which costs nothing as part of the `eor` that follows. The first four bytes of block `k` make
-//! row `k` of the transposition, and the last four, which `rbit` exchanges with them, row `7 - k`.
+//! The bit of block `k` in lane `p` is bit `k ^ LANES[p]` of a word, with `LANES` = 24, 16, 8, 0, 7, 15, 23, 31. So the four exchanges of lanes
+//! are nothing, `rev16`, `rbit`, and a rotation by 16, which is free as part of the following `eor`. The first four bytes of block `k` make row
+//! `k` of the transposition. The last four bytes, which `rbit` exchanges with them, make row `7 - k`.
 //!
 //! # Registers
-//! The state has 8 registers, the pointer to the round keys one, and the S-box circuit the other 5. It would need one
-//! more, were not plane 1 of the odd half added to in two parts.
+//! The state has 8 registers, the pointer to the round keys has one, and the S-box circuit has the other 5. It would need one more if plane 1
+//! of the odd half were not added in two parts.
 
 use core::{arch::asm, ptr};
 
@@ -16,7 +16,7 @@ use super::{Block, RoundKeys, WIDTH};
 /// `ldr` and `str` take any address.
 pub(super) const ALIGNMENT: usize = 1;
 
-/// The order of the nibbles of a round key: as they are packed, for lane `p` has the four bits `k ^ LANES[p]`, a nibble.
+/// The order of the nibbles of a round key. It is that of the packed key, because lane `p` has the four bits `k ^ LANES[p]`, which are a nibble.
 pub(super) fn order(packed: u32) -> u32 {
     packed
 }
@@ -38,8 +38,8 @@ macro_rules! exchange {
     };
 }
 
-/// The transposition of rows and bits of bytes, after which row `i` holds what was bit `i` of every byte, is its own inverse. This is
-/// the part that is within four rows, for both halves of the state: r6 to r9, and r10, r11, r12, lr.
+/// The transposition of rows and bits of bytes is its own inverse. After it, row `i` holds bit `i` of every byte. This is the part within
+/// four rows, for both halves of the state: r6 to r9, and r10, r11, r12, lr.
 macro_rules! transpose_within_halves {
     () => {
         lines! {
@@ -61,7 +61,7 @@ macro_rules! transpose_across_halves {
     };
 }
 
-/// What is between the parts of both transpositions that they share, and what comes behind the second one.
+/// The code between the parts that both transpositions share, and the code after the second one.
 #[cfg(not(twine_keys = "compact"))]
 macro_rules! transpose_around {
     ({ $($between:expr)* } { $($behind:expr)* }) => {
@@ -74,7 +74,7 @@ macro_rules! transpose_around {
     };
 }
 
-/// The same with that part only once: r2 tells which transposition this is.
+/// The same code with the shared part only once. r2 says which transposition this is.
 #[cfg(twine_keys = "compact")]
 macro_rules! transpose_around {
     ({ $($between:expr)* } { $($behind:expr)* }) => {
@@ -130,8 +130,8 @@ macro_rules! load_key {
     };
 }
 
-/// Moves the lanes of the planes in r1 to r4 as $move says, where that takes instructions: the circuit treats all lanes alike, so its
-/// input may be moved as well as its output.
+/// Moves the lanes of the planes in r1 to r4 as $move says, if that takes instructions. The circuit treats all lanes alike, so its input can
+/// be moved instead of its output.
 macro_rules! exchange_lanes {
     (nothing) => {
         ""
@@ -149,7 +149,7 @@ macro_rules! exchange_lanes {
     };
 }
 
-/// Adds $from to $to, with what is left to be moved.
+/// Adds $from to $to, and does the rest of the move.
 macro_rules! add {
     (ror_16, $to:literal, $from:literal) => {
         concat!("eor ", $to, ", ", $to, ", ", $from, ", ror #16\n")
@@ -159,7 +159,7 @@ macro_rules! add {
     };
 }
 
-/// A round, without its shuffle but the exchange of lanes: adds the S-box circuit of `even` and the key to `odd`.
+/// Does a round, without its shuffle but with the exchange of lanes. It adds the S-box circuit of `even` and the key to `odd`.
 macro_rules! round {
     ($key:ident, $move:ident,
      $e0:literal $e1:literal $e2:literal $e3:literal, $o0:literal $o1:literal $o2:literal $o3:literal) => {

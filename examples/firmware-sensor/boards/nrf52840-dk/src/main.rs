@@ -7,6 +7,7 @@
 //! | flash | the last four pages |
 //! | output | LED1 (P0.13), lit by a low level |
 //! | log | RTT |
+//! | watchdog | eight seconds; it stands still as long as a debugger halts the core |
 #![no_std]
 #![no_main]
 
@@ -23,12 +24,16 @@ use embassy_nrf::{
     peripherals, temp,
     temp::Temp,
     uarte,
+    wdt::{self, HaltConfig, Watchdog, WatchdogHandle},
 };
 use embassy_time::{Duration, Ticker};
 use sensor_node::{Board, NodeError, PAGES};
 
-/// The time between two readings.
-const PERIOD: Duration = Duration::from_secs(10);
+/// The time between two readings, in seconds.
+const PERIOD: u32 = 10;
+
+/// The watchdog resets the chip when it has not been fed for so long: if the node hangs, and if it has panicked.
+const WATCHDOG_TICKS: u32 = 8 * 32_768;
 
 /// Where the node's pages begin. The linker keeps the program off them.
 const START: u32 = FLASH_SIZE as u32 - PAGES * PAGE_SIZE as u32;
@@ -41,6 +46,13 @@ bind_interrupts!(struct Interrupts {
 #[embassy_executor::main]
 async fn main(_spawner: Spawner) {
     let p = embassy_nrf::init(Default::default());
+    let mut config = wdt::Config::default();
+    config.timeout_ticks = WATCHDOG_TICKS;
+    config.action_during_debug_halt = HaltConfig::Pause;
+    let Ok((_, [watchdog])) = Watchdog::try_new(p.WDT, config) else {
+        // It resets the chip, as nobody feeds it.
+        defmt::panic!("another watchdog runs");
+    };
     let (mut received, mut sent) = ([0; 256], [0; 256]);
     let mut config = uarte::Config::default();
     config.baudrate = uarte::Baudrate::Baud115200;
@@ -61,7 +73,9 @@ async fn main(_spawner: Spawner) {
     let mut flash = BlockingAsync::new(Nvmc::new(p.NVMC));
     let mut board = Dk {
         thermometer: Temp::new(p.TEMP, Interrupts),
-        due: Ticker::every(PERIOD),
+        second: Ticker::every(Duration::from_secs(1)),
+        seconds: 0,
+        watchdog,
         led: Output::new(p.P0_13, Level::High, OutputDrive::Standard),
     };
     if let Err(error) = sensor_node::run(&mut flash, START, receive, send, &mut board).await {
@@ -71,16 +85,27 @@ async fn main(_spawner: Spawner) {
 
 struct Dk {
     thermometer: Temp<'static>,
-    due: Ticker,
+    second: Ticker,
+    /// Since the last reading.
+    seconds: u32,
+    watchdog: WatchdogHandle,
     led: Output<'static>,
 }
 
 impl Board for Dk {
-    async fn reading(&mut self) -> i16 {
-        self.due.next().await;
+    async fn due(&mut self) {
+        while self.seconds < PERIOD {
+            self.second.next().await;
+            self.watchdog.pet();
+            self.seconds += 1;
+        }
+        self.seconds = 0;
+    }
+
+    async fn measure(&mut self) -> Option<i16> {
         // In quarters of a degree.
         let quarters = self.thermometer.read().await.to_bits();
-        i16::try_from(quarters * 25).unwrap_or(i16::MAX)
+        i16::try_from(quarters * 25).ok()
     }
 
     fn set_output(&mut self, is_on: bool) {

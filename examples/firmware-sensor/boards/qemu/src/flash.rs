@@ -22,9 +22,8 @@ const IS_LOST: usize = CHANGES_LEFT + 2;
 
 const NO_LOSS: u32 = u32::MAX;
 
-pub(crate) fn flash() -> Flash<Psram, PAGES, PAGE> {
-    let seed = read(CHANGES);
-    Flash::new(Psram, seed)
+pub(crate) fn flash() -> Flash<Psram, PAGES, PAGE, 4> {
+    Flash::new(Psram, read(CHANGES).into())
 }
 
 pub(crate) struct Psram;

@@ -26,7 +26,7 @@ use crate::uart::{LINE, THERMOMETER, Uart};
 async fn main(_spawner: Spawner) {
     let mut flash = BlockingAsync::new(flash::flash());
     uart::enable_interrupts();
-    let mut board = Qemu { thermometer: THERMOMETER.open(), number: Number::default() };
+    let mut board = Qemu { thermometer: THERMOMETER.open(), number: Number::default(), reading: None };
     // It returns if the line fails, which this one does not.
     let _ = sensor_node::run(&mut flash, 0, LINE.open(), LINE.open(), &mut board).await;
     exit(false);
@@ -35,15 +35,22 @@ async fn main(_spawner: Spawner) {
 struct Qemu {
     thermometer: &'static Uart,
     number: Number,
+    /// The last number.
+    reading: Option<i16>,
 }
 
 impl Board for Qemu {
-    async fn reading(&mut self) -> i16 {
+    async fn due(&mut self) {
         loop {
             if let Some(reading) = self.number.feed(self.thermometer.byte().await) {
-                return reading;
+                self.reading = Some(reading);
+                return;
             }
         }
+    }
+
+    async fn measure(&mut self) -> Option<i16> {
+        self.reading
     }
 
     fn set_output(&mut self, _: bool) {}

@@ -7,6 +7,7 @@
 //! | flash | the last four pages of 2 MiB |
 //! | output | the LED on GP25, lit by a high level |
 //! | log | RTT |
+//! | watchdog | eight seconds; it stands still as long as a debugger halts the core |
 #![no_std]
 #![no_main]
 
@@ -22,12 +23,16 @@ use embassy_rp::{
     gpio::{Level, Output},
     peripherals::{FLASH, UART0},
     uart::{self, BufferedInterruptHandler, BufferedUart},
+    watchdog::Watchdog,
 };
 use embassy_time::{Duration, Ticker};
 use sensor_node::{Board, NodeError, PAGES, thermometer};
 
-/// The time between two readings.
-const PERIOD: Duration = Duration::from_secs(10);
+/// The time between two readings, in seconds.
+const PERIOD: u32 = 10;
+
+/// The watchdog resets the chip when it has not been fed for so long: if the node hangs, and if it has panicked.
+const WATCHDOG: Duration = Duration::from_secs(8);
 
 /// The board's flash.
 const FLASH_SIZE: usize = 2 << 20;
@@ -43,6 +48,9 @@ bind_interrupts!(struct Interrupts {
 #[embassy_executor::main]
 async fn main(_spawner: Spawner) {
     let p = embassy_rp::init(Default::default());
+    let mut watchdog = Watchdog::new(p.WATCHDOG);
+    watchdog.pause_on_debug(true);
+    watchdog.start(WATCHDOG);
     let (mut received, mut sent) = ([0; 256], [0; 256]);
     let line = BufferedUart::new(
         p.UART0,
@@ -58,7 +66,9 @@ async fn main(_spawner: Spawner) {
     let mut board = Pico {
         adc: Adc::new(p.ADC, Interrupts, adc::Config::default()),
         thermometer: Channel::new_temp_sensor(p.ADC_TEMP_SENSOR),
-        due: Ticker::every(PERIOD),
+        second: Ticker::every(Duration::from_secs(1)),
+        seconds: 0,
+        watchdog,
         led: Output::new(p.PIN_25, Level::Low),
     };
     if let Err(error) = sensor_node::run(&mut flash, START, receive, send, &mut board).await {
@@ -69,18 +79,25 @@ async fn main(_spawner: Spawner) {
 struct Pico {
     adc: Adc<'static, adc::Async>,
     thermometer: Channel<'static>,
-    due: Ticker,
+    second: Ticker,
+    /// Since the last reading.
+    seconds: u32,
+    watchdog: Watchdog,
     led: Output<'static>,
 }
 
 impl Board for Pico {
-    async fn reading(&mut self) -> i16 {
-        self.due.next().await;
-        match self.adc.read(&mut self.thermometer).await {
-            Ok(raw) => thermometer::of_rp2040(raw),
-            // What no thermometer shows.
-            Err(_) => i16::MIN,
+    async fn due(&mut self) {
+        while self.seconds < PERIOD {
+            self.second.next().await;
+            self.watchdog.feed(WATCHDOG);
+            self.seconds += 1;
         }
+        self.seconds = 0;
+    }
+
+    async fn measure(&mut self) -> Option<i16> {
+        thermometer::of_rp2040(self.adc.read(&mut self.thermometer).await.ok()?)
     }
 
     fn set_output(&mut self, is_on: bool) {

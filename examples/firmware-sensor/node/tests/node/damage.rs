@@ -1,6 +1,7 @@
 //! What is stored is damaged, full, of another key, or cannot be written.
 
 use embassy_futures::block_on;
+use fastrand::Rng;
 use sensor_node::{
     Ciphers, FlashFailed, NodeError, STEP_UP,
     frame::{BLOCKS, Instruction, Keys, Notice},
@@ -13,10 +14,10 @@ use sequential_storage::{
 };
 use twine_otr_aead::OpenError;
 
-use crate::world::{Chip, MAP, Random, START_ADDRESS, Sim, blank, keys, obey, send, start, start_with};
+use crate::world::{Chip, MAP, START_ADDRESS, Sim, blank, keys, obey, send, start, start_with};
 
 fn new(seed: u64) -> (Chip, Witness) {
-    let keys = keys(&mut Random::new(seed), 1 << 20);
+    let keys = keys(&mut Rng::with_seed(seed), 1 << 20);
     (Chip::provisioned(&keys), Witness::new(keys))
 }
 
@@ -30,7 +31,12 @@ fn live(chip: &Chip, station: &mut Witness, reports: usize) {
 }
 
 /// Stores an item of somebody else's in one of the maps.
-fn store(flash: &mut Sim, map: usize, item: u8, value: &[u8]) -> Result<(), Error<impl Sized + use<>>> {
+pub(crate) fn store(
+    flash: &mut Sim,
+    map: usize,
+    item: u8,
+    value: &[u8],
+) -> Result<(), Error<impl Sized + use<>>> {
     let size = u32::try_from(MAP).unwrap();
     let start = START_ADDRESS + u32::try_from(map).unwrap() * size;
     let mut storage =
@@ -65,8 +71,8 @@ fn both_copies() {
         chip.damage(0, |words| words.fill(damage));
         chip.damage(1, |words| words.fill(damage));
         let (mut flash, mut ciphers) = (chip.flash(), Ciphers::new());
-        let new = keys(&mut Random::new(3), 1 << 20);
-        let mut node = start_with(&mut flash, &mut ciphers, &new);
+        let new = keys(&mut Rng::with_seed(3), 1 << 20);
+        let mut node = start_with(&mut flash, &mut ciphers, &new, &[Notice::NoKeys]);
         send(&mut node, &mut Witness::new(new)).unwrap();
     }
 }
@@ -80,7 +86,7 @@ fn both_states_of_a_key() {
             store(&mut chip.flash(), map, item, &[0x5A; 32]).map_err(|_| ()).unwrap();
         }
         let (mut flash, mut ciphers) = (chip.flash(), Ciphers::new());
-        let new = keys(&mut Random::new(5), 1 << 20);
+        let new = keys(&mut Rng::with_seed(5), 1 << 20);
         block_on(blank(&mut flash, &mut ciphers, Notice::NoState).unwrap().provision(new.clone())).unwrap();
         let mut node = start(&mut flash, &mut ciphers).unwrap();
         send(&mut node, &mut Witness::new(new)).unwrap();
@@ -91,7 +97,7 @@ fn both_states_of_a_key() {
 fn states_of_another_key() {
     let (chip, mut station) = new(6);
     live(&chip, &mut station, 200);
-    let other = keys(&mut Random::new(7), 1 << 20);
+    let other = keys(&mut Rng::with_seed(7), 1 << 20);
     for map in 0..2 {
         store(&mut chip.flash(), map, 3, &*other.to_bytes()).map_err(|_| ()).unwrap();
     }

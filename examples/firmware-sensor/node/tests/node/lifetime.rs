@@ -1,6 +1,7 @@
 //! A key lasts as long as is computed.
 
 use embassy_futures::block_on;
+use fastrand::Rng;
 use sensor_node::{
     Ciphers, INSTRUCTIONS, NodeError, STEP_DOWN, STEP_UP,
     frame::{BLOCKS, Instruction},
@@ -8,14 +9,14 @@ use sensor_node::{
 use sensor_station::Witness;
 use twine_otr_aead::{OpenError, SealError};
 
-use crate::world::{Chip, Random, keys, obey, send, start};
+use crate::world::{Chip, keys, obey, send, start};
 
 const LIMIT: u32 = 1 << 13;
 
 const USED_UP: NodeError = NodeError::Seal(SealError::LimitReached);
 
 fn new(seed: u64) -> (Chip, Witness) {
-    let keys = keys(&mut Random::new(seed), LIMIT);
+    let keys = keys(&mut Rng::with_seed(seed), LIMIT);
     (Chip::provisioned(&keys), Witness::new(keys))
 }
 

@@ -1,9 +1,10 @@
 //! The whole node at its line: what it sends for what it receives.
 
-use std::{cell::RefCell, collections::VecDeque, convert::Infallible, future::poll_fn, rc::Rc, task::Poll};
+use std::{cell::RefCell, collections::VecDeque, future::poll_fn, rc::Rc, task::Poll};
 
-use embassy_futures::block_on;
-use embedded_io_async::{ErrorType, Read, Write};
+use embassy_futures::{block_on, yield_now};
+use embedded_io_async::{ErrorKind, ErrorType, Read, Write};
+use fastrand::Rng;
 use sensor_node::{
     Board, LineFailed, NodeError,
     frame::{Decoder, Frame, Instruction, Notice, REPORT, Reason, Report, encode},
@@ -12,7 +13,7 @@ use sensor_node::{
 use sensor_station::Witness;
 use twine_otr_aead::OpenError;
 
-use crate::world::{Chip, Random, START_ADDRESS, keys};
+use crate::world::{Chip, START_ADDRESS, keys};
 
 /// What happens to the node, in order, and what it did.
 #[derive(Debug, Default)]
@@ -22,13 +23,41 @@ struct Script {
     decoder: Decoder,
     refused: Vec<NodeError>,
     outputs: Vec<bool>,
+    /// What is to be measured now.
+    reading: Option<i16>,
+    /// What came without an end, or failed, and no reading in between.
+    flooded: usize,
     has_stopped: bool,
+    /// How often a reading was waited for since.
+    waited: usize,
 }
 
 #[derive(Debug)]
 enum Event {
     Bytes(VecDeque<u8>),
     Reading(i16),
+    /// The thermometer fails.
+    NoReading,
+    /// A reading that is due when this byte comes without an end, or without a byte when the line fails without an end.
+    ReadingInFlood(i16, Option<u8>),
+}
+
+/// The line fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Noise;
+
+impl core::fmt::Display for Noise {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("noise")
+    }
+}
+
+impl core::error::Error for Noise {}
+
+impl embedded_io_async::Error for Noise {
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Other
+    }
 }
 
 /// The node's surroundings. When nothing is left to happen, its line fails.
@@ -36,17 +65,24 @@ enum Event {
 struct World(Rc<RefCell<Script>>);
 
 impl ErrorType for World {
-    type Error = Infallible;
+    type Error = Noise;
 }
 
 impl Read for World {
-    async fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Infallible> {
+    async fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Noise> {
         poll_fn(|_| {
             let mut script = self.0.borrow_mut();
             loop {
                 match script.events.front_mut() {
                     None => return Poll::Ready(Ok(0)),
-                    Some(Event::Reading(_)) => return Poll::Pending,
+                    Some(Event::Reading(_) | Event::NoReading) => return Poll::Pending,
+                    Some(Event::ReadingInFlood(_, byte)) => {
+                        let byte = *byte;
+                        script.flooded += 1;
+                        assert!(script.flooded < 10_000, "a reading that is due starves");
+                        buffer[0] = byte.unwrap_or_default();
+                        return Poll::Ready(byte.map(|_| 1).ok_or(Noise));
+                    }
                     Some(Event::Bytes(bytes)) => match bytes.pop_front() {
                         None => drop(script.events.pop_front()),
                         Some(byte) => {
@@ -62,7 +98,7 @@ impl Read for World {
 }
 
 impl Write for World {
-    async fn write(&mut self, buffer: &[u8]) -> Result<usize, Infallible> {
+    async fn write(&mut self, buffer: &[u8]) -> Result<usize, Noise> {
         let mut script = self.0.borrow_mut();
         for byte in buffer {
             let frame = script.decoder.feed(*byte);
@@ -71,25 +107,37 @@ impl Write for World {
         Ok(buffer.len())
     }
 
-    async fn flush(&mut self) -> Result<(), Infallible> {
+    async fn flush(&mut self) -> Result<(), Noise> {
         Ok(())
     }
 }
 
 impl Board for World {
-    async fn reading(&mut self) -> i16 {
+    async fn due(&mut self) {
         poll_fn(|_| {
             let mut script = self.0.borrow_mut();
-            match script.events.front() {
-                Some(Event::Reading(reading)) => {
-                    let reading = *reading;
-                    script.events.pop_front();
-                    Poll::Ready(reading)
-                }
-                _ => Poll::Pending,
+            if script.has_stopped {
+                script.waited += 1;
+                assert!(script.waited < 3, "the power is taken");
+                return Poll::Ready(());
             }
+            script.reading = match script.events.front() {
+                Some(Event::Reading(reading)) => Some(*reading),
+                Some(Event::ReadingInFlood(reading, _)) if script.flooded > 0 => Some(*reading),
+                Some(Event::NoReading) => None,
+                _ => return Poll::Pending,
+            };
+            script.flooded = 0;
+            script.events.pop_front();
+            Poll::Ready(())
         })
-        .await
+        .await;
+    }
+
+    async fn measure(&mut self) -> Option<i16> {
+        // It takes a while.
+        yield_now().await;
+        self.0.borrow_mut().reading.take()
     }
 
     fn set_output(&mut self, is_on: bool) {
@@ -98,7 +146,6 @@ impl Board for World {
 
     fn stopped(&mut self) {
         self.0.borrow_mut().has_stopped = true;
-        panic!("stopped");
     }
 
     fn refused(&mut self, error: NodeError) {
@@ -133,7 +180,7 @@ fn happen_after(last: &[u8], chip: &Chip, events: impl IntoIterator<Item = Event
 }
 
 fn new(seed: u64) -> (Chip, Witness) {
-    let keys = keys(&mut Random::new(seed), 1 << 20);
+    let keys = keys(&mut Rng::with_seed(seed), 1 << 20);
     (Chip::provisioned(&keys), Witness::new(keys))
 }
 
@@ -144,7 +191,7 @@ fn reports(station: &mut Witness, script: &Script) -> Vec<Report> {
 #[test]
 fn a_node_without_keys_asks_for_them_and_gets_them_once() {
     let chip = Chip::new();
-    let (mine, others) = (keys(&mut Random::new(1), 1 << 20), keys(&mut Random::new(2), 1 << 20));
+    let (mine, others) = (keys(&mut Rng::with_seed(1), 1 << 20), keys(&mut Rng::with_seed(2), 1 << 20));
     let mut noisy = mine.to_frame();
     noisy[20] ^= 1;
     let script = happen(
@@ -162,7 +209,9 @@ fn a_node_without_keys_asks_for_them_and_gets_them_once() {
     assert!(notices.iter().all(|frame| Notice::from_frame(frame) == Some(Notice::NoKeys)));
     let mut station = Witness::new(mine);
     let [started, reading] = [0, 1].map(|i| station.receive(&sealed[i]));
-    assert_eq!((started.reason, reading.reason, reading.reading), (Reason::Started, Reason::Reading, 2150));
+    // What came before there were keys is forgotten.
+    assert_eq!((started.reason, started.reading), (Reason::Started, None));
+    assert_eq!((reading.reason, reading.reading), (Reason::Reading, Some(2150)));
     assert_eq!(sealed.len(), 2);
     assert_eq!(script.refused, [NodeError::Malformed]);
 }
@@ -210,8 +259,8 @@ fn after_a_start_nothing_is_acknowledged_that_was_not_opened_since() {
 #[test]
 fn garbage_has_no_answer_and_costs_nothing() {
     let (chip, mut station) = new(6);
-    let mut random = Random::new(7);
-    let noise = (0..100_000).map(|_| random.next().to_le_bytes()[0]).collect();
+    let mut random = Rng::with_seed(7);
+    let noise = (0..100_000).map(|_| random.u8(..)).collect();
     let on = station.instruct(Instruction::On);
     let forged = (0..1_000u16).map(|i| {
         let mut forged = on;
@@ -231,7 +280,7 @@ fn garbage_has_no_answer_and_costs_nothing() {
 #[test]
 fn who_forgets_its_keys_takes_new_ones() {
     let (chip, mut station) = new(8);
-    let new = keys(&mut Random::new(9), 1 << 20);
+    let new = keys(&mut Rng::with_seed(9), 1 << 20);
     let [on, forget] =
         [Instruction::On, Instruction::Forget].map(|instruction| station.instruct(instruction));
     let script = happen(&chip, [frame(&on), frame(&forget), frame(&*new.to_frame())]);
@@ -253,9 +302,47 @@ fn who_is_told_to_stop_stops() {
         let mut flash = chip.flash();
         block_on(run(&mut flash, START_ADDRESS, world.clone(), world.clone(), &mut world.clone()))
     }));
-    assert!(stopped.is_err() && outside.0.borrow().has_stopped);
     let script = outside.0.take();
+    // It goes on to wait, as that is what feeds a watchdog, and does nothing else.
+    assert!(stopped.is_err() && script.has_stopped && script.waited == 3);
+    assert_eq!(script.sent.len(), 2);
     assert_eq!(Notice::from_frame(&script.sent[1]), Some(Notice::Stopped));
+}
+
+#[test]
+fn a_reading_that_is_due_goes_before_all_that_the_line_has() {
+    let (chip, mut station) = new(17);
+    let frames = [Instruction::On, Instruction::Off].map(|instruction| station.instruct(instruction));
+    let events = [
+        // That of a frame without an end, no frames, one that begins anew each time, and a line that fails.
+        Event::ReadingInFlood(1, Some(0xFF)),
+        Event::ReadingInFlood(2, Some(0)),
+        Event::ReadingInFlood(3, Some(1)),
+        Event::ReadingInFlood(4, None),
+        bytes(&[0]),
+        // The thermometer is still at work when the frame comes.
+        Event::Reading(5),
+        frame(&frames[0]),
+        Event::Reading(6),
+        frame(&frames[1]),
+    ];
+    let script = happen(&chip, events);
+    let reports = reports(&mut station, &script);
+    let readings = reports.iter().filter(|report| report.reason == Reason::Reading);
+    assert!(readings.map(|report| report.reading).eq((1..=6).map(Some)), "{reports:?}");
+    assert_eq!(reports.last().unwrap().acknowledged, Some(1));
+}
+
+#[test]
+fn a_reading_that_is_not_there_is_not_zero() {
+    let (chip, mut station) = new(18);
+    let on = station.instruct(Instruction::On);
+    let script = happen(&chip, [frame(&on), Event::Reading(0), Event::NoReading, Event::Reading(5)]);
+    let readings: Vec<_> =
+        reports(&mut station, &script).iter().map(|report| (report.reason, report.reading)).collect();
+    let of = |reading| (Reason::Reading, reading);
+    let [first, second] = [Reason::Started, Reason::Answer].map(|reason| (reason, None));
+    assert_eq!(readings, [first, second, of(Some(0)), of(None), of(Some(5))]);
 }
 
 #[test]
@@ -266,7 +353,7 @@ fn flash_that_fails_and_a_key_that_is_used_up_are_said() {
     assert!(script.sent.iter().all(|frame| Notice::from_frame(frame) == Some(Notice::Flash)));
     assert_eq!(script.sent.len(), 3);
 
-    let keys = keys(&mut Random::new(12), 4);
+    let keys = keys(&mut Rng::with_seed(12), 4);
     let mut station = Witness::new(keys.clone());
     let script = happen(&Chip::provisioned(&keys), [Event::Reading(1)]);
     station.receive(&script.sent[0]);
@@ -309,7 +396,7 @@ fn a_frame_that_was_cut_off_spoils_no_other() {
 
 #[test]
 fn a_node_that_cannot_open_any_more_says_so() {
-    let keys = keys(&mut Random::new(16), 5);
+    let keys = keys(&mut Rng::with_seed(16), 5);
     let mut station = Witness::new(keys.clone());
     let on = station.instruct(Instruction::On);
     let script = happen(&Chip::provisioned(&keys), [frame(&on)]);

@@ -9,3 +9,6 @@ mod line;
 mod power;
 mod thermometer;
 mod world;
+
+/// The bytes of a word that is programmed, as on the nRF52840.
+const WORD: usize = 4;

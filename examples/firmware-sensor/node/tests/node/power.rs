@@ -1,6 +1,7 @@
 //! The power is lost.
 
 use embassy_futures::block_on;
+use fastrand::Rng;
 use sensor_node::{
     Ciphers, FlashFailed, Node, NodeError, Start,
     frame::{Instruction, Keys, Notice},
@@ -12,9 +13,8 @@ use sequential_storage::{
 };
 use twine_otr_aead::{OpenError, SealError};
 
-use crate::world::{
-    Chip, MAP, Random, START_ADDRESS, Sim, blank, keys, obey, old_frame, send, start, start_with,
-};
+use crate::damage::store;
+use crate::world::{Chip, MAP, START_ADDRESS, Sim, blank, keys, obey, old_frame, send, start, start_with};
 
 /// A life in which all that is stored is stored several times, and pages are full: all that it does, in order. Whether it came to the end.
 fn life(chip: &Chip, station: &mut Witness, next: &mut usize) -> Result<(), NodeError> {
@@ -46,7 +46,7 @@ fn life(chip: &Chip, station: &mut Witness, next: &mut usize) -> Result<(), Node
 
 #[test]
 fn at_each_change_of_a_word() {
-    let keys = keys(&mut Random::new(1), 1 << 20);
+    let keys = keys(&mut Rng::with_seed(1), 1 << 20);
     let whole = Chip::provisioned(&keys);
     let before = whole.changes();
     life(&whole, &mut Witness::new(keys.clone()), &mut 0).unwrap();
@@ -95,7 +95,7 @@ fn changes(chip: &Chip, f: impl FnOnce(&Chip)) -> usize {
 
 #[test]
 fn at_each_change_while_keys_are_given() {
-    let mut random = Random::new(2);
+    let mut random = Rng::with_seed(2);
     let (old, new) = (keys(&mut random, 1 << 20), keys(&mut random, 1 << 20));
     let provision = |chip: &Chip| {
         let (mut flash, mut ciphers) = (chip.flash(), Ciphers::new());
@@ -116,16 +116,53 @@ fn at_each_change_while_keys_are_given() {
             assert!(chip.has_lost_power(), "cut {cut}");
             chip.power_up();
             let (mut flash, mut ciphers) = (chip.flash(), Ciphers::new());
-            let mut node = start_with(&mut flash, &mut ciphers, &new);
+            let mut node = start_with(&mut flash, &mut ciphers, &new, &[Notice::NoKeys]);
             // It opens under the new keys, and no others.
             send(&mut node, &mut Witness::new(new.clone())).unwrap();
         }
     }
 }
 
+/// A node whose states are damaged gets new keys: at any time it has these, or waits for some. Under the old ones it never goes on.
+#[test]
+fn at_each_change_while_keys_are_given_to_a_node_without_states() {
+    let mut random = Rng::with_seed(5);
+    let (old, new) = (keys(&mut random, 1 << 20), keys(&mut random, 1 << 20));
+    let provision = |chip: &Chip| {
+        let (mut flash, mut ciphers) = (chip.flash(), Ciphers::new());
+        block_on(blank(&mut flash, &mut ciphers, Notice::NoState)?.provision(new.clone()))
+    };
+    let (mut with_old, mut without) = (0, 0);
+    // With the newest states in either page, and with the damaged ones behind good ones: these are in the other page, or in the same.
+    for (from, item) in [150, 180, 210, 240, 270].into_iter().flat_map(|from| [(from, 1), (from, 2)]) {
+        let (damaged, _) = used(&old, from);
+        for map in 0..2 {
+            store(&mut damaged.flash(), map, item, &[0x5A; 32]).map_err(|_| ()).unwrap();
+        }
+        for cut in 0..changes(&damaged.copy(), |chip| provision(chip).unwrap()) {
+            let chip = damaged.copy();
+            chip.lose_power_after(cut);
+            let _ = provision(&chip);
+            assert!(chip.has_lost_power(), "from {from}, cut {cut}");
+            chip.power_up();
+            let (mut flash, mut ciphers) = (chip.flash(), Ciphers::new());
+            if let Start::Blank(blank) =
+                block_on(Node::start(&mut flash, START_ADDRESS, &mut ciphers)).unwrap()
+            {
+                let is_there = usize::from(blank.why() == Notice::NoState);
+                (with_old, without) = (with_old + is_there, without + 1 - is_there);
+            }
+            let reasons = [Notice::NoKeys, Notice::NoState];
+            let mut node = start_with(&mut flash, &mut ciphers, &new, &reasons);
+            send(&mut node, &mut Witness::new(new.clone())).unwrap();
+        }
+    }
+    assert!(with_old > 0 && without > 0, "{with_old} {without}");
+}
+
 #[test]
 fn keys_are_removed_before_anything_is_erased() {
-    let old = keys(&mut Random::new(4), 1 << 20);
+    let old = keys(&mut Rng::with_seed(4), 1 << 20);
     for from in [150, 180, 210, 240, 270] {
         let (whole, _) = used(&old, from);
         let (mut kept, mut forgotten) = (0, 0);
@@ -158,7 +195,7 @@ fn keys_are_removed_before_anything_is_erased() {
 
 #[test]
 fn at_each_change_while_keys_are_forgotten() {
-    let mut random = Random::new(3);
+    let mut random = Rng::with_seed(3);
     let (old, new) = (keys(&mut random, 1 << 20), keys(&mut random, 1 << 20));
     let (mut forgotten, mut all) = (0, 0);
     // With the newest states in either page.
@@ -191,7 +228,7 @@ fn at_each_change_while_keys_are_forgotten() {
         if !is_forgotten {
             forget(&chip).unwrap();
         }
-        let mut node = start_with(&mut flash, &mut ciphers, &new);
+        let mut node = start_with(&mut flash, &mut ciphers, &new, &[Notice::NoKeys]);
         send(&mut node, &mut Witness::new(new.clone())).unwrap();
     }
     assert!(forgotten > 0 && forgotten < all, "{forgotten}");
@@ -226,17 +263,18 @@ struct Totals {
 }
 
 fn live(life: u64, total: &mut Totals) {
-    let mut random = Random::new(life + 1);
-    let limit = u32::try_from(1 + random.below(if life.is_multiple_of(2) { 4_000 } else { 40_000 })).unwrap();
+    let mut random = Rng::with_seed(life + 1);
+    let limit =
+        u32::try_from(1 + random.usize(..if life.is_multiple_of(2) { 4_000 } else { 40_000 })).unwrap();
     let keys = keys(&mut random, limit);
     let (chip, mut station) = (Chip::provisioned(&keys), Witness::new(keys));
     // A second copy may be missing as long as the power was lost since the last one was seen to be complete.
     let mut is_complete = true;
     for _ in 0..40 {
-        if random.below(2) == 0 {
-            chip.lose_power_after(random.below(400));
+        if random.usize(..2) == 0 {
+            chip.lose_power_after(random.usize(..400));
             is_complete = false;
-        } else if is_complete && random.below(2) == 0 {
+        } else if is_complete && random.usize(..2) == 0 {
             damage(&chip, &mut random);
             total.damaged += 1;
             is_complete = false;
@@ -261,7 +299,7 @@ fn live(life: u64, total: &mut Totals) {
 fn session(
     chip: &Chip,
     station: &mut Witness,
-    random: &mut Random,
+    random: &mut Rng,
     total: &mut Totals,
 ) -> Result<(), NodeError> {
     let (mut flash, mut ciphers) = (chip.flash(), Ciphers::new());
@@ -270,8 +308,8 @@ fn session(
     for frame in station.frames().to_vec() {
         receive(&mut node, station, &frame, total)?;
     }
-    for _ in 0..random.below(60) {
-        match random.below(8) {
+    for _ in 0..random.usize(..60) {
+        match random.usize(..8) {
             0..5 => match send(&mut node, station) {
                 Ok(_) => total.sent += 1,
                 Err(NodeError::Seal(SealError::LimitReached)) => total.used_up += 1,
@@ -286,7 +324,7 @@ fn session(
             }
         }
     }
-    if random.below(3) == 0 {
+    if random.usize(..3) == 0 {
         block_on(node.stop())?;
     }
     Ok(())
@@ -309,11 +347,11 @@ fn receive(
 }
 
 /// Damages one of the two maps.
-fn damage(chip: &Chip, random: &mut Random) {
-    let map = random.below(2);
-    let kind = random.below(5);
+fn damage(chip: &Chip, random: &mut Rng) {
+    let map = random.usize(..2);
+    let kind = random.usize(..5);
     chip.damage(map, |words| {
-        let words = match random.below(3) {
+        let words = match random.usize(..3) {
             0 => words,
             half => {
                 let (one, other) = words.split_at_mut(words.len() / 2);
@@ -323,17 +361,17 @@ fn damage(chip: &Chip, random: &mut Random) {
         match kind {
             0 => words.fill(u32::MAX),
             1 => words.fill(0),
-            2 => words.fill_with(|| u32::try_from(random.next() >> 24).unwrap()),
+            2 => words.fill_with(|| random.u32(..)),
             3 => {
-                for _ in 0..1 + random.below(20) {
-                    words[random.below(words.len())] ^= 1 << random.below(32);
+                for _ in 0..1 + random.usize(..20) {
+                    words[random.usize(..words.len())] ^= 1 << random.usize(..32);
                 }
             }
             // The end of what is written: the newest item.
             _ => {
                 let written = words.iter().rposition(|word| *word != u32::MAX).unwrap_or(0);
                 let end = (written + 1).min(words.len());
-                words[end.saturating_sub(1 + random.below(12))..end].fill(0);
+                words[end.saturating_sub(1 + random.usize(..12))..end].fill(0);
             }
         }
     });

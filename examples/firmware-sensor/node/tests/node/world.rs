@@ -4,6 +4,7 @@ use std::{cell::RefCell, ops::Range, rc::Rc};
 
 use embassy_embedded_hal::adapter::BlockingAsync;
 use embassy_futures::block_on;
+use fastrand::Rng;
 use sensor_node::{
     Blank, Ciphers, FlashFailed, Node, NodeError, PAGES, Start,
     frame::{Instruction, Keys, Notice, Reason, Report, counter_of},
@@ -11,6 +12,8 @@ use sensor_node::{
 use sensor_station::{InstructionFrame, Witness};
 use simulated_flash::{Failed, Flash, Memory};
 use twine_otr_aead::BlockLimit;
+
+use crate::WORD;
 
 /// Small pages: they are full soon.
 pub(crate) const PAGE: usize = 512;
@@ -23,7 +26,7 @@ pub(crate) const START: usize = PAGE;
 #[allow(clippy::cast_possible_truncation, reason = "a page")]
 pub(crate) const START_ADDRESS: u32 = START as u32;
 
-pub(crate) type Sim = BlockingAsync<Flash<Chip, { PAGES as usize + 2 }, PAGE>>;
+pub(crate) type Sim = BlockingAsync<Flash<Chip, { PAGES as usize + 2 }, PAGE, WORD>>;
 
 /// What survives a loss of power, and when it is lost.
 #[derive(Clone, Debug)]
@@ -71,8 +74,7 @@ impl Chip {
 
     /// With other bits that change first.
     pub(crate) fn flash_with(&self, seed: usize) -> Sim {
-        let seed = u32::try_from(seed % 1_000_000).unwrap().wrapping_mul(0x9E37_79B9);
-        BlockingAsync::new(Flash::new(self.clone(), seed))
+        BlockingAsync::new(Flash::new(self.clone(), seed as u64))
     }
 
     pub(crate) fn changes(&self) -> usize {
@@ -141,33 +143,11 @@ impl Memory for Chip {
     }
 }
 
-/// Marsaglia's xorshift.
-#[derive(Debug)]
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
-    }
-
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 >> 8
-    }
-
-    pub(crate) fn below(&mut self, n: usize) -> usize {
-        usize::try_from(self.next() % n as u64).unwrap()
-    }
-
-    pub(crate) fn key(&mut self) -> [u8; 16] {
-        std::array::from_fn(|_| self.next().to_le_bytes()[0])
-    }
-}
-
-pub(crate) fn keys(random: &mut Random, limit: u32) -> Keys {
-    Keys { up: random.key(), down: random.key(), limit: BlockLimit::new(limit).unwrap() }
+pub(crate) fn keys(random: &mut Rng, limit: u32) -> Keys {
+    let mut keys = Keys { up: [0; 16], down: [0; 16], limit: BlockLimit::new(limit).unwrap() };
+    random.fill(&mut keys.up);
+    random.fill(&mut keys.down);
+    keys
 }
 
 pub(crate) fn send(node: &mut Node<'_, Sim>, station: &mut Witness) -> Result<Report, NodeError> {
@@ -186,17 +166,22 @@ pub(crate) fn obey(
 }
 
 /// Any of the frames that were sealed, to be sent late or again.
-pub(crate) fn old_frame(station: &Witness, random: &mut Random) -> Option<InstructionFrame> {
+pub(crate) fn old_frame(station: &Witness, random: &mut Rng) -> Option<InstructionFrame> {
     let newest = station.frames().len().checked_sub(1)?;
     // More often one of the last.
-    let age = if random.below(2) == 0 { random.below(8) } else { random.below(newest + 1) };
+    let age = if random.usize(..2) == 0 { random.usize(..8) } else { random.usize(..newest + 1) };
     Some(station.frames()[newest.saturating_sub(age)])
 }
 
-/// Starts whatever the flash holds. A node that waits for keys gets them, and starts then.
-pub(crate) fn start_with<'a>(flash: &'a mut Sim, ciphers: &'a mut Ciphers, keys: &Keys) -> Node<'a, Sim> {
+/// Starts whatever the flash holds. A node that waits for keys, and may for one of these reasons, gets them and starts then.
+pub(crate) fn start_with<'a>(
+    flash: &'a mut Sim,
+    ciphers: &'a mut Ciphers,
+    keys: &Keys,
+    reasons: &[Notice],
+) -> Node<'a, Sim> {
     if let Start::Blank(blank) = block_on(Node::start(flash, START_ADDRESS, ciphers)).unwrap() {
-        assert_eq!(blank.why(), Notice::NoKeys);
+        assert!(reasons.contains(&blank.why()), "{:?}", blank.why());
         block_on(blank.provision(keys.clone())).unwrap();
     }
     start(flash, ciphers).unwrap()

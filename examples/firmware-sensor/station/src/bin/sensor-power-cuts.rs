@@ -18,6 +18,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use fastrand::Rng;
 use sensor_node::{
     PAGES, STEP_UP,
     frame::{BLOCKS, Decoder, Frame, Instruction, Keys, Notice, REPORT, Reason, Report, counter_of, encode},
@@ -61,7 +62,7 @@ fn main() -> Result<()> {
     }
     let firmware = firmware.context("which firmware?")?;
     let chip = Chip::new(qemu, firmware)?;
-    let mut random = Random(u64::wrapping_mul(seed, 0x9E37_79B9_7F4A_7C15) | 1);
+    let mut random = Rng::with_seed(seed);
     killed_anywhere(&chip, &mut random, kills)?;
     cut_at_changes(&chip, &mut random, kills)?;
     a_start_each_step(&chip, &mut random)?;
@@ -70,7 +71,7 @@ fn main() -> Result<()> {
 }
 
 /// QEMU is killed whenever it happens.
-fn killed_anywhere(chip: &Chip, random: &mut Random, kills: usize) -> Result<()> {
+fn killed_anywhere(chip: &Chip, random: &mut Rng, kills: usize) -> Result<()> {
     let mut witness = provision(chip, random, BlockLimit::DEFAULT)?;
     let mut stops = 0;
     for kill in 0..kills {
@@ -78,12 +79,12 @@ fn killed_anywhere(chip: &Chip, random: &mut Random, kills: usize) -> Result<()>
         let started = board.report(&mut witness)?;
         ensure!(started.reason == Reason::Started, "it started with {started:?}");
         ensure!(started.acknowledged.is_none(), "it acknowledges what it cannot know");
-        for _ in 0..random.below(30) {
-            match random.below(4) {
+        for _ in 0..random.usize(..30) {
+            match random.usize(..4) {
                 0 => board.send(&noise(random))?,
                 // One that was opened, or lost: nothing of it may be opened twice.
                 1 if !witness.frames().is_empty() => {
-                    let frame = witness.frames()[random.below(witness.frames().len())];
+                    let frame = witness.frames()[random.usize(..witness.frames().len())];
                     board.send(&encode(&frame))?;
                 }
                 2 => board.ask(&mut witness)?,
@@ -97,10 +98,10 @@ fn killed_anywhere(chip: &Chip, random: &mut Random, kills: usize) -> Result<()>
             stops += 1;
         } else {
             // In the middle of whatever these cause.
-            for _ in 0..random.below(300) {
+            for _ in 0..random.usize(..300) {
                 board.measure(1)?;
             }
-            thread::sleep(Duration::from_micros(random.below(20_000) as u64));
+            thread::sleep(Duration::from_micros(random.u64(..20_000)));
             board.kill(&mut witness)?;
         }
     }
@@ -114,12 +115,12 @@ fn killed_anywhere(chip: &Chip, random: &mut Random, kills: usize) -> Result<()>
 }
 
 /// The power is lost at a change of a word that is chosen: in the middle of writing and erasing.
-fn cut_at_changes(chip: &Chip, random: &mut Random, cuts: usize) -> Result<()> {
+fn cut_at_changes(chip: &Chip, random: &mut Rng, cuts: usize) -> Result<()> {
     let mut witness = provision(chip, random, BlockLimit::MAX)?;
     let mut is_cut = 0;
     for _ in 0..cuts {
         // Most within the first writes of a start, some where pages are erased.
-        let changes = if random.below(4) == 0 { random.below(8_000) } else { random.below(250) };
+        let changes = if random.usize(..4) == 0 { random.usize(..8_000) } else { random.usize(..250) };
         let mut board = chip.power_on(u32::try_from(changes)?)?;
         for i in 0..800 {
             if board.next(&mut witness)?.is_none() {
@@ -147,7 +148,7 @@ fn cut_at_changes(chip: &Chip, random: &mut Random, cuts: usize) -> Result<()> {
 }
 
 /// A key bears limit / step starts without a stop.
-fn a_start_each_step(chip: &Chip, random: &mut Random) -> Result<()> {
+fn a_start_each_step(chip: &Chip, random: &mut Rng) -> Result<()> {
     const STARTS: u32 = 8;
     let limit = BlockLimit::new(STARTS * STEP_UP).context("a limit")?;
     let mut witness = provision(chip, random, limit)?;
@@ -165,7 +166,7 @@ fn a_start_each_step(chip: &Chip, random: &mut Random) -> Result<()> {
 }
 
 /// With orderly stops, all blocks can be used.
-fn all_its_blocks(chip: &Chip, random: &mut Random) -> Result<()> {
+fn all_its_blocks(chip: &Chip, random: &mut Rng) -> Result<()> {
     let limit = BlockLimit::new(3 * STEP_UP).context("a limit")?;
     let mut witness = provision(chip, random, limit)?;
     // The start with new keys was not stopped: it cost a step.
@@ -193,10 +194,11 @@ fn all_its_blocks(chip: &Chip, random: &mut Random) -> Result<()> {
 }
 
 /// Gives new keys to a chip that is erased, and starts it for the first time.
-fn provision(chip: &Chip, random: &mut Random, limit: BlockLimit) -> Result<Witness> {
+fn provision(chip: &Chip, random: &mut Rng, limit: BlockLimit) -> Result<Witness> {
     chip.erase()?;
-    let mut key = || std::array::from_fn(|_| random.next().to_le_bytes()[0]);
-    let keys = Keys { up: key(), down: key(), limit };
+    let mut keys = Keys { up: [0; 16], down: [0; 16], limit };
+    random.fill(&mut keys.up);
+    random.fill(&mut keys.down);
     let mut witness = Witness::new(keys.clone());
     let mut board = chip.power_on(NO_LOSS)?;
     board.notice(&mut witness, Notice::NoKeys)?;
@@ -208,9 +210,9 @@ fn provision(chip: &Chip, random: &mut Random, limit: BlockLimit) -> Result<Witn
 }
 
 /// Bytes that are no frame.
-fn noise(random: &mut Random) -> Vec<u8> {
-    let len = random.below(200);
-    let mut noise: Vec<u8> = (0..len).map(|_| random.next().to_le_bytes()[0]).collect();
+fn noise(random: &mut Rng) -> Vec<u8> {
+    let len = random.usize(..200);
+    let mut noise: Vec<u8> = (0..len).map(|_| random.u8(..)).collect();
     // What follows is another frame.
     noise.push(0);
     noise
@@ -398,7 +400,7 @@ impl Board {
         self.measure(self.last)?;
         loop {
             let report = self.report(witness)?;
-            if report.reason == Reason::Reading && report.reading == self.last {
+            if report.reason == Reason::Reading && report.reading == Some(self.last) {
                 return Ok(report);
             }
         }
@@ -494,7 +496,7 @@ enum Seen {
     Notice(Notice),
 }
 
-fn see(witness: &mut Witness, frame: &Frame) -> Result<Seen> {
+fn see(witness: &mut Witness, frame: &[u8]) -> Result<Seen> {
     if frame.first() != Some(&REPORT) {
         let notice = Notice::from_frame(frame).with_context(|| format!("it sends {frame:?}"))?;
         return Ok(Seen::Notice(notice));
@@ -528,21 +530,5 @@ fn ignore_if_gone(result: std::io::Result<()>) -> Result<()> {
     match result {
         Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => Ok(()),
         other => Ok(other?),
-    }
-}
-
-/// Marsaglia's xorshift.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 >> 8
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        usize::try_from(self.next() % n as u64).expect("below a usize")
     }
 }

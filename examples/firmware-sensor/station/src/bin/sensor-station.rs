@@ -109,8 +109,10 @@ fn run(file: &Path, mut receive: Box<dyn Read + Send>, mut send: Box<dyn Write>)
         }
         let _ = sender.send(Event::Closed);
     });
-    let mut send_frame =
-        |frame: &[u8]| -> Result<()> { Ok(send.write_all(&[&[0], &encode(frame)[..]].concat())?) };
+    let mut send_frame = |frame: &[u8]| -> Result<()> {
+        send.write_all(&[0])?;
+        Ok(send.write_all(&encode(frame))?)
+    };
     let mut pending: Option<Pending> = None;
     loop {
         let instruction = match next(&events, pending.as_ref().map(|pending| pending.due)) {
@@ -170,7 +172,7 @@ fn run(file: &Path, mut receive: Box<dyn Read + Send>, mut send: Box<dyn Write>)
 }
 
 /// Shows a frame, and says whether it answers an instruction.
-fn is_answer(frame: &Frame, accounts: &mut Accounts, pending: Option<&Pending>) -> bool {
+fn is_answer(frame: &[u8], accounts: &mut Accounts, pending: Option<&Pending>) -> bool {
     if frame.first() != Some(&NOTICE) {
         return match accounts.receive(frame) {
             Ok(report) => {

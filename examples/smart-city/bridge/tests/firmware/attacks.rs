@@ -1,6 +1,7 @@
 //! What an attacker tries who has taken the application over. Whatever it is, either nothing comes of it, or the device starts anew, in
 //! a new epoch and with all keys where they were.
 
+use smart_city_bridge::gdb::Access;
 use smart_city_frame::{OpenError, Verdict};
 use smart_city_interface::{
     FRAME_LEN, Refusal, Service,
@@ -17,7 +18,7 @@ const INVEP: u32 = 1;
 const AUVIOL: u32 = 8;
 
 /// Where an attack has a buffer of its own.
-const BUFFER: u32 = RAM.start + 0x8000;
+pub(crate) const BUFFER: u32 = RAM.start + 0x8000;
 
 /// The clock goes on by 64 ns with each instruction, so that interrupts come in the middle of anything, however slow the machine is.
 const TIME_BY_INSTRUCTIONS: [&str; 2] = ["-icount", "shift=6"];
@@ -234,6 +235,85 @@ fn secure_code_is_entered_at_its_entry_points_alone() {
     assert!(probe.call(Service::Epoch, [0; 4]) > 0);
 }
 
+/// Calls of services that are to return by what the processor takes for a return from the other world, or from an exception: by threads,
+/// by handlers, and by functions that an instruction has started.
+#[test]
+fn no_service_returns_to_the_secure_world() {
+    let mut probe = Probe::start();
+    let links = [
+        0xFEFF_FFFF,
+        0xFEFF_FFFE,
+        0xFFFF_FFFD,
+        0xFFFF_FFFC,
+        0xFFFF_FFF9,
+        0xFFFF_FFF1,
+        0xFFFF_FFBC,
+        0xFFFF_FFB8,
+        0xFFFF_FFB0,
+        0xFFFF_FFFF,
+        0xFE00_0000,
+    ];
+    for service in
+        [Service::SealReading, Service::Receive, Service::Epoch, Service::NewEpoch, Service::StartEvidence]
+    {
+        for link in links {
+            for command in [b'l', b'm'] {
+                let fault = probe.fault(command, &[service.address() | 1, link]);
+                assert_eq!(fault.exception, 6, "{service:?} to {link:#x}: {fault:?}");
+            }
+        }
+        let words = [service.address() | 1, links[0]].map(u32::to_be_bytes);
+        let (frame, _) = probe.0.seal(5, words.as_flattened());
+        probe.write(BUFFER, &frame);
+        let call =
+            [Service::Receive.address() | 1, BUFFER, frame.len().try_into().unwrap(), BUFFER + 0x400, 0];
+        // All exceptions are held then, so it is a HardFault.
+        assert_eq!(probe.fault(b'c', &call).exception, 3, "{service:?}");
+    }
+    assert!(probe.call(Service::Epoch, [0; 4]) > 0);
+}
+
+/// What an unprivileged thread of the application may not read or write by the application's own MPU, no service reads or writes for it.
+#[test]
+fn unprivileged_callers_have_their_own_rights() {
+    const PRIVILEGED: u32 = RAM.start + 0xC000;
+    let mut probe = Probe::start();
+    // Code, and RAM but for some: base and attributes, limit and enable.
+    let end = PRIVILEGED + 0x1000;
+    let regions = [
+        (CODE.start | 0b110, (CODE.end() - 32) | 1),
+        (RAM.start | 0b011, (PRIVILEGED - 32) | 1),
+        (PRIVILEGED | 0b001, (end - 32) | 1),
+        (end | 0b011, (RAM.end() - 32) | 1),
+    ];
+    for (number, (base, limit)) in (0..).zip(regions) {
+        probe.ask(b'w', &[0xE000_ED98, number]);
+        probe.ask(b'w', &[0xE000_ED9C, base]);
+        probe.ask(b'w', &[0xE000_EDA0, limit]);
+    }
+    // With the usual map for the privileged.
+    probe.ask(b'w', &[0xE000_ED94, 0b101]);
+    probe.write(PRIVILEGED, b"secret");
+    probe.write(BUFFER, b"abcdef");
+    let service = Service::SealReading.address() | 1;
+    for (reading, frame, expected) in [
+        (BUFFER, BUFFER + 0x400, 20),
+        (PRIVILEGED, BUFFER + 0x400, Refusal::Pointer as i32),
+        (BUFFER, PRIVILEGED, Refusal::Pointer as i32),
+        // Across the border.
+        (PRIVILEGED - 3, BUFFER + 0x400, Refusal::Pointer as i32),
+        (BUFFER, PRIVILEGED - 200, Refusal::Pointer as i32),
+        (PRIVILEGED - 6, BUFFER + 0x400, 20),
+    ] {
+        let unprivileged = probe.ask(b'u', &[service, 1, reading, 6, frame]).cast_signed();
+        assert_eq!(unprivileged, expected, "{reading:#x} to {frame:#x}");
+    }
+    // The privileged may.
+    assert_eq!(probe.call(Service::SealReading, [1, PRIVILEGED, 6, BUFFER + 0x400]), 20);
+    let mut frame = probe.read(BUFFER + 0x400, 20);
+    assert_eq!(probe.0.open_reading(&mut frame).0, b"secret");
+}
+
 /// Returns from functions and exceptions that the secure world has not begun.
 #[test]
 fn no_return_to_the_secure_world_is_forged() {
@@ -437,18 +517,40 @@ fn a_function_has_its_own_stack() {
     }
 }
 
-/// What the secure world has copied does not change, whatever an interrupt does to it: a frame is what was read once.
+/// The secure world reads each byte of an argument once: it has read all of them when it writes its answer, and what is changed behind
+/// the reading, as by another master of the bus, changes nothing.
 #[test]
 fn arguments_are_fetched_once() {
-    let mut probe = Probe::with(NEW, &TIME_BY_INSTRUCTIONS.map(str::to_owned));
-    probe.write(BUFFER, b"abcdef");
-    let byte = u32::from(b'c');
-    probe.ask(b't', &[1000, BUFFER + 2, byte, u32::from(b'X')]);
-    for _ in 0..50 {
-        assert_eq!(probe.call(Service::SealReading, [1, BUFFER, 6, BUFFER + 0x400]), 20);
-        let mut frame = probe.read(BUFFER + 0x400, 20);
-        let (reading, _) = probe.0.open_reading(&mut frame);
-        assert!(reading == b"abcdef" || reading == b"abXdef", "{reading:?}");
+    const ANSWER: u32 = BUFFER + 0x400;
+    let mut probe = Probe::start();
+    let is_read_once = |probe: &mut Probe, argument: &[u8], at: u32, call: &[u32]| {
+        probe.write(BUFFER, argument);
+        let mut debugger = probe.0.board.debug().unwrap();
+        debugger.set_watchpoint(Access::Read, BUFFER + at).unwrap();
+        debugger.set_watchpoint(Access::Write, ANSWER).unwrap();
+        probe.send(b'c', call, &[]);
+        assert_eq!(debugger.run().unwrap(), Some((Access::Read, BUFFER + at)), "byte {at}");
+        debugger.remove_watchpoint(Access::Read, BUFFER + at).unwrap();
+        debugger.step().unwrap();
+        debugger.flip(BUFFER + at).unwrap();
+        debugger.set_watchpoint(Access::Read, BUFFER + at).unwrap();
+        assert_eq!(debugger.run().unwrap(), Some((Access::Write, ANSWER)), "byte {at}");
+        debugger.remove_watchpoint(Access::Read, BUFFER + at).unwrap();
+        debugger.remove_watchpoint(Access::Write, ANSWER).unwrap();
+        drop(debugger);
+        probe.answer().cast_signed()
+    };
+    for at in 0..6 {
+        let call = [Service::SealReading.address() | 1, 1, BUFFER, 6, ANSWER];
+        assert_eq!(is_read_once(&mut probe, b"abcdef", at, &call), 20);
+        let mut frame = probe.read(ANSWER, 20);
+        assert_eq!(probe.0.open_reading(&mut frame).0, b"abcdef");
+    }
+    // Header, payload, tag.
+    for at in [0, 2, 5, 6, 7, 8, 15] {
+        let (frame, _) = probe.0.seal(1, &[]);
+        let call = [Service::Receive.address() | 1, BUFFER, frame.len().try_into().unwrap(), ANSWER, 0];
+        assert!(is_read_once(&mut probe, &frame, at, &call) > 0, "byte {at}");
     }
 }
 

@@ -13,6 +13,7 @@ use smart_city_frame::{
     Challenge, Class, DeviceId, Epoch, Evidence, GatewayLink, Header, Instruction, OpenError, Receipt,
     RootKey, Stream, seal_epoch_request,
 };
+use smart_city_store::Supervision;
 use tempfile::TempDir;
 
 pub(crate) const ID: DeviceId = DeviceId([0, 0, 0, 0, 0, 0, 0, 7]);
@@ -33,9 +34,11 @@ pub(crate) struct Identity {
     pub(crate) id: DeviceId,
     pub(crate) root: [u8; 16],
     pub(crate) used: Epoch,
+    pub(crate) supervision: Supervision,
 }
 
-pub(crate) const NEW: Identity = Identity { id: ID, root: ROOT, used: Epoch(0) };
+pub(crate) const NEW: Identity =
+    Identity { id: ID, root: ROOT, used: Epoch(0), supervision: Supervision { pause: 0, watchdog: 0 } };
 
 /// Where `cargo xtask test city-firmware` has the images.
 pub(crate) fn firmware(name: &str) -> PathBuf {
@@ -61,9 +64,12 @@ impl Made {
             secure: &firmware("secure"),
             application: &application,
             functions: names,
+            // A function of the probe does, as malware would.
+            may_call: name == "probe",
             id: identity.id,
             root: identity.root,
             used: identity.used,
+            supervision: identity.supervision,
             streams: &[stream()],
         };
         let image = Image::make(&parts, folder.path()).unwrap();
@@ -167,15 +173,28 @@ impl Device {
     /// Sends an instruction, and returns its evidence, and whether it shows the code as it was built. It gets its receipt, as do
     /// readings that come meanwhile.
     pub(crate) fn instruct(&mut self, region: u16, argument: &[u8]) -> (Evidence, bool) {
-        let (frame, challenge) = self.seal(region, argument);
-        self.board.send(&frame).unwrap();
         let instruction = Instruction { region, argument };
+        let (evidence, challenge) = self.obeyed(&instruction);
+        (evidence, self.shows(&evidence, &challenge, instruction.examined_region()))
+    }
+
+    /// The same for an instruction that is about all regions.
+    pub(crate) fn examine_all(&mut self, instruction: &Instruction<'_>) -> (Evidence, bool) {
+        let (evidence, challenge) = self.obeyed(instruction);
+        let key = RootKey::new(self.made.identity.root).attest_key(self.made.identity.id);
+        let regions = self.made.image.regions.iter().map(|region| (region.id, self.made.code(region.id)));
+        (evidence, Verifier::new(&key).verify_all(&evidence, &challenge, regions))
+    }
+
+    fn obeyed(&mut self, instruction: &Instruction<'_>) -> (Evidence, Challenge) {
+        let (frame, challenge) = self.seal(instruction.region, instruction.argument);
+        self.board.send(&frame).unwrap();
         for _ in 0..200 {
             let (id, mut frame) = self.next();
             if id > 0 {
                 self.take(&mut frame);
             } else if let Some(evidence) = self.take_evidence(&mut frame) {
-                return (evidence, self.shows(&evidence, &challenge, instruction.examined_region()));
+                return (evidence, challenge);
             }
         }
         panic!("no evidence came; the console says:\n{}", self.board.console_so_far());
@@ -228,23 +247,40 @@ impl Device {
 
     /// Whether evidence shows the code of the region as it was built.
     fn shows(&self, evidence: &Evidence, challenge: &Challenge, region: u16) -> bool {
-        let key = RootKey::new(self.made.identity.root).attest_key(self.made.identity.id);
-        Verifier::new(&key).verify(evidence, challenge, region, self.made.code(region))
+        self.shows_code(evidence, challenge, region, self.made.code(region))
     }
 
-    /// Ends the epoch, and follows the device into the next one.
-    pub(crate) fn request_epoch(&mut self) {
+    /// Whether evidence shows this code of the region.
+    pub(crate) fn shows_code(
+        &self,
+        evidence: &Evidence,
+        challenge: &Challenge,
+        region: u16,
+        code: &[u8],
+    ) -> bool {
+        let key = RootKey::new(self.made.identity.root).attest_key(self.made.identity.id);
+        Verifier::new(&key).verify(evidence, challenge, region, code)
+    }
+
+    /// Ends the epoch; the device will be in the next one.
+    pub(crate) fn end_epoch(&mut self) {
         let ended = self.link.epoch();
         let mut buffer = [0; 64];
         let root = RootKey::new(self.made.identity.root);
         let frame = seal_epoch_request(&root, self.made.identity.id, ended, &mut buffer).unwrap();
         self.board.send(frame).unwrap();
+        self.link = self.made.link(Epoch(ended.0 + 1));
+    }
+
+    /// Ends the epoch, and follows the device into the next one.
+    pub(crate) fn request_epoch(&mut self) {
+        let ended = self.link.epoch();
+        self.end_epoch();
         for _ in 0..200 {
             let (id, mut frame) = self.next();
             let epoch = Header::parse(&frame).unwrap().epoch;
             if epoch > ended {
                 assert_eq!((id, epoch.0), (1, ended.0 + 1));
-                self.link = self.made.link(epoch);
                 self.open_reading(&mut frame);
                 return;
             }

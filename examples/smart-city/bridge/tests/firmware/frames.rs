@@ -4,7 +4,7 @@ use smart_city_frame::{DeviceId, Epoch};
 use smart_city_frame_vectors::{Test, frames};
 use smart_city_interface::{Answer, Event, Refusal};
 
-use crate::device::{Identity, Probe};
+use crate::device::{Identity, NEW, Probe};
 
 /// The devices that the frames from a gateway are for, each with its frames: the changed ones first.
 fn devices() -> Vec<(Identity, Vec<Test>)> {
@@ -16,6 +16,7 @@ fn devices() -> Vec<(Identity, Vec<Test>)> {
             id: DeviceId(test.device.as_slice().try_into().unwrap()),
             root: test.root.as_slice().try_into().unwrap(),
             used: Epoch(used),
+            supervision: NEW.supervision,
         };
         match devices.iter_mut().find(|(other, _)| *other == identity) {
             Some((_, tests)) => tests.push(test),
@@ -52,6 +53,7 @@ fn the_models_frames_are_opened_and_the_changed_ones_refused() {
                     assert_eq!(returned, Refusal::NoEpoch as i32, "{comment}");
                 }
                 "epoch request" => assert_eq!(event, Some(Event::NewEpoch), "{comment}"),
+                _ if test.payload == [0; 2] => assert_eq!(event, Some(Event::Examined), "{comment}"),
                 _ => assert!(
                     matches!(event, Some(Event::Ran | Event::Refused | Event::Restored | Event::NotAltered)),
                     "{comment}: {returned}"

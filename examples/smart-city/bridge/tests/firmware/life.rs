@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use smart_city_frame::{Epoch, Header, Receipt, Verdict};
+use smart_city_frame::{ALL_REGIONS, Challenge, Epoch, Header, Instruction, Receipt, Verdict};
 use smart_city_interface::memory::CODE;
 
 use crate::device::{Device, Made, NEW, STREET, stream};
@@ -16,7 +16,18 @@ const SET_INTERVAL: u16 = 6;
 
 #[test]
 fn a_day_in_the_street() {
-    let mut device = Device::street();
+    lives(Device::street());
+}
+
+/// Another of Arm's boards, with two cores, of which the firmware uses the first.
+#[test]
+fn a_day_on_another_board() {
+    let mut made = Made::new("street", &STREET, NEW);
+    made.image.machine = "mps2-an521";
+    lives(made.start(&[]));
+}
+
+fn lives(mut device: Device) {
     assert_eq!(device.link.epoch(), Epoch(1));
     let (first, counter) = device.reading();
     assert_eq!((first.len(), counter), (6, [0, 0, 0]));
@@ -180,7 +191,7 @@ fn altered_code_does_not_run_until_it_is_restored() {
 fn altered_code_is_found_at_the_start() {
     let mut made = Made::new("street", &STREET, NEW);
     let region = made.region(CROSSING_WALK);
-    let code = made.code(CROSSING_WALK);
+    let code = made.code(CROSSING_WALK).to_vec();
     let path = made.folder.path().join("altered");
     let mut elf = fs::read(crate::device::firmware("street")).unwrap();
     let at = elf.windows(code.len()).position(|window| window == code).unwrap();
@@ -193,10 +204,54 @@ fn altered_code_is_found_at_the_start() {
     let link = made.link(crate::device::epoch_on(&mut board));
     assert_eq!(board.console_so_far(), "");
     let mut device = Device { made, board, link };
+    // The gateway hears of it without having asked, and in the next epoch again.
+    for epoch in [1, 2] {
+        let challenge = Challenge::of_start(Epoch(epoch));
+        let mut frame = device.next_evidence();
+        while Header::parse(&frame).unwrap().epoch != Epoch(epoch) {
+            frame = device.next_evidence();
+        }
+        let (evidence, is_as_built) = device.evidence(&mut frame, &challenge, CROSSING_WALK);
+        let found = (evidence.epoch, evidence.counter, evidence.region, evidence.verdict);
+        assert_eq!(found, (Epoch(epoch), challenge.counter(), CROSSING_WALK, Verdict::Altered));
+        assert!(!is_as_built);
+        let altered = fs::read(device.made.folder.path().join("altered")).unwrap();
+        assert!(device.shows_code(&evidence, &challenge, CROSSING_WALK, &altered[at..at + code.len()]));
+        if epoch == 1 {
+            device.end_epoch();
+        }
+    }
     assert_eq!(device.instruct(CROSSING_WALK, &[]).0.verdict, Verdict::Altered);
     assert_eq!(device.instruct(0, &CROSSING_WALK.to_be_bytes()).0.verdict, Verdict::Intact);
     assert_eq!(device.instruct(CROSSING_WALK, &[]).0.verdict, Verdict::Intact);
     assert!(CODE.has(region.address, region.len));
+    // Nothing is said any more: the next epoch begins with a reading.
+    device.request_epoch();
+}
+
+/// A challenge to measure all regions starts none of them, and names the first that is altered; and all are restored at once.
+#[test]
+fn all_regions_are_measured_on_a_challenge() {
+    let mut device = Device::street();
+    let (evidence, is_as_built) = device.examine_all(&Instruction::EXAMINE_ALL);
+    assert_eq!((evidence.region, evidence.verdict, is_as_built), (ALL_REGIONS, Verdict::Intact, true));
+    assert_eq!(device.board.console("region").unwrap(), "region 0: Intact, Examined");
+    for id in [SET_INTERVAL, LAMP_OFF] {
+        let region = device.made.region(id);
+        device.board.debug().unwrap().flip(region.address + region.len - 1).unwrap();
+        let (evidence, is_as_built) = device.examine_all(&Instruction::EXAMINE_ALL);
+        assert_eq!((evidence.region, evidence.verdict, is_as_built), (id, Verdict::Altered, false));
+    }
+    // Others still run, and these do not.
+    assert_eq!(device.instruct(LAMP_ON, &[]).0.verdict, Verdict::Intact);
+    assert_eq!(device.instruct(LAMP_OFF, &[]).0.verdict, Verdict::Altered);
+    let (evidence, is_as_built) = device.examine_all(&Instruction::restore(&[0, 0]));
+    assert_eq!((evidence.region, evidence.verdict, is_as_built), (ALL_REGIONS, Verdict::Intact, true));
+    device.board.console("region 0: Intact, Restored").unwrap();
+    let (evidence, _) = device.examine_all(&Instruction::restore(&[0, 0]));
+    assert_eq!(evidence.verdict, Verdict::Intact);
+    device.board.console("region 0: Intact, NotAltered").unwrap();
+    assert_eq!(device.instruct(LAMP_OFF, &[]).0.verdict, Verdict::Intact);
 }
 
 /// The application has a table of its functions, which the secure world does not look at.

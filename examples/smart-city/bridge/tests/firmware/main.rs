@@ -7,3 +7,5 @@ mod device;
 mod frames;
 mod life;
 mod power;
+mod supervision;
+mod template;

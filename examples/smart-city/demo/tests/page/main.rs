@@ -20,7 +20,7 @@ const OPEN_GATE: u16 = 2;
 
 #[test]
 fn a_tampered_device_is_shown_isolated_then_recovered() {
-    let mut stage = Stage::set(&Gateway::program().unwrap()).unwrap();
+    let mut stage = Stage::set(&Gateway::program().unwrap(), None).unwrap();
     let mut page = Page::open(&format!("http://{}/", stage.gateway.http));
     page.wait("document.getElementById('connection').textContent", &json!("live"));
     page.wait("document.querySelectorAll('#devices [data-device]').length", &json!(DEVICES));
@@ -48,7 +48,7 @@ fn a_tampered_device_is_shown_isolated_then_recovered() {
             assert_eq!(has_reason, stream.refusal(user).is_some(), "refusals have reasons");
             let devices = stage.city.devices.iter();
             let readings =
-                devices.filter(|device| device.streams.iter().any(|i| STREAMS[*i].id == stream.id)).count();
+                devices.filter(|device| device.streams.iter().any(|own| own.id == stream.id)).count();
             page.wait(&format!("{row}[4]"), &json!(readings.to_string()));
         }
     }

@@ -6,7 +6,7 @@ pub mod memory;
 mod services;
 
 #[cfg(target_os = "none")]
-pub use services::{epoch, new_epoch, receive, seal_reading};
+pub use services::{epoch, new_epoch, receive, seal_reading, start_evidence};
 
 /// The longest frame, in bytes: what a buffer for one has.
 pub const FRAME_LEN: usize = 255;
@@ -26,11 +26,14 @@ pub enum Service {
     Epoch = 2,
     /// `() -> i32`: opens a new epoch and returns it.
     NewEpoch = 3,
+    /// `(frame) -> i32`: evidence of a region that was altered when the device started, sealed into a buffer of [`FRAME_LEN`] bytes, once in
+    /// an epoch; its length, or 0 if there is nothing to be said.
+    StartEvidence = 4,
 }
 
 impl Service {
     /// How many there are.
-    pub const COUNT: u32 = 4;
+    pub const COUNT: u32 = 5;
 
     /// The bytes of an entry point: SG and a branch.
     pub const ENTRY_LEN: u32 = 8;
@@ -94,13 +97,15 @@ pub enum Event {
     Ran = 2,
     /// An instruction was examined, and its function did not run. The answer is a frame with evidence.
     Refused = 3,
-    /// A region was examined that had been altered, and is restored: what was measured until then is to be discarded. The
+    /// A region was examined that had been altered, and is restored, or several were: what was measured until then is to be discarded. The
     /// answer is a frame with evidence.
     Restored = 4,
     /// A region was to be restored and had its code as it was built, or is unknown. The answer is a frame with evidence.
     NotAltered = 5,
     /// A new epoch was opened: what has no receipt is to be sealed again. There is no answer.
     NewEpoch = 6,
+    /// All regions were examined, and none was started. The answer is a frame with evidence.
+    Examined = 7,
 }
 
 /// An event, and the length of the answer to it.
@@ -130,6 +135,7 @@ impl Answer {
             4 => Event::Restored,
             5 => Event::NotAltered,
             6 => Event::NewEpoch,
+            7 => Event::Examined,
             _ => return None,
         };
         Some(Self { event, len })

@@ -62,6 +62,16 @@ pub fn new_epoch() -> Result<u32, Refusal> {
     call(Service::NewEpoch, [0; 4])
 }
 
+/// Evidence of a region that was altered when the device started, in `frame`; empty if there is none, or it was given before in this epoch.
+/// An application asks for it at its start and in each new epoch, and keeps it until its receipt.
+///
+/// # Errors
+/// See [`Refusal`].
+pub fn start_evidence(frame: &mut [u8; FRAME_LEN]) -> Result<&[u8], Refusal> {
+    let len = call(Service::StartEvidence, [address(frame.as_mut_ptr()), 0, 0, 0])?;
+    frame.get(..len as usize).ok_or(Refusal::Length)
+}
+
 fn address(pointer: *const u8) -> u32 {
     pointer.addr() as u32
 }

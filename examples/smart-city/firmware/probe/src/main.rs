@@ -140,11 +140,64 @@ unsafe extern "C" {
     fn call_on_stack(call: &mut [u32; 8]);
 }
 
-/// Calls a service and the address in its argument while an instruction runs it.
+// Calls a function with four arguments as an unprivileged thread, and comes back privileged by SVC.
+global_asm!(
+    ".section .text.call_unprivileged, \"ax\", %progbits",
+    ".global call_unprivileged",
+    ".type call_unprivileged, %function",
+    ".thumb_func",
+    "call_unprivileged:",
+    "push {{r4, lr}}",
+    "mov r4, r0",
+    "movs r0, #1",
+    "msr CONTROL, r0",
+    "isb",
+    "ldr r12, [r4]",
+    "ldr r0, [r4, #4]",
+    "ldr r1, [r4, #8]",
+    "ldr r2, [r4, #12]",
+    "ldr r3, [r4, #16]",
+    "blx r12",
+    "mov r4, r0",
+    "svc #0",
+    "mov r0, r4",
+    "pop {{r4, pc}}",
+    ".size call_unprivileged, . - call_unprivileged",
+);
+
+unsafe extern "C" {
+    /// The function, its four arguments.
+    fn call_unprivileged(call: &[u32; 5]) -> u32;
+}
+
+global_asm!(
+    ".section .text.hangs, \"ax\", %progbits",
+    ".global hangs",
+    ".type hangs, %function",
+    ".thumb_func",
+    "hangs:",
+    "b hangs",
+    ".size hangs, . - hangs",
+);
+
+unsafe extern "C" {
+    fn hangs(argument: *const u8, len: u32) -> u32;
+}
+
+/// Goes to a function that is to return to `link`.
+fn go(address: u32, link: u32) -> ! {
+    // SAFETY: the test wants it, whatever comes of it.
+    unsafe { asm!("mov lr, {}", "bx {}", in(reg) link, in(reg) address, options(noreturn)) }
+}
+
+/// Calls a service and the address in its argument while an instruction runs it. If it has two, it is to return to the second.
 #[unsafe(no_mangle)]
 extern "C" fn calls_back(argument: *const u8, len: u32) -> u32 {
     // SAFETY: the secure world gives `len` bytes.
     let argument = unsafe { slice::from_raw_parts(argument, len as usize) };
+    if let Ok([a, b, c, d, link @ ..]) = <[u8; 8]>::try_from(argument) {
+        go(u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes(link));
+    }
     let Ok(address) = <[u8; 4]>::try_from(argument) else { return 0 };
     let result = function(u32::from_be_bytes(address))(0, 0, 0, 0);
     CALL[5].store(result, Relaxed);
@@ -153,8 +206,8 @@ extern "C" fn calls_back(argument: *const u8, len: u32) -> u32 {
 
 /// Keeps them in the image.
 #[used]
-static FUNCTIONS: [unsafe extern "C" fn(*const u8, u32) -> u32; 6] =
-    [function_64, function_256, function_1024, function_4096, calls_back, pushes];
+static FUNCTIONS: [unsafe extern "C" fn(*const u8, u32) -> u32; 7] =
+    [function_64, function_256, function_1024, function_4096, calls_back, pushes, hangs];
 
 #[entry]
 fn main() -> ! {
@@ -202,6 +255,11 @@ fn obey(command: u8, rest: &[u8]) {
         }
         // Calls an address with four arguments.
         b'c' => answer(function(word(0))(word(1), word(2), word(3), word(4))),
+        // Calls an address with four arguments, unprivileged.
+        // SAFETY: the test wants it called, whatever it is.
+        b'u' => answer(unsafe { call_unprivileged(&core::array::from_fn(word)) }),
+        // Goes to an address that is to return to another.
+        b'l' => go(word(0), word(1)),
         // Calls an address on another stack.
         b's' => {
             let mut call: [u32; 8] = core::array::from_fn(word);
@@ -235,8 +293,9 @@ fn obey(command: u8, rest: &[u8]) {
             }
             line::send(&[[a, b, c, d, e, flags].map(u32::to_be_bytes).as_flattened()]);
         }
-        // Calls an address in an exception handler; or returns from it by a forged EXC_RETURN and, if the second word is one, to a forged place.
-        b'h' | b'f' => {
+        // Calls an address in an exception handler; or goes there, to return to another; or returns from it by a forged EXC_RETURN and, if
+        // the second word is one, to a forged place.
+        b'h' | b'm' | b'f' => {
             for (i, place) in CALL.iter().enumerate() {
                 place.store(word(i), Relaxed);
             }
@@ -299,8 +358,23 @@ fn PendSV() {
             asm!("cbz {0}, 2f", "mov sp, {0}", "2:", "bx {1}", in(reg) stack, in(reg) address, options(noreturn))
         };
     }
+    if mode == u32::from(b'm') {
+        go(address, a);
+    }
     CALL[5].store(function(address)(a, b, c, d), Relaxed);
 }
+
+// Makes the thread privileged.
+global_asm!(
+    ".section .text.SVCall, \"ax\", %progbits",
+    ".global SVCall",
+    ".type SVCall, %function",
+    ".thumb_func",
+    "SVCall:",
+    "movs r0, #0",
+    "msr CONTROL, r0",
+    "bx lr",
+);
 
 #[exception]
 unsafe fn DefaultHandler(_: i16) {

@@ -59,6 +59,41 @@ fn give((gate, first): (u32, u32), part: Part) {
     }
 }
 
+/// The timer of the slow clock, of which the other world has nothing. It counts down.
+const CLOCK: u32 = 0x5002_F000;
+const CLOCK_VALUE: u32 = CLOCK + 4;
+const CLOCK_RELOAD: u32 = CLOCK + 8;
+const CLOCK_HZ: u64 = 32_768;
+
+/// The watchdog of the slow clock: an NMI when it is not fed, and a reset if that does not help.
+const WATCHDOG: u32 = 0x5002_E000;
+const WATCHDOG_CONTROL: u32 = WATCHDOG + 8;
+const WATCHDOG_CLEAR: u32 = WATCHDOG + 12;
+const INTERRUPT_AND_RESET: u32 = 3;
+
+/// Counts from now on.
+pub(crate) fn start_clock() {
+    write(CLOCK_RELOAD, u32::MAX);
+    write(CLOCK_VALUE, u32::MAX);
+    write(CLOCK, 1);
+}
+
+/// Tenths of a second since [`start_clock`], for 36 hours.
+pub(crate) fn clock() -> u32 {
+    (u64::from(u32::MAX - read(CLOCK_VALUE)) * 10 / CLOCK_HZ) as u32
+}
+
+/// Has the watchdog wait for so many seconds, from now on and from each [`feed_watchdog`].
+pub(crate) fn start_watchdog(seconds: u16) {
+    write(WATCHDOG, u32::from(seconds) * CLOCK_HZ as u32);
+    write(WATCHDOG_CONTROL, INTERRUPT_AND_RESET);
+}
+
+/// If it is not started nothing happens.
+pub(crate) fn feed_watchdog() {
+    write(WATCHDOG_CLEAR, 1);
+}
+
 /// Before the first [`console_write`].
 pub(crate) fn set_up_console() {
     write(UART0 + UART_DIVIDER, DIVIDER);

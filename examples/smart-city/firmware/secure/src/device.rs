@@ -4,7 +4,8 @@ use core::{ptr, slice};
 
 use smart_city_detector::{AllowedValues, Detector, Region, Verdict};
 use smart_city_frame::{
-    AttestKey, Challenge, DeviceLink, Epoch, Header, Instruction, Kind, OpenError, RootKey, SealError,
+    ALL_REGIONS, AttestKey, Challenge, DeviceLink, Epoch, Evidence, Header, Instruction, Kind, OpenError,
+    RootKey, SealError,
 };
 use smart_city_interface::{
     Event, FRAME_LEN, Refusal,
@@ -15,6 +16,7 @@ use smart_city_store::{EpochError, Epochs, InvalidProvisioning, Provisioning};
 use crate::{
     board::{self, Flash},
     console::say,
+    fault,
     nonsecure::{self, Buffer},
 };
 
@@ -46,6 +48,10 @@ pub(crate) struct Device {
     obeyed: Option<[u8; 3]>,
     /// Why the last attempt at a new epoch failed, if it did.
     failed: Option<EpochError>,
+    /// A region was altered at the start: the gateway is to hear of it in each epoch, until none is.
+    was_altered: bool,
+    /// What was altered at the start was said in this epoch.
+    has_said: bool,
 }
 
 impl Device {
@@ -57,26 +63,65 @@ impl Device {
                 return Err(StartError::Region(region.id));
             }
         }
+        let supervision = provisioning.supervision();
+        fault::pause(supervision.pause);
+        if supervision.watchdog > 0 {
+            board::start_watchdog(supervision.watchdog);
+        }
         let root = provisioning.root_key();
         let attest_key = root.attest_key(provisioning.device());
         let epochs = Epochs::new(Flash);
-        let mut device =
-            Self { provisioning, root, attest_key, epochs, link: None, obeyed: None, failed: None };
-        device.check_all();
+        let mut device = Self {
+            provisioning,
+            root,
+            attest_key,
+            epochs,
+            link: None,
+            obeyed: None,
+            failed: None,
+            was_altered: false,
+            has_said: false,
+        };
+        device.was_altered = device.is_altered();
         if let Ok(epoch) = device.new_epoch() {
             say!("device {} in epoch {epoch}", device.provisioning.device());
         }
         Ok(device)
     }
 
-    /// Measures every region. An altered one does not keep the application from its start: its function will be refused.
-    fn check_all(&self) {
+    /// Measures every region; whether one is altered. That does not keep the application from its start: the function will be refused.
+    fn is_altered(&self) -> bool {
         let detector = self.detector();
+        let mut is_altered = false;
         for region in self.allowed().iter() {
-            let verdict = detector.check(region.id, code(region));
-            if verdict != Verdict::Intact {
+            if detector.check(region.id, code(region)) != Verdict::Intact {
                 say!("region {} is altered", region.id);
+                is_altered = true;
             }
+        }
+        is_altered
+    }
+
+    /// Evidence of the first region that is altered, if one was at the start. Empty if it was made in this epoch before, or if all are as they
+    /// were built now.
+    pub(crate) fn start_evidence<'b>(
+        &mut self,
+        buffer: &'b mut [u8; FRAME_LEN],
+    ) -> Result<&'b [u8], Refusal> {
+        let epoch = self.link.as_ref().map(DeviceLink::epoch).ok_or(Refusal::NoEpoch)?;
+        if !self.was_altered || self.has_said {
+            return Ok(&[]);
+        }
+        self.has_said = true;
+        let evidence = self.detector().examine_all(Challenge::of_start(epoch), code);
+        self.was_altered = evidence.verdict != Verdict::Intact;
+        if !self.was_altered {
+            return Ok(&[]);
+        }
+        let link = self.link.as_mut().ok_or(Refusal::NoEpoch)?;
+        match link.seal_evidence(&evidence, buffer) {
+            Ok(frame) => Ok(frame),
+            Err(_) => self.new_epoch().and(Err(Refusal::NewEpoch)),
         }
     }
 
@@ -103,7 +148,7 @@ impl Device {
         match stored.and_then(|epoch| Some(epoch).filter(is_new).ok_or(EpochError::Damaged)) {
             Ok(epoch) => {
                 self.link = Some(DeviceLink::new(&self.root, self.provisioning.device(), epoch));
-                (self.obeyed, self.failed) = (None, None);
+                (self.obeyed, self.failed, self.has_said) = (None, None, false);
                 Ok(epoch.0)
             }
             Err(error) => {
@@ -195,28 +240,14 @@ impl Device {
         answer: &'b mut [u8; FRAME_LEN],
     ) -> Result<(Event, &'b [u8]), Refusal> {
         let id = instruction.examined_region();
-        let restores = instruction.restored_region().is_some();
-        let region = self.allowed().get(id);
-        let was_altered = restores && region.is_some_and(|region| self.restore(region));
-        // Before it is measured, so that nothing is between the measurement and the call.
-        argument.write(instruction.argument);
-
-        let examined = region.map_or(&[][..], code);
-        let evidence = qemu_trace::region(|| self.detector().examine(challenge, id, examined));
-        let runs = evidence.verdict == Verdict::Intact && !restores;
-        if let (true, Some(region)) = (runs, region) {
-            let len = instruction.argument.len() as u32;
-            // SAFETY: it is code of the application, as was checked at the start. This device is borrowed, but the gate refuses
-            // services until the function has returned.
-            unsafe { nonsecure::call(region.address, argument, len) };
-        }
-        let event = match (restores, runs, was_altered) {
-            (false, true, _) => Event::Ran,
-            (false, false, _) => Event::Refused,
-            (true, _, true) => Event::Restored,
-            (true, _, false) => Event::NotAltered,
+        let restored = instruction.restored_region().is_some().then(|| self.restore(id));
+        let (evidence, event) = if id == ALL_REGIONS {
+            let evidence = self.detector().examine_all(challenge, code);
+            (evidence, restored.map_or(Event::Examined, restored_event))
+        } else {
+            self.examine_and_call(id, restored, (challenge, instruction.argument), argument)
         };
-        say!("region {id}: {:?}, {event:?}", evidence.verdict);
+        say!("region {}: {:?}, {event:?}", evidence.region, evidence.verdict);
         let link = self.link.as_mut().ok_or(Refusal::NoEpoch)?;
         match link.seal_evidence(&evidence, answer) {
             Ok(frame) => Ok((event, frame)),
@@ -225,16 +256,50 @@ impl Device {
         }
     }
 
-    /// Restores a region from the secure copy. Returns whether it was altered.
-    fn restore(&self, region: Region) -> bool {
-        let as_built =
-            bytes(Part { start: region.address - CODE.start + SECURE_COPY.start, len: region.len });
-        let was_altered = code(region) != as_built;
-        if was_altered {
-            board::restore(region.address, as_built);
+    /// Examines one region, and calls its function if that is what is instructed and it is as it was built.
+    fn examine_and_call(
+        &self,
+        id: u16,
+        restored: Option<bool>,
+        (challenge, bytes): (Challenge, &[u8]),
+        argument: Buffer,
+    ) -> (Evidence, Event) {
+        let region = self.allowed().get(id);
+        // Before it is measured, so that nothing is between the measurement and the call.
+        argument.write(bytes);
+        let examined = region.map_or(&[][..], code);
+        let evidence = qemu_trace::region(|| self.detector().examine(challenge, id, examined));
+        let event = match (restored, region) {
+            (Some(was_altered), _) => restored_event(was_altered),
+            (None, Some(region)) if evidence.verdict == Verdict::Intact => {
+                let len = bytes.len() as u32;
+                // SAFETY: it is code of the application, as was checked at the start. This device is borrowed, but the gate refuses
+                // services until the function has returned.
+                unsafe { nonsecure::call(region.address, argument, len) };
+                Event::Ran
+            }
+            _ => Event::Refused,
+        };
+        (evidence, event)
+    }
+
+    /// Restores a region from the secure copy, or all. Returns whether any was altered.
+    fn restore(&self, id: u16) -> bool {
+        let mut was_altered = false;
+        for region in self.allowed().iter().filter(|region| [region.id, ALL_REGIONS].contains(&id)) {
+            let start = region.address - CODE.start + SECURE_COPY.start;
+            let as_built = bytes(Part { start, len: region.len });
+            if code(region) != as_built {
+                board::restore(region.address, as_built);
+                was_altered = true;
+            }
         }
         was_altered
     }
+}
+
+const fn restored_event(was_altered: bool) -> Event {
+    if was_altered { Event::Restored } else { Event::NotAltered }
 }
 
 /// The code of a region, which is in the application: that was checked at the start.

@@ -5,7 +5,7 @@ use core::{arch::global_asm, mem::MaybeUninit, ptr};
 
 use cortex_m::peripheral::SCB;
 
-use crate::console::say;
+use crate::{board, console::say};
 
 /// Configurable, HardFault and SecureFault status of the secure world, and the former of the other one.
 const STATUS: [usize; 4] = [0xE000_ED28, 0xE000_ED2C, 0xE000_EDE4, 0xE002_ED28];
@@ -18,6 +18,17 @@ const MARK: u32 = 0xFA17_ED00;
 /// What a fault was: a mark, the number of the exception, the registers of [`STATUS`]. It outlives a reset.
 #[unsafe(link_section = ".uninit.last_fault")]
 static mut LAST: MaybeUninit<[u32; 6]> = MaybeUninit::uninit();
+
+/// Says that the second word of [`RESTARTS`] counts.
+const COUNTS: u32 = 0x5EC0_0D5A;
+
+/// How often the device has started anew by itself, since power came or since it ran for [`LONG`]. It outlives a reset.
+#[unsafe(link_section = ".uninit.restarts")]
+static mut RESTARTS: MaybeUninit<[u32; 2]> = MaybeUninit::uninit();
+
+/// Tenths of a second after which a restart is the first one again; no pause is longer. Then an application that crashes again and again
+/// takes an epoch an hour: they last for seven years.
+const LONG: u32 = 36_000;
 
 // Every exception that has no handler, all of them here, and HardFault. A fault may be one of the stack, so it is begun anew.
 global_asm!(
@@ -71,7 +82,31 @@ pub(crate) fn report_last() {
     }
 }
 
+/// Waits before anything is used up, if the device has started anew by itself: for `first` tenths of a second, then twice as long each time.
+pub(crate) fn pause(first: u16) {
+    let restarts = restarts();
+    let Some(before) = restarts.checked_sub(1) else { return };
+    let tenths = u32::from(first).saturating_mul(1u32.checked_shl(before).unwrap_or(u32::MAX)).min(LONG);
+    if tenths > 0 {
+        say!("pause of {tenths} tenths of a second after {restarts} restarts");
+        while board::clock() < tenths {}
+        // How long it runs is counted without it.
+        board::start_clock();
+    }
+}
+
+fn restarts() -> u32 {
+    // SAFETY: nobody else uses it now. Any bytes are numbers, and the mark says whether the second one counts.
+    let [mark, restarts] = unsafe { (&raw const RESTARTS).cast::<[u32; 2]>().read_volatile() };
+    if mark == COUNTS { restarts } else { 0 }
+}
+
 /// Resets the device.
 pub(crate) fn restart() -> ! {
+    let restarts = if board::clock() < LONG { restarts() } else { 0 };
+    // SAFETY: nothing else runs any more.
+    unsafe {
+        (&raw mut RESTARTS).write_volatile(MaybeUninit::new([COUNTS, restarts.saturating_add(1)]));
+    }
     SCB::sys_reset()
 }

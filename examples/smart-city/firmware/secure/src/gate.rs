@@ -2,6 +2,8 @@
 //!
 //! A service is entered by an instruction SG in its veneer. The gate then
 //!
+//! - starts the device anew if the service is to return to what the processor takes for a return from the other world or from an exception:
+//!   nothing but what lies on the stacks would keep such a return from going on in the secure world;
 //! - refuses an exception handler, before anything is on a stack: a handler may have interrupted a service;
 //! - refuses a call while the secure world calls the other one: `PRIMASK` is set then. It is both the lock, as only the secure world
 //!   sees it, and what holds interrupts, as 0 is the highest priority of all that can be held.
@@ -27,6 +29,10 @@ macro_rules! gates {
             $(concat!(
                 ".thumb_func\n",
                 "enter_", stringify!($service), ":\n",
+                // FNC_RETURN, EXC_RETURN, or nothing that has code.
+                "lsr.w r12, lr, #24\n",
+                "cmp r12, #0xFE\n",
+                "bhs forged\n",
                 "mrs r12, ipsr\n",
                 "cmp r12, #0\n",
                 "bne refuse_handler\n",
@@ -48,6 +54,9 @@ macro_rules! gates {
             "msr apsr_nzcvq, r1",
             "cpsie i",
             "bxns lr",
+            ".thumb_func",
+            "forged:",
+            "udf #0",
             ".thumb_func",
             "refuse_handler:",
             "mvn r0, #{handler}",
@@ -72,7 +81,7 @@ macro_rules! gates {
     };
 }
 
-gates!(SealReading, Receive, Epoch, NewEpoch);
+gates!(SealReading, Receive, Epoch, NewEpoch, StartEvidence);
 
 // A function of the other world: with two arguments, and nothing of the secure world in any register or flag.
 global_asm!(

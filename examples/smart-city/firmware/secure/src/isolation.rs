@@ -53,6 +53,7 @@ pub(crate) const SEAL: [u32; 2] = [0xFEF5_EDA5; 2];
 
 pub(crate) fn set_up() {
     board::set_up_console();
+    board::start_clock();
     board::set_up_gates();
     set_up_sau();
     // SAFETY: these registers change what the other world may do, and nothing here.

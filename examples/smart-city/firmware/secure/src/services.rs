@@ -3,6 +3,7 @@
 use smart_city_interface::{Answer, Refusal};
 
 use crate::{
+    board,
     device::Device,
     nonsecure::{Buffer, Copied},
 };
@@ -20,6 +21,7 @@ fn with(service: impl FnOnce(&mut Device) -> Result<i32, Refusal>) -> i32 {
     let device = &raw mut DEVICE;
     // SAFETY: the gate lets one service in at a time, and no handler of an exception here uses it.
     let device = unsafe { &mut *device };
+    board::feed_watchdog();
     device.as_mut().ok_or(Refusal::NoEpoch).and_then(service).unwrap_or_else(|refusal| refusal as i32)
 }
 
@@ -56,4 +58,15 @@ extern "C" fn Epoch() -> i32 {
 #[unsafe(no_mangle)]
 extern "C" fn NewEpoch() -> i32 {
     with(|device| device.new_epoch().map(i32::from))
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn StartEvidence(frame: u32) -> i32 {
+    with(|device| {
+        let buffer = Buffer::check(frame)?;
+        let mut sealed = [0; smart_city_interface::FRAME_LEN];
+        let frame = device.start_evidence(&mut sealed)?;
+        buffer.write(frame);
+        Ok(frame.len() as i32)
+    })
 }

@@ -6,4 +6,4 @@ mod epochs;
 mod provisioning;
 
 pub use epochs::{EpochError, Epochs, Page, Pages};
-pub use provisioning::{InvalidProvisioning, Provisioning};
+pub use provisioning::{InvalidProvisioning, Provisioning, Supervision};

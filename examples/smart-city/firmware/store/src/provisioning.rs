@@ -12,6 +12,7 @@ use smart_city_frame::{Class, DeviceId, RootKey, Stream};
 /// | 8 | `SC-PROV1` |
 /// | 8 | EUI-64 |
 /// | 16 | root key |
+/// | 4 | [`Supervision`] |
 /// | 2 | number of streams, s, big-endian |
 /// | 2 | number of regions, r |
 /// | 3 s | streams: number (2), class (1) |
@@ -19,13 +20,14 @@ use smart_city_frame::{Class, DeviceId, RootKey, Stream};
 pub struct Provisioning<'a> {
     device: DeviceId,
     root: &'a [u8; 16],
+    supervision: Supervision,
     streams: &'a [u8],
     allowed: AllowedValues<'a>,
 }
 
 const MAGIC: &[u8; 8] = b"SC-PROV1";
 
-const HEADER_LEN: usize = 36;
+const HEADER_LEN: usize = 40;
 
 const STREAM_LEN: usize = 3;
 
@@ -44,6 +46,9 @@ impl<'a> Provisioning<'a> {
         }
         let (device, rest) = rest.split_first_chunk().ok_or(invalid)?;
         let (root, rest) = rest.split_first_chunk().ok_or(invalid)?;
+        let (&[p0, p1, w0, w1], rest) = rest.split_first_chunk().ok_or(invalid)?;
+        let supervision =
+            Supervision { pause: u16::from_be_bytes([p0, p1]), watchdog: u16::from_be_bytes([w0, w1]) };
         let (&[s0, s1, r0, r1], rest) = rest.split_first_chunk().ok_or(invalid)?;
         let streams_len = STREAM_LEN * usize::from(u16::from_be_bytes([s0, s1]));
         let regions_len = REGION_LEN * usize::from(u16::from_be_bytes([r0, r1]));
@@ -53,7 +58,7 @@ impl<'a> Provisioning<'a> {
             stream_in(entry).ok_or(InvalidProvisioning::Stream)?;
         }
         let allowed = AllowedValues::new(table).map_err(InvalidProvisioning::Table)?;
-        Ok(Self { device: DeviceId(*device), root, streams, allowed })
+        Ok(Self { device: DeviceId(*device), root, supervision, streams, allowed })
     }
 
     /// Writes a provisioning into `out` and returns its length. None if `out` is too short, or there are too many streams.
@@ -61,6 +66,7 @@ impl<'a> Provisioning<'a> {
     pub fn write(
         device: DeviceId,
         root: &[u8; 16],
+        supervision: Supervision,
         streams: &[Stream],
         table: &[u8],
         out: &mut [u8],
@@ -69,8 +75,10 @@ impl<'a> Provisioning<'a> {
         out.get_mut(..8)?.copy_from_slice(MAGIC);
         out.get_mut(8..16)?.copy_from_slice(&device.0);
         out.get_mut(16..32)?.copy_from_slice(root);
-        out.get_mut(32..34)?.copy_from_slice(&u16::try_from(streams.len()).ok()?.to_be_bytes());
-        out.get_mut(34..at)?.copy_from_slice(&u16::try_from(table.len() / REGION_LEN).ok()?.to_be_bytes());
+        out.get_mut(32..34)?.copy_from_slice(&supervision.pause.to_be_bytes());
+        out.get_mut(34..36)?.copy_from_slice(&supervision.watchdog.to_be_bytes());
+        out.get_mut(36..38)?.copy_from_slice(&u16::try_from(streams.len()).ok()?.to_be_bytes());
+        out.get_mut(38..at)?.copy_from_slice(&u16::try_from(table.len() / REGION_LEN).ok()?.to_be_bytes());
         for stream in streams {
             let [high, low] = stream.id.get().to_be_bytes();
             out.get_mut(at..at + STREAM_LEN)?.copy_from_slice(&[high, low, stream.class as u8]);
@@ -90,6 +98,12 @@ impl<'a> Provisioning<'a> {
     #[must_use]
     pub fn root_key(&self) -> RootKey {
         RootKey::new(*self.root)
+    }
+
+    /// How its application is looked after.
+    #[must_use]
+    pub const fn supervision(&self) -> Supervision {
+        self.supervision
     }
 
     /// Its regions.
@@ -121,6 +135,16 @@ impl fmt::Debug for Provisioning<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Provisioning").field("device", &self.device).finish_non_exhaustive()
     }
+}
+
+/// What a device does about an application that crashes or hangs. Each start takes an epoch, of which a root key has 65,535.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Supervision {
+    /// How long the device waits after a restart by a fault, in tenths of a second: twice as long after each further one, up to an hour. 0:
+    /// not at all.
+    pub pause: u16,
+    /// After how many seconds without a service the device starts anew. 0: never.
+    pub watchdog: u16,
 }
 
 /// Why bytes are no provisioning.

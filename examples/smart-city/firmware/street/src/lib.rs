@@ -1,4 +1,5 @@
-//! What applications of the non-secure world share on this board: the serial line to the network, lamps, time.
+//! What applications of the non-secure world share on this board: the serial line to the network, frames that wait for their receipts,
+//! lamps, time.
 //!
 //! On the host it is empty.
 #![no_std]
@@ -7,3 +8,5 @@
 pub mod board;
 #[cfg(target_os = "none")]
 pub mod line;
+#[cfg(target_os = "none")]
+pub mod sent;

@@ -7,19 +7,19 @@
 
 mod functions;
 mod readings;
-mod sent;
 
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use cortex_m::Peripherals;
 use cortex_m_rt::{entry, exception};
 use smart_city_interface::{Event, FRAME_LEN, Refusal};
-use smart_city_street::{board, line::Receiver};
-
-use crate::{
-    readings::Readings,
+use smart_city_street::{
+    board,
+    line::Receiver,
     sent::{Receipt, Said, Sent},
 };
+
+use crate::readings::Readings;
 
 /// Tenths of a second since the start.
 static TIME: AtomicU32 = AtomicU32::new(0);
@@ -34,6 +34,7 @@ fn main() -> ! {
         board::start_timer(&mut peripherals.SYST, board::TENTH);
     }
     let (mut receiver, mut kept) = (Receiver::new(), Kept::new());
+    kept.send_start_evidence(TIME.load(Relaxed));
     let mut measured_at = 0;
     loop {
         let now = TIME.load(Relaxed);
@@ -72,13 +73,15 @@ impl Kept {
                     self.receipt(&receipt);
                 }
             }
-            Event::Ran | Event::Refused | Event::NotAltered => self.evidence = Sent::send(0, answer, now),
+            Event::Ran | Event::Refused | Event::NotAltered | Event::Examined => {
+                self.evidence = Sent::send(0, answer, now);
+            }
             Event::Restored => {
                 // They were made beside altered code.
                 self.readings.discard();
                 self.evidence = Sent::send(0, answer, now);
             }
-            Event::NewEpoch => self.begin_epoch(),
+            Event::NewEpoch => self.begin_epoch(now),
         }
     }
 
@@ -94,14 +97,23 @@ impl Kept {
             return;
         }
         if self.readings.send_next(now) == Err(Refusal::NewEpoch) {
-            self.begin_epoch();
+            self.begin_epoch(now);
         }
     }
 
-    /// Frames of the epoch before are refused by the gateway, and evidence is not sealed again.
-    fn begin_epoch(&mut self) {
+    /// Frames of the epoch before are refused by the gateway, and evidence is not sealed again, but for that of the start.
+    fn begin_epoch(&mut self, now: u32) {
         self.readings.seal_again();
         self.evidence = None;
+        self.send_start_evidence(now);
+    }
+
+    /// Sends what the secure world has found at the start, if it has found anything.
+    fn send_start_evidence(&mut self, now: u32) {
+        let mut buffer = [0; FRAME_LEN];
+        if let Ok(frame @ [_, ..]) = smart_city_interface::start_evidence(&mut buffer) {
+            self.evidence = Sent::send(0, frame, now);
+        }
     }
 }
 

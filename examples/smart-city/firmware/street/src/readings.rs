@@ -1,8 +1,7 @@
 //! Readings, each kept until its receipt.
 
 use smart_city_interface::{FRAME_LEN, Refusal};
-
-use crate::sent::{Receipt, Said, Sent};
+use smart_city_street::sent::{Receipt, Said, Sent};
 
 /// The stream of traffic.
 const STREAM: u16 = 1;

@@ -141,6 +141,9 @@ pub fn file() -> File {
     case.payload[7] = 3;
     tests.push(case.test("evidence with verdict 3", case.model().seal(), "Content(UnknownVerdict(3"));
 
+    let all = Case { kind: 2, payload: vec![0; 2], ..case };
+    tests.push(all.valid("challenge to measure all regions"));
+
     for (tc_id, test) in (1..).zip(&mut tests) {
         test.tc_id = tc_id;
     }

@@ -7,6 +7,7 @@ mod common;
 mod config;
 mod disk;
 mod engine;
+mod examine;
 mod histories;
 mod memory;
 mod outbox;

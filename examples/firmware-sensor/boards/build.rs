@@ -1,4 +1,4 @@
-//! Puts the memory map where the linker finds it.
+//! The build script of the real boards: puts the memory map where the linker finds it.
 
 use std::{env, error::Error, fs, path::PathBuf};
 
@@ -9,6 +9,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rustc-link-arg-bins=-Tlink.x");
     println!("cargo::rustc-link-arg-bins=-Tdefmt.x");
     println!("cargo::rerun-if-changed=memory.x");
-    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=../build.rs");
     Ok(())
 }
