@@ -37,8 +37,9 @@ pub(crate) fn test() -> Result<()> {
             .args(arguments.contains(&"clippy").then_some(["--", "--deny", "warnings"]).into_iter().flatten())
             .run()?;
     }
+    // With the whole workspace, so that what the bridge depends on has the features of the step `smart-city` and is not compiled again.
     smart_city::cargo("clippy")
-        .args(["--package", "smart-city-bridge", "--all-targets", "--features", "firmware"])
+        .args(["--workspace", "--all-targets", "--features", "smart-city-bridge/firmware"])
         .args(["--", "--deny", "warnings"])
         .run()?;
     // The bridge is tested at Mosquitto.
@@ -103,7 +104,7 @@ fn build_template_c(folder: &Path) -> Result<()> {
 /// The tests that run the images in `folder`.
 fn tests(folder: PathBuf) -> Result<Cmd> {
     Ok(smart_city::cargo("test")
-        .args(["--package", "smart-city-bridge", "--features", "firmware", "--test", "firmware"])
+        .args(["--workspace", "--features", "smart-city-bridge/firmware", "--test", "firmware"])
         .env("SMART_CITY_FIRMWARE", folder)
         .env("SMART_CITY_QEMU", tools::qemu()?)
         .env("SMART_CITY_TRACE", Plugin::build()?.path())

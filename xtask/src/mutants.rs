@@ -11,9 +11,10 @@ use std::{
     thread::available_parallelism,
 };
 
-/// A package whose mutants must be caught.
+/// A package, or a part of one, whose mutants must be caught.
 struct Package {
     name: &'static str,
+    files: Files,
     /// Its folder.
     dir: &'static str,
     /// The folder of its workspace: empty, or with a slash at its end.
@@ -24,20 +25,53 @@ struct Package {
     environment: &'static [(&'static str, &'static str)],
 }
 
-const PACKAGES: [Package; 7] = [
-    Package { name: "twine-cipher", dir: "twine", workspace: "", others_tests: &[], environment: &[] },
-    Package { name: "otr-mode", dir: "otr", workspace: "", others_tests: &[], environment: &[] },
+/// Of which of its files mutants are made, by their names in `src`.
+enum Files {
+    All,
+    Only(&'static [&'static str]),
+    AllBut(&'static [&'static str]),
+}
+
+/// What of the gateway is around its engine: seen by clients of a process alone.
+const NETWORK: &[&str] = &["accounts.rs", "broker.rs", "http.rs", "main.rs", "mqtt.rs"];
+
+const PACKAGES: [Package; 8] = [
+    Package {
+        name: "twine-cipher",
+        files: Files::All,
+        dir: "twine",
+        workspace: "",
+        others_tests: &[],
+        environment: &[],
+    },
+    Package {
+        name: "otr-mode",
+        files: Files::All,
+        dir: "otr",
+        workspace: "",
+        others_tests: &[],
+        environment: &[],
+    },
     // It runs the example.
     Package {
         name: "twine-otr-aead",
+        files: Files::All,
         dir: "twine-otr-aead",
         workspace: "",
         others_tests: &["seal"],
         environment: &[],
     },
-    Package { name: "twine-otr-capi", dir: "capi", workspace: "", others_tests: &[], environment: &[] },
+    Package {
+        name: "twine-otr-capi",
+        files: Files::All,
+        dir: "capi",
+        workspace: "",
+        others_tests: &[],
+        environment: &[],
+    },
     Package {
         name: "smart-city-frame",
+        files: Files::All,
         dir: "frame",
         workspace: "examples/smart-city/",
         others_tests: &["million"],
@@ -45,18 +79,33 @@ const PACKAGES: [Package; 7] = [
     },
     Package {
         name: "smart-city-detector",
+        files: Files::All,
         dir: "detector",
         workspace: "examples/smart-city/",
         others_tests: &[],
         environment: &[],
     },
-    // They take minutes: they run processes, and a million frames.
+    // Those that are left out take minutes: they run processes, and a million frames.
     Package {
         name: "smart-city-gateway",
+        files: Files::AllBut(NETWORK),
         dir: "gateway",
         workspace: "examples/smart-city/",
         others_tests: &["million", "process"],
         environment: &[("SMART_CITY_HISTORIES", "3")],
+    },
+    Package {
+        name: "smart-city-gateway",
+        files: Files::Only(NETWORK),
+        dir: "gateway",
+        workspace: "examples/smart-city/",
+        others_tests: &["million"],
+        environment: &[
+            ("SMART_CITY_DEVICES", "10"),
+            ("SMART_CITY_FLOOD", "1"),
+            ("SMART_CITY_HISTORIES", "1"),
+            ("SMART_CITY_KNOWN", "500"),
+        ],
     },
 ];
 
@@ -74,13 +123,13 @@ pub(crate) fn main(arguments: &[&str]) -> Result<()> {
         match *argument {
             "--in-diff" => diff_base = Some(*value()?),
             "--file" => file = Some(*value()?),
-            name => match PACKAGES.iter().find(|package| package.name == name) {
-                Some(package) => chosen.push(package),
-                None => bail!(
-                    "no package {name}; there are {}",
-                    PACKAGES.each_ref().map(|package| package.name).join(", ")
-                ),
-            },
+            name => {
+                let before = chosen.len();
+                chosen.extend(PACKAGES.iter().filter(|package| package.name == name));
+                let mut names = PACKAGES.each_ref().map(|package| package.name).to_vec();
+                names.dedup();
+                ensure!(chosen.len() > before, "no package {name}; there are {}", names.join(", "));
+            }
         }
     }
     if chosen.is_empty() {
@@ -95,9 +144,10 @@ pub(crate) fn main(arguments: &[&str]) -> Result<()> {
     let mut survivors = Vec::new();
     let mut stale = Vec::new();
     for package in chosen {
-        println!("\n-- {}", package.name);
+        let name = package.title();
+        println!("\n-- {name}");
         let Some(outcome) = package.mutate(&cargo_mutants, &selection)? else { continue };
-        println!("{}: {} caught, {} not", package.name, outcome.caught.len(), outcome.missed.len());
+        println!("{name}: {} caught, {} not", outcome.caught.len(), outcome.missed.len());
         let listed = equivalents.iter().filter(|(mutant, _)| package.has(mutant));
         let judged = judge(&outcome, listed, selection.is_all());
         survivors.extend(judged.survivors);
@@ -132,6 +182,16 @@ impl Selection<'_> {
     }
 }
 
+impl Files {
+    fn have(&self, file: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(files) => files.contains(&file),
+            Self::AllBut(files) => !files.contains(&file),
+        }
+    }
+}
+
 /// A change: where, which, and in what line, as the list of equivalents has it. Several in a line may look alike.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Mutant {
@@ -156,9 +216,18 @@ struct Outcome {
 }
 
 impl Package {
+    fn title(&self) -> String {
+        match self.files {
+            Files::Only(files) => format!("{} ({})", self.name, files.join(", ")),
+            Files::All | Files::AllBut(_) => self.name.to_owned(),
+        }
+    }
+
     fn has(&self, mutant: &Mutant) -> bool {
         let change = mutant.change.strip_prefix(self.workspace);
-        change.and_then(|change| change.strip_prefix(self.dir)).is_some_and(|rest| rest.starts_with('/'))
+        let file = change.and_then(|change| change.strip_prefix(self.dir)?.strip_prefix("/src/"));
+        let file = file.and_then(|file| file.split(':').next());
+        file.is_some_and(|file| self.files.have(file))
     }
 
     /// The folder of its workspace.
@@ -212,8 +281,11 @@ impl Package {
         if let Some(file) = selection.file {
             command = command.args(["--file", file]);
         }
+        for file in self.excluded()? {
+            command = command.args(["--exclude", &file]);
+        }
         let status = command
-            .args(["--", "--lib"])
+            .args(["--", "--lib", "--bins"])
             .args(self.tests()?)
             .spawn(Stdio::inherit(), Stdio::inherit())?
             .wait()?;
@@ -230,6 +302,21 @@ impl Package {
         let mut caught = read("caught.txt")?;
         caught.extend(read("timeout.txt")?);
         Ok(Some(Outcome { caught, missed: read("missed.txt")? }))
+    }
+
+    /// The files in its `src` of which no mutants are made.
+    fn excluded(&self) -> Result<Vec<String>> {
+        let dir = format!("{}/src", self.dir);
+        let path = self.root().join(&dir);
+        let mut excluded = Vec::new();
+        for entry in fs::read_dir(&path).with_context(|| format!("cannot list {}", path.display()))? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if !self.files.have(&name) {
+                excluded.push(format!("{dir}/{name}"));
+            }
+        }
+        excluded.sort();
+        Ok(excluded)
     }
 
     /// What chooses its integration tests.
@@ -335,10 +422,33 @@ fn parse(text: &str) -> Result<Counts> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Judged, Mutant, Outcome, count, judge, parse};
+    use super::{Judged, Mutant, NETWORK, Outcome, PACKAGES, count, judge, parse};
 
     fn mutant(name: &str) -> Mutant {
         Mutant { change: format!("otr/src/{name}.rs: replace + with *"), line: "a + b".into() }
+    }
+
+    #[test]
+    fn each_mutant_is_of_one_package() {
+        let change = "examples/smart-city/gateway/src/engine.rs: replace + with *";
+        for (change, package) in [
+            ("otr/src/field.rs: replace + with *", 1),
+            ("twine/src/backends/portable.rs: replace + with *", 0),
+            ("twine-otr-aead/src/lib.rs: replace + with *", 2),
+            (change, 6),
+            (&change.replace("engine", "mqtt"), 7),
+        ] {
+            let mutant = Mutant { change: change.into(), line: "a + b".into() };
+            let owners: Vec<usize> = (0..PACKAGES.len()).filter(|i| PACKAGES[*i].has(&mutant)).collect();
+            assert_eq!(owners, [package], "{change}");
+        }
+        for file in NETWORK {
+            assert!(PACKAGES[7].root().join("gateway/src").join(file).is_file(), "{file}");
+        }
+        assert_eq!(
+            PACKAGES[6].excluded().unwrap(),
+            NETWORK.iter().map(|file| format!("gateway/src/{file}")).collect::<Vec<_>>()
+        );
     }
 
     #[test]

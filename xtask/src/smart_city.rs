@@ -10,6 +10,7 @@ use object::{Object as _, ObjectSymbol as _, SymbolKind};
 use std::{
     env, fs,
     path::{Path, PathBuf},
+    thread::available_parallelism,
 };
 
 const MANIFEST: &str = "examples/smart-city/Cargo.toml";
@@ -39,8 +40,9 @@ pub(crate) fn test() -> Result<()> {
     cargo("clippy")
         .args(["--workspace", "--all-targets", "--no-default-features", "--", "--deny", "warnings"])
         .run()?;
-    // Builds the programs as well: tests start them.
-    cargo("test").arg("--workspace").run()?;
+    // Builds the programs as well: tests start them. More of them at once than there are cores: most wait for something.
+    let threads = (2 * available_parallelism()?.get()).to_string();
+    cargo("test").arg("--workspace").env("RUST_TEST_THREADS", threads).run()?;
     run_demo(&[], city_firmware::for_demo()?)?;
     size()
 }
@@ -59,8 +61,9 @@ const SOAKS: [(&str, &str, &str, &str); 5] = [
 pub(crate) fn soak() -> Result<()> {
     test_tools()?;
     for (file, tests, variable, value) in SOAKS {
+        // With the features that the whole workspace has, so that nothing is compiled anew.
         cargo("test")
-            .args(["--package", "smart-city-gateway", "--test", file, tests])
+            .args(["--workspace", "--test", file, tests])
             .args(["--", "--nocapture", "--test-threads", "1"])
             .env(variable, value)
             .run()?;

@@ -16,10 +16,10 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::{
     sync::{mpsc, watch},
-    time::{sleep_until, timeout},
+    time::{sleep, sleep_until, timeout},
 };
 
-use crate::config::{GATEWAY_USER, Secrets, parse_device_id};
+use crate::config::{GATEWAY_USER, Secret, Secrets, parse_device_id};
 
 /// Where the plugin takes commands.
 const COMMANDS: &str = "$CONTROL/dynamic-security/v1";
@@ -109,6 +109,23 @@ fn roles() -> Vec<Value> {
     ]
 }
 
+/// What makes an account right: with `password`, or gone.
+fn corrections(secrets: &Secrets, client: &Value, name: &str, password: Option<&Secret>) -> Vec<Value> {
+    let Some(password) = password else {
+        return vec![json!({ "command": "deleteClient", "username": name })];
+    };
+    let mut commands = Vec::new();
+    let tag = tag(secrets, name, password.as_str());
+    if client["textdescription"] != tag {
+        commands.push(json!({ "command": "modifyClient", "username": name, "password": password.as_str(),
+                              "textdescription": tag, "roles": [{ "rolename": role(name) }] }));
+    }
+    if client["disabled"] == true {
+        commands.push(json!({ "command": "enableClient", "username": name }));
+    }
+    commands
+}
+
 /// Makes the accounts of the plugin those of `secrets`.
 async fn synchronise(requests: &mut Requests, secrets: &Secrets) -> Result<()> {
     // That a role is there already is no fault.
@@ -123,22 +140,8 @@ async fn synchronise(requests: &mut Requests, secrets: &Secrets) -> Result<()> {
         let clients = answers[0]["data"]["clients"].as_array().context("it lists no accounts")?;
         for client in clients {
             let name = client["username"].as_str().context("an account without a name")?;
-            if name == GATEWAY_USER {
-                continue;
-            }
-            let Some(password) = missing.remove(name) else {
-                commands.push(json!({ "command": "deleteClient", "username": name }));
-                continue;
-            };
-            let tag = tag(secrets, name, password.as_str());
-            if client["textdescription"] != tag {
-                commands.push(
-                    json!({ "command": "modifyClient", "username": name, "password": password.as_str(),
-                                      "textdescription": tag, "roles": [{ "rolename": role(name) }] }),
-                );
-            }
-            if client["disabled"] == true {
-                commands.push(json!({ "command": "enableClient", "username": name }));
+            if name != GATEWAY_USER {
+                commands.extend(corrections(secrets, client, name, missing.remove(name)));
             }
         }
         if clients.len() < PAGE {
@@ -164,7 +167,7 @@ pub(crate) async fn keep(
     requests: &mut Requests,
     secrets: &mut watch::Receiver<Arc<Secrets>>,
     floods: &mut mpsc::Receiver<String>,
-    connected: &mut watch::Receiver<u64>,
+    connected: &mut watch::Receiver<()>,
     done: impl Fn() -> bool,
 ) {
     // When each shut-out account comes back, and how long it was away the last time.
@@ -180,8 +183,15 @@ pub(crate) async fn keep(
             }
             let next = shut_out.iter().filter_map(|(name, (until, ..))| Some((until.as_ref()?, name))).min();
             let next = next.map(|(until, name)| (*until, name.clone()));
-            let time =
-                next.as_ref().map_or_else(|| Instant::now() + Duration::from_secs(3600), |(until, _)| *until);
+            let comes_back = async {
+                match next {
+                    Some((until, name)) => {
+                        sleep_until(until.into()).await;
+                        name
+                    }
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 changed = secrets.changed() => {
                     changed?;
@@ -202,12 +212,10 @@ pub(crate) async fn keep(
                     requests.command(vec![json!({ "command": "disableClient", "username": name })]).await?;
                     shut_out.insert(name, (Some(now + pause), pause, now));
                 }
-                () = sleep_until(time.into()) => {
-                    if let Some((_, name)) = next {
-                        requests.command(vec![json!({ "command": "enableClient", "username": name })]).await?;
-                        if let Some(entry) = shut_out.get_mut(&name) {
-                            *entry = (None, entry.1, Instant::now());
-                        }
+                name = comes_back => {
+                    requests.command(vec![json!({ "command": "enableClient", "username": name })]).await?;
+                    if let Some(entry) = shut_out.get_mut(&name) {
+                        *entry = (None, entry.1, Instant::now());
                     }
                 }
             }
@@ -219,9 +227,92 @@ pub(crate) async fn keep(
             Err(error) => {
                 tracing::error!("the accounts at the broker are not those of secrets.toml: {error:#}");
                 done();
-                tokio::time::sleep(Duration::from_secs(5)).await;
+                tokio::select! {
+                    // It may be for that: nothing is subscribed to any more, and no answer comes.
+                    _ = connected.changed() => {
+                        connected.mark_changed();
+                        return;
+                    }
+                    () = sleep(Duration::from_secs(5)) => {}
+                }
                 current = Some(secrets.borrow_and_update().clone());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use rumqttc::MqttOptions;
+
+    use super::*;
+    use crate::config::City;
+
+    fn secrets() -> Secrets {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("example");
+        let city = City::read(&dir.join("city.toml")).unwrap();
+        Secrets::read(&dir.join("secrets.toml"), &city).unwrap()
+    }
+
+    #[tokio::test]
+    async fn each_request_takes_its_own_answer() {
+        let options = MqttOptions::new("test", ("127.0.0.1", 1));
+        // What is sent stays in its queue.
+        let (client, _event_loop) = AsyncClient::builder(options).capacity(8).build();
+        let (responses, receiver) = mpsc::channel(8);
+        let mut requests = Requests::new(client, receiver);
+        let answer = |number: &str, data: &str, error: Option<&str>| {
+            let answer = json!({ "command": "x", "correlationData": number, "data": data, "error": error });
+            responses.try_send(json!({ "responses": [answer] }).to_string().into_bytes()).unwrap();
+        };
+        let command = || vec![json!({ "command": "x" })];
+        answer("1", "first", None);
+        assert_eq!(requests.ask(command()).await.unwrap()[0]["data"], "first");
+        answer("1", "late", None);
+        responses.try_send(b"{}".to_vec()).unwrap();
+        answer("2", "second", None);
+        assert_eq!(requests.ask(command()).await.unwrap()[0]["data"], "second");
+        answer("3", "", None);
+        requests.command(command()).await.unwrap();
+        answer("4", "", Some("it cannot be"));
+        assert!(requests.command(command()).await.unwrap_err().to_string().contains("it cannot be"));
+        answer("5", "", None);
+        let two = [command(), command()].concat();
+        assert!(requests.ask(two).await.unwrap_err().to_string().contains("1 answers to 2 commands"));
+    }
+
+    #[test]
+    fn an_account_that_is_wrong_is_put_right() {
+        let secrets = secrets();
+        let password = &secrets.users["hana"];
+        let right = tag(&secrets, "hana", password.as_str());
+        for (what, password, description, disabled, expected) in [
+            ("as it should be", Some(password), right.as_str(), false, &[][..]),
+            ("another password", Some(password), "", false, &["modifyClient"]),
+            ("shut out", Some(password), &right, true, &["enableClient"]),
+            ("both", Some(password), "", true, &["modifyClient", "enableClient"]),
+            ("gone", None, &right, false, &["deleteClient"]),
+        ] {
+            let client = json!({ "username": "hana", "textdescription": description, "disabled": disabled });
+            let commands = corrections(&secrets, &client, "hana", password);
+            let names: Vec<&str> =
+                commands.iter().map(|command| command["command"].as_str().unwrap()).collect();
+            assert_eq!(names, expected, "{what}");
+            assert!(commands.iter().all(|command| command["username"] == "hana"));
+        }
+        // The plugin leaves out what is not so.
+        assert!(
+            corrections(&secrets, &json!({ "textdescription": right }), "hana", Some(password)).is_empty()
+        );
+    }
+
+    #[test]
+    fn a_tag_tells_one_password_of_one_account() {
+        let secrets = secrets();
+        let tags = [("hana", "a"), ("hana", "b"), ("ren", "a"), ("hanaa", "")];
+        let tags = tags.map(|(name, password)| tag(&secrets, name, password));
+        assert!((0..4).all(|i| tags[i].len() == 32 && tags[..i].iter().all(|other| *other != tags[i])));
     }
 }

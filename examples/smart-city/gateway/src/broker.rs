@@ -14,14 +14,15 @@ use std::{
 
 use anyhow::{Context, Result};
 use mqtt5::{
+    QoS,
     broker::{
         BrokerConfig, MqttBroker,
         auth::{AuthProvider, AuthResult},
-        config::{StorageBackend, StorageConfig},
+        config::StorageConfig,
         events::{BrokerEventHandler, ClientConnectEvent, ClientPublishEvent, PublishAction},
         router::MessageRouter,
     },
-    packet::connect::ConnectPacket,
+    packet::{connect::ConnectPacket, publish::PublishPacket},
     protocol::v5::reason_codes::ReasonCode,
 };
 use tokio::{sync::watch, time::sleep};
@@ -59,9 +60,8 @@ pub async fn start(
         bind_addresses: vec![address],
         max_packet_size: MAX_PACKET as usize,
         max_clients: connections,
+        // It takes retained messages all the same, but for `on_client_publish`.
         retain_available: false,
-        // The broker takes retained messages although there are none; these it refuses. See also `on_client_publish`.
-        max_retained_message_size: 1,
         event_handler: Some(Arc::clone(&rules) as Arc<dyn BrokerEventHandler>),
         shared_subscription_available: false,
         sys_topics_enabled: false,
@@ -70,13 +70,11 @@ pub async fn start(
         max_subscriptions_per_client: 16,
         client_channel_capacity: 256,
         max_outbound_inflight: 256,
-        session_expiry_interval: Duration::from_secs(3600),
-        // Devices keep what has no receipt and the gateway what is not delivered: nothing is worth keeping here.
+        // Devices keep what has no receipt and the gateway what is not delivered: nothing is worth keeping here, and a session ends
+        // with its connection.
         storage_config: StorageConfig {
-            backend: StorageBackend::Memory,
             enable_persistence: false,
             max_queued_messages_per_client: CLIENT_QUEUE,
-            max_queued_bytes_per_client: CLIENT_QUEUE * 1024,
             ..StorageConfig::default()
         },
         ..BrokerConfig::default()
@@ -159,10 +157,6 @@ impl Rules {
         let Some(password) = password(&secrets, user).filter(|password| password.matches(given)) else {
             return AuthResult::fail(ReasonCode::BadUsernameOrPassword);
         };
-        // The broker itself does not look at where a last will goes.
-        if connect.will.as_ref().is_some_and(|will| !may_publish(user, &will.topic)) {
-            return AuthResult::fail(ReasonCode::NotAuthorized);
-        }
         lock(&self.sessions).insert(user.to_owned(), password.clone());
         AuthResult::success_with_user(user)
     }
@@ -183,9 +177,14 @@ impl Rules {
         }
         let Some(router) = self.router.get() else { return };
         let queue = router.queue_handle(GATEWAY_USER);
-        while queue.count() > AHEAD && now.elapsed() < PATIENCE {
-            sleep(Duration::from_millis(2)).await;
-        }
+        wait_for_room(now, || queue.count()).await;
+    }
+}
+
+/// Waits until not too many messages are `ahead`, but not longer than [`PATIENCE`].
+async fn wait_for_room(since: Instant, ahead: impl Fn() -> usize) {
+    while ahead() > AHEAD && since.elapsed() < PATIENCE {
+        sleep(Duration::from_millis(2)).await;
     }
 }
 
@@ -257,14 +256,40 @@ impl BrokerEventHandler for Rules {
         })
     }
 
-    /// Ends the session of who sends a retained message, as Mosquitto does.
+    /// Ends the session of who sends a retained message, as Mosquitto does, without an acknowledgement: QoS 0 has none, and nobody
+    /// may subscribe to the topic.
     fn on_client_publish<'a>(&'a self, event: ClientPublishEvent) -> Answer<'a, PublishAction> {
         Box::pin(async move {
             if event.retain {
                 self.end_session(&event.client_id).await;
-                return PublishAction::Handled;
+                return PublishAction::Transform(PublishPacket::new("retained", "", QoS::AtMostOnce));
             }
             PublishAction::Continue
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_sender_waits_until_there_is_room_or_its_time_is_over() {
+        let looks = Cell::new(0);
+        let ahead = |first: &'static [usize]| {
+            looks.set(0);
+            let looks = &looks;
+            move || {
+                looks.set(looks.get() + 1);
+                first.get(looks.get() - 1).copied().unwrap_or(0)
+            }
+        };
+        wait_for_room(Instant::now(), ahead(&[AHEAD + 1, AHEAD + 1, AHEAD, AHEAD + 1])).await;
+        assert_eq!(looks.get(), 3);
+        let since = Instant::now().checked_sub(PATIENCE).unwrap();
+        wait_for_room(since, ahead(&[AHEAD + 1, AHEAD + 1])).await;
+        assert_eq!(looks.get(), 1);
     }
 }

@@ -144,17 +144,19 @@ fn read(config: &Path, secrets: &Path) -> Result<(City, Arc<Secrets>), ConfigErr
 
 async fn serve(arguments: Arguments, city: City, secrets: Arc<Secrets>) -> Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(&arguments.data)?;
-    warn_if_others_read(&arguments.secrets);
-    warn_if_others_read(&arguments.data);
+    for path in [&arguments.secrets, &arguments.data] {
+        if others_read(path) {
+            tracing::warn!("{} can be read by others: chmod go=", path.display());
+        }
+    }
     let signer = signer(&secrets.ear_key)?;
     let open = if arguments.after_loss { Engine::open_after_loss } else { Engine::open };
     let (engine, before) = open(&arguments.data, city, secrets, signer)?;
     let (jwks, events, secrets) = (engine.jwks(), engine.events(), engine.secrets());
-    let descriptors = descriptors();
-    let connections = (descriptors / 8).clamp(16, 256);
+    let shares = Shares::of(descriptors());
     let broker = match &arguments.broker {
         Some(url) => host_and_port(url)?,
-        None => own_broker(arguments.mqtt, descriptors - connections - OTHER_FILES, secrets.clone()).await?,
+        None => own_broker(arguments.mqtt, shares.mqtt, secrets.clone()).await?,
     };
     let listener =
         TcpListener::bind(arguments.http.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)))).await?;
@@ -167,15 +169,14 @@ async fn serve(arguments: Arguments, city: City, secrets: Arc<Secrets>) -> Resul
         engine: inputs.clone(),
         view,
         names: arguments.http_names.into(),
-        // The other half is for all else.
-        watchers: Arc::new(Semaphore::new(connections / 2)),
+        watchers: Arc::new(Semaphore::new(shares.watchers)),
         events,
         secrets,
         jwks,
         audit,
     };
     let address = listener.local_addr()?;
-    tokio::spawn(http::serve(listener, http::router(app), connections));
+    tokio::spawn(http::serve(listener, http::router(app), shares.http));
     tokio::spawn(ticks(inputs.clone()));
 
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
@@ -220,7 +221,23 @@ async fn own_broker(
 /// Descriptors of the gateway's own files, and some to spare.
 const OTHER_FILES: usize = 64;
 
-/// How many descriptors there may be: as many as the system allows at all. An eighth is for HTTP, at most 256, the rest for MQTT.
+/// How many connections there may be at once.
+#[derive(Debug, PartialEq, Eq)]
+struct Shares {
+    http: usize,
+    /// Of those for HTTP.
+    watchers: usize,
+    mqtt: usize,
+}
+
+impl Shares {
+    fn of(descriptors: usize) -> Self {
+        let http = (descriptors / 8).min(256);
+        Self { http, watchers: http / 2, mqtt: descriptors - http - OTHER_FILES }
+    }
+}
+
+/// How many descriptors there may be: as many as the system allows at all.
 fn descriptors() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
@@ -245,17 +262,20 @@ fn signer(path: &Path) -> Result<Signer> {
         file.write_all(pem.as_bytes())?;
         file.sync_all()?;
         fs::rename(new, path)?;
-        store::sync_dir(path.parent().filter(|dir| *dir != Path::new("")).unwrap_or(Path::new(".")))?;
+        store::sync_dir(folder(path))?;
     }
     let pem = Zeroizing::new(fs::read(path)?);
     Signer::from_pem(&pem).with_context(|| path.display().to_string())
 }
 
-fn warn_if_others_read(path: &Path) {
+/// The folder that a file is in.
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|dir| *dir != Path::new("")).unwrap_or(Path::new("."))
+}
+
+fn others_read(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
-    if fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0) {
-        tracing::warn!("{} can be read by others: chmod go=", path.display());
-    }
+    fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
 }
 
 async fn ticks(inputs: mpsc::Sender<Input>) {
@@ -277,22 +297,41 @@ async fn watch_files(
     inputs: mpsc::Sender<Input>,
 ) -> Infallible {
     let stamps = || (Stamp::of(config), Stamp::of(secrets));
-    let (mut loaded, mut before) = (stamps(), stamps());
+    let mut files = Watched::new(stamps());
     loop {
         let asked = tokio::select! {
             _ = hangup.recv() => true,
             () = tokio::time::sleep(Duration::from_millis(500)) => false,
         };
-        let now = stamps();
-        if asked || (now != loaded && now == before) {
-            let files = read(config, secrets).map(Box::new);
-            loaded = now;
-            if inputs.send(Input::Reload(files)).await.is_err() {
+        if files.are_due(stamps(), asked) {
+            let content = read(config, secrets).map(Box::new);
+            if inputs.send(Input::Reload(content)).await.is_err() {
                 // The engine has ended, and says why.
                 return std::future::pending().await;
             }
         }
-        before = now;
+    }
+}
+
+/// Files as they were when they were read, and when they were looked at.
+struct Watched<S> {
+    loaded: S,
+    before: S,
+}
+
+impl<S: Copy + PartialEq> Watched<S> {
+    fn new(now: S) -> Self {
+        Self { loaded: now, before: now }
+    }
+
+    /// Whether they are to be read: they have changed and are at rest, or it was `asked`.
+    fn are_due(&mut self, now: S, asked: bool) -> bool {
+        let are_due = asked || (now != self.loaded && now == self.before);
+        if are_due {
+            self.loaded = now;
+        }
+        self.before = now;
+        are_due
     }
 }
 
@@ -309,5 +348,83 @@ impl Stamp {
         let metadata = fs::metadata(path).ok()?;
         let changed = (metadata.ctime(), metadata.ctime_nsec());
         Some(Self { inode: metadata.ino(), size: metadata.size(), changed })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Arguments, String> {
+        let words = line.split_whitespace().map(str::to_owned);
+        Arguments::parse(words).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn options_that_belong_together_are_all_there() {
+        let files = "--config city.toml --secrets secrets.toml";
+        for line in
+            [format!("{files} --data data"), format!("{files} --check"), "--verify-audit --data d".into()]
+        {
+            parse(&line).unwrap();
+        }
+        for (line, expected) in [
+            ("", "an option is missing"),
+            (files, "an option is missing"),
+            ("--config city.toml --data data", "an option is missing"),
+            ("--secrets secrets.toml --data data", "an option is missing"),
+            ("--data data", "an option is missing"),
+            ("--check", "an option is missing"),
+            ("--verify-audit", "an option is missing"),
+            (&format!("{files} --verify-audit"), "an option is missing"),
+            ("--data", "--data needs a value"),
+            ("--date data", "there is no option --date"),
+        ] {
+            let error = parse(line).err().unwrap();
+            assert!(error.starts_with(expected), "{line}: {error}");
+        }
+        let parsed =
+            parse(&format!("{files} --data data --http-name a --http-name b --mqtt 127.0.0.1:1")).unwrap();
+        assert_eq!((parsed.data, parsed.http_names), ("data".into(), vec!["a".to_owned(), "b".to_owned()]));
+        assert_eq!(parsed.mqtt, Some(SocketAddr::from(([127, 0, 0, 1], 1))));
+    }
+
+    #[test]
+    fn descriptors_are_shared_out() {
+        assert_eq!(Shares::of(256), Shares { http: 32, watchers: 16, mqtt: 160 });
+        assert_eq!(Shares::of(20_000), Shares { http: 256, watchers: 128, mqtt: 19_680 });
+    }
+
+    #[test]
+    fn a_broker_has_a_host_and_perhaps_a_port() {
+        for (url, host, port) in
+            [("mqtt://a:1884", "a", 1884), ("mqtt://a", "a", 1883), ("mqtt://[::1]:1/", "[::1]", 1)]
+        {
+            assert_eq!(host_and_port(url).unwrap(), (host.to_owned(), port));
+        }
+        assert!(host_and_port("a:1883").is_err() && host_and_port("mqtt://a:x").is_err());
+    }
+
+    #[test]
+    fn files_are_read_when_they_are_at_rest_or_one_asks() {
+        let mut files = Watched::new(0);
+        let due = [0, 1, 2, 2, 2, 3].map(|now| files.are_due(now, false));
+        assert_eq!(due, [false, false, false, true, false, false]);
+        assert!(files.are_due(4, true) && files.are_due(4, true));
+        assert!(!files.are_due(4, false));
+    }
+
+    #[test]
+    fn files_are_where_they_are_and_for_whom_they_are() {
+        assert_eq!(folder(Path::new("key.pem")), Path::new("."));
+        assert_eq!(folder(Path::new("a/b/key.pem")), Path::new("a/b"));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for (mode, expected) in [(0o600, false), (0o700, false), (0o640, true), (0o601, true)] {
+            fs::set_permissions(file.path(), fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(others_read(file.path()), expected, "{mode:o}");
+        }
+        assert!(!others_read(Path::new("not there")));
     }
 }

@@ -86,15 +86,15 @@ impl Allowance {
 pub(crate) struct Limited(Option<(Instant, u64)>);
 
 impl Limited {
-    pub(crate) fn due(&mut self) -> Option<u64> {
+    pub(crate) fn due(&mut self, now: Instant) -> Option<u64> {
         match &mut self.0 {
-            Some((last, left_out)) if last.elapsed() < Duration::from_secs(10) => {
+            Some((last, left_out)) if now.saturating_duration_since(*last) < Duration::from_secs(10) => {
                 *left_out += 1;
                 None
             }
             last => {
                 let left_out = last.take().map_or(0, |(_, left_out)| left_out);
-                *last = Some((Instant::now(), 0));
+                *last = Some((now, 0));
                 Some(left_out)
             }
         }
@@ -133,15 +133,15 @@ const REMEMBERED: usize = 65_536;
 
 impl Intake {
     /// Takes a message over; returns the account if it sends more than it may.
-    fn push(&self, publish: Publish) -> Option<String> {
+    fn push(&self, publish: Publish, now: Instant) -> Option<String> {
         let topic = String::from_utf8_lossy(&publish.topic).into_owned();
         let name = topic.split('/').nth(1).unwrap_or_default().to_owned();
-        let now = Instant::now();
         let mut waiting = lock(&self.waiting);
         let Waiting { accounts, turn } = &mut *waiting;
         if accounts.len() >= REMEMBERED && !accounts.contains_key(&name) {
             accounts.retain(|_, account| {
-                !account.queue.is_empty() || account.allowance.since.elapsed() < Duration::from_secs(10)
+                let silence = now.saturating_duration_since(account.allowance.since);
+                !account.queue.is_empty() || silence < Duration::from_secs(10)
             });
         }
         let account = accounts.entry(name.clone()).or_insert_with(|| Account {
@@ -300,7 +300,7 @@ pub fn start(
     let (client, event_loop) = AsyncClient::builder(options).capacity(QUEUE).build();
     let (inputs, inputs_rx) = mpsc::channel(INPUTS);
     let (intake, outgoing) = (Arc::<Intake>::default(), Arc::<Outgoing>::default());
-    let (connections, connected) = watch::channel(0);
+    let (connections, connected) = watch::channel(());
     let (ready, is_ready) = watch::channel(false);
     let (responses, responses_rx) = mpsc::channel(16);
     let (floods, floods_rx) = mpsc::channel(64);
@@ -348,12 +348,7 @@ fn run(
         if inputs.is_closed() && inputs.is_empty() && batch.is_empty() {
             return Ok(());
         }
-        while batch.len() < BATCH / 2
-            && let Ok(input) = inputs.try_recv()
-        {
-            batch.push(input);
-        }
-        batch.extend(intake.take(BATCH - batch.len()));
+        fill(&mut batch, &mut inputs, intake);
         for input in &mut batch {
             if let Input::Message { ack, .. } = input {
                 acks.extend(ack.take());
@@ -364,13 +359,23 @@ fn run(
     }
 }
 
+/// Takes what waits already: messages have at least half of a batch.
+fn fill(batch: &mut Vec<Input>, inputs: &mut mpsc::Receiver<Input>, intake: &Intake) {
+    while batch.len() < BATCH / 2
+        && let Ok(input) = inputs.try_recv()
+    {
+        batch.push(input);
+    }
+    batch.extend(intake.take(BATCH - batch.len()));
+}
+
 async fn receive(
     mut event_loop: EventLoop,
     intake: Arc<Intake>,
     outgoing: Arc<Outgoing>,
     responses: Option<mpsc::Sender<Vec<u8>>>,
     floods: mpsc::Sender<String>,
-    connections: watch::Sender<u64>,
+    connections: watch::Sender<()>,
 ) {
     let (mut lost, mut flooded) = (Limited::default(), Limited::default());
     loop {
@@ -383,8 +388,8 @@ async fn receive(
                 outgoing.push(&mut vec![publish], Vec::new());
             }
             Ok(Event::Incoming(Incoming::Publish(publish))) => {
-                if let Some(account) = intake.push(publish) {
-                    if let Some(left_out) = flooded.due() {
+                if let Some(account) = intake.push(publish, Instant::now()) {
+                    if let Some(left_out) = flooded.due(Instant::now()) {
                         tracing::warn!(account, left_out, "an account sends more than it may");
                     }
                     drop(floods.try_send(account));
@@ -392,11 +397,11 @@ async fn receive(
             }
             Ok(Event::Incoming(Incoming::ConnAck(_))) => {
                 tracing::info!("connected to the broker");
-                connections.send_modify(|count| *count += 1);
+                connections.send_replace(());
             }
             Ok(_) => {}
             Err(error) => {
-                if let Some(left_out) = lost.due() {
+                if let Some(left_out) = lost.due(Instant::now()) {
                     tracing::warn!(%error, left_out, "not connected to the broker");
                 }
                 tokio::time::sleep(Duration::from_millis(200)).await;
@@ -409,7 +414,7 @@ async fn receive(
 async fn prepare(
     client: AsyncClient,
     mut keeper: Option<(accounts::Requests, watch::Receiver<Arc<Secrets>>, mpsc::Receiver<String>)>,
-    mut connected: watch::Receiver<u64>,
+    mut connected: watch::Receiver<()>,
     ready: watch::Sender<bool>,
 ) {
     while connected.changed().await.is_ok() {
@@ -481,11 +486,193 @@ async fn confirm(
             },
             None => "not taken".to_owned(),
         };
-        if let Some(left_out) = lock(again).due() {
+        if let Some(left_out) = lock(again).due(Instant::now()) {
             tracing::warn!(topic = output.topic, error, left_out, "sent again");
         }
         tokio::time::sleep(pause).await;
         pause = (2 * pause).min(Duration::from_secs(10));
         notice = publish(client, output).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use smart_city_frame::{Class, Epoch};
+
+    use super::*;
+
+    const FLOOD: &str = "70b3d5fffe000001";
+
+    fn publish(account: &str, qos: QoS, number: usize) -> Publish {
+        Publish::new(format!("up/{account}/1"), qos, number.to_string(), None)
+    }
+
+    /// Account and number of each message, and how many were discarded.
+    fn texts(inputs: Vec<Input>) -> Vec<String> {
+        let text = |input| match input {
+            Input::Message { topic, payload, ack: Some(_) } => {
+                format!("{} {}", topic.split('/').nth(1).unwrap(), String::from_utf8(payload).unwrap())
+            }
+            Input::Overload { device, count } => format!("{} discarded {count}", device.unwrap()),
+            other => panic!("{other:?}"),
+        };
+        inputs.into_iter().map(text).collect()
+    }
+
+    /// Whether a notice waits; it is taken away.
+    async fn is_awake(notify: &Notify) -> bool {
+        tokio::time::timeout(Duration::ZERO, notify.notified()).await.is_ok()
+    }
+
+    #[test]
+    fn an_account_may_send_so_many_messages_at_once_and_a_second() {
+        let start = Instant::now();
+        let mut allowance = Allowance::new(start);
+        assert!((0..2000).all(|_| allowance.take(start).is_none()));
+        assert_eq!(allowance.take(start), Some(Duration::from_millis(1)));
+        assert_eq!(allowance.take(start), Some(Duration::from_millis(2)));
+        // Ten more, of which two are owed.
+        let later = start + Duration::from_millis(10);
+        assert!((0..8).all(|_| allowance.take(later).is_none()));
+        assert_eq!(allowance.take(later), Some(Duration::from_millis(1)));
+        let much_later = start + Duration::from_secs(60);
+        assert!((0..2000).all(|_| allowance.take(much_later).is_none()));
+        assert_eq!(allowance.take(much_later), Some(Duration::from_millis(1)));
+    }
+
+    #[test]
+    fn a_warning_comes_every_ten_seconds_at_most() {
+        let (start, mut warning) = (Instant::now(), Limited::default());
+        let due = [0, 0, 9_999, 10_000, 10_000, 20_000, 40_000]
+            .map(|time| warning.due(start + Duration::from_millis(time)));
+        assert_eq!(due, [Some(0), None, None, Some(2), None, Some(1), Some(0)]);
+    }
+
+    #[tokio::test]
+    async fn accounts_are_taken_in_turn() {
+        let (intake, now) = (Intake::default(), Instant::now());
+        for (account, number) in [("a", 1), ("a", 2), ("b", 1), ("a", 3)] {
+            assert_eq!(intake.push(publish(account, QoS::AtLeastOnce, number), now), None);
+        }
+        assert!(is_awake(&intake.wake).await);
+        assert_eq!(texts(intake.take(2)), ["a 1", "b 1"]);
+        assert!(is_awake(&intake.wake).await, "more is there");
+        assert_eq!(texts(intake.take(10)), ["a 2", "a 3"]);
+        assert!(!is_awake(&intake.wake).await);
+        assert_eq!(texts(intake.take(10)), [""; 0]);
+    }
+
+    #[test]
+    fn a_flood_takes_its_own_share() {
+        let (intake, now) = (Intake::default(), Instant::now());
+        for round in 0..2 {
+            for number in 0..SHARE + 10 * (1 - round) {
+                assert_eq!(intake.push(publish(FLOOD, QoS::AtMostOnce, number), now), None);
+            }
+            intake.push(publish(FLOOD, QoS::AtLeastOnce, 1000), now);
+            let mut expected: Vec<String> = (0..SHARE).map(|number| format!("{FLOOD} {number}")).collect();
+            if round == 0 {
+                expected.insert(0, format!("{FLOOD} discarded 10"));
+            }
+            expected.push(format!("{FLOOD} 1000"));
+            assert_eq!(texts(intake.take(1000)), expected, "round {round}");
+        }
+    }
+
+    #[test]
+    fn who_sends_more_than_it_may_is_named() {
+        let (intake, now) = (Intake::default(), Instant::now());
+        for qos in [QoS::AtLeastOnce, QoS::AtMostOnce] {
+            let name = format!("{qos:?}");
+            assert!((0..2000).all(|number| intake.push(publish(&name, qos, number), now).is_none()));
+            assert_eq!(intake.push(publish(&name, qos, 2000), now), Some(name));
+        }
+    }
+
+    #[test]
+    fn of_too_many_accounts_the_silent_ones_are_forgotten() {
+        let (intake, start) = (Intake::default(), Instant::now());
+        let push = |account: usize, seconds| {
+            let now = start + Duration::from_secs(seconds);
+            intake.push(publish(&account.to_string(), QoS::AtLeastOnce, 0), now);
+            lock(&intake.waiting).accounts.len()
+        };
+        for account in 0..REMEMBERED {
+            push(account, 0);
+        }
+        push(1, 5);
+        while !intake.take(BATCH).is_empty() {}
+        assert_eq!(push(0, 10), REMEMBERED, "a known one takes no place");
+        // One of which a message waits, one that was there lately, and the new one.
+        assert_eq!(push(REMEMBERED, 10), 3);
+        assert_eq!(push(REMEMBERED + 1, 100), 4, "there is place");
+    }
+
+    #[test]
+    fn of_a_devices_frames_the_newest_of_each_kind_goes() {
+        let outgoing = Outgoing::default();
+        let frame = |kind, number| {
+            let header = Header { kind, class: Class::Public, epoch: Epoch(1), counter: [0; 3] };
+            [&header.to_bytes()[..], &[0; 8], &[number]].concat()
+        };
+        let output = |topic: &str, payload, delivery| Output {
+            topic: topic.to_owned(),
+            payload,
+            delivery,
+            about: None,
+        };
+        let down = |topic, kind, number| output(topic, frame(kind, number), None);
+        let mut acks = vec![publish("a", QoS::AtMostOnce, 1), publish("a", QoS::AtLeastOnce, 2)];
+        outgoing.push(
+            &mut acks,
+            vec![
+                output("out/hana/x", vec![7], Some(1)),
+                down("down/a", Kind::Receipt, 1),
+                down("down/a", Kind::EpochRequest, 2),
+                down("down/b", Kind::Receipt, 3),
+                down("down/a", Kind::Instruction, 4),
+                output("out/ren/x", vec![8], Some(2)),
+                down("down/a", Kind::Receipt, 5),
+            ],
+        );
+        assert!(acks.is_empty());
+        let packets: Vec<(String, u8)> = std::iter::from_fn(|| outgoing.pop())
+            .map(|packet| match packet {
+                Packet::Ack(publish) => ("ack".to_owned(), publish.payload[0]),
+                Packet::Message(output) => (output.topic, *output.payload.last().unwrap()),
+            })
+            .collect();
+        let packets: Vec<(&str, u8)> = packets.iter().map(|(topic, last)| (topic.as_str(), *last)).collect();
+        assert_eq!(
+            packets,
+            [
+                ("ack", b'2'),
+                ("down/a", 5),
+                ("down/a", 2),
+                ("down/b", 3),
+                ("down/a", 4),
+                ("out/hana/x", 7),
+                ("out/ren/x", 8)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_batch_is_of_messages_and_other_inputs() {
+        let (intake, now) = (Intake::default(), Instant::now());
+        let (sender, mut inputs) = mpsc::channel(INPUTS);
+        for number in 0..600 {
+            intake.push(publish("a", QoS::AtLeastOnce, number), now);
+        }
+        for _ in 0..400 {
+            sender.try_send(Input::Tick).unwrap();
+        }
+        let mut sizes = || {
+            let mut batch = vec![Input::Tick];
+            fill(&mut batch, &mut inputs, &intake);
+            let ticks = batch.iter().filter(|input| matches!(input, Input::Tick)).count();
+            (ticks, batch.len() - ticks)
+        };
+        assert_eq!([sizes(), sizes(), sizes()], [(256, 256), (146, 344), (1, 0)]);
     }
 }

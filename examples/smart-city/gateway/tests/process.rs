@@ -9,6 +9,8 @@ mod http_server;
 mod large;
 #[path = "process/outage.rs"]
 mod outage;
+#[path = "process/program.rs"]
+mod program;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,6 +29,8 @@ use serde_json::Value;
 use smart_city_frame::{DeviceId, DeviceLink, Epoch, Header, Kind};
 use tempfile::TempDir;
 use tokio::{sync::mpsc, time::timeout};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_smart-city-gateway");
 
 /// A process that ends with its test.
 struct Process(Child);
@@ -55,20 +59,31 @@ fn gateway_at(dir: &Path, broker: Option<u16>, own: u16) -> Gateway {
 }
 
 fn gateway_with(dir: &Path, broker: Option<u16>, own: u16, options: &[&str]) -> Gateway {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_smart-city-gateway"));
-    command.arg("--config").arg(dir.join("city.toml")).arg("--secrets").arg(dir.join("secrets.toml"));
+    let mut command = Command::new(PROGRAM);
+    command
+        .current_dir(dir)
+        .arg("--config")
+        .arg(dir.join("city.toml"))
+        .arg("--secrets")
+        .arg(dir.join("secrets.toml"));
     command.arg("--data").arg(dir.join("data")).args(["--mqtt", &format!("127.0.0.1:{own}")]);
     command.args(["--http", "127.0.0.1:0"]).args(options);
     if let Some(port) = broker {
         command.args(["--broker", &format!("mqtt://127.0.0.1:{port}")]);
     }
     let log = fs::File::options().create(true).append(true).open(dir.join("log")).unwrap();
-    let mut process = Process(command.stdout(Stdio::piped()).stderr(log).spawn().unwrap());
+    command.stderr(log);
+    ready(dir, command)
+}
+
+/// Starts a gateway and waits until it is ready.
+fn ready(dir: &Path, mut command: Command) -> Gateway {
+    let mut process = Process(command.stdout(Stdio::piped()).spawn().unwrap());
     let mut line = String::new();
     BufReader::new(process.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let parts = line.trim().strip_prefix("ready mqtt=127.0.0.1:").and_then(|rest| rest.split_once(" http="));
     let (mqtt, http) = parts.unwrap_or_else(|| {
-        panic!("{line:?}: {}", fs::read_to_string(dir.join("log")).unwrap());
+        panic!("{line:?}: {}", fs::read_to_string(dir.join("log")).unwrap_or_default());
     });
     Gateway { process, mqtt: mqtt.parse().unwrap(), http: http.to_owned() }
 }
@@ -90,16 +105,16 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
+/// A program of Mosquitto.
+fn find(name: &str) -> PathBuf {
+    let places = ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/opt/homebrew/sbin"];
+    let path = places.iter().map(|place| Path::new(place).join(name)).find(|path| path.exists());
+    path.unwrap_or_else(|| {
+        panic!("this test needs {name}: install Mosquitto, as by `apt-get install mosquitto`")
+    })
+}
+
 fn mosquitto_at(dir: &Path, port: u16) -> Process {
-    let find = |name: &str| {
-        ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/opt/homebrew/sbin"]
-            .map(|place| PathBuf::from(place).join(name))
-            .into_iter()
-            .find(|path| path.exists())
-            .unwrap_or_else(|| {
-                panic!("this test needs {name}: install Mosquitto, as by `apt-get install mosquitto`")
-            })
-    };
     let from = Path::new(env!("CARGO_MANIFEST_DIR"));
     let conf = fs::read_to_string(from.join("mosquitto.conf")).unwrap();
     assert!(conf.contains("listener 1883\n"));
@@ -193,6 +208,12 @@ fn user(
 
 async fn next(received: &mut mpsc::UnboundedReceiver<Message>) -> Message {
     timeout(Duration::from_secs(20), received.recv()).await.expect("a message").unwrap()
+}
+
+/// Waits until a client is let in and has subscribed, if the broker is not there yet.
+async fn subscribed(received: &mut mpsc::UnboundedReceiver<Message>) {
+    let wait = async { while next(received).await.0 != "subscribed" {} };
+    timeout(Duration::from_secs(60), wait).await.expect("a subscription");
 }
 
 /// All messages until none comes for a while.
@@ -376,7 +397,7 @@ fn memory(process: &Process) -> u64 {
 /// A subscriber that takes nothing harms no other, and costs no more memory than its queue.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stalled_subscriber_harms_nobody() {
-    const READINGS: u32 = 12000;
+    const READINGS: u32 = 10_000;
     const WINDOW: u32 = 100;
     let dir = example();
     let gateway = gateway(dir.path(), None);
@@ -412,7 +433,7 @@ async fn a_stalled_subscriber_harms_nobody() {
     }
     println!("memory in kB after each 1,000 readings: {memories:?}");
     // Until then queues and the database's cache fill.
-    assert!(memories[11] < memories[7] + 1024, "memory grows: {memories:?}");
+    assert!(memories[9] < memories[7] + 1024, "memory grows: {memories:?}");
     // The last deliveries are reported after the messages are there.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let status: Value = serde_json::from_str(&http(&gateway.http, "GET /status").await.1).unwrap();
@@ -424,7 +445,8 @@ async fn a_stalled_subscriber_harms_nobody() {
         taken += u32::from(matches!(event, Ok(Event::Incoming(Incoming::Publish(_)))));
     }
     println!("the stalled subscriber got {taken} of {READINGS}");
-    assert!(taken < READINGS, "nothing was dropped");
+    // The queue, a channel before it, and what is on its way.
+    assert!(taken <= 4096 + 256 + 256, "more was kept than there is room for");
 }
 
 /// What a device and its wire have seen.

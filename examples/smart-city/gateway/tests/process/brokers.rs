@@ -2,7 +2,10 @@
 
 use std::{fmt::Write as _, io::Write as _};
 
-use rumqttc::{EventLoop, mqttbytes::v5::LastWill};
+use rumqttc::{
+    AckMode, EventLoop, SessionMode,
+    mqttbytes::v5::{LastWill, SubscribeReasonCode},
+};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use smart_city_frame::{Class, Stream};
 
@@ -59,27 +62,43 @@ fn connection(
     AsyncClient::builder(options).capacity(16).build()
 }
 
-/// Whether the broker takes a message, and says so.
-async fn is_taken(port: u16, user: &str, password: &str, topic: &str, retain: bool) -> bool {
-    let (client, mut events) = connection(port, user, user, password, None);
-    let mut options = PublishOptions::new(QoS::AtLeastOnce);
-    if retain {
-        options = options.retained();
-    }
-    client.publish(topic, "no frame", options).await.unwrap();
-    let answer = async {
-        loop {
-            match events.poll().await {
-                Ok(Event::Incoming(Incoming::PubAck(ack))) => {
-                    return format!("{:?}", ack.reason) == "Success"
-                        || format!("{:?}", ack.reason) == "NoMatchingSubscribers";
-                }
-                Ok(_) => {}
-                Err(_) => return false,
-            }
+fn text(text: &str) -> Vec<u8> {
+    [&u16::try_from(text.len()).unwrap().to_be_bytes(), text.as_bytes()].concat()
+}
+
+/// A packet of MQTT with less than 16,384 bytes.
+fn packet(first: u8, body: &[u8]) -> Vec<u8> {
+    let byte = |number: usize| u8::try_from(number).unwrap();
+    let len = body.len();
+    let len = if len < 128 { vec![byte(len)] } else { vec![byte(len % 128) | 128, byte(len / 128)] };
+    [&[first], &len[..], body].concat()
+}
+
+pub(crate) fn connect_packet(user: &str, password: &str) -> Vec<u8> {
+    let body = [&text("MQTT")[..], &[5, 0xC2, 0, 60, 0], &text(user), &text(user), &text(password)].concat();
+    packet(0x10, &body)
+}
+
+fn publish_packet(topic: &str, qos: u8, retain: bool, id: u16, payload: &[u8]) -> Vec<u8> {
+    let id = id.to_be_bytes();
+    let id = if qos > 0 { &id[..] } else { &[] };
+    packet(0x30 | qos << 1 | u8::from(retain), &[&text(topic)[..], id, &[0], payload].concat())
+}
+
+/// Whether the broker takes a message, and says so. Nothing of the client comes before: it would keep to what the broker says.
+fn is_taken(port: u16, (user, password): (&str, &str), topic: &str, retain: bool, payload: &[u8]) -> bool {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    stream.write_all(&connect_packet(user, password)).unwrap();
+    assert!(matches!(read_packet(&mut stream), Some((0x20, body)) if body[1] == 0), "{user} is not let in");
+    stream.write_all(&publish_packet(topic, 1, retain, 1, payload)).unwrap();
+    while let Some((first, body)) = read_packet(&mut stream) {
+        if first >> 4 == 4 {
+            // Success, or nobody who subscribes.
+            return matches!(body.get(2), None | Some(0 | 0x10));
         }
-    };
-    timeout(Duration::from_secs(5), answer).await.unwrap_or(false)
+    }
+    false
 }
 
 async fn connects(port: u16, name: &str, user: &str, password: &str) -> Result<(), String> {
@@ -95,44 +114,53 @@ async fn the_same_is_allowed(own: bool) {
     let (_broker, gateway) = at(dir.path(), own);
     let port = gateway.mqtt;
     let (gate, mast) = ("70b3d5fffe000001", "70b3d5fffe000002");
-    for (user, topic, retain, allowed) in [
-        (gate, "up/70b3d5fffe000001/1", false, true),
-        (gate, "up/70b3d5fffe000001/evidence", false, true),
-        (gate, "up/70b3d5fffe000001/1", true, false),
-        (gate, "up/70b3d5fffe000002/2", false, false),
-        (gate, "up/70b3d5fffe000001", false, false),
-        (gate, "up/70b3d5fffe000001/1/2", false, false),
-        (gate, "down/70b3d5fffe000001", false, false),
-        (gate, "out/70b3d5fffe000001/x", false, false),
-        (mast, "up/70b3d5fffe000001/1", false, false),
-        ("hana", "up/hana/x", false, false),
-        ("hana", "up/hana/evidence", false, false),
-        ("hana", "out/hana/x", false, false),
-        ("hana", "out/ren/x", false, false),
-        ("hana", "down/hana", false, false),
-        ("hana", "up/70b3d5fffe000001/1", false, false),
-        ("hana", "$CONTROL/dynamic-security/v1", false, false),
+    for (user, topic, allowed) in [
+        (gate, "up/70b3d5fffe000001/1", true),
+        (gate, "up/70b3d5fffe000001/evidence", true),
+        (gate, "up/70b3d5fffe000002/2", false),
+        (gate, "up/70b3d5fffe000001", false),
+        (gate, "up/70b3d5fffe000001/1/2", false),
+        (gate, "down/70b3d5fffe000001", false),
+        (gate, "out/70b3d5fffe000001/x", false),
+        (mast, "up/70b3d5fffe000001/1", false),
+        ("hana", "up/hana/x", false),
+        ("hana", "up/hana/evidence", false),
+        ("hana", "out/hana/x", false),
+        ("hana", "out/ren/x", false),
+        ("hana", "down/hana", false),
+        ("hana", "up/70b3d5fffe000001/1", false),
+        ("hana", "$CONTROL/dynamic-security/v1", false),
     ] {
-        let (_, password) = USERS.iter().find(|(name, _)| *name == user).unwrap();
-        assert_eq!(is_taken(port, user, password, topic, retain).await, allowed, "{user}, {topic}, {retain}");
+        let account = *USERS.iter().find(|(name, _)| *name == user).unwrap();
+        let taken = tokio::task::block_in_place(|| is_taken(port, account, topic, false, b"no frame"));
+        assert_eq!(taken, allowed, "{user}, {topic}");
+    }
+    for (len, retain, allowed) in
+        [(4000, false, true), (4200, false, false), (0, true, false), (1, true, false), (30, true, false)]
+    {
+        let (topic, payload) = (format!("up/{gate}/1"), vec![0; len]);
+        let taken = tokio::task::block_in_place(|| is_taken(port, USERS[0], &topic, retain, &payload));
+        assert_eq!(taken, allowed, "{len} bytes, {retain}");
     }
     // A last will is a message too.
-    for topic in ["up/70b3d5fffe000002/2", "out/hana/x"] {
-        let (_client, mut events) = connection(port, gate, gate, "example-gate-1", Some(topic));
-        let _ = timeout(Duration::from_secs(5), events.poll()).await.unwrap();
-    }
+    let refused = async |id: DeviceId| {
+        let status = http(&gateway.http, &format!("GET /devices/{id}")).await.1;
+        serde_json::from_str::<Value>(&status).unwrap()["refused"].as_u64().unwrap()
+    };
     let (_hana, mut hana) = user(port, "hana", &["out/hana/#"]);
     assert_eq!(next(&mut hana).await.0, "subscribed");
-    let (_client, mut events) = connection(port, gate, gate, "example-gate-1", Some("out/hana/x"));
-    let _ = timeout(Duration::from_secs(5), events.poll()).await.unwrap();
-    drop(events);
+    let before = refused(GATE).await;
+    for topic in ["up/70b3d5fffe000002/2", "out/hana/x", "up/70b3d5fffe000001/1"] {
+        let (_client, mut events) = connection(port, gate, gate, "example-gate-1", Some(topic));
+        timeout(Duration::from_secs(5), events.poll()).await.unwrap().unwrap();
+    }
+    let start = Instant::now();
+    while refused(GATE).await == before {
+        assert!(start.elapsed() < Duration::from_secs(20), "its own last will does not come");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     assert!(drain(&mut hana, Duration::from_millis(600)).await.is_empty(), "a last will for another user");
-    let (_, status) = http(&gateway.http, &format!("GET /devices/{MAST}")).await;
-    assert_eq!(
-        serde_json::from_str::<Value>(&status).unwrap()["refused"],
-        0,
-        "a last will of another device"
-    );
+    assert_eq!(refused(MAST).await, 0, "a last will of another device");
     // Who may connect. Mosquitto takes the user's name for the client id, whatever that was.
     connects(port, "hana", "hana", "example-hana").await.unwrap();
     assert!(connects(port, "hana", "hana", "example-ren").await.is_err());
@@ -151,6 +179,103 @@ async fn own_broker_has_the_rules() {
 #[tokio::test(flavor = "multi_thread")]
 async fn mosquitto_has_the_rules() {
     the_same_is_allowed(false).await;
+}
+
+/// What the own broker says that it takes, and keeps to.
+#[tokio::test(flavor = "multi_thread")]
+async fn own_broker_has_limits() {
+    const FILTERS: usize = 16;
+    const ON_THEIR_WAY: usize = 256;
+    const READINGS: usize = 300;
+    let dir = example();
+    let gateway = gateway(dir.path(), None);
+    let (city, _) = files(dir.path());
+    let mut options = MqttOptions::new("hana", ("127.0.0.1", gateway.mqtt));
+    options.set_credentials("hana", "example-hana").set_ack_mode(AckMode::Manual);
+    options.set_session_mode(SessionMode::Persistent).set_session_expiry_interval(Some(100_000));
+    let (hana, mut events) = AsyncClient::builder(options).capacity(512).build();
+    let Event::Incoming(Incoming::ConnAck(welcome)) = events.poll().await.unwrap() else { panic!() };
+    let said = welcome.properties.unwrap();
+    assert_eq!((said.max_qos, said.retain_available, said.max_packet_size), (Some(1), Some(0), Some(4096)));
+    assert_eq!((said.shared_subscription_available, said.topic_alias_max), (Some(0), Some(0)));
+    assert_eq!(said.session_expiry_interval, Some(0), "nothing is kept for who is away");
+    let mut refusals = Vec::new();
+    for i in 0..=FILTERS {
+        let filter = if i == 0 { "out/hana/#".to_owned() } else { format!("out/hana/stream-{i}") };
+        hana.subscribe(filter, QoS::AtLeastOnce).await.unwrap();
+        refusals.push(loop {
+            if let Event::Incoming(Incoming::SubAck(ack)) = events.poll().await.unwrap() {
+                break !matches!(ack.return_codes[0], SubscribeReasonCode::Success(_));
+            }
+        });
+    }
+    assert_eq!(refusals, [vec![false; FILTERS], vec![true]].concat());
+
+    let (gate, _down) = user(gateway.mqtt, USERS[0].0, &[]);
+    let mut link = DeviceLink::new(&root(GATE), GATE, Epoch(1));
+    for _ in 0..READINGS {
+        let mut buffer = [0; 64];
+        let frame = link.seal_reading(city.streams[&1].stream, b"12", &mut buffer).unwrap();
+        send(&gate, &format!("up/{GATE}/1"), frame);
+    }
+    let start = Instant::now();
+    while {
+        let status = http(&gateway.http, &format!("GET /devices/{GATE}")).await.1;
+        serde_json::from_str::<Value>(&status).unwrap()["frames"] != READINGS
+    } {
+        assert!(start.elapsed() < Duration::from_secs(20), "they are not accepted");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // All that come while no other is acknowledged.
+    let received = async |events: &mut EventLoop| {
+        let mut received = Vec::new();
+        while let Ok(event) = timeout(Duration::from_secs(1), events.poll()).await {
+            if let Event::Incoming(Incoming::Publish(publish)) = event.unwrap() {
+                received.push(publish);
+            }
+        }
+        received
+    };
+    let first = received(&mut events).await;
+    assert_eq!(first.len(), ON_THEIR_WAY);
+    for publish in &first {
+        hana.ack(publish).await.unwrap();
+    }
+    let rest = received(&mut events).await;
+    assert_eq!(rest.len(), READINGS - ON_THEIR_WAY);
+    for publish in &rest {
+        hana.ack(publish).await.unwrap();
+    }
+    assert!(received(&mut events).await.is_empty());
+    assert!(!dir.path().join("mqtt_storage").exists(), "nothing is kept in files");
+}
+
+/// Who sends more than it may waits at the own broker; nothing is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn own_broker_keeps_a_sender_waiting() {
+    const MESSAGES: u16 = 4000;
+    let dir = example();
+    let gateway = gateway(dir.path(), None);
+    let time = tokio::task::block_in_place(|| {
+        let mut stream = TcpStream::connect(("127.0.0.1", gateway.mqtt)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream.write_all(&connect_packet(USERS[0].0, USERS[0].1)).unwrap();
+        assert_eq!(read_packet(&mut stream).unwrap().0, 0x20);
+        let (start, mut answers) = (Instant::now(), BufReader::new(stream.try_clone().unwrap()));
+        std::thread::spawn(move || {
+            let topic = format!("up/{}/1", USERS[0].0);
+            for id in 1..=MESSAGES {
+                stream.write_all(&publish_packet(&topic, 1, false, id, b"no frame")).unwrap();
+            }
+        });
+        for id in 1..=MESSAGES {
+            let (first, body) = read_packet(&mut answers).expect("an acknowledgement");
+            assert_eq!((first, u16::from_be_bytes([body[0], body[1]])), (0x40, id));
+        }
+        start.elapsed()
+    });
+    // 2,000 at once, and 1,000 a second.
+    assert!(time > Duration::from_millis(1990), "{time:?}");
 }
 
 /// Who has another password, or is gone, loses the session at once.
@@ -280,6 +405,35 @@ fn connections_without_delay(gateway: &Gateway) -> Vec<(u16, u16)> {
     connections
 }
 
+/// At a start the gateway puts right what it finds at Mosquitto, however many accounts there are.
+#[tokio::test(flavor = "multi_thread")]
+async fn mosquitto_accounts_are_put_right_at_a_start() {
+    let dir = example();
+    let devices = crowd(dir.path(), 20);
+    let (_mosquitto, port) = tokio::task::block_in_place(|| mosquitto_with_accounts(dir.path()));
+    for account in ["hana", &devices[19].0.to_string()] {
+        let done = Command::new(find("mosquitto_ctrl"))
+            .args(["-h", "127.0.0.1", "-p", &port.to_string(), "-u", "gateway"])
+            .args(["-P", "example-gateway-password", "dynsec", "disableClient", account])
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{done:?}");
+    }
+    assert!(connects(port, "hana", "hana", "example-hana").await.is_err());
+    let path = dir.path().join("secrets.toml");
+    let secrets = fs::read_to_string(&path).unwrap();
+    fs::write(&path, secrets.replace("\"password-", "\"changed-")).unwrap();
+    let _gateway = tokio::task::block_in_place(|| gateway(dir.path(), Some(port)));
+    connects(port, "hana", "hana", "example-hana").await.unwrap();
+    for (id, old) in devices {
+        let id = id.to_string();
+        connects(port, &id, &id, &old.replace("password-", "changed-")).await.unwrap();
+        assert!(connects(port, &id, &id, &old).await.is_err(), "{id}");
+    }
+    let log = fs::read_to_string(dir.path().join("log")).unwrap();
+    assert!(!log.contains("are not those of secrets.toml"), "{log}");
+}
+
 async fn nothing_is_held_back(own: bool) {
     use std::io::Read as _;
     let dir = example();
@@ -378,30 +532,17 @@ async fn mosquitto_readings_are_not_altered() {
 
 /// Sends messages as fast as the connection takes them, over new connections too, until told to stop.
 fn flood(port: u16, user: &str, password: &str, qos: u8, stop: &Mutex<bool>) -> u64 {
-    let text = |text: &str| [&u16::try_from(text.len()).unwrap().to_be_bytes(), text.as_bytes()].concat();
-    let packet = |first: u8, body: &[u8]| {
-        let byte = |number: usize| u8::try_from(number).unwrap();
-        let len = body.len();
-        let len = if len < 128 { vec![byte(len)] } else { vec![byte(len % 128) | 128, byte(len / 128)] };
-        [&[first], &len[..], body].concat()
-    };
-    let connect =
-        [&text("MQTT")[..], &[5, 0xC2, 0, 60, 0], &text(user), &text(user), &text(password)].concat();
-    let mut messages = Vec::new();
-    for i in 1..=200u16 {
-        let id = i.to_be_bytes();
-        let id = if qos > 0 { &id[..] } else { &[] };
-        let body =
-            [&text(&format!("up/{user}/1"))[..], id, &[0], &[0x20, 0, 1, 0, 0, 0, 7], &[0xAB; 40]].concat();
-        messages.extend(packet(0x30 | qos << 1, &body));
-    }
+    let topic = format!("up/{user}/1");
+    let payload = [&[0x20, 0, 1, 0, 0, 0, 7][..], &[0xAB; 40]].concat();
+    let messages: Vec<u8> =
+        (1..=200).flat_map(|id| publish_packet(&topic, qos, false, id, &payload)).collect();
     let mut sent = 0;
     while !*stop.lock().unwrap() {
         let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { continue };
         drop(stream.set_write_timeout(Some(Duration::from_millis(200))));
         let mut answers = stream.try_clone().unwrap();
         std::thread::spawn(move || drop(std::io::copy(&mut answers, &mut std::io::sink())));
-        let mut went = stream.write_all(&packet(0x10, &connect));
+        let mut went = stream.write_all(&connect_packet(user, password));
         std::thread::sleep(Duration::from_millis(20));
         while went.is_ok() && !*stop.lock().unwrap() {
             went = stream.write_all(&messages);
@@ -520,7 +661,43 @@ fn silent_broker(topic: String, frame: Vec<u8>) -> (u16, std::sync::mpsc::Receiv
     (port, packets)
 }
 
-fn read_packet(reader: &mut impl std::io::Read) -> Option<(u8, Vec<u8>)> {
+/// A gateway whose connection ends before the accounts are there is not deaf at the next one: it subscribes again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_ends_among_the_accounts_is_made_anew() {
+    let dir = example();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (filters, subscribed) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for number in 0.. {
+            let mut stream = listener.accept().unwrap().0;
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            while let Some((first, body)) = read_packet(&mut reader) {
+                match first >> 4 {
+                    1 => stream.write_all(&[0x20, 3, 0, 0, 0]).unwrap(),
+                    8 => {
+                        stream.write_all(&[0x90, 4, body[0], body[1], 0, 1]).unwrap();
+                        let filter = String::from_utf8(body[5..body.len() - 1].to_vec()).unwrap();
+                        drop(filters.send((number, filter)));
+                    }
+                    // The first request.
+                    3 if number == 0 => break,
+                    12 => stream.write_all(&[0xD0, 0]).unwrap(),
+                    _ => {}
+                }
+            }
+        }
+    });
+    let _gateway = tokio::task::block_in_place(|| gateway(dir.path(), Some(port)));
+    for number in 0..2 {
+        for filter in ["up/+/+", "$CONTROL/dynamic-security/v1/response"] {
+            let next = subscribed.recv_timeout(Duration::from_secs(30)).expect("a subscription");
+            assert_eq!(next, (number, filter.to_owned()));
+        }
+    }
+}
+
+pub(crate) fn read_packet(reader: &mut impl std::io::Read) -> Option<(u8, Vec<u8>)> {
     let mut byte = || {
         let mut byte = [0];
         reader.read_exact(&mut byte).ok().map(|()| byte[0])
@@ -599,7 +776,7 @@ async fn a_broker_out_of_reach_stops_nothing() {
     // Nobody listens there.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let page = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_smart-city-gateway"));
+    let mut command = Command::new(PROGRAM);
     command
         .arg("--config")
         .arg(dir.path().join("city.toml"))

@@ -16,14 +16,17 @@ async fn raw(address: &str, request: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn other_sites_see_nothing() {
     let dir = example();
-    let gateway = gateway(dir.path(), None);
+    let gateway = gateway_with(dir.path(), None, 0, &["--http-name", "city", "--http-name", "city.example"]);
     for path in ["/", "/status", "/events", "/keys"] {
         for (host, status) in [
             ("attacker.example", 421),
             ("127.0.0.1.attacker.example", 421),
             ("localhost.attacker.example", 421),
-            ("city", 421),
+            ("town", 421),
+            ("citycity.example", 421),
             ("", 421),
+            ("city", 200),
+            ("city.example:8080", 200),
             ("localhost", 200),
             ("localhost:8080", 200),
             ("127.0.0.1:8080", 200),

@@ -111,7 +111,7 @@ async fn after_an_outage(at_mosquitto: bool) {
     } else {
         // The broker, too: who subscribes later than a reading is delivered does not get it.
         let gateway = start_gateway();
-        while next(&mut hana).await.0 != "subscribed" {}
+        subscribed(&mut hana).await;
         (gateway, devices_with_readings.map(connect).collect())
     };
     let start = Instant::now();
@@ -237,7 +237,7 @@ async fn a_device_survives_its_operators_mistakes(at_mosquitto: bool) {
     };
     let mut gateway = start(&[]);
     let (_hana, mut hana) = user(port, "hana", &["out/hana/#"]);
-    while next(&mut hana).await.0 != "subscribed" {}
+    subscribed(&mut hana).await;
     let stream = files(dir.path()).0.streams[&1].stream;
     let (reports, mut reported) = mpsc::channel(64);
     let device = device(dir.path(), 0, RootKey::new(key(0))).with_patience(Duration::from_secs(6));

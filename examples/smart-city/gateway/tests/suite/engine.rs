@@ -236,8 +236,12 @@ fn what_happens_is_counted() {
     engine.handle(readings).unwrap();
     let bad = format!("up/{GATE}/9");
     engine.handle([message(&bad, b""), message(&bad, b""), message("up", b""), Input::Tick]).unwrap();
-    let names: Vec<&str> = told().iter().map(|(name, _)| *name).collect();
+    let all = told();
+    let names: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
     assert_eq!(names, ["flow", "flow", "flow", "flow", "flow", "flow", "device"]);
+    let shown = page(None, 0, 10)["flows"].as_array().unwrap().clone();
+    assert_eq!(shown.len(), 6);
+    assert!(shown.iter().all(|flow| all.iter().any(|(_, told)| told == flow)), "{all:?} is not {shown:?}");
     // What is in the same batch counts too.
     let (reply, mut answer) = tokio::sync::oneshot::channel();
     engine.handle([mast.reading(2, &city, b"4"), Input::Status(reply)]).unwrap();

@@ -1,0 +1,69 @@
+//! The program itself: how it is called, and what it takes of the machine.
+
+use std::io::Write as _;
+
+use super::*;
+
+fn run(dir: &Path, arguments: &str) -> (bool, String) {
+    let output = Command::new(PROGRAM).current_dir(dir).args(arguments.split_whitespace()).output().unwrap();
+    (output.status.success(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+}
+
+#[test]
+fn it_explains_itself_and_checks_files() {
+    let dir = example();
+    for option in ["--help", "-h"] {
+        let (good, text) = run(dir.path(), option);
+        assert!(good && text.starts_with("usage: smart-city-gateway"), "{text}");
+    }
+    let (good, text) = run(dir.path(), "--config city.toml --secrets secrets.toml");
+    assert!(!good && text.contains("an option is missing"), "{text}");
+    let before = fs::read_dir(dir.path()).unwrap().count();
+    let (good, text) = run(dir.path(), "--config city.toml --secrets secrets.toml --check");
+    assert_eq!((good, text.as_str()), (true, "2 devices, 3 streams, 3 users\n"));
+    let (good, text) = run(dir.path(), "--config secrets.toml --secrets secrets.toml --check");
+    assert!(!good && text.contains("secrets.toml:"), "{text}");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), before, "nothing is made");
+}
+
+/// A gateway with limits of the shell's `ulimit`.
+fn limited(dir: &Path, limit: &str) -> Gateway {
+    let script = format!(
+        "ulimit {limit} && exec \"$0\" --config city.toml --secrets secrets.toml --data data \
+         --mqtt 127.0.0.1:0 --http 127.0.0.1:0"
+    );
+    let mut command = Command::new("sh");
+    command.args(["-c", &script, PROGRAM]).current_dir(dir).stderr(Stdio::null());
+    ready(dir, command)
+}
+
+/// However few descriptors a process has at first.
+#[test]
+fn it_takes_as_many_descriptors_as_it_may() {
+    let dir = example();
+    let gateway = limited(dir.path(), "-S -n 100");
+    let limits = fs::read_to_string(format!("/proc/{}/limits", gateway.process.0.id())).unwrap();
+    let limit = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let numbers: Vec<&str> = limit.split_whitespace().skip(3).take(2).collect();
+    assert_eq!(numbers[0], numbers[1], "{limit}");
+    assert_ne!(numbers[0], "100");
+}
+
+/// The broker lets in as many clients as leave descriptors for all else.
+#[test]
+fn it_keeps_descriptors_for_what_is_not_the_broker() {
+    let dir = example();
+    let devices = brokers::crowd(dir.path(), 200);
+    let gateway = limited(dir.path(), "-n 256");
+    let mut clients = Vec::new();
+    for (id, password) in devices {
+        let mut client = TcpStream::connect(("127.0.0.1", gateway.mqtt)).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        client.write_all(&brokers::connect_packet(&id.to_string(), &password)).unwrap();
+        if matches!(brokers::read_packet(&mut client), Some((0x20, body)) if body[1] == 0) {
+            clients.push(client);
+        }
+    }
+    // An eighth is for HTTP, and 64 for files; the gateway is a client too.
+    assert_eq!(clients.len(), 256 - 32 - 64 - 1);
+}
