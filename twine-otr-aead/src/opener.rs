@@ -13,7 +13,7 @@ use crate::{
     BlockLimit, InvalidState, OpenerState, Twine128Otr, TwineOtr,
     in_place::SetKey as _,
     limits::{Ahead, BlockCount, count_blocks, failure_limit, with_key, without_key},
-    state::{self, KeyCheck, Limits},
+    state::{self, KeyCheck, Limits, Sequence},
     window::Window,
 };
 
@@ -129,8 +129,7 @@ pub struct Opener<C: TwineOtr = Twine128Otr, const F: usize = 4, const WORDS: us
     end: u64,
     /// One more than the greatest counter of a genuine message, whether it was opened or was not reserved.
     seen: u64,
-    /// The sequence number of the next state.
-    sequence: u32,
+    sequence: Sequence,
 }
 
 /// An [`Opener`] of messages in strict order: each message must be newer than all before.
@@ -149,7 +148,7 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
             LimitedAead::new(with_key::<C>(key), Limits::new(BlockLimit::DEFAULT, Self::FAILURE_LIMIT));
         aead.reserved_blocks = BlockLimit::MAX.get();
         aead.reserved_failures = Limits::MAX_FAILURES;
-        Self { aead, fixed, window: Window::new(0), end: u64::MAX, seen: 0, sequence: 0 }
+        Self { aead, fixed, window: Window::new(0), end: u64::MAX, seen: 0, sequence: Sequence::FIRST }
     }
 
     /// Makes the first state of a key under which nothing was ever opened, for nonces that start with `fixed`. `limit` is the limit of
@@ -209,25 +208,20 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
 
     /// Makes an opener that opens nothing.
     fn used_up(cipher: Ahead<C>) -> Self {
-        Self {
-            aead: LimitedAead::new(cipher, Limits::new(BlockLimit::MAX, 0)),
-            fixed: [0; F],
-            window: Window::new(0),
-            end: 0,
-            seen: 0,
-            sequence: 0,
-        }
+        let mut aead = LimitedAead::new(cipher, Limits::new(BlockLimit::MAX, 0));
+        aead.end();
+        Self { aead, fixed: [0; F], window: Window::new(0), end: 0, seen: 0, sequence: Sequence::FIRST }
     }
 
     #[allow(clippy::needless_pass_by_value, reason = "used once")]
     fn resume(&mut self, state: OpenerState<F>, limits: Limits) -> Result<(), InvalidState> {
         let [blocks, failures] = state.used(limits)?;
         self.aead.start(limits, [blocks, failures], [blocks, failures]);
-        self.start(state.fixed(), state.next(), state.next(), state.sequence() + 1);
+        self.start(state.fixed(), state.next(), state.next(), Sequence::after(state.sequence()));
         Ok(())
     }
 
-    fn start(&mut self, fixed: [u8; F], next: u64, end: u64, sequence: u32) {
+    fn start(&mut self, fixed: [u8; F], next: u64, end: u64, sequence: Sequence) {
         (self.fixed, self.window, self.sequence) = (fixed, Window::new(next), sequence);
         (self.end, self.seen) = (end, next);
     }
@@ -245,7 +239,7 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
         self.set_key(key);
         let reserved = [BlockLimit::MAX.get(), Limits::MAX_FAILURES];
         self.aead.start(Limits::new(limit, failures), [0, 0], reserved);
-        self.start(fixed, 0, u64::MAX, 0);
+        self.start(fixed, 0, u64::MAX, Sequence::FIRST);
     }
 
     /// Sets a key as [`Opener::restore`] does. The round keys are made in place, so that no copy of them is on the stack. The previous key
@@ -273,7 +267,7 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
     }
 
     fn end(&mut self) {
-        self.aead.failure_limit = 0;
+        self.aead.end();
     }
 
     /// Sets another limit than [`BlockLimit::DEFAULT`]. The states of this opener carry it too.
@@ -381,7 +375,7 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
         let failures = failures.max(self.aead.reserved_failures);
         let end = self.next().saturating_add(messages.into()).max(self.end);
         let state = self.state(end, [blocks, failures]);
-        self.sequence = state::after_begun(self.sequence);
+        self.sequence = self.sequence.after_begun();
         OpenerReservation { opener: self, state, end, blocks, failures }
     }
 
@@ -409,14 +403,14 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
         let state = OpenerState::from_bytes(state, self.fixed)?;
         state.verify(self.key_check())?;
         let [blocks, failures] = state.used(self.limits())?;
-        let is_next = state.has_sequence(state::last_begun(self.sequence))
+        let is_next = state.was_begun_last(self.sequence)
             && state.next() >= self.end
             && blocks >= self.aead.reserved_blocks
             && failures >= self.aead.reserved_failures;
         if !is_next {
             return Err(InvalidState::Other);
         }
-        (self.end, self.sequence) = (state.next(), state.sequence() + 1);
+        (self.end, self.sequence) = (state.next(), Sequence::after(state.sequence()));
         (self.aead.reserved_blocks, self.aead.reserved_failures) = (blocks, failures);
         Ok(())
     }
@@ -458,7 +452,10 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
         self.aead.open(nonce, &next, associated_data, buffer.reborrow(), tag)?;
         if counter >= self.end {
             self.seen = self.seen.max(counter + 1);
-            buffer.get_out().fill(0);
+            let output = buffer.get_out();
+            output.fill(0);
+            // It was genuine plaintext: the zeros must be written even if the caller only frees the buffer.
+            core::hint::black_box(&*output);
             return Err(OpenError::NotReserved);
         }
         self.window.insert(counter);
@@ -550,6 +547,12 @@ impl<C: TwineOtr> LimitedAead<C> {
         (self.reserved_blocks, self.reserved_failures) = (reserved_blocks, reserved_failures);
     }
 
+    fn end(&mut self) {
+        // More than any limit, so that no other limit revives it.
+        self.count = BlockCount::new(BlockLimit::MAX.get(), self.count.limit);
+        (self.reserved_blocks, self.failure_limit) = (self.count.used(), 0);
+    }
+
     fn reserved(&self) -> u32 {
         if self.failures >= self.reserved_failures {
             return 0;
@@ -636,7 +639,7 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> OpenerReservation<'_, C, F
     /// Reserves them. Call this only once the state is durable, which means that it survives a loss of power.
     pub fn stored(self) {
         let Self { opener, state, end, blocks, failures } = self;
-        (opener.end, opener.sequence) = (end, state.sequence() + 1);
+        (opener.end, opener.sequence) = (end, Sequence::after(state.sequence()));
         (opener.aead.reserved_blocks, opener.aead.reserved_failures) = (blocks, failures);
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     BlockLimit, InvalidState, SealerState, Twine128Otr, TwineOtr,
     in_place::SetKey as _,
     limits::{Ahead, BlockCount, MIN_BLOCKS, count_blocks, with_key, without_key},
-    state,
+    state::{self, Sequence},
 };
 
 /// A key that seals each message under a new nonce, and stops at a [limit](Twine128Otr#limits) of blocks.
@@ -97,8 +97,7 @@ pub struct Sealer<C: TwineOtr = Twine128Otr, const F: usize = 4> {
     count: BlockCount,
     /// The end of the reserved blocks: the count of used blocks may reach it.
     reserved: u32,
-    /// The sequence number of the next state.
-    sequence: u32,
+    sequence: Sequence,
 }
 
 impl<C: TwineOtr, const F: usize> Sealer<C, F> {
@@ -115,7 +114,7 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
             counter: 0,
             count,
             reserved: BlockLimit::MAX.get(),
-            sequence: 0,
+            sequence: Sequence::FIRST,
         }
     }
 
@@ -178,14 +177,15 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
     /// Makes a sealer that seals nothing.
     fn used_up(cipher: Ahead<C>) -> Self {
         let count = BlockCount::new(BlockLimit::MAX.get(), BlockLimit::MAX);
-        Self { cipher, fixed: [0; F], counter: 0, count, reserved: count.used(), sequence: 0 }
+        Self { cipher, fixed: [0; F], counter: 0, count, reserved: count.used(), sequence: Sequence::FIRST }
     }
 
     #[allow(clippy::needless_pass_by_value, reason = "used once")]
     fn resume(&mut self, state: SealerState<F>, limit: BlockLimit) -> Result<(), InvalidState> {
         let [counter, blocks] = state.used(limit)?;
         (self.count, self.reserved) = (BlockCount::new(blocks, limit), blocks);
-        (self.fixed, self.counter, self.sequence) = (state.fixed(), counter, state.sequence() + 1);
+        (self.fixed, self.counter, self.sequence) =
+            (state.fixed(), counter, Sequence::after(state.sequence()));
         Ok(())
     }
 
@@ -201,7 +201,7 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
     pub fn set_ephemeral_key(&mut self, key: &Key<C>, fixed: [u8; F], limit: BlockLimit) {
         self.set_key(key);
         (self.count, self.reserved) = (BlockCount::new(0, limit), BlockLimit::MAX.get());
-        (self.fixed, self.counter, self.sequence) = (fixed, 0, 0);
+        (self.fixed, self.counter, self.sequence) = (fixed, 0, Sequence::FIRST);
     }
 
     /// Sets a key as [`Sealer::restore`] does. The round keys are made in place, so that no copy of them is on the stack. The previous key
@@ -306,7 +306,7 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
         // Each message takes one counter and at least MIN_BLOCKS blocks.
         let counters = (blocks - self.count.used()) / MIN_BLOCKS;
         let state = self.state(self.counter + counters, blocks);
-        self.sequence = state::after_begun(self.sequence);
+        self.sequence = self.sequence.after_begun();
         Reservation { sealer: self, state, blocks }
     }
 
@@ -336,13 +336,13 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
         let [counter, blocks] = state.used(self.count.limit)?;
         // Messages may have been sealed meanwhile, from the previous reservation.
         let counters = blocks.saturating_sub(self.count.used()) / MIN_BLOCKS;
-        let is_next = state.has_sequence(state::last_begun(self.sequence))
+        let is_next = state.was_begun_last(self.sequence)
             && blocks >= self.reserved
             && counter >= self.counter.saturating_add(counters);
         if !is_next {
             return Err(InvalidState::Other);
         }
-        (self.reserved, self.sequence) = (blocks, state.sequence() + 1);
+        (self.reserved, self.sequence) = (blocks, Sequence::after(state.sequence()));
         Ok(())
     }
 
@@ -507,7 +507,7 @@ impl<C: TwineOtr, const F: usize> Reservation<'_, C, F> {
     /// Reserves the blocks. Call this only once the state is durable, which means that it survives a loss of power.
     pub fn stored(self) {
         self.sealer.reserved = self.blocks;
-        self.sealer.sequence = self.state.sequence() + 1;
+        self.sealer.sequence = Sequence::after(self.state.sequence());
     }
 }
 

@@ -133,15 +133,60 @@ struct State<const F: usize> {
 
 const SEQUENCES: u32 = 1 << 24;
 
-/// Returns the sequence number of the state after one that was made and perhaps not stored. Both belong in the same place, and the number
-/// tells the two apart.
-pub(crate) const fn after_begun(sequence: u32) -> u32 {
-    sequence.wrapping_add(2)
+/// The sequence number of the next state, and how many states were begun since one was known to be stored.
+///
+/// A state that was begun is perhaps not stored. The one after it belongs in the same place, and its number, two greater, tells the two
+/// apart. After [`Sequence::BEGUN`] of them the numbers repeat, so that no number is far from that of the state in the other place: else
+/// a caller who begins again and again, because its memory is busy, would store a state that looks older than the other one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sequence {
+    /// The number in the lower 24 bits, the count above it.
+    packed: u32,
 }
 
-/// The inverse of [`after_begun`].
-pub(crate) const fn last_begun(sequence: u32) -> u32 {
-    sequence.wrapping_sub(2)
+impl Sequence {
+    pub(crate) const FIRST: Self = Self { packed: 0 };
+
+    /// So many states that are begun in turn have different numbers.
+    const BEGUN: u32 = u32::MAX / SEQUENCES + 1;
+
+    const fn new(number: u32, begun: u32) -> Self {
+        Self { packed: number % SEQUENCES + begun % Self::BEGUN * SEQUENCES }
+    }
+
+    /// Returns what comes after a state with this number, which is stored.
+    pub(crate) const fn after(stored: u32) -> Self {
+        Self::new(stored.wrapping_add(1), 0)
+    }
+
+    /// Returns what comes after the next state was begun.
+    pub(crate) const fn after_begun(self) -> Self {
+        let begun = self.begun() + 1;
+        if begun == Self::BEGUN {
+            Self::new(self.number().wrapping_sub(2 * (begun - 1)), 0)
+        } else {
+            Self::new(self.number() + 2, begun)
+        }
+    }
+
+    /// Returns the number of the state that was begun last.
+    pub(crate) const fn last_begun(self) -> u32 {
+        let number = if self.begun() == 0 {
+            self.number() + 2 * (Self::BEGUN - 1)
+        } else {
+            self.number().wrapping_sub(2)
+        };
+        number % SEQUENCES
+    }
+
+    /// Returns the number of the next state.
+    pub(crate) const fn number(self) -> u32 {
+        self.packed % SEQUENCES
+    }
+
+    const fn begun(self) -> u32 {
+        self.packed / SEQUENCES
+    }
 }
 
 impl<const F: usize> State<F> {
@@ -250,10 +295,10 @@ impl<const F: usize> SealerState<F> {
         limit: BlockLimit,
         blocks: u32,
         counter: u32,
-        sequence: u32,
+        sequence: Sequence,
     ) -> Self {
         let limits = Limits::new(limit, 0);
-        let sequence = sequence % SEQUENCES;
+        let sequence = sequence.number();
         Self(State { next: counter.into(), blocks, failures: 0, limits, sequence, check, fixed })
     }
 
@@ -280,12 +325,12 @@ impl<const F: usize> SealerState<F> {
         Ok([state.next as u32, state.blocks])
     }
 
-    /// Returns whether a sealer with this sequence number stores this state next.
-    pub(crate) fn has_sequence(&self, sequence: u32) -> bool {
-        self.0.sequence == sequence % SEQUENCES
+    /// Returns whether this state was begun last.
+    pub(crate) fn was_begun_last(&self, sequence: Sequence) -> bool {
+        self.0.sequence == sequence.last_begun()
     }
 
-    /// Returns the sequence number of the state, modulo 2^24. Of two stored states of a key, the later one has the greater number.
+    /// Returns the sequence number of the state, modulo 2^24. The state that is stored after this one has another last bit.
     ///
     /// If the memory has two places, store the state in place `sequence % 2`. That place holds the older state, or one that was not
     /// confirmed.
@@ -335,9 +380,9 @@ impl<const F: usize> OpenerState<F> {
         limits: Limits,
         [blocks, failures]: [u32; 2],
         next: u64,
-        sequence: u32,
+        sequence: Sequence,
     ) -> Self {
-        let sequence = sequence % SEQUENCES;
+        let sequence = sequence.number();
         Self(State { next: next.min(counters::<F>()), blocks, failures, limits, sequence, check, fixed })
     }
 
@@ -367,9 +412,9 @@ impl<const F: usize> OpenerState<F> {
         Ok([state.blocks, state.failures])
     }
 
-    /// Returns whether an opener with this sequence number stores this state next.
-    pub(crate) fn has_sequence(&self, sequence: u32) -> bool {
-        self.0.sequence == sequence % SEQUENCES
+    /// Returns whether this state was begun last.
+    pub(crate) fn was_begun_last(&self, sequence: Sequence) -> bool {
+        self.0.sequence == sequence.last_begun()
     }
 
     /// Returns the sequence number of the state, as [`SealerState::sequence`] does.
@@ -408,6 +453,32 @@ impl<const F: usize> OpenerState<F> {
                 Ok(Self(state))
             }
             _ => Err(InvalidState::Damaged),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SEQUENCES, Sequence};
+
+    /// However many states are begun and not stored, the next number is close to the stored one, has the other last bit, and differs
+    /// from those before.
+    #[test]
+    fn begun_states_stay_close() {
+        for stored in [0, 1, 77, SEQUENCES - 512, SEQUENCES - 2, SEQUENCES - 1] {
+            let mut sequence = Sequence::after(stored);
+            let mut numbers = [u32::MAX; Sequence::BEGUN as usize];
+            for i in 0..3 * numbers.len() {
+                let number = sequence.number();
+                let distance = number.wrapping_sub(stored) % SEQUENCES;
+                assert!(distance % 2 == 1 && distance < 2 * Sequence::BEGUN, "{stored}, {i}: {number}");
+                let place = i % numbers.len();
+                assert!(i >= numbers.len() || !numbers.contains(&number), "{stored}, {i}: {number}");
+                assert!(i < numbers.len() || numbers[place] == number, "{stored}, {i}: {number}");
+                numbers[place] = number;
+                sequence = sequence.after_begun();
+                assert_eq!(sequence.last_begun(), number);
+            }
         }
     }
 }

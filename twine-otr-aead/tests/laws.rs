@@ -5,8 +5,11 @@ use std::collections::HashSet;
 
 use proptest::{collection::vec, prelude::*, sample::Index};
 use twine_otr_aead::{
-    Combined, InvalidState, OpenError, Parallel, SealError, Serial, Twine80Otr, Twine128Otr,
+    ChunkOpener, ChunkSealer, Combined, InvalidState, OpenError, Opener, OpenerState, OtrAhead, Parallel,
+    PieceEncryptor, PieceState, SealError, Sealer, SealerState, Serial, StreamHeader, Twine80Otr, Twine128,
+    Twine128Otr,
     aead::{Aead, AeadInOut, KeyInit, Nonce, Payload, Tag},
+    consts::{U7, U8},
 };
 
 /// Calls a function for both ciphers and all ways of processing associated data.
@@ -253,4 +256,26 @@ fn ciphers_erase_themselves() {
     fn erases_itself<C: ZeroizeOnDrop>() {}
     erases_itself::<Twine80Otr<Combined>>();
     erases_itself::<Twine128Otr>();
+}
+
+/// Of what must exist once there is no copy: this does not compile if one of them is `Clone`.
+#[test]
+fn what_must_exist_once_is_no_clone() {
+    trait NotClone<Which> {
+        fn holds() {}
+    }
+    struct IsClone;
+    impl<T> NotClone<()> for T {}
+    impl<T: Clone> NotClone<IsClone> for T {}
+
+    <Sealer as NotClone<_>>::holds();
+    <Opener as NotClone<_>>::holds();
+    <SealerState<4> as NotClone<_>>::holds();
+    <OpenerState<4> as NotClone<_>>::holds();
+    <StreamHeader as NotClone<_>>::holds();
+    <ChunkSealer as NotClone<_>>::holds();
+    <ChunkOpener as NotClone<_>>::holds();
+    <OtrAhead<Twine128, U7, U8> as NotClone<_>>::holds();
+    <PieceEncryptor<'_, Twine128, U7, U8> as NotClone<_>>::holds();
+    <PieceState<Twine128> as NotClone<_>>::holds();
 }

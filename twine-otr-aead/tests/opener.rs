@@ -851,6 +851,56 @@ fn openers_are_made_in_place() {
     }
 }
 
+/// Neither other limits nor a reservation revive an opener without a key, or one that has ended.
+#[test]
+fn an_ended_opener_stays_ended() {
+    let sealed = || {
+        let mut message = [7; 9];
+        let mut sealer: Sealer = Sealer::with_ephemeral_key(&key(), FIXED);
+        let (nonce, tag) = sealer.seal_inout_detached(b"ad", message.as_mut_slice().into()).unwrap();
+        (nonce, message, tag)
+    };
+    let opens_nothing = |opener: Opener| {
+        let mut opener = opener.with_failure_limit(9).with_block_limit(BlockLimit::MAX);
+        for _ in 0..2 {
+            let (nonce, mut message, tag) = sealed();
+            let result = opener.open_inout_detached(&nonce, b"ad", message.as_mut_slice().into(), &tag);
+            assert_ne!(result, Ok(()));
+            assert_eq!((message, opener.remaining_blocks(), opener.reserved_blocks()), ([0; 9], 0, 0));
+            opener.reserve(99, 99, |_| Ok::<_, ()>(())).unwrap();
+        }
+    };
+    opens_nothing(Opener::without_key());
+    let mut suspended: Opener = Opener::new(&key(), FIXED);
+    let _ = suspended.suspend_in_place();
+    opens_nothing(suspended);
+    let mut refused: Opener = Opener::new(&key(), FIXED);
+    assert_eq!(
+        refused.set_stored_key(&key(), FIXED, LIMIT, FAILURES, &[[0; 32]]),
+        Err(InvalidState::Damaged)
+    );
+    opens_nothing(refused);
+}
+
+/// However often a reservation is given up, what is stored then is taken for the newest state.
+#[test]
+fn given_up_reservations_make_no_state_older() {
+    for given_up in [600, 257, 256, 255, 0] {
+        let mut opener = go_on(first());
+        let old = reserve(&mut opener, 1, 10).unwrap();
+        for _ in 0..given_up {
+            let _ = opener.begin_reserve(5, 50);
+        }
+        let new = reserve(&mut opener, 9, 90).unwrap();
+        for places in [[old, new], [new, old]] {
+            let restarted: Opener = Opener::restore(&key(), FIXED, LIMIT, FAILURES, &places).unwrap();
+            assert_eq!(restarted.newest(), Some(9 - 1), "{given_up}");
+        }
+        let numbers = [old, new].map(|state| OpenerState::from_bytes(&state, FIXED).unwrap().sequence() % 2);
+        assert_ne!(numbers[0], numbers[1], "they are in different places");
+    }
+}
+
 /// A state that is read back reserves what it says, if it is the next one.
 #[test]
 fn states_are_confirmed() {

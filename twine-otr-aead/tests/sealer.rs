@@ -568,6 +568,28 @@ fn sealers_are_made_in_place() {
     assert_eq!(seal(&mut sealer, 0), Err(SealError::LimitReached));
 }
 
+/// However often a reservation is given up, what is stored then is taken for the newest state.
+#[test]
+fn given_up_reservations_make_no_state_older() {
+    let limit = limit(1000);
+    for given_up in [600, 257, 256, 255, 0] {
+        let mut sealer = stored(limit);
+        let old = sealer.begin_reserve(10).state().to_bytes();
+        sealer.confirm(&old).unwrap();
+        for _ in 0..given_up {
+            let _ = sealer.begin_reserve(50);
+        }
+        let new = sealer.begin_reserve(90).state().to_bytes();
+        sealer.confirm(&new).unwrap();
+        for places in [[old, new], [new, old]] {
+            let restarted: Sealer = Sealer::restore(&key::<Twine128Otr>(), FIXED, limit, &places).unwrap();
+            assert_eq!(restarted.used_blocks(), 90, "{given_up}");
+        }
+        let numbers = [old, new].map(|state| SealerState::from_bytes(&state, FIXED).unwrap().sequence() % 2);
+        assert_ne!(numbers[0], numbers[1], "they are in different places");
+    }
+}
+
 /// A state that is read back reserves what it says, if it is the next one.
 #[test]
 fn states_are_confirmed() {
