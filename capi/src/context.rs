@@ -200,6 +200,22 @@ pub(crate) unsafe fn change<X: Context, T>(
     }
 }
 
+/// Erases `*context` before a call makes another one there. If this call interrupts one that uses the context, it fails instead.
+///
+/// # Safety
+/// As for [`clear`].
+pub(crate) unsafe fn give_up<X: Context>(context: *mut X) -> Result<(), Failure> {
+    Region::of(context)?;
+    // SAFETY: the pointer is not null and is aligned, so the caller vouches for what it points to.
+    unsafe {
+        if context.cast::<u64>().read_volatile() == X::IN_USE {
+            return Err(Failure::Context);
+        }
+        clear(context);
+    }
+    Ok(())
+}
+
 /// Overwrites `*context` with zeros, at any alignment. Does nothing if the pointer is null.
 ///
 /// # Safety
