@@ -240,3 +240,26 @@ unsafe fn erase_start<X: Context>(context: *mut X, len: usize) {
     }
     compiler_fence(Ordering::SeqCst);
 }
+
+#[cfg(test)]
+mod tests {
+    use core::ptr;
+
+    use super::{Context, TWINE_OTR_CTX_WORDS, give_up, twine128_ctx};
+    use crate::status::Failure;
+
+    #[test]
+    fn a_context_in_use_is_not_given_up() {
+        let mut ctx = twine128_ctx { opaque: [7; TWINE_OTR_CTX_WORDS] };
+        ctx.opaque[0] = twine128_ctx::IN_USE;
+        // SAFETY: null, or a context that nobody uses.
+        unsafe {
+            assert_eq!(give_up(ptr::null_mut::<twine128_ctx>()), Err(Failure::Argument));
+            assert_eq!(give_up(&raw mut ctx), Err(Failure::Context));
+            assert_eq!(ctx.opaque[1..], [7; TWINE_OTR_CTX_WORDS - 1]);
+            ctx.opaque[0] = twine128_ctx::MARK;
+            assert_eq!(give_up(&raw mut ctx), Ok(()));
+        }
+        assert_eq!(ctx.opaque, [0; TWINE_OTR_CTX_WORDS]);
+    }
+}
