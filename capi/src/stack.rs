@@ -15,8 +15,8 @@ use crate::status::{Failure, code};
 /// Whether the stack may be small. On other targets vectors make frames larger.
 const IS_SMALL: bool = cfg!(any(target_arch = "arm", target_arch = "riscv32"));
 
-/// The bytes that are erased after the key of a context is set up or blocks are processed. They are at least as many as the deepest call takes, which the
-/// tests check.
+/// The bytes that are erased after the key of a context is set up or blocks are processed. They are at least as many as the deepest call
+/// takes, which the tests check.
 const CIPHER: usize = if IS_SMALL { 448 } else { 8192 };
 
 /// The bytes that are erased after a message is sealed or opened.

@@ -423,15 +423,16 @@ static void run_pieces(void)
     CHECK(f->sealer_begin_pieces(&sealer, &pieces, ad, 8, 8 * (size_t)LIMIT, nonce) == TWINE_OTR_ERR_LIMIT, 0);
     CHECK(all_are(&pieces.pieces, sizeof pieces.pieces, 0), 0);
     CHECK(f->sealer_update_pieces(&sealer, &pieces, buf, 16) == TWINE_OTR_ERR_CONTEXT, 0);
-    /* The first word of a message that a call uses is the complement of that of a free one. */
+    /* One that a call uses stays refused. Its first word is the complement of that of a free one. */
     pieces = moved;
     for (at = 0; at < 8; at++) {
         ((uint8_t *)&pieces)[at] ^= 0xFF;
     }
     other = pieces;
-    CHECK(f->sealer_begin_pieces(&sealer, &pieces, ad, 8, 33, nonce) == TWINE_OTR_ERR_CONTEXT, 0);
+    CHECK(f->sealer_begin_pieces(&sealer, &pieces, ad, 8, 8 * (size_t)LIMIT, nonce) == TWINE_OTR_ERR_LIMIT, 0);
     CHECK(memcmp(&other, &pieces, sizeof pieces.pieces) == 0, 0);
-    f->pieces_clear(&pieces);
+    CHECK(f->sealer_update_pieces(&sealer, &pieces, buf, 16) == TWINE_OTR_ERR_CONTEXT, 0);
+    CHECK(f->sealer_begin_pieces(&sealer, &pieces, ad, 8, 33, nonce) == TWINE_OTR_OK, 0);
     /* Moved, it goes on; so does one whose sealer is cleared not. */
     CHECK(f->sealer_update_pieces(&sealer, &moved, buf, 16) == TWINE_OTR_OK, 0);
     f->sealer_clear(&sealer);
