@@ -59,7 +59,8 @@
  *   every one that fails to open: one block, and the blocks of 8 bytes of the message and of the associated data, each at
  *   least one. twine_otr_count_blocks counts so. 128-bit keys are no different in this from 80-bit ones.
  * - The tag has 64 bits: one attempt to forge succeeds with probability 2^-64.
- * Two sealers of one key must have different fixed parts, and have twice the limit between them.
+ * Each of them has the limit for itself: a sealer and an opener of one key, or two sealers, which must have different fixed parts, have twice
+ * the limit between them. With the default for each that is 2^21 blocks, and an advantage of up to 2^-19.4.
  *
  * CONVENTIONS
  * - Every pointer to data may be null if its length is 0. A null pointer with a length is an error, as is a null context,
@@ -81,7 +82,8 @@
  *   interrupt handler that interrupts another one gets TWINE_OTR_ERR_CONTEXT. **Init, first_state, restore and clear do not notice a call that
  *   they interrupt**: a handler must not call them then, but may set a flag. There is no global state.
  * - Contexts may be declared ahead, by their tags: struct twine128_sealer;
- * - On Cortex-M no call takes more than 1280 bytes of stack, nor the init of a context more than 512. What a program links takes from 6 KB of
+ * - On Cortex-M no call takes more than 1280 bytes of stack, the init of a context, a sealer or an opener no more than 512, and that of a
+ *   stream no more than 704. first_state and restore are not such an init: they take up to 1024. What a program links takes from 6 KB of
  *   flash (a context, to seal) to 16 KB (a sealer and an opener with states). Flash, RAM and stack of each function are in the README, with
  *   the command that measures them.
  * - Time and memory accesses depend on lengths and on whether a message is authentic, never on keys or data.
@@ -361,7 +363,8 @@
 #define TWINE_OTR_PAIR_SIZE 16
 
 /**
- * Blocks under a key by default, 2^20: an attacker's advantage stays below 2^-21.
+ * Blocks under a key by default, 2^20: an attacker's advantage stays below 2^-21. A sealer and an opener of one key that both have this limit
+ * allow 2^21 blocks together, and an advantage of up to 2^-19.4.
  */
 #define TWINE_OTR_BLOCK_LIMIT_DEFAULT 1048576
 
@@ -902,8 +905,9 @@ uint64_t twine_otr_count_blocks(size_t ad_len,
                                 size_t len);
 
 /**
- * Returns the sequence number of a state, modulo 2^24. Of two states of a key, the later one has the greater number. If there are two places,
- * store a state in place number % 2.
+ * Returns the sequence number of a state, modulo 2^24. After the greatest number they begin again at 0, so the later
+ * of two states may have the smaller number. Use only the last bit, to choose the place: if there are two places, store a state in place
+ * number % 2.
  *
  * @param[in] state  The state of a sealer or an opener, 32 bytes. It is not checked.
  * @return The number, or 0 if the pointer is null.
@@ -1173,12 +1177,14 @@ int twine128_sealer_suspend(struct twine128_sealer *sealer,
  * either, use twine128_chunk_sealer_init.
  *
  * @param[in,out] sealer   The sealer. It is free for other messages between pieces.
- * @param[out]    pieces   The message. It must not overlap anything else.
+ * @param[out]    pieces   The message. Its previous contents do not matter: a message that it held is given up, also if this call
+ *                         fails. It must not overlap anything else.
  * @param[in]     ad       As for twine128_sealer_seal.
  * @param[in]     ad_len   Its length in bytes.
  * @param[in]     max_len  The maximum length of the message in bytes.
  * @param[out]    nonce    As for twine128_sealer_seal.
- * @return As twine128_sealer_seal.
+ * @return As twine128_sealer_seal, except that *pieces is cleared after an error. It is not written if it overlaps something else, or
+ *         if this call interrupts one that uses it.
  */
 TWINE_OTR_MUST_CHECK
 int twine128_sealer_begin_pieces(struct twine128_sealer *sealer,

@@ -175,7 +175,7 @@ macro_rules! functions {
             segment_limit: u32,
         ) -> c_int {
             // SAFETY: by the caller's word.
-            stack::leaving_nothing_of_stream(|| unsafe {
+            stack::leaving_nothing_of_stream_init(|| unsafe {
                 $crate::chunks::seal_init(sealer, key.cast(), header.cast(), segment_limit)
             })
         }
@@ -267,7 +267,7 @@ macro_rules! functions {
             failure_limit: u32,
         ) -> c_int {
             // SAFETY: by the caller's word.
-            stack::leaving_nothing_of_stream(|| unsafe {
+            stack::leaving_nothing_of_stream_init(|| unsafe {
                 $crate::chunks::open_init(opener, key.cast(), header.cast(), segment_limit, failure_limit)
             })
         }

@@ -200,6 +200,21 @@ pub(crate) unsafe fn change<X: Context, T>(
     }
 }
 
+/// Erases `*context` before a call makes another one there, unless another call uses it: then it is refused already.
+///
+/// # Safety
+/// As for [`clear`].
+pub(crate) unsafe fn give_up<X: Context>(context: *mut X) -> Result<(), Failure> {
+    Region::of(context)?;
+    // SAFETY: the pointer is not null and is aligned, so the caller vouches for what it points to.
+    unsafe {
+        if context.cast::<u64>().read_volatile() != X::IN_USE {
+            clear(context);
+        }
+    }
+    Ok(())
+}
+
 /// Overwrites `*context` with zeros, at any alignment. Does nothing if the pointer is null.
 ///
 /// # Safety
@@ -223,4 +238,27 @@ unsafe fn erase_start<X: Context>(context: *mut X, len: usize) {
         unsafe { bytes.add(i).write_volatile(0) };
     }
     compiler_fence(Ordering::SeqCst);
+}
+
+#[cfg(test)]
+mod tests {
+    use core::ptr;
+
+    use super::{Context, TWINE_OTR_CTX_WORDS, give_up, twine128_ctx};
+    use crate::status::Failure;
+
+    #[test]
+    fn a_context_in_use_is_not_given_up() {
+        let mut ctx = twine128_ctx { opaque: [7; TWINE_OTR_CTX_WORDS] };
+        ctx.opaque[0] = twine128_ctx::IN_USE;
+        // SAFETY: null, or a context that nobody uses.
+        unsafe {
+            assert_eq!(give_up(ptr::null_mut::<twine128_ctx>()), Err(Failure::Argument));
+            assert_eq!(give_up(&raw mut ctx), Ok(()));
+            assert_eq!(ctx.opaque[1..], [7; TWINE_OTR_CTX_WORDS - 1]);
+            ctx.opaque[0] = twine128_ctx::MARK;
+            assert_eq!(give_up(&raw mut ctx), Ok(()));
+        }
+        assert_eq!(ctx.opaque, [0; TWINE_OTR_CTX_WORDS]);
+    }
 }

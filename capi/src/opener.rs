@@ -281,7 +281,7 @@ macro_rules! functions {
         ) -> c_int {
             let rules = $crate::opener::Rules { block_limit, failure_limit, window };
             // SAFETY: by the caller's word.
-            stack::leaving_nothing_of_counted(|| unsafe {
+            stack::leaving_nothing_of_counted_init(|| unsafe {
                 $crate::opener::init(opener, key.cast(), fixed.cast(), rules)
             })
         }
@@ -458,3 +458,56 @@ macro_rules! functions {
 }
 
 pub(crate) use functions;
+
+#[cfg(test)]
+mod tests {
+    use twine_otr_aead::{BlockLimit, OpenError, Twine128Otr};
+
+    use super::{Rules, Windowed};
+    use crate::status::{Failure, TWINE_OTR_WINDOW_MAX};
+
+    const FIXED: [u8; 4] = *b"up 7";
+    const RULES: Rules = Rules { block_limit: 100, failure_limit: 9, window: 3 };
+
+    fn nonce(fixed: [u8; 4], counter: u8) -> [u8; 7] {
+        let [a, b, c, d] = fixed;
+        [a, b, c, d, 0, 0, counter]
+    }
+
+    /// The opener's own window is wider. So only this check refuses counters that are older than the given one.
+    #[test]
+    fn the_window_is_the_given_one() {
+        let mut opener = Windowed::<Twine128Otr>::without_key();
+        let limit = RULES.check(&mut opener).unwrap();
+        let key = [7; 16].into();
+        opener.opener.set_ephemeral_key(&key, FIXED, limit, RULES.failure_limit);
+        assert_eq!(opener.check(&nonce(FIXED, 0).into()), Ok(()));
+        let mut sealer = twine_otr_aead::Sealer::<Twine128Otr, 4>::with_ephemeral_key(&key, FIXED);
+        for _ in 0..11 {
+            let (sealed, tag) = sealer.seal_inout_detached(b"", (&mut [][..]).into()).unwrap();
+            opener.opener.open_inout_detached(&sealed, b"", (&mut [][..]).into(), &tag).unwrap();
+        }
+        for counter in 0..20 {
+            let expected = if counter < 10 - 3 { Err(OpenError::TooOld) } else { Ok(()) };
+            assert_eq!(opener.check(&nonce(FIXED, counter).into()), expected, "{counter}");
+            // The opener itself refuses it, by another error.
+            assert_eq!(opener.check(&nonce(*b"up 8", counter).into()), Ok(()), "{counter}");
+        }
+    }
+
+    #[test]
+    fn rules_are_in_range() {
+        let mut opener = Windowed::<Twine128Otr>::without_key();
+        for window in [1, TWINE_OTR_WINDOW_MAX] {
+            let limit = Rules { window, ..RULES }.check(&mut opener);
+            assert_eq!((limit, opener.window), (Ok(BlockLimit::new(100).unwrap()), window));
+        }
+        for rules in [
+            Rules { window: TWINE_OTR_WINDOW_MAX + 1, ..RULES },
+            Rules { window: u32::MAX, ..RULES },
+            Rules { block_limit: 0, ..RULES },
+        ] {
+            assert_eq!(rules.check(&mut opener).err(), Some(Failure::Argument));
+        }
+    }
+}

@@ -230,10 +230,14 @@ where
     P: Context<Content = Pieces<PieceState<C::Cipher>>>,
     C: Algorithm,
 {
-    let (sealer_region, pieces_region) = (Region::of(sealer)?, Region::of(pieces)?);
-    let (ad_region, nonce_region) = (Region::new(ad, ad_len)?, Region::of(nonce)?);
-    apart(sealer_region, &[pieces_region, ad_region, nonce_region])?;
-    apart(pieces_region, &[ad_region, nonce_region])?;
+    // What is at `ad` if its length is impossible.
+    let ad_around = Region::new(ad, ad_len).unwrap_or(Region::around(ad));
+    apart(Region::around(pieces), &[Region::around(sealer), ad_around, Region::around(nonce)])?;
+    // SAFETY: by the caller's word. Nothing else is where the message is.
+    unsafe { context::give_up(pieces)? };
+    let (sealer_region, ad_region, nonce_region) =
+        (Region::of(sealer)?, Region::new(ad, ad_len)?, Region::of(nonce)?);
+    apart(sealer_region, &[ad_region, nonce_region])?;
     // SAFETY: as in `seal`.
     unsafe {
         let (message_nonce, state) = context::change(sealer, |sealer| {
@@ -363,7 +367,7 @@ macro_rules! functions {
             block_limit: u32,
         ) -> c_int {
             // SAFETY: by the caller's word.
-            stack::leaving_nothing_of_counted(|| unsafe {
+            stack::leaving_nothing_of_counted_init(|| unsafe {
                 $crate::sealer::init(sealer, key.cast(), fixed.cast(), block_limit)
             })
         }
@@ -570,12 +574,14 @@ macro_rules! functions {
         /// cbindgen:ptrs-as-arrays=[[nonce; 7]]
         ///
         /// @param[in,out] sealer   The sealer. It is free for other messages between pieces.
-        /// @param[out]    pieces   The message. It must not overlap anything else.
+        /// @param[out]    pieces   The message. Its previous contents do not matter: a message that it held is given up, also if this call
+        ///                         fails. It must not overlap anything else.
         /// @param[in]     ad       As for twine128_sealer_seal.
         /// @param[in]     ad_len   Its length in bytes.
         /// @param[in]     max_len  The maximum length of the message in bytes.
         /// @param[out]    nonce    As for twine128_sealer_seal.
-        /// @return As twine128_sealer_seal.
+        /// @return As twine128_sealer_seal, except that *pieces is cleared after an error. It is not written if it overlaps something else, or
+        ///         if this call interrupts one that uses it.
         ///
         /// # Safety
         /// Each pointer is null or points to what it says.
@@ -674,8 +680,9 @@ macro_rules! functions {
 
 pub(crate) use functions;
 
-/// Returns the sequence number of a state, modulo 2^24. Of two states of a key, the later one has the greater number. If there are two places,
-/// store a state in place number % 2.
+/// Returns the sequence number of a state, modulo 2^24. After the greatest number they begin again at 0, so the later
+/// of two states may have the smaller number. Use only the last bit, to choose the place: if there are two places, store a state in place
+/// number % 2.
 ///
 /// cbindgen:ptrs-as-arrays=[[state; 32]]
 ///
@@ -693,4 +700,29 @@ pub unsafe extern "C" fn twine_otr_state_sequence(state: *const u8) -> u32 {
     // SAFETY: the caller vouches for it.
     let state = unsafe { &*state.cast::<Bytes>() };
     u32::from_be_bytes([0, state[21], state[22], state[23]])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Pieces, block_limit};
+    use crate::status::{Failure, TWINE_OTR_BLOCK_LIMIT_MAX};
+
+    #[test]
+    fn limits_are_in_range() {
+        for blocks in [1, 2, TWINE_OTR_BLOCK_LIMIT_MAX] {
+            assert_eq!(block_limit(blocks).map(|limit| limit.get()), Ok(blocks));
+        }
+        for blocks in [0, TWINE_OTR_BLOCK_LIMIT_MAX + 1, u32::MAX] {
+            assert_eq!(block_limit(blocks).err(), Some(Failure::Argument));
+        }
+    }
+
+    #[test]
+    fn pieces_know_their_sealer() {
+        let sealers = [0u8; 2];
+        let mut pieces = Pieces { sealer: (&raw const sealers[1]).addr(), state: Some(7) };
+        assert_eq!(pieces.state_of(&raw const sealers[1]), Ok(&mut Some(7)));
+        assert_eq!(pieces.state_of(&raw const sealers[0]), Err(Failure::Context));
+        assert_eq!(pieces.state_of(core::ptr::null::<u8>()), Err(Failure::Context));
+    }
 }

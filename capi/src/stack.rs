@@ -15,8 +15,8 @@ use crate::status::{Failure, code};
 /// Whether the stack may be small. On other targets vectors make frames larger.
 const IS_SMALL: bool = cfg!(any(target_arch = "arm", target_arch = "riscv32"));
 
-/// The bytes that are erased after a key is set up or blocks are processed. They are at least as many as the deepest call takes, which the
-/// tests check.
+/// The bytes that are erased after the key of a context is set up or blocks are processed. They are at least as many as the deepest call
+/// takes, which the tests check.
 const CIPHER: usize = if IS_SMALL { 448 } else { 8192 };
 
 /// The bytes that are erased after a message is sealed or opened.
@@ -25,8 +25,14 @@ const MESSAGE: usize = if IS_SMALL { 704 } else { 10240 };
 /// The bytes that are erased after a message with combined associated data. This is processed as a message is, one call deeper.
 const COMBINED: usize = if IS_SMALL { 896 } else { 10240 };
 
-/// The bytes that are erased after a call of a sealer or an opener.
+/// The bytes that are erased after the key of a sealer or an opener is set up.
+const COUNTED_INIT: usize = if IS_SMALL { 384 } else { 8192 };
+
+/// The bytes that are erased after any other call of a sealer or an opener.
 const COUNTED: usize = if IS_SMALL { 864 } else { 10240 };
+
+/// The bytes that are erased after a stream begins, which derives keys.
+const STREAM_INIT: usize = if IS_SMALL { 576 } else { 10240 };
 
 /// The bytes that are erased after a chunk of a stream is sealed or opened. A chunk may derive a key.
 const STREAM: usize = if IS_SMALL { 1120 } else { 10240 };
@@ -34,7 +40,7 @@ const STREAM: usize = if IS_SMALL { 1120 } else { 10240 };
 /// The bytes that one turn of the loop erases: eight words.
 const STRIDE: usize = size_of::<[usize; 8]>();
 
-/// Calls `f`, which sets up a key or processes blocks, and erases what it leaves on the stack.
+/// Calls `f`, which sets up the key of a context or processes blocks, and erases what it leaves on the stack.
 #[inline(always)]
 pub(crate) fn leaving_nothing(f: impl FnOnce() -> Result<(), Failure>) -> c_int {
     let result = call(f);
@@ -58,11 +64,27 @@ pub(crate) fn leaving_nothing_of_combined(f: impl FnOnce() -> Result<(), Failure
     code(result)
 }
 
-/// Calls `f`, which makes or uses a sealer or an opener, and erases what it leaves on the stack.
+/// Calls `f`, which sets up the key of a sealer or an opener, and erases what it leaves on the stack.
+#[inline(always)]
+pub(crate) fn leaving_nothing_of_counted_init(f: impl FnOnce() -> Result<(), Failure>) -> c_int {
+    let result = call(f);
+    erase::<{ COUNTED_INIT / STRIDE }>();
+    code(result)
+}
+
+/// Calls `f`, which uses a sealer or an opener or its state, and erases what it leaves on the stack.
 #[inline(always)]
 pub(crate) fn leaving_nothing_of_counted(f: impl FnOnce() -> Result<(), Failure>) -> c_int {
     let result = call(f);
     erase::<{ COUNTED / STRIDE }>();
+    code(result)
+}
+
+/// Calls `f`, which begins a stream, and erases what it leaves on the stack.
+#[inline(always)]
+pub(crate) fn leaving_nothing_of_stream_init(f: impl FnOnce() -> Result<(), Failure>) -> c_int {
+    let result = call(f);
+    erase::<{ STREAM_INIT / STRIDE }>();
     code(result)
 }
 

@@ -87,7 +87,8 @@ pub const TWINE_OTR_STREAM_HEADER_SIZE: usize = 16;
 /// Bytes of a pair of blocks. The length of each piece of a message except the last one is a multiple of this.
 pub const TWINE_OTR_PAIR_SIZE: usize = 16;
 
-/// Blocks under a key by default, 2^20: an attacker's advantage stays below 2^-21.
+/// Blocks under a key by default, 2^20: an attacker's advantage stays below 2^-21. A sealer and an opener of one key that both have this limit
+/// allow 2^21 blocks together, and an advantage of up to 2^-19.4.
 pub const TWINE_OTR_BLOCK_LIMIT_DEFAULT: u32 = 1_048_576;
 
 /// Blocks under a key at most, 2^24: an advantage of up to 2^-13.4.
@@ -174,6 +175,80 @@ impl From<InvalidState> for Failure {
             InvalidState::OtherKey => Self::StateKey,
             InvalidState::OtherLimit => Self::StateLimit,
             _ => Self::StateDamaged,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use twine_otr_aead::{InvalidState, OpenError, PieceError, SealError};
+
+    use super::{Failure, TWINE_OTR_OK, code};
+
+    #[test]
+    fn each_failure_has_its_code() {
+        for (failure, number) in [
+            (Failure::Argument, -1),
+            (Failure::Context, -2),
+            (Failure::Authentication, -3),
+            (Failure::Limit, -4),
+            (Failure::NotReserved, -5),
+            (Failure::Replayed, -6),
+            (Failure::TooOld, -7),
+            (Failure::OtherFixedPart, -8),
+            (Failure::Failures, -9),
+            (Failure::Finished, -10),
+            (Failure::Piece, -11),
+            (Failure::StateDamaged, -12),
+            (Failure::StateOther, -13),
+            (Failure::StateKey, -14),
+            (Failure::StateLimit, -15),
+            (Failure::Incomplete, -16),
+        ] {
+            assert_eq!(code(Err(failure)), number);
+        }
+        assert_eq!(code(Ok(())), TWINE_OTR_OK);
+    }
+
+    #[test]
+    fn each_error_has_its_failure() {
+        for (error, failure) in [
+            (SealError::LimitReached, Failure::Limit),
+            (SealError::NotReserved, Failure::NotReserved),
+            (SealError::Finished, Failure::Finished),
+            (SealError::BufferFull, Failure::Argument),
+        ] {
+            assert_eq!(Failure::from(error), failure, "{error:?}");
+        }
+        for (error, failure) in [
+            (OpenError::OtherFixedPart, Failure::OtherFixedPart),
+            (OpenError::Replayed, Failure::Replayed),
+            (OpenError::TooOld, Failure::TooOld),
+            (OpenError::TooManyFailures, Failure::Failures),
+            (OpenError::LimitReached, Failure::Limit),
+            (OpenError::NotReserved, Failure::NotReserved),
+            (OpenError::Finished, Failure::Finished),
+            (OpenError::Truncated, Failure::Authentication),
+            (OpenError::Rejected, Failure::Authentication),
+        ] {
+            assert_eq!(Failure::from(error), failure, "{error:?}");
+        }
+        for (error, failure) in [
+            (PieceError::NotPairs, Failure::Piece),
+            (PieceError::EmptyEnd, Failure::Piece),
+            (PieceError::TooLong, Failure::Limit),
+            (PieceError::Finished, Failure::Context),
+            (PieceError::Interrupted, Failure::Context),
+        ] {
+            assert_eq!(Failure::from(error), failure, "{error:?}");
+        }
+        for (error, failure) in [
+            (InvalidState::Other, Failure::StateOther),
+            (InvalidState::OtherKey, Failure::StateKey),
+            (InvalidState::OtherLimit, Failure::StateLimit),
+            (InvalidState::Damaged, Failure::StateDamaged),
+        ] {
+            assert_eq!(Failure::from(error), failure, "{error:?}");
         }
     }
 }

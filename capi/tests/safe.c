@@ -403,12 +403,36 @@ static void run_pieces(void)
     CHECK(f->sealer_finalize_pieces(&sealer, &pieces, buf, 16, (uint8_t *)&pieces) == TWINE_OTR_ERR_ARGUMENT, 0);
     CHECK(f->sealer_finalize_pieces(&sealer, &pieces, buf, 16, (uint8_t *)&sealer) == TWINE_OTR_ERR_ARGUMENT, 0);
     CHECK(memcmp(&moved, &pieces, sizeof pieces.pieces) == 0, 0);
+    /* A message that overlaps something else stays as it is. */
     CHECK(f->sealer_begin_pieces(&sealer, &sealer, ad, sizeof ad, 33, nonce) == TWINE_OTR_ERR_ARGUMENT, 0);
     CHECK(f->sealer_begin_pieces(&sealer, &pieces, ad, sizeof ad, 33, (uint8_t *)&pieces) == TWINE_OTR_ERR_ARGUMENT, 0);
-    CHECK(f->sealer_begin_pieces(&sealer, &pieces, (uint8_t *)&sealer, 8, 33, nonce) == TWINE_OTR_ERR_ARGUMENT, 0);
-    CHECK(f->sealer_begin_pieces(&sealer, &pieces, ad, 8, 33, NULL) == TWINE_OTR_ERR_ARGUMENT, 0);
+    CHECK(f->sealer_begin_pieces(&sealer, &pieces, (uint8_t *)&pieces, 8, 33, nonce) == TWINE_OTR_ERR_ARGUMENT, 0);
+    CHECK(memcmp(&moved, &pieces, sizeof pieces.pieces) == 0, 0);
     f->pieces_clear(&pieces);
     CHECK(f->sealer_update_pieces(&sealer, &pieces, buf, 16) == TWINE_OTR_ERR_CONTEXT, 0);
+    /* Another message that cannot begin ends the one before, whatever the error is. */
+    for (at = 0; at < 6; at++) {
+        pieces = moved;
+        CHECK(f->sealer_begin_pieces(at == 0 ? NULL : &sealer, &pieces, at == 1 ? (uint8_t *)&sealer : at == 2 ? NULL : ad,
+                                     at == 3 ? (size_t)-1 : 8, 33, at == 4 ? NULL : at == 5 ? (uint8_t *)&sealer : nonce) ==
+              TWINE_OTR_ERR_ARGUMENT, at);
+        CHECK(all_are(&pieces.pieces, sizeof pieces.pieces, 0), at);
+        CHECK(f->sealer_update_pieces(&sealer, &pieces, buf, 16) == TWINE_OTR_ERR_CONTEXT, at);
+    }
+    pieces = moved;
+    CHECK(f->sealer_begin_pieces(&sealer, &pieces, ad, 8, 8 * (size_t)LIMIT, nonce) == TWINE_OTR_ERR_LIMIT, 0);
+    CHECK(all_are(&pieces.pieces, sizeof pieces.pieces, 0), 0);
+    CHECK(f->sealer_update_pieces(&sealer, &pieces, buf, 16) == TWINE_OTR_ERR_CONTEXT, 0);
+    /* One that a call uses stays refused. Its first word is the complement of that of a free one. */
+    pieces = moved;
+    for (at = 0; at < 8; at++) {
+        ((uint8_t *)&pieces)[at] ^= 0xFF;
+    }
+    other = pieces;
+    CHECK(f->sealer_begin_pieces(&sealer, &pieces, ad, 8, 8 * (size_t)LIMIT, nonce) == TWINE_OTR_ERR_LIMIT, 0);
+    CHECK(memcmp(&other, &pieces, sizeof pieces.pieces) == 0, 0);
+    CHECK(f->sealer_update_pieces(&sealer, &pieces, buf, 16) == TWINE_OTR_ERR_CONTEXT, 0);
+    CHECK(f->sealer_begin_pieces(&sealer, &pieces, ad, 8, 33, nonce) == TWINE_OTR_OK, 0);
     /* Moved, it goes on; so does one whose sealer is cleared not. */
     CHECK(f->sealer_update_pieces(&sealer, &moved, buf, 16) == TWINE_OTR_OK, 0);
     f->sealer_clear(&sealer);
@@ -537,7 +561,9 @@ static void check_refused(const union any *as, unsigned number)
     CHECK(f->chunk_opener_check_complete(&object) == TWINE_OTR_ERR_CONTEXT, number);
     CHECK(all_are(buf, sizeof buf, 0x11) && all_are(nonce, NONCE, 0x22) && all_are(tag, TAG, 0x33), number);
     CHECK(all_are(state, STATE, 0x44) && all_are(&counts, sizeof counts, 0x55) && all_are(&opened, sizeof opened, 0x55), number);
-    CHECK(all_are(&pieces, sizeof pieces, 0x66), number);
+    /* A message that could not begin is cleared. */
+    CHECK(all_are(&pieces.pieces, sizeof pieces.pieces, 0), number);
+    CHECK(all_are((const uint8_t *)&pieces + sizeof pieces.pieces, sizeof pieces - sizeof pieces.pieces, 0x66), number);
     CHECK(f->opener_open(&object, nonce, ad, 1, buf, sizeof buf, tag) == refused && all_are(buf, sizeof buf, 0), number);
     memset(buf, 0x11, sizeof buf);
     CHECK(f->chunk_opener_open(&object, ad, 1, buf, sizeof buf, tag) == refused && all_are(buf, sizeof buf, 0), number);
@@ -719,12 +745,18 @@ static void run_overlaps(void)
             }
             switch (kind) {
             case 0:
+                CHECK(f->sealer_begin_reserve(object, 1, here) == TWINE_OTR_ERR_ARGUMENT, at);
+                CHECK(f->sealer_confirm(object, here) == TWINE_OTR_ERR_ARGUMENT, at);
+                CHECK(f->sealer_suspend(object, here) == TWINE_OTR_ERR_ARGUMENT, at);
                 CHECK(f->sealer_seal(object, NULL, 0, here, 16, nonce, tag) == TWINE_OTR_ERR_ARGUMENT, at);
                 CHECK(f->sealer_seal(object, here, 16, buf, 16, nonce, tag) == TWINE_OTR_ERR_ARGUMENT, at);
                 CHECK(f->sealer_seal(object, NULL, 0, buf, 16, here, tag) == TWINE_OTR_ERR_ARGUMENT, at);
                 CHECK(f->sealer_seal(object, NULL, 0, buf, 16, nonce, here) == TWINE_OTR_ERR_ARGUMENT, at);
                 break;
             case 1:
+                CHECK(f->opener_begin_reserve(object, 1, 1, here) == TWINE_OTR_ERR_ARGUMENT, at);
+                CHECK(f->opener_confirm(object, here) == TWINE_OTR_ERR_ARGUMENT, at);
+                CHECK(f->opener_suspend(object, here) == TWINE_OTR_ERR_ARGUMENT, at);
                 CHECK(f->opener_open(object, nonce, NULL, 0, here, 16, tag) == TWINE_OTR_ERR_ARGUMENT, at);
                 CHECK(f->opener_open(object, nonce, here, 16, buf, 16, tag) == TWINE_OTR_ERR_ARGUMENT, at);
                 break;
@@ -746,6 +778,66 @@ static void run_overlaps(void)
     }
 }
 
+/* Inits whose arguments are null or lie in the object, at every place of an arena: the error, and an object that is refused. */
+static void run_inits(void)
+{
+    static union {
+        union any alignment;
+        uint8_t bytes[ARENA];
+    } arena;
+    union any *object = (union any *)(void *)&arena.bytes[ROOM];
+    static const size_t sizes[] = {sizeof(twine128_sealer), sizeof(twine128_sealer), sizeof(twine128_sealer),
+                                   sizeof(twine128_opener), sizeof(twine128_opener), sizeof(twine128_opener),
+                                   sizeof(twine128_chunk_sealer), sizeof(twine128_chunk_opener)};
+    uint8_t state[STATE] = {0};
+    unsigned kind, argument;
+    size_t at;
+    for (kind = 0; kind < COUNT(sizes); kind++) {
+        /* The key, then the fixed part or the header, then the states. */
+        for (argument = 0; argument < (kind == 1 || kind == 2 || kind == 4 || kind == 5 ? 3 : 2); argument++) {
+            const size_t len = argument == 0 ? f->key_size : argument == 2 ? STATE : kind < 6 ? sizeof fixed : sizeof header;
+            for (at = ROOM - len + 1; at <= ROOM + sizes[kind]; at++) {
+                /* After all places. */
+                const int is_null = at == ROOM + sizes[kind];
+                uint8_t *here = is_null ? NULL : &arena.bytes[at];
+                const uint8_t *a = argument == 0 ? here : key;
+                const uint8_t *b = argument == 1 ? here : kind < 6 ? fixed : header;
+                uint8_t *c = argument == 2 ? here : state;
+                int code;
+                memset(&arena, 0x33, sizeof arena);
+                switch (kind) {
+                case 0:
+                    code = f->sealer_init(object, a, b, LIMIT);
+                    break;
+                case 1:
+                    code = f->sealer_first_state(object, a, b, LIMIT, c);
+                    break;
+                case 2:
+                    code = f->sealer_restore(object, a, b, LIMIT, c, 1);
+                    break;
+                case 3:
+                    code = f->opener_init(object, a, b, LIMIT, FAILURES, 0);
+                    break;
+                case 4:
+                    code = f->opener_first_state(object, a, b, LIMIT, FAILURES, c);
+                    break;
+                case 5:
+                    code = f->opener_restore(object, a, b, LIMIT, FAILURES, 0, c, 1);
+                    break;
+                case 6:
+                    code = f->chunk_sealer_init(object, a, b, LIMIT);
+                    break;
+                default:
+                    code = f->chunk_opener_init(object, a, b, LIMIT, FAILURES);
+                    break;
+                }
+                CHECK(code == TWINE_OTR_ERR_ARGUMENT, 1000 * (10 * kind + argument) + at);
+                CHECK(all_are(object, 8, 0), at);
+            }
+        }
+    }
+}
+
 int main(void)
 {
     size_t i;
@@ -762,6 +854,7 @@ int main(void)
         run_lives();
         run_arguments();
         run_overlaps();
+        run_inits();
     }
     return report();
 }

@@ -23,8 +23,9 @@ use crate::{
 struct Position {
     /// The number of the next chunk.
     next: u64,
-    /// Whether the last chunk was processed.
-    is_complete: bool,
+    /// 1 if the last chunk was processed, else 0. After a `bool` there would be padding. Because of it, compilers put a copy of the whole
+    /// sealer or opener on the stack.
+    is_complete: u64,
 }
 
 impl Position {
@@ -39,7 +40,7 @@ impl Position {
 
     /// Returns the position after the next chunk.
     fn after_chunk(self, is_last: bool) -> Self {
-        Self { next: self.next + 1, is_complete: is_last }
+        Self { next: self.next + 1, is_complete: is_last.into() }
     }
 }
 
@@ -80,7 +81,7 @@ impl<C: TwineOtr> StreamKeys<C> {
     const STREAM: Label<'static> = Label::new(b"TWINE-OTR stream v1").unwrap();
     const SEGMENT: Label<'static> = Label::new(b"TWINE-OTR segment v1").unwrap();
 
-    #[inline]
+    #[inline(always)]
     fn without_key() -> Self {
         Self { key: Secret::default(), cipher: without_key::<C>(), segment: 0 }
     }
@@ -236,13 +237,13 @@ impl<C: TwineOtr> ChunkSealer<C> {
 
     /// Makes a sealer that has no key yet. It seals nothing until [`ChunkSealer::start`] is called.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn without_key() -> Self {
         Self {
             keys: StreamKeys::without_key(),
             header: StreamHeader([0; StreamHeader::LEN]),
             segment: Segment::first(BlockLimit::SEGMENT),
-            position: Position { next: 0, is_complete: true },
+            position: Position { next: 0, is_complete: 1 },
         }
     }
 
@@ -304,7 +305,7 @@ impl<C: TwineOtr> ChunkSealer<C> {
         associated_data: &[u8],
         buffer: InOutBuf<'_, '_, u8>,
     ) -> Result<Tag<C>, SealError> {
-        if self.position.is_complete {
+        if self.position.is_complete != 0 {
             return Err(SealError::Finished);
         }
         let nonce = self.position.nonce::<C>(is_last).ok_or(SealError::LimitReached)?;
@@ -372,12 +373,12 @@ impl<C: TwineOtr> ChunkOpener<C> {
 
     /// Makes an opener that has no key yet. It opens nothing until [`ChunkOpener::start`] is called.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn without_key() -> Self {
         Self {
             keys: StreamKeys::without_key(),
             segment: Segment::first(BlockLimit::SEGMENT),
-            position: Position { next: 0, is_complete: true },
+            position: Position { next: 0, is_complete: 1 },
             failed: [BlockCount::new(0, BlockLimit::SEGMENT); 2],
             failures: 0,
             failure_limit: 0,
@@ -427,7 +428,7 @@ impl<C: TwineOtr> ChunkOpener<C> {
     /// Returns whether the last chunk was opened, and so the whole message.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.position.is_complete
+        self.position.is_complete != 0
     }
 
     /// Decrypts a chunk that is not the last one.
@@ -525,7 +526,7 @@ mod tests {
 
     #[test]
     fn chunks_are_numbered_up_to_the_end() {
-        let nonce = |next, is_last| Position { next, is_complete: false }.nonce::<Twine128Otr>(is_last);
+        let nonce = |next, is_last| Position { next, is_complete: 0 }.nonce::<Twine128Otr>(is_last);
         assert_eq!(nonce(0x0102_0304_0506, false), Some([1, 2, 3, 4, 5, 6, 0].into()));
         assert_eq!(nonce((1 << 48) - 1, true), Some([255, 255, 255, 255, 255, 255, 1].into()));
         assert_eq!(nonce(1 << 48, false), None);
