@@ -125,7 +125,7 @@ struct State<const F: usize> {
     /// The number of attempts that may have failed.
     failures: u32,
     limits: Limits,
-    /// The sequence number, modulo 2^24. It is greater than that of every earlier state.
+    /// The sequence number, modulo 2^24. See [`Sequence`] for how far it is from that of the state in the other place.
     sequence: u32,
     check: KeyCheck,
     fixed: [u8; F],
