@@ -112,7 +112,7 @@ fn run(serves: bool, firmware: Option<&Firmware>) -> Result<()> {
     #[cfg(unix)]
     firmware_is_found(&mut stage)?;
     hour(&mut stage, FOUND..RECOVERED, Some(VICTIM))?;
-    let discarded = stage.recover(VICTIM, OPEN_GATE)?;
+    let discarded = stage.recover(VICTIM)?;
     stage.seen(VICTIM, "affirming", false)?;
     let measured = usize::from(RECOVERED - FOUND) * stage.device(VICTIM).streams.len();
     ensure!(discarded == measured, "{discarded} readings of altered code were discarded, not {measured}");
@@ -240,7 +240,7 @@ fn firmware_is_found(stage: &mut Stage) -> Result<()> {
 #[cfg(unix)]
 fn firmware_is_recovered(stage: &mut Stage) -> Result<()> {
     let Some(victim) = stage.with_firmware().next() else { return Ok(()) };
-    let lost = stage.recover_firmware(victim, LAMP_ON)?;
+    let lost = stage.recover_firmware(victim)?;
     stage.seen(victim, "affirming", false)?;
     ensure!(lost > 0, "no reading was made while the device was isolated");
     ensure!(stage.instruct_firmware(victim, LAMP_ON)? == Verdict::Intact, "the function is still altered");

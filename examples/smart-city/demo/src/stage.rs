@@ -19,7 +19,7 @@ use smart_city_devices::{
     image::Image,
     sensors::Random,
 };
-use smart_city_frame::{DeviceId, RootKey, Verdict};
+use smart_city_frame::{ALL_REGIONS, DeviceId, RootKey, Verdict};
 use tempfile::TempDir;
 use tokio::{runtime::Runtime, sync::mpsc};
 
@@ -300,7 +300,7 @@ impl Stage {
     ///
     /// # Errors
     /// If that takes too long, or if the code is not intact then.
-    pub fn recover(&mut self, index: usize, region: u16) -> Result<usize> {
+    pub fn recover(&mut self, index: usize) -> Result<usize> {
         let (restored, epochs) = (self.actors[index].restored.len(), self.actors[index].epochs);
         self.gateway.recover(self.device(index).id)?;
         self.until("the device restored its code and opened a new epoch", |stage| {
@@ -308,7 +308,7 @@ impl Stage {
         })?;
         let (found, verdict, discarded) = self.actors[index].restored[restored];
         ensure!(
-            (found, verdict) == (region, Verdict::Intact),
+            (found, verdict) == (ALL_REGIONS, Verdict::Intact),
             "region {found} is {verdict:?} after recovery"
         );
         Ok(discarded)

@@ -87,10 +87,10 @@ impl Stage {
     ///
     /// # Errors
     /// If that takes too long, or if the code is not intact then.
-    pub fn recover_firmware(&mut self, index: usize, region: u16) -> Result<usize> {
+    pub fn recover_firmware(&mut self, index: usize) -> Result<usize> {
         let epoch = self.firmware[index - FIRST].heard()?.epoch();
         self.gateway.recover(self.id(index))?;
-        let found = self.firmware[index - FIRST].examined(region)?;
+        let found = self.firmware[index - FIRST].examined(ALL_REGIONS)?;
         ensure!(found == (Verdict::Intact, "Restored".to_owned()), "after recovery: {found:?}");
         self.until("the device was answered in a new epoch", |stage| {
             Ok(stage.firmware[index - FIRST].heard()?.answered() > epoch)

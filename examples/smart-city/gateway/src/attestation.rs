@@ -134,7 +134,8 @@ impl fmt::Display for Finding {
 /// What `evidence` says that answers the instruction of `challenge`, which addressed `region`; `code` is that region's as it was
 /// built.
 ///
-/// The caller has looked the challenge up by the evidence's epoch and counter: evidence that nobody asked for says nothing.
+/// The caller has looked the challenge up by the evidence's epoch and counter: evidence that nobody asked for says nothing. **Without
+/// code nothing is as it was built**: a device without the region would measure the same.
 #[must_use]
 pub fn appraise(
     key: &AttestKey,
@@ -144,11 +145,11 @@ pub fn appraise(
     evidence: &Evidence,
     late: bool,
 ) -> Finding {
-    finding(Verifier::new(key).verify(evidence, challenge, region, code), late)
+    finding(!code.is_empty() && Verifier::new(key).verify(evidence, challenge, region, code), late)
 }
 
 /// What `evidence` says that answers a challenge to measure all regions; `regions` are all that the device has, with their code as it was
-/// built. As [`appraise`] otherwise.
+/// built: at least one, and none without code. As [`appraise`] otherwise.
 #[must_use]
 pub fn appraise_all<'c>(
     key: &AttestKey,
@@ -157,7 +158,13 @@ pub fn appraise_all<'c>(
     evidence: &Evidence,
     late: bool,
 ) -> Finding {
-    finding(Verifier::new(key).verify_all(evidence, challenge, regions), late)
+    let (mut count, mut has_code) = (0, true);
+    let regions = regions.into_iter().inspect(|(_, code)| {
+        count += 1;
+        has_code &= !code.is_empty();
+    });
+    let is_as_built = Verifier::new(key).verify_all(evidence, challenge, regions);
+    finding(is_as_built && count > 0 && has_code, late)
 }
 
 const fn finding(is_as_built: bool, late: bool) -> Finding {

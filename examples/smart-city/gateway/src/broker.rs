@@ -2,21 +2,25 @@
 //!
 //! Who sends more than it may ([`Allowance`]), or more than the gateway takes, is kept waiting: nothing is dropped for it, and others do
 //! not notice. A session ends as soon as its account is gone or has another password.
+//!
+//! `mqtt5` sets no limit to connections that do not log in. So it listens on the loopback interface alone, and connections are accepted
+//! in front of it: each is passed on when its CONNECT packet is there, and of those that wait for it the oldest makes room for a new one.
+//! Programs on the same machine could go round that.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     future::Future,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 use mqtt5::{
     QoS,
     broker::{
-        BrokerConfig, MqttBroker,
+        BrokerConfig, MqttBroker, ResourceLimits,
         auth::{AuthProvider, AuthResult},
         config::StorageConfig,
         events::{BrokerEventHandler, ClientConnectEvent, ClientPublishEvent, PublishAction},
@@ -25,11 +29,17 @@ use mqtt5::{
     packet::{connect::ConnectPacket, publish::PublishPacket},
     protocol::v5::reason_codes::ReasonCode,
 };
-use tokio::{sync::watch, time::sleep};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    task::AbortHandle,
+    time::{sleep, timeout},
+};
 
 use crate::{
     config::{GATEWAY_USER, Secret, Secrets, parse_device_id},
-    mqtt::{Allowance, MAX_PACKET},
+    mqtt::{Allowance, Limited, MAX_PACKET},
 };
 
 /// Messages that wait for a subscriber that does not take them; then the oldest are dropped.
@@ -41,15 +51,29 @@ const AHEAD: usize = 256;
 /// The longest time that a sender is kept waiting with one message.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Starts the broker and returns its address.
+/// The longest time between a connection and the end of its CONNECT packet.
+const GREETING: Duration = Duration::from_secs(10);
+
+/// The longest time in which a client takes nothing of what is for it.
+const STUCK: Duration = Duration::from_secs(60);
+
+/// Descriptors for a client: its connection, and both ends of the one to the broker.
+const EACH: usize = 3;
+
+/// Starts the broker, which may take so many descriptors, and returns its address.
 ///
 /// # Errors
 /// If the address cannot be used.
 pub async fn start(
     address: SocketAddr,
-    connections: usize,
+    descriptors: usize,
     secrets: watch::Receiver<Arc<Secrets>>,
 ) -> Result<SocketAddr> {
+    let listener =
+        TcpListener::bind(address).await.with_context(|| format!("the broker's address {address}"))?;
+    let address = listener.local_addr()?;
+    let strangers = (descriptors / 8).clamp(1, 1024);
+    let connections = (descriptors.saturating_sub(strangers) / EACH).max(1);
     let rules = Arc::new(Rules {
         secrets: secrets.clone(),
         sessions: Mutex::default(),
@@ -57,7 +81,7 @@ pub async fn start(
         router: OnceLock::new(),
     });
     let config = BrokerConfig {
-        bind_addresses: vec![address],
+        bind_addresses: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))],
         max_packet_size: MAX_PACKET as usize,
         max_clients: connections,
         // It takes retained messages all the same, but for `on_client_publish`.
@@ -83,13 +107,146 @@ pub async fn start(
     let mut broker = broker.with_auth_provider(Arc::clone(&rules) as Arc<dyn AuthProvider>);
     drop(rules.router.set(broker.router()));
     tokio::spawn(revoke(rules, secrets));
-    let address = broker.local_addr().context("the broker has no address")?;
+    let inner = broker.local_addr().context("the broker has no address")?;
+    // All come from one address.
+    broker.resource_monitor().update_limits(ResourceLimits {
+        max_connections: connections,
+        max_connections_per_ip: connections,
+        max_message_rate_per_client: 0,
+        max_bandwidth_per_client: 0,
+        max_connection_rate: u32::MAX,
+        rate_limit_window: Duration::from_secs(1),
+    });
+    tokio::spawn(accept(listener, inner, Places::new(strangers, connections)));
     tokio::spawn(async move {
         if let Err(error) = broker.run().await {
             tracing::error!(%error, "the broker ended");
         }
     });
     Ok(address)
+}
+
+/// How many connections there may be.
+struct Places {
+    /// That have not sent their CONNECT packet.
+    strangers: Arc<Semaphore>,
+    /// That are passed on.
+    clients: Arc<Semaphore>,
+    /// Nobody has a place.
+    full: Mutex<Limited>,
+}
+
+impl Places {
+    fn new(strangers: usize, clients: usize) -> Arc<Self> {
+        let [strangers, clients] = [strangers, clients].map(|count| Arc::new(Semaphore::new(count)));
+        Arc::new(Self { strangers, clients, full: Mutex::default() })
+    }
+}
+
+/// Takes connections, and gives the place of the one that has waited longest with its CONNECT packet to the next.
+async fn accept(listener: TcpListener, broker: SocketAddr, places: Arc<Places>) {
+    let (mut failed, mut crowded) = (Limited::default(), Limited::default());
+    let mut waiting: VecDeque<AbortHandle> = VecDeque::new();
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                if let Some(left_out) = failed.due(Instant::now()) {
+                    tracing::warn!(%error, left_out, "the broker did not accept a connection");
+                }
+                sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        waiting.retain(|stranger| !stranger.is_finished());
+        if places.strangers.available_permits() == 0
+            && let Some(oldest) = waiting.pop_front()
+        {
+            if let Some(left_out) = crowded.due(Instant::now()) {
+                tracing::warn!(left_out, "many connect and do not log in: the oldest of them is turned away");
+            }
+            oldest.abort();
+        }
+        let Ok(place) = Arc::clone(&places.strangers).acquire_owned().await else { return };
+        waiting.push_back(tokio::spawn(greet(stream, broker, place, Arc::clone(&places))).abort_handle());
+    }
+}
+
+/// Waits for the CONNECT packet, and lets in whoever sends it, if there is a place.
+async fn greet(mut stream: TcpStream, broker: SocketAddr, place: OwnedSemaphorePermit, places: Arc<Places>) {
+    drop(stream.set_nodelay(true));
+    let Ok(Ok(connect)) = timeout(GREETING, read_connect(&mut stream)).await else { return };
+    let Ok(client) = Arc::clone(&places.clients).try_acquire_owned() else {
+        if let Some(left_out) = lock(&places.full).due(Instant::now()) {
+            tracing::warn!(
+                left_out,
+                "a client is turned away: the broker has as many as it has descriptors for"
+            );
+        }
+        return;
+    };
+    drop(place);
+    // From here on it is not turned away for others.
+    tokio::spawn(async move {
+        if let Err(error) = pass_on(stream, &connect, broker).await {
+            tracing::debug!(%error, "a connection to the broker ended");
+        }
+        drop(client);
+    });
+}
+
+/// The first packet of a connection: CONNECT, as long as the broker takes it.
+async fn read_connect(stream: &mut (impl AsyncRead + Unpin)) -> Result<Vec<u8>> {
+    let mut packet = vec![stream.read_u8().await?];
+    ensure!(packet[0] == 0x10, "no CONNECT packet");
+    let mut len = 0;
+    for shift in [0, 7, 14, 21] {
+        let byte = stream.read_u8().await?;
+        packet.push(byte);
+        len |= u64::from(byte & 127) << shift;
+        if byte < 128 {
+            ensure!(len <= u64::from(MAX_PACKET), "a CONNECT packet of {len} bytes");
+            ensure!(stream.take(len).read_to_end(&mut packet).await? as u64 == len, "half a CONNECT packet");
+            return Ok(packet);
+        }
+    }
+    bail!("no length")
+}
+
+/// Passes on what both sides send, until one of them ends.
+async fn pass_on(mut client: TcpStream, connect: &[u8], broker: SocketAddr) -> Result<()> {
+    let mut broker = TcpStream::connect(broker).await?;
+    broker.set_nodelay(true)?;
+    broker.write_all(connect).await?;
+    let (mut from_client, mut to_client) = client.split();
+    let (mut from_broker, mut to_broker) = broker.split();
+    tokio::select! {
+        ended = async {
+            // The broker may keep a sender waiting.
+            copy(&mut from_client, &mut to_broker, Duration::MAX).await?;
+            // It has all that the client sent, and ends the connection itself.
+            to_broker.shutdown().await?;
+            sleep(STUCK).await;
+            Ok(())
+        } => ended,
+        ended = copy(&mut from_broker, &mut to_client, STUCK) => ended,
+    }
+}
+
+/// Copies until the end, as long as none of it takes longer than `patience` to be taken.
+async fn copy(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+    patience: Duration,
+) -> Result<()> {
+    let mut buffer = vec![0; MAX_PACKET as usize];
+    loop {
+        let len = from.read(&mut buffer).await?;
+        if len == 0 {
+            return Ok(());
+        }
+        timeout(patience, to.write_all(&buffer[..len])).await.context("nothing is taken")??;
+    }
 }
 
 /// Who may connect, and what each may send and receive.
@@ -274,6 +431,33 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_connection_begins_with_a_whole_connect_packet() {
+        let long = [&[0x10, 0x80, 0x20][..], &[7; 4096]].concat();
+        for whole in [&[0x10, 2, 1, 2][..], &[0x10, 0], &long] {
+            let mut stream = &[whole, &[9]].concat()[..];
+            assert_eq!(read_connect(&mut stream).await.unwrap(), whole);
+            assert_eq!(stream, [9]);
+        }
+        let too_long = [&[0x10, 0x81, 0x20][..], &[7; 4097]].concat();
+        for other in [&[][..], &[0x20, 0], &[0x10, 2, 1], &[0x10, 0x80, 0x80, 0x80, 0x80, 0], &too_long] {
+            assert!(read_connect(&mut &*other).await.is_err(), "{other:?}");
+        }
+    }
+
+    /// Nobody takes anything at the other end.
+    #[tokio::test]
+    async fn who_takes_nothing_is_not_waited_for() {
+        let (_other, mut stuck) = tokio::io::duplex(1);
+        assert!(copy(&mut &[1, 2][..], &mut stuck, Duration::from_millis(10)).await.is_err());
+        let (mut other, mut stream) = tokio::io::duplex(2);
+        copy(&mut &[1, 2][..], &mut stream, STUCK).await.unwrap();
+        drop(stream);
+        let mut taken = Vec::new();
+        other.read_to_end(&mut taken).await.unwrap();
+        assert_eq!(taken, [1, 2]);
+    }
 
     #[tokio::test]
     async fn a_sender_waits_until_there_is_room_or_its_time_is_over() {

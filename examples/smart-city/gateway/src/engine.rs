@@ -28,6 +28,7 @@ use crate::{
     config::{City, ConfigError, Secrets, parse_device_id},
     device::{Device, Outstanding, Recovery},
     memory::{self, Fingerprint, Loss, Memory},
+    mqtt::Ack,
     policy::{Policy, class_name},
     store::{self, Changes, DeviceRecord, Found, Reading, Store},
     view::{DeviceView, FlowKey, SharedView},
@@ -46,7 +47,7 @@ pub enum Input {
         /// The frame.
         payload: Vec<u8>,
         /// What the broker waits for: acknowledged when the batch is stored. The engine does not look at it.
-        ack: Option<rumqttc::Publish>,
+        ack: Option<Ack>,
     },
     /// QoS 0 messages that came over MQTT and were discarded, because too many of the same account wait.
     Overload {
@@ -212,6 +213,8 @@ struct Batch {
     changed: BTreeSet<DeviceId>,
     /// Devices of which something else is to be stored.
     records: BTreeSet<DeviceId>,
+    /// Receipts of before, for devices that sent a frame again: they go to those alone that get no new one.
+    repeats: BTreeMap<DeviceId, Vec<u8>>,
     outputs: Vec<Output>,
 }
 
@@ -487,7 +490,7 @@ impl Engine {
                 }
             }
         }
-        let Batch { mut changes, changed, records, outputs } = std::mem::take(&mut self.batch);
+        let Batch { mut changes, changed, records, mut repeats, outputs } = std::mem::take(&mut self.batch);
         if changed.is_empty() && changes.accepted.is_empty() && !ticked {
             // That something was delivered can wait: at worst it is delivered again.
             self.batch.changes.delivered = std::mem::take(&mut changes.delivered);
@@ -507,11 +510,15 @@ impl Engine {
         let mut all: Vec<Output> = Vec::new();
         for id in &changed {
             let Some(device) = self.devices.get_mut(id) else { continue };
-            all.extend(device.seal_receipt(now).map(|frame| down(*id, frame)));
+            if let Some(receipt) = device.seal_receipt(now) {
+                repeats.remove(id);
+                all.push(down(*id, receipt));
+            }
             if device.is_waiting() {
                 self.waiting.insert(*id);
             }
         }
+        all.extend(repeats.into_iter().map(|(id, receipt)| down(id, receipt)));
         all.extend(outputs);
         self.unpark(&mut all)?;
         self.seen.extend(changed);
@@ -550,7 +557,7 @@ impl Engine {
             if result == Err(Refusal::Replayed)
                 && let Some(frame) = self.devices.get_mut(&id).and_then(|device| device.repeated_receipt(now))
             {
-                self.batch.outputs.push(down(id, frame));
+                self.batch.repeats.insert(id, frame);
             }
             self.restore_if_possible(id, now);
             self.wait(id);
@@ -755,8 +762,8 @@ impl Engine {
             let all = image.into_iter().flatten().map(|(id, region)| (*id, &region.code[..]));
             appraise_all(&key, all, &challenge, &evidence, late)
         } else {
-            // An image that lost the region by a reload affirms nothing.
-            appraise(&key, code_of(asked).unwrap_or_default(), &challenge, asked, &evidence, late)
+            let code = code_of(asked).unwrap_or_default();
+            appraise(&key, code, &challenge, asked, &evidence, late)
         };
         if is_of_start && finding != Finding::Altered {
             return Err(Refusal::NotAsked);
@@ -792,6 +799,14 @@ impl Engine {
         });
         self.audit("attested", detail);
         let Some(device) = self.devices.get_mut(&id) else { return };
+        let ends_isolation = evidence.is_some()
+            && finding != Finding::Altered
+            && region == ALL_REGIONS
+            && device.recovery == Some(Recovery::Restoring);
+        if device.record.isolated.is_some() && finding != Finding::Altered && !ends_isolation {
+            // Its status and the signed result stay those that it was isolated with.
+            return;
+        }
         self.batch.records.insert(id);
         match result {
             Ok(result) => device.record.result = Some(result),
@@ -801,17 +816,17 @@ impl Engine {
         match finding.status() {
             Status::Contraindicated => {
                 let again = device.record.isolated.replace(region).is_some();
-                device.recovery = None;
+                // Of an isolated device nothing is expected but what a recovery asks for.
+                (device.recovery, device.outstanding) = (None, None);
                 tracing::error!(device = %id, region, again, "ALERT: the code is not what was built; the device is isolated");
                 self.audit("isolated", json!({ "device": id.to_string(), "region": region, "again": again }));
             }
-            Status::Affirming | Status::Warning
-                if evidence.is_some() && device.recovery == Some(Recovery::Restoring) =>
-            {
+            Status::Affirming | Status::Warning if ends_isolation => {
                 (device.record.isolated, device.recovery) = (None, None);
                 device.record.status = Status::Affirming;
                 // The evidence is stored with the batch, and nothing of the batch goes out before.
                 if let Some(receipt) = device.seal_receipt(now) {
+                    self.batch.repeats.remove(&id);
                     self.batch.outputs.push(down(id, receipt));
                 }
                 device.end_epoch(now);
@@ -862,17 +877,17 @@ impl Engine {
         Ok(())
     }
 
-    /// Sends the instruction to restore as soon as there is an epoch to seal it in.
+    /// Sends the instruction to restore as soon as there is an epoch to seal it in: all regions, as evidence has named one that is
+    /// altered, and there may be more.
     fn restore_if_possible(&mut self, id: DeviceId, now: Instant) {
         let Some(device) = self.devices.get_mut(&id) else { return };
-        let (Some(region), Some(Recovery::NeedsEpoch)) = (device.record.isolated, device.recovery) else {
-            return;
-        };
-        if device.link().is_none() {
+        let needs_restoring =
+            device.record.isolated.is_some() && device.recovery == Some(Recovery::NeedsEpoch);
+        if !needs_restoring || device.link().is_none() {
             return;
         }
         device.outstanding = None;
-        if self.send_instruction(id, &Instruction::restore(&region.to_be_bytes()), None, now).is_ok()
+        if self.send_instruction(id, &Instruction::restore(&ALL_REGIONS.to_be_bytes()), None, now).is_ok()
             && let Some(device) = self.devices.get_mut(&id)
         {
             device.recovery = Some(Recovery::Restoring);

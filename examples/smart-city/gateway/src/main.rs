@@ -97,6 +97,10 @@ impl Arguments {
     }
 }
 
+/// What goes to the log if `RUST_LOG` does not say it. `mqtt5::broker::server` tells without a limit what the gateway itself tells
+/// now and then.
+const LOGGED: &str = "info,mqtt5=error,mqtt5::broker::server=off";
+
 fn main() -> Result<()> {
     let arguments = Arguments::parse(std::env::args().skip(1))?;
     if arguments.verify_audit {
@@ -113,8 +117,7 @@ fn main() -> Result<()> {
         );
         return Ok(());
     }
-    let filter =
-        tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info,mqtt5=error".into());
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| LOGGED.into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     tokio::runtime::Runtime::new()?.block_on(serve(arguments, city, secrets))
 }
@@ -201,11 +204,11 @@ async fn serve(arguments: Arguments, city: City, secrets: Arc<Secrets>) -> Resul
 #[cfg(feature = "broker")]
 async fn own_broker(
     address: Option<SocketAddr>,
-    connections: usize,
+    descriptors: usize,
     secrets: watch::Receiver<Arc<Secrets>>,
 ) -> Result<(String, u16)> {
     let address = address.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 1883)));
-    let address = smart_city_gateway::broker::start(address, connections, secrets).await?;
+    let address = smart_city_gateway::broker::start(address, descriptors, secrets).await?;
     Ok((address.ip().to_string(), address.port()))
 }
 
@@ -221,12 +224,14 @@ async fn own_broker(
 /// Descriptors of the gateway's own files, and some to spare.
 const OTHER_FILES: usize = 64;
 
-/// How many connections there may be at once.
+/// What the descriptors are for.
 #[derive(Debug, PartialEq, Eq)]
 struct Shares {
+    /// HTTP connections.
     http: usize,
-    /// Of those for HTTP.
+    /// Those of them that may watch events.
     watchers: usize,
+    /// The own broker.
     mqtt: usize,
 }
 

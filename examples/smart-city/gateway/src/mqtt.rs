@@ -10,14 +10,17 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use anyhow::Result;
 use rumqttc::{
     AckMode, AsyncClient, Event, EventLoop, Incoming, MqttOptions, NetworkOptions, Publish, PublishOptions,
-    QoS, SessionMode, mqttbytes::v5::PublishProperties,
+    QoS, SessionMode, SubscribeNoticeError, mqttbytes::v5::PublishProperties,
 };
 use smart_city_frame::{Header, Kind};
 use tokio::{
@@ -105,6 +108,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What is acknowledged when a message is stored.
+#[derive(Debug)]
+pub struct Ack {
+    publish: Publish,
+    /// The connection that it came over. On another one the same number may be another message's.
+    connection: u64,
+}
+
 /// Messages that wait for the engine: a queue for each account, worked off in turn.
 #[derive(Debug, Default)]
 struct Intake {
@@ -133,7 +144,8 @@ const REMEMBERED: usize = 65_536;
 
 impl Intake {
     /// Takes a message over; returns the account if it sends more than it may.
-    fn push(&self, publish: Publish, now: Instant) -> Option<String> {
+    fn push(&self, ack: Ack, now: Instant) -> Option<String> {
+        let publish = &ack.publish;
         let topic = String::from_utf8_lossy(&publish.topic).into_owned();
         let name = topic.split('/').nth(1).unwrap_or_default().to_owned();
         let mut waiting = lock(&self.waiting);
@@ -162,7 +174,7 @@ impl Intake {
             turn.push_back(name.clone());
         }
         let payload = publish.payload.to_vec();
-        account.queue.push_back(Input::Message { topic, payload, ack: Some(publish) });
+        account.queue.push_back(Input::Message { topic, payload, ack: Some(ack) });
         drop(waiting);
         self.wake.notify_one();
         Some(name).filter(|_| floods)
@@ -182,7 +194,7 @@ impl Intake {
                 taken.push(Input::Overload { device: parse_device_id(&name), count });
             }
             let Some(input) = account.queue.pop_front() else { continue };
-            if matches!(&input, Input::Message { ack: Some(publish), .. } if publish.qos == QoS::AtMostOnce) {
+            if matches!(&input, Input::Message { ack: Some(ack), .. } if ack.publish.qos == QoS::AtMostOnce) {
                 account.unacknowledged -= 1;
             }
             taken.push(input);
@@ -200,7 +212,7 @@ impl Intake {
 /// What goes to the broker.
 #[derive(Debug)]
 enum Packet {
-    Ack(Publish),
+    Ack(Ack),
     Message(Output),
 }
 
@@ -213,7 +225,7 @@ struct Outgoing {
 
 #[derive(Debug, Default)]
 struct Leaving {
-    acks: VecDeque<Publish>,
+    acks: VecDeque<Ack>,
     /// Topics of devices and kinds of frames, in the order in which they go.
     order: VecDeque<(String, u8)>,
     /// The newest of each: a receipt says all that the one before it said, and everything else is sent again.
@@ -223,10 +235,10 @@ struct Leaving {
 }
 
 impl Outgoing {
-    fn push(&self, acks: &mut Vec<Publish>, outputs: Vec<Output>) {
+    fn push(&self, acks: &mut Vec<Ack>, outputs: Vec<Output>) {
         let mut waiting = lock(&self.waiting);
         // QoS 0 has no acknowledgement.
-        waiting.acks.extend(acks.drain(..).filter(|publish| publish.qos != QoS::AtMostOnce));
+        waiting.acks.extend(acks.drain(..).filter(|ack| ack.publish.qos != QoS::AtMostOnce));
         for output in outputs {
             if output.delivery.is_some() {
                 waiting.readings.push_back(output);
@@ -257,8 +269,8 @@ impl Outgoing {
 
     fn pop(&self) -> Option<Packet> {
         let mut waiting = lock(&self.waiting);
-        if let Some(publish) = waiting.acks.pop_front() {
-            return Some(Packet::Ack(publish));
+        if let Some(ack) = waiting.acks.pop_front() {
+            return Some(Packet::Ack(ack));
         }
         while let Some(key) = waiting.order.pop_front() {
             if let Some(output) = waiting.down.remove(&key) {
@@ -300,6 +312,7 @@ pub fn start(
     let (client, event_loop) = AsyncClient::builder(options).capacity(QUEUE).build();
     let (inputs, inputs_rx) = mpsc::channel(INPUTS);
     let (intake, outgoing) = (Arc::<Intake>::default(), Arc::<Outgoing>::default());
+    let connection = Arc::<AtomicU64>::default();
     let (connections, connected) = watch::channel(());
     let (ready, is_ready) = watch::channel(false);
     let (responses, responses_rx) = mpsc::channel(16);
@@ -311,14 +324,14 @@ pub fn start(
         Arc::clone(&outgoing),
         at_broker,
         floods,
-        connections,
+        (Arc::clone(&connection), connections),
     ));
     let keeper = keeps_accounts.then(|| {
         let requests = accounts::Requests::new(client.clone(), responses_rx);
         (requests, secrets.clone(), floods_rx)
     });
     tokio::spawn(prepare(client.clone(), keeper, connected, ready));
-    tokio::spawn(send(client, Arc::clone(&outgoing), inputs.clone()));
+    tokio::spawn(send(client, Arc::clone(&outgoing), connection, inputs.clone()));
     let handle = Handle::current();
     let engine =
         tokio::task::spawn_blocking(move || run(engine, before, inputs_rx, &intake, &outgoing, &handle));
@@ -375,7 +388,7 @@ async fn receive(
     outgoing: Arc<Outgoing>,
     responses: Option<mpsc::Sender<Vec<u8>>>,
     floods: mpsc::Sender<String>,
-    connections: watch::Sender<()>,
+    (connection, connections): (Arc<AtomicU64>, watch::Sender<()>),
 ) {
     let (mut lost, mut flooded) = (Limited::default(), Limited::default());
     loop {
@@ -385,10 +398,12 @@ async fn receive(
                     // One is asked for at a time.
                     drop(responses.try_send(publish.payload.to_vec()));
                 }
-                outgoing.push(&mut vec![publish], Vec::new());
+                let connection = connection.load(Ordering::Relaxed);
+                outgoing.push(&mut vec![Ack { publish, connection }], Vec::new());
             }
             Ok(Event::Incoming(Incoming::Publish(publish))) => {
-                if let Some(account) = intake.push(publish, Instant::now()) {
+                let ack = Ack { publish, connection: connection.load(Ordering::Relaxed) };
+                if let Some(account) = intake.push(ack, Instant::now()) {
                     if let Some(left_out) = flooded.due(Instant::now()) {
                         tracing::warn!(account, left_out, "an account sends more than it may");
                     }
@@ -401,10 +416,13 @@ async fn receive(
             }
             Ok(_) => {}
             Err(error) => {
+                connection.fetch_add(1, Ordering::Relaxed);
                 if let Some(left_out) = lost.due(Instant::now()) {
                     tracing::warn!(%error, left_out, "not connected to the broker");
                 }
                 tokio::time::sleep(Duration::from_millis(200)).await;
+                // An acknowledgement that was about to be handed over when the connection ended.
+                event_loop.clean();
             }
         }
     }
@@ -417,7 +435,7 @@ async fn prepare(
     mut connected: watch::Receiver<()>,
     ready: watch::Sender<bool>,
 ) {
-    while connected.changed().await.is_ok() {
+    'connections: while connected.changed().await.is_ok() {
         let mut filters = vec!["up/+/+"];
         filters.extend(keeper.is_some().then_some(RESPONSES));
         for filter in filters {
@@ -425,9 +443,12 @@ async fn prepare(
                 client.subscribe_tracked(filter, QoS::AtLeastOnce).await?.wait_completion_async().await?;
                 anyhow::Ok(())
             };
-            if let Err(error) = subscribed.await {
-                tracing::error!(%error, filter, "the broker refuses a subscription of the gateway");
+            let Err(error) = subscribed.await else { continue };
+            if !matches!(error.downcast_ref(), Some(SubscribeNoticeError::V5SubAckFailure(_))) {
+                // The connection ended: nothing can be asked for over it.
+                continue 'connections;
             }
+            tracing::error!(%error, filter, "the broker refuses a subscription of the gateway");
         }
         if let Some((requests, secrets, floods)) = &mut keeper {
             accounts::keep(requests, secrets, floods, &mut connected, || ready.send_replace(true)).await;
@@ -436,12 +457,20 @@ async fn prepare(
     }
 }
 
-async fn send(client: AsyncClient, outgoing: Arc<Outgoing>, inputs: mpsc::Sender<Input>) {
+async fn send(
+    client: AsyncClient,
+    outgoing: Arc<Outgoing>,
+    connection: Arc<AtomicU64>,
+    inputs: mpsc::Sender<Input>,
+) {
     let again = Arc::<Mutex<Limited>>::default();
     loop {
         match outgoing.next().await {
+            Packet::Ack(ack) if ack.connection == connection.load(Ordering::Relaxed) => {
+                drop(client.ack(&ack.publish).await);
+            }
             // Of a connection that is gone nothing needs to be acknowledged.
-            Packet::Ack(publish) => drop(client.ack(&publish).await),
+            Packet::Ack(_) => {}
             Packet::Message(output) => match output.delivery {
                 Some(number) => {
                     let notice = publish(&client, &output).await;
@@ -503,8 +532,9 @@ mod tests {
 
     const FLOOD: &str = "70b3d5fffe000001";
 
-    fn publish(account: &str, qos: QoS, number: usize) -> Publish {
-        Publish::new(format!("up/{account}/1"), qos, number.to_string(), None)
+    fn publish(account: &str, qos: QoS, number: usize) -> Ack {
+        let publish = Publish::new(format!("up/{account}/1"), qos, number.to_string(), None);
+        Ack { publish, connection: 0 }
     }
 
     /// Account and number of each message, and how many were discarded.
@@ -638,7 +668,7 @@ mod tests {
         assert!(acks.is_empty());
         let packets: Vec<(String, u8)> = std::iter::from_fn(|| outgoing.pop())
             .map(|packet| match packet {
-                Packet::Ack(publish) => ("ack".to_owned(), publish.payload[0]),
+                Packet::Ack(ack) => ("ack".to_owned(), ack.publish.payload[0]),
                 Packet::Message(output) => (output.topic, *output.payload.last().unwrap()),
             })
             .collect();

@@ -73,7 +73,7 @@ fn a_tampered_device_is_shown_isolated_then_recovered() {
             .unwrap();
     }
 
-    stage.recover(VICTIM, OPEN_GATE).unwrap();
+    stage.recover(VICTIM).unwrap();
     page.wait(&format!("{device}.dataset.isolated"), &json!("false"));
     page.wait(&format!("{device}.dataset.state"), &json!("affirming"));
     page.wait("document.getElementById('announce').textContent.includes('was recovered')", &json!(true));

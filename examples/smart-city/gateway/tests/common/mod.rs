@@ -1,10 +1,12 @@
 //! The example city, its devices and a gateway on it.
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 
-use std::{fmt::Debug, fs, path::Path, str::FromStr, sync::Arc};
+use std::{collections::BTreeMap, fmt::Debug, fs, path::Path, str::FromStr, sync::Arc};
 
-use smart_city_detector::{AllowedValues, Detector, Verifier};
-use smart_city_frame::{DeviceId, DeviceLink, Epoch, Header, Kind, RootKey};
+use smart_city_detector::{AllowedValues, Detector, Region, Verifier};
+use smart_city_frame::{
+    ALL_REGIONS, AttestKey, Challenge, DeviceId, DeviceLink, Epoch, Evidence, Header, Kind, RootKey,
+};
 use smart_city_gateway::{
     attestation::Signer,
     config::{City, Secrets},
@@ -101,17 +103,50 @@ pub fn key_id(id: DeviceId) -> String {
     format!("{id}-{}", hex::encode(&root(id).fingerprint(id)[..8]))
 }
 
+/// Code by region.
+pub type Code = BTreeMap<u16, Vec<u8>>;
+
+/// The code of the example's image.
+pub fn code(dir: &Path) -> Code {
+    let file = |name| fs::read(dir.join("code").join(name)).unwrap();
+    Code::from([(1, file("open_gate.bin")), (2, file("close_gate.bin"))])
+}
+
+/// What a device with this `code`, and a table for `as_built`, says of a region, or of all.
+pub fn evidence(
+    key: &AttestKey,
+    challenge: Challenge,
+    region: u16,
+    code: &Code,
+    as_built: &Code,
+) -> Evidence {
+    let entry = |(id, code): (&u16, &Vec<u8>)| {
+        let (len, value) = (code.len().try_into().unwrap(), Verifier::new(key).allowed_value(*id, code));
+        Region { id: *id, address: 0, len, value }.to_bytes()
+    };
+    let table: Vec<u8> = as_built.iter().flat_map(entry).collect();
+    let detector = Detector::new(key, AllowedValues::new(&table).unwrap());
+    let code = |region: u16| code.get(&region).map_or(&[][..], Vec::as_slice);
+    if region == ALL_REGIONS {
+        detector.examine_all(challenge, |region| code(region.id))
+    } else {
+        detector.examine(challenge, region, code(region))
+    }
+}
+
 /// A device's end, with its code.
 pub struct TestDevice {
     pub id: DeviceId,
     pub link: DeviceLink,
+    /// Of region 1.
     pub code: Vec<u8>,
+    pub close_gate: Vec<u8>,
 }
 
 impl TestDevice {
     pub fn new(id: DeviceId, epoch: u16, dir: &Path) -> Self {
-        let code = fs::read(dir.join("code/open_gate.bin")).unwrap();
-        Self { id, link: DeviceLink::new(&root(id), id, Epoch(epoch)), code }
+        let [code, close_gate] = [1, 2].map(|region| code(dir)[&region].clone());
+        Self { id, link: DeviceLink::new(&root(id), id, Epoch(epoch)), code, close_gate }
     }
 
     pub fn reading(&mut self, stream: u16, city: &City, payload: &[u8]) -> Input {
@@ -128,17 +163,10 @@ impl TestDevice {
         if instruction.restored_region().is_some() {
             self.code = genuine.to_vec();
         }
-        let region = instruction.examined_region();
         let key = root(self.id).attest_key(self.id);
-        let table = smart_city_detector::Region {
-            id: region,
-            address: 0,
-            len: u32::try_from(genuine.len()).unwrap(),
-            value: Verifier::new(&key).allowed_value(region, genuine),
-        }
-        .to_bytes();
-        let detector = Detector::new(&key, AllowedValues::new(&table).unwrap());
-        let evidence = detector.examine(challenge, region, &self.code);
+        let [code, as_built] = [&self.code[..], genuine]
+            .map(|code| Code::from([(1, code.to_vec()), (2, self.close_gate.clone())]));
+        let evidence = evidence(&key, challenge, instruction.examined_region(), &code, &as_built);
         let mut buffer = [0; 64];
         let frame = self.link.seal_evidence(&evidence, &mut buffer).unwrap();
         message(format!("up/{}/evidence", self.id), frame)

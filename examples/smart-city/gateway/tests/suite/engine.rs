@@ -4,7 +4,7 @@ use std::{fs, time::Duration};
 
 use crate::common::{GATE, MAST, TestDevice, ask, engine, example, files, key_id, kind, message};
 use serde_json::{Value, json};
-use smart_city_frame::Kind;
+use smart_city_frame::{Header, Kind};
 use smart_city_gateway::{
     config::{City, Secrets},
     engine::{Denied, Engine, Input, Output},
@@ -390,6 +390,27 @@ fn a_tampered_device_is_found_isolated_and_recovered() {
     gate.link.open_epoch_request(GATE, &mut request[0]).unwrap();
     let mut gate = TestDevice::new(GATE, 2, dir.path());
     assert_eq!(gateway.handle([gate.reading(1, &city, b"4")]).unwrap().len(), 4);
+}
+
+/// A frame that comes again beside a new one is not answered with the receipt of before: it would go instead of the new one.
+#[test]
+fn a_repeated_receipt_does_not_follow_a_new_one() {
+    let dir = example();
+    let (mut gateway, _) = engine(dir.path());
+    let (city, _) = files(dir.path());
+    let mut gate = TestDevice::new(GATE, 1, dir.path());
+    let first = gate.reading(1, &city, b"1");
+    gateway.handle([crate::memory::again(&first)]).unwrap();
+    for is_first in [true, false] {
+        let new = gate.reading(1, &city, b"2");
+        let Input::Message { payload, .. } = &new else { panic!("{new:?}") };
+        let counter = Header::parse(payload).unwrap().counter;
+        let old = crate::memory::again(&first);
+        let outputs = gateway.handle(if is_first { [old, new] } else { [new, old] }).unwrap();
+        let mut receipts = down(&outputs, Kind::Receipt);
+        assert_eq!(receipts.len(), 1);
+        assert!(gate.link.open_receipt(GATE, &mut receipts[0]).unwrap().has(counter));
+    }
 }
 
 /// A gateway that has lost the link of an isolated device needs an epoch before it can restore the device.

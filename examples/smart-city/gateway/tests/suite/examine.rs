@@ -1,38 +1,40 @@
 //! Challenges to measure all regions of a device, and what a device finds at its start.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
-use smart_city_detector::{AllowedValues, Detector, Region, Verifier};
-use smart_city_frame::{Challenge, DeviceLink, Epoch, Instruction, Kind};
+use smart_city_frame::{ALL_REGIONS, Challenge, DeviceLink, Epoch, Instruction, Kind};
 use smart_city_gateway::{
     config::City,
     engine::{Denied, Engine, Input, Output},
 };
 
-use crate::common::{GATE, TestDevice, ask, engine, example, files, is_isolated, kind, message, root};
+use crate::common::{
+    Code, GATE, TestDevice, ask, code, engine, evidence, example, files, is_isolated, kind, message, root,
+};
 
 /// All code of a device.
-struct Regions(BTreeMap<u16, Vec<u8>>);
+struct Regions(Code);
 
 impl Regions {
-    fn new(city: &City) -> Self {
-        let image = &city.images[&city.devices[&GATE].image];
-        Self(image.iter().map(|(id, region)| (*id, region.code.clone())).collect())
-    }
-
     /// Evidence of all, sealed.
     fn evidence(&self, genuine: &Self, link: &mut DeviceLink, challenge: Challenge) -> Input {
-        let key = root(GATE).attest_key(GATE);
-        let entry = |(id, code): (&u16, &Vec<u8>)| {
-            let value = Verifier::new(&key).allowed_value(*id, code);
-            Region { id: *id, address: 0, len: code.len().try_into().unwrap(), value }.to_bytes()
-        };
-        let table: Vec<u8> = genuine.0.iter().flat_map(entry).collect();
-        let detector = Detector::new(&key, AllowedValues::new(&table).unwrap());
-        let evidence = detector.examine_all(challenge, |region| &self.0[&region.id]);
+        self.evidence_of(ALL_REGIONS, genuine, link, challenge)
+    }
+
+    fn evidence_of(&self, region: u16, genuine: &Self, link: &mut DeviceLink, challenge: Challenge) -> Input {
+        let evidence = evidence(&root(GATE).attest_key(GATE), challenge, region, &self.0, &genuine.0);
         let mut buffer = [0; 64];
         message(format!("up/{GATE}/evidence"), link.seal_evidence(&evidence, &mut buffer).unwrap())
     }
+}
+
+/// How the gateway sees the device, and whether it is isolated.
+fn state(engine: &mut Engine) -> (String, bool) {
+    let status = &ask(engine, Input::Status).0["devices"][0];
+    (status["state"].as_str().unwrap().to_owned(), status["isolated"].as_bool().unwrap())
 }
 
 fn examine(engine: &mut Engine) -> (Result<(), Denied>, Vec<Output>) {
@@ -59,8 +61,7 @@ fn start(dir: &Path, epoch: u16) -> (Engine, City, TestDevice, Regions) {
     let (city, _) = files(dir);
     let mut gate = TestDevice::new(GATE, epoch, dir);
     engine.handle([gate.reading(1, &city, b"1")]).unwrap();
-    let regions = Regions::new(&city);
-    assert!(regions.0.len() > 1);
+    let regions = Regions(code(dir));
     (engine, city, gate, regions)
 }
 
@@ -86,7 +87,64 @@ fn all_regions_are_examined_and_the_altered_one_is_restored() {
     gateway.handle([altered.evidence(&genuine, &mut gate.link, challenge)]).unwrap();
     assert!(is_isolated(&mut gateway, GATE));
     assert_eq!(examine(&mut gateway).0, Err(Denied::Isolated));
-    assert_eq!(obey(&mut gate.link, &recover(&mut gateway)).0, Some(second));
+    assert_eq!(obey(&mut gate.link, &recover(&mut gateway)).0, Some(ALL_REGIONS));
+}
+
+/// Evidence names one altered region, and there may be more: a recovery restores all, and ends by evidence of all alone.
+#[test]
+fn a_recovery_is_of_all_regions() {
+    let dir = example();
+    let (mut gateway, city, mut gate, genuine) = start(dir.path(), 1);
+    let mut altered = Regions(genuine.0.clone());
+    for code in altered.0.values_mut() {
+        code[0] ^= 1;
+    }
+    let (_, challenge) = obey(&mut gate.link, &examine(&mut gateway).1);
+    gateway.handle([altered.evidence(&genuine, &mut gate.link, challenge)]).unwrap();
+    assert_eq!(state(&mut gateway), ("contraindicated".to_owned(), true));
+
+    let (restored, challenge) = obey(&mut gate.link, &recover(&mut gateway));
+    assert_eq!(restored, Some(ALL_REGIONS));
+    let first = *genuine.0.keys().next().unwrap();
+    altered.0.insert(first, genuine.0[&first].clone());
+    gateway.handle([altered.evidence(&genuine, &mut gate.link, challenge)]).unwrap();
+    assert_eq!(state(&mut gateway), ("contraindicated".to_owned(), true));
+
+    // Nor does evidence of the one region that was named.
+    let (_, challenge) = obey(&mut gate.link, &recover(&mut gateway));
+    gateway.handle([genuine.evidence_of(first, &genuine, &mut gate.link, challenge)]).unwrap();
+    assert_eq!(state(&mut gateway), ("contraindicated".to_owned(), true));
+
+    let (_, challenge) = obey(&mut gate.link, &recover(&mut gateway));
+    gateway.handle([genuine.evidence(&genuine, &mut gate.link, challenge)]).unwrap();
+    assert_eq!(state(&mut gateway), ("affirming".to_owned(), false));
+    let mut gate = TestDevice::new(GATE, 2, dir.path());
+    assert_eq!(gateway.handle([gate.reading(1, &city, b"2")]).unwrap().len(), 4);
+}
+
+/// An image that has lost what was asked for affirms nothing, although a device without that code measures the same: nothing.
+#[test]
+fn regions_that_are_gone_affirm_nothing() {
+    for asked in [1, ALL_REGIONS] {
+        let dir = example();
+        let (mut gateway, city, mut gate, _) = start(dir.path(), 1);
+        let (sent, outputs) = if asked == ALL_REGIONS {
+            examine(&mut gateway)
+        } else {
+            let (argument, operator) = (b"on".to_vec(), "kana".to_owned());
+            let instruct = |reply| Input::Instruct { device: GATE, region: asked, argument, operator, reply };
+            ask(&mut gateway, instruct)
+        };
+        assert_eq!(sent, Ok(()));
+        let (_, challenge) = obey(&mut gate.link, &outputs);
+        let mut fewer = city.clone();
+        let image = fewer.images.get_mut(&city.devices[&GATE].image).unwrap();
+        image.retain(|id, _| asked != ALL_REGIONS && *id != asked);
+        gateway.handle([Input::Reload(Ok(Box::new((fewer, files(dir.path()).1))))]).unwrap();
+        let none = Regions(Code::new());
+        gateway.handle([none.evidence_of(asked, &none, &mut gate.link, challenge)]).unwrap();
+        assert_eq!(state(&mut gateway), ("contraindicated".to_owned(), true), "{asked}");
+    }
 }
 
 /// An image with a region less than the device has, or with other code, affirms nothing. Then no region is named, and all are restored.
@@ -120,8 +178,16 @@ fn what_is_found_at_a_start_isolates() {
     // Of another epoch than the frame's.
     gateway.handle([altered.evidence(&genuine, &mut gate.link, Challenge::of_start(Epoch(2)))]).unwrap();
     assert_eq!((refused(&mut gateway), is_isolated(&mut gateway, GATE)), (2, false));
+    // What was asked for before is not asked for again, and its evidence says nothing any more.
+    let (_, challenge) = obey(&mut gate.link, &examine(&mut gateway).1);
     gateway.handle([altered.evidence(&genuine, &mut gate.link, Challenge::of_start(Epoch(1)))]).unwrap();
     assert_eq!((refused(&mut gateway), is_isolated(&mut gateway, GATE)), (2, true));
+    let result = ask(&mut gateway, |reply| Input::Attestation(GATE, reply)).0;
+    let late = Instant::now() + Duration::from_secs(10);
+    assert_eq!(gateway.handle_at([Input::Tick], late).unwrap(), []);
+    gateway.handle([genuine.evidence(&genuine, &mut gate.link, challenge)]).unwrap();
+    assert_eq!((refused(&mut gateway), state(&mut gateway)), (3, ("contraindicated".to_owned(), true)));
+    assert_eq!(ask(&mut gateway, |reply| Input::Attestation(GATE, reply)).0, result);
 
     // While it is being restored it starts again, and says the same; the recovery goes on.
     recover(&mut gateway);
@@ -129,9 +195,12 @@ fn what_is_found_at_a_start_isolates() {
     let report = altered.evidence(&genuine, &mut gate.link, Challenge::of_start(Epoch(2)));
     let outputs = gateway.handle([report]).unwrap();
     let (restored, challenge) = obey(&mut gate.link, &outputs);
-    assert_eq!((restored, refused(&mut gateway)), (Some(1), 3));
+    assert_eq!((restored, refused(&mut gateway)), (Some(ALL_REGIONS), 4));
+    // Evidence that does not come in time makes nothing better.
+    gateway.handle_at([Input::Tick], late).unwrap();
+    assert_eq!(state(&mut gateway), ("contraindicated".to_owned(), true));
+    assert_eq!(ask(&mut gateway, |reply| Input::Attestation(GATE, reply)).0, result);
     gateway.handle([genuine.evidence(&genuine, &mut gate.link, challenge)]).unwrap();
-    // Evidence of all is none of the one that was restored.
-    assert!(is_isolated(&mut gateway, GATE));
+    assert_eq!(state(&mut gateway), ("affirming".to_owned(), false));
     assert_eq!(gateway.handle([gate.reading(1, &city, b"2")]).unwrap(), []);
 }

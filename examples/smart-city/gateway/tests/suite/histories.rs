@@ -10,10 +10,11 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use crate::common::{self, GATE, MAST, Random, example, files, is_isolated, kind, message};
+use crate::common::{
+    self, Code, GATE, MAST, Random, code, evidence, example, files, is_isolated, kind, message,
+};
 use anyhow::Result;
 use redb::StorageBackend;
-use smart_city_detector::{AllowedValues, Detector, Verifier};
 use smart_city_frame::{DeviceId, DeviceLink, Epoch, Header, Kind, RootKey};
 use smart_city_gateway::{
     attestation::Signer,
@@ -190,7 +191,7 @@ impl Device {
     }
 
     /// What it answers to a frame from the gateway.
-    fn receive(&mut self, frame: &[u8], code: &[u8]) -> Option<Vec<u8>> {
+    fn receive(&mut self, frame: &[u8], code: &Code) -> Option<Vec<u8>> {
         let mut frame = frame.to_vec();
         match kind(&frame) {
             Kind::EpochRequest => {
@@ -202,19 +203,12 @@ impl Device {
             Kind::Instruction => {
                 let (instruction, challenge) = self.link.open_instruction(self.id, &mut frame).ok()?;
                 self.is_altered &= instruction.restored_region().is_none();
-                let region = instruction.examined_region();
-                let mut own = code.to_vec();
-                own[3] ^= u8::from(self.is_altered);
-                let key = root(self.id, self.key).attest_key(self.id);
-                let table = smart_city_detector::Region {
-                    id: region,
-                    address: 0,
-                    len: u32::try_from(code.len()).unwrap(),
-                    value: Verifier::new(&key).allowed_value(region, code),
+                let mut own = code.clone();
+                for code in own.values_mut() {
+                    code[3] ^= u8::from(self.is_altered);
                 }
-                .to_bytes();
-                let evidence =
-                    Detector::new(&key, AllowedValues::new(&table).unwrap()).examine(challenge, region, &own);
+                let key = root(self.id, self.key).attest_key(self.id);
+                let evidence = evidence(&key, challenge, instruction.examined_region(), &own, code);
                 let mut buffer = [0; 64];
                 self.link.seal_evidence(&evidence, &mut buffer).ok().map(|frame| frame.to_vec())
             }
@@ -245,7 +239,7 @@ struct World {
     city: City,
     secrets: Arc<Secrets>,
     pem: String,
-    code: Vec<u8>,
+    code: Code,
     random: Random,
     power: Arc<Mutex<Power>>,
     engine: Option<Engine>,
@@ -269,7 +263,7 @@ impl World {
     fn new(seed: u64) -> Self {
         let dir = example();
         let (city, secrets) = files(dir.path());
-        let code = fs::read(dir.path().join("code/open_gate.bin")).unwrap();
+        let code = code(dir.path());
         let mut world = Self {
             dir,
             city,
