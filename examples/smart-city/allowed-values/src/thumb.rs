@@ -284,7 +284,8 @@ mod tests {
             ("it ne; popne {r4, pc}", &[0x18, 0xbf, 0x10, 0xbd]),
             ("half of an instruction of 32 bits", &[0x70, 0x47, 0x00, 0xf0]),
         ] {
-            assert_eq!(targets(code), [Some(0x1000 + code.len() as u32)], "{name}");
+            let end = 0x1000 + u32::try_from(code.len()).unwrap();
+            assert_eq!(targets(code), [Some(end)], "{name}");
         }
     }
 

@@ -113,7 +113,7 @@ fn thumb_image() -> Vec<u8> {
     // The name, the address with the bit that says Thumb, the size, a global function of section 1.
     let symbols = [words(&[0; 4]), words(&[1, 1, 2, 1 << 16 | 0x12])].concat();
     let contents = [vec![0x70, 0x47, 0, 0], symbols, names.into_bytes()];
-    let lens = contents.each_ref().map(|content| content.len() as u32);
+    let lens = contents.each_ref().map(|content| u32::try_from(content.len()).unwrap());
     let offsets = [HEADER, HEADER + lens[0], HEADER + lens[0] + lens[1]];
     let sections = offsets[2] + lens[2];
     let mut elf = b"\x7FELF\x01\x01\x01".to_vec();
