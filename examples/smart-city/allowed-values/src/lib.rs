@@ -19,8 +19,8 @@ pub struct Function {
     pub address: u32,
     /// Its code.
     pub code: Vec<u8>,
-    /// Where it starts code that is not its own, which would not be measured with it. Known of Thumb code alone.
-    pub leaves: Vec<Leaves>,
+    /// Where it starts code that is not its own, which would not be measured with it. None if it is no Thumb code: then it is not known.
+    pub leaves: Option<Vec<Leaves>>,
 }
 
 /// The functions of an ELF file that have a size, by their addresses.
@@ -42,7 +42,7 @@ pub fn functions(elf: &[u8]) -> Result<Vec<Function>> {
             .with_context(|| format!("{name} lies outside its section"))?
             .to_vec();
         let address = address.try_into().with_context(|| format!("{name} lies beyond the first 4 GiB"))?;
-        let leaves = if is_thumb { thumb::leaves(address, &code, &data) } else { Vec::new() };
+        let leaves = is_thumb.then(|| thumb::leaves(address, &code, &data));
         functions.push(Function { name, address, code, leaves });
     }
     functions.sort_by(|a, b| (a.address, &a.name).cmp(&(b.address, &b.name)));
@@ -65,11 +65,12 @@ pub fn function<'f>(functions: &'f [Function], name: &str) -> Result<&'f Functio
 /// The region of each function in `names`, numbered from 1 in their order, with its value under the device's `key`.
 ///
 /// # Errors
-/// If a name is that of no function, or of several with different code or places; if one starts other code, which is not measured with it; or
-/// there are too many.
+/// If a name is that of no function, or of several with different code or places; if one starts other code, which is not measured with it, or
+/// is no Thumb code, of which that is not known; or there are too many.
 pub fn regions(functions: &[Function], names: &[String], key: &AttestKey) -> Result<Vec<Region>> {
     for name in names {
-        let leaves = &function(functions, name)?.leaves;
+        let leaves = function(functions, name)?.leaves.as_ref();
+        let leaves = leaves.with_context(|| format!("{name} is no code for an Arm Cortex-M"))?;
         if let Some(first) = leaves.first() {
             bail!(
                 "{name} starts code that is not measured with it: {first}; in all {} such places",

@@ -46,31 +46,83 @@ impl DataRanges {
     }
 }
 
-/// The instructions of a function that start other code: branches, with and without link, whose target is outside; those to what a register
-/// says, but for the return; and supervisor calls.
+/// The instructions of a function that start other code: branches, with and without link, whose target is outside or data; those to what a
+/// register or memory says, but for the returns BX LR and POP with PC; supervisor calls; and the last one before data or the end, if it goes on.
 ///
 /// Encodings: *Armv8-M Architecture Reference Manual*, C2.
 pub(crate) fn leaves(start: u32, code: &[u8], data: &DataRanges) -> Vec<Leaves> {
     let own = start..start.saturating_add(u32::try_from(code.len()).unwrap_or(u32::MAX));
+    let is_own_code = |to: u32| own.contains(&to) && !data.has(to);
     let half = |at: usize| Some(u16::from_le_bytes([*code.get(at)?, *code.get(at + 1)?]));
+    let address_of = |at: usize| start.wrapping_add(u32::try_from(at).unwrap_or(u32::MAX));
     let (mut found, mut at) = (Vec::new(), 0);
+    // The last instruction, if it goes on to what is behind it. Whoever starts the function comes from before its first one.
+    let mut goes_on = Some(start);
+    // How many of the next instructions have the condition of an IT.
+    let mut conditional = 0;
     while let Some(first) = half(at) {
-        let address = start.wrapping_add(u32::try_from(at).unwrap_or(u32::MAX));
+        let address = address_of(at);
         if data.has(address) {
+            found.extend(goes_on.take().map(|last| Leaves { at: last, to: Some(address) }));
             at += 2;
             continue;
         }
-        let (target, len) = if first >> 11 >= 0b11101 {
-            (half(at + 2).and_then(|second| wide(address, first, second)), 4)
+        let (target, is_end, len) = if first >> 11 >= 0b11101 {
+            // Half an instruction goes on: to what is behind the function.
+            let Some(second) = half(at + 2) else {
+                goes_on = Some(address);
+                break;
+            };
+            (wide(address, first, second), is_wide_end(first, second), 4)
         } else {
-            (narrow(address, first), 2)
+            (narrow(address, first), is_narrow_end(first), 2)
         };
         at += len;
-        if let Some(to) = target.filter(|to| !to.is_some_and(|to| own.contains(&to))) {
+        goes_on = (!is_end || conditional > 0).then_some(address);
+        conditional = match first {
+            0xBF00..=0xBFFF if first & 0xF != 0 => 4 - (first & 0xF).trailing_zeros(),
+            _ => conditional.saturating_sub(1),
+        };
+        if let Some(to) = target.filter(|to| !to.is_some_and(is_own_code)) {
             found.push(Leaves { at: address, to });
         }
     }
+    found.extend(goes_on.map(|last| Leaves { at: last, to: Some(own.end) }));
     found
+}
+
+/// Whether nothing behind an instruction of 16 bits runs after it, if it has no condition.
+const fn is_narrow_end(code: u16) -> bool {
+    // B; BX; POP with PC; MOV to PC; UDF
+    code >> 11 == 0b11100
+        || code & 0xFF80 == 0x4700
+        || code >> 8 == 0xBD
+        || code & 0xFF87 == 0x4687
+        || code >> 8 == 0xDE
+}
+
+/// The same for one of 32 bits.
+const fn is_wide_end(first: u16, second: u16) -> bool {
+    // B; UDF
+    first >> 11 == 0b11110 && second & 0xD000 == 0x9000
+        || first & 0xFFF0 == 0xF7F0 && second & 0xF000 == 0xA000
+        || is_wide_pop(first, second)
+        || loads_pc(first, second)
+}
+
+/// POP with PC, of several registers.
+const fn is_wide_pop(first: u16, second: u16) -> bool {
+    first == 0xE8BD && second >> 15 == 1
+}
+
+/// Whether one of 32 bits has PC from memory, other than by [`is_wide_pop`].
+const fn loads_pc(first: u16, second: u16) -> bool {
+    // TBB, TBH
+    first & 0xFFF0 == 0xE8D0 && second & 0xFFE0 == 0xF000
+        // LDR, with each way to say the address
+        || first & 0xFF70 == 0xF850 && second >> 12 == 15
+        // LDM, LDMDB
+        || (first & 0xFFD0 == 0xE890 || first & 0xFFD0 == 0xE910) && second >> 15 == 1 && first != 0xE8BD
 }
 
 /// Where an instruction of 16 bits goes; none if it goes on, and none in it if a register says it.
@@ -100,6 +152,9 @@ fn narrow(address: u32, code: u16) -> Option<Option<u32>> {
 
 /// The same for one of 32 bits.
 fn wide(address: u32, first: u16, second: u16) -> Option<Option<u32>> {
+    if loads_pc(first, second) {
+        return Some(None);
+    }
     let (first, second) = (u32::from(first), u32::from(second));
     if first >> 11 != 0b11110 || second >> 15 == 0 {
         return None;
@@ -136,6 +191,9 @@ mod tests {
         found.into_iter().map(|Leaves { to, .. }| to).collect()
     }
 
+    /// bx lr
+    const RETURN: [u8; 2] = [0x70, 0x47];
+
     #[test]
     fn what_goes_outside_is_found() {
         for (name, code, to) in [
@@ -154,7 +212,23 @@ mod tests {
             ("bx r3", &[0x18, 0x47], None),
             ("mov pc, r3", &[0x9f, 0x46], None),
             ("svc 1", &[0x01, 0xdf], None),
+            ("tbb [pc, r0]", &[0xdf, 0xe8, 0x00, 0xf0], None),
+            ("tbb [r1, r0]", &[0xd1, 0xe8, 0x00, 0xf0], None),
+            ("tbh [pc, r0, lsl #1]", &[0xdf, 0xe8, 0x10, 0xf0], None),
+            ("tbh [r1, r0, lsl #1]", &[0xd1, 0xe8, 0x10, 0xf0], None),
+            ("ldr.w pc, [r1, #8]", &[0xd1, 0xf8, 0x08, 0xf0], None),
+            ("ldr.w pc, [r1, #-4]", &[0x51, 0xf8, 0x04, 0xfc], None),
+            ("ldr.w pc, [r1], #4", &[0x51, 0xf8, 0x04, 0xfb], None),
+            ("ldr.w pc, [r1, #4]!", &[0x51, 0xf8, 0x04, 0xff], None),
+            ("ldr.w pc, [r1, r2, lsl #2]", &[0x51, 0xf8, 0x22, 0xf0], None),
+            ("ldr.w pc, [pc, #16]", &[0xdf, 0xf8, 0x10, 0xf0], None),
+            ("ldr.w pc, [sp], #4", &[0x5d, 0xf8, 0x04, 0xfb], None),
+            ("ldmia.w r1, {r4, pc}", &[0x91, 0xe8, 0x10, 0x80], None),
+            ("ldmia.w r1!, {r4, pc}", &[0xb1, 0xe8, 0x10, 0x80], None),
+            ("ldmdb r1, {r4, pc}", &[0x11, 0xe9, 0x10, 0x80], None),
+            ("ldmdb sp, {r4, pc}", &[0x1d, 0xe9, 0x10, 0x80], None),
         ] {
+            let code = &[code, &RETURN].concat()[..];
             assert_eq!(targets(code), [to], "{name}");
             // Behind a narrow and a wide instruction that go on: two places later.
             let moved = to.map(|to| to + 6);
@@ -174,16 +248,61 @@ mod tests {
             ("mov r8, r3", &[0x98, 0x46]),
             ("msr apsr_nzcvq, r3", &[0x83, 0xf3, 0x00, 0x88]),
             ("movw r2, #4660", &[0x41, 0xf2, 0x34, 0x22]),
-            ("an odd byte at its end", &[0x70, 0x47, 0xf0]),
+            ("pop.w {r4, r8, pc}", &[0xbd, 0xe8, 0x10, 0x81]),
+            ("ldmia.w r1!, {r4, r8}", &[0xb1, 0xe8, 0x10, 0x01]),
+            ("ldr.w r8, [r1, #8]", &[0xd1, 0xf8, 0x08, 0x80]),
+            ("ldrd r0, r1, [r2]", &[0xd2, 0xe9, 0x00, 0x01]),
+            ("pld [r1, #8]", &[0x91, 0xf8, 0x08, 0xf0]),
+            ("tt r0, r1", &[0x41, 0xe8, 0x00, 0xf0]),
+        ] {
+            assert_eq!(targets(&[code, &RETURN].concat()), [], "{name}");
+        }
+        assert_eq!(targets(&[0x70, 0x47, 0xf0]), [], "an odd byte at its end");
+    }
+
+    #[test]
+    fn the_last_instruction_ends_the_function() {
+        for (name, code) in [
+            ("b to itself", &[0xfe, 0xe7][..]),
+            ("b.w to itself", &[0xff, 0xf7, 0xfe, 0xbf]),
+            ("bx lr", &RETURN),
+            ("pop {r4, pc}", &[0x10, 0xbd]),
+            ("pop.w {r4, r8, pc}", &[0xbd, 0xe8, 0x10, 0x81]),
+            ("udf", &[0x00, 0xde]),
+            ("udf.w", &[0xf0, 0xf7, 0x00, 0xa0]),
+            ("bx lr behind it eq; moveq r0, r1", &[0x08, 0xbf, 0x08, 0x46, 0x70, 0x47]),
         ] {
             assert_eq!(targets(code), [], "{name}");
+        }
+        for (name, code) in [
+            ("mov r8, r3", &[0x98, 0x46][..]),
+            ("movw r2, #4660", &[0x41, 0xf2, 0x34, 0x22]),
+            ("bl to its own start", &[0xff, 0xf7, 0xfe, 0xff]),
+            ("beq to itself", &[0xfe, 0xd0]),
+            ("pop {r4}", &[0x10, 0xbc]),
+            ("it eq; bxeq lr", &[0x08, 0xbf, 0x70, 0x47]),
+            ("it ne; popne {r4, pc}", &[0x18, 0xbf, 0x10, 0xbd]),
+            ("half of an instruction of 32 bits", &[0x70, 0x47, 0x00, 0xf0]),
+        ] {
+            let end = 0x1000 + u32::try_from(code.len()).unwrap();
+            assert_eq!(targets(code), [Some(end)], "{name}");
         }
     }
 
     #[test]
     fn data_is_not_looked_at() {
-        let code = [0x70, 0x47, 0x98, 0x47, 0x98, 0x47];
+        let code = [0x70, 0x47, 0x98, 0x47, 0x98, 0x47, 0x70, 0x47];
         let marks = DataRanges(vec![(0x1000, false), (0x1002, true), (0x1004, false)]);
         assert_eq!(leaves(0x1000, &code, &marks), [Leaves { at: 0x1004, to: None }]);
+    }
+
+    #[test]
+    fn data_is_not_run() {
+        let marks = DataRanges(vec![(0x1000, false), (0x1002, true)]);
+        let data = [0x70, 0x47];
+        for (name, code) in [("nop", [0x00, 0xbf]), ("b to the next", [0xff, 0xe7])] {
+            let found = leaves(0x1000, &[code, data].concat(), &marks);
+            assert_eq!(found, [Leaves { at: 0x1000, to: Some(0x1002) }], "{name}");
+        }
     }
 }

@@ -43,7 +43,8 @@ struct sent {
     uint32_t at;
 };
 
-static struct sent reading_sent, evidence_sent;
+/* The secure world makes evidence of the start once in an epoch, so no other takes its place. */
+static struct sent reading_sent, evidence_sent, start_evidence_sent;
 
 /* A reading: its number (4 bytes, big-endian), the level (1). */
 static uint8_t reading[5];
@@ -91,13 +92,25 @@ static void send_again(struct sent *sent)
     }
 }
 
-/* Whether a receipt says that a frame is stored: newest counter (3 bytes), the 64 frames up to it (8), big-endian. */
-static bool is_stored(const uint8_t receipt[11], const struct sent *sent)
+/* What a receipt says of a frame. */
+enum said {
+    SAID_STORED,
+    SAID_NOTHING,
+    /* Nothing, and no later receipt will. */
+    SAID_TOO_FAR_BEHIND,
+};
+
+/* A receipt is the newest counter (3 bytes), the 64 frames up to it (8), big-endian. */
+static enum said said_of(const uint8_t receipt[11], const struct sent *sent)
 {
     uint32_t newest = (uint32_t)receipt[0] << 16 | receipt[1] << 8 | receipt[2];
     uint32_t counter = (uint32_t)sent->frame[3] << 16 | sent->frame[4] << 8 | sent->frame[5];
     uint32_t back = newest - counter;
-    return sent->len > 0 && counter <= newest && back < 64 && (receipt[10 - back / 8] >> back % 8 & 1);
+    if (sent->len == 0 || counter > newest)
+        return SAID_NOTHING;
+    if (back >= 64)
+        return SAID_TOO_FAR_BEHIND;
+    return receipt[10 - back / 8] >> back % 8 & 1 ? SAID_STORED : SAID_NOTHING;
 }
 
 static void forget_reading(void)
@@ -110,10 +123,10 @@ static void forget_reading(void)
 static void begin_epoch(void)
 {
     uint8_t frame[SC_FRAME_LEN];
-    reading_sent.len = evidence_sent.len = 0;
+    reading_sent.len = evidence_sent.len = start_evidence_sent.len = 0;
     int32_t len = sc_start_evidence(frame);
     if (len > 0)
-        send(&evidence_sent, 0, frame, len);
+        send(&start_evidence_sent, 0, frame, len);
 }
 
 /* Passes a frame from the gateway to the secure world, and sends what that answers. */
@@ -126,10 +139,22 @@ static void obey(const uint8_t *frame, uint32_t frame_len)
         return;
     switch (returned >> 8) {
     case SC_EVENT_RECEIPT:
-        if (is_stored(answer, &reading_sent))
+        switch (said_of(answer, &reading_sent)) {
+        case SAID_STORED:
             forget_reading();
-        if (is_stored(answer, &evidence_sent))
+            break;
+        case SAID_TOO_FAR_BEHIND:
+            /* It is sealed again. */
+            reading_sent.len = 0;
+            break;
+        case SAID_NOTHING:
+            break;
+        }
+        /* Evidence cannot be sealed again. */
+        if (said_of(answer, &evidence_sent) != SAID_NOTHING)
             evidence_sent.len = 0;
+        if (said_of(answer, &start_evidence_sent) != SAID_NOTHING)
+            start_evidence_sent.len = 0;
         break;
     case SC_EVENT_NEW_EPOCH:
         begin_epoch();
@@ -196,6 +221,7 @@ int main(void)
         if (board_time - measured_at >= INTERVAL && !has_reading)
             measure();
         send_again(&evidence_sent);
+        send_again(&start_evidence_sent);
         send_again(&reading_sent);
         if (has_reading && reading_sent.len == 0) {
             uint8_t frame[SC_FRAME_LEN];

@@ -413,7 +413,9 @@ fn buffers_must_be_the_callers_own_as_a_whole() {
 fn services_are_for_threads_and_one_at_a_time() {
     let mut probe = Probe::start();
     let epoch = i32::from(probe.0.link.epoch().0);
-    for service in [Service::SealReading, Service::Receive, Service::Epoch, Service::NewEpoch] {
+    for service in
+        [Service::SealReading, Service::Receive, Service::Epoch, Service::NewEpoch, Service::StartEvidence]
+    {
         let returned = probe.ask(b'h', &[service.address() | 1, 1, BUFFER, 6, BUFFER]);
         assert_eq!(returned.cast_signed(), Refusal::Handler as i32, "{service:?} from a handler");
         // From a function that an instruction has started.

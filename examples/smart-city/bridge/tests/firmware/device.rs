@@ -262,6 +262,39 @@ impl Device {
         Verifier::new(&key).verify(evidence, challenge, region, code)
     }
 
+    /// A device whose application was altered, in the last byte of a region, while it had no power.
+    pub(crate) fn altered(application: &'static str, names: &[&str], region: u16) -> Self {
+        let mut made = Made::new(application, names, NEW);
+        let code = made.code(region).to_vec();
+        let path = made.folder.path().join("altered");
+        let mut elf = fs::read(firmware(application)).unwrap();
+        let at = elf.windows(code.len()).position(|window| window == code).unwrap();
+        elf[at + code.len() - 1] ^= 0x80;
+        fs::write(&path, elf).unwrap();
+        made.image.set_application(path);
+        let mut board = Board::start(&made.image, made.folder.path(), &[]).unwrap();
+        assert_eq!(board.console("region").unwrap(), format!("region {region} is altered"));
+        let link = made.link(epoch_on(&mut board));
+        Self { made, board, link }
+    }
+
+    /// Instructs a device that has sent evidence of its start. That comes again, as it has no receipt.
+    pub(crate) fn keeps_start_evidence(&mut self, region: u16) {
+        let of_start = self.next_evidence();
+        let (frame, _) = self.seal(region, &[]);
+        self.board.send(&frame).unwrap();
+        let mut answer = self.next_evidence();
+        while answer == of_start {
+            answer = self.next_evidence();
+        }
+        for _ in 0..10 {
+            if self.next_evidence() == of_start {
+                return;
+            }
+        }
+        panic!("evidence of the start did not come again");
+    }
+
     /// Ends the epoch; the device will be in the next one.
     pub(crate) fn end_epoch(&mut self) {
         let ended = self.link.epoch();

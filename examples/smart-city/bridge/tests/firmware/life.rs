@@ -1,7 +1,5 @@
 //! What a device does all day, and when its code is altered.
 
-use std::fs;
-
 use smart_city_frame::{ALL_REGIONS, Challenge, Epoch, Header, Instruction, Receipt, Verdict};
 use smart_city_interface::memory::CODE;
 
@@ -189,21 +187,11 @@ fn altered_code_does_not_run_until_it_is_restored() {
 /// Code that was altered while the device had no power is found at its start.
 #[test]
 fn altered_code_is_found_at_the_start() {
-    let mut made = Made::new("street", &STREET, NEW);
-    let region = made.region(CROSSING_WALK);
-    let code = made.code(CROSSING_WALK).to_vec();
-    let path = made.folder.path().join("altered");
-    let mut elf = fs::read(crate::device::firmware("street")).unwrap();
-    let at = elf.windows(code.len()).position(|window| window == code).unwrap();
-    elf[at + code.len() - 1] ^= 0x80;
-    fs::write(&path, elf).unwrap();
-    made.image.set_application(path);
-
-    let mut board = smart_city_bridge::board::Board::start(&made.image, made.folder.path(), &[]).unwrap();
-    assert_eq!(board.console("region").unwrap(), format!("region {CROSSING_WALK} is altered"));
-    let link = made.link(crate::device::epoch_on(&mut board));
-    assert_eq!(board.console_so_far(), "");
-    let mut device = Device { made, board, link };
+    let mut device = Device::altered("street", &STREET, CROSSING_WALK);
+    let region = device.made.region(CROSSING_WALK);
+    let mut altered = device.made.code(CROSSING_WALK).to_vec();
+    *altered.last_mut().unwrap() ^= 0x80;
+    assert_eq!(device.board.console_so_far(), "");
     // The gateway hears of it without having asked, and in the next epoch again.
     for epoch in [1, 2] {
         let challenge = Challenge::of_start(Epoch(epoch));
@@ -215,8 +203,7 @@ fn altered_code_is_found_at_the_start() {
         let found = (evidence.epoch, evidence.counter, evidence.region, evidence.verdict);
         assert_eq!(found, (Epoch(epoch), challenge.counter(), CROSSING_WALK, Verdict::Altered));
         assert!(!is_as_built);
-        let altered = fs::read(device.made.folder.path().join("altered")).unwrap();
-        assert!(device.shows_code(&evidence, &challenge, CROSSING_WALK, &altered[at..at + code.len()]));
+        assert!(device.shows_code(&evidence, &challenge, CROSSING_WALK, &altered));
         if epoch == 1 {
             device.end_epoch();
         }
@@ -227,6 +214,12 @@ fn altered_code_is_found_at_the_start() {
     assert!(CODE.has(region.address, region.len));
     // Nothing is said any more: the next epoch begins with a reading.
     device.request_epoch();
+}
+
+/// Evidence of the start that has no receipt comes again after that of an instruction.
+#[test]
+fn start_evidence_is_kept_beside_that_of_an_instruction() {
+    Device::altered("street", &STREET, CROSSING_WALK).keeps_start_evidence(CROSSING_WALK);
 }
 
 /// A challenge to measure all regions starts none of them, and names the first that is altered; and all are restored at once.

@@ -2,7 +2,7 @@
 
 use smart_city_frame::{ALL_REGIONS, Epoch, Instruction, Receipt, Verdict};
 
-use crate::device::{Made, NEW};
+use crate::device::{Device, Made, NEW, stream};
 
 const SET_LEVEL: u16 = 1;
 
@@ -14,6 +14,31 @@ fn the_template_in_rust() {
 #[test]
 fn the_template_in_c() {
     lives("template-c");
+}
+
+/// A reading whose frame is too far behind for a receipt comes again in another frame.
+#[test]
+fn what_gets_no_receipt_is_sealed_again_by_templates() {
+    for application in ["template", "template-c"] {
+        let mut device = Made::new(application, &["set_level"], NEW).start(&[]);
+        let (lost, counter) = device.reading();
+        assert_eq!(counter, [0; 3]);
+        device.send_receipt(&Receipt::new([0, 0, 64]));
+        let is_again = (0..10).any(|_| {
+            let (_, mut frame) = device.next();
+            let opened = device.link.open_reading(NEW.id, stream(), &mut frame);
+            opened.is_ok_and(|opened| opened.content == lost && opened.counter == [0, 0, 1])
+        });
+        assert!(is_again, "{application}: the reading did not come again");
+    }
+}
+
+/// Evidence of the start that has no receipt comes again after that of an instruction.
+#[test]
+fn start_evidence_is_kept_by_templates() {
+    for application in ["template", "template-c"] {
+        Device::altered(application, &["set_level"], SET_LEVEL).keeps_start_evidence(SET_LEVEL);
+    }
 }
 
 fn lives(application: &'static str) {

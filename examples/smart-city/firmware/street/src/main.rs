@@ -55,11 +55,13 @@ struct Kept {
     readings: Readings,
     /// That of the last instruction, as the gateway waits for no other. The secure world makes it once.
     evidence: Option<Sent<EVIDENCE_LEN>>,
+    /// What the secure world has found at the start: it makes that once in an epoch, so no other evidence takes its place.
+    start_evidence: Option<Sent<EVIDENCE_LEN>>,
 }
 
 impl Kept {
     const fn new() -> Self {
-        Self { readings: Readings::new(), evidence: None }
+        Self { readings: Readings::new(), evidence: None, start_evidence: None }
     }
 
     /// Passes a frame from the gateway to the secure world, and sends what that answers.
@@ -88,13 +90,17 @@ impl Kept {
     fn receipt(&mut self, receipt: &Receipt) {
         self.readings.receipt(receipt);
         // What gets no receipt any more the gateway does not open either.
-        self.evidence = self.evidence.filter(|sent| matches!(receipt.of(sent), Said::Nothing));
+        for evidence in [&mut self.evidence, &mut self.start_evidence] {
+            *evidence = evidence.filter(|sent| matches!(receipt.of(sent), Said::Nothing));
+        }
     }
 
     /// Sends what is due: one frame at most.
     fn send_next(&mut self, now: u32) {
-        if self.evidence.as_mut().is_some_and(|sent| sent.send_again(now)) {
-            return;
+        for evidence in [&mut self.evidence, &mut self.start_evidence].into_iter().flatten() {
+            if evidence.send_again(now) {
+                return;
+            }
         }
         if self.readings.send_next(now) == Err(Refusal::NewEpoch) {
             self.begin_epoch(now);
@@ -104,7 +110,7 @@ impl Kept {
     /// Frames of the epoch before are refused by the gateway, and evidence is not sealed again, but for that of the start.
     fn begin_epoch(&mut self, now: u32) {
         self.readings.seal_again();
-        self.evidence = None;
+        (self.evidence, self.start_evidence) = (None, None);
         self.send_start_evidence(now);
     }
 
@@ -112,7 +118,7 @@ impl Kept {
     fn send_start_evidence(&mut self, now: u32) {
         let mut buffer = [0; FRAME_LEN];
         if let Ok(frame @ [_, ..]) = smart_city_interface::start_evidence(&mut buffer) {
-            self.evidence = Sent::send(0, frame, now);
+            self.start_evidence = Sent::send(0, frame, now);
         }
     }
 }

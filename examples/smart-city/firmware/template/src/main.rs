@@ -63,7 +63,8 @@ fn main() -> ! {
         board::start_timer(&mut peripherals.SYST, board::TENTH);
     }
     let mut receiver = Receiver::new();
-    let mut kept = Kept { count: 0, measured_at: 0, reading: None, sent: None, evidence: None };
+    let mut kept =
+        Kept { count: 0, measured_at: 0, reading: None, sent: None, evidence: None, start_evidence: None };
     kept.begin_epoch(0);
     loop {
         let now = TIME.load(Relaxed);
@@ -85,7 +86,10 @@ struct Kept {
     reading: Option<Reading>,
     /// The frame of the reading, in this epoch.
     sent: Option<Sent<READING_LEN>>,
+    /// That of the last instruction.
     evidence: Option<Sent<EVIDENCE_LEN>>,
+    /// What the secure world has found at the start: it makes that once in an epoch, so no other evidence takes its place.
+    start_evidence: Option<Sent<EVIDENCE_LEN>>,
 }
 
 impl Kept {
@@ -117,24 +121,30 @@ impl Kept {
     }
 
     fn receipt(&mut self, receipt: &Receipt) {
-        if self.sent.as_ref().is_some_and(|sent| matches!(receipt.of(sent), Said::Stored)) {
-            (self.reading, self.sent) = (None, None);
+        match self.sent.as_ref().map(|sent| receipt.of(sent)) {
+            Some(Said::Stored) => (self.reading, self.sent) = (None, None),
+            // It is sealed again.
+            Some(Said::TooFarBehind) => self.sent = None,
+            Some(Said::Nothing) | None => {}
         }
-        self.evidence = self.evidence.filter(|sent| matches!(receipt.of(sent), Said::Nothing));
+        // Evidence cannot be sealed again.
+        for evidence in [&mut self.evidence, &mut self.start_evidence] {
+            *evidence = evidence.filter(|sent| matches!(receipt.of(sent), Said::Nothing));
+        }
     }
 
     /// What has no receipt is sealed again. What the secure world has found at the start is to be sent in each epoch.
     fn begin_epoch(&mut self, now: u32) {
-        (self.sent, self.evidence) = (None, None);
+        (self.sent, self.evidence, self.start_evidence) = (None, None, None);
         let mut buffer = [0; FRAME_LEN];
         if let Ok(frame @ [_, ..]) = smart_city_interface::start_evidence(&mut buffer) {
-            self.evidence = Sent::send(0, frame, now);
+            self.start_evidence = Sent::send(0, frame, now);
         }
     }
 
     /// Sends what is new, and again what has no receipt.
     fn send(&mut self, now: u32) {
-        if let Some(evidence) = &mut self.evidence {
+        for evidence in [&mut self.evidence, &mut self.start_evidence].into_iter().flatten() {
             evidence.send_again(now);
         }
         let Some(reading) = self.reading else { return };
