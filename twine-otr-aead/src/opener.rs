@@ -452,10 +452,7 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
         self.aead.open(nonce, &next, associated_data, buffer.reborrow(), tag)?;
         if counter >= self.end {
             self.seen = self.seen.max(counter + 1);
-            let output = buffer.get_out();
-            output.fill(0);
-            // It was genuine plaintext: the zeros must be written even if the caller only frees the buffer.
-            core::hint::black_box(&*output);
+            buffer.get_out().fill(0);
             return Err(OpenError::NotReserved);
         }
         self.window.insert(counter);
@@ -508,8 +505,10 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
     ) -> Result<alloc::vec::Vec<u8>, OpenError> {
         let payload = ciphertext.into();
         let mut buffer = alloc::vec::Vec::from(payload.msg);
-        self.open_in_place(nonce, payload.aad, &mut buffer)?;
-        Ok(buffer)
+        let opened = self.open_in_place(nonce, payload.aad, &mut buffer);
+        // The zeros after an error are written even if the vector is only freed.
+        core::hint::black_box(&buffer);
+        opened.map(|()| buffer)
     }
 }
 
@@ -550,7 +549,7 @@ impl<C: TwineOtr> LimitedAead<C> {
     fn end(&mut self) {
         // More than any limit, so that no other limit revives it.
         self.count = BlockCount::new(BlockLimit::MAX.get(), self.count.limit);
-        (self.reserved_blocks, self.failure_limit) = (self.count.used(), 0);
+        self.failure_limit = 0;
     }
 
     fn reserved(&self) -> u32 {

@@ -94,13 +94,13 @@ const LIMITS: [Limits; 4] = [
         board: "microbit",
         is_compact: false,
         plain: Memory { flash: 5020, key: 600, stack: 450 },
-        sealer: Memory { flash: 7020, key: 640, stack: 512 },
+        sealer: Memory { flash: 7010, key: 640, stack: 512 },
     },
     Limits {
         board: "virt-imc",
         is_compact: false,
         plain: Memory { flash: 7820, key: 600, stack: 400 },
-        sealer: Memory { flash: 10190, key: 640, stack: 480 },
+        sealer: Memory { flash: 10180, key: 640, stack: 480 },
     },
 ];
 
