@@ -2,11 +2,16 @@
 //!
 //! A [`Reference`] executes what the model executes. Each encoding is compared once.
 
-use super::{Isa, Outcome};
-use crate::{elf::Image, graph::Random, machine::Machine};
+use super::{Isa, Outcome, samples::Values};
+use crate::{
+    bits::Bits,
+    elf::Image,
+    graph::{Graph, Random},
+    machine::Machine,
+};
 use anyhow::Result;
 use object::Architecture;
-use std::{collections::HashMap, sync::Arc};
+use std::{array, collections::HashMap, fmt::LowerHex, sync::Arc};
 
 /// A processor with which the model is compared.
 pub trait Reference: Sized {
@@ -168,4 +173,31 @@ pub(crate) fn rounds<K: Copy>(
         }
     }
     Err(format!("the model does not execute it: {last}"))
+}
+
+/// The values of registers and memory, word by word, in each sample.
+pub(crate) fn values<T: Copy, const WORDS: usize>(
+    g: &Graph,
+    words: &[Bits],
+    samples: usize,
+    as_word: impl Fn(u64) -> T,
+) -> Vec<[T; WORDS]> {
+    let words: Vec<Values> = words.iter().map(|word| Values::of(g, word)).collect();
+    (0..samples).map(|sample| array::from_fn(|word| as_word(words[word].at(sample)))).collect()
+}
+
+/// Compares what a processor made of registers and memory with what the model makes.
+pub(crate) fn agree<T: PartialEq + LowerHex, const WORDS: usize>(
+    found: &[[T; WORDS]],
+    expected: &[[T; WORDS]],
+) -> Result<(), Mismatch> {
+    for (found, expected) in found.iter().zip(expected) {
+        if let Some(word) = (0..WORDS).find(|&word| found[word] != expected[word]) {
+            return Err(Mismatch::Differs(format!(
+                "word {word} of registers, flags and memory is {:#x}, and {:#x} in the model",
+                found[word], expected[word]
+            )));
+        }
+    }
+    Ok(())
 }

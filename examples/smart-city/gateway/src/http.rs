@@ -20,6 +20,7 @@ use hyper_util::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
+use smart_city_frame::DeviceId;
 use tokio::{
     net::TcpListener,
     sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot},
@@ -186,9 +187,22 @@ impl App {
         let operator = token.and_then(|token| secrets.operator(token)).map(str::to_owned);
         operator.ok_or_else(|| Refused(StatusCode::UNAUTHORIZED, "this is for operators".to_owned()))
     }
+
+    /// Does what an operator wants of a device.
+    async fn act_on(
+        &self,
+        headers: &HeaderMap,
+        id: &str,
+        input: impl FnOnce(DeviceId, String, oneshot::Sender<Result<(), Denied>>) -> Input,
+    ) -> Result<StatusCode, Refused> {
+        let operator = self.check_operator(headers)?;
+        let device = device_id(id)?;
+        self.ask(|reply| input(device, operator, reply)).await??;
+        Ok(StatusCode::ACCEPTED)
+    }
 }
 
-fn device_id(text: &str) -> Result<smart_city_frame::DeviceId, Refused> {
+fn device_id(text: &str) -> Result<DeviceId, Refused> {
     parse_device_id(text).ok_or_else(|| Denied::UnknownDevice.into())
 }
 
@@ -303,10 +317,7 @@ async fn examine(
     headers: HeaderMap,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Refused> {
-    let operator = app.check_operator(&headers)?;
-    let device = device_id(&id)?;
-    app.ask(|reply| Input::Examine { device, operator, reply }).await??;
-    Ok(StatusCode::ACCEPTED)
+    app.act_on(&headers, &id, |device, operator, reply| Input::Examine { device, operator, reply }).await
 }
 
 async fn recover(
@@ -314,8 +325,5 @@ async fn recover(
     headers: HeaderMap,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Refused> {
-    let operator = app.check_operator(&headers)?;
-    let device = device_id(&id)?;
-    app.ask(|reply| Input::Recover { device, operator, reply }).await??;
-    Ok(StatusCode::ACCEPTED)
+    app.act_on(&headers, &id, |device, operator, reply| Input::Recover { device, operator, reply }).await
 }

@@ -12,9 +12,9 @@ use crate::{
     graph::Lit,
     isa::{
         Flags, Isa as _, Next, Outcome,
-        compare::{Mismatch, Reference, Trial, rounds},
+        compare::{Mismatch, Reference, Trial, agree, rounds, values},
         emulator::Emulator,
-        samples::{Values, edge, operand},
+        samples::{edge, operand},
     },
     memory::Rights,
 };
@@ -213,24 +213,15 @@ impl Processor {
         };
         let start = whole(&start, flags, &mut window.into_iter());
         let expected = whole(&m.state.general, after_flags, &mut after.chunks(64).map(<[Lit]>::to_vec));
-        let values = |words: &[Bits]| -> Vec<[u64; WORDS]> {
-            let words: Vec<Values> = words.iter().map(|word| Values::of(&m.graph, word)).collect();
-            (0..samples).map(|sample| std::array::from_fn(|word| words[word].at(sample))).collect()
-        };
-        let (before, expected) = (values(&start), values(&expected));
-        let found = self.run(i.word, next, &before)?;
-        for (mut found, expected) in found.into_iter().zip(expected) {
+        let [before, expected] =
+            [start, expected].map(|words| values(&m.graph, &words, samples, |word| word));
+        let mut found = self.run(i.word, next, &before)?;
+        for found in &mut found {
             found[FLAGS] &= 0xf000_0000;
             // Nobody writes it there.
             found[FLAGS + 1] = 0;
-            if let Some(word) = (0..WORDS).find(|&word| found[word] != expected[word]) {
-                let what = format!(
-                    "word {word} of registers, flags and memory is {:#x}, and {:#x} in the model",
-                    found[word], expected[word]
-                );
-                return Err(Mismatch::Differs(what));
-            }
         }
+        agree(&found, &expected)?;
         Ok(())
     }
 }

@@ -11,9 +11,9 @@ use crate::{
     bits::{self, Bits},
     isa::{
         Isa as _, Next, Outcome,
-        compare::{Mismatch, Reference, Trial, rounds},
+        compare::{Mismatch, Reference, Trial, agree, rounds, values},
         emulator::Emulator,
-        samples::{Values, edge, operand},
+        samples::{edge, operand},
     },
     memory::Rights,
 };
@@ -222,21 +222,10 @@ impl Processor {
         let mut expected = m.state.general.to_vec();
         expected.extend(after.chunks(32).map(<[_]>::to_vec));
         start.extend(window);
-        let values = |words: &[Bits]| -> Vec<[u32; WORDS]> {
-            let words: Vec<Values> = words.iter().map(|word| Values::of(&m.graph, word)).collect();
-            (0..samples).map(|sample| std::array::from_fn(|word| words[word].at(sample) as u32)).collect()
-        };
-        let (before, expected) = (values(&start), values(&expected));
+        let [before, expected] =
+            [start, expected].map(|words| values(&m.graph, &words, samples, |word| word as u32));
         let found = self.run(&Code::new(bytes, next as u32)?, &before)?;
-        for (found, expected) in found.into_iter().zip(expected) {
-            if let Some(word) = (0..WORDS).find(|&word| found[word] != expected[word]) {
-                let what = format!(
-                    "word {word} of registers and memory is {:#x}, and {:#x} in the model",
-                    found[word], expected[word]
-                );
-                return Err(Mismatch::Differs(what));
-            }
-        }
+        agree(&found, &expected)?;
         Ok(())
     }
 }

@@ -13,9 +13,9 @@ use crate::{
     graph::Lit,
     isa::{
         Flags, Isa as _, Next, Outcome,
-        compare::{Mismatch, Reference, Trial, rounds},
+        compare::{Mismatch, Reference, Trial, agree, rounds, values},
         emulator::Emulator,
-        samples::{Values, edge, operand},
+        samples::{edge, operand},
     },
     memory::Rights,
 };
@@ -317,22 +317,13 @@ impl Processor {
         let mut expected = m.state.general[..FLAGS].to_vec();
         expected.push(word(after_flags));
         expected.extend(after.chunks(32).map(<[Lit]>::to_vec));
-        let values = |words: &[Bits]| -> Vec<[u32; WORDS]> {
-            let words: Vec<Values> = words.iter().map(|word| Values::of(&m.graph, word)).collect();
-            (0..samples).map(|sample| std::array::from_fn(|word| words[word].at(sample) as u32)).collect()
-        };
-        let (before, expected) = (values(&start), values(&expected));
-        let found = self.run(&request, &before)?;
-        for (mut found, expected) in found.into_iter().zip(expected) {
+        let [before, expected] =
+            [start, expected].map(|words| values(&m.graph, &words, samples, |word| word as u32));
+        let mut found = self.run(&request, &before)?;
+        for found in &mut found {
             found[FLAGS] &= 0xf000_0000;
-            if let Some(word) = (0..WORDS).find(|&word| found[word] != expected[word]) {
-                let what = format!(
-                    "word {word} of registers, flags and memory is {:#x}, and {:#x} in the model",
-                    found[word], expected[word]
-                );
-                return Err(Mismatch::Differs(what));
-            }
         }
+        agree(&found, &expected)?;
         Ok(true)
     }
 }

@@ -627,67 +627,46 @@ async fn mosquitto_a_flood_harms_nobody() {
     a_flood_harms_nobody(false).await;
 }
 
-/// A broker of the test, which lets the gateway in and acknowledges nothing. It sends `frame` once, under `topic`; what the gateway
-/// publishes comes out.
-fn silent_broker(topic: String, frame: Vec<u8>) -> (u16, std::sync::mpsc::Receiver<Vec<u8>>) {
+/// A broker of the test, which lets the gateway in and acknowledges no message. `next` gets each packet behind the answer to it: the
+/// number of its connection, its type, its body, and where more may be sent. It tells whether the connection goes on.
+fn silent_broker(mut next: impl FnMut(usize, u8, Vec<u8>, &mut TcpStream) -> bool + Send + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let (published, packets) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
-        let mut frame = Some(frame);
-        for stream in listener.incoming() {
+        for (number, stream) in listener.incoming().enumerate() {
             let mut stream = stream.unwrap();
             let mut reader = BufReader::new(stream.try_clone().unwrap());
             while let Some((first, body)) = read_packet(&mut reader) {
-                match first >> 4 {
-                    1 => stream.write_all(&[0x20, 3, 0, 0, 0]).unwrap(),
-                    8 => {
-                        stream.write_all(&[0x90, 4, body[0], body[1], 0, 1]).unwrap();
-                        // The answers of a plugin that it does not have are not waited for.
-                        if let Some(frame) = frame.take() {
-                            let len = u16::try_from(topic.len()).unwrap().to_be_bytes();
-                            let body = [&len[..], topic.as_bytes(), &[0, 9, 0], &frame].concat();
-                            stream
-                                .write_all(&[&[0x32, u8::try_from(body.len()).unwrap()][..], &body].concat())
-                                .unwrap();
-                        }
-                    }
-                    3 => drop(published.send(body)),
-                    12 => stream.write_all(&[0xD0, 0]).unwrap(),
-                    _ => {}
+                let kind = first >> 4;
+                let answer: &[u8] = match kind {
+                    1 => &[0x20, 3, 0, 0, 0],
+                    8 => &[0x90, 4, body[0], body[1], 0, 1],
+                    12 => &[0xD0, 0],
+                    _ => &[],
+                };
+                // Nothing may be sent any more.
+                drop(stream.write_all(answer));
+                if !next(number, kind, body, &mut stream) {
+                    break;
                 }
             }
         }
     });
-    (port, packets)
+    port
 }
 
 /// A gateway whose connection ends before the accounts are there is not deaf at the next one: it subscribes again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_ends_among_the_accounts_is_made_anew() {
     let dir = example();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
     let (filters, subscribed) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        for number in 0.. {
-            let mut stream = listener.accept().unwrap().0;
-            let mut reader = BufReader::new(stream.try_clone().unwrap());
-            while let Some((first, body)) = read_packet(&mut reader) {
-                match first >> 4 {
-                    1 => stream.write_all(&[0x20, 3, 0, 0, 0]).unwrap(),
-                    8 => {
-                        stream.write_all(&[0x90, 4, body[0], body[1], 0, 1]).unwrap();
-                        let filter = String::from_utf8(body[5..body.len() - 1].to_vec()).unwrap();
-                        drop(filters.send((number, filter)));
-                    }
-                    // The first request.
-                    3 if number == 0 => break,
-                    12 => stream.write_all(&[0xD0, 0]).unwrap(),
-                    _ => {}
-                }
-            }
+    let port = silent_broker(move |number, kind, body, _| {
+        if kind == 8 {
+            let filter = String::from_utf8(body[5..body.len() - 1].to_vec()).unwrap();
+            drop(filters.send((number, filter)));
         }
+        // The first request.
+        kind != 3 || number > 0
     });
     let _gateway = tokio::task::block_in_place(|| gateway(dir.path(), Some(port)));
     for number in 0..2 {
@@ -702,33 +681,16 @@ async fn a_connection_that_ends_among_the_accounts_is_made_anew() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_message_is_acknowledged_on_another_connection() {
     let dir = example();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
     let (sender, packets) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        for number in 0.. {
-            let mut stream = listener.accept().unwrap().0;
-            let mut reader = BufReader::new(stream.try_clone().unwrap());
-            while let Some((first, body)) = read_packet(&mut reader) {
-                let _ = sender.send((number, first >> 4));
-                match first >> 4 {
-                    1 => stream.write_all(&[0x20, 3, 0, 0, 0]).unwrap(),
-                    8 => {
-                        // A second one may come when nothing is sent any more.
-                        drop(stream.write_all(&[0x90, 4, body[0], body[1], 0, 1]));
-                        if number == 0 && body[5..].starts_with(b"up/") {
-                            let topic = format!("up/{GATE}/1");
-                            let messages =
-                                (1..=1000).flat_map(|id| publish_packet(&topic, 1, false, id, b"no frame"));
-                            stream.write_all(&messages.collect::<Vec<_>>()).unwrap();
-                            stream.shutdown(std::net::Shutdown::Write).unwrap();
-                        }
-                    }
-                    12 => drop(stream.write_all(&[0xD0, 0])),
-                    _ => {}
-                }
-            }
+    let port = silent_broker(move |number, kind, body, stream| {
+        let _ = sender.send((number, kind));
+        if (number, kind) == (0, 8) && body[5..].starts_with(b"up/") {
+            let topic = format!("up/{GATE}/1");
+            let messages = (1..=1000).flat_map(|id| publish_packet(&topic, 1, false, id, b"no frame"));
+            stream.write_all(&messages.collect::<Vec<_>>()).unwrap();
+            stream.shutdown(std::net::Shutdown::Write).unwrap();
         }
+        true
     });
     let _gateway = tokio::task::block_in_place(|| gateway(dir.path(), Some(port)));
     // Until the first request about accounts on the second connection, and somewhat longer.
@@ -772,7 +734,18 @@ async fn a_broker_that_withholds_acknowledgements_loses_nothing() {
     let mut link = DeviceLink::new(&root(GATE), GATE, Epoch(1));
     let mut buffer = [0; 64];
     let frame = link.seal_reading(city.streams[&1].stream, b"once", &mut buffer).unwrap().to_vec();
-    let (port, packets) = silent_broker(format!("up/{GATE}/1"), frame);
+    let (published, packets) = std::sync::mpsc::channel();
+    let mut frame = Some(frame);
+    let port = silent_broker(move |_, kind, body, stream| {
+        if kind == 3 {
+            drop(published.send(body));
+        } else if kind == 8
+            && let Some(frame) = frame.take()
+        {
+            stream.write_all(&publish_packet(&format!("up/{GATE}/1"), 1, false, 9, &frame)).unwrap();
+        }
+        true
+    });
     let out = |packets: &std::sync::mpsc::Receiver<Vec<u8>>| {
         let mut readings = BTreeSet::new();
         while readings.len() < 3 {
