@@ -3,10 +3,10 @@
 use core::fmt;
 
 #[cfg(feature = "zeroize")]
-use otr_mode::cipher::zeroize::{Zeroize, ZeroizeOnDrop};
+use otr_mode::cipher::zeroize::ZeroizeOnDrop;
 use otr_mode::{Key, KeyInit, cipher::BlockCipherEncrypt, consts::U8};
 
-use crate::{Twine128, limits::BLOCK};
+use crate::{Twine128, limits::BLOCK, secret::Secret};
 
 /// The purpose of a derived key and the name of its protocol. A label has at least one byte, and no byte is zero.
 ///
@@ -97,13 +97,13 @@ where
 {
     let bits = (key.len() * 8) as u32;
     for (counter, part) in (1u32..).zip(key.chunks_mut(BLOCK)) {
-        let mut mac = Cmac { cipher, chain: 0, len: 0 };
+        let mut mac = Cmac { cipher, chain: Secret::default(), len: 0 };
         for input in [&counter.to_be_bytes(), label.0, &[0], context, &bits.to_be_bytes()] {
             mac.update(input);
         }
         mac.finalize();
-        for (byte, output) in part.iter_mut().zip(mac.chain.to_be_bytes()) {
-            *byte = output;
+        for (byte, output) in part.iter_mut().zip(&mac.chain.0) {
+            *byte = *output;
         }
     }
 }
@@ -112,51 +112,51 @@ where
 /// firmware.
 struct Cmac<'a, B> {
     cipher: &'a B,
-    /// The encryption of the previous blocks, XORed with the bytes of this block so far.
-    chain: u64,
+    /// The encryption of the previous blocks, XORed with the bytes of this block so far. The output is a part of a key, so it is only
+    /// here: a copy on the stack would not be erased.
+    chain: Secret<U8>,
     /// The number of bytes of this block so far.
-    len: u32,
+    len: usize,
 }
 
 impl<B: BlockCipherEncrypt<BlockSize = U8>> Cmac<'_, B> {
     fn update(&mut self, input: &[u8]) {
         for byte in input {
-            if self.len == 8 {
-                self.chain = self.encrypt(self.chain);
+            if self.len == BLOCK {
+                self.cipher.encrypt_block(&mut self.chain.0);
                 self.len = 0;
             }
-            self.chain ^= u64::from(*byte) << (56 - 8 * self.len);
+            self.add(*byte);
             self.len += 1;
         }
     }
 
     /// Sets `chain` to the output.
     fn finalize(&mut self) {
-        let mut subkey = double(self.encrypt(0));
-        if self.len < 8 {
-            self.chain ^= 0x80 << (56 - 8 * self.len);
-            subkey = double(subkey);
+        let mut subkey = Secret::<U8>::default();
+        self.cipher.encrypt_block(&mut subkey.0);
+        let mut doubled = double(u64::from_be_bytes(subkey.0.into()));
+        if self.len < BLOCK {
+            self.add(0x80);
+            doubled = double(doubled);
         }
-        self.chain = self.encrypt(self.chain ^ subkey);
+        for (chained, byte) in self.chain.0.iter_mut().zip(doubled.to_be_bytes()) {
+            *chained ^= byte;
+        }
+        self.cipher.encrypt_block(&mut self.chain.0);
     }
 
-    fn encrypt(&self, block: u64) -> u64 {
-        let mut block = block.to_be_bytes().into();
-        self.cipher.encrypt_block(&mut block);
-        u64::from_be_bytes(block.into())
+    /// XORs a byte at the place `len`, which is less than the length of a block.
+    fn add(&mut self, byte: u8) {
+        if let Some(chained) = self.chain.0.get_mut(self.len) {
+            *chained ^= byte;
+        }
     }
 }
 
 /// Returns twice x in GF(2^64).
 fn double(x: u64) -> u64 {
     x << 1 ^ (x >> 63).wrapping_neg() & 0x1b
-}
-
-#[cfg(feature = "zeroize")]
-impl<B> Drop for Cmac<'_, B> {
-    fn drop(&mut self) {
-        self.chain.zeroize();
-    }
 }
 
 impl<B: BlockCipherEncrypt<BlockSize = U8>> fmt::Debug for Kdf<B> {

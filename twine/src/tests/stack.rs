@@ -8,7 +8,11 @@ const DEPTH: usize = 64 * 1024;
 /// Bytes below the stack pointer that the compiler may use without moving it, and some more.
 const RED_ZONE: usize = 256;
 
-/// Paints the stack, calls `f` and returns the bytes below the stack pointer. They include all that `f` has left there.
+/// What unused stack is filled with.
+const PAINT: u8 = 0xA5;
+
+/// Paints the stack, calls `f` and returns the bytes below the stack pointer, from the lowest one that has changed. They include all that
+/// `f` has left there.
 #[inline(never)]
 pub fn left_by(f: impl FnOnce()) -> Vec<u8> {
     let mut left = vec![0; DEPTH];
@@ -30,7 +34,7 @@ pub fn left_by(f: impl FnOnce()) -> Vec<u8> {
         // SAFETY: what is below the stack pointer and its red zone is not in use, and the stack of a test has as much.
         #[allow(unsafe_code, reason = "the stack below its pointer")]
         unsafe {
-            lowest.add(i).write_volatile(0xA5);
+            lowest.add(i).write_volatile(PAINT);
         }
     }
     call(f);
@@ -41,7 +45,8 @@ pub fn left_by(f: impl FnOnce()) -> Vec<u8> {
             *byte = lowest.add(i).read_volatile();
         }
     }
-    left
+    let lowest_used = left.iter().position(|byte| *byte != PAINT).unwrap_or(DEPTH);
+    left.split_off(lowest_used)
 }
 
 #[inline(never)]
