@@ -1,5 +1,5 @@
 //! Simulated devices. Frames, keys and tamper detection are those of real ones (`smart-city-frame`, `smart-city-detector`), built
-//! for the host; **the sensors and the code are simulated**.
+//! for the host; **the sensors and the code are simulated**. The program `smart-city-device` runs one of them.
 //!
 //! | module | |
 //! |---|---|
@@ -8,6 +8,7 @@
 //! | [`image`] | the code of a device, made up |
 //! | `pace` | how much of it is on its way, and when it is sent again |
 //! | [`client`] | a device on an MQTT broker |
+//! | [`provision`] | what is put on a device: its identity, its secrets, what it does |
 //! | [`sensors`] | traffic and weather, made up |
 #![forbid(unsafe_code)]
 
@@ -16,4 +17,5 @@ pub mod device;
 pub mod epoch;
 pub mod image;
 mod pace;
+pub mod provision;
 pub mod sensors;
