@@ -158,6 +158,15 @@ impl Running {
     }
 }
 
+/// Sends a request until it is accepted: it has to wait for the evidence of the one before.
+async fn taken(gateway: &Gateway, request: &str) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while http(&gateway.http, request).await.0 != 202 {
+        assert!(Instant::now() < deadline, "{request}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// Somebody with nothing but the programs connects a device: its readings arrive, altered code is found, a restart takes the next epoch,
 /// and another root key is used as soon as both sides have it.
 #[tokio::test(flavor = "multi_thread")]
@@ -191,27 +200,30 @@ async fn a_device_is_connected_by_commands_alone() {
         "POST /devices/{LAMP}/instructions\nContent-Type: application/json\n\
          Authorization: Bearer example-operator-token-0000\n\n{{\"region\":2,\"argument\":\"open\"}}"
     );
-    assert_eq!(http(&gateway.http, &instruct).await.0, 202);
+    taken(&gateway, &instruct).await;
     device.says("`open_gate`: it is as it was built, and ran");
     device.process.0.stdin.take().unwrap().write_all(b"what\npatch 2 17\n").unwrap();
     device.says("a line is");
-    // It waits for the evidence of the one before.
-    while http(&gateway.http, &instruct).await.0 == 409 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    taken(&gateway, &instruct).await;
     device.says("`open_gate`: it is altered, and did not run");
 
-    // A new process has other code in its memory, and none of the epoch before.
+    let recover = format!("POST /devices/{LAMP}/recover\nAuthorization: Bearer example-operator-token-0000");
+    taken(&gateway, &recover).await;
+    device.says("restored all functions, which is Intact now");
+    device.says("begins epoch 2");
+    device.says("readings with a receipt");
+
+    // A new process knows of the epochs before by the file alone.
     drop(device);
     let device = Running::start(&program, path, "lamp.toml", &broker);
-    device.says("starts in epoch 2");
-    device.says("connected");
+    device.says("starts in epoch 3");
+    device.says("readings with a receipt");
     let file = made(path, &["rotate", LAMP]);
     device.says("not connected");
     drop(device);
     fs::write(path.join("lamp.toml"), &file).unwrap();
     let device = Running::start(&program, path, "lamp.toml", &broker);
-    device.says("starts in epoch 3");
+    device.says("starts in epoch 4");
     device.says("readings with a receipt");
 
     // And if the gateway does not run when the key is rotated.
@@ -222,7 +234,7 @@ async fn a_device_is_connected_by_commands_alone() {
     drop(device);
     fs::write(path.join("lamp.toml"), &file).unwrap();
     let device = Running::start(&program, path, "lamp.toml", &broker);
-    device.says("starts in epoch 4");
+    device.says("starts in epoch 5");
     device.says("readings with a receipt");
     made(path, &["remove", LAMP]);
     device.says("not connected");
