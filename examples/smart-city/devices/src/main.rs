@@ -5,7 +5,7 @@ use std::{
     fmt::{self, Write as _},
     fs,
     io::{self, BufRead as _, Write as _},
-    os::unix::fs::DirBuilderExt as _,
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     thread,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -75,6 +75,9 @@ async fn main() -> Result<()> {
     }
     let (file, data) = (arguments.device.unwrap_or_default(), arguments.data.unwrap_or_default());
     let provisioned = Provisioned::read(&file)?;
+    if fs::metadata(&file)?.permissions().mode() & 0o077 != 0 {
+        eprintln!("warning: others may read or write {}, which has the keys of this device", file.display());
+    }
     let broker = arguments.broker.or(provisioned.broker).unwrap_or_default();
     let streams = if arguments.streams.is_empty() { provisioned.streams } else { arguments.streams };
     ensure!(!streams.is_empty(), "nothing to send: say --stream, or put `streams` into the file");

@@ -1,0 +1,121 @@
+//! The program of a simulated device, without a broker. With one it is tested where the gateway is.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    net::TcpListener,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+};
+
+use tempfile::TempDir;
+
+const FILE: &str = "id = \"70b3d5fffe000001\"\nroot_key = \"000102030405060708090a0b0c0d0e0f\"\n\
+                    mqtt_password = \"example\"\nstreams = [\"1:public\"]\n";
+
+fn program(dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_smart-city-device"));
+    command.current_dir(dir).stdin(Stdio::null());
+    command
+}
+
+/// A folder with the file of a device.
+fn folder(mode: u32) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("device.toml");
+    fs::write(&path, FILE).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    dir
+}
+
+/// Runs a device at a port where nobody listens, until it has said that it is not connected.
+fn start(dir: &Path) -> (Child, Vec<String>) {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut command = program(dir);
+    command.args([
+        "--device",
+        "device.toml",
+        "--data",
+        "data",
+        "--broker",
+        &format!("mqtt://127.0.0.1:{port}"),
+    ]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = Vec::new();
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        lines.push(line.unwrap());
+        if lines.last().unwrap().contains("not connected") {
+            break;
+        }
+    }
+    (child, lines)
+}
+
+fn end(child: Child) -> Output {
+    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn it_says_that_it_is_not_connected_and_ends_when_told_to() {
+    let dir = folder(0o600);
+    for epoch in 1..3 {
+        let (child, lines) = start(dir.path());
+        assert!(lines[0].ends_with(&format!("device 70b3d5fffe000001 starts in epoch {epoch}")), "{lines:?}");
+        assert!(lines.iter().any(|line| line.contains("measured for stream 1: {")), "{lines:?}");
+        assert!(lines.last().unwrap().contains("refused"), "{lines:?}");
+        assert!(!lines.concat().contains("example"));
+        let output = end(child);
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    }
+    assert_eq!(fs::metadata(dir.path().join("data")).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn keys_that_others_can_read_are_named() {
+    let dir = folder(0o640);
+    let output = end(start(dir.path()).0);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.starts_with("warning: others may read or write device.toml"), "{text}");
+}
+
+#[test]
+fn it_ends_with_an_error_if_it_cannot_go_on() {
+    let dir = folder(0o600);
+    let fails = |command: &mut Command, what: &str| {
+        let output = command.output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && text.contains(what), "{text}");
+    };
+    fails(&mut program(dir.path()), "--device <FILE>");
+    fails(
+        program(dir.path()).args(["--device", "none", "--data", "data"]),
+        "none does not say what this device is",
+    );
+    let mut every = program(dir.path());
+    fails(
+        every.args(["--device", "device.toml", "--data", "data", "--every", "0"]),
+        "less than a millisecond",
+    );
+    // Nobody reads what it prints.
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut unheard = program(dir.path());
+    fails(unheard.args(["--device", "device.toml", "--data", "data"]).stdout(full), "standard output");
+    fs::write(dir.path().join("data/epoch"), "65535\n").unwrap();
+    fails(program(dir.path()).args(["--device", "device.toml", "--data", "data"]), "used up");
+}
+
+#[test]
+fn it_writes_the_code_of_simulated_devices() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = program(dir.path()).args(["--code", "simulated"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let entry: toml::Table = text.parse().unwrap();
+    let regions = entry["images"][0]["regions"].as_array().unwrap();
+    assert_eq!(regions.len(), 4);
+    for region in regions {
+        let code = fs::read(dir.path().join(region["code"].as_str().unwrap())).unwrap();
+        assert!(code.len() > 100, "{region:?}");
+    }
+}
