@@ -480,6 +480,12 @@ impl World {
 
     /// A device sends the newest evidence that has no receipt.
     fn evidence(&mut self, i: usize, is_late: bool) {
+        if self.devices[i].listed.is_some() {
+            // With a file that was lost an older isolation may have come back while it was not in the registry.
+            let (is, was) = (self.is_isolated(i), self.devices[i].is_isolated);
+            assert!(is || !was, "an isolation was forgotten");
+            self.devices[i].is_isolated = is;
+        }
         let device = &mut self.devices[i];
         let Some((evidence, isolates)) = device.evidence.pop() else { return };
         let (was, id, topic) = (device.is_isolated, device.id, format!("up/{}/evidence", device.id));
