@@ -469,7 +469,6 @@ mod tests {
     }
 
     /// Keeps the accounts of a model; what goes in are secrets and floods.
-    #[expect(clippy::type_complexity, reason = "once")]
     fn kept(
         interval: Duration,
     ) -> (Model, watch::Sender<Arc<Secrets>>, mpsc::Sender<String>, watch::Sender<()>) {
