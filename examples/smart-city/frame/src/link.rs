@@ -56,8 +56,8 @@ pub struct Opened<T> {
 
 /// The nonce of an instruction, under which evidence of its code is made.
 ///
-/// Only an instruction that was sealed here, or that is authentic and new, gives one; and each epoch has [one](Self::of_start) for what a
-/// device finds without being asked. It is no `Clone`: a device makes one piece of evidence under it.
+/// To a device only an instruction that is authentic and new gives one; and each epoch has [one](Self::of_start) for what it finds without
+/// being asked. It is no `Clone`: a device makes one piece of evidence under it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Challenge {
     epoch: Epoch,
@@ -72,6 +72,13 @@ impl Challenge {
     #[must_use]
     pub const fn of_start(epoch: Epoch) -> Self {
         Self { epoch, counter: [u8::MAX; 3] }
+    }
+
+    /// What `evidence` says that it answers, for a verifier that has not kept its challenges. What is shown under it may be of any time: it
+    /// can show that code was altered, and affirms nothing.
+    #[must_use]
+    pub const fn named_in(evidence: &Evidence) -> Self {
+        Self { epoch: evidence.epoch, counter: evidence.counter }
     }
 
     /// The instruction's epoch.

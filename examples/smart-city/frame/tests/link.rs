@@ -242,6 +242,9 @@ fn region_0_is_to_restore_another() {
 fn the_challenge_of_a_start_is_no_instructions() {
     let start = Challenge::of_start(Epoch(9));
     assert_eq!(start.nonce(), [2, 0, 9, 0, 0xFF, 0xFF, 0xFF]);
+    let evidence =
+        Evidence { epoch: Epoch(9), counter: [0xFF; 3], region: 1, verdict: Verdict::Altered, tag: [0; 8] };
+    assert_eq!(Challenge::named_in(&evidence), start);
     let (_, mut gateway) = ends();
     let mut buffer = [0; 64];
     let mut count = 0;

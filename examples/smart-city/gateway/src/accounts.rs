@@ -1,22 +1,20 @@
 //! Accounts at Mosquitto, by its plugin `dynamic-security`: the same users and devices with the same passwords as in `secrets.toml`.
 //!
-//! At each connection and each change of the file the gateway compares what the plugin has with the file, creates, changes and
-//! deletes. Who is changed or deleted loses the connection at once. Which password an account has is told by a keyed hash in its
-//! description, so nothing is sent that is there already. An account that floods is shut out for a while.
+//! At each connection, each change of the file and once an hour the gateway compares what the plugin has with the file, and creates,
+//! changes and deletes: accounts, their roles and passwords, and what the roles deny. Who is changed or deleted loses the connection at
+//! once. The plugin tells no password. Which one the gateway has given to an account is told by a keyed hash in its description; that
+//! nobody has given it another one is found by logging in, at a socket where that ends nobody's session (see `mosquitto.conf`).
+//! An account that floods is shut out for a while.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
-use rumqttc::{AsyncClient, PublishOptions, QoS};
+use rumqttc::{AsyncClient, Broker, ConnectReturnCode, ConnectionError, MqttOptions, PublishOptions, QoS};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::{
     sync::{mpsc, watch},
-    time::{sleep, sleep_until, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
 use crate::config::{GATEWAY_USER, Secret, Secrets, parse_device_id};
@@ -33,20 +31,45 @@ const PAGE: usize = 8;
 /// How long an account is shut out that sends more than it may, for the first time and at most.
 const SHUT_OUT: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
 
-/// What the plugin is asked.
+/// The time between two comparisons, if nothing else makes one due.
+pub(crate) const AGAIN: Duration = Duration::from_secs(3600);
+
+/// How long an answer of the broker may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The client id with which passwords are tried. No account has this name.
+const TRIAL: &str = "gateway tries a password";
+
+/// The plugin.
+pub(crate) trait Plugin {
+    /// Sends commands and returns their answers.
+    fn ask(&mut self, commands: Vec<Value>) -> impl Future<Output = Result<Vec<Value>>> + Send;
+
+    /// Whether the broker lets an account in; none if there is no way to try it.
+    fn lets_in(&self, name: &str, password: &Secret) -> impl Future<Output = Result<Option<bool>>> + Send;
+}
+
+/// What the plugin is asked, over the gateway's connection.
 #[derive(Debug)]
 pub(crate) struct Requests {
     client: AsyncClient,
     responses: mpsc::Receiver<Vec<u8>>,
+    /// The socket where passwords are tried.
+    passwords: Option<PathBuf>,
     number: u64,
 }
 
 impl Requests {
-    pub(crate) fn new(client: AsyncClient, responses: mpsc::Receiver<Vec<u8>>) -> Self {
-        Self { client, responses, number: 0 }
+    pub(crate) fn new(
+        client: AsyncClient,
+        responses: mpsc::Receiver<Vec<u8>>,
+        passwords: Option<PathBuf>,
+    ) -> Self {
+        Self { client, responses, passwords, number: 0 }
     }
+}
 
-    /// Sends commands and returns their answers.
+impl Plugin for Requests {
     async fn ask(&mut self, mut commands: Vec<Value>) -> Result<Vec<Value>> {
         self.number += 1;
         let number = self.number.to_string();
@@ -67,18 +90,32 @@ impl Requests {
             }
             bail!("the gateway is ending")
         };
-        timeout(Duration::from_secs(5), answer).await.context("no answer")?
+        timeout(PATIENCE, answer).await.context("no answer")?
     }
 
-    /// Sends commands of which none may fail.
-    async fn command(&mut self, commands: Vec<Value>) -> Result<()> {
-        for answer in self.ask(commands).await? {
-            if let Some(error) = answer["error"].as_str() {
-                bail!("{}: {error}", answer["command"]);
-            }
+    async fn lets_in(&self, name: &str, password: &Secret) -> Result<Option<bool>> {
+        let Some(socket) = &self.passwords else { return Ok(None) };
+        let mut options = MqttOptions::new(TRIAL, Broker::unix(socket));
+        options.set_credentials(name, password.as_str().to_owned());
+        let (_client, mut events) = AsyncClient::builder(options).capacity(1).build();
+        match timeout(PATIENCE, events.poll()).await.context("no answer")? {
+            Ok(_) => Ok(Some(true)),
+            Err(ConnectionError::ConnectionRefused(
+                ConnectReturnCode::NotAuthorized | ConnectReturnCode::BadUserNamePassword,
+            )) => Ok(Some(false)),
+            Err(error) => Err(error.into()),
         }
-        Ok(())
     }
+}
+
+/// Sends commands of which none may fail.
+async fn command(plugin: &mut impl Plugin, commands: Vec<Value>) -> Result<()> {
+    for answer in plugin.ask(commands).await? {
+        if let Some(error) = answer["error"].as_str() {
+            bail!("{}: {error}", answer["command"]);
+        }
+    }
+    Ok(())
 }
 
 /// Tells which password an account has, to those alone who know the gateway's.
@@ -96,52 +133,95 @@ fn role(name: &str) -> &'static str {
 }
 
 /// What `mosquitto.acl` allows to both, each role denies to one: patterns cannot tell devices from users.
-fn roles() -> Vec<Value> {
+fn roles() -> [(&'static str, Vec<Value>); 2] {
     let deny =
         |kind: &str, topic: &str| json!({ "acltype": kind, "topic": topic, "priority": 0, "allow": false });
-    let closed = ["publishClientSend", "publishClientReceive", "subscribe"];
-    let closed = closed.map(|kind| json!({ "acltype": kind, "allow": false }));
-    vec![
-        json!({ "command": "setDefaultACLAccess", "acls": closed }),
-        json!({ "command": "createRole", "rolename": "device", "acls": [deny("publishClientReceive", "out/#")] }),
-        json!({ "command": "createRole", "rolename": "user",
-                "acls": [deny("publishClientSend", "#"), deny("publishClientReceive", "down/#")] }),
+    [
+        ("device", vec![deny("publishClientReceive", "out/#")]),
+        ("user", vec![deny("publishClientSend", "#"), deny("publishClientReceive", "down/#")]),
     ]
 }
 
+/// Makes the roles right, and what is allowed without one.
+async fn put_roles_right(plugin: &mut impl Plugin) -> Result<usize> {
+    let closed = ["publishClientSend", "publishClientReceive", "subscribe"];
+    let closed = closed.map(|kind| json!({ "acltype": kind, "allow": false }));
+    command(plugin, vec![json!({ "command": "setDefaultACLAccess", "acls": closed })]).await?;
+    let mut commands = Vec::new();
+    for (name, acls) in roles() {
+        let answers = plugin.ask(vec![json!({ "command": "getRole", "rolename": name })]).await?;
+        let what = if answers[0]["error"].is_string() { "createRole" } else { "modifyRole" };
+        // In any order.
+        let is_right = answers[0]["data"]["role"]["acls"]
+            .as_array()
+            .is_some_and(|found| found.len() == acls.len() && acls.iter().all(|acl| found.contains(acl)));
+        if !is_right {
+            commands.push(json!({ "command": what, "rolename": name, "acls": acls }));
+        }
+    }
+    let count = commands.len();
+    if count > 0 {
+        command(plugin, commands).await?;
+    }
+    Ok(count)
+}
+
+/// A command about an account that has, or gets, all that is the gateway's to say.
+fn account(command: &str, secrets: &Secrets, name: &str, password: &Secret) -> Value {
+    let password = password.as_str();
+    json!({ "command": command, "username": name, "password": password, "textdescription": tag(secrets, name, password),
+            "clientid": "", "groups": [], "roles": [{ "rolename": role(name) }] })
+}
+
 /// What makes an account right: with `password`, or gone.
-fn corrections(secrets: &Secrets, client: &Value, name: &str, password: Option<&Secret>) -> Vec<Value> {
+fn corrections(
+    secrets: &Secrets,
+    client: &Value,
+    name: &str,
+    password: Option<&Secret>,
+    is_shut_out: bool,
+) -> Vec<Value> {
     let Some(password) = password else {
         return vec![json!({ "command": "deleteClient", "username": name })];
     };
     let mut commands = Vec::new();
-    let tag = tag(secrets, name, password.as_str());
-    if client["textdescription"] != tag {
-        commands.push(json!({ "command": "modifyClient", "username": name, "password": password.as_str(),
-                              "textdescription": tag, "roles": [{ "rolename": role(name) }] }));
+    let right = account("modifyClient", secrets, name, password);
+    let list = |field: &str| client[field].as_array().map_or(&[][..], Vec::as_slice);
+    let is_right = client["textdescription"] == right["textdescription"]
+        && matches!(list("roles"), [only] if only["rolename"] == role(name))
+        && list("groups").is_empty()
+        && client["clientid"].as_str().unwrap_or_default().is_empty();
+    if !is_right {
+        commands.push(right);
     }
-    if client["disabled"] == true {
+    if client["disabled"] == true && !is_shut_out {
         commands.push(json!({ "command": "enableClient", "username": name }));
     }
     commands
 }
 
-/// Makes the accounts of the plugin those of `secrets`.
-async fn synchronise(requests: &mut Requests, secrets: &Secrets) -> Result<()> {
-    // That a role is there already is no fault.
-    requests.ask(roles()).await?;
+/// Accounts that were shut out: when each comes back, how long it is away, and since when it is what it is.
+type ShutOut = BTreeMap<String, (Option<Instant>, Duration, Instant)>;
+
+/// Makes the accounts of the plugin those of `secrets`, and returns how many commands that took.
+async fn synchronise(plugin: &mut impl Plugin, secrets: &Secrets, shut_out: &mut ShutOut) -> Result<usize> {
+    let mut count = put_roles_right(plugin).await?;
     let devices = secrets.devices.iter().map(|(id, (_, password))| (id.to_string(), password));
     let users = secrets.users.iter().map(|(name, password)| (name.clone(), password));
-    let mut missing: BTreeMap<String, _> = devices.chain(users).collect();
+    let accounts: BTreeMap<String, _> = devices.chain(users).collect();
+    shut_out.retain(|name, _| accounts.contains_key(name));
+    let is_shut_out = |name: &str| shut_out.get(name).is_some_and(|(until, ..)| until.is_some());
+    let mut missing = accounts.clone();
     let (mut offset, mut commands) = (0, Vec::new());
     loop {
         let list = json!({ "command": "listClients", "verbose": true, "count": PAGE, "offset": offset });
-        let answers = requests.ask(vec![list]).await?;
+        let answers = plugin.ask(vec![list]).await?;
         let clients = answers[0]["data"]["clients"].as_array().context("it lists no accounts")?;
         for client in clients {
             let name = client["username"].as_str().context("an account without a name")?;
             if name != GATEWAY_USER {
-                commands.extend(corrections(secrets, client, name, missing.remove(name)));
+                let password = missing.remove(name);
+                commands.extend(corrections(secrets, client, name, password, is_shut_out(name)));
             }
         }
         if clients.len() < PAGE {
@@ -150,35 +230,48 @@ async fn synchronise(requests: &mut Requests, secrets: &Secrets) -> Result<()> {
         offset += PAGE;
     }
     for (name, password) in missing {
-        commands.push(json!({ "command": "createClient", "username": name, "password": password.as_str(),
-                              "textdescription": tag(secrets, &name, password.as_str()),
-                              "roles": [{ "rolename": role(&name) }] }));
+        commands.push(account("createClient", secrets, &name, password));
     }
-    let count = commands.len();
+    count += commands.len();
     for commands in commands.chunks(PAGE) {
-        requests.command(commands.to_vec()).await?;
+        command(plugin, commands.to_vec()).await?;
     }
-    tracing::info!(changed = count, "the broker has the accounts of secrets.toml");
-    Ok(())
+    for (name, password) in accounts.iter().filter(|(name, _)| !is_shut_out(name)) {
+        match plugin.lets_in(name, password).await {
+            Ok(Some(true)) => {}
+            Ok(Some(false)) => {
+                count += 1;
+                command(plugin, vec![account("modifyClient", secrets, name, password)]).await?;
+            }
+            Ok(None) => break,
+            Err(error) => {
+                tracing::error!("passwords that others changed are not found: {error:#}");
+                break;
+            }
+        }
+    }
+    Ok(count)
 }
 
-/// Keeps the accounts until there is a new connection; calls `done` when they are there for the first time, or cannot be.
+/// Keeps the accounts until there is a new connection, and compares them every `interval`; calls `done` when they are there for the
+/// first time, or cannot be.
 pub(crate) async fn keep(
-    requests: &mut Requests,
+    plugin: &mut impl Plugin,
     secrets: &mut watch::Receiver<Arc<Secrets>>,
     floods: &mut mpsc::Receiver<String>,
     connected: &mut watch::Receiver<()>,
+    interval: Duration,
     done: impl Fn() -> bool,
 ) {
-    // When each shut-out account comes back, and how long it was away the last time.
-    let mut shut_out: BTreeMap<String, (Option<Instant>, Duration, Instant)> = BTreeMap::new();
+    let mut shut_out = ShutOut::new();
     let mut current = Some(secrets.borrow_and_update().clone());
+    let mut again = Instant::now() + interval;
     loop {
         let result = async {
             if let Some(secrets) = current.take() {
-                synchronise(requests, &secrets).await?;
-                // It has enabled all.
-                shut_out.clear();
+                let changed = synchronise(plugin, &secrets, &mut shut_out).await?;
+                tracing::info!(changed, "the broker has the accounts of secrets.toml");
+                again = Instant::now() + interval;
                 done();
             }
             let next = shut_out.iter().filter_map(|(name, (until, ..))| Some((until.as_ref()?, name))).min();
@@ -186,7 +279,7 @@ pub(crate) async fn keep(
             let comes_back = async {
                 match next {
                     Some((until, name)) => {
-                        sleep_until(until.into()).await;
+                        sleep_until(until).await;
                         name
                     }
                     None => std::future::pending().await,
@@ -197,6 +290,7 @@ pub(crate) async fn keep(
                     changed?;
                     current = Some(secrets.borrow_and_update().clone());
                 }
+                () = sleep_until(again) => current = Some(secrets.borrow_and_update().clone()),
                 _ = connected.changed() => {
                     connected.mark_changed();
                     return Ok(false);
@@ -209,11 +303,11 @@ pub(crate) async fn keep(
                         _ => SHUT_OUT[0],
                     };
                     tracing::warn!(account = name, ?pause, "shut out: it sends more than it may");
-                    requests.command(vec![json!({ "command": "disableClient", "username": name })]).await?;
+                    command(plugin, vec![json!({ "command": "disableClient", "username": name })]).await?;
                     shut_out.insert(name, (Some(now + pause), pause, now));
                 }
                 name = comes_back => {
-                    requests.command(vec![json!({ "command": "enableClient", "username": name })]).await?;
+                    command(plugin, vec![json!({ "command": "enableClient", "username": name })]).await?;
                     if let Some(entry) = shut_out.get_mut(&name) {
                         *entry = (None, entry.1, Instant::now());
                     }
@@ -243,9 +337,7 @@ pub(crate) async fn keep(
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
-    use rumqttc::MqttOptions;
+    use std::{path::Path, sync::Mutex};
 
     use super::*;
     use crate::config::City;
@@ -262,7 +354,7 @@ mod tests {
         // What is sent stays in its queue.
         let (client, _event_loop) = AsyncClient::builder(options).capacity(8).build();
         let (responses, receiver) = mpsc::channel(8);
-        let mut requests = Requests::new(client, receiver);
+        let mut requests = Requests::new(client, receiver, None);
         let answer = |number: &str, data: &str, error: Option<&str>| {
             let answer = json!({ "command": "x", "correlationData": number, "data": data, "error": error });
             responses.try_send(json!({ "responses": [answer] }).to_string().into_bytes()).unwrap();
@@ -275,9 +367,11 @@ mod tests {
         answer("2", "second", None);
         assert_eq!(requests.ask(command()).await.unwrap()[0]["data"], "second");
         answer("3", "", None);
-        requests.command(command()).await.unwrap();
+        super::command(&mut requests, command()).await.unwrap();
         answer("4", "", Some("it cannot be"));
-        assert!(requests.command(command()).await.unwrap_err().to_string().contains("it cannot be"));
+        assert!(
+            super::command(&mut requests, command()).await.unwrap_err().to_string().contains("it cannot be")
+        );
         answer("5", "", None);
         let two = [command(), command()].concat();
         assert!(requests.ask(two).await.unwrap_err().to_string().contains("1 answers to 2 commands"));
@@ -287,25 +381,165 @@ mod tests {
     fn an_account_that_is_wrong_is_put_right() {
         let secrets = secrets();
         let password = &secrets.users["hana"];
-        let right = tag(&secrets, "hana", password.as_str());
-        for (what, password, description, disabled, expected) in [
-            ("as it should be", Some(password), right.as_str(), false, &[][..]),
-            ("another password", Some(password), "", false, &["modifyClient"]),
-            ("shut out", Some(password), &right, true, &["enableClient"]),
-            ("both", Some(password), "", true, &["modifyClient", "enableClient"]),
-            ("gone", None, &right, false, &["deleteClient"]),
+        let right = json!({ "username": "hana", "textdescription": tag(&secrets, "hana", password.as_str()),
+                            "roles": [{ "rolename": "user" }], "groups": [] });
+        let (modify, enable) = (&["modifyClient"][..], &["enableClient"][..]);
+        for (field, value, expected) in [
+            // The plugin leaves out what is not so.
+            ("disabled", Value::Null, &[][..]),
+            ("disabled", json!(false), &[]),
+            ("clientid", json!(""), &[]),
+            ("roles", json!([{ "rolename": "user", "priority": 3 }]), &[]),
+            ("disabled", json!(true), enable),
+            ("textdescription", Value::Null, modify),
+            ("textdescription", json!("0123"), modify),
+            ("clientid", json!("ren"), modify),
+            ("groups", json!([{ "groupname": "all" }]), modify),
+            ("roles", json!([]), modify),
+            ("roles", json!([{ "rolename": "device" }]), modify),
+            ("roles", json!([{ "rolename": "user" }, { "rolename": "admin" }]), modify),
         ] {
-            let client = json!({ "username": "hana", "textdescription": description, "disabled": disabled });
-            let commands = corrections(&secrets, &client, "hana", password);
-            let names: Vec<&str> =
-                commands.iter().map(|command| command["command"].as_str().unwrap()).collect();
-            assert_eq!(names, expected, "{what}");
-            assert!(commands.iter().all(|command| command["username"] == "hana"));
+            for is_shut_out in [false, true] {
+                let mut client = right.clone();
+                client[field] = value.clone();
+                let commands = corrections(&secrets, &client, "hana", Some(password), is_shut_out);
+                let names: Vec<&str> =
+                    commands.iter().map(|command| command["command"].as_str().unwrap()).collect();
+                let stays = is_shut_out && expected == enable;
+                assert_eq!(names, if stays { &[] } else { expected }, "{field}: {value}");
+                assert!(commands.iter().all(|command| command["username"] == "hana"));
+            }
         }
-        // The plugin leaves out what is not so.
-        assert!(
-            corrections(&secrets, &json!({ "textdescription": right }), "hana", Some(password)).is_empty()
-        );
+        let gone = corrections(&secrets, &right, "hana", None, false);
+        assert_eq!(gone, [json!({ "command": "deleteClient", "username": "hana" })]);
+    }
+
+    /// The plugin with its clients and roles, as far as the gateway asks it.
+    #[derive(Clone, Default)]
+    struct Model(Arc<Mutex<[BTreeMap<String, Value>; 2]>>);
+
+    impl Model {
+        fn client(&self, name: &str) -> Value {
+            self.0.lock().unwrap()[0].get(name).cloned().unwrap_or_default()
+        }
+
+        fn answer(&self, command: &Value) -> Value {
+            let [clients, roles] = &mut *self.0.lock().unwrap();
+            let text = |field: &str| command[field].as_str().unwrap_or_default().to_owned();
+            let (client, role) = (clients.get_mut(&text("username")), text("rolename"));
+            let mut answer = json!({ "command": command["command"] });
+            match (&*text("command"), client) {
+                ("setDefaultACLAccess", _) => {}
+                ("getRole", _) if roles.contains_key(&role) => answer["data"]["role"] = roles[&role].clone(),
+                ("createRole", _) if roles.contains_key(&role) => answer["error"] = "it is there".into(),
+                ("createRole", _) => drop(roles.insert(role, command.clone())),
+                ("modifyRole", _) if roles.contains_key(&role) => {
+                    roles.insert(role, command.clone());
+                }
+                ("listClients", _) => {
+                    let number = |field: &str| usize::try_from(command[field].as_u64().unwrap()).unwrap();
+                    let page = clients.values().skip(number("offset")).take(number("count"));
+                    answer["data"]["clients"] = page.cloned().collect();
+                }
+                ("createClient", None) => drop(clients.insert(text("username"), command.clone())),
+                ("modifyClient", Some(client)) => {
+                    for (field, value) in command.as_object().unwrap() {
+                        client[field] = value.clone();
+                    }
+                }
+                ("deleteClient", Some(_)) => drop(clients.remove(&text("username"))),
+                ("disableClient", Some(client)) => client["disabled"] = true.into(),
+                ("enableClient", Some(client)) => client["disabled"] = false.into(),
+                _ => answer["error"] = "it cannot be".into(),
+            }
+            answer
+        }
+    }
+
+    impl Plugin for Model {
+        async fn ask(&mut self, commands: Vec<Value>) -> Result<Vec<Value>> {
+            assert!(commands.len() <= PAGE);
+            Ok(commands.iter().map(|command| self.answer(command)).collect())
+        }
+
+        async fn lets_in(&self, name: &str, password: &Secret) -> Result<Option<bool>> {
+            let client = self.client(name);
+            Ok(Some(client["password"] == password.as_str() && client["disabled"] != true))
+        }
+    }
+
+    /// Keeps the accounts of a model; what goes in are secrets and floods.
+    fn kept(
+        interval: Duration,
+    ) -> (Model, watch::Sender<Arc<Secrets>>, mpsc::Sender<String>, watch::Sender<()>) {
+        let model = Model::default();
+        let (sender, mut secrets) = watch::channel(Arc::new(secrets()));
+        let (flood, mut floods) = mpsc::channel(8);
+        let (connect, mut connected) = watch::channel(());
+        let mut plugin = model.clone();
+        tokio::spawn(async move {
+            keep(&mut plugin, &mut secrets, &mut floods, &mut connected, interval, || true).await;
+        });
+        (model, sender, flood, connect)
+    }
+
+    async fn until(what: impl Fn() -> bool) {
+        timeout(Duration::from_secs(20), async {
+            while !what() {
+                sleep(Duration::from_millis(2)).await;
+            }
+        })
+        .await
+        .unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_others_changed_is_put_right_now_and_then() {
+        let (model, _secrets, _flood, _connect) = kept(Duration::from_millis(20));
+        let secrets = secrets();
+        let names: Vec<String> = secrets.users.keys().cloned().collect();
+        until(|| names.iter().all(|name| !model.client(name).is_null())).await;
+        let right = model.0.lock().unwrap().clone();
+        assert_eq!(right[0].len(), secrets.users.len() + secrets.devices.len());
+        assert_eq!(right[1].keys().collect::<Vec<_>>(), ["device", "user"]);
+        type Change = fn(&mut [BTreeMap<String, Value>; 2]);
+        let changes: [Change; 6] = [
+            |[clients, _]| clients.get_mut("hana").unwrap()["password"] = "mine".into(),
+            |[clients, _]| clients.get_mut("hana").unwrap()["roles"] = json!([]),
+            |[clients, _]| drop(clients.remove("hana")),
+            |[clients, _]| drop(clients.insert("mallory".into(), json!({ "username": "mallory" }))),
+            |[_, roles]| roles.get_mut("user").unwrap()["acls"] = json!([]),
+            |[_, roles]| drop(roles.remove("device")),
+        ];
+        // What a role or an account is, without the command that made it so.
+        let content = |model: &[BTreeMap<String, Value>; 2]| {
+            let mut model = model.clone();
+            for entry in model.iter_mut().flat_map(BTreeMap::values_mut) {
+                entry["command"] = Value::Null;
+            }
+            model
+        };
+        for change in changes {
+            change(&mut model.0.lock().unwrap());
+            until(|| content(&model.0.lock().unwrap()) == content(&right)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn who_floods_is_shut_out_for_longer_each_time() {
+        let (model, secrets, flood, _connect) = kept(Duration::from_millis(20));
+        until(|| !model.client("hana").is_null()).await;
+        let is_out = || model.client("hana")["disabled"] == true;
+        for pause in [1, 2] {
+            let start = Instant::now();
+            flood.send("hana".to_owned()).await.unwrap();
+            until(is_out).await;
+            // While it is out it is not shut out again, and no comparison lets it in.
+            flood.send("hana".to_owned()).await.unwrap();
+            secrets.send_modify(|_| {});
+            until(|| !is_out()).await;
+            assert!(start.elapsed() >= Duration::from_secs(pause));
+        }
     }
 
     #[test]

@@ -134,7 +134,8 @@ impl fmt::Display for Finding {
 /// What `evidence` says that answers the instruction of `challenge`, which addressed `region`; `code` is that region's as it was
 /// built.
 ///
-/// The caller has looked the challenge up by the evidence's epoch and counter: evidence that nobody asked for says nothing. **Without
+/// The caller has looked the challenge up by the evidence's epoch and counter. Under [one that the evidence itself names](Challenge::named_in)
+/// nothing but [`Finding::Altered`] has a consequence, as the evidence may be of any time. **Without
 /// code nothing is as it was built**: a device without the region would measure the same.
 #[must_use]
 pub fn appraise(

@@ -6,7 +6,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader, Seek, SeekFrom},
+    io::{self, BufRead, BufReader, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
 
@@ -202,9 +202,17 @@ impl Audit {
 /// # Errors
 /// If the file cannot be read.
 pub fn lines_after(path: &Path, after: u64, limit: usize) -> io::Result<Vec<Value>> {
-    let mut reader = BufReader::new(File::open(path)?);
+    lines_in(File::open(path)?, after, limit)
+}
+
+/// As [`lines_after`], of a file that is open. It reads little more than those lines, however long the file is.
+///
+/// # Errors
+/// As of that.
+pub fn lines_in(mut file: impl Read + Seek, after: u64, limit: usize) -> io::Result<Vec<Value>> {
     // Records have rising numbers: halve what is left until it is little. `low` is where a line begins.
-    let (mut low, mut high) = (0, reader.get_ref().metadata()?.len());
+    let (mut low, mut high) = (0, file.seek(SeekFrom::End(0))?);
+    let mut reader = BufReader::new(file);
     let mut line = Vec::new();
     while high - low > 65_536 {
         let middle = low + (high - low) / 2;

@@ -27,6 +27,9 @@ const CLOSING: u64 = 1024;
 /// How often a receipt is sent again to a device that sends a frame again.
 const REPEATS: (u32, Duration) = (4, Duration::from_millis(250));
 
+/// How often evidence that nobody asked for, and that changes nothing, has a record of its own in the audit log.
+pub(crate) const UNASKED: (u32, Duration) = (4, Duration::from_secs(60));
+
 /// Below so many blocks left a new epoch is asked for: some hundred frames.
 const FEW_BLOCKS: u32 = 8192;
 
@@ -44,7 +47,7 @@ pub enum Refusal {
     Isolated,
     /// It is of an epoch of which no more is accepted: of one before, or the gateway has lost its replay window.
     EpochEnded,
-    /// Evidence that nobody asked for.
+    /// Evidence that nobody asked for, or not any more, and that changes nothing.
     NotAsked,
     /// More came than was worked off.
     Overload,
@@ -104,14 +107,14 @@ pub(crate) enum Recovery {
 
 /// What happens only so often.
 #[derive(Debug, Default)]
-struct Rate {
+pub(crate) struct Rate {
     /// When it may happen as often as it may at once.
     full: Option<Instant>,
 }
 
 impl Rate {
     /// Whether it may happen now: `burst` times at once, then once in an `interval`. If so, it has happened.
-    fn take(&mut self, (burst, interval): (u32, Duration), now: Instant) -> bool {
+    pub(crate) fn take(&mut self, (burst, interval): (u32, Duration), now: Instant) -> bool {
         let full = self.full.map_or(now, |full| full.max(now));
         let may = full - now <= interval * (burst - 1);
         if may {
@@ -147,6 +150,10 @@ pub(crate) struct Device {
     closed: BTreeSet<Epoch>,
     pub(crate) outstanding: Option<Outstanding>,
     pub(crate) recovery: Option<Recovery>,
+    /// The epoch in which the last recovery ended, since the start: evidence under a challenge of it, or of one before, is of what was
+    /// before the recovery.
+    pub(crate) recovered: Option<Epoch>,
+    pub(crate) unasked: Rate,
     /// When to ask for a new epoch next, and how long after that again.
     ask: Option<(Instant, Duration)>,
     pub(crate) frames: u64,

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use redb::{StorageBackend, backends::FileBackend};
 use serde_json::{Value, json};
 use smart_city_frame::{
-    ALL_REGIONS, Challenge, DeviceId, Evidence, GatewayLink, Instruction, OVERHEAD, OpenError, Opened,
+    ALL_REGIONS, Challenge, DeviceId, Epoch, Evidence, GatewayLink, Instruction, OVERHEAD, OpenError, Opened,
     SealError, Verdict,
 };
 use tokio::sync::{broadcast, oneshot, watch};
@@ -26,7 +26,7 @@ use crate::{
     attestation::{Appraisal, Finding, Signer, Status, appraise, appraise_all},
     audit::Audit,
     config::{City, ConfigError, Secrets, parse_device_id},
-    device::{Device, Outstanding, Recovery},
+    device::{Device, Outstanding, Recovery, UNASKED},
     memory::{self, Fingerprint, Loss, Memory},
     mqtt::Ack,
     policy::{Policy, class_name},
@@ -734,43 +734,51 @@ impl Engine {
     }
 
     fn evidence(&mut self, id: DeviceId, frame: &mut [u8], now: Instant) -> Result<(), Refusal> {
-        let (epoch, Opened { counter, content: evidence }) =
-            self.open_frame(id, frame, now, |link, frame| {
-                Ok((link.epoch(), link.open_evidence(id, frame)?))
-            })?;
+        let Opened { counter, content: evidence } =
+            self.open_frame(id, frame, now, |link, frame| link.open_evidence(id, frame))?;
         self.accept(id, counter, Timestamp::now());
         let (Some(device), Some((root, _))) = (self.devices.get_mut(&id), self.secrets.devices.get(&id))
         else {
             return Err(Refusal::UnknownDevice);
         };
-        let start = Challenge::of_start(epoch);
-        let is_of_start = (evidence.epoch, evidence.counter) == (epoch, start.counter());
         let answers = |outstanding: &mut Outstanding| {
             let challenge = &outstanding.challenge;
             (challenge.epoch(), challenge.counter()) == (evidence.epoch, evidence.counter)
         };
-        let (challenge, asked, late) = match device.outstanding.take_if(answers) {
-            Some(outstanding) => (outstanding.challenge, outstanding.region, outstanding.deadline.is_none()),
-            // What a device has found at its start without being asked. To an isolated one it adds nothing, and must not end a recovery.
-            None if is_of_start && device.record.isolated.is_none() => (start, evidence.region, false),
-            None => return Err(Refusal::NotAsked),
+        let asked = device.outstanding.take_if(answers);
+        let is_asked = asked.is_some();
+        let (challenge, region, late) = match asked {
+            Some(asked) => (asked.challenge, asked.region, asked.deadline.is_none()),
+            // What a device has found at its start; or the gateway has asked, and started or asked for something else since.
+            None => (Challenge::named_in(&evidence), evidence.region, true),
         };
         let image = self.city.devices.get(&id).and_then(|entry| self.city.images.get(&entry.image));
         let code_of = |id: u16| image.and_then(|regions| regions.get(&id)).map(|region| &region.code[..]);
         let key = root.attest_key(id);
-        let finding = if asked == ALL_REGIONS {
+        let finding = if region == ALL_REGIONS {
             let all = image.into_iter().flatten().map(|(id, region)| (*id, &region.code[..]));
             appraise_all(&key, all, &challenge, &evidence, late)
         } else {
-            let code = code_of(asked).unwrap_or_default();
-            appraise(&key, code, &challenge, asked, &evidence, late)
+            let code = code_of(region).unwrap_or_default();
+            appraise(&key, code, &challenge, region, &evidence, late)
         };
-        if is_of_start && finding != Finding::Altered {
+        // Of all regions the device names the one that is altered.
+        let is_named = region == ALL_REGIONS && code_of(evidence.region).is_some();
+        let region = if is_named { evidence.region } else { region };
+        // Unasked evidence affirms nothing, as it may be of any time. To an isolated device it adds nothing, and must not end a recovery.
+        let changes = finding == Finding::Altered
+            && device.record.isolated.is_none()
+            && device.recovered.is_none_or(|recovered| evidence.epoch > recovered);
+        if !is_asked && !changes {
+            if device.unasked.take(UNASKED, now) {
+                let detail = json!({
+                    "device": id.to_string(), "region": region, "finding": finding.to_string(),
+                    "nonce": hex::encode(challenge.nonce()),
+                });
+                self.audit("unasked", detail);
+            }
             return Err(Refusal::NotAsked);
         }
-        // Of all regions the device names the one that is altered.
-        let is_named = asked == ALL_REGIONS && code_of(evidence.region).is_some();
-        let region = if is_named { evidence.region } else { asked };
         self.appraised(id, (region, challenge.nonce()), finding, Some(&evidence), now);
         Ok(())
     }
@@ -823,6 +831,7 @@ impl Engine {
             }
             Status::Affirming | Status::Warning if ends_isolation => {
                 (device.record.isolated, device.recovery) = (None, None);
+                device.recovered = device.record.epoch.map(Epoch);
                 device.record.status = Status::Affirming;
                 // The evidence is stored with the batch, and nothing of the batch goes out before.
                 if let Some(receipt) = device.seal_receipt(now) {

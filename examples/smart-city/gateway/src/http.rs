@@ -1,6 +1,6 @@
 //! The status page, its events, and what operators ask for.
 
-use std::{convert::Infallible, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -24,6 +24,7 @@ use smart_city_frame::DeviceId;
 use tokio::{
     net::TcpListener,
     sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot},
+    task::JoinError,
     time::{sleep, timeout},
 };
 use tokio_stream::{
@@ -214,14 +215,18 @@ struct StatusQuery {
     limit: Option<usize>,
 }
 
+/// A page of the view, made not in a thread that serves connections: the broker's would wait for it.
+async fn text_of(view: SharedView, page: Page) -> Result<String, JoinError> {
+    tokio::task::spawn_blocking(move || view.page(page).to_string()).await
+}
+
 async fn status(
     State(app): State<App>,
     Query(query): Query<StatusQuery>,
 ) -> Result<impl IntoResponse, Refused> {
     let after = query.after.as_deref().map(device_id).transpose()?;
     let page = Page { after, flow: query.flow, limit: query.limit.unwrap_or(PAGE) };
-    // Not in a thread that serves connections: the broker's would wait for it.
-    let text = tokio::task::spawn_blocking(move || app.view.page(page).to_string()).await;
+    let text = text_of(app.view, page).await;
     let text = text.map_err(|error| Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
     Ok(([(header::CONTENT_TYPE, "application/json")], text))
 }
@@ -233,22 +238,25 @@ async fn device(State(app): State<App>, Path(id): Path<String>) -> Result<Json<V
 
 async fn events(
     State(app): State<App>,
-) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Refused> {
+) -> Result<Sse<impl Stream<Item = Result<Event, JoinError>>>, Refused> {
     let place = Arc::clone(&app.watchers).try_acquire_owned();
     let place =
         place.map_err(|_| Refused(StatusCode::SERVICE_UNAVAILABLE, "too many watch already".to_owned()))?;
     // Who cannot keep up, and so has missed something, gets the whole again; at first everybody does.
     let behind = tokio_stream::once(Err(BroadcastStreamRecvError::Lagged(0)));
-    let events = behind.chain(BroadcastStream::new(app.events.subscribe())).map(move |event| {
+    let events = behind.chain(BroadcastStream::new(app.events.subscribe())).then(move |event| {
         // The place is taken as long as there is a stream.
         let _ = &place;
-        let (name, data) = match event {
-            Ok(("reloaded", _)) | Err(_) => {
-                ("snapshot", app.view.page(Page { after: None, flow: 0, limit: MOST }))
-            }
-            Ok(event) => event,
-        };
-        Ok(Event::default().event(name).data(data.to_string()))
+        let view = app.view.clone();
+        async move {
+            let (name, data) = match event {
+                Ok(("reloaded", _)) | Err(_) => {
+                    ("snapshot", text_of(view, Page { after: None, flow: 0, limit: MOST }).await?)
+                }
+                Ok((name, data)) => (name, data.to_string()),
+            };
+            Ok(Event::default().event(name).data(data))
+        }
     });
     Ok(Sse::new(events).keep_alive(KeepAlive::default()))
 }
@@ -326,4 +334,61 @@ async fn recover(
     Path(id): Path<String>,
 ) -> Result<StatusCode, Refused> {
     app.act_on(&headers, &id, |device, operator, reply| Input::Recover { device, operator, reply }).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// While the engine writes the view, whoever waits for a page of it keeps nobody else waiting.
+    #[tokio::test]
+    async fn pages_are_made_beside_the_threads_that_serve_connections() {
+        let (engine, _inputs) = mpsc::channel(1);
+        let (told, _) = broadcast::channel(1);
+        let example = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("example");
+        let city = crate::config::City::read(&example.join("city.toml")).unwrap();
+        let secrets = Secrets::read(&example.join("secrets.toml"), &city).unwrap();
+        let app = App {
+            engine,
+            view: SharedView::default(),
+            names: Arc::new([]),
+            watchers: Arc::new(Semaphore::new(2)),
+            events: told,
+            secrets: tokio::sync::watch::channel(Arc::new(secrets)).1,
+            jwks: Value::Null,
+            audit: PathBuf::new(),
+        };
+        for path in ["/status", "/events"] {
+            let (view, (locked, is_locked), (release, released)) =
+                (app.view.clone(), std::sync::mpsc::channel(), std::sync::mpsc::channel());
+            let writer = std::thread::spawn(move || {
+                let _guard = view.write();
+                locked.send(()).unwrap();
+                // Not for ever, if the test waits for it.
+                released.recv_timeout(Duration::from_secs(5)).is_ok()
+            });
+            is_locked.recv().unwrap();
+            let state = State(app.clone());
+            let (answer, mut answered) = oneshot::channel();
+            let asked = tokio::spawn(async move {
+                let mut body = match path {
+                    "/status" => {
+                        let query = StatusQuery { after: None, flow: 0, limit: None };
+                        status(state, Query(query)).await.into_response()
+                    }
+                    _ => events(state).await.into_response(),
+                }
+                .into_body()
+                .into_data_stream();
+                drop(answer.send(body.next().await.unwrap().unwrap()));
+            });
+            sleep(Duration::from_millis(100)).await;
+            assert!(answered.try_recv().is_err(), "{path}: nobody writes");
+            release.send(()).unwrap();
+            assert!(writer.join().unwrap(), "{path}: this thread waited for the writer");
+            let text = answered.await.unwrap();
+            assert!(String::from_utf8_lossy(&text).contains("next_device"), "{path}: {text:?}");
+            asked.await.unwrap();
+        }
+    }
 }

@@ -22,7 +22,7 @@ use smart_city_gateway::{
     engine::{Engine, Input, TICK},
     http::{self, App},
     memory::{self, Loss},
-    mqtt,
+    mqtt::{self, Broker},
     store::{self, Found, Store},
 };
 use tokio::{
@@ -34,13 +34,15 @@ use zeroize::Zeroizing;
 
 const USAGE: &str = "\
 usage: smart-city-gateway --config city.toml --secrets secrets.toml --data DIR
-           [--broker mqtt://HOST:PORT] [--mqtt ADDRESS] [--http ADDRESS] [--http-name NAME]...
-           [--continue-after-loss]
+           [--broker mqtt://HOST:PORT [--broker-passwords PATH]] [--mqtt ADDRESS]
+           [--http ADDRESS] [--http-name NAME]... [--continue-after-loss]
        smart-city-gateway --config city.toml --secrets secrets.toml --check
        smart-city-gateway --data DIR --verify-audit
        smart-city-gateway provision | rotate | remove | user ...      change the files; each has --help
 
 --broker        use this broker, as the user `gateway`, instead of the own one
+--broker-passwords
+                the socket of that broker where passwords are tried, so that one which somebody else has changed is found
 --mqtt          where the own broker listens; 127.0.0.1:1883 if not given, port 0 takes any
 --http          where the status page is; 127.0.0.1:8080 if not given
 --http-name     a name by which browsers reach the page; without one, addresses and localhost alone
@@ -59,6 +61,7 @@ struct Arguments {
     secrets: PathBuf,
     data: PathBuf,
     broker: Option<String>,
+    passwords: Option<PathBuf>,
     mqtt: Option<SocketAddr>,
     http: Option<SocketAddr>,
     http_names: Vec<String>,
@@ -78,6 +81,7 @@ impl Arguments {
                 "--secrets" => parsed.secrets = value()?.into(),
                 "--data" => parsed.data = value()?.into(),
                 "--broker" => parsed.broker = Some(value()?),
+                "--broker-passwords" => parsed.passwords = Some(value()?.into()),
                 "--mqtt" => parsed.mqtt = Some(value()?.parse()?),
                 "--http" => parsed.http = Some(value()?.parse()?),
                 "--http-name" => parsed.http_names.push(value()?),
@@ -96,6 +100,10 @@ impl Arguments {
         if (parsed.verify_audit && !data) || (!parsed.verify_audit && !(files && (data || parsed.check))) {
             bail!("an option is missing\n{USAGE}");
         }
+        ensure!(
+            parsed.passwords.is_none() || parsed.broker.is_some(),
+            "--broker-passwords is of the broker that --broker names\n{USAGE}"
+        );
         Ok(parsed)
     }
 }
@@ -163,15 +171,16 @@ async fn serve(arguments: Arguments, city: City, secrets: Arc<Secrets>) -> Resul
     let (engine, before) = open(&arguments.data, city, secrets, signer)?;
     let (jwks, events, secrets) = (engine.jwks(), engine.events(), engine.secrets());
     let shares = Shares::of(descriptors());
-    let broker = match &arguments.broker {
+    let (host, port) = match &arguments.broker {
         Some(url) => host_and_port(url)?,
         None => own_broker(arguments.mqtt, shares.mqtt, secrets.clone()).await?,
     };
     let listener =
         TcpListener::bind(arguments.http.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)))).await?;
-    let (keeps_accounts, view) = (arguments.broker.is_some(), engine.view());
-    let (inputs, mut is_ready, mut engine) =
-        mqtt::start(broker.clone(), &secrets, keeps_accounts, engine, before);
+    let (keeps_accounts, passwords) = (arguments.broker.is_some(), arguments.passwords);
+    let view = engine.view();
+    let broker = Broker { host: host.clone(), port, keeps_accounts, passwords };
+    let (inputs, mut is_ready, mut engine) = mqtt::start(broker, &secrets, engine, before);
 
     let audit = Audit::path(&arguments.data);
     let app = App {
@@ -192,7 +201,7 @@ async fn serve(arguments: Arguments, city: City, secrets: Arc<Secrets>) -> Resul
     let hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         if is_ready.wait_for(|ready| *ready).await.is_ok() {
-            println!("ready mqtt={}:{} http={address}", broker.0, broker.1);
+            println!("ready mqtt={host}:{port} http={address}");
             drop(std::io::stdout().flush());
         }
     });
@@ -390,6 +399,7 @@ mod tests {
             ("--check", "an option is missing"),
             ("--verify-audit", "an option is missing"),
             (&format!("{files} --verify-audit"), "an option is missing"),
+            (&format!("{files} --check --broker-passwords socket"), "--broker-passwords is of the broker"),
             ("--data", "--data needs a value"),
             ("--date data", "there is no option --date"),
         ] {
@@ -400,6 +410,8 @@ mod tests {
             parse(&format!("{files} --data data --http-name a --http-name b --mqtt 127.0.0.1:1")).unwrap();
         assert_eq!((parsed.data, parsed.http_names), ("data".into(), vec!["a".to_owned(), "b".to_owned()]));
         assert_eq!(parsed.mqtt, Some(SocketAddr::from(([127, 0, 0, 1], 1))));
+        let parsed = parse(&format!("{files} --data data --broker mqtt://a --broker-passwords socket"));
+        assert_eq!(parsed.unwrap().passwords, Some("socket".into()));
     }
 
     #[test]

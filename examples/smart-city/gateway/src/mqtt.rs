@@ -10,6 +10,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -281,19 +282,31 @@ impl Outgoing {
     }
 }
 
+/// The broker that the gateway is a client of.
+#[derive(Clone, Debug)]
+pub struct Broker {
+    /// Its address, without the port.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// Not the own one: the accounts there are kept by its plugin.
+    pub keeps_accounts: bool,
+    /// A socket of it where passwords can be tried.
+    pub passwords: Option<PathBuf>,
+}
+
 /// Connects to the broker and keeps the connection up; runs the engine in a thread of its own. What is left of before is sent first.
-/// If the broker is not the own one, `accounts` are kept there too.
 ///
 /// The receiver becomes true when the broker has the subscription. The handle ends when the engine does: with an error
 /// if it could not store something.
 pub fn start(
-    broker: (String, u16),
+    broker: Broker,
     secrets: &watch::Receiver<Arc<Secrets>>,
-    keeps_accounts: bool,
     engine: Engine,
     before: Vec<Output>,
 ) -> (mpsc::Sender<Input>, watch::Receiver<bool>, tokio::task::JoinHandle<Result<()>>) {
-    let mut options = MqttOptions::new(GATEWAY_USER, broker);
+    let Broker { host, port, keeps_accounts, passwords } = broker;
+    let mut options = MqttOptions::new(GATEWAY_USER, (host, port));
     let mut network = NetworkOptions::new();
     // Else the kernel keeps a receipt back for 40 ms.
     network.set_tcp_nodelay(true);
@@ -327,7 +340,7 @@ pub fn start(
         (Arc::clone(&connection), connections),
     ));
     let keeper = keeps_accounts.then(|| {
-        let requests = accounts::Requests::new(client.clone(), responses_rx);
+        let requests = accounts::Requests::new(client.clone(), responses_rx, passwords);
         (requests, secrets.clone(), floods_rx)
     });
     tokio::spawn(prepare(client.clone(), keeper, connected, ready));
@@ -451,7 +464,8 @@ async fn prepare(
             tracing::error!(%error, filter, "the broker refuses a subscription of the gateway");
         }
         if let Some((requests, secrets, floods)) = &mut keeper {
-            accounts::keep(requests, secrets, floods, &mut connected, || ready.send_replace(true)).await;
+            let done = || ready.send_replace(true);
+            accounts::keep(requests, secrets, floods, &mut connected, accounts::AGAIN, done).await;
         }
         ready.send_replace(true);
     }

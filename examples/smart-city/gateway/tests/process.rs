@@ -70,6 +70,10 @@ fn gateway_with(dir: &Path, broker: Option<u16>, own: u16, options: &[&str]) -> 
     command.args(["--http", "127.0.0.1:0"]).args(options);
     if let Some(port) = broker {
         command.args(["--broker", &format!("mqtt://127.0.0.1:{port}")]);
+        // Other brokers of the tests have none.
+        if dir.join("passwords.sock").exists() {
+            command.args(["--broker-passwords", "passwords.sock"]);
+        }
     }
     let log = fs::File::options().create(true).append(true).open(dir.join("log")).unwrap();
     command.stderr(log);
@@ -391,6 +395,49 @@ async fn operators_need_a_token_and_files_are_read_again() {
     let secrets = fs::read_to_string(dir.path().join("secrets.toml")).unwrap();
     for secret in secrets.split('"').skip(1).step_by(2).filter(|secret| *secret != "ear-key.pem") {
         assert!(!log.contains(secret) && !audit.contains(secret), "a secret is shown");
+    }
+}
+
+/// An instruction's argument reaches the device byte for byte, as a text or in hex.
+#[tokio::test(flavor = "multi_thread")]
+async fn arguments_are_not_altered() {
+    let dir = example();
+    let gateway = gateway(dir.path(), None);
+    let (city, _) = files(dir.path());
+    let (gate, mut received) = user(gateway.mqtt, "70b3d5fffe000001", &["down/70b3d5fffe000001"]);
+    assert_eq!(next(&mut received).await.0, "subscribed");
+    let mut link = DeviceLink::new(&root(GATE), GATE, Epoch(1));
+    let mut buffer = [0; 255];
+    let frame = link.seal_reading(city.streams[&1].stream, b"12", &mut buffer).unwrap();
+    send(&gate, &format!("up/{GATE}/1"), frame);
+    let all: Vec<u8> = (0..=255).collect();
+    let text = "\"\\\u{0}\u{feff}\u{d7ff}\u{1f6b2}\r\n\u{7f}";
+    for (argument, field) in [&all[..239], &all[17..], b"", b"\xff", b"\xc3\x28\0\r\n", b"\xed\xa0\x80"]
+        .map(|bytes| (bytes, serde_json::json!({ "region": 1, "argument_hex": hex::encode(bytes) })))
+        .into_iter()
+        .chain([(text.as_bytes(), serde_json::json!({ "region": 1, "argument": text }))])
+    {
+        let request = format!(
+            "POST /devices/{GATE}/instructions\nContent-Type: application/json\n\
+             Authorization: Bearer example-operator-token-0000\n\n{field}"
+        );
+        let start = Instant::now();
+        // As soon as the device has opened its epoch.
+        while http(&gateway.http, &request).await.0 != 202 {
+            assert!(start.elapsed() < Duration::from_secs(20), "{field}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let evidence = loop {
+            let (_, mut frame, _) = next(&mut received).await;
+            if let Ok((instruction, challenge)) = link.open_instruction(GATE, &mut frame) {
+                assert_eq!((instruction.region, instruction.argument), (1, argument), "{field}");
+                let (key, code) = (root(GATE).attest_key(GATE), common::code(dir.path()));
+                break common::evidence(&key, challenge, 1, &code, &code);
+            }
+        };
+        // Else the next one would have to wait.
+        let frame = link.seal_evidence(&evidence, &mut buffer).unwrap();
+        send(&gate, &format!("up/{GATE}/evidence"), frame);
     }
 }
 

@@ -78,6 +78,22 @@ fn a_tampered_device_is_shown_isolated_then_recovered() {
     page.wait(&format!("{device}.dataset.state"), &json!("affirming"));
     page.wait("document.getElementById('announce').textContent.includes('was recovered')", &json!(true));
 
+    // A fault of the configuration is shown, to who watches and to who comes, until it is mended.
+    let fault = "document.getElementById('fault').hidden ? '' : document.getElementById('fault').innerText";
+    assert_eq!(page.evaluate(fault), json!(""));
+    let path = stage.city.config.clone();
+    let right = fs::read_to_string(&path).unwrap();
+    fs::write(&path, format!("nonsense = '<b>1</b>'\n{right}")).unwrap();
+    let is_told = format!("({fault}).includes('city.toml:1: ') && ({fault}).includes('nonsense')");
+    page.wait(&is_told, &json!(true));
+    let mut other = Page::open(&format!("http://{}/", stage.gateway.http));
+    other.wait(&is_told, &json!(true));
+    assert_eq!(page.evaluate("document.querySelectorAll('#fault *').length"), json!(0), "text alone");
+    fs::write(&path, right).unwrap();
+    for page in [&mut page, &mut other] {
+        page.wait(fault, &json!(""));
+    }
+
     // A gateway that is gone is not shown as if it were there.
     drop(stage);
     page.wait("document.getElementById('connection').hasAttribute('data-lost')", &json!(true));

@@ -405,6 +405,81 @@ fn connections_without_delay(Process(child): &Process) -> Vec<(u16, u16)> {
     connections
 }
 
+/// Gives the plugin a command, as the gateway does, but not for it.
+fn somebody_else(port: u16, command: &[&str]) {
+    let done = Command::new(find("mosquitto_ctrl"))
+        .args(["-h", "127.0.0.1", "-p", &port.to_string(), "-u", "gateway"])
+        .args(["-P", "example-gateway-password", "dynsec"])
+        .args(command)
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{done:?}");
+}
+
+/// Waits until something is so.
+async fn until(holds: impl AsyncFn() -> bool) {
+    let start = Instant::now();
+    while !holds().await {
+        assert!(start.elapsed() < Duration::from_secs(60), "it does not come");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// What somebody else has changed at Mosquitto is put right, by a gateway that runs and by one that starts: another password, a role that
+/// an account has lost or got, and what a role denies. Nobody else loses the session for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn mosquitto_passwords_and_roles_are_put_right() {
+    let dir = example();
+    let (_mosquitto, port) = mosquitto(dir.path());
+    let mut running = gateway(dir.path(), Some(port));
+    let path = dir.path().join("secrets.toml");
+    let sends = |name: &str| {
+        let account = *USERS.iter().find(|(user, _)| *user == name).unwrap();
+        let topic = format!("up/{name}/x");
+        tokio::task::block_in_place(|| is_taken(port, account, &topic, false, b"no frame"))
+    };
+    let (_sora, mut sora) = user(port, "sora", &["out/sora/#"]);
+    assert_eq!(next(&mut sora).await.0, "subscribed");
+    for restarts in [false, true] {
+        let mut compare = || {
+            if restarts {
+                tokio::task::block_in_place(|| {
+                    drop(running.process.0.kill());
+                    running = gateway(dir.path(), Some(port));
+                });
+            } else {
+                let text = fs::read_to_string(&path).unwrap();
+                fs::write(&path, text + "\n").unwrap();
+            }
+        };
+        // A changed role may have ended the session.
+        drain(&mut sora, Duration::from_millis(300)).await;
+        somebody_else(port, &["setClientPassword", "hana", "mine"]);
+        assert!(connects(port, "hana", "hana", "example-hana").await.is_err());
+        compare();
+        until(async || connects(port, "hana", "hana", "example-hana").await.is_ok()).await;
+        assert!(connects(port, "hana", "hana", "mine").await.is_err(), "restarts: {restarts}");
+
+        somebody_else(port, &["removeClientRole", "hana", "user"]);
+        assert!(sends("hana"), "the user has no role");
+        compare();
+        until(async || !sends("hana")).await;
+
+        somebody_else(port, &["addClientRole", "70b3d5fffe000001", "user"]);
+        assert!(!sends("70b3d5fffe000001"), "the device has another role too");
+        compare();
+        until(async || sends("70b3d5fffe000001")).await;
+
+        assert_eq!(drain(&mut sora, Duration::from_millis(100)).await, [], "others go on");
+        somebody_else(port, &["removeRoleACL", "user", "publishClientSend", "#"]);
+        assert!(sends("ren"), "the role denies nothing");
+        compare();
+        until(async || !sends("ren")).await;
+    }
+    let log = fs::read_to_string(dir.path().join("log")).unwrap();
+    assert!(!log.contains("are not those of secrets.toml") && !log.contains("ERROR"), "{log}");
+}
+
 /// At a start the gateway puts right what it finds at Mosquitto, however many accounts there are.
 #[tokio::test(flavor = "multi_thread")]
 async fn mosquitto_accounts_are_put_right_at_a_start() {
@@ -412,12 +487,7 @@ async fn mosquitto_accounts_are_put_right_at_a_start() {
     let devices = crowd(dir.path(), 20);
     let (_mosquitto, port) = tokio::task::block_in_place(|| mosquitto_with_accounts(dir.path()));
     for account in ["hana", &devices[19].0.to_string()] {
-        let done = Command::new(find("mosquitto_ctrl"))
-            .args(["-h", "127.0.0.1", "-p", &port.to_string(), "-u", "gateway"])
-            .args(["-P", "example-gateway-password", "dynsec", "disableClient", account])
-            .output()
-            .unwrap();
-        assert!(done.status.success(), "{done:?}");
+        somebody_else(port, &["disableClient", account]);
     }
     assert!(connects(port, "hana", "hana", "example-hana").await.is_err());
     let path = dir.path().join("secrets.toml");

@@ -50,9 +50,10 @@ async fn a_large_city_fits() {
     );
     let most = 80_000 + 4 * u64::from(devices);
     assert!(memories.iter().all(|memory| *memory < most), "{memories:?}, of {most}");
+    // Both are there while the new one is read.
     assert!(
-        memories[3] < memories[1] + memories[1] / 4 + 4096,
-        "memory grows with each reload: {memories:?}"
+        memories[1..].iter().all(|memory| *memory < start + start / 2 + 4096),
+        "memory grows with reloads: {memories:?}"
     );
     assert!(idle < 25, "{idle} hundredths of 5 s");
 }

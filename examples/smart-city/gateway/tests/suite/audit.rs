@@ -1,11 +1,16 @@
 //! Whatever is changed in the audit log is found.
 
-use std::{fs, path::Path};
+use std::{
+    cell::Cell,
+    fs::{self, File},
+    io::{self, Read, Seek, SeekFrom},
+    path::Path,
+};
 
 use redb::backends::FileBackend;
 use serde_json::json;
 use smart_city_gateway::{
-    audit::{Audit, Head, Log, lines_after},
+    audit::{Audit, Head, Log, lines_after, lines_in},
     store,
 };
 
@@ -108,5 +113,43 @@ fn lines_are_found_by_their_numbers() {
             let expected: Vec<u64> = (after + 1..=3000).take(limit).collect();
             assert_eq!(numbers, expected, "{limit} after {after}");
         }
+    }
+}
+
+/// A file that counts what is read of it.
+struct Counted<'a>(File, &'a Cell<usize>);
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.0.read(buffer)?;
+        self.1.set(self.1.get() + read);
+        Ok(read)
+    }
+}
+
+impl Seek for Counted<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.0.seek(to)
+    }
+}
+
+/// Who asks for a few lines of a log of 4 MB does not have all of it read.
+#[test]
+fn little_is_read_for_a_few_lines() {
+    const LINES: u64 = 24_000;
+    let dir = tempfile::tempdir().unwrap();
+    let mut audit = open(dir.path(), &Head::default());
+    for i in 1..=LINES {
+        audit.append(i, if i == 1 { "started" } else { "counted" }, json!({ "store": "one", "number": i }));
+    }
+    audit.flush().unwrap();
+    let path = Audit::path(dir.path());
+    assert!(fs::metadata(&path).unwrap().len() > 4 << 20);
+    for after in [0, 1, 500, LINES / 2, LINES - 500, LINES - 1, LINES, 2 * LINES] {
+        let read = Cell::new(0);
+        let lines = lines_in(Counted(File::open(&path).unwrap(), &read), after, 10).unwrap();
+        assert_eq!(lines.len() as u64, LINES.saturating_sub(after).min(10));
+        // The last 65,536 bytes, and a buffer or two for each time that it halves what is left.
+        assert!(read.get() < 65_536 + 8 * 3 * 8192, "{} bytes for the lines after {after}", read.get());
     }
 }

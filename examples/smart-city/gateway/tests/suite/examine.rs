@@ -7,6 +7,7 @@ use std::{
 
 use smart_city_frame::{ALL_REGIONS, Challenge, DeviceLink, Epoch, Instruction, Kind};
 use smart_city_gateway::{
+    audit::{Audit, lines_after},
     config::City,
     engine::{Denied, Engine, Input, Output},
 };
@@ -175,18 +176,15 @@ fn what_is_found_at_a_start_isolates() {
     assert_eq!((refused(&mut gateway), is_isolated(&mut gateway, GATE)), (1, false));
     let mut altered = Regions(genuine.0.clone());
     altered.0.get_mut(&1).unwrap()[3] ^= 4;
-    // Of another epoch than the frame's.
-    gateway.handle([altered.evidence(&genuine, &mut gate.link, Challenge::of_start(Epoch(2)))]).unwrap();
-    assert_eq!((refused(&mut gateway), is_isolated(&mut gateway, GATE)), (2, false));
     // What was asked for before is not asked for again, and its evidence says nothing any more.
     let (_, challenge) = obey(&mut gate.link, &examine(&mut gateway).1);
     gateway.handle([altered.evidence(&genuine, &mut gate.link, Challenge::of_start(Epoch(1)))]).unwrap();
-    assert_eq!((refused(&mut gateway), is_isolated(&mut gateway, GATE)), (2, true));
+    assert_eq!((refused(&mut gateway), is_isolated(&mut gateway, GATE)), (1, true));
     let result = ask(&mut gateway, |reply| Input::Attestation(GATE, reply)).0;
     let late = Instant::now() + Duration::from_secs(10);
     assert_eq!(gateway.handle_at([Input::Tick], late).unwrap(), []);
     gateway.handle([genuine.evidence(&genuine, &mut gate.link, challenge)]).unwrap();
-    assert_eq!((refused(&mut gateway), state(&mut gateway)), (3, ("contraindicated".to_owned(), true)));
+    assert_eq!((refused(&mut gateway), state(&mut gateway)), (2, ("contraindicated".to_owned(), true)));
     assert_eq!(ask(&mut gateway, |reply| Input::Attestation(GATE, reply)).0, result);
 
     // While it is being restored it starts again, and says the same; the recovery goes on.
@@ -195,7 +193,7 @@ fn what_is_found_at_a_start_isolates() {
     let report = altered.evidence(&genuine, &mut gate.link, Challenge::of_start(Epoch(2)));
     let outputs = gateway.handle([report]).unwrap();
     let (restored, challenge) = obey(&mut gate.link, &outputs);
-    assert_eq!((restored, refused(&mut gateway)), (Some(ALL_REGIONS), 4));
+    assert_eq!((restored, refused(&mut gateway)), (Some(ALL_REGIONS), 3));
     // Evidence that does not come in time makes nothing better.
     gateway.handle_at([Input::Tick], late).unwrap();
     assert_eq!(state(&mut gateway), ("contraindicated".to_owned(), true));
@@ -203,4 +201,100 @@ fn what_is_found_at_a_start_isolates() {
     gateway.handle([genuine.evidence(&genuine, &mut gate.link, challenge)]).unwrap();
     assert_eq!(state(&mut gateway), ("affirming".to_owned(), false));
     assert_eq!(gateway.handle([gate.reading(1, &city, b"2")]).unwrap(), []);
+}
+
+/// The records of evidence that nobody has asked for: which region, and what it shows.
+fn unasked(dir: &Path) -> Vec<(u64, String)> {
+    let lines = lines_after(&Audit::path(dir), 0, 1000).unwrap();
+    let unasked = lines.into_iter().filter(|line| line["event"] == "unasked").map(|line| {
+        let detail = &line["detail"];
+        (detail["region"].as_u64().unwrap(), detail["finding"].as_str().unwrap().to_owned())
+    });
+    unasked.collect()
+}
+
+/// Evidence of altered code isolates, and any other is recorded, although the gateway has started since it asked, has asked for something else,
+/// or has never asked. What is of the time before a recovery isolates nobody again.
+#[test]
+fn evidence_whose_challenge_is_gone_is_not_lost() {
+    const AS_BUILT: &str = "the code is as it was built, but the evidence came late";
+    let has_receipt =
+        |outputs: &[Output]| outputs.iter().any(|output| kind(&output.payload) == Kind::Receipt);
+    for (restarts, is_altered, of_all) in [
+        (false, false, false),
+        (false, true, true),
+        (true, false, true),
+        (true, true, false),
+        (true, true, true),
+    ] {
+        let dir = example();
+        let (mut gateway, city, mut gate, genuine) = start(dir.path(), 1);
+        let mut code = Regions(genuine.0.clone());
+        code.0.get_mut(&2).unwrap()[3] ^= if is_altered { 4 } else { 0 };
+        let asked = if of_all { ALL_REGIONS } else { 2 };
+        let (_, challenge) = obey(&mut gate.link, &examine(&mut gateway).1);
+        let mut late = Instant::now();
+        if restarts {
+            drop(gateway);
+            gateway = engine(dir.path()).0;
+            gate = TestDevice::new(GATE, 2, dir.path());
+        } else {
+            while examine(&mut gateway).0 == Err(Denied::Busy) {
+                late += Duration::from_secs(10);
+                gateway.handle_at([Input::Tick], late).unwrap();
+            }
+        }
+        let evidence = code.evidence_of(asked, &genuine, &mut gate.link, challenge);
+        let outputs = gateway.handle([evidence]).unwrap();
+        assert!(has_receipt(&outputs));
+        assert_eq!(is_isolated(&mut gateway, GATE), is_altered, "restarts: {restarts}");
+        let expected = if is_altered { vec![] } else { vec![(u64::from(asked), AS_BUILT.to_owned())] };
+        assert_eq!(unasked(dir.path()), expected);
+        // It is worth no more than before.
+        assert_ne!(state(&mut gateway).0, "affirming");
+        let heard = gateway.handle([gate.reading(1, &city, b"2")]).unwrap();
+        assert_eq!(heard.is_empty(), is_altered);
+    }
+}
+
+#[test]
+fn evidence_of_before_a_recovery_isolates_nobody() {
+    let dir = example();
+    let (mut gateway, city, mut gate, genuine) = start(dir.path(), 1);
+    let mut altered = Regions(genuine.0.clone());
+    altered.0.get_mut(&2).unwrap()[3] ^= 4;
+    // The first of them is on its way for long.
+    let (_, first) = obey(&mut gate.link, &examine(&mut gateway).1);
+    let mut late = Instant::now();
+    let (_, second) = loop {
+        late += Duration::from_secs(10);
+        gateway.handle_at([Input::Tick], late).unwrap();
+        if let (Ok(()), outputs) = examine(&mut gateway) {
+            break obey(&mut gate.link, &outputs);
+        }
+    };
+    gateway.handle([altered.evidence(&genuine, &mut gate.link, second)]).unwrap();
+    let (_, challenge) = obey(&mut gate.link, &recover(&mut gateway));
+    gateway.handle([genuine.evidence(&genuine, &mut gate.link, challenge)]).unwrap();
+    assert!(!is_isolated(&mut gateway, GATE));
+    let mut gate = TestDevice::new(GATE, 2, dir.path());
+    gateway.handle([gate.reading(1, &city, b"2")]).unwrap();
+    gateway.handle([altered.evidence(&genuine, &mut gate.link, first)]).unwrap();
+    assert!(!is_isolated(&mut gateway, GATE));
+    assert_eq!(unasked(dir.path()), [(2, "the code is not what was built".to_owned())]);
+    // What is found in the new epoch is of now.
+    gateway.handle([altered.evidence(&genuine, &mut gate.link, Challenge::of_start(Epoch(2)))]).unwrap();
+    assert!(is_isolated(&mut gateway, GATE));
+}
+
+/// A device can not fill the disk with what changes nothing: it is counted, and only the first few have records.
+#[test]
+fn evidence_that_changes_nothing_has_few_records() {
+    let dir = example();
+    let (mut gateway, _, mut gate, genuine) = start(dir.path(), 1);
+    for _ in 0..100 {
+        gateway.handle([genuine.evidence(&genuine, &mut gate.link, Challenge::of_start(Epoch(1)))]).unwrap();
+    }
+    assert_eq!(unasked(dir.path()).len(), 4);
+    assert_eq!(ask(&mut gateway, Input::Status).0["refused"]["not_asked"], 100);
 }

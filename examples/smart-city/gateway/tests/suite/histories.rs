@@ -1,6 +1,7 @@
 //! Random histories of a gateway against a model: reloads, removed devices, other keys and back, isolation, kills, power that fails,
-//! and files that are lost or set back; with an enemy who sends every frame again. No frame may be accepted twice, no isolated
-//! device be heard, no nonce of the gateway come back with other bytes, and every device must come back in the end.
+//! and files that are lost or set back; with evidence that is late or unasked, and an enemy who sends every frame again. No frame may be
+//! accepted twice, no isolated device be heard, no altered code be acknowledged without an isolation, no nonce of the gateway come back with
+//! other bytes, and every device must come back in the end.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,7 +16,9 @@ use crate::common::{
 };
 use anyhow::Result;
 use redb::StorageBackend;
-use smart_city_frame::{DeviceId, DeviceLink, Epoch, Header, Kind, RootKey};
+use smart_city_frame::{
+    ALL_REGIONS, Challenge, DeviceId, DeviceLink, Epoch, Evidence, Header, Kind, RootKey,
+};
 use smart_city_gateway::{
     attestation::Signer,
     audit::Audit,
@@ -162,6 +165,8 @@ struct Device {
     epochs: [u16; 2],
     link: DeviceLink,
     is_altered: bool,
+    /// Evidence without a receipt, and whether it must isolate. None if it was altered before a recovery: then it need not, and may.
+    evidence: Vec<(Evidence, Option<bool>)>,
     /// In the registry, and with which key.
     listed: Option<usize>,
     is_isolated: bool,
@@ -179,6 +184,7 @@ impl Device {
             epochs,
             link,
             is_altered: false,
+            evidence: Vec::new(),
             listed,
             is_isolated: false,
             recovers: false,
@@ -190,29 +196,36 @@ impl Device {
         self.link = DeviceLink::new(&root(self.id, self.key), self.id, Epoch(self.epochs[self.key]));
     }
 
-    /// What it answers to a frame from the gateway.
-    fn receive(&mut self, frame: &[u8], code: &Code) -> Option<Vec<u8>> {
+    /// Makes evidence, and keeps it until there is a receipt of it.
+    fn examine(&mut self, challenge: Challenge, region: u16, code: &Code) {
+        let mut own = code.clone();
+        for code in own.values_mut() {
+            code[3] ^= u8::from(self.is_altered);
+        }
+        let key = root(self.id, self.key).attest_key(self.id);
+        let evidence = evidence(&key, challenge, region, &own, code);
+        self.evidence.push((evidence, Some(self.is_altered)));
+    }
+
+    /// Takes a frame from the gateway; returns whether there is evidence then.
+    fn receive(&mut self, frame: &[u8], code: &Code) -> bool {
         let mut frame = frame.to_vec();
         match kind(&frame) {
             Kind::EpochRequest => {
                 if self.link.open_epoch_request(self.id, &mut frame).is_ok() {
                     self.new_epoch();
                 }
-                None
+                false
             }
             Kind::Instruction => {
-                let (instruction, challenge) = self.link.open_instruction(self.id, &mut frame).ok()?;
+                let Ok((instruction, challenge)) = self.link.open_instruction(self.id, &mut frame) else {
+                    return false;
+                };
                 self.is_altered &= instruction.restored_region().is_none();
-                let mut own = code.clone();
-                for code in own.values_mut() {
-                    code[3] ^= u8::from(self.is_altered);
-                }
-                let key = root(self.id, self.key).attest_key(self.id);
-                let evidence = evidence(&key, challenge, instruction.examined_region(), &own, code);
-                let mut buffer = [0; 64];
-                self.link.seal_evidence(&evidence, &mut buffer).ok().map(|frame| frame.to_vec())
+                self.examine(challenge, instruction.examined_region(), code);
+                true
             }
-            _ => None,
+            _ => false,
         }
     }
 }
@@ -229,6 +242,10 @@ struct Counts {
     unnoticed: u64,
     isolated: u64,
     recovered: u64,
+    /// Evidence that was sent long after it was made, or was not asked for.
+    late: u64,
+    /// Isolated for it.
+    isolated_late: u64,
 }
 
 /// Device, key, whether it is an epoch request, epoch and counter.
@@ -454,27 +471,65 @@ impl World {
             if self.random.one_in(5) {
                 continue;
             }
-            let code = self.code.clone();
-            let device = &mut self.devices[i];
-            let Some(evidence) = device.receive(&output.payload, &code) else { continue };
-            let (altered, was) = (device.is_altered, device.is_isolated);
-            let topic = format!("up/{}/evidence", device.id);
-            self.sent.push((topic.clone(), evidence.clone()));
-            self.in_question = Some(i);
-            let outputs = self.handle(vec![message(topic, &evidence)]);
-            self.in_question = None;
-            if outputs.is_some() && self.devices[i].listed.is_some() {
-                let is = self.is_isolated(i);
-                let device = &mut self.devices[i];
-                assert!(is || !was || (!altered && device.recovers), "isolated no more, without a recovery");
-                self.counts.isolated += u64::from(is && !was);
-                self.counts.recovered += u64::from(was && !is);
-                (device.is_isolated, device.recovers) = (is, device.recovers && is);
-            }
-            if let Some(outputs) = outputs {
-                self.deliver(&outputs);
+            // It may be late.
+            if self.devices[i].receive(&output.payload, &self.code) && !self.random.one_in(5) {
+                self.evidence(i, false);
             }
         }
+    }
+
+    /// A device sends the newest evidence that has no receipt.
+    fn evidence(&mut self, i: usize, is_late: bool) {
+        if self.devices[i].listed.is_some() {
+            // With a file that was lost an older isolation may have come back while it was not in the registry.
+            let (is, was) = (self.is_isolated(i), self.devices[i].is_isolated);
+            assert!(is || !was, "an isolation was forgotten");
+            self.devices[i].is_isolated = is;
+        }
+        let device = &mut self.devices[i];
+        let Some((evidence, isolates)) = device.evidence.pop() else { return };
+        let (was, id, topic) = (device.is_isolated, device.id, format!("up/{}/evidence", device.id));
+        let mut buffer = [0; 64];
+        let frame = device.link.seal_evidence(&evidence, &mut buffer).unwrap().to_vec();
+        let counter = Header::parse(&frame).unwrap().counter;
+        self.sent.push((topic.clone(), frame.clone()));
+        self.in_question = Some(i);
+        let outputs = self.handle(vec![message(topic, &frame)]);
+        self.in_question = None;
+        let is_listed = self.devices[i].listed.is_some();
+        let is = if outputs.is_some() && is_listed { self.is_isolated(i) } else { was };
+        let device = &mut self.devices[i];
+        let has_receipt = outputs.iter().flatten().any(|output| {
+            let mut frame = output.payload.clone();
+            let is_receipt = output.topic == format!("down/{id}") && kind(&frame) == Kind::Receipt;
+            is_receipt && device.link.open_receipt(id, &mut frame).is_ok_and(|receipt| receipt.has(counter))
+        });
+        if !has_receipt {
+            device.evidence.push((evidence, isolates));
+        }
+        let Some(outputs) = outputs else { return };
+        assert!(
+            is || !has_receipt || isolates != Some(true),
+            "altered code has a receipt and no consequence"
+        );
+        assert!(was || !is || isolates != Some(false), "isolated for code as it was built");
+        assert!(
+            is || !was || (isolates == Some(false) && device.recovers),
+            "isolated no more, without a recovery"
+        );
+        if is_listed {
+            (device.is_isolated, device.recovers) = (is, device.recovers && is);
+        }
+        if was && !is {
+            self.counts.recovered += 1;
+            for (_, isolates) in &mut device.evidence {
+                *isolates = isolates.filter(|isolates| !isolates);
+            }
+        }
+        self.counts.isolated += u64::from(is && !was);
+        self.counts.late += u64::from(is_late && has_receipt);
+        self.counts.isolated_late += u64::from(is_late && is && !was);
+        self.deliver(&outputs);
     }
 
     fn reading(&mut self, i: usize) -> Input {
@@ -511,7 +566,7 @@ impl World {
         let (reply, _answer) = oneshot::channel();
         let id = self.devices[i].id;
         let operator = || "kana".to_owned();
-        let outputs = match self.random.below(16) {
+        let outputs = match self.random.below(18) {
             0..=3 => {
                 let input = self.reading(i);
                 let lost = self.random.one_in(6);
@@ -541,14 +596,29 @@ impl World {
                 None
             }
             9 => {
-                self.devices[i].new_epoch();
+                // It says what it finds at its start.
+                let device = &mut self.devices[i];
+                device.new_epoch();
+                if self.random.one_in(2) {
+                    device.is_altered |= self.random.one_in(2);
+                    let start = Challenge::of_start(Epoch(device.epochs[device.key]));
+                    device.examine(start, ALL_REGIONS, &self.code);
+                    self.evidence(i, true);
+                }
                 None
             }
-            10 => {
+            what @ (10 | 14) => {
                 self.devices[i].is_altered |= self.random.one_in(2);
-                let instruct =
-                    Input::Instruct { device: id, region: 1, argument: vec![1], operator: operator(), reply };
-                self.handle(vec![instruct])
+                let input = if what == 10 {
+                    Input::Instruct { device: id, region: 1, argument: vec![1], operator: operator(), reply }
+                } else {
+                    Input::Examine { device: id, operator: operator(), reply }
+                };
+                self.handle(vec![input])
+            }
+            15 => {
+                self.evidence(i, true);
+                None
             }
             11 if self.devices[i].is_isolated => {
                 self.devices[i].recovers = self.devices[i].listed.is_some();
@@ -557,6 +627,7 @@ impl World {
             12 if self.random.one_in(4) => {
                 let device = &mut self.devices[i];
                 device.key ^= 1;
+                device.evidence.clear();
                 device.new_epoch();
                 None
             }
@@ -657,6 +728,8 @@ fn run(seeds: std::ops::Range<u64>, steps: usize) {
             ("losses that changed nothing", counts.unnoticed),
             ("isolated", counts.isolated),
             ("recovered", counts.recovered),
+            ("late evidence", counts.late),
+            ("isolated by late evidence", counts.isolated_late),
         ] {
             *total.entry(name).or_default() += count;
         }
