@@ -351,7 +351,7 @@ impl<I: Isa> Messages<I> {
     fn check_kernels(&mut self) -> Result<()> {
         self.most_stack = self.most_stack.max(self.machine.most_stack);
         let cipher = self.machine.cipher.as_mut().expect("the cipher is not executed");
-        for (shape, call) in std::mem::take(&mut cipher.calls) {
+        for ((shape, _), call) in std::mem::take(&mut cipher.calls) {
             let stack = match self.kernels.get(&shape) {
                 Some(&stack) => stack,
                 None => *self.kernels.entry(shape).or_insert(self.keyed.check_kernel(&call)?),

@@ -29,9 +29,11 @@ pub struct Call {
 /// What calls have in common that differ in addresses only: all that a kernel may look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Shape {
-    kernel: u64,
+    /// Which kernel.
+    pub kernel: u64,
     keys: u64,
-    count: u64,
+    /// How many blocks.
+    pub count: u64,
     in_place: bool,
     /// Of blocks, results and the stack, in [`ALIGNMENT`].
     places: [u64; 3],
@@ -56,8 +58,8 @@ const MOST_BLOCKS: u64 = 1024;
 pub struct Cipher {
     /// Where the kernels begin that encrypt.
     pub kernels: BTreeMap<u64, Convention>,
-    /// How they were called: of each shape the call with the lowest stack pointer.
-    pub calls: BTreeMap<Shape, Call>,
+    /// How they were called: of each shape a call for each stack pointer.
+    pub calls: BTreeMap<(Shape, u64), Call>,
     results: HashMap<Block, Block>,
 }
 
@@ -103,10 +105,7 @@ impl Cipher {
             }
         }
         memory.write(call.to, &written)?;
-        let lowest = self.calls.entry(call.shape()).or_insert(call);
-        if call.pointer < lowest.pointer {
-            *lowest = call;
-        }
+        self.calls.insert((call.shape(), call.pointer), call);
         Ok(())
     }
 }
