@@ -1,6 +1,7 @@
 //! What is proved, and how it is told.
 
 pub mod blocks;
+pub mod counted;
 pub mod mode;
 
 use self::mode::{AdProcessing, Interface};
@@ -227,7 +228,7 @@ impl Job {
             [AdProcessing::Parallel, AdProcessing::Serial, AdProcessing::Combined]
                 .map(|processing| Subject::Messages(interface, processing, selection))
         };
-        let all = messages(Interface::Context).into_iter().chain(messages(Interface::Sealer));
+        let all = [Interface::Context, Interface::Opener, Interface::Sealer].into_iter().flat_map(messages);
         for subject in all.chain([Subject::Blocks]) {
             for key_bits in [128, 80] {
                 jobs.push(Self { subject, target: target.clone(), key_bits });
@@ -243,7 +244,8 @@ impl Job {
             Subject::Blocks => image.set_up(&format!("twine{}_init", self.key_bits)).is_ok(),
             Subject::Messages(interface, processing, _) => {
                 let name = format!("twine{}_{}", self.key_bits, mode::prefix(interface, processing));
-                image.set_up(&format!("{name}init")).is_ok() && image.has(&format!("{name}seal"))
+                let function = if interface == Interface::Opener { "open" } else { "seal" };
+                image.set_up(&format!("{name}init")).is_ok() && image.has(&format!("{name}{function}"))
             }
         }
     }

@@ -214,8 +214,7 @@ impl<I: Isa> Machine<I> {
         }
         let taken = self.run(call.kernel, pointer, end, &mut |_, _| None)?;
         // Registers of the caller may hold secrets, whether or not a kernel has to leave them.
-        let may_be_secret =
-            |(_, byte): &(u64, [Lit; 8])| byte.iter().any(|bit| bit.value().is_none());
+        let may_be_secret = |(_, byte): &(u64, [Lit; 8])| byte.iter().any(|bit| bit.value().is_none());
         let lowest = self.memory.bytes(STACK).find(may_be_secret);
         let secret = lowest.map_or(0, |(lowest, _)| pointer.saturating_sub(lowest));
         Ok(Stack { taken, secret })

@@ -241,9 +241,14 @@ mod tests {
         assert!(memory.write(104, &bits::constant(0, 8)).is_err(), "it may only be read");
         memory.allow("context", 200, 20, Rights::Write);
         memory.allow_writes_in("context", &[210..214, 200..208]);
-        for (address, size, is_allowed) in
-            [(200, 8, true), (210, 4, true), (207, 2, false), (209, 2, false), (208, 1, false), (214, 6, false)]
-        {
+        for (address, size, is_allowed) in [
+            (200, 8, true),
+            (210, 4, true),
+            (207, 2, false),
+            (209, 2, false),
+            (208, 1, false),
+            (214, 6, false),
+        ] {
             assert_eq!(memory.write(address, &bits::constant(0, 8 * size)).is_ok(), is_allowed, "{address}");
             assert!(memory.read(&mut g, address, size).is_ok());
         }

@@ -14,7 +14,7 @@ use std::{
 };
 
 /// The functions of the C interface that claims are about, after the cipher in their names.
-const FUNCTIONS: [&str; 18] = [
+const FUNCTIONS: [&str; 24] = [
     "init",
     "encrypt_blocks",
     "decrypt_blocks",
@@ -33,6 +33,12 @@ const FUNCTIONS: [&str; 18] = [
     "serial_sealer_seal",
     "combined_sealer_init",
     "combined_sealer_seal",
+    "opener_init",
+    "opener_open",
+    "serial_opener_init",
+    "serial_opener_open",
+    "combined_opener_init",
+    "combined_opener_open",
 ];
 
 /// The C library's functions that the code calls, at addresses where nothing is: the prover knows what the first three do, and
