@@ -218,6 +218,9 @@ pub(super) fn run<I: Isa>(job: &Job, isa: I, image: &Arc<Image>) -> Found {
     let mut claims = Vec::new();
     let (mut set_up, mut seconds) = (keyed.machine.executed, start.elapsed().as_secs_f64());
     for direction in [Direction::Encrypt, Direction::Decrypt] {
+        if !job.claims(image, &format!("{}_blocks", direction.name())) {
+            continue;
+        }
         for count in [1, 5, job.target.batch, job.target.batch + 3] {
             let plural = if count == 1 { "" } else { "s" };
             let name = format!("TWINE-{}: {} {count} block{plural}", job.key_bits, direction.name());
@@ -225,7 +228,13 @@ pub(super) fn run<I: Isa>(job: &Job, isa: I, image: &Arc<Image>) -> Found {
                 name,
                 &mut keyed,
                 |keyed| (keyed.machine.executed, keyed.machine.most_stack),
-                |keyed| keyed.check(direction, count),
+                |keyed| {
+                    keyed.machine.kernels_executed.clear();
+                    let is_right = keyed.check(direction, count)?;
+                    let ran = &keyed.machine.kernels_executed;
+                    job.target.check_kernels(image, direction, ran, Some(count))?;
+                    Ok(is_right)
+                },
             );
             // Key set-up is part of each claim, and told with the first.
             claim.instructions += std::mem::take(&mut set_up);

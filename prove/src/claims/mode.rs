@@ -5,7 +5,7 @@
 
 use super::{
     Found, Job,
-    blocks::{CONTEXT, FIXED_SIZE, Keyed, context_size, set_up},
+    blocks::{self, CONTEXT, FIXED_SIZE, Keyed, context_size, set_up},
     counted::{BLOCK_LIMIT, Counted, Counts, FAILURE_LIMIT, WINDOW},
 };
 use crate::{
@@ -199,6 +199,8 @@ pub struct Messages<I: Isa> {
     pub most_stack: u64,
     /// What the kernels take of the stack, for each way in which they were called.
     kernels: BTreeMap<Shape, Stack>,
+    /// The kernels that were called, with the most blocks that one got.
+    kernels_called: BTreeMap<u64, u64>,
 }
 
 impl<I: Isa> Messages<I> {
@@ -236,6 +238,7 @@ impl<I: Isa> Messages<I> {
             rules: otr::PAPER,
             most_stack: 0,
             kernels: BTreeMap::new(),
+            kernels_called: BTreeMap::new(),
         };
         messages.restart()?;
         messages.find_counts()?;
@@ -503,6 +506,8 @@ impl<I: Isa> Messages<I> {
         self.most_stack = self.most_stack.max(self.machine.most_stack);
         let cipher = self.machine.cipher.as_mut().expect("the cipher is not executed");
         for ((shape, _), call) in std::mem::take(&mut cipher.calls) {
+            let most = self.kernels_called.entry(call.kernel).or_default();
+            *most = call.count.max(*most);
             let stack = match self.kernels.get(&shape) {
                 Some(&stack) => stack,
                 None => *self.kernels.entry(shape).or_insert(self.keyed.check_kernel(&call)?),
@@ -539,6 +544,9 @@ pub(super) fn run<I: Isa>(
                 (Interface::Opener, Direction::Open) => "opener",
                 (Interface::Sealer, Direction::Open) | (Interface::Opener, Direction::Seal) => continue,
             };
+            if !job.claims(image, if direction == Direction::Seal { "seal" } else { "open" }) {
+                continue;
+            }
             let processed = match processing {
                 AdProcessing::Parallel => "",
                 AdProcessing::Serial => "serial, ",
@@ -561,7 +569,12 @@ pub(super) fn run<I: Isa>(
                         let at = |what| {
                             format!("{what}, with {} B of message and {} B of data", lengths.text, lengths.ad)
                         };
-                        match messages.check(direction, lengths) {
+                        let is_right = messages.check(direction, lengths).and_then(|is_right| {
+                            let called = std::mem::take(&mut messages.kernels_called);
+                            job.target.check_kernels(image, blocks::Direction::Encrypt, &called, None)?;
+                            Ok(is_right)
+                        });
+                        match is_right {
                             Ok(true) => {}
                             Ok(false) => {
                                 bail!(at("the results are not those of the specification".to_owned()))

@@ -29,11 +29,9 @@ pub struct Call {
 /// What calls have in common that differ in addresses only: all that a kernel may look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Shape {
-    /// Which kernel.
-    pub kernel: u64,
+    kernel: u64,
     keys: u64,
-    /// How many blocks.
-    pub count: u64,
+    count: u64,
     in_place: bool,
     /// Of blocks, results and the stack, in [`ALIGNMENT`].
     places: [u64; 3],
