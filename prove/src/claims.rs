@@ -484,7 +484,65 @@ fn named(processor: Processor, bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::quoted;
+    use super::{
+        Job, Subject, Target,
+        blocks::context_size,
+        mode::{AdProcessing, Interface, Selection},
+        quoted,
+    };
+    use crate::elf::Image;
+    use object::Architecture;
+
+    #[test]
+    fn contexts_are_as_large_as_the_header_has_them() {
+        let header = include_str!("../../capi/include/twine-otr.h");
+        let sizes = |name: &str| -> Vec<usize> {
+            let lines = header.lines().filter_map(|line| line.strip_prefix(&format!("#define {name} ")));
+            lines
+                .map(|value| value.trim_matches(['(', ')']).rsplit(' ').next().unwrap().parse().unwrap())
+                .collect()
+        };
+        let words = |image: &Image, interface| context_size(image, interface) / 8;
+        let [x86_64, aarch64, arm, riscv] =
+            [Architecture::X86_64, Architecture::Aarch64, Architecture::Arm, Architecture::Riscv32]
+                .map(Image::empty);
+        let mut compact = arm.clone();
+        compact.symbols.insert("twine128_init_compact".to_owned(), (0, 0));
+        // In the order of the header: vectors, other 64-bit processors, 32-bit ones, and compact keys.
+        assert_eq!(
+            sizes("TWINE_OTR_CTX_WORDS"),
+            [words(&x86_64, None), 146, words(&arm, None), words(&compact, None)]
+        );
+        assert_eq!((words(&x86_64, None), words(&arm, None)), (words(&aarch64, None), words(&riscv, None)));
+        for image in [x86_64, arm, compact] {
+            let more = |interface| words(&image, Some(interface)) - words(&image, None);
+            assert_eq!(more(Interface::Context), 0);
+            assert_eq!(sizes("TWINE_OTR_SEALER_WORDS"), [more(Interface::Sealer)]);
+            assert_eq!(sizes("TWINE_OTR_OPENER_WORDS"), [more(Interface::Opener)]);
+        }
+    }
+
+    #[test]
+    fn what_a_file_has_is_looked_at_and_nothing_else() {
+        let mut image = Image::empty(Architecture::X86_64);
+        for name in [
+            "twine128_otr_init",
+            "twine128_otr_open",
+            "twine80_otr_seal",
+            "twine80_decrypt_blocks",
+            "twine80_init",
+        ] {
+            image.symbols.insert(name.to_owned(), (0, 0));
+        }
+        let subject = Subject::Messages(Interface::Context, AdProcessing::Parallel, Selection::Edges);
+        let job = |subject, key_bits| Job { subject, target: Target::soft32(), key_bits, found_only: true };
+        let messages = job(subject, 128);
+        assert_eq!(messages.found_in(&image), ["twine128_otr_open", "twine128_otr_init"]);
+        assert!(messages.claims(&image, "open") && !messages.claims(&image, "seal"));
+        assert!(Job { found_only: false, ..messages }.claims(&image, "seal"));
+        assert!(job(subject, 80).found_in(&image).is_empty(), "nothing sets up a key");
+        assert_eq!(job(Subject::Blocks, 80).found_in(&image), ["twine80_decrypt_blocks", "twine80_init"]);
+    }
 
     #[test]
     fn strings_are_quoted_for_json() {

@@ -98,12 +98,7 @@ fn read(elf: &str) -> Result<Arc<Image>> {
 }
 
 /// The jobs for a target, with the image that they are about.
-fn of(
-    target: &Target,
-    image: &Arc<Image>,
-    selection: Selection,
-    found_only: bool,
-) -> Vec<(Job, Arc<Image>)> {
+fn of(target: &Target, image: &Arc<Image>, selection: Selection, found_only: bool) -> Vec<(Job, Arc<Image>)> {
     let jobs = Job::of(target, selection, found_only).into_iter();
     let is_there = |job: &Job| !found_only || !job.found_in(image).is_empty();
     jobs.filter(is_there).map(|job| (job, Arc::clone(image))).collect()
@@ -158,10 +153,28 @@ fn prove(mut jobs: Vec<(Job, Arc<Image>)>, json: bool, accepts_conditional: bool
         }
         let _ = std::io::stdout().write_all(closing.as_bytes());
     }
+    verdict(failed, conditional, accepts_conditional)
+}
+
+/// Success, if all claims are proved, or may be conditional.
+fn verdict(failed: usize, conditional: usize, accepts_conditional: bool) -> Result<()> {
     ensure!(failed == 0, "{failed} claims are not proved");
     ensure!(
         conditional == 0 || accepts_conditional,
         "{conditional} claims are conditional: instructions could not be compared with a processor"
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::verdict;
+
+    #[test]
+    fn conditional_claims_are_no_success_unless_they_are_accepted() {
+        assert!(verdict(0, 0, false).is_ok());
+        assert!(verdict(0, 1, false).is_err());
+        assert!(verdict(0, 1, true).is_ok());
+        assert!(verdict(1, 0, true).is_err());
+    }
 }

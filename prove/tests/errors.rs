@@ -7,9 +7,16 @@ mod common;
 
 use common::libraries;
 use prove::{
-    claims::mode::{AdProcessing, Direction, Interface, Lengths, Messages},
+    bits,
+    claims::{
+        Claim, Job, Status, Subject, Target,
+        blocks::{CONTEXT, context_size},
+        counted::Counts,
+        mode::{AdProcessing, Direction, Interface, Lengths, Messages},
+    },
     elf::Image,
     fault::Fault,
+    graph::Lit,
     isa::Isa,
     spec::otr::{PAPER, Rules},
     with_isa,
@@ -95,19 +102,114 @@ fn no_error_in_the_mode_is_proved() {
     }
 }
 
-fn check_counter<I: Isa>(image: &Arc<Image>, isa: I, name: &str) {
-    let lengths = Lengths { text: 5, ad: 3 };
-    let mut sealer = Messages::new(image, isa, 128, Interface::Sealer, AdProcessing::Parallel).unwrap();
-    assert!(sealer.check(Direction::Seal, lengths).unwrap(), "{name}");
-    assert!(sealer.check(Direction::Seal, lengths).unwrap(), "{name}: the second message");
-    sealer.counter += 1;
-    let wrong = sealer.check(Direction::Seal, lengths).unwrap_err().to_string();
-    assert_eq!(wrong, "the nonce is not that of the counter", "{name}");
+/// A sealer and an opener after two messages each.
+fn counted<I: Isa>(image: &Arc<Image>, isa: I, interface: Interface) -> (Messages<I>, Direction) {
+    let direction = if interface == Interface::Sealer { Direction::Seal } else { Direction::Open };
+    let mut messages = Messages::new(image, isa, 128, interface, AdProcessing::Parallel).unwrap();
+    assert!(messages.check(direction, LENGTHS).unwrap());
+    assert!(messages.check(direction, LENGTHS).unwrap(), "the second message");
+    (messages, direction)
+}
+
+const LENGTHS: Lengths = Lengths { text: 5, ad: 3 };
+
+/// An error in what a sealer or an opener counts, and what is told of it.
+type CountError = (Interface, fn(&mut Counts), &'static str);
+
+const COUNT_ERRORS: [CountError; 6] = [
+    (
+        Interface::Sealer,
+        |counts| counts.counter[0] = !counts.counter[0],
+        "the nonce is not that of the counter",
+    ),
+    // Bits of the second and third byte, whatever the counter is.
+    (Interface::Sealer, |counts| counts.counter[15] = Lit::ZERO, "the nonce is not that of the counter"),
+    (Interface::Sealer, |counts| counts.counter[23] = Lit::ONE, "the nonce is not that of the counter"),
+    (Interface::Sealer, |counts| counts.used += 1, "the count of blocks is not as specified"),
+    (Interface::Opener, |counts| counts.failures += 1, "the count of failures is not as specified"),
+    (Interface::Opener, |counts| counts.opened = [7].into(), "the window is not as specified"),
+];
+
+fn check_counts<I: Isa>(image: &Arc<Image>, isa: I, name: &str) {
+    for (interface, make, expected) in COUNT_ERRORS {
+        let (mut messages, direction) = counted(image, isa, interface);
+        make(messages.counts().expect("it has counts"));
+        let wrong = messages.check(direction, LENGTHS).expect_err(expected).to_string();
+        assert!(wrong.starts_with(expected), "{name}: {wrong} for {expected}");
+    }
 }
 
 #[test]
-fn a_sealer_that_counts_otherwise_is_not_proved() {
+fn a_sealer_or_an_opener_that_counts_otherwise_is_not_proved() {
     for (image, target) in libraries() {
-        with_isa!(target.processor, isa => check_counter(&image, isa, &target.name));
+        with_isa!(target.processor, isa => check_counts(&image, isa, &target.name));
+    }
+}
+
+/// In the context may be written: the mark, counts, an opener's window and limit, and the prepared nonce; and nothing beyond.
+fn check_rights<I: Isa>(image: &Arc<Image>, isa: I, name: &str) {
+    for (interface, expected) in [
+        (Interface::Context, 0),
+        (Interface::Sealer, 8 + 4 + 4 + 16),
+        (Interface::Opener, 8 + 4 + 4 + 4 + 8 + 8 + 16),
+    ] {
+        let mut m = Messages::new(image, isa, 128, interface, AdProcessing::Parallel).unwrap().machine;
+        let size = context_size(image, Some(interface)) as u64;
+        let byte = bits::constant(0, 8);
+        let writable = (0..size).filter(|at| m.memory.write(CONTEXT + at, &byte).is_ok()).count();
+        assert_eq!(writable, expected, "{name}: {interface:?}");
+        assert!(m.memory.read(&mut m.graph, CONTEXT, size as usize).is_ok(), "{name}");
+        assert!(m.memory.read(&mut m.graph, CONTEXT + size, 1).is_err(), "{name}: {interface:?}");
+        assert!(m.memory.read(&mut m.graph, CONTEXT - 1, 1).is_err(), "{name}: {interface:?}");
+    }
+}
+
+#[test]
+fn contexts_may_be_written_where_they_change_alone() {
+    for (image, target) in libraries() {
+        with_isa!(target.processor, isa => check_rights(&image, isa, &target.name));
+    }
+}
+
+/// A round key that a call has changed is noticed even if the call was allowed to write it.
+fn check_keys<I: Isa>(image: &Arc<Image>, isa: I, name: &str) {
+    let (mut messages, direction) = counted(image, isa, Interface::Sealer);
+    let m = &mut messages.machine;
+    let (at, byte) = m.memory.bytes("context").nth(40).unwrap();
+    let flipped: Vec<Lit> = byte.iter().map(|&bit| !bit).collect();
+    m.memory.set(at, &flipped);
+    let wrong = messages.check(direction, LENGTHS).unwrap_err().to_string();
+    assert!(wrong.starts_with("the context is not as specified, at byte"), "{name}: {wrong}");
+}
+
+#[test]
+fn a_sealer_that_changes_its_keys_is_not_proved() {
+    for (image, target) in libraries() {
+        with_isa!(target.processor, isa => check_keys(&image, isa, &target.name));
+    }
+}
+
+/// A library that takes another backend than the one that a claim is about.
+#[test]
+fn another_backend_is_not_proved() {
+    for (image, target) in libraries() {
+        for (_, other) in libraries().iter().filter(|(other, _)| other.symbols == image.symbols) {
+            if other.name == target.name {
+                continue;
+            }
+            let wrong = Target { processor: other.processor, ..target.clone() };
+            let job = Job { subject: Subject::Blocks, target: wrong, key_bits: 128, found_only: false };
+            for claim in job.run(&image).claims {
+                let Status::Failed(why) = claim.status else {
+                    panic!("{} is proved of {}", claim.claim, other.name);
+                };
+                assert!(why.contains("which is not one of"), "{why}");
+            }
+        }
+        let smaller = Target { batch: target.batch / 2, ..target.clone() };
+        let job = Job { subject: Subject::Blocks, target: smaller, key_bits: 128, found_only: false };
+        let is_proved = |claim: &Claim| claim.status == Status::Proved;
+        let found = job.run(&image);
+        assert!(!found.claims.iter().all(is_proved), "{} with half a batch", target.name);
     }
 }

@@ -11,7 +11,7 @@ use prove::{
     bits,
     claims::{
         Target,
-        blocks::{self, CONTEXT, CONTEXT_SIZE, Keyed},
+        blocks::{self, CONTEXT, Keyed, context_size},
         mode::{self, AdProcessing, Interface, Lengths, Messages},
     },
     elf::Image,
@@ -87,7 +87,7 @@ fn run<I: Isa>(
 ) -> Vec<Option<Vec<u8>>> {
     let [right, other] = images;
     let mut m = Machine::new(Arc::clone(right), isa);
-    m.memory.allow("context", CONTEXT, CONTEXT_SIZE, Rights::Write);
+    m.memory.allow("context", CONTEXT, context_size(right, None), Rights::Write);
     for (at, bytes) in regions {
         m.memory.allow("region", *at, bytes.len(), Rights::Write);
         m.memory.set(*at, &bits::of_bytes(bytes));
@@ -101,7 +101,7 @@ fn run<I: Isa>(
 
 fn kernel<I: Isa>(image: &Arc<Image>, isa: I, name: &str) -> Count {
     let mut random = Random::new(3);
-    let keyed = || Keyed::new(image, isa, 128, "").unwrap();
+    let keyed = || Keyed::new(image, isa, 128, None).unwrap();
     let mut subject = keyed();
     let set_up = subject.machine.computing.clone();
     assert!(subject.check(blocks::Direction::Encrypt, 1).unwrap(), "{name}");

@@ -255,3 +255,28 @@ impl Counted {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Counted, Interface, WINDOW};
+
+    #[test]
+    fn an_opener_gets_counters_of_all_sorts() {
+        let mut counted = Counted::new(Interface::Opener, true, 0..0);
+        let (mut late, mut ahead) = (Vec::new(), Vec::new());
+        for _ in 0..40 {
+            let (counter, next) = (counted.any_counter(), counted.counts.next());
+            assert!(counted.counts.opened.insert(counter), "{counter}");
+            match counter.checked_sub(next) {
+                Some(gap) => ahead.push((counter, gap)),
+                None => late.push(next - 1 - counter),
+            }
+        }
+        assert!(late.contains(&1) && late.contains(&WINDOW) && late.iter().all(|age| *age <= WINDOW));
+        for edge in [0xff, 0x100, 0xffff, 0x1_0000, 0x7f_ffff, 0x80_0000] {
+            assert!(counted.counts.opened.contains(&edge), "{edge:#x}");
+        }
+        assert!(ahead.iter().any(|(_, gap)| *gap == 0) && ahead.iter().any(|(_, gap)| *gap == 2));
+        assert!(counted.counts.next() < 1 << 24);
+    }
+}
