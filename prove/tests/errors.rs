@@ -107,6 +107,7 @@ fn counted<I: Isa>(image: &Arc<Image>, isa: I, interface: Interface) -> (Message
     let direction = if interface == Interface::Sealer { Direction::Seal } else { Direction::Open };
     let mut messages = Messages::new(image, isa, 128, interface, AdProcessing::Parallel).unwrap();
     assert!(messages.check(direction, LENGTHS).unwrap());
+    // An opener has skipped two messages before this one.
     assert!(messages.check(direction, LENGTHS).unwrap(), "the second message");
     (messages, direction)
 }
@@ -127,7 +128,7 @@ const COUNT_ERRORS: [CountError; 6] = [
     (Interface::Sealer, |counts| counts.counter[23] = Lit::ONE, "the nonce is not that of the counter"),
     (Interface::Sealer, |counts| counts.used += 1, "the count of blocks is not as specified"),
     (Interface::Opener, |counts| counts.failures += 1, "the count of failures is not as specified"),
-    (Interface::Opener, |counts| counts.opened = [7].into(), "the window is not as specified"),
+    (Interface::Opener, |counts| assert!(counts.opened.insert(1)), "the window is not as specified"),
 ];
 
 fn check_counts<I: Isa>(image: &Arc<Image>, isa: I, name: &str) {

@@ -186,7 +186,7 @@ impl Counted {
             0 => is_late(WINDOW),
             1 => Some(next + 2),
             2 => is_late(1),
-            5 => [0xfe, 0xfffe, 0x7f_fffe].into_iter().find(|&edge| edge > next),
+            5 => [0xfd, 0xfffd, 0x7f_fffd].into_iter().find(|&edge| edge > next),
             _ => None,
         };
         counter.unwrap_or(next)

@@ -269,7 +269,10 @@ impl<I: Isa> Messages<I> {
     }
 
     /// Begins with an empty graph, as that of many messages is large, and sets up a key of which nothing is known.
-    fn restart(&mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// As of [`Self::new`].
+    pub fn restart(&mut self) -> Result<()> {
         let function = self.image.set_up(&self.function("init"))?;
         let m = &mut self.machine;
         m.restart();
