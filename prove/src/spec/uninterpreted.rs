@@ -68,9 +68,10 @@ impl Cipher {
         Self { kernels, ..Self::default() }
     }
 
-    /// Forgets the results, which are bits of a graph.
+    /// Forgets the results, which are bits of a graph, and the calls.
     pub fn forget(&mut self) {
         self.results.clear();
+        self.calls.clear();
     }
 
     /// What becomes of a block.
