@@ -206,7 +206,7 @@ impl Counted {
                     places.iter().zip(bytes).all(|(&at, &byte)| snapshot[at] == Some(byte))
                 })
             };
-            let candidates = (0..self.base.len() - size).step_by(4).flat_map(|start| {
+            let candidates = (0..=self.base.len() - size).step_by(4).flat_map(|start| {
                 ORDERS[..word.orders]
                     .iter()
                     .map(move |order| order[..size].iter().map(|&at| start + at as usize).collect::<Places>())
