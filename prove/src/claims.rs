@@ -1,6 +1,7 @@
 //! What is proved, and how it is told.
 
 pub mod blocks;
+pub mod counted;
 pub mod mode;
 
 use self::mode::{AdProcessing, Interface};
@@ -14,9 +15,14 @@ use crate::{
         x86_64::{self, Level},
     },
 };
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use object::Architecture;
-use std::{collections::BTreeSet, fmt::Write as _, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    sync::Arc,
+    time::Instant,
+};
 
 /// What became of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,6 +150,8 @@ pub struct Target {
     pub processor: Processor,
     /// How many blocks the backend takes at once.
     pub batch: usize,
+    /// What is in the names of its kernels, which encrypt and decrypt.
+    pub kernels: [&'static str; 2],
 }
 
 impl Target {
@@ -153,50 +161,99 @@ impl Target {
     /// If it is for a processor that is not modelled.
     pub fn of(image: &Image) -> Result<Vec<Self>> {
         match image.architecture {
-            Architecture::X86_64 => Ok(Level::ALL.into_iter().rev().map(Self::x86_64).collect()),
+            Architecture::X86_64 => {
+                let all = Level::ALL.into_iter().rev().map(Self::x86_64);
+                let is_there = |target: &Self| {
+                    image.named_kernels("encrypt").any(|(name, _)| name.contains(target.kernels[0]))
+                };
+                let found: Vec<Self> = all.filter(is_there).collect();
+                ensure!(!found.is_empty(), "the file does not name the kernels of the cipher");
+                Ok(found)
+            }
             Architecture::Arm => {
                 let core = image.arm.and_then(Core::of_attribute);
                 let core = core.context("the file does not say for which Cortex-M it is")?;
-                Ok(vec![Self::small(image, core.name(), Processor::Thumb(core))])
+                // There is no room for a second one on the smallest.
+                let decrypt = if core == Core::V6m { PORTABLE } else { "thumb" };
+                Ok(vec![Self::small(image, core.name(), Processor::Thumb(core), ["thumb", decrypt])])
             }
             Architecture::Riscv32 => {
                 let core = image.riscv.as_deref().and_then(RiscvCore::of_attribute);
                 let core = core.context("the file does not say for which RISC-V it is")?;
-                Ok(vec![Self::small(image, &core.name(), Processor::Riscv(core))])
+                Ok(vec![Self::small(image, &core.name(), Processor::Riscv(core), [PORTABLE; 2])])
             }
             Architecture::Aarch64 => Ok(vec![Self {
                 name: "aarch64 neon".to_owned(),
                 processor: Processor::Aarch64(Aarch64Core),
                 batch: 16,
+                kernels: ["Neon"; 2],
             }]),
             other => bail!("the file is for {other:?}, which is not modelled"),
         }
     }
 
     /// The one backend in a program for a small processor.
-    fn small(image: &Image, name: &str, processor: Processor) -> Self {
+    fn small(image: &Image, name: &str, processor: Processor, kernels: [&'static str; 2]) -> Self {
         let keys = if image.is_compact() { " compact" } else { "" };
-        Self { name: format!("{name}{keys}"), processor, batch: 4 }
+        Self { name: format!("{name}{keys}"), processor, batch: 4, kernels }
     }
 
     /// The portable backend for 32-bit words, in a library for x86-64 that is forced to it.
     #[must_use]
     pub fn soft32() -> Self {
-        Self { name: "x86-64 soft32".to_owned(), processor: Processor::X86_64(Level::Base), batch: 4 }
+        Self {
+            name: "x86-64 soft32".to_owned(),
+            processor: Processor::X86_64(Level::Base),
+            batch: 4,
+            kernels: [PORTABLE; 2],
+        }
     }
 
     /// A backend of x86-64, by its name and what it needs.
     #[must_use]
     pub fn x86_64((name, level): (&str, Level)) -> Self {
-        let batch = match level {
-            Level::Base => 8,
-            Level::Ssse3 => 16,
-            Level::Avx2 => 32,
-            Level::Avx512 => 64,
+        let (batch, kernel) = match level {
+            Level::Base => (8, PORTABLE),
+            Level::Ssse3 => (16, "Ssse3"),
+            Level::Avx2 => (32, "Avx2"),
+            Level::Avx512 => (64, "Avx512"),
         };
-        Self { name: format!("x86-64 {name}"), processor: Processor::X86_64(level), batch }
+        let processor = Processor::X86_64(level);
+        Self { name: format!("x86-64 {name}"), processor, batch, kernels: [kernel; 2] }
+    }
+
+    /// The kernels that ran must be the backend's: at least one, each with at most a batch at a time, and with a whole one if there
+    /// were so many blocks. `ran` has the most blocks that each got.
+    ///
+    /// # Errors
+    /// If they are not.
+    pub fn check_kernels(
+        &self,
+        image: &Image,
+        direction: blocks::Direction,
+        ran: &BTreeMap<u64, u64>,
+        blocks: Option<usize>,
+    ) -> Result<()> {
+        let wanted = self.kernels[direction as usize];
+        let most = ran.values().max().context("no kernel of the cipher ran")?;
+        for kernel in ran.keys() {
+            let mut named = image.named_kernels(direction.name()).filter(|(_, address)| address == kernel);
+            ensure!(
+                named.any(|(name, _)| name.contains(wanted)),
+                "the kernel at {kernel:#x} ran, which is not one of {}",
+                self.name
+            );
+        }
+        ensure!(*most <= self.batch as u64, "a kernel got {most} blocks, which are more than a batch");
+        if blocks.is_some_and(|blocks| blocks >= self.batch) {
+            ensure!(*most == self.batch as u64, "no kernel got more than {most} blocks, which is no batch");
+        }
+        Ok(())
     }
 }
+
+/// What is in the names of the portable kernels.
+const PORTABLE: &str = "fixslice";
 
 /// Claims that share a key: one machine.
 #[derive(Clone, Debug)]
@@ -207,6 +264,8 @@ pub struct Job {
     pub target: Target,
     /// The size of the key.
     pub key_bits: usize,
+    /// Whether functions that are not in the file are left out.
+    pub found_only: bool,
 }
 
 /// What a job found.
@@ -221,31 +280,53 @@ pub struct Found {
 impl Job {
     /// All jobs for a target, the longest first.
     #[must_use]
-    pub fn of(target: &Target, selection: mode::Selection) -> Vec<Self> {
+    pub fn of(target: &Target, selection: mode::Selection, found_only: bool) -> Vec<Self> {
         let mut jobs = Vec::new();
         let messages = |interface| {
             [AdProcessing::Parallel, AdProcessing::Serial, AdProcessing::Combined]
                 .map(|processing| Subject::Messages(interface, processing, selection))
         };
-        let all = messages(Interface::Context).into_iter().chain(messages(Interface::Sealer));
+        let all = [Interface::Context, Interface::Opener, Interface::Sealer].into_iter().flat_map(messages);
         for subject in all.chain([Subject::Blocks]) {
             for key_bits in [128, 80] {
-                jobs.push(Self { subject, target: target.clone(), key_bits });
+                jobs.push(Self { subject, target: target.clone(), key_bits, found_only });
             }
         }
         jobs
     }
 
-    /// Whether the image has the functions.
-    #[must_use]
-    pub fn is_in(&self, image: &Image) -> bool {
-        match self.subject {
-            Subject::Blocks => image.set_up(&format!("twine{}_init", self.key_bits)).is_ok(),
+    /// The names of the function that sets up the key, and of those that claims are about.
+    fn functions(&self) -> (String, Vec<String>) {
+        let (prefix, names): (_, &[&str]) = match self.subject {
+            Subject::Blocks => (String::new(), &["encrypt_blocks", "decrypt_blocks"]),
             Subject::Messages(interface, processing, _) => {
-                let name = format!("twine{}_{}", self.key_bits, mode::prefix(interface, processing));
-                image.set_up(&format!("{name}init")).is_ok() && image.has(&format!("{name}seal"))
+                let names: &[&str] = match interface {
+                    Interface::Context => &["seal", "open"],
+                    Interface::Sealer => &["seal"],
+                    Interface::Opener => &["open"],
+                };
+                (mode::prefix(interface, processing), names)
             }
+        };
+        let prefix = format!("twine{}_{prefix}", self.key_bits);
+        (format!("{prefix}init"), names.iter().map(|name| format!("{prefix}{name}")).collect())
+    }
+
+    /// The functions in the image that there are claims about. There is none if the one that sets up the key is not there.
+    #[must_use]
+    pub fn found_in(&self, image: &Image) -> Vec<String> {
+        let (set_up, functions) = self.functions();
+        let functions: Vec<String> = functions.into_iter().filter(|name| image.has(name)).collect();
+        match image.set_up_name(&set_up) {
+            Some(set_up) if !functions.is_empty() => [functions, vec![set_up]].concat(),
+            _ => Vec::new(),
         }
+    }
+
+    /// Whether there is a claim about the function that ends like that.
+    fn claims(&self, image: &Image, end: &str) -> bool {
+        let (_, functions) = self.functions();
+        functions.iter().any(|name| name.ends_with(end) && (!self.found_only || image.has(name)))
     }
 
     /// Proves what it can.
@@ -403,7 +484,65 @@ fn named(processor: Processor, bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::quoted;
+    use super::{
+        Job, Subject, Target,
+        blocks::context_size,
+        mode::{AdProcessing, Interface, Selection},
+        quoted,
+    };
+    use crate::elf::Image;
+    use object::Architecture;
+
+    #[test]
+    fn contexts_are_as_large_as_the_header_has_them() {
+        let header = include_str!("../../capi/include/twine-otr.h");
+        let sizes = |name: &str| -> Vec<usize> {
+            let lines = header.lines().filter_map(|line| line.strip_prefix(&format!("#define {name} ")));
+            lines
+                .map(|value| value.trim_matches(['(', ')']).rsplit(' ').next().unwrap().parse().unwrap())
+                .collect()
+        };
+        let words = |image: &Image, interface| context_size(image, interface) / 8;
+        let [x86_64, aarch64, arm, riscv] =
+            [Architecture::X86_64, Architecture::Aarch64, Architecture::Arm, Architecture::Riscv32]
+                .map(Image::empty);
+        let mut compact = arm.clone();
+        compact.symbols.insert("twine128_init_compact".to_owned(), (0, 0));
+        // In the order of the header: vectors, other 64-bit processors, 32-bit ones, and compact keys.
+        assert_eq!(
+            sizes("TWINE_OTR_CTX_WORDS"),
+            [words(&x86_64, None), 146, words(&arm, None), words(&compact, None)]
+        );
+        assert_eq!((words(&x86_64, None), words(&arm, None)), (words(&aarch64, None), words(&riscv, None)));
+        for image in [x86_64, arm, compact] {
+            let more = |interface| words(&image, Some(interface)) - words(&image, None);
+            assert_eq!(more(Interface::Context), 0);
+            assert_eq!(sizes("TWINE_OTR_SEALER_WORDS"), [more(Interface::Sealer)]);
+            assert_eq!(sizes("TWINE_OTR_OPENER_WORDS"), [more(Interface::Opener)]);
+        }
+    }
+
+    #[test]
+    fn what_a_file_has_is_looked_at_and_nothing_else() {
+        let mut image = Image::empty(Architecture::X86_64);
+        for name in [
+            "twine128_otr_init",
+            "twine128_otr_open",
+            "twine80_otr_seal",
+            "twine80_decrypt_blocks",
+            "twine80_init",
+        ] {
+            image.symbols.insert(name.to_owned(), (0, 0));
+        }
+        let subject = Subject::Messages(Interface::Context, AdProcessing::Parallel, Selection::Edges);
+        let job = |subject, key_bits| Job { subject, target: Target::soft32(), key_bits, found_only: true };
+        let messages = job(subject, 128);
+        assert_eq!(messages.found_in(&image), ["twine128_otr_open", "twine128_otr_init"]);
+        assert!(messages.claims(&image, "open") && !messages.claims(&image, "seal"));
+        assert!(Job { found_only: false, ..messages }.claims(&image, "seal"));
+        assert!(job(subject, 80).found_in(&image).is_empty(), "nothing sets up a key");
+        assert_eq!(job(Subject::Blocks, 80).found_in(&image), ["twine80_decrypt_blocks", "twine80_init"]);
+    }
 
     #[test]
     fn strings_are_quoted_for_json() {

@@ -154,8 +154,13 @@ impl Image {
     /// # Errors
     /// If there is none.
     pub fn set_up(&self, name: &str) -> Result<u64> {
-        let compact = format!("{name}{COMPACT}");
-        self.function(if self.has(&compact) { &compact } else { name })
+        self.function(&self.set_up_name(name).unwrap_or_else(|| name.to_owned()))
+    }
+
+    /// The whole name of that function, if it is there.
+    #[must_use]
+    pub fn set_up_name(&self, name: &str) -> Option<String> {
+        [format!("{name}{COMPACT}"), name.to_owned()].into_iter().find(|name| self.has(name))
     }
 
     /// Whether contexts have compact keys.
@@ -167,18 +172,32 @@ impl Image {
     /// Where the functions begin that encrypt or decrypt blocks (`direction`) in one backend each, and that modes call.
     #[must_use]
     pub fn kernels(&self, direction: &str) -> BTreeMap<u64, Convention> {
-        let is_kernel = |name: &str| {
+        self.named_kernels(direction)
+            .map(|(name, address)| {
+                let takes_four = name.contains("thumb") && name.contains("kernel");
+                (address, if takes_four { Convention::Four } else { Convention::Words })
+            })
+            .collect()
+    }
+
+    /// The same with their names.
+    pub fn named_kernels(&self, direction: &str) -> impl Iterator<Item = (&str, u64)> {
+        let is_kernel = move |name: &str| {
             name.contains("twine_cipher")
                 && name.contains(direction)
                 && ["kernel", "Kernels", "fixslice"].iter().any(|part| name.contains(part))
         };
-        let kernels = self.symbols.iter().filter(|(name, _)| is_kernel(name));
-        kernels
-            .map(|(name, (address, _))| {
-                let takes_four = name.contains("thumb") && name.contains("kernel");
-                (*address, if takes_four { Convention::Four } else { Convention::Words })
-            })
-            .collect()
+        let symbols = self.symbols.iter().map(|(name, (address, _))| (name.as_str(), *address));
+        symbols.filter(move |(name, _)| is_kernel(name))
+    }
+
+    /// The functions of the C interface.
+    pub fn interface(&self) -> impl Iterator<Item = &str> {
+        let is_of_interface = |name: &str| {
+            ["twine80_", "twine128_", "twine_otr_"].iter().any(|prefix| name.starts_with(prefix))
+        };
+        let functions = self.symbols.iter().filter(|(_, (address, _))| self.code(*address, 1).is_some());
+        functions.map(|(name, _)| name.as_str()).filter(move |name| is_of_interface(name))
     }
 
     /// Up to `size` bytes of code at `address`; fewer where the segment ends, none where there is no code.

@@ -22,6 +22,8 @@ pub enum Fault {
         /// Whether it was to be written.
         write: bool,
     },
+    /// An access to the stack below what the ABI keeps from being overwritten, by so many bytes.
+    BelowStack(u64),
     /// An access where the processor wants another address.
     Alignment {
         /// The first byte.
@@ -75,6 +77,9 @@ impl fmt::Display for Fault {
             Self::Access { address, size, write } => {
                 let what = if *write { "written" } else { "read" };
                 write!(f, "{size} bytes at {address:#x} are {what}, which are not the function's")
+            }
+            Self::BelowStack(below) => {
+                write!(f, "an access to the stack, {below} B below what interrupts leave alone")
             }
             Self::Alignment { address, size } => {
                 write!(f, "an access to {address:#x}, which is no multiple of {size}")

@@ -66,6 +66,8 @@ pub struct Abi {
     pub saved: &'static [usize],
     /// The stack pointer.
     pub stack_pointer: usize,
+    /// Bytes below the stack pointer that a function may use.
+    pub red_zone: u64,
     /// Where the address of return is; on the stack if there is no such register.
     pub link: Option<usize>,
     /// What is added to addresses of code in registers.

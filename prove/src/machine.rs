@@ -6,7 +6,7 @@ use crate::{
     fault::Fault,
     graph::{Graph, Lit},
     isa::{Decision, Isa, Next, State as _},
-    memory::{Memory, Rights},
+    memory::{Memory, Rights, STACK},
     spec::uninterpreted::{Call, Cipher},
 };
 use std::{
@@ -28,7 +28,7 @@ const STACK_ALIGNMENT: u64 = 16;
 pub struct Stack {
     /// All, with the address of return if it is there.
     pub taken: u64,
-    /// From the stack pointer at the call to the lowest byte that depends on inputs.
+    /// From the stack pointer at the call to the lowest byte that may depend on a secret: on inputs, or on what was in a register.
     pub secret: u64,
 }
 
@@ -45,8 +45,10 @@ pub struct Machine<I: Isa> {
     /// Of a register that nobody has written.
     unset: I::State,
     functions: BTreeMap<u64, (Function, String)>,
-    /// Kernels that load four blocks, whether or not there are so many.
-    loads_four: BTreeSet<u64>,
+    /// Where the kernels begin, in both directions.
+    kernels: BTreeMap<u64, Convention>,
+    /// Those that were executed, with the most blocks that one got at a time.
+    pub kernels_executed: BTreeMap<u64, u64>,
     decoded: HashMap<u64, (I::Instruction, usize)>,
     /// Instructions executed so far.
     pub executed: u64,
@@ -85,7 +87,7 @@ impl<I: Isa> Machine<I> {
             memory.allow(name, segment.address, segment.bytes.len(), rights);
             memory.set(segment.address, &bits::of_bytes(&segment.bytes));
         }
-        memory.allow("stack", STACK_TOP - STACK_SIZE as u64, STACK_SIZE, Rights::Write);
+        memory.allow(STACK, STACK_TOP - STACK_SIZE as u64, STACK_SIZE, Rights::Write);
         let unset = I::State::unset(&mut graph);
         let functions = image
             .symbols
@@ -101,11 +103,8 @@ impl<I: Isa> Machine<I> {
                 (*address, (function, name.clone()))
             })
             .collect();
-        let loads_four = ["encrypt", "decrypt"]
-            .into_iter()
-            .flat_map(|direction| image.kernels(direction))
-            .filter_map(|(address, convention)| (convention == Convention::Four).then_some(address))
-            .collect();
+        let kernels =
+            ["encrypt", "decrypt"].into_iter().flat_map(|direction| image.kernels(direction)).collect();
         Self {
             state: unset.clone(),
             graph,
@@ -114,7 +113,8 @@ impl<I: Isa> Machine<I> {
             isa,
             unset,
             functions,
-            loads_four,
+            kernels,
+            kernels_executed: BTreeMap::new(),
             decoded: HashMap::new(),
             executed: 0,
             encodings: BTreeMap::new(),
@@ -213,7 +213,10 @@ impl<I: Isa> Machine<I> {
             self.set(register, argument);
         }
         let taken = self.run(call.kernel, pointer, end, &mut |_, _| None)?;
-        let secret = self.left().next().map_or(0, |lowest| pointer.saturating_sub(lowest));
+        // Registers of the caller may hold secrets, whether or not a kernel has to leave them.
+        let may_be_secret = |(_, byte): &(u64, [Lit; 8])| byte.iter().any(|bit| bit.value().is_none());
+        let lowest = self.memory.bytes(STACK).find(may_be_secret);
+        let secret = lowest.map_or(0, |(lowest, _)| pointer.saturating_sub(lowest));
         Ok(Stack { taken, secret })
     }
 
@@ -247,7 +250,7 @@ impl<I: Isa> Machine<I> {
                 bit.value().is_none() && !self.graph.is_unset(*bit) && !is_saved()
             })
         };
-        self.memory.bytes("stack").filter(move |(_, byte)| is_left(byte)).map(|(address, _)| address)
+        self.memory.bytes(STACK).filter(move |(_, byte)| is_left(byte)).map(|(address, _)| address)
     }
 
     /// The last call must have erased the `size` bytes of stack below the address of return at `pointer`.
@@ -259,7 +262,7 @@ impl<I: Isa> Machine<I> {
         let is_erased = |(address, byte): &(u64, [Lit; 8])| {
             range.contains(address) && byte.iter().all(|&bit| !self.graph.is_unset(bit))
         };
-        let erased = self.memory.bytes("stack").filter(is_erased).count() as u64;
+        let erased = self.memory.bytes(STACK).filter(is_erased).count() as u64;
         if erased == size {
             return Ok(());
         }
@@ -272,7 +275,7 @@ impl<I: Isa> Machine<I> {
 
     /// Makes all registers, flags and the stack unknown.
     fn prepare(&mut self) {
-        self.memory.unset("stack");
+        self.memory.unset(STACK);
         self.state = self.unset.clone();
         for &register in I::ABI.saved {
             self.state.general_mut()[register] = self.graph.inputs(8 * I::ABI.word);
@@ -297,11 +300,12 @@ impl<I: Isa> Machine<I> {
         let above = pointer + abi.size_of_return();
         let before = self.state.general().to_vec();
         self.graph.take_used_unset();
+        self.memory.take_lowest();
 
         self.follow(address, decide)?;
 
         let mut taken = above - pointer;
-        if let Some(written) = self.memory.written("stack") {
+        if let Some(written) = self.memory.written(STACK) {
             taken = above.saturating_sub(written.start);
             self.most_stack = self.most_stack.max(taken);
             if written.end > end {
@@ -323,20 +327,28 @@ impl<I: Isa> Machine<I> {
         let mut pc = address;
         let start = self.executed;
         while pc != END {
+            let pointer = self.stack_pointer()?;
             if let Some((function, name)) = self.functions.get(&pc) {
                 let (function, name) = (*function, name.clone());
-                pc = self.library(function, &name).map_err(|fault| fault.at(pc, name))?;
+                let done = self.library(function, &name).and_then(|next| {
+                    self.check_lowest(pointer)?;
+                    Ok(next)
+                });
+                pc = done.map_err(|fault| fault.at(pc, name))?;
                 continue;
             }
             let convention = self.cipher.as_ref().and_then(|cipher| cipher.kernels.get(&pc).copied());
             if let Some(convention) = convention {
-                pc = self
-                    .encipher(pc, convention)
-                    .map_err(|fault| fault.at(pc, "a call of the cipher".to_owned()))?;
+                let done = self.encipher(pc, convention).and_then(|next| {
+                    self.check_lowest(pointer)?;
+                    Ok(next)
+                });
+                pc = done.map_err(|fault| fault.at(pc, "a call of the cipher".to_owned()))?;
                 continue;
             }
-            if self.loads_four.contains(&pc) {
-                self.choose_unset_blocks().map_err(|fault| fault.at(pc, "a kernel".to_owned()))?;
+            if let Some(&convention) = self.kernels.get(&pc) {
+                let entered = self.enter_kernel(pc, convention);
+                entered.map_err(|fault| fault.at(pc, "a kernel".to_owned()))?;
             }
             let (instruction, size) = self.fetch(pc)?;
             self.executed += 1;
@@ -355,6 +367,9 @@ impl<I: Isa> Machine<I> {
             }
             let located = |fault: Fault| fault.at(pc, instruction.to_string());
             let next = done.map_err(located)?;
+            // An instruction may take the stack that it writes, or leave what it reads.
+            let lowest = self.stack_pointer()?.min(pointer) - I::ABI.red_zone;
+            self.check_lowest(lowest).map_err(located)?;
             if self.graph.take_used_unset() {
                 return Err(located(Fault::Unset("a result")));
             }
@@ -363,6 +378,37 @@ impl<I: Isa> Machine<I> {
                 Next::To(address) => address,
             };
         }
+        Ok(())
+    }
+
+    fn stack_pointer(&self) -> Result<u64, Fault> {
+        self.graph.known(&self.state.general()[I::ABI.stack_pointer], "the stack pointer")
+    }
+
+    /// Nothing of the stack below `lowest` may have been accessed: an interrupt may overwrite it at any time.
+    fn check_lowest(&mut self, lowest: u64) -> Result<(), Fault> {
+        match self.memory.take_lowest() {
+            Some(accessed) if accessed < lowest => Err(Fault::BelowStack(lowest - accessed)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes that a kernel begins, and how many blocks it gets.
+    fn enter_kernel(&mut self, kernel: u64, convention: Convention) -> Result<(), Fault> {
+        let count = match convention {
+            Convention::Words => {
+                let words = &self.state.general()[I::ABI.arguments[1]];
+                let words = self.graph.known(words, "an argument of the cipher")?;
+                let count = self.memory.read(&mut self.graph, words + 2 * I::ABI.word as u64, I::ABI.word)?;
+                self.graph.known(&count, "an argument of the cipher")?
+            }
+            Convention::Four => {
+                self.choose_unset_blocks()?;
+                4
+            }
+        };
+        let most = self.kernels_executed.entry(kernel).or_default();
+        *most = count.max(*most);
         Ok(())
     }
 
@@ -456,7 +502,7 @@ impl<I: Isa> Machine<I> {
             Call { kernel: address, convention, keys, from, to, count, pointer },
         )?;
         // What else a kernel may change.
-        self.memory.unset_below("stack", pointer);
+        self.memory.unset_below(STACK, pointer);
         if convention == Convention::Words {
             let words = &abi.arguments[..3];
             let unset: Bits =

@@ -26,6 +26,15 @@ struct Region {
     written: Option<Range<u64>>,
     /// Addresses of which something is known or was asked.
     touched: Option<Range<u64>>,
+    /// Where the region may not be written, whatever its rights are.
+    fixed: Vec<Range<u64>>,
+}
+
+impl Region {
+    /// Whether some of `size` bytes at `address` may not be written.
+    fn fixes(&self, address: u64, size: usize) -> bool {
+        self.fixed.iter().any(|range| address < range.end && range.start < address + size as u64)
+    }
 }
 
 /// The range, and the other one with what is between.
@@ -41,7 +50,12 @@ fn joined(range: Option<Range<u64>>, other: Range<u64>) -> Option<Range<u64>> {
 pub struct Memory {
     bytes: HashMap<u64, [Lit; 8], Hasher>,
     regions: Vec<Region>,
+    /// The lowest address of the stack that was accessed since the last [`Self::take_lowest`].
+    lowest: Option<u64>,
 }
+
+/// The name of the region that is the stack.
+pub(crate) const STACK: &str = "stack";
 
 impl Memory {
     /// Allows accesses to `size` bytes at `address`, which are unset until something writes them.
@@ -57,7 +71,24 @@ impl Memory {
                 region.name
             );
         }
-        self.regions.push(Region { name, range, rights, written: None, touched: None });
+        self.regions.push(Region { name, range, rights, written: None, touched: None, fixed: Vec::new() });
+    }
+
+    /// Takes the right away to write the region anywhere but in `ranges`.
+    pub fn allow_writes_in(&mut self, name: &str, ranges: &[Range<u64>]) {
+        let mut ranges = ranges.to_vec();
+        ranges.sort_unstable_by_key(|range| range.start);
+        for region in self.regions.iter_mut().filter(|region| region.name == name) {
+            let starts = [region.range.start].into_iter().chain(ranges.iter().map(|range| range.end));
+            let ends = ranges.iter().map(|range| range.start).chain([region.range.end]);
+            region.fixed = starts.zip(ends).map(|(start, end)| start..end).collect();
+            region.fixed.retain(|range| !range.is_empty());
+        }
+    }
+
+    /// The lowest address of the stack that was accessed since the last call.
+    pub(crate) fn take_lowest(&mut self) -> Option<u64> {
+        self.lowest.take()
     }
 
     /// Takes the region away, and what is in it.
@@ -97,6 +128,7 @@ impl Memory {
     pub fn set_rights(&mut self, name: &str, rights: Rights) {
         for region in self.regions.iter_mut().filter(|region| region.name == name) {
             region.rights = rights;
+            region.fixed.clear();
         }
     }
 
@@ -148,9 +180,13 @@ impl Memory {
         let fits = |region: &&mut Region| {
             region.range.start <= address
                 && end.is_some_and(|end| end <= region.range.end)
-                && (!write || region.rights == Rights::Write)
+                && (!write || region.rights == Rights::Write && !region.fixes(address, size))
         };
-        self.regions.iter_mut().find(fits).ok_or(Fault::Access { address, size, write })
+        let region = self.regions.iter_mut().find(fits).ok_or(Fault::Access { address, size, write })?;
+        if region.name == STACK {
+            self.lowest = Some(self.lowest.map_or(address, |lowest| lowest.min(address)));
+        }
+        Ok(region)
     }
 
     /// Reads as an instruction does. What is unset may be copied, not computed with.
@@ -203,6 +239,19 @@ mod tests {
             assert!(memory.write(address, &bits::constant(0, 8 * size)).is_err(), "{address}");
         }
         assert!(memory.write(104, &bits::constant(0, 8)).is_err(), "it may only be read");
+        memory.allow("context", 200, 20, Rights::Write);
+        memory.allow_writes_in("context", &[210..214, 200..208]);
+        for (address, size, is_allowed) in [
+            (200, 8, true),
+            (210, 4, true),
+            (207, 2, false),
+            (209, 2, false),
+            (208, 1, false),
+            (214, 6, false),
+        ] {
+            assert_eq!(memory.write(address, &bits::constant(0, 8 * size)).is_ok(), is_allowed, "{address}");
+            assert!(memory.read(&mut g, address, size).is_ok());
+        }
         memory.write(112, &bits::constant(0x1234, 16)).unwrap();
         assert_eq!(memory.known(112, 2), Some(vec![0x34, 0x12]));
         assert_eq!(memory.written("buffer"), Some(112..114));

@@ -97,6 +97,9 @@ fn accesses_outside_stop() {
             .starts_with("8 bytes at 0x10000000 are written, which are not the function's")
     );
     assert_eq!(message(&[0xf900_03e0, SEVEN, RETURN]), "it writes above its stack pointer");
+    // stur x0, [sp, #-8]
+    let below = "an access to the stack, 8 B below what interrupts leave alone, at 0x8000";
+    assert!(message(&[0xf81f_83e0]).starts_with(below));
     // sub sp, sp, #8
     assert!(message(&[0xd100_23ff]).starts_with("an access to 0x"));
 }

@@ -7,14 +7,21 @@ mod common;
 
 use common::libraries;
 use prove::{
-    claims::mode::{AdProcessing, Direction, Interface, Lengths, Messages},
+    bits,
+    claims::{
+        Claim, Job, Status, Subject, Target,
+        blocks::{CONTEXT, context_size},
+        counted::Counts,
+        mode::{AdProcessing, Direction, Interface, Lengths, Messages},
+    },
     elf::Image,
     fault::Fault,
+    graph::Lit,
     isa::Isa,
     spec::otr::{PAPER, Rules},
     with_isa,
 };
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Errors, with a message and data that show them.
 fn errors(processing: AdProcessing) -> Vec<(&'static str, Rules, Lengths)> {
@@ -95,19 +102,105 @@ fn no_error_in_the_mode_is_proved() {
     }
 }
 
-fn check_counter<I: Isa>(image: &Arc<Image>, isa: I, name: &str) {
-    let lengths = Lengths { text: 5, ad: 3 };
-    let mut sealer = Messages::new(image, isa, 128, Interface::Sealer, AdProcessing::Parallel).unwrap();
-    assert!(sealer.check(Direction::Seal, lengths).unwrap(), "{name}");
-    assert!(sealer.check(Direction::Seal, lengths).unwrap(), "{name}: the second message");
-    sealer.counter += 1;
-    let wrong = sealer.check(Direction::Seal, lengths).unwrap_err().to_string();
-    assert_eq!(wrong, "the nonce is not that of the counter", "{name}");
+const LENGTHS: Lengths = Lengths { text: 5, ad: 3 };
+
+/// An error in what a sealer or an opener counts, and what is told of it.
+type CountError = (fn(&mut Counts), &'static str);
+
+/// Of the counter also bits of the second and third byte, whatever it is.
+const SEALER_ERRORS: [CountError; 4] = [
+    (|counts| counts.counter[0] = !counts.counter[0], "the nonce is not that of the counter"),
+    (|counts| counts.counter[15] = Lit::ZERO, "the nonce is not that of the counter"),
+    (|counts| counts.counter[23] = Lit::ONE, "the nonce is not that of the counter"),
+    (|counts| counts.used += 1, "the count of blocks is not as specified"),
+];
+
+/// The window is that after an opener has skipped two messages.
+const OPENER_ERRORS: [CountError; 3] = [
+    (|counts| counts.used += 1, "the count of blocks is not as specified"),
+    (|counts| counts.failures += 1, "the count of failures is not as specified"),
+    (|counts| assert!(counts.opened.insert(1)), "the window is not as specified"),
+];
+
+fn check_counted<I: Isa>(image: &Arc<Image>, isa: I, name: &str) {
+    for (interface, direction, errors, writable) in [
+        (Interface::Context, Direction::Seal, &[][..], 0),
+        // The mark, the counter, the count of blocks, and the prepared nonce.
+        (Interface::Sealer, Direction::Seal, &SEALER_ERRORS, 8 + 4 + 4 + 16),
+        // The mark, the counts, the limit of blocks, the next counter, the window, and the prepared nonce.
+        (Interface::Opener, Direction::Open, &OPENER_ERRORS, 8 + 4 + 4 + 4 + 8 + 8 + 16),
+    ] {
+        let name = format!("{name}, {interface:?}");
+        let mut messages = Messages::new(image, isa, 128, interface, AdProcessing::Parallel).unwrap();
+        for (make, expected) in errors {
+            messages.restart().unwrap();
+            assert!(messages.check(direction, LENGTHS).unwrap(), "{name}");
+            assert!(messages.check(direction, LENGTHS).unwrap(), "{name}: the second message");
+            make(messages.counts().expect("it has counts"));
+            let wrong = messages.check(direction, LENGTHS).expect_err(expected).to_string();
+            assert!(wrong.starts_with(expected), "{name}: {wrong} for {expected}");
+        }
+
+        messages.restart().unwrap();
+        if interface != Interface::Context {
+            // A round key that a call would change, even if it were allowed to.
+            let m = &mut messages.machine;
+            let bytes: BTreeMap<u64, _> = m.memory.bytes("context").collect();
+            let is_fixed = |(at, byte): (&u64, &[Lit; 8])| {
+                let depends = byte.iter().any(|bit| bit.value().is_none());
+                depends && m.memory.write(*at, byte).is_err()
+            };
+            let fixed: Vec<bool> = bytes.iter().map(is_fixed).collect();
+            // Fewer bytes in a row are the fixed part of the nonces.
+            let middle = fixed.windows(17).position(|bytes| bytes.iter().all(|&fixed| fixed)).unwrap() + 8;
+            let (&at, byte) = bytes.iter().nth(middle).unwrap();
+            m.memory.set(at, &byte.map(|bit| !bit));
+            let wrong = messages.check(direction, LENGTHS).unwrap_err().to_string();
+            assert!(wrong.starts_with("the context is not as specified, at byte"), "{name}: {wrong}");
+        }
+
+        let m = &mut messages.machine;
+        let size = context_size(image, Some(interface)) as u64;
+        let byte = bits::constant(0, 8);
+        assert_eq!(
+            (0..size).filter(|at| m.memory.write(CONTEXT + at, &byte).is_ok()).count(),
+            writable,
+            "{name}"
+        );
+        assert!(m.memory.read(&mut m.graph, CONTEXT, size as usize).is_ok(), "{name}");
+        assert!(m.memory.read(&mut m.graph, CONTEXT + size, 1).is_err(), "{name}");
+        assert!(m.memory.read(&mut m.graph, CONTEXT - 1, 1).is_err(), "{name}");
+    }
 }
 
 #[test]
-fn a_sealer_that_counts_otherwise_is_not_proved() {
+fn contexts_that_change_otherwise_are_not_proved() {
     for (image, target) in libraries() {
-        with_isa!(target.processor, isa => check_counter(&image, isa, &target.name));
+        with_isa!(target.processor, isa => check_counted(&image, isa, &target.name));
+    }
+}
+
+/// A library that takes another backend than the one that a claim is about.
+#[test]
+fn another_backend_is_not_proved() {
+    for (image, target) in libraries() {
+        for (_, other) in libraries().iter().filter(|(other, _)| other.symbols == image.symbols) {
+            if other.name == target.name {
+                continue;
+            }
+            let wrong = Target { processor: other.processor, ..target.clone() };
+            let job = Job { subject: Subject::Blocks, target: wrong, key_bits: 128, found_only: false };
+            for claim in job.run(&image).claims {
+                let Status::Failed(why) = claim.status else {
+                    panic!("{} is proved of {}", claim.claim, other.name);
+                };
+                assert!(why.contains("which is not one of"), "{why}");
+            }
+        }
+        let smaller = Target { batch: target.batch / 2, ..target.clone() };
+        let job = Job { subject: Subject::Blocks, target: smaller, key_bits: 128, found_only: false };
+        let is_proved = |claim: &Claim| claim.status == Status::Proved;
+        let found = job.run(&image);
+        assert!(!found.claims.iter().all(is_proved), "{} with half a batch", target.name);
     }
 }

@@ -11,7 +11,7 @@ use prove::{
     bits,
     claims::{
         Target,
-        blocks::{self, CONTEXT, CONTEXT_SIZE, Keyed},
+        blocks::{self, CONTEXT, Keyed, context_size},
         mode::{self, AdProcessing, Interface, Lengths, Messages},
     },
     elf::Image,
@@ -76,32 +76,34 @@ struct Count {
     equal: usize,
 }
 
-/// Two calls of the C interface with known inputs, the second by the other code. Returns what is in the regions afterwards, of which
-/// the first is the key.
+/// Two calls of the C interface with known inputs, the second by the other code. Returns what is in the regions and in the context
+/// afterwards. The arguments are those after the context.
 fn run<I: Isa>(
     images: [&Arc<Image>; 2],
     isa: I,
     functions: [&str; 2],
     regions: &[(u64, Vec<u8>)],
-    arguments: &[u64],
+    arguments: [&[u64]; 2],
 ) -> Vec<Option<Vec<u8>>> {
     let [right, other] = images;
     let mut m = Machine::new(Arc::clone(right), isa);
-    m.memory.allow("context", CONTEXT, CONTEXT_SIZE, Rights::Write);
+    let size = context_size(right, Some(Interface::Sealer));
+    m.memory.allow("context", CONTEXT, size, Rights::Write);
+    let [init, arguments] = arguments.map(|arguments| [&[CONTEXT], arguments].concat());
     for (at, bytes) in regions {
         m.memory.allow("region", *at, bytes.len(), Rights::Write);
         m.memory.set(*at, &bits::of_bytes(bytes));
     }
-    m.call(right.set_up(functions[0]).unwrap(), &[CONTEXT, regions[0].0]).unwrap();
+    m.call(right.set_up(functions[0]).unwrap(), &init).unwrap();
     m.replace_code(Arc::clone(other));
-    let arguments: Vec<u64> = [CONTEXT].iter().chain(arguments).copied().collect();
     m.call(right.function(functions[1]).unwrap(), &arguments).unwrap();
-    regions.iter().map(|(at, bytes)| m.memory.known(*at, bytes.len())).collect()
+    let context = (0..size as u64).map(|at| m.memory.known(CONTEXT + at, 1));
+    regions.iter().map(|(at, bytes)| m.memory.known(*at, bytes.len())).chain(context).collect()
 }
 
 fn kernel<I: Isa>(image: &Arc<Image>, isa: I, name: &str) -> Count {
     let mut random = Random::new(3);
-    let keyed = || Keyed::new(image, isa, 128, "").unwrap();
+    let keyed = || Keyed::new(image, isa, 128, None).unwrap();
     let mut subject = keyed();
     let set_up = subject.machine.computing.clone();
     assert!(subject.check(blocks::Direction::Encrypt, 1).unwrap(), "{name}");
@@ -119,8 +121,9 @@ fn kernel<I: Isa>(image: &Arc<Image>, isa: I, name: &str) -> Count {
                 for _ in 0..KNOWN {
                     let regions = [(FIRST, bytes(&mut random, 16)), (FIRST + STEP, bytes(&mut random, 8))];
                     let functions = ["twine128_init", "twine128_encrypt_blocks"];
-                    let [right, wrong] = [image, &mutant]
-                        .map(|code| run([image, code], isa, functions, &regions, &[FIRST + STEP, 1]));
+                    let [right, wrong] = [image, &mutant].map(|code| {
+                        run([image, code], isa, functions, &regions, [&[FIRST], &[FIRST + STEP, 1]])
+                    });
                     assert_eq!(right, wrong, "{name}: {what} is proved");
                 }
             }
@@ -131,33 +134,48 @@ fn kernel<I: Isa>(image: &Arc<Image>, isa: I, name: &str) -> Count {
     count
 }
 
-fn mode<I: Isa>(image: &Arc<Image>, isa: I, name: &str) -> Count {
+fn mode<I: Isa>(image: &Arc<Image>, isa: I, name: &str, interface: Interface) -> Count {
     let mut random = Random::new(4);
-    let mut messages = Messages::new(image, isa, 128, Interface::Context, AdProcessing::Parallel).unwrap();
-    let set_up: BTreeSet<u64> = messages.machine.computing.clone();
+    let mut messages = Messages::new(image, isa, 128, interface, AdProcessing::Parallel).unwrap();
+    let set_up = std::mem::take(&mut messages.machine.computing);
     assert!(messages.check(mode::Direction::Seal, LENGTHS).unwrap(), "{name}");
-    let addresses: Vec<u64> = messages.machine.computing.difference(&set_up).copied().collect();
+    let seal = &messages.machine.computing;
+    // A sealer was used before, to find where its counts are.
+    let used_before = if interface == Interface::Sealer { BTreeSet::new() } else { set_up };
+    let addresses: Vec<u64> = seal.difference(&used_before).copied().collect();
     assert!(addresses.len() > 1, "{name}");
     messages.machine.limit = 20_000;
     let mut count = Count::default();
     for _ in 0..mutants() {
         let (mutant, what) = mutate(image, isa, &addresses, &mut random);
+        if interface == Interface::Sealer {
+            // The mutant before has left it in any state.
+            messages.restart().unwrap();
+        }
         messages.machine.replace_code(Arc::clone(&mutant));
         match messages.check(mode::Direction::Seal, LENGTHS) {
             Ok(true) => {
                 count.equal += 1;
                 for _ in 0..KNOWN {
-                    let regions: Vec<(u64, Vec<u8>)> = [16, 7, LENGTHS.ad, LENGTHS.text, 8]
+                    let regions: Vec<(u64, Vec<u8>)> = [16, 7, LENGTHS.ad, LENGTHS.text, 8, 4]
                         .into_iter()
                         .enumerate()
                         .map(|(i, size)| (FIRST + STEP * i as u64, bytes(&mut random, size)))
                         .collect();
                     let [ad, text] = [LENGTHS.ad, LENGTHS.text].map(|length| length as u64);
-                    let [nonce, data, buffer, tag] = [1, 2, 3, 4].map(|i| FIRST + STEP * i);
-                    let arguments = [nonce, data, ad, buffer, text, tag];
-                    let functions = ["twine128_otr_init", "twine128_otr_seal"];
+                    let [key, nonce, data, buffer, tag, fixed] = [0, 1, 2, 3, 4, 5].map(|i| FIRST + STEP * i);
+                    let (functions, arguments): (_, [&[u64]; 2]) = match interface {
+                        Interface::Sealer => (
+                            ["twine128_sealer_init", "twine128_sealer_seal"],
+                            [&[key, fixed, 1 << 20], &[data, ad, buffer, text, nonce, tag]],
+                        ),
+                        _ => (
+                            ["twine128_otr_init", "twine128_otr_seal"],
+                            [&[key], &[nonce, data, ad, buffer, text, tag]],
+                        ),
+                    };
                     let [right, wrong] =
-                        [image, &mutant].map(|code| run([image, code], isa, functions, &regions, &arguments));
+                        [image, &mutant].map(|code| run([image, code], isa, functions, &regions, arguments));
                     assert_eq!(right, wrong, "{name}: {what} is proved");
                 }
             }
@@ -165,6 +183,9 @@ fn mode<I: Isa>(image: &Arc<Image>, isa: I, name: &str) -> Count {
             Err(_) => count.fault += 1,
         }
         messages.machine.replace_code(Arc::clone(image));
+    }
+    if interface == Interface::Sealer {
+        messages.restart().unwrap();
     }
     assert!(messages.check(mode::Direction::Seal, LENGTHS).unwrap(), "{name}, after the mutants");
     count
@@ -198,5 +219,16 @@ fn no_mutant_of_a_kernel_is_proved() {
 
 #[test]
 fn no_mutant_of_the_mode_is_proved() {
-    all("mode", |image, target| with_isa!(target.processor, isa => mode(image, isa, &target.name)));
+    all(
+        "mode",
+        |image, target| with_isa!(target.processor, isa => mode(image, isa, &target.name, Interface::Context)),
+    );
+}
+
+#[test]
+fn no_mutant_of_a_sealer_is_proved() {
+    all(
+        "sealer",
+        |image, target| with_isa!(target.processor, isa => mode(image, isa, &target.name, Interface::Sealer)),
+    );
 }

@@ -109,6 +109,9 @@ fn accesses_outside_stop() {
     );
     // sw a0, 0(sp)
     assert_eq!(message(&[0xc02a, SEVEN, RETURN]), "it writes above its stack pointer");
+    // sw a0, -4(sp)
+    let below = "an access to the stack, 4 B below what interrupts leave alone, at 0x8000";
+    assert!(message(&[0xfea1_2e23]).starts_with(below));
     // jalr a0
     assert!(message(&[0x9502]).starts_with("a jump to 0x10000000, where there is no code"));
 }

@@ -6,10 +6,11 @@ use iced_x86::code_asm::{
 };
 use object::Architecture;
 use prove::{
-    elf::{Image, Segment},
+    elf::{Convention, Image, Segment},
     fault::Fault,
     isa::x86_64::{Level, Machine},
     memory::Rights,
+    spec::uninterpreted::{Call, Cipher},
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -148,6 +149,75 @@ fn accesses_outside_stop() {
         }),
         "it writes above its stack pointer"
     );
+}
+
+#[test]
+fn accesses_below_the_red_zone_stop() {
+    let store = |below: i32| {
+        run(|a| {
+            a.mov(qword_ptr(rsp - below), rdi)?;
+            a.xor(eax, eax)?;
+            a.ret()
+        })
+    };
+    assert_eq!(store(128), Ok(0));
+    assert_eq!(
+        store(136).unwrap_err().to_string(),
+        "an access to the stack, 8 B below what interrupts leave alone, at 0x400000: mov [rsp-88h],rdi"
+    );
+}
+
+/// What a kernel saves of its caller's registers may be a secret of the caller, and what it spills of any other register.
+#[test]
+fn registers_that_a_kernel_saves_may_be_secret() {
+    for register in [rbx, r10] {
+        let mut a = CodeAssembler::new(64).unwrap();
+        a.push(rax).unwrap();
+        a.mov(qword_ptr(rsp), 0).unwrap();
+        a.push(register).unwrap();
+        a.mov(rbx, rbx).unwrap();
+        a.pop(register).unwrap();
+        a.pop(rax).unwrap();
+        a.ret().unwrap();
+        let code = a.assemble(CODE).unwrap();
+        let segments = vec![Segment { address: CODE, bytes: code, writable: false, executable: true }];
+        let image = Image { segments, ..Image::empty(Architecture::X86_64) };
+        let call = Call {
+            kernel: CODE,
+            convention: Convention::Words,
+            keys: SECRET,
+            from: SECRET,
+            to: SECRET,
+            count: 0,
+            pointer: 8,
+        };
+        let stack = Machine::new(Arc::new(image), Level::Base).call_kernel(&call).unwrap();
+        assert_eq!((stack.taken, stack.secret), (24, 16));
+    }
+}
+
+/// A kernel's stack must be erased wherever the stack pointer was when it was called.
+#[test]
+fn calls_of_kernels_are_told_apart_by_their_stack_pointers() {
+    let mut m = Machine::new(Arc::new(Image::empty(Architecture::X86_64)), Level::Base);
+    m.memory.allow("blocks", SECRET, 8, Rights::Write);
+    let block = m.graph.inputs(64);
+    m.memory.set(SECRET, &block);
+    let mut cipher = Cipher::default();
+    for pointer in [0x2000, 0x1000, 0x3000, 0x1000] {
+        let call = Call {
+            kernel: CODE,
+            convention: Convention::Words,
+            keys: SECRET,
+            from: SECRET,
+            to: SECRET,
+            count: 1,
+            pointer,
+        };
+        cipher.encipher(&mut m.graph, &mut m.memory, call).unwrap();
+    }
+    let pointers: Vec<u64> = cipher.calls.values().map(|call| call.pointer).collect();
+    assert_eq!(pointers, [0x1000, 0x2000, 0x3000]);
 }
 
 #[test]

@@ -106,6 +106,12 @@ fn accesses_outside_stop() {
     );
     // str r0, [sp]; movs r0, #7
     assert_eq!(message(&[0x9000, SEVEN, RETURN]), "it writes above its stack pointer");
+    // str r0, [sp, #-4]
+    let below = "an access to the stack, 4 B below what interrupts leave alone, at 0x8000";
+    assert!(message(&[0xf84d, 0x0c04]).starts_with(below));
+    // push {r0}; pop {r0}; ldr r0, [sp, #-4]
+    let below = "an access to the stack, 4 B below what interrupts leave alone, at 0x8004";
+    assert!(message(&[0xb401, 0xbc01, 0xf85d, 0x0c04]).starts_with(below));
 }
 
 #[test]

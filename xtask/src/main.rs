@@ -102,7 +102,8 @@ Usage: cargo xtask COMMAND
   prove [--json] [--only T]  prove for all inputs that the compiled code is TWINE and OTR (only targets named like T)
         --edges              with fewer lengths of messages
         --mutants            the tests with wrong bits in the code, 200 for each kernel and each mode
-        --elf FILE           the same of a linked program for x86-64 or Cortex-M that contains the C interface
+        --accept-conditional success, even if instructions could not be compared with a processor
+        --elf FILE           the same of a linked program that contains the C interface
   fuzz [--minutes N] [T...]  run the fuzz targets (those named) for N minutes (1) each
        coverage [T...]       what their inputs cover of the project's code
   mutants [PACKAGE...]       change packages in one place at a time: a test must fail

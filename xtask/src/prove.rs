@@ -14,7 +14,7 @@ use std::{
 };
 
 /// The functions of the C interface that claims are about, after the cipher in their names.
-const FUNCTIONS: [&str; 18] = [
+const FUNCTIONS: [&str; 24] = [
     "init",
     "encrypt_blocks",
     "decrypt_blocks",
@@ -33,6 +33,12 @@ const FUNCTIONS: [&str; 18] = [
     "serial_sealer_seal",
     "combined_sealer_init",
     "combined_sealer_seal",
+    "opener_init",
+    "opener_open",
+    "serial_opener_init",
+    "serial_opener_open",
+    "combined_opener_init",
+    "combined_opener_open",
 ];
 
 /// The C library's functions that the code calls, at addresses where nothing is: the prover knows what the first three do, and
@@ -86,25 +92,25 @@ pub(crate) fn main(arguments: &[&str]) -> Result<()> {
     match arguments {
         ["--elf", elf, rest @ ..] => prover().args([elf, "--found"]).args(rest).run(),
         ["--mutants", rest @ ..] => {
-            let only = match rest {
-                [] => "",
-                ["--only", only] => only,
-                _ => bail!("`--mutants` takes `--only TEXT` alone"),
-            };
-            cargo("test")
-                .args(["--test", "mutants", "--", "--nocapture"])
-                .env("PROVE_ELVES", env::join_paths(Libraries::link(|name| name.contains(only))?.files)?)
-                .env("PROVE_MUTANTS", "200")
-                .run()
+            let is_only = |pair: &[&str]| matches!(pair, ["--only", _]);
+            if !rest.chunks(2).all(is_only) {
+                bail!("`--mutants` takes `--only TEXT` alone");
+            }
+            let libraries = Libraries::link(|name| is_named(name, rest))?;
+            let tests = libraries.tests()?.env("PROVE_MUTANTS", "200");
+            tests.args(["--test", "mutants", "--", "--nocapture"]).run()
         }
-        [first, ..] if !matches!(*first, "--json" | "--only" | "--edges") => {
+        [first, ..] if !matches!(*first, "--json" | "--only" | "--edges" | "--accept-conditional") => {
             bail!("unexpected argument {first}")
         }
-        rest => {
-            let only = rest.iter().skip_while(|argument| **argument != "--only").nth(1).unwrap_or(&"");
-            Libraries::link(|name| name.contains(only))?.prover().args(rest).run()
-        }
+        rest => Libraries::link(|name| is_named(name, rest))?.prover().args(rest).run(),
     }
+}
+
+/// Whether a target has a name that one `--only` of the arguments asks for, if there is any.
+fn is_named(name: &str, arguments: &[&str]) -> bool {
+    let mut texts = arguments.windows(2).filter(|pair| pair[0] == "--only").map(|pair| pair[1]).peekable();
+    texts.peek().is_none() || texts.any(|text| name.contains(text))
 }
 
 /// Libraries, each linked alone.
@@ -144,6 +150,15 @@ impl Libraries {
         Ok(Self { files, soft32 })
     }
 
+    /// The prover's tests, of them.
+    fn tests(&self) -> Result<Cmd> {
+        let cmd = cargo("test").env("PROVE_ELVES", env::join_paths(&self.files)?);
+        Ok(match &self.soft32 {
+            Some(file) => cmd.env("PROVE_SOFT32", file),
+            None => cmd,
+        })
+    }
+
     /// The prover, of them.
     fn prover(&self) -> Cmd {
         let prover = prover().args(&self.files);
@@ -160,13 +175,21 @@ pub(crate) fn test() -> Result<()> {
     sh::cargo().args(["fmt", "--manifest-path", MANIFEST, "--check"]).run()?;
     cargo("clippy").args(["--", "--deny", "warnings"]).run()?;
     let libraries = Libraries::link(|name| DAILY.contains(&name))?;
-    cargo("test").env("PROVE_ELVES", env::join_paths(&libraries.files)?).run()?;
+    libraries.tests()?.run()?;
     libraries.prover().arg("--edges").args(DAILY.iter().flat_map(|name| ["--only", name])).run()
 }
 
-/// All claims, and some of programs.
+/// All claims, the tests with errors of all libraries, and some claims of programs.
 pub(crate) fn test_all() -> Result<()> {
-    Libraries::link(|_| true)?.prover().run()?;
+    let libraries = Libraries::link(|_| true)?;
+    libraries.tests()?.args(["--no-fail-fast", "--test", "errors", "--test", "mutants"]).run()?;
+    let all = libraries.prover();
+    if has_avx512() {
+        all.run()?;
+    } else {
+        println!("this processor has no AVX-512: claims about avx512 are conditional");
+        all.arg("--accept-conditional").run()?;
+    }
     let mut programs = Vec::new();
     if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
         let library = capi::static_library(sh::cargo(), None, &paths::target())?;
@@ -182,6 +205,14 @@ pub(crate) fn test_all() -> Result<()> {
     }
     let only = ["--only", "soft64", "--only", "neon", "--only", "thumb", "--only", "riscv"];
     prover().args(programs).args(["--found", "--edges"]).args(only).run()
+}
+
+/// Whether this processor can compare all instructions of x86-64 that the library has.
+fn has_avx512() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("avx512vbmi");
+    #[cfg(not(target_arch = "x86_64"))]
+    true
 }
 
 const MANIFEST: &str = "prove/Cargo.toml";

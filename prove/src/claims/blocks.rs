@@ -1,6 +1,9 @@
 //! Key set-up with encryption and decryption of blocks, by the functions of the C interface.
 
-use super::{Found, Job};
+use super::{
+    Found, Job,
+    mode::{AdProcessing, Interface, prefix},
+};
 use crate::{
     bits,
     elf::Image,
@@ -12,17 +15,32 @@ use crate::{
     spec::{Block, Byte, to_bytes, twine, uninterpreted::Call},
 };
 use anyhow::{Result, ensure};
+use object::Architecture;
 use std::{sync::Arc, time::Instant};
 
 /// Where a claim has its buffers: anywhere, as long as they are apart, aligned as C has it, and in a part of memory where no
 /// processor has code or data.
 pub const CONTEXT: u64 = 0xa000_0000;
-/// The greatest size of a context that is allowed: the regions are apart, and one that is larger would be seen.
-pub const CONTEXT_SIZE: usize = 8 * 198;
+
+/// The size of a context in bytes, of those that C declares for this library.
+#[must_use]
+pub fn context_size(image: &Image, interface: Option<Interface>) -> usize {
+    let words = match image.architecture {
+        Architecture::X86_64 | Architecture::Aarch64 => 193,
+        _ if image.is_compact() => 20,
+        _ => 74,
+    };
+    let more = match interface {
+        None | Some(Interface::Context) => 0,
+        Some(Interface::Sealer) => 5,
+        Some(Interface::Opener) => 11,
+    };
+    8 * (words + more)
+}
+
 const KEY: u64 = 0xa000_8003;
-/// The fixed part of a sealer's nonces, and the blocks that it may seal.
+/// The fixed part of nonces that are counted.
 const FIXED: u64 = 0xa000_9001;
-const BLOCK_LIMIT: u64 = 1 << 20;
 const BUFFER: u64 = 0xa002_0005;
 const KERNEL_BUFFER: u64 = 0xa003_0000;
 const KERNEL_OUTPUT: u64 = 0xa004_0000;
@@ -59,7 +77,8 @@ pub struct Keyed<I: Isa> {
     results: [Vec<Block>; 2],
 }
 
-/// Calls the function of the C interface that makes a context of a key, or a sealer, which has the first bytes of nonces as well.
+/// Calls the function of the C interface that makes a context of a key, or a sealer or an opener, which have the first bytes of
+/// nonces and limits as well. The context may not be written afterwards.
 ///
 /// # Errors
 /// If it faults, or reports an error.
@@ -67,42 +86,50 @@ pub(super) fn set_up<I: Isa>(
     m: &mut Machine<I>,
     function: u64,
     key: &[Lit],
-    fixed: Option<&[Lit]>,
+    counted: Option<(&[Lit], &[u64])>,
 ) -> Result<()> {
     let mut arguments = vec![CONTEXT, KEY];
     m.memory.allow("key", KEY, key.len() / 8, Rights::Read);
     m.memory.set(KEY, key);
-    if let Some(fixed) = fixed {
+    if let Some((fixed, limits)) = counted {
         m.memory.allow("fixed", FIXED, fixed.len() / 8, Rights::Read);
         m.memory.set(FIXED, fixed);
-        arguments.extend([FIXED, BLOCK_LIMIT]);
+        arguments.push(FIXED);
+        arguments.extend(limits);
     }
     m.memory.set_rights("context", Rights::Write);
     let status = m.call(function, &arguments)?;
     ensure!(status == 0, "key set-up returns {status}");
     m.memory.forget("key");
     m.memory.forget("fixed");
-    // A sealer changes with each message.
-    m.memory.set_rights("context", if fixed.is_some() { Rights::Write } else { Rights::Read });
+    m.memory.set_rights("context", Rights::Read);
     Ok(())
 }
 
-/// Bytes of the fixed part of a sealer's nonces.
+/// Bytes of the fixed part of nonces that are counted.
 pub(super) const FIXED_SIZE: usize = 4;
 
 impl<I: Isa> Keyed<I> {
-    /// Sets up a key of `key_bits`, of which nothing is known, for blocks (`of` is empty), messages (`otr_`) or a sealer (`sealer_`).
+    /// Sets up a key of `key_bits`, of which nothing is known, for blocks (with `None`) or for messages.
     ///
     /// # Errors
     /// If the function faults, or reports an error.
-    pub fn new(image: &Arc<Image>, isa: I, key_bits: usize, of: &str) -> Result<Self> {
+    pub fn new(
+        image: &Arc<Image>,
+        isa: I,
+        key_bits: usize,
+        of: Option<(Interface, AdProcessing)>,
+    ) -> Result<Self> {
         let mut machine = Machine::new(Arc::clone(image), isa);
         let key = machine.graph.inputs(key_bits);
         let round_keys = twine::round_keys(&mut machine.graph, &to_bytes(&key));
-        machine.memory.allow("context", CONTEXT, CONTEXT_SIZE, Rights::Write);
-        let fixed = of.ends_with("sealer_").then(|| machine.graph.inputs(8 * FIXED_SIZE));
-        let function = image.set_up(&format!("twine{key_bits}_{of}init"))?;
-        set_up(&mut machine, function, &key, fixed.as_deref())?;
+        let interface = of.map(|(interface, _)| interface);
+        machine.memory.allow("context", CONTEXT, context_size(image, interface), Rights::Write);
+        let prefix = of.map_or(String::new(), |(interface, processing)| prefix(interface, processing));
+        let function = image.set_up(&format!("twine{key_bits}_{prefix}init"))?;
+        let fixed = machine.graph.inputs(8 * FIXED_SIZE);
+        let limits = interface.and_then(Interface::limits);
+        set_up(&mut machine, function, &key, limits.map(|limits| (&fixed[..], limits)))?;
         Ok(Self {
             machine,
             image: Arc::clone(image),
@@ -184,13 +211,16 @@ impl<I: Isa> Keyed<I> {
 /// The claims on blocks: one, a part of a batch, a batch, and a batch and a rest.
 pub(super) fn run<I: Isa>(job: &Job, isa: I, image: &Arc<Image>) -> Found {
     let start = Instant::now();
-    let mut keyed = match Keyed::new(image, isa, job.key_bits, "") {
+    let mut keyed = match Keyed::new(image, isa, job.key_bits, None) {
         Ok(keyed) => keyed,
         Err(fault) => return job.no_key(&fault),
     };
     let mut claims = Vec::new();
     let (mut set_up, mut seconds) = (keyed.machine.executed, start.elapsed().as_secs_f64());
     for direction in [Direction::Encrypt, Direction::Decrypt] {
+        if !job.claims(image, &format!("{}_blocks", direction.name())) {
+            continue;
+        }
         for count in [1, 5, job.target.batch, job.target.batch + 3] {
             let plural = if count == 1 { "" } else { "s" };
             let name = format!("TWINE-{}: {} {count} block{plural}", job.key_bits, direction.name());
@@ -198,7 +228,13 @@ pub(super) fn run<I: Isa>(job: &Job, isa: I, image: &Arc<Image>) -> Found {
                 name,
                 &mut keyed,
                 |keyed| (keyed.machine.executed, keyed.machine.most_stack),
-                |keyed| keyed.check(direction, count),
+                |keyed| {
+                    keyed.machine.kernels_executed.clear();
+                    let is_right = keyed.check(direction, count)?;
+                    let ran = &keyed.machine.kernels_executed;
+                    job.target.check_kernels(image, direction, ran, Some(count))?;
+                    Ok(is_right)
+                },
             );
             // Key set-up is part of each claim, and told with the first.
             claim.instructions += std::mem::take(&mut set_up);

@@ -5,7 +5,8 @@
 
 use super::{
     Found, Job,
-    blocks::{CONTEXT, CONTEXT_SIZE, FIXED_SIZE, Keyed, set_up},
+    blocks::{self, CONTEXT, FIXED_SIZE, Keyed, context_size, set_up},
+    counted::{BLOCK_LIMIT, Counted, Counts, FAILURE_LIMIT, WINDOW},
 };
 use crate::{
     bits::{self, Bits},
@@ -15,13 +16,13 @@ use crate::{
     machine::{Machine, Stack},
     memory::Rights,
     spec::{
-        Block, Byte, constant_bytes,
+        Block, Byte,
         otr::{self, Rules},
         to_bytes,
         uninterpreted::{Cipher, Shape},
     },
 };
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use std::{collections::BTreeMap, sync::Arc};
 
 pub use crate::spec::otr::{AdProcessing, Direction};
@@ -38,6 +39,10 @@ const MOST_NODES: usize = 1_000_000;
 
 /// What `open` returns if the tags differ.
 const ERR_AUTHENTICATION: u32 = -3i32 as u32;
+/// What an opener's returns for a message that it has opened.
+const ERR_REPLAYED: u32 = -6i32 as u32;
+/// What it returns for a message that is too old to know whether it has.
+const ERR_TOO_OLD: u32 = -7i32 as u32;
 
 /// The lengths of a message and its associated data, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,6 +51,14 @@ pub struct Lengths {
     pub text: usize,
     /// Of the associated data.
     pub ad: usize,
+}
+
+impl Lengths {
+    /// The blocks that a message counts, as the documentation of the library has it.
+    fn blocks(self) -> u32 {
+        let blocks = |bytes: usize| bytes.div_ceil(8).max(1) as u32;
+        1 + blocks(self.ad) + blocks(self.text)
+    }
 }
 
 /// Which lengths are looked at.
@@ -100,6 +113,19 @@ pub enum Interface {
     Context,
     /// A sealer's, which count them, and only seal.
     Sealer,
+    /// An opener's, which open each of these messages once.
+    Opener,
+}
+
+impl Interface {
+    /// The limits that functions get which set up a key, if nonces are counted: of blocks, of failures, and of the window.
+    pub(super) fn limits(self) -> Option<&'static [u64]> {
+        match self {
+            Self::Context => None,
+            Self::Sealer => Some(&[BLOCK_LIMIT]),
+            Self::Opener => Some(&[BLOCK_LIMIT, FAILURE_LIMIT, WINDOW]),
+        }
+    }
 }
 
 /// What is in functions' names between the cipher and what they do.
@@ -112,6 +138,7 @@ pub(super) fn prefix(interface: Interface, processing: AdProcessing) -> String {
     let interface = match interface {
         Interface::Context => "otr_",
         Interface::Sealer => "sealer_",
+        Interface::Opener => "opener_",
     };
     format!("{processing}{interface}")
 }
@@ -139,6 +166,19 @@ impl Inputs {
             bytes.extend(to_bytes(&g.inputs(8 * missing)));
         }
     }
+
+    /// Makes the nonce that of a counter.
+    fn set_counter(&mut self, counter: &[Lit]) {
+        let bytes = counter.as_chunks::<8>().0;
+        for (to, &byte) in self.nonce[FIXED_SIZE..].iter_mut().rev().zip(bytes) {
+            *to = byte;
+        }
+    }
+
+    /// The counter in the nonce.
+    fn counter(&self) -> Bits {
+        self.nonce[FIXED_SIZE..].iter().rev().flatten().copied().collect()
+    }
 }
 
 /// A context with a key of which nothing is known, and what is proved of the kernels that work with it.
@@ -150,8 +190,7 @@ pub struct Messages<I: Isa> {
     key_bits: usize,
     interface: Interface,
     processing: AdProcessing,
-    /// Messages that the sealer has sealed.
-    pub counter: u32,
+    counted: Option<Counted>,
     keyed: Keyed<I>,
     inputs: Inputs,
     /// The rules of the mode.
@@ -160,6 +199,8 @@ pub struct Messages<I: Isa> {
     pub most_stack: u64,
     /// What the kernels take of the stack, for each way in which they were called.
     kernels: BTreeMap<Shape, Stack>,
+    /// The kernels that were called, with the most blocks that one got.
+    kernels_called: BTreeMap<u64, u64>,
 }
 
 impl<I: Isa> Messages<I> {
@@ -174,27 +215,53 @@ impl<I: Isa> Messages<I> {
         interface: Interface,
         processing: AdProcessing,
     ) -> Result<Self> {
-        let keyed = Keyed::new(image, isa, key_bits, &prefix(interface, processing))?;
+        let keyed = Keyed::new(image, isa, key_bits, Some((interface, processing)))?;
         let kernels = image.kernels("encrypt");
         ensure!(!kernels.is_empty(), "the file does not name the kernels of the cipher");
         let mut machine = Machine::new(Arc::clone(image), isa);
         machine.cipher = Some(Cipher::new(kernels));
-        machine.memory.allow("context", CONTEXT, CONTEXT_SIZE, Rights::Write);
+        let size = context_size(image, Some(interface));
+        machine.memory.allow("context", CONTEXT, size, Rights::Write);
+        // Where data are processed before the nonce, it cannot be enciphered ahead.
+        let can_prepare = processing != AdProcessing::Combined;
+        let counted =
+            interface.limits().map(|_| Counted::new(interface, can_prepare, CONTEXT..CONTEXT + size as u64));
         let mut messages = Self {
             machine,
             image: Arc::clone(image),
             key_bits,
             interface,
             processing,
-            counter: 0,
+            counted,
             keyed,
             inputs: Inputs::default(),
             rules: otr::PAPER,
             most_stack: 0,
             kernels: BTreeMap::new(),
+            kernels_called: BTreeMap::new(),
         };
         messages.restart()?;
+        messages.find_counts()?;
         Ok(messages)
+    }
+
+    /// Processes a few messages to find where the context holds the counts, and sets up another key.
+    fn find_counts(&mut self) -> Result<()> {
+        let lengths = Lengths { text: 20, ad: 3 };
+        let are_right = match self.interface {
+            Interface::Context => return Ok(()),
+            Interface::Sealer => self.seal(lengths)?,
+            // The second one is late, and so goes into the window.
+            Interface::Opener => self.open_counted(lengths, 1)? && self.open_counted(lengths, 0)?,
+        };
+        ensure!(are_right, "the first messages are not those of the specification");
+        self.counted.as_mut().expect("nonces are counted").find()?;
+        self.restart()
+    }
+
+    /// The counts of a sealer or an opener, which a test may make wrong.
+    pub fn counts(&mut self) -> Option<&mut Counts> {
+        self.counted.as_mut().map(|counted| &mut counted.counts)
     }
 
     fn function(&self, name: &str) -> String {
@@ -202,18 +269,29 @@ impl<I: Isa> Messages<I> {
     }
 
     /// Begins with an empty graph, as that of many messages is large, and sets up a key of which nothing is known.
-    fn restart(&mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// As of [`Self::new`].
+    pub fn restart(&mut self) -> Result<()> {
         let function = self.image.set_up(&self.function("init"))?;
         let m = &mut self.machine;
         m.restart();
         self.inputs = Inputs::default();
-        self.counter = 0;
         let key = m.graph.inputs(self.key_bits);
-        let fixed = (self.interface == Interface::Sealer).then(|| {
-            self.inputs.reserve(&mut m.graph, Lengths { text: 0, ad: 0 });
-            self.inputs.nonce[..FIXED_SIZE].as_flattened().to_vec()
-        });
-        set_up(m, function, &key, fixed.as_deref())?;
+        self.inputs.reserve(&mut m.graph, Lengths { text: 0, ad: 0 });
+        let fixed = self.inputs.nonce[..FIXED_SIZE].as_flattened();
+        set_up(m, function, &key, self.interface.limits().map(|limits| (fixed, limits)))?;
+        if let Some(counted) = &mut self.counted {
+            m.memory.set_rights("context", Rights::Write);
+            counted.start(&m.graph, &mut m.memory);
+            counted.check(&m.graph, &m.memory)?;
+            if self.interface == Interface::Sealer && counted.is_found() {
+                // Of a nonce's counter nothing is known.
+                let mut counter = m.graph.inputs(8 * (NONCE_SIZE - FIXED_SIZE));
+                counter.resize(32, Lit::ZERO);
+                counted.set_counter(&mut m.memory, counter);
+            }
+        }
         self.check_kernels()
     }
 
@@ -224,7 +302,13 @@ impl<I: Isa> Messages<I> {
     pub fn check(&mut self, direction: Direction, lengths: Lengths) -> Result<bool> {
         match direction {
             Direction::Seal => self.seal(lengths),
-            Direction::Open => self.open(lengths),
+            Direction::Open => match &mut self.counted {
+                None => self.open(lengths),
+                Some(counted) => {
+                    let counter = counted.any_counter();
+                    self.open_counted(lengths, counter)
+                }
+            },
         }
     }
 
@@ -233,11 +317,6 @@ impl<I: Isa> Messages<I> {
         let Machine { graph, cipher, .. } = &mut self.machine;
         let cipher = cipher.as_mut().expect("the cipher is not executed");
         self.inputs.reserve(graph, lengths);
-        if self.interface == Interface::Sealer {
-            let counter = constant_bytes(&self.counter.to_be_bytes()[1..]);
-            self.inputs.nonce[FIXED_SIZE..].copy_from_slice(&counter);
-            self.counter += 1;
-        }
         let Inputs { nonce, ad, text, .. } = &self.inputs;
         let (other, tag) = otr::crypt(
             &self.rules,
@@ -273,8 +352,8 @@ impl<I: Isa> Messages<I> {
         let (nonce, ad, buffer, tag) =
             (NONCE + offset, AD + (offset ^ 3), BUFFER + offset, TAG + (offset ^ 5));
         let tag_rights = if direction == Direction::Seal { Rights::Write } else { Rights::Read };
-        let is_counted = self.interface == Interface::Sealer;
-        let nonce_rights = if is_counted { Rights::Write } else { Rights::Read };
+        let returns_nonce = self.interface == Interface::Sealer;
+        let nonce_rights = if returns_nonce { Rights::Write } else { Rights::Read };
         for (name, at, bytes, rights) in [
             ("nonce", nonce, &self.inputs.nonce[..], nonce_rights),
             ("data", ad, &self.inputs.ad[..lengths.ad], Rights::Read),
@@ -283,13 +362,13 @@ impl<I: Isa> Messages<I> {
         ] {
             m.memory.forget(name);
             m.memory.allow(name, at, bytes.len(), rights);
-            let is_result = name == "tag" && direction == Direction::Seal || name == "nonce" && is_counted;
+            let is_result = name == "tag" && direction == Direction::Seal || name == "nonce" && returns_nonce;
             if !is_result {
                 m.memory.set(at, bytes.as_flattened());
             }
         }
         let (ad_size, size) = (lengths.ad as u64, lengths.text as u64);
-        let arguments = if is_counted {
+        let arguments = if returns_nonce {
             [CONTEXT, ad, ad_size, buffer, size, nonce, tag]
         } else {
             [CONTEXT, nonce, ad, ad_size, buffer, size, tag]
@@ -307,9 +386,86 @@ impl<I: Isa> Messages<I> {
     }
 
     fn seal(&mut self, lengths: Lengths) -> Result<bool> {
+        let m = &mut self.machine;
+        if let Some(counted) = &self.counted {
+            self.inputs.reserve(&mut m.graph, lengths);
+            self.inputs.set_counter(&counted.counts.counter);
+        }
         let (text, tag) = self.specify(Direction::Seal, lengths);
         let found = self.call(Direction::Seal, lengths, &mut |_, _| None)?;
+        if let Some(counted) = &mut self.counted {
+            let m = &mut self.machine;
+            let counts = &mut counted.counts;
+            counts.used += lengths.blocks();
+            let one = bits::constant(1, counts.counter.len());
+            counts.counter = m.graph.add(&counts.counter, &one, Lit::ZERO).bits;
+            // What was prepared serves once. Then the next one is, if there was room.
+            let prepares = !counted.is_found() || counted.is_prepared(&m.memory);
+            self.prepare(prepares, |counted| counted.counts.counter.clone());
+            self.check_counts()?;
+        }
         Ok(found == (0, text, Some(tag.as_flattened().to_vec())))
+    }
+
+    /// The next nonce is enciphered ahead, or none.
+    fn prepare(&mut self, prepares: bool, counter: impl FnOnce(&Counted) -> Bits) {
+        let Some(counted) = &mut self.counted else { return };
+        let Machine { graph, cipher, .. } = &mut self.machine;
+        let cipher = cipher.as_mut().expect("the cipher is not executed");
+        counted.counts.prepared = (prepares && counted.can_prepare).then(|| {
+            let mut inputs = Inputs { nonce: self.inputs.nonce.clone(), ..Inputs::default() };
+            inputs.set_counter(&counter(counted));
+            let block = otr::nonce_block(&self.rules, &inputs.nonce);
+            [block, cipher.encrypt(graph, &block)]
+        });
+    }
+
+    /// The context has to hold the counts, and otherwise what set-up has put there.
+    fn check_counts(&mut self) -> Result<()> {
+        let m = &self.machine;
+        match &mut self.counted {
+            Some(counted) if counted.is_found() => counted.check(&m.graph, &m.memory),
+            Some(counted) => {
+                counted.observe(&m.graph, &m.memory);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Opens with an opener a message whose tag differs, then one whose tag does not, and then it again; and one that is too old.
+    fn open_counted(&mut self, lengths: Lengths, counter: u64) -> Result<bool> {
+        self.inputs.reserve(&mut self.machine.graph, lengths);
+        self.inputs.set_counter(&bits::constant(counter, 32));
+        if !self.open(lengths)? {
+            return Ok(false);
+        }
+        let next = self.counts().expect("nonces are counted").next();
+        let too_old = next.checked_sub(WINDOW + 2).map(|counter| (counter, ERR_TOO_OLD));
+        for (counter, error) in [(counter, ERR_REPLAYED)].into_iter().chain(too_old) {
+            self.inputs.set_counter(&bits::constant(counter, 32));
+            let (status, found, _) = self.call(Direction::Open, lengths, &mut |_, _| None)?;
+            if (status, found) != (error, bits::constant(0, 8 * lengths.text)) {
+                return Ok(false);
+            }
+            self.check_counts()?;
+        }
+        Ok(true)
+    }
+
+    /// What a message, whose tag differs or not, changes in an opener.
+    fn count_opened(&mut self, lengths: Lengths, differ: bool) -> Result<()> {
+        let counter = bits::value(&self.inputs.counter());
+        if let Some(counts) = self.counts() {
+            counts.used += lengths.blocks();
+            if differ {
+                counts.failures += 1;
+            } else {
+                counts.opened.insert(counter.context("an opener's counter is known")?);
+                self.prepare(true, |counted| bits::constant(counted.counts.next(), 32));
+            }
+        }
+        self.check_counts()
     }
 
     /// Opens twice: if the tags differ, and if not. This is the only decision, though it may be looked at more than once.
@@ -343,6 +499,7 @@ impl<I: Isa> Messages<I> {
                 return Ok(false);
             }
             ensure!(decisions > 0, "nothing depends on whether the tags differ");
+            self.count_opened(lengths, differ)?;
         }
         Ok(true)
     }
@@ -351,7 +508,9 @@ impl<I: Isa> Messages<I> {
     fn check_kernels(&mut self) -> Result<()> {
         self.most_stack = self.most_stack.max(self.machine.most_stack);
         let cipher = self.machine.cipher.as_mut().expect("the cipher is not executed");
-        for (shape, call) in std::mem::take(&mut cipher.calls) {
+        for ((shape, _), call) in std::mem::take(&mut cipher.calls) {
+            let most = self.kernels_called.entry(call.kernel).or_default();
+            *most = call.count.max(*most);
             let stack = match self.kernels.get(&shape) {
                 Some(&stack) => stack,
                 None => *self.kernels.entry(shape).or_insert(self.keyed.check_kernel(&call)?),
@@ -385,8 +544,12 @@ pub(super) fn run<I: Isa>(
                 (Interface::Context, Direction::Seal) => "seal",
                 (Interface::Context, Direction::Open) => "open",
                 (Interface::Sealer, Direction::Seal) => "sealer",
-                (Interface::Sealer, Direction::Open) => continue,
+                (Interface::Opener, Direction::Open) => "opener",
+                (Interface::Sealer, Direction::Open) | (Interface::Opener, Direction::Seal) => continue,
             };
+            if !job.claims(image, if direction == Direction::Seal { "seal" } else { "open" }) {
+                continue;
+            }
             let processed = match processing {
                 AdProcessing::Parallel => "",
                 AdProcessing::Serial => "serial, ",
@@ -409,7 +572,12 @@ pub(super) fn run<I: Isa>(
                         let at = |what| {
                             format!("{what}, with {} B of message and {} B of data", lengths.text, lengths.ad)
                         };
-                        match messages.check(direction, lengths) {
+                        let is_right = messages.check(direction, lengths).and_then(|is_right| {
+                            let called = std::mem::take(&mut messages.kernels_called);
+                            job.target.check_kernels(image, blocks::Direction::Encrypt, &called, None)?;
+                            Ok(is_right)
+                        });
+                        match is_right {
                             Ok(true) => {}
                             Ok(false) => {
                                 bail!(at("the results are not those of the specification".to_owned()))

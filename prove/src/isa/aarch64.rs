@@ -116,6 +116,7 @@ impl Isa for Core {
         // x19 to x29, the stack pointer, and the low halves of v8 to v15.
         saved: &[19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, SP, 48, 50, 52, 54, 56, 58, 60, 62],
         stack_pointer: SP,
+        red_zone: 0,
         link: Some(LR),
         code_mark: 0,
         global: None,

@@ -129,6 +129,7 @@ impl Isa for Core {
         result: 10,
         saved: &[SP, GP, TP, 8, 9, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27],
         stack_pointer: SP,
+        red_zone: 0,
         link: Some(RA),
         code_mark: 0,
         global: Some((GP, "__global_pointer$")),

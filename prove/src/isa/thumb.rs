@@ -128,6 +128,7 @@ impl Isa for Core {
         result: 0,
         saved: &[4, 5, 6, 7, 8, 9, 10, 11, SP],
         stack_pointer: SP,
+        red_zone: 0,
         link: Some(LR),
         code_mark: 1,
         global: None,

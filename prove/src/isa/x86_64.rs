@@ -108,6 +108,7 @@ impl Isa for Level {
         // rbx, rsp, rbp, r12 to r15.
         saved: &[3, RSP, 5, 12, 13, 14, 15],
         stack_pointer: RSP,
+        red_zone: 128,
         link: None,
         code_mark: 0,
         global: None,

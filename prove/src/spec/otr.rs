@@ -208,6 +208,17 @@ fn associated(
     }
 }
 
+/// The block that a nonce becomes.
+///
+/// # Panics
+/// If it does not have 7 bytes.
+#[must_use]
+pub fn nonce_block(rules: &Rules, nonce: &[Byte]) -> Block {
+    let mut formatted = super::constant_bytes(&[rules.nonce_mark]);
+    formatted.extend(nonce);
+    formatted.try_into().expect("a nonce of 7 bytes")
+}
+
 /// The other text and the tag of `text`, with `cipher` encrypting blocks, by the [`PAPER`]'s rules or others.
 ///
 /// # Panics
@@ -223,9 +234,7 @@ pub fn crypt(
     ad: &[Byte],
     text: &[Byte],
 ) -> (Vec<Byte>, Block) {
-    let mut formatted = super::constant_bytes(&[rules.nonce_mark]);
-    formatted.extend(nonce);
-    let formatted: Block = formatted.try_into().expect("a nonce of 7 bytes");
+    let formatted = nonce_block(rules, nonce);
     match processing {
         AdProcessing::Parallel => {
             let l = element(&cipher(g, &formatted));

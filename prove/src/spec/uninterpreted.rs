@@ -56,8 +56,8 @@ const MOST_BLOCKS: u64 = 1024;
 pub struct Cipher {
     /// Where the kernels begin that encrypt.
     pub kernels: BTreeMap<u64, Convention>,
-    /// How they were called: of each shape the call with the lowest stack pointer.
-    pub calls: BTreeMap<Shape, Call>,
+    /// How they were called: of each shape a call for each stack pointer.
+    pub calls: BTreeMap<(Shape, u64), Call>,
     results: HashMap<Block, Block>,
 }
 
@@ -68,9 +68,10 @@ impl Cipher {
         Self { kernels, ..Self::default() }
     }
 
-    /// Forgets the results, which are bits of a graph.
+    /// Forgets the results, which are bits of a graph, and the calls.
     pub fn forget(&mut self) {
         self.results.clear();
+        self.calls.clear();
     }
 
     /// What becomes of a block.
@@ -103,10 +104,7 @@ impl Cipher {
             }
         }
         memory.write(call.to, &written)?;
-        let lowest = self.calls.entry(call.shape()).or_insert(call);
-        if call.pointer < lowest.pointer {
-            *lowest = call;
-        }
+        self.calls.insert((call.shape(), call.pointer), call);
         Ok(())
     }
 }

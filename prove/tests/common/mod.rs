@@ -13,5 +13,8 @@ pub(crate) fn libraries() -> Vec<(Arc<Image>, Target)> {
             all.push((Arc::clone(&image), target));
         }
     }
+    if let Some(path) = env::var_os("PROVE_SOFT32") {
+        all.push((Arc::new(Image::read(path.as_ref()).unwrap()), Target::soft32()));
+    }
     all
 }

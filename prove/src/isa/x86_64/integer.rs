@@ -184,6 +184,23 @@ impl Machine {
         Ok(Next::Following)
     }
 
+    /// `bt`, and `bts`, which sets the bit: of a register, because a number in a register may lead far away in memory.
+    pub(super) fn test_bit(&mut self, i: &Instruction) -> Result<Next, Fault> {
+        if i.op_kind(0) != OpKind::Register {
+            return Err(Fault::Unknown(i.to_string()));
+        }
+        let (mut value, place) = self.both(i)?;
+        let place = self.graph.known(&place, "the place of a bit")? as usize % value.len();
+        self.state.flags.carry = value[place];
+        self.state.flags.overflow = self.graph.unset();
+        self.state.flags.sign = self.graph.unset();
+        if i.mnemonic() == Mnemonic::Bts {
+            value[place] = Lit::ONE;
+            self.set_operand(i, 0, &value)?;
+        }
+        Ok(Next::Following)
+    }
+
     pub(super) fn imul(&mut self, i: &Instruction) -> Result<Next, Fault> {
         let width = Self::width(i, 0);
         let (a, b) = match i.op_count() {

@@ -53,6 +53,7 @@ pub fn find(i: &Instruction) -> Option<Entry> {
         M::Not => |m, i, _| m.not(i),
         M::Shl | M::Sal | M::Shr | M::Sar | M::Rol | M::Ror => |m, i, _| m.shift(i),
         M::Shld | M::Shrd => |m, i, _| m.double_shift(i),
+        M::Bt | M::Bts => |m, i, _| m.test_bit(i),
         M::Imul => |m, i, _| m.imul(i),
         M::Bswap => |m, i, _| m.bswap(i),
         M::Xchg => |m, i, _| m.xchg(i),
