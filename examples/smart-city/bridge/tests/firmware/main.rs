@@ -4,6 +4,7 @@ mod attacks;
 mod bridge;
 mod cost;
 mod device;
+mod epochs;
 mod frames;
 mod life;
 mod power;
