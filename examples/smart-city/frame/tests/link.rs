@@ -228,9 +228,9 @@ fn an_epoch_request_is_opened_after_any_number_of_forged_frames() {
     }
     assert_eq!(device.open_receipt(DEVICE, &mut receipt), Err(OpenError::TooManyFailures));
     // More than failures are limited to, and than a key has blocks for.
-    for i in 0..350_000u32 {
+    for i in 0..350_000 {
         let mut forged = genuine.clone();
-        forged[6 + i as usize % 8] ^= (i >> 8) as u8 | 1;
+        forged[6 + i % 8] ^= 1 << (i / 8 % 8);
         assert_eq!(device.open_epoch_request(DEVICE, &mut forged), Err(OpenError::Rejected));
     }
     // None with another counter or a payload is, whatever its tag is.

@@ -27,6 +27,10 @@ const CLOSING: u64 = 1024;
 /// How often a receipt is sent again to a device that sends a frame again.
 const REPEATS: (u32, Duration) = (4, Duration::from_millis(250));
 
+/// How often a new epoch is asked for because too many frames were rejected, or because no evidence came: a network can bring both about
+/// again and again, and a device has 65,535 epochs.
+const FORCED: (u32, Duration) = (8, Duration::from_secs(3600));
+
 /// Below so many blocks left a new epoch is asked for: some hundred frames.
 const FEW_BLOCKS: u32 = 8192;
 
@@ -143,6 +147,7 @@ pub(crate) struct Device {
     sent_receipt: Option<Vec<u8>>,
     repeats: Rate,
     trials: Rate,
+    forced: Rate,
     /// Newer epochs in which no more is tried: about one for each [`CLOSING`] forgeries.
     closed: BTreeSet<Epoch>,
     pub(crate) outstanding: Option<Outstanding>,
@@ -182,8 +187,10 @@ impl Device {
                 result => {
                     let few = link.needs_new_epoch(FEW_BLOCKS);
                     let result = result.map_err(Refusal::from);
-                    if few || matches!(result, Err(Refusal::Limit)) {
+                    if few {
                         self.ask_epoch(now);
+                    } else if matches!(result, Err(Refusal::Limit)) {
+                        self.ask_forced_epoch(now);
                     }
                     return result;
                 }
@@ -272,6 +279,13 @@ impl Device {
     pub(crate) fn ask_epoch(&mut self, now: Instant) {
         if self.record.epoch.is_some_and(|epoch| Epoch(epoch) < Epoch::LAST) {
             self.ask.get_or_insert((now, Duration::from_millis(500)));
+        }
+    }
+
+    /// The same for what a network can bring about, so that it takes time.
+    pub(crate) fn ask_forced_epoch(&mut self, now: Instant) {
+        if self.ask.is_none() && self.forced.take(FORCED, now) {
+            self.ask_epoch(now);
         }
     }
 

@@ -21,7 +21,7 @@ impl Probe {
     /// Follows the device into its next epoch.
     fn follow(&mut self) {
         let next = Epoch(self.0.link.epoch().0 + 1);
-        assert_eq!(self.call(Service::Epoch, [0; 4]), next.0.into());
+        assert_eq!(self.call(Service::Epoch, [0; 4]), i32::from(next.0));
         self.0.link = self.0.made.link(next);
     }
 
@@ -138,7 +138,7 @@ fn the_last_epoch_goes_on() {
         assert!([Refusal::NoEpoch as i32, Refusal::Frame as i32].contains(&probe.receive(&request).0));
         assert_eq!(probe.instruct(1, &[]).0, Verdict::Intact);
         assert!(probe.seals_a_reading());
-        assert_eq!(probe.call(Service::Epoch, [0; 4]), Epoch::LAST.0.into());
+        assert_eq!(probe.call(Service::Epoch, [0; 4]), i32::from(Epoch::LAST.0));
     }
     let made = probe.0.made;
     probe.0.board.cut().unwrap();
