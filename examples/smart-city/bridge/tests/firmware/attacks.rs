@@ -59,9 +59,12 @@ impl Probe {
     fn switch_sau_off(&mut self, flash_step: u32) {
         const SAU_CTRL: u32 = 0xE000_EDD0;
         const ALLNS: u32 = 2;
+        // The gateway's, as there is no other after a fault.
+        let request = self.request();
+        let (place, len) = (self.buffer(&request), request.len().try_into().unwrap());
         let mut debugger = self.0.board.debug().unwrap();
         debugger.set_breakpoint(flash_step).unwrap();
-        self.send(b'c', &[Service::NewEpoch.address() | 1], &[]);
+        self.send(b'c', &[Service::Receive.address() | 1, place, len, place + 0x400, 0], &[]);
         debugger.run().unwrap();
         debugger.set_register(0, SAU_CTRL).unwrap();
         debugger.set_register(1, ALLNS).unwrap();
@@ -101,10 +104,9 @@ impl Probe {
         self.write(BUFFER, frame);
         let len = frame.len().try_into().unwrap();
         let returned = self.call(Service::Receive, [BUFFER, len, BUFFER + 0x400, 0]);
-        let answer = if returned > 0 {
-            self.read(BUFFER + 0x400, returned.cast_unsigned() & 0xFF)
-        } else {
-            Vec::new()
+        let answer = match returned.cast_unsigned() & 0xFF {
+            len @ 1.. if returned > 0 => self.read(BUFFER + 0x400, len),
+            _ => Vec::new(),
         };
         (returned, answer)
     }

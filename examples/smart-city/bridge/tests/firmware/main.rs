@@ -8,5 +8,6 @@ mod epochs;
 mod frames;
 mod life;
 mod power;
+mod provision;
 mod supervision;
 mod template;

@@ -226,6 +226,9 @@ fn power_fails_while_a_region_is_restored() {
             continue;
         }
         refused += 1;
+        // That it was altered at the start comes without a question.
+        let mut of_start = device.next_evidence();
+        assert_eq!(device.take_evidence(&mut of_start).unwrap().verdict, Verdict::Altered, "step {step}");
         assert_eq!(device.instruct(LAMP_OFF, &[]).0.verdict, Verdict::Altered, "step {step} of {steps}");
         let (evidence, is_as_built) = device.instruct(0, &LAMP_OFF.to_be_bytes());
         assert_eq!((evidence.verdict, is_as_built), (Verdict::Intact, true), "step {step} of {steps}");
