@@ -523,6 +523,33 @@ mod tests {
         assert!(device.is_waiting());
     }
 
+    /// Forged frames end epoch after epoch: the gateway asks for a few new ones, and then for one an hour.
+    #[test]
+    fn forged_frames_use_few_epochs_up() {
+        let mut now = Instant::now();
+        let mut device = Device::default();
+        let mut asked = 0;
+        for epoch in 1..=30 {
+            let [genuine, mut forged] = frames(epoch);
+            forged[5] = 1;
+            open(&mut device, &genuine, now).unwrap();
+            for _ in 0..=1024 {
+                assert!(open(&mut device, &forged, now).is_err());
+            }
+            asked += u32::from(device.epoch_request(ID, &root(), now).is_some());
+            now += Duration::from_secs(1);
+        }
+        assert_eq!(asked, FORCED.0);
+        let forged = {
+            let [_, mut forged] = frames(30);
+            forged[5] = 1;
+            forged
+        };
+        now += FORCED.1;
+        assert_eq!(open(&mut device, &forged, now), Err(Refusal::Limit));
+        assert!(device.epoch_request(ID, &root(), now).is_some(), "an hour is over");
+    }
+
     /// When a receiver's failures are used up a new epoch is asked for: at once, then less and less often, until one comes.
     #[test]
     fn a_used_up_epoch_is_followed_by_requests() {
