@@ -19,6 +19,10 @@ const MANIFEST: &str = "examples/smart-city/firmware/Cargo.toml";
 /// The images: the secure world, its application, a hostile one, and a template for others.
 const IMAGES: [&str; 4] = ["secure", "street", "probe", "template"];
 
+/// The images that are linked for a real board as well, and what its memory map is called.
+const BOARD_IMAGES: [&str; 3] = ["secure", "street", "template"];
+const BOARD_FEATURE: &str = "smart-city-interface/nrf5340";
+
 /// The folder of the template in C, and its image.
 const TEMPLATE_C: (&str, &str) = ("examples/smart-city/firmware/template-c", "template-c");
 
@@ -37,6 +41,12 @@ pub(crate) fn test() -> Result<()> {
             .args(arguments.contains(&"clippy").then_some(["--", "--deny", "warnings"]).into_iter().flatten())
             .run()?;
     }
+    sh::cargo()
+        .args(["test", "--package", "smart-city-interface", "--features", BOARD_FEATURE, "--test", "memory"])
+        .args(["--manifest-path", MANIFEST, "--target-dir"])
+        .arg(paths::target().join("city-firmware-host"))
+        .args(smart_city::locked())
+        .run()?;
     // With the whole workspace, so that what the bridge depends on has the features of the step `smart-city` and is not compiled again.
     smart_city::cargo("clippy")
         .args(["--workspace", "--all-targets", "--features", "smart-city-bridge/firmware"])
@@ -44,6 +54,12 @@ pub(crate) fn test() -> Result<()> {
         .run()?;
     // The bridge is tested at Mosquitto.
     smart_city::test_tools()?;
+    // First, as the images that run take the place of these.
+    let folder = build_images(&BOARD_IMAGES, Some(BOARD_FEATURE))?;
+    for image in BOARD_IMAGES {
+        print!("with the memory map of nRF5340, ");
+        size(image, &folder.join(image))?;
+    }
     let folder = build()?;
     build_template_c(&folder)?;
     for image in IMAGES.into_iter().chain([TEMPLATE_C.1]) {
@@ -73,14 +89,19 @@ pub(crate) fn for_demo() -> Result<Option<PathBuf>> {
     }
 }
 
-/// Builds the images and returns their folder.
+/// Builds the images that run in QEMU and returns their folder.
 fn build() -> Result<PathBuf> {
+    build_images(&IMAGES, None)
+}
+
+fn build_images(images: &[&str], features: Option<&str>) -> Result<PathBuf> {
     let target_dir = paths::target().join("city-firmware");
     Toolchain::for_target(smart_city::TARGET)?
         .cargo()
         .args(["build", "--release", "--target", smart_city::TARGET, "--manifest-path", MANIFEST])
-        .args(IMAGES.iter().flat_map(|image| ["--bin", image]))
+        .args(images.iter().flat_map(|image| ["--bin", image]))
         .arg("--workspace")
+        .args(features.into_iter().flat_map(|features| ["--features", features]))
         .arg("--target-dir")
         .arg(&target_dir)
         .args(smart_city::locked())

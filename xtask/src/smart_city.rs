@@ -46,7 +46,7 @@ pub(crate) fn test() -> Result<()> {
     let firmware = city_firmware::for_demo()?;
     ensure!(firmware.is_some() || cfg!(not(unix)), "the demo is tested with devices that run the firmware");
     run_demo(&[], firmware)?;
-    size()
+    sizes()
 }
 
 /// Tests of the gateway that can go on for longer: in which file they are, which ones, and by which variable. One after the other,
@@ -123,10 +123,18 @@ pub(crate) fn locked() -> Option<&'static str> {
     env::var_os("CI").map(|_| "--locked")
 }
 
+/// The size of the detector, with each compiler that there is.
+fn sizes() -> Result<()> {
+    Toolchain::all_for_target(TARGET)?.into_iter().try_for_each(size)
+}
+
 /// The size of the detector, linked alone for a device.
-fn size() -> Result<()> {
-    let target_dir = paths::target().join("smart-city-device");
-    Toolchain::for_target(TARGET)?
+fn size(toolchain: Toolchain) -> Result<()> {
+    let target_dir = paths::target().join(match toolchain {
+        Toolchain::Own => "smart-city-device-own",
+        Toolchain::Debian => "smart-city-device",
+    });
+    toolchain
         .cargo()
         .args(["build", "--manifest-path", MANIFEST, "--package", "smart-city-detector-size"])
         .args(["--profile", "firmware", "--target", TARGET, "--target-dir"])
@@ -145,7 +153,7 @@ fn size() -> Result<()> {
         let part = PARTS.iter().position(|(_, marks)| marks.iter().any(|mark| name.contains(mark)));
         sizes[part.context("the last part takes all")?] += symbol.size();
     }
-    println!("the detector on {TARGET}: {total} bytes, of which");
+    println!("the detector on {TARGET}, {}: {total} bytes, of which", toolchain.rustc_version()?);
     for ((part, _), size) in PARTS.iter().zip(sizes) {
         println!("{size:6} {part}");
     }

@@ -65,6 +65,17 @@ impl Toolchain {
         )
     }
 
+    /// All that build for `target` here, at least one: where a size is to hold for more than one compiler.
+    pub(crate) fn all_for_target(target: &str) -> Result<Vec<Self>> {
+        let first = Self::for_target(target)?;
+        if matches!(first, Self::Own) && apt::can_install() {
+            apt::install(&DEBIAN_TOOLCHAIN)?;
+        }
+        let has_debian = DEBIAN_TOOLCHAIN.into_iter().all(apt::is_installed);
+        let second = (matches!(first, Self::Own) && has_debian).then_some(Self::Debian);
+        Ok([first].into_iter().chain(second).collect())
+    }
+
     /// Its cargo, for a target without an operating system.
     pub(crate) fn cargo(self) -> Cmd {
         match self {

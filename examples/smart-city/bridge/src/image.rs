@@ -12,7 +12,7 @@ use smart_city_allowed_values::{functions, regions, regions_with_calls, table};
 use smart_city_detector::Region;
 use smart_city_frame::{DeviceId, Epoch, RootKey, Stream};
 use smart_city_interface::memory::{CODE, EPOCHS, PROVISIONING};
-use smart_city_store::{Epochs, Page, Pages, Provisioning, Supervision};
+use smart_city_store::{Epochs, FlashError, Page, Pages, Provisioning, Supervision};
 
 /// What a device is made of.
 #[derive(Debug)]
@@ -84,7 +84,7 @@ impl Image {
         fs::write(&image.copy, code(&elf)?)?;
         fs::write(&image.provisioning, bytes)?;
         let mut flash = Memory { bytes: vec![0; EPOCHS.len as usize], erasures: 0 };
-        Epochs::new(&mut flash).provision(parts.used);
+        Epochs::new(&mut flash).provision(parts.used)?;
         image.write_flash(&flash)?;
         Ok(image)
     }
@@ -178,13 +178,15 @@ impl Pages for &mut Memory {
         bytes.map_or(0, u32::from_le_bytes)
     }
 
-    fn program(&mut self, page: Page, word: usize, value: u32) {
+    fn program(&mut self, page: Page, word: usize, value: u32) -> Result<(), FlashError> {
         let value = self.read(page, word) & value;
         self.bytes[Memory::word(page, word)].copy_from_slice(&value.to_le_bytes());
+        Ok(())
     }
 
-    fn erase(&mut self, page: Page) {
+    fn erase(&mut self, page: Page) -> Result<(), FlashError> {
         self.erasures += 1;
         (0..Self::WORDS).for_each(|word| self.bytes[Memory::word(page, word)].fill(0xFF));
+        Ok(())
     }
 }

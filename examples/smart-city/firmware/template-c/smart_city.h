@@ -25,6 +25,7 @@
 #define SC_NO_EPOCH (-6)
 #define SC_FRAME (-7)
 #define SC_NEW_EPOCH_OPENED (-8)
+#define SC_TOO_SOON (-9)
 
 /* What sc_receive returns: one of these events in bits 8 to 15, the length of the answer in bits 0 to 7. */
 #define SC_EVENT_RECEIPT 1
@@ -60,7 +61,7 @@ static inline int32_t sc_epoch(void)
     return sc_call(SC_EPOCH, 0, 0, 0, 0);
 }
 
-/* Opens a new epoch, of which a device has 65,535 in all. Returns it, or a refusal. */
+/* Opens a new epoch, of which a device has 65,535 in all: eight at once, then one an hour. Returns it, or a refusal. */
 static inline int32_t sc_new_epoch(void)
 {
     return sc_call(SC_NEW_EPOCH, 0, 0, 0, 0);

@@ -3,8 +3,9 @@
 use twine_otr_aead::{Opener, Sealer, aead::inout::InOutBuf};
 
 use crate::{
-    Class, ContentError, DeviceId, Epoch, Evidence, HEADER_LEN, Header, Instruction, Kind, MAX_PAYLOAD_LEN,
-    OVERHEAD, OpenError, Receipt, RootKey, SealError, Stream, TAG_LEN, keys::Direction,
+    Class, DeviceId, Epoch, Evidence, HEADER_LEN, Header, Instruction, Kind, MAX_PAYLOAD_LEN, OVERHEAD,
+    OpenError, Receipt, RootKey, SealError, Stream, TAG_LEN,
+    keys::{Direction, Secret},
 };
 
 /// A device's end of a link, for one epoch.
@@ -35,7 +36,7 @@ use crate::{
 pub struct DeviceLink {
     up: FrameSealer,
     down: FrameOpener,
-    rekey: FrameOpener,
+    rekey: Rekey,
 }
 
 /// A gateway's end of the link with one device, for one epoch. See [`DeviceLink`].
@@ -112,7 +113,12 @@ impl DeviceLink {
         Self {
             up: FrameSealer::new(root, Direction::Up, device, epoch),
             down: FrameOpener::new(root, Direction::Down, device, epoch),
-            rekey: FrameOpener::new(root, Direction::Rekey, device, epoch),
+            rekey: Rekey {
+                key: root.link_key(Direction::Rekey, device, epoch),
+                device,
+                epoch,
+                is_obeyed: false,
+            },
         }
     }
 
@@ -172,13 +178,13 @@ impl DeviceLink {
     /// Opens a request to end this link's epoch, which came under the address of the device `to`. The device then makes a
     /// link in a new one, which it has stored before, and seals in it what it has no receipt of.
     ///
+    /// An authentic request is opened after any number of forged ones: there is one in an epoch, always the same bytes, so that each
+    /// forgery is one guess at a tag of 64 bits, and tells nothing else of the key.
+    ///
     /// # Errors
-    /// See [`OpenError`]; [`OpenError::OtherEpoch`] is a request that was obeyed before.
+    /// See [`OpenError`]; [`OpenError::Replayed`] and [`OpenError::OtherEpoch`] are requests that were obeyed before.
     pub fn open_epoch_request(&mut self, to: DeviceId, frame: &mut [u8]) -> Result<(), OpenError> {
-        match self.rekey.open(to, Route::EPOCH_REQUEST, frame)?.content {
-            [] => Ok(()),
-            other => Err(ContentError::Length(other.len()).into()),
-        }
+        self.rekey.open(to, frame)
     }
 
     /// Whether an epoch is near its end: less than `blocks` are left for sealing or for opening.
@@ -369,7 +375,7 @@ impl FrameSealer {
     }
 }
 
-/// The frames that may be rejected in an epoch; a new one can always be opened, as its request has a key of its own.
+/// The frames that may be rejected in an epoch; a new one can always be asked for, see [`Rekey`].
 const FAILURES: u32 = 1 << 10;
 
 #[derive(Debug)]
@@ -381,8 +387,11 @@ struct FrameOpener {
 
 impl FrameOpener {
     fn new(root: &RootKey, direction: Direction, device: DeviceId, epoch: Epoch) -> Self {
-        let key = root.link_key(direction, device, epoch);
-        let opener = Opener::new((&*key).into(), fixed_part(direction, epoch)).with_failure_limit(FAILURES);
+        Self::with_key(&root.link_key(direction, device, epoch), direction, device, epoch)
+    }
+
+    fn with_key(key: &Secret, direction: Direction, device: DeviceId, epoch: Epoch) -> Self {
+        let opener = Opener::new((&**key).into(), fixed_part(direction, epoch)).with_failure_limit(FAILURES);
         Self { opener, device, epoch }
     }
 
@@ -392,19 +401,7 @@ impl FrameOpener {
         route: Route,
         frame: &'f mut [u8],
     ) -> Result<Opened<&'f [u8]>, OpenError> {
-        let header = Header::parse(frame)?;
-        if address != self.device {
-            return Err(OpenError::OtherDevice);
-        }
-        if header.kind != route.kind {
-            return Err(OpenError::OtherKind(header.kind));
-        }
-        if header.class != route.class {
-            return Err(OpenError::OtherClass { found: header.class, registered: route.class });
-        }
-        if header.epoch != self.epoch {
-            return Err(OpenError::OtherEpoch(header.epoch));
-        }
+        let header = checked_header((self.device, self.epoch), address, route, frame)?;
         let nonce = self.opener.nonce(&header.counter).ok_or(OpenError::Rejected)?;
         let associated_data = route.associated_data(header.to_bytes(), self.device);
         // Both are there: the header was parsed.
@@ -420,5 +417,50 @@ impl FrameOpener {
                 _ => OpenError::Rejected,
             })?;
         Ok(Opened { counter: header.counter, content: payload })
+    }
+}
+
+/// The header of a frame that came under `address`, if it is of this device and epoch and is about `route`.
+fn checked_header(
+    (device, epoch): (DeviceId, Epoch),
+    address: DeviceId,
+    route: Route,
+    frame: &[u8],
+) -> Result<Header, OpenError> {
+    let header = Header::parse(frame)?;
+    if address != device {
+        return Err(OpenError::OtherDevice);
+    }
+    if header.kind != route.kind {
+        return Err(OpenError::OtherKind(header.kind));
+    }
+    if header.class != route.class {
+        return Err(OpenError::OtherClass { found: header.class, registered: route.class });
+    }
+    if header.epoch != epoch {
+        return Err(OpenError::OtherEpoch(header.epoch));
+    }
+    Ok(header)
+}
+
+/// What opens the one request for the epoch after this one.
+#[derive(Debug)]
+struct Rekey {
+    key: Secret,
+    device: DeviceId,
+    epoch: Epoch,
+    is_obeyed: bool,
+}
+
+impl Rekey {
+    fn open(&mut self, address: DeviceId, frame: &mut [u8]) -> Result<(), OpenError> {
+        let header = checked_header((self.device, self.epoch), address, Route::EPOCH_REQUEST, frame)?;
+        if header.counter != [0; 3] || frame.len() != OVERHEAD {
+            return Err(OpenError::Rejected);
+        }
+        // A new one for each attempt, so that no failure counts: under this key is one tag to be guessed.
+        let mut opener = FrameOpener::with_key(&self.key, Direction::Rekey, self.device, self.epoch);
+        opener.open(address, Route::EPOCH_REQUEST, frame)?;
+        if core::mem::replace(&mut self.is_obeyed, true) { Err(OpenError::Replayed) } else { Ok(()) }
     }
 }

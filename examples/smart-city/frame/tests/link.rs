@@ -216,6 +216,35 @@ fn an_epoch_request_is_obeyed_once_and_in_its_epoch() {
     );
 }
 
+/// Forged frames use up what an epoch may reject, but never keep the request for a new one from being opened.
+#[test]
+fn an_epoch_request_is_opened_after_any_number_of_forged_frames() {
+    let (mut device, mut gateway) = ends();
+    let genuine = seal_epoch_request(&root(), DEVICE, Epoch(9), &mut [0; OVERHEAD]).unwrap().to_vec();
+    let mut receipt = gateway.seal_receipt(&Receipt::new([0; 3]), &mut [0; 64]).unwrap().to_vec();
+    let forged_receipt = [&receipt[..8], &[0; 17][..]].concat();
+    for _ in 0..=1024 {
+        assert!(device.open_receipt(DEVICE, &mut forged_receipt.clone()).is_err());
+    }
+    assert_eq!(device.open_receipt(DEVICE, &mut receipt), Err(OpenError::TooManyFailures));
+    // More than failures are limited to, and than a key has blocks for.
+    for i in 0..350_000 {
+        let mut forged = genuine.clone();
+        forged[6 + i % 8] ^= 1 << (i / 8 % 8);
+        assert_eq!(device.open_epoch_request(DEVICE, &mut forged), Err(OpenError::Rejected));
+    }
+    // None with another counter or a payload is, whatever its tag is.
+    for byte in 3..6 {
+        let mut other = genuine.clone();
+        other[byte] ^= 1;
+        assert_eq!(device.open_epoch_request(DEVICE, &mut other), Err(OpenError::Rejected));
+    }
+    let mut longer = [&genuine[..], &[0]].concat();
+    assert_eq!(device.open_epoch_request(DEVICE, &mut longer), Err(OpenError::Rejected));
+    assert_eq!(device.open_epoch_request(DEVICE, &mut genuine.clone()), Ok(()));
+    assert_eq!(device.open_epoch_request(DEVICE, &mut genuine.clone()), Err(OpenError::Replayed));
+}
+
 #[test]
 fn region_0_is_to_restore_another() {
     let (mut device, mut gateway) = ends();

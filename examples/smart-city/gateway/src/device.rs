@@ -30,6 +30,10 @@ const REPEATS: (u32, Duration) = (4, Duration::from_millis(250));
 /// How often evidence that nobody asked for, and that changes nothing, has a record of its own in the audit log.
 pub(crate) const UNASKED: (u32, Duration) = (4, Duration::from_secs(60));
 
+/// How often a new epoch is asked for because too many frames were rejected, or because no evidence came: a network can bring both about
+/// again and again, and a device has 65,535 epochs.
+const FORCED: (u32, Duration) = (8, Duration::from_secs(3600));
+
 /// Below so many blocks left a new epoch is asked for: some hundred frames.
 const FEW_BLOCKS: u32 = 8192;
 
@@ -146,6 +150,7 @@ pub(crate) struct Device {
     sent_receipt: Option<Vec<u8>>,
     repeats: Rate,
     trials: Rate,
+    forced: Rate,
     /// Newer epochs in which no more is tried: about one for each [`CLOSING`] forgeries.
     closed: BTreeSet<Epoch>,
     pub(crate) outstanding: Option<Outstanding>,
@@ -189,8 +194,10 @@ impl Device {
                 result => {
                     let few = link.needs_new_epoch(FEW_BLOCKS);
                     let result = result.map_err(Refusal::from);
-                    if few || matches!(result, Err(Refusal::Limit)) {
+                    if few {
                         self.ask_epoch(now);
+                    } else if matches!(result, Err(Refusal::Limit)) {
+                        self.ask_forced_epoch(now);
                     }
                     return result;
                 }
@@ -279,6 +286,13 @@ impl Device {
     pub(crate) fn ask_epoch(&mut self, now: Instant) {
         if self.record.epoch.is_some_and(|epoch| Epoch(epoch) < Epoch::LAST) {
             self.ask.get_or_insert((now, Duration::from_millis(500)));
+        }
+    }
+
+    /// The same for what a network can bring about, so that it takes time.
+    pub(crate) fn ask_forced_epoch(&mut self, now: Instant) {
+        if self.ask.is_none() && self.forced.take(FORCED, now) {
+            self.ask_epoch(now);
         }
     }
 
@@ -514,6 +528,33 @@ mod tests {
         assert!(!device.is_waiting());
         device.end_epoch(now);
         assert!(device.is_waiting());
+    }
+
+    /// Forged frames end epoch after epoch: the gateway asks for a few new ones, and then for one an hour.
+    #[test]
+    fn forged_frames_use_few_epochs_up() {
+        let mut now = Instant::now();
+        let mut device = Device::default();
+        let mut asked = 0;
+        for epoch in 1..=30 {
+            let [genuine, mut forged] = frames(epoch);
+            forged[5] = 1;
+            open(&mut device, &genuine, now).unwrap();
+            for _ in 0..=1024 {
+                assert!(open(&mut device, &forged, now).is_err());
+            }
+            asked += u32::from(device.epoch_request(ID, &root(), now).is_some());
+            now += Duration::from_secs(1);
+        }
+        assert_eq!(asked, FORCED.0);
+        let forged = {
+            let [_, mut forged] = frames(30);
+            forged[5] = 1;
+            forged
+        };
+        now += FORCED.1;
+        assert_eq!(open(&mut device, &forged, now), Err(Refusal::Limit));
+        assert!(device.epoch_request(ID, &root(), now).is_some(), "an hour is over");
     }
 
     /// When a receiver's failures are used up a new epoch is asked for: at once, then less and less often, until one comes.

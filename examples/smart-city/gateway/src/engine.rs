@@ -967,6 +967,9 @@ impl Engine {
                         // The device may have opened an epoch that nobody has heard of.
                         device.recovery = Some(Recovery::NeedsEpoch);
                         device.end_epoch(now);
+                    } else {
+                        // It may have rejected so many forged frames that it opens nothing else than this.
+                        device.ask_forced_epoch(now);
                     }
                 }
                 device.outstanding = Some(outstanding);

@@ -59,9 +59,12 @@ impl Probe {
     fn switch_sau_off(&mut self, flash_step: u32) {
         const SAU_CTRL: u32 = 0xE000_EDD0;
         const ALLNS: u32 = 2;
+        // The gateway's, as there is no other after a fault.
+        let request = self.request();
+        let (place, len) = (self.buffer(&request), request.len().try_into().unwrap());
         let mut debugger = self.0.board.debug().unwrap();
         debugger.set_breakpoint(flash_step).unwrap();
-        self.send(b'c', &[Service::NewEpoch.address() | 1], &[]);
+        self.send(b'c', &[Service::Receive.address() | 1, place, len, place + 0x400, 0], &[]);
         debugger.run().unwrap();
         debugger.set_register(0, SAU_CTRL).unwrap();
         debugger.set_register(1, ALLNS).unwrap();
@@ -78,6 +81,18 @@ impl Probe {
         self.ask(b'c', &[service.address() | 1, a, b, c, d]).cast_signed()
     }
 
+    /// Calls a service so many times; the last result.
+    pub(crate) fn call_often(&mut self, service: Service, arguments: [u32; 4], times: u32) -> i32 {
+        let [a, b, c, d] = arguments;
+        let mut result = 0;
+        // No answer takes too long to come.
+        for start in (0..times).step_by(2048) {
+            let times = (times - start).min(2048);
+            result = self.ask(b'S', &[service.address() | 1, a, b, c, d, times]).cast_signed();
+        }
+        result
+    }
+
     /// Puts bytes into the application's RAM, and returns where.
     pub(crate) fn buffer(&mut self, bytes: &[u8]) -> u32 {
         self.write(BUFFER, bytes);
@@ -89,10 +104,9 @@ impl Probe {
         self.write(BUFFER, frame);
         let len = frame.len().try_into().unwrap();
         let returned = self.call(Service::Receive, [BUFFER, len, BUFFER + 0x400, 0]);
-        let answer = if returned > 0 {
-            self.read(BUFFER + 0x400, returned.cast_unsigned() & 0xFF)
-        } else {
-            Vec::new()
+        let answer = match returned.cast_unsigned() & 0xFF {
+            len @ 1.. if returned > 0 => self.read(BUFFER + 0x400, len),
+            _ => Vec::new(),
         };
         (returned, answer)
     }

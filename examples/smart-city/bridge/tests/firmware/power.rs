@@ -171,3 +171,71 @@ fn power_fails_anywhere() {
     );
     assert!(used >= cuts() / 4, "{used} of {} cuts were after an epoch was used", cuts());
 }
+
+/// Power fails at each step of a restoration, of which 24 are taken, or all when there are many cuts. The device comes back, and the function is
+/// refused, or as it was built; and then it is restored.
+#[test]
+fn power_fails_while_a_region_is_restored() {
+    const LAMP_OFF: u16 = 2;
+    let flash_step = symbol(&fs::read(firmware("secure")).unwrap(), "flash_step");
+    let elf = fs::read(firmware("street")).unwrap();
+    let as_built = Made::new("street", &STREET, NEW).code(LAMP_OFF).to_vec();
+    let at = elf.windows(as_built.len()).position(|window| window == as_built).unwrap();
+    let with_code = |made: &mut Made, code: &[u8]| {
+        let mut altered = elf.clone();
+        altered[at..at + code.len()].copy_from_slice(code);
+        let path = made.folder.path().join("application");
+        fs::write(&path, altered).unwrap();
+        made.image.set_application(path);
+    };
+    // Each word is erased in 4 steps and programmed in 32.
+    let words = Made::new("street", &STREET, NEW).region(LAMP_OFF);
+    let words = (words.address + words.len).div_ceil(4) - words.address / 4;
+    let steps = 36 * words;
+    let stride = if cuts() > 100 { 1 } else { (steps / 24).max(1) };
+    let (mut refused, mut whole) = (0, 0);
+    for step in (1..steps).step_by(stride as usize).chain([steps]) {
+        let mut made = Made::new("street", &STREET, NEW);
+        let mut code = as_built.clone();
+        // It differs in many bits.
+        code.iter_mut().step_by(2).for_each(|byte| *byte ^= 0x5A);
+        with_code(&mut made, &code);
+        let region = made.region(LAMP_OFF);
+        let mut board = Board::start(&made.image, made.folder.path(), &[]).unwrap();
+        let link = made.link(epoch_on(&mut board));
+        let mut device = Device { made, board, link };
+        let (restore, _) = device.seal(0, &LAMP_OFF.to_be_bytes());
+        let mut debugger = device.board.debug().unwrap();
+        debugger.set_breakpoint(flash_step).unwrap();
+        device.board.send(&restore).unwrap();
+        for _ in 0..step {
+            debugger.run().unwrap();
+        }
+        // What the flash has when power is gone.
+        let torn = debugger.read(region.address, region.len).unwrap();
+        device.board.cut().unwrap();
+        drop(debugger);
+        let mut made = device.made;
+        with_code(&mut made, &torn);
+        let mut board = Board::start(&made.image, made.folder.path(), &[]).unwrap();
+        let link = made.link(epoch_on(&mut board));
+        let mut device = Device { made, board, link };
+        if torn == as_built {
+            whole += 1;
+            assert_eq!(device.instruct(LAMP_OFF, &[]).0.verdict, Verdict::Intact, "step {step}");
+            continue;
+        }
+        refused += 1;
+        // That it was altered at the start comes without a question.
+        let mut of_start = device.next_evidence();
+        assert_eq!(device.take_evidence(&mut of_start).unwrap().verdict, Verdict::Altered, "step {step}");
+        assert_eq!(device.instruct(LAMP_OFF, &[]).0.verdict, Verdict::Altered, "step {step} of {steps}");
+        let (evidence, is_as_built) = device.instruct(0, &LAMP_OFF.to_be_bytes());
+        assert_eq!((evidence.verdict, is_as_built), (Verdict::Intact, true), "step {step} of {steps}");
+        assert_eq!(device.instruct(LAMP_OFF, &[]).0.verdict, Verdict::Intact);
+    }
+    println!(
+        "{refused} cuts within a restoration of {steps} steps left a function that was refused, {whole} a whole one"
+    );
+    assert!(refused > 10);
+}

@@ -24,7 +24,7 @@ pub enum Service {
     Receive = 1,
     /// `() -> i32`: the epoch.
     Epoch = 2,
-    /// `() -> i32`: opens a new epoch and returns it.
+    /// `() -> i32`: opens a new epoch and returns it; eight times at once, then once an hour.
     NewEpoch = 3,
     /// `(frame) -> i32`: evidence of a region that was altered when the device started, sealed into a buffer of [`FRAME_LEN`] bytes, once in
     /// an epoch; its length, or 0 if there is nothing to be said.
@@ -59,12 +59,15 @@ pub enum Refusal {
     Length = -4,
     /// The device has no such stream.
     Stream = -5,
-    /// There is no epoch: nothing can be sealed or opened.
+    /// There is no epoch, so that nothing can be sealed or opened; or no new one, and the one that there is goes on.
     NoEpoch = -6,
     /// The frame is not authentic, not new, or not for this device; or it is an instruction, and a later one was obeyed.
     Frame = -7,
     /// The keys of the epoch were used up, and a new one was opened: what has no receipt is to be sealed again.
     NewEpoch = -8,
+    /// A new epoch is needed, or asked for, and too many were opened already for which no authentic frame had asked: there is one more an
+    /// hour. Only a request of the gateway opens one before.
+    TooSoon = -9,
 }
 
 impl Refusal {
@@ -81,6 +84,7 @@ impl Refusal {
             -5 => Self::Stream,
             -6 => Self::NoEpoch,
             -8 => Self::NewEpoch,
+            -9 => Self::TooSoon,
             0.. => return Ok(returned.unsigned_abs()),
             _ => Self::Frame,
         })

@@ -54,7 +54,8 @@ pub fn epoch() -> Result<u32, Refusal> {
     call(Service::Epoch, [0; 4])
 }
 
-/// Opens a new epoch, of which a device has 65,535 in all: what an application does that has heard nothing from the gateway for long.
+/// Opens a new epoch, of which a device has 65,535 in all: what an application does that has heard nothing from the gateway for long. There
+/// are eight at once, and then one an hour.
 ///
 /// # Errors
 /// See [`Refusal`].

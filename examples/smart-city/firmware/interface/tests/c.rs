@@ -42,6 +42,7 @@ fn the_header_has_the_same_numbers() {
         ("SC_NO_EPOCH", Refusal::NoEpoch),
         ("SC_FRAME", Refusal::Frame),
         ("SC_NEW_EPOCH_OPENED", Refusal::NewEpoch),
+        ("SC_TOO_SOON", Refusal::TooSoon),
     ] {
         assert_eq!(constant(name), format!("({})", refusal as i32), "{name}");
     }

@@ -255,6 +255,8 @@ fn obey(command: u8, rest: &[u8]) {
         }
         // Calls an address with four arguments.
         b'c' => answer(function(word(0))(word(1), word(2), word(3), word(4))),
+        // Calls it so many times; the last result.
+        b'S' => answer((0..word(5)).fold(0, |_, _| function(word(0))(word(1), word(2), word(3), word(4)))),
         // Calls an address with four arguments, unprivileged.
         // SAFETY: the test wants it called, whatever it is.
         b'u' => answer(unsafe { call_unprivileged(&core::array::from_fn(word)) }),

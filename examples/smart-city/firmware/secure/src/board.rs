@@ -5,7 +5,7 @@
 use core::ptr;
 
 use smart_city_interface::memory::{CODE, EPOCHS, FUNCTION_STACK, Part, RAM};
-use smart_city_store::{Page, Pages};
+use smart_city_store::{Clock, FlashError, Page, Pages};
 
 /// The memory protection controller of SSRAM1, from which code runs, and the first address of its memory for the other world.
 const CODE_GATE: (u32, u32) = (0x5800_7000, 0x0000_0000);
@@ -53,6 +53,8 @@ pub(crate) fn set_up_gates() {
 fn give((gate, first): (u32, u32), part: Part) {
     let (index, table) = (gate + 0x18, gate + 0x1C);
     let block = 1 << ((read(gate + 0x14) & 0xF) + 5);
+    // Of a block that is given in part all of it would be the other world's.
+    assert!((part.start | part.end()).is_multiple_of(block), "a part of the memory is not whole blocks");
     for number in (part.start - first) / block..(part.end() - first) / block {
         write(index, number / 32);
         write(table, read(table) | 1 << (number % 32));
@@ -63,7 +65,11 @@ fn give((gate, first): (u32, u32), part: Part) {
 const CLOCK: u32 = 0x5002_F000;
 const CLOCK_VALUE: u32 = CLOCK + 4;
 const CLOCK_RELOAD: u32 = CLOCK + 8;
-const CLOCK_HZ: u64 = 32_768;
+const CLOCK_INTERRUPT: u32 = CLOCK + 12;
+const CLOCK_HZ: u32 = 32_768;
+const ENABLE: u32 = 1;
+/// It notes when it begins anew. No interrupt comes of that: the processor does not take it.
+const ENABLE_INTERRUPT: u32 = 1 << 3;
 
 /// The watchdog of the slow clock: an NMI when it is not fed, and a reset if that does not help.
 const WATCHDOG: u32 = 0x5002_E000;
@@ -71,21 +77,36 @@ const WATCHDOG_CONTROL: u32 = WATCHDOG + 8;
 const WATCHDOG_CLEAR: u32 = WATCHDOG + 12;
 const INTERRUPT_AND_RESET: u32 = 3;
 
+/// What [`clock`] knows of the time. Only the secure world uses it, in one place at a time.
+static mut TIME: Clock = Clock::start(0);
+
 /// Counts from now on.
 pub(crate) fn start_clock() {
+    write(CLOCK, 0);
     write(CLOCK_RELOAD, u32::MAX);
     write(CLOCK_VALUE, u32::MAX);
-    write(CLOCK, 1);
+    write(CLOCK_INTERRUPT, 1);
+    write(CLOCK, ENABLE | ENABLE_INTERRUPT);
+    // SAFETY: see TIME.
+    unsafe { (&raw mut TIME).write(Clock::start(0)) };
 }
 
-/// Tenths of a second since [`start_clock`], for 36 hours.
+/// Tenths of a second since [`start_clock`]. It does not go back, and stops after thirteen years.
 pub(crate) fn clock() -> u32 {
-    (u64::from(u32::MAX - read(CLOCK_VALUE)) * 10 / CLOCK_HZ) as u32
+    let has_wrapped = read(CLOCK_INTERRUPT) & 1 != 0;
+    if has_wrapped {
+        write(CLOCK_INTERRUPT, 1);
+    }
+    // After the flag: a round that begins in between is seen by its flag the next time, and by the value now.
+    let count = u32::MAX - read(CLOCK_VALUE);
+    // SAFETY: see TIME.
+    let time = unsafe { &mut *&raw mut TIME };
+    time.read(count, has_wrapped, CLOCK_HZ)
 }
 
 /// Has the watchdog wait for so many seconds, from now on and from each [`feed_watchdog`].
 pub(crate) fn start_watchdog(seconds: u16) {
-    write(WATCHDOG, u32::from(seconds) * CLOCK_HZ as u32);
+    write(WATCHDOG, u32::from(seconds) * CLOCK_HZ);
     write(WATCHDOG_CONTROL, INTERRUPT_AND_RESET);
 }
 
@@ -129,21 +150,31 @@ impl Pages for Flash {
         read(Self::address(page, word))
     }
 
-    fn program(&mut self, page: Page, word: usize, value: u32) {
-        let address = Self::address(page, word);
-        for bit in 0..32 {
-            flash_step(address, read(address) & (value | !(1 << bit)));
-        }
+    fn program(&mut self, page: Page, word: usize, value: u32) -> Result<(), FlashError> {
+        program(Self::address(page, word), value);
+        // RAM does not say that it fails; what it keeps is read back.
+        Ok(())
     }
 
-    fn erase(&mut self, page: Page) {
-        // All words a little, then a little more, in another order.
-        for bits in [0x1111_1111, 0x8888_8888, 0x4444_4444, 0x2222_2222] {
+    fn erase(&mut self, page: Page) -> Result<(), FlashError> {
+        // All words a little, then a little more.
+        for bits in ERASURE {
             for word in 0..Self::WORDS {
                 let address = Self::address(page, word);
                 flash_step(address, read(address) | bits);
             }
         }
+        Ok(())
+    }
+}
+
+/// The bits that an erasure sets, one after the other.
+const ERASURE: [u32; 4] = [0x1111_1111, 0x8888_8888, 0x4444_4444, 0x2222_2222];
+
+/// Clears the bits that are clear in `value`.
+fn program(address: u32, value: u32) {
+    for bit in 0..32 {
+        flash_step(address, read(address) & (value | !(1 << bit)));
     }
 }
 
@@ -154,11 +185,24 @@ extern "C" fn flash_step(address: u32, value: u32) {
     write(address, value);
 }
 
-/// Replaces code of the other world.
+/// Replaces code of the other world: erases it, and programs it. If power fails meanwhile it is altered, and stays so until it is restored again.
 pub(crate) fn restore(address: u32, code: &[u8]) {
-    for (address, byte) in (address..).zip(code) {
-        // SAFETY: the caller has checked that it is the other world's code, which is no object of Rust's here.
-        unsafe { ptr::with_exposed_provenance_mut::<u8>(address as usize).write_volatile(*byte) };
+    let first = address & !3;
+    let words = || (first..address + code.len() as u32).step_by(4);
+    // The bytes of a word that are of this code, and which bits those are.
+    let part = |word: u32| {
+        let bytes = [0, 1, 2, 3].map(|i| code.get((word + i).wrapping_sub(address) as usize).copied());
+        let value = u32::from_le_bytes(bytes.map(Option::unwrap_or_default));
+        (value, u32::from_le_bytes(bytes.map(|byte| if byte.is_some() { 0xFF } else { 0 })))
+    };
+    for bits in ERASURE {
+        for word in words() {
+            flash_step(word, read(word) | bits & part(word).1);
+        }
+    }
+    for word in words() {
+        let (value, mask) = part(word);
+        program(word, value | !mask);
     }
     cortex_m::asm::dsb();
     cortex_m::asm::isb();

@@ -11,7 +11,7 @@ use smart_city_interface::{
     Event, FRAME_LEN, Refusal,
     memory::{CODE, PROVISIONING, Part, SECURE_COPY},
 };
-use smart_city_store::{EpochError, Epochs, InvalidProvisioning, Provisioning};
+use smart_city_store::{Backoff, Budget, EpochError, Epochs, InvalidProvisioning, Provisioning};
 
 use crate::{
     board::{self, Flash},
@@ -19,6 +19,9 @@ use crate::{
     fault,
     nonsecure::{self, Buffer},
 };
+
+/// What evidence takes of the blocks of a key: two of its associated data, two of its message, and one.
+const EVIDENCE_BLOCKS: u32 = 5;
 
 /// Why a device does not start.
 #[derive(Debug)]
@@ -42,12 +45,16 @@ pub(crate) struct Device {
     root: RootKey,
     attest_key: AttestKey,
     epochs: Epochs<Flash>,
-    /// None if no epoch could be stored, or all are used up: then nothing is sealed or opened.
+    /// Epochs for which no authentic frame asks.
+    unasked: Budget,
+    /// None if no epoch could be stored since the start: then nothing is sealed or opened. The last epoch is not given up for another one.
     link: Option<DeviceLink>,
     /// The counter of the newest instruction that was obeyed in this epoch.
     obeyed: Option<[u8; 3]>,
     /// Why the last attempt at a new epoch failed, if it did.
     failed: Option<EpochError>,
+    /// When the next one is to be made.
+    retry: Backoff,
     /// A region was altered at the start: the gateway is to hear of it in each epoch, until none is.
     was_altered: bool,
     /// What was altered at the start was said in this epoch.
@@ -76,9 +83,11 @@ impl Device {
             root,
             attest_key,
             epochs,
+            unasked: if fault::restarts() > 0 { Budget::empty(0) } else { Budget::full(0) },
             link: None,
             obeyed: None,
             failed: None,
+            retry: Backoff::default(),
             was_altered: false,
             has_said: false,
         };
@@ -121,7 +130,7 @@ impl Device {
         let link = self.link.as_mut().ok_or(Refusal::NoEpoch)?;
         match link.seal_evidence(&evidence, buffer) {
             Ok(frame) => Ok(frame),
-            Err(_) => self.new_epoch().and(Err(Refusal::NewEpoch)),
+            Err(_) => self.unasked_epoch().and(Err(Refusal::NewEpoch)),
         }
     }
 
@@ -137,11 +146,20 @@ impl Device {
         self.link.as_ref().map(|link| link.epoch().0).ok_or(Refusal::NoEpoch)
     }
 
+    /// Opens a new epoch because the application wants it, or has used up the keys, or because too many frames were rejected. Whoever has
+    /// the application or the network can bring that about again and again, so that it takes time.
+    ///
+    /// # Errors
+    /// [`Refusal::TooSoon`], [`Refusal::NoEpoch`]
+    pub(crate) fn unasked_epoch(&mut self) -> Result<u16, Refusal> {
+        if self.unasked.take(board::clock()) { self.new_epoch() } else { Err(Refusal::TooSoon) }
+    }
+
     /// Opens a new epoch. If it cannot be stored the one before stays, if there was one, and whoever seals or receives tries again.
     ///
     /// # Errors
     /// [`Refusal::NoEpoch`]
-    pub(crate) fn new_epoch(&mut self) -> Result<u16, Refusal> {
+    fn new_epoch(&mut self) -> Result<u16, Refusal> {
         // Flash that forgets must not have an epoch used twice.
         let is_new = |epoch: &Epoch| self.link.as_ref().is_none_or(|link| *epoch > link.epoch());
         let stored = self.epochs.advance();
@@ -149,24 +167,26 @@ impl Device {
             Ok(epoch) => {
                 self.link = Some(DeviceLink::new(&self.root, self.provisioning.device(), epoch));
                 (self.obeyed, self.failed, self.has_said) = (None, None, false);
+                self.retry.succeeded();
                 Ok(epoch.0)
             }
             Err(error) => {
-                if error == EpochError::UsedUp {
-                    self.link = None;
-                }
                 // Once, not at each attempt.
                 if self.failed.replace(error) != Some(error) {
                     say!("no new epoch: {error}");
+                }
+                if error != EpochError::UsedUp {
+                    self.retry.failed(board::clock());
                 }
                 Err(Refusal::NoEpoch)
             }
         }
     }
 
-    /// Tries again to open an epoch, if the last attempt failed. Returns whether there is a new one.
+    /// Tries again to open an epoch, if the last attempt failed and some time has passed: each one wears the flash. Returns whether there is a
+    /// new one.
     fn opens_owed_epoch(&mut self) -> bool {
-        self.failed.is_some_and(|error| error != EpochError::UsedUp) && self.new_epoch().is_ok()
+        self.retry.is_due(board::clock()) && self.new_epoch().is_ok()
     }
 
     pub(crate) fn seal_reading<'b>(
@@ -182,7 +202,7 @@ impl Device {
         let link = self.link.as_mut().ok_or(Refusal::NoEpoch)?;
         match link.seal_reading(stream, reading, buffer) {
             Ok(frame) => Ok(frame),
-            Err(SealError::LimitReached) => self.new_epoch().and(Err(Refusal::NewEpoch)),
+            Err(SealError::LimitReached) => self.unasked_epoch().and(Err(Refusal::NewEpoch)),
             Err(_) => Err(Refusal::Length),
         }
     }
@@ -217,6 +237,10 @@ impl Device {
             _ => match link.open_instruction(to, frame) {
                 // One that was held back until a later one was obeyed is out of date.
                 Ok((_, challenge)) if self.obeyed >= Some(challenge.counter()) => return Err(Refusal::Frame),
+                // Nothing runs of which no evidence could be sealed: who instructs does so again, in the new epoch.
+                Ok(_) if link.needs_new_epoch(EVIDENCE_BLOCKS) => {
+                    return self.new_epoch().map(|_| (Event::NewEpoch, &[][..]));
+                }
                 Ok((instruction, challenge)) => {
                     self.obeyed = Some(challenge.counter());
                     return self.obey(instruction, challenge, argument, answer);
@@ -226,7 +250,7 @@ impl Device {
         };
         match error {
             OpenError::TooManyFailures | OpenError::LimitReached => {
-                self.new_epoch().map(|_| (Event::NewEpoch, &[][..]))
+                self.unasked_epoch().map(|_| (Event::NewEpoch, &[][..]))
             }
             _ => Err(Refusal::Frame),
         }
@@ -251,7 +275,7 @@ impl Device {
         let link = self.link.as_mut().ok_or(Refusal::NoEpoch)?;
         match link.seal_evidence(&evidence, answer) {
             Ok(frame) => Ok((event, frame)),
-            // Evidence of it is missing then: who instructed does so again.
+            // There is room for it, as was seen before.
             Err(_) => self.new_epoch().map(|_| (Event::NewEpoch, &[][..])),
         }
     }

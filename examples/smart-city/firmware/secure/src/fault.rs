@@ -95,7 +95,8 @@ pub(crate) fn pause(first: u16) {
     }
 }
 
-fn restarts() -> u32 {
+/// How often the device has started anew by itself, see [`RESTARTS`].
+pub(crate) fn restarts() -> u32 {
     // SAFETY: nobody else uses it now. Any bytes are numbers, and the mark says whether the second one counts.
     let [mark, restarts] = unsafe { (&raw const RESTARTS).cast::<[u32; 2]>().read_volatile() };
     if mark == COUNTS { restarts } else { 0 }

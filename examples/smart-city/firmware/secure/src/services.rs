@@ -57,7 +57,7 @@ extern "C" fn Epoch() -> i32 {
 
 #[unsafe(no_mangle)]
 extern "C" fn NewEpoch() -> i32 {
-    with(|device| device.new_epoch().map(i32::from))
+    with(|device| device.unasked_epoch().map(i32::from))
 }
 
 #[unsafe(no_mangle)]

@@ -43,11 +43,21 @@ pub trait Pages {
     fn read(&self, page: Page, word: usize) -> u32;
 
     /// Clears the bits of a word that are clear in `value`. It is called once for each word between two erasures.
-    fn program(&mut self, page: Page, word: usize, value: u32);
+    ///
+    /// # Errors
+    /// If the flash says that it could not.
+    fn program(&mut self, page: Page, word: usize, value: u32) -> Result<(), FlashError>;
 
     /// Sets all bits of a page.
-    fn erase(&mut self, page: Page);
+    ///
+    /// # Errors
+    /// If the flash says that it could not.
+    fn erase(&mut self, page: Page) -> Result<(), FlashError>;
 }
+
+/// Flash says that it could not erase or program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlashError;
 
 /// Why there is no new epoch. The device must not seal then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +67,7 @@ pub enum EpochError {
     UsedUp,
     /// No page has an epoch: the device was not provisioned, or its flash is damaged.
     Damaged,
-    /// The flash does not keep what is written.
+    /// The flash does not keep what is written, or says that it cannot be erased.
     Worn,
 }
 
@@ -87,10 +97,13 @@ impl<F: Pages> Epochs<F> {
     }
 
     /// Makes the pages those of a device that has used the epochs up to `used`: 0 **only for a root key that was never used.**
-    pub fn provision(&mut self, used: Epoch) {
-        self.0.erase(Page::A);
-        self.0.erase(Page::B);
-        self.0.program(Page::A, 0, word_of(used));
+    ///
+    /// # Errors
+    /// [`EpochError::Worn`]
+    pub fn provision(&mut self, used: Epoch) -> Result<(), EpochError> {
+        let erased = self.0.erase(Page::A).and_then(|()| self.0.erase(Page::B));
+        erased.map_err(|FlashError| EpochError::Worn)?;
+        if self.is_stored(Page::A, 0, used) { Ok(()) } else { Err(EpochError::Worn) }
     }
 
     /// Stores a new epoch and then returns it: 1 at first, and one more each time.
@@ -107,7 +120,7 @@ impl<F: Pages> Epochs<F> {
             }
         }
         let page = newest.other();
-        self.0.erase(page);
+        self.0.erase(page).map_err(|FlashError| EpochError::Worn)?;
         for word in 0..F::WORDS {
             if self.0.read(page, word) == BLANK && self.is_stored(page, word, next) {
                 return Ok(next);
@@ -117,8 +130,7 @@ impl<F: Pages> Epochs<F> {
     }
 
     fn is_stored(&mut self, page: Page, word: usize, epoch: Epoch) -> bool {
-        self.0.program(page, word, word_of(epoch));
-        self.0.read(page, word) == word_of(epoch)
+        self.0.program(page, word, word_of(epoch)).is_ok() && self.0.read(page, word) == word_of(epoch)
     }
 
     /// The greatest epoch, and where it is.

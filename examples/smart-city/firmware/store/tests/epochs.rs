@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use smart_city_frame::Epoch;
-use smart_city_store::{EpochError, Epochs, Page, Pages};
+use smart_city_store::{EpochError, Epochs, FlashError, Page, Pages};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 const WORDS: usize = 8;
@@ -26,7 +26,7 @@ impl Flash {
     fn new(seed: u64) -> Self {
         let mut flash =
             Self { words: [[0; WORDS]; 2], weak: [[0; WORDS]; 2], left: None, random: seed | 1, erasures: 0 };
-        Epochs::new(&mut flash).provision(Epoch(0));
+        Epochs::new(&mut flash).provision(Epoch(0)).unwrap();
         flash
     }
 
@@ -74,16 +74,17 @@ impl Pages for &mut Flash {
         self.words[i][word] ^ self.weak[i][word] & noise
     }
 
-    fn program(&mut self, page: Page, word: usize, value: u32) {
+    fn program(&mut self, page: Page, word: usize, value: u32) -> Result<(), FlashError> {
         let to = self.words[page as usize][word] & value;
         let is_cut = self.is_cut();
         self.change(page, word, to, is_cut);
         if is_cut {
             resume_unwind(Box::new(Cut));
         }
+        Ok(())
     }
 
-    fn erase(&mut self, page: Page) {
+    fn erase(&mut self, page: Page) -> Result<(), FlashError> {
         self.erasures += 1;
         for word in 0..WORDS {
             let is_cut = self.is_cut();
@@ -94,6 +95,7 @@ impl Pages for &mut Flash {
             }
             self.change(page, word, u32::MAX, false);
         }
+        Ok(())
     }
 }
 
@@ -170,7 +172,7 @@ proptest! {
 #[test]
 fn the_last_epoch_is_the_last() {
     let mut flash = Flash::new(1);
-    Epochs::new(&mut flash).provision(Epoch(0xFFFE));
+    Epochs::new(&mut flash).provision(Epoch(0xFFFE)).unwrap();
     assert_eq!(Epochs::new(&mut flash).advance(), Ok(Epoch::LAST));
     assert_eq!(Epochs::new(&mut flash).advance(), Err(EpochError::UsedUp));
     assert_eq!(Epochs::new(&mut flash).advance(), Err(EpochError::UsedUp));
@@ -194,12 +196,12 @@ fn a_word_that_keeps_nothing_is_passed_over() {
         fn read(&self, page: Page, word: usize) -> u32 {
             self.0.words[page as usize][word]
         }
-        fn program(&mut self, page: Page, word: usize, value: u32) {
+        fn program(&mut self, page: Page, word: usize, value: u32) -> Result<(), FlashError> {
             let value = if self.1[word] { value | 0x10001 } else { value };
-            (&mut self.0).program(page, word, value);
+            (&mut self.0).program(page, word, value)
         }
-        fn erase(&mut self, page: Page) {
-            (&mut self.0).erase(page);
+        fn erase(&mut self, page: Page) -> Result<(), FlashError> {
+            (&mut self.0).erase(page)
         }
     }
     let mut worn = Worn(Flash::new(1), [false, true, true, false, true, false, true, true]);
@@ -212,4 +214,53 @@ fn a_word_that_keeps_nothing_is_passed_over() {
     // It still knows the newest epoch.
     worn.1 = [false; WORDS];
     assert_eq!(Epochs::new(&mut worn).advance(), Ok(Epoch(50)), "{newest:x?}");
+}
+
+/// Flash that says that it fails: when it erases, or when it programs, though the word may read as it should. No epoch comes of that, and none
+/// comes twice.
+#[test]
+fn flash_that_reports_a_failure_gives_no_epoch() {
+    struct Failing {
+        flash: Flash,
+        erases: bool,
+        programs: bool,
+        attempts: u32,
+    }
+    impl Pages for &mut Failing {
+        const WORDS: usize = WORDS;
+        fn read(&self, page: Page, word: usize) -> u32 {
+            self.flash.words[page as usize][word]
+        }
+        fn program(&mut self, page: Page, word: usize, value: u32) -> Result<(), FlashError> {
+            self.attempts += 1;
+            (&mut self.flash).program(page, word, value)?;
+            if self.programs { Ok(()) } else { Err(FlashError) }
+        }
+        fn erase(&mut self, page: Page) -> Result<(), FlashError> {
+            self.attempts += 1;
+            if !self.erases {
+                return Err(FlashError);
+            }
+            (&mut self.flash).erase(page)
+        }
+    }
+    let mut failing = Failing { flash: Flash::new(1), erases: true, programs: true, attempts: 0 };
+    let mut used = Epoch(0);
+    for round in 0..40 {
+        (failing.erases, failing.programs, failing.attempts) = (round % 3 != 0, round % 4 != 1, 0);
+        match Epochs::new(&mut failing).advance() {
+            Ok(epoch) => {
+                assert!(failing.programs && epoch > used, "{epoch:?} after {used:?}");
+                used = epoch;
+            }
+            Err(error) => assert!(error == EpochError::Worn && !(failing.erases && failing.programs)),
+        }
+        // It tries what there is once, and not for ever.
+        assert!(failing.attempts <= 2 * WORDS as u32 + 1);
+    }
+    // An epoch whose word was written although that was reported as a failure may be given up, and is not used twice.
+    (failing.erases, failing.programs) = (true, true);
+    assert!(Epochs::new(&mut failing).advance().unwrap() > used);
+    (failing.erases, failing.programs) = (false, false);
+    assert_eq!(Epochs::new(&mut failing).provision(Epoch(0)), Err(EpochError::Worn));
 }

@@ -125,7 +125,8 @@ pub fn file() -> File {
         tests.push(case.test(
             &format!("{} of {len} bytes", KINDS[usize::from(kind)]),
             case.model().seal(),
-            "Content(Length",
+            // A device looks at no tag of an epoch request but that of the only one that there is.
+            if kind == 4 { "Rejected" } else { "Content(Length" },
         ));
     }
     for len in [3, 5] {
