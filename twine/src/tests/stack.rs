@@ -57,6 +57,7 @@ fn call(f: impl FnOnce()) {
 /// How many runs of `run` bytes of `secret`, one after the other, are in `left`. Runs of fewer than three values are too common to
 /// count.
 #[must_use]
+#[inline] // so that it is optimised as its user is
 pub fn copies(left: &[u8], secret: &[u8], run: usize) -> usize {
     let is_telling = |bytes: &&[u8]| bytes.iter().collect::<HashSet<_>>().len() >= 3;
     let runs: HashSet<_> = secret.windows(run).filter(is_telling).collect();
