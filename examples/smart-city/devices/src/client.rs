@@ -24,6 +24,9 @@ const QUEUE: usize = 256;
 /// Until a lost connection is made again, at first and at most, before jitter.
 const RETRY: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(5)];
 
+/// Reports must be taken out.
+const UNWATCHED: &str = "nobody watches";
+
 /// What happens to a device.
 #[derive(Clone, Debug)]
 pub enum Input {
@@ -40,6 +43,10 @@ pub enum Input {
 /// What a device tells the one who watches it. Real devices tell nobody.
 #[derive(Debug)]
 pub enum Report {
+    /// It is connected to the broker.
+    Connected(DeviceId),
+    /// It has no connection, for another reason than before.
+    NotConnected(DeviceId, String),
     /// It obeyed a frame, or opened a new epoch by itself.
     Did(DeviceId, Done),
     /// It did not take a frame or a reading.
@@ -81,9 +88,9 @@ pub fn run(device: Device, options: MqttOptions, loss: f64, reports: mpsc::Sende
     let (client, events) = AsyncClient::builder(options).capacity(QUEUE).build();
     let (input, inputs) = mpsc::channel(QUEUE);
     let (down, frames) = mpsc::channel(QUEUE);
-    let (connection, is_connected) = watch::channel(false);
+    let (connection, connected) = watch::channel(Err(String::new()));
     let random = Random::new(u64::from_be_bytes(device.id().0));
-    let network = Network { client, loss, random: random.clone(), frames, is_connected };
+    let network = Network { client, loss, random: random.clone(), frames, connected };
     let tasks = [
         tokio::spawn(listen(events, loss, random, down, connection)),
         tokio::spawn(async move {
@@ -102,22 +109,27 @@ async fn listen(
     loss: f64,
     mut random: Random,
     frames: mpsc::Sender<Vec<u8>>,
-    connection: watch::Sender<bool>,
+    connection: watch::Sender<Connection>,
 ) {
     let mut pause = RETRY[0];
     loop {
         match events.poll().await {
             Ok(MqttEvent::Incoming(Incoming::ConnAck(_))) => {
                 pause = RETRY[0];
-                connection.send_replace(true);
+                connection.send_modify(|connection| *connection = Ok(()));
             }
             Ok(MqttEvent::Incoming(Incoming::Publish(publish))) if random.unit() >= loss => {
                 // If there are too many this one is lost, as it could be on the way.
                 drop(frames.try_send(publish.payload.to_vec()));
             }
             Ok(_) => {}
-            Err(_) => {
-                connection.send_replace(false);
+            Err(error) => {
+                let error = Err(error.to_string());
+                connection.send_if_modified(|connection| {
+                    let differs = *connection != error;
+                    *connection = error;
+                    differs
+                });
                 sleep(pause.mul_f64(0.5 + random.unit())).await;
                 pause = (2 * pause).min(RETRY[1]);
             }
@@ -128,6 +140,9 @@ async fn listen(
     }
 }
 
+/// Whether there is a connection to the broker, and why not.
+type Connection = Result<(), String>;
+
 /// What a device has of its network.
 struct Network {
     client: AsyncClient,
@@ -135,7 +150,7 @@ struct Network {
     random: Random,
     /// Frames from the gateway.
     frames: mpsc::Receiver<Vec<u8>>,
-    is_connected: watch::Receiver<bool>,
+    connected: watch::Receiver<Connection>,
 }
 
 async fn live(
@@ -154,7 +169,7 @@ async fn live(
                 None => std::future::pending().await,
             }
         };
-        let is_connected = *network.is_connected.borrow();
+        let is_connected = network.connected.borrow().is_ok();
         let done = tokio::select! {
             input = inputs.recv() => match input {
                 None => return Ok(()),
@@ -175,12 +190,19 @@ async fn live(
                 }
             },
             Some(mut frame) = network.frames.recv() => Some(device.receive(&mut frame, Instant::now())),
-            changed = network.is_connected.changed() => {
+            changed = network.connected.changed() => {
                 if changed.is_err() {
                     // The handle is dropped.
                     return Ok(());
                 }
-                if *network.is_connected.borrow_and_update() {
+                let connection = network.connected.borrow_and_update().clone();
+                let is_connected = connection.is_ok();
+                let report = match connection {
+                    Ok(()) => Report::Connected(device.id()),
+                    Err(error) => Report::NotConnected(device.id(), error),
+                };
+                reports.send(report).await.context(UNWATCHED)?;
+                if is_connected {
                     network.client.subscribe(format!("down/{}", device.id()), QoS::AtLeastOnce).await?;
                     device.reconnected();
                 }
@@ -190,7 +212,7 @@ async fn live(
         };
         let epoch = device.epoch();
         // Without a connection nothing is sealed that nobody could receive.
-        while *network.is_connected.borrow()
+        while network.connected.borrow().is_ok()
             && let Some(frame) = device.next_frame(Instant::now())?
         {
             if network.random.unit() >= network.loss {
@@ -211,7 +233,7 @@ async fn live(
                 Err(error @ Error::Epoch(_)) => return Err(error.into()),
                 Err(error) => Report::Refused(device.id(), error),
             };
-            reports.send(report).await.context("nobody watches")?;
+            reports.send(report).await.context(UNWATCHED)?;
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Simulated devices. Frames, keys and tamper detection are those of real ones (`smart-city-frame`, `smart-city-detector`), built
-//! for the host; **the sensors and the code are simulated**.
+//! for the host; **the sensors and the code are simulated**. The program `smart-city-device` runs one of them.
 //!
 //! | module | |
 //! |---|---|
@@ -8,6 +8,7 @@
 //! | [`image`] | the simulated code of a device |
 //! | `pace` | how many frames are on their way, and when a frame is sent again |
 //! | [`client`] | a device on an MQTT broker |
+//! | [`provision`] | what a device gets before its first start: its identity, its secrets, what it does |
 //! | [`sensors`] | simulated traffic and weather |
 #![forbid(unsafe_code)]
 
@@ -16,4 +17,5 @@ pub mod device;
 pub mod epoch;
 pub mod image;
 mod pace;
+pub mod provision;
 pub mod sensors;

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod accounts;
+pub mod admin;
 pub mod attestation;
 pub mod audit;
 #[cfg(feature = "broker")]

@@ -1,6 +1,8 @@
 //! The gateway's process. See [`USAGE`].
 #![forbid(unsafe_code)]
 
+mod commands;
+
 use std::{
     convert::Infallible,
     fs,
@@ -36,6 +38,7 @@ usage: smart-city-gateway --config city.toml --secrets secrets.toml --data DIR
            [--continue-after-loss]
        smart-city-gateway --config city.toml --secrets secrets.toml --check
        smart-city-gateway --data DIR --verify-audit
+       smart-city-gateway provision | rotate | remove | user ...      change the files; each has --help
 
 --broker        use this broker, as the user `gateway`, instead of the own one
 --mqtt          where the own broker listens; 127.0.0.1:1883 if not given, port 0 takes any
@@ -102,6 +105,9 @@ impl Arguments {
 const LOGGED: &str = "info,mqtt5=error,mqtt5::broker::server=off";
 
 fn main() -> Result<()> {
+    if std::env::args().nth(1).is_some_and(|name| commands::Arguments::have(&name)) {
+        return <commands::Arguments as clap::Parser>::parse().run();
+    }
     let arguments = Arguments::parse(std::env::args().skip(1))?;
     if arguments.verify_audit {
         println!("{}", verify_audit(&arguments.data)?);

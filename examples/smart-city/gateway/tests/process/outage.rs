@@ -73,7 +73,7 @@ pub(crate) async fn receipts(reports: &mut mpsc::Receiver<Report>, mut receipts:
             match reports.recv().await.unwrap() {
                 Report::Did(_, Done::Receipt(count)) => receipts -= count,
                 Report::Did(_, Done::NewEpoch(_)) => epochs += 1,
-                Report::Refused(..) => {}
+                Report::Refused(..) | Report::Connected(_) | Report::NotConnected(..) => {}
                 other => panic!("{other:?}"),
             }
         }

@@ -1,6 +1,10 @@
 //! The program itself: how it is called, and what it takes of the machine.
 
-use std::io::{Read as _, Write as _};
+use std::{
+    io::{Read as _, Write as _},
+    sync::mpsc,
+    thread,
+};
 
 use super::{brokers::connect_packet, *};
 
@@ -105,4 +109,139 @@ fn connections_that_never_log_in_harm_nobody() {
     drop(idle);
     let log = fs::read_to_string(dir.path().join("log")).unwrap();
     assert!(log.lines().count() < 100, "{} lines in the log", log.lines().count());
+}
+
+/// What a command of the gateway prints.
+fn made(dir: &Path, arguments: &[&str]) -> String {
+    let output = Command::new(PROGRAM).current_dir(dir).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The program of the simulated device, which cargo builds for its own package's tests alone. With the features of the whole workspace,
+/// so that nothing is compiled anew.
+fn device_program() -> PathBuf {
+    let folder = Path::new(PROGRAM).parent().unwrap();
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--workspace", "--bin", "smart-city-device", "--target-dir"]);
+    cargo.arg(folder.parent().unwrap()).current_dir(env!("CARGO_MANIFEST_DIR"));
+    assert!(cargo.status().unwrap().success());
+    folder.join("smart-city-device")
+}
+
+/// A simulated device that runs, and the lines that it has printed.
+struct Running {
+    process: Process,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Running {
+    fn start(program: &Path, dir: &Path, file: &str, broker: &str) -> Self {
+        let mut command = Command::new(program);
+        command.current_dir(dir).args(["--device", file, "--data", "device", "--broker", broker]);
+        command.args(["--every", "0.2"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = Process(command.spawn().unwrap());
+        let (sender, lines) = mpsc::channel();
+        let output = BufReader::new(process.0.stdout.take().unwrap());
+        thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        Self { process, lines }
+    }
+
+    /// Waits for a line.
+    fn says(&self, what: &str) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let mut said = String::new();
+        while !said.contains(what) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            said += &self.lines.recv_timeout(left).unwrap_or_else(|_| panic!("{what}: {said}"));
+        }
+    }
+}
+
+/// Sends a request until it is accepted: it has to wait for the evidence of the one before.
+async fn taken(gateway: &Gateway, request: &str) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while http(&gateway.http, request).await.0 != 202 {
+        assert!(Instant::now() < deadline, "{request}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Somebody with nothing but the programs connects a device: its readings arrive, altered code is found, a restart takes the next epoch,
+/// and another root key is used as soon as both sides have it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_is_connected_by_commands_alone() {
+    const LAMP: &str = "70b3d5fffe000009";
+    let dir = example();
+    let path = dir.path();
+    let program = device_program();
+    let image = Command::new(&program).current_dir(path).args(["--code", "simulated"]).output().unwrap();
+    let city =
+        fs::read_to_string(path.join("city.toml")).unwrap() + std::str::from_utf8(&image.stdout).unwrap();
+    fs::write(path.join("city.toml"), city).unwrap();
+    let gateway = gateway(path, None);
+    let broker = format!("mqtt://127.0.0.1:{}", gateway.mqtt);
+
+    let provision = ["provision", LAMP, "--name", "Lamp", "--place", "9,9", "--image", "simulated"];
+    let file = made(path, &[&provision[..], &["--stream", "traffic-flow"]].concat());
+    fs::write(path.join("lamp.toml"), &file).unwrap();
+    let password = made(path, &["user", "add", "yui", "--city", "midori", "--level", "1"]);
+    let (_yui, mut received) = client(gateway.mqtt, "yui", Box::leak(password.trim().into()), &["out/yui/#"]);
+    subscribed(&mut received).await;
+
+    let mut device = Running::start(&program, path, "lamp.toml", &broker);
+    device.says("starts in epoch 1");
+    device.says("readings with a receipt");
+    let (topic, reading, said) = next(&mut received).await;
+    assert_eq!((topic.as_str(), said["device"].as_str()), ("out/yui/traffic-flow", LAMP));
+    assert!(serde_json::from_slice::<Value>(&reading).unwrap()["vehicles"].is_number());
+
+    let instruct = format!(
+        "POST /devices/{LAMP}/instructions\nContent-Type: application/json\n\
+         Authorization: Bearer example-operator-token-0000\n\n{{\"region\":2,\"argument\":\"open\"}}"
+    );
+    taken(&gateway, &instruct).await;
+    device.says("`open_gate`: it is as it was built, and ran");
+    device.process.0.stdin.take().unwrap().write_all(b"what\npatch 2 17\n").unwrap();
+    device.says("a line is");
+    taken(&gateway, &instruct).await;
+    device.says("`open_gate`: it is altered, and did not run");
+
+    let recover = format!("POST /devices/{LAMP}/recover\nAuthorization: Bearer example-operator-token-0000");
+    taken(&gateway, &recover).await;
+    device.says("restored all functions, which is Intact now");
+    device.says("begins epoch 2");
+    device.says("readings with a receipt");
+
+    // A new process knows of the epochs before by the file alone.
+    drop(device);
+    let device = Running::start(&program, path, "lamp.toml", &broker);
+    device.says("starts in epoch 3");
+    device.says("readings with a receipt");
+    let file = made(path, &["rotate", LAMP]);
+    device.says("not connected");
+    drop(device);
+    fs::write(path.join("lamp.toml"), &file).unwrap();
+    let device = Running::start(&program, path, "lamp.toml", &broker);
+    device.says("starts in epoch 4");
+    device.says("readings with a receipt");
+
+    // And if the gateway does not run when the key is rotated.
+    let port = gateway.mqtt;
+    drop(gateway);
+    let file = made(path, &["rotate", LAMP]);
+    let gateway = gateway_at(path, None, port);
+    drop(device);
+    fs::write(path.join("lamp.toml"), &file).unwrap();
+    let device = Running::start(&program, path, "lamp.toml", &broker);
+    device.says("starts in epoch 5");
+    device.says("readings with a receipt");
+    made(path, &["remove", LAMP]);
+    device.says("not connected");
+    drop(gateway);
+    for command in [&["user", "remove", "yui"][..], &["user", "remove", "yui"]] {
+        let output = Command::new(PROGRAM).current_dir(path).args(command).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.success(), error.is_empty(), "{error}");
+    }
 }

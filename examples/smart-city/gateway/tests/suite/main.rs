@@ -1,5 +1,6 @@
 //! What takes neither clients nor minutes: in one program, because each takes longer to link than to run.
 
+mod admin;
 mod attestation;
 mod audit;
 #[path = "../common/mod.rs"]

@@ -1,0 +1,216 @@
+//! A simulated device as a program of its own.
+#![forbid(unsafe_code)]
+
+use std::{
+    fmt::{self, Write as _},
+    fs,
+    io::{self, BufRead as _, Write as _},
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use smart_city_devices::{
+    client::{self, Input, Report},
+    device::{Device, Done},
+    epoch::EpochFile,
+    image::{Function, Image},
+    provision::{Broker, Measured, Provisioned},
+    sensors::Random,
+};
+use smart_city_frame::{ALL_REGIONS, Verdict};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc::{self, error::TrySendError},
+    time::{MissedTickBehavior, interval},
+};
+
+/// Runs a simulated device: frames, keys and detector are those of real devices, the sensors and the code are made up.
+///
+/// It connects again by itself, keeps readings until the gateway has receipted them, opens a new epoch at each start, and prints what it
+/// does. Lines on standard input are what happens to it:
+///     patch REGION BYTE    somebody alters a bit of the code of a function
+///     repeat               the network delivers the last frame a second time
+#[derive(Parser)]
+#[command(version, verbatim_doc_comment)]
+struct Arguments {
+    /// What was put on the device when it was provisioned: its identity, keys and password, and perhaps its broker and streams.
+    #[arg(long, value_name = "FILE", required_unless_present = "code")]
+    device: Option<PathBuf>,
+    /// Where the device keeps its epoch, which must outlive a restart: one folder for each device.
+    #[arg(long, value_name = "DIR", required_unless_present = "code")]
+    data: Option<PathBuf>,
+    /// The broker, as mqtt://HOST:PORT. Without it that of the file, else mqtt://127.0.0.1:1883.
+    #[arg(long, value_name = "URL")]
+    broker: Option<Broker>,
+    /// A stream that it sends, as in the gateway's city.toml, and a sensor: such as 1:public:air. The sensors are traffic, gate,
+    /// weather and air; it is traffic if none is named. Without it those of the file.
+    #[arg(long = "stream", value_name = "NUMBER:CLASS[:SENSOR]")]
+    streams: Vec<Measured>,
+    /// Seconds between two readings of a sensor.
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    every: Duration,
+    /// Writes the code of simulated devices into a folder beside city.toml, prints their image for city.toml, and ends.
+    #[arg(long, value_name = "DIR")]
+    code: Option<PathBuf>,
+}
+
+const NOT_WRITTEN: &str = "standard output cannot be written";
+
+fn seconds(text: &str) -> Result<Duration> {
+    let duration = Duration::try_from_secs_f64(text.parse()?)?;
+    ensure!(duration >= Duration::from_millis(1), "it is less than a millisecond");
+    Ok(duration)
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let image = Image::simulated();
+    if let Some(folder) = arguments.code {
+        return write_code(&image, &folder);
+    }
+    let (file, data) = (arguments.device.unwrap_or_default(), arguments.data.unwrap_or_default());
+    let provisioned = Provisioned::read(&file)?;
+    let broker = arguments.broker.or(provisioned.broker).unwrap_or_default();
+    let streams = if arguments.streams.is_empty() { provisioned.streams } else { arguments.streams };
+    ensure!(!streams.is_empty(), "nothing to send: say --stream, or put `streams` into the file");
+
+    let device = Device::start(provisioned.id, provisioned.root_key, &image, epochs(&data)?)?;
+    say(format_args!("device {} starts in epoch {}", device.id(), device.epoch().0))?;
+    let name = device.id().to_string();
+    let options = client::options(&name, provisioned.mqtt_password.as_str(), (&broker.host, broker.port));
+    let (reports, mut reported) = mpsc::channel(64);
+    let handle = client::run(device, options, 0.0, reports);
+
+    let mut random = Random::new(elapsed().as_secs());
+    let mut clock = interval(arguments.every);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut lines = lines();
+    let [mut interrupted, mut terminated] =
+        [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
+    loop {
+        tokio::select! {
+            report = reported.recv() => tell(report.context("the device has ended")?, &broker, &image)?,
+            _ = clock.tick() => {
+                for Measured { stream, sensor } in &streams {
+                    let reading = sensor.read(minute(), &mut random);
+                    say(format_args!("measured for stream {}: {reading}", stream.id))?;
+                    give(&handle.input, Input::Measured(*stream, reading.into_bytes()))?;
+                }
+            }
+            Some(line) = lines.recv() => match happens(&line) {
+                Some(input) => give(&handle.input, input)?,
+                None => say(format_args!("a line is `patch REGION BYTE` or `repeat`"))?,
+            },
+            _ = interrupted.recv() => return Ok(()),
+            _ = terminated.recv() => return Ok(()),
+        }
+    }
+}
+
+/// Writes a file for each function, and prints the image of which they are the regions.
+fn write_code(image: &Image, folder: &Path) -> Result<()> {
+    let name = folder.file_name().context("the folder has no name")?.to_string_lossy();
+    let mut regions = String::new();
+    fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    for Function { region, name: function, code } in image.functions() {
+        let path = folder.join(function).with_extension("bin");
+        fs::write(&path, code).with_context(|| format!("{} cannot be written", path.display()))?;
+        let _ = writeln!(
+            regions,
+            "    {{ id = {region}, name = \"{function}\", code = \"{name}/{function}.bin\" }},"
+        );
+    }
+    let mut out = io::stdout().lock();
+    write!(out, "\n[[images]]\nid = \"simulated\"\nregions = [\n{regions}]\n").context(NOT_WRITTEN)
+}
+
+/// The device's file of epochs, in a folder that is made if it is not there.
+fn epochs(folder: &Path) -> Result<EpochFile> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.with_context(|| format!("{} cannot be made", folder.display()))?;
+    Ok(EpochFile::new(folder.join("epoch")))
+}
+
+/// Gives a device an input. If it has not taken those before, this one is lost.
+fn give(inputs: &mpsc::Sender<Input>, input: Input) -> Result<()> {
+    match inputs.try_send(input) {
+        Ok(()) | Err(TrySendError::Closed(_)) => Ok(()),
+        Err(TrySendError::Full(_)) => say(format_args!("the device is too busy: one input is lost")),
+    }
+}
+
+/// Prints what the device reports. If it has stopped for good, this is the error.
+fn tell(report: Report, broker: &Broker, image: &Image) -> Result<()> {
+    let name = |region| match image.function(region) {
+        Some(function) => format!("`{}`", function.name),
+        None if region == ALL_REGIONS => "all functions".to_owned(),
+        None => format!("region {region}"),
+    };
+    match report {
+        Report::Connected(_) => say(format_args!("connected to {broker}")),
+        Report::NotConnected(_, error) => say(format_args!("not connected to {broker}: {error}")),
+        Report::Did(_, Done::Receipt(0)) => Ok(()),
+        Report::Did(_, Done::Receipt(count)) => say(format_args!("readings with a receipt: {count}")),
+        Report::Did(_, Done::NewEpoch(epoch)) => say(format_args!("begins epoch {}", epoch.0)),
+        Report::Did(_, Done::Examined { region, verdict }) => {
+            let ran = match verdict {
+                Verdict::Intact if region == ALL_REGIONS => "as they were built",
+                Verdict::Intact => "it is as it was built, and ran",
+                Verdict::Altered => "it is altered, and did not run",
+                Verdict::Unknown => "there is no such function",
+            };
+            say(format_args!("examined {}: {ran}", name(region)))
+        }
+        Report::Did(_, Done::Restored { region, verdict, discarded }) => say(format_args!(
+            "restored {}, which is {verdict:?} now; readings made with altered code and discarded: {discarded}",
+            name(region)
+        )),
+        Report::Refused(_, error) => say(format_args!("refused: {error}")),
+        Report::Stopped(_, error) => Err(error.context("the device has stopped")),
+    }
+}
+
+/// What happens to the device by a line of standard input.
+fn happens(line: &str) -> Option<Input> {
+    match line.split_whitespace().collect::<Vec<_>>()[..] {
+        ["patch", region, byte] => Some(Input::Patch(region.parse().ok()?, byte.parse().ok()?)),
+        ["repeat"] => Some(Input::Repeat),
+        _ => None,
+    }
+}
+
+/// The lines of standard input. They are read in a thread, which ends with the process: a terminal may never send another one.
+fn lines() -> mpsc::Receiver<String> {
+    let (sender, lines) = mpsc::channel(1);
+    thread::spawn(move || {
+        for line in io::stdin().lock().lines() {
+            if line.ok().and_then(|line| sender.blocking_send(line).ok()).is_none() {
+                return;
+            }
+        }
+    });
+    lines
+}
+
+/// Prints a line with the time of the day, in UTC.
+fn say(line: fmt::Arguments<'_>) -> Result<()> {
+    let seconds = elapsed().as_secs() % 86_400;
+    let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    let mut out = io::stdout().lock();
+    writeln!(out, "{hour:02}:{minute:02}:{second:02} {line}").context(NOT_WRITTEN)
+}
+
+/// The minute of the day, in UTC.
+fn minute() -> u16 {
+    (elapsed().as_secs() / 60 % 1_440) as u16
+}
+
+/// The time since 1970.
+fn elapsed() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}

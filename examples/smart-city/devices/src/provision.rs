@@ -1,0 +1,248 @@
+//! What is put on a device before it goes into the street, as a file.
+//!
+//! ```toml
+//! id = "70b3d5fffe000001"
+//! root_key = "000102030405060708090a0b0c0d0e0f"
+//! mqtt_password = "..."
+//! broker = "mqtt://127.0.0.1:1883"        # may be missing
+//! streams = ["1:public:air"]              # may be missing: number, class, and sensor if it is not traffic
+//! ```
+
+use std::{fmt, fs, path::Path, str::FromStr};
+
+use anyhow::{Context, Error, Result, bail, ensure};
+use serde::Deserialize;
+use smart_city_frame::{Class, DeviceId, RootKey, Stream};
+use zeroize::Zeroizing;
+
+use crate::sensors::Sensor;
+
+/// The identity and the secrets of a device, and what it is to do.
+#[derive(Debug)]
+pub struct Provisioned {
+    /// Its EUI-64, which is also its user name at the broker.
+    pub id: DeviceId,
+    /// What its keys are derived from.
+    pub root_key: RootKey,
+    /// Its password at the broker.
+    pub mqtt_password: Password,
+    /// Where the broker is.
+    pub broker: Option<Broker>,
+    /// What it sends.
+    pub streams: Vec<Measured>,
+}
+
+/// A password, erased on drop, which `Debug` does not print.
+#[derive(Deserialize)]
+pub struct Password(Zeroizing<String>);
+
+impl Password {
+    /// The password itself.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password { .. }")
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    id: String,
+    root_key: Zeroizing<String>,
+    mqtt_password: Password,
+    broker: Option<String>,
+    #[serde(default)]
+    streams: Vec<String>,
+}
+
+impl Provisioned {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// It cannot be read, or something in it is wrong.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path).map(Zeroizing::new);
+        text.map_err(Error::from)
+            .and_then(|text| Self::parse(&text))
+            .with_context(|| format!("{} does not say what this device is", path.display()))
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        // Without the excerpt of the file that errors show, which may have a secret in it.
+        let raw: Raw = toml::from_str(text).map_err(|error| Error::msg(error.message().to_owned()))?;
+        let mut root_key = Zeroizing::new([0; 16]);
+        let digits = base16ct::mixed::decode(raw.root_key.as_bytes(), &mut *root_key).map(<[u8]>::len);
+        ensure!(digits == Ok(16), "root_key: it is not 32 hex digits");
+        ensure!(*root_key != [0; 16], "root_key: it is all zeros");
+        ensure!(!raw.mqtt_password.0.is_empty(), "mqtt_password: it is empty");
+        let streams = raw.streams.iter().map(|stream| stream.parse());
+        Ok(Self {
+            id: id(&raw.id).context("id: it is not 16 hex digits in lower case")?,
+            root_key: RootKey::new(*root_key),
+            mqtt_password: raw.mqtt_password,
+            broker: raw.broker.map(|broker| broker.parse()).transpose().context("broker")?,
+            streams: streams.collect::<Result<_>>().context("streams")?,
+        })
+    }
+}
+
+fn id(text: &str) -> Option<DeviceId> {
+    let mut id = [0; 8];
+    (base16ct::lower::decode(text, &mut id).ok()?.len() == 8).then_some(DeviceId(id))
+}
+
+/// The address of a broker, as `mqtt://HOST:PORT`; `:PORT` may be missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broker {
+    /// Its name or address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+}
+
+impl Broker {
+    const PORT: u16 = 1883;
+}
+
+impl Default for Broker {
+    fn default() -> Self {
+        Self { host: "127.0.0.1".to_owned(), port: Self::PORT }
+    }
+}
+
+impl FromStr for Broker {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let address = text.strip_prefix("mqtt://").context("it does not start with mqtt://")?;
+        let address = address.strip_suffix('/').unwrap_or(address);
+        // The colons of an IPv6 address stand between brackets.
+        let (host, port) = match address.rsplit_once(':') {
+            Some((host, port)) if !port.contains(']') => (host, port.parse().context("the port is none")?),
+            _ => (address, Self::PORT),
+        };
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        ensure!(!host.is_empty() && port != 0, "it is not mqtt://HOST:PORT");
+        Ok(Self { host: host.to_owned(), port })
+    }
+}
+
+impl fmt::Display for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self { host, port } if host.contains(':') => write!(f, "mqtt://[{host}]:{port}"),
+            Self { host, port } => write!(f, "mqtt://{host}:{port}"),
+        }
+    }
+}
+
+/// A stream and what is measured for it, as `1:public:air`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Measured {
+    /// The stream, as in the gateway's `city.toml`.
+    pub stream: Stream,
+    /// The sensor.
+    pub sensor: Sensor,
+}
+
+impl FromStr for Measured {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let parts: Vec<_> = text.split(':').collect();
+        let (number, class, sensor) = match parts[..] {
+            [number, class] => (number, class, "traffic"),
+            [number, class, sensor] => (number, class, sensor),
+            _ => bail!("`{text}` is not NUMBER:CLASS:SENSOR, as 1:public:air"),
+        };
+        let class = match class {
+            "public" => Class::Public,
+            "internal" => Class::Internal,
+            "confidential" => Class::Confidential,
+            _ => bail!("`{class}` is not public, internal or confidential"),
+        };
+        let sensor = match sensor {
+            "traffic" => Sensor::Traffic,
+            "gate" => Sensor::Gate,
+            "weather" => Sensor::Weather,
+            "air" => Sensor::Air,
+            _ => bail!("`{sensor}` is not traffic, gate, weather or air"),
+        };
+        let id = number.parse().with_context(|| format!("`{number}` is not 1 to 65535"))?;
+        Ok(Self { stream: Stream { id, class }, sensor })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = r#"
+        id = "70b3d5fffe000001"
+        root_key = "000102030405060708090A0b0c0d0e0f"
+        mqtt_password = "example"
+    "#;
+
+    #[test]
+    fn a_file_says_what_a_device_is() {
+        let file = format!("{FILE}broker = \"mqtt://[::1]:1884\"\nstreams = [\"3:confidential:gate\"]");
+        let read = Provisioned::parse(&file).unwrap();
+        assert_eq!(read.id, DeviceId([0x70, 0xB3, 0xD5, 0xFF, 0xFE, 0, 0, 1]));
+        let key: [u8; 16] = std::array::from_fn(|i| u8::try_from(i).unwrap());
+        assert_eq!(read.root_key.fingerprint(read.id), RootKey::new(key).fingerprint(read.id));
+        assert_eq!(read.mqtt_password.as_str(), "example");
+        assert_eq!(read.broker, Some(Broker { host: "::1".to_owned(), port: 1884 }));
+        let stream = Stream { id: 3.try_into().unwrap(), class: Class::Confidential };
+        assert_eq!(read.streams, [Measured { stream, sensor: Sensor::Gate }]);
+
+        let read = Provisioned::parse(FILE).unwrap();
+        assert!(read.broker.is_none() && read.streams.is_empty());
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_and_no_secret_shown() {
+        for (from, to, what) in [
+            ("70b3", "70B3", "id"),
+            ("70b3", "", "id"),
+            ("0001020304", "00010203", "root_key"),
+            ("0001020304", "g001020304", "root_key"),
+            ("000102030405060708090A0b0c0d0e0f", "00000000000000000000000000000000", "root_key"),
+            ("\"example\"", "\"\"", "mqtt_password"),
+            ("mqtt_password", "password", "password"),
+            ("\"example\"", "\"example\"\nbroker = \"http://a\"", "broker"),
+            ("\"example\"", "\"example\"\nstreams = [\"0:public:air\"]", "streams"),
+            ("\"example\"", "\"example\nlines", ""),
+        ] {
+            let error = format!("{:#}", Provisioned::parse(&FILE.replacen(from, to, 1)).unwrap_err());
+            assert!(error.contains(what), "{error}");
+            assert!(!error.contains("0506070809") && !error.contains("example"), "{error}");
+        }
+        assert!(!format!("{:?}", Provisioned::parse(FILE).unwrap()).contains("example"));
+    }
+
+    #[test]
+    fn brokers_and_streams_are_parsed() {
+        for (text, host, port) in [
+            ("mqtt://a", "a", 1883),
+            ("mqtt://a:1/", "a", 1),
+            ("mqtt://[::1]", "::1", 1883),
+            ("mqtt://[fe::1]:2", "fe::1", 2),
+        ] {
+            let broker: Broker = text.parse().unwrap();
+            assert_eq!((broker.host.as_str(), broker.port), (host, port));
+            assert_eq!(broker.to_string().parse::<Broker>().unwrap(), broker);
+        }
+        for wrong in ["a:1883", "mqtt://", "mqtt://a:x", "mqtt://a:0", "mqtt://:1", "mqtts://a"] {
+            assert!(wrong.parse::<Broker>().is_err(), "{wrong}");
+        }
+        for wrong in ["1", "65536:public:air", "1:secret:air", "1:public:snow", "1:public:air:"] {
+            assert!(wrong.parse::<Measured>().is_err(), "{wrong}");
+        }
+    }
+}

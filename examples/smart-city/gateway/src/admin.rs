@@ -1,0 +1,310 @@
+//! Changes of the gateway's files by command: who is in the city. Comments and the order of the files stay.
+//!
+//! A change is made to copies, and only if the gateway would accept both do they replace the files. A gateway that runs reads them then. It
+//! takes neither file alone, because each must fit the other.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use p256::elliptic_curve::rand_core::{OsRng, RngCore};
+use smart_city_frame::{Class, DeviceId};
+use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
+use zeroize::Zeroizing;
+
+use crate::config::{City, ConfigError, Secrets};
+
+/// A device to be added.
+#[derive(Clone, Debug)]
+pub struct NewDevice {
+    /// Its EUI-64.
+    pub id: DeviceId,
+    /// Its readable name.
+    pub name: String,
+    /// Its place on the page's grid.
+    pub place: [u16; 2],
+    /// The image that it runs.
+    pub image: String,
+    /// The names of the streams that it sends.
+    pub streams: Vec<String>,
+}
+
+/// A user to be added.
+#[derive(Clone, Debug)]
+pub struct NewUser {
+    /// The name at the broker.
+    pub id: String,
+    /// The user's city.
+    pub city: String,
+    /// The departments.
+    pub departments: Vec<String>,
+    /// The security level.
+    pub level: u8,
+}
+
+/// Both files of a gateway.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// `city.toml`.
+    pub city: PathBuf,
+    /// `secrets.toml`.
+    pub secrets: PathBuf,
+}
+
+impl Files {
+    /// Adds a device with a new root key and a new password. `hand_out` gets what goes on the device; if it fails nothing is changed.
+    ///
+    /// # Errors
+    /// The files or the device are wrong, or cannot be written.
+    pub fn provision(&self, device: &NewDevice, hand_out: impl FnOnce(&str) -> io::Result<()>) -> Result<()> {
+        let id = device.id;
+        let add = |city: &City, documents: &mut Documents| {
+            ensure!(
+                !city.devices.contains_key(&id),
+                "device {id} is there already: `rotate` gives it a new key"
+            );
+            let mut entry = Table::new();
+            entry["id"] = value(id.to_string());
+            entry["name"] = value(&device.name);
+            entry["place"] = value(device.place.map(i64::from).into_iter().collect::<Array>());
+            entry["image"] = value(&device.image);
+            entry["streams"] = value(device.streams.iter().collect::<Array>());
+            documents.list("devices")?.push(entry);
+            documents.new_secrets_of_device(id)
+        };
+        self.change(add, |city, secrets| hand_out(&device_file(city, id, &secrets)))
+    }
+
+    /// Gives a device a new root key and a new password. `hand_out` gets what goes on the device; if it fails nothing is changed.
+    ///
+    /// # Errors
+    /// The files are wrong or cannot be written, or there is no such device.
+    pub fn rotate(&self, device: DeviceId, hand_out: impl FnOnce(&str) -> io::Result<()>) -> Result<()> {
+        let rotate = |city: &City, documents: &mut Documents| {
+            ensure!(city.devices.contains_key(&device), "there is no device {device}");
+            documents.new_secrets_of_device(device)
+        };
+        self.change(rotate, |city, secrets| hand_out(&device_file(city, device, &secrets)))
+    }
+
+    /// Removes a device. The gateway keeps what was opened under its key, and that it was isolated.
+    ///
+    /// # Errors
+    /// The files are wrong or cannot be written, or there is no such device.
+    pub fn remove_device(&self, device: DeviceId) -> Result<()> {
+        let remove = |city: &City, documents: &mut Documents| {
+            ensure!(city.devices.contains_key(&device), "there is no device {device}");
+            documents.remove("devices", &device.to_string())
+        };
+        self.change(remove, |_, ()| Ok(()))
+    }
+
+    /// Adds a user with a new password. `hand_out` gets the password; if it fails nothing is changed.
+    ///
+    /// # Errors
+    /// The files or the user are wrong, or cannot be written.
+    pub fn add_user(&self, user: &NewUser, hand_out: impl FnOnce(&str) -> io::Result<()>) -> Result<()> {
+        let add = |city: &City, documents: &mut Documents| {
+            ensure!(!city.users.contains_key(&user.id), "user {} is there already", user.id);
+            let mut entry = Table::new();
+            entry["id"] = value(&user.id);
+            entry["city"] = value(&user.city);
+            entry["departments"] = value(user.departments.iter().collect::<Array>());
+            entry["level"] = value(i64::from(user.level));
+            documents.list("users")?.push(entry);
+            documents.new_password_of_user(&user.id)
+        };
+        self.change(add, |_, password| hand_out(&password))
+    }
+
+    /// Gives a user a new password. `hand_out` gets it; if it fails nothing is changed.
+    ///
+    /// # Errors
+    /// The files are wrong or cannot be written, or there is no such user.
+    pub fn change_password(&self, user: &str, hand_out: impl FnOnce(&str) -> io::Result<()>) -> Result<()> {
+        let change = |city: &City, documents: &mut Documents| {
+            ensure!(city.users.contains_key(user), "there is no user {user}");
+            documents.new_password_of_user(user)
+        };
+        self.change(change, |_, password| hand_out(&password))
+    }
+
+    /// Removes a user.
+    ///
+    /// # Errors
+    /// The files are wrong or cannot be written, or there is no such user.
+    pub fn remove_user(&self, user: &str) -> Result<()> {
+        let remove = |city: &City, documents: &mut Documents| {
+            ensure!(city.users.contains_key(user), "there is no user {user}");
+            documents.remove("users", user)
+        };
+        self.change(remove, |_, ()| Ok(()))
+    }
+
+    /// Makes a change. What it returns is handed out before the files are replaced: so no secret is in them that nobody has.
+    fn change<T>(
+        &self,
+        change: impl FnOnce(&City, &mut Documents) -> Result<T>,
+        hand_out: impl FnOnce(&City, T) -> io::Result<()>,
+    ) -> Result<()> {
+        let (city_path, secrets_path) = (behind_links(&self.city)?, behind_links(&self.secrets)?);
+        // Until this is dropped no other command changes them.
+        let folder = File::open(parent(&secrets_path))?;
+        folder.lock()?;
+
+        let city = City::read(&city_path).context("the files have a fault already")?;
+        Secrets::read(&secrets_path, &city).context("the files have a fault already")?;
+        let mut documents = Documents { city: parse(&city_path)?, secrets: parse(&secrets_path)? };
+        let changed = change(&city, &mut documents)?;
+
+        let new_city = Replacement::write(&city_path, &documents.city)?;
+        let new_secrets = Replacement::write(&secrets_path, &documents.secrets)?;
+        let city =
+            City::read(&new_city.path).map_err(|error| ConfigError { file: city_path.clone(), ..error })?;
+        Secrets::read(&new_secrets.path, &city)
+            .map_err(|error| ConfigError { file: secrets_path.clone(), ..error })?;
+        hand_out(&city, changed).context("nothing was changed: what is to be handed out was not written")?;
+        new_secrets.put(&secrets_path)?;
+        new_city.put(&city_path)
+    }
+}
+
+/// The contents of both files.
+struct Documents {
+    city: DocumentMut,
+    secrets: DocumentMut,
+}
+
+impl Documents {
+    /// A list of `city.toml`.
+    fn list(&mut self, name: &str) -> Result<&mut ArrayOfTables> {
+        let list = self.city.entry(name).or_insert(Item::ArrayOfTables(ArrayOfTables::new()));
+        list.as_array_of_tables_mut().with_context(|| format!("`{name}` is not written as [[{name}]]"))
+    }
+
+    /// Sets secrets of somebody in `secrets.toml`.
+    fn set_secrets(&mut self, list: &str, id: &str, secrets: &[(&str, &str)]) -> Result<()> {
+        let everybody = self.secrets.entry(list).or_insert_with(|| {
+            let mut table = Table::new();
+            table.set_implicit(true);
+            Item::Table(table)
+        });
+        let everybody = everybody.as_table_like_mut().with_context(|| format!("`{list}` is no table"))?;
+        let theirs = everybody.entry(id).or_insert_with(|| Item::Table(Table::new()));
+        let theirs = theirs.as_table_like_mut().with_context(|| format!("`{list}.{id}` is no table"))?;
+        for (name, secret) in secrets {
+            let item = theirs.entry(name).or_insert(Item::None);
+            // What stands beside the old one, such as a comment, stays.
+            let decor = item.as_value().map(|old| old.decor().clone());
+            *item = value(*secret);
+            if let (Some(new), Some(decor)) = (item.as_value_mut(), decor) {
+                *new.decor_mut() = decor;
+            }
+        }
+        Ok(())
+    }
+
+    fn new_secrets_of_device(&mut self, id: DeviceId) -> Result<DeviceSecrets> {
+        let secrets = DeviceSecrets { root_key: random_hex(), mqtt_password: random_hex() };
+        let entries =
+            [("root_key", secrets.root_key.as_str()), ("mqtt_password", secrets.mqtt_password.as_str())];
+        self.set_secrets("devices", &id.to_string(), &entries)?;
+        Ok(secrets)
+    }
+
+    fn new_password_of_user(&mut self, user: &str) -> Result<Zeroizing<String>> {
+        let password = random_hex();
+        self.set_secrets("users", user, &[("mqtt_password", &password)])?;
+        Ok(password)
+    }
+
+    fn remove(&mut self, list: &str, id: &str) -> Result<()> {
+        self.list(list)?.retain(|entry| entry.get("id").and_then(Item::as_str) != Some(id));
+        let everybody = self.secrets.get_mut(list).and_then(Item::as_table_like_mut);
+        everybody
+            .and_then(|everybody| everybody.remove(id))
+            .map(drop)
+            .with_context(|| format!("no `{list}.{id}`"))
+    }
+}
+
+struct DeviceSecrets {
+    root_key: Zeroizing<String>,
+    mqtt_password: Zeroizing<String>,
+}
+
+/// 16 bytes from the system's random number generator.
+fn random_hex() -> Zeroizing<String> {
+    let mut bytes = Zeroizing::new([0; 16]);
+    OsRng.fill_bytes(&mut *bytes);
+    Zeroizing::new(hex::encode(*bytes))
+}
+
+/// What goes on a device: a file that `smart-city-device` reads.
+fn device_file(city: &City, id: DeviceId, secrets: &DeviceSecrets) -> Zeroizing<String> {
+    let DeviceSecrets { root_key, mqtt_password } = secrets;
+    let streams = city.devices[&id].streams.iter().map(|number| {
+        let class = match city.streams[number].stream.class {
+            Class::Public => "public",
+            Class::Internal => "internal",
+            Class::Confidential => "confidential",
+        };
+        format!("\"{number}:{class}\"")
+    });
+    let streams = streams.collect::<Vec<_>>().join(", ");
+    Zeroizing::new(format!(
+        "# What goes on the device, and to nobody else.\nid = \"{id}\"\nroot_key = \"{}\"\nmqtt_password = \"{}\"\nstreams = [{streams}]\n",
+        **root_key, **mqtt_password
+    ))
+}
+
+fn behind_links(path: &Path) -> Result<PathBuf> {
+    path.canonicalize().with_context(|| format!("{} cannot be read", path.display()))
+}
+
+fn parse(path: &Path) -> Result<DocumentMut> {
+    let text = Zeroizing::new(fs::read_to_string(path)?);
+    // Without what the error shows of the file.
+    text.parse().map_err(|_| anyhow!("{} cannot be parsed", path.display()))
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("/"))
+}
+
+/// A file beside the one that it is to replace. It is removed if it does not.
+struct Replacement {
+    path: PathBuf,
+}
+
+impl Replacement {
+    fn write(path: &Path, document: &DocumentMut) -> Result<Self> {
+        let name = path.file_name().context("no file is named")?.to_string_lossy();
+        let new = path.with_file_name(format!(".{name}.new"));
+        let write = || {
+            let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+            file.set_permissions(fs::metadata(path)?.permissions())?;
+            file.write_all(Zeroizing::new(document.to_string()).as_bytes())?;
+            file.sync_all()
+        };
+        let replacement = Self { path: new.clone() };
+        write().with_context(|| format!("{} cannot be written", new.display()))?;
+        Ok(replacement)
+    }
+
+    fn put(self, path: &Path) -> Result<()> {
+        fs::rename(&self.path, path).with_context(|| format!("{} cannot be replaced", path.display()))?;
+        Ok(File::open(parent(path))?.sync_all()?)
+    }
+}
+
+impl Drop for Replacement {
+    fn drop(&mut self) {
+        // It is not there any more if it has replaced the other one.
+        let _ = fs::remove_file(&self.path);
+    }
+}

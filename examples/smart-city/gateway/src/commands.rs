@@ -1,0 +1,144 @@
+//! The commands that change the gateway's files.
+
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+};
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+use smart_city_frame::DeviceId;
+use smart_city_gateway::{
+    admin::{Files, NewDevice, NewUser},
+    config::parse_device_id,
+};
+
+/// Changes who is in the city. A gateway that runs reads the files then.
+///
+/// What a command makes, such as keys and passwords, it prints on standard output: nothing is changed if that fails.
+#[derive(Parser)]
+#[command(name = "smart-city-gateway")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    files: Paths,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Args)]
+struct Paths {
+    /// The file with devices, streams and users.
+    #[arg(long, global = true, value_name = "FILE", default_value = "city.toml")]
+    config: PathBuf,
+    /// The file with their secrets.
+    #[arg(long, global = true, value_name = "FILE", default_value = "secrets.toml")]
+    secrets: PathBuf,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Adds a device and prints what goes on it, for `smart-city-device` as it is.
+    Provision {
+        /// Its EUI-64: 16 hex digits in lower case.
+        #[arg(value_parser = device_id)]
+        device: DeviceId,
+        /// Its name, for people.
+        #[arg(long)]
+        name: String,
+        /// Its place on the page's grid, as 3,4.
+        #[arg(long, value_name = "X,Y", value_parser = place)]
+        place: [u16; 2],
+        /// The image that it runs.
+        #[arg(long)]
+        image: String,
+        /// A stream that it sends; may be there several times.
+        #[arg(long = "stream", required = true)]
+        streams: Vec<String>,
+    },
+    /// Gives a device a new root key and a new password, and prints what goes on it.
+    Rotate {
+        /// Its EUI-64.
+        #[arg(value_parser = device_id)]
+        device: DeviceId,
+    },
+    /// Removes a device.
+    Remove {
+        /// Its EUI-64.
+        #[arg(value_parser = device_id)]
+        device: DeviceId,
+    },
+    /// Adds and removes users.
+    #[command(subcommand)]
+    User(User),
+}
+
+#[derive(Subcommand)]
+enum User {
+    /// Adds a user and prints the password.
+    Add {
+        /// The name at the broker.
+        user: String,
+        /// The user's city.
+        #[arg(long)]
+        city: String,
+        /// A department; may be there several times.
+        #[arg(long = "department", value_name = "DEPARTMENT")]
+        departments: Vec<String>,
+        /// The security level, 0 to 9.
+        #[arg(long)]
+        level: u8,
+    },
+    /// Gives a user a new password and prints it.
+    Password {
+        /// The name at the broker.
+        user: String,
+    },
+    /// Removes a user.
+    Remove {
+        /// The name at the broker.
+        user: String,
+    },
+}
+
+impl Arguments {
+    /// Whether this is the name of one of the commands.
+    pub(crate) fn have(name: &str) -> bool {
+        ["provision", "rotate", "remove", "user"].contains(&name)
+    }
+
+    pub(crate) fn run(self) -> Result<()> {
+        let files = Files { city: self.files.config, secrets: self.files.secrets };
+        match self.command {
+            Command::Provision { device, name, place, image, streams } => {
+                files.provision(&NewDevice { id: device, name, place, image, streams }, print)
+            }
+            Command::Rotate { device } => files.rotate(device, print),
+            Command::Remove { device } => files.remove_device(device),
+            Command::User(User::Add { user, city, departments, level }) => {
+                files.add_user(&NewUser { id: user, city, departments, level }, print_line)
+            }
+            Command::User(User::Password { user }) => files.change_password(&user, print_line),
+            Command::User(User::Remove { user }) => files.remove_user(&user),
+        }
+    }
+}
+
+fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+fn print_line(text: &str) -> io::Result<()> {
+    print(text)?;
+    print("\n")
+}
+
+fn device_id(text: &str) -> Result<DeviceId> {
+    parse_device_id(text).context("it is not 16 hex digits in lower case")
+}
+
+fn place(text: &str) -> Result<[u16; 2]> {
+    let parts = text.split_once(',').and_then(|(x, y)| Some([x.parse().ok()?, y.parse().ok()?]));
+    parts.context("it is not X,Y")
+}
