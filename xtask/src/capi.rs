@@ -114,6 +114,7 @@ pub(crate) fn test_host() -> Result<()> {
         let compiler = if standard == "c90" { &cc } else { &cxx };
         failures.note("a program for an old compiler", old_program(compiler, standard, &library));
     }
+    failures.note("the listings of the README", listings(&cc, &library));
     // As it is delivered and as speed wants it; sanitizers have stacks of their own.
     let fast = static_library(
         sh::cargo().args(["--config", "profile.capi.opt-level=3"]),
@@ -350,6 +351,31 @@ fn old_program(compiler: &Path, standard: &str, library: &Path) -> Result<()> {
         .arg(&program)
         .run()?;
     Cmd::new(program).run()
+}
+
+/// The README's first listing in C is a program. The others are parts of functions.
+fn listings(cc: &Path, library: &Path) -> Result<()> {
+    const AROUND: &str = "#include <stddef.h>\nextern const uint8_t key[16], *ad;\nextern uint8_t *buf, nonce[7], tag[8];\n\
+        extern size_t ad_len, len;\nvoid listing(void);\nvoid listing(void)\n{\n";
+    const INCLUDE: &str = "#include \"twine-otr.h\"\n";
+    let readme = fs::read_to_string(capi("README.md"))?;
+    let mut listings = readme.split("\n```c\n").skip(1).filter_map(|rest| Some(rest.split_once("\n```")?.0));
+    let compile = |name: &str, text: String| -> Result<Cmd> {
+        let source = dir().join(format!("{name}.c"));
+        fs::write(&source, text)?;
+        let compile = Cmd::new(cc).arg("-std=c99").args(WARNINGS).arg("-I").arg(capi("include")).arg(source);
+        Ok(compile)
+    };
+    let program = dir().join(format!("listing{}", env::consts::EXE_SUFFIX));
+    let first = listings.next().context("the README has no listing in C")?;
+    compile("listing", format!("{first}\n"))?.arg(library).arg("-o").arg(&program).run()?;
+    ensure!(Cmd::new(program).read().as_deref() == Some("21.5 C"), "the first listing prints something else");
+    for part in listings {
+        compile("part", format!("{INCLUDE}{AROUND}{}\n}}\n", part.replace(INCLUDE, "")))?
+            .arg("-fsyntax-only")
+            .run()?;
+    }
+    Ok(())
 }
 
 fn run_program(program: &Path) -> Result<()> {

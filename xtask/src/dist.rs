@@ -430,4 +430,20 @@ mod tests {
         let readme = fs::read_to_string(paths::root().join("capi/README.md")).unwrap();
         assert!(readme.contains(&table()), "capi/README.md needs this table:\n{}", table());
     }
+
+    #[test]
+    fn both_readmes_have_the_lines_for_a_project() {
+        let read = |name| fs::read_to_string(paths::root().join(name)).unwrap();
+        let (readme, of_release) = (read("capi/README.md"), read("capi/dist/README.md"));
+        let (minor, _) = VERSION.rsplit_once('.').unwrap();
+        for language in ["cmake", "make"] {
+            let start = format!("\n```{language}\n");
+            let (_, rest) = of_release.split_once(&start).unwrap();
+            let lines = rest.split_once("```\n").unwrap().0.replace("@MINOR_VERSION@", minor);
+            assert!(
+                readme.contains(&format!("{start}{lines}")),
+                "capi/README.md needs these lines:\n{lines}"
+            );
+        }
+    }
 }

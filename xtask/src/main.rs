@@ -53,6 +53,7 @@ mod firmware_sensor;
 mod fuzz;
 mod i686;
 mod kernels;
+mod links;
 mod manifests;
 mod msrv;
 mod mutants;

@@ -2,7 +2,7 @@
 
 use crate::{
     aarch64, bench, capi, city_firmware, constant_time, cortex_m, demo, dist_tests, firmware,
-    firmware_sensor, fuzz, i686, kernels, msrv, package, paths, prove, release, sanitizers,
+    firmware_sensor, fuzz, i686, kernels, links, msrv, package, paths, prove, release, sanitizers,
     sh::{self, Cmd},
     smart_city,
     steps::{self, Place, Step},
@@ -57,7 +57,12 @@ const STEPS: &[Step] = &[
         place: Place::Own,
         run: benches,
     },
-    Step { name: "docs", about: "documentation builds without warnings", place: Place::Host, run: docs },
+    Step {
+        name: "docs",
+        about: "documentation builds without warnings, and its links within the project lead somewhere",
+        place: Place::Host,
+        run: docs,
+    },
     Step {
         name: "no-std",
         about: "the libraries build for bare metal, and without vector registers for kernels",
@@ -383,6 +388,7 @@ fn benches() -> Result<()> {
 }
 
 fn docs() -> Result<()> {
+    links::check()?;
     cargo("doc")
         .args(["--workspace", "--no-deps", "--all-features", "--document-private-items"])
         .env("RUSTDOCFLAGS", flags("RUSTDOCFLAGS", "--deny warnings"))

@@ -1,5 +1,5 @@
-//! A sensor node: it seals readings and opens instructions under keys that it got once, and keeps the states of both in flash, over losses of
-//! power. Its board gives it a flash, a serial line and a sensor; nothing here depends on which.
+//! A sensor node. It gets its keys once, seals readings and opens instructions. It keeps the states of its sealer and its opener in flash, over
+//! losses of power. Its board gives it a flash, a serial line and a sensor. Nothing here depends on the board.
 #![no_std]
 
 pub mod frame;

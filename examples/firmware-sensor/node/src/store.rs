@@ -1,8 +1,8 @@
-//! What a node keeps: two copies of all, each in a map of its own.
+//! What a node keeps: two copies of everything, each in a map of its own.
 //!
 //! A map of `sequential-storage` outlives a loss of power at any time. But if the newest value in it is damaged, it gives an older one, and an older
 //! state repeats nonces. So there are two maps, in flash pages of their own, and a state counts as stored when both of them have it and were read
-//! back. Then whatever becomes of one of them, the other has the newest state. What is missing in one is written again from what the
+//! back. If one of them is then lost or damaged, the other one has the newest state. What is missing in one map is written again from what the
 //! node knows.
 
 use core::ops::Range;

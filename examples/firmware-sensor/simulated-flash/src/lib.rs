@@ -1,10 +1,10 @@
-//! NOR flash over any memory of words: pages that are erased to ones, words that are programmed, bits that only go from one to zero.
+//! Simulated NOR flash, over any memory of words. Pages are erased to ones. Words are programmed, which changes bits only from one to zero.
 //!
-//! Each change of a word is a step of its own, and an erased or programmed word takes two: in between only some of its bits have
-//! changed. An erasure goes through the words of a page in any order. Words are programmed one after the other; those of one byte, as in flash
-//! behind a serial bus, are programmed together, so that all that is written at once has changed in part before any of it is complete.
-//! So whoever stops the memory between two steps has what a loss of power leaves: words that are programmed in part, and pages of
-//! which some bits are still as they were. What is not modelled: bits that read differently each time, and wear.
+//! Each change of a word is a step of its own. To erase or to program a word takes two steps, and between them only some of its bits have
+//! changed. An erasure goes through the words of a page in any order. Words are programmed one after the other. Words of one byte, as in flash
+//! behind a serial bus, are programmed together: all that is written at once has changed in part before any of it is complete.
+//! If the memory is stopped between two steps, it has what a loss of power leaves: words that are programmed in part, and pages of
+//! which some bits are still as they were. Bits that read differently each time, and wear, are not modelled.
 #![no_std]
 
 use core::fmt;

@@ -1,5 +1,5 @@
-//! The other end of a sensor node's line: [`Accounts`] of a node for hands, and a [`Witness`] for tests, which sees whether anything comes
-//! twice.
+//! The other end of a sensor node's line. [`Accounts`] are for the station that a person operates. A [`Witness`] is for tests: it sees whether anything
+//! comes twice.
 
 mod account;
 mod accounts;

@@ -2,11 +2,11 @@
 //!
 //! | | |
 //! |---|---|
-//! | [`image`] | what the memory of a device has when it is made |
-//! | [`board`] | a device that runs: its serial line, its console, its power |
+//! | [`image`] | the memory of a new device |
+//! | [`board`] | a running device: its serial line, its console, its power |
 //! | [`mod@line`] | packets on a serial line |
-//! | [`bridge`] | between a serial line and MQTT |
-//! | [`gdb`] | its debug port: what an attacker with a probe does |
+//! | [`bridge`] | the bridge between a serial line and MQTT |
+//! | [`gdb`] | the debug port of a device, for the tests of an attacker with a probe |
 #![cfg(unix)]
 #![forbid(unsafe_code)]
 

@@ -1,7 +1,7 @@
-//! The whole city on one machine. **Gateway, frames, detector and policy are real; devices, sensors and code are simulated**, but for two
-//! devices that run the firmware in QEMU, where that is there.
+//! The whole city on one machine. **Gateway, frames, detector and policy are real. Devices, sensors and code are simulated.** Two
+//! further devices run the firmware in QEMU, if QEMU is installed.
 //!
-//! What must happen is worked out here from the city's data, and compared with what devices report and users receive, not with
+//! The demo works out from the city's data what must happen. It compares that with what devices report and users receive, and not with
 //! what the gateway says of itself.
 #![forbid(unsafe_code)]
 

@@ -1,8 +1,8 @@
 //! Tamper detection on a device: before a control instruction runs, the code that it starts is measured.
 //!
 //! The secure world holds a [`Detector`] with the device's attest key, and a table of [`AllowedValues`] that a host tool made from the
-//! image. An authentic and new instruction brings a [`Challenge`]; the detector measures the region of the function that the
-//! instruction addresses, says whether it may run, and makes [`Evidence`] for a verifier.
+//! image. An authentic and new instruction brings a [`Challenge`]. The detector measures the region of the function that the
+//! instruction addresses, says whether the function may run, and makes [`Evidence`] for a verifier.
 //!
 //! # Measurement
 //!
@@ -14,20 +14,20 @@
 //! evidence        : nonce of the instruction, which begins with 02
 //! ```
 //!
-//! Evidence of all regions at once is the sum (XOR) of the tags of each: no two of them are of the same associated data, so that only
-//! the key's owner makes a sum.
+//! Evidence of all regions at once is the sum (XOR) of the tags of all regions. No two of these tags are of the same associated data, so only
+//! the key's owner can make a sum.
 //!
-//! A tag is a MAC under a key that no code in the measured world has, so that collisions are no help. It must be *combined*: with
-//! parallel processing two tags under one nonce reveal a difference that lets others be forged, and allowed values of
-//! successive images share their nonces.
+//! A tag is a MAC under a key that no code in the measured world has. So collisions do not help an attacker. The processing must be
+//! *combined*, because allowed values of successive images share their nonces. With parallel processing, two tags under one nonce reveal a
+//! difference that allows forgeries.
 //!
 //! # What it does not do
 //!
 //! - **The time of check is not the time of use.** Code that is altered after it was examined, or restored before, is not found.
 //!   The secure world must examine immediately before the call, with interrupts of the other world disabled.
 //! - It says nothing of data, of code that the function calls, or of regions that no instruction addresses.
-//! - The verifier has the same key: it can forge evidence, so evidence proves nothing to third parties.
-//! - The tag has 64 bits: altered code passes with probability 2^-64.
+//! - The verifier has the same key and can forge evidence. So evidence proves nothing to third parties.
+//! - The tag has 64 bits. So altered code passes with probability 2^-64.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -3,13 +3,13 @@
 //!
 //! | module | |
 //! |---|---|
-//! | [`device`] | a device without its network: readings kept until their receipt, instructions examined before they run |
-//! | [`epoch`] | the epoch, stored before it is used |
-//! | [`image`] | the code of a device, made up |
-//! | `pace` | how much of it is on its way, and when it is sent again |
+//! | [`device`] | a device without its network: it keeps readings until their receipt, and examines instructions before they run |
+//! | [`epoch`] | the epoch, which is stored before it is used |
+//! | [`image`] | the simulated code of a device |
+//! | `pace` | how many frames are on their way, and when a frame is sent again |
 //! | [`client`] | a device on an MQTT broker |
-//! | [`provision`] | what is put on a device: its identity, its secrets, what it does |
-//! | [`sensors`] | traffic and weather, made up |
+//! | [`provision`] | what a device gets before its first start: its identity, its secrets, what it does |
+//! | [`sensors`] | simulated traffic and weather |
 #![forbid(unsafe_code)]
 
 pub mod client;
