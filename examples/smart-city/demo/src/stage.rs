@@ -239,7 +239,9 @@ impl Stage {
         let (id, done) = match report {
             Report::Did(id, done) => (id, done),
             // What is late or comes twice, such as a receipt of the epoch before.
-            Report::Connected(_) | Report::NotConnected(..) | Report::Refused(_, Error::Open(_)) => return Ok(()),
+            Report::Connected(_) | Report::NotConnected(..) | Report::Refused(_, Error::Open(_)) => {
+                return Ok(());
+            }
             Report::Refused(id, error) => bail!("device {id}: {error}"),
             Report::Stopped(id, error) => return Err(error.context(format!("device {id} has stopped"))),
         };
