@@ -456,6 +456,10 @@ impl Rekey {
     fn open(&mut self, address: DeviceId, frame: &mut [u8]) -> Result<(), OpenError> {
         let header = checked_header((self.device, self.epoch), address, Route::EPOCH_REQUEST, frame)?;
         if header.counter != [0; 3] || frame.len() != OVERHEAD {
+            // As of every frame that is rejected, nothing is left of its payload.
+            if let Some((payload, _)) = frame[HEADER_LEN..].split_last_chunk_mut::<TAG_LEN>() {
+                payload.fill(0);
+            }
             return Err(OpenError::Rejected);
         }
         // A new one for each attempt, so that no failure counts: under this key is one tag to be guessed.

@@ -239,8 +239,9 @@ fn an_epoch_request_is_opened_after_any_number_of_forged_frames() {
         other[byte] ^= 1;
         assert_eq!(device.open_epoch_request(DEVICE, &mut other), Err(OpenError::Rejected));
     }
-    let mut longer = [&genuine[..], &[0]].concat();
+    let mut longer = [&genuine[..], &[7; 3]].concat();
     assert_eq!(device.open_epoch_request(DEVICE, &mut longer), Err(OpenError::Rejected));
+    assert_eq!(longer[6..9], [0; 3], "no bytes of the attacker's choice");
     assert_eq!(device.open_epoch_request(DEVICE, &mut genuine.clone()), Ok(()));
     assert_eq!(device.open_epoch_request(DEVICE, &mut genuine.clone()), Err(OpenError::Replayed));
 }

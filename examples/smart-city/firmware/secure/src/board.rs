@@ -93,15 +93,16 @@ pub(crate) fn start_clock() {
 
 /// Tenths of a second since [`start_clock`]. It does not go back, and stops after thirteen years.
 pub(crate) fn clock() -> u32 {
+    let mut value = read(CLOCK_VALUE);
     let has_wrapped = read(CLOCK_INTERRUPT) & 1 != 0;
     if has_wrapped {
+        // The flag may be of a round that began after the value was read.
         write(CLOCK_INTERRUPT, 1);
+        value = read(CLOCK_VALUE);
     }
-    // After the flag: a round that begins in between is seen by its flag the next time, and by the value now.
-    let count = u32::MAX - read(CLOCK_VALUE);
     // SAFETY: see TIME.
     let time = unsafe { &mut *&raw mut TIME };
-    time.read(count, has_wrapped, CLOCK_HZ)
+    time.read(u32::MAX - value, has_wrapped, CLOCK_HZ)
 }
 
 /// Has the watchdog wait for so many seconds, from now on and from each [`feed_watchdog`].
