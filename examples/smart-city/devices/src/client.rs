@@ -112,10 +112,11 @@ async fn listen(
     connection: watch::Sender<Connection>,
 ) {
     let mut pause = RETRY[0];
+    let mut connected_at = None;
     loop {
         match events.poll().await {
             Ok(MqttEvent::Incoming(Incoming::ConnAck(_))) => {
-                pause = RETRY[0];
+                connected_at = Some(Instant::now());
                 connection.send_modify(|connection| *connection = Ok(()));
             }
             Ok(MqttEvent::Incoming(Incoming::Publish(publish))) if random.unit() >= loss => {
@@ -130,6 +131,10 @@ async fn listen(
                     *connection = error;
                     differs
                 });
+                // A broker that takes each connection and ends it at once is not asked without a pause.
+                if connected_at.take().is_some_and(|time: Instant| time.elapsed() > RETRY[1]) {
+                    pause = RETRY[0];
+                }
                 sleep(pause.mul_f64(0.5 + random.unit())).await;
                 pause = (2 * pause).min(RETRY[1]);
             }

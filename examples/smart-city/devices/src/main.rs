@@ -3,15 +3,15 @@
 
 use std::{
     fmt::{self, Write as _},
-    fs,
-    io::{self, BufRead as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    fs::{self, File},
+    io::{self, BufRead as _, Read as _, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     thread,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use smart_city_devices::{
     client::{self, Input, Report},
@@ -23,7 +23,6 @@ use smart_city_devices::{
 };
 use smart_city_frame::{ALL_REGIONS, Verdict};
 use tokio::{
-    signal::unix::{SignalKind, signal},
     sync::mpsc::{self, error::TrySendError},
     time::{MissedTickBehavior, interval},
 };
@@ -40,9 +39,12 @@ struct Arguments {
     /// What was put on the device when it was provisioned: its identity, keys and password, and perhaps its broker and streams.
     #[arg(long, value_name = "FILE", required_unless_present = "code")]
     device: Option<PathBuf>,
-    /// Where the device keeps its epoch, which must outlive a restart: one folder for each device.
+    /// Where the device keeps its epoch, which must outlive a restart: one folder for each device, and one process for each folder.
     #[arg(long, value_name = "DIR", required_unless_present = "code")]
     data: Option<PathBuf>,
+    /// Says that the root key was never used, by this device or another: only then may there be no epoch in the folder.
+    #[arg(long)]
+    new_key: bool,
     /// The broker, as mqtt://HOST:PORT. Without it that of the file, else mqtt://127.0.0.1:1883.
     #[arg(long, value_name = "URL")]
     broker: Option<Broker>,
@@ -57,6 +59,9 @@ struct Arguments {
     #[arg(long, value_name = "DIR")]
     code: Option<PathBuf>,
 }
+
+/// The greatest length of a line of standard input.
+const LINE: u64 = 256;
 
 const NOT_WRITTEN: &str = "standard output cannot be written";
 
@@ -82,7 +87,9 @@ async fn main() -> Result<()> {
     let streams = if arguments.streams.is_empty() { provisioned.streams } else { arguments.streams };
     ensure!(!streams.is_empty(), "nothing to send: say --stream, or put `streams` into the file");
 
-    let device = Device::start(provisioned.id, provisioned.root_key, &image, epochs(&data)?)?;
+    let (epochs, _locked) = epochs(&data, arguments.new_key)?;
+    let device = Device::start(provisioned.id, provisioned.root_key, &image, epochs)
+        .with_context(|| format!("{}", data.display()))?;
     say(format_args!("device {} starts in epoch {}", device.id(), device.epoch().0))?;
     let name = device.id().to_string();
     let options = client::options(&name, provisioned.mqtt_password.as_str(), (&broker.host, broker.port));
@@ -93,8 +100,6 @@ async fn main() -> Result<()> {
     let mut clock = interval(arguments.every);
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut lines = lines();
-    let [mut interrupted, mut terminated] =
-        [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
     loop {
         tokio::select! {
             report = reported.recv() => tell(report.context("the device has ended")?, &broker, &image)?,
@@ -109,19 +114,22 @@ async fn main() -> Result<()> {
                 Some(input) => give(&handle.input, input)?,
                 None => say(format_args!("a line is `patch REGION BYTE` or `repeat`"))?,
             },
-            _ = interrupted.recv() => return Ok(()),
-            _ = terminated.recv() => return Ok(()),
         }
     }
 }
 
 /// Writes a file for each function, and prints the image of which they are the regions.
 fn write_code(image: &Image, folder: &Path) -> Result<()> {
-    let name = folder.file_name().context("the folder has no name")?.to_string_lossy();
+    let name = folder.file_name().and_then(|name| name.to_str()).context("the folder has no name")?;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    ensure!(name.bytes().all(is_plain), "the folder's name is not of a-z, A-Z, 0-9, `-`, `_` and `.` alone");
     let mut regions = String::new();
     fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     for Function { region, name: function, code } in image.functions() {
         let path = folder.join(function).with_extension("bin");
+        if fs::read(&path).is_ok_and(|there| there != *code) {
+            bail!("{} is there, and other code", path.display());
+        }
         fs::write(&path, code).with_context(|| format!("{} cannot be written", path.display()))?;
         let _ = writeln!(
             regions,
@@ -132,11 +140,24 @@ fn write_code(image: &Image, folder: &Path) -> Result<()> {
     write!(out, "\n[[images]]\nid = \"simulated\"\nregions = [\n{regions}]\n").context(NOT_WRITTEN)
 }
 
-/// The device's file of epochs, in a folder that is made if it is not there.
-fn epochs(folder: &Path) -> Result<EpochFile> {
+/// The device's file of epochs, in a folder that is made if it is not there; and what keeps other processes out of it.
+///
+/// Without the epochs that were used before the device would use one again, and with it nonces.
+fn epochs(folder: &Path, is_new: bool) -> Result<(EpochFile, File)> {
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.with_context(|| format!("{} cannot be made", folder.display()))?;
-    Ok(EpochFile::new(folder.join("epoch")))
+    let lock = File::options().write(true).create(true).truncate(false).mode(0o600).open(folder.join("lock"));
+    let lock = lock.with_context(|| format!("{} cannot be locked", folder.display()))?;
+    lock.try_lock().with_context(|| format!("another process keeps a device in {}", folder.display()))?;
+    let path = folder.join("epoch");
+    match (is_new, path.try_exists()?) {
+        (true, true) => bail!("{} has an epoch: leave --new-key out", folder.display()),
+        (false, false) => bail!(
+            "{} has no epoch. If the root key was never used, say --new-key. If it was, give the device a new one",
+            folder.display()
+        ),
+        _ => Ok((EpochFile::new(path), lock)),
+    }
 }
 
 /// Gives a device an input. If it has not taken those before, this one is lost.
@@ -187,14 +208,18 @@ fn happens(line: &str) -> Option<Input> {
     }
 }
 
-/// The lines of standard input. They are read in a thread, which ends with the process: a terminal may never send another one.
+/// The lines of standard input, of which the longest is cut. They are read in a thread, which ends with the process: a terminal may never
+/// send another one.
 fn lines() -> mpsc::Receiver<String> {
     let (sender, lines) = mpsc::channel(1);
     thread::spawn(move || {
-        for line in io::stdin().lock().lines() {
-            if line.ok().and_then(|line| sender.blocking_send(line).ok()).is_none() {
+        let mut input = io::stdin().lock();
+        let mut line = Vec::new();
+        while input.by_ref().take(LINE).read_until(b'\n', &mut line).is_ok_and(|len| len > 0) {
+            if sender.blocking_send(String::from_utf8_lossy(&line).into_owned()).is_err() {
                 return;
             }
+            line.clear();
         }
     });
     lines

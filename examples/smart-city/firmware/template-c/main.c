@@ -231,6 +231,8 @@ int main(void)
             else if (len == SC_NEW_EPOCH_OPENED)
                 begin_epoch();
         }
+        /* Also when there is nothing to say and nothing comes: a service tells the watchdog that the application is alive. */
+        (void)sc_epoch();
         board_wait();
     }
 }

@@ -6,7 +6,12 @@
 //! nobody has given it another one is found by logging in, at a socket where that ends nobody's session (see `mosquitto.conf`).
 //! An account that floods is shut out for a while.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use rumqttc::{AsyncClient, Broker, ConnectReturnCode, ConnectionError, MqttOptions, PublishOptions, QoS};
@@ -200,18 +205,29 @@ fn corrections(
     commands
 }
 
+/// Everybody's password.
+fn accounts(secrets: &Secrets) -> BTreeMap<String, &Secret> {
+    let devices = secrets.devices.iter().map(|(id, (_, password))| (id.to_string(), password));
+    let users = secrets.users.iter().map(|(name, password)| (name.clone(), password));
+    devices.chain(users).collect()
+}
+
+fn password_of<'s>(name: &str, secrets: &'s Secrets) -> Option<&'s Secret> {
+    match parse_device_id(name) {
+        Some(device) => secrets.devices.get(&device).map(|(_, password)| password),
+        None => secrets.users.get(name),
+    }
+}
+
 /// Accounts that were shut out: when each comes back, how long it is away, and since when it is what it is.
 type ShutOut = BTreeMap<String, (Option<Instant>, Duration, Instant)>;
 
 /// Makes the accounts of the plugin those of `secrets`, and returns how many commands that took.
 async fn synchronise(plugin: &mut impl Plugin, secrets: &Secrets, shut_out: &mut ShutOut) -> Result<usize> {
     let mut count = put_roles_right(plugin).await?;
-    let devices = secrets.devices.iter().map(|(id, (_, password))| (id.to_string(), password));
-    let users = secrets.users.iter().map(|(name, password)| (name.clone(), password));
-    let accounts: BTreeMap<String, _> = devices.chain(users).collect();
-    shut_out.retain(|name, _| accounts.contains_key(name));
+    let mut missing = accounts(secrets);
+    shut_out.retain(|name, _| missing.contains_key(name));
     let is_shut_out = |name: &str| shut_out.get(name).is_some_and(|(until, ..)| until.is_some());
-    let mut missing = accounts.clone();
     let (mut offset, mut commands) = (0, Vec::new());
     loop {
         let list = json!({ "command": "listClients", "verbose": true, "count": PAGE, "offset": offset });
@@ -236,20 +252,6 @@ async fn synchronise(plugin: &mut impl Plugin, secrets: &Secrets, shut_out: &mut
     for commands in commands.chunks(PAGE) {
         command(plugin, commands.to_vec()).await?;
     }
-    for (name, password) in accounts.iter().filter(|(name, _)| !is_shut_out(name)) {
-        match plugin.lets_in(name, password).await {
-            Ok(Some(true)) => {}
-            Ok(Some(false)) => {
-                count += 1;
-                command(plugin, vec![account("modifyClient", secrets, name, password)]).await?;
-            }
-            Ok(None) => break,
-            Err(error) => {
-                tracing::error!("passwords that others changed are not found: {error:#}");
-                break;
-            }
-        }
-    }
     Ok(count)
 }
 
@@ -264,7 +266,10 @@ pub(crate) async fn keep(
     done: impl Fn() -> bool,
 ) {
     let mut shut_out = ShutOut::new();
-    let mut current = Some(secrets.borrow_and_update().clone());
+    let mut known = secrets.borrow_and_update().clone();
+    let mut current = Some(known.clone());
+    // Whose passwords are to be tried.
+    let mut trials = VecDeque::new();
     let mut again = Instant::now() + interval;
     loop {
         let result = async {
@@ -272,6 +277,8 @@ pub(crate) async fn keep(
                 let changed = synchronise(plugin, &secrets, &mut shut_out).await?;
                 tracing::info!(changed, "the broker has the accounts of secrets.toml");
                 again = Instant::now() + interval;
+                trials = accounts(&secrets).into_keys().collect();
+                known = secrets;
                 done();
             }
             let next = shut_out.iter().filter_map(|(name, (until, ..))| Some((until.as_ref()?, name))).min();
@@ -285,7 +292,28 @@ pub(crate) async fn keep(
                     None => std::future::pending().await,
                 }
             };
+            let next = trials.front().and_then(|name: &String| Some((name, password_of(name, &known)?)));
+            let trial = async {
+                match next {
+                    Some((name, password)) => plugin.lets_in(name, password).await,
+                    None => std::future::pending().await,
+                }
+            };
+            // One trial at a time, which everything else may interrupt.
             tokio::select! {
+                is_let_in = trial => {
+                    let is_out = |name: &String| shut_out.get(name).is_some_and(|(until, ..)| until.is_some());
+                    match (is_let_in, next) {
+                        (Ok(Some(false)), Some((name, password))) if !is_out(name) => {
+                            tracing::warn!(account = name, "somebody else has changed its password: it is set again");
+                            command(plugin, vec![account("modifyClient", &known, name, password)]).await?;
+                        }
+                        (Ok(None), _) => trials.clear(),
+                        (Ok(_), _) => {}
+                        (Err(error), _) => tracing::error!("a password that others changed is not found: {error:#}"),
+                    }
+                    trials.pop_front();
+                }
                 changed = secrets.changed() => {
                     changed?;
                     current = Some(secrets.borrow_and_update().clone());
@@ -464,6 +492,11 @@ mod tests {
 
         async fn lets_in(&self, name: &str, password: &Secret) -> Result<Option<bool>> {
             let client = self.client(name);
+            match client["trial"].as_str() {
+                Some("hangs") => std::future::pending().await,
+                Some(error) => bail!("{error}"),
+                None => {}
+            }
             Ok(Some(client["password"] == password.as_str() && client["disabled"] != true))
         }
     }
@@ -540,6 +573,28 @@ mod tests {
             until(|| !is_out()).await;
             assert!(start.elapsed() >= Duration::from_secs(pause));
         }
+    }
+
+    /// A broker that does not answer a trial, or answers with an error, keeps nothing else waiting.
+    #[tokio::test]
+    async fn trials_keep_nothing_else_waiting() {
+        let (model, secrets, flood, _connect) = kept(Duration::from_millis(20));
+        until(|| !model.client("sora").is_null()).await;
+        let change = |name: &str, field: &str, value: &str| {
+            model.0.lock().unwrap()[0].get_mut(name).unwrap()[field] = value.into();
+        };
+        change("hana", "trial", "an error");
+        change("ren", "password", "mine");
+        until(|| model.client("ren")["password"] != "mine").await;
+        change("hana", "trial", "hangs");
+        sleep(Duration::from_millis(100)).await;
+        flood.send("ren".to_owned()).await.unwrap();
+        until(|| model.client("ren")["disabled"] == true).await;
+        until(|| model.client("ren")["disabled"] != true).await;
+        let mut fewer = self::secrets();
+        fewer.users.remove("sora");
+        secrets.send_replace(Arc::new(fewer));
+        until(|| model.client("sora").is_null()).await;
     }
 
     #[test]

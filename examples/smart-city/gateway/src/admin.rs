@@ -1,12 +1,12 @@
-//! Changes of the gateway's files by command: who is in the city. Comments and the order of the files stay.
+//! Changes of the gateway's files by command: who is in the city. What others wrote stays, in its order.
 //!
-//! A change is made to copies, and only if the gateway would accept both do they replace the files. A gateway that runs reads them then. It
-//! takes neither file alone, because each must fit the other.
+//! The gateway would accept both files before either is replaced. A gateway that runs reads them then. It takes neither file alone, because
+//! each must fit the other.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{MetadataExt as _, fchown},
     path::{Path, PathBuf},
 };
 
@@ -16,7 +16,7 @@ use smart_city_frame::{Class, DeviceId};
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
 use zeroize::Zeroizing;
 
-use crate::config::{City, ConfigError, Secrets};
+use crate::config::{City, Secrets};
 
 /// A device to be added.
 #[derive(Clone, Debug)]
@@ -151,25 +151,45 @@ impl Files {
         change: impl FnOnce(&City, &mut Documents) -> Result<T>,
         hand_out: impl FnOnce(&City, T) -> io::Result<()>,
     ) -> Result<()> {
-        let (city_path, secrets_path) = (behind_links(&self.city)?, behind_links(&self.secrets)?);
         // Until this is dropped no other command changes them.
-        let folder = File::open(parent(&secrets_path))?;
-        folder.lock()?;
-
-        let city = City::read(&city_path).context("the files have a fault already")?;
-        Secrets::read(&secrets_path, &city).context("the files have a fault already")?;
-        let mut documents = Documents { city: parse(&city_path)?, secrets: parse(&secrets_path)? };
+        let _locked = locked(&self.secrets)?;
+        let [old_city, old_secrets] = self.texts()?;
+        let city = City::of_text(&old_city, &self.city).context("the files have a fault already")?;
+        Secrets::of_text(&old_secrets, &self.secrets, &city).context("the files have a fault already")?;
+        let mut documents = Documents { city: parse(&old_city)?, secrets: parse(&old_secrets)? };
         let changed = change(&city, &mut documents)?;
 
-        let new_city = Replacement::write(&city_path, &documents.city)?;
-        let new_secrets = Replacement::write(&secrets_path, &documents.secrets)?;
-        let city =
-            City::read(&new_city.path).map_err(|error| ConfigError { file: city_path.clone(), ..error })?;
-        Secrets::read(&new_secrets.path, &city)
-            .map_err(|error| ConfigError { file: secrets_path.clone(), ..error })?;
+        let new_city = documents.city.to_string();
+        let new_secrets = Zeroizing::new(documents.secrets.to_string());
+        let city = City::of_text(&new_city, &self.city).context("with this change")?;
+        Secrets::of_text(&new_secrets, &self.secrets, &city).context("with this change")?;
         hand_out(&city, changed).context("nothing was changed: what is to be handed out was not written")?;
-        new_secrets.put(&secrets_path)?;
-        new_city.put(&city_path)
+        let [city_now, secrets_now] = self.texts()?;
+        ensure!(
+            (city_now, secrets_now) == (old_city.clone(), old_secrets.clone()),
+            "nothing was changed, and what was handed out is void: somebody else has changed the files meanwhile"
+        );
+        if new_secrets != old_secrets {
+            replace(&self.secrets, &new_secrets)?;
+        }
+        if new_city != *old_city
+            && let Err(error) = replace(&self.city, &new_city)
+        {
+            return Err(match replace(&self.secrets, &old_secrets) {
+                Ok(()) => error.context("nothing was changed, and what was handed out is void"),
+                Err(second) => error.context(format!("the files do not fit each other now: {second:#}")),
+            });
+        }
+        Ok(())
+    }
+
+    /// What is in the files.
+    fn texts(&self) -> Result<[Zeroizing<String>; 2]> {
+        let read = |path: &Path| {
+            let text = fs::read_to_string(path).map(Zeroizing::new);
+            text.with_context(|| format!("{} cannot be read", path.display()))
+        };
+        Ok([read(&self.city)?, read(&self.secrets)?])
     }
 }
 
@@ -183,6 +203,9 @@ impl Documents {
     /// A list of `city.toml`.
     fn list(&mut self, name: &str) -> Result<&mut ArrayOfTables> {
         let list = self.city.entry(name).or_insert(Item::ArrayOfTables(ArrayOfTables::new()));
+        if list.as_array().is_some_and(Array::is_empty) {
+            *list = Item::ArrayOfTables(ArrayOfTables::new());
+        }
         list.as_array_of_tables_mut().with_context(|| format!("`{name}` is not written as [[{name}]]"))
     }
 
@@ -262,49 +285,49 @@ fn device_file(city: &City, id: DeviceId, secrets: &DeviceSecrets) -> Zeroizing<
     ))
 }
 
-fn behind_links(path: &Path) -> Result<PathBuf> {
-    path.canonicalize().with_context(|| format!("{} cannot be read", path.display()))
-}
-
-fn parse(path: &Path) -> Result<DocumentMut> {
-    let text = Zeroizing::new(fs::read_to_string(path)?);
+fn parse(text: &str) -> Result<DocumentMut> {
     // Without what the error shows of the file.
-    text.parse().map_err(|_| anyhow!("{} cannot be parsed", path.display()))
+    text.parse().map_err(|_| anyhow!("a file cannot be parsed so that it can be changed"))
 }
 
-fn parent(path: &Path) -> &Path {
-    path.parent().unwrap_or(Path::new("/"))
-}
-
-/// A file beside the one that it is to replace. It is removed if it does not.
-struct Replacement {
-    path: PathBuf,
-}
-
-impl Replacement {
-    fn write(path: &Path, document: &DocumentMut) -> Result<Self> {
-        let name = path.file_name().context("no file is named")?.to_string_lossy();
-        let new = path.with_file_name(format!(".{name}.new"));
-        let write = || {
-            let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-            file.set_permissions(fs::metadata(path)?.permissions())?;
-            file.write_all(Zeroizing::new(document.to_string()).as_bytes())?;
-            file.sync_all()
-        };
-        let replacement = Self { path: new.clone() };
-        write().with_context(|| format!("{} cannot be written", new.display()))?;
-        Ok(replacement)
-    }
-
-    fn put(self, path: &Path) -> Result<()> {
-        fs::rename(&self.path, path).with_context(|| format!("{} cannot be replaced", path.display()))?;
-        Ok(File::open(parent(path))?.sync_all()?)
+/// Waits until no other command changes a file, which the one that is returned keeps so. Nobody can hold this lock who cannot read
+/// the file.
+fn locked(path: &Path) -> Result<File> {
+    let cannot = || format!("{} cannot be locked", path.display());
+    loop {
+        let file = File::open(path).with_context(cannot)?;
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            eprintln!("waiting for another command");
+            file.lock().with_context(cannot)?;
+        }
+        // The one before may have replaced it.
+        let [locked, there] =
+            [file.metadata(), fs::metadata(path)].map(|found| found.map(|found| (found.dev(), found.ino())));
+        if locked.with_context(cannot)? == there.with_context(cannot)? {
+            return Ok(file);
+        }
     }
 }
 
-impl Drop for Replacement {
-    fn drop(&mut self) {
-        // It is not there any more if it has replaced the other one.
-        let _ = fs::remove_file(&self.path);
-    }
+/// Replaces what is in a file, behind symbolic links, as a whole. Its owner and permissions stay.
+fn replace(path: &Path, text: &str) -> Result<()> {
+    let replace = || {
+        let path = path.canonicalize()?;
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        let name = format!(".{}.new", path.file_name().unwrap_or_default().to_string_lossy());
+        // A command that was killed may have left it.
+        match fs::remove_file(folder.join(&name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = tempfile::Builder::new().prefix(&name).rand_bytes(0).tempfile_in(folder)?;
+        let old = fs::metadata(&path)?;
+        fchown(file.as_file(), Some(old.uid()), Some(old.gid()))?;
+        file.as_file().set_permissions(old.permissions())?;
+        file.write_all(text.as_bytes())?;
+        file.as_file().sync_all()?;
+        file.persist(&path)?;
+        File::open(folder)?.sync_all()
+    };
+    replace().with_context(|| format!("{} cannot be replaced", path.display()))
 }

@@ -1,7 +1,12 @@
 //! The commands that change the gateway's files.
 
 use std::{
+    fs::{self, File},
     io::{self, Write as _},
+    os::{
+        fd::AsFd as _,
+        unix::fs::{FileTypeExt as _, MetadataExt as _},
+    },
     path::PathBuf,
 };
 
@@ -125,6 +130,12 @@ impl Arguments {
 
 fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
+    // Rust opens it where standard output is closed.
+    let file = File::from(out.as_fd().try_clone_to_owned()?);
+    let [to, nowhere] = [file.metadata()?, fs::metadata("/dev/null")?];
+    if to.file_type().is_char_device() && to.rdev() == nowhere.rdev() {
+        return Err(io::Error::other("standard output is closed, or goes to /dev/null"));
+    }
     out.write_all(text.as_bytes())?;
     out.flush()
 }

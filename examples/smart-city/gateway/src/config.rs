@@ -324,6 +324,10 @@ impl<'p> File<'p> {
         }
     }
 
+    fn with(text: &str, path: &'p Path) -> Self {
+        Self { path, text: Zeroizing::new(text.to_owned()) }
+    }
+
     /// Parses all of it, by the types.
     fn parse<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
         let deserializer = toml::Deserializer::parse(&self.text)
@@ -470,7 +474,18 @@ impl City {
     /// # Errors
     /// The first fault that is in it.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let file = File::read(path)?;
+        Self::of(&File::read(path)?)
+    }
+
+    /// Checks what is to be written to the file.
+    ///
+    /// # Errors
+    /// Those of [`City::read`].
+    pub fn of_text(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        Self::of(&File::with(text, path))
+    }
+
+    fn of(file: &File<'_>) -> Result<Self, ConfigError> {
         let raw: RawCity = file.parse()?;
 
         let mut departments = HashSet::new();
@@ -531,7 +546,7 @@ impl City {
             let mut regions = BTreeMap::new();
             for (j, region) in raw.regions.iter().enumerate() {
                 let field = |name: &str| format!("images[{i}].regions[{j}].{name}");
-                let code_path = path.parent().unwrap_or(Path::new(".")).join(region.code.get_ref());
+                let code_path = file.path.parent().unwrap_or(Path::new(".")).join(region.code.get_ref());
                 let wrong = |error: anyhow::Error| {
                     let message = format!("{}: {error:#}", code_path.display());
                     file.at(&region.code, field("code"), message)
@@ -647,7 +662,18 @@ impl Secrets {
     /// # Errors
     /// The first fault that is in it. It never shows a secret.
     pub fn read(path: &Path, city: &City) -> Result<Self, ConfigError> {
-        let file = File::read(path)?;
+        Self::of(&File::read(path)?, city)
+    }
+
+    /// Checks what is to be written to the file.
+    ///
+    /// # Errors
+    /// Those of [`Secrets::read`].
+    pub fn of_text(text: &str, path: &Path, city: &City) -> Result<Self, ConfigError> {
+        Self::of(&File::with(text, path), city)
+    }
+
+    fn of(file: &File<'_>, city: &City) -> Result<Self, ConfigError> {
         // What a parser says of a wrong value may show the value.
         let raw: RawSecrets = file.parse().map_err(|mut error| {
             if let Some(end) = error.message.find(['"', '`']).filter(|_| error.message.starts_with("invalid"))
@@ -714,7 +740,7 @@ impl Secrets {
         Ok(Self {
             operators,
             gateway_password,
-            ear_key: path.parent().unwrap_or(Path::new(".")).join(raw.ear_key),
+            ear_key: file.path.parent().unwrap_or(Path::new(".")).join(raw.ear_key),
             devices,
             users,
         })

@@ -20,9 +20,12 @@ use crate::{memory::Fingerprint, store::DeviceRecord};
 const TRIALS: (u32, Duration) = (16, Duration::from_millis(250));
 
 /// One in so many frames that did not open in a newer epoch closes that epoch, so that a key of it sees about as many forgeries as
-/// that of the current one. Counting them would take memory for each epoch that somebody makes up. A device of which the epoch is
-/// closed opens the next one when it hears nothing.
+/// that of the current one. Counting them would take memory for each epoch that somebody makes up.
 const CLOSING: u64 = 1024;
+
+/// How often a frame of one of the closed epochs is tried all the same. So a device of which somebody has closed the epoch gets through soon
+/// after that has ended; and in ten years of forgeries all its keys together see 2^25 of them, for tags of 64 bits.
+const CLOSED_TRIALS: (u32, Duration) = (1, Duration::from_secs(10));
 
 /// How often a receipt is sent again to a device that sends a frame again.
 const REPEATS: (u32, Duration) = (4, Duration::from_millis(250));
@@ -30,8 +33,8 @@ const REPEATS: (u32, Duration) = (4, Duration::from_millis(250));
 /// How often evidence that nobody asked for, and that changes nothing, has a record of its own in the audit log.
 pub(crate) const UNASKED: (u32, Duration) = (4, Duration::from_secs(60));
 
-/// How often a new epoch is asked for because too many frames were rejected, or because no evidence came: a network can bring both about
-/// again and again, and a device has 65,535 epochs.
+/// How often a new epoch is asked for because keys are nearly used up, too many frames were rejected, or no evidence came: whoever has the
+/// network or a device's application can bring these about again and again, and a device has 65,535 epochs.
 const FORCED: (u32, Duration) = (8, Duration::from_secs(3600));
 
 /// Below so many blocks left a new epoch is asked for: some hundred frames.
@@ -150,6 +153,7 @@ pub(crate) struct Device {
     sent_receipt: Option<Vec<u8>>,
     repeats: Rate,
     trials: Rate,
+    closed_trials: Rate,
     forced: Rate,
     /// Newer epochs in which no more is tried: about one for each [`CLOSING`] forgeries.
     closed: BTreeSet<Epoch>,
@@ -194,9 +198,7 @@ impl Device {
                 result => {
                     let few = link.needs_new_epoch(FEW_BLOCKS);
                     let result = result.map_err(Refusal::from);
-                    if few {
-                        self.ask_epoch(now);
-                    } else if matches!(result, Err(Refusal::Limit)) {
+                    if few || matches!(result, Err(Refusal::Limit)) {
                         self.ask_forced_epoch(now);
                     }
                     return result;
@@ -209,7 +211,12 @@ impl Device {
         if self.record.isolated.is_some() && self.recovery.is_none() {
             return Err(Refusal::Isolated);
         }
-        if self.closed.contains(&epoch) || !self.trials.take(TRIALS, now) {
+        let may_be_tried = if self.closed.contains(&epoch) {
+            self.closed_trials.take(CLOSED_TRIALS, now)
+        } else {
+            self.trials.take(TRIALS, now)
+        };
+        if !may_be_tried {
             return Err(Refusal::Limit);
         }
         let mut link = Box::new(GatewayLink::new(root, id, epoch));
@@ -257,7 +264,7 @@ impl Device {
                 self.sent_receipt.clone()
             }
             Err(_) => {
-                self.ask_epoch(now);
+                self.ask_forced_epoch(now);
                 None
             }
         }
@@ -409,8 +416,9 @@ mod tests {
         let current = link.seal_reading(stream(), b"", &mut [0; 64]).unwrap().to_vec();
         let end = start + Duration::from_secs(600);
         assert_eq!(open(&mut device, &current, end), Ok(()));
-        device.closed.clear();
-        assert_eq!(open(&mut device, &frames(3000)[0], end + Duration::from_secs(1)), Ok(()));
+        // Nor does it matter whether they have closed the device's.
+        device.closed.insert(Epoch(3000));
+        assert_eq!(open(&mut device, &frames(3000)[0], end + CLOSED_TRIALS.1), Ok(()));
     }
 
     #[test]
@@ -426,10 +434,18 @@ mod tests {
             // To come here by chance: e^-97.
             assert!(tries < 100_000, "it stays open");
         }
+        // From now on it is tried rarely, and the genuine frame gets its turn when the forgeries have ended.
         let [genuine, _] = frames(300);
+        let tried = (0..1000).filter(|i| {
+            open(&mut device, forged, now + Duration::from_millis(100) * *i) == Err(Refusal::Rejected)
+        });
+        assert_eq!(tried.count(), 10);
+        now += Duration::from_secs(100) - Duration::from_millis(1);
         assert_eq!(open(&mut device, &genuine, now), Err(Refusal::Limit));
-        assert_eq!(open(&mut device, &frames(301)[0], now), Ok(()));
-        assert_eq!(device.closed.len(), 0, "what has ended needs no place");
+        let mut other = Device { closed: device.closed.clone(), ..Device::default() };
+        assert_eq!(open(&mut other, &frames(301)[0], now), Ok(()));
+        assert_eq!(other.closed.len(), 0, "what has ended needs no place");
+        assert_eq!(open(&mut device, &genuine, now + CLOSED_TRIALS.1), Ok(()));
     }
 
     #[test]
@@ -469,6 +485,8 @@ mod tests {
         device.closed = [Epoch(300), Epoch(302)].into();
         assert_eq!(open(&mut device, &frames(301)[0], now), Ok(()));
         assert_eq!(device.closed, [Epoch(302)].into());
+        let now = now + TRIALS.1;
+        assert_eq!(open(&mut device, &frames(302)[1], now), Err(Refusal::Rejected));
         assert_eq!(open(&mut device, &frames(302)[0], now + TRIALS.1), Err(Refusal::Limit));
     }
 

@@ -121,6 +121,8 @@ fn main() -> Result<()> {
         println!("{}", verify_audit(&arguments.data)?);
         return Ok(());
     }
+    // Before they are read: what changes from now on is read again.
+    let stamps = stamps(&arguments.config, &arguments.secrets);
     let (city, secrets) = read(&arguments.config, &arguments.secrets)?;
     if arguments.check {
         println!(
@@ -133,7 +135,7 @@ fn main() -> Result<()> {
     }
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| LOGGED.into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    tokio::runtime::Runtime::new()?.block_on(serve(arguments, city, secrets))
+    tokio::runtime::Runtime::new()?.block_on(serve(arguments, stamps, city, secrets))
 }
 
 /// What is to be said of an audit log that is whole.
@@ -159,7 +161,7 @@ fn read(config: &Path, secrets: &Path) -> Result<(City, Arc<Secrets>), ConfigErr
     Ok((city, Arc::new(secrets)))
 }
 
-async fn serve(arguments: Arguments, city: City, secrets: Arc<Secrets>) -> Result<()> {
+async fn serve(arguments: Arguments, stamps: Stamps, city: City, secrets: Arc<Secrets>) -> Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(&arguments.data)?;
     for path in [&arguments.secrets, &arguments.data] {
         if others_read(path) {
@@ -175,8 +177,8 @@ async fn serve(arguments: Arguments, city: City, secrets: Arc<Secrets>) -> Resul
         Some(url) => host_and_port(url)?,
         None => own_broker(arguments.mqtt, shares.mqtt, secrets.clone()).await?,
     };
-    let listener =
-        TcpListener::bind(arguments.http.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)))).await?;
+    let address = arguments.http.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
+    let listener = TcpListener::bind(address).await.with_context(|| format!("HTTP at {address}"))?;
     let (keeps_accounts, passwords) = (arguments.broker.is_some(), arguments.passwords);
     let view = engine.view();
     let broker = Broker { host: host.clone(), port, keeps_accounts, passwords };
@@ -208,7 +210,7 @@ async fn serve(arguments: Arguments, city: City, secrets: Arc<Secrets>) -> Resul
     tokio::select! {
         ended = &mut engine => ended?.context("the gateway ends: nothing can be stored"),
         // In this thread, as at the start: the allocator gives memory of a thread to no other, and parsing takes much.
-        never = watch_files(&arguments.config, &arguments.secrets, hangup, inputs) => match never {},
+        never = watch_files(&arguments.config, &arguments.secrets, stamps, hangup, inputs) => match never {},
         _ = interrupt.recv() => Ok(()),
         _ = terminate.recv() => Ok(()),
     }?;
@@ -313,17 +315,17 @@ async fn ticks(inputs: mpsc::Sender<Input>) {
 async fn watch_files(
     config: &Path,
     secrets: &Path,
+    read_at: Stamps,
     mut hangup: Signal,
     inputs: mpsc::Sender<Input>,
 ) -> Infallible {
-    let stamps = || (Stamp::of(config), Stamp::of(secrets));
-    let mut files = Watched::new(stamps());
+    let mut files = Watched::new(read_at);
     loop {
         let asked = tokio::select! {
             _ = hangup.recv() => true,
             () = tokio::time::sleep(Duration::from_millis(500)) => false,
         };
-        if files.are_due(stamps(), asked) {
+        if files.are_due(stamps(config, secrets), asked) {
             let content = read(config, secrets).map(Box::new);
             if inputs.send(Input::Reload(content)).await.is_err() {
                 // The engine has ended, and says why.
@@ -353,6 +355,13 @@ impl<S: Copy + PartialEq> Watched<S> {
         self.before = now;
         are_due
     }
+}
+
+/// Those of both files.
+type Stamps = [Option<Stamp>; 2];
+
+fn stamps(config: &Path, secrets: &Path) -> Stamps {
+    [config, secrets].map(Stamp::of)
 }
 
 /// What changes with a file. The time of its last change cannot be set, as that of its content can.

@@ -68,3 +68,20 @@ fn an_application_that_hangs_is_started_anew() {
     }
     assert_eq!(device.board.console_so_far(), "");
 }
+
+/// In an outage no receipt comes, so that there is soon no room for another reading, and nothing to be done but to send again.
+#[test]
+fn an_outage_is_no_hang() {
+    let options = TIME_BY_INSTRUCTIONS.map(str::to_owned);
+    let identity = supervised(Supervision { pause: 0, watchdog: 2 });
+    // Street has room for 32 readings, which takes some 300 frames.
+    for (application, functions, frames) in
+        [("template", &["set_level"][..], 10), ("template-c", &["set_level"], 10), ("street", &STREET, 420)]
+    {
+        let mut device = Made::new(application, functions, identity).start(&options);
+        for _ in 0..frames {
+            device.next();
+        }
+        assert_eq!(device.board.console_so_far(), "", "{application}");
+    }
+}

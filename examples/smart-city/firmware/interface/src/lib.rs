@@ -66,7 +66,7 @@ pub enum Refusal {
     /// The keys of the epoch were used up, and a new one was opened: what has no receipt is to be sealed again.
     NewEpoch = -8,
     /// A new epoch is needed, or asked for, and too many were opened already for which no authentic frame had asked: there is one more an
-    /// hour. Only a request of the gateway opens one before.
+    /// hour. Before that only an authentic frame or a restart opens one.
     TooSoon = -9,
 }
 

@@ -99,6 +99,10 @@ pub(crate) fn clock() -> u32 {
         // The flag may be of a round that began after the value was read.
         write(CLOCK_INTERRUPT, 1);
         value = read(CLOCK_VALUE);
+        // The flag may come with the 0, a tick before the round begins: it would count twice.
+        while value == 0 {
+            value = read(CLOCK_VALUE);
+        }
     }
     // SAFETY: see TIME.
     let time = unsafe { &mut *&raw mut TIME };

@@ -55,9 +55,9 @@ pub(crate) struct Device {
     failed: Option<EpochError>,
     /// When the next one is to be made.
     retry: Backoff,
-    /// A region was altered at the start: the gateway is to hear of it in each epoch, until none is.
+    /// A region was altered when it was measured: the gateway is to hear of it when an epoch begins, until none is.
     was_altered: bool,
-    /// What was altered at the start was said in this epoch.
+    /// What is altered was said when this epoch began.
     has_said: bool,
 }
 
@@ -271,6 +271,8 @@ impl Device {
         } else {
             self.examine_and_call(id, restored, (challenge, instruction.argument), argument)
         };
+        // The gateway may never get this evidence.
+        self.was_altered |= evidence.verdict == Verdict::Altered;
         say!("region {}: {:?}, {event:?}", evidence.region, evidence.verdict);
         let link = self.link.as_mut().ok_or(Refusal::NoEpoch)?;
         match link.seal_evidence(&evidence, answer) {

@@ -46,6 +46,8 @@ fn main() -> ! {
             kept.readings.keep(functions::measure());
         }
         kept.send_next(now);
+        // Also when there is nothing to say and nothing comes: a service tells the watchdog that the application is alive.
+        let _ = smart_city_interface::epoch();
         board::wait();
     }
 }

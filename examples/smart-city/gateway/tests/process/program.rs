@@ -136,10 +136,10 @@ struct Running {
 }
 
 impl Running {
-    fn start(program: &Path, dir: &Path, file: &str, broker: &str) -> Self {
+    fn start(program: &Path, dir: &Path, broker: &str, more: &[&str]) -> Self {
         let mut command = Command::new(program);
-        command.current_dir(dir).args(["--device", file, "--data", "device", "--broker", broker]);
-        command.args(["--every", "0.2"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.current_dir(dir).args(["--device", "lamp.toml", "--data", "device", "--broker", broker]);
+        command.args(["--every", "0.2"]).args(more).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = Process(command.spawn().unwrap());
         let (sender, lines) = mpsc::channel();
         let output = BufReader::new(process.0.stdout.take().unwrap());
@@ -189,7 +189,7 @@ async fn a_device_is_connected_by_commands_alone() {
     let (_yui, mut received) = client(gateway.mqtt, "yui", Box::leak(password.trim().into()), &["out/yui/#"]);
     subscribed(&mut received).await;
 
-    let mut device = Running::start(&program, path, "lamp.toml", &broker);
+    let mut device = Running::start(&program, path, &broker, &["--new-key"]);
     device.says("starts in epoch 1");
     device.says("readings with a receipt");
     let (topic, reading, said) = next(&mut received).await;
@@ -215,14 +215,14 @@ async fn a_device_is_connected_by_commands_alone() {
 
     // A new process knows of the epochs before by the file alone.
     drop(device);
-    let device = Running::start(&program, path, "lamp.toml", &broker);
+    let device = Running::start(&program, path, &broker, &[]);
     device.says("starts in epoch 3");
     device.says("readings with a receipt");
     let file = made(path, &["rotate", LAMP]);
     device.says("not connected");
     drop(device);
     fs::write(path.join("lamp.toml"), &file).unwrap();
-    let device = Running::start(&program, path, "lamp.toml", &broker);
+    let device = Running::start(&program, path, &broker, &[]);
     device.says("starts in epoch 4");
     device.says("readings with a receipt");
 
@@ -233,7 +233,7 @@ async fn a_device_is_connected_by_commands_alone() {
     let gateway = gateway_at(path, None, port);
     drop(device);
     fs::write(path.join("lamp.toml"), &file).unwrap();
-    let device = Running::start(&program, path, "lamp.toml", &broker);
+    let device = Running::start(&program, path, &broker, &[]);
     device.says("starts in epoch 5");
     device.says("readings with a receipt");
     made(path, &["remove", LAMP]);
@@ -244,4 +244,45 @@ async fn a_device_is_connected_by_commands_alone() {
         let error = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.success(), error.is_empty(), "{error}");
     }
+}
+
+/// The start takes a while after the files were read. What changes meanwhile is read as soon as it is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_during_the_start_is_noticed() {
+    let dir = example();
+    let path = dir.path().join("city.toml");
+    // The gateway waits for its key as long as nobody writes it.
+    let key = dir.path().join("ear-key.pem");
+    assert!(Command::new("mkfifo").arg(&key).status().unwrap().success());
+    let during = thread::spawn(move || {
+        let mut fifo = fs::File::options().write(true).open(key).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace("name = \"Gate 1\"", "name = \"North gate\"")).unwrap();
+        fifo.write_all(smart_city_gateway::attestation::Signer::generate().unwrap().as_bytes()).unwrap();
+    });
+    let gateway = gateway(dir.path(), None);
+    during.join().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !http(&gateway.http, "GET /status").await.1.contains("North gate") {
+        assert!(Instant::now() < deadline, "it is not read");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// What a command makes would be in the files, and with nobody.
+#[test]
+fn nothing_is_made_for_nobody() {
+    let dir = example();
+    let before = fs::read_to_string(dir.path().join("secrets.toml")).unwrap();
+    for to in ["/dev/null", "/dev/full"] {
+        let out = fs::File::options().write(true).open(to).unwrap();
+        let mut command = Command::new(PROGRAM);
+        let output =
+            command.current_dir(dir.path()).args(["user", "password", "hana"]).stdout(out).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && error.contains("nothing was changed"), "{to}: {error}");
+    }
+    let script = format!("{PROGRAM} rotate {GATE} >&-");
+    assert!(!Command::new("sh").current_dir(dir.path()).args(["-c", &script]).status().unwrap().success());
+    assert_eq!(fs::read_to_string(dir.path().join("secrets.toml")).unwrap(), before);
 }

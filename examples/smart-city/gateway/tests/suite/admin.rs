@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    os::unix::fs::{PermissionsExt as _, symlink},
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink},
     path::Path,
     thread,
 };
@@ -160,13 +160,72 @@ fn what_fails_changes_nothing() {
 fn files_stay_where_they_are_and_private() {
     let dir = common::example();
     let elsewhere = tempfile::tempdir().unwrap();
-    let [link, target] = [dir.path(), elsewhere.path()].map(|dir| dir.join("secrets.toml"));
-    fs::rename(&link, &target).unwrap();
-    symlink(&target, &link).unwrap();
-    fs::set_permissions(&target, fs::Permissions::from_mode(0o640)).unwrap();
-    handed_out(|out| files(dir.path()).rotate(GATE, out));
-    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
-    assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o640);
+    for (i, name) in (10..).zip(["city.toml", "secrets.toml"]) {
+        let [link, target] = [dir.path(), elsewhere.path()].map(|dir| dir.join(name));
+        fs::rename(&link, &target).unwrap();
+        symlink(&target, &link).unwrap();
+        fs::set_permissions(&target, fs::Permissions::from_mode(0o640)).unwrap();
+        // Only root can do this.
+        let _ = chown(&target, Some(12_345), Some(54_321));
+        let before = fs::metadata(&target).unwrap();
+        // What a command left that was killed, or somebody else put there.
+        let planted = elsewhere.path().join(format!(".{name}.new"));
+        symlink(elsewhere.path().join("planted"), planted).unwrap();
+        handed_out(|out| {
+            files(dir.path())
+                .provision(&NewDevice { place: [i.into(), 9], id: DeviceId([i; 8]), ..lamp() }, out)
+        });
+        let after = fs::metadata(&target).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(after.permissions().mode() & 0o777, 0o640);
+        assert_eq!((after.uid(), after.gid()), (before.uid(), before.gid()));
+    }
+    let names = fs::read_dir(elsewhere.path()).unwrap().count();
+    assert_eq!(names, 2, "nothing lies beside the files, and nothing was written through a link");
+}
+
+/// The second of two files cannot be replaced: the first is put back.
+#[test]
+fn no_file_is_changed_without_the_other() {
+    let dir = common::example();
+    let (files, before) = (files(dir.path()), texts(dir.path()));
+    fs::create_dir(dir.path().join(".city.toml.new")).unwrap();
+    let error = format!("{:#}", files.provision(&lamp(), |_| Ok(())).unwrap_err());
+    assert!(
+        error.contains("nothing was changed") && error.contains("city.toml cannot be replaced"),
+        "{error}"
+    );
+    assert!(files.remove_user("hana").is_err());
+    assert_eq!(texts(dir.path()), before);
+    // What changes one file alone needs no other.
+    handed_out(|out| files.rotate(GATE, out));
+    assert_eq!(texts(dir.path())[0], before[0]);
+}
+
+#[test]
+fn what_somebody_else_writes_meanwhile_is_not_lost() {
+    let dir = common::example();
+    let path = dir.path().join("city.toml");
+    let edited = fs::read_to_string(&path).unwrap() + "\n# a note\n";
+    let write = |_: &str| fs::write(&path, &edited);
+    let error = format!("{:#}", files(dir.path()).provision(&lamp(), write).unwrap_err());
+    assert!(error.contains("somebody else"), "{error}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), edited);
+    assert!(!common::files(dir.path()).0.devices.contains_key(&NEW));
+}
+
+#[test]
+fn an_empty_list_takes_its_first_entry() {
+    let dir = common::example();
+    let [city, secrets] = texts(dir.path());
+    let (city, secrets) =
+        (&city[..city.find("[[devices]]").unwrap()], &secrets[..secrets.find("[devices.").unwrap()]);
+    fs::write(dir.path().join("city.toml"), format!("devices = []\nusers = []\n{city}")).unwrap();
+    fs::write(dir.path().join("secrets.toml"), secrets).unwrap();
+    handed_out(|out| files(dir.path()).provision(&lamp(), out));
+    handed_out(|out| files(dir.path()).add_user(&user(), out));
+    let (city, _) = common::files(dir.path());
+    assert!(city.devices.contains_key(&NEW) && city.users.contains_key("yui"));
 }
 
 /// Commands wait for each other: no change is lost.
