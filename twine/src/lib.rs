@@ -15,7 +15,7 @@
 #[cfg(test)]
 extern crate std;
 
-#[allow(unsafe_code, reason = "vector instructions, assembly, round keys in place, blocks as words")]
+#[allow(unsafe_code, reason = "vector instructions, assembly, making round keys, blocks as words")]
 mod backends;
 mod consts;
 #[cfg(any(test, fuzzing))]
