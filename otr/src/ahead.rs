@@ -13,11 +13,11 @@ use crate::{
 
 /// [`Otr`] for callers who know the next nonce, for example from a nonce counter. With each message it prepares the next one.
 ///
-/// A backend that encrypts several blocks at once takes as long for a single block, and the last calls of a message have free places. One
-/// of these places encrypts the nonce block of the next message, which then starts at once. With TWINE, sealing up to 8 bytes takes one call
-/// instead of two, and sealing 16 bytes takes two calls instead of three. Opening takes one call more than sealing, and one less than
-/// without preparation. The result is the same as that of [`Otr`]. If the associated data has more than one block, nothing is saved as a
-/// rule, because the nonce block then has room in a call for the associated data.
+/// A backend that encrypts several blocks at once takes as long for one block as for several, and the last calls of a message have free
+/// places. One of these places encrypts the nonce block of the next message, which then starts at once. With TWINE, sealing up to 8 bytes
+/// takes one call instead of two, and sealing 16 bytes takes two calls instead of three. Opening takes one call more than sealing, and one
+/// less than without preparation. The result is the same as that of [`Otr`]. If the associated data has more than one block, nothing is saved
+/// as a rule, because the nonce block then has room in a call for the associated data.
 ///
 /// The prepared value is one block of output and its nonce block: 16 bytes if a block has 8 bytes. It serves only the named nonce under the
 /// current key, for one message to seal, or for attempts to open until one succeeds. With the feature `zeroize` its field is erased then and

@@ -5,8 +5,17 @@
 //! [`Otr`]: Otr
 //! [`Otr::encrypt_pieces`]: Otr::encrypt_pieces
 //! [`OtrAhead`]: OtrAhead
+//! [`Parallel`]: Parallel
+//! [`Serial`]: Serial
+//! [`Combined`]: Combined
+//! [`PieceError`]: PieceError
 //! [`cipher`]: cipher
 //! [`aead`]: aead
+//! [`twine-otr-aead`]: https://docs.rs/twine-otr-aead
+//! [`twine-cipher`]: https://docs.rs/twine-cipher
+//! [`Sealer`]: https://docs.rs/twine-otr-aead/latest/twine_otr_aead/struct.Sealer.html
+//! [`Opener`]: https://docs.rs/twine-otr-aead/latest/twine_otr_aead/struct.Opener.html
+//! [`ChunkSealer`]: https://docs.rs/twine-otr-aead/latest/twine_otr_aead/struct.ChunkSealer.html
 //!
 #![doc = include_str!("../README.md")]
 

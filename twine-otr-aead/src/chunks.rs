@@ -266,7 +266,7 @@ impl<C: TwineOtr> ChunkSealer<C> {
         self.position.next
     }
 
-    /// The number of the segment of the chunk before, 0 at first.
+    /// The number of the segment of the newest chunk that was sealed, or 0 if none was.
     #[must_use]
     pub fn segment(&self) -> u32 {
         self.segment.number
@@ -413,7 +413,7 @@ impl<C: TwineOtr> ChunkOpener<C> {
         self.position.next
     }
 
-    /// The number of the segment of the chunk before, 0 at first.
+    /// The number of the segment of the newest chunk that was opened, or 0 if none was.
     #[must_use]
     pub fn segment(&self) -> u32 {
         self.segment.number

@@ -10,8 +10,11 @@
 //! [`Kdf`]: Kdf
 //! [`Twine128Otr`]: Twine128Otr
 //! [`Twine80Otr`]: Twine80Otr
+//! [`StreamHeader`]: StreamHeader
+//! [`Key`]: Key
 //! [`otr-mode`]: otr_mode
 //! [`twine-cipher`]: twine_cipher
+//! [`twine-otr-capi`]: https://docs.rs/twine-otr-capi
 //!
 #![doc = include_str!("../README.md")]
 

@@ -74,8 +74,8 @@ use crate::{
 ///
 /// **This has a price.** After a loss of power the opener refuses as many genuine messages as were reserved, at most. After
 /// [`Opener::suspend`] it refuses only late ones. A loss of power also costs the blocks that were reserved and not used, and the same
-/// share of the failures. So reserve few messages (16 messages take one write for 16 messages), but more blocks. A key lasts for limit /
-/// step restarts without [`Opener::suspend`].
+/// share of the failures. So reserve few messages at a time, but more blocks. With 16 messages at a time, there is one write for 16 messages.
+/// A key lasts for limit / step restarts without [`Opener::suspend`].
 /// ```
 /// use twine_otr_aead::{BlockLimit, OpenError, Opener, Sealer};
 /// # struct Flash([[u8; 32]; 2]);
@@ -635,7 +635,8 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> OpenerReservation<'_, C, F
         &self.state
     }
 
-    /// Reserves them. Call this only once the state is durable, which means that it survives a loss of power.
+    /// Reserves the messages, blocks and failures that were asked for. Call this only once the state is durable, which means that it
+    /// survives a loss of power.
     pub fn stored(self) {
         let Self { opener, state, end, blocks, failures } = self;
         (opener.end, opener.sequence) = (end, Sequence::after(state.sequence()));

@@ -70,7 +70,7 @@ use crate::{
 /// let (nonce, tag) = sealer.seal_inout_detached(b"sensor 7", reading.as_mut_slice().into())?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-/// **Each restart without [`Sealer::suspend`] before it costs a whole step.** The step of this example is 2^12 blocks. So 256 restarts
+/// **Each start that did not follow a [`Sealer::suspend`] uses up a whole step.** The step of this example is 2^12 blocks. So 256 restarts
 /// use up the key, even if little is sealed: a device that restarts every hour needs a new key after 11 days. Choose the step so:
 /// ```text
 /// step = limit / number of restarts that the key must last for, and at least the blocks of the longest message

@@ -6,13 +6,16 @@
 //! [`Twine128`]: Twine128
 //! [`backend()`]: backend()
 //! [`cipher`]: cipher
+//! [`twine-otr-aead`]: https://docs.rs/twine-otr-aead
+//! [`otr-mode`]: https://docs.rs/otr-mode
+//! [`twine-otr-capi`]: https://docs.rs/twine-otr-capi
 //!
 #![doc = include_str!("../README.md")]
 
 #[cfg(test)]
 extern crate std;
 
-#[allow(unsafe_code, reason = "vector instructions and assembly")]
+#[allow(unsafe_code, reason = "vector instructions, assembly, making round keys, blocks as words")]
 mod backends;
 mod consts;
 #[cfg(any(test, fuzzing))]

@@ -29,6 +29,7 @@
 //! | `sanitizers` | runs the tests under sanitizers |
 //! | `setup` | installs what the other commands need |
 //! | `tools` | finds or installs compilers, emulators and tools |
+//! | `links` | checks that the links of the Markdown files lead somewhere |
 //! | `kernels` | builds the libraries for targets without vector registers |
 //! | `msrv` | finds or fetches a compiler of the minimum supported Rust version |
 //! | `apt` | Debian's packages |
@@ -92,6 +93,7 @@ Usage: cargo xtask COMMAND
         --check              fail if the tables or the chart are not what the results give
         criterion [ARGS...]  the same operations under criterion
         cortex-m             measure on emulated Cortex-M and RISC-V boards instead, and write the same of that
+        cortex-m --ours      only print what the project's own code takes there
         dudect [ARGS...]     whether times depend on secrets, by statistics
   firmware build [--board B] build the known-answer firmware
   firmware test [--board B]  build it and run it on QEMU's boards (B may be given several times)
@@ -112,7 +114,7 @@ Usage: cargo xtask COMMAND
        --file GLOB           only in these files
   capi header                make the header of the C interface
        test                  test the C interface on this machine
-       firmware              test it on QEMU's boards
+       firmware [BOARD]      test it on QEMU's boards, or on BOARD alone
        dist                  build it for each target, ready to link: target/dist/twine-otr-VERSION.tar.gz
   setup                      only install what the other commands need
   help                       this text
