@@ -8,23 +8,26 @@ use crate::{
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
 
-/// Those of our architectures that Rust has libraries for, in all formats of objects.
-const TARGETS: [&str; 4] =
-    ["x86_64-unknown-none", "x86_64-unknown-uefi", "i686-unknown-uefi", "aarch64-unknown-none-softfloat"];
-
 /// The portable backend, which is the only one there, may also be asked for.
 const FORCED: &str = r#"build.rustflags=["--cfg", "twine_backend=\"soft\""]"#;
+
+/// Those of our architectures that Rust has libraries for, in all formats of objects, and cargo's configuration.
+const TARGETS: [(&str, Option<&str>); 4] = [
+    ("x86_64-unknown-none", None),
+    ("x86_64-unknown-uefi", Some(FORCED)),
+    ("i686-unknown-uefi", None),
+    ("aarch64-unknown-none-softfloat", None),
+];
 
 /// Builds the C library, which has the code of the cipher and the mode in it, and looks for vector registers in the binary: the
 /// code that runs there has not saved them.
 pub(crate) fn test() -> Result<()> {
     let objdump = tools::objdump()?;
-    let builds = TARGETS.map(|target| (target, None)).into_iter().chain([(TARGETS[0], Some(FORCED))]);
-    for (target, flags) in builds {
+    for (target, configuration) in TARGETS {
         let dir = paths::target().join("kernels");
         let mut cargo = Toolchain::for_target(target)?.cargo();
-        if let Some(flags) = flags {
-            cargo = cargo.args(["--config", flags]);
+        if let Some(configuration) = configuration {
+            cargo = cargo.args(["--config", configuration]);
         }
         cargo
             .args(["rustc", "--package", "twine-otr-capi", "--profile", "capi"])
