@@ -89,7 +89,7 @@ async fn main() -> Result<()> {
 
     let (epochs, _locked) = epochs(&data, arguments.new_key)?;
     let device = Device::start(provisioned.id, provisioned.root_key, &image, epochs)
-        .with_context(|| format!("{}", data.display()))?;
+        .with_context(|| format!("the epoch in {}", data.display()))?;
     say(format_args!("device {} starts in epoch {}", device.id(), device.epoch().0))?;
     let name = device.id().to_string();
     let options = client::options(&name, provisioned.mqtt_password.as_str(), (&broker.host, broker.port));

@@ -169,13 +169,12 @@ impl Files {
             (city_now, secrets_now) == (old_city.clone(), old_secrets.clone()),
             "nothing was changed, and what was handed out is void: somebody else has changed the files meanwhile"
         );
-        if new_secrets != old_secrets {
-            replace(&self.secrets, &new_secrets)?;
+        // The file that is locked comes last: as soon as it is another one, the next command goes on.
+        if new_city != *old_city {
+            replace(&self.city, &new_city)?;
         }
-        if new_city != *old_city
-            && let Err(error) = replace(&self.city, &new_city)
-        {
-            return Err(match replace(&self.secrets, &old_secrets) {
+        if let Err(error) = replace(&self.secrets, &new_secrets) {
+            return Err(match replace(&self.city, &old_city) {
                 Ok(()) => error.context("nothing was changed, and what was handed out is void"),
                 Err(second) => error.context(format!("the files do not fit each other now: {second:#}")),
             });

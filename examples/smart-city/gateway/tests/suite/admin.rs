@@ -189,13 +189,16 @@ fn files_stay_where_they_are_and_private() {
 fn no_file_is_changed_without_the_other() {
     let dir = common::example();
     let (files, before) = (files(dir.path()), texts(dir.path()));
-    fs::create_dir(dir.path().join(".city.toml.new")).unwrap();
+    fs::create_dir(dir.path().join(".secrets.toml.new")).unwrap();
     let error = format!("{:#}", files.provision(&lamp(), |_| Ok(())).unwrap_err());
     assert!(
-        error.contains("nothing was changed") && error.contains("city.toml cannot be replaced"),
+        error.contains("nothing was changed") && error.contains("secrets.toml cannot be replaced"),
         "{error}"
     );
     assert!(files.remove_user("hana").is_err());
+    assert_eq!(texts(dir.path()), before);
+    fs::rename(dir.path().join(".secrets.toml.new"), dir.path().join(".city.toml.new")).unwrap();
+    assert!(files.provision(&lamp(), |_| Ok(())).is_err());
     assert_eq!(texts(dir.path()), before);
     // What changes one file alone needs no other.
     handed_out(|out| files.rotate(GATE, out));
@@ -234,7 +237,7 @@ fn commands_at_the_same_time_all_happen() {
     let dir = common::example();
     let files = files(dir.path());
     thread::scope(|scope| {
-        for i in 0..8 {
+        for i in 0..20 {
             let files = &files;
             scope.spawn(move || {
                 files.add_user(&NewUser { id: format!("user-{i}"), ..user() }, |_| Ok(())).unwrap();
@@ -242,5 +245,5 @@ fn commands_at_the_same_time_all_happen() {
         }
     });
     let (city, _) = common::files(dir.path());
-    assert_eq!(city.users.keys().filter(|id| id.starts_with("user-")).count(), 8);
+    assert_eq!(city.users.keys().filter(|id| id.starts_with("user-")).count(), 20);
 }
