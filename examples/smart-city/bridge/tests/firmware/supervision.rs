@@ -74,9 +74,9 @@ fn an_application_that_hangs_is_started_anew() {
 fn an_outage_is_no_hang() {
     let options = TIME_BY_INSTRUCTIONS.map(str::to_owned);
     let identity = supervised(Supervision { pause: 0, watchdog: 2 });
-    // Street has room for 32 readings, which takes some 300 frames.
+    // Street has room for readings of 16 seconds, and sends ten frames a second at most.
     for (application, functions, frames) in
-        [("template", &["set_level"][..], 10), ("template-c", &["set_level"], 10), ("street", &STREET, 420)]
+        [("template", &["set_level"][..], 5), ("template-c", &["set_level"], 5), ("street", &STREET, 200)]
     {
         let mut device = Made::new(application, functions, identity).start(&options);
         for _ in 0..frames {
