@@ -182,17 +182,22 @@ fn registers_that_a_kernel_saves_may_be_secret() {
         let code = a.assemble(CODE).unwrap();
         let segments = vec![Segment { address: CODE, bytes: code, writable: false, executable: true }];
         let image = Image { segments, ..Image::empty(Architecture::X86_64) };
-        let call = Call {
-            kernel: CODE,
-            convention: Convention::Words,
-            keys: SECRET,
-            from: SECRET,
-            to: SECRET,
-            count: 0,
-            pointer: 8,
-        };
+        let call = call_of_kernel(0, 8);
         let stack = Machine::new(Arc::new(image), Level::Base).call_kernel(&call).unwrap();
         assert_eq!((stack.taken, stack.secret), (24, 16));
+    }
+}
+
+/// A call with `count` blocks, when the stack pointer is `pointer`.
+fn call_of_kernel(count: u64, pointer: u64) -> Call {
+    Call {
+        kernel: CODE,
+        convention: Convention::Words,
+        keys: SECRET,
+        from: SECRET,
+        to: SECRET,
+        count,
+        pointer,
     }
 }
 
@@ -205,15 +210,7 @@ fn calls_of_kernels_are_told_apart_by_their_stack_pointers() {
     m.memory.set(SECRET, &block);
     let mut cipher = Cipher::default();
     for pointer in [0x2000, 0x1000, 0x3000, 0x1000] {
-        let call = Call {
-            kernel: CODE,
-            convention: Convention::Words,
-            keys: SECRET,
-            from: SECRET,
-            to: SECRET,
-            count: 1,
-            pointer,
-        };
+        let call = call_of_kernel(1, pointer);
         cipher.encipher(&mut m.graph, &mut m.memory, call).unwrap();
     }
     let pointers: Vec<u64> = cipher.calls.values().map(|call| call.pointer).collect();

@@ -12,11 +12,14 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, ensure};
 use p256::elliptic_curve::rand_core::{OsRng, RngCore};
-use smart_city_frame::{Class, DeviceId};
+use smart_city_frame::DeviceId;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
 use zeroize::Zeroizing;
 
-use crate::config::{City, Secrets};
+use crate::{
+    config::{City, Secrets},
+    policy::class_name,
+};
 
 /// A device to be added.
 #[derive(Clone, Debug)]
@@ -270,11 +273,7 @@ fn random_hex() -> Zeroizing<String> {
 fn device_file(city: &City, id: DeviceId, secrets: &DeviceSecrets) -> Zeroizing<String> {
     let DeviceSecrets { root_key, mqtt_password } = secrets;
     let streams = city.devices[&id].streams.iter().map(|number| {
-        let class = match city.streams[number].stream.class {
-            Class::Public => "public",
-            Class::Internal => "internal",
-            Class::Confidential => "confidential",
-        };
+        let class = class_name(city.streams[number].stream.class);
         format!("\"{number}:{class}\"")
     });
     let streams = streams.collect::<Vec<_>>().join(", ");

@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use smart_city_frame::DeviceId;
 use smart_city_gateway::{
     admin::{Files, NewDevice, NewUser},
@@ -108,7 +108,7 @@ enum User {
 impl Arguments {
     /// Whether this is the name of one of the commands.
     pub(crate) fn have(name: &str) -> bool {
-        ["provision", "rotate", "remove", "user"].contains(&name)
+        Self::command().find_subcommand(name).is_some()
     }
 
     pub(crate) fn run(self) -> Result<()> {
