@@ -54,6 +54,7 @@ mod firmware_sensor;
 mod fuzz;
 mod i686;
 mod kernels;
+mod library_source;
 mod links;
 mod manifests;
 mod msrv;

@@ -3,7 +3,7 @@
 use crate::{
     apt, city_firmware, cortex_m, paths,
     sh::{self, Cmd},
-    tools::{self, Toolchain},
+    tools::{self, Compiler},
 };
 use anyhow::{Context, Result, ensure};
 use object::{Object as _, ObjectSymbol as _, SymbolKind};
@@ -125,17 +125,14 @@ pub(crate) fn locked() -> Option<&'static str> {
 
 /// The size of the detector, with each compiler that there is.
 fn sizes() -> Result<()> {
-    Toolchain::all_for_target(TARGET)?.into_iter().try_for_each(size)
+    tools::compilers(TARGET)?.into_iter().try_for_each(size)
 }
 
 /// The size of the detector, linked alone for a device.
-fn size(toolchain: Toolchain) -> Result<()> {
-    let target_dir = paths::target().join(match toolchain {
-        Toolchain::Own => "smart-city-device-own",
-        Toolchain::Debian => "smart-city-device",
-    });
-    toolchain
-        .cargo()
+fn size(compiler: Compiler) -> Result<()> {
+    let target_dir = paths::target().join("smart-city-device").join(compiler.version.replace(' ', "-"));
+    compiler
+        .cargo
         .args(["build", "--manifest-path", MANIFEST, "--package", "smart-city-detector-size"])
         .args(["--profile", "firmware", "--target", TARGET, "--target-dir"])
         .arg(&target_dir)
@@ -153,7 +150,7 @@ fn size(toolchain: Toolchain) -> Result<()> {
         let part = PARTS.iter().position(|(_, marks)| marks.iter().any(|mark| name.contains(mark)));
         sizes[part.context("the last part takes all")?] += symbol.size();
     }
-    println!("the detector on {TARGET}, {}: {total} bytes, of which", toolchain.rustc_version()?);
+    println!("the detector on {TARGET}, {}: {total} bytes, of which", compiler.version);
     for ((part, _), size) in PARTS.iter().zip(sizes) {
         println!("{size:6} {part}");
     }

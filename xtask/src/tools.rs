@@ -4,7 +4,7 @@
 //! own rustup; else a message that says what to install.
 
 use crate::{
-    apt, paths,
+    apt, library_source, paths,
     sh::{self, Cmd},
 };
 use anyhow::{Context, Result, bail};
@@ -65,22 +65,11 @@ impl Toolchain {
         )
     }
 
-    /// All that build for `target` here, at least one: where a size is to hold for more than one compiler.
-    pub(crate) fn all_for_target(target: &str) -> Result<Vec<Self>> {
-        let first = Self::for_target(target)?;
-        if matches!(first, Self::Own) && apt::can_install() {
-            apt::install(&DEBIAN_TOOLCHAIN)?;
-        }
-        let has_debian = DEBIAN_TOOLCHAIN.into_iter().all(apt::is_installed);
-        let second = (matches!(first, Self::Own) && has_debian).then_some(Self::Debian);
-        Ok([first].into_iter().chain(second).collect())
-    }
-
     /// Its cargo, for a target without an operating system.
     pub(crate) fn cargo(self) -> Cmd {
         match self {
             Self::Own => sh::cargo(),
-            Self::Debian => debian_cargo().arg("--config").arg(paths::root().join("firmware/build-std.toml")),
+            Self::Debian => build_core(debian_cargo()),
         }
     }
 
@@ -104,15 +93,16 @@ impl Toolchain {
         }
     }
 
+    fn compiler(self) -> Result<Compiler> {
+        Ok(Compiler { version: self.rustc_version()?, cargo: self.cargo() })
+    }
+
     /// The version of its compiler, as that names it.
     pub(crate) fn rustc_version(self) -> Result<String> {
-        let rustc = match self {
-            Self::Own => env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()),
-            Self::Debian => DEBIAN_RUSTC.into(),
-        };
-        let version = Cmd::new(rustc).env_remove("LD_LIBRARY_PATH").arg("--version").read();
-        let version = version.context("the compiler does not tell its version")?;
-        Ok(version.split(" (").next().unwrap_or(&version).to_owned())
+        rustc_version(match self {
+            Self::Own => own_rustc(),
+            Self::Debian => Cmd::new(DEBIAN_RUSTC).env_remove("LD_LIBRARY_PATH"),
+        })
     }
 
     pub(crate) fn describe(self) -> &'static str {
@@ -121,6 +111,52 @@ impl Toolchain {
             Self::Debian => "Debian's toolchain, building the library itself",
         }
     }
+}
+
+/// A compiler for a target without an operating system.
+pub(crate) struct Compiler {
+    pub(crate) version: String,
+    pub(crate) cargo: Cmd,
+}
+
+/// All compilers for `target` that are here or can be fetched, at least one: where a size is to hold for more than one.
+pub(crate) fn compilers(target: &str) -> Result<Vec<Compiler>> {
+    let first = Toolchain::for_target(target)?;
+    let second = match first {
+        Toolchain::Own => {
+            if apt::can_install() {
+                apt::install(&DEBIAN_TOOLCHAIN)?;
+            }
+            let is_there = DEBIAN_TOOLCHAIN.into_iter().all(apt::is_installed);
+            is_there.then(|| Toolchain::Debian.compiler()).transpose()?
+        }
+        Toolchain::Debian => {
+            let library = library_source::find()?;
+            library.map(|library| own_compiler_building(&library)).transpose()?
+        }
+    };
+    Ok([first.compiler()?].into_iter().chain(second).collect())
+}
+
+/// The compiler that runs xtask, which builds its library from the sources in the folder `library`.
+fn own_compiler_building(library: &Path) -> Result<Compiler> {
+    // With rustup's component `rust-src` cargo finds the sources itself; this variable is the only way to name another folder.
+    let cargo = sh::cargo().env("RUSTC_BOOTSTRAP", "1").env("__CARGO_TESTS_ONLY_SRC_ROOT", library);
+    Ok(Compiler { version: rustc_version(own_rustc())?, cargo: build_core(cargo) })
+}
+
+fn build_core(cargo: Cmd) -> Cmd {
+    cargo.arg("--config").arg(paths::root().join("firmware/build-std.toml"))
+}
+
+/// The compiler of the toolchain that runs xtask.
+pub(crate) fn own_rustc() -> Cmd {
+    Cmd::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
+}
+
+fn rustc_version(rustc: Cmd) -> Result<String> {
+    let version = rustc.arg("--version").read().context("the compiler does not tell its version")?;
+    Ok(version.split(" (").next().unwrap_or(&version).to_owned())
 }
 
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
@@ -136,8 +172,7 @@ fn debian_cargo() -> Cmd {
 
 /// Whether the toolchain that runs xtask has the library of `target`.
 fn has_target(target: &str) -> bool {
-    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    Cmd::new(rustc)
+    own_rustc()
         .args(["--print", "sysroot"])
         .read()
         .is_some_and(|sysroot| Path::new(&sysroot).join("lib/rustlib").join(target).join("lib").is_dir())
@@ -145,7 +180,7 @@ fn has_target(target: &str) -> bool {
 
 /// The name of the target that is this machine.
 pub(crate) fn host() -> Result<String> {
-    let version = Cmd::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())).arg("-vV").read();
+    let version = own_rustc().arg("-vV").read();
     let host = version.as_ref().and_then(|text| text.lines().find_map(|line| line.strip_prefix("host: ")));
     Ok(host.context("rustc does not say for which machine it is")?.to_owned())
 }
