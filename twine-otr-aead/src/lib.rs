@@ -16,7 +16,11 @@
 //! [`twine-cipher`]: twine_cipher
 //! [`twine-otr-capi`]: https://docs.rs/twine-otr-capi
 //!
-#![doc = include_str!("../README.md")]
+// Its listings are programs that take these features.
+#![cfg_attr(
+    any(not(doctest), all(feature = "alloc", feature = "getrandom")),
+    doc = include_str!("../README.md")
+)]
 
 #[cfg(feature = "alloc")]
 extern crate alloc;

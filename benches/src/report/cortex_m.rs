@@ -127,15 +127,19 @@ impl CortexM {
     pub fn front(&self) -> Result<String> {
         let Head { rustc, date, .. } = &self.boards.first().context("no results")?.head;
         let mut text = format!(
-            "Measured on {date} with {rustc}, opt-level s and LTO, in QEMU. The tables show **estimated cycles** a byte of message on \
-             Cortex-M, for memory without wait states, and instructions a byte on RISC-V, for sealing / opening in place with 8 bytes of \
-             associated data. They are sorted by what sealing 64 bytes takes. Cortex-M0 is estimated with the table of Cortex-M0+. Code and stack are in bytes, with key set-up, but for the stack of the sealer's start. \
-             The sealer counts nonces and prepares the next one with each message; its code includes an opener. \
-             Of each algorithm in C or assembly, the implementation is shown that seals 64 bytes fastest. These were measured once, \
-             with the same counters ([source, commit and compiler](benches/results/cortex-m-peers.jsonl)), and take the key with each call; \
-             all others have it set up before. No C or assembly of AES was measured with these counters. Its fixsliced assembly, which is published \
-             with 84 cycles a byte for the cipher alone on Cortex-M4, would be far ahead of the crates here. \
-             [benches/cortex-m](benches/cortex-m) has the instructions, smaller implementations, other cores, and how to measure on a board.\n"
+            "Measured on {date} with {rustc}, opt-level s and LTO, in QEMU, for sealing / opening in place with 8 bytes of associated data. \
+             The tables are sorted by what sealing 64 bytes takes.\n\
+             - The unit is **estimated cycles** a byte of message on Cortex-M, for memory without wait states, and instructions a byte on RISC-V. \
+             Cortex-M0 is estimated with the table of Cortex-M0+.\n\
+             - Code and stack are in bytes. They include key set-up, except the stack that creating a sealer takes.\n\
+             - The sealer counts nonces and prepares the next one with each message. Its code includes an opener.\n\
+             - Of each algorithm in C or assembly, the implementation is shown that seals 64 bytes fastest. These were measured once, \
+             with the same counters ([source, commit and compiler](benches/results/cortex-m-peers.jsonl)). They set up the key in each call. \
+             The Rust ones set it up once, before.\n\
+             - No C or assembly of AES was measured with these counters. Its fixsliced assembly, which is published with 84 cycles a byte for \
+             the cipher alone on Cortex-M4, would be far ahead of the AES crates here.\n\n\
+             [benches/cortex-m](benches/cortex-m) has the instructions, who is ahead at which length, smaller implementations, other cores, and how \
+             to measure on a board.\n"
         );
         for core in FRONT {
             let board = self.board(core)?;
@@ -154,7 +158,6 @@ impl CortexM {
             rows.sort_by(|(one, _), (other, _)| one.total_cmp(other));
             text.push_str(&board.headings_beside_c()?);
             text.extend(rows.into_iter().map(|(_, row)| row));
-            self.who_is_ahead(&mut text, board)?;
         }
         text.push('\n');
         for core in FRONT {

@@ -31,8 +31,26 @@ const fn alias(address: u32) -> u32 {
 impl Probe {
     /// What the command is answered with, which starts the device anew; returns the fault.
     fn fault(&mut self, command: u8, words: &[u32]) -> Fault {
-        let before = self.0.link.epoch();
         self.send(command, words, &[]);
+        self.fault_said()
+    }
+
+    /// The same, but when the secure world comes to `place`, its stack pointer is set to `pointer`.
+    fn fault_of_stack(&mut self, command: u8, words: &[u32], place: u32, pointer: u32) -> Fault {
+        const SP: usize = 13;
+        let mut debugger = self.0.board.debug().unwrap();
+        debugger.set_breakpoint(place).unwrap();
+        self.send(command, words, &[]);
+        debugger.run().unwrap();
+        debugger.set_register(SP, pointer).unwrap();
+        debugger.remove_breakpoint(place).unwrap();
+        drop(debugger);
+        self.fault_said()
+    }
+
+    /// The fault after which the device has started anew.
+    fn fault_said(&mut self) -> Fault {
+        let before = self.0.link.epoch();
         let line = self.0.board.console("restart after exception").unwrap();
         let number = |name: &str| {
             let mut rest = line.split([' ', ':']).skip_while(|word| *word != name).skip(1);
@@ -421,6 +439,25 @@ fn buffers_must_be_the_callers_own_as_a_whole() {
     // An empty reading is nowhere.
     assert_eq!(probe.call(Service::SealReading, [1, SECURE_RAM.start, 0, BUFFER]), 14);
     assert_eq!(probe.call(Service::Epoch, [0; 4]), i32::from(epoch.0));
+}
+
+/// The limits PSPLIM and MSPLIM hold: a stack of the secure world that is full is a fault, and overwrites nothing that is below it. No
+/// caller can fill one, so the debug port moves the stack pointer.
+#[test]
+fn full_stacks_are_faults() {
+    let stack_overflow = Fault { exception: 3, cfsr: 1 << 20, sfsr: 0 };
+    let mut probe = Probe::start();
+    let secure = std::fs::read(crate::device::firmware("secure")).unwrap();
+    let place_of = |name| crate::device::symbol(&secure, name);
+    // Services run on the process stack, and begin with pushes.
+    let process_stack = place_of("nonsecure5STACK");
+    let call = [Service::SealReading.address() | 1, 1, BUFFER, 6, BUFFER + 0x400];
+    let service = place_of("SealReading");
+    assert_eq!(probe.fault_of_stack(b'c', &call, service, process_stack + 4), stack_overflow);
+    // The start runs on the main stack: that of the device after another fault.
+    let main_stack = place_of("_stack_end");
+    let start = place_of("main");
+    assert_eq!(probe.fault_of_stack(b'r', &[SECURE_CODE.start], start, main_stack + 4), stack_overflow);
 }
 
 #[test]

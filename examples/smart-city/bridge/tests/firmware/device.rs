@@ -106,11 +106,12 @@ impl Made {
     }
 }
 
-/// The address of the symbol in an ELF file whose name is or contains `name`.
+/// The address of the symbol in an ELF file whose name is `name`, or else contains it.
 pub(crate) fn symbol(elf: &[u8], name: &str) -> u32 {
     let file = object::File::parse(elf).unwrap();
-    let mut symbols = file.symbols();
-    let found = symbols.find(|symbol| symbol.size() > 0 && symbol.name().is_ok_and(|own| own.contains(name)));
+    let contains =
+        file.symbols().find(|symbol| symbol.size() > 0 && symbol.name().is_ok_and(|own| own.contains(name)));
+    let found = file.symbols().find(|symbol| symbol.name() == Ok(name)).or(contains);
     (found.unwrap().address() & !1).try_into().unwrap()
 }
 
