@@ -105,7 +105,7 @@ Usage: cargo xtask COMMAND
        --all [TOOL]          trace all operations on x86-64, which takes most of an hour
   prove [--json] [--only T]  prove for all inputs that the compiled code is TWINE and OTR (only targets named like T)
         --edges              with fewer lengths of messages
-        --mutants            the tests with wrong bits in the code, 200 for each kernel and each mode
+        --mutants            the tests with wrong bits in the code, 200 for each kernel, each mode and each sealer
         --accept-conditional success, even if instructions could not be compared with a processor
         --elf FILE           the same of a linked program that contains the C interface
   fuzz [--minutes N] [T...]  run the fuzz targets (those named) for N minutes (1) each
