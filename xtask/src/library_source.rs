@@ -1,8 +1,7 @@
 //! The sources of the library of the toolchain that runs xtask, from which cargo builds it for targets that this toolchain lacks.
 
-use crate::{apt, paths, sh::Cmd, tools};
+use crate::{apt, dist, paths, sh::Cmd, tools};
 use anyhow::{Context, Result, bail};
-use sha2::{Digest as _, Sha256};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -55,7 +54,7 @@ fn fetch(archive: &str, version: &str, sha256: &str, home: &Path) -> Result<Opti
         println!("no sources of Rust's library {version}: {error:#}");
         return Ok(None);
     }
-    let found: String = Sha256::digest(fs::read(&file)?).iter().map(|byte| format!("{byte:02x}")).collect();
+    let found = dist::sha256(&fs::read(&file)?);
     if found != sha256 {
         bail!("the file has the SHA-256 {found}, not {sha256}");
     }

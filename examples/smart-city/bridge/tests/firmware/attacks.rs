@@ -10,7 +10,7 @@ use smart_city_interface::{
     },
 };
 
-use crate::device::{ID, NEW, Probe, epoch_on, stream};
+use crate::device::{ID, NEW, Probe, epoch_on, secure_symbol, stream};
 
 /// SFSR: entered elsewhere than at SG.
 const INVEP: u32 = 1;
@@ -190,8 +190,7 @@ fn secure_memory_is_neither_read_nor_written() {
 fn gates_hold_without_sau() {
     const BUS_FAULT: u32 = 5;
     let mut probe = Probe::start();
-    let secure = std::fs::read(crate::device::firmware("secure")).unwrap();
-    let flash_step = crate::device::symbol(&secure, "flash_step");
+    let flash_step = secure_symbol("flash_step");
     let places = [
         SECURE_CODE.start,
         PROVISIONING.start + 16,
@@ -258,8 +257,7 @@ fn secure_code_is_entered_at_its_entry_points_alone() {
     let fault = probe.fault(b'c', &[VENEERS.start + 3]);
     assert_eq!(fault, Fault { exception: 7, cfsr: 0, sfsr: INVEP });
     // A data section, and a function that the application may not call itself.
-    let secure = std::fs::read(crate::device::firmware("secure")).unwrap();
-    let start = crate::device::symbol(&secure, "flash_step");
+    let start = secure_symbol("flash_step");
     assert_eq!(
         probe.fault(b'c', &[start | 1, EPOCHS.start, 0]),
         Fault { exception: 7, cfsr: 0, sfsr: INVEP }
@@ -372,9 +370,7 @@ fn no_return_to_the_secure_world_is_forged() {
         assert!([3, 6, 7].contains(&fault.exception), "{exc_return:#x}: {fault:?}");
     }
     // To a thread of its own, but at a secure place.
-    let secure = std::fs::read(crate::device::firmware("secure")).unwrap();
-    for place in [crate::device::symbol(&secure, "flash_step"), VENEERS.start + 4, SECURE_CODE.start + 0x400]
-    {
+    for place in [secure_symbol("flash_step"), VENEERS.start + 4, SECURE_CODE.start + 0x400] {
         let fault = probe.fault(b'f', &[0xFFFF_FFB8, place]);
         assert_eq!(fault.exception, 7, "{place:#x}: {fault:?}");
     }
@@ -447,16 +443,14 @@ fn buffers_must_be_the_callers_own_as_a_whole() {
 fn full_stacks_are_faults() {
     let stack_overflow = Fault { exception: 3, cfsr: 1 << 20, sfsr: 0 };
     let mut probe = Probe::start();
-    let secure = std::fs::read(crate::device::firmware("secure")).unwrap();
-    let place_of = |name| crate::device::symbol(&secure, name);
     // Services run on the process stack, and begin with pushes.
-    let process_stack = place_of("nonsecure5STACK");
+    let process_stack = secure_symbol("nonsecure5STACK");
     let call = [Service::SealReading.address() | 1, 1, BUFFER, 6, BUFFER + 0x400];
-    let service = place_of("SealReading");
+    let service = secure_symbol("SealReading");
     assert_eq!(probe.fault_of_stack(b'c', &call, service, process_stack + 4), stack_overflow);
     // The start runs on the main stack: that of the device after another fault.
-    let main_stack = place_of("_stack_end");
-    let start = place_of("main");
+    let main_stack = secure_symbol("_stack_end");
+    let start = secure_symbol("main");
     assert_eq!(probe.fault_of_stack(b'r', &[SECURE_CODE.start], start, main_stack + 4), stack_overflow);
 }
 

@@ -5,7 +5,7 @@ use std::{env, fs};
 use smart_city_frame::Verdict;
 use smart_city_interface::Service;
 
-use crate::device::{NEW, PROBE, Probe, firmware, symbol};
+use crate::device::{NEW, PROBE, Probe, secure_symbol};
 
 /// The aim; what it takes now is printed.
 const INSTRUCTIONS_A_BYTE: f64 = 60.0;
@@ -50,13 +50,12 @@ fn the_stack_is_great_enough() {
     assert!(probe.receive(&restore).0 > 0);
     let reading = probe.buffer(&[0xAA; 241]);
     assert_eq!(probe.call(Service::SealReading, [1, reading, 241, reading]), 255);
-    let secure = fs::read(firmware("secure")).unwrap();
     // Its memory is read while it opens a new epoch: at other times the debug port sees what the application sees.
     let mut debugger = probe.0.board.debug().unwrap();
-    debugger.set_breakpoint(symbol(&secure, "flash_step")).unwrap();
+    debugger.set_breakpoint(secure_symbol("flash_step")).unwrap();
     probe.send(b'c', &[Service::NewEpoch.address() | 1], &[]);
     debugger.run().unwrap();
-    let bottom = symbol(&secure, "nonsecure5STACK");
+    let bottom = secure_symbol("nonsecure5STACK");
     let bytes: Vec<u8> =
         (0..STACK / 1024).flat_map(|i| debugger.read(bottom + 1024 * i, 1024).unwrap()).collect();
     let unused = bytes.iter().take_while(|byte| **byte == 0).count();

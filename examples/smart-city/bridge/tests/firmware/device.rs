@@ -115,6 +115,11 @@ pub(crate) fn symbol(elf: &[u8], name: &str) -> u32 {
     (found.unwrap().address() & !1).try_into().unwrap()
 }
 
+/// The same of the secure world.
+pub(crate) fn secure_symbol(name: &str) -> u32 {
+    symbol(&fs::read(firmware("secure")).unwrap(), name)
+}
+
 /// The epoch that the console names next.
 pub(crate) fn epoch_on(board: &mut Board) -> Epoch {
     epoch_in(&board.console("device").unwrap()).unwrap()

@@ -14,7 +14,7 @@ use smart_city_bridge::board::{Board, Said};
 use smart_city_frame::{Epoch, Header, RootKey, Verdict, seal_epoch_request};
 use smart_city_interface::memory::EPOCHS;
 
-use crate::device::{Device, Made, NEW, ROOT, STREET, epoch_in, epoch_on, firmware, stream, symbol};
+use crate::device::{Device, Made, NEW, ROOT, STREET, epoch_in, epoch_on, firmware, secure_symbol, stream};
 
 /// How often it fails: `SMART_CITY_CUTS`, or a number for every run of the tests.
 fn cuts() -> u32 {
@@ -111,7 +111,7 @@ fn a_fault_of_flash_ends() {
 /// from its start or, for every other one, from its first frame. After each it starts again, and sends.
 #[test]
 fn power_fails_anywhere() {
-    let flash_step = symbol(&fs::read(firmware("secure")).unwrap(), "flash_step");
+    let flash_step = secure_symbol("flash_step");
     let seed = u64::from(std::process::id()) << 20 | 0x5EED;
     println!("seed {seed:#x}");
     let mut random = Random(seed);
@@ -177,7 +177,7 @@ fn power_fails_anywhere() {
 #[test]
 fn power_fails_while_a_region_is_restored() {
     const LAMP_OFF: u16 = 2;
-    let flash_step = symbol(&fs::read(firmware("secure")).unwrap(), "flash_step");
+    let flash_step = secure_symbol("flash_step");
     let elf = fs::read(firmware("street")).unwrap();
     let as_built = Made::new("street", &STREET, NEW).code(LAMP_OFF).to_vec();
     let at = elf.windows(as_built.len()).position(|window| window == as_built).unwrap();
