@@ -106,6 +106,16 @@ pub(crate) fn cortex_m() -> Result<()> {
     on_boards(&CORTEX_M)
 }
 
+/// All operations on the smallest core, and on Cortex-M3. M4 and M33 have the same kernels as M3, where the most opcodes are refused.
+pub(crate) fn some_cortex_m() -> Result<()> {
+    on_boards(&CORTEX_M[..2])
+}
+
+/// All operations on the others.
+pub(crate) fn other_cortex_m() -> Result<()> {
+    on_boards(&CORTEX_M[2..])
+}
+
 /// All operations on each RISC-V core.
 pub(crate) fn riscv() -> Result<()> {
     on_boards(&RISC_V)
