@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-static const uint8_t up[TWINE_OTR_FIXED_SIZE] = {'u', 'p', 0, 7};
-static const uint8_t down[TWINE_OTR_FIXED_SIZE] = {'d', 'n', 0, 7};
+static const uint8_t up[TWINE_OTR_FIXED_SIZE] = {'u', 'p', ' ', '7'};
+static const uint8_t down[TWINE_OTR_FIXED_SIZE] = {'d', 'n', ' ', '7'};
 static const uint8_t name[] = "node 7";
 
 /* The places of the sealer are the first two, those of the opener the others. */

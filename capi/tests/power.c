@@ -243,7 +243,7 @@ static struct node_keys keys;
 /* At the other end: it has its power always. */
 static twine128_opener readings;
 static twine128_sealer instructions;
-static const uint8_t up[TWINE_OTR_FIXED_SIZE] = {'u', 'p', 0, 7}, down[TWINE_OTR_FIXED_SIZE] = {'d', 'n', 0, 7};
+static const uint8_t up[TWINE_OTR_FIXED_SIZE] = {'u', 'p', ' ', '7'}, down[TWINE_OTR_FIXED_SIZE] = {'d', 'n', ' ', '7'};
 static const uint8_t name[] = "node 7";
 
 /* The node's power is lost: its RAM is anything. */

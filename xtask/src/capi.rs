@@ -353,13 +353,14 @@ fn old_program(compiler: &Path, standard: &str, library: &Path) -> Result<()> {
     Cmd::new(program).run()
 }
 
-/// The README's first listing in C is a program. The others are parts of functions.
+/// The README's first listing in C is a program. The others are parts of functions. That of the front page is functions.
 fn listings(cc: &Path, library: &Path) -> Result<()> {
     const AROUND: &str = "#include <stddef.h>\nextern const uint8_t key[16], *ad;\nextern uint8_t *buf, nonce[7], tag[8];\n\
         extern size_t ad_len, len;\nvoid listing(void);\nvoid listing(void)\n{\n";
     const INCLUDE: &str = "#include \"twine-otr.h\"\n";
-    let readme = fs::read_to_string(capi("README.md"))?;
-    let mut listings = readme.split("\n```c\n").skip(1).filter_map(|rest| Some(rest.split_once("\n```")?.0));
+    let [readme, front_page] = [capi("README.md"), paths::root().join("README.md")].map(fs::read_to_string);
+    let (readme, front_page) = (readme?, front_page?);
+    let mut listings = in_c(&readme);
     let compile = |name: &str, text: String| -> Result<Cmd> {
         let source = dir().join(format!("{name}.c"));
         fs::write(&source, text)?;
@@ -370,12 +371,19 @@ fn listings(cc: &Path, library: &Path) -> Result<()> {
     let first = listings.next().context("the README has no listing in C")?;
     compile("listing", format!("{first}\n"))?.arg(library).arg("-o").arg(&program).run()?;
     ensure!(Cmd::new(program).read().as_deref() == Some("21.5 C"), "the first listing prints something else");
+    let functions = in_c(&front_page).next().context("the front page has no listing in C")?;
+    compile("functions", format!("{functions}\n"))?.arg("-fsyntax-only").run()?;
     for part in listings {
         compile("part", format!("{INCLUDE}{AROUND}{}\n}}\n", part.replace(INCLUDE, "")))?
             .arg("-fsyntax-only")
             .run()?;
     }
     Ok(())
+}
+
+/// The listings in C of a page.
+fn in_c(page: &str) -> impl Iterator<Item = &str> {
+    page.split("\n```c\n").skip(1).filter_map(|rest| Some(rest.split_once("\n```")?.0))
 }
 
 fn run_program(program: &Path) -> Result<()> {

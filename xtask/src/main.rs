@@ -88,7 +88,7 @@ Usage: cargo xtask COMMAND
   demo                       an hour in a smart city: who may see what, and a device that is tampered with
        --serve               goes on after that, for a look at the gateway's page
        seal [--size SIZE]    seal and open a real file, then try to cheat (SIZE: 4MiB, 1GiB, ...)
-  soak                       the tests of the smart city that can go on for longer, at full length: up to an hour
+  soak                       the tests of the smart city that can go on for longer, at full length: half an hour
   bench [--seconds N]        measure for N seconds (40) and write results, the README's tables and the chart
         report               write the tables and the chart of the results that are there
         --check              fail if the tables or the chart are not what the results give
