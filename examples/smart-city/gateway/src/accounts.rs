@@ -17,12 +17,11 @@ use anyhow::{Context, Result, bail, ensure};
 use rumqttc::{AsyncClient, Broker, ConnectReturnCode, ConnectionError, MqttOptions, PublishOptions, QoS};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use smart_city_engine::config::{GATEWAY_USER, Secret, Secrets, parse_device_id};
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, sleep, sleep_until, timeout},
 };
-
-use crate::config::{GATEWAY_USER, Secret, Secrets, parse_device_id};
 
 /// Where the plugin takes commands.
 const COMMANDS: &str = "$CONTROL/dynamic-security/v1";
@@ -368,7 +367,7 @@ mod tests {
     use std::{path::Path, sync::Mutex};
 
     use super::*;
-    use crate::config::City;
+    use smart_city_engine::config::City;
 
     fn secrets() -> Secrets {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("example");

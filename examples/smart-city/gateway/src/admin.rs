@@ -11,15 +11,13 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, ensure};
-use p256::elliptic_curve::rand_core::{OsRng, RngCore};
-use smart_city_frame::DeviceId;
-use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
-use zeroize::Zeroizing;
-
-use crate::{
+use smart_city_engine::{
     config::{City, Secrets},
     policy::class_name,
 };
+use smart_city_frame::DeviceId;
+use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
+use zeroize::Zeroizing;
 
 /// A device to be added.
 #[derive(Clone, Debug)]
@@ -234,7 +232,7 @@ impl Documents {
     }
 
     fn new_secrets_of_device(&mut self, id: DeviceId) -> Result<DeviceSecrets> {
-        let secrets = DeviceSecrets { root_key: random_hex(), mqtt_password: random_hex() };
+        let secrets = DeviceSecrets { root_key: random_hex()?, mqtt_password: random_hex()? };
         let entries =
             [("root_key", secrets.root_key.as_str()), ("mqtt_password", secrets.mqtt_password.as_str())];
         self.set_secrets("devices", &id.to_string(), &entries)?;
@@ -242,7 +240,7 @@ impl Documents {
     }
 
     fn new_password_of_user(&mut self, user: &str) -> Result<Zeroizing<String>> {
-        let password = random_hex();
+        let password = random_hex()?;
         self.set_secrets("users", user, &[("mqtt_password", &password)])?;
         Ok(password)
     }
@@ -263,10 +261,10 @@ struct DeviceSecrets {
 }
 
 /// 16 bytes from the system's random number generator.
-fn random_hex() -> Zeroizing<String> {
+fn random_hex() -> Result<Zeroizing<String>> {
     let mut bytes = Zeroizing::new([0; 16]);
-    OsRng.fill_bytes(&mut *bytes);
-    Zeroizing::new(hex::encode(*bytes))
+    getrandom::fill(&mut *bytes)?;
+    Ok(Zeroizing::new(hex::encode(*bytes)))
 }
 
 /// What goes on a device: a file that `smart-city-device` reads.

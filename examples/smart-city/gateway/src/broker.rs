@@ -29,6 +29,7 @@ use mqtt5::{
     packet::{connect::ConnectPacket, publish::PublishPacket},
     protocol::v5::reason_codes::ReasonCode,
 };
+use smart_city_engine::config::{GATEWAY_USER, Secret, Secrets, parse_device_id};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -37,10 +38,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{
-    config::{GATEWAY_USER, Secret, Secrets, parse_device_id},
-    mqtt::{Allowance, Limited, MAX_PACKET},
-};
+use crate::mqtt::{Allowance, Limited, MAX_PACKET};
 
 /// Messages that wait for a subscriber that does not take them; then the oldest are dropped.
 pub const CLIENT_QUEUE: usize = 4096;

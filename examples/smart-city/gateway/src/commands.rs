@@ -12,11 +12,9 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use smart_city_engine::config::parse_device_id;
 use smart_city_frame::DeviceId;
-use smart_city_gateway::{
-    admin::{Files, NewDevice, NewUser},
-    config::parse_device_id,
-};
+use smart_city_gateway::admin::{Files, NewDevice, NewUser};
 
 /// Changes who is in the city. A gateway that runs reads the files then.
 ///

@@ -20,6 +20,12 @@ use hyper_util::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
+use smart_city_engine::{
+    audit,
+    config::{Secrets, parse_device_id},
+    engine::{Denied, Input},
+    view::{MOST, Page, SharedView},
+};
 use smart_city_frame::DeviceId;
 use tokio::{
     net::TcpListener,
@@ -30,13 +36,6 @@ use tokio::{
 use tokio_stream::{
     Stream, StreamExt,
     wrappers::{BroadcastStream, errors::BroadcastStreamRecvError},
-};
-
-use crate::{
-    audit,
-    config::{Secrets, parse_device_id},
-    engine::{Denied, Input},
-    view::{MOST, Page, SharedView},
 };
 
 /// What the page may load: nothing but itself and the gateway's answers; and no other page may show it as its part.
@@ -346,7 +345,7 @@ mod tests {
         let (engine, _inputs) = mpsc::channel(1);
         let (told, _) = broadcast::channel(1);
         let example = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("example");
-        let city = crate::config::City::read(&example.join("city.toml")).unwrap();
+        let city = smart_city_engine::config::City::read(&example.join("city.toml")).unwrap();
         let secrets = Secrets::read(&example.join("secrets.toml"), &city).unwrap();
         let app = App {
             engine,

@@ -15,15 +15,17 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use smart_city_gateway::{
+use smart_city_engine::{
     attestation::Signer,
     audit::Audit,
     config::{City, ConfigError, Secrets},
     engine::{Engine, Input, TICK},
-    http::{self, App},
     memory::{self, Loss},
-    mqtt::{self, Broker},
     store::{self, Found, Store},
+};
+use smart_city_gateway::{
+    http::{self, App},
+    mqtt::{self, Broker},
 };
 use tokio::{
     net::TcpListener,

@@ -23,17 +23,17 @@ use rumqttc::{
     AckMode, AsyncClient, Event, EventLoop, Incoming, MqttOptions, NetworkOptions, Publish, PublishOptions,
     QoS, SessionMode, SubscribeNoticeError, mqttbytes::v5::PublishProperties,
 };
+use smart_city_engine::{
+    config::{GATEWAY_USER, Secrets, parse_device_id},
+    engine::{Engine, Input, Output},
+};
 use smart_city_frame::{Header, Kind};
 use tokio::{
     runtime::Handle,
     sync::{Notify, mpsc, watch},
 };
 
-use crate::{
-    accounts::{self, RESPONSES},
-    config::{GATEWAY_USER, Secrets, parse_device_id},
-    engine::{Engine, Input, Output},
-};
+use crate::accounts::{self, RESPONSES};
 
 /// Messages that the broker may send ahead.
 const RECEIVE_MAXIMUM: u16 = 1024;
@@ -109,9 +109,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What is acknowledged when a message is stored.
+/// A message that came, which is acknowledged when it is stored.
 #[derive(Debug)]
-pub struct Ack {
+struct Ack {
     publish: Publish,
     /// The connection that it came over. On another one the same number may be another message's.
     connection: u64,
@@ -133,7 +133,7 @@ struct Waiting {
 
 #[derive(Debug)]
 struct Account {
-    queue: VecDeque<Input>,
+    queue: VecDeque<Ack>,
     /// QoS 0 messages in the queue.
     unacknowledged: usize,
     discarded: u64,
@@ -147,7 +147,7 @@ impl Intake {
     /// Takes a message over; returns the account if it sends more than it may.
     fn push(&self, ack: Ack, now: Instant) -> Option<String> {
         let publish = &ack.publish;
-        let topic = String::from_utf8_lossy(&publish.topic).into_owned();
+        let topic = String::from_utf8_lossy(&publish.topic);
         let name = topic.split('/').nth(1).unwrap_or_default().to_owned();
         let mut waiting = lock(&self.waiting);
         let Waiting { accounts, turn } = &mut *waiting;
@@ -174,15 +174,14 @@ impl Intake {
         if account.queue.is_empty() {
             turn.push_back(name.clone());
         }
-        let payload = publish.payload.to_vec();
-        account.queue.push_back(Input::Message { topic, payload, ack: Some(ack) });
+        account.queue.push_back(ack);
         drop(waiting);
         self.wake.notify_one();
         Some(name).filter(|_| floods)
     }
 
-    /// The next messages, one of each account in turn, and what was discarded.
-    fn take(&self, most: usize) -> Vec<Input> {
+    /// The next messages, one of each account in turn, each with what is to be acknowledged; and what was discarded.
+    fn take(&self, most: usize) -> Vec<(Input, Option<Ack>)> {
         let mut taken = Vec::new();
         let mut waiting = lock(&self.waiting);
         let Waiting { accounts, turn } = &mut *waiting;
@@ -192,13 +191,14 @@ impl Intake {
             let Some(account) = accounts.get_mut(&name) else { continue };
             if account.discarded > 0 {
                 let count = std::mem::take(&mut account.discarded);
-                taken.push(Input::Overload { device: parse_device_id(&name), count });
+                taken.push((Input::Overload { device: parse_device_id(&name), count }, None));
             }
-            let Some(input) = account.queue.pop_front() else { continue };
-            if matches!(&input, Input::Message { ack: Some(ack), .. } if ack.publish.qos == QoS::AtMostOnce) {
+            let Some(ack) = account.queue.pop_front() else { continue };
+            if ack.publish.qos == QoS::AtMostOnce {
                 account.unacknowledged -= 1;
             }
-            taken.push(input);
+            let topic = String::from_utf8_lossy(&ack.publish.topic).into_owned();
+            taken.push((Input::Message { topic, payload: ack.publish.payload.to_vec() }, Some(ack)));
             if !account.queue.is_empty() {
                 turn.push_back(name);
             }
@@ -374,25 +374,23 @@ fn run(
         if inputs.is_closed() && inputs.is_empty() && batch.is_empty() {
             return Ok(());
         }
-        fill(&mut batch, &mut inputs, intake);
-        for input in &mut batch {
-            if let Input::Message { ack, .. } = input {
-                acks.extend(ack.take());
-            }
-        }
+        fill(&mut batch, &mut acks, &mut inputs, intake);
         let outputs = engine.handle(batch)?;
         outgoing.push(&mut acks, outputs);
     }
 }
 
 /// Takes what waits already: messages have at least half of a batch.
-fn fill(batch: &mut Vec<Input>, inputs: &mut mpsc::Receiver<Input>, intake: &Intake) {
+fn fill(batch: &mut Vec<Input>, acks: &mut Vec<Ack>, inputs: &mut mpsc::Receiver<Input>, intake: &Intake) {
     while batch.len() < BATCH / 2
         && let Ok(input) = inputs.try_recv()
     {
         batch.push(input);
     }
-    batch.extend(intake.take(BATCH - batch.len()));
+    for (input, ack) in intake.take(BATCH - batch.len()) {
+        batch.push(input);
+        acks.extend(ack);
+    }
 }
 
 async fn receive(
@@ -552,15 +550,15 @@ mod tests {
     }
 
     /// Account and number of each message, and how many were discarded.
-    fn texts(inputs: Vec<Input>) -> Vec<String> {
-        let text = |input| match input {
-            Input::Message { topic, payload, ack: Some(_) } => {
+    fn texts(taken: Vec<(Input, Option<Ack>)>) -> Vec<String> {
+        let text = |taken| match taken {
+            (Input::Message { topic, payload }, Some(_)) => {
                 format!("{} {}", topic.split('/').nth(1).unwrap(), String::from_utf8(payload).unwrap())
             }
-            Input::Overload { device, count } => format!("{} discarded {count}", device.unwrap()),
+            (Input::Overload { device, count }, None) => format!("{} discarded {count}", device.unwrap()),
             other => panic!("{other:?}"),
         };
-        inputs.into_iter().map(text).collect()
+        taken.into_iter().map(text).collect()
     }
 
     /// Whether a notice waits; it is taken away.
@@ -713,9 +711,11 @@ mod tests {
         }
         let mut sizes = || {
             let mut batch = vec![Input::Tick];
-            fill(&mut batch, &mut inputs, &intake);
+            let mut acks = Vec::new();
+            fill(&mut batch, &mut acks, &mut inputs, &intake);
             let ticks = batch.iter().filter(|input| matches!(input, Input::Tick)).count();
-            (ticks, batch.len() - ticks)
+            assert_eq!(acks.len(), batch.len() - ticks);
+            (ticks, acks.len())
         };
         assert_eq!([sizes(), sizes(), sizes()], [(256, 256), (146, 344), (1, 0)]);
     }

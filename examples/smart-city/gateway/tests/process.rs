@@ -2,6 +2,7 @@
 
 #[path = "process/brokers.rs"]
 mod brokers;
+#[path = "../../engine/tests/common/mod.rs"]
 mod common;
 #[path = "process/http.rs"]
 mod http_server;

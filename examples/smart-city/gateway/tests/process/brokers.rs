@@ -850,10 +850,10 @@ async fn a_broker_out_of_reach_stops_nothing() {
     fs::create_dir(dir.path().join("data")).unwrap();
     {
         let (city, secrets) = files(dir.path());
-        let signer = smart_city_gateway::attestation::Signer::generate().unwrap();
-        let signer = smart_city_gateway::attestation::Signer::from_pem(signer.as_bytes()).unwrap();
+        let signer = smart_city_engine::attestation::Signer::generate().unwrap();
+        let signer = smart_city_engine::attestation::Signer::from_pem(signer.as_bytes()).unwrap();
         let (mut engine, _) =
-            smart_city_gateway::engine::Engine::open(&dir.path().join("data"), city.clone(), secrets, signer)
+            smart_city_engine::engine::Engine::open(&dir.path().join("data"), city.clone(), secrets, signer)
                 .unwrap();
         let frames = devices.iter().zip(0..).map(|((id, _), i)| {
             let mut buffer = [0; 64];

@@ -258,7 +258,7 @@ async fn a_change_during_the_start_is_noticed() {
         let mut fifo = fs::File::options().write(true).open(key).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, text.replace("name = \"Gate 1\"", "name = \"North gate\"")).unwrap();
-        fifo.write_all(smart_city_gateway::attestation::Signer::generate().unwrap().as_bytes()).unwrap();
+        fifo.write_all(smart_city_engine::attestation::Signer::generate().unwrap().as_bytes()).unwrap();
     });
     let gateway = gateway(dir.path(), None);
     during.join().unwrap();

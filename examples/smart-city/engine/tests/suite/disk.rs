@@ -3,7 +3,7 @@
 use std::{fs, io};
 
 use redb::{StorageBackend, backends::FileBackend};
-use smart_city_gateway::store::{Found, Store};
+use smart_city_engine::store::{Found, Store};
 
 use crate::common::{engine, example};
 

@@ -4,13 +4,13 @@
 use std::{collections::BTreeMap, fmt::Debug, fs, path::Path, str::FromStr, sync::Arc};
 
 use smart_city_detector::{AllowedValues, Detector, Region, Verifier};
-use smart_city_frame::{
-    ALL_REGIONS, AttestKey, Challenge, DeviceId, DeviceLink, Epoch, Evidence, Header, Kind, RootKey,
-};
-use smart_city_gateway::{
+use smart_city_engine::{
     attestation::Signer,
     config::{City, Secrets},
     engine::{Engine, Input, Output},
+};
+use smart_city_frame::{
+    ALL_REGIONS, AttestKey, Challenge, DeviceId, DeviceLink, Epoch, Evidence, Header, Kind, RootKey,
 };
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -47,7 +47,7 @@ impl Random {
 
 /// Every file of the example, in a new directory.
 pub fn example() -> TempDir {
-    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("example");
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../gateway/example");
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("code")).unwrap();
     for file in ["city.toml", "secrets.toml", "code/open_gate.bin", "code/close_gate.bin"] {
@@ -70,7 +70,7 @@ pub fn engine(dir: &Path) -> (Engine, Vec<Output>) {
 }
 
 pub fn message(topic: impl Into<String>, payload: &[u8]) -> Input {
-    Input::Message { topic: topic.into(), payload: payload.to_vec(), ack: None }
+    Input::Message { topic: topic.into(), payload: payload.to_vec() }
 }
 
 /// What the engine answers to a question.

@@ -10,8 +10,8 @@ use std::{
 };
 
 use common::{GATE, MAST, Random, TestDevice, ask, engine, example, files, kind, message};
+use smart_city_engine::engine::{Input, Output};
 use smart_city_frame::Kind;
-use smart_city_gateway::engine::{Input, Output};
 
 /// Counts the bytes that are held.
 struct Counting;
@@ -84,8 +84,7 @@ fn none_of_a_million_is_accepted() {
             let mut device = TestDevice::new(id, epoch, dir.path());
             for i in 0..10 {
                 let stream = streams[i % streams.len()];
-                let Input::Message { topic, payload, ack: _ } = device.reading(stream, &city, b"21.5 C")
-                else {
+                let Input::Message { topic, payload } = device.reading(stream, &city, b"21.5 C") else {
                     unreachable!()
                 };
                 let mut outputs = engine.handle([message(&topic, &payload)]).unwrap();

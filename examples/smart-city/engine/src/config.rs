@@ -29,7 +29,7 @@ pub const MAX_DEADLINE_MS: u64 = 86_400_000;
 /// How often an instruction may be sent at most.
 pub const MAX_ATTEMPTS: u32 = 100;
 
-/// The name of the MQTT user that the gateway itself is.
+/// The name of the account that the gateway itself has at the broker.
 pub const GATEWAY_USER: &str = "gateway";
 
 /// A fault in a file, where an operator finds it.
@@ -75,7 +75,7 @@ pub struct City {
     pub streams: BTreeMap<u16, StreamEntry>,
     /// The devices.
     pub devices: BTreeMap<DeviceId, DeviceEntry>,
-    /// The users by their MQTT names.
+    /// The users by the names of their accounts.
     pub users: BTreeMap<String, UserEntry>,
     /// The code of each image's regions.
     pub images: BTreeMap<String, BTreeMap<u16, Region>>,
@@ -141,9 +141,9 @@ pub struct Secrets {
     pub gateway_password: Secret,
     /// The file with the key that signs attestation results.
     pub ear_key: PathBuf,
-    /// Root key and MQTT password of each device.
+    /// Root key and password of each device.
     pub devices: BTreeMap<DeviceId, (RootKey, Secret)>,
-    /// The MQTT password of each user.
+    /// The password of each user.
     pub users: BTreeMap<String, Secret>,
 }
 
@@ -607,7 +607,7 @@ impl City {
             }
         }
 
-        // The names of users and devices are names of MQTT users: no two are alike, and no device is to come that is like a user.
+        // The names of users and devices are names of accounts: no two are alike, and no device is to come that is like a user.
         let mut seen = HashSet::from([GATEWAY_USER.to_owned()]);
         let mut users = BTreeMap::new();
         for (i, raw) in raw.users.iter().enumerate() {

@@ -7,11 +7,11 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use smart_city_frame::Kind;
-use smart_city_gateway::{
+use smart_city_engine::{
     audit::Audit,
     engine::{Engine, Input, Output},
 };
+use smart_city_frame::Kind;
 use tokio::sync::oneshot;
 
 use crate::{

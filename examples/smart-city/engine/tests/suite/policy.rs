@@ -1,11 +1,11 @@
 //! The policies decide as the rules in words say, for every combination of attributes, and say why not.
 
 use crate::common;
-use smart_city_frame::{Class, Stream};
-use smart_city_gateway::{
+use smart_city_engine::{
     config::{StreamEntry, UserEntry},
     policy::Policy,
 };
+use smart_city_frame::{Class, Stream};
 
 const CITIES: [&str; 3] = ["midori", "aoba", "kaede"];
 

@@ -5,12 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use smart_city_frame::{ALL_REGIONS, Challenge, DeviceLink, Epoch, Instruction, Kind};
-use smart_city_gateway::{
+use smart_city_engine::{
     audit::{Audit, lines_after},
     config::City,
     engine::{Denied, Engine, Input, Output},
 };
+use smart_city_frame::{ALL_REGIONS, Challenge, DeviceLink, Epoch, Instruction, Kind};
 
 use crate::common::{
     Code, GATE, TestDevice, ask, code, engine, evidence, example, files, is_isolated, kind, message, root,

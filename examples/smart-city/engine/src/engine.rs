@@ -28,7 +28,6 @@ use crate::{
     config::{City, ConfigError, Secrets, parse_device_id},
     device::{Device, Outstanding, Recovery, UNASKED},
     memory::{self, Fingerprint, Loss, Memory},
-    mqtt::Ack,
     policy::{Policy, class_name},
     store::{self, Changes, DeviceRecord, Found, Reading, Store},
     view::{DeviceView, FlowKey, SharedView},
@@ -40,23 +39,21 @@ const SUMMARY: Duration = Duration::from_secs(60);
 /// What comes to the engine.
 #[derive(Debug)]
 pub enum Input {
-    /// A message that came over MQTT.
+    /// A message that came from outside.
     Message {
         /// Its topic.
         topic: String,
         /// The frame.
         payload: Vec<u8>,
-        /// What the broker waits for: acknowledged when the batch is stored. The engine does not look at it.
-        ack: Option<Ack>,
     },
-    /// QoS 0 messages that came over MQTT and were discarded, because too many of the same account wait.
+    /// Messages that were discarded before they came here, because too many of the same account wait.
     Overload {
         /// The device, if the account is one.
         device: Option<DeviceId>,
         /// How many.
         count: u64,
     },
-    /// The broker has taken a message over that had this [`Output::delivery`].
+    /// A message was handed over that had this [`Output::delivery`].
     Delivered(u64),
     /// The files were read again; or they were not good.
     Reload(Result<Box<(City, Arc<Secrets>)>, ConfigError>),
@@ -108,25 +105,25 @@ const PAGE: usize = 256;
 /// The time between two [`Input::Tick`].
 pub const TICK: Duration = Duration::from_millis(250);
 
-/// A message to be published at QoS 1.
+/// A message to be handed over at least once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
     /// Its topic.
     pub topic: String,
     /// What it says.
     pub payload: Vec<u8>,
-    /// If it is a reading: what to report as [`Input::Delivered`] when the broker has it.
+    /// If it is a reading: what to report as [`Input::Delivered`] when it was handed over.
     pub delivery: Option<u64>,
     /// If it is a reading: what goes beside it.
     pub about: Option<Arc<About>>,
 }
 
-/// What the gateway says of a reading, beside its bytes: MQTT 5 properties.
+/// What the gateway says of a reading, beside its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct About {
     /// The content type of its stream.
     pub content_type: String,
-    /// User properties: `id`, `device`, `stream`, `class` and `time`.
+    /// Names and values: `id`, `device`, `stream`, `class` and `time`.
     pub properties: Vec<(String, String)>,
 }
 
@@ -183,7 +180,7 @@ pub struct Engine {
     waiting: BTreeSet<DeviceId>,
     /// Something was not stored: what is in memory is ahead of the store.
     has_failed: bool,
-    /// Messages of a reading that the broker does not have yet.
+    /// Messages of a reading that were not handed over yet.
     undelivered: HashMap<u64, usize>,
     /// The sum of them.
     outgoing: usize,
@@ -414,7 +411,7 @@ impl Engine {
         self.audit(event, json!({ "device": id.to_string(), "key": hex::encode(key), "epoch": epoch }));
     }
 
-    /// What happens, as `event` and data of server-sent events.
+    /// What happens, as a name and data.
     #[must_use]
     pub fn events(&self) -> broadcast::Sender<(&'static str, Value)> {
         self.events.clone()
@@ -463,7 +460,7 @@ impl Engine {
         let mut ticked = false;
         for input in inputs {
             match input {
-                Input::Message { topic, payload, ack: _ } => self.message(&topic, payload, now),
+                Input::Message { topic, payload } => self.message(&topic, payload, now),
                 Input::Overload { device, count } => self.refuse(device, Refusal::Overload, count),
                 Input::Delivered(number) => self.delivered(number),
                 Input::Reload(files) => self.reload(files, now),

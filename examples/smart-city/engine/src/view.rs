@@ -69,7 +69,9 @@ impl SharedView {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, View> {
+    /// Keeps it as it is until the guard is dropped: for the engine, and for a test of who waits meanwhile.
+    #[must_use]
+    pub fn write(&self) -> RwLockWriteGuard<'_, View> {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -9,7 +9,7 @@ use std::{
 
 use redb::backends::FileBackend;
 use serde_json::json;
-use smart_city_gateway::{
+use smart_city_engine::{
     audit::{Audit, Head, Log, lines_after, lines_in},
     store,
 };

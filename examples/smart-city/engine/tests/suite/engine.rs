@@ -4,12 +4,12 @@ use std::{fs, time::Duration};
 
 use crate::common::{GATE, MAST, TestDevice, ask, engine, example, files, key_id, kind, message};
 use serde_json::{Value, json};
-use smart_city_frame::{Header, Kind};
-use smart_city_gateway::{
+use smart_city_engine::{
     config::{City, Secrets},
     engine::{Denied, Engine, Input, Output},
     view::Page,
 };
+use smart_city_frame::{Header, Kind};
 
 fn topics(outputs: &[Output]) -> Vec<&str> {
     outputs.iter().map(|output| output.topic.as_str()).collect()

@@ -16,16 +16,16 @@ use crate::common::{
 };
 use anyhow::Result;
 use redb::StorageBackend;
-use smart_city_frame::{
-    ALL_REGIONS, Challenge, DeviceId, DeviceLink, Epoch, Evidence, Header, Kind, RootKey,
-};
-use smart_city_gateway::{
+use smart_city_engine::{
     attestation::Signer,
     audit::Audit,
     config::{City, Secrets},
     engine::{Engine, Input, Output},
     memory::Loss,
     store::Store,
+};
+use smart_city_frame::{
+    ALL_REGIONS, Challenge, DeviceId, DeviceLink, Epoch, Evidence, Header, Kind, RootKey,
 };
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -692,7 +692,7 @@ impl World {
 }
 
 fn device_id(topic: &str) -> DeviceId {
-    smart_city_gateway::config::parse_device_id(topic.trim_start_matches("down/")).unwrap()
+    smart_city_engine::config::parse_device_id(topic.trim_start_matches("down/")).unwrap()
 }
 
 /// The number of the reading in a message to a user.

@@ -3,11 +3,11 @@
 use std::{fs, path::Path};
 
 use crate::common;
+use smart_city_engine::config::{City, Secrets};
 use smart_city_frame::{Class, DeviceId};
-use smart_city_gateway::config::{City, Secrets};
 
 fn example() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/example"))
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../gateway/example"))
 }
 
 /// The fault that is reported when `from` is replaced by `to` in the example's `name`.

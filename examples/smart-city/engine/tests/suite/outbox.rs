@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::common::{GATE, TestDevice, ask, engine, example, files};
-use smart_city_gateway::engine::{Input, OUTGOING, Output};
+use smart_city_engine::engine::{Input, OUTGOING, Output};
 
 const READINGS: usize = 4000;
 

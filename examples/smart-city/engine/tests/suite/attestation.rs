@@ -9,10 +9,10 @@ use std::{
 use ear::{Ear, TrustTier};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, jwk::JwkSet};
 use smart_city_detector::{AllowedValues, AttestKey, Detector, Region, Verdict, Verifier};
-use smart_city_frame::{Challenge, DeviceId, DeviceLink, Epoch, Evidence, GatewayLink, Instruction, RootKey};
-use smart_city_gateway::attestation::{
+use smart_city_engine::attestation::{
     Appraisal, EAT_PROFILE, Finding, Signer, Status, appraise, reference_code,
 };
+use smart_city_frame::{Challenge, DeviceId, DeviceLink, Epoch, Evidence, GatewayLink, Instruction, RootKey};
 
 const DEVICE: DeviceId = DeviceId([0x70, 0xb3, 0xd5, 0xff, 0xfe, 0, 0, 1]);
 const CODE: [&[u8]; 2] = [b"the code of open_gate", b"the code of close_gate, longer"];
@@ -106,7 +106,7 @@ fn results_are_ears() {
         let ear = read(&token).unwrap();
         ear.validate().unwrap();
         assert_eq!((ear.profile.as_str(), ear.iat), (EAT_PROFILE, 1_795_000_000));
-        assert_eq!(ear.vid.build, format!("smart-city-gateway {}", env!("CARGO_PKG_VERSION")));
+        assert_eq!(ear.vid.build, format!("smart-city-engine {}", env!("CARGO_PKG_VERSION")));
         assert_eq!(ear.submods.keys().collect::<Vec<_>>(), ["70b3d5fffe000001"]);
         let result = &ear.submods["70b3d5fffe000001"];
         assert_eq!(result.status, tier);
