@@ -33,9 +33,9 @@ enum Files {
 }
 
 /// What of the gateway is around its engine: seen by clients of a process alone.
-const NETWORK: &[&str] = &["accounts.rs", "broker.rs", "http.rs", "main.rs", "mqtt.rs"];
+const NETWORK: &[&str] = &["accounts.rs", "broker.rs", "http.rs", "main.rs", "mqtt.rs", "tls.rs"];
 
-const PACKAGES: [Package; 9] = [
+const PACKAGES: [Package; 10] = [
     Package {
         name: "twine-cipher",
         files: Files::All,
@@ -101,6 +101,14 @@ const PACKAGES: [Package; 9] = [
         workspace: "examples/smart-city/",
         others_tests: &[],
         environment: &[("SMART_CITY_DEVICES", "10"), ("SMART_CITY_FLOOD", "1"), ("SMART_CITY_KNOWN", "500")],
+    },
+    Package {
+        name: "smart-city-address",
+        files: Files::All,
+        dir: "address",
+        workspace: "examples/smart-city/",
+        others_tests: &[],
+        environment: &[],
     },
     Package {
         name: "smart-city-engine",
@@ -440,7 +448,7 @@ mod tests {
             ("twine-otr-aead/src/lib.rs: replace + with *", 2),
             (change, 6),
             (&change.replace("admin", "mqtt"), 7),
-            (&change.replace("gateway/src/admin", "engine/src/engine"), 8),
+            (&change.replace("gateway/src/admin", "engine/src/engine"), 9),
         ] {
             let mutant = Mutant { change: change.into(), line: "a + b".into() };
             let owners: Vec<usize> = (0..PACKAGES.len()).filter(|i| PACKAGES[*i].has(&mutant)).collect();

@@ -10,7 +10,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::{Deserialize, Deserializer, de::DeserializeOwned, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned, de::Error as _};
+use sha2::{Digest as _, Sha256};
 use smart_city_frame::{Class, DeviceId, RootKey, Stream};
 use toml::Spanned;
 use zeroize::Zeroizing;
@@ -28,6 +29,9 @@ pub const MAX_DEADLINE_MS: u64 = 86_400_000;
 
 /// How often an instruction may be sent at most.
 pub const MAX_ATTEMPTS: u32 = 100;
+
+/// How long a file of the audit log gets, if `city.toml` does not say it, in kB.
+const AUDIT_FILE_KB: u32 = 65_536;
 
 /// The name of the account that the gateway itself has at the broker.
 pub const GATEWAY_USER: &str = "gateway";
@@ -69,6 +73,10 @@ pub struct City {
     pub evidence_deadline_ms: u64,
     /// How often an instruction is sent in all.
     pub evidence_attempts: u32,
+    /// When a file of the audit log has so many bytes, a new one is begun.
+    pub audit_file_bytes: u64,
+    /// How long readings are kept; none without a history.
+    pub history: Option<History>,
     /// All cities, with their readable names.
     pub cities: BTreeMap<String, String>,
     /// The streams by their numbers.
@@ -79,6 +87,15 @@ pub struct City {
     pub users: BTreeMap<String, UserEntry>,
     /// The code of each image's regions.
     pub images: BTreeMap<String, BTreeMap<u16, Region>>,
+}
+
+/// What is kept of the readings that came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct History {
+    /// For how many hours.
+    pub hours: u32,
+    /// How many at most.
+    pub most: u32,
 }
 
 /// A stream of the registry.
@@ -135,8 +152,8 @@ pub struct Region {
 
 /// `secrets.toml`, checked. `Debug` shows nothing of it.
 pub struct Secrets {
-    /// What each operator shows.
-    pub operators: BTreeMap<String, Secret>,
+    /// Who may ask and instruct the gateway.
+    pub operators: BTreeMap<String, Operator>,
     /// The password of [`GATEWAY_USER`].
     pub gateway_password: Secret,
     /// The file with the key that signs attestation results.
@@ -148,12 +165,88 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// Whose token this is. The time that it takes tells the lengths of tokens alone.
+    /// Whose token this is.
     #[must_use]
-    pub fn operator(&self, token: &[u8]) -> Option<&str> {
-        let each =
-            self.operators.iter().map(|(name, expected)| expected.matches(token).then_some(name.as_str()));
+    pub fn operator(&self, token: &[u8]) -> Option<(&str, Operator)> {
+        let token = TokenHash::of(token);
+        let each = self
+            .operators
+            .iter()
+            .map(|(name, operator)| (operator.token == token).then_some((name.as_str(), *operator)));
         each.fold(None, Option::or)
+    }
+}
+
+/// Somebody with a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Operator {
+    /// What this one may do.
+    pub role: Role,
+    /// What the token is known by.
+    pub token: TokenHash,
+}
+
+/// What an operator may do. Each may do what the one before may, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// See how everything is.
+    Viewer,
+    /// Read the audit log.
+    Auditor,
+    /// Instruct, examine and recover devices.
+    Operator,
+}
+
+impl Role {
+    /// As in `secrets.toml`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Auditor => "auditor",
+            Self::Operator => "operator",
+        }
+    }
+
+    /// From its name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Viewer, Self::Auditor, Self::Operator].into_iter().find(|role| role.name() == text)
+    }
+}
+
+/// The SHA-256 of a token. Tokens are random, so that nobody finds one by trying.
+#[derive(Clone, Copy)]
+pub struct TokenHash([u8; 32]);
+
+impl TokenHash {
+    /// Of a token.
+    #[must_use]
+    pub fn of(token: &[u8]) -> Self {
+        Self(Sha256::digest(token).into())
+    }
+}
+
+/// In a time that tells nothing.
+impl PartialEq for TokenHash {
+    fn eq(&self, other: &Self) -> bool {
+        subtle::ConstantTimeEq::ct_eq(&self.0[..], &other.0).into()
+    }
+}
+
+impl Eq for TokenHash {}
+
+/// As in `secrets.toml`.
+impl fmt::Display for TokenHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for TokenHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenHash { .. }")
     }
 }
 
@@ -192,6 +285,7 @@ impl fmt::Debug for Secrets {
 #[serde(deny_unknown_fields)]
 struct RawCity {
     gateway: RawGateway,
+    history: Option<RawHistory>,
     departments: Vec<Spanned<String>>,
     cities: Vec<RawNamed>,
     #[serde(default)]
@@ -210,6 +304,14 @@ struct RawGateway {
     city: Spanned<String>,
     evidence_deadline_ms: Spanned<u64>,
     evidence_attempts: Spanned<u32>,
+    audit_file_kb: Option<Spanned<u32>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawHistory {
+    hours: Spanned<u32>,
+    most: Spanned<u32>,
 }
 
 #[derive(Deserialize)]
@@ -285,7 +387,8 @@ struct RawSecrets {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawOperator {
-    token: Spanned<Secret>,
+    role: Spanned<Secret>,
+    token_sha256: Spanned<Secret>,
 }
 
 #[derive(Deserialize)]
@@ -643,10 +746,27 @@ impl City {
                 format!("must be 1 to {MAX_ATTEMPTS}"),
             ));
         }
+        for (field, value) in raw.history.iter().flat_map(|raw| [("hours", &raw.hours), ("most", &raw.most)])
+        {
+            if *value.get_ref() == 0 {
+                return Err(file.at(value, format!("history.{field}"), "must be at least 1"));
+            }
+        }
+        let history =
+            raw.history.map(|raw| History { hours: *raw.hours.get_ref(), most: *raw.most.get_ref() });
+        let audit_file_kb = match &gateway.audit_file_kb {
+            None => AUDIT_FILE_KB,
+            Some(kb) if *kb.get_ref() == 0 => {
+                return Err(file.at(kb, "gateway.audit_file_kb", "must be at least 1"));
+            }
+            Some(kb) => *kb.get_ref(),
+        };
         Ok(Self {
             home: file.known(&gateway.city, "gateway.city", "city", is_city)?,
             evidence_deadline_ms: *gateway.evidence_deadline_ms.get_ref(),
             evidence_attempts: *gateway.evidence_attempts.get_ref(),
+            history,
+            audit_file_bytes: 1024 * u64::from(audit_file_kb),
             cities,
             streams,
             devices,
@@ -683,20 +803,25 @@ impl Secrets {
             error
         })?;
         let gateway_password = file.password(&raw.gateway_password, "gateway_password")?;
-        let mut operators: BTreeMap<String, Secret> = BTreeMap::new();
+        let mut operators: BTreeMap<String, Operator> = BTreeMap::new();
         for (name, table) in &raw.operators {
-            let (field, token) = (format!("operators.{name}"), &table.get_ref().token);
+            let (field, RawOperator { role, token_sha256 }) = (format!("operators.{name}"), table.get_ref());
             if !is_name(name) {
                 return Err(file.at(table, field, NAME_RULE));
             }
-            let bytes = token.get_ref().as_str().as_bytes();
-            if bytes.len() < 16 {
-                return Err(file.at(token, field + ".token", "has less than 16 characters"));
+            let wrong = |message: &str| file.at(token_sha256, format!("{field}.token_sha256"), message);
+            let token = parse_hex(token_sha256.get_ref().as_str()).map(TokenHash);
+            let token = token.ok_or_else(|| wrong("is not 64 hex digits"))?;
+            if token == TokenHash::of(b"") {
+                return Err(wrong("is that of an empty token"));
             }
-            if operators.values().any(|other| other.matches(bytes)) {
-                return Err(file.at(token, field + ".token", "is another operator's too"));
+            if operators.values().any(|other| other.token == token) {
+                return Err(wrong("is another operator's too"));
             }
-            operators.insert(name.clone(), token.get_ref().clone());
+            let role = Role::parse(role.get_ref().as_str()).ok_or_else(|| {
+                file.at(role, format!("{field}.role"), "is not `viewer`, `auditor` or `operator`")
+            })?;
+            operators.insert(name.clone(), Operator { role, token });
         }
         // Of keys, without a copy of them.
         let mut fingerprints = HashSet::new();

@@ -24,12 +24,12 @@ use tokio::sync::{broadcast, oneshot, watch};
 pub use crate::device::Refusal;
 use crate::{
     attestation::{Appraisal, Finding, Signer, Status, appraise, appraise_all},
-    audit::Audit,
-    config::{City, ConfigError, Secrets, parse_device_id},
+    audit::{self, Audit},
+    config::{City, ConfigError, History, Secrets, StreamEntry, parse_device_id},
     device::{Device, Outstanding, Recovery, UNASKED},
     memory::{self, Fingerprint, Loss, Memory},
     policy::{Policy, class_name},
-    store::{self, Changes, DeviceRecord, Found, Reading, Store},
+    store::{self, Bounds, Changes, DeviceRecord, Found, Reading, Store},
     view::{DeviceView, FlowKey, SharedView},
 };
 
@@ -90,10 +90,52 @@ pub enum Input {
         /// Whether it was begun.
         reply: oneshot::Sender<Result<(), Denied>>,
     },
+    /// An operator begins or ends a session.
+    Session {
+        /// Who.
+        operator: String,
+        /// Whether it begins.
+        begins: bool,
+        /// It is stored.
+        reply: oneshot::Sender<()>,
+    },
+    /// A user wants readings of before.
+    History {
+        /// Who.
+        user: String,
+        /// Which.
+        wanted: Wanted,
+        /// Those of them that the user may see.
+        reply: oneshot::Sender<Vec<Past>>,
+    },
     /// Somebody wants to know how everything is. [`View`] tells it without the engine.
     Status(oneshot::Sender<Value>),
     /// Somebody wants the last attestation result of a device.
     Attestation(DeviceId, oneshot::Sender<Option<String>>),
+}
+
+/// Which readings of the history are wanted.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The name of their stream.
+    pub stream: String,
+    /// Their device, if it is to be one alone.
+    pub device: Option<DeviceId>,
+    /// Not before this time.
+    pub from: Timestamp,
+    /// Not after this time.
+    pub to: Timestamp,
+    /// As many at most: the oldest of them.
+    pub limit: usize,
+}
+
+/// A reading of the history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Past {
+    /// What is said of it.
+    pub about: About,
+    /// What it says.
+    pub payload: Vec<u8>,
 }
 
 /// Messages of readings that are given out and not reported as delivered. Of more than that the store alone knows.
@@ -171,6 +213,7 @@ pub struct Engine {
     signer: Signer,
     store: Store,
     audit: Audit,
+    disk: Disk,
     devices: BTreeMap<DeviceId, Device>,
     /// What is known of devices that the registry does not have now, for when they come back.
     absent: BTreeMap<DeviceId, DeviceRecord>,
@@ -190,7 +233,8 @@ pub struct Engine {
     outbox: u64,
     next_number: u64,
     fault: Option<String>,
-    /// Messages that were refused.
+    /// Frames that were accepted, and messages that were refused, since the start.
+    accepted: u64,
     refused: BTreeMap<Refusal, u64>,
     refused_since: BTreeMap<Refusal, u64>,
     next_summary: Instant,
@@ -200,6 +244,21 @@ pub struct Engine {
     view: SharedView,
     seen: BTreeSet<DeviceId>,
     batch: Batch,
+}
+
+/// Opens a file on the disk.
+type Open = Box<dyn Fn(File) -> Result<Box<dyn StorageBackend>> + Send>;
+
+/// Where the audit log is.
+struct Disk {
+    log: PathBuf,
+    open: Open,
+}
+
+impl std::fmt::Debug for Disk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Disk").field("log", &self.log).finish_non_exhaustive()
+    }
 }
 
 /// What a batch has brought so far.
@@ -253,10 +312,11 @@ impl Engine {
         secrets: Arc<Secrets>,
         signer: Signer,
         after_loss: bool,
-        disk: impl Fn(File) -> Result<B>,
+        disk: impl Fn(File) -> Result<B> + Send + 'static,
     ) -> Result<(Self, Vec<Output>)> {
         let policy = Policy::new(&city)?;
         let path = Audit::path(dir);
+        Audit::end_rotation(&path)?;
         let mut found = Store::find(dir, &disk)?;
         let log = memory::read_log(&path, &found)?;
         let loss = Loss::find(&found, &log);
@@ -269,6 +329,14 @@ impl Engine {
         if log.fault.is_some() && path.exists() {
             fs::copy(&path, unused(dir, "audit", "jsonl"))?;
         }
+        if loss.is_some() {
+            // Those that the log does not go on behind, as it was lost or set back.
+            for (last, archive) in audit::archives(&path)? {
+                if last > log.before.n {
+                    fs::rename(archive, unused(dir, &format!("audit.to-{last}"), "jsonl"))?;
+                }
+            }
+        }
         if matches!(found, Found::Damaged(_)) {
             fs::rename(Store::path(dir), unused(dir, "store", "redb"))?;
             found = Found::Nothing;
@@ -280,6 +348,7 @@ impl Engine {
         let file = store::private().truncate(false).open(&path).context("audit.jsonl")?;
         store::sync_dir(dir)?;
         let audit = Audit::open(disk(file)?, &log)?;
+        let open: Open = Box::new(move |file| Ok(Box::new(disk(file)?)));
 
         let now = Instant::now();
         let mut engine = Self {
@@ -290,6 +359,7 @@ impl Engine {
             signer,
             store,
             audit,
+            disk: Disk { log: path, open },
             devices: BTreeMap::new(),
             absent: stored.devices.into_iter().collect(),
             past_epochs: BTreeMap::new(),
@@ -299,8 +369,9 @@ impl Engine {
             outgoing: 0,
             parked: stored.outbox.first().map(|(number, _)| *number),
             outbox: stored.outbox.len() as u64,
-            next_number: stored.outbox.last().map_or(0, |(number, _)| number + 1),
+            next_number: stored.next,
             fault: None,
+            accepted: 0,
             refused: BTreeMap::new(),
             refused_since: BTreeMap::new(),
             next_summary: now + SUMMARY,
@@ -456,7 +527,7 @@ impl Engine {
         if self.has_failed {
             bail!("something was not stored before");
         }
-        let (mut replies, mut results) = (Vec::new(), Vec::new());
+        let (mut replies, mut results, mut sessions) = (Vec::new(), Vec::new(), Vec::new());
         let mut ticked = false;
         for input in inputs {
             match input {
@@ -469,13 +540,25 @@ impl Engine {
                     self.tick(now);
                 }
                 Input::Instruct { device, region, argument, operator, reply } => {
-                    replies.push((reply, self.instruct(device, region, &argument, &operator, now)));
+                    let result = self.instruct(device, region, &argument, &operator, now);
+                    replies.push((reply, self.told("instruct", device, &operator, result)));
                 }
                 Input::Examine { device, operator, reply } => {
-                    replies.push((reply, self.examine(device, &operator, now)));
+                    let result = self.examine(device, &operator, now);
+                    replies.push((reply, self.told("examine", device, &operator, result)));
                 }
                 Input::Recover { device, operator, reply } => {
-                    replies.push((reply, self.recover(device, &operator, now)));
+                    let result = self.recover(device, &operator, now);
+                    replies.push((reply, self.told("recover", device, &operator, result)));
+                }
+                Input::Session { operator, begins, reply } => {
+                    let event = if begins { "logged in" } else { "logged out" };
+                    self.audit(event, json!({ "operator": operator }));
+                    sessions.push(reply);
+                }
+                Input::History { user, wanted, reply } => {
+                    // Without what came in this batch, which is not stored yet.
+                    drop(reply.send(self.history(&user, &wanted)?));
                 }
                 Input::Status(reply) => {
                     self.emit();
@@ -492,10 +575,16 @@ impl Engine {
             // That something was delivered can wait: at worst it is delivered again.
             self.batch.changes.delivered = std::mem::take(&mut changes.delivered);
         }
+        changes.history = self.bounds();
         changes.devices = records.iter().filter_map(|id| Some((*id, self.record(*id)?.clone()))).collect();
         self.has_failed = true;
         let head = self.audit.flush()?;
         self.store.commit(&changes, head)?;
+        if self.audit.len() >= self.city.audit_file_bytes {
+            let detail = self.memory().to_record(self.store.identity());
+            let commit = self.store.generation() + 1;
+            self.audit.rotate(&self.disk.log, commit, detail, &self.disk.open)?;
+        }
         self.has_failed = false;
         self.outbox += changes.accepted.len() as u64;
         self.outbox = self.outbox.saturating_sub(changes.delivered.len() as u64);
@@ -527,7 +616,51 @@ impl Engine {
         for (reply, result) in results {
             let _ = reply.send(result);
         }
+        for reply in sessions {
+            let _ = reply.send(());
+        }
         Ok(all)
+    }
+
+    /// What stays in the history.
+    fn bounds(&self) -> Bounds {
+        self.city.history.map_or(Bounds::default(), |History { hours, most }| {
+            let age = 3_600_000_000 * i64::from(hours);
+            Bounds { most: most.into(), from: Timestamp::now().as_microsecond() - age }
+        })
+    }
+
+    /// What a user may see of the history: of each device by the attributes that hold now, and whether it is isolated now.
+    fn history(&self, user: &str, wanted: &Wanted) -> Result<Vec<Past>> {
+        let stream = self.city.streams.values().find(|stream| stream.name == wanted.stream);
+        let place = self.policy.users().iter().position(|name| name == user);
+        let (Some(stream), Some(place)) = (stream, place) else { return Ok(Vec::new()) };
+        let number = stream.stream.id.get();
+        let mut found = Vec::new();
+        for (id, device) in &self.devices {
+            let is_wanted = wanted.device.is_none_or(|device| device == *id);
+            if is_wanted && self.policy.decide(number, device.record.isolated.is_none())[place].allowed {
+                let times = (wanted.from.as_microsecond(), wanted.to.as_microsecond());
+                found.extend(self.store.history(*id, number, times, wanted.limit)?);
+            }
+        }
+        found.sort_by_key(|reading| reading.time);
+        found.truncate(wanted.limit);
+        let past = |reading: Reading| Past { about: about(&reading, stream), payload: reading.payload };
+        Ok(found.into_iter().map(past).collect())
+    }
+
+    /// What must not be forgotten.
+    fn memory(&self) -> Memory {
+        let mut memory = Memory { epochs: self.past_epochs.clone(), ..Memory::default() };
+        for (id, device) in &self.devices {
+            if let Some(epoch) = device.record.epoch {
+                memory.opened(*id, device.key, epoch);
+            }
+        }
+        let records = self.devices.iter().map(|(id, device)| (id, &device.record)).chain(&self.absent);
+        memory.isolated = records.filter_map(|(id, record)| Some((*id, record.isolated?))).collect();
+        memory
     }
 
     /// What is known of a device, whether the registry has it or not.
@@ -618,6 +751,7 @@ impl Engine {
         if let Some(device) = self.devices.get_mut(&id) {
             device.accepted(counter);
             device.last_seen = Some(time);
+            self.accepted += 1;
             self.batch.changed.insert(id);
         }
     }
@@ -647,8 +781,8 @@ impl Engine {
             Reading { device: id.0, key, stream: stream.id.get(), epoch: epoch.0, counter, time, payload };
         let device_ok = self.devices.get(&id).is_some_and(|device| device.record.isolated.is_none());
         *self.counted.entry((reading.stream, device_ok)).or_default() += 1;
+        let number = self.next_number;
         if self.policy.decide(reading.stream, device_ok).iter().any(|decision| decision.allowed) {
-            let number = self.next_number;
             self.next_number += 1;
             // Behind what waits already, and no more than may be under way.
             if self.parked.is_some() || self.outgoing >= OUTGOING {
@@ -659,6 +793,9 @@ impl Engine {
                 self.batch.outputs = outputs;
             }
             self.batch.changes.accepted.push((number, reading));
+        } else if self.city.history.is_some() {
+            self.next_number += 1;
+            self.batch.changes.unowed.push((number, reading));
         }
         Ok(())
     }
@@ -669,20 +806,7 @@ impl Engine {
         let Some(stream) = self.city.streams.get(&reading.stream) else { return false };
         let device_ok = self.devices.get(&id).is_some_and(|device| device.record.isolated.is_none());
         let decisions = self.policy.decide(reading.stream, device_ok);
-        let about = Arc::new(About {
-            content_type: stream.content_type.clone(),
-            properties: vec![
-                // Epochs and counters come again under another root key.
-                (
-                    "id".to_owned(),
-                    format!("{id}-{}-{}-{}", hex::encode(&reading.key[..8]), reading.epoch, reading.counter),
-                ),
-                ("device".to_owned(), id.to_string()),
-                ("stream".to_owned(), stream.name.clone()),
-                ("class".to_owned(), class_name(stream.stream.class).to_owned()),
-                ("time".to_owned(), reading.time.to_string()),
-            ],
-        });
+        let about = Arc::new(about(reading, stream));
         let before = outputs.len();
         for (user, _) in self.policy.users().iter().zip(&*decisions).filter(|(_, decision)| decision.allowed)
         {
@@ -842,6 +966,23 @@ impl Engine {
         }
     }
 
+    /// Notes in the audit log what an operator wanted and did not get. What was done has a record of its own.
+    fn told(
+        &mut self,
+        what: &str,
+        device: DeviceId,
+        operator: &str,
+        result: Result<(), Denied>,
+    ) -> Result<(), Denied> {
+        if let Err(denied) = result {
+            let detail = json!({
+                "device": device.to_string(), "operator": operator, "what": what, "why": denied.to_string(),
+            });
+            self.audit("denied", detail);
+        }
+        result
+    }
+
     fn instruct(
         &mut self,
         id: DeviceId,
@@ -993,11 +1134,14 @@ impl Engine {
         let seen = std::mem::take(&mut self.seen);
         let devices: Vec<_> = seen.into_iter().filter_map(|id| Some((id, self.device_view(id)?))).collect();
         let mut view = self.view.write();
-        view.refused.clone_from(&self.refused);
+        let summary = &mut view.summary;
+        summary.refused.clone_from(&self.refused);
+        summary.accepted = self.accepted;
         let changes = &self.batch.changes;
-        view.undelivered =
+        summary.undelivered =
             (self.outbox + changes.accepted.len() as u64).saturating_sub(changes.delivered.len() as u64);
-        view.fault.clone_from(&self.fault);
+        summary.fault.clone_from(&self.fault);
+        view.time = Some(Instant::now());
         if watched {
             for key in changed {
                 drop(self.events.send(("flow", view.flow(&key))));
@@ -1107,6 +1251,25 @@ impl Engine {
 fn unused(dir: &Path, stem: &str, extension: &str) -> PathBuf {
     let mut names = (1..).map(|n: u32| dir.join(format!("{stem}.lost-{n}.{extension}")));
     names.find(|path| !path.exists()).unwrap_or_default()
+}
+
+/// What is said of a reading.
+fn about(reading: &Reading, stream: &StreamEntry) -> About {
+    let id = DeviceId(reading.device);
+    About {
+        content_type: stream.content_type.clone(),
+        properties: vec![
+            // Epochs and counters come again under another root key.
+            (
+                "id".to_owned(),
+                format!("{id}-{}-{}-{}", hex::encode(&reading.key[..8]), reading.epoch, reading.counter),
+            ),
+            ("device".to_owned(), id.to_string()),
+            ("stream".to_owned(), stream.name.clone()),
+            ("class".to_owned(), class_name(stream.stream.class).to_owned()),
+            ("time".to_owned(), reading.time.to_string()),
+        ],
+    }
 }
 
 fn down(id: DeviceId, payload: Vec<u8>) -> Output {

@@ -5,11 +5,12 @@
 use std::{collections::BTreeMap, fmt, io, path::Path};
 
 use anyhow::{Context, Result};
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use smart_city_frame::DeviceId;
 
 use crate::{
-    audit::{Head, Log, Record},
+    audit::{CONTINUED, Head, Log, Record},
     config::parse_device_id,
     store::Found,
 };
@@ -24,6 +25,14 @@ pub struct Memory {
     pub epochs: BTreeMap<(DeviceId, Fingerprint), u16>,
     /// The region for which a device is isolated. Its root key does not matter: another one does not mend the code.
     pub isolated: BTreeMap<DeviceId, u16>,
+}
+
+/// [`Memory`] in a record.
+#[derive(Serialize, Deserialize)]
+struct Known {
+    store: String,
+    epochs: Vec<(String, String, u16)>,
+    isolated: BTreeMap<String, u16>,
 }
 
 impl Memory {
@@ -43,6 +52,14 @@ impl Memory {
         }
     }
 
+    /// As the first record of a file of the audit log has it, with the store of the log.
+    #[must_use]
+    pub fn to_record(&self, store: &str) -> Value {
+        let epochs = self.epochs.iter().map(|((id, key), epoch)| (id.to_string(), hex::encode(key), *epoch));
+        let isolated = self.isolated.iter().map(|(id, region)| (id.to_string(), *region));
+        json!(Known { store: store.to_owned(), epochs: epochs.collect(), isolated: isolated.collect() })
+    }
+
     /// Takes over what a record of the audit log says; the records must come in their order.
     ///
     /// # Errors
@@ -59,6 +76,18 @@ impl Memory {
                 let mut key = Fingerprint::default();
                 hex::decode_to_slice(text("key").unwrap_or_default(), &mut key).context("no key")?;
                 self.opened(device()?, key, number("epoch")?);
+            }
+            CONTINUED => {
+                let known: Known =
+                    serde_json::from_value(record.detail.clone()).context("not what is known")?;
+                for (device, key, epoch) in known.epochs {
+                    let mut fingerprint = Fingerprint::default();
+                    hex::decode_to_slice(key, &mut fingerprint).context("no key")?;
+                    self.opened(parse_device_id(&device).context("no device")?, fingerprint, epoch);
+                }
+                for (device, region) in known.isolated {
+                    self.isolated.insert(parse_device_id(&device).context("no device")?, region);
+                }
             }
             "isolated" => drop(self.isolated.insert(device()?, number("region")?)),
             "recovered" => drop(self.isolated.remove(&device()?)),

@@ -9,7 +9,8 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use p256::elliptic_curve::rand_core::{OsRng, RngCore};
 use redb::{
-    Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend, StorageError, TableDefinition,
+    Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata as _, StorageBackend,
+    StorageError, TableDefinition, TableError, WriteTransaction,
     backends::{FileBackend, InMemoryBackend},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -21,7 +22,14 @@ use crate::{attestation::Status, audit::Head, memory::Fingerprint};
 const EPOCHS: TableDefinition<'_, ([u8; 8], Fingerprint), u16> = TableDefinition::new("epochs");
 const DEVICES: TableDefinition<'_, [u8; 8], &[u8]> = TableDefinition::new("devices");
 const OUTBOX: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("outbox");
+/// Readings by device, stream, time in microseconds and number.
+const HISTORY: TableDefinition<'_, ([u8; 8], u16, i64, u64), &[u8]> = TableDefinition::new("history");
+/// The readings of [`HISTORY`] by number: device, stream and time.
+const AGES: TableDefinition<'_, u64, ([u8; 8], u16, i64)> = TableDefinition::new("ages");
 const ABOUT: TableDefinition<'_, (), &[u8]> = TableDefinition::new("about");
+
+/// Readings that are removed from the history in one commit, at most, beside as many as were added.
+const FORGOTTEN: usize = 1024;
 
 /// What is cached of the file, in bytes: it is read at a start only.
 const CACHE: usize = 4 << 20;
@@ -69,8 +77,21 @@ pub struct Changes {
     pub devices: Vec<(DeviceId, DeviceRecord)>,
     /// Readings to deliver, by rising numbers.
     pub accepted: Vec<(u64, Reading)>,
+    /// Readings for nobody, for the history alone, by rising numbers.
+    pub unowed: Vec<(u64, Reading)>,
     /// Readings that were delivered.
     pub delivered: Vec<u64>,
+    /// What stays in the history.
+    pub history: Bounds,
+}
+
+/// What stays in the history of readings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// As many readings at most; none without a history.
+    pub most: u64,
+    /// None from before this time, in microseconds since 1970.
+    pub from: i64,
 }
 
 /// What tells a store and its state from others.
@@ -86,6 +107,8 @@ struct About {
 pub struct Store {
     database: Database,
     about: About,
+    /// How many readings the history has, and the time of the first one.
+    history: (u64, Option<i64>),
 }
 
 /// What a store holds at a start.
@@ -101,6 +124,10 @@ pub struct Stored {
     pub devices: Vec<(DeviceId, DeviceRecord)>,
     /// Readings that may not have been delivered.
     pub outbox: Vec<(u64, Reading)>,
+    /// The number of the next reading.
+    pub next: u64,
+    /// How many readings the history has, and the time of the first one.
+    pub history: (u64, Option<i64>),
     /// The last record of the audit log.
     pub head: Head,
 }
@@ -186,7 +213,7 @@ impl Store {
             Ok(stored) => {
                 let Stored { identity, generation, head, .. } = &stored;
                 let about = About { identity: identity.clone(), generation: *generation, head: head.clone() };
-                Ok(Found::Whole(Self { database, about }, stored))
+                Ok(Found::Whole(Self { database, about, history: stored.history }, stored))
             }
             Err(error) => Ok(Found::Damaged(format!("{error:#}"))),
         }
@@ -209,12 +236,20 @@ impl Store {
         write.open_table(EPOCHS)?;
         write.open_table(DEVICES)?;
         write.open_table(OUTBOX)?;
+        write.open_table(HISTORY)?;
+        write.open_table(AGES)?;
         write.open_table(ABOUT)?.insert((), serde_json::to_vec(&about)?.as_slice())?;
         write.commit()?;
         fs::rename(new, Self::path(dir))?;
         sync_dir(dir)?;
         let stored = Stored { identity: about.identity.clone(), ..Stored::default() };
-        Ok((Self { database, about }, stored))
+        Ok((Self { database, about, history: stored.history }, stored))
+    }
+
+    /// The random number that tells it from others.
+    #[must_use]
+    pub fn identity(&self) -> &str {
+        &self.about.identity
     }
 
     /// The number of commits.
@@ -247,9 +282,13 @@ impl Store {
     /// # Errors
     /// If the disk does not take it, or if an epoch would be forgotten.
     pub fn commit(&mut self, changes: &Changes, head: &Head) -> Result<()> {
-        let Changes { epochs, devices, accepted, delivered } = changes;
-        let is_nothing =
-            epochs.is_empty() && devices.is_empty() && accepted.is_empty() && delivered.is_empty();
+        let Changes { epochs, devices, accepted, unowed, delivered, history } = changes;
+        let is_nothing = epochs.is_empty()
+            && devices.is_empty()
+            && accepted.is_empty()
+            && unowed.is_empty()
+            && delivered.is_empty()
+            && !self.is_over(*history);
         if is_nothing && *head == self.about.head {
             return Ok(());
         }
@@ -259,6 +298,7 @@ impl Store {
             head: head.clone(),
         };
         let write = self.database.begin_write()?;
+        let mut kept = self.history;
         {
             let mut table = write.open_table(EPOCHS)?;
             for (id, key, epoch) in epochs {
@@ -278,11 +318,77 @@ impl Store {
             for number in delivered {
                 table.remove(number)?;
             }
+            if history.most > 0 || self.history.0 > 0 {
+                let new = accepted.iter().chain(unowed).filter(|_| history.most > 0);
+                kept = keep(&write, self.history.0, new, *history)?;
+            }
             write.open_table(ABOUT)?.insert((), serde_json::to_vec(&about)?.as_slice())?;
         }
         write.commit()?;
-        self.about = about;
+        (self.about, self.history) = (about, kept);
         Ok(())
+    }
+
+    /// Whether something of the history is to be removed.
+    fn is_over(&self, bounds: Bounds) -> bool {
+        let (count, first) = self.history;
+        count > bounds.most || first.is_some_and(|first| first < bounds.from)
+    }
+
+    /// Readings of the history of a device and a stream, of times from `from` to `to` in microseconds, at most `limit`, in the
+    /// order of their times.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn history(
+        &self,
+        id: DeviceId,
+        stream: u16,
+        (from, to): (i64, i64),
+        limit: usize,
+    ) -> Result<Vec<Reading>> {
+        if self.history.0 == 0 {
+            return Ok(Vec::new());
+        }
+        let read = self.database.begin_read()?;
+        let table = read.open_table(HISTORY)?;
+        let range = (id.0, stream, from, 0)..=(id.0, stream, to, u64::MAX);
+        table.range(range)?.take(limit).map(|entry| parse(entry?.1.value())).collect()
+    }
+}
+
+/// Adds readings to the history, and removes those that are beyond its bounds. Returns how many there are, and the time of the first.
+fn keep<'r>(
+    write: &WriteTransaction,
+    mut count: u64,
+    new: impl Iterator<Item = &'r (u64, Reading)>,
+    bounds: Bounds,
+) -> Result<(u64, Option<i64>)> {
+    let (mut history, mut ages) = (write.open_table(HISTORY)?, write.open_table(AGES)?);
+    let before = count;
+    for (number, reading) in new {
+        let time = reading.time.as_microsecond();
+        history.insert(
+            (reading.device, reading.stream, time, *number),
+            serde_json::to_vec(reading)?.as_slice(),
+        )?;
+        ages.insert(number, (reading.device, reading.stream, time))?;
+        count += 1;
+    }
+    let mut left = FORGOTTEN as u64 + (count - before);
+    loop {
+        let Some((number, (device, stream, time))) =
+            ages.first()?.map(|(number, age)| (number.value(), age.value()))
+        else {
+            return Ok((0, None));
+        };
+        if (count <= bounds.most && time >= bounds.from) || left == 0 {
+            return Ok((count, Some(time)));
+        }
+        ages.remove(number)?;
+        history.remove((device, stream, time, number))?;
+        count -= 1;
+        left -= 1;
     }
 }
 
@@ -305,6 +411,17 @@ impl Stored {
             let (number, reading) = entry?;
             stored.outbox.push((number.value(), parse(reading.value())?));
         }
+        let mut newest = stored.outbox.last().map(|(number, _)| *number);
+        match read.open_table(AGES) {
+            // A store of before there was a history.
+            Err(TableError::TableDoesNotExist(_)) => {}
+            ages => {
+                let ages = ages?;
+                newest = newest.max(ages.last()?.map(|(number, _)| number.value()));
+                stored.history = (ages.len()?, ages.first()?.map(|(_, age)| age.value().2));
+            }
+        }
+        stored.next = newest.map_or(0, |newest| newest + 1);
         Ok(stored)
     }
 }

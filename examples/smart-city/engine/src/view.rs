@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, btree_map},
     ops::Bound,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::{Duration, Instant},
 };
 
 use serde::Serialize;
@@ -33,20 +34,43 @@ pub struct DeviceView {
     pub(crate) last_seen: Option<jiff::Timestamp>,
 }
 
+/// What is told of all devices together.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Summary {
+    city: String,
+    /// What is wrong with the files that were not taken over, if anything is.
+    pub fault: Option<String>,
+    /// How many devices there are.
+    pub counts: Counts,
+    /// Frames that were accepted since the start.
+    pub accepted: u64,
+    /// Messages that were refused since the start.
+    pub refused: BTreeMap<Refusal, u64>,
+    /// Readings that were not handed over to all who may have them yet.
+    pub undelivered: u64,
+}
+
+/// Numbers of devices.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Counts {
+    /// All.
+    pub devices: usize,
+    /// By the state of their attestation.
+    pub states: BTreeMap<String, usize>,
+    /// Those that are isolated.
+    pub isolated: usize,
+}
+
 /// All of it.
 #[derive(Debug, Default)]
 pub struct View {
-    city: String,
-    pub(crate) fault: Option<String>,
+    pub(crate) summary: Summary,
     told_fault: Option<String>,
     devices: BTreeMap<DeviceId, Arc<DeviceView>>,
-    /// Devices by state, and those that are isolated.
-    counts: BTreeMap<String, usize>,
-    isolated: usize,
     /// Readings.
     pub(crate) flows: BTreeMap<FlowKey, u64>,
-    pub(crate) refused: BTreeMap<Refusal, u64>,
-    pub(crate) undelivered: u64,
+    /// When it was brought up to date.
+    pub(crate) time: Option<Instant>,
 }
 
 /// A view that the engine writes and others read.
@@ -75,6 +99,18 @@ impl SharedView {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What is told of all devices together.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        self.read().summary.clone()
+    }
+
+    /// How old it is; none if it was never made.
+    #[must_use]
+    pub fn age(&self) -> Option<Duration> {
+        self.read().time.map(|time| time.elapsed())
+    }
+
     /// The summary, and a page of devices and flows.
     #[must_use]
     pub fn page(&self, page: Page) -> Value {
@@ -85,7 +121,7 @@ impl SharedView {
             let mut range = view.devices.range((start, Bound::Unbounded));
             let devices: Vec<_> = range.by_ref().take(limit).map(|(_, device)| Arc::clone(device)).collect();
             let more = range.next().is_some();
-            let mut value = view.summary();
+            let mut value = json!(view.summary);
             value["next_device"] = devices.last().filter(|_| more).map(|device| device.id.clone()).into();
             let flows: Vec<_> =
                 view.flows.iter().skip(page.flow).take(limit).map(|(key, count)| flow(key, *count)).collect();
@@ -107,19 +143,9 @@ impl SharedView {
 }
 
 impl View {
-    fn summary(&self) -> Value {
-        json!({
-            "city": self.city,
-            "fault": self.fault,
-            "counts": { "devices": self.devices.len(), "states": self.counts, "isolated": self.isolated },
-            "refused": self.refused,
-            "undelivered": self.undelivered,
-        })
-    }
-
     /// Everything at once.
     pub(crate) fn all(&self) -> Value {
-        let mut value = self.summary();
+        let mut value = json!(self.summary);
         value["devices"] = json!(self.devices.values().collect::<Vec<_>>());
         value["flows"] = self.flows.iter().map(|(key, count)| flow(key, *count)).collect();
         value
@@ -131,16 +157,18 @@ impl View {
 
     /// The fault of the configuration, if it is another one than the last time.
     pub(crate) fn fault_event(&mut self) -> Option<Value> {
-        if self.told_fault == self.fault {
+        let fault = &self.summary.fault;
+        if self.told_fault == *fault {
             return None;
         }
-        self.told_fault.clone_from(&self.fault);
-        Some(json!({ "fault": self.fault }))
+        self.told_fault.clone_from(fault);
+        Some(json!({ "fault": fault }))
     }
 
     pub(crate) fn put(&mut self, id: DeviceId, device: Arc<DeviceView>) {
-        *self.counts.entry(device.state.to_string()).or_default() += 1;
-        self.isolated += usize::from(device.isolated);
+        let counts = &mut self.summary.counts;
+        *counts.states.entry(device.state.to_string()).or_default() += 1;
+        counts.isolated += usize::from(device.isolated);
         let before = match self.devices.entry(id) {
             btree_map::Entry::Occupied(mut entry) => Some(entry.insert(device)),
             btree_map::Entry::Vacant(entry) => {
@@ -149,18 +177,18 @@ impl View {
             }
         };
         if let Some(before) = before {
-            if let Some(count) = self.counts.get_mut(&before.state.to_string()) {
+            if let Some(count) = counts.states.get_mut(&before.state.to_string()) {
                 *count -= 1;
             }
-            self.isolated -= usize::from(before.isolated);
+            counts.isolated -= usize::from(before.isolated);
         }
+        counts.devices = self.devices.len();
     }
 
     pub(crate) fn replace(&mut self, city: &str, devices: Vec<(DeviceId, Arc<DeviceView>)>) {
-        city.clone_into(&mut self.city);
+        city.clone_into(&mut self.summary.city);
         self.devices.clear();
-        self.counts.clear();
-        self.isolated = 0;
+        self.summary.counts = Counts::default();
         for (id, device) in devices {
             self.put(id, device);
         }

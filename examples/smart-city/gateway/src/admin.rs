@@ -12,12 +12,14 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, ensure};
 use smart_city_engine::{
-    config::{City, Secrets},
+    config::{City, Role, Secrets, TokenHash},
     policy::class_name,
 };
 use smart_city_frame::DeviceId;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
 use zeroize::Zeroizing;
+
+use crate::random_hex;
 
 /// A device to be added.
 #[derive(Clone, Debug)]
@@ -146,6 +148,48 @@ impl Files {
         self.change(remove, |_, ()| Ok(()))
     }
 
+    /// Adds an operator with a new token. `hand_out` gets the token; if it fails nothing is changed.
+    ///
+    /// # Errors
+    /// The files or the operator are wrong, or cannot be written.
+    pub fn add_operator(
+        &self,
+        name: &str,
+        role: Role,
+        hand_out: impl FnOnce(&str) -> io::Result<()>,
+    ) -> Result<()> {
+        let add = |documents: &mut Documents| {
+            ensure!(!documents.has_operator(name), "operator {name} is there already");
+            documents.set_secrets("operators", name, &[("role", role.name())])?;
+            documents.new_token(name)
+        };
+        self.change(|_, documents| add(documents), |_, token| hand_out(&token))
+    }
+
+    /// Gives an operator a new token. `hand_out` gets it; if it fails nothing is changed.
+    ///
+    /// # Errors
+    /// The files are wrong or cannot be written, or there is no such operator.
+    pub fn change_token(&self, name: &str, hand_out: impl FnOnce(&str) -> io::Result<()>) -> Result<()> {
+        let change = |documents: &mut Documents| {
+            ensure!(documents.has_operator(name), "there is no operator {name}");
+            documents.new_token(name)
+        };
+        self.change(|_, documents| change(documents), |_, token| hand_out(&token))
+    }
+
+    /// Removes an operator.
+    ///
+    /// # Errors
+    /// The files are wrong or cannot be written, or there is no such operator.
+    pub fn remove_operator(&self, name: &str) -> Result<()> {
+        let remove = |documents: &mut Documents| {
+            ensure!(documents.has_operator(name), "there is no operator {name}");
+            documents.remove_secrets("operators", name)
+        };
+        self.change(|_, documents| remove(documents), |_, ()| Ok(()))
+    }
+
     /// Makes a change. What it returns is handed out before the files are replaced: so no secret is in them that nobody has.
     fn change<T>(
         &self,
@@ -245,8 +289,24 @@ impl Documents {
         Ok(password)
     }
 
+    fn has_operator(&self, name: &str) -> bool {
+        let operators = self.secrets.get("operators").and_then(Item::as_table_like);
+        operators.is_some_and(|operators| operators.contains_key(name))
+    }
+
+    fn new_token(&mut self, operator: &str) -> Result<Zeroizing<String>> {
+        let token = random_hex()?;
+        let hash = TokenHash::of(token.as_bytes()).to_string();
+        self.set_secrets("operators", operator, &[("token_sha256", &hash)])?;
+        Ok(token)
+    }
+
     fn remove(&mut self, list: &str, id: &str) -> Result<()> {
         self.list(list)?.retain(|entry| entry.get("id").and_then(Item::as_str) != Some(id));
+        self.remove_secrets(list, id)
+    }
+
+    fn remove_secrets(&mut self, list: &str, id: &str) -> Result<()> {
         let everybody = self.secrets.get_mut(list).and_then(Item::as_table_like_mut);
         everybody
             .and_then(|everybody| everybody.remove(id))
@@ -258,13 +318,6 @@ impl Documents {
 struct DeviceSecrets {
     root_key: Zeroizing<String>,
     mqtt_password: Zeroizing<String>,
-}
-
-/// 16 bytes from the system's random number generator.
-fn random_hex() -> Result<Zeroizing<String>> {
-    let mut bytes = Zeroizing::new([0; 16]);
-    getrandom::fill(&mut *bytes)?;
-    Ok(Zeroizing::new(hex::encode(*bytes)))
 }
 
 /// What goes on a device: a file that `smart-city-device` reads.
@@ -293,7 +346,7 @@ fn locked(path: &Path) -> Result<File> {
     loop {
         let file = File::open(path).with_context(cannot)?;
         if let Err(TryLockError::WouldBlock) = file.try_lock() {
-            eprintln!("waiting for another command");
+            tracing::info!("waiting for another command");
             file.lock().with_context(cannot)?;
         }
         // The one before may have replaced it.

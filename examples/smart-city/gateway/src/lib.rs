@@ -13,4 +13,16 @@ pub mod admin;
 #[cfg(feature = "broker")]
 pub mod broker;
 pub mod http;
+pub mod metrics;
 pub mod mqtt;
+pub mod sessions;
+pub mod tls;
+
+use zeroize::Zeroizing;
+
+/// 16 bytes from the system's random number generator.
+fn random_hex() -> Result<Zeroizing<String>, getrandom::Error> {
+    let mut bytes = Zeroizing::new([0; 16]);
+    getrandom::fill(&mut *bytes)?;
+    Ok(Zeroizing::new(hex::encode(*bytes)))
+}

@@ -19,10 +19,12 @@ use std::{
 };
 
 use anyhow::Result;
+use prometheus_client::metrics::{gauge::Gauge, histogram::Histogram};
 use rumqttc::{
-    AckMode, AsyncClient, Event, EventLoop, Incoming, MqttOptions, NetworkOptions, Publish, PublishOptions,
-    QoS, SessionMode, SubscribeNoticeError, mqttbytes::v5::PublishProperties,
+    AckMode, AsyncClient, Event, EventLoop, Incoming, NetworkOptions, Publish, PublishOptions, QoS,
+    SessionMode, SubscribeNoticeError, mqttbytes::v5::PublishProperties,
 };
+use smart_city_address::Address;
 use smart_city_engine::{
     config::{GATEWAY_USER, Secrets, parse_device_id},
     engine::{Engine, Input, Output},
@@ -33,7 +35,10 @@ use tokio::{
     sync::{Notify, mpsc, watch},
 };
 
-use crate::accounts::{self, RESPONSES};
+use crate::{
+    accounts::{self, RESPONSES},
+    metrics::Meters,
+};
 
 /// Messages that the broker may send ahead.
 const RECEIVE_MAXIMUM: u16 = 1024;
@@ -285,10 +290,10 @@ impl Outgoing {
 /// The broker that the gateway is a client of.
 #[derive(Clone, Debug)]
 pub struct Broker {
-    /// Its address, without the port.
-    pub host: String,
-    /// The port.
-    pub port: u16,
+    /// Its address.
+    pub address: Address,
+    /// A file with the authorities of which one has made its certificate.
+    pub authorities: Option<PathBuf>,
     /// Not the own one: the accounts there are kept by its plugin.
     pub keeps_accounts: bool,
     /// A socket of it where passwords can be tried.
@@ -299,21 +304,24 @@ pub struct Broker {
 ///
 /// The receiver becomes true when the broker has the subscription. The handle ends when the engine does: with an error
 /// if it could not store something.
+///
+/// # Errors
+/// If the authorities cannot be read.
 pub fn start(
     broker: Broker,
     secrets: &watch::Receiver<Arc<Secrets>>,
     engine: Engine,
     before: Vec<Output>,
-) -> (mpsc::Sender<Input>, watch::Receiver<bool>, tokio::task::JoinHandle<Result<()>>) {
-    let Broker { host, port, keeps_accounts, passwords } = broker;
-    let mut options = MqttOptions::new(GATEWAY_USER, (host, port));
+    meters: &Meters,
+) -> Result<(mpsc::Sender<Input>, watch::Receiver<bool>, tokio::task::JoinHandle<Result<()>>)> {
+    let Broker { address, authorities, keeps_accounts, passwords } = broker;
+    let password = secrets.borrow().gateway_password.as_str().to_owned();
+    let mut options = address.options(GATEWAY_USER, &password, authorities.as_deref())?;
     let mut network = NetworkOptions::new();
     // Else the kernel keeps a receipt back for 40 ms.
     network.set_tcp_nodelay(true);
-    let password = secrets.borrow().gateway_password.as_str().to_owned();
     options
         .set_network_options(network)
-        .set_credentials(GATEWAY_USER, password)
         // What is in flight when the gateway ends the devices send again: they have no receipt of it.
         .set_session_mode(SessionMode::Clean)
         .set_ack_mode(AckMode::Manual)
@@ -337,7 +345,7 @@ pub fn start(
         Arc::clone(&outgoing),
         at_broker,
         floods,
-        (Arc::clone(&connection), connections),
+        (Arc::clone(&connection), connections, meters.connected.clone()),
     ));
     let keeper = keeps_accounts.then(|| {
         let requests = accounts::Requests::new(client.clone(), responses_rx, passwords);
@@ -346,9 +354,11 @@ pub fn start(
     tokio::spawn(prepare(client.clone(), keeper, connected, ready));
     tokio::spawn(send(client, Arc::clone(&outgoing), connection, inputs.clone()));
     let handle = Handle::current();
-    let engine =
-        tokio::task::spawn_blocking(move || run(engine, before, inputs_rx, &intake, &outgoing, &handle));
-    (inputs, is_ready, engine)
+    let batches = meters.batches.clone();
+    let engine = tokio::task::spawn_blocking(move || {
+        run(engine, before, inputs_rx, &intake, &outgoing, &batches, &handle)
+    });
+    Ok((inputs, is_ready, engine))
 }
 
 /// The engine's thread.
@@ -358,6 +368,7 @@ fn run(
     mut inputs: mpsc::Receiver<Input>,
     intake: &Intake,
     outgoing: &Outgoing,
+    batches: &Histogram,
     runtime: &Handle,
 ) -> Result<()> {
     let mut acks = Vec::new();
@@ -375,7 +386,9 @@ fn run(
             return Ok(());
         }
         fill(&mut batch, &mut acks, &mut inputs, intake);
+        let start = Instant::now();
         let outputs = engine.handle(batch)?;
+        batches.observe(start.elapsed().as_secs_f64());
         outgoing.push(&mut acks, outputs);
     }
 }
@@ -399,7 +412,7 @@ async fn receive(
     outgoing: Arc<Outgoing>,
     responses: Option<mpsc::Sender<Vec<u8>>>,
     floods: mpsc::Sender<String>,
-    (connection, connections): (Arc<AtomicU64>, watch::Sender<()>),
+    (connection, connections, connected): (Arc<AtomicU64>, watch::Sender<()>, Gauge),
 ) {
     let (mut lost, mut flooded) = (Limited::default(), Limited::default());
     loop {
@@ -423,11 +436,13 @@ async fn receive(
             }
             Ok(Event::Incoming(Incoming::ConnAck(_))) => {
                 tracing::info!("connected to the broker");
+                connected.set(1);
                 connections.send_replace(());
             }
             Ok(_) => {}
             Err(error) => {
                 connection.fetch_add(1, Ordering::Relaxed);
+                connected.set(0);
                 if let Some(left_out) = lost.due(Instant::now()) {
                     tracing::warn!(%error, left_out, "not connected to the broker");
                 }

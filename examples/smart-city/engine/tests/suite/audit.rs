@@ -7,10 +7,11 @@ use std::{
     path::Path,
 };
 
-use redb::backends::FileBackend;
+use redb::{StorageBackend, backends::FileBackend};
 use serde_json::json;
 use smart_city_engine::{
-    audit::{Audit, Head, Log, lines_after, lines_in},
+    audit::{Audit, Head, Log, archives, lines_after, lines_in, verify_archives},
+    memory::Memory,
     store,
 };
 
@@ -152,4 +153,92 @@ fn little_is_read_for_a_few_lines() {
         // The last 65,536 bytes, and a buffer or two for each time that it halves what is left.
         assert!(read.get() < 65_536 + 8 * 3 * 8192, "{} bytes for the lines after {after}", read.get());
     }
+}
+
+/// Goes on in a new file.
+fn rotate(dir: &Path, audit: &mut Audit) {
+    let open = |file| Ok(Box::new(FileBackend::new(file)?) as Box<dyn StorageBackend>);
+    audit.rotate(&Audit::path(dir), 30, Memory::default().to_record("one"), open).unwrap();
+}
+
+/// Each file is verified by itself, and with the others.
+#[test]
+fn the_chain_goes_on_over_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let (dir, path) = (dir.path(), Audit::path(dir.path()));
+    let head = write(dir);
+    let mut audit = open(dir, &head);
+    rotate(dir, &mut audit);
+    assert_eq!(audit.len(), fs::metadata(&path).unwrap().len());
+    for i in 0..20 {
+        audit.append(30 + i, "counted", json!({}));
+    }
+    rotate(dir, &mut audit);
+    audit.append(60, "counted", json!({}));
+    let last = audit.flush().unwrap().clone();
+    drop(audit);
+    assert_eq!(last.n, 43);
+    let archives = archives(&path).unwrap();
+    let expected = [20, 41].map(|last| (last, dir.join(format!("audit.to-{last}.jsonl"))));
+    assert_eq!(archives, expected);
+
+    // The newest file has all that the gateway needs; what it was built on is known by the hash.
+    let log = Log::read(&path, &last).unwrap();
+    assert_eq!((log.fault, log.before.n, &log.head), (None, 41, &last));
+    assert_eq!(log.store, Some(("one".to_owned(), 60)));
+    for (n, hash, expected) in [
+        (41, log.before.hash.clone(), None),
+        (40, "other".to_owned(), None),
+        (41, "other".to_owned(), Some("line 1: it continues another log".to_owned())),
+    ] {
+        assert_eq!(fault(dir, &Head { n, hash }), expected);
+    }
+    let lines = |after, limit| lines_after(&path, after, limit).unwrap();
+    for after in 0..45 {
+        for limit in [0, 1, 5, 22, 100] {
+            let numbers: Vec<u64> =
+                lines(after, limit).iter().map(|line| line["n"].as_u64().unwrap()).collect();
+            assert_eq!(numbers, (after + 1..=43).take(limit).collect::<Vec<_>>(), "{limit} after {after}");
+        }
+    }
+    assert_eq!(verify_archives(&path, log.before.clone()).unwrap(), Head::default());
+
+    // Each change of an archive is found, and one that is kept elsewhere is named.
+    for (_, archive) in &archives {
+        let whole = fs::read(archive).unwrap();
+        let cut = whole.iter().rposition(|byte| *byte == b'{').unwrap();
+        let mut changed = whole.clone();
+        changed[cut / 2] ^= 1;
+        let longer = [&whole[..], &whole[cut..]].concat();
+        for wrong in [&whole[..cut], &changed, &longer] {
+            fs::write(archive, wrong).unwrap();
+            verify_archives(&path, log.before.clone()).unwrap_err();
+        }
+        fs::write(archive, whole).unwrap();
+    }
+    fs::remove_file(&archives[0].1).unwrap();
+    assert_eq!(verify_archives(&path, log.before.clone()).unwrap(), head);
+    assert_eq!(lines(0, 100).len(), 23);
+
+    // A file that begins with a continuation of nothing is no log.
+    let text = fs::read_to_string(&path).unwrap().replacen("\"n\":42", "\"n\":1", 1);
+    fs::write(&path, text).unwrap();
+    assert_eq!(fault(dir, &Head::default()).unwrap(), "line 1: it continues nothing");
+}
+
+/// The power fails between the two names of a file.
+#[test]
+fn half_a_rotation_is_undone() {
+    let dir = tempfile::tempdir().unwrap();
+    let (dir, path) = (dir.path(), Audit::path(dir.path()));
+    Audit::end_rotation(&path).unwrap();
+    let head = write(dir);
+    let mut audit = open(dir, &head);
+    rotate(dir, &mut audit);
+    let last = audit.flush().unwrap().clone();
+    drop(audit);
+    fs::hard_link(&path, dir.join("audit.to-21.jsonl")).unwrap();
+    Audit::end_rotation(&path).unwrap();
+    assert_eq!(archives(&path).unwrap(), [(20, dir.join("audit.to-20.jsonl"))]);
+    assert_eq!(fault(dir, &last), None);
 }

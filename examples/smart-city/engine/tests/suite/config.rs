@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use crate::common;
-use smart_city_engine::config::{City, Secrets};
+use smart_city_engine::config::{City, Role, Secrets};
 use smart_city_frame::{Class, DeviceId};
 
 fn example() -> &'static Path {
@@ -38,7 +38,10 @@ fn the_example_is_good() {
     let gate = DeviceId([0x70, 0xb3, 0xd5, 0xff, 0xfe, 0, 0, 1]);
     assert_eq!(city.devices[&gate].streams, [1, 3]);
     assert!(secrets.users["hana"].matches(b"example-hana"));
-    assert_eq!(secrets.operator(b"example-operator-token-0000"), Some("kana"));
+    let who = |token: &[u8]| secrets.operator(token).map(|(name, operator)| (name, operator.role));
+    assert_eq!(who(b"example-operator-token-0000"), Some(("kana", Role::Operator)));
+    assert_eq!(who(b"example-auditor-token-0000"), Some(("mei", Role::Auditor)));
+    assert_eq!(who(b"example-viewer-token-0000"), Some(("wall", Role::Viewer)));
     for wrong in [&b""[..], b"example-operator-token-000", b"example-operator-token-0001"] {
         assert_eq!(secrets.operator(wrong), None);
     }
@@ -115,6 +118,19 @@ fn faults_are_found_where_they_are() {
             "gateway.evidence_deadline_ms",
             "must be 1 to 86400000",
         ),
+        ("audit_file_kb = 65536", "audit_file_kb = 0", "gateway.audit_file_kb", "must be at least 1"),
+        (
+            "departments = [\"traffic\", \"weather\", \"rescue\"]",
+            "history = { hours = 0, most = 1 }\ndepartments = [\"traffic\", \"weather\", \"rescue\"]",
+            "history.hours",
+            "must be at least 1",
+        ),
+        (
+            "departments = [\"traffic\", \"weather\", \"rescue\"]",
+            "history = { hours = 1, most = 0 }\ndepartments = [\"traffic\", \"weather\", \"rescue\"]",
+            "history.most",
+            "must be at least 1",
+        ),
         ("evidence_attempts = 3", "evidence_attempts = 0", "gateway.evidence_attempts", "must be 1 to 100"),
         ("evidence_attempts = 3", "evidence_attempts = 101", "gateway.evidence_attempts", "must be 1 to 100"),
         ("place = [7, 1]", "place = [3, 4]", "devices[1].place", "another device is there"),
@@ -160,13 +176,9 @@ fn limits_are_exact() {
         &[("\"ren\"", &format!("\"{name}\"")), ("[7, 1]", "[1023, 0]"), (level, "level = 9 #")],
     );
     change("city.toml", &[("_ms = 2000", "_ms = 86400000"), ("attempts = 3", "attempts = 100")]);
-    change(
-        "secrets.toml",
-        &[("users.ren", &format!("users.\"{name}\"")), ("-operator-token-0000", "-16-chars")],
-    );
+    change("secrets.toml", &[("users.ren", &format!("users.\"{name}\""))]);
     let city = City::read(&dir.path().join("city.toml")).unwrap();
-    let secrets = Secrets::read(&dir.path().join("secrets.toml"), &city).unwrap();
-    assert_eq!(secrets.operator(b"example-16-chars"), Some("kana"));
+    Secrets::read(&dir.path().join("secrets.toml"), &city).unwrap();
 }
 
 /// A confidential stream names its level itself: no level would be level 0, and so everybody's.
@@ -175,6 +187,9 @@ fn a_confidential_stream_needs_a_level() {
     let error = fault("city.toml", "min_level = 2\n", "\n");
     assert!(error.contains("streams[2].min_level: a confidential stream needs one"), "{error}");
 }
+
+const TOKEN: &str = "\"df7f0fb6027b9eebc6ac527d0a72c494cde3f4797f04076133d13631fe09fe6b\"";
+const EMPTY: &str = "\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"";
 
 #[test]
 fn faults_of_secrets_show_no_secret() {
@@ -192,7 +207,9 @@ fn faults_of_secrets_show_no_secret() {
             "invalid type: integer ",
         ),
         ("[users.ren]", "[users.rem]", "users.rem", "there is no such user"),
-        ("\"example-operator-token-0000\"", "\"15-characters--\"", "operators.kana.token", "less than 16"),
+        (TOKEN, "\"example-operator-token-0000\"", "operators.kana.token_sha256", "is not 64 hex digits"),
+        (TOKEN, EMPTY, "operators.kana.token_sha256", "is that of an empty token"),
+        ("\"operator\"", "\"123456789\"", "operators.kana.role", "is not `viewer`, `auditor` or `operator`"),
         ("[operators.kana]", "[operators.Kana]", "operators.Kana", "a name is 1 to 32"),
         ("\"example-gate-1\"", "\"\"", "devices.70b3d5fffe000001.mqtt_password", "is empty"),
         ("\"example-ren\"", "\"\"", "users.ren.mqtt_password", "is empty"),
@@ -217,9 +234,9 @@ fn faults_of_secrets_show_no_secret() {
     }
     let error = fault("secrets.toml", "[users.ren]\nmqtt_password = \"example-ren\"\n", "");
     assert_eq!(error, "secrets.toml: users.ren: is missing");
-    let twice = "[operators.other]\ntoken = \"example-operator-token-0000\"\n[operators.kana]";
-    let error = fault("secrets.toml", "[operators.kana]", twice);
-    assert!(error.ends_with(": operators.other.token: is another operator's too"), "{error}");
+    let twice = format!("[operators.other]\nrole = \"viewer\"\ntoken_sha256 = {TOKEN}\n[operators.kana]");
+    let error = fault("secrets.toml", "[operators.kana]", &twice);
+    assert!(error.ends_with(": operators.other.token_sha256: is another operator's too"), "{error}");
     // Nothing of a line that is no TOML is shown.
     let error =
         fault("secrets.toml", "\"000102030405060708090a0b0c0d0e0f\"", "000102030405060708090a0b0c0d0e0f");

@@ -18,7 +18,7 @@ use anyhow::Result;
 use redb::StorageBackend;
 use smart_city_engine::{
     attestation::Signer,
-    audit::Audit,
+    audit::{self, Audit, Head, Log},
     config::{City, Secrets},
     engine::{Engine, Input, Output},
     memory::Loss,
@@ -246,6 +246,8 @@ struct Counts {
     late: u64,
     /// Isolated for it.
     isolated_late: u64,
+    /// Files of the audit log before the newest, at most at a start.
+    archives: u64,
 }
 
 /// Device, key, whether it is an epoch request, epoch and counter.
@@ -306,6 +308,7 @@ impl World {
 
     fn config(&self) -> (City, Arc<Secrets>) {
         let mut city = self.city.clone();
+        city.audit_file_bytes = 20_000;
         let mut devices = BTreeMap::new();
         for device in &self.devices {
             match device.listed {
@@ -335,9 +338,17 @@ impl World {
         }
         let power = Arc::clone(&self.power);
         let dir = self.dir.path().to_owned();
-        let disk = |file| Disk::open(&power, file);
+        let disk = move |file| Disk::open(&power, file);
         let (engine, outputs) = Engine::open_on(&dir, city, secrets, signer, after_loss, disk)?;
         self.engine = Some(engine);
+        let path = Audit::path(&dir);
+        let log = Log::read(&path, &Head::default())?;
+        assert_eq!(
+            (log.fault, audit::verify_archives(&path, log.before)?.n),
+            (None, 0),
+            "the chain is whole"
+        );
+        self.counts.archives = self.counts.archives.max(audit::archives(&path)?.len() as u64);
         for device in &mut self.devices {
             device.recovers = false;
         }
@@ -730,6 +741,7 @@ fn run(seeds: std::ops::Range<u64>, steps: usize) {
             ("recovered", counts.recovered),
             ("late evidence", counts.late),
             ("isolated by late evidence", counts.isolated_late),
+            ("older files of the audit log", counts.archives),
         ] {
             *total.entry(name).or_default() += count;
         }

@@ -9,6 +9,7 @@ mod disk;
 mod engine;
 mod examine;
 mod histories;
+mod history;
 mod memory;
 mod outbox;
 mod policy;

@@ -104,7 +104,7 @@ fn connections_that_never_log_in_harm_nobody() {
     let welcome = answer(mqtt, &login);
     assert_eq!((welcome[0], welcome[3]), (0x20, 0), "{welcome:?}");
     let page = TcpStream::connect(&gateway.http).unwrap();
-    let request = b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let request = b"GET /keys HTTP/1.1\r\nHost: localhost\r\n\r\n";
     assert_eq!(&answer(page, request), b"HTTP/1.1 200");
     drop(idle);
     let log = fs::read_to_string(dir.path().join("log")).unwrap();
@@ -120,7 +120,7 @@ fn made(dir: &Path, arguments: &[&str]) -> String {
 
 /// The program of the simulated device, which cargo builds for its own package's tests alone. With the features of the whole workspace,
 /// so that nothing is compiled anew.
-fn device_program() -> PathBuf {
+pub(super) fn device_program() -> PathBuf {
     let folder = Path::new(PROGRAM).parent().unwrap();
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--quiet", "--workspace", "--bin", "smart-city-device", "--target-dir"]);
@@ -130,13 +130,13 @@ fn device_program() -> PathBuf {
 }
 
 /// A simulated device that runs, and the lines that it has printed.
-struct Running {
+pub(super) struct Running {
     process: Process,
     lines: mpsc::Receiver<String>,
 }
 
 impl Running {
-    fn start(program: &Path, dir: &Path, broker: &str, more: &[&str]) -> Self {
+    pub(super) fn start(program: &Path, dir: &Path, broker: &str, more: &[&str]) -> Self {
         let mut command = Command::new(program);
         command.current_dir(dir).args(["--device", "lamp.toml", "--data", "device", "--broker", broker]);
         command.args(["--every", "0.2"]).args(more).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -148,7 +148,7 @@ impl Running {
     }
 
     /// Waits for a line.
-    fn says(&self, what: &str) {
+    pub(super) fn says(&self, what: &str) {
         let deadline = Instant::now() + Duration::from_secs(20);
         let mut said = String::new();
         while !said.contains(what) {

@@ -9,9 +9,13 @@ use std::{
     time::Duration,
 };
 
-use smart_city_engine::{audit::Audit, store::Store};
+use smart_city_engine::{
+    audit::{Audit, archives},
+    engine::Input,
+    store::Store,
+};
 
-use crate::common::example;
+use crate::common::{ask, engine, example};
 
 fn gateway(dir: &Path, options: &[&str]) -> (Child, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_smart-city-gateway"));
@@ -69,4 +73,27 @@ fn the_process_keeps_its_files_and_says_what_was_lost() {
     child.wait().unwrap();
     std::thread::sleep(Duration::from_millis(10));
     assert!(verify(&data).0);
+}
+
+#[test]
+fn older_files_of_the_audit_log_are_verified_if_they_are_there() {
+    let dir = example();
+    let city = fs::read_to_string(dir.path().join("city.toml")).unwrap();
+    fs::write(dir.path().join("city.toml"), city.replace("audit_file_kb = 65536", "audit_file_kb = 1"))
+        .unwrap();
+    let (mut engine, _) = engine(dir.path());
+    for _ in 0..20 {
+        ask(&mut engine, |reply| Input::Session { operator: "kana".to_owned(), begins: true, reply });
+    }
+    drop(engine);
+    let archives = archives(&Audit::path(dir.path())).unwrap();
+    assert!(archives.len() > 2, "{archives:?}");
+    let (good, text) = verify(dir.path());
+    assert!(good && text.ends_with(" records, the chain is whole\n"), "{text}");
+    fs::remove_file(&archives[0].1).unwrap();
+    let (good, text) = verify(dir.path());
+    let missing = format!("the chain is whole; the first {} are in no file here\n", archives[0].0);
+    assert!(good && text.ends_with(&missing), "{text}");
+    fs::write(&archives[1].1, "").unwrap();
+    assert!(!verify(dir.path()).0);
 }
