@@ -313,11 +313,8 @@ fn replace(path: &Path, text: &str) -> Result<()> {
         let path = path.canonicalize()?;
         let folder = path.parent().unwrap_or(Path::new("/"));
         let name = format!(".{}.new", path.file_name().unwrap_or_default().to_string_lossy());
-        // A command that was killed may have left it.
-        match fs::remove_file(folder.join(&name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        // A command that was killed may have left it. If it cannot be removed, it cannot be made either.
+        drop(fs::remove_file(folder.join(&name)));
         let mut file = tempfile::Builder::new().prefix(&name).rand_bytes(0).tempfile_in(folder)?;
         let old = fs::metadata(&path)?;
         fchown(file.as_file(), Some(old.uid()), Some(old.gid()))?;

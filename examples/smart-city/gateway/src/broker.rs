@@ -83,7 +83,6 @@ pub async fn start(
     let config = BrokerConfig {
         bind_addresses: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))],
         max_packet_size: MAX_PACKET as usize,
-        max_clients: connections,
         // It takes retained messages all the same, but for `on_client_publish`.
         retain_available: false,
         event_handler: Some(Arc::clone(&rules) as Arc<dyn BrokerEventHandler>),

@@ -383,11 +383,10 @@ async fn mosquitto_keeps_accounts_at_a_refused_reload() {
     a_refused_reload_changes_no_account(false).await;
 }
 
-/// A process's TCP connections, as their addresses here and there; each must send small packets at once, or a lone device waits
-/// for its receipt until the packet before it is acknowledged, some 40 ms.
-fn connections_without_delay(Process(child): &Process) -> Vec<(u16, u16)> {
+/// A process's TCP sockets.
+fn sockets(Process(child): &Process) -> Vec<TcpStream> {
     let process = pidfd_open(Pid::from_child(child), PidfdFlags::empty()).unwrap();
-    let mut connections = Vec::new();
+    let mut sockets = Vec::new();
     for entry in fs::read_dir(format!("/proc/{}/fd", child.id())).unwrap() {
         let path = entry.unwrap().path();
         if !fs::read_link(&path).is_ok_and(|to| to.to_string_lossy().starts_with("socket:")) {
@@ -395,8 +394,19 @@ fn connections_without_delay(Process(child): &Process) -> Vec<(u16, u16)> {
         }
         let number = path.file_name().unwrap().to_str().unwrap().parse().unwrap();
         let socket = pidfd_getfd(&process, number, PidfdGetfdFlags::empty());
-        let socket = TcpStream::from(socket.expect("a process may look at its children: CAP_SYS_PTRACE"));
-        // Others listen, or are no TCP sockets.
+        sockets.push(socket.expect("a process may look at its children: CAP_SYS_PTRACE").into());
+    }
+    // Others have no such address.
+    sockets.retain(|socket: &TcpStream| socket.local_addr().is_ok());
+    sockets
+}
+
+/// The connections among them, as their addresses here and there; each must send small packets at once, or a lone device waits
+/// for its receipt until the packet before it is acknowledged, some 40 ms.
+fn connections_without_delay(process: &Process) -> Vec<(u16, u16)> {
+    let mut connections = Vec::new();
+    for socket in sockets(process) {
+        // Others listen.
         if let (Ok(here), Ok(there)) = (socket.local_addr(), socket.peer_addr()) {
             assert!(socket.nodelay().unwrap(), "{here} to {there}");
             connections.push((here.port(), there.port()));
@@ -513,6 +523,10 @@ async fn nothing_is_held_back(own: bool) {
     let mut page = TcpStream::connect(&gateway.http).unwrap();
     page.write_all(b"GET /keys HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     page.read_exact(&mut [0; 15]).unwrap();
+    for socket in sockets(&gateway.process) {
+        let address = socket.local_addr().unwrap();
+        assert!(address.ip().is_loopback(), "{address}: nobody asked for it");
+    }
     let connections = connections_without_delay(&gateway.process);
     let to_broker = connections.iter().filter(|(_, there)| *there == gateway.mqtt);
     let of_page = connections.iter().filter(|(_, there)| *there == page.local_addr().unwrap().port());
