@@ -119,12 +119,17 @@ fn made(dir: &Path, arguments: &[&str]) -> String {
 }
 
 /// The program of the simulated device, which cargo builds for its own package's tests alone. With the features of the whole workspace,
-/// so that nothing is compiled anew.
+/// and the profile of the tests, so that nothing is compiled anew.
 fn device_program() -> PathBuf {
     let folder = Path::new(PROGRAM).parent().unwrap();
+    // A folder has the name of its profile, but for one.
+    let profile = match folder.file_name().unwrap().to_str().unwrap() {
+        "debug" => "dev",
+        name => name,
+    };
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--workspace", "--bin", "smart-city-device", "--target-dir"]);
-    cargo.arg(folder.parent().unwrap()).current_dir(env!("CARGO_MANIFEST_DIR"));
+    cargo.args(["build", "--quiet", "--workspace", "--bin", "smart-city-device", "--profile", profile]);
+    cargo.arg("--target-dir").arg(folder.parent().unwrap()).current_dir(env!("CARGO_MANIFEST_DIR"));
     assert!(cargo.status().unwrap().success());
     folder.join("smart-city-device")
 }
@@ -285,4 +290,14 @@ fn nothing_is_made_for_nobody() {
     let script = format!("{PROGRAM} rotate {GATE} >&-");
     assert!(!Command::new("sh").current_dir(dir.path()).args(["-c", &script]).status().unwrap().success());
     assert_eq!(fs::read_to_string(dir.path().join("secrets.toml")).unwrap(), before);
+}
+
+/// A terminal is a character device, as that which takes nothing is; and as this one, which takes all.
+#[test]
+fn what_is_made_goes_to_a_terminal() {
+    let dir = example();
+    let out = fs::File::options().write(true).open("/dev/zero").unwrap();
+    let mut command = Command::new(PROGRAM);
+    command.current_dir(dir.path()).args(["user", "password", "hana"]).stdout(out);
+    assert!(command.status().unwrap().success());
 }
