@@ -187,9 +187,10 @@ async fn a_device_is_connected_by_commands_alone() {
     let gateway = gateway(path, None);
     let broker = format!("mqtt://127.0.0.1:{}", gateway.mqtt);
 
-    let provision = ["provision", LAMP, "--name", "Lamp", "--place", "9,9", "--image", "simulated"];
+    let provision = ["provision", LAMP, "--name", "Lamp", "--place", "9,8", "--image", "simulated"];
     let file = made(path, &[&provision[..], &["--stream", "traffic-flow"]].concat());
     fs::write(path.join("lamp.toml"), &file).unwrap();
+    assert!(files(path).0.devices.values().any(|device| device.name == "Lamp" && device.place == [9, 8]));
     let password = made(path, &["user", "add", "yui", "--city", "midori", "--level", "1"]);
     let (_yui, mut received) = client(gateway.mqtt, "yui", Box::leak(password.trim().into()), &["out/yui/#"]);
     subscribed(&mut received).await;
