@@ -475,4 +475,24 @@ mod tests {
         wait_for_room(since, ahead(&[AHEAD + 1, AHEAD + 1])).await;
         assert_eq!(looks.get(), 1);
     }
+
+    #[tokio::test]
+    async fn who_has_sent_more_than_it_may_waits() {
+        const DEVICE: &str = "70b3d5fffe000001";
+        const WAIT: Duration = Duration::from_millis(300);
+        let example = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("example");
+        let city = crate::config::City::read(&example.join("city.toml")).unwrap();
+        let secrets = Secrets::read(&example.join("secrets.toml"), &city).unwrap();
+        let start = Instant::now();
+        let mut spent = Allowance::new(start);
+        while spent.take(start).is_none_or(|pause| pause < WAIT) {}
+        let rules = Rules {
+            secrets: watch::channel(Arc::new(secrets)).1,
+            sessions: Mutex::default(),
+            allowances: Mutex::new(HashMap::from([(DEVICE.to_owned(), spent)])),
+            router: OnceLock::new(),
+        };
+        assert!(rules.authorize_publish("", Some(DEVICE), "up/70b3d5fffe000001/1").await);
+        assert!(start.elapsed() >= WAIT);
+    }
 }

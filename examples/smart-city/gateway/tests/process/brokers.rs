@@ -711,9 +711,16 @@ async fn mosquitto_a_flood_harms_nobody() {
     a_flood_harms_nobody(false).await;
 }
 
-/// A broker of the test, which lets the gateway in and acknowledges no message. `next` gets each packet behind the answer to it: the
-/// number of its connection, its type, its body, and where more may be sent. It tells whether the connection goes on.
-fn silent_broker(mut next: impl FnMut(usize, u8, Vec<u8>, &mut TcpStream) -> bool + Send + 'static) -> u16 {
+/// QoS 1.
+const GRANTED: u8 = 1;
+
+/// A broker of the test, which lets the gateway in, answers each subscription with `code` and acknowledges no message. `next` gets each
+/// packet behind the answer to it: the number of its connection, its type, its body, and where more may be sent. It tells whether the
+/// connection goes on.
+fn silent_broker(
+    code: u8,
+    mut next: impl FnMut(usize, u8, Vec<u8>, &mut TcpStream) -> bool + Send + 'static,
+) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
@@ -724,7 +731,7 @@ fn silent_broker(mut next: impl FnMut(usize, u8, Vec<u8>, &mut TcpStream) -> boo
                 let kind = first >> 4;
                 let answer: &[u8] = match kind {
                     1 => &[0x20, 3, 0, 0, 0],
-                    8 => &[0x90, 4, body[0], body[1], 0, 1],
+                    8 => &[0x90, 4, body[0], body[1], 0, code],
                     12 => &[0xD0, 0],
                     _ => &[],
                 };
@@ -744,7 +751,7 @@ fn silent_broker(mut next: impl FnMut(usize, u8, Vec<u8>, &mut TcpStream) -> boo
 async fn a_connection_that_ends_among_the_accounts_is_made_anew() {
     let dir = example();
     let (filters, subscribed) = std::sync::mpsc::channel();
-    let port = silent_broker(move |number, kind, body, _| {
+    let port = silent_broker(GRANTED, move |number, kind, body, _| {
         if kind == 8 {
             let filter = String::from_utf8(body[5..body.len() - 1].to_vec()).unwrap();
             drop(filters.send((number, filter)));
@@ -761,12 +768,23 @@ async fn a_connection_that_ends_among_the_accounts_is_made_anew() {
     }
 }
 
+/// A gateway that may not subscribe says so, and its page is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_that_is_refused_is_told() {
+    const NOT_AUTHORIZED: u8 = 0x87;
+    let dir = example();
+    let port = silent_broker(NOT_AUTHORIZED, |_, _, _, _| true);
+    let _gateway = tokio::task::block_in_place(|| gateway(dir.path(), Some(port)));
+    let log = fs::read_to_string(dir.path().join("log")).unwrap();
+    assert_eq!(log.matches("the broker refuses a subscription of the gateway").count(), 2, "{log}");
+}
+
 /// What came over a connection that is gone is not acknowledged on the next one: its number may be another message's there.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_message_is_acknowledged_on_another_connection() {
     let dir = example();
     let (sender, packets) = std::sync::mpsc::channel();
-    let port = silent_broker(move |number, kind, body, stream| {
+    let port = silent_broker(GRANTED, move |number, kind, body, stream| {
         let _ = sender.send((number, kind));
         if (number, kind) == (0, 8) && body[5..].starts_with(b"up/") {
             let topic = format!("up/{GATE}/1");
@@ -820,7 +838,7 @@ async fn a_broker_that_withholds_acknowledgements_loses_nothing() {
     let frame = link.seal_reading(city.streams[&1].stream, b"once", &mut buffer).unwrap().to_vec();
     let (published, packets) = std::sync::mpsc::channel();
     let mut frame = Some(frame);
-    let port = silent_broker(move |_, kind, body, stream| {
+    let port = silent_broker(GRANTED, move |_, kind, body, stream| {
         if kind == 3 {
             drop(published.send(body));
         } else if kind == 8
