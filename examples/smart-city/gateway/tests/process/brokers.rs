@@ -455,6 +455,8 @@ async fn mosquitto_passwords_and_roles_are_put_right() {
             if restarts {
                 tokio::task::block_in_place(|| {
                     drop(running.process.0.kill());
+                    // Until then it has the store.
+                    drop(running.process.0.wait());
                     running = gateway(dir.path(), Some(port));
                 });
             } else {
