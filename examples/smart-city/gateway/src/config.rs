@@ -79,6 +79,27 @@ pub struct City {
     pub users: BTreeMap<String, UserEntry>,
     /// The code of each image's regions.
     pub images: BTreeMap<String, BTreeMap<u16, Region>>,
+    /// What is for NGSI-LD, which this does not look into.
+    pub ngsi_ld: Option<Table>,
+}
+
+/// A table that others check.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table {
+    /// Its content.
+    pub value: serde_json::Value,
+    file: PathBuf,
+    name: &'static str,
+    line: Option<usize>,
+}
+
+impl Table {
+    /// A fault of one of its fields.
+    #[must_use]
+    pub fn fault(&self, field: &str, message: String) -> ConfigError {
+        let field = format!("{}.{field}", self.name);
+        ConfigError { file: self.file.clone(), line: self.line, field, message }
+    }
 }
 
 /// A stream of the registry.
@@ -202,6 +223,7 @@ struct RawCity {
     devices: Vec<RawDevice>,
     #[serde(default)]
     users: Vec<RawUser>,
+    ngsi_ld: Option<Spanned<toml::Table>>,
 }
 
 #[derive(Deserialize)]
@@ -628,6 +650,12 @@ impl City {
             users.insert(id, entry);
         }
 
+        let ngsi_ld = raw.ngsi_ld.as_ref().map(|table| {
+            let value = serde_json::to_value(table.get_ref()).unwrap_or_default();
+            let ConfigError { file, line, .. } = file.at(table, "", "");
+            Table { value, file, name: "ngsi_ld", line }
+        });
+
         let gateway = &raw.gateway;
         if !(1..=MAX_DEADLINE_MS).contains(gateway.evidence_deadline_ms.get_ref()) {
             return Err(file.at(
@@ -652,6 +680,7 @@ impl City {
             devices,
             users,
             images,
+            ngsi_ld,
         })
     }
 }

@@ -93,6 +93,13 @@ pub enum Input {
         /// Whether it was begun.
         reply: oneshot::Sender<Result<(), Denied>>,
     },
+    /// A message for a user that is made of readings. Like an instruction it goes out once, and only the newest of a topic waits.
+    Tell {
+        /// Where it goes.
+        topic: String,
+        /// What it says.
+        payload: Vec<u8>,
+    },
     /// Somebody wants to know how everything is. [`View`] tells it without the engine.
     Status(oneshot::Sender<Value>),
     /// Somebody wants the last attestation result of a device.
@@ -163,6 +170,16 @@ impl std::fmt::Display for Denied {
     }
 }
 
+/// Is told what the engine has stored, in the engine's thread: it must not wait for anything.
+pub trait Observer: std::fmt::Debug + Send {
+    /// Who and what there is from now on.
+    fn city(&mut self, city: &City);
+    /// A reading was accepted that somebody may see.
+    fn reading(&mut self, device: DeviceId, stream: u16, time: Timestamp, payload: &[u8]);
+    /// Whether a device is isolated from now on.
+    fn isolated(&mut self, device: DeviceId, is_isolated: bool);
+}
+
 /// The gateway without its network.
 #[derive(Debug)]
 pub struct Engine {
@@ -202,6 +219,7 @@ pub struct Engine {
     events: broadcast::Sender<(&'static str, Value)>,
     view: SharedView,
     seen: BTreeSet<DeviceId>,
+    observer: Option<Box<dyn Observer>>,
     batch: Batch,
 }
 
@@ -311,6 +329,7 @@ impl Engine {
             events: broadcast::channel(1024).0,
             view: SharedView::default(),
             seen: BTreeSet::new(),
+            observer: None,
             batch: Batch::default(),
         };
         if loss.is_some() {
@@ -438,6 +457,16 @@ impl Engine {
         self.signer.jwks()
     }
 
+    /// From now on `observer` is told what is stored; at once, who and what there is, and which devices are isolated.
+    pub fn observe(&mut self, mut observer: impl Observer + 'static) {
+        observer.city(&self.city);
+        let known = self.devices.iter().map(|(id, device)| (*id, &device.record)).chain(self.absent.iter().map(|(id, record)| (*id, record)));
+        for (id, _) in known.filter(|(_, record)| record.isolated.is_some()) {
+            observer.isolated(id, true);
+        }
+        self.observer = Some(Box::new(observer));
+    }
+
     /// Works a batch off, stores it, and returns what is to be published now.
     ///
     /// # Errors
@@ -480,6 +509,9 @@ impl Engine {
                 Input::Recover { device, operator, reply } => {
                     replies.push((reply, self.recover(device, &operator, now)));
                 }
+                Input::Tell { topic, payload } => {
+                    self.batch.outputs.push(Output { topic, payload, delivery: None, about: None });
+                }
                 Input::Status(reply) => {
                     self.emit();
                     drop(reply.send(self.view.read().all()));
@@ -504,6 +536,7 @@ impl Engine {
         self.outbox = self.outbox.saturating_sub(changes.delivered.len() as u64);
 
         // From here on it is stored.
+        self.tell_observer(&changes);
         if !Arc::ptr_eq(&self.current.borrow(), &self.secrets) {
             self.current.send_replace(Arc::clone(&self.secrets));
         }
@@ -531,6 +564,19 @@ impl Engine {
             let _ = reply.send(result);
         }
         Ok(all)
+    }
+
+    fn tell_observer(&mut self, changes: &Changes) {
+        let Some(observer) = &mut self.observer else { return };
+        if !Arc::ptr_eq(&self.current.borrow(), &self.secrets) {
+            observer.city(&self.city);
+        }
+        for (_, reading) in &changes.accepted {
+            observer.reading(DeviceId(reading.device), reading.stream, reading.time, &reading.payload);
+        }
+        for (id, record) in &changes.devices {
+            observer.isolated(*id, record.isolated.is_some());
+        }
     }
 
     /// What is known of a device, whether the registry has it or not.

@@ -96,8 +96,8 @@ impl From<Denied> for Refused {
     }
 }
 
-/// The routes.
-pub fn router(app: App) -> Router {
+/// The routes, and those of `others`.
+pub fn router(app: App, others: Router) -> Router {
     Router::new()
         .route("/", get(page))
         .route("/status", get(status))
@@ -109,8 +109,9 @@ pub fn router(app: App) -> Router {
         .route("/devices/{id}/instructions", post(instruct))
         .route("/devices/{id}/examine", post(examine))
         .route("/devices/{id}/recover", post(recover))
-        .layer(middleware::from_fn_with_state(app.clone(), guard))
-        .with_state(app)
+        .with_state(app.clone())
+        .merge(others)
+        .layer(middleware::from_fn_with_state(app, guard))
 }
 
 /// Serves at most so many connections at once, and none that does nothing.

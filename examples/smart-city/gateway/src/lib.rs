@@ -22,6 +22,7 @@ pub mod engine;
 pub mod http;
 pub mod memory;
 pub mod mqtt;
+pub mod ngsi;
 pub mod policy;
 pub mod store;
 pub mod view;

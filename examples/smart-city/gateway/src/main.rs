@@ -23,6 +23,7 @@ use smart_city_gateway::{
     http::{self, App},
     memory::{self, Loss},
     mqtt::{self, Broker},
+    ngsi::{self, Teller},
     store::{self, Found, Store},
 };
 use tokio::{
@@ -157,6 +158,7 @@ fn verify_audit(dir: &Path) -> Result<String> {
 
 fn read(config: &Path, secrets: &Path) -> Result<(City, Arc<Secrets>), ConfigError> {
     let city = City::read(config)?;
+    ngsi::mapping(&city)?;
     let secrets = Secrets::read(secrets, &city)?;
     Ok((city, Arc::new(secrets)))
 }
@@ -170,7 +172,10 @@ async fn serve(arguments: Arguments, stamps: Stamps, city: City, secrets: Arc<Se
     }
     let signer = signer(&secrets.ear_key)?;
     let open = if arguments.after_loss { Engine::open_after_loss } else { Engine::open };
-    let (engine, before) = open(&arguments.data, city, secrets, signer)?;
+    let (mut engine, before) = open(&arguments.data, city, secrets, signer)?;
+    let teller = Teller::default();
+    let (entities, watcher) = ngsi::entities(teller.clone());
+    engine.observe(watcher);
     let (jwks, events, secrets) = (engine.jwks(), engine.events(), engine.secrets());
     let shares = Shares::of(descriptors());
     let (host, port) = match &arguments.broker {
@@ -184,7 +189,11 @@ async fn serve(arguments: Arguments, stamps: Stamps, city: City, secrets: Arc<Se
     let broker = Broker { host: host.clone(), port, keeps_accounts, passwords };
     let (inputs, mut is_ready, mut engine) = mqtt::start(broker, &secrets, engine, before);
 
+    teller.connect(inputs.clone());
+    tokio::spawn(Arc::clone(&entities).run());
+
     let audit = Audit::path(&arguments.data);
+    let entities = ngsi::router(entities, secrets.clone());
     let app = App {
         engine: inputs.clone(),
         view,
@@ -196,7 +205,7 @@ async fn serve(arguments: Arguments, stamps: Stamps, city: City, secrets: Arc<Se
         audit,
     };
     let address = listener.local_addr()?;
-    tokio::spawn(http::serve(listener, http::router(app), shares.http));
+    tokio::spawn(http::serve(listener, http::router(app, entities), shares.http));
     tokio::spawn(ticks(inputs.clone()));
 
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);

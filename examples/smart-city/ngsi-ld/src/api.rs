@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The longest body of a request. Who reads requests should not take more.
-pub(crate) const MOST_BODY: usize = 1 << 20;
+pub const MOST_BODY: usize = 1 << 20;
 
 /// Elements of one answer, if it is not asked for another number, and at most.
 const PAGE: usize = 20;
@@ -42,14 +42,15 @@ pub(crate) fn link(context: &Context) -> String {
 struct Answer {
     status: StatusCode,
     body: Option<Value>,
+    media: &'static str,
     headers: Vec<(&'static str, String)>,
-    /// The body is an entity, or a list of them, and gets this context.
+    /// The body is linked data, or a list of it, and gets this context.
     context: Option<Context>,
 }
 
 impl Answer {
     fn empty(status: StatusCode) -> Self {
-        Self { status, body: None, headers: Vec::new(), context: None }
+        Self { status, body: None, media: JSON, headers: Vec::new(), context: None }
     }
 
     fn created(location: String) -> Self {
@@ -57,7 +58,7 @@ impl Answer {
     }
 
     fn of(context: &Context, body: Value) -> Self {
-        Self { status: StatusCode::OK, body: Some(body), headers: Vec::new(), context: Some(context.clone()) }
+        Self { body: Some(body), context: Some(context.clone()), ..Self::empty(StatusCode::OK) }
     }
 
     /// A result that is not linked data.
@@ -93,32 +94,25 @@ impl Broker {
         let wanted = accepted(request.headers());
         let answer = wanted.clone().and_then(|is_ld_wanted| self.answer(user, request, now, is_ld_wanted));
         let mut answer = answer.unwrap_or_else(|problem| {
-            let mut answer = Answer::result(problem.status(), problem.to_json());
-            answer.headers.push(("Content-Type", "application/problem+json".to_owned()));
-            answer
+            let media = "application/problem+json";
+            Answer { media, ..Answer::result(problem.status(), problem.to_json()) }
         });
-        let is_problem = !answer.headers.is_empty() && answer.headers[0].0 == "Content-Type";
-        if let Some(body) = &mut answer.body
-            && !is_problem
-        {
-            let is_ld = wanted.unwrap_or_default();
-            let context = answer.context.take();
-            if let (true, Some(context)) = (is_ld, &context) {
-                let source = context.to_json();
-                match body {
-                    Value::Array(elements) => {
-                        for element in elements.iter_mut().filter_map(Value::as_object_mut) {
-                            element.insert("@context".to_owned(), source.clone());
-                        }
-                    }
-                    Value::Object(members) => drop(members.insert("@context".to_owned(), source)),
-                    _ => {}
+        match (&answer.context, &mut answer.body) {
+            (Some(context), Some(body)) if wanted.unwrap_or_default() => {
+                answer.media = JSON_LD;
+                let elements = match body {
+                    Value::Array(elements) => elements.as_mut_slice(),
+                    body => std::slice::from_mut(body),
+                };
+                for element in elements.iter_mut().filter_map(Value::as_object_mut) {
+                    element.insert("@context".to_owned(), context.to_json());
                 }
-            } else if let Some(context) = &context {
-                answer.headers.push(("Link", link(context)));
             }
-            let is_ld = is_ld && context.is_some();
-            answer.headers.push(("Content-Type", if is_ld { JSON_LD } else { JSON }.to_owned()));
+            (Some(context), Some(_)) => answer.headers.push(("Link", link(context))),
+            _ => {}
+        }
+        if answer.body.is_some() {
+            answer.headers.push(("Content-Type", answer.media.to_owned()));
         }
         let mut response = Response::new(answer.body.map_or_else(Vec::new, |body| body.to_string().into_bytes()));
         *response.status_mut() = answer.status;

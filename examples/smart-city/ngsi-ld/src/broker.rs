@@ -303,13 +303,13 @@ impl Change {
 }
 
 impl Broker {
-    /// An empty one.
+    /// An empty one, which makes entities of no reading until it is [configured](Self::configure).
     #[must_use]
-    pub fn new(policy: impl Policy, publisher: impl Publisher, mapping: Mapping) -> Self {
+    pub fn new(policy: impl Policy, publisher: impl Publisher) -> Self {
         Self {
             policy: Box::new(policy),
             publisher: Box::new(publisher),
-            mapping: RwLock::new(Arc::new(mapping)),
+            mapping: RwLock::default(),
             devices: RwLock::default(),
             state: RwLock::default(),
             waiting: Mutex::default(),

@@ -28,5 +28,6 @@ mod query;
 mod subscription;
 mod text;
 
+pub use api::MOST_BODY;
 pub use broker::{Broker, Job, NoPublisher, Policy, Publisher, Reading, Source, Transport};
 pub use models::{Model, Range, model};

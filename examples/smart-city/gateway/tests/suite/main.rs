@@ -11,6 +11,7 @@ mod engine;
 mod examine;
 mod histories;
 mod memory;
+mod ngsi;
 mod outbox;
 mod policy;
 mod time;

@@ -10,7 +10,7 @@ use smart_city_gateway::{
 const CITIES: [&str; 3] = ["midori", "aoba", "kaede"];
 
 /// Open data: everyone. Internal: city and department. Confidential: and level. Partner city: listed, department, level.
-fn plain(user: &UserEntry, stream: &StreamEntry, device_ok: bool) -> bool {
+pub(crate) fn plain(user: &UserEntry, stream: &StreamEntry, device_ok: bool) -> bool {
     let department = user.departments.iter().any(|name| stream.departments.contains(name));
     let level = user.level >= stream.min_level;
     let rule = if stream.stream.class == Class::Public {
