@@ -460,7 +460,11 @@ impl Engine {
     /// From now on `observer` is told what is stored; at once, who and what there is, and which devices are isolated.
     pub fn observe(&mut self, mut observer: impl Observer + 'static) {
         observer.city(&self.city);
-        let known = self.devices.iter().map(|(id, device)| (*id, &device.record)).chain(self.absent.iter().map(|(id, record)| (*id, record)));
+        let known = self
+            .devices
+            .iter()
+            .map(|(id, device)| (*id, &device.record))
+            .chain(self.absent.iter().map(|(id, record)| (*id, record)));
         for (id, _) in known.filter(|(_, record)| record.isolated.is_some()) {
             observer.isolated(id, true);
         }

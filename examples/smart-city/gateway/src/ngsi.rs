@@ -76,11 +76,15 @@ impl Rights {
             written.extend(number.map(|number| (name.clone(), number)));
         }
         let named = city.streams.iter().map(|(id, stream)| (stream.name.clone(), *id)).collect();
-        let devices = city.devices.iter().map(|(id, device)| (id.to_string(), device.streams.iter().copied().collect()));
+        let devices = city
+            .devices
+            .iter()
+            .map(|(id, device)| (id.to_string(), device.streams.iter().copied().collect()));
         let devices = devices.collect();
         let city = City { streams, images: BTreeMap::new(), devices: BTreeMap::new(), ..city.clone() };
         // The engine has made the same one, or it would not have taken the files over; without one nobody sees anything.
-        let policy = policy::Policy::new(&city).inspect_err(|error| tracing::error!(%error, "no policy")).ok();
+        let policy =
+            policy::Policy::new(&city).inspect_err(|error| tracing::error!(%error, "no policy")).ok();
         let users = city.users.keys().enumerate().map(|(i, name)| (name.clone(), i)).collect();
         Self { policy: policy.map(Mutex::new), users, streams: named, devices, written }
     }
@@ -95,7 +99,8 @@ impl Rights {
         match source {
             Source::Stream { stream, device, device_ok } => {
                 let number = self.streams.get(stream);
-                let number = number.filter(|number| self.devices.get(device).is_some_and(|of| of.contains(number)));
+                let number =
+                    number.filter(|number| self.devices.get(device).is_some_and(|of| of.contains(number)));
                 number.is_some_and(|number| self.allows(user, *number, device_ok))
             }
             Source::User(author) => {
@@ -182,7 +187,8 @@ pub fn mapping(city: &City) -> Result<Mapping, ConfigError> {
     let Some(table) = &city.ngsi_ld else { return Ok(Mapping::default()) };
     let is_stream = |name: &str| city.streams.values().any(|stream| stream.name == name);
     let is_device = |id: &str| parse_device_id(id).is_some_and(|id| city.devices.contains_key(&id));
-    Mapping::parse(&table.value, is_stream, is_device).map_err(|fault| table.fault(&fault.field, fault.message))
+    Mapping::parse(&table.value, is_stream, is_device)
+        .map_err(|fault| table.fault(&fault.field, fault.message))
 }
 
 /// Makes the broker of entities, and what tells it of the city.
@@ -219,8 +225,11 @@ impl Api {
 
 async fn respond(State(api): State<Api>, request: Request) -> Response {
     let Some(user) = api.user(request.headers()) else {
-        let mut response = refused(StatusCode::UNAUTHORIZED, "log in as a user, with the password of the broker");
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Basic realm=\"ngsi-ld\""));
+        let mut response =
+            refused(StatusCode::UNAUTHORIZED, "log in as a user, with the password of the broker");
+        response
+            .headers_mut()
+            .insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Basic realm=\"ngsi-ld\""));
         return response;
     };
     let (parts, body) = request.into_parts();

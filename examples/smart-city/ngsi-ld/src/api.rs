@@ -114,7 +114,8 @@ impl Broker {
         if answer.body.is_some() {
             answer.headers.push(("Content-Type", answer.media.to_owned()));
         }
-        let mut response = Response::new(answer.body.map_or_else(Vec::new, |body| body.to_string().into_bytes()));
+        let mut response =
+            Response::new(answer.body.map_or_else(Vec::new, |body| body.to_string().into_bytes()));
         *response.status_mut() = answer.status;
         for (name, value) in answer.headers {
             // All of it was checked to be visible ASCII, or made here.
@@ -125,7 +126,13 @@ impl Broker {
         response
     }
 
-    fn answer(&self, user: &str, request: &Request<Vec<u8>>, now: Timestamp, is_ld_wanted: bool) -> Result<Answer> {
+    fn answer(
+        &self,
+        user: &str,
+        request: &Request<Vec<u8>>,
+        now: Timestamp,
+        is_ld_wanted: bool,
+    ) -> Result<Answer> {
         let headers = request.headers();
         if headers.contains_key("NGSILD-Tenant") {
             return Err(Problem::new(Kind::NoMultiTenantSupport, "there is one tenant, without a name"));
@@ -137,14 +144,20 @@ impl Broker {
         let mut parameters = HashMap::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             if parameters.insert(name.clone().into_owned(), value.into_owned()).is_some() {
-                return Err(Problem::new(Kind::InvalidRequest, format!("the parameter {name:?} is there twice")));
+                return Err(Problem::new(
+                    Kind::InvalidRequest,
+                    format!("the parameter {name:?} is there twice"),
+                ));
             }
         }
         let options = parameters.get("options").map(String::as_str).unwrap_or_default();
         let options = options.split(',').filter(|option| !option.is_empty()).map(str::to_owned).collect();
         let path = request.uri().path();
         let segments: Option<Vec<_>> = path.strip_prefix("/ngsi-ld/v1/").map(|rest| {
-            rest.trim_end_matches('/').split('/').map(|part| percent_decode_str(part).decode_utf8_lossy()).collect()
+            rest.trim_end_matches('/')
+                .split('/')
+                .map(|part| percent_decode_str(part).decode_utf8_lossy())
+                .collect()
         });
         let segments = segments.ok_or_else(Problem::not_found)?;
         let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
@@ -177,7 +190,10 @@ fn accepted(headers: &HeaderMap) -> Result<bool> {
             JSON_LD => true,
             _ => continue,
         };
-        let quality = parts.find_map(|part| part.strip_prefix("q=")).and_then(|quality| quality.parse().ok()).unwrap_or(1.0);
+        let quality = parts
+            .find_map(|part| part.strip_prefix("q="))
+            .and_then(|quality| quality.parse().ok())
+            .unwrap_or(1.0);
         if quality > 0.0 && best.is_none_or(|(before, _)| quality > before) {
             best = Some((quality, is_ld));
         }
@@ -190,8 +206,10 @@ fn accepted(headers: &HeaderMap) -> Result<bool> {
 fn linked_context(headers: &HeaderMap) -> Result<Option<&str>> {
     let mut found = None;
     for value in headers.get_all(header::LINK) {
-        let value = value.to_str().map_err(|_| Problem::new(Kind::InvalidRequest, "the Link is not ASCII"))?;
-        let Some((url, parameters)) = value.trim().strip_prefix('<').and_then(|rest| rest.split_once('>')) else {
+        let value =
+            value.to_str().map_err(|_| Problem::new(Kind::InvalidRequest, "the Link is not ASCII"))?;
+        let Some((url, parameters)) = value.trim().strip_prefix('<').and_then(|rest| rest.split_once('>'))
+        else {
             return Err(Problem::new(Kind::InvalidRequest, "the Link is not of the form <ADDRESS>; rel=..."));
         };
         if parameters.contains("http://www.w3.org/ns/json-ld#context") && found.replace(url).is_some() {
@@ -207,7 +225,8 @@ fn no_method() -> Problem {
 
 impl<'r> Call<'r> {
     fn route(&self, method: &Method, path: &[&str]) -> Result<Answer> {
-        let (get, post, patch, put, delete) = (Method::GET, Method::POST, Method::PATCH, Method::PUT, Method::DELETE);
+        let (get, post, patch, put, delete) =
+            (Method::GET, Method::POST, Method::PATCH, Method::PUT, Method::DELETE);
         match path {
             ["entities"] if method == post => self.create_entity(),
             ["entities"] if method == get => self.query_entities(),
@@ -230,12 +249,24 @@ impl<'r> Call<'r> {
             ["subscriptions", id] if method == get => self.retrieve_subscription(id),
             ["subscriptions", id] if method == patch => self.update_subscription(id),
             ["subscriptions", id] if method == delete => self.delete_subscription(id),
-            ["entities"] | ["entities", _] | ["entities", _, "attrs"] | ["entities", _, "attrs", _]
-            | ["entityOperations", _] | ["types" | "attributes" | "subscriptions"]
+            ["entities"]
+            | ["entities", _]
+            | ["entities", _, "attrs"]
+            | ["entities", _, "attrs", _]
+            | ["entityOperations", _]
+            | ["types" | "attributes" | "subscriptions"]
             | ["types" | "attributes" | "subscriptions", _] => Err(no_method()),
-            ["temporal" | "csourceRegistrations" | "csourceSubscriptions" | "jsonldContexts" | "entityMaps" | "info", ..] => {
-                Err(Problem::unsupported("this gateway keeps no history, forwards to no other source, and stores no context"))
-            }
+            [
+                "temporal"
+                | "csourceRegistrations"
+                | "csourceSubscriptions"
+                | "jsonldContexts"
+                | "entityMaps"
+                | "info",
+                ..,
+            ] => Err(Problem::unsupported(
+                "this gateway keeps no history, forwards to no other source, and stores no context",
+            )),
             _ => Err(Problem::not_found()),
         }
     }
@@ -268,12 +299,14 @@ impl<'r> Call<'r> {
 
     /// The body, and the context of it if that is not in each of its elements (clause 6.3.5).
     fn json(&self) -> Result<(Value, Option<Context>)> {
-        let kind = self.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let kind =
+            self.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let is_ld = match kind.split(';').next().unwrap_or_default().trim() {
             JSON | "application/merge-patch+json" => false,
             JSON_LD => true,
             _ => {
-                let detail = "there are application/json, application/ld+json and application/merge-patch+json";
+                let detail =
+                    "there are application/json, application/ld+json and application/merge-patch+json";
                 return Err(Problem::new(Kind::UnsupportedMediaType, detail));
             }
         };
@@ -292,7 +325,9 @@ impl<'r> Call<'r> {
             (true, Some(_)) => Err(Problem::bad("JSON-LD has its context in the body, and not in a Link")),
             (true, None) if !has_all => Err(Problem::bad("JSON-LD has its @context in the body")),
             (true, None) => Ok((value, None)),
-            (false, _) if has_any => Err(Problem::bad("an @context in the body makes it application/ld+json")),
+            (false, _) if has_any => {
+                Err(Problem::bad("an @context in the body makes it application/ld+json"))
+            }
             (false, Some(url)) => Ok((value, Some(Context::parse(&Value::from(url))?))),
             (false, None) => Ok((value, Some(Context::core()))),
         }
@@ -307,7 +342,9 @@ impl<'r> Call<'r> {
     }
 
     fn reader<'c>(&self, context: &'c Context) -> Result<Reader<'c>> {
-        let time = self.parameter("observedAt").map(|time| text::time(time).ok_or_else(|| Problem::bad("observedAt is not a time in UTC")));
+        let time = self
+            .parameter("observedAt")
+            .map(|time| text::time(time).ok_or_else(|| Problem::bad("observedAt is not a time in UTC")));
         let simplified = self.has_option("keyValues") || self.has_option("simplified");
         Ok(Reader { context, now: self.now, simplified, observed_at: time.transpose()?, merges: false })
     }
@@ -322,8 +359,13 @@ impl<'r> Call<'r> {
             Some(_) => return Err(Problem::bad("format is normalized, concise or simplified")),
         };
         for option in &self.options {
-            if !["keyValues", "simplified", "concise", "normalized", "sysAttrs", "count"].contains(&option.as_str()) {
-                return Err(Problem::new(Kind::InvalidRequest, format!("there is no option {option:?} here")));
+            if !["keyValues", "simplified", "concise", "normalized", "sysAttrs", "count"]
+                .contains(&option.as_str())
+            {
+                return Err(Problem::new(
+                    Kind::InvalidRequest,
+                    format!("there is no option {option:?} here"),
+                ));
             }
         }
         Ok(Writer { context, format, system: self.has_option("sysAttrs"), language: self.parameter("lang") })
@@ -342,14 +384,18 @@ impl<'r> Call<'r> {
     fn writable(&self, id: &str) -> Result<String> {
         let id = self.id(id)?;
         if is_of_a_device(&id) {
-            return Err(Problem::unsupported("entities of devices are made from what the devices measure, and from nothing else"));
+            return Err(Problem::unsupported(
+                "entities of devices are made from what the devices measure, and from nothing else",
+            ));
         }
         Ok(id)
     }
 
     /// Names with commas between them, as URIs.
     fn names(&self, parameter: &str, context: &Context) -> Result<Option<Vec<String>>> {
-        let names = self.parameter(parameter).map(|names| names.split(',').map(|name| context.expand(name)).collect());
+        let names = self
+            .parameter(parameter)
+            .map(|names| names.split(',').map(|name| context.expand(name)).collect());
         names.transpose()
     }
 
@@ -379,7 +425,10 @@ impl<'r> Call<'r> {
             let mut query = form_urlencoded::Serializer::new(String::new());
             let others = self.parameters.iter().filter(|(name, _)| *name != "offset" && *name != "limit");
             query.extend_pairs(others.collect::<BTreeMap<_, _>>());
-            let query = query.append_pair("limit", &limit.to_string()).append_pair("offset", &offset.to_string()).finish();
+            let query = query
+                .append_pair("limit", &limit.to_string())
+                .append_pair("offset", &offset.to_string())
+                .finish();
             let path = self.path;
             headers.push(("Link", format!("<{path}?{query}>; rel=\"{rel}\"; type=\"{JSON}\"")));
         };
@@ -439,7 +488,11 @@ impl<'r> Call<'r> {
         let attributes = self.names("attrs", &context)?;
         let types = self.parameter("type").map(|types| query::types(types, &context)).transpose()?;
         let state = self.broker.state();
-        let query = Query { selectors: vec![Selector { types, ..Selector::default() }], attributes, ..Query::default() };
+        let query = Query {
+            selectors: vec![Selector { types, ..Selector::default() }],
+            attributes,
+            ..Query::default()
+        };
         let view = state.view(&self.sight, &id).filter(|view| query.selects(view));
         let view = view.ok_or_else(Problem::not_found)?;
         Ok(Answer::of(&context, view.to_json(&writer, query.attributes.as_deref())))
@@ -464,7 +517,8 @@ impl<'r> Call<'r> {
             None => None,
             Some(georel) => {
                 let coordinates = self.parameter("coordinates").unwrap_or_default();
-                let coordinates = serde_json::from_str(coordinates).map_err(|_| Problem::bad("coordinates are a JSON array"))?;
+                let coordinates = serde_json::from_str(coordinates)
+                    .map_err(|_| Problem::bad("coordinates are a JSON array"))?;
                 let geometry = self.parameter("geometry").unwrap_or_default();
                 Some(Place::parse(georel, geometry, &coordinates, self.parameter("geoproperty"), &context)?)
             }
@@ -578,7 +632,13 @@ impl<'r> Call<'r> {
     }
 
     /// Adds attributes; returns the URIs of those that were written, and of those that were not.
-    fn append(&self, id: &str, fragment: &Fragment, context: &Context, overwrites: bool) -> Result<(Vec<String>, Vec<String>)> {
+    fn append(
+        &self,
+        id: &str,
+        fragment: &Fragment,
+        context: &Context,
+        overwrites: bool,
+    ) -> Result<(Vec<String>, Vec<String>)> {
         let reader = self.reader(context)?;
         let new = fragment.attributes.iter().map(|(iri, value)| Ok((iri, reader.attribute(value)?)));
         let new = new.collect::<Result<Vec<_>>>()?;
@@ -695,7 +755,8 @@ impl<'r> Call<'r> {
         let id = self.writable(id)?;
         let iri = self.context()?.expand(name)?;
         let all = self.is("deleteAll")?;
-        let dataset = self.parameter("datasetId").map(|dataset| text::uri(dataset, "datasetId")).transpose()?;
+        let dataset =
+            self.parameter("datasetId").map(|dataset| text::uri(dataset, "datasetId")).transpose()?;
         self.change_attribute(&id, &iri, |instances| {
             let before = instances.len();
             instances.retain(|instance| !all && instance.dataset != dataset);
@@ -720,7 +781,11 @@ impl<'r> Call<'r> {
         }
         let (mut done, mut created, mut errors) = (Vec::new(), Vec::new(), Vec::new());
         for element in elements {
-            let id = if operation == "delete" { element.as_str() } else { element.get("id").and_then(Value::as_str) };
+            let id = if operation == "delete" {
+                element.as_str()
+            } else {
+                element.get("id").and_then(Value::as_str)
+            };
             let id = id.unwrap_or_default();
             let result = match (operation, element) {
                 ("delete", _) => self.delete(id).map(|()| false),
@@ -738,7 +803,10 @@ impl<'r> Call<'r> {
             }
         }
         if !errors.is_empty() {
-            return Ok(Answer::result(StatusCode::MULTI_STATUS, json!({ "success": done, "errors": errors })));
+            return Ok(Answer::result(
+                StatusCode::MULTI_STATUS,
+                json!({ "success": done, "errors": errors }),
+            ));
         }
         if created.is_empty() {
             return Ok(Answer::empty(StatusCode::NO_CONTENT));
@@ -747,7 +815,12 @@ impl<'r> Call<'r> {
     }
 
     /// Does one of a batch; returns whether the entity is new.
-    fn batch_element(&self, operation: &str, members: &Map<String, Value>, context: Option<&Context>) -> Result<bool> {
+    fn batch_element(
+        &self,
+        operation: &str,
+        members: &Map<String, Value>,
+        context: Option<&Context>,
+    ) -> Result<bool> {
         let own;
         let context = match context {
             Some(context) => context,
@@ -771,7 +844,10 @@ impl<'r> Call<'r> {
                 let overwrites = !self.has_option("noOverwrite");
                 let (_, not) = self.append(&id, &fragment, context, overwrites)?;
                 if let Some(iri) = not.first() {
-                    return Err(Problem::bad(format!("not written, as it is there already: {}", context.compact(iri))));
+                    return Err(Problem::bad(format!(
+                        "not written, as it is there already: {}",
+                        context.compact(iri)
+                    )));
                 }
             }
         }
@@ -782,15 +858,20 @@ impl<'r> Call<'r> {
         let (members, context) = self.object()?;
         let mut query = Query::default();
         for (name, value) in &members {
-            let text = || value.as_str().ok_or_else(|| Problem::bad(format!("{name} of the query is not a text")));
+            let text =
+                || value.as_str().ok_or_else(|| Problem::bad(format!("{name} of the query is not a text")));
             match name.as_str() {
                 "type" if value == "Query" => {}
                 "@context" | "lang" => {}
                 "entities" => query.selectors = subscription::selectors(value, &context)?,
                 "attrs" => {
-                    let names: Option<Vec<&str>> = value.as_array().and_then(|names| names.iter().map(Value::as_str).collect());
-                    let names = names.filter(|names| !names.is_empty()).ok_or_else(|| Problem::bad("attrs is a list of names"))?;
-                    query.attributes = Some(names.into_iter().map(|name| context.expand(name)).collect::<Result<_>>()?);
+                    let names: Option<Vec<&str>> =
+                        value.as_array().and_then(|names| names.iter().map(Value::as_str).collect());
+                    let names = names
+                        .filter(|names| !names.is_empty())
+                        .ok_or_else(|| Problem::bad("attrs is a list of names"))?;
+                    query.attributes =
+                        Some(names.into_iter().map(|name| context.expand(name)).collect::<Result<_>>()?);
                 }
                 "q" => query.q = Some(query::q(text()?, &context)?),
                 "geoQ" => query.place = Some(subscription::place(value, &context)?),
@@ -818,7 +899,10 @@ impl<'r> Call<'r> {
         if !self.is("details")? {
             let names: Vec<_> = types.keys().map(|iri| context.compact(iri)).collect();
             let id = "urn:ngsi-ld:EntityTypeList:all";
-            return Ok(Answer::of(&context, json!({ "id": id, "type": "EntityTypeList", "typeList": names })));
+            return Ok(Answer::of(
+                &context,
+                json!({ "id": id, "type": "EntityTypeList", "typeList": names }),
+            ));
         }
         let each = types.iter().map(|(iri, names)| {
             let names: Vec<_> = names.iter().map(|name| context.compact(name)).collect();
@@ -865,7 +949,10 @@ impl<'r> Call<'r> {
         if !self.is("details")? {
             let names: Vec<_> = attributes.keys().map(|iri| context.compact(iri)).collect();
             let id = "urn:ngsi-ld:AttributeList:all";
-            return Ok(Answer::of(&context, json!({ "id": id, "type": "AttributeList", "attributeList": names })));
+            return Ok(Answer::of(
+                &context,
+                json!({ "id": id, "type": "AttributeList", "attributeList": names }),
+            ));
         }
         let each = attributes.iter().map(|(iri, types)| {
             let types: Vec<_> = types.iter().map(|name| context.compact(name)).collect();
@@ -914,7 +1001,10 @@ impl<'r> Call<'r> {
         let mut state = self.broker.state_mut();
         let own = state.subscriptions.keys().filter(|(user, _)| user == self.user).count();
         if own >= MOST_SUBSCRIPTIONS {
-            return Err(Problem::new(Kind::NoRoom, format!("a user has at most {MOST_SUBSCRIPTIONS} subscriptions")));
+            return Err(Problem::new(
+                Kind::NoRoom,
+                format!("a user has at most {MOST_SUBSCRIPTIONS} subscriptions"),
+            ));
         }
         let id = given.unwrap_or_else(|| {
             format!("urn:ngsi-ld:Subscription:{}:{}", self.user, state.next_subscription(self.user))
@@ -935,7 +1025,8 @@ impl<'r> Call<'r> {
         let context = self.context()?;
         let state = self.broker.state();
         let own = state.subscriptions.iter().filter(|((user, _), _)| user == self.user);
-        let (page, headers) = self.page(own.map(|((_, id), subscription)| subscription.to_json(id, self.now)))?;
+        let (page, headers) =
+            self.page(own.map(|((_, id), subscription)| subscription.to_json(id, self.now)))?;
         Ok(Answer { headers, ..Answer::of(&context, Value::Array(page)) })
     }
 
@@ -955,7 +1046,8 @@ impl<'r> Call<'r> {
         let mut state = self.broker.state_mut();
         let subscription = state.subscriptions.get_mut(&key).ok_or_else(Problem::not_found)?;
         let accepts = |user: &str, topic: &str| self.broker.publisher.accepts(user, topic);
-        *subscription = subscription.patched(&members, &context, &self.broker.mapping(), &accepts, self.now)?;
+        *subscription =
+            subscription.patched(&members, &context, &self.broker.mapping(), &accepts, self.now)?;
         Ok(Answer::empty(StatusCode::NO_CONTENT))
     }
 
@@ -988,7 +1080,11 @@ fn add_types(parts: &mut [Part], fragment: &Fragment, now: Timestamp) {
 /// Sets an attribute in each part that has it, or in the first one. Instances with another `datasetId` stay.
 fn set_attribute(parts: &mut [Part], iri: &str, new: Vec<Instance>, now: Timestamp) {
     let has_it = parts.iter().any(|part| part.attributes.contains_key(iri));
-    for part in parts.iter_mut().filter(|part| !has_it || part.attributes.contains_key(iri)).take(if has_it { usize::MAX } else { 1 }) {
+    for part in parts.iter_mut().filter(|part| !has_it || part.attributes.contains_key(iri)).take(if has_it {
+        usize::MAX
+    } else {
+        1
+    }) {
         part.modified = now;
         let instances = part.attributes.entry(iri.to_owned()).or_default();
         for mut new in new.clone() {
@@ -1006,7 +1102,9 @@ fn set_attribute(parts: &mut [Part], iri: &str, new: Vec<Instance>, now: Timesta
 /// Takes a fragment of an attribute over, or a list of such, each for the instance with its `datasetId`.
 fn patch_instances(instances: &mut Vec<Instance>, value: &Value, reader: &Reader<'_>) -> Result<()> {
     let fragments = match value {
-        Value::Array(fragments) if !reader.simplified && fragments.iter().any(Value::is_object) => fragments.as_slice(),
+        Value::Array(fragments) if !reader.simplified && fragments.iter().any(Value::is_object) => {
+            fragments.as_slice()
+        }
         value => std::slice::from_ref(value),
     };
     for fragment in fragments {

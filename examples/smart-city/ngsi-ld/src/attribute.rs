@@ -60,11 +60,15 @@ impl Kind {
 
     fn check(self, value: &Value) -> Result<()> {
         match self {
-            Self::Property if value.is_null() || is_nothing(value) => Err(Problem::bad("the value of a Property is missing")),
+            Self::Property if value.is_null() || is_nothing(value) => {
+                Err(Problem::bad("the value of a Property is missing"))
+            }
             Self::Property if depth(value) > DEEPEST_VALUE => Err(Problem::bad("a value is too deep")),
             Self::Property => Ok(()),
             Self::GeoProperty => geo::parse(value).map(|_| ()),
-            Self::Relationship => text::uri(value.as_str().unwrap_or_default(), "the object of a Relationship").map(|_| ()),
+            Self::Relationship => {
+                text::uri(value.as_str().unwrap_or_default(), "the object of a Relationship").map(|_| ())
+            }
             Self::LanguageProperty => {
                 let is_text = |value: &Value| match value {
                     Value::Array(texts) => texts.iter().all(Value::is_string),
@@ -134,7 +138,9 @@ pub(crate) fn removes(fragment: &Value) -> bool {
     is_nothing(fragment)
         || fragment.get("value").is_some_and(is_nothing)
         || fragment.get("object").is_some_and(is_nothing)
-        || fragment.get("languageMap").is_some_and(|map| is_nothing(map) || map.get("@none").is_some_and(is_nothing))
+        || fragment
+            .get("languageMap")
+            .is_some_and(|map| is_nothing(map) || map.get("@none").is_some_and(is_nothing))
 }
 
 impl Reader<'_> {
@@ -168,7 +174,11 @@ impl Reader<'_> {
         let kind = match members.get("type") {
             Some(kind) => {
                 let kind = kind.as_str().and_then(Kind::of);
-                kind.ok_or_else(|| Problem::bad("the type of an attribute is Property, GeoProperty, Relationship or LanguageProperty"))?
+                kind.ok_or_else(|| {
+                    Problem::bad(
+                        "the type of an attribute is Property, GeoProperty, Relationship or LanguageProperty",
+                    )
+                })?
             }
             None if members.contains_key("object") => Kind::Relationship,
             None if members.contains_key("languageMap") => Kind::LanguageProperty,
@@ -177,7 +187,8 @@ impl Reader<'_> {
             None => return self.bare(value),
         };
         let own = members.get(kind.member());
-        let own = own.ok_or_else(|| Problem::bad(format!("a {} has a member {}", kind.name(), kind.member())))?;
+        let own =
+            own.ok_or_else(|| Problem::bad(format!("a {} has a member {}", kind.name(), kind.member())))?;
         kind.check(own)?;
         let mut instance = self.of(kind, own.clone());
         instance.observed_at = None;
@@ -317,7 +328,8 @@ impl Instance {
 
     /// As a Property in one language, or in the one that is there (clause 4.15).
     fn in_language(&self, map: &Map<String, Value>, language: &str, view: &Writer<'_>) -> Value {
-        let found = map.get_key_value(language).or_else(|| map.get_key_value("@none")).or_else(|| map.iter().next());
+        let found =
+            map.get_key_value(language).or_else(|| map.get_key_value("@none")).or_else(|| map.iter().next());
         let Some((language, value)) = found else { return Value::Null };
         if view.format == Format::Simplified {
             return value.clone();
@@ -399,9 +411,17 @@ mod tests {
             (json!({ "type": "Property", "value": 5 }), json!(5), json!(5)),
             (full, short, json!(5)),
             (json!({ "type": "Property", "value": [1, 2] }), json!({ "value": [1, 2] }), json!([1, 2])),
-            (json!({ "type": "Property", "value": { "type": "x" } }), json!({ "value": { "type": "x" } }), json!({ "type": "x" })),
+            (
+                json!({ "type": "Property", "value": { "type": "x" } }),
+                json!({ "value": { "type": "x" } }),
+                json!({ "type": "x" }),
+            ),
             (json!({ "type": "GeoProperty", "value": point }), point.clone(), point.clone()),
-            (json!({ "type": "Relationship", "object": "urn:a:1" }), json!({ "object": "urn:a:1" }), json!("urn:a:1")),
+            (
+                json!({ "type": "Relationship", "object": "urn:a:1" }),
+                json!({ "object": "urn:a:1" }),
+                json!("urn:a:1"),
+            ),
             (
                 json!({ "type": "LanguageProperty", "languageMap": { "en": "a", "ja": "b" } }),
                 json!({ "languageMap": { "en": "a", "ja": "b" } }),
@@ -464,12 +484,19 @@ mod tests {
     #[test]
     fn a_language_is_chosen() {
         let context = Context::core();
-        let instances = reader(&context).attribute(&json!({ "languageMap": { "en": "a", "ja": "b" } })).unwrap();
+        let instances =
+            reader(&context).attribute(&json!({ "languageMap": { "en": "a", "ja": "b" } })).unwrap();
         for (language, expected) in [("ja", json!("b")), ("en", json!("a")), ("fr", json!("a"))] {
-            let writer = Writer { context: &context, format: Format::Simplified, system: false, language: Some(language) };
+            let writer = Writer {
+                context: &context,
+                format: Format::Simplified,
+                system: false,
+                language: Some(language),
+            };
             assert_eq!(writer.attribute(&instances), expected);
         }
-        let writer = Writer { context: &context, format: Format::Normalized, system: false, language: Some("ja") };
+        let writer =
+            Writer { context: &context, format: Format::Normalized, system: false, language: Some("ja") };
         assert_eq!(writer.attribute(&instances), json!({ "type": "Property", "value": "b", "lang": "ja" }));
     }
 }

@@ -272,7 +272,8 @@ impl State {
         if result.is_err() {
             self.count(&before, true);
         }
-        let changes: Vec<_> = now_there.iter().filter_map(|part| Change::between(id, &before, part)).collect();
+        let changes: Vec<_> =
+            now_there.iter().filter_map(|part| Change::between(id, &before, part)).collect();
         if !now_there.is_empty() {
             self.entities.entry(id.to_owned()).or_default().extend(now_there);
         }
@@ -297,7 +298,8 @@ impl Change {
         let written = after.attributes.iter().filter(|(iri, instances)| is_written(iri, instances));
         let is_added = |iri: &String| before.is_none_or(|part| !part.attributes.contains_key(iri));
         let attributes: BTreeMap<_, _> = written.map(|(iri, _)| (iri.clone(), is_added(iri))).collect();
-        let change = Self { id: id.to_owned(), origin: after.origin.clone(), is_new: before.is_none(), attributes };
+        let change =
+            Self { id: id.to_owned(), origin: after.origin.clone(), is_new: before.is_none(), attributes };
         (change.is_new || !change.attributes.is_empty()).then_some(change)
     }
 }
@@ -381,10 +383,20 @@ impl Broker {
         }
     }
 
-    fn measured(&self, state: &mut State, id: String, kind: String, attributes: Attributes, origin: Origin, time: Timestamp) {
+    fn measured(
+        &self,
+        state: &mut State,
+        id: String,
+        kind: String,
+        attributes: Attributes,
+        origin: Origin,
+        time: Timestamp,
+    ) {
         let parts = state.entities.entry(id.clone()).or_default();
         let same_source = |part: &Part| match (&part.origin, &origin) {
-            (Origin::Stream { stream, device, .. }, Origin::Stream { stream: s, device: d, .. }) => (stream, device) == (s, d),
+            (Origin::Stream { stream, device, .. }, Origin::Stream { stream: s, device: d, .. }) => {
+                (stream, device) == (s, d)
+            }
             _ => false,
         };
         let before = parts.iter().position(same_source).map(|at| parts.swap_remove(at));
@@ -472,7 +484,8 @@ impl Broker {
         if let Some(account) = state.accounts.get_mut(&job.user) {
             account.under_way = account.under_way.saturating_sub(1);
         }
-        if let Some(subscription) = state.subscriptions.get_mut(&(job.user.clone(), job.subscription.clone())) {
+        if let Some(subscription) = state.subscriptions.get_mut(&(job.user.clone(), job.subscription.clone()))
+        {
             subscription.done(succeeded, now, time);
         }
         drop(state);

@@ -26,18 +26,99 @@ const MOST_NAMES: usize = 2000;
 
 /// Names of the core context, of which each is the end of its URI. They cannot be given another meaning.
 const CORE_NAMES: [&str; 93] = [
-    "accept", "attributeCount", "attributeDetails", "attributeList", "attributeName", "attributeNames",
-    "attributeTypes", "attributes", "attrs", "createdAt", "csf", "data", "datasetId", "deletedAt", "detail", "endAt",
-    "endTimeAt", "endpoint", "entities", "entityCount", "entityId", "error", "errors", "expiresAt", "format", "geoQ",
-    "geometry", "geoproperty", "georel", "idPattern", "information", "instanceId", "isActive", "lang", "lastFailure",
-    "lastNotification", "lastSuccess", "location", "management", "mode", "modifiedAt", "notification",
-    "notificationTrigger", "notifiedAt", "notifierInfo", "notUpdated", "observationInterval", "observationSpace",
-    "observedAt", "operationSpace", "operations", "propertyNames", "q", "reason", "receiverInfo", "refreshRate",
-    "registrationName", "relationshipNames", "scope", "scopeQ", "startAt", "status", "subscriptionId",
-    "subscriptionName", "success", "sysAttrs", "temporalQ", "tenant", "throttling", "timeAt", "timeInterval",
-    "timeout", "timeproperty", "timerel", "timesFailed", "timesSent", "totalCount", "triggerReason", "typeList",
-    "typeName", "typeNames", "unitCode", "updated", "uri", "watchedAttributes", "Attribute", "EntityType",
-    "GeoProperty", "LanguageProperty", "Notification", "Property", "Relationship", "Subscription",
+    "accept",
+    "attributeCount",
+    "attributeDetails",
+    "attributeList",
+    "attributeName",
+    "attributeNames",
+    "attributeTypes",
+    "attributes",
+    "attrs",
+    "createdAt",
+    "csf",
+    "data",
+    "datasetId",
+    "deletedAt",
+    "detail",
+    "endAt",
+    "endTimeAt",
+    "endpoint",
+    "entities",
+    "entityCount",
+    "entityId",
+    "error",
+    "errors",
+    "expiresAt",
+    "format",
+    "geoQ",
+    "geometry",
+    "geoproperty",
+    "georel",
+    "idPattern",
+    "information",
+    "instanceId",
+    "isActive",
+    "lang",
+    "lastFailure",
+    "lastNotification",
+    "lastSuccess",
+    "location",
+    "management",
+    "mode",
+    "modifiedAt",
+    "notification",
+    "notificationTrigger",
+    "notifiedAt",
+    "notifierInfo",
+    "notUpdated",
+    "observationInterval",
+    "observationSpace",
+    "observedAt",
+    "operationSpace",
+    "operations",
+    "propertyNames",
+    "q",
+    "reason",
+    "receiverInfo",
+    "refreshRate",
+    "registrationName",
+    "relationshipNames",
+    "scope",
+    "scopeQ",
+    "startAt",
+    "status",
+    "subscriptionId",
+    "subscriptionName",
+    "success",
+    "sysAttrs",
+    "temporalQ",
+    "tenant",
+    "throttling",
+    "timeAt",
+    "timeInterval",
+    "timeout",
+    "timeproperty",
+    "timerel",
+    "timesFailed",
+    "timesSent",
+    "totalCount",
+    "triggerReason",
+    "typeList",
+    "typeName",
+    "typeNames",
+    "unitCode",
+    "updated",
+    "uri",
+    "watchedAttributes",
+    "Attribute",
+    "EntityType",
+    "GeoProperty",
+    "LanguageProperty",
+    "Notification",
+    "Property",
+    "Relationship",
+    "Subscription",
 ];
 
 /// An active context.
@@ -266,14 +347,20 @@ mod tests {
         let context = Context::parse(&json!({ "@vocab": "https://example.org/", "a": "b" })).unwrap();
         assert_eq!(context.expand("speed").unwrap(), "https://example.org/speed");
         assert_eq!(context.expand("a").unwrap(), "https://example.org/b");
-        assert_eq!(context.compact("https://uri.etsi.org/ngsi-ld/default-context/x"), "https://uri.etsi.org/ngsi-ld/default-context/x");
+        assert_eq!(
+            context.compact("https://uri.etsi.org/ngsi-ld/default-context/x"),
+            "https://uri.etsi.org/ngsi-ld/default-context/x"
+        );
     }
 
     #[test]
     fn known_contexts_are_not_fetched_and_others_are_not_available() {
         let url = "https://smart-data-models.github.io/dataModel.Weather/context.jsonld";
         let weather = Context::parse(&json!([url, CORE])).unwrap();
-        assert_eq!(weather.expand("temperature").unwrap(), "https://smartdatamodels.org/dataModel.Weather/temperature");
+        assert_eq!(
+            weather.expand("temperature").unwrap(),
+            "https://smartdatamodels.org/dataModel.Weather/temperature"
+        );
         assert_eq!(weather.expand("dateObserved").unwrap(), "https://smartdatamodels.org/dateObserved");
         assert_eq!(weather.link(), Some(url));
         for core in [CORE, "https://uri.etsi.org/ngsi-ld/v1/ngsi-ld-core-context.jsonld"] {
@@ -282,7 +369,9 @@ mod tests {
         let kind = |source: Value| Context::parse(&source).unwrap_err().kind;
         assert_eq!(kind(json!("https://example.org/context.jsonld")), Kind::LdContextNotAvailable);
         assert_eq!(kind(json!(format!("{CORE_BASE}-v1.6x.jsonld"))), Kind::LdContextNotAvailable);
-        for wrong in [json!(1), json!({ "a": 1 }), json!({ "a": "b c" }), json!({ "@x": "a:b" }), json!(vec!["a"; 17])] {
+        for wrong in
+            [json!(1), json!({ "a": 1 }), json!({ "a": "b c" }), json!({ "@x": "a:b" }), json!(vec!["a"; 17])]
+        {
             assert_eq!(kind(wrong), Kind::BadRequestData);
         }
     }

@@ -9,12 +9,7 @@ use http_body_util::Full;
 use hyper::{Request, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
-use tokio::{
-    net::TcpStream,
-    sync::Semaphore,
-    task::JoinSet,
-    time::timeout,
-};
+use tokio::{net::TcpStream, sync::Semaphore, task::JoinSet, time::timeout};
 
 use crate::broker::{Broker, Job, Transport};
 
@@ -49,7 +44,9 @@ impl Broker {
                             drop(place);
                             sent.ok().flatten().is_some()
                         }
-                        Transport::Mqtt(topic) => broker.publisher.publish(&job.user, topic, job.body.clone()),
+                        Transport::Mqtt(topic) => {
+                            broker.publisher.publish(&job.user, topic, job.body.clone())
+                        }
                     };
                     broker.done(&job, succeeded, Instant::now(), Timestamp::now());
                 });

@@ -61,23 +61,31 @@ pub(crate) struct Fragment {
 fn texts(value: &Value) -> Option<Vec<&str>> {
     match value {
         Value::String(text) => Some(vec![text]),
-        Value::Array(parts) if (1..=MOST_TYPES).contains(&parts.len()) => parts.iter().map(Value::as_str).collect(),
+        Value::Array(parts) if (1..=MOST_TYPES).contains(&parts.len()) => {
+            parts.iter().map(Value::as_str).collect()
+        }
         _ => None,
     }
 }
 
 impl Fragment {
     pub(crate) fn parse(members: &Map<String, Value>, reader: &Reader<'_>) -> Result<Self> {
-        let mut fragment = Self { id: None, types: BTreeSet::new(), scopes: None, attributes: BTreeMap::new() };
+        let mut fragment =
+            Self { id: None, types: BTreeSet::new(), scopes: None, attributes: BTreeMap::new() };
         for (name, value) in members {
             match name.as_str() {
-                "id" => fragment.id = Some(text::uri(value.as_str().unwrap_or_default(), "the id of an entity")?),
+                "id" => {
+                    fragment.id = Some(text::uri(value.as_str().unwrap_or_default(), "the id of an entity")?)
+                }
                 "type" => {
-                    let names = texts(value).ok_or_else(|| Problem::bad("the type of an entity is a name or a list of names"))?;
-                    fragment.types = names.into_iter().map(|name| reader.context.expand(name)).collect::<Result<_>>()?;
+                    let names = texts(value)
+                        .ok_or_else(|| Problem::bad("the type of an entity is a name or a list of names"))?;
+                    fragment.types =
+                        names.into_iter().map(|name| reader.context.expand(name)).collect::<Result<_>>()?;
                 }
                 "scope" => {
-                    let scopes = texts(value).ok_or_else(|| Problem::bad("a scope is a text or a list of texts"))?;
+                    let scopes =
+                        texts(value).ok_or_else(|| Problem::bad("a scope is a text or a list of texts"))?;
                     fragment.scopes = Some(scopes.into_iter().map(str::to_owned).collect());
                 }
                 "@context" | "createdAt" | "modifiedAt" => {}
@@ -116,11 +124,20 @@ impl Fragment {
 impl Part {
     /// As much memory as it takes, roughly; and not more than so many attributes.
     pub(crate) fn size(&self) -> Result<usize> {
-        if self.attributes.len() > MOST_ATTRIBUTES || self.types.len() > MOST_TYPES || self.scopes.len() > MOST_TYPES {
+        if self.attributes.len() > MOST_ATTRIBUTES
+            || self.types.len() > MOST_TYPES
+            || self.scopes.len() > MOST_TYPES
+        {
             return Err(Problem::bad("an entity has too many attributes, types or scopes"));
         }
         let texts = self.types.iter().chain(&self.scopes).map(|text| text.len() + 64).sum::<usize>();
-        Ok(256 + texts + self.attributes.iter().map(|(iri, all)| iri.len() + all.iter().map(size).sum::<usize>()).sum::<usize>())
+        Ok(256
+            + texts
+            + self
+                .attributes
+                .iter()
+                .map(|(iri, all)| iri.len() + all.iter().map(size).sum::<usize>())
+                .sum::<usize>())
     }
 }
 
@@ -175,12 +192,14 @@ impl<'a> View<'a> {
 
     /// With these attributes alone, if any are named.
     pub(crate) fn to_json(&self, writer: &Writer<'_>, attributes: Option<&[String]>) -> Value {
-        let one_or_all = |mut texts: Vec<Value>| if texts.len() == 1 { texts.remove(0) } else { Value::Array(texts) };
+        let one_or_all =
+            |mut texts: Vec<Value>| if texts.len() == 1 { texts.remove(0) } else { Value::Array(texts) };
         let mut members = Map::new();
         members.insert("id".to_owned(), Value::from(self.id));
         let types = self.types().into_iter().map(|iri| Value::from(writer.context.compact(iri)));
         members.insert("type".to_owned(), one_or_all(types.collect()));
-        let scopes: BTreeSet<&str> = self.parts.iter().flat_map(|part| &part.scopes).map(String::as_str).collect();
+        let scopes: BTreeSet<&str> =
+            self.parts.iter().flat_map(|part| &part.scopes).map(String::as_str).collect();
         if !scopes.is_empty() {
             members.insert("scope".to_owned(), one_or_all(scopes.into_iter().map(Value::from).collect()));
         }

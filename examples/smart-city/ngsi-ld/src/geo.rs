@@ -54,7 +54,9 @@ fn of(kind: &str, coordinates: &Value) -> Result<Geometry> {
         }
         _ => return Err(Problem::bad("this is not a geometry of GeoJSON")),
     };
-    geometry.ok_or_else(|| Problem::bad(format!("these are not the coordinates of a {kind}, or there are too many")))
+    geometry.ok_or_else(|| {
+        Problem::bad(format!("these are not the coordinates of a {kind}, or there are too many"))
+    })
 }
 
 fn position(value: &Value, left: &mut usize) -> Option<Position> {
@@ -142,10 +144,14 @@ impl Geometry {
     /// Metres from a point to the nearest point of this.
     fn distance(&self, from: Position) -> f64 {
         let line = |line: &[Position]| {
-            line.windows(2).map(|ends| distance(from, nearest(from, ends[0], ends[1]))).fold(f64::MAX, f64::min)
+            line.windows(2)
+                .map(|ends| distance(from, nearest(from, ends[0], ends[1])))
+                .fold(f64::MAX, f64::min)
         };
         match self {
-            Self::Points(points) => points.iter().map(|point| distance(from, *point)).fold(f64::MAX, f64::min),
+            Self::Points(points) => {
+                points.iter().map(|point| distance(from, *point)).fold(f64::MAX, f64::min)
+            }
             Self::Lines(lines) => lines.iter().map(|points| line(points)).fold(f64::MAX, f64::min),
             Self::Polygons(polygons) if polygons.iter().any(|polygon| has(polygon, from)) => 0.0,
             Self::Polygons(polygons) => {
@@ -196,12 +202,14 @@ fn turn(a: Position, b: Position, c: Position) -> f64 {
 
 /// Whether two segments cross in a point that is no end of either.
 fn cross(a: [Position; 2], b: [Position; 2]) -> bool {
-    turn(a[0], a[1], b[0]) * turn(a[0], a[1], b[1]) < 0.0 && turn(b[0], b[1], a[0]) * turn(b[0], b[1], a[1]) < 0.0
+    turn(a[0], a[1], b[0]) * turn(a[0], a[1], b[1]) < 0.0
+        && turn(b[0], b[1], a[0]) * turn(b[0], b[1], a[1]) < 0.0
 }
 
 fn on_edge(polygon: &[Vec<Position>], point: Position) -> bool {
     polygon.iter().flat_map(|ring| ring.windows(2)).any(|ends| {
-        let between = |i: usize| point[i] >= ends[0][i].min(ends[1][i]) && point[i] <= ends[0][i].max(ends[1][i]);
+        let between =
+            |i: usize| point[i] >= ends[0][i].min(ends[1][i]) && point[i] <= ends[0][i].max(ends[1][i]);
         turn(ends[0], ends[1], point) == 0.0 && between(0) && between(1)
     })
 }
@@ -252,7 +260,8 @@ mod tests {
 
     #[test]
     fn within_knows_holes_edges_and_what_leaves_between_corners() {
-        let ring = |low: f64, high: f64| json!([[low, low], [high, low], [high, high], [low, high], [low, low]]);
+        let ring =
+            |low: f64, high: f64| json!([[low, low], [high, low], [high, high], [low, high], [low, low]]);
         let square = Relation::parse("within", "Polygon", &json!([ring(0.0, 10.0), ring(4.0, 6.0)])).unwrap();
         for (kind, coordinates, expected) in [
             ("Point", json!([1, 1]), true),
@@ -291,9 +300,18 @@ mod tests {
             assert!(of(kind, &coordinates).is_err(), "{kind} {coordinates}");
         }
         let point = json!([1, 2]);
-        for georel in ["", "near", "near;maxDistance==x", "near;maxDistance==-1", "near;maxDistance=1", "near;maxDistance==NaN",
-            "near;maxDistance==1;maxDistance==2", "near;x==1", "within", "beside"]
-        {
+        for georel in [
+            "",
+            "near",
+            "near;maxDistance==x",
+            "near;maxDistance==-1",
+            "near;maxDistance=1",
+            "near;maxDistance==NaN",
+            "near;maxDistance==1;maxDistance==2",
+            "near;x==1",
+            "within",
+            "beside",
+        ] {
             assert!(Relation::parse(georel, "Point", &point).is_err(), "{georel}");
         }
         let unsupported = Relation::parse("intersects", "Point", &point).unwrap_err();

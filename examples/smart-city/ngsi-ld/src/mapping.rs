@@ -91,7 +91,8 @@ impl Mapping {
             if !is_device(device) {
                 return fault(&field, "there is no such device");
             }
-            let parts: Option<Vec<f64>> = value.as_array().and_then(|parts| parts.iter().map(Value::as_f64).collect());
+            let parts: Option<Vec<f64>> =
+                value.as_array().and_then(|parts| parts.iter().map(Value::as_f64).collect());
             match parts.as_deref() {
                 Some(&[longitude, latitude]) if longitude.abs() <= 180.0 && latitude.abs() <= 90.0 => {
                     mapping.places.insert(device.clone(), [longitude, latitude]);
@@ -149,7 +150,8 @@ impl Mapping {
         if attributes.is_empty() {
             return None;
         }
-        let mut add = |iri: String, kind, value| drop(attributes.insert(iri, vec![instance(kind, value, time)]));
+        let mut add =
+            |iri: String, kind, value| drop(attributes.insert(iri, vec![instance(kind, value, time)]));
         let observed = json!({ "@type": "DateTime", "@value": text::print(time) });
         add(model.iri("dateObserved"), Kind::Property, observed);
         add(model.iri("refDevice"), Kind::Relationship, Value::from(format!("urn:ngsi-ld:Device:{device}")));
@@ -172,7 +174,16 @@ pub(crate) fn is_of_a_device(id: &str) -> bool {
 
 fn instance(kind: Kind, value: Value, time: Timestamp) -> Instance {
     let nested = BTreeMap::new();
-    Instance { kind, value, observed_at: None, unit_code: None, dataset: None, nested, created: time, modified: time }
+    Instance {
+        kind,
+        value,
+        observed_at: None,
+        unit_code: None,
+        dataset: None,
+        nested,
+        created: time,
+        modified: time,
+    }
 }
 
 impl StreamMapping {
@@ -253,13 +264,23 @@ mod tests {
         let entity = |bytes: &[u8]| mapping.entity("weather", "70b3d5fffe000001", time, bytes);
         let (id, kind, attributes) = entity(br#"{"minute":5,"celsius":16.4,"humidity":68}"#).unwrap();
         assert_eq!(id, "urn:ngsi-ld:WeatherObserved:device:70b3d5fffe000001");
-        assert!(is_of_a_device(&id) && !is_of_a_device("urn:ngsi-ld:WeatherObserved:x") && !is_of_a_device("urn:x:device:y"));
+        assert!(
+            is_of_a_device(&id)
+                && !is_of_a_device("urn:ngsi-ld:WeatherObserved:x")
+                && !is_of_a_device("urn:x:device:y")
+        );
         assert_eq!(kind, "https://smartdatamodels.org/dataModel.Weather/WeatherObserved");
         let value = |name: &str| &attributes[&models::model("WeatherObserved").unwrap().iri(name)][0];
-        assert_eq!((&value("temperature").value, value("temperature").unit_code.as_deref()), (&json!(16.4), Some("CEL")));
+        assert_eq!(
+            (&value("temperature").value, value("temperature").unit_code.as_deref()),
+            (&json!(16.4), Some("CEL"))
+        );
         assert_eq!(value("relativeHumidity").value, json!(0.68));
         assert_eq!(value("dateObserved").value["@value"], "2026-01-02T03:04:05.000Z");
-        assert_eq!(attributes["https://uri.etsi.org/ngsi-ld/location"][0].value["coordinates"], json!([139.7, 35.7]));
+        assert_eq!(
+            attributes["https://uri.etsi.org/ngsi-ld/location"][0].value["coordinates"],
+            json!([139.7, 35.7])
+        );
         // What does not fit is left out, and nothing is made of nothing.
         let (.., attributes) = entity(br#"{"celsius":16.4,"humidity":168}"#).unwrap();
         assert_eq!(attributes.len(), 4);
@@ -280,11 +301,23 @@ mod tests {
             ("/streams", json!({ "x": {} }), "streams.x: there is no such stream"),
             ("/streams/weather/model", json!("Weather"), "streams.weather.model: is not TrafficFlowObserved"),
             ("/streams/weather/properties", json!({}), "streams.weather: needs properties"),
-            ("/streams/weather/properties", json!({ "x": {} }), "streams.weather.properties.x: WeatherObserved has no such"),
-            ("/streams/weather/properties/temperature", json!({}), "streams.weather.properties.temperature: needs `from`"),
+            (
+                "/streams/weather/properties",
+                json!({ "x": {} }),
+                "streams.weather.properties.x: WeatherObserved has no such",
+            ),
+            (
+                "/streams/weather/properties/temperature",
+                json!({}),
+                "streams.weather.properties.temperature: needs `from`",
+            ),
             ("/streams/weather/properties/temperature/unit", json!(1), "temperature.unit: is not a text"),
             ("/streams/weather/properties/temperature", json!({ "form": "x" }), "there is no field `form`"),
-            ("/streams/weather/properties/relativeHumidity/divide_by", json!(0), "divide_by: is not a number above 0"),
+            (
+                "/streams/weather/properties/relativeHumidity/divide_by",
+                json!(0),
+                "divide_by: is not a number above 0",
+            ),
             ("/places", json!({ "x": [1, 2] }), "places.x: there is no such device"),
             ("/places/70b3d5fffe000001", json!([1, 91]), "is not a longitude"),
             ("/endpoints", json!(["localhost"]), "endpoints: an endpoint is HOST:PORT"),

@@ -72,7 +72,9 @@ impl Problem {
     pub(crate) fn to_json(&self) -> Value {
         let (name, title) = match self.kind {
             Kind::InvalidRequest => ("InvalidRequest", "The request is invalid"),
-            Kind::BadRequestData => ("BadRequestData", "The request has data that does not follow the specification"),
+            Kind::BadRequestData => {
+                ("BadRequestData", "The request has data that does not follow the specification")
+            }
             Kind::AlreadyExists => ("AlreadyExists", "The element exists already"),
             Kind::OperationNotSupported => ("OperationNotSupported", "The operation is not supported"),
             Kind::ResourceNotFound => ("ResourceNotFound", "The resource was not found"),

@@ -183,7 +183,8 @@ impl Literal {
     fn parse(text: &str) -> Result<Self> {
         if let Some(quoted) = text.strip_prefix('"') {
             let inner = quoted.strip_suffix('"').filter(|inner| !inner.replace("\\\"", "").contains('"'));
-            let inner = inner.ok_or_else(|| Problem::bad("the query has a quotation mark that is not closed"))?;
+            let inner =
+                inner.ok_or_else(|| Problem::bad("the query has a quotation mark that is not closed"))?;
             return Ok(Self::Text(inner.replace("\\\"", "\"")));
         }
         match text {
@@ -233,12 +234,17 @@ impl Condition {
         let (name, test) = split_name(text, &["==", "!=", ">=", "<=", ">", "<", "~=", "!~="]);
         let wrong = || Problem::bad(format!("the query has a wrong attribute: {name:?}"));
         let (path, trail) = match name.split_once('[') {
-            Some((path, trail)) => (path, trail.strip_suffix(']').filter(|trail| !trail.is_empty()).ok_or_else(wrong)?),
+            Some((path, trail)) => {
+                (path, trail.strip_suffix(']').filter(|trail| !trail.is_empty()).ok_or_else(wrong)?)
+            }
             None => (name, ""),
         };
         // A URI has dots of its own.
         let names: Vec<&str> = if path.contains("://") { vec![path] } else { path.split('.').collect() };
-        let path = names.into_iter().map(|name| Ok((context.expand(name)?, name.to_owned()))).collect::<Result<_>>()?;
+        let path = names
+            .into_iter()
+            .map(|name| Ok((context.expand(name)?, name.to_owned())))
+            .collect::<Result<_>>()?;
         let trail = trail.split_terminator('.').map(str::to_owned).collect::<Vec<_>>();
         if trail.iter().any(String::is_empty) {
             return Err(wrong());
@@ -285,7 +291,9 @@ impl Condition {
             "datasetId" => instance.dataset.clone(),
             _ => None,
         };
-        nested.is_empty() && self.trail.is_empty() && value.is_some_and(|value| self.passes(&Value::from(value)))
+        nested.is_empty()
+            && self.trail.is_empty()
+            && value.is_some_and(|value| self.passes(&Value::from(value)))
     }
 
     fn passes(&self, value: &Value) -> bool {
@@ -331,9 +339,15 @@ impl Test {
             Self::Between(low, high) => any(&|value| between(value, low, high)),
             Self::NotBetween(low, high) => !any(&|value| between(value, low, high)),
             Self::Less(literal) => any(&|value| literal.order(value).is_some_and(std::cmp::Ordering::is_lt)),
-            Self::LessOrEqual(literal) => any(&|value| literal.order(value).is_some_and(std::cmp::Ordering::is_le)),
-            Self::Greater(literal) => any(&|value| literal.order(value).is_some_and(std::cmp::Ordering::is_gt)),
-            Self::GreaterOrEqual(literal) => any(&|value| literal.order(value).is_some_and(std::cmp::Ordering::is_ge)),
+            Self::LessOrEqual(literal) => {
+                any(&|value| literal.order(value).is_some_and(std::cmp::Ordering::is_le))
+            }
+            Self::Greater(literal) => {
+                any(&|value| literal.order(value).is_some_and(std::cmp::Ordering::is_gt))
+            }
+            Self::GreaterOrEqual(literal) => {
+                any(&|value| literal.order(value).is_some_and(std::cmp::Ordering::is_ge))
+            }
             Self::Matches(regex) => any(&|value| value.as_str().is_some_and(|text| regex.is_match(text))),
             Self::MatchesNot(regex) => !any(&|value| value.as_str().is_some_and(|text| regex.is_match(text))),
         }
@@ -410,7 +424,10 @@ pub(crate) struct Query {
 impl Query {
     pub(crate) fn selects(&self, view: &View<'_>) -> bool {
         (self.selectors.is_empty() || self.selectors.iter().any(|selector| selector.selects(view)))
-            && self.attributes.as_ref().is_none_or(|names| names.iter().any(|name| view.attribute(name).is_some()))
+            && self
+                .attributes
+                .as_ref()
+                .is_none_or(|names| names.iter().any(|name| view.attribute(name).is_some()))
             && self.q.as_ref().is_none_or(|q| q.holds(&|condition| condition.holds(view)))
             && self.place.as_ref().is_none_or(|place| place.holds(view))
     }

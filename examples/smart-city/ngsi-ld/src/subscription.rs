@@ -127,11 +127,16 @@ pub(crate) fn selectors(value: &Value, context: &Context) -> Result<Vec<Selector
             match name.as_str() {
                 "id" => {
                     let ids = if value.is_array() { texts(value, "id")? } else { vec![text(value, "id")?] };
-                    selector.ids = Some(ids.into_iter().map(|id| text::uri(id, "an id")).collect::<Result<_>>()?);
+                    selector.ids =
+                        Some(ids.into_iter().map(|id| text::uri(id, "an id")).collect::<Result<_>>()?);
                 }
                 "idPattern" => selector.id_pattern = Some(query::pattern(text(value, "idPattern")?)?),
                 "type" => {
-                    let types = if value.is_array() { texts(value, "type")?.join(",") } else { text(value, "type")?.to_owned() };
+                    let types = if value.is_array() {
+                        texts(value, "type")?.join(",")
+                    } else {
+                        text(value, "type")?.to_owned()
+                    };
                     selector.types = Some(query::types(&types, context)?);
                 }
                 name => return Err(Problem::bad(format!("entities has no member {name:?}"))),
@@ -162,7 +167,12 @@ pub(crate) fn place(value: &Value, context: &Context) -> Result<Place> {
 }
 
 /// Where a notification of this user may go.
-fn endpoint(uri: &str, user: &str, mapping: &Mapping, accepts: &dyn Fn(&str, &str) -> bool) -> Result<Transport> {
+fn endpoint(
+    uri: &str,
+    user: &str,
+    mapping: &Mapping,
+    accepts: &dyn Fn(&str, &str) -> bool,
+) -> Result<Transport> {
     let uri = text::uri(uri, "the endpoint")?;
     let (scheme, rest) = uri.split_once("://").unwrap_or_default();
     let at = rest.find('/').unwrap_or(rest.len());
@@ -174,10 +184,15 @@ fn endpoint(uri: &str, user: &str, mapping: &Mapping, accepts: &dyn Fn(&str, &st
                 _ => format!("{authority}:80"),
             };
             if !mapping.allows(&authority) {
-                return Err(Problem::bad("the operators have not allowed notifications to this host and port"));
+                return Err(Problem::bad(
+                    "the operators have not allowed notifications to this host and port",
+                ));
             }
             let path = path.split('#').next().unwrap_or_default();
-            Ok(Transport::Http { authority, path: if path.starts_with('/') { path.to_owned() } else { format!("/{path}") } })
+            Ok(Transport::Http {
+                authority,
+                path: if path.starts_with('/') { path.to_owned() } else { format!("/{path}") },
+            })
         }
         "mqtt" => {
             let topic = path.trim_start_matches('/');
@@ -194,10 +209,20 @@ fn header_fields(value: &Value) -> Result<Vec<(String, String)>> {
     let each = value.as_array().filter(|each| each.len() <= 16);
     let Some(each) = each else { return wrong("receiverInfo") };
     let field = |value: &Value| {
-        let (name, value) = (value.get("key").and_then(Value::as_str)?, value.get("value").and_then(Value::as_str)?);
+        let (name, value) =
+            (value.get("key").and_then(Value::as_str)?, value.get("value").and_then(Value::as_str)?);
         // What frames the message is not the subscriber's.
-        let is_framing = ["content-length", "transfer-encoding", "connection", "host", "upgrade", "te", "trailer", "expect"]
-            .contains(&name.to_ascii_lowercase().as_str());
+        let is_framing = [
+            "content-length",
+            "transfer-encoding",
+            "connection",
+            "host",
+            "upgrade",
+            "te",
+            "trailer",
+            "expect",
+        ]
+        .contains(&name.to_ascii_lowercase().as_str());
         let name_is_good = http::HeaderName::from_bytes(name.as_bytes()).is_ok() && name.len() <= 128;
         let value_is_good = http::HeaderValue::from_str(value).is_ok() && value.len() <= 1024;
         (!is_framing && name_is_good && value_is_good).then(|| (name.to_owned(), value.to_owned()))
@@ -279,7 +304,9 @@ impl Subscription {
                 "isActive" => new.is_active = flag(value, name)?,
                 "lang" => new.language = Some(text(value, name)?.to_owned()),
                 name if STATUS.contains(&name) => {}
-                "scopeQ" | "temporalQ" | "csf" => return Err(Problem::unsupported(format!("there is no {name} here"))),
+                "scopeQ" | "temporalQ" | "csf" => {
+                    return Err(Problem::unsupported(format!("there is no {name} here")));
+                }
                 name => return Err(Problem::bad(format!("a subscription has no member {name:?}"))),
             }
         }
@@ -321,12 +348,18 @@ impl Subscription {
                     is_there = true;
                     for (name, value) in object(value, name)? {
                         match name.as_str() {
-                            "uri" => self.transport = endpoint(text(value, name)?, &self.user, mapping, accepts)?,
+                            "uri" => {
+                                self.transport = endpoint(text(value, name)?, &self.user, mapping, accepts)?
+                            }
                             "accept" => {
                                 self.is_ld = match text(value, name)? {
                                     "application/ld+json" => true,
                                     "application/json" => false,
-                                    _ => return Err(Problem::unsupported("notifications are JSON or JSON-LD alone")),
+                                    _ => {
+                                        return Err(Problem::unsupported(
+                                            "notifications are JSON or JSON-LD alone",
+                                        ));
+                                    }
                                 }
                             }
                             "receiverInfo" => self.headers = header_fields(value)?,
@@ -418,7 +451,9 @@ impl Subscription {
             return false;
         }
         let has = |trigger| self.triggers.contains(&trigger);
-        if has(if change.is_new { Trigger::EntityCreated } else { Trigger::EntityUpdated }) && self.watched.is_none() {
+        if has(if change.is_new { Trigger::EntityCreated } else { Trigger::EntityUpdated })
+            && self.watched.is_none()
+        {
             return true;
         }
         let is_watched = |iri: &String| self.watched.as_ref().is_none_or(|names| names.contains(iri));
@@ -457,11 +492,16 @@ impl Subscription {
         let later = self.progress.pending.iter().nth(MOST_DATA).cloned();
         let later = later.map_or_else(BTreeSet::new, |id| self.progress.pending.split_off(&id));
         let pending = std::mem::replace(&mut self.progress.pending, later);
-        let writer =
-            Writer { context: &self.context, format: self.format, system: self.system, language: self.language.as_deref() };
+        let writer = Writer {
+            context: &self.context,
+            format: self.format,
+            system: self.system,
+            language: self.language.as_deref(),
+        };
         let views = views(&pending, self.interval.is_some());
         let selected = views.iter().filter(|view| self.query.selects(view)).take(MOST_DATA);
-        let data: Vec<Value> = selected.map(|view| view.to_json(&writer, self.attributes.as_deref())).collect();
+        let data: Vec<Value> =
+            selected.map(|view| view.to_json(&writer, self.attributes.as_deref())).collect();
         self.progress.not_before = self.interval.and_then(|interval| now.checked_add(interval));
         if data.is_empty() {
             return None;
@@ -502,7 +542,10 @@ impl Subscription {
         };
         let own = headers.into_iter().map(|(name, value)| (name.to_owned(), value));
         // The subscriber's own fields do not replace these.
-        let given = self.headers.iter().filter(|(name, _)| !["content-type", "link"].contains(&name.to_ascii_lowercase().as_str()));
+        let given = self
+            .headers
+            .iter()
+            .filter(|(name, _)| !["content-type", "link"].contains(&name.to_ascii_lowercase().as_str()));
         let headers = own.chain(given.cloned()).collect();
         let (user, transport) = (self.user.clone(), self.transport.clone());
         Some(Job { subscription: id.to_owned(), user, transport, headers, body: body.into_bytes() })

@@ -90,7 +90,8 @@ async fn serve(broker: &Arc<Broker>, secrets: Secrets) -> String {
 /// that is not.
 fn town(dir: &std::path::Path) -> (City, Secrets, Vec<(DeviceId, u16, bool)>) {
     let names = |names: &[&str]| format!("{names:?}");
-    let departments = [names(&[]), names(&["traffic"]), names(&["weather", "rescue"]), names(&["traffic", "rescue"])];
+    let departments =
+        [names(&[]), names(&["traffic"]), names(&["weather", "rescue"]), names(&["traffic", "rescue"])];
     let mut text = "departments = [\"traffic\", \"weather\", \"rescue\"]\n[gateway]\ncity = \"midori\"\n\
          evidence_deadline_ms = 2000\nevidence_attempts = 3\n[[images]]\nid = \"i\"\nregions = []\n"
         .to_owned();
@@ -127,7 +128,8 @@ fn town(dir: &std::path::Path) -> (City, Secrets, Vec<(DeviceId, u16, bool)>) {
                             "[[devices]]\nid = \"{id}\"\nname = \"d\"\nplace = {place:?}\nimage = \"i\"\nstreams = [\"stream-{number}\"]\n"
                         )
                         .unwrap();
-                        write!(secrets, "[devices.{id}]\nroot_key = \"{id}{id}\"\nmqtt_password = \"x\"\n").unwrap();
+                        write!(secrets, "[devices.{id}]\nroot_key = \"{id}{id}\"\nmqtt_password = \"x\"\n")
+                            .unwrap();
                         devices.push((id, number, device_ok));
                     }
                 }
@@ -186,17 +188,22 @@ async fn all_combinations_over_http() {
                 expected.insert(entity(id));
             } else {
                 // As if it had never been there.
-                let (status, _, other) = client.get(&format!("entities/{}", entity(&DeviceId([0xFF; 8])))).await;
+                let (status, _, other) =
+                    client.get(&format!("entities/{}", entity(&DeviceId([0xFF; 8])))).await;
                 assert_eq!((status, other), (404, body));
             }
         }
         let (_, headers, found) = client.get(&format!("entities?type={kind}&limit=1000&count=true")).await;
-        assert_eq!((ids(&found), headers["ngsild-results-count"].clone()), (expected.clone(), expected.len().to_string()));
+        assert_eq!(
+            (ids(&found), headers["ngsild-results-count"].clone()),
+            (expected.clone(), expected.len().to_string())
+        );
         let (_, headers, _) = client.get(&format!("entities?type={kind}&limit=0&count=true&q={kind}")).await;
         assert_eq!(headers["ngsild-results-count"], "0");
         let mut pages = BTreeSet::new();
         for offset in (0..).step_by(7) {
-            let (_, headers, page) = client.get(&format!("entities?type={kind}&limit=7&offset={offset}")).await;
+            let (_, headers, page) =
+                client.get(&format!("entities?type={kind}&limit=7&offset={offset}")).await;
             pages.extend(ids(&page));
             if !headers.get("link").is_some_and(|link| link.contains("next")) {
                 break;
@@ -207,10 +214,13 @@ async fn all_combinations_over_http() {
         let (_, _, found) = client.send("POST entityOperations/query?limit=1000", &query).await;
         assert_eq!(ids(&found), expected);
         let (status, _, details) = client.get(&format!("types/{}", kind.replace('/', "%2F"))).await;
-        assert_eq!((status, details["entityCount"].as_u64()), match expected.len() {
-            0 => (404, None),
-            count => (200, Some(count as u64)),
-        });
+        assert_eq!(
+            (status, details["entityCount"].as_u64()),
+            match expected.len() {
+                0 => (404, None),
+                count => (200, Some(count as u64)),
+            }
+        );
         assert_eq!(notified.remove(*user).unwrap_or_default(), expected, "{user} was notified");
     }
     println!("{} combinations refused, {} allowed", combinations[0], combinations[1]);
@@ -309,7 +319,8 @@ fn the_engine_tells_of_readings_reloads_and_isolations() {
     // Its code is altered: what it sent is gone, for those too who may have everything else of it.
     device.code[0] ^= 1;
     let region = 1;
-    let instruct = |reply| Input::Instruct { device: GATE, region, argument: vec![], operator: "kana".into(), reply };
+    let instruct =
+        |reply| Input::Instruct { device: GATE, region, argument: vec![], operator: "kana".into(), reply };
     let (answer, outputs) = common::ask(&mut engine, instruct);
     answer.unwrap();
     engine.handle([device.follow(&outputs.last().unwrap().payload, &genuine)]).unwrap();
@@ -322,7 +333,12 @@ fn the_engine_tells_of_readings_reloads_and_isolations() {
     let (broker, watcher) = ngsi::entities(Teller::default());
     engine.observe(watcher);
     let device = GATE.to_string();
-    broker.reading(Reading { stream: "traffic-flow".into(), device, time: Timestamp::now(), bytes: br#"{"vehicles":7}"#.to_vec() });
+    broker.reading(Reading {
+        stream: "traffic-flow".into(),
+        device,
+        time: Timestamp::now(),
+        bytes: br#"{"vehicles":7}"#.to_vec(),
+    });
     assert_eq!(status_at(&broker, "ren"), 404);
     broker.recover(&GATE.to_string());
     assert_eq!(status_at(&broker, "ren"), 200, "only the isolation kept it away");
@@ -332,7 +348,9 @@ fn the_engine_tells_of_readings_reloads_and_isolations() {
     std::fs::write(&path, plain.clone() + &mapping.replace("intensity", "density")).unwrap();
     let error = ngsi::mapping(&City::read(&path).unwrap()).unwrap_err().to_string();
     let line = plain.matches('\n').count() + 2;
-    let expected = format!(":{line}: ngsi_ld.streams.traffic-flow.properties.density: TrafficFlowObserved has no such property");
+    let expected = format!(
+        ":{line}: ngsi_ld.streams.traffic-flow.properties.density: TrafficFlowObserved has no such property"
+    );
     assert!(error.ends_with(&expected), "{error}");
     assert_eq!(city.streams[&1].stream.class, Class::Public);
 }

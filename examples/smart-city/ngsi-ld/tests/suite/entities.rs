@@ -21,11 +21,18 @@ fn c5_6_1_create_and_c5_7_1_retrieve() {
     let answer = city.get("ann", "entities/urn:b:1");
     assert_eq!(answer.is(200), building());
     assert_eq!(answer.header("content-type"), "application/json");
-    assert!(answer.header("link").starts_with("<https://uri.etsi.org/ngsi-ld/v1/ngsi-ld-core-context-v1.6.jsonld>; rel="));
+    assert!(
+        answer
+            .header("link")
+            .starts_with("<https://uri.etsi.org/ngsi-ld/v1/ngsi-ld-core-context-v1.6.jsonld>; rel=")
+    );
     city.post("ann", "POST entities", &building()).fails(409, "AlreadyExists");
     assert_eq!(city.get("ann", "entities/urn%3Ab%3A1").is(200), building());
     let system = city.get("ann", "entities/urn:b:1?options=sysAttrs").is(200);
-    assert_eq!((&system["createdAt"], &system["height"]["modifiedAt"]), (&json!("2026-01-01T00:00:00.000Z"), &json!("2026-01-01T00:00:00.000Z")));
+    assert_eq!(
+        (&system["createdAt"], &system["height"]["modifiedAt"]),
+        (&json!("2026-01-01T00:00:00.000Z"), &json!("2026-01-01T00:00:00.000Z"))
+    );
 }
 
 #[test]
@@ -98,21 +105,33 @@ fn c5_6_1_wrong_entities() {
 fn c6_3_5_contexts_of_requests_and_answers() {
     let city = City::new();
     let context = json!({ "Building": "https://example.org/Building", "name": "https://example.org/name" });
-    let mut entity = json!({ "id": "urn:b:1", "type": "Building", "name": { "type": "Property", "value": "x" } });
+    let mut entity =
+        json!({ "id": "urn:b:1", "type": "Building", "name": { "type": "Property", "value": "x" } });
     entity["@context"] = context.clone();
     city.post("ann", "POST entities", &entity).is(201);
     // Without the context the names are URIs.
     let plain = city.get("ann", "entities/urn:b:1").is(200);
-    assert_eq!(plain, json!({
-        "id": "urn:b:1", "type": "https://example.org/Building", "https://example.org/name": { "type": "Property", "value": "x" }
-    }));
+    assert_eq!(
+        plain,
+        json!({
+            "id": "urn:b:1", "type": "https://example.org/Building", "https://example.org/name": { "type": "Property", "value": "x" }
+        })
+    );
     let ld = city.send("ann", "GET entities/urn:b:1", &[("Accept", "application/ld+json")], "");
-    assert_eq!(ld.is(200)["@context"], json!("https://uri.etsi.org/ngsi-ld/v1/ngsi-ld-core-context-v1.6.jsonld"));
-    assert_eq!((ld.header("content-type"), ld.header("link")), ("application/ld+json".to_owned(), String::new()));
+    assert_eq!(
+        ld.is(200)["@context"],
+        json!("https://uri.etsi.org/ngsi-ld/v1/ngsi-ld-core-context-v1.6.jsonld")
+    );
+    assert_eq!(
+        (ld.header("content-type"), ld.header("link")),
+        ("application/ld+json".to_owned(), String::new())
+    );
     // A known context by its address.
-    let link = format!("<{TRAFFIC}>; rel=\"http://www.w3.org/ns/json-ld#context\"; type=\"application/ld+json\"");
+    let link =
+        format!("<{TRAFFIC}>; rel=\"http://www.w3.org/ns/json-ld#context\"; type=\"application/ld+json\"");
     let body = json!({ "id": "urn:t:1", "type": "TrafficFlowObserved", "intensity": 5 }).to_string();
-    city.send("ann", "POST entities", &[("Content-Type", "application/json"), ("Link", &link)], &body).is(201);
+    city.send("ann", "POST entities", &[("Content-Type", "application/json"), ("Link", &link)], &body)
+        .is(201);
     let answer = city.get_traffic("ann", "entities/urn:t:1?options=keyValues");
     assert_eq!(answer.is(200), json!({ "id": "urn:t:1", "type": "TrafficFlowObserved", "intensity": 5 }));
     assert_eq!(answer.header("link"), link);
@@ -122,14 +141,18 @@ fn c6_3_5_contexts_of_requests_and_answers() {
     let ld_body = entity.to_string();
     let ld_kind = ("Content-Type", "application/ld+json");
     city.send("ann", "POST entities", &[ld_kind, ("Link", &link)], &ld_body).fails(400, "BadRequestData");
-    city.send("ann", "POST entities", &[("Content-Type", "application/json")], &ld_body).fails(400, "BadRequestData");
-    city.send("ann", "POST entities", &[ld_kind], "{\"id\":\"urn:x:1\",\"type\":\"T\"}").fails(400, "BadRequestData");
+    city.send("ann", "POST entities", &[("Content-Type", "application/json")], &ld_body)
+        .fails(400, "BadRequestData");
+    city.send("ann", "POST entities", &[ld_kind], "{\"id\":\"urn:x:1\",\"type\":\"T\"}")
+        .fails(400, "BadRequestData");
     // Nothing is fetched.
     let unknown = link.replace("smart-data", "dumb-data");
     city.send("ann", "GET entities/urn:t:1", &[("Link", &unknown)], "").fails(503, "LdContextNotAvailable");
     city.send("ann", "GET entities/urn:t:1", &[("Link", "x")], "").fails(400, "InvalidRequest");
     let twice = format!("{link}, {link}");
-    let _ = city.send("ann", "GET entities/urn:t:1", &[("Link", &link), ("Link", &link)], "").fails(400, "InvalidRequest");
+    let _ = city
+        .send("ann", "GET entities/urn:t:1", &[("Link", &link), ("Link", &link)], "")
+        .fails(400, "InvalidRequest");
     let _ = city.send("ann", "GET entities/urn:t:1", &[("Link", &twice)], "");
 }
 
@@ -151,16 +174,29 @@ fn c6_3_media_types_methods_and_tenants() {
             None => answer.fails(406, ""),
         }
     }
-    for line in ["PUT entities", "POST entities/urn:b:1", "GET entities/urn:b:1/attrs", "GET entityOperations/query", "POST types", "PUT subscriptions/urn:s:1"] {
+    for line in [
+        "PUT entities",
+        "POST entities/urn:b:1",
+        "GET entities/urn:b:1/attrs",
+        "GET entityOperations/query",
+        "POST types",
+        "PUT subscriptions/urn:s:1",
+    ] {
         city.send("ann", line, &[], "").fails(405, "");
     }
-    for line in ["GET temporal/entities", "POST csourceRegistrations", "GET csourceSubscriptions/x", "GET jsonldContexts"] {
+    for line in [
+        "GET temporal/entities",
+        "POST csourceRegistrations",
+        "GET csourceSubscriptions/x",
+        "GET jsonldContexts",
+    ] {
         city.send("ann", line, &[], "").fails(422, "OperationNotSupported");
     }
     for line in ["GET nothing", "GET entities/a/b/c/d", "POST entityOperations/other"] {
         city.send("ann", line, &[], "").fails(404, "ResourceNotFound");
     }
-    city.send("ann", "GET entities/urn:b:1", &[("NGSILD-Tenant", "a")], "").fails(501, "NoMultiTenantSupport");
+    city.send("ann", "GET entities/urn:b:1", &[("NGSILD-Tenant", "a")], "")
+        .fails(501, "NoMultiTenantSupport");
 }
 
 #[test]
@@ -170,26 +206,40 @@ fn c5_6_2_update_attributes() {
     city.post("ann", "PATCH entities/urn:b:1/attrs", &json!({ "height": 20 })).is(204);
     let some = json!({ "height": 30, "width": 4 });
     let result = city.post("ann", "PATCH entities/urn:b:1/attrs", &some).is(207);
-    assert_eq!(result, json!({ "updated": ["height"], "notUpdated": [{ "attributeName": "width", "reason": "it is not there" }] }));
+    assert_eq!(
+        result,
+        json!({ "updated": ["height"], "notUpdated": [{ "attributeName": "width", "reason": "it is not there" }] })
+    );
     let entity = city.get("ann", "entities/urn:b:1").is(200);
     // The whole attribute was replaced.
     assert_eq!(entity["height"], json!({ "type": "Property", "value": 30 }));
     assert_eq!(entity.get("width"), None);
     city.post("ann", "PATCH entities/urn:b:2/attrs", &some).fails(404, "ResourceNotFound");
-    city.post("ann", "PATCH entities/urn:b:1/attrs", &json!({ "height": { "type": "x" } })).fails(400, "BadRequestData");
+    city.post("ann", "PATCH entities/urn:b:1/attrs", &json!({ "height": { "type": "x" } }))
+        .fails(400, "BadRequestData");
 }
 
 #[test]
 fn c5_6_3_append_attributes() {
     let city = City::new();
     city.post("ann", "POST entities", &building()).is(201);
-    city.post("ann", "POST entities/urn:b:1/attrs", &json!({ "width": 4, "height": 1, "type": "Tower" })).is(204);
-    let result = city.post("ann", "POST entities/urn:b:1/attrs?options=noOverwrite", &json!({ "width": 5, "depth": 6 })).is(207);
-    assert_eq!(result, json!({ "updated": ["depth"], "notUpdated": [{ "attributeName": "width", "reason": "it is there already" }] }));
+    city.post("ann", "POST entities/urn:b:1/attrs", &json!({ "width": 4, "height": 1, "type": "Tower" }))
+        .is(204);
+    let result = city
+        .post("ann", "POST entities/urn:b:1/attrs?options=noOverwrite", &json!({ "width": 5, "depth": 6 }))
+        .is(207);
+    assert_eq!(
+        result,
+        json!({ "updated": ["depth"], "notUpdated": [{ "attributeName": "width", "reason": "it is there already" }] })
+    );
     let entity = city.get("ann", "entities/urn:b:1?options=keyValues&attrs=width,height,depth").is(200);
-    assert_eq!(entity, json!({ "id": "urn:b:1", "type": ["Building", "Tower"], "width": 4, "height": 1, "depth": 6 }));
+    assert_eq!(
+        entity,
+        json!({ "id": "urn:b:1", "type": ["Building", "Tower"], "width": 4, "height": 1, "depth": 6 })
+    );
     city.post("ann", "POST entities/urn:b:9/attrs", &json!({ "width": 4 })).fails(404, "ResourceNotFound");
-    city.post("ann", "POST entities/urn:b:1/attrs", &json!({ "id": "urn:b:2", "width": 4 })).fails(400, "BadRequestData");
+    city.post("ann", "POST entities/urn:b:1/attrs", &json!({ "id": "urn:b:2", "width": 4 }))
+        .fails(400, "BadRequestData");
 }
 
 #[test]
@@ -198,7 +248,8 @@ fn c5_6_4_partial_update_of_an_attribute() {
     city.post("ann", "POST entities", &building()).is(201);
     let fragment = json!({ "value": { "a": 1 }, "observedAt": "2026-02-01T00:00:00.000Z" });
     city.post("ann", "PATCH entities/urn:b:1/attrs/height", &fragment).is(204);
-    city.post("ann", "PATCH entities/urn:b:1/attrs/height", &json!({ "value": { "b": 2 }, "accuracy": 0.1 })).is(204);
+    city.post("ann", "PATCH entities/urn:b:1/attrs/height", &json!({ "value": { "b": 2 }, "accuracy": 0.1 }))
+        .is(204);
     let height = &city.get("ann", "entities/urn:b:1").is(200)["height"];
     // Of an attribute what is not named stays; a value is replaced.
     let expected = json!({
@@ -207,7 +258,8 @@ fn c5_6_4_partial_update_of_an_attribute() {
     });
     assert_eq!(*height, expected);
     let path = "PATCH entities/urn:b:1/attrs/height";
-    city.post("ann", path, &json!({ "type": "Relationship", "object": "urn:a:1" })).fails(400, "BadRequestData");
+    city.post("ann", path, &json!({ "type": "Relationship", "object": "urn:a:1" }))
+        .fails(400, "BadRequestData");
     city.post("ann", path, &json!({ "object": "urn:a:1" })).fails(400, "BadRequestData");
     city.post("ann", path, &json!({ "value": 1, "datasetId": "urn:d:1" })).fails(404, "ResourceNotFound");
     city.post("ann", "PATCH entities/urn:b:1/attrs/other", &fragment).fails(404, "ResourceNotFound");
@@ -220,7 +272,8 @@ fn c5_6_4_partial_update_of_an_attribute() {
 fn c5_6_5_delete_an_attribute_and_c5_6_6_an_entity() {
     let city = City::new();
     let mut entity = building();
-    entity["height"] = json!([1, { "value": 2, "datasetId": "urn:d:1" }, { "value": 3, "datasetId": "urn:d:2" }]);
+    entity["height"] =
+        json!([1, { "value": 2, "datasetId": "urn:d:1" }, { "value": 3, "datasetId": "urn:d:2" }]);
     city.post("ann", "POST entities", &entity).is(201);
     let delete = |path: &str| city.send("ann", &format!("DELETE {path}"), &[], "");
     delete("entities/urn:b:1/attrs/height?datasetId=urn:d:1").is(204);
@@ -256,14 +309,20 @@ fn c5_6_17_merge_an_entity() {
     });
     assert_eq!(merged, expected);
     let values = json!({ "height": 14, "address": { "value": 5 } });
-    city.post("ann", "PATCH entities/urn:b:1?options=keyValues&observedAt=2026-03-01T00:00:00Z", &values).is(204);
+    city.post("ann", "PATCH entities/urn:b:1?options=keyValues&observedAt=2026-03-01T00:00:00Z", &values)
+        .is(204);
     let merged = city.get("ann", "entities/urn:b:1").is(200);
-    assert_eq!(merged["height"], json!({ "type": "Property", "value": 14, "unitCode": "MTR", "observedAt": "2026-03-01T00:00:00.000Z" }));
+    assert_eq!(
+        merged["height"],
+        json!({ "type": "Property", "value": 14, "unitCode": "MTR", "observedAt": "2026-03-01T00:00:00.000Z" })
+    );
     assert_eq!(merged["address"]["value"], json!({ "town": "b", "code": 7, "value": 5 }));
-    city.post("ann", "PATCH entities/urn:b:1", &json!({ "height": { "object": "urn:a:1" } })).fails(400, "BadRequestData");
+    city.post("ann", "PATCH entities/urn:b:1", &json!({ "height": { "object": "urn:a:1" } }))
+        .fails(400, "BadRequestData");
     city.post("ann", "PATCH entities/urn:b:9", &patch).fails(404, "ResourceNotFound");
     // What fails changes nothing.
-    city.post("ann", "PATCH entities/urn:b:1", &json!({ "aaa": 1, "height": { "object": "urn:a:1" } })).fails(400, "BadRequestData");
+    city.post("ann", "PATCH entities/urn:b:1", &json!({ "aaa": 1, "height": { "object": "urn:a:1" } }))
+        .fails(400, "BadRequestData");
     assert_eq!(city.get("ann", "entities/urn:b:1").is(200), merged);
 }
 
@@ -278,8 +337,16 @@ fn c5_6_18_replace_an_entity_and_c5_6_19_an_attribute() {
         "id": "urn:b:1", "type": "Building", "a": 1, "createdAt": "2026-01-01T00:00:00.000Z", "modifiedAt": "2026-01-01T00:01:00.000Z"
     });
     assert_eq!(entity, expected);
-    city.post("ann", "PUT entities/urn:b:1/attrs/a", &json!({ "type": "Property", "value": 2, "unitCode": "MTR" })).is(204);
-    assert_eq!(city.get("ann", "entities/urn:b:1").is(200)["a"], json!({ "type": "Property", "value": 2, "unitCode": "MTR" }));
+    city.post(
+        "ann",
+        "PUT entities/urn:b:1/attrs/a",
+        &json!({ "type": "Property", "value": 2, "unitCode": "MTR" }),
+    )
+    .is(204);
+    assert_eq!(
+        city.get("ann", "entities/urn:b:1").is(200)["a"],
+        json!({ "type": "Property", "value": 2, "unitCode": "MTR" })
+    );
     city.post("ann", "PUT entities/urn:b:1/attrs/b", &json!({ "value": 2 })).fails(404, "ResourceNotFound");
     city.post("ann", "PUT entities/urn:b:9", &building()).fails(400, "BadRequestData");
     city.post("ann", "PUT entities/urn:b:9", &json!({ "type": "T" })).fails(404, "ResourceNotFound");
@@ -289,14 +356,25 @@ fn c5_6_18_replace_an_entity_and_c5_6_19_an_attribute() {
 fn c5_6_7_to_c5_6_10_and_c5_6_20_batches() {
     let city = City::new();
     let entity = |id: &str, a: i32| json!({ "id": id, "type": "T", "a": a });
-    let batch = |operation: &str, body: Value| city.post("ann", &format!("POST entityOperations/{operation}"), &body);
-    assert_eq!(batch("create", json!([entity("urn:a:1", 1), entity("urn:a:2", 2)])).is(201), json!(["urn:a:1", "urn:a:2"]));
-    let result = batch("create", json!([entity("urn:a:2", 1), entity("urn:a:3", 3), { "type": "T" }, 7])).is(207);
+    let batch =
+        |operation: &str, body: Value| city.post("ann", &format!("POST entityOperations/{operation}"), &body);
+    assert_eq!(
+        batch("create", json!([entity("urn:a:1", 1), entity("urn:a:2", 2)])).is(201),
+        json!(["urn:a:1", "urn:a:2"])
+    );
+    let result =
+        batch("create", json!([entity("urn:a:2", 1), entity("urn:a:3", 3), { "type": "T" }, 7])).is(207);
     assert_eq!(result["success"], json!(["urn:a:3"]));
     let errors = result["errors"].as_array().unwrap();
-    let errors: Vec<_> = errors.iter().map(|error| (error["entityId"].as_str().unwrap(), error["error"]["status"].as_u64().unwrap())).collect();
+    let errors: Vec<_> = errors
+        .iter()
+        .map(|error| (error["entityId"].as_str().unwrap(), error["error"]["status"].as_u64().unwrap()))
+        .collect();
     assert_eq!(errors, [("urn:a:2", 409), ("", 400), ("", 400)]);
-    assert_eq!(batch("upsert", json!([entity("urn:a:1", 5), entity("urn:a:4", 4)])).is(201), json!(["urn:a:4"]));
+    assert_eq!(
+        batch("upsert", json!([entity("urn:a:1", 5), entity("urn:a:4", 4)])).is(201),
+        json!(["urn:a:4"])
+    );
     batch("upsert", json!([entity("urn:a:1", 6)])).is(204);
     batch("upsert?options=update", json!([{ "id": "urn:a:1", "type": "T", "b": 1 }])).is(204);
     batch("update", json!([{ "id": "urn:a:1", "c": 1 }])).is(204);
@@ -345,7 +423,9 @@ fn readings_are_entities_that_nobody_writes() {
         "location": { "type": "GeoProperty", "value": { "type": "Point", "coordinates": [139.7, 35.7] } },
     });
     assert_eq!(entity, expected);
-    let simplified = city.get_traffic("ben", &format!("{path}?options=keyValues&attrs=intensity,averageVehicleSpeed")).is(200);
+    let simplified = city
+        .get_traffic("ben", &format!("{path}?options=keyValues&attrs=intensity,averageVehicleSpeed"))
+        .is(200);
     assert_eq!(simplified, json!({ "id": TRAFFIC_ID, "type": "TrafficFlowObserved", "intensity": 7 }));
     for (line, body) in [
         (format!("DELETE {path}"), json!(null)),
@@ -360,7 +440,8 @@ fn readings_are_entities_that_nobody_writes() {
     ] {
         city.post("ann", &line, &body).fails(422, "OperationNotSupported");
         // Whether it is there or not.
-        city.post("ann", &line.replace(DEVICE, "70b3d5fffe000009"), &body).fails(422, "OperationNotSupported");
+        city.post("ann", &line.replace(DEVICE, "70b3d5fffe000009"), &body)
+            .fails(422, "OperationNotSupported");
     }
     assert_eq!(city.get_traffic("ann", &path).is(200), expected);
 }
@@ -369,7 +450,8 @@ fn readings_are_entities_that_nobody_writes() {
 #[test]
 fn room_is_bounded() {
     let city = City::new();
-    let entity = |i: usize, size: usize| json!({ "id": format!("urn:a:{i}"), "type": "T", "a": "x".repeat(size) });
+    let entity =
+        |i: usize, size: usize| json!({ "id": format!("urn:a:{i}"), "type": "T", "a": "x".repeat(size) });
     for i in 0..1000 {
         city.post("ann", "POST entities", &entity(i, 1)).is(201);
     }

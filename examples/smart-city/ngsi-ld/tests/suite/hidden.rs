@@ -21,19 +21,70 @@ impl Random {
     }
 }
 
-const IDS: [&str; 7] = ["urn:x:1", "urn:x:2", "urn:x:3", TRAFFIC_ID, "urn:ngsi-ld:TrafficFlowObserved:device:70b3d5fffe000002", "nouri", "%ff"];
-const NAMES: [&str; 7] = ["a", "b", "location", "T", "https://smartdatamodels.org/dataModel.Transportation/intensity", "(", "@x"];
+const IDS: [&str; 7] = [
+    "urn:x:1",
+    "urn:x:2",
+    "urn:x:3",
+    TRAFFIC_ID,
+    "urn:ngsi-ld:TrafficFlowObserved:device:70b3d5fffe000002",
+    "nouri",
+    "%ff",
+];
+const NAMES: [&str; 7] =
+    ["a", "b", "location", "T", "https://smartdatamodels.org/dataModel.Transportation/intensity", "(", "@x"];
 const VALUES: [&str; 14] = [
-    "1", "2.5", "\"x\"", "true", "null", "\"urn:ngsi-ld:null\"", "[1,2]", "{\"value\":3,\"b\":4}", "{\"object\":\"urn:x:2\"}",
-    "{\"type\":\"Point\",\"coordinates\":[1,2]}", "{\"languageMap\":{\"en\":\"x\"}}", "[{\"value\":1},{\"value\":2,\"datasetId\":\"urn:d:1\"}]",
-    "{\"type\":\"Property\"}", "{\"unitCode\":\"MTR\",\"observedAt\":\"2026-01-01T00:00:00Z\"}",
+    "1",
+    "2.5",
+    "\"x\"",
+    "true",
+    "null",
+    "\"urn:ngsi-ld:null\"",
+    "[1,2]",
+    "{\"value\":3,\"b\":4}",
+    "{\"object\":\"urn:x:2\"}",
+    "{\"type\":\"Point\",\"coordinates\":[1,2]}",
+    "{\"languageMap\":{\"en\":\"x\"}}",
+    "[{\"value\":1},{\"value\":2,\"datasetId\":\"urn:d:1\"}]",
+    "{\"type\":\"Property\"}",
+    "{\"unitCode\":\"MTR\",\"observedAt\":\"2026-01-01T00:00:00Z\"}",
 ];
 const PARAMETERS: [&str; 36] = [
-    "type=T", "type=T,U", "type=(T;U)|T", "type=https://smartdatamodels.org/dataModel.Transportation/TrafficFlowObserved", "type=(", "attrs=a", "attrs=a,b",
-    "id=urn:x:1,urn:x:2", "idPattern=x", "idPattern=(", "q=a", "q=a==1", "q=a>1;b", "q=a%7Cb", "q=a~=x", "q=((a", "q=a.b==4", "count=true", "limit=1", "limit=0",
-    "limit=2000", "offset=1", "options=keyValues", "options=concise", "options=sysAttrs", "options=count", "options=noOverwrite", "options=update",
-    "georel=near;maxDistance==1000000&geometry=Point&coordinates=[1,2]", "georel=within&geometry=Polygon&coordinates=[[[0,0],[5,0],[5,5],[0,5],[0,0]]]",
-    "details=true", "deleteAll=true", "datasetId=urn:d:1", "lang=en", "format=simplified", "a=%ff",
+    "type=T",
+    "type=T,U",
+    "type=(T;U)|T",
+    "type=https://smartdatamodels.org/dataModel.Transportation/TrafficFlowObserved",
+    "type=(",
+    "attrs=a",
+    "attrs=a,b",
+    "id=urn:x:1,urn:x:2",
+    "idPattern=x",
+    "idPattern=(",
+    "q=a",
+    "q=a==1",
+    "q=a>1;b",
+    "q=a%7Cb",
+    "q=a~=x",
+    "q=((a",
+    "q=a.b==4",
+    "count=true",
+    "limit=1",
+    "limit=0",
+    "limit=2000",
+    "offset=1",
+    "options=keyValues",
+    "options=concise",
+    "options=sysAttrs",
+    "options=count",
+    "options=noOverwrite",
+    "options=update",
+    "georel=near;maxDistance==1000000&geometry=Point&coordinates=[1,2]",
+    "georel=within&geometry=Polygon&coordinates=[[[0,0],[5,0],[5,5],[0,5],[0,0]]]",
+    "details=true",
+    "deleteAll=true",
+    "datasetId=urn:d:1",
+    "lang=en",
+    "format=simplified",
+    "a=%ff",
 ];
 
 fn entity(random: &mut Random) -> String {
@@ -78,30 +129,71 @@ fn request(random: &mut Random) -> (String, Vec<(&'static str, &'static str)>, S
         7 => (format!("DELETE entities/{id}"), String::new()),
         8 => (format!("{} entities/{id}", random.of(&["PATCH", "PUT"])), entity(random)),
         9 => (format!("{} entities/{id}/attrs", random.of(&["PATCH", "POST"])), entity(random)),
-        10 => (format!("{} entities/{id}/attrs/{name}", random.of(&["PATCH", "PUT", "DELETE"])), random.of(&VALUES).to_owned()),
+        10 => (
+            format!("{} entities/{id}/attrs/{name}", random.of(&["PATCH", "PUT", "DELETE"])),
+            random.of(&VALUES).to_owned(),
+        ),
         11 | 12 => {
             let elements: Vec<_> = (0..random.below(4)).map(|_| entity(random)).collect();
             let operation = random.of(&["create", "upsert", "update", "merge"]);
             (format!("POST entityOperations/{operation}"), format!("[{}]", elements.join(",")))
         }
-        13 => ("POST entityOperations/delete".to_owned(), format!("[\"{}\",\"{}\"]", random.of(&IDS), random.of(&IDS))),
+        13 => (
+            "POST entityOperations/delete".to_owned(),
+            format!("[\"{}\",\"{}\"]", random.of(&IDS), random.of(&IDS)),
+        ),
         14 => {
-            let body = random.of(&["{\"type\":\"Query\",\"entities\":[{\"type\":\"T\"}]}", "{\"type\":\"Query\",\"q\":\"a\"}", "{\"type\":\"Query\",\"attrs\":[\"b\"]}", "{}"]);
+            let body = random.of(&[
+                "{\"type\":\"Query\",\"entities\":[{\"type\":\"T\"}]}",
+                "{\"type\":\"Query\",\"q\":\"a\"}",
+                "{\"type\":\"Query\",\"attrs\":[\"b\"]}",
+                "{}",
+            ]);
             ("POST entityOperations/query".to_owned(), body.to_owned())
         }
         15 => (format!("GET {}", random.of(&["types", "attributes"])), String::new()),
         16 => (format!("GET {}/{name}", random.of(&["types", "attributes"])), String::new()),
         17 => ("POST subscriptions".to_owned(), subscription(random)),
-        18 => (format!("{} subscriptions/{}", random.of(&["GET", "DELETE"]), random.of(&["urn:s:1", "urn:s:2", "urn:s:3"])), String::new()),
+        18 => (
+            format!(
+                "{} subscriptions/{}",
+                random.of(&["GET", "DELETE"]),
+                random.of(&["urn:s:1", "urn:s:2", "urn:s:3"])
+            ),
+            String::new(),
+        ),
         19 => ("GET subscriptions".to_owned(), String::new()),
-        20 => (format!("PATCH subscriptions/{}", random.of(&["urn:s:1", "urn:s:2"])), random.of(&["{\"isActive\":false}", "{\"isActive\":true}", "{\"q\":\"a\"}", "[]"]).to_owned()),
-        _ => (format!("{} {}", random.of(&["GET", "POST", "PUT", "OPTIONS"]), random.of(&["", "entities/a/b/c", "x", "temporal/entities", "entityOperations/x"])), entity(random)),
+        20 => (
+            format!("PATCH subscriptions/{}", random.of(&["urn:s:1", "urn:s:2"])),
+            random.of(&["{\"isActive\":false}", "{\"isActive\":true}", "{\"q\":\"a\"}", "[]"]).to_owned(),
+        ),
+        _ => (
+            format!(
+                "{} {}",
+                random.of(&["GET", "POST", "PUT", "OPTIONS"]),
+                random.of(&["", "entities/a/b/c", "x", "temporal/entities", "entityOperations/x"])
+            ),
+            entity(random),
+        ),
     };
     let parameters: Vec<_> = (0..random.below(4)).map(|_| random.of(&PARAMETERS)).collect();
-    let parameters = parameters.join("&").replace('[', "%5B").replace(']', "%5D").replace('>', "%3E").replace('|', "%7C");
-    let mut headers = vec![("Content-Type", random.of(&["application/json", "application/json", "application/json", "application/ld+json", "text/plain"]))];
+    let parameters =
+        parameters.join("&").replace('[', "%5B").replace(']', "%5D").replace('>', "%3E").replace('|', "%7C");
+    let mut headers = vec![(
+        "Content-Type",
+        random.of(&[
+            "application/json",
+            "application/json",
+            "application/json",
+            "application/ld+json",
+            "text/plain",
+        ]),
+    )];
     if random.below(4) == 0 {
-        headers.push(("Accept", random.of(&["application/ld+json", "*/*", "text/html", "application/json;q=x"])));
+        headers.push((
+            "Accept",
+            random.of(&["application/ld+json", "*/*", "text/html", "application/json;q=x"]),
+        ));
     }
     if random.below(4) == 0 {
         headers.push(("Link", "<https://smart-data-models.github.io/dataModel.Transportation/context.jsonld>; rel=\"http://www.w3.org/ns/json-ld#context\""));
@@ -136,7 +228,9 @@ fn no_request_and_no_notification_tells_what_may_not_be_seen() {
         for _ in 0..random.below(3) {
             let (line, headers, body) = request(&mut random);
             let body = body.replace("out/cid/x", "out/ann/x");
-            hidden += usize::from(full.send(random.of(&["ann", "ben"]), &line, &headers, &body).status.is_success());
+            hidden += usize::from(
+                full.send(random.of(&["ann", "ben"]), &line, &headers, &body).status.is_success(),
+            );
         }
         match random.below(12) {
             0 => full.measure("secret", &format!("{{\"speed_kmh\":{}}}", random.below(90))),
@@ -162,7 +256,9 @@ fn no_request_and_no_notification_tells_what_may_not_be_seen() {
         assert_eq!(one, other, "after request {i}: {line}");
         notifications += one.len();
     }
-    println!("{requests} requests: {statuses:?}, {notifications} notifications, {hidden} changes and answers that were hidden");
+    println!(
+        "{requests} requests: {statuses:?}, {notifications} notifications, {hidden} changes and answers that were hidden"
+    );
     // The test would say nothing if everything failed.
     if requests >= 10_000 {
         for status in [200, 201, 204, 207, 400, 403, 404, 405, 406, 409, 415, 422] {

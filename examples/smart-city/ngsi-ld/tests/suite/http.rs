@@ -31,7 +31,8 @@ async fn receiver(status: Option<u16>) -> (String, mpsc::UnboundedReceiver<Strin
                 }
                 match status {
                     Some(status) => {
-                        let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                        let answer =
+                            format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
                         drop(stream.write_all(answer.as_bytes()).await);
                     }
                     None => tokio::time::sleep(Duration::from_secs(60)).await,
@@ -81,12 +82,15 @@ async fn receivers_get_notifications_and_none_delays_another() {
     refused.recv().await.unwrap();
     // The slow one is given up.
     let end = Instant::now() + Duration::from_secs(20);
-    let status = |user: &str, id: &str| city.get(user, &format!("subscriptions/{id}")).is(200)["notification"].clone();
+    let status =
+        |user: &str, id: &str| city.get(user, &format!("subscriptions/{id}")).is(200)["notification"].clone();
     while status("ann", "urn:s:slow").get("lastFailure").is_none() {
         assert!(Instant::now() < end);
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    for (user, id, expected) in [("ann", "urn:s:refusing", "failed"), ("ann", "urn:s:dead", "failed"), ("ben", "urn:s:good", "ok")] {
+    for (user, id, expected) in
+        [("ann", "urn:s:refusing", "failed"), ("ann", "urn:s:dead", "failed"), ("ben", "urn:s:good", "ok")]
+    {
         assert_eq!(status(user, id)["status"], expected, "{id}");
     }
     let published = city.published.0.lock().unwrap();

@@ -22,7 +22,9 @@ impl Policy for Rules {
         match source {
             Source::Stream { device_ok: false, .. } => false,
             Source::Stream { stream, .. } => stream == "open" || user == "ann",
-            Source::User(author) => user == author || [user, author].iter().all(|name| ["ann", "ben"].contains(name)),
+            Source::User(author) => {
+                user == author || [user, author].iter().all(|name| ["ann", "ben"].contains(name))
+            }
         }
     }
 }
@@ -85,8 +87,15 @@ impl Answer {
     fn fails(&self, status: u16, kind: &str) {
         let body = self.is(status);
         assert_eq!(self.header("content-type"), "application/problem+json");
-        let kind = if kind.is_empty() { "about:blank".to_owned() } else { format!("https://uri.etsi.org/ngsi-ld/errors/{kind}") };
-        assert_eq!((body["type"].as_str(), body["status"].as_u64()), (Some(kind.as_str()), Some(status.into())));
+        let kind = if kind.is_empty() {
+            "about:blank".to_owned()
+        } else {
+            format!("https://uri.etsi.org/ngsi-ld/errors/{kind}")
+        };
+        assert_eq!(
+            (body["type"].as_str(), body["status"].as_u64()),
+            (Some(kind.as_str()), Some(status.into()))
+        );
         assert!(body["title"].is_string() && body["detail"].is_string(), "{body}");
     }
 
@@ -131,14 +140,16 @@ impl City {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = self.broker.respond_at(user, &request.body(body.as_bytes().to_vec()).unwrap(), self.now);
+        let response =
+            self.broker.respond_at(user, &request.body(body.as_bytes().to_vec()).unwrap(), self.now);
         let (parts, body) = response.into_parts();
         Answer { status: parts.status, headers: parts.headers, text: String::from_utf8(body).unwrap() }
     }
 
     /// Sends JSON, or JSON-LD if there is a context in it.
     fn post(&self, user: &str, line: &str, body: &Value) -> Answer {
-        let has_context = body.get("@context").is_some() || body.get(0).is_some_and(|first| first.get("@context").is_some());
+        let has_context = body.get("@context").is_some()
+            || body.get(0).is_some_and(|first| first.get("@context").is_some());
         let kind = if has_context { "application/ld+json" } else { "application/json" };
         self.send(user, line, &[("Content-Type", kind)], &body.to_string())
     }
@@ -149,7 +160,9 @@ impl City {
 
     /// With the context of traffic.
     fn get_traffic(&self, user: &str, path: &str) -> Answer {
-        let link = format!("<{TRAFFIC}>; rel=\"http://www.w3.org/ns/json-ld#context\"; type=\"application/ld+json\"");
+        let link = format!(
+            "<{TRAFFIC}>; rel=\"http://www.w3.org/ns/json-ld#context\"; type=\"application/ld+json\""
+        );
         self.send(user, &format!("GET {path}"), &[("Link", &link)], "")
     }
 

@@ -24,7 +24,13 @@ fn town() -> City {
 /// The last figures of the ids that are found.
 #[track_caller]
 fn found(city: &City, query: &str) -> String {
-    let encoded = query.replace('"', "%22").replace(' ', "%20").replace('<', "%3C").replace('>', "%3E").replace('|', "%7C").replace('^', "%5E");
+    let encoded = query
+        .replace('"', "%22")
+        .replace(' ', "%20")
+        .replace('<', "%3C")
+        .replace('>', "%3E")
+        .replace('|', "%7C")
+        .replace('^', "%5E");
     city.ids("ann", &encoded).iter().map(|id| &id["urn:v:".len()..]).collect()
 }
 
@@ -103,8 +109,24 @@ fn c4_9_the_query_language() {
         assert_eq!(found(&city, &format!("type=Car,Bus,Tram&q={q}")), expected, "{q}");
     }
     for wrong in [
-        "", "==1", "speed==", "speed==\"a", "(speed", "speed)", "speed;", ";speed", "speed||speed", "a b", "speed[", "speed[]", "speed[a..b]",
-        "speed[a", "plate~=[", "speed=1", "speed===1", "@x",
+        "",
+        "==1",
+        "speed==",
+        "speed==\"a",
+        "(speed",
+        "speed)",
+        "speed;",
+        ";speed",
+        "speed||speed",
+        "a b",
+        "speed[",
+        "speed[]",
+        "speed[a..b]",
+        "speed[a",
+        "plate~=[",
+        "speed=1",
+        "speed===1",
+        "@x",
     ] {
         let wrong = form_urlencoded::byte_serialize(wrong.as_bytes()).collect::<String>();
         city.get("ann", &format!("entities?type=Car&q={wrong}")).fails(400, "BadRequestData");
@@ -125,7 +147,11 @@ fn c4_10_geo_queries() {
     for (query, expected) in [
         ("georel=near;maxDistance==1000&geometry=Point&coordinates=[0,0.001]".to_owned(), "0"),
         ("georel=near;minDistance==1000&geometry=Point&coordinates=[0,0.001]".to_owned(), "1"),
-        ("georel=near;maxDistance==200000&geometry=Point&coordinates=[0,0]&geoproperty=location".to_owned(), "01"),
+        (
+            "georel=near;maxDistance==200000&geometry=Point&coordinates=[0,0]&geoproperty=location"
+                .to_owned(),
+            "01",
+        ),
         ("georel=near;maxDistance==200000&geometry=Point&coordinates=[0,0]&geoproperty=other".to_owned(), ""),
         (format!("georel=within&geometry=Polygon&coordinates={square}"), "0"),
         (format!("type=Bus&georel=within&geometry=Polygon&coordinates={square}"), ""),
@@ -153,7 +179,12 @@ fn c4_12_pages_and_c4_13_counts() {
     assert_eq!(page.header("ngsild-results-count"), "5");
     assert_eq!(found(&city, "type=Car,Bus,Tram&limit=2&offset=2"), "23");
     let links = page.header("link");
-    assert!(links.contains("</ngsi-ld/v1/entities?count=true&type=Car%2CBus%2CTram&limit=2&offset=0>; rel=\"prev\""), "{links}");
+    assert!(
+        links.contains(
+            "</ngsi-ld/v1/entities?count=true&type=Car%2CBus%2CTram&limit=2&offset=0>; rel=\"prev\""
+        ),
+        "{links}"
+    );
     assert!(links.contains("&limit=2&offset=4>; rel=\"next\""), "{links}");
     let last = city.get("ann", &format!("{all}&limit=2&offset=4"));
     assert!(!last.header("link").contains("next") && last.header("ngsild-results-count").is_empty());
@@ -189,19 +220,32 @@ fn c5_7_2_wrong_queries() {
 #[test]
 fn c6_23_query_by_post() {
     let city = town();
-    let post = |body: Value, parameters: &str| city.post("ann", &format!("POST entityOperations/query{parameters}"), &body);
+    let post = |body: Value, parameters: &str| {
+        city.post("ann", &format!("POST entityOperations/query{parameters}"), &body)
+    };
     let body = json!({
         "type": "Query", "entities": [{ "type": "Car", "idPattern": "1$" }, { "type": "Tram" }], "attrs": ["speed"], "q": "speed>5",
     });
     let answer = post(body, "?options=keyValues&count=true");
-    assert_eq!(answer.is(200), json!([{ "id": "urn:v:1", "type": "Car", "speed": 80 }, { "id": "urn:v:4", "type": "Tram", "speed": 10 }]));
+    assert_eq!(
+        answer.is(200),
+        json!([{ "id": "urn:v:1", "type": "Car", "speed": 80 }, { "id": "urn:v:4", "type": "Tram", "speed": 10 }])
+    );
     assert_eq!(answer.header("ngsild-results-count"), "2");
     let place = json!({ "georel": "near;maxDistance==1000", "geometry": "Point", "coordinates": [0, 0] });
     assert_eq!(post(json!({ "type": "Query", "geoQ": place }), "").is(200).as_array().unwrap().len(), 1);
     let named = json!({ "type": "Query", "entities": [{ "type": "C" }], "@context": { "C": "https://uri.etsi.org/ngsi-ld/default-context/Car" } });
     assert_eq!(post(named.clone(), "").is(200).as_array().unwrap().len(), 2);
-    let ld = city.send("ann", "POST entityOperations/query", &[("Content-Type", "application/ld+json"), ("Accept", "application/ld+json")], &named.to_string());
-    assert_eq!((&ld.is(200)[0]["type"], &ld.is(200)[0]["@context"][0]["C"]), (&json!("C"), &named["@context"]["C"]));
+    let ld = city.send(
+        "ann",
+        "POST entityOperations/query",
+        &[("Content-Type", "application/ld+json"), ("Accept", "application/ld+json")],
+        &named.to_string(),
+    );
+    assert_eq!(
+        (&ld.is(200)[0]["type"], &ld.is(200)[0]["@context"][0]["C"]),
+        (&json!("C"), &named["@context"]["C"])
+    );
     for wrong in [
         json!({}),
         json!({ "type": "Query" }),

@@ -54,7 +54,10 @@ impl City {
 fn c5_8_1_to_c5_8_5_subscriptions_are_kept_for_their_user() {
     let city = city();
     let created = city.post("ann", "POST subscriptions", &subscription());
-    assert_eq!((created.is(201), created.header("location")), (Value::Null, "/ngsi-ld/v1/subscriptions/urn:s:1".to_owned()));
+    assert_eq!(
+        (created.is(201), created.header("location")),
+        (Value::Null, "/ngsi-ld/v1/subscriptions/urn:s:1".to_owned())
+    );
     city.post("ann", "POST subscriptions", &subscription()).fails(409, "AlreadyExists");
     let mut expected = subscription();
     expected["isActive"] = json!(true);
@@ -66,15 +69,20 @@ fn c5_8_1_to_c5_8_5_subscriptions_are_kept_for_their_user() {
     for line in ["GET subscriptions/urn:s:1", "DELETE subscriptions/urn:s:1"] {
         city.send("ben", line, &[], "").fails(404, "ResourceNotFound");
     }
-    city.post("ben", "PATCH subscriptions/urn:s:1", &json!({ "isActive": false })).fails(404, "ResourceNotFound");
+    city.post("ben", "PATCH subscriptions/urn:s:1", &json!({ "isActive": false }))
+        .fails(404, "ResourceNotFound");
     city.post("ben", "POST subscriptions", &subscription()).is(201);
     city.post("ann", "PATCH subscriptions/urn:s:1", &json!({ "isActive": false, "q": "speed>5" })).is(204);
     let changed = city.get("ann", "subscriptions/urn:s:1").is(200);
-    assert_eq!((&changed["status"], &changed["q"], &changed["entities"]), (&json!("paused"), &json!("speed>5"), &json!([{ "type": "Car" }])));
+    assert_eq!(
+        (&changed["status"], &changed["q"], &changed["entities"]),
+        (&json!("paused"), &json!("speed>5"), &json!([{ "type": "Car" }]))
+    );
     city.post("ann", "PATCH subscriptions/urn:s:1", &json!({ "q": "urn:ngsi-ld:null" })).is(204);
     assert_eq!(city.get("ann", "subscriptions/urn:s:1").is(200).get("q"), None);
     city.post("ann", "PATCH subscriptions/urn:s:1", &json!({ "id": "urn:s:2" })).fails(400, "BadRequestData");
-    city.post("ann", "PATCH subscriptions/urn:s:1", &json!({ "notification": 1 })).fails(400, "BadRequestData");
+    city.post("ann", "PATCH subscriptions/urn:s:1", &json!({ "notification": 1 }))
+        .fails(400, "BadRequestData");
     city.send("ann", "DELETE subscriptions/urn:s:1", &[], "").is(204);
     city.get("ann", "subscriptions/urn:s:1").fails(404, "ResourceNotFound");
     city.get("ann", "subscriptions/nouri").fails(400, "BadRequestData");
@@ -100,8 +108,16 @@ fn c5_8_1_wrong_subscriptions() {
         (json!({ "notification": null }), 400, "BadRequestData"),
         (json!({ "notification": {} }), 400, "BadRequestData"),
         (json!({ "notification": { "endpoint": {} } }), 400, "BadRequestData"),
-        (json!({ "notification": { "endpoint": { "uri": format!("http://{ENDPOINT}"), "accept": "text/html" } } }), 422, "OperationNotSupported"),
-        (json!({ "notification": { "format": "x", "endpoint": { "uri": format!("http://{ENDPOINT}") } } }), 400, "BadRequestData"),
+        (
+            json!({ "notification": { "endpoint": { "uri": format!("http://{ENDPOINT}"), "accept": "text/html" } } }),
+            422,
+            "OperationNotSupported",
+        ),
+        (
+            json!({ "notification": { "format": "x", "endpoint": { "uri": format!("http://{ENDPOINT}") } } }),
+            400,
+            "BadRequestData",
+        ),
         (endpoint("nouri"), 400, "BadRequestData"),
         (endpoint("ftp://127.0.0.1:9/"), 422, "OperationNotSupported"),
         (endpoint("https://127.0.0.1:9/"), 422, "OperationNotSupported"),
@@ -137,7 +153,8 @@ fn c5_8_1_wrong_subscriptions() {
         city.post("ann", "POST subscriptions", &with(json!({ "id": format!("urn:s:{i}") }))).is(201);
     }
     city.post("ann", "POST subscriptions", &with(json!({ "id": null }))).fails(507, "");
-    city.post("ben", "POST subscriptions", &with(json!({ "id": null, "expiresAt": "2026-01-02T00:00:00Z" }))).is(201);
+    city.post("ben", "POST subscriptions", &with(json!({ "id": null, "expiresAt": "2026-01-02T00:00:00Z" })))
+        .is(201);
     city.now = "2026-01-02T00:00:01Z".parse().unwrap();
     assert_eq!(city.get("ben", "subscriptions").is(200)[0]["status"], "expired");
 }
@@ -148,28 +165,39 @@ fn c5_8_6_notifications() {
     let mut body = subscription();
     body["notification"]["attributes"] = json!(["speed"]);
     body["notification"]["format"] = json!("keyValues");
-    body["notification"]["endpoint"]["receiverInfo"] = json!([{ "key": "Authorization", "value": "x" }, { "key": "Link", "value": "y" }]);
+    body["notification"]["endpoint"]["receiverInfo"] =
+        json!([{ "key": "Authorization", "value": "x" }, { "key": "Link", "value": "y" }]);
     city.post("ann", "POST subscriptions", &body).is(201);
     city.post("ann", "POST entities", &json!({ "id": "urn:b:1", "type": "Bus", "speed": 1 })).is(201);
     assert_eq!(city.due(), []);
-    city.post("ann", "POST entities", &json!({ "id": "urn:c:1", "type": "Car", "speed": 1, "other": 2 })).is(201);
+    city.post("ann", "POST entities", &json!({ "id": "urn:c:1", "type": "Car", "speed": 1, "other": 2 }))
+        .is(201);
     city.car("ben", "urn:c:2", 2);
     let jobs = city.due();
     assert_eq!(jobs.len(), 1);
     let job = &jobs[0];
-    assert_eq!(job.transport, Transport::Http { authority: ENDPOINT.to_owned(), path: "/notify?a=b".to_owned() });
+    assert_eq!(
+        job.transport,
+        Transport::Http { authority: ENDPOINT.to_owned(), path: "/notify?a=b".to_owned() }
+    );
     let link = "<https://uri.etsi.org/ngsi-ld/v1/ngsi-ld-core-context-v1.6.jsonld>; rel=\"http://www.w3.org/ns/json-ld#context\"; type=\"application/ld+json\"";
     let expected = [("Content-Type", "application/json"), ("Link", link), ("Authorization", "x")];
     assert_eq!(job.headers, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let notification: Value = serde_json::from_slice(&job.body).unwrap();
-    assert_eq!(notification, json!({
-        "id": "urn:ngsi-ld:Notification:urn:s:1:1", "type": "Notification", "subscriptionId": "urn:s:1",
-        "notifiedAt": "2026-01-01T00:00:00.000Z",
-        "data": [{ "id": "urn:c:1", "type": "Car", "speed": 1 }, { "id": "urn:c:2", "type": "Car", "speed": 2 }],
-    }));
+    assert_eq!(
+        notification,
+        json!({
+            "id": "urn:ngsi-ld:Notification:urn:s:1:1", "type": "Notification", "subscriptionId": "urn:s:1",
+            "notifiedAt": "2026-01-01T00:00:00.000Z",
+            "data": [{ "id": "urn:c:1", "type": "Car", "speed": 1 }, { "id": "urn:c:2", "type": "Car", "speed": 2 }],
+        })
+    );
     assert_eq!(city.due(), []);
     let status = &city.get("ann", "subscriptions/urn:s:1").is(200)["notification"];
-    assert_eq!((&status["timesSent"], &status["lastSuccess"], &status["status"]), (&json!(1), &json!("2026-01-01T00:00:00.000Z"), &json!("ok")));
+    assert_eq!(
+        (&status["timesSent"], &status["lastSuccess"], &status["status"]),
+        (&json!(1), &json!("2026-01-01T00:00:00.000Z"), &json!("ok"))
+    );
     // Deleting is not notified of.
     city.send("ann", "DELETE entities/urn:c:1", &[], "").is(204);
     assert_eq!(city.due(), []);
@@ -191,7 +219,12 @@ fn c5_8_6_what_is_watched() {
         (json!({ "notificationTrigger": ["attributeUpdated"] }), 0, 1, 0),
         (json!({ "notificationTrigger": ["entityUpdated"] }), 0, 1, 1),
         (json!({ "isActive": false }), 0, 0, 0),
-        (json!({ "geoQ": { "georel": "near;maxDistance==5", "geometry": "Point", "coordinates": [0, 0] } }), 0, 0, 0),
+        (
+            json!({ "geoQ": { "georel": "near;maxDistance==5", "geometry": "Point", "coordinates": [0, 0] } }),
+            0,
+            0,
+            0,
+        ),
     ] {
         let city = city();
         city.post("ann", "POST subscriptions", &with(changes.clone())).is(201);
@@ -208,7 +241,12 @@ fn c5_8_6_what_is_watched() {
 fn c5_2_12_throttling_intervals_and_expiry() {
     let mut city = city();
     city.post("ann", "POST subscriptions", &with(json!({ "throttling": 60 }))).is(201);
-    city.post("ann", "POST subscriptions", &with(json!({ "id": "urn:s:2", "timeInterval": 60, "expiresAt": "2026-01-01T01:00:00Z" }))).is(201);
+    city.post(
+        "ann",
+        "POST subscriptions",
+        &with(json!({ "id": "urn:s:2", "timeInterval": 60, "expiresAt": "2026-01-01T01:00:00Z" })),
+    )
+    .is(201);
     let start = Instant::now();
     assert_eq!(city.broker.due(start, city.now), []);
     city.car("ann", "urn:c:1", 1);
@@ -230,7 +268,8 @@ fn c5_2_12_throttling_intervals_and_expiry() {
 fn c7_2_notifications_over_mqtt_and_as_json_ld() {
     let city = city();
     let mut body = subscription();
-    body["notification"]["endpoint"] = json!({ "uri": "mqtt://broker/out/ann/x", "accept": "application/ld+json" });
+    body["notification"]["endpoint"] =
+        json!({ "uri": "mqtt://broker/out/ann/x", "accept": "application/ld+json" });
     body["@context"] = json!({ "Car": "https://example.org/Car" });
     city.post("ann", "POST subscriptions", &body).is(201);
     let entity = json!({ "id": "urn:c:1", "type": "Car", "speed": 1, "@context": { "Car": "https://example.org/Car" } });
@@ -341,7 +380,9 @@ fn failures_pause_and_users_have_their_share() {
         let pause = (0..100).find(|pause| {
             let jobs = city.broker.due(at + Duration::from_secs(*pause), city.now);
             let of_ben = jobs.iter().any(|job| job.user == "ben");
-            jobs.iter().for_each(|job| city.broker.done(job, job.user != "ben", at + Duration::from_secs(*pause), city.now));
+            jobs.iter().for_each(|job| {
+                city.broker.done(job, job.user != "ben", at + Duration::from_secs(*pause), city.now)
+            });
             of_ben
         });
         pauses.push(pause.unwrap());
@@ -358,8 +399,10 @@ fn failures_pause_and_users_have_their_share() {
 fn notifications_are_bounded() {
     let city = city();
     city.post("ann", "POST subscriptions", &subscription()).is(201);
-    let batch: Value = (0..250).map(|i| json!({ "id": format!("urn:c:{i:03}"), "type": "Car", "speed": 1 })).collect();
+    let batch: Value =
+        (0..250).map(|i| json!({ "id": format!("urn:c:{i:03}"), "type": "Car", "speed": 1 })).collect();
     city.post("ann", "POST entityOperations/create", &batch).is(201);
-    let sizes: Vec<_> = (0..4).flat_map(|_| city.due()).map(|job| data(&job).as_array().unwrap().len()).collect();
+    let sizes: Vec<_> =
+        (0..4).flat_map(|_| city.due()).map(|job| data(&job).as_array().unwrap().len()).collect();
     assert_eq!(sizes, [100, 100, 50]);
 }
