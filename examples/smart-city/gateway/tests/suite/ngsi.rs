@@ -54,12 +54,15 @@ impl Client {
         let mut line = String::new();
         self.stream.read_line(&mut line).await.unwrap();
         let status = line[9..12].parse().unwrap();
-        let mut headers = BTreeMap::new();
+        let mut headers: BTreeMap<String, String> = BTreeMap::new();
         loop {
             line.clear();
             self.stream.read_line(&mut line).await.unwrap();
             let Some((name, value)) = line.trim_end().split_once(": ") else { break };
-            headers.insert(name.to_ascii_lowercase(), value.to_owned());
+            // A field may come more than once.
+            let values = headers.entry(name.to_ascii_lowercase()).or_default();
+            values.push_str(if values.is_empty() { "" } else { ", " });
+            values.push_str(value);
         }
         let mut body = vec![0; headers.get("content-length").map_or(0, |len| len.parse().unwrap())];
         self.stream.read_exact(&mut body).await.unwrap();
