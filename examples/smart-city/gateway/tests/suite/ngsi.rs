@@ -154,7 +154,6 @@ async fn all_combinations_over_http() {
     let entity = |id: &DeviceId| format!("urn:ngsi-ld:TrafficFlowObserved:device:{id}");
     let kind = "https://smartdatamodels.org/dataModel.Transportation/TrafficFlowObserved";
 
-    let mut clients = Vec::new();
     for user in city.users.keys() {
         let mut client = Client::new(&address, user, &format!("of-{user}")).await;
         let body = json!({
@@ -162,7 +161,6 @@ async fn all_combinations_over_http() {
             "notification": { "endpoint": { "uri": format!("mqtt://broker/out/{user}/NGSI-LD") } },
         });
         assert_eq!(client.send("POST subscriptions", &body.to_string()).await.0, 201);
-        clients.push((user, client));
     }
     for (id, stream, _) in &devices {
         watcher.reading(*id, *stream, Timestamp::now(), br#"{"vehicles":5}"#);
@@ -173,17 +171,22 @@ async fn all_combinations_over_http() {
         watcher.isolated(*id, true);
     }
     let mut notified: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for job in broker.due(Instant::now(), Timestamp::now()) {
-        let message: Value = serde_json::from_slice(&job.body).unwrap();
-        notified.entry(job.user.clone()).or_default().extend(ids(&message["body"]["data"]));
-        broker.done(&job, true, Instant::now(), Timestamp::now());
+    // A notification has at most a hundred of those that changed.
+    for _ in 0..2 {
+        for job in broker.due(Instant::now(), Timestamp::now()) {
+            let message: Value = serde_json::from_slice(&job.body).unwrap();
+            notified.entry(job.user.clone()).or_default().extend(ids(&message["body"]["data"]));
+            broker.done(&job, true, Instant::now(), Timestamp::now());
+        }
     }
 
     let mut combinations = [0, 0];
-    for (user, client) in &mut clients {
+    for user in city.users.keys() {
+        // A connection that waited for its turn would have ended.
+        let client = &mut Client::new(&address, user, &format!("of-{user}")).await;
         let mut expected = BTreeSet::new();
         for (id, stream, device_ok) in &devices {
-            let allowed = plain(&city.users[*user], &city.streams[stream], *device_ok);
+            let allowed = plain(&city.users[user], &city.streams[stream], *device_ok);
             let (status, _, body) = client.get(&format!("entities/{}", entity(id))).await;
             assert_eq!(status, if allowed { 200 } else { 404 }, "{user} {stream} {device_ok}: {body}");
             combinations[usize::from(allowed)] += 1;
@@ -224,7 +227,7 @@ async fn all_combinations_over_http() {
                 count => (200, Some(count as u64)),
             }
         );
-        assert_eq!(notified.remove(*user).unwrap_or_default(), expected, "{user} was notified");
+        assert_eq!(notified.remove(user).unwrap_or_default(), expected, "{user} was notified");
     }
     println!("{} combinations refused, {} allowed", combinations[0], combinations[1]);
     assert_eq!(combinations.iter().sum::<i32>(), 54 * 48 * 2);
