@@ -31,6 +31,10 @@ fn run() -> Result<()> {
                 let bytes = fs::read(file).with_context(|| format!("cannot read {file}"))?;
                 let image = Image::read(&bytes)?;
                 for kernel in &kernels {
+                    if kernel.name == masking::UNPROVED {
+                        println!("{}: not checked, as its bits depend on too many variables", kernel.name);
+                        continue;
+                    }
                     leaks += check_one(&image, kernel)?;
                 }
             }

@@ -93,6 +93,12 @@ fn blocks_are_independent_of_secrets() {
 }
 
 #[test]
+fn key_schedule_is_independent_of_secrets() {
+    let report = written(&kernel("twine_masked_schedule_128")).unwrap();
+    assert!(report.leaks.is_empty(), "{:?}", &report.leaks[..report.leaks.len().min(9)]);
+}
+
+#[test]
 fn new_masks_are_independent_of_secrets() {
     let report = written(&kernel("twine_masked_refresh")).unwrap();
     assert!(report.leaks.is_empty(), "{:?}", report.leaks);

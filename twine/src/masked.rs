@@ -83,9 +83,10 @@ macro_rules! twine_masked {
         #[doc = $doc]
         ///
         /// **Experimental,** and there only with `--cfg twine_masked`. It can encrypt, which is all that OTR needs. Each secret value exists as
-        /// two shares, whose XOR it is, and each share by itself is random. On ARMv7-M and ARMv8-M with the Main Extension it is assembly, of
-        /// which the package `masking` of the repository proves that no instruction depends on a secret in five models of what leaks.
-        /// Nobody has measured it on hardware. Elsewhere it is portable code, of which nothing is claimed but what it computes.
+        /// two shares, whose XOR it is, and each share by itself is random. On ARMv7-M and ARMv8-M with the Main Extension it is assembly. Of
+        /// the rounds, of new masks and of the key schedule of TWINE-128, the package `masking` of the repository proves that no instruction
+        /// depends on a secret in five models of what leaks; of the key schedule of TWINE-80 it does not. Nobody has measured any of it on
+        /// hardware. Elsewhere it is portable code, of which nothing is claimed but what it computes.
         ///
         /// # Masks
         /// - Four blocks need eight words of new masks each time. [`MaskedBlocks::new`] takes them.
