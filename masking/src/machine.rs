@@ -222,7 +222,7 @@ impl<'a, D: Domain> Machine<'a, D> {
     }
 
     fn load(&mut self, at: u32, reg: Reg, address: u32) -> Result<()> {
-        ensure!(address % 4 == 0, "address {address:#x} is not aligned");
+        ensure!(address.is_multiple_of(4), "address {address:#x} is not aligned");
         let value = match self.memory.get(&address) {
             Some(cell) => cell.clone(),
             None => match self.bytes(address).context("memory that nobody wrote")? {
@@ -235,7 +235,7 @@ impl<'a, D: Domain> Machine<'a, D> {
     }
 
     fn store(&mut self, at: u32, reg: Reg, address: u32) -> Result<()> {
-        ensure!(address % 4 == 0, "address {address:#x} is not aligned");
+        ensure!(address.is_multiple_of(4), "address {address:#x} is not aligned");
         let value = match self.regs[usize::from(reg)].clone() {
             Cell::Data(word) => {
                 let old = self.memory.get(&address).and_then(Cell::data);

@@ -258,7 +258,7 @@ fn orders() -> impl Iterator<Item = [usize; 8]> {
         let pairs = [first, first ^ 2, first ^ 4, first ^ 6];
         // The third pair has other planes than the first.
         let pairs = [pairs[0], pairs[1], pairs[3], pairs[2]];
-        std::array::from_fn(|i| pairs[i / 2] + (i % 2 ^ n >> (i / 2) & 1))
+        std::array::from_fn(|i| pairs[i / 2] + ((i % 2) ^ (n >> (i / 2) & 1)))
     })
 }
 
