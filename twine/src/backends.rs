@@ -18,6 +18,8 @@ use cipher::{BlockCipherDecClosure, BlockCipherEncClosure, consts::U8};
 #[cfg_attr(twine_thumb, allow(dead_code, reason = "only parts serve the other backend"))]
 pub(crate) mod fixslice;
 
+#[cfg(twine_masked)]
+pub(crate) mod masked;
 #[cfg(twine_simd = "neon")]
 pub(crate) mod neon;
 #[cfg(twine_simd)]

@@ -21,6 +21,8 @@ mod consts;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod forced;
+#[cfg(twine_masked)]
+mod masked;
 mod placement;
 mod sbox;
 mod schedule;
@@ -41,6 +43,8 @@ mod maybe {
 }
 
 pub use cipher;
+#[cfg(twine_masked)]
+pub use masked::{MaskedBlocks, Twine80Masked, Twine128Masked};
 
 use cipher::{
     AlgorithmName, BlockCipherDecClosure, BlockCipherDecrypt, BlockCipherEncClosure, BlockCipherEncrypt,

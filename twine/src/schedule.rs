@@ -124,7 +124,9 @@ struct Constants {
     exchanged: u32,
 }
 
-static CONSTANTS: [Constants; ROUNDS / STEP] = {
+static CONSTANTS: [Constants; ROUNDS / STEP] = constants();
+
+const fn constants() -> [Constants; ROUNDS / STEP] {
     let mut all = [const { Constants { to_7: 0, to_19: 0, exchanged: 0 } }; ROUNDS / STEP];
     let mut r = 0;
     while r < ROUNDS {
@@ -136,6 +138,29 @@ static CONSTANTS: [Constants; ROUNDS / STEP] = {
         r += 1;
     }
     all
+}
+
+/// The constants of each step as the masked kernels take them: `to_7`, `to_19`, and which nibbles `j` and `7 - j` are exchanged.
+#[cfg(all(twine_masked, twine_thumb = "v7m"))]
+pub(crate) type MaskedConstants = [[u32; 6]; ROUNDS / STEP];
+
+#[cfg(all(twine_masked, twine_thumb = "v7m"))]
+pub(crate) static MASKED_CONSTANTS: MaskedConstants = {
+    let (all, mut words) = (constants(), [[0; 6]; ROUNDS / STEP]);
+    let mut step = 0;
+    while step < words.len() {
+        let Constants { to_7, to_19, exchanged } = all[step];
+        words[step] = [
+            to_7,
+            to_19,
+            EXCHANGED[0] ^ exchanged,
+            EXCHANGED[1] ^ exchanged,
+            EXCHANGED[2] ^ exchanged,
+            EXCHANGED[3] ^ exchanged,
+        ];
+        step += 1;
+    }
+    words
 };
 
 impl Schedule {

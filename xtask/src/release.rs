@@ -59,7 +59,7 @@ pub(crate) const STEPS: &[Step] = &[
 const BASELINE: &str = "SEMVER_BASELINE";
 
 /// Each has dependencies and a lock file of its own.
-const WORKSPACES: [&str; 10] = [
+const WORKSPACES: [&str; 11] = [
     "",
     "benches/",
     "benches/cortex-m/",
@@ -69,6 +69,7 @@ const WORKSPACES: [&str; 10] = [
     "examples/smart-city/firmware/",
     "firmware/",
     "fuzz/",
+    "masking/",
     "prove/",
 ];
 

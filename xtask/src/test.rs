@@ -2,7 +2,7 @@
 
 use crate::{
     aarch64, bench, capi, city_firmware, constant_time, cortex_m, demo, dist_tests, firmware,
-    firmware_sensor, fuzz, i686, kernels, links, msrv, package, paths, prove, release, sanitizers,
+    firmware_sensor, fuzz, i686, kernels, links, masking, msrv, package, paths, prove, release, sanitizers,
     sh::{self, Cmd},
     smart_city,
     steps::{self, Place, Step},
@@ -155,6 +155,12 @@ const STEPS: &[Step] = &[
         run: city_firmware::test,
     },
     Step {
+        name: "masking",
+        about: "masked ciphers are right, and no instruction of their linked kernels depends on a secret",
+        place: Place::Own,
+        run: masking::test,
+    },
+    Step {
         name: "prove",
         about: "the compiled code is TWINE for all inputs, and OTR for all messages of some lengths",
         place: Place::Host,
@@ -290,7 +296,7 @@ fn flags(key: &str, flags: &str) -> String {
 
 fn format() -> Result<()> {
     cargo("fmt").args(["--all", "--check"]).run()?;
-    for workspace in ["benches", "benches/cortex-m", "constant-time", "firmware", "fuzz"] {
+    for workspace in ["benches", "benches/cortex-m", "constant-time", "firmware", "fuzz", "masking"] {
         cargo("fmt")
             .args(["--manifest-path", &format!("{workspace}/Cargo.toml"), "--all", "--check"])
             .run()?;

@@ -231,7 +231,7 @@ const fn exchange_bits(x: u64, mask: u64, shift: u32) -> u64 {
 
 /// The lanes of the bytes of a block.
 #[derive(Clone, Copy)]
-enum Placement {
+pub(super) enum Placement {
     /// The lanes at the start of encryption and at the end of decryption: those of round 0.
     First,
     /// The lanes at the end of encryption and at the start of decryption: those of the last round, which has no shuffle in the paper.
@@ -337,17 +337,17 @@ fn write_bytes(block: &mut Block, value: u64) {
 }
 
 /// A bit-sliced batch of blocks, in the basis of the S-box circuit.
-struct State<W> {
+pub(super) struct State<W> {
     /// The half that is the even one in rounds 0, 2, ...
-    first: [W; 4],
+    pub(super) first: [W; 4],
     /// The half that is the even one in rounds 1, 3, ...
-    second: [W; 4],
+    pub(super) second: [W; 4],
 }
 
 impl<W: Word> State<W> {
     /// Loads up to [`Word::Blocks`] blocks. Missing blocks are zero.
     #[inline(always)]
-    fn load(blocks: &[Block], placement: Placement) -> Self {
+    pub(super) fn load(blocks: &[Block], placement: Placement) -> Self {
         let mut rows = [W::ZERO; 8];
         let is_aligned = are_aligned(blocks);
         let mut put = |index: usize, block: &Block| {
@@ -385,7 +385,7 @@ impl<W: Word> State<W> {
 
     /// Is the inverse of [`State::load`].
     #[inline(always)]
-    fn store(&self, blocks: &mut [Block], placement: Placement) {
+    pub(super) fn store(&self, blocks: &mut [Block], placement: Placement) {
         let (even, odd) = match placement {
             Placement::First => (self.first, self.second),
             Placement::Last => (self.second, exchange_lanes::<W, XOR_3>(self.first)),

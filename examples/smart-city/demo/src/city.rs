@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use p256::pkcs8::{EncodePrivateKey, LineEnding};
+use sha2::{Digest as _, Sha256};
 use smart_city_devices::{image::Image, sensors::Sensor};
 use smart_city_frame::{Class, DeviceId, Stream};
 
@@ -326,9 +327,9 @@ impl City {
 
     fn secrets_text(&self) -> Result<String> {
         let mut text = format!(
-            "gateway_password = \"{}\"\near_key = \"ear-key.pem\"\n\n[operators.demo]\ntoken = \"{}\"\n",
+            "gateway_password = \"{}\"\near_key = \"ear-key.pem\"\n\n[operators.demo]\nrole = \"operator\"\ntoken_sha256 = \"{}\"\n",
             secret()?,
-            self.operator_token,
+            hex(Sha256::digest(&self.operator_token).as_slice()),
         );
         for DemoDevice { id, root_key, password, .. } in &self.devices {
             let root_key = hex(root_key);

@@ -125,7 +125,9 @@ impl Gateway {
     }
 
     fn get(&self, path: &str) -> Result<String> {
-        let mut answer = self.agent.get(self.url(path)).call().with_context(|| format!("GET {path}"))?;
+        let token = format!("Bearer {}", self.operator_token);
+        let request = self.agent.get(self.url(path)).header("Authorization", token);
+        let mut answer = request.call().with_context(|| format!("GET {path}"))?;
         let text = answer.body_mut().read_to_string()?;
         ensure!(answer.status().is_success(), "GET {path}: {} {text}", answer.status());
         Ok(text)

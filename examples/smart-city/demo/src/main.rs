@@ -359,8 +359,8 @@ fn summary(stage: &Stage, took: Duration) -> Result<()> {
 /// Goes on, for someone who looks at the page.
 fn serve(stage: &mut Stage) -> Result<()> {
     println!(
-        "\nIt goes on with a minute a second. The page: http://{}/ (stop with Ctrl-C)",
-        stage.gateway.http
+        "\nIt goes on with a minute a second. The page: http://{}/ (stop with Ctrl-C), where you log in with the token {}",
+        stage.gateway.http, stage.city.operator_token
     );
     println!(
         "An instruction: curl -H 'Authorization: Bearer {}' --json '{{\"region\": 2, \"argument\": \"01\"}}' \

@@ -74,6 +74,12 @@ impl Drop for Handle {
 pub fn options(name: &str, password: &str, (host, port): (&str, u16)) -> MqttOptions {
     let mut options = MqttOptions::new(name, (host, port));
     options.set_credentials(name, password.to_owned());
+    paced(options)
+}
+
+/// The options with the pace of a device.
+#[must_use]
+pub fn paced(mut options: MqttOptions) -> MqttOptions {
     options.set_keep_alive(30);
     // As many as may wait for receipts; without a limit the client looks through 65,535 places for each message.
     options.set_outgoing_inflight_upper_limit(64);

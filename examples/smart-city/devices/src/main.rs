@@ -7,23 +7,28 @@ use std::{
     io::{self, BufRead as _, Read as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
+    sync::mpsc::{SyncSender, sync_channel},
     thread,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
+use smart_city_address::Address;
 use smart_city_devices::{
     client::{self, Input, Report},
     device::{Device, Done},
     epoch::EpochFile,
     image::{Function, Image},
-    provision::{Broker, Measured, Provisioned},
+    provision::{Measured, Provisioned},
     sensors::Random,
 };
 use smart_city_frame::{ALL_REGIONS, Verdict};
 use tokio::{
-    sync::mpsc::{self, error::TrySendError},
+    sync::{
+        mpsc::{self, error::TrySendError},
+        oneshot,
+    },
     time::{MissedTickBehavior, interval},
 };
 
@@ -45,9 +50,12 @@ struct Arguments {
     /// Says that the root key was never used, by this device or another: only then may there be no epoch in the folder.
     #[arg(long)]
     new_key: bool,
-    /// The broker, as mqtt://HOST:PORT. Without it that of the file, else mqtt://127.0.0.1:1883.
+    /// The broker, as mqtt://HOST:PORT, or as mqtts://HOST:PORT with TLS. Without it that of the file, else mqtt://127.0.0.1:1883.
     #[arg(long, value_name = "URL")]
-    broker: Option<Broker>,
+    broker: Option<Address>,
+    /// With TLS: the authorities of which one has made the broker's certificate, in PEM. Without it those that the system knows.
+    #[arg(long, value_name = "FILE")]
+    authorities: Option<PathBuf>,
     /// A stream that it sends, as in the gateway's city.toml, and a sensor: such as 1:public:air. The sensors are traffic, gate,
     /// weather and air; it is traffic if none is named. Without it those of the file.
     #[arg(long = "stream", value_name = "NUMBER:CLASS[:SENSOR]")]
@@ -87,14 +95,16 @@ async fn main() -> Result<()> {
     let streams = if arguments.streams.is_empty() { provisioned.streams } else { arguments.streams };
     ensure!(!streams.is_empty(), "nothing to send: say --stream, or put `streams` into the file");
 
+    let name = provisioned.id.to_string();
+    let options =
+        broker.options(&name, provisioned.mqtt_password.as_str(), arguments.authorities.as_deref())?;
     let (epochs, _locked) = epochs(&data, arguments.new_key)?;
     let device = Device::start(provisioned.id, provisioned.root_key, &image, epochs)
         .with_context(|| format!("the epoch in {}", data.display()))?;
-    say(format_args!("device {} starts in epoch {}", device.id(), device.epoch().0))?;
-    let name = device.id().to_string();
-    let options = client::options(&name, provisioned.mqtt_password.as_str(), (&broker.host, broker.port));
+    let (mut output, mut unwritten) = Output::start();
+    output.say(format_args!("device {name} starts in epoch {}", device.epoch().0));
     let (reports, mut reported) = mpsc::channel(64);
-    let handle = client::run(device, options, 0.0, reports);
+    let handle = client::run(device, client::paced(options), 0.0, reports);
 
     let mut random = Random::new(elapsed().as_secs());
     let mut clock = interval(arguments.every);
@@ -102,17 +112,20 @@ async fn main() -> Result<()> {
     let mut lines = lines();
     loop {
         tokio::select! {
-            report = reported.recv() => tell(report.context("the device has ended")?, &broker, &image)?,
+            error = &mut unwritten => return Err(error?).context(NOT_WRITTEN),
+            report = reported.recv() => {
+                output.tell(report.context("the device has ended")?, &broker, &image)?;
+            }
             _ = clock.tick() => {
                 for Measured { stream, sensor } in &streams {
                     let reading = sensor.read(minute(), &mut random);
-                    say(format_args!("measured for stream {}: {reading}", stream.id))?;
-                    give(&handle.input, Input::Measured(*stream, reading.into_bytes()))?;
+                    output.say(format_args!("measured for stream {}: {reading}", stream.id));
+                    output.give(&handle.input, Input::Measured(*stream, reading.into_bytes()));
                 }
             }
             Some(line) = lines.recv() => match happens(&line) {
-                Some(input) => give(&handle.input, input)?,
-                None => say(format_args!("a line is `patch REGION BYTE` or `repeat`"))?,
+                Some(input) => output.give(&handle.input, input),
+                None => output.say(format_args!("a line is `patch REGION BYTE` or `repeat`")),
             },
         }
     }
@@ -160,42 +173,84 @@ fn epochs(folder: &Path, is_new: bool) -> Result<(EpochFile, File)> {
     }
 }
 
-/// Gives a device an input. If it has not taken those before, this one is lost.
-fn give(inputs: &mpsc::Sender<Input>, input: Input) -> Result<()> {
-    match inputs.try_send(input) {
-        Ok(()) | Err(TrySendError::Closed(_)) => Ok(()),
-        Err(TrySendError::Full(_)) => say(format_args!("the device is too busy: one input is lost")),
-    }
+/// Lines that wait to be printed; what comes while there are so many is not.
+const WAITING: usize = 256;
+
+/// Standard output, which a thread writes: whoever does not take it keeps the device from nothing.
+struct Output {
+    lines: SyncSender<String>,
+    /// Lines that were not printed since the last one that was.
+    lost: u64,
 }
 
-/// Prints what the device reports. If it has stopped for good, this is the error.
-fn tell(report: Report, broker: &Broker, image: &Image) -> Result<()> {
-    let name = |region| match image.function(region) {
-        Some(function) => format!("`{}`", function.name),
-        None if region == ALL_REGIONS => "all functions".to_owned(),
-        None => format!("region {region}"),
-    };
-    match report {
-        Report::Connected(_) => say(format_args!("connected to {broker}")),
-        Report::NotConnected(_, error) => say(format_args!("not connected to {broker}: {error}")),
-        Report::Did(_, Done::Receipt(0)) => Ok(()),
-        Report::Did(_, Done::Receipt(count)) => say(format_args!("readings with a receipt: {count}")),
-        Report::Did(_, Done::NewEpoch(epoch)) => say(format_args!("begins epoch {}", epoch.0)),
-        Report::Did(_, Done::Examined { region, verdict }) => {
-            let ran = match verdict {
-                Verdict::Intact if region == ALL_REGIONS => "as they were built",
-                Verdict::Intact => "it is as it was built, and ran",
-                Verdict::Altered => "it is altered, and did not run",
-                Verdict::Unknown => "there is no such function",
-            };
-            say(format_args!("examined {}: {ran}", name(region)))
+impl Output {
+    /// Begins; returns also what tells that it cannot be written.
+    fn start() -> (Self, oneshot::Receiver<io::Error>) {
+        let (lines, waiting) = sync_channel::<String>(WAITING);
+        let (failed, unwritten) = oneshot::channel();
+        thread::spawn(move || {
+            let written = waiting.iter().try_for_each(|line| writeln!(io::stdout(), "{line}"));
+            // As long as there is a device there is who hears it.
+            if let Err(error) = written {
+                drop(failed.send(error));
+            }
+        });
+        (Self { lines, lost: 0 }, unwritten)
+    }
+
+    /// Prints a line with the time of the day, in UTC.
+    fn say(&mut self, line: fmt::Arguments<'_>) {
+        let seconds = elapsed().as_secs() % 86_400;
+        let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+        let mut text = format!("{hour:02}:{minute:02}:{second:02} ");
+        if self.lost > 0 {
+            let _ = write!(text, "(lines that nobody took, and that are left out: {}) ", self.lost);
         }
-        Report::Did(_, Done::Restored { region, verdict, discarded }) => say(format_args!(
-            "restored {}, which is {verdict:?} now; readings made with altered code and discarded: {discarded}",
-            name(region)
-        )),
-        Report::Refused(_, error) => say(format_args!("refused: {error}")),
-        Report::Stopped(_, error) => Err(error.context("the device has stopped")),
+        let _ = write!(text, "{line}");
+        match self.lines.try_send(text) {
+            Ok(()) => self.lost = 0,
+            Err(_) => self.lost += 1,
+        }
+    }
+
+    /// Gives a device an input. If it has not taken those before, this one is lost.
+    fn give(&mut self, inputs: &mpsc::Sender<Input>, input: Input) {
+        match inputs.try_send(input) {
+            Ok(()) | Err(TrySendError::Closed(_)) => {}
+            Err(TrySendError::Full(_)) => self.say(format_args!("the device is too busy: one input is lost")),
+        }
+    }
+
+    /// Prints what the device reports. If it has stopped for good, this is the error.
+    fn tell(&mut self, report: Report, broker: &Address, image: &Image) -> Result<()> {
+        let name = |region| match image.function(region) {
+            Some(function) => format!("`{}`", function.name),
+            None if region == ALL_REGIONS => "all functions".to_owned(),
+            None => format!("region {region}"),
+        };
+        match report {
+            Report::Connected(_) => self.say(format_args!("connected to {broker}")),
+            Report::NotConnected(_, error) => self.say(format_args!("not connected to {broker}: {error}")),
+            Report::Did(_, Done::Receipt(0)) => {}
+            Report::Did(_, Done::Receipt(count)) => self.say(format_args!("readings with a receipt: {count}")),
+            Report::Did(_, Done::NewEpoch(epoch)) => self.say(format_args!("begins epoch {}", epoch.0)),
+            Report::Did(_, Done::Examined { region, verdict }) => {
+                let ran = match verdict {
+                    Verdict::Intact if region == ALL_REGIONS => "as they were built",
+                    Verdict::Intact => "it is as it was built, and ran",
+                    Verdict::Altered => "it is altered, and did not run",
+                    Verdict::Unknown => "there is no such function",
+                };
+                self.say(format_args!("examined {}: {ran}", name(region)));
+            }
+            Report::Did(_, Done::Restored { region, verdict, discarded }) => self.say(format_args!(
+                "restored {}, which is {verdict:?} now; readings made with altered code and discarded: {discarded}",
+                name(region)
+            )),
+            Report::Refused(_, error) => self.say(format_args!("refused: {error}")),
+            Report::Stopped(_, error) => return Err(error.context("the device has stopped")),
+        }
+        Ok(())
     }
 }
 
@@ -223,14 +278,6 @@ fn lines() -> mpsc::Receiver<String> {
         }
     });
     lines
-}
-
-/// Prints a line with the time of the day, in UTC.
-fn say(line: fmt::Arguments<'_>) -> Result<()> {
-    let seconds = elapsed().as_secs() % 86_400;
-    let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-    let mut out = io::stdout().lock();
-    writeln!(out, "{hour:02}:{minute:02}:{second:02} {line}").context(NOT_WRITTEN)
 }
 
 /// The minute of the day, in UTC.

@@ -4,7 +4,7 @@
 //! id = "70b3d5fffe000001"
 //! root_key = "000102030405060708090a0b0c0d0e0f"
 //! mqtt_password = "..."
-//! broker = "mqtt://127.0.0.1:1883"        # may be missing
+//! broker = "mqtt://127.0.0.1:1883"        # may be missing; mqtts:// with TLS
 //! streams = ["1:public:air"]              # may be missing: number, class, and sensor if it is not traffic
 //! ```
 
@@ -12,6 +12,7 @@ use std::{fmt, fs, path::Path, str::FromStr};
 
 use anyhow::{Context, Error, Result, bail, ensure};
 use serde::Deserialize;
+use smart_city_address::Address;
 use smart_city_frame::{Class, DeviceId, RootKey, Stream};
 use zeroize::Zeroizing;
 
@@ -27,7 +28,7 @@ pub struct Provisioned {
     /// Its password at the broker.
     pub mqtt_password: Password,
     /// Where the broker is.
-    pub broker: Option<Broker>,
+    pub broker: Option<Address>,
     /// What it sends.
     pub streams: Vec<Measured>,
 }
@@ -101,51 +102,6 @@ fn id(text: &str) -> Option<DeviceId> {
     (base16ct::lower::decode(text, &mut id).ok()?.len() == 8).then_some(DeviceId(id))
 }
 
-/// The address of a broker, as `mqtt://HOST:PORT`; `:PORT` may be missing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Broker {
-    /// Its name or address.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
-}
-
-impl Broker {
-    const PORT: u16 = 1883;
-}
-
-impl Default for Broker {
-    fn default() -> Self {
-        Self { host: "127.0.0.1".to_owned(), port: Self::PORT }
-    }
-}
-
-impl FromStr for Broker {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let address = text.strip_prefix("mqtt://").context("it does not start with mqtt://")?;
-        let address = address.strip_suffix('/').unwrap_or(address);
-        // The colons of an IPv6 address stand between brackets.
-        let (host, port) = match address.rsplit_once(':') {
-            Some((host, port)) if !port.contains(']') => (host, port.parse().context("the port is none")?),
-            _ => (address, Self::PORT),
-        };
-        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        ensure!(!host.is_empty() && port != 0, "it is not mqtt://HOST:PORT");
-        Ok(Self { host: host.to_owned(), port })
-    }
-}
-
-impl fmt::Display for Broker {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self { host, port } if host.contains(':') => write!(f, "mqtt://[{host}]:{port}"),
-            Self { host, port } => write!(f, "mqtt://{host}:{port}"),
-        }
-    }
-}
-
 /// A stream and what is measured for it, as `1:public:air`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Measured {
@@ -201,7 +157,7 @@ mod tests {
         let key: [u8; 16] = std::array::from_fn(|i| u8::try_from(i).unwrap());
         assert_eq!(read.root_key.fingerprint(read.id), RootKey::new(key).fingerprint(read.id));
         assert_eq!(read.mqtt_password.as_str(), "example");
-        assert_eq!(read.broker, Some(Broker { host: "::1".to_owned(), port: 1884 }));
+        assert_eq!(read.broker, Some("mqtt://[::1]:1884".parse().unwrap()));
         let stream = Stream { id: 3.try_into().unwrap(), class: Class::Confidential };
         assert_eq!(read.streams, [Measured { stream, sensor: Sensor::Gate }]);
 
@@ -234,20 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn brokers_and_streams_are_parsed() {
-        for (text, host, port) in [
-            ("mqtt://a", "a", 1883),
-            ("mqtt://a:1/", "a", 1),
-            ("mqtt://[::1]", "::1", 1883),
-            ("mqtt://[fe::1]:2", "fe::1", 2),
-        ] {
-            let broker: Broker = text.parse().unwrap();
-            assert_eq!((broker.host.as_str(), broker.port), (host, port));
-            assert_eq!(broker.to_string().parse::<Broker>().unwrap(), broker);
-        }
-        for wrong in ["a:1883", "mqtt://", "mqtt://a:x", "mqtt://a:0", "mqtt://:1", "mqtts://a"] {
-            assert!(wrong.parse::<Broker>().is_err(), "{wrong}");
-        }
+    fn streams_are_parsed() {
         for wrong in ["1", "65536:public:air", "1:secret:air", "1:public:snow", "1:public:air:"] {
             assert!(wrong.parse::<Measured>().is_err(), "{wrong}");
         }

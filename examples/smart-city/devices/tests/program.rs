@@ -7,6 +7,7 @@ use std::{
     os::unix::{fs::PermissionsExt as _, process::ExitStatusExt as _},
     path::Path,
     process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
@@ -145,6 +146,28 @@ fn what_is_no_line_of_standard_input_is_told() {
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     // Four parts of the long line, and two others.
     assert_eq!(lines.filter(|line| line.contains("a line is")).take(6).count(), 6);
+    end(child);
+}
+
+/// Nobody takes what it prints, and it goes on all the same: it still connects to whoever listens.
+#[test]
+fn whoever_does_not_take_the_output_keeps_it_from_nothing() {
+    let dir = folder(0o600);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let broker = format!("mqtt://{}", listener.local_addr().unwrap());
+    let mut command = device(dir.path());
+    command.args(["--new-key", "--every", "0.001", "--broker", &broker]).stdin(Stdio::piped());
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    // More than any pipe takes, and than may wait.
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(5) {
+        drop(listener.accept().unwrap());
+    }
+    let (connection, _) = listener.accept().unwrap();
+    drop(connection);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let left_out = lines.find(|line| line.contains("left out: ")).expect("it says how many");
+    assert!(left_out.contains("lines that nobody took"), "{left_out}");
     end(child);
 }
 

@@ -17,12 +17,11 @@ use anyhow::{Context, Result, bail, ensure};
 use rumqttc::{AsyncClient, Broker, ConnectReturnCode, ConnectionError, MqttOptions, PublishOptions, QoS};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use smart_city_engine::config::{GATEWAY_USER, Secret, Secrets, parse_device_id};
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, sleep, sleep_until, timeout},
 };
-
-use crate::config::{GATEWAY_USER, Secret, Secrets, parse_device_id};
 
 /// Where the plugin takes commands.
 const COMMANDS: &str = "$CONTROL/dynamic-security/v1";
@@ -270,7 +269,8 @@ pub(crate) async fn keep(
     let mut current = Some(known.clone());
     // Whose passwords are to be tried.
     let mut trials = VecDeque::new();
-    let mut again = Instant::now() + interval;
+    // Each comparison sets it anew.
+    let mut again = Instant::now();
     loop {
         let result = async {
             if let Some(secrets) = current.take() {
@@ -368,7 +368,7 @@ mod tests {
     use std::{path::Path, sync::Mutex};
 
     use super::*;
-    use crate::config::City;
+    use smart_city_engine::config::City;
 
     fn secrets() -> Secrets {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("example");
@@ -486,7 +486,8 @@ mod tests {
 
     impl Plugin for Model {
         async fn ask(&mut self, commands: Vec<Value>) -> Result<Vec<Value>> {
-            assert!(commands.len() <= PAGE);
+            // To no command there is no answer.
+            assert!((1..=PAGE).contains(&commands.len()));
             Ok(commands.iter().map(|command| self.answer(command)).collect())
         }
 
@@ -556,6 +557,37 @@ mod tests {
             change(&mut model.0.lock().unwrap());
             until(|| content(&model.0.lock().unwrap()) == content(&right)).await;
         }
+    }
+
+    #[tokio::test]
+    async fn a_comparison_changes_only_what_is_wrong() {
+        let (mut model, mut secrets) = (Model::default(), secrets());
+        for i in 0..2 * PAGE {
+            secrets.users.insert(format!("user-{i}"), secrets.users["hana"].clone());
+        }
+        let accounts = secrets.users.len() + secrets.devices.len();
+        for (what, expected) in [("everything", 2 + accounts), ("nothing", 0), ("a role", 1), ("nothing", 0)]
+        {
+            if what == "a role" {
+                let more = json!({ "acltype": "publishClientSend", "topic": "up/#", "allow": true });
+                let roles = &mut model.0.lock().unwrap()[1];
+                roles.get_mut("user").unwrap()["acls"].as_array_mut().unwrap().push(more);
+            }
+            let changed = synchronise(&mut model, &secrets, &mut ShutOut::new()).await.unwrap();
+            assert_eq!(changed, expected, "{what} is wrong");
+        }
+    }
+
+    #[tokio::test]
+    async fn between_comparisons_there_is_time() {
+        let (model, secrets, _flood, _connect) = kept(Duration::from_secs(60));
+        until(|| !model.client("hana").is_null()).await;
+        let has_role = || model.0.lock().unwrap()[1].contains_key("device");
+        model.0.lock().unwrap()[1].remove("device");
+        sleep(Duration::from_millis(200)).await;
+        assert!(!has_role());
+        secrets.send_modify(|_| {});
+        until(has_role).await;
     }
 
     #[tokio::test]

@@ -11,15 +11,15 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, ensure};
-use p256::elliptic_curve::rand_core::{OsRng, RngCore};
+use smart_city_engine::{
+    config::{City, Role, Secrets, TokenHash},
+    policy::class_name,
+};
 use smart_city_frame::DeviceId;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
 use zeroize::Zeroizing;
 
-use crate::{
-    config::{City, Secrets},
-    policy::class_name,
-};
+use crate::{ngsi, random_hex};
 
 /// A device to be added.
 #[derive(Clone, Debug)]
@@ -148,6 +148,48 @@ impl Files {
         self.change(remove, |_, ()| Ok(()))
     }
 
+    /// Adds an operator with a new token. `hand_out` gets the token; if it fails nothing is changed.
+    ///
+    /// # Errors
+    /// The files or the operator are wrong, or cannot be written.
+    pub fn add_operator(
+        &self,
+        name: &str,
+        role: Role,
+        hand_out: impl FnOnce(&str) -> io::Result<()>,
+    ) -> Result<()> {
+        let add = |documents: &mut Documents| {
+            ensure!(!documents.has_operator(name), "operator {name} is there already");
+            documents.set_secrets("operators", name, &[("role", role.name())])?;
+            documents.new_token(name)
+        };
+        self.change(|_, documents| add(documents), |_, token| hand_out(&token))
+    }
+
+    /// Gives an operator a new token. `hand_out` gets it; if it fails nothing is changed.
+    ///
+    /// # Errors
+    /// The files are wrong or cannot be written, or there is no such operator.
+    pub fn change_token(&self, name: &str, hand_out: impl FnOnce(&str) -> io::Result<()>) -> Result<()> {
+        let change = |documents: &mut Documents| {
+            ensure!(documents.has_operator(name), "there is no operator {name}");
+            documents.new_token(name)
+        };
+        self.change(|_, documents| change(documents), |_, token| hand_out(&token))
+    }
+
+    /// Removes an operator.
+    ///
+    /// # Errors
+    /// The files are wrong or cannot be written, or there is no such operator.
+    pub fn remove_operator(&self, name: &str) -> Result<()> {
+        let remove = |documents: &mut Documents| {
+            ensure!(documents.has_operator(name), "there is no operator {name}");
+            documents.remove_secrets("operators", name)
+        };
+        self.change(|_, documents| remove(documents), |_, ()| Ok(()))
+    }
+
     /// Makes a change. What it returns is handed out before the files are replaced: so no secret is in them that nobody has.
     fn change<T>(
         &self,
@@ -158,6 +200,7 @@ impl Files {
         let _locked = locked(&self.secrets)?;
         let [old_city, old_secrets] = self.texts()?;
         let city = City::of_text(&old_city, &self.city).context("the files have a fault already")?;
+        ngsi::mapping(&city).context("the files have a fault already")?;
         Secrets::of_text(&old_secrets, &self.secrets, &city).context("the files have a fault already")?;
         let mut documents = Documents { city: parse(&old_city)?, secrets: parse(&old_secrets)? };
         let changed = change(&city, &mut documents)?;
@@ -165,6 +208,7 @@ impl Files {
         let new_city = documents.city.to_string();
         let new_secrets = Zeroizing::new(documents.secrets.to_string());
         let city = City::of_text(&new_city, &self.city).context("with this change")?;
+        ngsi::mapping(&city).context("with this change")?;
         Secrets::of_text(&new_secrets, &self.secrets, &city).context("with this change")?;
         hand_out(&city, changed).context("nothing was changed: what is to be handed out was not written")?;
         let [city_now, secrets_now] = self.texts()?;
@@ -234,7 +278,7 @@ impl Documents {
     }
 
     fn new_secrets_of_device(&mut self, id: DeviceId) -> Result<DeviceSecrets> {
-        let secrets = DeviceSecrets { root_key: random_hex(), mqtt_password: random_hex() };
+        let secrets = DeviceSecrets { root_key: random_hex()?, mqtt_password: random_hex()? };
         let entries =
             [("root_key", secrets.root_key.as_str()), ("mqtt_password", secrets.mqtt_password.as_str())];
         self.set_secrets("devices", &id.to_string(), &entries)?;
@@ -242,13 +286,29 @@ impl Documents {
     }
 
     fn new_password_of_user(&mut self, user: &str) -> Result<Zeroizing<String>> {
-        let password = random_hex();
+        let password = random_hex()?;
         self.set_secrets("users", user, &[("mqtt_password", &password)])?;
         Ok(password)
     }
 
+    fn has_operator(&self, name: &str) -> bool {
+        let operators = self.secrets.get("operators").and_then(Item::as_table_like);
+        operators.is_some_and(|operators| operators.contains_key(name))
+    }
+
+    fn new_token(&mut self, operator: &str) -> Result<Zeroizing<String>> {
+        let token = random_hex()?;
+        let hash = TokenHash::of(token.as_bytes()).to_string();
+        self.set_secrets("operators", operator, &[("token_sha256", &hash)])?;
+        Ok(token)
+    }
+
     fn remove(&mut self, list: &str, id: &str) -> Result<()> {
         self.list(list)?.retain(|entry| entry.get("id").and_then(Item::as_str) != Some(id));
+        self.remove_secrets(list, id)
+    }
+
+    fn remove_secrets(&mut self, list: &str, id: &str) -> Result<()> {
         let everybody = self.secrets.get_mut(list).and_then(Item::as_table_like_mut);
         everybody
             .and_then(|everybody| everybody.remove(id))
@@ -260,13 +320,6 @@ impl Documents {
 struct DeviceSecrets {
     root_key: Zeroizing<String>,
     mqtt_password: Zeroizing<String>,
-}
-
-/// 16 bytes from the system's random number generator.
-fn random_hex() -> Zeroizing<String> {
-    let mut bytes = Zeroizing::new([0; 16]);
-    OsRng.fill_bytes(&mut *bytes);
-    Zeroizing::new(hex::encode(*bytes))
 }
 
 /// What goes on a device: a file that `smart-city-device` reads.
@@ -295,7 +348,7 @@ fn locked(path: &Path) -> Result<File> {
     loop {
         let file = File::open(path).with_context(cannot)?;
         if let Err(TryLockError::WouldBlock) = file.try_lock() {
-            eprintln!("waiting for another command");
+            tracing::info!("waiting for another command");
             file.lock().with_context(cannot)?;
         }
         // The one before may have replaced it.
@@ -313,11 +366,8 @@ fn replace(path: &Path, text: &str) -> Result<()> {
         let path = path.canonicalize()?;
         let folder = path.parent().unwrap_or(Path::new("/"));
         let name = format!(".{}.new", path.file_name().unwrap_or_default().to_string_lossy());
-        // A command that was killed may have left it.
-        match fs::remove_file(folder.join(&name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        // A command that was killed may have left it. If it cannot be removed, it cannot be made either.
+        drop(fs::remove_file(folder.join(&name)));
         let mut file = tempfile::Builder::new().prefix(&name).rand_bytes(0).tempfile_in(folder)?;
         let old = fs::metadata(&path)?;
         fchown(file.as_file(), Some(old.uid()), Some(old.gid()))?;

@@ -29,6 +29,7 @@ use mqtt5::{
     packet::{connect::ConnectPacket, publish::PublishPacket},
     protocol::v5::reason_codes::ReasonCode,
 };
+use smart_city_engine::config::{GATEWAY_USER, Secret, Secrets, parse_device_id};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -36,11 +37,9 @@ use tokio::{
     task::AbortHandle,
     time::{sleep, timeout},
 };
+use tokio_rustls::TlsAcceptor;
 
-use crate::{
-    config::{GATEWAY_USER, Secret, Secrets, parse_device_id},
-    mqtt::{Allowance, Limited, MAX_PACKET},
-};
+use crate::mqtt::{Allowance, Limited, MAX_PACKET};
 
 /// Messages that wait for a subscriber that does not take them; then the oldest are dropped.
 pub const CLIENT_QUEUE: usize = 4096;
@@ -60,7 +59,8 @@ const STUCK: Duration = Duration::from_secs(60);
 /// Descriptors for a client: its connection, and both ends of the one to the broker.
 const EACH: usize = 3;
 
-/// Starts the broker, which may take so many descriptors, and returns its address.
+/// Starts the broker, which may take so many descriptors. Returns its address, and the one where the gateway itself connects: with TLS that is
+/// behind it, on the loopback interface.
 ///
 /// # Errors
 /// If the address cannot be used.
@@ -68,7 +68,8 @@ pub async fn start(
     address: SocketAddr,
     descriptors: usize,
     secrets: watch::Receiver<Arc<Secrets>>,
-) -> Result<SocketAddr> {
+    tls: Option<TlsAcceptor>,
+) -> Result<(SocketAddr, SocketAddr)> {
     let listener =
         TcpListener::bind(address).await.with_context(|| format!("the broker's address {address}"))?;
     let address = listener.local_addr()?;
@@ -83,7 +84,6 @@ pub async fn start(
     let config = BrokerConfig {
         bind_addresses: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))],
         max_packet_size: MAX_PACKET as usize,
-        max_clients: connections,
         // It takes retained messages all the same, but for `on_client_publish`.
         retain_available: false,
         event_handler: Some(Arc::clone(&rules) as Arc<dyn BrokerEventHandler>),
@@ -117,13 +117,14 @@ pub async fn start(
         max_connection_rate: u32::MAX,
         rate_limit_window: Duration::from_secs(1),
     });
-    tokio::spawn(accept(listener, inner, Places::new(strangers, connections)));
+    let own = if tls.is_some() { inner } else { address };
+    tokio::spawn(accept(listener, tls, inner, Places::new(strangers, connections)));
     tokio::spawn(async move {
         if let Err(error) = broker.run().await {
             tracing::error!(%error, "the broker ended");
         }
     });
-    Ok(address)
+    Ok((address, own))
 }
 
 /// How many connections there may be.
@@ -144,7 +145,7 @@ impl Places {
 }
 
 /// Takes connections, and gives the place of the one that has waited longest with its CONNECT packet to the next.
-async fn accept(listener: TcpListener, broker: SocketAddr, places: Arc<Places>) {
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, broker: SocketAddr, places: Arc<Places>) {
     let (mut failed, mut crowded) = (Limited::default(), Limited::default());
     let mut waiting: VecDeque<AbortHandle> = VecDeque::new();
     loop {
@@ -168,14 +169,45 @@ async fn accept(listener: TcpListener, broker: SocketAddr, places: Arc<Places>) 
             oldest.abort();
         }
         let Ok(place) = Arc::clone(&places.strangers).acquire_owned().await else { return };
-        waiting.push_back(tokio::spawn(greet(stream, broker, place, Arc::clone(&places))).abort_handle());
+        let greeting = greet(stream, tls.clone(), broker, place, Arc::clone(&places));
+        waiting.push_back(tokio::spawn(greeting).abort_handle());
     }
 }
 
 /// Waits for the CONNECT packet, and lets in whoever sends it, if there is a place.
-async fn greet(mut stream: TcpStream, broker: SocketAddr, place: OwnedSemaphorePermit, places: Arc<Places>) {
+async fn greet(
+    mut stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    broker: SocketAddr,
+    place: OwnedSemaphorePermit,
+    places: Arc<Places>,
+) {
     drop(stream.set_nodelay(true));
-    let Ok(Ok(connect)) = timeout(GREETING, read_connect(&mut stream)).await else { return };
+    if let Some(tls) = tls {
+        let greeting = async {
+            let mut stream = tls.accept(stream).await?;
+            let connect = read_connect(&mut stream).await?;
+            anyhow::Ok((stream, connect))
+        };
+        let Ok(Ok((stream, connect))) = timeout(GREETING, greeting).await else { return };
+        let (from, to) = tokio::io::split(stream);
+        let_in(from, to, connect, broker, place, &places);
+    } else {
+        let Ok(Ok(connect)) = timeout(GREETING, read_connect(&mut stream)).await else { return };
+        let (from, to) = stream.into_split();
+        let_in(from, to, connect, broker, place, &places);
+    }
+}
+
+/// Lets a client in that has sent its CONNECT packet, if there is a place.
+fn let_in(
+    from_client: impl AsyncRead + Unpin + Send + 'static,
+    to_client: impl AsyncWrite + Unpin + Send + 'static,
+    connect: Vec<u8>,
+    broker: SocketAddr,
+    place: OwnedSemaphorePermit,
+    places: &Places,
+) {
     let Ok(client) = Arc::clone(&places.clients).try_acquire_owned() else {
         if let Some(left_out) = lock(&places.full).due(Instant::now()) {
             tracing::warn!(
@@ -188,7 +220,7 @@ async fn greet(mut stream: TcpStream, broker: SocketAddr, place: OwnedSemaphoreP
     drop(place);
     // From here on it is not turned away for others.
     tokio::spawn(async move {
-        if let Err(error) = pass_on(stream, &connect, broker).await {
+        if let Err(error) = pass_on(from_client, to_client, &connect, broker).await {
             tracing::debug!(%error, "a connection to the broker ended");
         }
         drop(client);
@@ -214,11 +246,15 @@ async fn read_connect(stream: &mut (impl AsyncRead + Unpin)) -> Result<Vec<u8>> 
 }
 
 /// Passes on what both sides send, until one of them ends.
-async fn pass_on(mut client: TcpStream, connect: &[u8], broker: SocketAddr) -> Result<()> {
+async fn pass_on(
+    mut from_client: impl AsyncRead + Unpin,
+    mut to_client: impl AsyncWrite + Unpin,
+    connect: &[u8],
+    broker: SocketAddr,
+) -> Result<()> {
     let mut broker = TcpStream::connect(broker).await?;
     broker.set_nodelay(true)?;
     broker.write_all(connect).await?;
-    let (mut from_client, mut to_client) = client.split();
     let (mut from_broker, mut to_broker) = broker.split();
     tokio::select! {
         ended = async {
@@ -475,5 +511,25 @@ mod tests {
         let since = Instant::now().checked_sub(PATIENCE).unwrap();
         wait_for_room(since, ahead(&[AHEAD + 1, AHEAD + 1])).await;
         assert_eq!(looks.get(), 1);
+    }
+
+    #[tokio::test]
+    async fn who_has_sent_more_than_it_may_waits() {
+        const DEVICE: &str = "70b3d5fffe000001";
+        const WAIT: Duration = Duration::from_millis(300);
+        let example = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("example");
+        let city = smart_city_engine::config::City::read(&example.join("city.toml")).unwrap();
+        let secrets = Secrets::read(&example.join("secrets.toml"), &city).unwrap();
+        let start = Instant::now();
+        let mut spent = Allowance::new(start);
+        while spent.take(start).is_none_or(|pause| pause < WAIT) {}
+        let rules = Rules {
+            secrets: watch::channel(Arc::new(secrets)).1,
+            sessions: Mutex::default(),
+            allowances: Mutex::new(HashMap::from([(DEVICE.to_owned(), spent)])),
+            router: OnceLock::new(),
+        };
+        assert!(rules.authorize_publish("", Some(DEVICE), "up/70b3d5fffe000001/1").await);
+        assert!(start.elapsed() >= WAIT);
     }
 }

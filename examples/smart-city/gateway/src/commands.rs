@@ -12,11 +12,9 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use smart_city_engine::config::{Role, parse_device_id};
 use smart_city_frame::DeviceId;
-use smart_city_gateway::{
-    admin::{Files, NewDevice, NewUser},
-    config::parse_device_id,
-};
+use smart_city_gateway::admin::{Files, NewDevice, NewUser};
 
 /// Changes who is in the city. A gateway that runs reads the files then.
 ///
@@ -75,6 +73,9 @@ enum Command {
     /// Adds and removes users.
     #[command(subcommand)]
     User(User),
+    /// Adds and removes those who may use the page and the HTTP interface.
+    #[command(subcommand)]
+    Operator(Operator),
 }
 
 #[derive(Subcommand)]
@@ -105,6 +106,28 @@ enum User {
     },
 }
 
+#[derive(Subcommand)]
+enum Operator {
+    /// Adds an operator and prints the token.
+    Add {
+        /// The name, as the audit log has it.
+        operator: String,
+        /// What the operator may do: viewer, auditor or operator.
+        #[arg(long, value_parser = role)]
+        role: Role,
+    },
+    /// Gives an operator a new token and prints it.
+    Token {
+        /// The name.
+        operator: String,
+    },
+    /// Removes an operator.
+    Remove {
+        /// The name.
+        operator: String,
+    },
+}
+
 impl Arguments {
     /// Whether this is the name of one of the commands.
     pub(crate) fn have(name: &str) -> bool {
@@ -124,6 +147,11 @@ impl Arguments {
             }
             Command::User(User::Password { user }) => files.change_password(&user, print_line),
             Command::User(User::Remove { user }) => files.remove_user(&user),
+            Command::Operator(Operator::Add { operator, role }) => {
+                files.add_operator(&operator, role, print_line)
+            }
+            Command::Operator(Operator::Token { operator }) => files.change_token(&operator, print_line),
+            Command::Operator(Operator::Remove { operator }) => files.remove_operator(&operator),
         }
     }
 }
@@ -147,6 +175,10 @@ fn print_line(text: &str) -> io::Result<()> {
 
 fn device_id(text: &str) -> Result<DeviceId> {
     parse_device_id(text).context("it is not 16 hex digits in lower case")
+}
+
+fn role(text: &str) -> Result<Role> {
+    Role::parse(text).context("a role is viewer, auditor or operator")
 }
 
 fn place(text: &str) -> Result<[u16; 2]> {

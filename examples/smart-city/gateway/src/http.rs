@@ -1,6 +1,11 @@
 //! The status page, its events, and what operators ask for.
 
-use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Json, Router,
@@ -13,30 +18,41 @@ use axum::{
     },
     routing::{get, post},
 };
+use base64ct::{Base64, Encoding as _};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use smart_city_engine::{
+    audit,
+    config::{Operator, Role, Secret, Secrets, parse_device_id},
+    engine::{Denied, Input, Past, Wanted},
+    view::{MOST, Page, SharedView},
+};
 use smart_city_frame::DeviceId;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::TcpListener,
-    sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot},
+    sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot, watch},
     task::JoinError,
     time::{sleep, timeout},
 };
+use tokio_rustls::TlsAcceptor;
 use tokio_stream::{
     Stream, StreamExt,
     wrappers::{BroadcastStream, errors::BroadcastStreamRecvError},
 };
 
+use zeroize::Zeroizing;
+
 use crate::{
-    audit,
-    config::{Secrets, parse_device_id},
-    engine::{Denied, Input},
-    view::{MOST, Page, SharedView},
+    metrics::{CONTENT_TYPE, Meters},
+    random_hex,
+    sessions::{LIFE as SESSION, Sessions},
 };
 
 /// What the page may load: nothing but itself and the gateway's answers; and no other page may show it as its part.
@@ -51,6 +67,9 @@ const LIFE: Duration = Duration::from_secs(600);
 
 /// Devices and flows in an answer, if it is not asked for another number.
 const PAGE: usize = 100;
+
+/// The engine works every quarter of a second, or stores something.
+const STUCK: Duration = Duration::from_secs(30);
 
 /// Records of the audit log in one answer.
 const AUDIT_LIMIT: usize = 1000;
@@ -68,12 +87,20 @@ pub struct App {
     pub watchers: Arc<Semaphore>,
     /// What the engine tells.
     pub events: broadcast::Sender<(&'static str, Value)>,
+    /// Who has logged in.
+    pub sessions: Arc<Sessions>,
+    /// Whether connections are with TLS.
+    pub is_tls: bool,
     /// The secrets of the moment.
-    pub secrets: tokio::sync::watch::Receiver<Arc<Secrets>>,
+    pub secrets: watch::Receiver<Arc<Secrets>>,
     /// Checks attestation results.
     pub jwks: Value,
     /// The audit log.
     pub audit: PathBuf,
+    /// What is measured.
+    pub meters: Meters,
+    /// Whether the broker had the gateway's subscription.
+    pub is_ready: watch::Receiver<bool>,
 }
 
 /// An answer that says what is wrong.
@@ -83,6 +110,10 @@ impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         (self.0, Json(json!({ "error": self.1 }))).into_response()
     }
+}
+
+fn unavailable(why: &str) -> Refused {
+    Refused(StatusCode::SERVICE_UNAVAILABLE, why.to_owned())
 }
 
 impl From<Denied> for Refused {
@@ -96,12 +127,24 @@ impl From<Denied> for Refused {
     }
 }
 
-/// The routes.
-pub fn router(app: App) -> Router {
+/// Somebody who may ask.
+#[derive(Debug, PartialEq)]
+struct Who {
+    name: String,
+    operator: Operator,
+}
+
+/// The routes, and those of `others`.
+pub fn router(app: App, others: Router) -> Router {
     Router::new()
         .route("/", get(page))
         .route("/status", get(status))
         .route("/events", get(events))
+        .route("/healthz", get(health))
+        .route("/readyz", get(readiness))
+        .route("/metrics", get(metrics))
+        .route("/session", get(session).post(log_in).delete(log_out))
+        .route("/history", get(history))
         .route("/keys", get(async |State(app): State<App>| Json(app.jwks)))
         .route("/audit", get(audit_log))
         .route("/devices/{id}", get(device))
@@ -109,12 +152,13 @@ pub fn router(app: App) -> Router {
         .route("/devices/{id}/instructions", post(instruct))
         .route("/devices/{id}/examine", post(examine))
         .route("/devices/{id}/recover", post(recover))
-        .layer(middleware::from_fn_with_state(app.clone(), guard))
-        .with_state(app)
+        .with_state(app.clone())
+        .merge(others)
+        .layer(middleware::from_fn_with_state(app, guard))
 }
 
 /// Serves at most so many connections at once, and none that does nothing.
-pub async fn serve(listener: TcpListener, router: Router, connections: usize) {
+pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, router: Router, connections: usize) {
     let places = Arc::new(Semaphore::new(connections));
     loop {
         // Whoever has no place waits unaccepted, and takes no descriptor.
@@ -128,15 +172,27 @@ pub async fn serve(listener: TcpListener, router: Router, connections: usize) {
             }
         };
         drop(stream.set_nodelay(true));
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(PATIENCE)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
+        let (tls, router) = (tls.clone(), router.clone());
         tokio::spawn(async move {
             let _place: OwnedSemaphorePermit = place;
-            drop(timeout(LIFE, connection).await);
+            match tls {
+                None => serve_one(stream, router).await,
+                Some(tls) => {
+                    if let Ok(Ok(stream)) = timeout(PATIENCE, tls.accept(stream)).await {
+                        serve_one(stream, router).await;
+                    }
+                }
+            }
         });
     }
+}
+
+async fn serve_one(stream: impl AsyncRead + AsyncWrite + Unpin, router: Router) {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    drop(timeout(LIFE, connection).await);
 }
 
 /// What is common to all answers: the name that was asked for must be the gateway's, so that no other site's page reads them
@@ -149,7 +205,15 @@ async fn guard(State(app): State<App>, request: Request, next: Next) -> Response
         let address = name.trim_start_matches('[').trim_end_matches(']');
         name == "localhost" || address.parse::<IpAddr>().is_ok() || app.names.iter().any(|own| own == name)
     });
-    let mut response = if !is_ours {
+    // A browser says so if it is another site's page that asks for a change.
+    let origin = request.headers().get(header::ORIGIN).map(|origin| origin.to_str().unwrap_or_default());
+    let is_own_page = origin.is_none_or(|origin| {
+        let site = origin.split_once("://").map_or("", |(_, site)| site);
+        request.method().is_safe() || request.headers().get(header::HOST).is_some_and(|host| host == site)
+    });
+    let mut response = if !is_own_page {
+        Refused(StatusCode::FORBIDDEN, "another site's page asks for this".to_owned()).into_response()
+    } else if !is_ours {
         Refused(StatusCode::MISDIRECTED_REQUEST, "this is not a name of the gateway".to_owned())
             .into_response()
     } else if let Ok(response) = timeout(PATIENCE, next.run(request)).await {
@@ -174,19 +238,65 @@ async fn page() -> impl IntoResponse {
 impl App {
     /// Asks the engine and waits for its answer.
     async fn ask<T>(&self, input: impl FnOnce(oneshot::Sender<T>) -> Input) -> Result<T, Refused> {
-        let gone = || Refused(StatusCode::SERVICE_UNAVAILABLE, "the gateway is ending".to_owned());
+        let gone = || unavailable("the gateway is ending");
         let (reply, answer) = oneshot::channel();
         self.engine.send(input(reply)).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())
     }
 
-    /// The name of the operator who asks.
-    fn check_operator(&self, headers: &HeaderMap) -> Result<String, Refused> {
-        let given = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
-        let token = given.and_then(|value| value.strip_prefix(b"Bearer "));
+    /// Who has this token.
+    fn with_token(&self, token: &[u8]) -> Option<Who> {
         let secrets = self.secrets.borrow();
-        let operator = token.and_then(|token| secrets.operator(token)).map(str::to_owned);
-        operator.ok_or_else(|| Refused(StatusCode::UNAUTHORIZED, "this is for operators".to_owned()))
+        secrets.operator(token).map(|(name, operator)| Who { name: name.to_owned(), operator })
+    }
+
+    /// Who asks, by a token or by the cookie of a session.
+    fn who(&self, headers: &HeaderMap) -> Option<Who> {
+        if let Some(given) = headers.get(header::AUTHORIZATION) {
+            return given.as_bytes().strip_prefix(b"Bearer ").and_then(|token| self.with_token(token));
+        }
+        let (name, token) = self.sessions.find(session_id(headers)?, Instant::now())?;
+        // A session ends with the token that it began with.
+        let operator = self.secrets.borrow().operators.get(&name).copied();
+        let operator = operator.filter(|operator| operator.token == token)?;
+        Some(Who { name, operator })
+    }
+
+    /// Who asks, if this one has at least such a role.
+    fn allow(&self, headers: &HeaderMap, least: Role) -> Result<Who, Refused> {
+        let who = self.who(headers);
+        let who =
+            who.ok_or_else(|| Refused(StatusCode::UNAUTHORIZED, "log in, or send a token".to_owned()))?;
+        if who.operator.role < least {
+            let text = format!("your role does not allow this: it is for {}s", least.name());
+            return Err(Refused(StatusCode::FORBIDDEN, text));
+        }
+        Ok(who)
+    }
+
+    /// The user who asks.
+    fn user(&self, headers: &HeaderMap) -> Result<String, Refused> {
+        let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let given = given.and_then(|value| value.strip_prefix("Basic "));
+        let given = given.and_then(|text| Base64::decode_vec(text).ok()).map(Zeroizing::new);
+        let user = given.as_ref().and_then(|given| {
+            let (name, password) = given.split_at_checked(given.iter().position(|byte| *byte == b':')?)?;
+            let name = std::str::from_utf8(name).ok()?;
+            let secrets = self.secrets.borrow();
+            secrets.users.get(name).filter(|own| own.matches(&password[1..])).map(|_| name.to_owned())
+        });
+        let text = "this is for users, with the name and the password of their accounts at the broker";
+        user.ok_or_else(|| Refused(StatusCode::UNAUTHORIZED, text.to_owned()))
+    }
+
+    /// Whether somebody still has the same token and role.
+    fn is_still(&self, who: &Who) -> bool {
+        self.secrets.borrow().operators.get(&who.name) == Some(&who.operator)
+    }
+
+    /// Has it in the audit log that a session begins or ends.
+    async fn audit_session(&self, operator: String, begins: bool) -> Result<(), Refused> {
+        self.ask(|reply| Input::Session { operator, begins, reply }).await
     }
 
     /// Does what an operator wants of a device.
@@ -196,11 +306,66 @@ impl App {
         id: &str,
         input: impl FnOnce(DeviceId, String, oneshot::Sender<Result<(), Denied>>) -> Input,
     ) -> Result<StatusCode, Refused> {
-        let operator = self.check_operator(headers)?;
+        let operator = self.allow(headers, Role::Operator)?.name;
         let device = device_id(id)?;
         self.ask(|reply| input(device, operator, reply)).await??;
         Ok(StatusCode::ACCEPTED)
     }
+}
+
+/// The name of the cookie.
+const COOKIE: &str = "session";
+
+/// What the cookie of a session says.
+fn session_id(headers: &HeaderMap) -> Option<&str> {
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs =
+        cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(name, _)| *name == COOKIE).map(|(_, id)| id)
+}
+
+/// No script reads the cookie, and no request that another site makes has it.
+fn set_cookie(id: &str, life: Duration, is_tls: bool) -> [(HeaderName, String); 1] {
+    let (seconds, secure) = (life.as_secs(), if is_tls { "; Secure" } else { "" });
+    let cookie = format!("{COOKIE}={id}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}");
+    [(header::SET_COOKIE, cookie)]
+}
+
+fn about(who: &Who) -> Json<Value> {
+    Json(json!({ "operator": who.name, "role": who.operator.role }))
+}
+
+async fn session(State(app): State<App>, headers: HeaderMap) -> Result<Json<Value>, Refused> {
+    Ok(about(&app.allow(&headers, Role::Viewer)?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LogIn {
+    token: Secret,
+}
+
+async fn log_in(
+    State(app): State<App>,
+    Json(LogIn { token }): Json<LogIn>,
+) -> Result<impl IntoResponse, Refused> {
+    let who = app.with_token(token.as_str().as_bytes());
+    let who = who.ok_or_else(|| Refused(StatusCode::UNAUTHORIZED, "nobody has this token".to_owned()))?;
+    let id = random_hex().map_err(|error| Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    if !app.sessions.begin(&id, &who.name, who.operator.token, Instant::now()) {
+        return Err(Refused(StatusCode::TOO_MANY_REQUESTS, "you have logged in just now".to_owned()));
+    }
+    app.audit_session(who.name.clone(), true).await?;
+    Ok((set_cookie(&id, SESSION, app.is_tls), about(&who)))
+}
+
+async fn log_out(State(app): State<App>, headers: HeaderMap) -> Result<impl IntoResponse, Refused> {
+    let who = app.allow(&headers, Role::Viewer)?;
+    if let Some(id) = session_id(&headers) {
+        app.sessions.end(id, Instant::now());
+        app.audit_session(who.name, false).await?;
+    }
+    Ok((set_cookie("", Duration::ZERO, app.is_tls), StatusCode::NO_CONTENT))
 }
 
 fn device_id(text: &str) -> Result<DeviceId, Refused> {
@@ -222,8 +387,10 @@ async fn text_of(view: SharedView, page: Page) -> Result<String, JoinError> {
 
 async fn status(
     State(app): State<App>,
+    headers: HeaderMap,
     Query(query): Query<StatusQuery>,
 ) -> Result<impl IntoResponse, Refused> {
+    app.allow(&headers, Role::Viewer)?;
     let after = query.after.as_deref().map(device_id).transpose()?;
     let page = Page { after, flow: query.flow, limit: query.limit.unwrap_or(PAGE) };
     let text = text_of(app.view, page).await;
@@ -231,23 +398,52 @@ async fn status(
     Ok(([(header::CONTENT_TYPE, "application/json")], text))
 }
 
-async fn device(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Value>, Refused> {
+/// Whether the engine works: if not, it helps to start the gateway anew.
+async fn health(State(app): State<App>) -> Result<&'static str, Refused> {
+    let is_stuck = app.view.age().is_none_or(|age| age > STUCK);
+    if is_stuck { Err(unavailable("the engine is stuck")) } else { Ok("ok\n") }
+}
+
+/// Whether messages of devices are worked off.
+async fn readiness(State(app): State<App>) -> Result<&'static str, Refused> {
+    if app.meters.connected.get() == 0 || !*app.is_ready.borrow() {
+        return Err(unavailable("there is no connection to the broker"));
+    }
+    health(State(app)).await
+}
+
+async fn metrics(State(app): State<App>, headers: HeaderMap) -> Result<impl IntoResponse, Refused> {
+    app.allow(&headers, Role::Viewer)?;
+    let text = app.meters.text(&app.view.summary());
+    let text = text.map_err(|error| Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text))
+}
+
+async fn device(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Refused> {
+    app.allow(&headers, Role::Viewer)?;
     let device = app.view.device(device_id(&id)?).ok_or(Refused::from(Denied::UnknownDevice))?;
     Ok(Json(json!(device)))
 }
 
 async fn events(
     State(app): State<App>,
+    headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, JoinError>>>, Refused> {
+    let who = app.allow(&headers, Role::Viewer)?;
     let place = Arc::clone(&app.watchers).try_acquire_owned();
-    let place =
-        place.map_err(|_| Refused(StatusCode::SERVICE_UNAVAILABLE, "too many watch already".to_owned()))?;
+    let place = place.map_err(|_| unavailable("too many watch already"))?;
     // Who cannot keep up, and so has missed something, gets the whole again; at first everybody does.
     let behind = tokio_stream::once(Err(BroadcastStreamRecvError::Lagged(0)));
-    let events = behind.chain(BroadcastStream::new(app.events.subscribe())).then(move |event| {
+    let events = behind.chain(BroadcastStream::new(app.events.subscribe()));
+    let view = app.view.clone();
+    let events = events.take_while(move |_| app.is_still(&who)).then(move |event| {
         // The place is taken as long as there is a stream.
         let _ = &place;
-        let view = app.view.clone();
+        let view = view.clone();
         async move {
             let (name, data) = match event {
                 Ok(("reloaded", _)) | Err(_) => {
@@ -262,6 +458,41 @@ async fn events(
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HistoryQuery {
+    stream: String,
+    device: Option<String>,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+    limit: Option<usize>,
+}
+
+/// Readings of before, for a user: with the name and the password of the account at the broker.
+async fn history(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Query(query): Query<HistoryQuery>,
+) -> Result<Json<Value>, Refused> {
+    let user = app.user(&headers)?;
+    let wanted = Wanted {
+        stream: query.stream,
+        device: query.device.as_deref().map(device_id).transpose()?,
+        from: query.from.unwrap_or(Timestamp::MIN),
+        to: query.to.unwrap_or(Timestamp::MAX),
+        limit: query.limit.unwrap_or(PAGE).min(MOST),
+    };
+    let readings = app.ask(|reply| Input::History { user, wanted, reply }).await?;
+    let readings = readings.into_iter().map(|Past { about, payload }| {
+        let mut value: serde_json::Map<String, Value> =
+            about.properties.into_iter().map(|(name, text)| (name, text.into())).collect();
+        value.insert("content_type".to_owned(), about.content_type.into());
+        value.insert("payload_base64".to_owned(), Base64::encode_string(&payload).into());
+        Value::Object(value)
+    });
+    Ok(Json(readings.collect()))
+}
+
+#[derive(Deserialize)]
 struct After {
     #[serde(default)]
     after: u64,
@@ -272,7 +503,7 @@ async fn audit_log(
     headers: HeaderMap,
     Query(query): Query<After>,
 ) -> Result<Json<Value>, Refused> {
-    app.check_operator(&headers)?;
+    app.allow(&headers, Role::Auditor)?;
     let lines =
         tokio::task::spawn_blocking(move || audit::lines_after(&app.audit, query.after, AUDIT_LIMIT)).await;
     match lines {
@@ -281,7 +512,12 @@ async fn audit_log(
     }
 }
 
-async fn result(State(app): State<App>, Path(id): Path<String>) -> Result<Response, Refused> {
+async fn result(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<Response, Refused> {
+    app.allow(&headers, Role::Viewer)?;
     let device = device_id(&id)?;
     match app.ask(|reply| Input::Attestation(device, reply)).await? {
         Some(jwt) => Ok(([(header::CONTENT_TYPE, "application/eat+jwt")], jwt).into_response()),
@@ -306,7 +542,7 @@ async fn instruct(
     Path(id): Path<String>,
     Json(Instruct { region, argument, argument_hex }): Json<Instruct>,
 ) -> Result<StatusCode, Refused> {
-    let operator = app.check_operator(&headers)?;
+    let operator = app.allow(&headers, Role::Operator)?.name;
     let device = device_id(&id)?;
     let wrong = |text: &str| Refused(StatusCode::UNPROCESSABLE_ENTITY, text.to_owned());
     let argument = match argument_hex {
@@ -340,24 +576,44 @@ async fn recover(
 mod tests {
     use super::*;
 
-    /// While the engine writes the view, whoever waits for a page of it keeps nobody else waiting.
-    #[tokio::test]
-    async fn pages_are_made_beside_the_threads_that_serve_connections() {
-        let (engine, _inputs) = mpsc::channel(1);
+    /// On the example's files, without an engine.
+    fn app(engine: mpsc::Sender<Input>) -> App {
         let (told, _) = broadcast::channel(1);
         let example = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("example");
-        let city = crate::config::City::read(&example.join("city.toml")).unwrap();
+        let city = smart_city_engine::config::City::read(&example.join("city.toml")).unwrap();
         let secrets = Secrets::read(&example.join("secrets.toml"), &city).unwrap();
-        let app = App {
+        App {
             engine,
             view: SharedView::default(),
             names: Arc::new([]),
             watchers: Arc::new(Semaphore::new(2)),
             events: told,
-            secrets: tokio::sync::watch::channel(Arc::new(secrets)).1,
+            sessions: Arc::default(),
+            is_tls: false,
+            secrets: watch::channel(Arc::new(secrets)).1,
             jwks: Value::Null,
             audit: PathBuf::new(),
-        };
+            meters: Meters::default(),
+            is_ready: watch::channel(true).1,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_view_that_nobody_renews_is_no_sign_of_health() {
+        let (engine, _inputs) = mpsc::channel(1);
+        let app = app(engine);
+        app.meters.connected.set(1);
+        for refused in [health(State(app.clone())).await, readiness(State(app)).await] {
+            let Err(Refused(status, why)) = refused else { panic!() };
+            assert_eq!((status, why.as_str()), (StatusCode::SERVICE_UNAVAILABLE, "the engine is stuck"));
+        }
+    }
+
+    /// While the engine writes the view, whoever waits for a page of it keeps nobody else waiting.
+    #[tokio::test]
+    async fn pages_are_made_beside_the_threads_that_serve_connections() {
+        let (engine, _inputs) = mpsc::channel(1);
+        let app = app(engine);
         for path in ["/status", "/events"] {
             let (view, (locked, is_locked), (release, released)) =
                 (app.view.clone(), std::sync::mpsc::channel(), std::sync::mpsc::channel());
@@ -369,14 +625,16 @@ mod tests {
             });
             is_locked.recv().unwrap();
             let state = State(app.clone());
+            let token = header::HeaderValue::from_static("Bearer example-viewer-token-0000");
+            let viewer = HeaderMap::from_iter([(header::AUTHORIZATION, token)]);
             let (answer, mut answered) = oneshot::channel();
             let asked = tokio::spawn(async move {
                 let mut body = match path {
                     "/status" => {
                         let query = StatusQuery { after: None, flow: 0, limit: None };
-                        status(state, Query(query)).await.into_response()
+                        status(state, viewer, Query(query)).await.into_response()
                     }
-                    _ => events(state).await.into_response(),
+                    _ => events(state, viewer).await.into_response(),
                 }
                 .into_body()
                 .into_data_stream();

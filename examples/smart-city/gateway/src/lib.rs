@@ -1,27 +1,29 @@
-//! The gateway of the smart city: it opens what devices seal, stores it, and gives it to those who may have it; and it finds
-//! devices whose code was changed, and isolates them.
+//! The gateway of the smart city: what is between its [engine](smart_city_engine) and the network, and the commands that change its files.
 //!
 //! ```text
-//! MQTT ── mqtt ──> engine ── links (frame) ── policy ── store, audit ──> mqtt ── out/{user}/{stream}
-//! HTTP ── http ──>        └─ attestation                              └────────── down/{device}
+//! MQTT ── mqtt ──> engine ──> mqtt ── out/{user}/{stream}
+//! HTTP ── http ──>        └─────────── down/{device}
 //! ```
 //!
-//! [`engine`] decides everything, in one thread and without input or output but to the disk; around it are the
-//! [`mqtt`] client, the broker and the [`http`] server.
+//! [`mqtt`] is the client of a broker and runs the engine, `broker` is a broker of its own, and [`http`] serves the page and operators.
 #![forbid(unsafe_code)]
 
 mod accounts;
 pub mod admin;
-pub mod attestation;
-pub mod audit;
 #[cfg(feature = "broker")]
 pub mod broker;
-pub mod config;
-mod device;
-pub mod engine;
 pub mod http;
-pub mod memory;
+pub mod metrics;
 pub mod mqtt;
-pub mod policy;
-pub mod store;
-pub mod view;
+pub mod ngsi;
+pub mod sessions;
+pub mod tls;
+
+use zeroize::Zeroizing;
+
+/// 16 bytes from the system's random number generator.
+fn random_hex() -> Result<Zeroizing<String>, getrandom::Error> {
+    let mut bytes = Zeroizing::new([0; 16]);
+    getrandom::fill(&mut *bytes)?;
+    Ok(Zeroizing::new(hex::encode(*bytes)))
+}

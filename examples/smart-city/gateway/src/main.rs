@@ -15,37 +15,49 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use smart_city_gateway::{
+use smart_city_address::Address;
+use smart_city_engine::{
     attestation::Signer,
-    audit::Audit,
+    audit::{self, Audit},
     config::{City, ConfigError, Secrets},
     engine::{Engine, Input, TICK},
-    http::{self, App},
     memory::{self, Loss},
-    mqtt::{self, Broker},
     store::{self, Found, Store},
+};
+use smart_city_gateway::{
+    http::{self, App},
+    metrics::Meters,
+    mqtt::{self, Broker},
+    ngsi::{self, Teller},
+    tls::{self, Certificate},
 };
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
     sync::{Semaphore, mpsc, watch},
 };
+use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
 
 const USAGE: &str = "\
 usage: smart-city-gateway --config city.toml --secrets secrets.toml --data DIR
-           [--broker mqtt://HOST:PORT [--broker-passwords PATH]] [--mqtt ADDRESS]
-           [--http ADDRESS] [--http-name NAME]... [--continue-after-loss]
+           [--broker mqtt[s]://HOST:PORT [--broker-passwords PATH] [--broker-authorities FILE]] [--mqtt ADDRESS]
+           [--http ADDRESS] [--http-name NAME]... [--tls-certificate FILE --tls-key FILE] [--continue-after-loss]
        smart-city-gateway --config city.toml --secrets secrets.toml --check
        smart-city-gateway --data DIR --verify-audit
-       smart-city-gateway provision | rotate | remove | user ...      change the files; each has --help
+       smart-city-gateway provision | rotate | remove | user ... | operator ...
+                                                                      change the files; each has --help
 
 --broker        use this broker, as the user `gateway`, instead of the own one
 --broker-passwords
                 the socket of that broker where passwords are tried, so that one which somebody else has changed is found
+--broker-authorities
+                for a broker with TLS: who may have made its certificate, in PEM; without it, whom the system knows
 --mqtt          where the own broker listens; 127.0.0.1:1883 if not given, port 0 takes any
 --http          where the status page is; 127.0.0.1:8080 if not given
 --http-name     a name by which browsers reach the page; without one, addresses and localhost alone
+--tls-certificate, --tls-key
+                the certificate, up to its authority, and its key, in PEM: the own broker and the HTTP server speak TLS then
 --check         only check the files
 --verify-audit  only verify the audit log, and change nothing; its end is verified only while no gateway runs on it
 --continue-after-loss
@@ -60,8 +72,10 @@ struct Arguments {
     config: PathBuf,
     secrets: PathBuf,
     data: PathBuf,
-    broker: Option<String>,
+    broker: Option<Address>,
     passwords: Option<PathBuf>,
+    authorities: Option<PathBuf>,
+    tls: tls::Files,
     mqtt: Option<SocketAddr>,
     http: Option<SocketAddr>,
     http_names: Vec<String>,
@@ -80,8 +94,11 @@ impl Arguments {
                 "--config" => parsed.config = value()?.into(),
                 "--secrets" => parsed.secrets = value()?.into(),
                 "--data" => parsed.data = value()?.into(),
-                "--broker" => parsed.broker = Some(value()?),
+                "--broker" => parsed.broker = Some(value()?.parse().context("--broker")?),
                 "--broker-passwords" => parsed.passwords = Some(value()?.into()),
+                "--broker-authorities" => parsed.authorities = Some(value()?.into()),
+                "--tls-certificate" => parsed.tls.chain = value()?.into(),
+                "--tls-key" => parsed.tls.key = value()?.into(),
                 "--mqtt" => parsed.mqtt = Some(value()?.parse()?),
                 "--http" => parsed.http = Some(value()?.parse()?),
                 "--http-name" => parsed.http_names.push(value()?),
@@ -104,6 +121,12 @@ impl Arguments {
             parsed.passwords.is_none() || parsed.broker.is_some(),
             "--broker-passwords is of the broker that --broker names\n{USAGE}"
         );
+        ensure!(
+            parsed.authorities.is_none() || parsed.broker.as_ref().is_some_and(|broker| broker.is_tls),
+            "--broker-authorities is of a broker that --broker names with mqtts://\n{USAGE}"
+        );
+        let [chain, key] = [&parsed.tls.chain, &parsed.tls.key].map(|path| path.as_os_str().is_empty());
+        ensure!(chain == key, "--tls-certificate and --tls-key belong together\n{USAGE}");
         Ok(parsed)
     }
 }
@@ -113,7 +136,9 @@ impl Arguments {
 const LOGGED: &str = "info,mqtt5=error,mqtt5::broker::server=off";
 
 fn main() -> Result<()> {
-    if std::env::args().nth(1).is_some_and(|name| commands::Arguments::have(&name)) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| LOGGED.into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    if is_command(std::env::args().skip(1)) {
         return <commands::Arguments as clap::Parser>::parse().run();
     }
     let arguments = Arguments::parse(std::env::args().skip(1))?;
@@ -133,9 +158,19 @@ fn main() -> Result<()> {
         );
         return Ok(());
     }
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| LOGGED.into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     tokio::runtime::Runtime::new()?.block_on(serve(arguments, stamps, city, secrets))
+}
+
+/// Whether these are the arguments of a command that changes the files, which may follow their names.
+fn is_command(mut arguments: impl Iterator<Item = String>) -> bool {
+    while let Some(argument) = arguments.next() {
+        match argument.split_once('=').map_or(argument.as_str(), |(name, _)| name) {
+            "--config" | "--secrets" if argument.contains('=') => {}
+            "--config" | "--secrets" => drop(arguments.next()),
+            _ => return commands::Arguments::have(&argument),
+        }
+    }
+    false
 }
 
 /// What is to be said of an audit log that is whole.
@@ -151,12 +186,18 @@ fn verify_audit(dir: &Path) -> Result<String> {
     if let Some(loss) = found.as_ref().and_then(|found| Loss::find(found, &log)) {
         bail!("the chain of the audit log is whole, but not the store: {loss}");
     }
+    let before = audit::verify_archives(&path, log.before)?;
+    let missing = match before.n {
+        0 => String::new(),
+        n => format!("; the first {n} are in no file here"),
+    };
     let end = if found.is_some() { "" } else { "; a gateway runs on it, so that its end is not verified" };
-    Ok(format!("{} records, the chain is whole{end}", log.head.n))
+    Ok(format!("{} records, the chain is whole{missing}{end}", log.head.n))
 }
 
 fn read(config: &Path, secrets: &Path) -> Result<(City, Arc<Secrets>), ConfigError> {
     let city = City::read(config)?;
+    ngsi::mapping(&city)?;
     let secrets = Secrets::read(secrets, &city)?;
     Ok((city, Arc::new(secrets)))
 }
@@ -170,40 +211,65 @@ async fn serve(arguments: Arguments, stamps: Stamps, city: City, secrets: Arc<Se
     }
     let signer = signer(&secrets.ear_key)?;
     let open = if arguments.after_loss { Engine::open_after_loss } else { Engine::open };
-    let (engine, before) = open(&arguments.data, city, secrets, signer)?;
+    let (mut engine, before) = open(&arguments.data, city, secrets, signer)?;
+    let teller = Teller::default();
+    let (entities, watcher) = ngsi::entities(teller.clone());
+    engine.observe(watcher);
     let (jwks, events, secrets) = (engine.jwks(), engine.events(), engine.secrets());
     let shares = Shares::of(descriptors());
-    let (host, port) = match &arguments.broker {
-        Some(url) => host_and_port(url)?,
-        None => own_broker(arguments.mqtt, shares.mqtt, secrets.clone()).await?,
+    let certificate = if arguments.tls == tls::Files::default() {
+        None
+    } else {
+        Some(Certificate::read(arguments.tls.clone())?)
+    };
+    let acceptor = certificate.as_ref().map(Certificate::acceptor).transpose()?;
+    let keeps_accounts = arguments.broker.is_some();
+    let (mqtt, broker) = match arguments.broker {
+        Some(address) => (address.clone(), address),
+        None => own_broker(arguments.mqtt, shares.mqtt, secrets.clone(), acceptor.clone()).await?,
     };
     let address = arguments.http.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
     let listener = TcpListener::bind(address).await.with_context(|| format!("HTTP at {address}"))?;
-    let (keeps_accounts, passwords) = (arguments.broker.is_some(), arguments.passwords);
     let view = engine.view();
-    let broker = Broker { host: host.clone(), port, keeps_accounts, passwords };
-    let (inputs, mut is_ready, mut engine) = mqtt::start(broker, &secrets, engine, before);
+    let (authorities, passwords) = (arguments.authorities, arguments.passwords);
+    let broker = Broker { address: broker, authorities, keeps_accounts, passwords };
+    let meters = Meters::default();
+    let (inputs, mut is_ready, mut engine) = mqtt::start(broker, &secrets, engine, before, &meters)?;
+
+    teller.connect(inputs.clone());
+    tokio::spawn(Arc::clone(&entities).run());
 
     let audit = Audit::path(&arguments.data);
+    let entities = ngsi::router(entities, secrets.clone());
     let app = App {
         engine: inputs.clone(),
         view,
         names: arguments.http_names.into(),
         watchers: Arc::new(Semaphore::new(shares.watchers)),
         events,
+        sessions: Arc::default(),
+        is_tls: acceptor.is_some(),
         secrets,
         jwks,
         audit,
+        meters,
+        is_ready: is_ready.clone(),
     };
     let address = listener.local_addr()?;
-    tokio::spawn(http::serve(listener, http::router(app), shares.http));
+    tokio::spawn(http::serve(listener, acceptor, http::router(app, entities), shares.http));
     tokio::spawn(ticks(inputs.clone()));
+    if let Some(certificate) = certificate {
+        tokio::spawn(watch_certificate(certificate, arguments.tls));
+    }
 
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         if is_ready.wait_for(|ready| *ready).await.is_ok() {
-            println!("ready mqtt={host}:{port} http={address}");
+            // As it is given to a socket: the colons of an IPv6 address stand between brackets.
+            let mqtt = mqtt.to_string();
+            let mqtt = mqtt.split_once("://").map_or("", |(_, mqtt)| mqtt);
+            println!("ready mqtt={mqtt} http={address}");
             drop(std::io::stdout().flush());
         }
     });
@@ -218,15 +284,19 @@ async fn serve(arguments: Arguments, stamps: Stamps, city: City, secrets: Arc<Se
     std::process::exit(0);
 }
 
+/// Starts the own broker. Returns where it is for others, and for the gateway.
 #[cfg(feature = "broker")]
 async fn own_broker(
     address: Option<SocketAddr>,
     descriptors: usize,
     secrets: watch::Receiver<Arc<Secrets>>,
-) -> Result<(String, u16)> {
+    tls: Option<TlsAcceptor>,
+) -> Result<(Address, Address)> {
     let address = address.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 1883)));
-    let address = smart_city_gateway::broker::start(address, descriptors, secrets).await?;
-    Ok((address.ip().to_string(), address.port()))
+    let (outer, inner) = smart_city_gateway::broker::start(address, descriptors, secrets, tls).await?;
+    let at =
+        |address: SocketAddr| Address { host: address.ip().to_string(), port: address.port(), is_tls: false };
+    Ok((at(outer), at(inner)))
 }
 
 #[cfg(not(feature = "broker"))]
@@ -234,7 +304,8 @@ async fn own_broker(
     _: Option<SocketAddr>,
     _: usize,
     _: watch::Receiver<Arc<Secrets>>,
-) -> Result<(String, u16)> {
+    _: Option<TlsAcceptor>,
+) -> Result<(Address, Address)> {
     bail!("this gateway was built without a broker: name one with --broker")
 }
 
@@ -266,12 +337,6 @@ fn descriptors() -> usize {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(65_536);
     usize::try_from(limit).unwrap_or(65_536).clamp(256, 1 << 20)
-}
-
-fn host_and_port(url: &str) -> Result<(String, u16)> {
-    let address = url.strip_prefix("mqtt://").context("a broker is named as mqtt://HOST:PORT")?;
-    let (host, port) = address.trim_end_matches('/').rsplit_once(':').unwrap_or((address, "1883"));
-    Ok((host.to_owned(), port.parse().context("the port of the broker")?))
 }
 
 /// The key that signs attestation results; made at the first start.
@@ -335,6 +400,21 @@ async fn watch_files(
     }
 }
 
+/// Reads the certificate again when its files have changed and are at rest.
+async fn watch_certificate(certificate: Arc<Certificate>, files: tls::Files) {
+    let now = || stamps(&files.chain, &files.key);
+    let mut watched = Watched::new(now());
+    loop {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        if watched.are_due(now(), false) {
+            match certificate.renew() {
+                Ok(()) => tracing::info!("the certificate was read again"),
+                Err(error) => tracing::error!("the certificate is the one of before: {error:#}"),
+            }
+        }
+    }
+}
+
 /// Files as they were when they were read, and when they were looked at.
 struct Watched<S> {
     loaded: S,
@@ -357,11 +437,11 @@ impl<S: Copy + PartialEq> Watched<S> {
     }
 }
 
-/// Those of both files.
+/// Those of two files.
 type Stamps = [Option<Stamp>; 2];
 
-fn stamps(config: &Path, secrets: &Path) -> Stamps {
-    [config, secrets].map(Stamp::of)
+fn stamps(first: &Path, second: &Path) -> Stamps {
+    [first, second].map(Stamp::of)
 }
 
 /// What changes with a file. The time of its last change cannot be set, as that of its content can.
@@ -409,6 +489,14 @@ mod tests {
             ("--verify-audit", "an option is missing"),
             (&format!("{files} --verify-audit"), "an option is missing"),
             (&format!("{files} --check --broker-passwords socket"), "--broker-passwords is of the broker"),
+            (
+                &format!("{files} --check --broker mqtt://a --broker-authorities x"),
+                "--broker-authorities is of",
+            ),
+            (&format!("{files} --check --broker-authorities x"), "--broker-authorities is of"),
+            (&format!("{files} --check --broker http://a"), "--broker"),
+            (&format!("{files} --check --tls-key x"), "--tls-certificate and --tls-key belong"),
+            (&format!("{files} --check --tls-certificate x"), "--tls-certificate and --tls-key belong"),
             ("--data", "--data needs a value"),
             ("--date data", "there is no option --date"),
         ] {
@@ -421,6 +509,10 @@ mod tests {
         assert_eq!(parsed.mqtt, Some(SocketAddr::from(([127, 0, 0, 1], 1))));
         let parsed = parse(&format!("{files} --data data --broker mqtt://a --broker-passwords socket"));
         assert_eq!(parsed.unwrap().passwords, Some("socket".into()));
+        let tls = "--tls-certificate c --tls-key k --broker mqtts://a --broker-authorities b";
+        let parsed = parse(&format!("{files} --data data {tls}")).unwrap();
+        assert_eq!(parsed.tls, tls::Files { chain: "c".into(), key: "k".into() });
+        assert_eq!(parsed.authorities, Some("b".into()));
     }
 
     #[test]
@@ -430,13 +522,16 @@ mod tests {
     }
 
     #[test]
-    fn a_broker_has_a_host_and_perhaps_a_port() {
-        for (url, host, port) in
-            [("mqtt://a:1884", "a", 1884), ("mqtt://a", "a", 1883), ("mqtt://[::1]:1/", "[::1]", 1)]
-        {
-            assert_eq!(host_and_port(url).unwrap(), (host.to_owned(), port));
+    fn a_command_may_follow_the_names_of_the_files() {
+        let is_command = |line: &str| is_command(line.split_whitespace().map(str::to_owned));
+        for line in ["provision x", "user add", "--config a user add", "--secrets=b --config a remove x"] {
+            assert!(is_command(line), "{line}");
         }
-        assert!(host_and_port("a:1883").is_err() && host_and_port("mqtt://a:x").is_err());
+        for line in
+            ["", "--config", "--config provision", "--config a --secrets b --check", "--check provision"]
+        {
+            assert!(!is_command(line), "{line}");
+        }
     }
 
     #[test]

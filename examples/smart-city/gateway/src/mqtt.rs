@@ -19,9 +19,15 @@ use std::{
 };
 
 use anyhow::Result;
+use prometheus_client::metrics::{gauge::Gauge, histogram::Histogram};
 use rumqttc::{
-    AckMode, AsyncClient, Event, EventLoop, Incoming, MqttOptions, NetworkOptions, Publish, PublishOptions,
-    QoS, SessionMode, SubscribeNoticeError, mqttbytes::v5::PublishProperties,
+    AckMode, AsyncClient, Event, EventLoop, Incoming, NetworkOptions, Publish, PublishOptions, QoS,
+    SessionMode, SubscribeNoticeError, mqttbytes::v5::PublishProperties,
+};
+use smart_city_address::Address;
+use smart_city_engine::{
+    config::{GATEWAY_USER, Secrets, parse_device_id},
+    engine::{Engine, Input, Output},
 };
 use smart_city_frame::{Header, Kind};
 use tokio::{
@@ -31,8 +37,7 @@ use tokio::{
 
 use crate::{
     accounts::{self, RESPONSES},
-    config::{GATEWAY_USER, Secrets, parse_device_id},
-    engine::{Engine, Input, Output},
+    metrics::Meters,
 };
 
 /// Messages that the broker may send ahead.
@@ -109,9 +114,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What is acknowledged when a message is stored.
+/// A message that came, which is acknowledged when it is stored.
 #[derive(Debug)]
-pub struct Ack {
+struct Ack {
     publish: Publish,
     /// The connection that it came over. On another one the same number may be another message's.
     connection: u64,
@@ -133,7 +138,7 @@ struct Waiting {
 
 #[derive(Debug)]
 struct Account {
-    queue: VecDeque<Input>,
+    queue: VecDeque<Ack>,
     /// QoS 0 messages in the queue.
     unacknowledged: usize,
     discarded: u64,
@@ -147,7 +152,7 @@ impl Intake {
     /// Takes a message over; returns the account if it sends more than it may.
     fn push(&self, ack: Ack, now: Instant) -> Option<String> {
         let publish = &ack.publish;
-        let topic = String::from_utf8_lossy(&publish.topic).into_owned();
+        let topic = String::from_utf8_lossy(&publish.topic);
         let name = topic.split('/').nth(1).unwrap_or_default().to_owned();
         let mut waiting = lock(&self.waiting);
         let Waiting { accounts, turn } = &mut *waiting;
@@ -174,15 +179,14 @@ impl Intake {
         if account.queue.is_empty() {
             turn.push_back(name.clone());
         }
-        let payload = publish.payload.to_vec();
-        account.queue.push_back(Input::Message { topic, payload, ack: Some(ack) });
+        account.queue.push_back(ack);
         drop(waiting);
         self.wake.notify_one();
         Some(name).filter(|_| floods)
     }
 
-    /// The next messages, one of each account in turn, and what was discarded.
-    fn take(&self, most: usize) -> Vec<Input> {
+    /// The next messages, one of each account in turn, each with what is to be acknowledged; and what was discarded.
+    fn take(&self, most: usize) -> Vec<(Input, Option<Ack>)> {
         let mut taken = Vec::new();
         let mut waiting = lock(&self.waiting);
         let Waiting { accounts, turn } = &mut *waiting;
@@ -192,13 +196,14 @@ impl Intake {
             let Some(account) = accounts.get_mut(&name) else { continue };
             if account.discarded > 0 {
                 let count = std::mem::take(&mut account.discarded);
-                taken.push(Input::Overload { device: parse_device_id(&name), count });
+                taken.push((Input::Overload { device: parse_device_id(&name), count }, None));
             }
-            let Some(input) = account.queue.pop_front() else { continue };
-            if matches!(&input, Input::Message { ack: Some(ack), .. } if ack.publish.qos == QoS::AtMostOnce) {
+            let Some(ack) = account.queue.pop_front() else { continue };
+            if ack.publish.qos == QoS::AtMostOnce {
                 account.unacknowledged -= 1;
             }
-            taken.push(input);
+            let topic = String::from_utf8_lossy(&ack.publish.topic).into_owned();
+            taken.push((Input::Message { topic, payload: ack.publish.payload.to_vec() }, Some(ack)));
             if !account.queue.is_empty() {
                 turn.push_back(name);
             }
@@ -285,35 +290,41 @@ impl Outgoing {
 /// The broker that the gateway is a client of.
 #[derive(Clone, Debug)]
 pub struct Broker {
-    /// Its address, without the port.
-    pub host: String,
-    /// The port.
-    pub port: u16,
+    /// Its address.
+    pub address: Address,
+    /// A file with the authorities of which one has made its certificate.
+    pub authorities: Option<PathBuf>,
     /// Not the own one: the accounts there are kept by its plugin.
     pub keeps_accounts: bool,
     /// A socket of it where passwords can be tried.
     pub passwords: Option<PathBuf>,
 }
 
+/// The engine at work: where it takes inputs, whether the broker has its subscription, and how it ended.
+pub type Running = (mpsc::Sender<Input>, watch::Receiver<bool>, tokio::task::JoinHandle<Result<()>>);
+
 /// Connects to the broker and keeps the connection up; runs the engine in a thread of its own. What is left of before is sent first.
 ///
 /// The receiver becomes true when the broker has the subscription. The handle ends when the engine does: with an error
 /// if it could not store something.
+///
+/// # Errors
+/// If the authorities cannot be read.
 pub fn start(
     broker: Broker,
     secrets: &watch::Receiver<Arc<Secrets>>,
     engine: Engine,
     before: Vec<Output>,
-) -> (mpsc::Sender<Input>, watch::Receiver<bool>, tokio::task::JoinHandle<Result<()>>) {
-    let Broker { host, port, keeps_accounts, passwords } = broker;
-    let mut options = MqttOptions::new(GATEWAY_USER, (host, port));
+    meters: &Meters,
+) -> Result<Running> {
+    let Broker { address, authorities, keeps_accounts, passwords } = broker;
+    let password = secrets.borrow().gateway_password.as_str().to_owned();
+    let mut options = address.options(GATEWAY_USER, &password, authorities.as_deref())?;
     let mut network = NetworkOptions::new();
     // Else the kernel keeps a receipt back for 40 ms.
     network.set_tcp_nodelay(true);
-    let password = secrets.borrow().gateway_password.as_str().to_owned();
     options
         .set_network_options(network)
-        .set_credentials(GATEWAY_USER, password)
         // What is in flight when the gateway ends the devices send again: they have no receipt of it.
         .set_session_mode(SessionMode::Clean)
         .set_ack_mode(AckMode::Manual)
@@ -337,7 +348,7 @@ pub fn start(
         Arc::clone(&outgoing),
         at_broker,
         floods,
-        (Arc::clone(&connection), connections),
+        (Arc::clone(&connection), connections, meters.connected.clone()),
     ));
     let keeper = keeps_accounts.then(|| {
         let requests = accounts::Requests::new(client.clone(), responses_rx, passwords);
@@ -346,9 +357,11 @@ pub fn start(
     tokio::spawn(prepare(client.clone(), keeper, connected, ready));
     tokio::spawn(send(client, Arc::clone(&outgoing), connection, inputs.clone()));
     let handle = Handle::current();
-    let engine =
-        tokio::task::spawn_blocking(move || run(engine, before, inputs_rx, &intake, &outgoing, &handle));
-    (inputs, is_ready, engine)
+    let batches = meters.batches.clone();
+    let engine = tokio::task::spawn_blocking(move || {
+        run(engine, before, inputs_rx, &intake, &outgoing, &batches, &handle)
+    });
+    Ok((inputs, is_ready, engine))
 }
 
 /// The engine's thread.
@@ -358,6 +371,7 @@ fn run(
     mut inputs: mpsc::Receiver<Input>,
     intake: &Intake,
     outgoing: &Outgoing,
+    batches: &Histogram,
     runtime: &Handle,
 ) -> Result<()> {
     let mut acks = Vec::new();
@@ -374,25 +388,25 @@ fn run(
         if inputs.is_closed() && inputs.is_empty() && batch.is_empty() {
             return Ok(());
         }
-        fill(&mut batch, &mut inputs, intake);
-        for input in &mut batch {
-            if let Input::Message { ack, .. } = input {
-                acks.extend(ack.take());
-            }
-        }
+        fill(&mut batch, &mut acks, &mut inputs, intake);
+        let start = Instant::now();
         let outputs = engine.handle(batch)?;
+        batches.observe(start.elapsed().as_secs_f64());
         outgoing.push(&mut acks, outputs);
     }
 }
 
 /// Takes what waits already: messages have at least half of a batch.
-fn fill(batch: &mut Vec<Input>, inputs: &mut mpsc::Receiver<Input>, intake: &Intake) {
+fn fill(batch: &mut Vec<Input>, acks: &mut Vec<Ack>, inputs: &mut mpsc::Receiver<Input>, intake: &Intake) {
     while batch.len() < BATCH / 2
         && let Ok(input) = inputs.try_recv()
     {
         batch.push(input);
     }
-    batch.extend(intake.take(BATCH - batch.len()));
+    for (input, ack) in intake.take(BATCH - batch.len()) {
+        batch.push(input);
+        acks.extend(ack);
+    }
 }
 
 async fn receive(
@@ -401,7 +415,7 @@ async fn receive(
     outgoing: Arc<Outgoing>,
     responses: Option<mpsc::Sender<Vec<u8>>>,
     floods: mpsc::Sender<String>,
-    (connection, connections): (Arc<AtomicU64>, watch::Sender<()>),
+    (connection, connections, connected): (Arc<AtomicU64>, watch::Sender<()>, Gauge),
 ) {
     let (mut lost, mut flooded) = (Limited::default(), Limited::default());
     loop {
@@ -425,11 +439,13 @@ async fn receive(
             }
             Ok(Event::Incoming(Incoming::ConnAck(_))) => {
                 tracing::info!("connected to the broker");
+                connected.set(1);
                 connections.send_replace(());
             }
             Ok(_) => {}
             Err(error) => {
                 connection.fetch_add(1, Ordering::Relaxed);
+                connected.set(0);
                 if let Some(left_out) = lost.due(Instant::now()) {
                     tracing::warn!(%error, left_out, "not connected to the broker");
                 }
@@ -552,15 +568,15 @@ mod tests {
     }
 
     /// Account and number of each message, and how many were discarded.
-    fn texts(inputs: Vec<Input>) -> Vec<String> {
-        let text = |input| match input {
-            Input::Message { topic, payload, ack: Some(_) } => {
+    fn texts(taken: Vec<(Input, Option<Ack>)>) -> Vec<String> {
+        let text = |taken| match taken {
+            (Input::Message { topic, payload }, Some(_)) => {
                 format!("{} {}", topic.split('/').nth(1).unwrap(), String::from_utf8(payload).unwrap())
             }
-            Input::Overload { device, count } => format!("{} discarded {count}", device.unwrap()),
+            (Input::Overload { device, count }, None) => format!("{} discarded {count}", device.unwrap()),
             other => panic!("{other:?}"),
         };
-        inputs.into_iter().map(text).collect()
+        taken.into_iter().map(text).collect()
     }
 
     /// Whether a notice waits; it is taken away.
@@ -713,9 +729,11 @@ mod tests {
         }
         let mut sizes = || {
             let mut batch = vec![Input::Tick];
-            fill(&mut batch, &mut inputs, &intake);
+            let mut acks = Vec::new();
+            fill(&mut batch, &mut acks, &mut inputs, &intake);
             let ticks = batch.iter().filter(|input| matches!(input, Input::Tick)).count();
-            (ticks, batch.len() - ticks)
+            assert_eq!(acks.len(), batch.len() - ticks);
+            (ticks, acks.len())
         };
         assert_eq!([sizes(), sizes(), sizes()], [(256, 256), (146, 344), (1, 0)]);
     }

@@ -18,10 +18,27 @@ use smart_city_frame::Verdict;
 const VICTIM: usize = 12;
 const OPEN_GATE: u16 = 2;
 
+/// Logs in with the operator's token.
+fn log_in(page: &mut Page, stage: &Stage) {
+    page.wait("document.getElementById('log-in').hidden", &json!(false));
+    assert_eq!(page.evaluate("document.querySelector('main').hidden"), json!(true));
+    let submit = |token: &str| {
+        format!(
+            "document.getElementById('token').value = '{token}'; \
+             document.getElementById('log-in').requestSubmit()"
+        )
+    };
+    page.evaluate(&submit("not a token"));
+    page.wait("document.getElementById('log-in-fault').textContent", &json!("nobody has this token"));
+    page.evaluate(&submit(&stage.city.operator_token));
+    page.wait("document.getElementById('who').textContent", &json!("demo, operator"));
+}
+
 #[test]
 fn a_tampered_device_is_shown_isolated_then_recovered() {
     let mut stage = Stage::set(&Gateway::program().unwrap(), None).unwrap();
     let mut page = Page::open(&format!("http://{}/", stage.gateway.http));
+    log_in(&mut page, &stage);
     page.wait("document.getElementById('connection').textContent", &json!("live"));
     page.wait("document.querySelectorAll('#devices [data-device]').length", &json!(DEVICES));
 
@@ -87,12 +104,17 @@ fn a_tampered_device_is_shown_isolated_then_recovered() {
     let is_told = format!("({fault}).includes('city.toml:1: ') && ({fault}).includes('nonsense')");
     page.wait(&is_told, &json!(true));
     let mut other = Page::open(&format!("http://{}/", stage.gateway.http));
+    log_in(&mut other, &stage);
     other.wait(&is_told, &json!(true));
     assert_eq!(page.evaluate("document.querySelectorAll('#fault *').length"), json!(0), "text alone");
     fs::write(&path, right).unwrap();
     for page in [&mut page, &mut other] {
         page.wait(fault, &json!(""));
     }
+
+    other.evaluate("document.getElementById('log-out').click()");
+    other.wait("document.getElementById('log-in').hidden", &json!(false));
+    assert_eq!(other.evaluate("document.querySelectorAll('#devices li').length"), json!(0));
 
     // A gateway that is gone is not shown as if it were there.
     drop(stage);

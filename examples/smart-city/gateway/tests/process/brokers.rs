@@ -383,11 +383,10 @@ async fn mosquitto_keeps_accounts_at_a_refused_reload() {
     a_refused_reload_changes_no_account(false).await;
 }
 
-/// A process's TCP connections, as their addresses here and there; each must send small packets at once, or a lone device waits
-/// for its receipt until the packet before it is acknowledged, some 40 ms.
-fn connections_without_delay(Process(child): &Process) -> Vec<(u16, u16)> {
+/// A process's TCP sockets.
+fn sockets(Process(child): &Process) -> Vec<TcpStream> {
     let process = pidfd_open(Pid::from_child(child), PidfdFlags::empty()).unwrap();
-    let mut connections = Vec::new();
+    let mut sockets = Vec::new();
     for entry in fs::read_dir(format!("/proc/{}/fd", child.id())).unwrap() {
         let path = entry.unwrap().path();
         if !fs::read_link(&path).is_ok_and(|to| to.to_string_lossy().starts_with("socket:")) {
@@ -395,8 +394,19 @@ fn connections_without_delay(Process(child): &Process) -> Vec<(u16, u16)> {
         }
         let number = path.file_name().unwrap().to_str().unwrap().parse().unwrap();
         let socket = pidfd_getfd(&process, number, PidfdGetfdFlags::empty());
-        let socket = TcpStream::from(socket.expect("a process may look at its children: CAP_SYS_PTRACE"));
-        // Others listen, or are no TCP sockets.
+        sockets.push(socket.expect("a process may look at its children: CAP_SYS_PTRACE").into());
+    }
+    // Others have no such address.
+    sockets.retain(|socket: &TcpStream| socket.local_addr().is_ok());
+    sockets
+}
+
+/// The connections among them, as their addresses here and there; each must send small packets at once, or a lone device waits
+/// for its receipt until the packet before it is acknowledged, some 40 ms.
+fn connections_without_delay(process: &Process) -> Vec<(u16, u16)> {
+    let mut connections = Vec::new();
+    for socket in sockets(process) {
+        // Others listen.
         if let (Ok(here), Ok(there)) = (socket.local_addr(), socket.peer_addr()) {
             assert!(socket.nodelay().unwrap(), "{here} to {there}");
             connections.push((here.port(), there.port()));
@@ -445,6 +455,8 @@ async fn mosquitto_passwords_and_roles_are_put_right() {
             if restarts {
                 tokio::task::block_in_place(|| {
                     drop(running.process.0.kill());
+                    // Until then it has the store.
+                    drop(running.process.0.wait());
                     running = gateway(dir.path(), Some(port));
                 });
             } else {
@@ -513,6 +525,10 @@ async fn nothing_is_held_back(own: bool) {
     let mut page = TcpStream::connect(&gateway.http).unwrap();
     page.write_all(b"GET /keys HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     page.read_exact(&mut [0; 15]).unwrap();
+    for socket in sockets(&gateway.process) {
+        let address = socket.local_addr().unwrap();
+        assert!(address.ip().is_loopback(), "{address}: nobody asked for it");
+    }
     let connections = connections_without_delay(&gateway.process);
     let to_broker = connections.iter().filter(|(_, there)| *there == gateway.mqtt);
     let of_page = connections.iter().filter(|(_, there)| *there == page.local_addr().unwrap().port());
@@ -697,9 +713,16 @@ async fn mosquitto_a_flood_harms_nobody() {
     a_flood_harms_nobody(false).await;
 }
 
-/// A broker of the test, which lets the gateway in and acknowledges no message. `next` gets each packet behind the answer to it: the
-/// number of its connection, its type, its body, and where more may be sent. It tells whether the connection goes on.
-fn silent_broker(mut next: impl FnMut(usize, u8, Vec<u8>, &mut TcpStream) -> bool + Send + 'static) -> u16 {
+/// QoS 1.
+const GRANTED: u8 = 1;
+
+/// A broker of the test, which lets the gateway in, answers each subscription with `code` and acknowledges no message. `next` gets each
+/// packet behind the answer to it: the number of its connection, its type, its body, and where more may be sent. It tells whether the
+/// connection goes on.
+fn silent_broker(
+    code: u8,
+    mut next: impl FnMut(usize, u8, Vec<u8>, &mut TcpStream) -> bool + Send + 'static,
+) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
@@ -710,7 +733,7 @@ fn silent_broker(mut next: impl FnMut(usize, u8, Vec<u8>, &mut TcpStream) -> boo
                 let kind = first >> 4;
                 let answer: &[u8] = match kind {
                     1 => &[0x20, 3, 0, 0, 0],
-                    8 => &[0x90, 4, body[0], body[1], 0, 1],
+                    8 => &[0x90, 4, body[0], body[1], 0, code],
                     12 => &[0xD0, 0],
                     _ => &[],
                 };
@@ -730,7 +753,7 @@ fn silent_broker(mut next: impl FnMut(usize, u8, Vec<u8>, &mut TcpStream) -> boo
 async fn a_connection_that_ends_among_the_accounts_is_made_anew() {
     let dir = example();
     let (filters, subscribed) = std::sync::mpsc::channel();
-    let port = silent_broker(move |number, kind, body, _| {
+    let port = silent_broker(GRANTED, move |number, kind, body, _| {
         if kind == 8 {
             let filter = String::from_utf8(body[5..body.len() - 1].to_vec()).unwrap();
             drop(filters.send((number, filter)));
@@ -747,12 +770,23 @@ async fn a_connection_that_ends_among_the_accounts_is_made_anew() {
     }
 }
 
+/// A gateway that may not subscribe says so, and its page is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_that_is_refused_is_told() {
+    const NOT_AUTHORIZED: u8 = 0x87;
+    let dir = example();
+    let port = silent_broker(NOT_AUTHORIZED, |_, _, _, _| true);
+    let _gateway = tokio::task::block_in_place(|| gateway(dir.path(), Some(port)));
+    let log = fs::read_to_string(dir.path().join("log")).unwrap();
+    assert_eq!(log.matches("the broker refuses a subscription of the gateway").count(), 2, "{log}");
+}
+
 /// What came over a connection that is gone is not acknowledged on the next one: its number may be another message's there.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_message_is_acknowledged_on_another_connection() {
     let dir = example();
     let (sender, packets) = std::sync::mpsc::channel();
-    let port = silent_broker(move |number, kind, body, stream| {
+    let port = silent_broker(GRANTED, move |number, kind, body, stream| {
         let _ = sender.send((number, kind));
         if (number, kind) == (0, 8) && body[5..].starts_with(b"up/") {
             let topic = format!("up/{GATE}/1");
@@ -806,7 +840,7 @@ async fn a_broker_that_withholds_acknowledgements_loses_nothing() {
     let frame = link.seal_reading(city.streams[&1].stream, b"once", &mut buffer).unwrap().to_vec();
     let (published, packets) = std::sync::mpsc::channel();
     let mut frame = Some(frame);
-    let port = silent_broker(move |_, kind, body, stream| {
+    let port = silent_broker(GRANTED, move |_, kind, body, stream| {
         if kind == 3 {
             drop(published.send(body));
         } else if kind == 8
@@ -850,10 +884,10 @@ async fn a_broker_out_of_reach_stops_nothing() {
     fs::create_dir(dir.path().join("data")).unwrap();
     {
         let (city, secrets) = files(dir.path());
-        let signer = smart_city_gateway::attestation::Signer::generate().unwrap();
-        let signer = smart_city_gateway::attestation::Signer::from_pem(signer.as_bytes()).unwrap();
+        let signer = smart_city_engine::attestation::Signer::generate().unwrap();
+        let signer = smart_city_engine::attestation::Signer::from_pem(signer.as_bytes()).unwrap();
         let (mut engine, _) =
-            smart_city_gateway::engine::Engine::open(&dir.path().join("data"), city.clone(), secrets, signer)
+            smart_city_engine::engine::Engine::open(&dir.path().join("data"), city.clone(), secrets, signer)
                 .unwrap();
         let frames = devices.iter().zip(0..).map(|((id, _), i)| {
             let mut buffer = [0; 64];

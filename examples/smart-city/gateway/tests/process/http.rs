@@ -32,7 +32,10 @@ async fn other_sites_see_nothing() {
             ("127.0.0.1:8080", 200),
             ("[::1]:8080", 200),
         ] {
-            let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+            let request = format!(
+                "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\
+                 Authorization: Bearer example-viewer-token-0000\r\n\r\n"
+            );
             let answer = raw(&gateway.http, &request).await;
             assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}, {host}: {answer}");
             assert!(answer.contains("frame-ancestors 'none'"), "{answer}");

@@ -104,7 +104,7 @@ fn connections_that_never_log_in_harm_nobody() {
     let welcome = answer(mqtt, &login);
     assert_eq!((welcome[0], welcome[3]), (0x20, 0), "{welcome:?}");
     let page = TcpStream::connect(&gateway.http).unwrap();
-    let request = b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let request = b"GET /keys HTTP/1.1\r\nHost: localhost\r\n\r\n";
     assert_eq!(&answer(page, request), b"HTTP/1.1 200");
     drop(idle);
     let log = fs::read_to_string(dir.path().join("log")).unwrap();
@@ -119,24 +119,29 @@ fn made(dir: &Path, arguments: &[&str]) -> String {
 }
 
 /// The program of the simulated device, which cargo builds for its own package's tests alone. With the features of the whole workspace,
-/// so that nothing is compiled anew.
-fn device_program() -> PathBuf {
+/// and the profile of the tests, so that nothing is compiled anew.
+pub(super) fn device_program() -> PathBuf {
     let folder = Path::new(PROGRAM).parent().unwrap();
+    // A folder has the name of its profile, but for one.
+    let profile = match folder.file_name().unwrap().to_str().unwrap() {
+        "debug" => "dev",
+        name => name,
+    };
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--workspace", "--bin", "smart-city-device", "--target-dir"]);
-    cargo.arg(folder.parent().unwrap()).current_dir(env!("CARGO_MANIFEST_DIR"));
+    cargo.args(["build", "--quiet", "--workspace", "--bin", "smart-city-device", "--profile", profile]);
+    cargo.arg("--target-dir").arg(folder.parent().unwrap()).current_dir(env!("CARGO_MANIFEST_DIR"));
     assert!(cargo.status().unwrap().success());
     folder.join("smart-city-device")
 }
 
 /// A simulated device that runs, and the lines that it has printed.
-struct Running {
+pub(super) struct Running {
     process: Process,
     lines: mpsc::Receiver<String>,
 }
 
 impl Running {
-    fn start(program: &Path, dir: &Path, broker: &str, more: &[&str]) -> Self {
+    pub(super) fn start(program: &Path, dir: &Path, broker: &str, more: &[&str]) -> Self {
         let mut command = Command::new(program);
         command.current_dir(dir).args(["--device", "lamp.toml", "--data", "device", "--broker", broker]);
         command.args(["--every", "0.2"]).args(more).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -148,7 +153,7 @@ impl Running {
     }
 
     /// Waits for a line.
-    fn says(&self, what: &str) {
+    pub(super) fn says(&self, what: &str) {
         let deadline = Instant::now() + Duration::from_secs(20);
         let mut said = String::new();
         while !said.contains(what) {
@@ -182,9 +187,10 @@ async fn a_device_is_connected_by_commands_alone() {
     let gateway = gateway(path, None);
     let broker = format!("mqtt://127.0.0.1:{}", gateway.mqtt);
 
-    let provision = ["provision", LAMP, "--name", "Lamp", "--place", "9,9", "--image", "simulated"];
+    let provision = ["provision", LAMP, "--name", "Lamp", "--place", "9,8", "--image", "simulated"];
     let file = made(path, &[&provision[..], &["--stream", "traffic-flow"]].concat());
     fs::write(path.join("lamp.toml"), &file).unwrap();
+    assert!(files(path).0.devices.values().any(|device| device.name == "Lamp" && device.place == [9, 8]));
     let password = made(path, &["user", "add", "yui", "--city", "midori", "--level", "1"]);
     let (_yui, mut received) = client(gateway.mqtt, "yui", Box::leak(password.trim().into()), &["out/yui/#"]);
     subscribed(&mut received).await;
@@ -258,7 +264,7 @@ async fn a_change_during_the_start_is_noticed() {
         let mut fifo = fs::File::options().write(true).open(key).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, text.replace("name = \"Gate 1\"", "name = \"North gate\"")).unwrap();
-        fifo.write_all(smart_city_gateway::attestation::Signer::generate().unwrap().as_bytes()).unwrap();
+        fifo.write_all(smart_city_engine::attestation::Signer::generate().unwrap().as_bytes()).unwrap();
     });
     let gateway = gateway(dir.path(), None);
     during.join().unwrap();
@@ -285,4 +291,14 @@ fn nothing_is_made_for_nobody() {
     let script = format!("{PROGRAM} rotate {GATE} >&-");
     assert!(!Command::new("sh").current_dir(dir.path()).args(["-c", &script]).status().unwrap().success());
     assert_eq!(fs::read_to_string(dir.path().join("secrets.toml")).unwrap(), before);
+}
+
+/// A terminal is a character device, as that which takes nothing is; and as this one, which takes all.
+#[test]
+fn what_is_made_goes_to_a_terminal() {
+    let dir = example();
+    let out = fs::File::options().write(true).open("/dev/zero").unwrap();
+    let mut command = Command::new(PROGRAM);
+    command.current_dir(dir.path()).args(["user", "password", "hana"]).stdout(out);
+    assert!(command.status().unwrap().success());
 }

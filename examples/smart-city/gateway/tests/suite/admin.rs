@@ -9,6 +9,7 @@ use std::{
 
 use crate::common::{self, GATE, MAST};
 use smart_city_devices::provision::Provisioned;
+use smart_city_engine::config::Role;
 use smart_city_frame::DeviceId;
 use smart_city_gateway::admin::{Files, NewDevice, NewUser};
 
@@ -111,6 +112,23 @@ fn users_are_added_and_removed() {
     assert_eq!(texts(dir.path()), before);
 }
 
+#[test]
+fn operators_are_added_and_removed() {
+    let dir = common::example();
+    let (files, before) = (files(dir.path()), texts(dir.path()));
+    let first = handed_out(|out| files.add_operator("yui", Role::Auditor, out));
+    let role_of = |token: &str| {
+        let secrets = common::files(dir.path()).1;
+        secrets.operator(token.as_bytes()).map(|(name, operator)| (name.to_owned(), operator.role))
+    };
+    assert_eq!(role_of(&first), Some(("yui".to_owned(), Role::Auditor)));
+    assert!(!texts(dir.path())[1].contains(&first), "the token itself is with nobody but its owner");
+    let second = handed_out(|out| files.change_token("yui", out));
+    assert_eq!((role_of(&first), role_of(&second)), (None, Some(("yui".to_owned(), Role::Auditor))));
+    files.remove_operator("yui").unwrap();
+    assert_eq!(texts(dir.path()), before);
+}
+
 /// Whatever is wrong, both files are as they were, and nothing lies beside them.
 #[test]
 fn what_fails_changes_nothing() {
@@ -140,6 +158,10 @@ fn what_fails_changes_nothing() {
     fault(files.add_user(&NewUser { city: "none".to_owned(), ..user() }, unheard), "`none`");
     fault(files.change_password("yui", unheard), "no user");
     fault(files.remove_user("yui"), "no user");
+    fault(files.add_operator("kana", Role::Viewer, unheard), "there already");
+    fault(files.add_operator("a/b", Role::Viewer, unheard), "a name is");
+    fault(files.change_token("yui", unheard), "no operator");
+    fault(files.remove_operator("yui"), "no operator");
     // A full disk, or a closed pipe, where the output goes.
     let full = |_: &str| Err(io::ErrorKind::StorageFull.into());
     fault(files.provision(&lamp(), full), "nothing was changed");

@@ -1,16 +1,7 @@
-//! What takes neither clients nor minutes: in one program, because each takes longer to link than to run.
+//! What takes neither clients nor minutes.
 
 mod admin;
-mod attestation;
-mod audit;
-#[path = "../common/mod.rs"]
+#[path = "../../../engine/tests/common/mod.rs"]
 mod common;
-mod config;
-mod disk;
-mod engine;
-mod examine;
-mod histories;
-mod memory;
-mod outbox;
-mod policy;
-mod time;
+mod data;
+mod ngsi;

@@ -1,0 +1,1328 @@
+//! What the gateway decides: everything, in batches, each stored before anything of it leaves.
+//!
+//! A batch is worked off in memory, then the audit log and the store are written in one go (group commit), then receipts and
+//! readings go out. So a loss of power loses nothing that has a receipt, and nothing that goes out was not stored.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fs::{self, File},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use anyhow::{Context as _, Result, bail};
+use jiff::Timestamp;
+use redb::{StorageBackend, backends::FileBackend};
+use serde_json::{Value, json};
+use smart_city_frame::{
+    ALL_REGIONS, Challenge, DeviceId, Epoch, Evidence, GatewayLink, Instruction, OVERHEAD, OpenError, Opened,
+    SealError, Verdict,
+};
+use tokio::sync::{broadcast, oneshot, watch};
+
+pub use crate::device::Refusal;
+use crate::{
+    attestation::{Appraisal, Finding, Signer, Status, appraise, appraise_all},
+    audit::{self, Audit},
+    config::{City, ConfigError, History, Secrets, StreamEntry, parse_device_id},
+    device::{Device, Outstanding, Recovery, UNASKED},
+    memory::{self, Fingerprint, Loss, Memory},
+    policy::{Policy, class_name},
+    store::{self, Bounds, Changes, DeviceRecord, Found, Reading, Store},
+    view::{DeviceView, FlowKey, SharedView},
+};
+
+/// How often refused frames are summed up in the audit log.
+const SUMMARY: Duration = Duration::from_secs(60);
+
+/// What comes to the engine.
+#[derive(Debug)]
+pub enum Input {
+    /// A message that came from outside.
+    Message {
+        /// Its topic.
+        topic: String,
+        /// The frame.
+        payload: Vec<u8>,
+    },
+    /// Messages that were discarded before they came here, because too many of the same account wait.
+    Overload {
+        /// The device, if the account is one.
+        device: Option<DeviceId>,
+        /// How many.
+        count: u64,
+    },
+    /// A message was handed over that had this [`Output::delivery`].
+    Delivered(u64),
+    /// The files were read again; or they were not good.
+    Reload(Result<Box<(City, Arc<Secrets>)>, ConfigError>),
+    /// Time has passed: comes every [`TICK`].
+    Tick,
+    /// An operator instructs a device.
+    Instruct {
+        /// The device.
+        device: DeviceId,
+        /// The region of the function to call.
+        region: u16,
+        /// What the function gets.
+        argument: Vec<u8>,
+        /// Who wants it.
+        operator: String,
+        /// Whether it was sent.
+        reply: oneshot::Sender<Result<(), Denied>>,
+    },
+    /// An operator wants to know whether all regions of a device are as they were built.
+    Examine {
+        /// The device.
+        device: DeviceId,
+        /// Who wants it.
+        operator: String,
+        /// Whether the challenge was sent.
+        reply: oneshot::Sender<Result<(), Denied>>,
+    },
+    /// An operator wants an isolated device back.
+    Recover {
+        /// The device.
+        device: DeviceId,
+        /// Who wants it.
+        operator: String,
+        /// Whether it was begun.
+        reply: oneshot::Sender<Result<(), Denied>>,
+    },
+    /// An operator begins or ends a session.
+    Session {
+        /// Who.
+        operator: String,
+        /// Whether it begins.
+        begins: bool,
+        /// It is stored.
+        reply: oneshot::Sender<()>,
+    },
+    /// A user wants readings of before.
+    History {
+        /// Who.
+        user: String,
+        /// Which.
+        wanted: Wanted,
+        /// Those of them that the user may see.
+        reply: oneshot::Sender<Vec<Past>>,
+    },
+    /// A message for a user that is made of readings. Like an instruction it goes out once, and only the newest of a topic waits.
+    Tell {
+        /// Where it goes.
+        topic: String,
+        /// What it says.
+        payload: Vec<u8>,
+    },
+    /// Somebody wants to know how everything is. [`View`] tells it without the engine.
+    Status(oneshot::Sender<Value>),
+    /// Somebody wants the last attestation result of a device.
+    Attestation(DeviceId, oneshot::Sender<Option<String>>),
+}
+
+/// Which readings of the history are wanted.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The name of their stream.
+    pub stream: String,
+    /// Their device, if it is to be one alone.
+    pub device: Option<DeviceId>,
+    /// Not before this time.
+    pub from: Timestamp,
+    /// Not after this time.
+    pub to: Timestamp,
+    /// As many at most: the oldest of them.
+    pub limit: usize,
+}
+
+/// A reading of the history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Past {
+    /// What is said of it.
+    pub about: About,
+    /// What it says.
+    pub payload: Vec<u8>,
+}
+
+/// Messages of readings that are given out and not reported as delivered. Of more than that the store alone knows.
+pub const OUTGOING: usize = 4096;
+
+/// Readings that are read from the store at once.
+const PAGE: usize = 256;
+
+/// The time between two [`Input::Tick`].
+pub const TICK: Duration = Duration::from_millis(250);
+
+/// A message to be handed over at least once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// Its topic.
+    pub topic: String,
+    /// What it says.
+    pub payload: Vec<u8>,
+    /// If it is a reading: what to report as [`Input::Delivered`] when it was handed over.
+    pub delivery: Option<u64>,
+    /// If it is a reading: what goes beside it.
+    pub about: Option<Arc<About>>,
+}
+
+/// What the gateway says of a reading, beside its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
+    /// The content type of its stream.
+    pub content_type: String,
+    /// Names and values: `id`, `device`, `stream`, `class` and `time`.
+    pub properties: Vec<(String, String)>,
+}
+
+/// Why an operator's wish was not followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// The registry has no such device.
+    UnknownDevice,
+    /// Its image has no such region.
+    UnknownRegion,
+    /// The argument is too long.
+    TooLong,
+    /// It is isolated.
+    Isolated,
+    /// It is not isolated.
+    NotIsolated,
+    /// The evidence of the last instruction is still expected.
+    Busy,
+    /// Nothing came from it in a new epoch since the gateway started.
+    NoLink,
+}
+
+impl std::fmt::Display for Denied {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::UnknownDevice => "there is no such device",
+            Self::UnknownRegion => "its image has no such region",
+            Self::TooLong => "the argument is too long",
+            Self::Isolated => "the device is isolated",
+            Self::NotIsolated => "the device is not isolated",
+            Self::Busy => "the evidence of the last instruction is still expected",
+            Self::NoLink => "the device has not opened an epoch yet",
+        })
+    }
+}
+
+/// Is told what the engine has stored, in the engine's thread: it must not wait for anything.
+pub trait Observer: std::fmt::Debug + Send {
+    /// Who and what there is from now on.
+    fn city(&mut self, city: &City);
+    /// A reading was accepted that somebody may see.
+    fn reading(&mut self, device: DeviceId, stream: u16, time: Timestamp, payload: &[u8]);
+    /// Whether a device is isolated from now on.
+    fn isolated(&mut self, device: DeviceId, is_isolated: bool);
+}
+
+/// The gateway without its network.
+#[derive(Debug)]
+pub struct Engine {
+    city: City,
+    secrets: Arc<Secrets>,
+    /// The secrets for others: those that were taken over, when that is stored.
+    current: watch::Sender<Arc<Secrets>>,
+    policy: Policy,
+    signer: Signer,
+    store: Store,
+    audit: Audit,
+    disk: Disk,
+    devices: BTreeMap<DeviceId, Device>,
+    /// What is known of devices that the registry does not have now, for when they come back.
+    absent: BTreeMap<DeviceId, DeviceRecord>,
+    /// The newest epochs under root keys that no device has now.
+    past_epochs: BTreeMap<(DeviceId, Fingerprint), u16>,
+    /// Devices for which something is to happen when time has passed.
+    waiting: BTreeSet<DeviceId>,
+    /// Something was not stored: what is in memory is ahead of the store.
+    has_failed: bool,
+    /// Messages of a reading that were not handed over yet.
+    undelivered: HashMap<u64, usize>,
+    /// The sum of them.
+    outgoing: usize,
+    /// The first reading of which nothing was given out yet: it and all behind it are in the store.
+    parked: Option<u64>,
+    /// Readings in the store.
+    outbox: u64,
+    next_number: u64,
+    fault: Option<String>,
+    /// Frames that were accepted, and messages that were refused, since the start.
+    accepted: u64,
+    refused: BTreeMap<Refusal, u64>,
+    refused_since: BTreeMap<Refusal, u64>,
+    next_summary: Instant,
+    /// Readings by stream, and whether their device was not isolated, since the flows were added up.
+    counted: HashMap<(u16, bool), u64>,
+    events: broadcast::Sender<(&'static str, Value)>,
+    view: SharedView,
+    seen: BTreeSet<DeviceId>,
+    observer: Option<Box<dyn Observer>>,
+    batch: Batch,
+}
+
+/// Opens a file on the disk.
+type Open = Box<dyn Fn(File) -> Result<Box<dyn StorageBackend>> + Send>;
+
+/// Where the audit log is.
+struct Disk {
+    log: PathBuf,
+    open: Open,
+}
+
+impl std::fmt::Debug for Disk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Disk").field("log", &self.log).finish_non_exhaustive()
+    }
+}
+
+/// What a batch has brought so far.
+#[derive(Debug, Default)]
+struct Batch {
+    changes: Changes,
+    /// Devices that were heard, and get their receipts.
+    changed: BTreeSet<DeviceId>,
+    /// Devices of which something else is to be stored.
+    records: BTreeSet<DeviceId>,
+    /// Receipts of before, for devices that sent a frame again: they go to those alone that get no new one.
+    repeats: BTreeMap<DeviceId, Vec<u8>>,
+    outputs: Vec<Output>,
+}
+
+impl Engine {
+    /// Opens store and audit log in `dir`, or makes both, and goes on where they end; returns also what was not delivered before.
+    ///
+    /// # Errors
+    /// [`Loss`] if one of the files was lost, changed or set back. Or if the disk or the configuration is at fault.
+    pub fn open(
+        dir: &Path,
+        city: City,
+        secrets: Arc<Secrets>,
+        signer: Signer,
+    ) -> Result<(Self, Vec<Output>)> {
+        Self::open_on(dir, city, secrets, signer, false, |file| Ok(FileBackend::new(file)?))
+    }
+
+    /// As [`open`](Self::open), but goes on after a loss of one file with what the other knows, and says so in the audit log. What is left of
+    /// the file is kept under another name.
+    ///
+    /// # Errors
+    /// If nothing was lost, or so much that recorded frames could be accepted again.
+    pub fn open_after_loss(
+        dir: &Path,
+        city: City,
+        secrets: Arc<Secrets>,
+        signer: Signer,
+    ) -> Result<(Self, Vec<Output>)> {
+        Self::open_on(dir, city, secrets, signer, true, |file| Ok(FileBackend::new(file)?))
+    }
+
+    /// As [`open`](Self::open) or [`open_after_loss`](Self::open_after_loss), on a disk that may have faults.
+    ///
+    /// # Errors
+    /// As of those.
+    pub fn open_on<B: StorageBackend>(
+        dir: &Path,
+        city: City,
+        secrets: Arc<Secrets>,
+        signer: Signer,
+        after_loss: bool,
+        disk: impl Fn(File) -> Result<B> + Send + 'static,
+    ) -> Result<(Self, Vec<Output>)> {
+        let policy = Policy::new(&city)?;
+        let path = Audit::path(dir);
+        Audit::end_rotation(&path)?;
+        let mut found = Store::find(dir, &disk)?;
+        let log = memory::read_log(&path, &found)?;
+        let loss = Loss::find(&found, &log);
+        match (&loss, after_loss) {
+            (Some(loss @ Loss::Both(..)), true) => return Err(loss.clone().into()),
+            (Some(loss), false) => return Err(loss.clone().into()),
+            (None, true) => bail!("no file was lost: start without --continue-after-loss"),
+            _ => {}
+        }
+        if log.fault.is_some() && path.exists() {
+            fs::copy(&path, unused(dir, "audit", "jsonl"))?;
+        }
+        if loss.is_some() {
+            // Those that the log does not go on behind, as it was lost or set back.
+            for (last, archive) in audit::archives(&path)? {
+                if last > log.before.n {
+                    fs::rename(archive, unused(dir, &format!("audit.to-{last}"), "jsonl"))?;
+                }
+            }
+        }
+        if matches!(found, Found::Damaged(_)) {
+            fs::rename(Store::path(dir), unused(dir, "store", "redb"))?;
+            found = Found::Nothing;
+        }
+        let (store, stored) = match found {
+            Found::Whole(store, stored) => (store, *stored),
+            _ => Store::create(dir, &disk)?,
+        };
+        let file = store::private().truncate(false).open(&path).context("audit.jsonl")?;
+        store::sync_dir(dir)?;
+        let audit = Audit::open(disk(file)?, &log)?;
+        let open: Open = Box::new(move |file| Ok(Box::new(disk(file)?)));
+
+        let now = Instant::now();
+        let mut engine = Self {
+            city,
+            current: watch::Sender::new(Arc::clone(&secrets)),
+            secrets,
+            policy,
+            signer,
+            store,
+            audit,
+            disk: Disk { log: path, open },
+            devices: BTreeMap::new(),
+            absent: stored.devices.into_iter().collect(),
+            past_epochs: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            has_failed: false,
+            undelivered: HashMap::new(),
+            outgoing: 0,
+            parked: stored.outbox.first().map(|(number, _)| *number),
+            outbox: stored.outbox.len() as u64,
+            next_number: stored.next,
+            fault: None,
+            accepted: 0,
+            refused: BTreeMap::new(),
+            refused_since: BTreeMap::new(),
+            next_summary: now + SUMMARY,
+            counted: HashMap::new(),
+            events: broadcast::channel(1024).0,
+            view: SharedView::default(),
+            seen: BTreeSet::new(),
+            observer: None,
+            batch: Batch::default(),
+        };
+        if loss.is_some() {
+            engine.store.skip_to(log.store.map_or(0, |(_, commit)| commit));
+        }
+        engine.audit(
+            "started",
+            json!({ "store": stored.identity, "devices": engine.city.devices.len(), "users": engine.city.users.len() }),
+        );
+        engine.remember(&log.memory, &stored.epochs, loss.as_ref());
+        engine.take_devices(now);
+        engine.view_anew();
+        let outputs = engine.handle([Input::Tick])?;
+        Ok((engine, outputs))
+    }
+
+    /// Takes over what store and audit log know, and makes each know what the other did: the log is ahead of the store if the
+    /// process ended between the two.
+    fn remember(&mut self, log: &Memory, stored: &[(DeviceId, Fingerprint, u16)], loss: Option<&Loss>) {
+        let mut store = Memory::default();
+        for (id, key, epoch) in stored {
+            store.opened(*id, *key, *epoch);
+        }
+        let isolated = self.absent.iter().filter_map(|(id, record)| Some((*id, record.isolated?)));
+        store.isolated = isolated.collect();
+        let mut all = log.clone();
+        if let Some(loss) = loss {
+            tracing::warn!(%loss, "goes on after a loss");
+            all.merge(&store);
+            let why = match loss {
+                Loss::Store(why) | Loss::Log(why) | Loss::Both(why, _) => why,
+            };
+            let file = if matches!(loss, Loss::Log(_)) { "audit.jsonl" } else { "store.redb" };
+            self.audit("continued after a loss", json!({ "file": file, "fault": why }));
+        } else {
+            all.merge(&Memory { isolated: BTreeMap::new(), ..store.clone() });
+        }
+        for ((id, key), epoch) in &all.epochs {
+            if store.epochs.get(&(*id, *key)) != Some(epoch) {
+                self.batch.changes.epochs.push((*id, *key, *epoch));
+            }
+            if log.epochs.get(&(*id, *key)) != Some(epoch) {
+                self.audit_epoch("epoch known", *id, *key, *epoch);
+            }
+        }
+        for (id, region) in &all.isolated {
+            if !log.isolated.contains_key(id) {
+                self.audit("isolated", json!({ "device": id.to_string(), "region": region, "again": true }));
+            }
+        }
+        for id in all.isolated.keys().chain(store.isolated.keys()) {
+            let (is, record) = (all.isolated.get(id).copied(), self.absent.entry(*id).or_default());
+            if record.isolated != is {
+                record.isolated = is;
+                record.status = if is.is_some() { Status::Contraindicated } else { Status::Affirming };
+                self.batch.records.insert(*id);
+            }
+        }
+        self.past_epochs = all.epochs;
+    }
+
+    /// Makes the devices those of the registry. Those whose root key has not changed go on; of the others is known what was before.
+    fn take_devices(&mut self, now: Instant) {
+        let (city, secrets) = (&self.city, &self.secrets);
+        let key = |id: &DeviceId| {
+            let (root, _) = secrets.devices.get(id).filter(|_| city.devices.contains_key(id))?;
+            Some(root.fingerprint(*id))
+        };
+        self.devices.retain(|id, device| {
+            let stays = key(id) == Some(device.key);
+            if !stays {
+                let record = std::mem::take(&mut device.record);
+                if let Some(epoch) = record.epoch {
+                    self.past_epochs.insert((*id, device.key), epoch);
+                }
+                self.absent.insert(*id, record);
+            }
+            stays
+        });
+        for id in city.devices.keys() {
+            if self.devices.contains_key(id) {
+                continue;
+            }
+            let Some(key) = key(id) else { continue };
+            let record = self.absent.remove(id).unwrap_or_default();
+            let record = DeviceRecord { epoch: self.past_epochs.remove(&(*id, key)), ..record };
+            let device = Device::restored(record, key, now);
+            if device.is_waiting() {
+                self.waiting.insert(*id);
+            }
+            self.devices.insert(*id, device);
+        }
+    }
+
+    /// Adds a record to the audit log, which is written with the batch.
+    fn audit(&mut self, event: &str, detail: Value) {
+        self.audit.append(self.store.generation() + 1, event, detail);
+    }
+
+    fn audit_epoch(&mut self, event: &str, id: DeviceId, key: Fingerprint, epoch: u16) {
+        self.audit(event, json!({ "device": id.to_string(), "key": hex::encode(key), "epoch": epoch }));
+    }
+
+    /// What happens, as a name and data.
+    #[must_use]
+    pub fn events(&self) -> broadcast::Sender<(&'static str, Value)> {
+        self.events.clone()
+    }
+
+    /// How things are, as of the last tick, for others to read while the engine goes on.
+    #[must_use]
+    pub fn view(&self) -> SharedView {
+        self.view.clone()
+    }
+
+    /// The secrets that hold now. New ones come when the engine has taken them over and stored that.
+    #[must_use]
+    pub fn secrets(&self) -> watch::Receiver<Arc<Secrets>> {
+        self.current.subscribe()
+    }
+
+    /// The key set by which others check attestation results.
+    #[must_use]
+    pub fn jwks(&self) -> Value {
+        self.signer.jwks()
+    }
+
+    /// From now on `observer` is told what is stored; at once, who and what there is, and which devices are isolated.
+    pub fn observe(&mut self, mut observer: impl Observer + 'static) {
+        observer.city(&self.city);
+        let known = self
+            .devices
+            .iter()
+            .map(|(id, device)| (*id, &device.record))
+            .chain(self.absent.iter().map(|(id, record)| (*id, record)));
+        for (id, _) in known.filter(|(_, record)| record.isolated.is_some()) {
+            observer.isolated(id, true);
+        }
+        self.observer = Some(Box::new(observer));
+    }
+
+    /// Works a batch off, stores it, and returns what is to be published now.
+    ///
+    /// # Errors
+    /// If the disk does not take it. Then nothing of the batch counts, and the process must end: what it holds in memory is
+    /// ahead of the store.
+    pub fn handle(&mut self, inputs: impl IntoIterator<Item = Input>) -> Result<Vec<Output>> {
+        self.handle_at(inputs, Instant::now())
+    }
+
+    /// As [`handle`](Self::handle), at the time `now`.
+    ///
+    /// # Errors
+    /// As of that.
+    pub fn handle_at(
+        &mut self,
+        inputs: impl IntoIterator<Item = Input>,
+        now: Instant,
+    ) -> Result<Vec<Output>> {
+        if self.has_failed {
+            bail!("something was not stored before");
+        }
+        let (mut replies, mut results, mut sessions) = (Vec::new(), Vec::new(), Vec::new());
+        let mut ticked = false;
+        for input in inputs {
+            match input {
+                Input::Message { topic, payload } => self.message(&topic, payload, now),
+                Input::Overload { device, count } => self.refuse(device, Refusal::Overload, count),
+                Input::Delivered(number) => self.delivered(number),
+                Input::Reload(files) => self.reload(files, now),
+                Input::Tick => {
+                    ticked = true;
+                    self.tick(now);
+                }
+                Input::Instruct { device, region, argument, operator, reply } => {
+                    let result = self.instruct(device, region, &argument, &operator, now);
+                    replies.push((reply, self.told("instruct", device, &operator, result)));
+                }
+                Input::Examine { device, operator, reply } => {
+                    let result = self.examine(device, &operator, now);
+                    replies.push((reply, self.told("examine", device, &operator, result)));
+                }
+                Input::Recover { device, operator, reply } => {
+                    let result = self.recover(device, &operator, now);
+                    replies.push((reply, self.told("recover", device, &operator, result)));
+                }
+                Input::Session { operator, begins, reply } => {
+                    let event = if begins { "logged in" } else { "logged out" };
+                    self.audit(event, json!({ "operator": operator }));
+                    sessions.push(reply);
+                }
+                Input::History { user, wanted, reply } => {
+                    // Without what came in this batch, which is not stored yet.
+                    drop(reply.send(self.history(&user, &wanted)?));
+                }
+                Input::Tell { topic, payload } => {
+                    self.batch.outputs.push(Output { topic, payload, delivery: None, about: None });
+                }
+                Input::Status(reply) => {
+                    self.emit();
+                    drop(reply.send(self.view.read().all()));
+                }
+                Input::Attestation(device, reply) => {
+                    let device = self.devices.get(&device);
+                    results.push((reply, device.and_then(|device| device.record.result.clone())));
+                }
+            }
+        }
+        let Batch { mut changes, changed, records, mut repeats, outputs } = std::mem::take(&mut self.batch);
+        if changed.is_empty() && changes.accepted.is_empty() && !ticked {
+            // That something was delivered can wait: at worst it is delivered again.
+            self.batch.changes.delivered = std::mem::take(&mut changes.delivered);
+        }
+        changes.history = self.bounds();
+        changes.devices = records.iter().filter_map(|id| Some((*id, self.record(*id)?.clone()))).collect();
+        self.has_failed = true;
+        let head = self.audit.flush()?;
+        self.store.commit(&changes, head)?;
+        if self.audit.len() >= self.city.audit_file_bytes {
+            let detail = self.memory().to_record(self.store.identity());
+            let commit = self.store.generation() + 1;
+            self.audit.rotate(&self.disk.log, commit, detail, &self.disk.open)?;
+        }
+        self.has_failed = false;
+        self.outbox += changes.accepted.len() as u64;
+        self.outbox = self.outbox.saturating_sub(changes.delivered.len() as u64);
+
+        // From here on it is stored.
+        self.tell_observer(&changes);
+        if !Arc::ptr_eq(&self.current.borrow(), &self.secrets) {
+            self.current.send_replace(Arc::clone(&self.secrets));
+        }
+        let mut all: Vec<Output> = Vec::new();
+        for id in &changed {
+            let Some(device) = self.devices.get_mut(id) else { continue };
+            if let Some(receipt) = device.seal_receipt(now) {
+                repeats.remove(id);
+                all.push(down(*id, receipt));
+            }
+            if device.is_waiting() {
+                self.waiting.insert(*id);
+            }
+        }
+        all.extend(repeats.into_iter().map(|(id, receipt)| down(id, receipt)));
+        all.extend(outputs);
+        self.unpark(&mut all)?;
+        self.seen.extend(changed);
+        self.seen.extend(records);
+        // Who asked may be gone.
+        for (reply, answer) in replies {
+            let _ = reply.send(answer);
+        }
+        for (reply, result) in results {
+            let _ = reply.send(result);
+        }
+        for reply in sessions {
+            let _ = reply.send(());
+        }
+        Ok(all)
+    }
+
+    /// What stays in the history.
+    fn bounds(&self) -> Bounds {
+        self.city.history.map_or(Bounds::default(), |History { hours, most }| {
+            let age = 3_600_000_000 * i64::from(hours);
+            Bounds { most: most.into(), from: Timestamp::now().as_microsecond() - age }
+        })
+    }
+
+    /// What a user may see of the history: of each device by the attributes that hold now, and whether it is isolated now.
+    fn history(&self, user: &str, wanted: &Wanted) -> Result<Vec<Past>> {
+        let stream = self.city.streams.values().find(|stream| stream.name == wanted.stream);
+        let place = self.policy.users().iter().position(|name| name == user);
+        let (Some(stream), Some(place)) = (stream, place) else { return Ok(Vec::new()) };
+        let number = stream.stream.id.get();
+        let mut found = Vec::new();
+        for (id, device) in &self.devices {
+            let is_wanted = wanted.device.is_none_or(|device| device == *id);
+            if is_wanted && self.policy.decide(number, device.record.isolated.is_none())[place].allowed {
+                let times = (wanted.from.as_microsecond(), wanted.to.as_microsecond());
+                found.extend(self.store.history(*id, number, times, wanted.limit)?);
+            }
+        }
+        found.sort_by_key(|reading| reading.time);
+        found.truncate(wanted.limit);
+        let past = |reading: Reading| Past { about: about(&reading, stream), payload: reading.payload };
+        Ok(found.into_iter().map(past).collect())
+    }
+
+    /// What must not be forgotten.
+    fn memory(&self) -> Memory {
+        let mut memory = Memory { epochs: self.past_epochs.clone(), ..Memory::default() };
+        for (id, device) in &self.devices {
+            if let Some(epoch) = device.record.epoch {
+                memory.opened(*id, device.key, epoch);
+            }
+        }
+        let records = self.devices.iter().map(|(id, device)| (id, &device.record)).chain(&self.absent);
+        memory.isolated = records.filter_map(|(id, record)| Some((*id, record.isolated?))).collect();
+        memory
+    }
+
+    /// Tells the observer what a batch changed.
+    fn tell_observer(&mut self, changes: &Changes) {
+        let Some(observer) = &mut self.observer else { return };
+        if !Arc::ptr_eq(&self.current.borrow(), &self.secrets) {
+            observer.city(&self.city);
+        }
+        for (_, reading) in &changes.accepted {
+            observer.reading(DeviceId(reading.device), reading.stream, reading.time, &reading.payload);
+        }
+        for (id, record) in &changes.devices {
+            observer.isolated(*id, record.isolated.is_some());
+        }
+    }
+
+    /// What is known of a device, whether the registry has it or not.
+    fn record(&self, id: DeviceId) -> Option<&DeviceRecord> {
+        self.devices.get(&id).map(|device| &device.record).or_else(|| self.absent.get(&id))
+    }
+
+    fn message(&mut self, topic: &str, mut payload: Vec<u8>, now: Instant) {
+        let (device, result) = match self.route(topic) {
+            Ok((id, Some(stream))) => (Some(id), self.reading(id, stream, &mut payload, now)),
+            Ok((id, None)) => (Some(id), self.evidence(id, &mut payload, now)),
+            Err((device, refusal)) => (device, Err(refusal)),
+        };
+        if let Err(refusal) = result {
+            tracing::debug!(topic, ?refusal, "refused");
+            self.refuse(device, refusal, 1);
+        }
+        if let Some(id) = device {
+            if result == Err(Refusal::EpochEnded)
+                && let Some(device) = self.devices.get_mut(&id)
+            {
+                device.hurry(now);
+            }
+            if result == Err(Refusal::Replayed)
+                && let Some(frame) = self.devices.get_mut(&id).and_then(|device| device.repeated_receipt(now))
+            {
+                self.batch.repeats.insert(id, frame);
+            }
+            self.restore_if_possible(id, now);
+            self.wait(id);
+        }
+    }
+
+    /// Notes that something is to happen with a device when time has passed, if so.
+    fn wait(&mut self, id: DeviceId) {
+        if self.devices.get(&id).is_some_and(Device::is_waiting) {
+            self.waiting.insert(id);
+        }
+    }
+
+    /// Whose message it is, and of which stream; none if it is evidence.
+    fn route(&self, topic: &str) -> Result<(DeviceId, Option<u16>), (Option<DeviceId>, Refusal)> {
+        let mut parts = topic.split('/');
+        let (Some("up"), Some(id), Some(what), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err((None, Refusal::Topic));
+        };
+        let id = parse_device_id(id).ok_or((None, Refusal::Topic))?;
+        let device = self.city.devices.get(&id).ok_or((None, Refusal::UnknownDevice))?;
+        if what == "evidence" {
+            return Ok((id, None));
+        }
+        let stream = what.parse().ok().filter(|stream: &u16| stream.to_string() == what);
+        let stream = stream.filter(|stream| device.streams.contains(stream));
+        stream.map(|stream| (id, Some(stream))).ok_or((Some(id), Refusal::UnknownStream))
+    }
+
+    /// Opens a frame of a device. If it is of a newer epoch, that is stored with the batch.
+    fn open_frame<T>(
+        &mut self,
+        id: DeviceId,
+        frame: &mut [u8],
+        now: Instant,
+        open: impl FnMut(&mut GatewayLink, &mut [u8]) -> Result<T, OpenError>,
+    ) -> Result<T, Refusal> {
+        let (Some(device), Some((root, _))) = (self.devices.get_mut(&id), self.secrets.devices.get(&id))
+        else {
+            return Err(Refusal::UnknownDevice);
+        };
+        let before = device.record.epoch;
+        let result = device.open(id, root, frame, now, open);
+        let key = device.key;
+        if device.record.epoch != before && device.recovery == Some(Recovery::Restoring) {
+            // It cannot open any more what was sealed in the epoch before.
+            device.recovery = Some(Recovery::NeedsEpoch);
+        }
+        if let Some(epoch) = device.record.epoch.filter(|epoch| Some(*epoch) != before) {
+            self.batch.changes.epochs.push((id, key, epoch));
+            self.seen.insert(id);
+            self.audit_epoch("epoch opened", id, key, epoch);
+        }
+        result
+    }
+
+    /// Notes that a frame was opened and gets a receipt when the batch is stored.
+    fn accept(&mut self, id: DeviceId, counter: [u8; 3], time: Timestamp) {
+        if let Some(device) = self.devices.get_mut(&id) {
+            device.accepted(counter);
+            device.last_seen = Some(time);
+            self.accepted += 1;
+            self.batch.changed.insert(id);
+        }
+    }
+
+    fn reading(&mut self, id: DeviceId, stream: u16, frame: &mut [u8], now: Instant) -> Result<(), Refusal> {
+        let device = self.devices.get(&id).ok_or(Refusal::UnknownDevice)?;
+        let key = device.key;
+        let stream = self.city.streams.get(&stream).ok_or(Refusal::UnknownStream)?.stream;
+        let (isolated, recovery) = (device.record.isolated.is_some(), device.recovery);
+        if isolated && recovery.is_none() {
+            return Err(Refusal::Isolated);
+        }
+        let opened = self.open_frame(id, frame, now, |link, frame| {
+            let Opened { counter, content } = link.open_reading(id, stream, frame)?;
+            Ok((link.epoch(), counter, content.to_vec()))
+        });
+        if isolated {
+            // It may have told the new epoch that a recovery needs, but it counts no more than before.
+            return Err(Refusal::Isolated);
+        }
+        let (epoch, counter, payload) = opened?;
+        let time = Timestamp::now();
+        self.accept(id, counter, time);
+        let [a, b, c] = counter;
+        let counter = u32::from_be_bytes([0, a, b, c]);
+        let reading =
+            Reading { device: id.0, key, stream: stream.id.get(), epoch: epoch.0, counter, time, payload };
+        let device_ok = self.devices.get(&id).is_some_and(|device| device.record.isolated.is_none());
+        *self.counted.entry((reading.stream, device_ok)).or_default() += 1;
+        let number = self.next_number;
+        if self.policy.decide(reading.stream, device_ok).iter().any(|decision| decision.allowed) {
+            self.next_number += 1;
+            // Behind what waits already, and no more than may be under way.
+            if self.parked.is_some() || self.outgoing >= OUTGOING {
+                self.parked.get_or_insert(number);
+            } else {
+                let mut outputs = std::mem::take(&mut self.batch.outputs);
+                self.deliver(number, &reading, &mut outputs);
+                self.batch.outputs = outputs;
+            }
+            self.batch.changes.accepted.push((number, reading));
+        } else if self.city.history.is_some() {
+            self.next_number += 1;
+            self.batch.changes.unowed.push((number, reading));
+        }
+        Ok(())
+    }
+
+    /// Addresses a reading to all who may have it, byte for byte; false if there are none.
+    fn deliver(&mut self, number: u64, reading: &Reading, outputs: &mut Vec<Output>) -> bool {
+        let id = DeviceId(reading.device);
+        let Some(stream) = self.city.streams.get(&reading.stream) else { return false };
+        let device_ok = self.devices.get(&id).is_some_and(|device| device.record.isolated.is_none());
+        let decisions = self.policy.decide(reading.stream, device_ok);
+        let about = Arc::new(about(reading, stream));
+        let before = outputs.len();
+        for (user, _) in self.policy.users().iter().zip(&*decisions).filter(|(_, decision)| decision.allowed)
+        {
+            outputs.push(Output {
+                topic: format!("out/{user}/{}", stream.name),
+                payload: reading.payload.clone(),
+                delivery: Some(number),
+                about: Some(Arc::clone(&about)),
+            });
+        }
+        let count = outputs.len() - before;
+        if count == 0 {
+            return false;
+        }
+        self.undelivered.insert(number, count);
+        self.outgoing += count;
+        true
+    }
+
+    /// Gives out what waits in the store, as far as there is room.
+    fn unpark(&mut self, outputs: &mut Vec<Output>) -> Result<()> {
+        while let Some(from) = self.parked
+            && self.outgoing < OUTGOING / 2
+        {
+            let page = self.store.outbox(from, PAGE)?;
+            self.parked = (page.len() == PAGE).then(|| page[PAGE - 1].0 + 1);
+            for (number, reading) in &page {
+                if !self.deliver(*number, reading, outputs) {
+                    // Nobody may have it any more.
+                    self.batch.changes.delivered.push(*number);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn delivered(&mut self, number: u64) {
+        if let Some(left) = self.undelivered.get_mut(&number) {
+            *left -= 1;
+            self.outgoing -= 1;
+            if *left == 0 {
+                self.undelivered.remove(&number);
+                self.batch.changes.delivered.push(number);
+            }
+        }
+    }
+
+    fn evidence(&mut self, id: DeviceId, frame: &mut [u8], now: Instant) -> Result<(), Refusal> {
+        let Opened { counter, content: evidence } =
+            self.open_frame(id, frame, now, |link, frame| link.open_evidence(id, frame))?;
+        self.accept(id, counter, Timestamp::now());
+        let (Some(device), Some((root, _))) = (self.devices.get_mut(&id), self.secrets.devices.get(&id))
+        else {
+            return Err(Refusal::UnknownDevice);
+        };
+        let answers = |outstanding: &mut Outstanding| {
+            let challenge = &outstanding.challenge;
+            (challenge.epoch(), challenge.counter()) == (evidence.epoch, evidence.counter)
+        };
+        let asked = device.outstanding.take_if(answers);
+        let is_asked = asked.is_some();
+        let (challenge, region, late) = match asked {
+            Some(asked) => (asked.challenge, asked.region, asked.deadline.is_none()),
+            // What a device has found at its start; or the gateway has asked, and started or asked for something else since.
+            None => (Challenge::named_in(&evidence), evidence.region, true),
+        };
+        let image = self.city.devices.get(&id).and_then(|entry| self.city.images.get(&entry.image));
+        let code_of = |id: u16| image.and_then(|regions| regions.get(&id)).map(|region| &region.code[..]);
+        let key = root.attest_key(id);
+        let finding = if region == ALL_REGIONS {
+            let all = image.into_iter().flatten().map(|(id, region)| (*id, &region.code[..]));
+            appraise_all(&key, all, &challenge, &evidence, late)
+        } else {
+            let code = code_of(region).unwrap_or_default();
+            appraise(&key, code, &challenge, region, &evidence, late)
+        };
+        // Of all regions the device names the one that is altered.
+        let is_named = region == ALL_REGIONS && code_of(evidence.region).is_some();
+        let region = if is_named { evidence.region } else { region };
+        // Unasked evidence affirms nothing, as it may be of any time. To an isolated device it adds nothing, and must not end a recovery.
+        let changes = finding == Finding::Altered
+            && device.record.isolated.is_none()
+            && device.recovered.is_none_or(|recovered| evidence.epoch > recovered);
+        if !is_asked && !changes {
+            if device.unasked.take(UNASKED, now) {
+                let detail = json!({
+                    "device": id.to_string(), "region": region, "finding": finding.to_string(),
+                    "nonce": hex::encode(challenge.nonce()),
+                });
+                self.audit("unasked", detail);
+            }
+            return Err(Refusal::NotAsked);
+        }
+        self.appraised(id, (region, challenge.nonce()), finding, Some(&evidence), now);
+        Ok(())
+    }
+
+    /// Draws the consequences of an appraisal of a region, with the nonce of what it was asked for by.
+    fn appraised(
+        &mut self,
+        id: DeviceId,
+        (region, nonce): (u16, [u8; 7]),
+        finding: Finding,
+        evidence: Option<&Evidence>,
+        now: Instant,
+    ) {
+        let image = self.city.devices.get(&id).and_then(|entry| self.city.images.get(&entry.image));
+        let function = match image.and_then(|regions| regions.get(&region)) {
+            Some(region) => &region.name,
+            None if region == ALL_REGIONS => "all functions",
+            None => "",
+        };
+        let verdict: Option<Verdict> = evidence.map(|evidence| evidence.verdict);
+        let appraisal = Appraisal { device: id, region, function, nonce, finding, verdict };
+        let result = self.signer.sign(&appraisal, SystemTime::now());
+        let detail = json!({
+            "device": id.to_string(), "region": region, "function": function, "finding": finding.to_string(),
+            "status": finding.status(), "nonce": hex::encode(nonce),
+        });
+        self.audit("attested", detail);
+        let Some(device) = self.devices.get_mut(&id) else { return };
+        let ends_isolation = evidence.is_some()
+            && finding != Finding::Altered
+            && region == ALL_REGIONS
+            && device.recovery == Some(Recovery::Restoring);
+        if device.record.isolated.is_some() && finding != Finding::Altered && !ends_isolation {
+            // Its status and the signed result stay those that it was isolated with.
+            return;
+        }
+        self.batch.records.insert(id);
+        match result {
+            Ok(result) => device.record.result = Some(result),
+            Err(error) => tracing::error!(%error, "an attestation result was not signed"),
+        }
+        device.record.status = finding.status();
+        match finding.status() {
+            Status::Contraindicated => {
+                let again = device.record.isolated.replace(region).is_some();
+                // Of an isolated device nothing is expected but what a recovery asks for.
+                (device.recovery, device.outstanding) = (None, None);
+                tracing::error!(device = %id, region, again, "ALERT: the code is not what was built; the device is isolated");
+                self.audit("isolated", json!({ "device": id.to_string(), "region": region, "again": again }));
+            }
+            Status::Affirming | Status::Warning if ends_isolation => {
+                (device.record.isolated, device.recovery) = (None, None);
+                device.recovered = device.record.epoch.map(Epoch);
+                device.record.status = Status::Affirming;
+                // The evidence is stored with the batch, and nothing of the batch goes out before.
+                if let Some(receipt) = device.seal_receipt(now) {
+                    self.batch.repeats.remove(&id);
+                    self.batch.outputs.push(down(id, receipt));
+                }
+                device.end_epoch(now);
+                self.audit("recovered", json!({ "device": id.to_string(), "region": region }));
+            }
+            _ => {}
+        }
+    }
+
+    /// Notes in the audit log what an operator wanted and did not get. What was done has a record of its own.
+    fn told(
+        &mut self,
+        what: &str,
+        device: DeviceId,
+        operator: &str,
+        result: Result<(), Denied>,
+    ) -> Result<(), Denied> {
+        if let Err(denied) = result {
+            let detail = json!({
+                "device": device.to_string(), "operator": operator, "what": what, "why": denied.to_string(),
+            });
+            self.audit("denied", detail);
+        }
+        result
+    }
+
+    fn instruct(
+        &mut self,
+        id: DeviceId,
+        region: u16,
+        argument: &[u8],
+        operator: &str,
+        now: Instant,
+    ) -> Result<(), Denied> {
+        let entry = self.city.devices.get(&id).ok_or(Denied::UnknownDevice)?;
+        if !self.city.images.get(&entry.image).is_some_and(|regions| regions.contains_key(&region)) {
+            return Err(Denied::UnknownRegion);
+        }
+        if self.devices.get(&id).is_some_and(|device| device.record.isolated.is_some()) {
+            return Err(Denied::Isolated);
+        }
+        self.send_instruction(id, &Instruction { region, argument }, Some(operator), now)
+    }
+
+    fn examine(&mut self, id: DeviceId, operator: &str, now: Instant) -> Result<(), Denied> {
+        if self.devices.get(&id).is_some_and(|device| device.record.isolated.is_some()) {
+            return Err(Denied::Isolated);
+        }
+        self.send_instruction(id, &Instruction::EXAMINE_ALL, Some(operator), now)
+    }
+
+    fn recover(&mut self, id: DeviceId, operator: &str, now: Instant) -> Result<(), Denied> {
+        let device = self.devices.get_mut(&id).ok_or(Denied::UnknownDevice)?;
+        if device.record.isolated.is_none() {
+            return Err(Denied::NotIsolated);
+        }
+        device.recovery = Some(Recovery::NeedsEpoch);
+        if device.link().is_none() {
+            device.ask_epoch(now);
+        }
+        self.seen.insert(id);
+        self.audit("recovery begun", json!({ "device": id.to_string(), "operator": operator }));
+        self.restore_if_possible(id, now);
+        self.wait(id);
+        Ok(())
+    }
+
+    /// Sends the instruction to restore as soon as there is an epoch to seal it in: all regions, as evidence has named one that is
+    /// altered, and there may be more.
+    fn restore_if_possible(&mut self, id: DeviceId, now: Instant) {
+        let Some(device) = self.devices.get_mut(&id) else { return };
+        let needs_restoring =
+            device.record.isolated.is_some() && device.recovery == Some(Recovery::NeedsEpoch);
+        if !needs_restoring || device.link().is_none() {
+            return;
+        }
+        device.outstanding = None;
+        if self.send_instruction(id, &Instruction::restore(&ALL_REGIONS.to_be_bytes()), None, now).is_ok()
+            && let Some(device) = self.devices.get_mut(&id)
+        {
+            device.recovery = Some(Recovery::Restoring);
+        }
+    }
+
+    fn send_instruction(
+        &mut self,
+        id: DeviceId,
+        instruction: &Instruction<'_>,
+        operator: Option<&str>,
+        now: Instant,
+    ) -> Result<(), Denied> {
+        let device = self.devices.get_mut(&id).ok_or(Denied::UnknownDevice)?;
+        if device.outstanding.as_ref().is_some_and(|outstanding| outstanding.deadline.is_some()) {
+            return Err(Denied::Busy);
+        }
+        let mut buffer = vec![0; 2 + instruction.argument.len() + OVERHEAD];
+        let sealed = device.link().ok_or(Denied::NoLink)?.seal_instruction(instruction, &mut buffer);
+        let challenge = match sealed {
+            Ok((_, challenge)) => challenge,
+            Err(SealError::LimitReached) => {
+                device.ask_epoch(now);
+                self.waiting.insert(id);
+                return Err(Denied::NoLink);
+            }
+            Err(_) => return Err(Denied::TooLong),
+        };
+        let detail = json!({
+            "device": id.to_string(), "region": instruction.region, "argument": hex::encode(instruction.argument),
+            "nonce": hex::encode(challenge.nonce()), "operator": operator,
+        });
+        self.batch.outputs.push(down(id, buffer.clone()));
+        device.outstanding = Some(Outstanding {
+            challenge,
+            region: instruction.examined_region(),
+            frame: buffer,
+            sent: 1,
+            deadline: Some(now + Duration::from_millis(self.city.evidence_deadline_ms)),
+        });
+        self.waiting.insert(id);
+        self.audit("instructed", detail);
+        Ok(())
+    }
+
+    fn tick(&mut self, now: Instant) {
+        for id in std::mem::take(&mut self.waiting) {
+            let (Some(device), Some((root, _))) = (self.devices.get_mut(&id), self.secrets.devices.get(&id))
+            else {
+                continue;
+            };
+            if let Some(frame) = device.epoch_request(id, root, now) {
+                self.batch.outputs.push(down(id, frame));
+            }
+            let is_late =
+                |outstanding: &mut Outstanding| outstanding.deadline.is_some_and(|time| time <= now);
+            if let Some(mut outstanding) = device.outstanding.take_if(is_late) {
+                let asked = (outstanding.region, outstanding.challenge.nonce());
+                self.appraised(id, asked, Finding::Missing, None, now);
+                let Some(device) = self.devices.get_mut(&id) else { continue };
+                if outstanding.sent < self.city.evidence_attempts {
+                    outstanding.sent += 1;
+                    outstanding.deadline = Some(now + Duration::from_millis(self.city.evidence_deadline_ms));
+                    self.batch.outputs.push(down(id, outstanding.frame.clone()));
+                } else {
+                    outstanding.deadline = None;
+                    if device.recovery == Some(Recovery::Restoring) {
+                        // The device may have opened an epoch that nobody has heard of.
+                        device.recovery = Some(Recovery::NeedsEpoch);
+                        device.end_epoch(now);
+                    } else {
+                        // It may have rejected so many forged frames that it opens nothing else than this.
+                        device.ask_forced_epoch(now);
+                    }
+                }
+                device.outstanding = Some(outstanding);
+            }
+            self.wait(id);
+        }
+        if now >= self.next_summary {
+            self.next_summary = now + SUMMARY;
+            let refused = std::mem::take(&mut self.refused_since);
+            if !refused.is_empty() {
+                self.audit("refused", json!(refused));
+            } else if self.store.generation() > self.audit.commit() {
+                // So that a store that is set back is found, were it only by readings.
+                self.audit("stored", json!({}));
+            }
+        }
+        self.emit();
+    }
+
+    /// Brings the view up to date, and tells those who watch what changed since the last time.
+    fn emit(&mut self) {
+        let watched = self.events.receiver_count() > 0;
+        let changed = self.add_up();
+        let seen = std::mem::take(&mut self.seen);
+        let devices: Vec<_> = seen.into_iter().filter_map(|id| Some((id, self.device_view(id)?))).collect();
+        let mut view = self.view.write();
+        let summary = &mut view.summary;
+        summary.refused.clone_from(&self.refused);
+        summary.accepted = self.accepted;
+        let changes = &self.batch.changes;
+        summary.undelivered =
+            (self.outbox + changes.accepted.len() as u64).saturating_sub(changes.delivered.len() as u64);
+        summary.fault.clone_from(&self.fault);
+        view.time = Some(Instant::now());
+        if watched {
+            for key in changed {
+                drop(self.events.send(("flow", view.flow(&key))));
+            }
+            for (_, device) in &devices {
+                drop(self.events.send(("device", json!(device))));
+            }
+        }
+        let fault = view.fault_event();
+        for (id, device) in devices {
+            view.put(id, device);
+        }
+        drop(view);
+        if let Some(fault) = fault {
+            drop(self.events.send(("fault", fault)));
+        }
+    }
+
+    /// Makes the view of all devices anew.
+    fn view_anew(&mut self) {
+        let devices = self.devices.keys().filter_map(|id| Some((*id, self.device_view(*id)?))).collect();
+        self.view.write().replace(&self.city.home, devices);
+    }
+
+    /// Adds what was counted by stream to the flows of each user; returns those that changed.
+    fn add_up(&mut self) -> Vec<FlowKey> {
+        let mut changed = Vec::new();
+        let mut view = self.view.write();
+        for ((stream, device_ok), count) in std::mem::take(&mut self.counted) {
+            let decisions = self.policy.decide(stream, device_ok);
+            let Some(entry) = self.city.streams.get(&stream) else { continue };
+            for (user, decision) in self.policy.users().iter().zip(&*decisions) {
+                let key = (entry.name.clone(), user.clone(), decision.allowed, decision.reason.clone());
+                let sum = view.flows.entry(key.clone()).or_insert_with(|| {
+                    let detail = json!({ "stream": key.0, "user": key.1, "allowed": key.2, "reason": key.3 });
+                    self.audit.append(self.store.generation() + 1, "decided", detail);
+                    0
+                });
+                *sum += count;
+                changed.push(key);
+            }
+        }
+        changed
+    }
+
+    fn device_view(&self, id: DeviceId) -> Option<Arc<DeviceView>> {
+        let (device, entry) = (self.devices.get(&id)?, self.city.devices.get(&id)?);
+        Some(Arc::new(DeviceView {
+            id: id.to_string(),
+            name: entry.name.clone(),
+            place: entry.place,
+            state: device.record.status,
+            isolated: device.record.isolated.is_some(),
+            epoch: device.record.epoch,
+            frames: device.frames,
+            refused: device.refused_frames(),
+            reasons: device.refused.clone(),
+            last_seen: device.last_seen,
+        }))
+    }
+
+    fn refuse(&mut self, device: Option<DeviceId>, refusal: Refusal, count: u64) {
+        *self.refused_since.entry(refusal).or_default() += count;
+        *self.refused.entry(refusal).or_default() += count;
+        if let Some((id, device)) = device.and_then(|id| Some((id, self.devices.get_mut(&id)?))) {
+            self.seen.insert(id);
+            *device.refused.entry(refusal).or_default() += count;
+        }
+    }
+
+    /// Takes new files over as a whole; a fault in them changes nothing but what is said of it.
+    fn reload(&mut self, files: Result<Box<(City, Arc<Secrets>)>, ConfigError>, now: Instant) {
+        let taken = files.map_err(|error| error.to_string()).and_then(|files| {
+            let (city, secrets) = &*files;
+            // Who is connected as the gateway, or has its public key, would not know of it.
+            if !secrets.gateway_password.matches(self.secrets.gateway_password.as_str().as_bytes()) {
+                return Err("gateway_password: changes at a start only".to_owned());
+            }
+            if secrets.ear_key != self.secrets.ear_key {
+                return Err("ear_key: changes at a start only".to_owned());
+            }
+            let policy = Policy::new(city).map_err(|error| format!("{error:#}"))?;
+            Ok((files, policy))
+        });
+        let (files, policy) = match taken {
+            Ok(taken) => taken,
+            Err(fault) => {
+                tracing::error!(fault, "the configuration is not changed");
+                self.audit("configuration refused", json!({ "fault": fault }));
+                self.fault = Some(fault);
+                return;
+            }
+        };
+        self.add_up();
+        let (city, secrets) = *files;
+        (self.city, self.secrets, self.policy, self.fault) = (city, secrets, policy, None);
+        self.take_devices(now);
+        let detail = json!({ "devices": self.city.devices.len(), "users": self.city.users.len() });
+        self.audit("configuration loaded", detail);
+        self.view_anew();
+        // Those who watch take all of it again.
+        drop(self.events.send(("reloaded", Value::Null)));
+    }
+}
+
+/// A name in `dir` for what is left of a file that is not used any more.
+fn unused(dir: &Path, stem: &str, extension: &str) -> PathBuf {
+    let mut names = (1..).map(|n: u32| dir.join(format!("{stem}.lost-{n}.{extension}")));
+    names.find(|path| !path.exists()).unwrap_or_default()
+}
+
+/// What is said of a reading.
+fn about(reading: &Reading, stream: &StreamEntry) -> About {
+    let id = DeviceId(reading.device);
+    About {
+        content_type: stream.content_type.clone(),
+        properties: vec![
+            // Epochs and counters come again under another root key.
+            (
+                "id".to_owned(),
+                format!("{id}-{}-{}-{}", hex::encode(&reading.key[..8]), reading.epoch, reading.counter),
+            ),
+            ("device".to_owned(), id.to_string()),
+            ("stream".to_owned(), stream.name.clone()),
+            ("class".to_owned(), class_name(stream.stream.class).to_owned()),
+            ("time".to_owned(), reading.time.to_string()),
+        ],
+    }
+}
+
+fn down(id: DeviceId, payload: Vec<u8>) -> Output {
+    Output { topic: format!("down/{id}"), payload, delivery: None, about: None }
+}

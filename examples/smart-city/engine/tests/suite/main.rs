@@ -1,0 +1,16 @@
+//! What does not take minutes: in one program, because each takes longer to link than to run.
+
+mod attestation;
+mod audit;
+#[path = "../common/mod.rs"]
+mod common;
+mod config;
+mod disk;
+mod engine;
+mod examine;
+mod histories;
+mod history;
+mod memory;
+mod outbox;
+mod policy;
+mod time;

@@ -1,0 +1,94 @@
+//! Readings that cannot leave wait in the store, not in memory, and come again.
+
+use std::collections::BTreeMap;
+
+use crate::common::{GATE, TestDevice, ask, engine, example, files};
+use smart_city_engine::engine::{Input, OUTGOING, Output};
+
+const READINGS: usize = 4000;
+
+/// How many messages were given out, and which of them are readings.
+fn take(outputs: Vec<Output>, seen: &mut BTreeMap<Vec<u8>, usize>) -> Vec<u64> {
+    let readings = outputs.into_iter().filter(|output| output.topic.starts_with("out/"));
+    let deliveries = readings.map(|output| {
+        *seen.entry(output.payload).or_default() += 1;
+        output.delivery.unwrap()
+    });
+    deliveries.collect()
+}
+
+#[test]
+fn what_cannot_leave_is_bounded_and_comes_again() {
+    let dir = example();
+    let (city, _) = files(dir.path());
+    let (mut first, _) = engine(dir.path());
+    let mut gate = TestDevice::new(GATE, 1, dir.path());
+    let mut given = 0;
+    for from in (0..READINGS).step_by(500) {
+        let inputs: Vec<Input> =
+            (from..from + 500).map(|i| gate.reading(1, &city, i.to_string().as_bytes())).collect();
+        given += take(first.handle(inputs).unwrap(), &mut BTreeMap::new()).len();
+    }
+    // Each is for three users.
+    assert!((OUTGOING..OUTGOING + 3).contains(&given), "{given} messages are under way");
+    assert_eq!(ask(&mut first, Input::Status).0["undelivered"], READINGS);
+    drop(first);
+
+    // After a restart too; and whenever some have left there are others, each three times and in order.
+    let (mut second, outputs) = engine(dir.path());
+    let mut seen = BTreeMap::new();
+    let mut under_way = take(outputs, &mut seen);
+    let mut last = 0;
+    while !under_way.is_empty() {
+        assert!(under_way.len() < OUTGOING + 3, "{} messages are under way", under_way.len());
+        let left: Vec<u64> = under_way.drain(..under_way.len().min(700)).collect();
+        assert!(left.is_sorted() && left[0] >= last);
+        last = left[0];
+        let outputs = second.handle(left.into_iter().map(Input::Delivered)).unwrap();
+        under_way.extend(take(outputs, &mut seen));
+    }
+    assert_eq!(seen.len(), READINGS);
+    assert!(seen.values().all(|count| *count == 3));
+    second.handle([Input::Tick]).unwrap();
+    assert_eq!(ask(&mut second, Input::Status).0["undelivered"], 0);
+    drop(second);
+    assert!(engine(dir.path()).1.iter().all(|output| output.delivery.is_none()), "nothing is left");
+}
+
+/// Others are given out when less than half of what may be under way is.
+#[test]
+fn what_waits_is_given_out_when_half_has_left() {
+    let dir = example();
+    let (city, _) = files(dir.path());
+    let (mut engine, _) = engine(dir.path());
+    let mut gate = TestDevice::new(GATE, 1, dir.path());
+    // Each is for one user.
+    let inputs: Vec<Input> = (0..=OUTGOING).map(|_| gate.reading(3, &city, b"1")).collect();
+    let given = take(engine.handle(inputs).unwrap(), &mut BTreeMap::new());
+    assert_eq!(given.len(), OUTGOING);
+    let (half, rest) = given.split_at(OUTGOING / 2);
+    assert_eq!(engine.handle(half.iter().copied().map(Input::Delivered)).unwrap(), []);
+    assert_eq!(engine.handle([Input::Delivered(rest[0])]).unwrap().len(), 1);
+    assert_eq!(engine.handle([Input::Delivered(rest[1])]).unwrap(), []);
+}
+
+/// What nobody may have any more when it could leave is left out.
+#[test]
+fn what_nobody_may_have_any_more_is_dropped() {
+    let dir = example();
+    let (city, _) = files(dir.path());
+    let (mut first, _) = engine(dir.path());
+    let mut gate = TestDevice::new(GATE, 1, dir.path());
+    assert_eq!(first.handle([gate.reading(3, &city, b"1")]).unwrap().len(), 2);
+    drop(first);
+    let path = dir.path().join("city.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("min_level = 2", "min_level = 3")).unwrap();
+    let (mut second, outputs) = engine(dir.path());
+    assert!(outputs.iter().all(|output| output.delivery.is_none()));
+    second.handle([Input::Tick]).unwrap();
+    assert_eq!(ask(&mut second, Input::Status).0["undelivered"], 0);
+    drop(second);
+    std::fs::write(&path, text).unwrap();
+    assert!(engine(dir.path()).1.iter().all(|output| output.delivery.is_none()), "it is gone");
+}

@@ -1,0 +1,80 @@
+//! The policies decide as the rules in words say, for every combination of attributes, and say why not.
+
+use crate::common::{self, plain};
+use smart_city_engine::{
+    config::{StreamEntry, UserEntry},
+    policy::Policy,
+};
+use smart_city_frame::{Class, Stream};
+
+const CITIES: [&str; 3] = ["midori", "aoba", "kaede"];
+
+#[test]
+fn a_policy_shows_its_users() {
+    let dir = common::example();
+    let policy = Policy::new(&common::files(dir.path()).0).unwrap();
+    assert_eq!(format!("{policy:?}"), "Policy { users: [\"hana\", \"ren\", \"sora\"], .. }");
+}
+
+#[test]
+fn all_combinations() {
+    let dir = common::example();
+    let (mut city, _) = common::files(dir.path());
+    city.users.clear();
+    city.streams.clear();
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let departments =
+        [names(&[]), names(&["traffic"]), names(&["weather", "rescue"]), names(&["traffic", "rescue"])];
+    for home in CITIES {
+        for (d, departments) in departments.iter().enumerate() {
+            for level in 0..4 {
+                let user = UserEntry { city: home.to_owned(), departments: departments.clone(), level };
+                city.users.insert(format!("{home}-{d}-{level}"), user);
+            }
+        }
+    }
+    let mut id = 0;
+    for class in [Class::Public, Class::Internal, Class::Confidential] {
+        for departments in &departments[1..] {
+            for partners in [names(&[]), names(&["aoba"])] {
+                for min_level in [0, 2, 3] {
+                    id += 1;
+                    let stream = Stream { id: id.try_into().unwrap(), class };
+                    let (name, owner) = (format!("stream-{id}"), "midori".to_owned());
+                    let (departments, partners) = (departments.clone(), partners.clone());
+                    city.streams.insert(
+                        id,
+                        StreamEntry {
+                            stream,
+                            name,
+                            owner,
+                            departments,
+                            min_level,
+                            partners,
+                            content_type: "application/json".to_owned(),
+                        },
+                    );
+                }
+            }
+        }
+    }
+
+    let policy = Policy::new(&city).unwrap();
+    let (mut allowed, mut refused) = (0, 0);
+    for (id, stream) in &city.streams {
+        for device_ok in [true, false] {
+            let decisions = policy.decide(*id, device_ok);
+            for (user, decision) in policy.users().iter().zip(&*decisions) {
+                let expected = plain(&city.users[user], stream, device_ok);
+                assert_eq!(decision.allowed, expected, "{user} {stream:?}: {decision:?}");
+                assert_eq!(decision.reason.is_empty(), expected);
+                assert_ne!(
+                    decision.reason, "no rule allows it",
+                    "a refusal without a reason: {user} {stream:?}"
+                );
+                if expected { allowed += 1 } else { refused += 1 }
+            }
+        }
+    }
+    assert_eq!((allowed + refused, allowed > 500, refused > 500), (54 * 48 * 2, true, true));
+}

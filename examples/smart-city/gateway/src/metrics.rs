@@ -1,0 +1,122 @@
+//! What monitoring reads, in the text format of OpenMetrics, which Prometheus takes.
+
+use std::fmt;
+
+use prometheus_client::{
+    encoding::text::encode,
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::{Registry, Unit},
+};
+use serde_json::json;
+use smart_city_engine::view::Summary;
+
+/// The media type of [`Meters::text`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What is measured around the engine.
+#[derive(Clone, Debug)]
+pub struct Meters {
+    /// 1 if there is a connection to the broker.
+    pub(crate) connected: Gauge,
+    /// How long the engine took for each batch, with what it stored, in seconds.
+    pub(crate) batches: Histogram,
+}
+
+impl Default for Meters {
+    fn default() -> Self {
+        // From a quarter of a millisecond to eight seconds.
+        Self { connected: Gauge::default(), batches: Histogram::new(exponential_buckets(0.000_25, 2.0, 16)) }
+    }
+}
+
+impl Meters {
+    /// All measured values, with those of the engine.
+    ///
+    /// # Errors
+    /// Never, as far as is known: a text takes all that is written to it.
+    pub fn text(&self, summary: &Summary) -> Result<String, fmt::Error> {
+        let mut registry = Registry::with_prefix("smart_city");
+        let states = family::<Gauge>("state", &json!(summary.counts.states), |gauge, count| {
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        });
+        registry.register("devices", "Devices by the state of their attestation", states);
+        registry.register("devices_isolated", "Devices that are isolated", gauge(summary.counts.isolated));
+        let accepted = Counter::<u64>::default();
+        accepted.inc_by(summary.accepted);
+        registry.register("frames_accepted", "Frames that were accepted", accepted);
+        let refused = family::<Counter>("reason", &json!(summary.refused), |counter, count| {
+            counter.inc_by(count);
+        });
+        registry.register("messages_refused", "Messages that were refused", refused);
+        let undelivered = usize::try_from(summary.undelivered).unwrap_or(usize::MAX);
+        let help = "Readings that the broker does not have for all who may have them";
+        registry.register("readings_undelivered", help, gauge(undelivered));
+        let help = "1 if changed files were not taken over because of a fault in them";
+        registry.register("configuration_fault", help, gauge(summary.fault.is_some().into()));
+        registry.register("broker_connected", "1 if connected to the broker", self.connected.clone());
+        let help = "Time for a batch of messages, until it is stored";
+        registry.register_with_unit("batch", help, Unit::Seconds, self.batches.clone());
+        let mut text = String::new();
+        encode(&mut text, &registry)?;
+        Ok(text)
+    }
+}
+
+fn gauge(value: usize) -> Gauge {
+    let gauge = Gauge::<i64>::default();
+    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+    gauge
+}
+
+/// A metric for each value of a label.
+fn family<M: Default>(
+    label: &'static str,
+    counts: &serde_json::Value,
+    set: impl Fn(&M, u64),
+) -> Family<[(&'static str, String); 1], M> {
+    let family = Family::default();
+    for (name, count) in counts.as_object().into_iter().flatten() {
+        set(&*family.get_or_create(&[(label, name.clone())]), count.as_u64().unwrap_or_default());
+    }
+    family
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_has_its_line() {
+        let mut summary = Summary::default();
+        summary.counts.states = [("affirming".to_owned(), 3), ("warning".to_owned(), 1)].into();
+        summary.counts.isolated = 2;
+        (summary.accepted, summary.undelivered) = (7, 5);
+        summary.refused = [(smart_city_engine::engine::Refusal::EpochEnded, 4)].into();
+        summary.fault = Some("a fault".to_owned());
+        let meters = Meters::default();
+        meters.connected.set(1);
+        meters.batches.observe(0.001);
+        let text = meters.text(&summary).unwrap();
+        for line in [
+            "smart_city_devices{state=\"affirming\"} 3",
+            "smart_city_devices{state=\"warning\"} 1",
+            "smart_city_devices_isolated 2",
+            "smart_city_frames_accepted_total 7",
+            "smart_city_messages_refused_total{reason=\"epoch_ended\"} 4",
+            "smart_city_readings_undelivered 5",
+            "smart_city_configuration_fault 1",
+            "smart_city_broker_connected 1",
+            "smart_city_batch_seconds_bucket{le=\"0.0005\"} 0",
+            "smart_city_batch_seconds_bucket{le=\"0.001\"} 1",
+            "smart_city_batch_seconds_count 1",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}:\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
+    }
+}

@@ -1,0 +1,258 @@
+//! NGSI-LD beside the engine: gives the crate `smart-city-ngsi-ld` readings, the decisions of the policy, and users who log in.
+//!
+//! A user logs in with the name and the password that it has at the broker (HTTP Basic). What a user writes is seen as a confidential
+//! stream would be that has the user's city, departments and level; and by the user itself.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
+};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::{Request, State},
+    response::Response,
+    routing::any,
+};
+use base64ct::{Base64, Encoding as _};
+use http::{HeaderMap, StatusCode, header};
+use jiff::Timestamp;
+use serde_json::json;
+use smart_city_frame::{Class, DeviceId, Stream};
+use smart_city_ngsi_ld::{Broker, MOST_BODY, Policy, Publisher, Reading, Source, mapping::Mapping};
+use tokio::sync::{Semaphore, mpsc, watch};
+use zeroize::Zeroizing;
+
+use smart_city_engine::{
+    config::{City, ConfigError, Secrets, StreamEntry, UserEntry, parse_device_id},
+    engine::{Input, Observer},
+    policy,
+};
+
+/// Requests that are worked on at once. Others wait: the engine needs the processor too.
+const AT_ONCE: usize = 4;
+
+/// The longest message at the broker, with its topic.
+const MOST_MESSAGE: usize = 3900;
+
+/// The policy with the attributes of the moment.
+#[derive(Debug, Default)]
+struct Rights {
+    policy: Option<Mutex<policy::Policy>>,
+    /// In the order of the policy.
+    users: BTreeMap<String, usize>,
+    /// Numbers by name.
+    streams: BTreeMap<String, u16>,
+    /// The streams of each device.
+    devices: BTreeMap<String, BTreeSet<u16>>,
+    /// The stream that what a user writes is treated as.
+    written: BTreeMap<String, u16>,
+}
+
+impl Rights {
+    fn of(city: &City) -> Self {
+        let (mut streams, mut written) = (city.streams.clone(), BTreeMap::new());
+        // Users with the same attributes share one.
+        let mut numbers = BTreeMap::new();
+        let mut free = (1..=u16::MAX).rev().filter(|id| !city.streams.contains_key(id));
+        for (name, user) in &city.users {
+            let UserEntry { city, departments, level } = user;
+            let attributes = (city.clone(), departments.iter().cloned().collect::<BTreeSet<_>>(), *level);
+            let number = numbers.entry(attributes).or_insert_with(|| {
+                let id = free.next().and_then(|id| id.try_into().ok())?;
+                let entry = StreamEntry {
+                    stream: Stream { id, class: Class::Confidential },
+                    name: String::new(),
+                    owner: city.clone(),
+                    departments: departments.clone(),
+                    min_level: *level,
+                    partners: Vec::new(),
+                    content_type: String::new(),
+                };
+                streams.insert(id.get(), entry);
+                Some(id.get())
+            });
+            written.extend(number.map(|number| (name.clone(), number)));
+        }
+        let named = city.streams.iter().map(|(id, stream)| (stream.name.clone(), *id)).collect();
+        let devices = city
+            .devices
+            .iter()
+            .map(|(id, device)| (id.to_string(), device.streams.iter().copied().collect()));
+        let devices = devices.collect();
+        let city = City { streams, images: BTreeMap::new(), devices: BTreeMap::new(), ..city.clone() };
+        // The engine has made the same one, or it would not have taken the files over; without one nobody sees anything.
+        let policy =
+            policy::Policy::new(&city).inspect_err(|error| tracing::error!(%error, "no policy")).ok();
+        let users = city.users.keys().enumerate().map(|(i, name)| (name.clone(), i)).collect();
+        Self { policy: policy.map(Mutex::new), users, streams: named, devices, written }
+    }
+
+    fn allows(&self, user: &str, stream: u16, device_ok: bool) -> bool {
+        let (Some(policy), Some(user)) = (&self.policy, self.users.get(user)) else { return false };
+        let decisions = policy.lock().unwrap_or_else(PoisonError::into_inner).decide(stream, device_ok);
+        decisions.get(*user).is_some_and(|decision| decision.allowed)
+    }
+
+    fn sees(&self, user: &str, source: Source<'_>) -> bool {
+        match source {
+            Source::Stream { stream, device, device_ok } => {
+                let number = self.streams.get(stream);
+                let number =
+                    number.filter(|number| self.devices.get(device).is_some_and(|of| of.contains(number)));
+                number.is_some_and(|number| self.allows(user, *number, device_ok))
+            }
+            Source::User(author) => {
+                self.users.contains_key(user)
+                    && (user == author
+                        || self.written.get(author).is_some_and(|number| self.allows(user, *number, true)))
+            }
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+struct SharedRights(Arc<RwLock<Arc<Rights>>>);
+
+impl Policy for SharedRights {
+    fn sees(&self, user: &str, source: Source<'_>) -> bool {
+        let rights = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner));
+        rights.sees(user, source)
+    }
+}
+
+/// Leads notifications to the engine, which has them published.
+#[derive(Clone, Debug, Default)]
+pub struct Teller(Arc<OnceLock<mpsc::Sender<Input>>>);
+
+impl Teller {
+    /// Says where the engine is.
+    pub fn connect(&self, engine: mpsc::Sender<Input>) {
+        drop(self.0.set(engine));
+    }
+}
+
+impl Publisher for Teller {
+    /// Each user has topics of its own. No stream has such a name.
+    fn accepts(&self, user: &str, topic: &str) -> bool {
+        let name = topic.strip_prefix("out/").and_then(|rest| rest.strip_prefix(user));
+        let name = name.and_then(|rest| rest.strip_prefix("/NGSI-LD"));
+        name.is_some_and(|rest| rest.len() <= 32 && !rest.contains('/'))
+    }
+
+    fn publish(&self, _: &str, topic: &str, payload: Vec<u8>) -> bool {
+        let fits = topic.len() + payload.len() <= MOST_MESSAGE;
+        let topic = topic.to_owned();
+        fits && self.0.get().is_some_and(|engine| engine.try_send(Input::Tell { topic, payload }).is_ok())
+    }
+}
+
+/// Leads what the engine stores to the broker of entities.
+#[derive(Debug)]
+struct Watcher {
+    entities: Arc<Broker>,
+    rights: SharedRights,
+    /// Names of streams by number.
+    streams: BTreeMap<u16, String>,
+}
+
+impl Observer for Watcher {
+    fn city(&mut self, city: &City) {
+        self.streams = city.streams.iter().map(|(id, stream)| (*id, stream.name.clone())).collect();
+        let rights = Arc::new(Rights::of(city));
+        *self.rights.0.write().unwrap_or_else(PoisonError::into_inner) = rights;
+        // Files with a fault in it are not taken over.
+        self.entities.configure(mapping(city).unwrap_or_default());
+    }
+
+    fn reading(&mut self, device: DeviceId, stream: u16, time: Timestamp, payload: &[u8]) {
+        if let Some(stream) = self.streams.get(&stream) {
+            let (stream, device, bytes) = (stream.clone(), device.to_string(), payload.to_vec());
+            self.entities.reading(Reading { stream, device, time, bytes });
+        }
+    }
+
+    fn isolated(&mut self, device: DeviceId, is_isolated: bool) {
+        let device = device.to_string();
+        if is_isolated { self.entities.isolate(&device) } else { self.entities.recover(&device) }
+    }
+}
+
+/// What `city.toml` says of entities.
+///
+/// # Errors
+/// The first fault that is in it.
+pub fn mapping(city: &City) -> Result<Mapping, ConfigError> {
+    let Some(table) = &city.ngsi_ld else { return Ok(Mapping::default()) };
+    let is_stream = |name: &str| city.streams.values().any(|stream| stream.name == name);
+    let is_device = |id: &str| parse_device_id(id).is_some_and(|id| city.devices.contains_key(&id));
+    Mapping::parse(&table.value, is_stream, is_device)
+        .map_err(|fault| table.fault(&fault.field, fault.message))
+}
+
+/// Makes the broker of entities, and what tells it of the city.
+#[must_use]
+pub fn entities(teller: Teller) -> (Arc<Broker>, impl Observer + 'static) {
+    let rights = SharedRights::default();
+    let entities = Arc::new(Broker::new(rights.clone(), teller));
+    let watcher = Watcher { entities: Arc::clone(&entities), rights, streams: BTreeMap::new() };
+    (entities, watcher)
+}
+
+#[derive(Clone, Debug)]
+struct Api {
+    entities: Arc<Broker>,
+    secrets: watch::Receiver<Arc<Secrets>>,
+    places: Arc<Semaphore>,
+}
+
+/// The routes.
+pub fn router(entities: Arc<Broker>, secrets: watch::Receiver<Arc<Secrets>>) -> Router {
+    let api = Api { entities, secrets, places: Arc::new(Semaphore::new(AT_ONCE)) };
+    Router::new().route("/ngsi-ld/v1/{*path}", any(respond)).with_state(api)
+}
+
+impl Api {
+    /// The user who has this name and this password.
+    fn user(&self, headers: &HeaderMap) -> Option<String> {
+        let given = headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Basic ")?;
+        let pair = Zeroizing::new(Base64::decode_vec(given.trim()).ok()?);
+        let (name, password) = std::str::from_utf8(&pair).ok()?.split_once(':')?;
+        let secrets = self.secrets.borrow();
+        secrets.users.get(name)?.matches(password.as_bytes()).then(|| name.to_owned())
+    }
+}
+
+async fn respond(State(api): State<Api>, request: Request) -> Response {
+    let Some(user) = api.user(request.headers()) else {
+        let mut response =
+            refused(StatusCode::UNAUTHORIZED, "log in as a user, with the password of the broker");
+        response
+            .headers_mut()
+            .insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Basic realm=\"ngsi-ld\""));
+        return response;
+    };
+    let (parts, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, MOST_BODY).await else {
+        return refused(StatusCode::PAYLOAD_TOO_LARGE, "the body of the request is too long");
+    };
+    let request = http::Request::from_parts(parts, body.to_vec());
+    let Ok(_place) = api.places.acquire().await else {
+        return refused(StatusCode::SERVICE_UNAVAILABLE, "the gateway is ending");
+    };
+    match tokio::task::spawn_blocking(move || api.entities.respond(&user, &request)).await {
+        Ok(response) => response.map(Body::from),
+        Err(_) => refused(StatusCode::INTERNAL_SERVER_ERROR, "the request was not answered"),
+    }
+}
+
+fn refused(status: StatusCode, detail: &str) -> Response {
+    let title = status.canonical_reason();
+    let body = json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail });
+    let mut response = Response::new(Body::from(body.to_string()));
+    *response.status_mut() = status;
+    let kind = header::HeaderValue::from_static("application/problem+json");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}

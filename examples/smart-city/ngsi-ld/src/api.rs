@@ -1,0 +1,1131 @@
+//! The HTTP binding (clause 6): from a request and its user to an answer.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use jiff::Timestamp;
+use percent_encoding::percent_decode_str;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    attribute::{Format, Instance, Reader, Writer, removes},
+    broker::{Broker, MOST_SUBSCRIPTIONS, Sight},
+    context::{CORE, Context},
+    entity::{Fragment, Origin, Part, View},
+    mapping::is_of_a_device,
+    problem::{Kind, Problem, Result},
+    query::{self, Place, Query, Selector},
+    subscription::{self, Subscription},
+    text,
+};
+
+/// The longest body of a request. Who reads requests should not take more.
+pub const MOST_BODY: usize = 1 << 20;
+
+/// Elements of one answer, if it is not asked for another number, and at most.
+const PAGE: usize = 20;
+const MOST_PAGE: usize = 1000;
+
+/// Entities of one batch operation.
+const MOST_BATCH: usize = 1000;
+
+const JSON: &str = "application/json";
+const JSON_LD: &str = "application/ld+json";
+
+/// What is given as the `Link` of an answer that does not have its context in it.
+pub(crate) fn link(context: &Context) -> String {
+    let url = context.link().unwrap_or(CORE);
+    format!("<{url}>; rel=\"http://www.w3.org/ns/json-ld#context\"; type=\"{JSON_LD}\"")
+}
+
+/// Names and values.
+type Headers = Vec<(&'static str, String)>;
+
+/// An answer before it is written.
+struct Answer {
+    status: StatusCode,
+    body: Option<Value>,
+    media: &'static str,
+    headers: Headers,
+    /// The body is linked data, or a list of it, and gets this context.
+    context: Option<Context>,
+}
+
+impl Answer {
+    fn empty(status: StatusCode) -> Self {
+        Self { status, body: None, media: JSON, headers: Vec::new(), context: None }
+    }
+
+    fn created(location: String) -> Self {
+        Self { headers: vec![("Location", location)], ..Self::empty(StatusCode::CREATED) }
+    }
+
+    fn of(context: &Context, body: Value) -> Self {
+        Self { body: Some(body), context: Some(context.clone()), ..Self::empty(StatusCode::OK) }
+    }
+
+    /// A result that is not linked data.
+    fn result(status: StatusCode, body: Value) -> Self {
+        Self { body: Some(body), ..Self::empty(status) }
+    }
+}
+
+/// A request, looked at.
+struct Call<'r> {
+    broker: &'r Broker,
+    sight: Sight<'r>,
+    user: &'r str,
+    now: Timestamp,
+    path: &'r str,
+    headers: &'r HeaderMap,
+    parameters: HashMap<String, String>,
+    options: BTreeSet<String>,
+    body: &'r [u8],
+    is_ld_wanted: bool,
+}
+
+impl Broker {
+    /// Answers a request to a path below `/ngsi-ld/v1` for a user who has proved who it is.
+    ///
+    /// It can take as long as a query takes: do not call it where others wait.
+    pub fn respond(&self, user: &str, request: &Request<Vec<u8>>) -> Response<Vec<u8>> {
+        self.respond_at(user, request, Timestamp::now())
+    }
+
+    /// As [`respond`](Self::respond), at the time `now`.
+    pub fn respond_at(&self, user: &str, request: &Request<Vec<u8>>, now: Timestamp) -> Response<Vec<u8>> {
+        let wanted = accepted(request.headers());
+        let answer = wanted.clone().and_then(|is_ld_wanted| self.answer(user, request, now, is_ld_wanted));
+        let mut answer = answer.unwrap_or_else(|problem| {
+            let media = "application/problem+json";
+            Answer { media, ..Answer::result(problem.status(), problem.to_json()) }
+        });
+        match (&answer.context, &mut answer.body) {
+            (Some(context), Some(body)) if wanted.unwrap_or_default() => {
+                answer.media = JSON_LD;
+                let elements = match body {
+                    Value::Array(elements) => elements.as_mut_slice(),
+                    body => std::slice::from_mut(body),
+                };
+                for element in elements.iter_mut().filter_map(Value::as_object_mut) {
+                    element.insert("@context".to_owned(), context.to_json());
+                }
+            }
+            (Some(context), Some(_)) => answer.headers.push(("Link", link(context))),
+            _ => {}
+        }
+        if answer.body.is_some() {
+            answer.headers.push(("Content-Type", answer.media.to_owned()));
+        }
+        let mut response =
+            Response::new(answer.body.map_or_else(Vec::new, |body| body.to_string().into_bytes()));
+        *response.status_mut() = answer.status;
+        for (name, value) in answer.headers {
+            // All of it was checked to be visible ASCII, or made here.
+            if let (Ok(name), Ok(value)) = (name.parse::<http::HeaderName>(), value.parse()) {
+                response.headers_mut().append(name, value);
+            }
+        }
+        response
+    }
+
+    fn answer(
+        &self,
+        user: &str,
+        request: &Request<Vec<u8>>,
+        now: Timestamp,
+        is_ld_wanted: bool,
+    ) -> Result<Answer> {
+        let headers = request.headers();
+        if headers.contains_key("NGSILD-Tenant") {
+            return Err(Problem::new(Kind::NoMultiTenantSupport, "there is one tenant, without a name"));
+        }
+        if request.body().len() > MOST_BODY {
+            return Err(Problem::new(Kind::InvalidRequest, "the body of the request is too long"));
+        }
+        let query = request.uri().query().unwrap_or_default();
+        let mut parameters = HashMap::new();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            if parameters.insert(name.clone().into_owned(), value.into_owned()).is_some() {
+                return Err(Problem::new(
+                    Kind::InvalidRequest,
+                    format!("the parameter {name:?} is there twice"),
+                ));
+            }
+        }
+        let options = parameters.get("options").map(String::as_str).unwrap_or_default();
+        let options = options.split(',').filter(|option| !option.is_empty()).map(str::to_owned).collect();
+        let path = request.uri().path();
+        let segments: Option<Vec<_>> = path.strip_prefix("/ngsi-ld/v1/").map(|rest| {
+            rest.trim_end_matches('/')
+                .split('/')
+                .map(|part| percent_decode_str(part).decode_utf8_lossy())
+                .collect()
+        });
+        let segments = segments.ok_or_else(Problem::not_found)?;
+        let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
+        let call = Call {
+            broker: self,
+            sight: self.sight(user),
+            user,
+            now,
+            path,
+            headers,
+            parameters,
+            options,
+            body: request.body(),
+            is_ld_wanted,
+        };
+        call.route(request.method(), &segments)
+    }
+}
+
+/// Whether JSON-LD is wanted, and not JSON.
+fn accepted(headers: &HeaderMap) -> Result<bool> {
+    let Some(accept) = headers.get(header::ACCEPT) else { return Ok(false) };
+    let accept = accept.to_str().unwrap_or_default();
+    // The best one; of equals the first.
+    let mut best: Option<(f32, bool)> = None;
+    for part in accept.split(',') {
+        let mut parts = part.split(';').map(str::trim);
+        let is_ld = match parts.next().unwrap_or_default() {
+            JSON | "application/*" | "*/*" | "" => false,
+            JSON_LD => true,
+            _ => continue,
+        };
+        let quality = parts
+            .find_map(|part| part.strip_prefix("q="))
+            .and_then(|quality| quality.parse().ok())
+            .unwrap_or(1.0);
+        if quality > 0.0 && best.is_none_or(|(before, _)| quality > before) {
+            best = Some((quality, is_ld));
+        }
+    }
+    let none = || Problem::new(Kind::NotAcceptable, "there are application/json and application/ld+json");
+    best.map(|(_, is_ld)| is_ld).ok_or_else(none)
+}
+
+/// The address of the context in a `Link` field.
+fn linked_context(headers: &HeaderMap) -> Result<Option<&str>> {
+    let mut found = None;
+    for value in headers.get_all(header::LINK) {
+        let value =
+            value.to_str().map_err(|_| Problem::new(Kind::InvalidRequest, "the Link is not ASCII"))?;
+        let Some((url, parameters)) = value.trim().strip_prefix('<').and_then(|rest| rest.split_once('>'))
+        else {
+            return Err(Problem::new(Kind::InvalidRequest, "the Link is not of the form <ADDRESS>; rel=..."));
+        };
+        if parameters.contains("http://www.w3.org/ns/json-ld#context") && found.replace(url).is_some() {
+            return Err(Problem::new(Kind::InvalidRequest, "there are two Links to a context"));
+        }
+    }
+    Ok(found)
+}
+
+fn no_method() -> Problem {
+    Problem::new(Kind::MethodNotAllowed, "this resource has no such method")
+}
+
+impl<'r> Call<'r> {
+    fn route(&self, method: &Method, path: &[&str]) -> Result<Answer> {
+        let (get, post, patch, put, delete) =
+            (Method::GET, Method::POST, Method::PATCH, Method::PUT, Method::DELETE);
+        match path {
+            ["entities"] if method == post => self.create_entity(),
+            ["entities"] if method == get => self.query_entities(),
+            ["entities", id] if method == get => self.retrieve_entity(id),
+            ["entities", id] if method == delete => self.delete_entity(id),
+            ["entities", id] if method == patch => self.merge_entity(id),
+            ["entities", id] if method == put => self.replace_entity(id),
+            ["entities", id, "attrs"] if method == post => self.append_attributes(id),
+            ["entities", id, "attrs"] if method == patch => self.update_attributes(id),
+            ["entities", id, "attrs", name] if method == patch => self.update_attribute(id, name),
+            ["entities", id, "attrs", name] if method == put => self.replace_attribute(id, name),
+            ["entities", id, "attrs", name] if method == delete => self.delete_attribute(id, name),
+            ["entityOperations", operation] if method == post => self.batch(operation),
+            ["types"] if method == get => self.types(),
+            ["types", name] if method == get => self.type_details(name),
+            ["attributes"] if method == get => self.attributes(),
+            ["attributes", name] if method == get => self.attribute_details(name),
+            ["subscriptions"] if method == post => self.create_subscription(),
+            ["subscriptions"] if method == get => self.query_subscriptions(),
+            ["subscriptions", id] if method == get => self.retrieve_subscription(id),
+            ["subscriptions", id] if method == patch => self.update_subscription(id),
+            ["subscriptions", id] if method == delete => self.delete_subscription(id),
+            ["entities"]
+            | ["entities", _]
+            | ["entities", _, "attrs"]
+            | ["entities", _, "attrs", _]
+            | ["entityOperations", _]
+            | ["types" | "attributes" | "subscriptions"]
+            | ["types" | "attributes" | "subscriptions", _] => Err(no_method()),
+            [
+                "temporal"
+                | "csourceRegistrations"
+                | "csourceSubscriptions"
+                | "jsonldContexts"
+                | "entityMaps"
+                | "info",
+                ..,
+            ] => Err(Problem::unsupported(
+                "this gateway keeps no history, forwards to no other source, and stores no context",
+            )),
+            _ => Err(Problem::not_found()),
+        }
+    }
+
+    // What requests have in common.
+
+    fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.get(name).map(String::as_str)
+    }
+
+    fn has_option(&self, name: &str) -> bool {
+        self.options.contains(name)
+    }
+
+    fn is(&self, name: &str) -> Result<bool> {
+        match self.parameter(name) {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(Problem::bad(format!("{name} is true or false"))),
+        }
+    }
+
+    /// The context of a request without a body.
+    fn context(&self) -> Result<Context> {
+        match linked_context(self.headers)? {
+            Some(url) => Context::parse(&Value::from(url)),
+            None => Ok(Context::core()),
+        }
+    }
+
+    /// The body, and the context of it if that is not in each of its elements (clause 6.3.5).
+    fn json(&self) -> Result<(Value, Option<Context>)> {
+        let kind =
+            self.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let is_ld = match kind.split(';').next().unwrap_or_default().trim() {
+            JSON | "application/merge-patch+json" => false,
+            JSON_LD => true,
+            _ => {
+                let detail =
+                    "there are application/json, application/ld+json and application/merge-patch+json";
+                return Err(Problem::new(Kind::UnsupportedMediaType, detail));
+            }
+        };
+        let value: Value = serde_json::from_slice(self.body)
+            .map_err(|error| Problem::new(Kind::InvalidRequest, format!("the body is not JSON: {error}")))?;
+        let has_context = |value: &Value| value.get("@context").is_some();
+        let (has_any, has_all) = match &value {
+            Value::Array(elements) => {
+                let objects = || elements.iter().filter(|element| element.is_object());
+                (objects().any(has_context), objects().all(has_context))
+            }
+            value => (has_context(value), has_context(value)),
+        };
+        let linked = linked_context(self.headers)?;
+        match (is_ld, linked) {
+            (true, Some(_)) => Err(Problem::bad("JSON-LD has its context in the body, and not in a Link")),
+            (true, None) if !has_all => Err(Problem::bad("JSON-LD has its @context in the body")),
+            (true, None) => Ok((value, None)),
+            (false, _) if has_any => {
+                Err(Problem::bad("an @context in the body makes it application/ld+json"))
+            }
+            (false, Some(url)) => Ok((value, Some(Context::parse(&Value::from(url))?))),
+            (false, None) => Ok((value, Some(Context::core()))),
+        }
+    }
+
+    /// A body that is an object, with its context.
+    fn object(&self) -> Result<(Map<String, Value>, Context)> {
+        let (value, context) = self.json()?;
+        let Value::Object(members) = value else { return Err(Problem::bad("the body is not an object")) };
+        let context = context.map_or_else(|| own_context(&members), Ok)?;
+        Ok((members, context))
+    }
+
+    fn reader<'c>(&self, context: &'c Context) -> Result<Reader<'c>> {
+        let time = self
+            .parameter("observedAt")
+            .map(|time| text::time(time).ok_or_else(|| Problem::bad("observedAt is not a time in UTC")));
+        let simplified = self.has_option("keyValues") || self.has_option("simplified");
+        Ok(Reader { context, now: self.now, simplified, observed_at: time.transpose()?, merges: false })
+    }
+
+    fn writer<'c>(&'c self, context: &'c Context) -> Result<Writer<'c>> {
+        let format = match self.parameter("format") {
+            None if self.has_option("keyValues") || self.has_option("simplified") => Format::Simplified,
+            None if self.has_option("concise") => Format::Concise,
+            None | Some("normalized") => Format::Normalized,
+            Some("concise") => Format::Concise,
+            Some("simplified" | "keyValues") => Format::Simplified,
+            Some(_) => return Err(Problem::bad("format is normalized, concise or simplified")),
+        };
+        for option in &self.options {
+            if !["keyValues", "simplified", "concise", "normalized", "sysAttrs", "count"]
+                .contains(&option.as_str())
+            {
+                return Err(Problem::new(
+                    Kind::InvalidRequest,
+                    format!("there is no option {option:?} here"),
+                ));
+            }
+        }
+        Ok(Writer { context, format, system: self.has_option("sysAttrs"), language: self.parameter("lang") })
+    }
+
+    /// A context in which names can be given back: that of the request, unless only the body has it and JSON is wanted.
+    fn answer_context(&self, context: Context) -> Context {
+        if self.is_ld_wanted || context.link().is_some() { context } else { Context::core() }
+    }
+
+    fn id(&self, text: &str) -> Result<String> {
+        text::uri(text, "the id")
+    }
+
+    /// An id of what may be written: entities of devices are made from readings alone.
+    fn writable(&self, id: &str) -> Result<String> {
+        let id = self.id(id)?;
+        if is_of_a_device(&id) {
+            return Err(Problem::unsupported(
+                "entities of devices are made from what the devices measure, and from nothing else",
+            ));
+        }
+        Ok(id)
+    }
+
+    /// Names with commas between them, as URIs.
+    fn names(&self, parameter: &str, context: &Context) -> Result<Option<Vec<String>>> {
+        let names = self
+            .parameter(parameter)
+            .map(|names| names.split(',').map(|name| context.expand(name)).collect());
+        names.transpose()
+    }
+
+    /// A page of what there is, by `limit` and `offset`, with the number of all if that is wanted, and links to what is beside it.
+    fn page<T>(&self, all: impl Iterator<Item = T>) -> Result<(Vec<T>, Headers)> {
+        let number = |name: &str, usual: usize| match self.parameter(name) {
+            None => Ok(usual),
+            Some(text) => text.parse().map_err(|_| Problem::bad(format!("{name} is not a number"))),
+        };
+        let (limit, offset) = (number("limit", PAGE)?, number("offset", 0)?);
+        let counts = self.is("count")? || self.has_option("count");
+        if limit == 0 && !counts {
+            return Err(Problem::bad("a limit of 0 is there with count alone"));
+        }
+        if limit > MOST_PAGE {
+            return Err(Problem::new(Kind::TooManyResults, format!("limit is at most {MOST_PAGE}")));
+        }
+        let (mut page, mut total) = (Vec::new(), 0_usize);
+        for element in all {
+            if total >= offset && page.len() < limit {
+                page.push(element);
+            }
+            total += 1;
+        }
+        let mut headers = Vec::new();
+        let mut link = |offset: usize, rel: &str| {
+            let mut query = form_urlencoded::Serializer::new(String::new());
+            let others = self.parameters.iter().filter(|(name, _)| *name != "offset" && *name != "limit");
+            query.extend_pairs(others.collect::<BTreeMap<_, _>>());
+            let query = query
+                .append_pair("limit", &limit.to_string())
+                .append_pair("offset", &offset.to_string())
+                .finish();
+            let path = self.path;
+            headers.push(("Link", format!("<{path}?{query}>; rel=\"{rel}\"; type=\"{JSON}\"")));
+        };
+        if limit > 0 && offset > 0 {
+            link(offset.saturating_sub(limit), "prev");
+        }
+        if limit > 0 && offset.saturating_add(limit) < total {
+            link(offset + limit, "next");
+        }
+        if counts {
+            headers.push(("NGSILD-Results-Count", total.to_string()));
+        }
+        Ok((page, headers))
+    }
+
+    // Entities (clauses 5.6.1 to 5.6.6, 5.6.17 to 5.6.19; 5.7.1, 5.7.2).
+
+    fn origin(&self) -> Origin {
+        Origin::User(self.user.to_owned())
+    }
+
+    fn change<T>(&self, id: &str, edit: impl FnOnce(&mut Vec<Part>) -> Result<T>) -> Result<T> {
+        self.broker.state_mut().change(self.broker, &self.sight, id, edit)
+    }
+
+    /// Changes an entity that is there.
+    fn change_seen<T>(&self, id: &str, edit: impl FnOnce(&mut Vec<Part>) -> Result<T>) -> Result<T> {
+        self.change(id, |parts| if parts.is_empty() { Err(Problem::not_found()) } else { edit(parts) })
+    }
+
+    fn create_entity(&self) -> Result<Answer> {
+        let (members, context) = self.object()?;
+        let id = self.create(&members, &context)?;
+        Ok(Answer::created(format!("/ngsi-ld/v1/entities/{id}")))
+    }
+
+    fn create(&self, members: &Map<String, Value>, context: &Context) -> Result<String> {
+        let reader = self.reader(context)?;
+        let fragment = Fragment::parse(members, &reader)?;
+        let id = fragment.id.as_deref().ok_or_else(|| Problem::bad("an entity needs an id"))?;
+        let id = self.writable(id)?;
+        let part = fragment.part(self.origin(), &reader)?;
+        self.change(&id, |parts| {
+            if !parts.is_empty() {
+                return Err(Problem::new(Kind::AlreadyExists, "there is an entity with this id"));
+            }
+            parts.push(part);
+            Ok(())
+        })?;
+        Ok(id)
+    }
+
+    fn retrieve_entity(&self, id: &str) -> Result<Answer> {
+        let id = self.id(id)?;
+        let context = self.context()?;
+        let writer = self.writer(&context)?;
+        let attributes = self.names("attrs", &context)?;
+        let types = self.parameter("type").map(|types| query::types(types, &context)).transpose()?;
+        let state = self.broker.state();
+        let query = Query {
+            selectors: vec![Selector { types, ..Selector::default() }],
+            attributes,
+            ..Query::default()
+        };
+        let view = state.view(&self.sight, &id).filter(|view| query.selects(view));
+        let view = view.ok_or_else(Problem::not_found)?;
+        Ok(Answer::of(&context, view.to_json(&writer, query.attributes.as_deref())))
+    }
+
+    fn query_entities(&self) -> Result<Answer> {
+        let context = self.context()?;
+        let mut selector = Selector::default();
+        if let Some(ids) = self.parameter("id") {
+            let ids: Vec<_> = ids.split(',').map(|id| self.id(id)).collect::<Result<_>>()?;
+            if ids.len() > MOST_PAGE {
+                return Err(Problem::too_complex("the query has too many ids"));
+            }
+            selector.ids = Some(ids);
+        }
+        selector.id_pattern = self.parameter("idPattern").map(query::pattern).transpose()?;
+        selector.types = self.parameter("type").map(|types| query::types(types, &context)).transpose()?;
+        let place = match self.parameter("georel") {
+            None if self.parameter("geometry").is_some() || self.parameter("coordinates").is_some() => {
+                return Err(Problem::bad("a geo-query needs georel, geometry and coordinates"));
+            }
+            None => None,
+            Some(georel) => {
+                let coordinates = self.parameter("coordinates").unwrap_or_default();
+                let coordinates = serde_json::from_str(coordinates)
+                    .map_err(|_| Problem::bad("coordinates are a JSON array"))?;
+                let geometry = self.parameter("geometry").unwrap_or_default();
+                Some(Place::parse(georel, geometry, &coordinates, self.parameter("geoproperty"), &context)?)
+            }
+        };
+        let q = self.parameter("q").map(|q| query::q(q, &context)).transpose()?;
+        for name in ["scopeQ", "csf", "join", "entityMap", "pick", "omit", "datasetId", "orderBy"] {
+            if self.parameter(name).is_some() {
+                return Err(Problem::unsupported(format!("there is no {name} here")));
+            }
+        }
+        let has_types = selector.types.is_some();
+        let query = Query { selectors: vec![selector], attributes: self.names("attrs", &context)?, q, place };
+        self.answer_query(&query, has_types, &context)
+    }
+
+    fn answer_query(&self, query: &Query, has_types: bool, context: &Context) -> Result<Answer> {
+        if !has_types && query.attributes.is_none() && query.q.is_none() && query.place.is_none() {
+            return Err(Problem::bad("a query needs type, attrs, q or a geo-query"));
+        }
+        let writer = self.writer(context)?;
+        let state = self.broker.state();
+        let found = state.views(&self.sight).filter(|view| query.selects(view));
+        let (page, headers) = self.page(found)?;
+        let body = page.iter().map(|view| view.to_json(&writer, query.attributes.as_deref())).collect();
+        Ok(Answer { headers, ..Answer::of(context, body) })
+    }
+
+    fn delete_entity(&self, id: &str) -> Result<Answer> {
+        self.delete(id)?;
+        Ok(Answer::empty(StatusCode::NO_CONTENT))
+    }
+
+    fn delete(&self, id: &str) -> Result<()> {
+        let id = self.writable(id)?;
+        self.change_seen(&id, |parts| {
+            parts.clear();
+            Ok(())
+        })
+    }
+
+    /// A body that is a fragment of the entity with this id.
+    fn fragment(&self, id: &str) -> Result<(String, Fragment, Context)> {
+        let id = self.writable(id)?;
+        let (members, context) = self.object()?;
+        let fragment = Fragment::parse(&members, &self.reader(&context)?)?;
+        if fragment.id.as_ref().is_some_and(|own| *own != id) {
+            return Err(Problem::bad("the body has another id"));
+        }
+        Ok((id, fragment, context))
+    }
+
+    fn merge_entity(&self, id: &str) -> Result<Answer> {
+        let (id, fragment, context) = self.fragment(id)?;
+        self.merge(&id, &fragment, &context)?;
+        Ok(Answer::empty(StatusCode::NO_CONTENT))
+    }
+
+    fn merge(&self, id: &str, fragment: &Fragment, context: &Context) -> Result<()> {
+        let reader = Reader { merges: true, ..self.reader(context)? };
+        self.change_seen(id, |parts| {
+            add_types(parts, fragment, self.now);
+            for (iri, value) in &fragment.attributes {
+                let mut is_there = false;
+                for part in parts.iter_mut() {
+                    if removes(value) {
+                        is_there |= part.attributes.remove(iri).is_some();
+                    } else if let Some(instances) = part.attributes.get_mut(iri) {
+                        is_there = true;
+                        patch_instances(instances, value, &reader)?;
+                    } else {
+                        continue;
+                    }
+                    part.modified = self.now;
+                }
+                if !is_there && !removes(value) {
+                    set_attribute(parts, iri, &reader.attribute(value)?, self.now);
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn replace_entity(&self, id: &str) -> Result<Answer> {
+        let (id, fragment, context) = self.fragment(id)?;
+        self.replace(&id, &fragment, &context)?;
+        Ok(Answer::empty(StatusCode::NO_CONTENT))
+    }
+
+    fn replace(&self, id: &str, fragment: &Fragment, context: &Context) -> Result<()> {
+        let reader = self.reader(context)?;
+        self.change_seen(id, |parts| {
+            // One part stays, with the author and the age that it has.
+            parts.truncate(1);
+            let mut fragment = fragment.clone();
+            if fragment.types.is_empty() {
+                fragment.types = parts.first().map(|part| part.types.clone()).unwrap_or_default();
+            }
+            for part in parts {
+                let new = fragment.part(part.origin.clone(), &reader)?;
+                *part = Part { created: part.created, ..new };
+            }
+            Ok(())
+        })
+    }
+
+    fn append_attributes(&self, id: &str) -> Result<Answer> {
+        let (id, fragment, context) = self.fragment(id)?;
+        let overwrites = !self.has_option("noOverwrite");
+        let (updated, not) = self.append(&id, &fragment, &context, overwrites)?;
+        Ok(update_result(&context, &updated, &not, "it is there already"))
+    }
+
+    /// Adds attributes; returns the URIs of those that were written, and of those that were not.
+    fn append(
+        &self,
+        id: &str,
+        fragment: &Fragment,
+        context: &Context,
+        overwrites: bool,
+    ) -> Result<(Vec<String>, Vec<String>)> {
+        let reader = self.reader(context)?;
+        let new = fragment.attributes.iter().map(|(iri, value)| Ok((iri, reader.attribute(value)?)));
+        let new = new.collect::<Result<Vec<_>>>()?;
+        self.change_seen(id, |parts| {
+            add_types(parts, fragment, self.now);
+            let (mut updated, mut not) = (Vec::new(), Vec::new());
+            for (iri, instances) in new {
+                if !overwrites && parts.iter().any(|part| part.attributes.contains_key(iri)) {
+                    not.push(iri.clone());
+                } else {
+                    set_attribute(parts, iri, &instances, self.now);
+                    updated.push(iri.clone());
+                }
+            }
+            Ok((updated, not))
+        })
+    }
+
+    fn update_attributes(&self, id: &str) -> Result<Answer> {
+        let (id, fragment, context) = self.fragment(id)?;
+        let reader = self.reader(&context)?;
+        let new = fragment.attributes.iter().map(|(iri, value)| Ok((iri, reader.attribute(value)?)));
+        let new = new.collect::<Result<Vec<_>>>()?;
+        let (updated, not) = self.change_seen(&id, |parts| {
+            add_types(parts, &fragment, self.now);
+            let (mut updated, mut not) = (Vec::new(), Vec::new());
+            for (iri, instances) in new {
+                if parts.iter().any(|part| part.attributes.contains_key(iri)) {
+                    set_attribute(parts, iri, &instances, self.now);
+                    updated.push(iri.clone());
+                } else {
+                    not.push(iri.clone());
+                }
+            }
+            Ok((updated, not))
+        })?;
+        Ok(update_result(&context, &updated, &not, "it is not there"))
+    }
+
+    /// Changes the instances of an attribute that is there in each part.
+    fn change_attribute(
+        &self,
+        id: &str,
+        iri: &str,
+        edit: impl Fn(&mut Vec<Instance>) -> Result<bool>,
+    ) -> Result<Answer> {
+        self.change_seen(id, |parts| {
+            let mut is_there = false;
+            for part in parts {
+                let Some(instances) = part.attributes.get_mut(iri) else { continue };
+                if edit(instances)? {
+                    is_there = true;
+                    part.modified = self.now;
+                    if instances.is_empty() {
+                        part.attributes.remove(iri);
+                    }
+                }
+            }
+            if is_there { Ok(()) } else { Err(Problem::not_found()) }
+        })?;
+        Ok(Answer::empty(StatusCode::NO_CONTENT))
+    }
+
+    /// The body of a request about one attribute, without its context.
+    fn attribute_body(&self) -> Result<(Value, Context)> {
+        match self.json()? {
+            (Value::Object(mut members), context) => {
+                let context = context.map_or_else(|| own_context(&members), Ok)?;
+                members.remove("@context");
+                Ok((Value::Object(members), context))
+            }
+            (value, Some(context)) => Ok((value, context)),
+            (_, None) => Err(Problem::bad("the body is not an object")),
+        }
+    }
+
+    fn update_attribute(&self, id: &str, name: &str) -> Result<Answer> {
+        let id = self.writable(id)?;
+        let (fragment, context) = self.attribute_body()?;
+        let (iri, reader) = (context.expand(name)?, self.reader(&context)?);
+        if removes(&fragment) {
+            return self.change_attribute(&id, &iri, |instances| {
+                instances.clear();
+                Ok(true)
+            });
+        }
+        let dataset = fragment.get("datasetId").and_then(Value::as_str);
+        self.change_attribute(&id, &iri, |instances| {
+            match instances.iter_mut().find(|instance| instance.dataset.as_deref() == dataset) {
+                Some(instance) => instance.patch(&fragment, &reader).map(|()| true),
+                None => Ok(false),
+            }
+        })
+    }
+
+    fn replace_attribute(&self, id: &str, name: &str) -> Result<Answer> {
+        let id = self.writable(id)?;
+        let (fragment, context) = self.attribute_body()?;
+        let (iri, reader) = (context.expand(name)?, self.reader(&context)?);
+        let new = reader.attribute(&fragment)?;
+        self.change_attribute(&id, &iri, |instances| {
+            let mut is_there = false;
+            for new in &new {
+                if let Some(old) = instances.iter_mut().find(|old| old.dataset == new.dataset) {
+                    *old = Instance { created: old.created, ..new.clone() };
+                    is_there = true;
+                }
+            }
+            Ok(is_there)
+        })
+    }
+
+    fn delete_attribute(&self, id: &str, name: &str) -> Result<Answer> {
+        let id = self.writable(id)?;
+        let iri = self.context()?.expand(name)?;
+        let all = self.is("deleteAll")?;
+        let dataset =
+            self.parameter("datasetId").map(|dataset| text::uri(dataset, "datasetId")).transpose()?;
+        self.change_attribute(&id, &iri, |instances| {
+            let before = instances.len();
+            instances.retain(|instance| !all && instance.dataset != dataset);
+            Ok(instances.len() < before)
+        })
+    }
+
+    // Batch operations (clauses 5.6.7 to 5.6.10, 5.6.20), and the query by POST.
+
+    fn batch(&self, operation: &str) -> Result<Answer> {
+        if !["create", "upsert", "update", "merge", "delete", "query"].contains(&operation) {
+            return Err(Problem::not_found());
+        }
+        if operation == "query" {
+            return self.query_by_post();
+        }
+        let (value, context) = self.json()?;
+        let elements = value.as_array().filter(|elements| !elements.is_empty());
+        let elements = elements.ok_or_else(|| Problem::bad("a batch is a list that is not empty"))?;
+        if elements.len() > MOST_BATCH {
+            return Err(Problem::bad(format!("a batch has at most {MOST_BATCH} elements")));
+        }
+        let (mut done, mut created, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+        for element in elements {
+            let id = if operation == "delete" {
+                element.as_str()
+            } else {
+                element.get("id").and_then(Value::as_str)
+            };
+            let id = id.unwrap_or_default();
+            let result = match (operation, element) {
+                ("delete", _) => self.delete(id).map(|()| false),
+                (_, Value::Object(members)) => self.batch_element(operation, members, context.as_ref()),
+                _ => Err(Problem::bad("an element of the batch is not an entity")),
+            };
+            match result {
+                Ok(is_new) => {
+                    done.push(id);
+                    if is_new {
+                        created.push(id);
+                    }
+                }
+                Err(problem) => errors.push(json!({ "entityId": id, "error": problem.to_json() })),
+            }
+        }
+        if !errors.is_empty() {
+            return Ok(Answer::result(
+                StatusCode::MULTI_STATUS,
+                json!({ "success": done, "errors": errors }),
+            ));
+        }
+        if created.is_empty() {
+            return Ok(Answer::empty(StatusCode::NO_CONTENT));
+        }
+        Ok(Answer::result(StatusCode::CREATED, json!(created)))
+    }
+
+    /// Does one of a batch; returns whether the entity is new.
+    fn batch_element(
+        &self,
+        operation: &str,
+        members: &Map<String, Value>,
+        context: Option<&Context>,
+    ) -> Result<bool> {
+        let own;
+        let context = match context {
+            Some(context) => context,
+            None => {
+                own = own_context(members)?;
+                &own
+            }
+        };
+        if operation == "create" {
+            return self.create(members, context).map(|_| true);
+        }
+        let fragment = Fragment::parse(members, &self.reader(context)?)?;
+        let id = fragment.id.as_deref().ok_or_else(|| Problem::bad("an entity needs an id"))?;
+        let id = self.writable(id)?;
+        let is_there = self.broker.state().view(&self.sight, &id).is_some();
+        match operation {
+            "upsert" if !is_there => return self.create(members, context).map(|_| true),
+            "upsert" if !self.has_option("update") => self.replace(&id, &fragment, context)?,
+            "merge" => self.merge(&id, &fragment, context)?,
+            _ => {
+                let overwrites = !self.has_option("noOverwrite");
+                let (_, not) = self.append(&id, &fragment, context, overwrites)?;
+                if let Some(iri) = not.first() {
+                    return Err(Problem::bad(format!(
+                        "not written, as it is there already: {}",
+                        context.compact(iri)
+                    )));
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    fn query_by_post(&self) -> Result<Answer> {
+        let (members, context) = self.object()?;
+        let mut query = Query::default();
+        for (name, value) in &members {
+            let text =
+                || value.as_str().ok_or_else(|| Problem::bad(format!("{name} of the query is not a text")));
+            match name.as_str() {
+                "type" if value == "Query" => {}
+                "@context" | "lang" => {}
+                "entities" => query.selectors = subscription::selectors(value, &context)?,
+                "attrs" => {
+                    let names: Option<Vec<&str>> =
+                        value.as_array().and_then(|names| names.iter().map(Value::as_str).collect());
+                    let names = names
+                        .filter(|names| !names.is_empty())
+                        .ok_or_else(|| Problem::bad("attrs is a list of names"))?;
+                    query.attributes =
+                        Some(names.into_iter().map(|name| context.expand(name)).collect::<Result<_>>()?);
+                }
+                "q" => query.q = Some(query::q(text()?, &context)?),
+                "geoQ" => query.place = Some(subscription::place(value, &context)?),
+                name => return Err(Problem::bad(format!("a query has no member {name:?}"))),
+            }
+        }
+        if !members.contains_key("type") {
+            return Err(Problem::bad("the type of a query is Query"));
+        }
+        let context = self.answer_context(context);
+        self.answer_query(&query, !query.selectors.is_empty(), &context)
+    }
+
+    // Types and attributes (clauses 5.7.5 to 5.7.10).
+
+    fn types(&self) -> Result<Answer> {
+        let context = self.context()?;
+        let state = self.broker.state();
+        let mut types: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for view in state.views(&self.sight) {
+            for iri in view.types() {
+                types.entry(iri).or_default().extend(view.names());
+            }
+        }
+        if !self.is("details")? {
+            let names: Vec<_> = types.keys().map(|iri| context.compact(iri)).collect();
+            let id = "urn:ngsi-ld:EntityTypeList:all";
+            return Ok(Answer::of(
+                &context,
+                json!({ "id": id, "type": "EntityTypeList", "typeList": names }),
+            ));
+        }
+        let each = types.iter().map(|(iri, names)| {
+            let names: Vec<_> = names.iter().map(|name| context.compact(name)).collect();
+            json!({ "id": iri, "type": "EntityType", "typeName": context.compact(iri), "attributeNames": names })
+        });
+        let body = each.collect();
+        Ok(Answer::of(&context, body))
+    }
+
+    fn type_details(&self, name: &str) -> Result<Answer> {
+        let context = self.context()?;
+        let iri = context.expand(name)?;
+        let state = self.broker.state();
+        let mut count = 0;
+        let mut attributes: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for view in state.views(&self.sight).filter(|view| view.has_type(&iri)) {
+            count += 1;
+            for name in view.names() {
+                attributes.entry(name).or_default().extend(kinds(&view, name));
+            }
+        }
+        if count == 0 {
+            return Err(Problem::not_found());
+        }
+        let details: Vec<_> = attributes
+            .iter()
+            .map(|(iri, kinds)| json!({ "id": iri, "type": "Attribute", "attributeName": context.compact(iri), "attributeTypes": kinds }))
+            .collect();
+        let body = json!({
+            "id": iri, "type": "EntityTypeInfo", "typeName": context.compact(&iri), "entityCount": count, "attributeDetails": details
+        });
+        Ok(Answer::of(&context, body))
+    }
+
+    fn attributes(&self) -> Result<Answer> {
+        let context = self.context()?;
+        let state = self.broker.state();
+        let mut attributes: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for view in state.views(&self.sight) {
+            for iri in view.names() {
+                attributes.entry(iri).or_default().extend(view.types());
+            }
+        }
+        if !self.is("details")? {
+            let names: Vec<_> = attributes.keys().map(|iri| context.compact(iri)).collect();
+            let id = "urn:ngsi-ld:AttributeList:all";
+            return Ok(Answer::of(
+                &context,
+                json!({ "id": id, "type": "AttributeList", "attributeList": names }),
+            ));
+        }
+        let each = attributes.iter().map(|(iri, types)| {
+            let types: Vec<_> = types.iter().map(|name| context.compact(name)).collect();
+            json!({ "id": iri, "type": "Attribute", "attributeName": context.compact(iri), "typeNames": types })
+        });
+        let body = each.collect();
+        Ok(Answer::of(&context, body))
+    }
+
+    fn attribute_details(&self, name: &str) -> Result<Answer> {
+        let context = self.context()?;
+        let iri = context.expand(name)?;
+        let state = self.broker.state();
+        let (mut count, mut types, mut all_kinds) = (0, BTreeSet::new(), BTreeSet::new());
+        for view in state.views(&self.sight) {
+            if let Some(instances) = view.attribute(&iri) {
+                count += instances.len();
+                types.extend(view.types().into_iter().map(|iri| context.compact(iri)));
+                all_kinds.extend(kinds(&view, &iri));
+            }
+        }
+        if count == 0 {
+            return Err(Problem::not_found());
+        }
+        let body = json!({
+            "id": iri, "type": "Attribute", "attributeName": context.compact(&iri), "attributeCount": count,
+            "typeNames": types, "attributeTypes": all_kinds
+        });
+        Ok(Answer::of(&context, body))
+    }
+
+    // Subscriptions (clause 5.8). Each is there for its user alone.
+
+    fn parsed_subscription(&self, members: &Map<String, Value>, context: &Context) -> Result<Subscription> {
+        let accepts = |user: &str, topic: &str| self.broker.publisher.accepts(user, topic);
+        Subscription::parse(self.user, members, context, &self.broker.mapping(), &accepts, self.now)
+    }
+
+    fn create_subscription(&self) -> Result<Answer> {
+        let (members, context) = self.object()?;
+        let subscription = self.parsed_subscription(&members, &context)?;
+        let given = match members.get("id") {
+            Some(id) => Some(self.id(id.as_str().unwrap_or_default())?),
+            None => None,
+        };
+        let mut state = self.broker.state_mut();
+        let own = state.subscriptions.keys().filter(|(user, _)| user == self.user).count();
+        if own >= MOST_SUBSCRIPTIONS {
+            return Err(Problem::new(
+                Kind::NoRoom,
+                format!("a user has at most {MOST_SUBSCRIPTIONS} subscriptions"),
+            ));
+        }
+        let id = given.unwrap_or_else(|| {
+            format!("urn:ngsi-ld:Subscription:{}:{}", self.user, state.next_subscription(self.user))
+        });
+        let key = (self.user.to_owned(), id.clone());
+        if state.subscriptions.contains_key(&key) {
+            return Err(Problem::new(Kind::AlreadyExists, "there is a subscription with this id"));
+        }
+        state.subscriptions.insert(key, subscription);
+        Ok(Answer::created(format!("/ngsi-ld/v1/subscriptions/{id}")))
+    }
+
+    fn key(&self, id: &str) -> Result<(String, String)> {
+        Ok((self.user.to_owned(), self.id(id)?))
+    }
+
+    fn query_subscriptions(&self) -> Result<Answer> {
+        let context = self.context()?;
+        let state = self.broker.state();
+        let own = state.subscriptions.iter().filter(|((user, _), _)| user == self.user);
+        let (page, headers) =
+            self.page(own.map(|((_, id), subscription)| subscription.to_json(id, self.now)))?;
+        Ok(Answer { headers, ..Answer::of(&context, Value::Array(page)) })
+    }
+
+    fn retrieve_subscription(&self, id: &str) -> Result<Answer> {
+        let key = self.key(id)?;
+        let state = self.broker.state();
+        let subscription = state.subscriptions.get(&key).ok_or_else(Problem::not_found)?;
+        Ok(Answer::of(subscription.context(), subscription.to_json(&key.1, self.now)))
+    }
+
+    fn update_subscription(&self, id: &str) -> Result<Answer> {
+        let key = self.key(id)?;
+        let (members, context) = self.object()?;
+        if members.get("id").is_some_and(|own| own.as_str() != Some(id)) {
+            return Err(Problem::bad("the body has another id"));
+        }
+        let mut state = self.broker.state_mut();
+        let subscription = state.subscriptions.get_mut(&key).ok_or_else(Problem::not_found)?;
+        let accepts = |user: &str, topic: &str| self.broker.publisher.accepts(user, topic);
+        *subscription =
+            subscription.patched(&members, &context, &self.broker.mapping(), &accepts, self.now)?;
+        Ok(Answer::empty(StatusCode::NO_CONTENT))
+    }
+
+    fn delete_subscription(&self, id: &str) -> Result<Answer> {
+        let key = self.key(id)?;
+        self.broker.state_mut().subscriptions.remove(&key).ok_or_else(Problem::not_found)?;
+        Ok(Answer::empty(StatusCode::NO_CONTENT))
+    }
+}
+
+fn own_context(members: &Map<String, Value>) -> Result<Context> {
+    Context::parse(members.get("@context").unwrap_or(&Value::Null))
+}
+
+fn kinds(view: &View<'_>, iri: &str) -> BTreeSet<&'static str> {
+    view.attribute(iri).into_iter().flatten().map(|instance| instance.kind.name()).collect()
+}
+
+fn add_types(parts: &mut [Part], fragment: &Fragment, now: Timestamp) {
+    let Some(part) = parts.first_mut() else { return };
+    if !fragment.types.is_subset(&part.types) || fragment.scopes.is_some() {
+        part.types.extend(fragment.types.iter().cloned());
+        if let Some(scopes) = &fragment.scopes {
+            part.scopes.clone_from(scopes);
+        }
+        part.modified = now;
+    }
+}
+
+/// Sets an attribute in each part that has it, or in the first one. Instances with another `datasetId` stay.
+fn set_attribute(parts: &mut [Part], iri: &str, new: &[Instance], now: Timestamp) {
+    let has_it = parts.iter().any(|part| part.attributes.contains_key(iri));
+    for part in parts.iter_mut().filter(|part| !has_it || part.attributes.contains_key(iri)).take(if has_it {
+        usize::MAX
+    } else {
+        1
+    }) {
+        part.modified = now;
+        let instances = part.attributes.entry(iri.to_owned()).or_default();
+        for mut new in new.iter().cloned() {
+            match instances.iter_mut().find(|old| old.dataset == new.dataset) {
+                Some(old) => {
+                    new.created = old.created;
+                    *old = new;
+                }
+                None => instances.push(new),
+            }
+        }
+    }
+}
+
+/// Takes a fragment of an attribute over, or a list of such, each for the instance with its `datasetId`.
+fn patch_instances(instances: &mut Vec<Instance>, value: &Value, reader: &Reader<'_>) -> Result<()> {
+    let fragments = match value {
+        Value::Array(fragments) if !reader.simplified && fragments.iter().any(Value::is_object) => {
+            fragments.as_slice()
+        }
+        value => std::slice::from_ref(value),
+    };
+    for fragment in fragments {
+        let dataset = fragment.get("datasetId").and_then(Value::as_str);
+        match instances.iter_mut().find(|instance| instance.dataset.as_deref() == dataset) {
+            Some(instance) => instance.patch(fragment, reader)?,
+            None => instances.extend(reader.attribute(fragment)?),
+        }
+    }
+    Ok(())
+}
+
+fn update_result(context: &Context, updated: &[String], not: &[String], reason: &str) -> Answer {
+    if not.is_empty() {
+        return Answer::empty(StatusCode::NO_CONTENT);
+    }
+    let updated: Vec<_> = updated.iter().map(|iri| context.compact(iri)).collect();
+    let not: Vec<_> =
+        not.iter().map(|iri| json!({ "attributeName": context.compact(iri), "reason": reason })).collect();
+    Answer::result(StatusCode::MULTI_STATUS, json!({ "updated": updated, "notUpdated": not }))
+}

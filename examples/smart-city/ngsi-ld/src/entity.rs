@@ -1,0 +1,219 @@
+//! Entities: parts of different sources, and what a user may see of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use crate::{
+    attribute::{Attributes, Instance, Reader, Writer},
+    broker::Source,
+    problem::{Problem, Result},
+    text,
+};
+
+/// Attributes of one entity.
+const MOST_ATTRIBUTES: usize = 256;
+
+/// Types of one entity, and scopes.
+const MOST_TYPES: usize = 16;
+
+/// Where a part comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Origin {
+    /// A stream of a device, since it was isolated so often.
+    Stream { stream: String, device: String, isolations: u64 },
+    /// Who wrote it.
+    User(String),
+}
+
+impl Origin {
+    pub(crate) fn source(&self, device_ok: bool) -> Source<'_> {
+        match self {
+            Self::Stream { stream, device, .. } => Source::Stream { stream, device, device_ok },
+            Self::User(user) => Source::User(user),
+        }
+    }
+}
+
+/// What one source says of an entity.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    pub(crate) origin: Origin,
+    /// As URIs.
+    pub(crate) types: BTreeSet<String>,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) attributes: Attributes,
+    pub(crate) created: Timestamp,
+    pub(crate) modified: Timestamp,
+}
+
+/// An entity as it was sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Fragment {
+    pub(crate) id: Option<String>,
+    pub(crate) types: BTreeSet<String>,
+    pub(crate) scopes: Option<Vec<String>>,
+    /// By URI, in the order of the URIs.
+    pub(crate) attributes: BTreeMap<String, Value>,
+}
+
+fn texts(value: &Value) -> Option<Vec<&str>> {
+    match value {
+        Value::String(text) => Some(vec![text]),
+        Value::Array(parts) if (1..=MOST_TYPES).contains(&parts.len()) => {
+            parts.iter().map(Value::as_str).collect()
+        }
+        _ => None,
+    }
+}
+
+impl Fragment {
+    pub(crate) fn parse(members: &Map<String, Value>, reader: &Reader<'_>) -> Result<Self> {
+        let mut fragment =
+            Self { id: None, types: BTreeSet::new(), scopes: None, attributes: BTreeMap::new() };
+        for (name, value) in members {
+            match name.as_str() {
+                "id" => {
+                    fragment.id = Some(text::uri(value.as_str().unwrap_or_default(), "the id of an entity")?);
+                }
+                "type" => {
+                    let names = texts(value)
+                        .ok_or_else(|| Problem::bad("the type of an entity is a name or a list of names"))?;
+                    fragment.types =
+                        names.into_iter().map(|name| reader.context.expand(name)).collect::<Result<_>>()?;
+                }
+                "scope" => {
+                    let scopes =
+                        texts(value).ok_or_else(|| Problem::bad("a scope is a text or a list of texts"))?;
+                    fragment.scopes = Some(scopes.into_iter().map(str::to_owned).collect());
+                }
+                "@context" | "createdAt" | "modifiedAt" => {}
+                name => {
+                    let iri = reader.context.expand(name)?;
+                    if fragment.attributes.insert(iri, value.clone()).is_some() {
+                        return Err(Problem::bad(format!("{name:?} is there twice, by two of its names")));
+                    }
+                }
+            }
+        }
+        if fragment.attributes.len() > MOST_ATTRIBUTES {
+            return Err(Problem::bad("an entity has too many attributes"));
+        }
+        Ok(fragment)
+    }
+
+    /// The whole entity that this is.
+    pub(crate) fn part(&self, origin: Origin, reader: &Reader<'_>) -> Result<Part> {
+        if self.types.is_empty() {
+            return Err(Problem::bad("an entity needs a type"));
+        }
+        let attributes = self.attributes.iter();
+        let attributes = attributes.map(|(iri, value)| Ok((iri.clone(), reader.attribute(value)?)));
+        Ok(Part {
+            origin,
+            types: self.types.clone(),
+            scopes: self.scopes.clone().unwrap_or_default(),
+            attributes: attributes.collect::<Result<_>>()?,
+            created: reader.now,
+            modified: reader.now,
+        })
+    }
+}
+
+impl Part {
+    /// As much memory as it takes, roughly; and not more than so many attributes.
+    pub(crate) fn size(&self) -> Result<usize> {
+        if self.attributes.len() > MOST_ATTRIBUTES
+            || self.types.len() > MOST_TYPES
+            || self.scopes.len() > MOST_TYPES
+        {
+            return Err(Problem::bad("an entity has too many attributes, types or scopes"));
+        }
+        let texts = self.types.iter().chain(&self.scopes).map(|text| text.len() + 64).sum::<usize>();
+        Ok(256
+            + texts
+            + self
+                .attributes
+                .iter()
+                .map(|(iri, all)| iri.len() + all.iter().map(size).sum::<usize>())
+                .sum::<usize>())
+    }
+}
+
+fn size(instance: &Instance) -> usize {
+    let own = value_size(&instance.value) + instance.unit_code.as_ref().map_or(0, String::len);
+    let nested = instance.nested.iter().map(|(iri, nested)| iri.len() + size(nested));
+    256 + own + instance.dataset.as_ref().map_or(0, String::len) + nested.sum::<usize>()
+}
+
+fn value_size(value: &Value) -> usize {
+    64 + match value {
+        Value::String(text) => text.len(),
+        Value::Array(parts) => parts.iter().map(value_size).sum(),
+        Value::Object(members) => members.iter().map(|(name, value)| name.len() + value_size(value)).sum(),
+        _ => 0,
+    }
+}
+
+/// An entity as a user sees it: with the parts that the user may see, of which there is at least one.
+#[derive(Clone, Debug)]
+pub(crate) struct View<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) parts: Vec<&'a Part>,
+}
+
+impl<'a> View<'a> {
+    pub(crate) fn has_type(&self, iri: &str) -> bool {
+        self.parts.iter().any(|part| part.types.contains(iri))
+    }
+
+    pub(crate) fn types(&self) -> BTreeSet<&'a str> {
+        self.parts.iter().flat_map(|part| &part.types).map(String::as_str).collect()
+    }
+
+    /// If several parts have it: that which was modified last.
+    pub(crate) fn attribute(&self, iri: &str) -> Option<&'a [Instance]> {
+        let each = self.parts.iter().filter_map(|part| Some((part.modified, part.attributes.get(iri)?)));
+        each.max_by_key(|(modified, _)| *modified).map(|(_, instances)| instances.as_slice())
+    }
+
+    pub(crate) fn names(&self) -> BTreeSet<&'a str> {
+        self.parts.iter().flat_map(|part| part.attributes.keys()).map(String::as_str).collect()
+    }
+
+    pub(crate) fn created(&self) -> Timestamp {
+        self.parts.iter().map(|part| part.created).min().unwrap_or_default()
+    }
+
+    pub(crate) fn modified(&self) -> Timestamp {
+        self.parts.iter().map(|part| part.modified).max().unwrap_or_default()
+    }
+
+    /// With these attributes alone, if any are named.
+    pub(crate) fn to_json(&self, writer: &Writer<'_>, attributes: Option<&[String]>) -> Value {
+        let one_or_all =
+            |mut texts: Vec<Value>| if texts.len() == 1 { texts.remove(0) } else { Value::Array(texts) };
+        let mut members = Map::new();
+        members.insert("id".to_owned(), Value::from(self.id));
+        let types = self.types().into_iter().map(|iri| Value::from(writer.context.compact(iri)));
+        members.insert("type".to_owned(), one_or_all(types.collect()));
+        let scopes: BTreeSet<&str> =
+            self.parts.iter().flat_map(|part| &part.scopes).map(String::as_str).collect();
+        if !scopes.is_empty() {
+            members.insert("scope".to_owned(), one_or_all(scopes.into_iter().map(Value::from).collect()));
+        }
+        if writer.system {
+            members.insert("createdAt".to_owned(), Value::from(text::print(self.created())));
+            members.insert("modifiedAt".to_owned(), Value::from(text::print(self.modified())));
+        }
+        for iri in self.names() {
+            if attributes.is_none_or(|names| names.iter().any(|name| name == iri))
+                && let Some(instances) = self.attribute(iri)
+            {
+                members.insert(writer.context.compact(iri), writer.attribute(instances));
+            }
+        }
+        Value::Object(members)
+    }
+}

@@ -1,0 +1,468 @@
+//! Entities and their attributes: clauses 4.5, 5.6, 5.7.1, 6.4 to 6.7, 6.14 to 6.17.
+
+use super::*;
+
+fn building() -> Value {
+    json!({
+        "id": "urn:b:1", "type": "Building",
+        "name": { "type": "Property", "value": "Tower", "observedAt": "2026-01-01T00:00:00.000Z" },
+        "height": { "type": "Property", "value": 12.5, "unitCode": "MTR" },
+        "near": { "type": "Relationship", "object": "urn:b:2" },
+        "location": { "type": "GeoProperty", "value": { "type": "Point", "coordinates": [1.0, 2.0] } },
+    })
+}
+
+#[test]
+fn c5_6_1_create_and_c5_7_1_retrieve() {
+    let city = City::new();
+    let created = city.post("ann", "POST entities", &building());
+    assert_eq!(created.is(201), Value::Null);
+    assert_eq!(created.header("location"), "/ngsi-ld/v1/entities/urn:b:1");
+    let answer = city.get("ann", "entities/urn:b:1");
+    assert_eq!(answer.is(200), building());
+    assert_eq!(answer.header("content-type"), "application/json");
+    assert!(
+        answer
+            .header("link")
+            .starts_with("<https://uri.etsi.org/ngsi-ld/v1/ngsi-ld-core-context-v1.6.jsonld>; rel=")
+    );
+    city.post("ann", "POST entities", &building()).fails(409, "AlreadyExists");
+    assert_eq!(city.get("ann", "entities/urn%3Ab%3A1").is(200), building());
+    let system = city.get("ann", "entities/urn:b:1?options=sysAttrs").is(200);
+    assert_eq!(
+        (&system["createdAt"], &system["height"]["modifiedAt"]),
+        (&json!("2026-01-01T00:00:00.000Z"), &json!("2026-01-01T00:00:00.000Z"))
+    );
+}
+
+#[test]
+fn c4_5_representations() {
+    let city = City::new();
+    city.post("ann", "POST entities", &building()).is(201);
+    let point = json!({ "type": "Point", "coordinates": [1.0, 2.0] });
+    let simplified = json!({
+        "id": "urn:b:1", "type": "Building", "name": "Tower", "height": 12.5, "near": "urn:b:2", "location": point,
+    });
+    for query in ["options=keyValues", "options=simplified", "format=simplified"] {
+        assert_eq!(city.get("ann", &format!("entities/urn:b:1?{query}")).is(200), simplified);
+    }
+    let concise = json!({
+        "id": "urn:b:1", "type": "Building", "name": { "value": "Tower", "observedAt": "2026-01-01T00:00:00.000Z" },
+        "height": { "value": 12.5, "unitCode": "MTR" }, "near": { "object": "urn:b:2" }, "location": point,
+    });
+    assert_eq!(city.get("ann", "entities/urn:b:1?options=concise").is(200), concise);
+    city.send("ann", "DELETE entities/urn:b:1", &[], "").is(204);
+    city.post("ann", "POST entities", &concise).is(201);
+    assert_eq!(city.get("ann", "entities/urn:b:1").is(200), building());
+    city.get("ann", "entities/urn:b:1?options=xml").fails(400, "InvalidRequest");
+    city.get("ann", "entities/urn:b:1?format=xml").fails(400, "BadRequestData");
+}
+
+#[test]
+fn c5_7_1_attributes_and_types_of_a_retrieval() {
+    let city = City::new();
+    city.post("ann", "POST entities", &building()).is(201);
+    let some = city.get("ann", "entities/urn:b:1?attrs=height,other&options=keyValues").is(200);
+    assert_eq!(some, json!({ "id": "urn:b:1", "type": "Building", "height": 12.5 }));
+    city.get("ann", "entities/urn:b:1?attrs=other").fails(404, "ResourceNotFound");
+    city.get("ann", "entities/urn:b:1?attrs=a b".replace(' ', "%20").as_str()).fails(400, "BadRequestData");
+    city.get("ann", "entities/urn:b:1?type=Building").is(200);
+    city.get("ann", "entities/urn:b:1?type=Car").fails(404, "ResourceNotFound");
+    city.get("ann", "entities/urn:b:2").fails(404, "ResourceNotFound");
+    city.get("ann", "entities/nouri").fails(400, "BadRequestData");
+}
+
+#[test]
+fn c5_6_1_wrong_entities() {
+    let city = City::new();
+    for wrong in [
+        json!({ "type": "Building" }),
+        json!({ "id": "urn:b:1" }),
+        json!({ "id": "nouri", "type": "Building" }),
+        json!({ "id": "urn:b:1", "type": "" }),
+        json!({ "id": "urn:b:1", "type": 1 }),
+        json!({ "id": "urn:b:1", "type": [] }),
+        json!({ "id": "urn:b:1", "type": "Building", "a": null }),
+        json!({ "id": "urn:b:1", "type": "Building", "a(": 1 }),
+        json!({ "id": "urn:b:1", "type": "Building", "a": { "type": "Nothing", "value": 1 } }),
+        json!({ "id": "urn:b:1", "type": "Building", "a": 1, "https://uri.etsi.org/ngsi-ld/default-context/a": 2 }),
+        json!([1]),
+        json!(1),
+    ] {
+        city.post("ann", "POST entities", &wrong).fails(400, "BadRequestData");
+    }
+    let json = [("Content-Type", "application/json")];
+    city.send("ann", "POST entities", &json, "{").fails(400, "InvalidRequest");
+    city.send("ann", "POST entities", &json, &"[".repeat(200)).fails(400, "InvalidRequest");
+    city.send("ann", "POST entities", &[("Content-Type", "text/plain")], "{}").fails(415, "");
+    city.send("ann", "POST entities", &[], "{}").fails(415, "");
+    let long = format!("{{\"id\":\"urn:b:1\",\"type\":\"T\",\"a\":\"{}\"}}", "x".repeat(1 << 20));
+    city.send("ann", "POST entities", &json, &long).fails(400, "InvalidRequest");
+    city.get("ann", "entities/urn:b:1").fails(404, "ResourceNotFound");
+}
+
+#[test]
+fn c6_3_5_contexts_of_requests_and_answers() {
+    let city = City::new();
+    let context = json!({ "Building": "https://example.org/Building", "name": "https://example.org/name" });
+    let mut entity =
+        json!({ "id": "urn:b:1", "type": "Building", "name": { "type": "Property", "value": "x" } });
+    entity["@context"] = context.clone();
+    city.post("ann", "POST entities", &entity).is(201);
+    // Without the context the names are URIs.
+    let plain = city.get("ann", "entities/urn:b:1").is(200);
+    assert_eq!(
+        plain,
+        json!({
+            "id": "urn:b:1", "type": "https://example.org/Building", "https://example.org/name": { "type": "Property", "value": "x" }
+        })
+    );
+    let ld = city.send("ann", "GET entities/urn:b:1", &[("Accept", "application/ld+json")], "");
+    assert_eq!(
+        ld.is(200)["@context"],
+        json!("https://uri.etsi.org/ngsi-ld/v1/ngsi-ld-core-context-v1.6.jsonld")
+    );
+    assert_eq!(
+        (ld.header("content-type"), ld.header("link")),
+        ("application/ld+json".to_owned(), String::new())
+    );
+    // A known context by its address.
+    let link =
+        format!("<{TRAFFIC}>; rel=\"http://www.w3.org/ns/json-ld#context\"; type=\"application/ld+json\"");
+    let body = json!({ "id": "urn:t:1", "type": "TrafficFlowObserved", "intensity": 5 }).to_string();
+    city.send("ann", "POST entities", &[("Content-Type", "application/json"), ("Link", &link)], &body)
+        .is(201);
+    let answer = city.get_traffic("ann", "entities/urn:t:1?options=keyValues");
+    assert_eq!(answer.is(200), json!({ "id": "urn:t:1", "type": "TrafficFlowObserved", "intensity": 5 }));
+    assert_eq!(answer.header("link"), link);
+    let ld = [("Accept", "application/ld+json"), ("Link", link.as_str())];
+    assert_eq!(city.send("ann", "GET entities/urn:t:1", &ld, "").is(200)["@context"][0], TRAFFIC);
+    // What does not go together.
+    let ld_body = entity.to_string();
+    let ld_kind = ("Content-Type", "application/ld+json");
+    city.send("ann", "POST entities", &[ld_kind, ("Link", &link)], &ld_body).fails(400, "BadRequestData");
+    city.send("ann", "POST entities", &[("Content-Type", "application/json")], &ld_body)
+        .fails(400, "BadRequestData");
+    city.send("ann", "POST entities", &[ld_kind], "{\"id\":\"urn:x:1\",\"type\":\"T\"}")
+        .fails(400, "BadRequestData");
+    // Nothing is fetched.
+    let unknown = link.replace("smart-data", "dumb-data");
+    city.send("ann", "GET entities/urn:t:1", &[("Link", &unknown)], "").fails(503, "LdContextNotAvailable");
+    city.send("ann", "GET entities/urn:t:1", &[("Link", "x")], "").fails(400, "InvalidRequest");
+    city.send("ann", "GET entities/urn:t:1", &[("Link", &link), ("Link", &link)], "")
+        .fails(400, "InvalidRequest");
+}
+
+#[test]
+fn c6_3_media_types_methods_and_tenants() {
+    let city = City::new();
+    city.post("ann", "POST entities", &building()).is(201);
+    for (accept, expected) in [
+        ("*/*", Some("application/json")),
+        ("application/json;q=0.5, application/ld+json", Some("application/ld+json")),
+        ("application/ld+json;q=0, application/*", Some("application/json")),
+        ("application/ld+json, application/json", Some("application/ld+json")),
+        ("text/html", None),
+        ("application/geo+json", None),
+    ] {
+        let answer = city.send("ann", "GET entities/urn:b:1", &[("Accept", accept)], "");
+        match expected {
+            Some(expected) => assert_eq!(answer.header("content-type"), expected, "{accept}"),
+            None => answer.fails(406, ""),
+        }
+    }
+    for line in [
+        "PUT entities",
+        "POST entities/urn:b:1",
+        "GET entities/urn:b:1/attrs",
+        "GET entityOperations/query",
+        "POST types",
+        "PUT subscriptions/urn:s:1",
+    ] {
+        city.send("ann", line, &[], "").fails(405, "");
+    }
+    for line in [
+        "GET temporal/entities",
+        "POST csourceRegistrations",
+        "GET csourceSubscriptions/x",
+        "GET jsonldContexts",
+    ] {
+        city.send("ann", line, &[], "").fails(422, "OperationNotSupported");
+    }
+    for line in ["GET nothing", "GET entities/a/b/c/d", "POST entityOperations/other"] {
+        city.send("ann", line, &[], "").fails(404, "ResourceNotFound");
+    }
+    city.send("ann", "GET entities/urn:b:1", &[("NGSILD-Tenant", "a")], "")
+        .fails(501, "NoMultiTenantSupport");
+}
+
+#[test]
+fn c5_6_2_update_attributes() {
+    let city = City::new();
+    city.post("ann", "POST entities", &building()).is(201);
+    city.post("ann", "PATCH entities/urn:b:1/attrs", &json!({ "height": 20 })).is(204);
+    let some = json!({ "height": 30, "width": 4 });
+    let result = city.post("ann", "PATCH entities/urn:b:1/attrs", &some).is(207);
+    assert_eq!(
+        result,
+        json!({ "updated": ["height"], "notUpdated": [{ "attributeName": "width", "reason": "it is not there" }] })
+    );
+    let entity = city.get("ann", "entities/urn:b:1").is(200);
+    // The whole attribute was replaced.
+    assert_eq!(entity["height"], json!({ "type": "Property", "value": 30 }));
+    assert_eq!(entity.get("width"), None);
+    city.post("ann", "PATCH entities/urn:b:2/attrs", &some).fails(404, "ResourceNotFound");
+    city.post("ann", "PATCH entities/urn:b:1/attrs", &json!({ "height": { "type": "x" } }))
+        .fails(400, "BadRequestData");
+}
+
+#[test]
+fn c5_6_3_append_attributes() {
+    let city = City::new();
+    city.post("ann", "POST entities", &building()).is(201);
+    city.post("ann", "POST entities/urn:b:1/attrs", &json!({ "width": 4, "height": 1, "type": "Tower" }))
+        .is(204);
+    let result = city
+        .post("ann", "POST entities/urn:b:1/attrs?options=noOverwrite", &json!({ "width": 5, "depth": 6 }))
+        .is(207);
+    assert_eq!(
+        result,
+        json!({ "updated": ["depth"], "notUpdated": [{ "attributeName": "width", "reason": "it is there already" }] })
+    );
+    let entity = city.get("ann", "entities/urn:b:1?options=keyValues&attrs=width,height,depth").is(200);
+    assert_eq!(
+        entity,
+        json!({ "id": "urn:b:1", "type": ["Building", "Tower"], "width": 4, "height": 1, "depth": 6 })
+    );
+    city.post("ann", "POST entities/urn:b:9/attrs", &json!({ "width": 4 })).fails(404, "ResourceNotFound");
+    city.post("ann", "POST entities/urn:b:1/attrs", &json!({ "id": "urn:b:2", "width": 4 }))
+        .fails(400, "BadRequestData");
+}
+
+#[test]
+fn c5_6_4_partial_update_of_an_attribute() {
+    let city = City::new();
+    city.post("ann", "POST entities", &building()).is(201);
+    let fragment = json!({ "value": { "a": 1 }, "observedAt": "2026-02-01T00:00:00.000Z" });
+    city.post("ann", "PATCH entities/urn:b:1/attrs/height", &fragment).is(204);
+    city.post("ann", "PATCH entities/urn:b:1/attrs/height", &json!({ "value": { "b": 2 }, "accuracy": 0.1 }))
+        .is(204);
+    let height = &city.get("ann", "entities/urn:b:1").is(200)["height"];
+    // Of an attribute what is not named stays; a value is replaced.
+    let expected = json!({
+        "type": "Property", "value": { "b": 2 }, "unitCode": "MTR", "observedAt": "2026-02-01T00:00:00.000Z",
+        "accuracy": { "type": "Property", "value": 0.1 },
+    });
+    assert_eq!(*height, expected);
+    let path = "PATCH entities/urn:b:1/attrs/height";
+    city.post("ann", path, &json!({ "type": "Relationship", "object": "urn:a:1" }))
+        .fails(400, "BadRequestData");
+    city.post("ann", path, &json!({ "object": "urn:a:1" })).fails(400, "BadRequestData");
+    city.post("ann", path, &json!({ "value": 1, "datasetId": "urn:d:1" })).fails(404, "ResourceNotFound");
+    city.post("ann", "PATCH entities/urn:b:1/attrs/other", &fragment).fails(404, "ResourceNotFound");
+    city.post("ann", "PATCH entities/urn:b:9/attrs/height", &fragment).fails(404, "ResourceNotFound");
+    city.post("ann", path, &json!({ "type": "Property", "value": "urn:ngsi-ld:null" })).is(204);
+    assert_eq!(city.get("ann", "entities/urn:b:1").is(200).get("height"), None);
+}
+
+#[test]
+fn c5_6_5_delete_an_attribute_and_c5_6_6_an_entity() {
+    let city = City::new();
+    let mut entity = building();
+    entity["height"] =
+        json!([1, { "value": 2, "datasetId": "urn:d:1" }, { "value": 3, "datasetId": "urn:d:2" }]);
+    city.post("ann", "POST entities", &entity).is(201);
+    let delete = |path: &str| city.send("ann", &format!("DELETE {path}"), &[], "");
+    delete("entities/urn:b:1/attrs/height?datasetId=urn:d:1").is(204);
+    delete("entities/urn:b:1/attrs/height?datasetId=urn:d:1").fails(404, "ResourceNotFound");
+    delete("entities/urn:b:1/attrs/height").is(204);
+    delete("entities/urn:b:1/attrs/height").fails(404, "ResourceNotFound");
+    assert_eq!(city.get("ann", "entities/urn:b:1").is(200)["height"]["value"], 3);
+    delete("entities/urn:b:1/attrs/height?deleteAll=true").is(204);
+    assert_eq!(city.get("ann", "entities/urn:b:1").is(200).get("height"), None);
+    delete("entities/urn:b:1/attrs/height?deleteAll=maybe").fails(400, "BadRequestData");
+    delete("entities/urn:b:1").is(204);
+    delete("entities/urn:b:1").fails(404, "ResourceNotFound");
+    delete("entities/nouri").fails(400, "BadRequestData");
+}
+
+#[test]
+fn c5_6_17_merge_an_entity() {
+    let city = City::new();
+    let mut entity = building();
+    entity["address"] = json!({ "type": "Property", "value": { "street": "a", "town": "b" }, "checked": { "type": "Property", "value": true } });
+    city.post("ann", "POST entities", &entity).is(201);
+    let patch = json!({
+        "address": { "value": { "street": "urn:ngsi-ld:null", "code": 7 } },
+        "name": "urn:ngsi-ld:null", "near": { "type": "Relationship", "object": "urn:ngsi-ld:null" }, "width": 4, "height": { "value": 13 },
+    });
+    let kind = [("Content-Type", "application/merge-patch+json")];
+    city.send("ann", "PATCH entities/urn:b:1", &kind, &patch.to_string()).is(204);
+    let merged = city.get("ann", "entities/urn:b:1").is(200);
+    let expected = json!({
+        "id": "urn:b:1", "type": "Building", "location": building()["location"],
+        "address": { "type": "Property", "value": { "town": "b", "code": 7 }, "checked": { "type": "Property", "value": true } },
+        "height": { "type": "Property", "value": 13, "unitCode": "MTR" }, "width": { "type": "Property", "value": 4 },
+    });
+    assert_eq!(merged, expected);
+    let values = json!({ "height": 14, "address": { "value": 5 } });
+    city.post("ann", "PATCH entities/urn:b:1?options=keyValues&observedAt=2026-03-01T00:00:00Z", &values)
+        .is(204);
+    let merged = city.get("ann", "entities/urn:b:1").is(200);
+    assert_eq!(
+        merged["height"],
+        json!({ "type": "Property", "value": 14, "unitCode": "MTR", "observedAt": "2026-03-01T00:00:00.000Z" })
+    );
+    assert_eq!(merged["address"]["value"], json!({ "town": "b", "code": 7, "value": 5 }));
+    city.post("ann", "PATCH entities/urn:b:1", &json!({ "height": { "object": "urn:a:1" } }))
+        .fails(400, "BadRequestData");
+    city.post("ann", "PATCH entities/urn:b:9", &patch).fails(404, "ResourceNotFound");
+    // What fails changes nothing.
+    city.post("ann", "PATCH entities/urn:b:1", &json!({ "aaa": 1, "height": { "object": "urn:a:1" } }))
+        .fails(400, "BadRequestData");
+    assert_eq!(city.get("ann", "entities/urn:b:1").is(200), merged);
+}
+
+#[test]
+fn c5_6_18_replace_an_entity_and_c5_6_19_an_attribute() {
+    let mut city = City::new();
+    city.post("ann", "POST entities", &building()).is(201);
+    city.now += jiff::SignedDuration::from_secs(60);
+    city.post("ann", "PUT entities/urn:b:1", &json!({ "id": "urn:b:1", "type": "Building", "a": 1 })).is(204);
+    let entity = city.get("ann", "entities/urn:b:1?options=keyValues,sysAttrs").is(200);
+    let expected = json!({
+        "id": "urn:b:1", "type": "Building", "a": 1, "createdAt": "2026-01-01T00:00:00.000Z", "modifiedAt": "2026-01-01T00:01:00.000Z"
+    });
+    assert_eq!(entity, expected);
+    city.post(
+        "ann",
+        "PUT entities/urn:b:1/attrs/a",
+        &json!({ "type": "Property", "value": 2, "unitCode": "MTR" }),
+    )
+    .is(204);
+    assert_eq!(
+        city.get("ann", "entities/urn:b:1").is(200)["a"],
+        json!({ "type": "Property", "value": 2, "unitCode": "MTR" })
+    );
+    city.post("ann", "PUT entities/urn:b:1/attrs/b", &json!({ "value": 2 })).fails(404, "ResourceNotFound");
+    city.post("ann", "PUT entities/urn:b:9", &building()).fails(400, "BadRequestData");
+    city.post("ann", "PUT entities/urn:b:9", &json!({ "type": "T" })).fails(404, "ResourceNotFound");
+}
+
+#[test]
+fn c5_6_7_to_c5_6_10_and_c5_6_20_batches() {
+    let city = City::new();
+    let entity = |id: &str, a: i32| json!({ "id": id, "type": "T", "a": a });
+    let batch =
+        |operation: &str, body: Value| city.post("ann", &format!("POST entityOperations/{operation}"), &body);
+    assert_eq!(
+        batch("create", json!([entity("urn:a:1", 1), entity("urn:a:2", 2)])).is(201),
+        json!(["urn:a:1", "urn:a:2"])
+    );
+    let result =
+        batch("create", json!([entity("urn:a:2", 1), entity("urn:a:3", 3), { "type": "T" }, 7])).is(207);
+    assert_eq!(result["success"], json!(["urn:a:3"]));
+    let errors = result["errors"].as_array().unwrap();
+    let errors: Vec<_> = errors
+        .iter()
+        .map(|error| (error["entityId"].as_str().unwrap(), error["error"]["status"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(errors, [("urn:a:2", 409), ("", 400), ("", 400)]);
+    assert_eq!(
+        batch("upsert", json!([entity("urn:a:1", 5), entity("urn:a:4", 4)])).is(201),
+        json!(["urn:a:4"])
+    );
+    batch("upsert", json!([entity("urn:a:1", 6)])).is(204);
+    batch("upsert?options=update", json!([{ "id": "urn:a:1", "type": "T", "b": 1 }])).is(204);
+    batch("update", json!([{ "id": "urn:a:1", "c": 1 }])).is(204);
+    batch("update", json!([{ "id": "urn:a:9", "c": 1 }])).is(207);
+    batch("update?options=noOverwrite", json!([{ "id": "urn:a:1", "a": 9 }])).is(207);
+    batch("merge", json!([{ "id": "urn:a:1", "b": "urn:ngsi-ld:null" }])).is(204);
+    let first = city.get("ann", "entities/urn:a:1?options=keyValues").is(200);
+    assert_eq!(first, json!({ "id": "urn:a:1", "type": "T", "a": 6, "c": 1 }));
+    let result = batch("delete", json!(["urn:a:1", "urn:a:9", "nouri"])).is(207);
+    assert_eq!((&result["success"], result["errors"].as_array().unwrap().len()), (&json!(["urn:a:1"]), 2));
+    batch("delete", json!(["urn:a:2"])).is(204);
+    for wrong in [json!([]), json!({}), json!(vec![entity("urn:a:1", 1); 1001])] {
+        batch("create", wrong).fails(400, "BadRequestData");
+    }
+    // Each element has a context of its own.
+    let ld = json!([{ "id": "urn:l:1", "type": "T", "@context": { "T": "https://example.org/T" } }]);
+    assert_eq!(batch("create", ld).is(201), json!(["urn:l:1"]));
+    assert_eq!(city.get("ann", "entities/urn:l:1").is(200)["type"], "https://example.org/T");
+}
+
+#[test]
+fn c4_18_scopes_and_c4_15_languages() {
+    let city = City::new();
+    let entity = json!({ "id": "urn:a:1", "type": ["A", "B"], "scope": ["/a", "/b"], "street": { "languageMap": { "en": "x", "ja": "y" } } });
+    city.post("ann", "POST entities", &entity).is(201);
+    let shown = city.get("ann", "entities/urn:a:1?options=keyValues&lang=ja").is(200);
+    assert_eq!(shown, json!({ "id": "urn:a:1", "type": ["A", "B"], "scope": ["/a", "/b"], "street": "y" }));
+}
+
+/// What devices measure is an entity, made of all the streams that the user sees, and nobody writes it.
+#[test]
+fn readings_are_entities_that_nobody_writes() {
+    let city = City::new();
+    city.measure("open", r#"{"vehicles":7}"#);
+    city.measure("secret", r#"{"speed_kmh":50}"#);
+    city.measure("other", r#"{"vehicles":7}"#);
+    let path = format!("entities/{TRAFFIC_ID}");
+    let entity = city.get_traffic("ann", &path).is(200);
+    let time = "2026-01-01T00:00:00.000Z";
+    let expected = json!({
+        "id": TRAFFIC_ID, "type": "TrafficFlowObserved",
+        "intensity": { "type": "Property", "value": 7, "observedAt": time },
+        "averageVehicleSpeed": { "type": "Property", "value": 50, "observedAt": time, "unitCode": "KMH" },
+        "dateObserved": { "type": "Property", "value": { "@type": "DateTime", "@value": time } },
+        "refDevice": { "type": "Relationship", "object": format!("urn:ngsi-ld:Device:{DEVICE}") },
+        "location": { "type": "GeoProperty", "value": { "type": "Point", "coordinates": [139.7, 35.7] } },
+    });
+    assert_eq!(entity, expected);
+    let simplified = city
+        .get_traffic("ben", &format!("{path}?options=keyValues&attrs=intensity,averageVehicleSpeed"))
+        .is(200);
+    assert_eq!(simplified, json!({ "id": TRAFFIC_ID, "type": "TrafficFlowObserved", "intensity": 7 }));
+    for (line, body) in [
+        (format!("DELETE {path}"), json!(null)),
+        (format!("PATCH {path}"), json!({ "a": 1 })),
+        (format!("PUT {path}"), json!({ "type": "T" })),
+        (format!("POST {path}/attrs"), json!({ "a": 1 })),
+        (format!("PATCH {path}/attrs"), json!({ "a": 1 })),
+        (format!("PATCH {path}/attrs/a"), json!(1)),
+        (format!("PUT {path}/attrs/a"), json!(1)),
+        (format!("DELETE {path}/attrs/a"), json!(null)),
+        ("POST entities".to_owned(), json!({ "id": TRAFFIC_ID, "type": "T" })),
+    ] {
+        city.post("ann", &line, &body).fails(422, "OperationNotSupported");
+        // Whether it is there or not.
+        city.post("ann", &line.replace(DEVICE, "70b3d5fffe000009"), &body)
+            .fails(422, "OperationNotSupported");
+    }
+    assert_eq!(city.get_traffic("ann", &path).is(200), expected);
+}
+
+/// A user's room is bounded, and that of others is not touched.
+#[test]
+fn room_is_bounded() {
+    let city = City::new();
+    let entity =
+        |i: usize, size: usize| json!({ "id": format!("urn:a:{i}"), "type": "T", "a": "x".repeat(size) });
+    for i in 0..1000 {
+        city.post("ann", "POST entities", &entity(i, 1)).is(201);
+    }
+    city.post("ann", "POST entities", &entity(1000, 1)).fails(507, "");
+    city.post("cid", "POST entities", &entity(0, 1)).is(201);
+    city.send("ann", "DELETE entities/urn:a:0", &[], "").is(204);
+    city.post("ann", "POST entities", &entity(1000, 1)).is(201);
+    let large = |i: usize| city.post("cid", "POST entities", &entity(i, 900_000));
+    for i in 1..5 {
+        large(i).is(201);
+    }
+    large(5).fails(507, "");
+    city.post("cid", "PATCH entities/urn:a:1/attrs", &json!({ "a": 1 })).is(204);
+    large(5).is(201);
+    let many: serde_json::Map<_, _> = (0..257).map(|i| (format!("a{i}"), json!(1))).collect();
+    city.post("cid", "POST entities/urn:a:1/attrs", &Value::Object(many)).fails(400, "BadRequestData");
+}

@@ -1,0 +1,148 @@
+//! The kernels compute TWINE, and the check of their independence finds faults.
+
+use masking::{
+    check::{CODE, CONSTANTS, INPUT, KEYS, STACK, constants, written},
+    ir::{Alu, Op, SP},
+    kernel::{Kernel, assembly},
+    kernels,
+    machine::{Cell, Machine, Model},
+    plain::{Plain, RUNS, Word},
+};
+use std::{collections::BTreeSet, fs};
+
+#[path = "../../twine/src/reference.rs"]
+#[allow(unreachable_pub, dead_code, reason = "shared with the tests of twine-cipher")]
+mod reference;
+
+/// Numbers that look random.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u32 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 32) as u32
+    }
+
+    fn bytes(&mut self, count: usize) -> Vec<u8> {
+        (0..count).map(|_| self.next() as u8).collect()
+    }
+}
+
+fn words(bytes: &[u8]) -> Vec<u32> {
+    let word = |chunk: &[u8]| chunk.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte));
+    bytes.chunks(4).map(word).collect()
+}
+
+fn kernel(name: &str) -> Kernel {
+    kernels().into_iter().find(|kernel| kernel.name == name).unwrap()
+}
+
+#[test]
+fn the_file_is_what_is_written() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../twine/src/backends/masked/v7m.s");
+    assert!(
+        fs::read_to_string(file).unwrap() == assembly(&kernels()),
+        "run `cargo run -- write ../twine/src/backends/masked/v7m.s` in `masking`"
+    );
+}
+
+#[test]
+fn kernels_compute_twine() {
+    let mut random = Random(1);
+    let mut all: Vec<(u32, Kernel)> = (CODE..).step_by(0x10000).zip(kernels()).collect();
+    for len in [16, 10, 16, 10] {
+        let key = random.bytes(len);
+        let key_words = words(&key);
+        let masks: Vec<u32> = words(&random.bytes(len));
+        let mut machine = Machine::new(Plain(|_: Model, _: u32, _: &Word| ()), &[]);
+        for (address, kernel) in &mut all {
+            machine.program(*address, &kernel.code, kernel.label);
+        }
+        let address = |name: &str| all.iter().find(|(_, kernel)| kernel.name == name).unwrap().0;
+        let masked = |words: &[u32], masks: &[u32]| -> Vec<Word> {
+            let first = words.iter().zip(masks).map(|(word, mask)| [word ^ mask; RUNS]);
+            first.chain(masks.iter().map(|mask| [*mask; RUNS])).collect()
+        };
+        machine.put(INPUT, masked(&key_words, &masks));
+        for (address, word) in (CONSTANTS..).step_by(4).zip(constants()) {
+            machine.memory.insert(address, Cell::Int(word));
+        }
+        let schedule = if len == 16 { "twine_masked_schedule_128" } else { "twine_masked_schedule_80" };
+        machine.call(address(schedule), STACK, &[KEYS, INPUT, CONSTANTS]).unwrap();
+        machine.put(INPUT, words(&random.bytes(16)).into_iter().map(|mask| [mask; RUNS]));
+        machine.call(address("twine_masked_refresh"), STACK, &[KEYS, INPUT]).unwrap();
+        let plain = random.bytes(32);
+        machine.put(INPUT, masked(&words(&plain), &words(&random.bytes(32))));
+        machine.call(address("twine_masked_encrypt"), STACK, &[KEYS, INPUT]).unwrap();
+        let word = |i: u32| match machine.memory[&(INPUT + 4 * i)] {
+            Cell::Data(word) => word[0],
+            Cell::Int(word) => word,
+        };
+        let output: Vec<u8> = (0..8).flat_map(|i| (word(i) ^ word(i + 8)).to_le_bytes()).collect();
+        for (plain, output) in plain.chunks_exact(8).zip(output.chunks_exact(8)) {
+            assert_eq!(output, reference::encrypt(&key, plain.try_into().unwrap()));
+        }
+    }
+}
+
+#[test]
+fn blocks_are_independent_of_secrets() {
+    let report = written(&kernel("twine_masked_encrypt")).unwrap();
+    assert!(report.leaks.is_empty(), "{:?}", &report.leaks[..report.leaks.len().min(9)]);
+    assert!(report.instructions <= 110 * 32, "{} instructions for four blocks", report.instructions);
+}
+
+#[test]
+fn key_schedule_is_independent_of_secrets() {
+    let report = written(&kernel("twine_masked_schedule_128")).unwrap();
+    assert!(report.leaks.is_empty(), "{:?}", &report.leaks[..report.leaks.len().min(9)]);
+}
+
+#[test]
+fn new_masks_are_independent_of_secrets() {
+    let report = written(&kernel("twine_masked_refresh")).unwrap();
+    assert!(report.leaks.is_empty(), "{:?}", report.leaks);
+}
+
+/// The models in which a kernel leaks after a change to its code.
+fn models(change: impl FnOnce(&mut Kernel)) -> BTreeSet<Model> {
+    let mut kernel = kernel("twine_masked_encrypt");
+    change(&mut kernel);
+    written(&kernel).unwrap().leaks.iter().map(|leak| leak.model).collect()
+}
+
+/// The number of the first instruction in the loop that is as `is` says.
+fn first(kernel: &Kernel, is: impl Fn(&Op) -> bool) -> usize {
+    let start = kernel.label.unwrap();
+    start + kernel.code[start..].iter().position(is).unwrap()
+}
+
+#[test]
+fn a_missing_pad_is_found() {
+    let found = models(|kernel| {
+        let pad = first(kernel, |op| matches!(op, Op::MovImm { imm: 0, .. }));
+        // Nothing happens instead.
+        kernel.code[pad] = Op::Imm { op: Alu::Add, rd: 0, rn: 0, imm: 0 };
+    });
+    assert!(!found.is_empty());
+}
+
+#[test]
+fn a_share_over_the_other_is_found() {
+    let found = models(|kernel| {
+        // Planes of share b are loaded as those of share a once were.
+        let load = first(kernel, |op| matches!(op, Op::Ldrd { rn: SP, .. }));
+        let Op::Ldrd { rt, offset, .. } = kernel.code[load] else { unreachable!() };
+        kernel.code.insert(load, Op::Ldr { rt, rn: SP, offset: offset ^ 16 });
+    });
+    assert!(found.contains(&Model::Overwrite), "{found:?}");
+}
+
+#[test]
+fn a_sum_of_both_shares_is_found() {
+    let found = models(|kernel| {
+        let load = first(kernel, |op| matches!(op, Op::Ldm { rn: 0, .. }));
+        kernel.code.insert(load, Op::Reg { op: Alu::Eor, rd: 9, rn: 1, rm: 5, shift: masking::ir::NONE });
+    });
+    assert!(found.contains(&Model::Value), "{found:?}");
+}

@@ -1,0 +1,164 @@
+//! The same in portable code, for tests of what is built on it. Nothing is claimed of what a compiler makes of it.
+
+use core::ops::{BitAnd, BitOr, BitXor, Not};
+
+use super::{
+    super::fixslice::{Block, Placement, State, Word},
+    RoundKeys, Shares,
+};
+use crate::{
+    consts::ROUND_CONSTANTS,
+    placement::{LANE_XOR, NIBBLE_OF_LANE, PERIOD},
+    sbox,
+};
+
+/// A word in two shares. AND and OR are those of Biryukov and others (*Optimal First-Order Boolean Masking for Embedded IoT Devices*, 2017), which
+/// need no random bits.
+#[derive(Clone, Copy)]
+struct Masked([u32; 2]);
+
+impl BitAnd for Masked {
+    type Output = Self;
+
+    fn bitand(self, Self([y0, y1]): Self) -> Self {
+        let Self([x0, x1]) = self;
+        Self([(x0 & y0) ^ (x0 | !y1), (x1 & y0) ^ (x1 | !y1)])
+    }
+}
+
+impl BitOr for Masked {
+    type Output = Self;
+
+    fn bitor(self, Self([y0, y1]): Self) -> Self {
+        let Self([x0, x1]) = self;
+        Self([(x0 & y0) ^ (x0 | y1), (x1 | y0) ^ (x1 & y1)])
+    }
+}
+
+impl BitXor for Masked {
+    type Output = Self;
+
+    fn bitxor(self, Self([y0, y1]): Self) -> Self {
+        let Self([x0, x1]) = self;
+        Self([x0 ^ y0, x1 ^ y1])
+    }
+}
+
+impl Not for Masked {
+    type Output = Self;
+
+    fn not(self) -> Self {
+        let Self([x0, x1]) = self;
+        Self([!x0, x1])
+    }
+}
+
+/// A nibble in two shares.
+type Nibble = [u8; 2];
+
+/// The S-box in the standard basis.
+fn substitute(nibble: Nibble) -> Nibble {
+    let complement = |planes: [Masked; 4], nibble: u8| {
+        [0, 1, 2, 3].map(|b| if nibble >> b & 1 == 1 { !planes[b] } else { planes[b] })
+    };
+    let planes = [0, 1, 2, 3].map(|b| Masked(nibble.map(|share| u32::from(share >> b & 1))));
+    let input = complement(sbox::to_basis(planes), sbox::INPUT_COMPLEMENT);
+    let output = sbox::from_basis(complement(sbox::circuit(input), sbox::OUTPUT_COMPLEMENT));
+    [0, 1].map(|half| (0..4).fold(0, |share, b| share | ((output[b].0[half] & 1) as u8) << b))
+}
+
+/// Adds `x` to `to`.
+fn add(to: &mut Nibble, x: Nibble) {
+    to[0] ^= x[0];
+    to[1] ^= x[1];
+}
+
+/// The key schedule as the paper states it, with `N` nibbles. The nibbles at `places` make the round key.
+fn expand<const N: usize>(keys: &mut RoundKeys, key: &[[u32; 4]; 2], places: [usize; 8]) {
+    let mut wk: [Nibble; N] = core::array::from_fn(|i| {
+        let shift = 8 * (i / 2 % 4) + 4 * (1 - i % 2);
+        key.map(|share| (share[i / 8] >> shift & 0xF) as u8)
+    });
+    for (r, key) in keys.0.iter_mut().enumerate() {
+        let carried = if r.div_ceil(2) % 2 == 1 { sbox::OUTPUT_COMPLEMENT } else { 0 };
+        for half in 0..2 {
+            let complement = if half == 0 { sbox::INPUT_COMPLEMENT ^ carried } else { 0 };
+            let mut packed = 0;
+            for lane in 0..8 {
+                let nibble = wk[places[usize::from(NIBBLE_OF_LANE[r % PERIOD][lane])]][half];
+                let place = if lane < 4 { 2 * (3 - lane) } else { 2 * (lane - 4) + 1 };
+                packed |= u32::from(sbox::nibble_to_basis(nibble) ^ complement) << (4 * place);
+            }
+            let words = <u32 as Word>::expand(<u32 as Word>::order(packed));
+            key[4 * half..4 * half + 4].copy_from_slice(&words);
+        }
+        let (x, y) = (substitute(wk[0]), substitute(wk[16]));
+        add(&mut wk[1], x);
+        add(&mut wk[4], y);
+        if N == 32 {
+            let z = substitute(wk[30]);
+            add(&mut wk[23], z);
+        }
+        add(&mut wk[7], [ROUND_CONSTANTS[r] >> 3, 0]);
+        add(&mut wk[19], [ROUND_CONSTANTS[r] & 7, 0]);
+        wk[..4].rotate_left(1);
+        wk.rotate_left(4);
+    }
+}
+
+/// Makes the round keys of a key of 128 bits.
+pub(crate) fn expand_128(keys: &mut RoundKeys, key: &[[u32; 4]; 2]) {
+    expand::<32>(keys, key, [2, 3, 12, 15, 17, 18, 28, 31]);
+}
+
+/// Makes the round keys of a key of 80 bits; the rest of the words is zero.
+pub(crate) fn expand_80(keys: &mut RoundKeys, key: &[[u32; 4]; 2]) {
+    expand::<20>(keys, key, [1, 3, 4, 6, 13, 14, 15, 16]);
+}
+
+/// Adds masks to all round keys.
+pub(crate) fn refresh(keys: &mut RoundKeys, masks: &[u32; 4]) {
+    for (i, word) in keys.0.as_flattened_mut().iter_mut().enumerate() {
+        *word ^= masks[i % 4];
+    }
+}
+
+/// Moves the lanes of the S-box output of round `r`.
+fn exchange_lanes(x: u32, r: usize) -> u32 {
+    match LANE_XOR[r % 4] {
+        0 => x,
+        1 => x.exchange_lanes::<1>(),
+        2 => x.exchange_lanes::<2>(),
+        _ => x.exchange_lanes::<4>(),
+    }
+}
+
+/// Encrypts four blocks.
+pub(crate) fn encrypt(keys: &RoundKeys, blocks: &mut Shares) {
+    let load = |share: &[[u32; 2]; 4]| {
+        let blocks: [Block; 4] =
+            share.map(|[low, high]| Block::from((u64::from(low) | u64::from(high) << 32).to_le_bytes()));
+        State::<u32>::load(&blocks, Placement::First)
+    };
+    let mut shares = [load(&blocks.a), load(&blocks.b)];
+    for (r, key) in keys.0.iter().enumerate() {
+        let [a, b] = &mut shares;
+        let [(even_a, odd_a), (even_b, odd_b)] = [a, b].map(|share| match r % 2 {
+            0 => (&share.first, &mut share.second),
+            _ => (&share.second, &mut share.first),
+        });
+        let input = [0, 1, 2, 3].map(|i| Masked([even_a[i] ^ key[i], even_b[i] ^ key[4 + i]]));
+        for (i, Masked([y0, y1])) in sbox::circuit(input).into_iter().enumerate() {
+            odd_a[i] ^= exchange_lanes(y0, r);
+            odd_b[i] ^= exchange_lanes(y1, r);
+        }
+    }
+    for (state, share) in shares.iter().zip([&mut blocks.a, &mut blocks.b]) {
+        let mut bytes = [Block::default(); 4];
+        state.store(&mut bytes, Placement::Last);
+        *share = bytes.map(|block| {
+            let [b0, b1, b2, b3, b4, b5, b6, b7] = block.0;
+            [u32::from_le_bytes([b0, b1, b2, b3]), u32::from_le_bytes([b4, b5, b6, b7])]
+        });
+    }
+}
