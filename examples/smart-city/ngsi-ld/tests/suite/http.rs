@@ -10,6 +10,14 @@ use tokio::{
 
 use super::*;
 
+/// Whether all of a request is there.
+fn is_whole(text: &str) -> bool {
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let head = head.to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    length.and_then(|length| length.parse().ok()) == Some(body.len())
+}
+
 /// Takes requests, and answers each with `status`; never, if it is none.
 async fn receiver(status: Option<u16>) -> (String, mpsc::UnboundedReceiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -24,7 +32,7 @@ async fn receiver(status: Option<u16>) -> (String, mpsc::UnboundedReceiver<Strin
                     let n = stream.read(&mut buffer).await.unwrap_or(0);
                     text.extend_from_slice(&buffer[..n]);
                     let all = String::from_utf8_lossy(&text).into_owned();
-                    if n == 0 || all.ends_with("\"type\":\"Notification\"}") {
+                    if n == 0 || is_whole(&all) {
                         drop(sender.send(all));
                         break;
                     }
