@@ -374,8 +374,18 @@ fn listings(cc: &Path, library: &Path) -> Result<()> {
         .collect::<Result<_>>()?;
     let program = dir().join(format!("listing{}", env::consts::EXE_SUFFIX));
     compile().arg(first).arg(library).arg("-o").arg(&program).run()?;
-    ensure!(Cmd::new(&program).read().as_deref() == Some("21.5 C"), "the first listing prints something else");
-    compile().arg(capi("tests/listings.c")).args(others).arg(functions).arg(library).arg("-o").arg(&program).run()?;
+    ensure!(
+        Cmd::new(&program).read().as_deref() == Some("21.5 C"),
+        "the first listing prints something else"
+    );
+    compile()
+        .arg(capi("tests/listings.c"))
+        .args(others)
+        .arg(functions)
+        .arg(library)
+        .arg("-o")
+        .arg(&program)
+        .run()?;
     Cmd::new(program).run()
 }
 
