@@ -314,6 +314,7 @@ fn lint() -> Result<()> {
         .args(["--", "--deny", "warnings"])
         .run()?;
     fuzz::lint()?;
+    masking::lint()?;
     // The part of the firmware that is not bound to a board.
     cargo("clippy")
         .args(["--manifest-path", "firmware/Cargo.toml", "--lib", "--target-dir"])
