@@ -1,7 +1,7 @@
 //! What is proved of each kernel.
 
 use crate::{
-    circuit, consts,
+    ENCRYPT, REFRESH, SCHEDULE_128, circuit, consts,
     exact::{Bit, Exact, Leak, Word},
     kernel::{self, Kernel},
     machine::{Cell, Machine, Model},
@@ -76,7 +76,7 @@ pub fn prove(kernel: &Kernel) -> Result<Report> {
     let name = kernel.name;
     let mut exact = Exact::new();
     let masks: Vec<Vec<Bit>> = (0..4).map(|_| bits(32, || exact.mask())).collect();
-    let has_keys = matches!(name, "twine_masked_encrypt" | "twine_masked_refresh");
+    let has_keys = matches!(name, ENCRYPT | REFRESH);
     let keys: Vec<Word> = if has_keys {
         (0..8 * consts::ROUNDS).map(|i| under(&mut exact, &masks[kernel::plane_of_key(i)])).collect()
     } else {
@@ -84,11 +84,11 @@ pub fn prove(kernel: &Kernel) -> Result<Report> {
     };
     exact.fix();
     let input: Vec<Word> = match name {
-        "twine_masked_refresh" => (0..4).map(|_| bits(32, || exact.mask()).into()).collect(),
+        REFRESH => (0..4).map(|_| bits(32, || exact.mask()).into()).collect(),
         _ => {
             let (words, used) = match name {
-                "twine_masked_encrypt" => (8, 8 * 32),
-                "twine_masked_schedule_128" => (4, 4 * 32),
+                ENCRYPT => (8, 8 * 32),
+                SCHEDULE_128 => (4, 4 * 32),
                 _ => (3, 80),
             };
             let mut masks = bits(used, || exact.mask());
@@ -109,12 +109,12 @@ pub fn prove(kernel: &Kernel) -> Result<Report> {
         machine.memory.insert(address, Cell::Int(word));
     }
     machine.call(CODE, STACK, &[KEYS, INPUT, CONSTANTS])?;
-    let has_uniform_shares = name == "twine_masked_encrypt"
+    let instructions = machine.count;
+    let has_uniform_shares = name == ENCRYPT
         && [0, 32].into_iter().all(|share| {
             let words = (INPUT + share..).step_by(4).take(8).map(|address| machine.memory[&address].data());
             words.collect::<Option<Vec<_>>>().is_some_and(|words| machine.domain.is_uniform(words))
         });
-    let instructions = machine.count;
     let Exact { seen, leaks, .. } = machine.domain;
     Ok(Report { name, instructions, seen, leaks, has_uniform_shares })
 }

@@ -9,7 +9,7 @@
 //! the bus.
 
 use crate::{
-    circuit, consts,
+    ENCRYPT, REFRESH, SCHEDULE_80, SCHEDULE_128, circuit, consts,
     ir::{Alu, LR, NONE, Op, PC, Reg, SP, Shift, Unary},
     linear::{Linear, Value},
     placement::NIBBLE_OF_LANE,
@@ -271,7 +271,7 @@ pub fn encrypt(sbox: &Sbox) -> Kernel {
     b.zero(4..12);
     b.leave(72, 64);
     b.finish(
-        "twine_masked_encrypt",
+        ENCRYPT,
         "Encrypts four blocks: r0 points to the round keys, r1 to the four blocks of share a, followed by those of share b",
     )
 }
@@ -665,7 +665,7 @@ pub fn schedule_128(sbox: &Sbox) -> Kernel {
         });
     });
     b.finish(
-        "twine_masked_schedule_128",
+        SCHEDULE_128,
         "Makes the round keys of TWINE-128: r0 points to them, r1 to the 16 bytes of share a of the key and those of share b, r2 to constants",
     )
 }
@@ -762,7 +762,7 @@ pub fn schedule_80(sbox: &Sbox) -> Kernel {
         });
     });
     b.finish(
-        "twine_masked_schedule_80",
+        SCHEDULE_80,
         "Makes the round keys of TWINE-80: r0 points to them, r1 to share a of the key in 12 bytes and to share b in 12 more, r2 to constants",
     )
 }
@@ -832,10 +832,7 @@ pub fn refresh() -> Kernel {
     b.op(Op::Bne { by: 0 });
     b.op(Op::Imm { op: Alu::Add, rd: SP, rn: SP, imm: 8 });
     b.op(Op::Ldm { rn: SP, writes_back: true, list: list(&[4, 5, 6, 7, 8, 9, 10, 11, PC]) });
-    b.finish(
-        "twine_masked_refresh",
-        "Adds masks to both shares of all round keys: r0 points to them, r1 to four words",
-    )
+    b.finish(REFRESH, "Adds masks to both shares of all round keys: r0 points to them, r1 to four words")
 }
 
 /// All kernels.

@@ -105,6 +105,14 @@ impl<D: Domain> Machine<D> {
         }
     }
 
+    /// Forgets everything but the instructions.
+    pub fn reset(&mut self) {
+        self.memory.clear();
+        self.regs.fill(Cell::Int(0));
+        self.operands.fill(Cell::Int(0));
+        (self.result, self.bus) = (Cell::Int(0), Cell::Int(0));
+    }
+
     /// Puts instructions at an address.
     pub fn program(&mut self, address: u32, code: impl IntoIterator<Item = Op>) {
         self.code.extend((address..).step_by(4).zip(code));

@@ -6,7 +6,10 @@
 //! models of values, overwritten registers, operands and results. It judges functions of the four secrets and four masks of a nibble by
 //! trying them all. If no step is clean, a pad is one: it sets a register to zero, and with it the inputs of the arithmetic unit and its result.
 
-use crate::ir::{Alu, LR, NONE, Op, Reg};
+use crate::{
+    ir::{Alu, LR, NONE, Op, Reg},
+    random::Random,
+};
 
 /// A function of a nibble: bit `m` of entry `s` is its value for the secrets `s` and the masks `m`.
 type Function = [u16; 16];
@@ -118,23 +121,6 @@ fn steps(variant: u32) -> (Vec<Step>, Vec<Function>) {
     (steps, functions)
 }
 
-/// Numbers that look random, the same in every run.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ z >> 31
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
-    }
-}
-
 /// The masked S-box on r1 to r8: x0 to x3 of share a, then of share b. It may use r9 to r12 and lr.
 #[derive(Clone)]
 pub struct Sbox {
@@ -200,7 +186,7 @@ fn attempt(variant: u32, random: &mut Random, most_pads: usize) -> Option<Sbox> 
                     if old[register].is_some_and(|old| !difference_is_independent(old, f)) {
                         continue;
                     }
-                    let score = freed * 1000 + random.next() % 1500;
+                    let score = freed * 1000 + random.number() % 1500;
                     if best.is_none_or(|best| score > best.0) {
                         best = Some((score, number, Step { a, b, ..*step }, register, from_a, from_b));
                     }
