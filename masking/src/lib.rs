@@ -10,6 +10,7 @@ pub mod linear;
 pub mod machine;
 pub mod plain;
 pub mod random;
+pub mod report;
 pub mod sbox;
 
 // What the kernels have in common with the unmasked cipher. Its S-box is `circuit` here.

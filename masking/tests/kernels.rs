@@ -4,7 +4,7 @@ use masking::{
     ENCRYPT, REFRESH, SCHEDULE_80, SCHEDULE_128,
     check::{CODE, CONSTANTS, INPUT, KEYS, STACK, constants, prove},
     ir::{Alu, NONE, Op, SP},
-    kernel::{Kernel, assembly},
+    kernel::{Kernel, assembly, plane_of_key},
     kernels,
     leakage::{first, with_a_share_over_the_other, without_a_pad},
     machine::{Cell, Machine, Model},
@@ -75,6 +75,22 @@ fn kernels_compute_twine() {
         for (plain, output) in plain.chunks_exact(8).zip(output.chunks_exact(8)) {
             assert_eq!(output, reference::encrypt(&key, plain.try_into().unwrap()));
         }
+    }
+}
+
+/// The proof for blocks takes round keys as this kernel leaves them.
+#[test]
+fn new_masks_are_added_to_the_planes_of_all_rounds() {
+    let mut random = Random(2);
+    let (keys, masks) = ([(); 8 * 36].map(|()| random.word()), [(); 4].map(|()| random.word()));
+    let mut machine = Machine::new(Plain(|_: Model, _: u32, _: &Word| ()));
+    machine.program(CODE, kernel(REFRESH).instructions());
+    machine.put(KEYS, keys.map(|word| [word; RUNS]));
+    machine.put(INPUT, masks.map(|word| [word; RUNS]));
+    machine.call(CODE, STACK, &[KEYS, INPUT]).unwrap();
+    for (i, (address, key)) in (KEYS..).step_by(4).zip(keys).enumerate() {
+        let new = machine.memory[&address].data().unwrap();
+        assert_eq!(new[0], key ^ masks[plane_of_key(i)], "word {i}");
     }
 }
 

@@ -11,7 +11,7 @@
 //! | `cycles` | estimates cycles from a trace |
 //! | `constant_time` | looks for secrets in branches, addresses and times |
 //! | `prove` | proves for all inputs what the compiled library computes |
-//! | `masking` | tests the masked ciphers here and on emulated boards, and proves what is proved of their kernels |
+//! | `masking` | tests the masked ciphers here and on emulated boards, and proves what is proved of their kernels; simulates traces |
 //! | `i686` | tests the libraries on 32-bit x86 |
 //! | `boards` | runs a firmware on one of QEMU's boards |
 //! | `qemu_trace` | counts and traces what it executes there |
@@ -112,6 +112,7 @@ Usage: cargo xtask COMMAND
         --elf FILE           the same of a linked program that contains the C interface
   masking                    test the masked ciphers here and on emulated boards; prove of their kernels, but for
                              the key schedule of TWINE-80, that nothing that is seen in five models depends on a secret
+  leakage                    simulate traces of the masked kernels, and write into docs/masking.md what they show (half an hour)
   fuzz [--minutes N] [T...]  run the fuzz targets (those named) for N minutes (1) each
        coverage [T...]       what their inputs cover of the project's code
   mutants [PACKAGE...]       change packages in one place at a time: a test must fail
@@ -148,6 +149,7 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["constant-time", rest @ ..] => constant_time::main(rest),
         ["prove", rest @ ..] => prove::main(rest),
         ["masking"] => masking::test(),
+        ["leakage"] => masking::leakage(),
         ["firmware", rest @ ..] => firmware::main(rest),
         ["fuzz", rest @ ..] => fuzz::main(rest),
         ["mutants", rest @ ..] => mutants::main(rest),

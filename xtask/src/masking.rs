@@ -13,6 +13,9 @@ const MANIFEST: &str = "masking/Cargo.toml";
 /// What makes the library have the masked ciphers.
 const FLAGS: &str = "--cfg twine_masked";
 
+/// The simulated traces of each experiment: 2^20.
+const TRACES: &str = "1048576";
+
 /// The targets that have the kernels and are tested.
 const TARGETS: [&str; 2] = ["thumbv7em-none-eabi", "thumbv8m.main-none-eabi"];
 
@@ -56,6 +59,20 @@ pub(crate) fn test() -> Result<()> {
     let images = boards.map(|board| known_answers(&board.with_flags(FLAGS))).collect::<Result<Vec<_>>>()?;
     ensure!(images.len() == TARGETS.len(), "there is not a board for each target");
     cargo("run").args(["--", "check"]).args(images).run()
+}
+
+/// `cargo xtask leakage`: writes what simulated traces show into the page about masking.
+pub(crate) fn leakage() -> Result<()> {
+    let docs = paths::root().join("docs");
+    sh::cargo()
+        .args(["run", "--manifest-path", MANIFEST, "--target-dir"])
+        .arg(dir().join("native"))
+        .args(["--", "leakage", TRACES])
+        .arg(docs.join("masking.md"))
+        .arg(docs.join("masking.svg"))
+        .env("RUSTFLAGS", "-Ctarget-cpu=native")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .run()
 }
 
 /// Runs known answers on a board, and returns the image.
