@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use axum::{
@@ -36,22 +36,60 @@ const AT_ONCE: usize = 4;
 /// The longest message at the broker, with its topic.
 const MOST_MESSAGE: usize = 3900;
 
-/// The policy with the attributes of the moment.
+/// Where what is seen may come from.
 #[derive(Debug, Default)]
-struct Rights {
-    policy: Option<Mutex<policy::Policy>>,
-    /// In the order of the policy.
-    users: BTreeMap<String, usize>,
-    /// Numbers by name.
-    streams: BTreeMap<String, u16>,
+struct Sources {
+    users: BTreeMap<String, UserEntry>,
+    /// By name.
+    streams: BTreeMap<String, StreamEntry>,
     /// The streams of each device.
     devices: BTreeMap<String, BTreeSet<u16>>,
+}
+
+impl Sources {
+    fn of(city: &City) -> Self {
+        let streams = city.streams.values().map(|stream| (stream.name.clone(), stream.clone()));
+        let devices = city
+            .devices
+            .iter()
+            .map(|(id, device)| (id.to_string(), device.streams.iter().copied().collect()));
+        Self { users: city.users.clone(), streams: streams.collect(), devices: devices.collect() }
+    }
+
+    /// The number of a stream that the device may send.
+    fn stream(&self, stream: &str, device: &str) -> Option<u16> {
+        let number = self.streams.get(stream)?.stream.id.get();
+        self.devices.get(device)?.contains(&number).then_some(number)
+    }
+
+    /// Whether a source is here, and was there before as it is here.
+    fn agree(&self, before: &Self, source: Source<'_>) -> bool {
+        match source {
+            Source::Stream { stream, device, .. } => {
+                self.stream(stream, device).is_some()
+                    && before.stream(stream, device).is_some()
+                    && self.streams.get(stream) == before.streams.get(stream)
+            }
+            Source::User(user) => {
+                self.users.contains_key(user) && self.users.get(user) == before.users.get(user)
+            }
+        }
+    }
+}
+
+/// The policy with the attributes of the moment.
+#[derive(Debug)]
+struct Rights {
+    policy: Option<Mutex<policy::Policy>>,
+    sources: Arc<Sources>,
+    /// In the order of the policy.
+    users: BTreeMap<String, usize>,
     /// The stream that what a user writes is treated as.
     written: BTreeMap<String, u16>,
 }
 
 impl Rights {
-    fn of(city: &City) -> Self {
+    fn of(city: &City, sources: Arc<Sources>) -> Self {
         let (mut streams, mut written) = (city.streams.clone(), BTreeMap::new());
         // Users with the same attributes share one.
         let mut numbers = BTreeMap::new();
@@ -75,18 +113,11 @@ impl Rights {
             });
             written.extend(number.map(|number| (name.clone(), number)));
         }
-        let named = city.streams.iter().map(|(id, stream)| (stream.name.clone(), *id)).collect();
-        let devices = city
-            .devices
-            .iter()
-            .map(|(id, device)| (id.to_string(), device.streams.iter().copied().collect()));
-        let devices = devices.collect();
-        let city = City { streams, images: BTreeMap::new(), devices: BTreeMap::new(), ..city.clone() };
-        // The engine has made the same one, or it would not have taken the files over; without one nobody sees anything.
-        let policy =
-            policy::Policy::new(&city).inspect_err(|error| tracing::error!(%error, "no policy")).ok();
+        // The engine has made one of the same attributes, or it would not have taken the files over; without one nobody sees anything.
+        let policy = policy::Policy::new(&city.users, &streams);
+        let policy = policy.inspect_err(|error| tracing::error!(%error, "no policy")).ok();
         let users = city.users.keys().enumerate().map(|(i, name)| (name.clone(), i)).collect();
-        Self { policy: policy.map(Mutex::new), users, streams: named, devices, written }
+        Self { policy: policy.map(Mutex::new), sources, users, written }
     }
 
     fn allows(&self, user: &str, stream: u16, device_ok: bool) -> bool {
@@ -94,14 +125,14 @@ impl Rights {
         let decisions = policy.lock().unwrap_or_else(PoisonError::into_inner).decide(stream, device_ok);
         decisions.get(*user).is_some_and(|decision| decision.allowed)
     }
+}
 
+impl Policy for Rights {
     fn sees(&self, user: &str, source: Source<'_>) -> bool {
         match source {
             Source::Stream { stream, device, device_ok } => {
-                let number = self.streams.get(stream);
-                let number =
-                    number.filter(|number| self.devices.get(device).is_some_and(|of| of.contains(number)));
-                number.is_some_and(|number| self.allows(user, *number, device_ok))
+                let number = self.sources.stream(stream, device);
+                number.is_some_and(|number| self.allows(user, number, device_ok))
             }
             Source::User(author) => {
                 self.users.contains_key(user)
@@ -109,16 +140,6 @@ impl Rights {
                         || self.written.get(author).is_some_and(|number| self.allows(user, *number, true)))
             }
         }
-    }
-}
-
-#[derive(Clone, Debug, Default)]
-struct SharedRights(Arc<RwLock<Arc<Rights>>>);
-
-impl Policy for SharedRights {
-    fn sees(&self, user: &str, source: Source<'_>) -> bool {
-        let rights = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner));
-        rights.sees(user, source)
     }
 }
 
@@ -152,18 +173,22 @@ impl Publisher for Teller {
 #[derive(Debug)]
 struct Watcher {
     entities: Arc<Broker>,
-    rights: SharedRights,
-    /// Names of streams by number.
+    sources: Arc<Sources>,
+    /// Names of streams by number, of those alone that become entities.
     streams: BTreeMap<u16, String>,
 }
 
 impl Observer for Watcher {
     fn city(&mut self, city: &City) {
-        self.streams = city.streams.iter().map(|(id, stream)| (*id, stream.name.clone())).collect();
-        let rights = Arc::new(Rights::of(city));
-        *self.rights.0.write().unwrap_or_else(PoisonError::into_inner) = rights;
         // Files with a fault in it are not taken over.
-        self.entities.configure(mapping(city).unwrap_or_default());
+        let mapping = mapping(city).unwrap_or_default();
+        let streams = city.streams.iter().filter(|(_, stream)| mapping.has(&stream.name));
+        self.streams = streams.map(|(id, stream)| (*id, stream.name.clone())).collect();
+        let sources = Arc::new(Sources::of(city));
+        let before = std::mem::replace(&mut self.sources, Arc::clone(&sources));
+        // What was written or measured under other attributes would be shown to those for whom it was not meant.
+        let rights = Rights::of(city, Arc::clone(&sources));
+        self.entities.configure(rights, mapping, |source| sources.agree(&before, source));
     }
 
     fn reading(&mut self, device: DeviceId, stream: u16, time: Timestamp, payload: &[u8]) {
@@ -194,9 +219,9 @@ pub fn mapping(city: &City) -> Result<Mapping, ConfigError> {
 /// Makes the broker of entities, and what tells it of the city.
 #[must_use]
 pub fn entities(teller: Teller) -> (Arc<Broker>, impl Observer + 'static) {
-    let rights = SharedRights::default();
-    let entities = Arc::new(Broker::new(rights.clone(), teller));
-    let watcher = Watcher { entities: Arc::clone(&entities), rights, streams: BTreeMap::new() };
+    let entities = Arc::new(Broker::new(teller));
+    let watcher =
+        Watcher { entities: Arc::clone(&entities), sources: Arc::default(), streams: BTreeMap::new() };
     (entities, watcher)
 }
 

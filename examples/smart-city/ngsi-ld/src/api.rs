@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     attribute::{Format, Instance, Reader, Writer, removes},
-    broker::{Broker, MOST_SUBSCRIPTIONS, Sight},
+    broker::{Broker, MOST_SUBSCRIPTIONS},
     context::{CORE, Context},
     entity::{Fragment, Origin, Part, View},
     mapping::is_of_a_device,
@@ -70,10 +70,12 @@ impl Answer {
     }
 }
 
+/// The URIs of the attributes that were written, and of those that were not.
+type Written = (Vec<String>, Vec<String>);
+
 /// A request, looked at.
 struct Call<'r> {
     broker: &'r Broker,
-    sight: Sight<'r>,
     user: &'r str,
     now: Timestamp,
     path: &'r str,
@@ -166,7 +168,6 @@ impl Broker {
         let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
         let call = Call {
             broker: self,
-            sight: self.sight(user),
             user,
             now,
             path,
@@ -453,13 +454,47 @@ impl<'r> Call<'r> {
         Origin::User(self.user.to_owned())
     }
 
-    fn change<T>(&self, id: &str, edit: impl FnOnce(&mut Vec<Part>) -> Result<T>) -> Result<T> {
-        self.broker.state_mut().change(self.broker, &self.sight, id, edit)
+    fn change<T>(
+        &self,
+        id: &str,
+        edit: impl FnOnce(Option<&View<'_>>, &mut Option<Part>) -> Result<T>,
+    ) -> Result<T> {
+        self.broker.state_mut().change(self.broker, self.user, id, edit)
     }
 
-    /// Changes an entity that is there.
-    fn change_seen<T>(&self, id: &str, edit: impl FnOnce(&mut Vec<Part>) -> Result<T>) -> Result<T> {
-        self.change(id, |parts| if parts.is_empty() { Err(Problem::not_found()) } else { edit(parts) })
+    /// Writes a fragment of an entity that is there into the user's own part. Who has none begins one, with the types of the fragment, or
+    /// else of the entity.
+    fn write<T>(
+        &self,
+        id: &str,
+        fragment: &Fragment,
+        edit: impl FnOnce(&View<'_>, &mut Part) -> Result<T>,
+    ) -> Result<T> {
+        self.change(id, |seen, own| {
+            let seen = seen.ok_or_else(Problem::not_found)?;
+            let is_new = own.is_none();
+            let part = own.get_or_insert_with(|| Part {
+                origin: self.origin(),
+                types: if fragment.types.is_empty() { owned(seen.types()) } else { BTreeSet::new() },
+                scopes: Vec::new(),
+                attributes: BTreeMap::new(),
+                created: self.now,
+                modified: self.now,
+            });
+            let names_more = !fragment.types.is_subset(&part.types) || fragment.scopes.is_some();
+            if names_more {
+                part.types.extend(fragment.types.iter().cloned());
+                if let Some(scopes) = &fragment.scopes {
+                    part.scopes.clone_from(scopes);
+                }
+                part.modified = self.now;
+            }
+            let result = edit(seen, part)?;
+            if is_new && part.attributes.is_empty() && !names_more {
+                *own = None;
+            }
+            Ok(result)
+        })
     }
 
     fn create_entity(&self) -> Result<Answer> {
@@ -474,11 +509,11 @@ impl<'r> Call<'r> {
         let id = fragment.id.as_deref().ok_or_else(|| Problem::bad("an entity needs an id"))?;
         let id = self.writable(id)?;
         let part = fragment.part(self.origin(), &reader)?;
-        self.change(&id, |parts| {
-            if !parts.is_empty() {
+        self.change(&id, |seen, own| {
+            if seen.is_some() {
                 return Err(Problem::new(Kind::AlreadyExists, "there is an entity with this id"));
             }
-            parts.push(part);
+            *own = Some(part);
             Ok(())
         })?;
         Ok(id)
@@ -496,7 +531,8 @@ impl<'r> Call<'r> {
             attributes,
             ..Query::default()
         };
-        let view = state.view(&self.sight, &id).filter(|view| query.selects(view));
+        let sight = state.sight(self.broker, self.user);
+        let view = state.view(&sight, &id).filter(|view| query.selects(view));
         let view = view.ok_or_else(Problem::not_found)?;
         Ok(Answer::of(&context, view.to_json(&writer, query.attributes.as_deref())))
     }
@@ -543,7 +579,8 @@ impl<'r> Call<'r> {
         }
         let writer = self.writer(context)?;
         let state = self.broker.state();
-        let found = state.views(&self.sight).filter(|view| query.selects(view));
+        let sight = state.sight(self.broker, self.user);
+        let found = state.views(&sight).filter(|view| query.selects(view));
         let (page, headers) = self.page(found)?;
         let body = page.iter().map(|view| view.to_json(&writer, query.attributes.as_deref())).collect();
         Ok(Answer { headers, ..Answer::of(context, body) })
@@ -556,9 +593,9 @@ impl<'r> Call<'r> {
 
     fn delete(&self, id: &str) -> Result<()> {
         let id = self.writable(id)?;
-        self.change_seen(&id, |parts| {
-            parts.clear();
-            Ok(())
+        self.change(&id, |seen, own| match (own.take(), seen) {
+            (Some(_), _) => Ok(()),
+            (None, seen) => Err(seen.map_or_else(Problem::not_found, |_| others_wrote())),
         })
     }
 
@@ -581,24 +618,21 @@ impl<'r> Call<'r> {
 
     fn merge(&self, id: &str, fragment: &Fragment, context: &Context) -> Result<()> {
         let reader = Reader { merges: true, ..self.reader(context)? };
-        self.change_seen(id, |parts| {
-            add_types(parts, fragment, self.now);
+        self.write(id, fragment, |seen, part| {
             for (iri, value) in &fragment.attributes {
-                let mut is_there = false;
-                for part in parts.iter_mut() {
-                    if removes(value) {
-                        is_there |= part.attributes.remove(iri).is_some();
-                    } else if let Some(instances) = part.attributes.get_mut(iri) {
-                        is_there = true;
-                        patch_instances(instances, value, &reader)?;
-                    } else {
+                if removes(value) {
+                    if part.attributes.remove(iri).is_none() {
+                        if seen.attribute(iri).is_some() {
+                            return Err(others_wrote());
+                        }
                         continue;
                     }
-                    part.modified = self.now;
+                } else if let Some(instances) = part.attributes.get_mut(iri) {
+                    patch_instances(instances, value, &reader)?;
+                } else {
+                    part.attributes.insert(iri.clone(), reader.attribute(value)?);
                 }
-                if !is_there && !removes(value) {
-                    set_attribute(parts, iri, &reader.attribute(value)?, self.now);
-                }
+                part.modified = self.now;
             }
             Ok(())
         })
@@ -612,95 +646,81 @@ impl<'r> Call<'r> {
 
     fn replace(&self, id: &str, fragment: &Fragment, context: &Context) -> Result<()> {
         let reader = self.reader(context)?;
-        self.change_seen(id, |parts| {
-            // One part stays, with the author and the age that it has.
-            parts.truncate(1);
+        self.change(id, |seen, own| {
+            let seen = seen.ok_or_else(Problem::not_found)?;
             let mut fragment = fragment.clone();
             if fragment.types.is_empty() {
-                fragment.types = parts.first().map(|part| part.types.clone()).unwrap_or_default();
+                fragment.types = own.as_ref().map_or_else(|| owned(seen.types()), |part| part.types.clone());
             }
-            for part in parts {
-                let new = fragment.part(part.origin.clone(), &reader)?;
-                *part = Part { created: part.created, ..new };
-            }
+            let new = fragment.part(self.origin(), &reader)?;
+            *own = Some(Part { created: own.as_ref().map_or(self.now, |part| part.created), ..new });
             Ok(())
         })
     }
 
     fn append_attributes(&self, id: &str) -> Result<Answer> {
         let (id, fragment, context) = self.fragment(id)?;
-        let overwrites = !self.has_option("noOverwrite");
-        let (updated, not) = self.append(&id, &fragment, &context, overwrites)?;
+        let (updated, not) = self.append(&id, &fragment, &context)?;
         Ok(update_result(&context, &updated, &not, "it is there already"))
     }
 
-    /// Adds attributes; returns the URIs of those that were written, and of those that were not.
-    fn append(
+    fn append(&self, id: &str, fragment: &Fragment, context: &Context) -> Result<Written> {
+        let overwrites = !self.has_option("noOverwrite");
+        self.write_attributes(id, fragment, context, |is_there| overwrites || !is_there)
+    }
+
+    fn update_attributes(&self, id: &str) -> Result<Answer> {
+        let (id, fragment, context) = self.fragment(id)?;
+        let (updated, not) = self.write_attributes(&id, &fragment, &context, |is_there| is_there)?;
+        Ok(update_result(&context, &updated, &not, "it is not there"))
+    }
+
+    /// Sets those attributes that are to be set, each if it is there or is not there.
+    fn write_attributes(
         &self,
         id: &str,
         fragment: &Fragment,
         context: &Context,
-        overwrites: bool,
-    ) -> Result<(Vec<String>, Vec<String>)> {
+        is_set: impl Fn(bool) -> bool,
+    ) -> Result<Written> {
         let reader = self.reader(context)?;
         let new = fragment.attributes.iter().map(|(iri, value)| Ok((iri, reader.attribute(value)?)));
         let new = new.collect::<Result<Vec<_>>>()?;
-        self.change_seen(id, |parts| {
-            add_types(parts, fragment, self.now);
+        self.write(id, fragment, |seen, part| {
             let (mut updated, mut not) = (Vec::new(), Vec::new());
             for (iri, instances) in new {
-                if !overwrites && parts.iter().any(|part| part.attributes.contains_key(iri)) {
-                    not.push(iri.clone());
-                } else {
-                    set_attribute(parts, iri, &instances, self.now);
+                if is_set(seen.attribute(iri).is_some()) {
+                    set_attribute(part, iri, instances, self.now);
                     updated.push(iri.clone());
+                } else {
+                    not.push(iri.clone());
                 }
             }
             Ok((updated, not))
         })
     }
 
-    fn update_attributes(&self, id: &str) -> Result<Answer> {
-        let (id, fragment, context) = self.fragment(id)?;
-        let reader = self.reader(&context)?;
-        let new = fragment.attributes.iter().map(|(iri, value)| Ok((iri, reader.attribute(value)?)));
-        let new = new.collect::<Result<Vec<_>>>()?;
-        let (updated, not) = self.change_seen(&id, |parts| {
-            add_types(parts, &fragment, self.now);
-            let (mut updated, mut not) = (Vec::new(), Vec::new());
-            for (iri, instances) in new {
-                if parts.iter().any(|part| part.attributes.contains_key(iri)) {
-                    set_attribute(parts, iri, &instances, self.now);
-                    updated.push(iri.clone());
-                } else {
-                    not.push(iri.clone());
-                }
-            }
-            Ok((updated, not))
-        })?;
-        Ok(update_result(&context, &updated, &not, "it is not there"))
-    }
-
-    /// Changes the instances of an attribute that is there in each part.
+    /// Changes the instances of an attribute that the user wrote.
     fn change_attribute(
         &self,
         id: &str,
         iri: &str,
-        edit: impl Fn(&mut Vec<Instance>) -> Result<bool>,
+        edit: impl FnOnce(&mut Vec<Instance>) -> Result<bool>,
     ) -> Result<Answer> {
-        self.change_seen(id, |parts| {
-            let mut is_there = false;
-            for part in parts {
-                let Some(instances) = part.attributes.get_mut(iri) else { continue };
-                if edit(instances)? {
-                    is_there = true;
-                    part.modified = self.now;
-                    if instances.is_empty() {
-                        part.attributes.remove(iri);
-                    }
-                }
+        self.change(id, |seen, own| {
+            let is_there = seen.is_some_and(|seen| seen.attribute(iri).is_some());
+            let Some(part) = own.as_mut().filter(|part| part.attributes.contains_key(iri)) else {
+                return Err(if is_there { others_wrote() } else { Problem::not_found() });
+            };
+            let instances = part.attributes.entry(iri.to_owned()).or_default();
+            if !edit(instances)? {
+                return Err(Problem::not_found());
             }
-            if is_there { Ok(()) } else { Err(Problem::not_found()) }
+            if instances.is_empty() {
+                part.attributes.remove(iri);
+            }
+            part.modified = self.now;
+            Ok(())
         })?;
         Ok(Answer::empty(StatusCode::NO_CONTENT))
     }
@@ -838,14 +858,16 @@ impl<'r> Call<'r> {
         let fragment = Fragment::parse(members, &self.reader(context)?)?;
         let id = fragment.id.as_deref().ok_or_else(|| Problem::bad("an entity needs an id"))?;
         let id = self.writable(id)?;
-        let is_there = self.broker.state().view(&self.sight, &id).is_some();
+        let is_there = {
+            let state = self.broker.state();
+            state.view(&state.sight(self.broker, self.user), &id).is_some()
+        };
         match operation {
             "upsert" if !is_there => return self.create(members, context).map(|_| true),
             "upsert" if !self.has_option("update") => self.replace(&id, &fragment, context)?,
             "merge" => self.merge(&id, &fragment, context)?,
             _ => {
-                let overwrites = !self.has_option("noOverwrite");
-                let (_, not) = self.append(&id, &fragment, context, overwrites)?;
+                let (_, not) = self.append(&id, &fragment, context)?;
                 if let Some(iri) = not.first() {
                     return Err(Problem::bad(format!(
                         "not written, as it is there already: {}",
@@ -894,7 +916,7 @@ impl<'r> Call<'r> {
         let context = self.context()?;
         let state = self.broker.state();
         let mut types: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-        for view in state.views(&self.sight) {
+        for view in state.views(&state.sight(self.broker, self.user)) {
             for iri in view.types() {
                 types.entry(iri).or_default().extend(view.names());
             }
@@ -921,7 +943,7 @@ impl<'r> Call<'r> {
         let state = self.broker.state();
         let mut count = 0;
         let mut attributes: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-        for view in state.views(&self.sight).filter(|view| view.has_type(&iri)) {
+        for view in state.views(&state.sight(self.broker, self.user)).filter(|view| view.has_type(&iri)) {
             count += 1;
             for name in view.names() {
                 attributes.entry(name).or_default().extend(kinds(&view, name));
@@ -944,7 +966,7 @@ impl<'r> Call<'r> {
         let context = self.context()?;
         let state = self.broker.state();
         let mut attributes: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-        for view in state.views(&self.sight) {
+        for view in state.views(&state.sight(self.broker, self.user)) {
             for iri in view.names() {
                 attributes.entry(iri).or_default().extend(view.types());
             }
@@ -970,7 +992,7 @@ impl<'r> Call<'r> {
         let iri = context.expand(name)?;
         let state = self.broker.state();
         let (mut count, mut types, mut all_kinds) = (0, BTreeSet::new(), BTreeSet::new());
-        for view in state.views(&self.sight) {
+        for view in state.views(&state.sight(self.broker, self.user)) {
             if let Some(instances) = view.attribute(&iri) {
                 count += instances.len();
                 types.extend(view.types().into_iter().map(|iri| context.compact(iri)));
@@ -1002,6 +1024,7 @@ impl<'r> Call<'r> {
             None => None,
         };
         let mut state = self.broker.state_mut();
+        state.check_user(self.user)?;
         let own = state.subscriptions.keys().filter(|(user, _)| user == self.user).count();
         if own >= MOST_SUBSCRIPTIONS {
             return Err(Problem::new(
@@ -1046,12 +1069,20 @@ impl<'r> Call<'r> {
         if members.get("id").is_some_and(|own| own.as_str() != Some(id)) {
             return Err(Problem::bad("the body has another id"));
         }
-        let mut state = self.broker.state_mut();
-        let subscription = state.subscriptions.get_mut(&key).ok_or_else(Problem::not_found)?;
         let accepts = |user: &str, topic: &str| self.broker.publisher.accepts(user, topic);
-        *subscription =
-            subscription.patched(&members, &context, &self.broker.mapping(), &accepts, self.now)?;
-        Ok(Answer::empty(StatusCode::NO_CONTENT))
+        let mapping = self.broker.mapping();
+        loop {
+            // Patterns are compiled while nobody waits.
+            let before = self.broker.state().subscriptions.get(&key).cloned();
+            let before = before.ok_or_else(Problem::not_found)?;
+            let after = before.patched(&members, &context, &mapping, &accepts, self.now)?;
+            let mut state = self.broker.state_mut();
+            let subscription = state.subscriptions.get_mut(&key).ok_or_else(Problem::not_found)?;
+            if subscription.is_same(&before) {
+                subscription.replace(after);
+                return Ok(Answer::empty(StatusCode::NO_CONTENT));
+            }
+        }
     }
 
     fn delete_subscription(&self, id: &str) -> Result<Answer> {
@@ -1065,39 +1096,30 @@ fn own_context(members: &Map<String, Value>) -> Result<Context> {
     Context::parse(members.get("@context").unwrap_or(&Value::Null))
 }
 
+fn owned(names: BTreeSet<&str>) -> BTreeSet<String> {
+    names.into_iter().map(str::to_owned).collect()
+}
+
+/// Who writes writes its own part. What others wrote is as it is.
+fn others_wrote() -> Problem {
+    Problem::unsupported("others wrote this, and they alone change or delete what they wrote")
+}
+
 fn kinds(view: &View<'_>, iri: &str) -> BTreeSet<&'static str> {
     view.attribute(iri).into_iter().flatten().map(|instance| instance.kind.name()).collect()
 }
 
-fn add_types(parts: &mut [Part], fragment: &Fragment, now: Timestamp) {
-    let Some(part) = parts.first_mut() else { return };
-    if !fragment.types.is_subset(&part.types) || fragment.scopes.is_some() {
-        part.types.extend(fragment.types.iter().cloned());
-        if let Some(scopes) = &fragment.scopes {
-            part.scopes.clone_from(scopes);
-        }
-        part.modified = now;
-    }
-}
-
-/// Sets an attribute in each part that has it, or in the first one. Instances with another `datasetId` stay.
-fn set_attribute(parts: &mut [Part], iri: &str, new: &[Instance], now: Timestamp) {
-    let has_it = parts.iter().any(|part| part.attributes.contains_key(iri));
-    for part in parts.iter_mut().filter(|part| !has_it || part.attributes.contains_key(iri)).take(if has_it {
-        usize::MAX
-    } else {
-        1
-    }) {
-        part.modified = now;
-        let instances = part.attributes.entry(iri.to_owned()).or_default();
-        for mut new in new.iter().cloned() {
-            match instances.iter_mut().find(|old| old.dataset == new.dataset) {
-                Some(old) => {
-                    new.created = old.created;
-                    *old = new;
-                }
-                None => instances.push(new),
+/// Instances with another `datasetId` stay.
+fn set_attribute(part: &mut Part, iri: &str, new: Vec<Instance>, now: Timestamp) {
+    part.modified = now;
+    let instances = part.attributes.entry(iri.to_owned()).or_default();
+    for mut new in new {
+        match instances.iter_mut().find(|old| old.dataset == new.dataset) {
+            Some(old) => {
+                new.created = old.created;
+                *old = new;
             }
+            None => instances.push(new),
         }
     }
 }

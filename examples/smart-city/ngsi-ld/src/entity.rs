@@ -19,7 +19,7 @@ const MOST_ATTRIBUTES: usize = 256;
 const MOST_TYPES: usize = 16;
 
 /// Where a part comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Origin {
     /// A stream of a device, since it was isolated so often.
     Stream { stream: String, device: String, isolations: u64 },
@@ -172,10 +172,12 @@ impl<'a> View<'a> {
         self.parts.iter().flat_map(|part| &part.types).map(String::as_str).collect()
     }
 
-    /// If several parts have it: that which was modified last.
+    /// If several parts have it: that which was modified last. Of two at once it is always the same one, whatever else there is.
     pub(crate) fn attribute(&self, iri: &str) -> Option<&'a [Instance]> {
-        let each = self.parts.iter().filter_map(|part| Some((part.modified, part.attributes.get(iri)?)));
-        each.max_by_key(|(modified, _)| *modified).map(|(_, instances)| instances.as_slice())
+        let modified = |instances: &[Instance]| instances.iter().map(|instance| instance.modified).max();
+        let each = self.parts.iter().filter_map(|part| Some((&part.origin, part.attributes.get(iri)?)));
+        let newest = each.max_by_key(|(origin, instances)| (modified(instances), *origin));
+        newest.map(|(_, instances)| instances.as_slice())
     }
 
     pub(crate) fn names(&self) -> BTreeSet<&'a str> {

@@ -402,9 +402,18 @@ impl Subscription {
         if self.expires.is_some_and(|time| time <= now) && !fragment.contains_key("expiresAt") {
             body.remove("expiresAt");
         }
-        let mut new = Self::parse(&self.user, &body, context, mapping, accepts, now)?;
-        new.progress = self.progress.clone();
-        Ok(new)
+        Self::parse(&self.user, &body, context, mapping, accepts, now)
+    }
+
+    /// Whether it says the same, whatever became of it since.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.body == other.body
+    }
+
+    /// Says something else from now on, and goes on where it was.
+    pub(crate) fn replace(&mut self, new: Self) {
+        let progress = std::mem::take(&mut self.progress);
+        *self = Self { progress, ..new };
     }
 
     fn status(&self, now: Timestamp) -> &'static str {
@@ -445,24 +454,24 @@ impl Subscription {
         &self.context
     }
 
-    /// Whether a change is one that is to be notified, if it may be seen.
-    pub(crate) fn watches(&self, change: &Change) -> bool {
+    /// Whether a change is one that is to be notified. What is new is new for those who see nothing of it elsewhere.
+    pub(crate) fn watches(&self, change: &Change, view: &View<'_>) -> bool {
         if !self.is_active || self.interval.is_some() {
             return false;
         }
         let has = |trigger| self.triggers.contains(&trigger);
-        if has(if change.is_new { Trigger::EntityCreated } else { Trigger::EntityUpdated })
-            && self.watched.is_none()
-        {
+        let is_new = change.is_new && view.parts.len() == 1;
+        let entity = if is_new { Trigger::EntityCreated } else { Trigger::EntityUpdated };
+        if has(entity) && self.watched.is_none() {
             return true;
         }
         let is_watched = |iri: &String| self.watched.as_ref().is_none_or(|names| names.contains(iri));
-        let is_asked = |is_new: bool| {
-            let own = if is_new { Trigger::AttributeCreated } else { Trigger::AttributeUpdated };
-            let entity = if change.is_new { Trigger::EntityCreated } else { Trigger::EntityUpdated };
-            has(own) || has(entity)
+        let is_asked = |iri: &String, is_new: bool| {
+            let with_it = view.parts.iter().filter(|part| part.attributes.contains_key(iri)).count();
+            let is_new = is_new && with_it == 1;
+            has(if is_new { Trigger::AttributeCreated } else { Trigger::AttributeUpdated }) || has(entity)
         };
-        change.attributes.iter().any(|(iri, is_new)| is_watched(iri) && is_asked(*is_new))
+        change.attributes.iter().any(|(iri, is_new)| is_watched(iri) && is_asked(iri, *is_new))
     }
 
     /// Notes that an entity is to be notified of.
