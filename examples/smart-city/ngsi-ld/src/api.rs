@@ -4,17 +4,17 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use jiff::Timestamp;
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    attribute::{Format, Instance, Reader, Writer, removes},
+    attribute::{Format, Instance, MOST_INSTANCES, Reader, Writer, removes},
     broker::{Broker, MOST_SUBSCRIPTIONS},
     context::{CORE, Context},
     entity::{Fragment, Origin, Part, View},
     mapping::is_of_a_device,
     problem::{Kind, Problem, Result},
-    query::{self, Place, Query, Selector},
+    query::{self, Effort, Pattern, Place, Query, Selector},
     subscription::{self, Subscription},
     text,
 };
@@ -28,6 +28,25 @@ const MOST_PAGE: usize = 1000;
 
 /// Entities of one batch operation.
 const MOST_BATCH: usize = 1000;
+
+/// What is not itself in a segment of a path.
+const IN_PATH: &AsciiSet =
+    &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'/').add(b'<').add(b'>').add(b'?');
+
+/// What queries have in other versions, or with other parts of the specification. To leave it away would be another query.
+pub(crate) const NOT_HERE: [&str; 11] = [
+    "scopeQ",
+    "csf",
+    "join",
+    "joinLevel",
+    "containedBy",
+    "entityMap",
+    "pick",
+    "omit",
+    "datasetId",
+    "orderBy",
+    "temporalQ",
+];
 
 const JSON: &str = "application/json";
 const JSON_LD: &str = "application/ld+json";
@@ -45,7 +64,6 @@ type Headers = Vec<(&'static str, String)>;
 struct Answer {
     status: StatusCode,
     body: Option<Value>,
-    media: &'static str,
     headers: Headers,
     /// The body is linked data, or a list of it, and gets this context.
     context: Option<Context>,
@@ -53,10 +71,11 @@ struct Answer {
 
 impl Answer {
     fn empty(status: StatusCode) -> Self {
-        Self { status, body: None, media: JSON, headers: Vec::new(), context: None }
+        Self { status, body: None, headers: Vec::new(), context: None }
     }
 
-    fn created(location: String) -> Self {
+    fn created(kind: &str, id: &str) -> Self {
+        let location = format!("/ngsi-ld/v1/{kind}/{}", utf8_percent_encode(id, IN_PATH));
         Self { headers: vec![("Location", location)], ..Self::empty(StatusCode::CREATED) }
     }
 
@@ -68,6 +87,49 @@ impl Answer {
     fn result(status: StatusCode, body: Value) -> Self {
         Self { body: Some(body), ..Self::empty(status) }
     }
+
+    fn write(mut self, is_ld_wanted: bool) -> Result<Response<Vec<u8>>> {
+        let mut media = JSON;
+        let text = match (&self.context, &self.body) {
+            (Some(context), Some(body)) if is_ld_wanted => {
+                media = JSON_LD;
+                with_context(body, &context.to_json().to_string())?
+            }
+            (context, Some(body)) => {
+                self.headers.extend(context.as_ref().map(|context| ("Link", link(context))));
+                body.to_string()
+            }
+            (_, None) => String::new(),
+        };
+        if self.body.is_some() {
+            self.headers.push(("Content-Type", media.to_owned()));
+        }
+        let mut response = Response::new(text.into_bytes());
+        *response.status_mut() = self.status;
+        for (name, value) in self.headers {
+            // All of it was checked to be visible ASCII, or made here.
+            if let (Ok(name), Ok(value)) = (name.parse::<http::HeaderName>(), value.parse()) {
+                response.headers_mut().append(name, value);
+            }
+        }
+        Ok(response)
+    }
+}
+
+/// Linked data, or a list of it, with the context in each element.
+fn with_context(body: &Value, context: &str) -> Result<String> {
+    let one = |element: &Value| {
+        let mut text = element.to_string();
+        text.truncate(text.len() - 1);
+        let comma = if text.len() > 1 { "," } else { "" };
+        format!("{text}{comma}\"@context\":{context}}}")
+    };
+    let Value::Array(elements) = body else { return Ok(one(body)) };
+    if elements.len() * context.len() > MOST_BODY {
+        let detail = "the @context is too long to be in so many elements: ask for fewer, or for JSON";
+        return Err(Problem::new(Kind::TooManyResults, detail));
+    }
+    Ok(format!("[{}]", elements.iter().map(one).collect::<Vec<_>>().join(",")))
 }
 
 /// The URIs of the attributes that were written, and of those that were not.
@@ -96,39 +158,9 @@ impl Broker {
 
     /// As [`respond`](Self::respond), at the time `now`.
     pub fn respond_at(&self, user: &str, request: &Request<Vec<u8>>, now: Timestamp) -> Response<Vec<u8>> {
-        let wanted = accepted(request.headers());
-        let answer = wanted.clone().and_then(|is_ld_wanted| self.answer(user, request, now, is_ld_wanted));
-        let mut answer = answer.unwrap_or_else(|problem| {
-            let media = "application/problem+json";
-            Answer { media, ..Answer::result(problem.status(), problem.to_json()) }
-        });
-        match (&answer.context, &mut answer.body) {
-            (Some(context), Some(body)) if wanted.unwrap_or_default() => {
-                answer.media = JSON_LD;
-                let elements = match body {
-                    Value::Array(elements) => elements.as_mut_slice(),
-                    body => std::slice::from_mut(body),
-                };
-                for element in elements.iter_mut().filter_map(Value::as_object_mut) {
-                    element.insert("@context".to_owned(), context.to_json());
-                }
-            }
-            (Some(context), Some(_)) => answer.headers.push(("Link", link(context))),
-            _ => {}
-        }
-        if answer.body.is_some() {
-            answer.headers.push(("Content-Type", answer.media.to_owned()));
-        }
-        let mut response =
-            Response::new(answer.body.map_or_else(Vec::new, |body| body.to_string().into_bytes()));
-        *response.status_mut() = answer.status;
-        for (name, value) in answer.headers {
-            // All of it was checked to be visible ASCII, or made here.
-            if let (Ok(name), Ok(value)) = (name.parse::<http::HeaderName>(), value.parse()) {
-                response.headers_mut().append(name, value);
-            }
-        }
-        response
+        let answer = accepted(request.headers())
+            .and_then(|is_ld_wanted| self.answer(user, request, now, is_ld_wanted)?.write(is_ld_wanted));
+        answer.unwrap_or_else(|problem| problem.to_response())
     }
 
     fn answer(
@@ -212,15 +244,30 @@ fn linked_context(headers: &HeaderMap) -> Result<Option<&str>> {
     for value in headers.get_all(header::LINK) {
         let value =
             value.to_str().map_err(|_| Problem::new(Kind::InvalidRequest, "the Link is not ASCII"))?;
-        let Some((url, parameters)) = value.trim().strip_prefix('<').and_then(|rest| rest.split_once('>'))
-        else {
-            return Err(Problem::new(Kind::InvalidRequest, "the Link is not of the form <ADDRESS>; rel=..."));
-        };
-        if parameters.contains("http://www.w3.org/ns/json-ld#context") && found.replace(url).is_some() {
-            return Err(Problem::new(Kind::InvalidRequest, "there are two Links to a context"));
+        let mut rest = value.trim();
+        while !rest.is_empty() {
+            let Some((url, parameters)) = rest.strip_prefix('<').and_then(|rest| rest.split_once('>')) else {
+                let detail = "the Link is not of the form <ADDRESS>; rel=...";
+                return Err(Problem::new(Kind::InvalidRequest, detail));
+            };
+            // Between quotation marks a comma ends nothing.
+            let mut is_quoted = false;
+            let end = parameters.find(|c| {
+                is_quoted ^= c == '"';
+                c == ',' && !is_quoted
+            });
+            let (parameters, others) = parameters.split_at(end.unwrap_or(parameters.len()));
+            rest = others.trim_start_matches(',').trim_start();
+            if parameters.contains("http://www.w3.org/ns/json-ld#context") && found.replace(url).is_some() {
+                return Err(Problem::new(Kind::InvalidRequest, "there are two Links to a context"));
+            }
         }
     }
     Ok(found)
+}
+
+pub(crate) fn not_here<T>(name: &str) -> Result<T> {
+    Err(Problem::unsupported(format!("there is no {name} here")))
 }
 
 fn no_method() -> Problem {
@@ -395,12 +442,18 @@ impl<'r> Call<'r> {
         Ok(id)
     }
 
-    /// Names with commas between them, as URIs.
-    fn names(&self, parameter: &str, context: &Context) -> Result<Option<Vec<String>>> {
-        let names = self
-            .parameter(parameter)
-            .map(|names| names.split(',').map(|name| context.expand(name)).collect());
-        names.transpose()
+    fn check_parameters(&self) -> Result<()> {
+        NOT_HERE
+            .iter()
+            .find(|name| self.parameters.contains_key(**name))
+            .map_or(Ok(()), |name| not_here(name))
+    }
+
+    /// The attributes that are asked for, as URIs.
+    fn attrs(&self, context: &Context) -> Result<Option<Vec<String>>> {
+        let Some(names) = self.parameter("attrs") else { return Ok(None) };
+        let names: Value = names.split(',').map(Value::from).collect();
+        subscription::names(&names, "attrs", context).map(Some)
     }
 
     /// A page of what there is, by `limit` and `offset`, with the number of all if that is wanted, and links to what is beside it.
@@ -500,7 +553,7 @@ impl<'r> Call<'r> {
     fn create_entity(&self) -> Result<Answer> {
         let (members, context) = self.object()?;
         let id = self.create(&members, &context)?;
-        Ok(Answer::created(format!("/ngsi-ld/v1/entities/{id}")))
+        Ok(Answer::created("entities", &id))
     }
 
     fn create(&self, members: &Map<String, Value>, context: &Context) -> Result<String> {
@@ -521,9 +574,10 @@ impl<'r> Call<'r> {
 
     fn retrieve_entity(&self, id: &str) -> Result<Answer> {
         let id = self.id(id)?;
+        self.check_parameters()?;
         let context = self.context()?;
         let writer = self.writer(&context)?;
-        let attributes = self.names("attrs", &context)?;
+        let attributes = self.attrs(&context)?;
         let types = self.parameter("type").map(|types| query::types(types, &context)).transpose()?;
         let state = self.broker.state();
         let query = Query {
@@ -532,7 +586,8 @@ impl<'r> Call<'r> {
             ..Query::default()
         };
         let sight = state.sight(self.broker, self.user);
-        let view = state.view(&sight, &id).filter(|view| query.selects(view));
+        let view =
+            state.view(&sight, &id).filter(|view| query.selects(view, &Effort::new(query::FOR_REQUEST)));
         let view = view.ok_or_else(Problem::not_found)?;
         Ok(Answer::of(&context, view.to_json(&writer, query.attributes.as_deref())))
     }
@@ -547,7 +602,7 @@ impl<'r> Call<'r> {
             }
             selector.ids = Some(ids);
         }
-        selector.id_pattern = self.parameter("idPattern").map(query::pattern).transpose()?;
+        selector.id_pattern = self.parameter("idPattern").map(Pattern::parse).transpose()?;
         selector.types = self.parameter("type").map(|types| query::types(types, &context)).transpose()?;
         let place = match self.parameter("georel") {
             None if self.parameter("geometry").is_some() || self.parameter("coordinates").is_some() => {
@@ -563,25 +618,32 @@ impl<'r> Call<'r> {
             }
         };
         let q = self.parameter("q").map(|q| query::q(q, &context)).transpose()?;
-        for name in ["scopeQ", "csf", "join", "entityMap", "pick", "omit", "datasetId", "orderBy"] {
-            if self.parameter(name).is_some() {
-                return Err(Problem::unsupported(format!("there is no {name} here")));
-            }
-        }
         let has_types = selector.types.is_some();
-        let query = Query { selectors: vec![selector], attributes: self.names("attrs", &context)?, q, place };
-        self.answer_query(&query, has_types, &context)
+        let query = Query { selectors: vec![selector], attributes: self.attrs(&context)?, q, place };
+        self.answer_query(&query, has_types, &context, None)
     }
 
-    fn answer_query(&self, query: &Query, has_types: bool, context: &Context) -> Result<Answer> {
+    fn answer_query(
+        &self,
+        query: &Query,
+        has_types: bool,
+        context: &Context,
+        language: Option<&str>,
+    ) -> Result<Answer> {
+        self.check_parameters()?;
         if !has_types && query.attributes.is_none() && query.q.is_none() && query.place.is_none() {
             return Err(Problem::bad("a query needs type, attrs, q or a geo-query"));
         }
-        let writer = self.writer(context)?;
+        let mut writer = self.writer(context)?;
+        writer.language = language.or(writer.language);
         let state = self.broker.state();
         let sight = state.sight(self.broker, self.user);
-        let found = state.views(&sight).filter(|view| query.selects(view));
-        let (page, headers) = self.page(found)?;
+        let effort = Effort::new(query::FOR_REQUEST);
+        let found = state.views(&sight).take_while(|_| !effort.is_spent());
+        let (page, headers) = self.page(found.filter(|view| query.selects(view, &effort)))?;
+        if effort.is_spent() {
+            return Err(Problem::too_complex("the query would take too long"));
+        }
         let body = page.iter().map(|view| view.to_json(&writer, query.attributes.as_deref())).collect();
         Ok(Answer { headers, ..Answer::of(context, body) })
     }
@@ -881,25 +943,19 @@ impl<'r> Call<'r> {
 
     fn query_by_post(&self) -> Result<Answer> {
         let (members, context) = self.object()?;
-        let mut query = Query::default();
+        let (mut query, mut language) = (Query::default(), None);
         for (name, value) in &members {
             let text =
                 || value.as_str().ok_or_else(|| Problem::bad(format!("{name} of the query is not a text")));
             match name.as_str() {
                 "type" if value == "Query" => {}
-                "@context" | "lang" => {}
+                "@context" => {}
+                "lang" => language = Some(text()?),
                 "entities" => query.selectors = subscription::selectors(value, &context)?,
-                "attrs" => {
-                    let names: Option<Vec<&str>> =
-                        value.as_array().and_then(|names| names.iter().map(Value::as_str).collect());
-                    let names = names
-                        .filter(|names| !names.is_empty())
-                        .ok_or_else(|| Problem::bad("attrs is a list of names"))?;
-                    query.attributes =
-                        Some(names.into_iter().map(|name| context.expand(name)).collect::<Result<_>>()?);
-                }
+                "attrs" => query.attributes = Some(subscription::names(value, name, &context)?),
                 "q" => query.q = Some(query::q(text()?, &context)?),
                 "geoQ" => query.place = Some(subscription::place(value, &context)?),
+                name if NOT_HERE.contains(&name) => return not_here(name),
                 name => return Err(Problem::bad(format!("a query has no member {name:?}"))),
             }
         }
@@ -907,7 +963,7 @@ impl<'r> Call<'r> {
             return Err(Problem::bad("the type of a query is Query"));
         }
         let context = self.answer_context(context);
-        self.answer_query(&query, !query.selectors.is_empty(), &context)
+        self.answer_query(&query, !query.selectors.is_empty(), &context, language)
     }
 
     // Types and attributes (clauses 5.7.5 to 5.7.10).
@@ -1027,10 +1083,8 @@ impl<'r> Call<'r> {
         state.check_user(self.user)?;
         let own = state.subscriptions.keys().filter(|(user, _)| user == self.user).count();
         if own >= MOST_SUBSCRIPTIONS {
-            return Err(Problem::new(
-                Kind::NoRoom,
-                format!("a user has at most {MOST_SUBSCRIPTIONS} subscriptions"),
-            ));
+            let detail = format!("a user has at most {MOST_SUBSCRIPTIONS} subscriptions");
+            return Err(Problem::new(Kind::NoRoom, detail));
         }
         let id = given.unwrap_or_else(|| {
             format!("urn:ngsi-ld:Subscription:{}:{}", self.user, state.next_subscription(self.user))
@@ -1039,8 +1093,8 @@ impl<'r> Call<'r> {
         if state.subscriptions.contains_key(&key) {
             return Err(Problem::new(Kind::AlreadyExists, "there is a subscription with this id"));
         }
-        state.subscriptions.insert(key, subscription);
-        Ok(Answer::created(format!("/ngsi-ld/v1/subscriptions/{id}")))
+        state.put_subscription(key, subscription)?;
+        Ok(Answer::created("subscriptions", &id))
     }
 
     fn key(&self, id: &str) -> Result<(String, String)> {
@@ -1077,9 +1131,10 @@ impl<'r> Call<'r> {
             let before = before.ok_or_else(Problem::not_found)?;
             let after = before.patched(&members, &context, &mapping, &accepts, self.now)?;
             let mut state = self.broker.state_mut();
-            let subscription = state.subscriptions.get_mut(&key).ok_or_else(Problem::not_found)?;
+            let subscription = state.subscriptions.get(&key).ok_or_else(Problem::not_found)?;
             if subscription.is_same(&before) {
-                subscription.replace(after);
+                let after = subscription.replaced(after);
+                state.put_subscription(key, after)?;
                 return Ok(Answer::empty(StatusCode::NO_CONTENT));
             }
         }
@@ -1087,7 +1142,7 @@ impl<'r> Call<'r> {
 
     fn delete_subscription(&self, id: &str) -> Result<Answer> {
         let key = self.key(id)?;
-        self.broker.state_mut().subscriptions.remove(&key).ok_or_else(Problem::not_found)?;
+        self.broker.state_mut().remove_subscription(&key)?;
         Ok(Answer::empty(StatusCode::NO_CONTENT))
     }
 }
@@ -1132,6 +1187,9 @@ fn patch_instances(instances: &mut Vec<Instance>, value: &Value, reader: &Reader
         }
         value => std::slice::from_ref(value),
     };
+    if fragments.len() > MOST_INSTANCES {
+        return Err(Problem::bad("an attribute has too many instances"));
+    }
     for fragment in fragments {
         let dataset = fragment.get("datasetId").and_then(Value::as_str);
         match instances.iter_mut().find(|instance| instance.dataset.as_deref() == dataset) {

@@ -15,6 +15,7 @@ use crate::{
     entity::{Origin, Part, View},
     mapping::Mapping,
     problem::{Kind, Problem, Result},
+    query::{self, Effort},
     subscription::Subscription,
 };
 
@@ -75,6 +76,9 @@ impl Policy for Nothing {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
     pub(crate) subscription: String,
+    pub(crate) number: u64,
+    /// The entities that changed.
+    pub(crate) entities: BTreeSet<String>,
     /// Whose it is.
     pub user: String,
     /// Where it goes.
@@ -99,7 +103,7 @@ pub enum Transport {
     Mqtt(String),
 }
 
-/// Entities that a user may have written, and their memory, in bytes.
+/// Entities that a user may have written, and the memory of these and of the user's subscriptions, in bytes.
 pub(crate) const MOST_ENTITIES: usize = 1000;
 pub(crate) const MOST_BYTES: usize = 4 << 20;
 
@@ -143,6 +147,8 @@ pub(crate) struct State {
     accounts: HashMap<String, Account>,
     /// By user and id: the ids of one user tell nothing of those of another.
     pub(crate) subscriptions: BTreeMap<(String, String), Subscription>,
+    /// Subscriptions that were ever made.
+    numbers: u64,
 }
 
 /// A context broker. See [the crate](crate).
@@ -258,6 +264,31 @@ impl State {
         Ok(result)
     }
 
+    /// Puts a subscription in, or in the place of one, if its user has room for it.
+    pub(crate) fn put_subscription(&mut self, key: (String, String), mut new: Subscription) -> Result<()> {
+        let mut account = self.accounts.get(&key.0).copied().unwrap_or_default();
+        match self.subscriptions.get(&key) {
+            Some(before) => account.bytes = account.bytes.saturating_sub(before.size()),
+            None => {
+                self.numbers += 1;
+                new.number = self.numbers;
+            }
+        }
+        account.bytes += new.size();
+        account.check()?;
+        self.accounts.insert(key.0.clone(), account);
+        self.subscriptions.insert(key, new);
+        Ok(())
+    }
+
+    pub(crate) fn remove_subscription(&mut self, key: &(String, String)) -> Result<()> {
+        let before = self.subscriptions.remove(key).ok_or_else(Problem::not_found)?;
+        if let Some(account) = self.accounts.get_mut(&key.0) {
+            account.bytes = account.bytes.saturating_sub(before.size());
+        }
+        Ok(())
+    }
+
     /// A number for the next subscription of a user.
     pub(crate) fn next_subscription(&mut self, user: &str) -> u64 {
         let account = self.accounts.entry(user.to_owned()).or_default();
@@ -304,6 +335,7 @@ impl Broker {
             entities: BTreeMap::new(),
             accounts: HashMap::new(),
             subscriptions: BTreeMap::new(),
+            numbers: 0,
         };
         Self {
             publisher: Box::new(publisher),
@@ -459,10 +491,11 @@ impl Broker {
             for change in changes.iter().filter(|change| sight.sees(&change.origin)) {
                 let view = entities.get(&change.id).and_then(|parts| sight.view(&change.id, parts));
                 if view.is_some_and(|view| {
-                    subscription.watches(change, &view) && subscription.query.selects(&view)
+                    subscription.watches(change, &view)
+                        && subscription.query.selects(&view, &Effort::new(query::FOR_CHANGE))
                 }) {
                     is_any = true;
-                    subscription.notice(change.id.clone());
+                    subscription.notice(&change.id);
                 }
             }
         }
@@ -475,7 +508,7 @@ impl Broker {
     pub fn due(&self, now: Instant, time: Timestamp) -> Vec<Job> {
         let mut state = self.state_mut();
         let devices = Arc::clone(&read(&self.devices));
-        let State { policy, mapping, entities, subscriptions, accounts } = &mut *state;
+        let State { policy, mapping, entities, subscriptions, accounts, .. } = &mut *state;
         let mut jobs = Vec::new();
         for ((user, id), subscription) in subscriptions {
             let account = accounts.entry(user.clone()).or_default();
@@ -504,9 +537,9 @@ impl Broker {
         if let Some(account) = state.accounts.get_mut(&job.user) {
             account.under_way = account.under_way.saturating_sub(1);
         }
-        if let Some(subscription) = state.subscriptions.get_mut(&(job.user.clone(), job.subscription.clone()))
-        {
-            subscription.done(succeeded, now, time);
+        let key = (job.user.clone(), job.subscription.clone());
+        if let Some(subscription) = state.subscriptions.get_mut(&key).filter(|of| of.number == job.number) {
+            subscription.done(if succeeded { Ok(()) } else { Err(&job.entities) }, now, time);
         }
         drop(state);
         self.wake.notify_one();

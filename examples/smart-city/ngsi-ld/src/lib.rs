@@ -31,3 +31,4 @@ mod text;
 pub use api::MOST_BODY;
 pub use broker::{Broker, Job, Policy, Publisher, Reading, Source, Transport};
 pub use models::{Model, Range, model};
+pub use problem::refused;

@@ -465,6 +465,68 @@ fn room_is_bounded() {
     large(5).is(201);
     let many: serde_json::Map<_, _> = (0..257).map(|i| (format!("a{i}"), json!(1))).collect();
     city.post("cid", "POST entities/urn:a:1/attrs", &Value::Object(many)).fails(400, "BadRequestData");
+    // Small objects take much memory, in a value and as attributes of attributes.
+    let small = json!({ "id": "urn:o:1", "type": "T", "a": { "value": vec![json!({ "a": 0 }); 6000] } });
+    assert!(small.to_string().len() < 60_000);
+    city.post("ben", "POST entities", &small).fails(507, "");
+    let nested = |i: usize| json!({ "id": format!("urn:o:{i}"), "type": "T", "a": { "value": 1, "b": { "value": 1, "c": { "value": 1, "d": 1 } } } });
+    let (mut count, mut length) = (0, 0);
+    while city.post("ben", "POST entities", &nested(count)).status.is_success() {
+        length += nested(count).to_string().len();
+        count += 1;
+    }
+    assert!(count < 600 && length < 60_000, "{count} {length}");
+}
+
+/// However they come, an attribute has so many instances.
+#[test]
+fn c4_5_5_instances_are_bounded() {
+    let city = City::new();
+    let instance = |i: usize| json!({ "value": i, "datasetId": format!("urn:d:{i}") });
+    let first: Value = (0..32).map(instance).collect();
+    city.post("ann", "POST entities", &json!({ "id": "urn:a:1", "type": "T", "a": first })).is(201);
+    let kind = json!({ "id": "urn:a:1", "a": [instance(32)] });
+    for line in ["POST entities/urn:a:1/attrs", "PATCH entities/urn:a:1/attrs", "PATCH entities/urn:a:1"] {
+        city.post("ann", line, &kind).fails(400, "BadRequestData");
+    }
+    for operation in ["update", "upsert?options=update", "merge"] {
+        city.post("ann", &format!("POST entityOperations/{operation}"), &json!([kind])).is(207);
+    }
+    let many: Value = (0..15_000).map(|i| json!({ "value": i, "datasetId": format!("urn:d:{i}") })).collect();
+    let start = std::time::Instant::now();
+    city.post("ann", "PATCH entities/urn:a:1", &json!({ "a": many })).fails(400, "BadRequestData");
+    assert!(start.elapsed() < std::time::Duration::from_secs(2));
+    let all = city.get("ann", "entities/urn:a:1").is(200);
+    assert_eq!(all["a"].as_array().unwrap().len(), 32);
+}
+
+/// What is in an id stays in its segment of the path.
+#[test]
+fn c6_4_3_1_the_location_leads_to_the_entity() {
+    let city = City::new();
+    let created = city.post("ann", "POST entities", &json!({ "id": "urn:a:1/2?3#4%25", "type": "T" }));
+    assert_eq!(created.header("location"), "/ngsi-ld/v1/entities/urn:a:1%2F2%3F3%234%2525");
+    let path = created.header("location").replace("/ngsi-ld/v1/", "");
+    assert_eq!(city.get("ann", &path).is(200)["id"], "urn:a:1/2?3#4%25");
+}
+
+/// One field may have several links.
+#[test]
+fn c6_3_5_links_in_one_field() {
+    let city = City::new();
+    city.post("ann", "POST entities", &json!({ "id": "urn:t:1", "type": "T" })).is(201);
+    let context = format!("<{TRAFFIC}>; rel=\"http://www.w3.org/ns/json-ld#context\"");
+    let get = |link: &str| city.send("ann", "GET entities/urn:t:1", &[("Link", link)], "");
+    for link in [
+        format!("<https://a/b,c>; rel=\"x, y\", {context}"),
+        format!("{context}, <https://a/b>; rel=\"next\""),
+    ] {
+        let answer = get(&link);
+        answer.is(200);
+        assert!(answer.header("link").starts_with(&format!("<{TRAFFIC}>")), "{link}");
+    }
+    get(&format!("{context}, {context}")).fails(400, "InvalidRequest");
+    get(&format!("{context}, x")).fails(400, "InvalidRequest");
 }
 
 /// Dan sees what Cid writes, and Cid does not see what Dan writes: whatever Dan does to an entity of which both wrote a part, or Cid alone,
