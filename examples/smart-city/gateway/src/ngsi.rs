@@ -4,7 +4,7 @@
 //! stream would be that has the user's city, departments and level; and by the user itself.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
@@ -18,10 +18,9 @@ use axum::{
 use base64ct::{Base64, Encoding as _};
 use http::{HeaderMap, StatusCode, header};
 use jiff::Timestamp;
-use serde_json::json;
 use smart_city_frame::{Class, DeviceId, Stream};
 use smart_city_ngsi_ld::{Broker, MOST_BODY, Policy, Publisher, Reading, Source, mapping::Mapping};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use zeroize::Zeroizing;
 
 use smart_city_engine::{
@@ -30,8 +29,9 @@ use smart_city_engine::{
     policy,
 };
 
-/// Requests that are worked on at once. Others wait: the engine needs the processor too.
-const AT_ONCE: usize = 4;
+/// Requests that are worked on at once, of all users and of one. Others wait: the engine needs the processor too.
+const PLACES: usize = 4;
+const PLACES_OF_A_USER: usize = 2;
 
 /// The longest message at the broker, with its topic.
 const MOST_MESSAGE: usize = 3900;
@@ -229,12 +229,35 @@ pub fn entities(teller: Teller) -> (Arc<Broker>, impl Observer + 'static) {
 struct Api {
     entities: Arc<Broker>,
     secrets: watch::Receiver<Arc<Secrets>>,
-    places: Arc<Semaphore>,
+    places: Places,
+}
+
+/// Who may be worked for. Who has one keeps it until the work is done, even if nobody waits for the answer any more.
+#[derive(Clone, Debug)]
+struct Places {
+    of_all: Arc<Semaphore>,
+    of_users: Arc<Mutex<HashMap<String, Arc<Semaphore>>>>,
+}
+
+impl Places {
+    fn new() -> Self {
+        Self { of_all: Arc::new(Semaphore::new(PLACES)), of_users: Arc::default() }
+    }
+
+    async fn take(&self, user: &str) -> Option<[OwnedSemaphorePermit; 2]> {
+        let of_user = {
+            let mut of_users = self.of_users.lock().unwrap_or_else(PoisonError::into_inner);
+            let places = of_users.entry(user.to_owned());
+            Arc::clone(places.or_insert_with(|| Arc::new(Semaphore::new(PLACES_OF_A_USER))))
+        };
+        let own = of_user.acquire_owned().await.ok()?;
+        Some([own, Arc::clone(&self.of_all).acquire_owned().await.ok()?])
+    }
 }
 
 /// The routes.
 pub fn router(entities: Arc<Broker>, secrets: watch::Receiver<Arc<Secrets>>) -> Router {
-    let api = Api { entities, secrets, places: Arc::new(Semaphore::new(AT_ONCE)) };
+    let api = Api { entities, secrets, places: Places::new() };
     Router::new().route("/ngsi-ld/v1/{*path}", any(respond)).with_state(api)
 }
 
@@ -263,21 +286,109 @@ async fn respond(State(api): State<Api>, request: Request) -> Response {
         return refused(StatusCode::PAYLOAD_TOO_LARGE, "the body of the request is too long");
     };
     let request = http::Request::from_parts(parts, body.to_vec());
-    let Ok(_place) = api.places.acquire().await else {
+    let Some(places) = api.places.take(&user).await else {
         return refused(StatusCode::SERVICE_UNAVAILABLE, "the gateway is ending");
     };
-    match tokio::task::spawn_blocking(move || api.entities.respond(&user, &request)).await {
+    let work = move || {
+        let response = api.entities.respond(&user, &request);
+        drop(places);
+        response
+    };
+    match tokio::task::spawn_blocking(work).await {
         Ok(response) => response.map(Body::from),
         Err(_) => refused(StatusCode::INTERNAL_SERVER_ERROR, "the request was not answered"),
     }
 }
 
-fn refused(status: StatusCode, detail: &str) -> Response {
-    let title = status.canonical_reason();
-    let body = json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail });
-    let mut response = Response::new(Body::from(body.to_string()));
-    *response.status_mut() = status;
-    let kind = header::HeaderValue::from_static("application/problem+json");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    response
+/// ProblemDetails, as all errors are here.
+pub(crate) fn refused(status: StatusCode, detail: &str) -> Response {
+    smart_city_ngsi_ld::refused(status, detail).map(Body::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a place can be taken now.
+    async fn has_place(places: &Places, user: &str) -> bool {
+        tokio::time::timeout(std::time::Duration::ZERO, places.take(user))
+            .await
+            .is_ok_and(|place| place.is_some())
+    }
+
+    #[tokio::test]
+    async fn a_user_has_half_of_the_places() {
+        let places = Places::new();
+        let mut taken = vec![places.take("hana").await, places.take("hana").await];
+        assert!(!has_place(&places, "hana").await && has_place(&places, "ren").await);
+        taken.extend([places.take("ren").await, places.take("ren").await]);
+        assert!(!has_place(&places, "sora").await);
+        drop(taken);
+        assert!(has_place(&places, "hana").await && has_place(&places, "sora").await);
+    }
+
+    /// Sees nothing, and takes its time for it.
+    struct Slow(std::sync::mpsc::Sender<()>, Mutex<std::sync::mpsc::Receiver<()>>);
+
+    impl Policy for Slow {
+        fn sees(&self, _: &str, _: Source<'_>) -> bool {
+            let Self(begun, ends) = self;
+            begun.send(()).unwrap();
+            let _ = ends.lock().unwrap().recv();
+            false
+        }
+    }
+
+    /// A request whose client is gone is still worked on, and so has its place still.
+    #[tokio::test]
+    async fn a_place_is_kept_until_the_work_is_done() {
+        let (begun, begins) = std::sync::mpsc::channel();
+        let (end, ends) = std::sync::mpsc::channel();
+        let entities = Arc::new(Broker::new(Teller::default()));
+        entities.configure(Slow(begun, Mutex::new(ends)), Mapping::default(), |_| true);
+        let places = Places::new();
+        let api = Api { entities, secrets: watch::channel(Arc::new(secrets())).1, places: places.clone() };
+        let login = format!("Basic {}", Base64::encode_string(b"hana:x"));
+        let request = || {
+            let body = Body::from(r#"{"id":"urn:a:1","type":"T"}"#);
+            let request = Request::post("/ngsi-ld/v1/entities").header("Authorization", &login);
+            request.header("Content-Type", "application/json").body(body).unwrap()
+        };
+        let requests: Vec<_> = (0..2).map(|_| tokio::spawn(respond(State(api.clone()), request()))).collect();
+        // One of them has the lock.
+        tokio::task::spawn_blocking(move || begins.recv().unwrap()).await.unwrap();
+        while places.of_all.available_permits() > PLACES - 2 {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        requests.iter().for_each(tokio::task::JoinHandle::abort);
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        assert!(!has_place(&places, "hana").await);
+        drop(end);
+        while places.of_all.available_permits() < PLACES {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        assert!(has_place(&places, "hana").await);
+    }
+
+    /// Of streams that are not mapped nothing is copied.
+    #[test]
+    fn only_mapped_streams_are_watched() {
+        let text = "departments = []\n[gateway]\ncity = \"m\"\nevidence_deadline_ms = 2000\nevidence_attempts = 3\n[[cities]]\nid = \"m\"\nname = \"m\"\n\
+             [[streams]]\nid = 1\nname = \"a\"\nclass = \"public\"\nowner = \"m\"\n[[streams]]\nid = 2\nname = \"b\"\nclass = \"public\"\nowner = \"m\"\n\
+             [ngsi_ld.streams.b]\nmodel = \"TrafficFlowObserved\"\nproperties.intensity.from = \"n\"\n";
+        let city = City::of_text(text, std::path::Path::new("city.toml")).unwrap();
+        let entities = Arc::new(Broker::new(Teller::default()));
+        let mut watcher = Watcher { entities, sources: Arc::default(), streams: BTreeMap::new() };
+        watcher.city(&city);
+        assert_eq!(watcher.streams, BTreeMap::from([(2, "b".to_owned())]));
+    }
+
+    fn secrets() -> Secrets {
+        let text = "departments = []\n[gateway]\ncity = \"m\"\nevidence_deadline_ms = 2000\nevidence_attempts = 3\n[[cities]]\nid = \"m\"\nname = \"m\"\n\
+             [[users]]\nid = \"hana\"\ncity = \"m\"\ndepartments = []\nlevel = 0\n";
+        let path = std::path::Path::new("city.toml");
+        let city = City::of_text(text, path).unwrap();
+        let secrets = "gateway_password = \"x\"\near_key = \"e\"\n[users.hana]\nmqtt_password = \"x\"\n";
+        Secrets::of_text(secrets, path, &city).unwrap()
+    }
 }

@@ -969,28 +969,40 @@ impl<'r> Call<'r> {
     // Types and attributes (clauses 5.7.5 to 5.7.10).
 
     fn types(&self) -> Result<Answer> {
+        let words = ["EntityTypeList", "typeList", "EntityType", "typeName", "attributeNames"];
+        self.list(words, |view| view.types(), |view| view.names())
+    }
+
+    fn attributes(&self) -> Result<Answer> {
+        let words = ["AttributeList", "attributeList", "Attribute", "attributeName", "typeNames"];
+        self.list(words, |view| view.names(), |view| view.types())
+    }
+
+    /// All that the entities have of the one, with details each with what there is of the other beside it.
+    fn list(
+        &self,
+        [list, member, kind, name, others]: [&str; 5],
+        of: for<'a> fn(&View<'a>) -> BTreeSet<&'a str>,
+        beside: for<'a> fn(&View<'a>) -> BTreeSet<&'a str>,
+    ) -> Result<Answer> {
         let context = self.context()?;
         let state = self.broker.state();
-        let mut types: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        let mut all: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for view in state.views(&state.sight(self.broker, self.user)) {
-            for iri in view.types() {
-                types.entry(iri).or_default().extend(view.names());
+            for iri in of(&view) {
+                all.entry(iri).or_default().extend(beside(&view));
             }
         }
         if !self.is("details")? {
-            let names: Vec<_> = types.keys().map(|iri| context.compact(iri)).collect();
-            let id = "urn:ngsi-ld:EntityTypeList:all";
-            return Ok(Answer::of(
-                &context,
-                json!({ "id": id, "type": "EntityTypeList", "typeList": names }),
-            ));
+            let names: Vec<_> = all.keys().map(|iri| context.compact(iri)).collect();
+            let id = format!("urn:ngsi-ld:{list}:all");
+            return Ok(Answer::of(&context, json!({ "id": id, "type": list, member: names })));
         }
-        let each = types.iter().map(|(iri, names)| {
-            let names: Vec<_> = names.iter().map(|name| context.compact(name)).collect();
-            json!({ "id": iri, "type": "EntityType", "typeName": context.compact(iri), "attributeNames": names })
+        let each = all.iter().map(|(iri, beside)| {
+            let beside: Vec<_> = beside.iter().map(|iri| context.compact(iri)).collect();
+            json!({ "id": iri, "type": kind, name: context.compact(iri), others: beside })
         });
-        let body = each.collect();
-        Ok(Answer::of(&context, body))
+        Ok(Answer::of(&context, each.collect()))
     }
 
     fn type_details(&self, name: &str) -> Result<Answer> {
@@ -1015,31 +1027,6 @@ impl<'r> Call<'r> {
         let body = json!({
             "id": iri, "type": "EntityTypeInfo", "typeName": context.compact(&iri), "entityCount": count, "attributeDetails": details
         });
-        Ok(Answer::of(&context, body))
-    }
-
-    fn attributes(&self) -> Result<Answer> {
-        let context = self.context()?;
-        let state = self.broker.state();
-        let mut attributes: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-        for view in state.views(&state.sight(self.broker, self.user)) {
-            for iri in view.names() {
-                attributes.entry(iri).or_default().extend(view.types());
-            }
-        }
-        if !self.is("details")? {
-            let names: Vec<_> = attributes.keys().map(|iri| context.compact(iri)).collect();
-            let id = "urn:ngsi-ld:AttributeList:all";
-            return Ok(Answer::of(
-                &context,
-                json!({ "id": id, "type": "AttributeList", "attributeList": names }),
-            ));
-        }
-        let each = attributes.iter().map(|(iri, types)| {
-            let types: Vec<_> = types.iter().map(|name| context.compact(name)).collect();
-            json!({ "id": iri, "type": "Attribute", "attributeName": context.compact(iri), "typeNames": types })
-        });
-        let body = each.collect();
         Ok(Answer::of(&context, body))
     }
 
