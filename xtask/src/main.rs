@@ -98,6 +98,7 @@ Usage: cargo xtask COMMAND
         cortex-m             measure on emulated Cortex-M and RISC-V boards instead, and write the same of that
         cortex-m --ours      only print what the project's own code takes there
         dudect [ARGS...]     whether times depend on secrets, by statistics
+        gateway              frames a second, delays and memory of the smart city's gateway
   firmware build [--board B] build the known-answer firmware
   firmware test [--board B]  build it and run it on QEMU's boards (B may be given several times)
   firmware size              what sealing and opening take on Cortex-M and RISC-V; fails above the limits
