@@ -1,6 +1,6 @@
 //! What must hold at both brokers alike, as they are shipped.
 
-use std::{fmt::Write as _, io::Write as _};
+use std::io::Write as _;
 
 use rumqttc::{
     AckMode, EventLoop, SessionMode,
