@@ -82,18 +82,26 @@ fn older_files_of_the_audit_log_are_verified_if_they_are_there() {
     fs::write(dir.path().join("city.toml"), city.replace("audit_file_kb = 65536", "audit_file_kb = 1"))
         .unwrap();
     let (mut engine, _) = engine(dir.path());
-    for _ in 0..20 {
+    for _ in 0..40 {
         ask(&mut engine, |reply| Input::Session { operator: "kana".to_owned(), begins: true, reply });
     }
     drop(engine);
     let archives = archives(&Audit::path(dir.path())).unwrap();
-    assert!(archives.len() > 2, "{archives:?}");
+    assert!(archives.len() > 3, "{archives:?}");
     let (good, text) = verify(dir.path());
     assert!(good && text.ends_with(" records, the chain is whole\n"), "{text}");
     fs::remove_file(&archives[0].1).unwrap();
     let (good, text) = verify(dir.path());
     let missing = format!("the chain is whole; the first {} are in no file here\n", archives[0].0);
     assert!(good && text.ends_with(&missing), "{text}");
+    // One between others is no older file that is kept elsewhere.
+    let between = fs::read(&archives[2].1).unwrap();
+    fs::remove_file(&archives[2].1).unwrap();
+    let (good, text) = verify(dir.path());
+    let missing = format!("the records {} to {} are in no file here", archives[1].0 + 1, archives[2].0);
+    assert!(!good && text.contains(&missing), "{text}");
+    fs::write(&archives[2].1, between).unwrap();
+    assert!(verify(dir.path()).0);
     fs::write(&archives[1].1, "").unwrap();
     assert!(!verify(dir.path()).0);
 }
