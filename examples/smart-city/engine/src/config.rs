@@ -76,7 +76,7 @@ pub struct City {
     pub evidence_deadline_ms: u64,
     /// How often an instruction is sent in all.
     pub evidence_attempts: u32,
-    /// When a file of the audit log has so many bytes, a new one is begun.
+    /// When a file of the audit log has so many bytes [behind what was known before](crate::audit::Audit::is_full), a new one is begun.
     pub audit_file_bytes: u64,
     /// How long readings are kept; none without a history.
     pub history: Option<History>,

@@ -442,7 +442,7 @@ impl Engine {
             json!({ "store": stored.identity, "devices": engine.city.devices.len(), "users": engine.city.users.len() }),
         );
         engine.remember(&log.memory, &stored.epochs, loss.as_ref());
-        engine.note_signing_key(log.memory.signing_key);
+        engine.note_signing_key(log.memory.signing_key.as_deref());
         engine.take_devices(now);
         engine.view_anew();
         let outputs = engine.handle([Input::Tick])?;
@@ -495,12 +495,12 @@ impl Engine {
     }
 
     /// Says which key signs attestation results from now on, if it is another one than `before`.
-    fn note_signing_key(&mut self, before: Option<String>) {
+    fn note_signing_key(&mut self, before: Option<&str>) {
         let key = self.signer.key_id().to_owned();
-        if before.as_ref() == Some(&key) {
+        if before == Some(&key) {
             return;
         }
-        if let Some(before) = &before {
+        if let Some(before) = before {
             tracing::warn!(
                 key,
                 before,
@@ -795,6 +795,9 @@ impl Engine {
 
     /// Tells the observer what a batch changed.
     fn tell_observer(&mut self, changes: &Changes) {
+        if self.observer.is_none() {
+            return;
+        }
         // A number that another stream has got in this batch would name that one.
         let is_same = |(_, reading): &&(u64, Reading)| self.stream_of(reading).is_some();
         let accepted: Vec<_> = changes.accepted.iter().filter(is_same).collect();

@@ -382,8 +382,8 @@ pub struct Query {
 }
 
 impl Snapshot {
-    /// Reads them, in the order of their times, as long as they are wanted. It reads little more than it returns, however many
-    /// devices there are.
+    /// Reads them, in the order of their times, as long as they are wanted. However many devices there are, it reads one of each more
+    /// than it returns, beside those that another stream had under the number.
     ///
     /// # Errors
     /// If they cannot be read.

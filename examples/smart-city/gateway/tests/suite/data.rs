@@ -75,6 +75,20 @@ fn the_process_keeps_its_files_and_says_what_was_lost() {
     assert!(verify(&data).0);
 }
 
+/// A key that cannot be made is named.
+#[test]
+fn the_file_that_is_at_fault_is_named() {
+    let dir = example();
+    let path = dir.path().join("secrets.toml");
+    let secrets = fs::read_to_string(&path).unwrap();
+    fs::write(&path, secrets.replace("\"ear-key.pem\"", "\"not-there/ear-key.pem\"")).unwrap();
+    let (mut child, line) = gateway(dir.path(), &[]);
+    let mut text = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+    assert!(line.is_empty() && !child.wait().unwrap().success());
+    assert!(text.contains("not-there/ear-key.pem"), "{text}");
+}
+
 #[test]
 fn older_files_of_the_audit_log_are_verified_if_they_are_there() {
     let dir = example();
