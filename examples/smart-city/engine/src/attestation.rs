@@ -241,6 +241,12 @@ impl Signer {
         jsonwebtoken::encode(&header, &claims, &self.key).context("the result cannot be signed")
     }
 
+    /// The name of the key, in results and in the [set](Self::jwks).
+    #[must_use]
+    pub fn key_id(&self) -> &str {
+        &self.key_id
+    }
+
     /// The public key as a JWK set (RFC 7517).
     #[must_use]
     pub fn jwks(&self) -> Value {

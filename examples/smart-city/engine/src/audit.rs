@@ -11,6 +11,7 @@
 use std::{
     fs::{self, File},
     io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write as _},
+    ops::RangeInclusive,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
@@ -69,6 +70,8 @@ pub struct Log {
     pub head: Head,
     /// The bytes up to its end. What follows without a fault is a line that was not written to its end.
     pub len: u64,
+    /// Those of its first record, if that [continues](CONTINUED) another file.
+    pub continued: u64,
     /// What must not be forgotten.
     pub memory: Memory,
     /// Which store the log was written with, and the last record's commit.
@@ -119,6 +122,9 @@ impl Log {
                 return Ok(());
             }
             self.len += line.len() as u64;
+            if self.before.n > 0 && self.head.n == self.before.n + 1 {
+                self.continued = self.len;
+            }
         }
     }
 
@@ -168,23 +174,47 @@ pub fn archives(path: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     Ok(archives)
 }
 
-/// Verifies the files before the one that begins behind record `before`, as far as they are there: the record before them is returned.
+/// Verifies the archives of `log`, which was read from `path`: each by itself, and that each goes on behind the one before it. Returns
+/// the numbers of the records that are in no file, in their order: the chain does not show that nothing was changed on the other side
+/// of those.
 ///
 /// # Errors
-/// If the chain is broken, or a file cannot be read.
-pub fn verify_archives(path: &Path, mut before: Head) -> Result<Head> {
-    for (last, path) in archives(path)?.into_iter().rev() {
-        if last == before.n {
-            let log = Log::read(&path, &before)?;
-            let name = path.display();
-            if let Some(fault) = log.fault {
-                bail!("{name}: {fault}");
-            }
-            ensure!(log.head == before, "{name}: there is more in it than in its time");
-            before = log.before;
+/// If a chain is broken, or a file cannot be read.
+pub fn verify_archives(path: &Path, log: &Log) -> Result<Vec<RangeInclusive<u64>>> {
+    let mut missing = Vec::new();
+    let mut before = log.before.clone();
+    for (last, file) in archives(path)?.into_iter().rev() {
+        let name = file.display();
+        let known = if last >= log.head.n {
+            log.head.clone()
+        } else if last == before.n {
+            before.clone()
+        } else {
+            Head::default()
+        };
+        let archive = Log::read(&file, &known)?;
+        if let Some(fault) = archive.fault {
+            bail!("{name}: {fault}");
         }
+        ensure!(archive.head.n == last, "{name}: its last record is number {}", archive.head.n);
+        if last >= log.head.n {
+            // The file at `path` under its next name, of a rotation that goes on now, or that came to no end.
+            let is_newest = archive.head == log.head;
+            let is_next = || io::Result::Ok(Log::read(path, &Head::default())?.before == archive.head);
+            ensure!(is_newest || is_next()?, "{name}: there is more in it than in its time");
+            continue;
+        }
+        ensure!(last <= before.n, "{name}: records of it are in another file too");
+        if last < before.n {
+            missing.push(last + 1..=before.n);
+        }
+        before = archive.before;
     }
-    Ok(before)
+    if before.n > 0 {
+        missing.push(1..=before.n);
+    }
+    missing.reverse();
+    Ok(missing)
 }
 
 /// The log, open for writing.
@@ -193,6 +223,7 @@ pub struct Audit {
     file: Box<dyn StorageBackend>,
     head: Head,
     len: u64,
+    continued: u64,
     commit: u64,
     unwritten: Vec<u8>,
 }
@@ -213,7 +244,15 @@ impl Audit {
             file.set_len(log.len)?;
         }
         let commit = log.store.as_ref().map_or(0, |(_, commit)| *commit);
-        Ok(Self { file: Box::new(file), head: log.head.clone(), len: log.len, commit, unwritten: Vec::new() })
+        let Log { len, continued, .. } = *log;
+        Ok(Self {
+            file: Box::new(file),
+            head: log.head.clone(),
+            len,
+            continued,
+            commit,
+            unwritten: Vec::new(),
+        })
     }
 
     /// Adds a record, which belongs to the store's next commit. It is durable after [`flush`](Self::flush).
@@ -241,16 +280,11 @@ impl Audit {
         self.commit
     }
 
-    /// The bytes of the file.
+    /// Whether what follows the first record of what is known is as long as `limit`, and as that: however much is known, a new file is
+    /// begun for what has happened alone, and no more is written again than was new.
     #[must_use]
-    pub const fn len(&self) -> u64 {
-        self.len
-    }
-
-    /// Whether the file has no record yet.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.len == 0
+    pub fn is_full(&self, limit: u64) -> bool {
+        self.len - self.continued >= limit.max(self.continued)
     }
 
     /// Goes on in a new file in place of the one at `path`, which becomes an archive. `detail` is what the first record of the new one
@@ -275,6 +309,7 @@ impl Audit {
         file.write_all(&self.unwritten)?;
         file.sync_all()?;
         (self.len, self.unwritten) = (self.unwritten.len() as u64, Vec::new());
+        self.continued = self.len;
         fs::hard_link(path, &archive)?;
         fs::rename(new, path)?;
         store::sync_dir(path.parent().unwrap_or(Path::new(".")))?;

@@ -16,7 +16,7 @@ use smart_city_frame::{Class, DeviceId, RootKey, Stream};
 use toml::Spanned;
 use zeroize::Zeroizing;
 
-use crate::attestation;
+use crate::{attestation, policy::class_name};
 
 /// The highest level of users and streams.
 pub const MAX_LEVEL: u8 = 9;
@@ -29,6 +29,9 @@ pub const MAX_DEADLINE_MS: u64 = 86_400_000;
 
 /// How often an instruction may be sent at most.
 pub const MAX_ATTEMPTS: u32 = 100;
+
+/// The longest time for which readings are kept: a century.
+pub const MAX_HOURS: u32 = 876_000;
 
 /// How long a file of the audit log gets, if `city.toml` does not say it, in kB.
 const AUDIT_FILE_KB: u32 = 65_536;
@@ -73,7 +76,7 @@ pub struct City {
     pub evidence_deadline_ms: u64,
     /// How often an instruction is sent in all.
     pub evidence_attempts: u32,
-    /// When a file of the audit log has so many bytes, a new one is begun.
+    /// When a file of the audit log has so many bytes [behind what was known before](crate::audit::Audit::is_full), a new one is begun.
     pub audit_file_bytes: u64,
     /// How long readings are kept; none without a history.
     pub history: Option<History>,
@@ -136,6 +139,14 @@ pub struct StreamEntry {
     pub partners: Vec<String>,
     /// What its readings are, as a media type.
     pub content_type: String,
+}
+
+impl StreamEntry {
+    /// What makes it the same stream: another one may get its number. Who may see it, by other attributes, may change.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        format!("{}/{}/{}", self.name, class_name(self.stream.class), self.owner)
+    }
 }
 
 /// A device of the registry.
@@ -779,6 +790,11 @@ impl City {
             if *value.get_ref() == 0 {
                 return Err(file.at(value, format!("history.{field}"), "must be at least 1"));
             }
+        }
+        if let Some(hours) =
+            raw.history.as_ref().map(|raw| &raw.hours).filter(|hours| *hours.get_ref() > MAX_HOURS)
+        {
+            return Err(file.at(hours, "history.hours", format!("must be at most {MAX_HOURS}")));
         }
         let history =
             raw.history.map(|raw| History { hours: *raw.hours.get_ref(), most: *raw.most.get_ref() });

@@ -25,16 +25,25 @@ pub use crate::device::Refusal;
 use crate::{
     attestation::{Appraisal, Finding, Signer, Status, appraise, appraise_all},
     audit::{self, Audit},
-    config::{City, ConfigError, History, Secrets, StreamEntry, parse_device_id},
+    config::{City, ConfigError, Secrets, StreamEntry, parse_device_id},
     device::{Device, Outstanding, Recovery, UNASKED},
     memory::{self, Fingerprint, Loss, Memory},
     policy::{Policy, class_name},
-    store::{self, Bounds, Changes, DeviceRecord, Found, Reading, Store},
+    store::{self, Bounds, Changes, DeviceRecord, Found, Query, Reading, Snapshot, Store},
     view::{DeviceView, FlowKey, SharedView},
 };
 
 /// How often refused frames are summed up in the audit log.
 const SUMMARY: Duration = Duration::from_secs(60);
+
+/// The clock is right if it has gone for so long as time goes: what is removed by a wrong one does not come back.
+const STEADY: Duration = Duration::from_secs(600);
+
+/// By so much more or less than time goes the clock may go between two batches.
+const LEAP: Duration = Duration::from_secs(60);
+
+/// A reading that is further ahead of the clock, in microseconds, was stamped by a wrong one.
+const AHEAD: i64 = 600_000_000;
 
 /// What comes to the engine.
 #[derive(Debug)]
@@ -105,8 +114,8 @@ pub enum Input {
         user: String,
         /// Which.
         wanted: Wanted,
-        /// Those of them that the user may see.
-        reply: oneshot::Sender<Vec<Past>>,
+        /// Those of them that the user may see, to be read by who asks; none if there is nothing to see.
+        reply: oneshot::Sender<Result<Option<Excerpt>>>,
     },
     /// A message for a user that is made of readings. Like an instruction it goes out once, and only the newest of a topic waits.
     Tell {
@@ -143,6 +152,25 @@ pub struct Past {
     pub about: About,
     /// What it says.
     pub payload: Vec<u8>,
+}
+
+/// What a user may see of the history, as it was decided. It is read outside the engine, which goes on meanwhile.
+#[derive(Debug)]
+pub struct Excerpt {
+    snapshot: Snapshot,
+    query: Query,
+    stream: StreamEntry,
+}
+
+impl Excerpt {
+    /// Reads it, which takes a while, as long as it is wanted.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn read(&self, is_wanted: impl Fn() -> bool) -> Result<Vec<Past>> {
+        let past = |reading: Reading| Past { about: about(&reading, &self.stream), payload: reading.payload };
+        Ok(self.snapshot.read(&self.query, is_wanted)?.into_iter().map(past).collect())
+    }
 }
 
 /// Messages of readings that are given out and not reported as delivered. Of more than that the store alone knows.
@@ -255,6 +283,9 @@ pub struct Engine {
     refused: BTreeMap<Refusal, u64>,
     refused_since: BTreeMap<Refusal, u64>,
     next_summary: Instant,
+    /// The clock at the last batch, and since when it goes as time does.
+    clock: (Instant, Timestamp),
+    steady_since: Instant,
     /// Readings by stream, and whether their device was not isolated, since the flows were added up.
     counted: HashMap<(u16, bool), u64>,
     events: broadcast::Sender<(&'static str, Value)>,
@@ -334,8 +365,9 @@ impl Engine {
     ) -> Result<(Self, Vec<Output>)> {
         let policy = Policy::new(&city.users, &city.streams)?;
         let path = Audit::path(dir);
-        Audit::end_rotation(&path)?;
         let mut found = Store::find(dir, &disk)?;
+        // Not before: another gateway may have the store open, and be about to begin a new file.
+        Audit::end_rotation(&path)?;
         let log = memory::read_log(&path, &found)?;
         let loss = Loss::find(&found, &log);
         match (&loss, after_loss) {
@@ -393,6 +425,8 @@ impl Engine {
             refused: BTreeMap::new(),
             refused_since: BTreeMap::new(),
             next_summary: now + SUMMARY,
+            clock: (now, Timestamp::now()),
+            steady_since: now,
             counted: HashMap::new(),
             events: broadcast::channel(1024).0,
             view: SharedView::default(),
@@ -408,6 +442,7 @@ impl Engine {
             json!({ "store": stored.identity, "devices": engine.city.devices.len(), "users": engine.city.users.len() }),
         );
         engine.remember(&log.memory, &stored.epochs, loss.as_ref());
+        engine.note_signing_key(log.memory.signing_key.as_deref());
         engine.take_devices(now);
         engine.view_anew();
         let outputs = engine.handle([Input::Tick])?;
@@ -457,6 +492,22 @@ impl Engine {
             }
         }
         self.past_epochs = all.epochs;
+    }
+
+    /// Says which key signs attestation results from now on, if it is another one than `before`.
+    fn note_signing_key(&mut self, before: Option<&str>) {
+        let key = self.signer.key_id().to_owned();
+        if before == Some(&key) {
+            return;
+        }
+        if let Some(before) = before {
+            tracing::warn!(
+                key,
+                before,
+                "another key signs attestation results: those of before verify with the old one alone"
+            );
+        }
+        self.audit("signing key", json!({ "key": key, "before": before }));
     }
 
     /// Makes the devices those of the registry. Those whose root key has not changed go on; of the others is known what was before.
@@ -557,9 +608,23 @@ impl Engine {
         inputs: impl IntoIterator<Item = Input>,
         now: Instant,
     ) -> Result<Vec<Output>> {
+        self.handle_by(inputs, now, Timestamp::now())
+    }
+
+    /// As [`handle_at`](Self::handle_at), with what the clock shows at that time, which may be wrong.
+    ///
+    /// # Errors
+    /// As of that.
+    pub fn handle_by(
+        &mut self,
+        inputs: impl IntoIterator<Item = Input>,
+        now: Instant,
+        clock: Timestamp,
+    ) -> Result<Vec<Output>> {
         if self.has_failed {
             bail!("something was not stored before");
         }
+        self.read_clock(now, clock);
         let (mut replies, mut results, mut sessions) = (Vec::new(), Vec::new(), Vec::new());
         let mut ticked = false;
         for input in inputs {
@@ -590,8 +655,10 @@ impl Engine {
                     sessions.push(reply);
                 }
                 Input::History { user, wanted, reply } => {
-                    // Without what came in this batch, which is not stored yet.
-                    drop(reply.send(self.history(&user, &wanted)?));
+                    // Without what came in this batch, which is not stored yet. Who asked may be gone.
+                    if !reply.is_closed() {
+                        drop(reply.send(self.history(&user, &wanted)));
+                    }
                 }
                 Input::Tell { topic, payload } => {
                     self.batch.outputs.push(Output { topic, payload, delivery: None, about: None });
@@ -611,12 +678,12 @@ impl Engine {
             // That something was delivered can wait: at worst it is delivered again.
             self.batch.changes.delivered = std::mem::take(&mut changes.delivered);
         }
-        changes.history = self.bounds();
+        changes.history = self.bounds(now);
         changes.devices = records.iter().filter_map(|id| Some((*id, self.record(*id)?.clone()))).collect();
         self.has_failed = true;
         let head = self.audit.flush()?;
         self.store.commit(&changes, head)?;
-        if self.audit.len() >= self.city.audit_file_bytes {
+        if self.audit.is_full(self.city.audit_file_bytes) {
             let detail = self.memory().to_record(self.store.identity());
             let commit = self.store.generation() + 1;
             self.audit.rotate(&self.disk.log, commit, detail, &self.disk.open)?;
@@ -659,37 +726,63 @@ impl Engine {
         Ok(all)
     }
 
-    /// What stays in the history.
-    fn bounds(&self) -> Bounds {
-        self.city.history.map_or(Bounds::default(), |History { hours, most }| {
-            let age = 3_600_000_000 * i64::from(hours);
-            Bounds { most: most.into(), from: Timestamp::now().as_microsecond() - age }
-        })
+    /// Takes note of the clock, and whether it was set since the last batch.
+    fn read_clock(&mut self, now: Instant, clock: Timestamp) {
+        let (then, before) = self.clock;
+        let leap = clock.duration_since(before).as_micros()
+            - now.saturating_duration_since(then).as_micros().cast_signed();
+        if leap.unsigned_abs() > LEAP.as_micros() {
+            tracing::warn!(%before, now = %clock, "the clock was set: the history is not shortened by it for a while");
+            self.steady_since = now;
+        }
+        self.clock = (now, clock);
     }
 
-    /// What a user may see of the history: of each device by the attributes that hold now, and whether it is isolated now.
-    fn history(&self, user: &str, wanted: &Wanted) -> Result<Vec<Past>> {
-        let stream = self.city.streams.values().find(|stream| stream.name == wanted.stream);
+    /// The times, in microseconds, of readings that belong to the history; none without one.
+    fn times(&self) -> Option<(i64, i64)> {
+        let hours = self.city.history?.hours;
+        let clock = self.clock.1.as_microsecond();
+        let age = i64::from(hours).saturating_mul(3_600_000_000);
+        Some((clock.saturating_sub(age), clock.saturating_add(AHEAD)))
+    }
+
+    /// What stays in the history.
+    fn bounds(&self, now: Instant) -> Bounds {
+        let is_steady = now.saturating_duration_since(self.steady_since) >= STEADY;
+        let most = self.city.history.map_or(0, |history| history.most.into());
+        Bounds { most, times: self.times().filter(|_| is_steady) }
+    }
+
+    /// What a user may see of the history: of each device that has the stream, by the attributes that hold now, and whether it is
+    /// isolated now. None if there is nothing.
+    fn history(&self, user: &str, wanted: &Wanted) -> Result<Option<Excerpt>> {
+        let stream = self.city.streams.iter().find(|(_, stream)| stream.name == wanted.stream);
         let place = self.policy.users().iter().position(|name| name == user);
-        let (Some(stream), Some(place)) = (stream, place) else { return Ok(Vec::new()) };
-        let number = stream.stream.id.get();
-        let mut found = Vec::new();
-        for (id, device) in &self.devices {
-            let is_wanted = wanted.device.is_none_or(|device| device == *id);
-            if is_wanted && self.policy.decide(number, device.record.isolated.is_none())[place].allowed {
-                let times = (wanted.from.as_microsecond(), wanted.to.as_microsecond());
-                found.extend(self.store.history(*id, number, times, wanted.limit)?);
-            }
+        let (Some((number, stream)), Some(place)) = (stream, place) else { return Ok(None) };
+        let Some((first, last)) = self.times() else { return Ok(None) };
+        let may_see = |(id, device): &(&DeviceId, &Device)| {
+            wanted.device.is_none_or(|device| device == **id)
+                && self.city.devices.get(id).is_some_and(|entry| entry.streams.contains(number))
+                && self.policy.decide(*number, device.record.isolated.is_none())[place].allowed
+        };
+        let devices: Vec<_> = self.devices.iter().filter(may_see).map(|(id, _)| *id).collect();
+        if devices.is_empty() {
+            return Ok(None);
         }
-        found.sort_by_key(|reading| reading.time);
-        found.truncate(wanted.limit);
-        let past = |reading: Reading| Past { about: about(&reading, stream), payload: reading.payload };
-        Ok(found.into_iter().map(past).collect())
+        let query = Query {
+            devices,
+            stream: *number,
+            stream_identity: stream.identity(),
+            times: (wanted.from.as_microsecond().max(first), wanted.to.as_microsecond().min(last)),
+            limit: wanted.limit,
+        };
+        Ok(Some(Excerpt { snapshot: self.store.snapshot()?, query, stream: stream.clone() }))
     }
 
     /// What must not be forgotten.
     fn memory(&self) -> Memory {
-        let mut memory = Memory { epochs: self.past_epochs.clone(), ..Memory::default() };
+        let signing_key = Some(self.signer.key_id().to_owned());
+        let mut memory = Memory { epochs: self.past_epochs.clone(), signing_key, ..Memory::default() };
         for (id, device) in &self.devices {
             if let Some(epoch) = device.record.epoch {
                 memory.opened(*id, device.key, epoch);
@@ -702,11 +795,17 @@ impl Engine {
 
     /// Tells the observer what a batch changed.
     fn tell_observer(&mut self, changes: &Changes) {
+        if self.observer.is_none() {
+            return;
+        }
+        // A number that another stream has got in this batch would name that one.
+        let is_same = |(_, reading): &&(u64, Reading)| self.stream_of(reading).is_some();
+        let accepted: Vec<_> = changes.accepted.iter().filter(is_same).collect();
         let Some(observer) = &mut self.observer else { return };
         if !Arc::ptr_eq(&self.current.borrow(), &self.secrets) {
             observer.city(&self.city);
         }
-        for (_, reading) in &changes.accepted {
+        for (_, reading) in accepted {
             observer.reading(DeviceId(reading.device), reading.stream, reading.time, &reading.payload);
         }
         for (id, record) in &changes.devices {
@@ -798,10 +897,10 @@ impl Engine {
     }
 
     /// Notes that a frame was opened and gets a receipt when the batch is stored.
-    fn accept(&mut self, id: DeviceId, counter: [u8; 3], time: Timestamp) {
+    fn accept(&mut self, id: DeviceId, counter: [u8; 3]) {
         if let Some(device) = self.devices.get_mut(&id) {
             device.accepted(counter);
-            device.last_seen = Some(time);
+            device.last_seen = Some(self.clock.1);
             self.accepted += 1;
             self.batch.changed.insert(id);
         }
@@ -810,7 +909,8 @@ impl Engine {
     fn reading(&mut self, id: DeviceId, stream: u16, frame: &mut [u8], now: Instant) -> Result<(), Refusal> {
         let device = self.devices.get(&id).ok_or(Refusal::UnknownDevice)?;
         let key = device.key;
-        let stream = self.city.streams.get(&stream).ok_or(Refusal::UnknownStream)?.stream;
+        let entry = self.city.streams.get(&stream).ok_or(Refusal::UnknownStream)?;
+        let (stream, stream_identity) = (entry.stream, entry.identity());
         let (isolated, recovery) = (device.record.isolated.is_some(), device.recovery);
         if isolated && recovery.is_none() {
             return Err(Refusal::Isolated);
@@ -824,12 +924,14 @@ impl Engine {
             return Err(Refusal::Isolated);
         }
         let (epoch, counter, payload) = opened?;
-        let time = Timestamp::now();
-        self.accept(id, counter, time);
+        self.accept(id, counter);
         let [a, b, c] = counter;
         let counter = u32::from_be_bytes([0, a, b, c]);
-        let reading =
-            Reading { device: id.0, key, stream: stream.id.get(), epoch: epoch.0, counter, time, payload };
+        // Each of a batch has its own, so that users can go on behind any.
+        let before = self.batch.changes.accepted.len() + self.batch.changes.unowed.len();
+        let time = self.clock.1.checked_add(Duration::from_micros(before as u64)).unwrap_or(self.clock.1);
+        let (device, stream, epoch) = (id.0, stream.id.get(), epoch.0);
+        let reading = Reading { device, key, stream, stream_identity, epoch, counter, time, payload };
         let device_ok = self.devices.get(&id).is_some_and(|device| device.record.isolated.is_none());
         *self.counted.entry((reading.stream, device_ok)).or_default() += 1;
         let number = self.next_number;
@@ -851,10 +953,19 @@ impl Engine {
         Ok(())
     }
 
+    /// The stream of a reading, if there still is that one and the device still has it: its number may be another's now.
+    fn stream_of(&self, reading: &Reading) -> Option<&StreamEntry> {
+        let device = self.city.devices.get(&DeviceId(reading.device))?;
+        let stream = self.city.streams.get(&reading.stream)?;
+        let is_same =
+            stream.identity() == reading.stream_identity && device.streams.contains(&reading.stream);
+        is_same.then_some(stream)
+    }
+
     /// Addresses a reading to all who may have it, byte for byte; false if there are none.
     fn deliver(&mut self, number: u64, reading: &Reading, outputs: &mut Vec<Output>) -> bool {
         let id = DeviceId(reading.device);
-        let Some(stream) = self.city.streams.get(&reading.stream) else { return false };
+        let Some(stream) = self.stream_of(reading) else { return false };
         let device_ok = self.devices.get(&id).is_some_and(|device| device.record.isolated.is_none());
         let decisions = self.policy.decide(reading.stream, device_ok);
         let about = Arc::new(about(reading, stream));
@@ -908,7 +1019,7 @@ impl Engine {
     fn evidence(&mut self, id: DeviceId, frame: &mut [u8], now: Instant) -> Result<(), Refusal> {
         let Opened { counter, content: evidence } =
             self.open_frame(id, frame, now, |link, frame| link.open_evidence(id, frame))?;
-        self.accept(id, counter, Timestamp::now());
+        self.accept(id, counter);
         let (Some(device), Some((root, _))) = (self.devices.get_mut(&id), self.secrets.devices.get(&id))
         else {
             return Err(Refusal::UnknownDevice);

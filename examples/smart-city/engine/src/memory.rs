@@ -18,13 +18,15 @@ use crate::{
 /// Tells a device's root keys apart: [`RootKey::fingerprint`](smart_city_frame::RootKey::fingerprint).
 pub type Fingerprint = [u8; 16];
 
-/// Which epochs were opened, and which devices are isolated.
+/// Which epochs were opened, which devices are isolated, and what the log alone knows: which key signed attestation results last.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
     /// The newest epoch that was ever opened, by device and root key.
     pub epochs: BTreeMap<(DeviceId, Fingerprint), u16>,
     /// The region for which a device is isolated. Its root key does not matter: another one does not mend the code.
     pub isolated: BTreeMap<DeviceId, u16>,
+    /// The name of that key; none if no record tells it.
+    pub signing_key: Option<String>,
 }
 
 /// [`Memory`] in a record.
@@ -33,6 +35,8 @@ struct Known {
     store: String,
     epochs: Vec<(String, String, u16)>,
     isolated: BTreeMap<String, u16>,
+    /// Not in records of before it was kept.
+    signing_key: Option<String>,
 }
 
 impl Memory {
@@ -57,7 +61,12 @@ impl Memory {
     pub fn to_record(&self, store: &str) -> Value {
         let epochs = self.epochs.iter().map(|((id, key), epoch)| (id.to_string(), hex::encode(key), *epoch));
         let isolated = self.isolated.iter().map(|(id, region)| (id.to_string(), *region));
-        json!(Known { store: store.to_owned(), epochs: epochs.collect(), isolated: isolated.collect() })
+        json!(Known {
+            store: store.to_owned(),
+            epochs: epochs.collect(),
+            isolated: isolated.collect(),
+            signing_key: self.signing_key.clone(),
+        })
     }
 
     /// Takes over what a record of the audit log says; the records must come in their order.
@@ -88,8 +97,10 @@ impl Memory {
                 for (device, region) in known.isolated {
                     self.isolated.insert(parse_device_id(&device).context("no device")?, region);
                 }
+                self.signing_key = known.signing_key;
             }
             "isolated" => drop(self.isolated.insert(device()?, number("region")?)),
+            "signing key" => self.signing_key = Some(text("key").context("no key")?.to_owned()),
             "recovered" => drop(self.isolated.remove(&device()?)),
             _ => {}
         }

@@ -1,16 +1,19 @@
 //! What outlives the process: epochs, states of devices, and readings that are not delivered yet. In redb.
 
 use std::{
+    cmp::Reverse,
+    collections::BinaryHeap,
     fs::{self, File, OpenOptions},
     io,
+    ops::Bound,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail, ensure};
 use p256::elliptic_curve::rand_core::{OsRng, RngCore};
 use redb::{
-    Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata as _, StorageBackend,
-    StorageError, TableDefinition, TableError, WriteTransaction,
+    Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata as _,
+    StorageBackend, StorageError, TableDefinition, TableError, WriteTransaction,
     backends::{FileBackend, InMemoryBackend},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -58,6 +61,9 @@ pub struct Reading {
     pub key: Fingerprint,
     /// The number of its stream.
     pub stream: u16,
+    /// Its stream's [identity](crate::config::StreamEntry::identity). Empty, and so no stream's, in a store of before it was kept.
+    #[serde(default)]
+    pub stream_identity: String,
     /// The frame's epoch.
     pub epoch: u16,
     /// The frame's counter.
@@ -90,8 +96,15 @@ pub struct Changes {
 pub struct Bounds {
     /// As many readings at most; none without a history.
     pub most: u64,
-    /// None from before this time, in microseconds since 1970.
-    pub from: i64,
+    /// None from before the first and after the second of these times, in microseconds since 1970; any time, if nobody knows the time.
+    pub times: Option<(i64, i64)>,
+}
+
+impl Bounds {
+    /// Whether a reading of this time does not stay.
+    fn are_passed(&self, time: i64) -> bool {
+        self.times.is_some_and(|(from, to)| time < from || time > to)
+    }
 }
 
 /// What tells a store and its state from others.
@@ -332,28 +345,79 @@ impl Store {
     /// Whether something of the history is to be removed.
     fn is_over(&self, bounds: Bounds) -> bool {
         let (count, first) = self.history;
-        count > bounds.most || first.is_some_and(|first| first < bounds.from)
+        count > bounds.most || first.is_some_and(|first| bounds.are_passed(first))
     }
 
-    /// Readings of the history of a device and a stream, of times from `from` to `to` in microseconds, at most `limit`, in the
-    /// order of their times.
+    /// The history as it is now, to be read in any thread while the store goes on.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        Ok(Snapshot(self.database.begin_read()?))
+    }
+}
+
+/// The history of a moment. What is removed from the store meanwhile takes its room until this is dropped.
+pub struct Snapshot(ReadTransaction);
+
+impl std::fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Snapshot").finish_non_exhaustive()
+    }
+}
+
+/// Which readings of the history are read.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// Those of these devices.
+    pub devices: Vec<DeviceId>,
+    /// The number of their stream.
+    pub stream: u16,
+    /// Its [identity](crate::config::StreamEntry::identity).
+    pub stream_identity: String,
+    /// Not before and not after these times, in microseconds since 1970.
+    pub times: (i64, i64),
+    /// As many at most: the oldest of them.
+    pub limit: usize,
+}
+
+impl Snapshot {
+    /// Reads them, in the order of their times, as long as they are wanted. However many devices there are, it reads one of each more
+    /// than it returns, beside those that another stream had under the number.
     ///
     /// # Errors
     /// If they cannot be read.
-    pub fn history(
-        &self,
-        id: DeviceId,
-        stream: u16,
-        (from, to): (i64, i64),
-        limit: usize,
-    ) -> Result<Vec<Reading>> {
-        if self.history.0 == 0 {
-            return Ok(Vec::new());
+    pub fn read(&self, query: &Query, is_wanted: impl Fn() -> bool) -> Result<Vec<Reading>> {
+        let Query { devices, stream, stream_identity, times: (from, to), limit } = query;
+        let mut found = Vec::new();
+        let table = match self.0.open_table(HISTORY) {
+            // A store of before there was a history.
+            Err(TableError::TableDoesNotExist(_)) => return Ok(found),
+            table => table?,
+        };
+        // The next reading of a device, by its key.
+        let next = |device: [u8; 8], start: Bound<_>| -> Result<Option<Reverse<_>>> {
+            let range = (start, Bound::Included((device, *stream, *to, u64::MAX)));
+            let first = table.range(range)?.next().transpose()?;
+            Ok(first.map(|(key, _)| {
+                let (device, _, time, number) = key.value();
+                Reverse((time, device, number))
+            }))
+        };
+        let mut heads = BinaryHeap::new();
+        for DeviceId(device) in devices {
+            heads.extend(next(*device, Bound::Included((*device, *stream, *from, 0)))?);
         }
-        let read = self.database.begin_read()?;
-        let table = read.open_table(HISTORY)?;
-        let range = (id.0, stream, from, 0)..=(id.0, stream, to, u64::MAX);
-        table.range(range)?.take(limit).map(|entry| parse(entry?.1.value())).collect()
+        while found.len() < *limit && is_wanted() {
+            let Some(Reverse((time, device, number))) = heads.pop() else { break };
+            let key = (device, *stream, time, number);
+            if let Some(value) = table.get(key)? {
+                let reading: Reading = parse(value.value())?;
+                found.extend(Some(reading).filter(|reading| reading.stream_identity == *stream_identity));
+            }
+            heads.extend(next(device, Bound::Excluded(key))?);
+        }
+        Ok(found)
     }
 }
 
@@ -382,7 +446,7 @@ fn keep<'r>(
         else {
             return Ok((0, None));
         };
-        if (count <= bounds.most && time >= bounds.from) || left == 0 {
+        if (count <= bounds.most && !bounds.are_passed(time)) || left == 0 {
             return Ok((count, Some(time)));
         }
         ages.remove(number)?;

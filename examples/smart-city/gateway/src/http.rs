@@ -52,6 +52,7 @@ use zeroize::Zeroizing;
 use crate::{
     metrics::{CONTENT_TYPE, Meters},
     ngsi, random_hex,
+    readers::Readers,
     sessions::{LIFE as SESSION, Sessions},
 };
 
@@ -89,6 +90,8 @@ pub struct App {
     pub events: broadcast::Sender<(&'static str, Value)>,
     /// Who has logged in.
     pub sessions: Arc<Sessions>,
+    /// Who reads the history.
+    pub readers: Readers,
     /// Whether connections are with TLS.
     pub is_tls: bool,
     /// The secrets of the moment.
@@ -488,7 +491,23 @@ async fn history(
         to: query.to.unwrap_or(Timestamp::MAX),
         limit: query.limit.unwrap_or(PAGE).min(MOST),
     };
-    let readings = app.ask(|reply| Input::History { user, wanted, reply }).await?;
+    let turn = app.readers.turn(&user).await.ok_or_else(|| {
+        let text = "your last request for the history is not answered yet";
+        Refused(StatusCode::TOO_MANY_REQUESTS, text.to_owned())
+    })?;
+    let unreadable = |error: anyhow::Error| {
+        tracing::error!("the history cannot be read: {error:#}");
+        Refused(StatusCode::INTERNAL_SERVER_ERROR, "the history cannot be read".to_owned())
+    };
+    let excerpt = app.ask(|reply| Input::History { user, wanted, reply }).await?.map_err(unreadable)?;
+    let (reply, answer) = oneshot::channel();
+    // It goes on if nobody waits for this answer any more, and then ends soon.
+    tokio::task::spawn_blocking(move || {
+        let readings = excerpt.map_or(Ok(Vec::new()), |excerpt| excerpt.read(|| !reply.is_closed()));
+        drop(turn);
+        drop(reply.send(readings));
+    });
+    let readings = answer.await.map_err(anyhow::Error::from).flatten().map_err(unreadable)?;
     let readings = readings.into_iter().map(|Past { about, payload }| {
         let mut value: serde_json::Map<String, Value> =
             about.properties.into_iter().map(|(name, text)| (name, text.into())).collect();
@@ -596,12 +615,58 @@ mod tests {
             watchers: Arc::new(Semaphore::new(2)),
             events: told,
             sessions: Arc::default(),
+            readers: Readers::default(),
             is_tls: false,
             secrets: watch::channel(Arc::new(secrets)).1,
             jwks: Value::Null,
             audit: PathBuf::new(),
             meters: Meters::default(),
             is_ready: watch::channel(true).1,
+        }
+    }
+
+    /// Each user reads the history once at a time, and two do at once; and a store that cannot be read is no end of the gateway.
+    #[tokio::test]
+    async fn few_read_the_history_at_once() {
+        let (engine, mut inputs) = mpsc::channel(8);
+        let app = app(engine);
+        let ask = |name: &str| {
+            let given = Base64::encode_string(format!("{name}:example-{name}").as_bytes());
+            let given = format!("Basic {given}").parse().unwrap();
+            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, given)]);
+            let stream = "traffic-flow".to_owned();
+            let query = HistoryQuery { stream, device: None, from: None, to: None, limit: None };
+            tokio::spawn(history(State(app.clone()), headers, Query(query)))
+        };
+        let [hana, ren] = [ask("hana"), ask("ren")];
+        let mut replies = Vec::new();
+        for _ in 0..2 {
+            let Some(Input::History { reply, .. }) = inputs.recv().await else { panic!() };
+            replies.push(reply);
+        }
+        let sora = ask("sora");
+        let again = timeout(Duration::from_secs(5), ask("hana")).await.unwrap();
+        let Err(Refused(status, _)) = again.unwrap() else { panic!() };
+        assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+        sleep(Duration::from_millis(100)).await;
+        assert!(inputs.try_recv().is_err(), "sora waits");
+        replies.remove(0).send(Err(anyhow::anyhow!("a fault"))).unwrap();
+        let Some(Input::History { reply, user, .. }) = inputs.recv().await else { panic!() };
+        assert_eq!(user, "sora");
+        reply.send(Ok(None)).unwrap();
+        assert_eq!(sora.await.unwrap().ok().unwrap().0, json!([]));
+        let Err(Refused(status, _)) = hana.await.unwrap() else { panic!() };
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+        // Who does not wait any more has no turn either.
+        ren.abort();
+        assert!(ren.await.err().unwrap().is_cancelled());
+        let again = [ask("ren"), ask("hana")];
+        for _ in &again {
+            let Some(Input::History { reply, .. }) = inputs.recv().await else { panic!() };
+            reply.send(Ok(None)).unwrap();
+        }
+        for again in again {
+            assert_eq!(again.await.unwrap().ok().unwrap().0, json!([]));
         }
     }
 

@@ -16,6 +16,7 @@ pub mod http;
 pub mod metrics;
 pub mod mqtt;
 pub mod ngsi;
+pub mod readers;
 pub mod sessions;
 pub mod tls;
 

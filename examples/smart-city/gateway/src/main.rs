@@ -29,6 +29,7 @@ use smart_city_gateway::{
     metrics::Meters,
     mqtt::{self, Broker},
     ngsi::{self, Teller},
+    readers::Readers,
     tls::{self, Certificate},
 };
 use tokio::{
@@ -186,11 +187,15 @@ fn verify_audit(dir: &Path) -> Result<String> {
     if let Some(loss) = found.as_ref().and_then(|found| Loss::find(found, &log)) {
         bail!("the chain of the audit log is whole, but not the store: {loss}");
     }
-    let before = audit::verify_archives(&path, log.before)?;
-    let missing = match before.n {
-        0 => String::new(),
-        n => format!("; the first {n} are in no file here"),
-    };
+    let missing = audit::verify_archives(&path, &log)?;
+    let (first, between): (Vec<_>, Vec<_>) = missing.into_iter().partition(|range| *range.start() == 1);
+    if !between.is_empty() {
+        let ranges: Vec<_> =
+            between.iter().map(|range| format!("{} to {}", range.start(), range.end())).collect();
+        bail!("the chain is broken: the records {} are in no file here", ranges.join(", "));
+    }
+    let missing = first.first().map(|range| format!("; the first {} are in no file here", range.end()));
+    let missing = missing.unwrap_or_default();
     let end = if found.is_some() { "" } else { "; a gateway runs on it, so that its end is not verified" };
     Ok(format!("{} records, the chain is whole{missing}{end}", log.head.n))
 }
@@ -248,6 +253,7 @@ async fn serve(arguments: Arguments, stamps: Stamps, city: City, secrets: Arc<Se
         watchers: Arc::new(Semaphore::new(shares.watchers)),
         events,
         sessions: Arc::default(),
+        readers: Readers::default(),
         is_tls: acceptor.is_some(),
         secrets,
         jwks,
@@ -341,18 +347,26 @@ fn descriptors() -> usize {
 
 /// The key that signs attestation results; made at the first start.
 fn signer(path: &Path) -> Result<Signer> {
-    if !path.exists() {
-        let pem = Signer::generate()?;
-        // It appears as a whole.
-        let new = path.with_extension("new");
-        let mut file = store::private().truncate(true).open(&new)?;
-        file.write_all(pem.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(new, path)?;
-        store::sync_dir(folder(path))?;
-    }
-    let pem = Zeroizing::new(fs::read(path)?);
-    Signer::from_pem(&pem).with_context(|| path.display().to_string())
+    let read_or_make = || {
+        if !path.exists() {
+            make_key(path)?;
+            tracing::info!("{} was made: it signs attestation results", path.display());
+        }
+        Signer::from_pem(&Zeroizing::new(fs::read(path)?))
+    };
+    read_or_make().with_context(|| path.display().to_string())
+}
+
+fn make_key(path: &Path) -> Result<()> {
+    let pem = Signer::generate()?;
+    // It appears as a whole.
+    let new = path.with_extension("new");
+    let mut file = store::private().truncate(true).open(&new)?;
+    file.write_all(pem.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(new, path)?;
+    store::sync_dir(folder(path))?;
+    Ok(())
 }
 
 /// The folder that a file is in.

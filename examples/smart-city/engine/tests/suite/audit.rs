@@ -10,15 +10,26 @@ use std::{
 use redb::{StorageBackend, backends::FileBackend};
 use serde_json::json;
 use smart_city_engine::{
+    attestation::Signer,
     audit::{Audit, Head, Log, archives, lines_after, lines_in, verify_archives},
+    engine::{Engine, Input},
     memory::Memory,
     store,
 };
 
+use crate::{
+    common::{ask, engine, example, files},
+    memory::try_open,
+};
+
 fn open(dir: &Path, known: &Head) -> Audit {
-    let log = Log::read(&Audit::path(dir), known).unwrap();
+    open_at(&Audit::path(dir), known)
+}
+
+fn open_at(path: &Path, known: &Head) -> Audit {
+    let log = Log::read(path, known).unwrap();
     assert_eq!(log.fault, None);
-    let file = store::private().truncate(false).open(Audit::path(dir)).unwrap();
+    let file = store::private().truncate(false).open(path).unwrap();
     Audit::open(FileBackend::new(file).unwrap(), &log).unwrap()
 }
 
@@ -155,6 +166,76 @@ fn little_is_read_for_a_few_lines() {
     }
 }
 
+/// However much must not be forgotten, a new file is begun for what happened alone.
+#[test]
+fn a_file_is_not_full_by_what_was_known_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let (dir, path) = (dir.path(), Audit::path(dir.path()));
+    let mut audit = open(dir, &Head::default());
+    audit.append(1, "started", json!({ "store": "one" }));
+    audit.flush().unwrap();
+    assert!(audit.is_full(100) && !audit.is_full(1000));
+    let epochs: Vec<_> = (0..20).map(|i| (format!("70b3d5fffe0000{i:02x}"), "00".repeat(16), 1)).collect();
+    let known = json!({ "store": "one", "epochs": epochs, "isolated": {} });
+    let open_file = |file| Ok(Box::new(FileBackend::new(file)?) as Box<dyn StorageBackend>);
+    audit.rotate(&path, 2, known, open_file).unwrap();
+    let first = fs::metadata(&path).unwrap().len();
+    assert!(first > 1000);
+    // Also after a restart.
+    let head = audit.flush().unwrap().clone();
+    let mut again = open(dir, &head);
+    while fs::metadata(&path).unwrap().len() < 2 * first {
+        assert!(!audit.is_full(100) && !again.is_full(100) && !again.is_full(first + 100));
+        again.append(3, "counted", json!({}));
+        let head = again.flush().unwrap().clone();
+        audit = open(dir, &head);
+    }
+    assert!(audit.is_full(100) && again.is_full(100) && !again.is_full(first + 1000));
+}
+
+/// The gateway that has the store open may be about to begin a new file of the log: another one that is started leaves it alone.
+#[test]
+fn a_second_gateway_changes_nothing() {
+    let dir = example();
+    let (first, _) = engine(dir.path());
+    let archive = dir.path().join("audit.to-2.jsonl");
+    fs::hard_link(Audit::path(dir.path()), &archive).unwrap();
+    let error = try_open(dir.path(), false).unwrap_err();
+    assert!(format!("{error:#}").contains("another gateway runs"), "{error:#}");
+    assert!(archive.exists());
+    drop(first);
+    drop(engine(dir.path()));
+    assert!(!archive.exists());
+}
+
+/// Who has results of before is told by the log which key they were signed with, also in another file.
+#[test]
+fn another_signing_key_is_in_the_log() {
+    let dir = example();
+    let signer = || Signer::generate().unwrap();
+    let [one, two] = [signer(), signer()];
+    let open = |pem: &[u8]| {
+        let (mut city, secrets) = files(dir.path());
+        city.audit_file_bytes = 1;
+        let signer = Signer::from_pem(pem).unwrap();
+        let key = signer.key_id().to_owned();
+        let (mut engine, _) = Engine::open(dir.path(), city, secrets, signer).unwrap();
+        assert_eq!(engine.jwks()["keys"][0]["kid"], key.as_str());
+        for _ in 0..20 {
+            let operator = "kana".to_owned();
+            ask(&mut engine, |reply| Input::Session { operator, begins: true, reply });
+        }
+        key
+    };
+    let [first, _, second] = [&one, &one, &two].map(|pem| open(pem.as_bytes()));
+    let path = Audit::path(dir.path());
+    assert!(archives(&path).unwrap().len() > 3);
+    let mut lines = lines_after(&path, 0, 1000).unwrap();
+    lines.retain(|line| line["event"] == "signing key");
+    let said: Vec<_> = lines.iter().map(|line| line["detail"].clone()).collect();
+    assert_eq!(said, [json!({ "key": first, "before": null }), json!({ "key": second, "before": first })]);
+}
+
 /// Goes on in a new file.
 fn rotate(dir: &Path, audit: &mut Audit) {
     let open = |file| Ok(Box::new(FileBackend::new(file)?) as Box<dyn StorageBackend>);
@@ -169,7 +250,6 @@ fn the_chain_goes_on_over_files() {
     let head = write(dir);
     let mut audit = open(dir, &head);
     rotate(dir, &mut audit);
-    assert_eq!(audit.len(), fs::metadata(&path).unwrap().len());
     for i in 0..20 {
         audit.append(30 + i, "counted", json!({}));
     }
@@ -184,7 +264,7 @@ fn the_chain_goes_on_over_files() {
 
     // The newest file has all that the gateway needs; what it was built on is known by the hash.
     let log = Log::read(&path, &last).unwrap();
-    assert_eq!((log.fault, log.before.n, &log.head), (None, 41, &last));
+    assert_eq!((&log.fault, log.before.n, &log.head), (&None, 41, &last));
     assert_eq!(log.store, Some(("one".to_owned(), 60)));
     for (n, hash, expected) in [
         (41, log.before.hash.clone(), None),
@@ -201,7 +281,7 @@ fn the_chain_goes_on_over_files() {
             assert_eq!(numbers, (after + 1..=43).take(limit).collect::<Vec<_>>(), "{limit} after {after}");
         }
     }
-    assert_eq!(verify_archives(&path, log.before.clone()).unwrap(), Head::default());
+    assert_eq!(verify_archives(&path, &log).unwrap(), []);
 
     // Each change of an archive is found, and one that is kept elsewhere is named.
     for (_, archive) in &archives {
@@ -212,16 +292,49 @@ fn the_chain_goes_on_over_files() {
         let longer = [&whole[..], &whole[cut..]].concat();
         for wrong in [&whole[..cut], &changed, &longer] {
             fs::write(archive, wrong).unwrap();
-            verify_archives(&path, log.before.clone()).unwrap_err();
+            verify_archives(&path, &log).unwrap_err();
         }
         fs::write(archive, whole).unwrap();
     }
+    // Also if the one behind it is not there; what is in none is named.
+    let [first, second] = [0, 1].map(|i: usize| fs::read(&archives[i].1).unwrap());
+    fs::remove_file(&archives[1].1).unwrap();
+    assert_eq!(verify_archives(&path, &log).unwrap(), [21..=41]);
+    fs::write(&archives[0].1, String::from_utf8(first).unwrap().replacen("\"number\":7", "\"number\":8", 1))
+        .unwrap();
+    verify_archives(&path, &log).unwrap_err();
     fs::remove_file(&archives[0].1).unwrap();
-    assert_eq!(verify_archives(&path, log.before.clone()).unwrap(), head);
+    assert_eq!(verify_archives(&path, &log).unwrap(), [1..=41]);
+    // Records that are in another file too; and such as nobody has written behind the last one.
+    fs::write(&archives[1].1, second).unwrap();
+    for (name, is_good) in
+        [("audit.to-43.jsonl", true), ("audit.to-30.jsonl", false), ("audit.to-44.jsonl", false)]
+    {
+        fs::copy(&path, dir.join(name)).unwrap();
+        if name != "audit.to-43.jsonl" {
+            let mut other = open_at(&dir.join(name), &last);
+            other.append(61, "more", json!({}));
+            other.flush().unwrap();
+        }
+        assert_eq!(verify_archives(&path, &log).is_ok(), is_good, "{name}");
+        fs::remove_file(dir.join(name)).unwrap();
+    }
+    assert_eq!(verify_archives(&path, &log).unwrap(), [1..=20]);
     assert_eq!(lines(0, 100).len(), 23);
+    // A gateway goes on in a new file after `log` was read.
+    let mut audit = open(dir, &last);
+    audit.append(61, "counted", json!({}));
+    rotate(dir, &mut audit);
+    assert_eq!(verify_archives(&path, &log).unwrap(), [1..=20]);
+    audit.append(62, "counted", json!({}));
+    let last = audit.flush().unwrap().clone();
+    drop(audit);
+    fs::remove_file(&archives[1].1).unwrap();
+    let log = Log::read(&path, &last).unwrap();
+    assert_eq!((log.before.n, verify_archives(&path, &log).unwrap()), (44, vec![1..=41]));
 
     // A file that begins with a continuation of nothing is no log.
-    let text = fs::read_to_string(&path).unwrap().replacen("\"n\":42", "\"n\":1", 1);
+    let text = fs::read_to_string(&path).unwrap().replacen("\"n\":45", "\"n\":1", 1);
     fs::write(&path, text).unwrap();
     assert_eq!(fault(dir, &Head::default()).unwrap(), "line 1: it continues nothing");
 }

@@ -131,6 +131,12 @@ fn faults_are_found_where_they_are() {
             "history.most",
             "must be at least 1",
         ),
+        (
+            "departments = [\"traffic\", \"weather\", \"rescue\"]",
+            "history = { hours = 876001, most = 1 }\ndepartments = [\"traffic\", \"weather\", \"rescue\"]",
+            "history.hours",
+            "must be at most 876000",
+        ),
         ("evidence_attempts = 3", "evidence_attempts = 0", "gateway.evidence_attempts", "must be 1 to 100"),
         ("evidence_attempts = 3", "evidence_attempts = 101", "gateway.evidence_attempts", "must be 1 to 100"),
         ("place = [7, 1]", "place = [3, 4]", "devices[1].place", "another device is there"),

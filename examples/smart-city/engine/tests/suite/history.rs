@@ -1,19 +1,26 @@
 //! The history of readings: bounded, and seen by those alone who may see it now.
 
-use std::fs;
+use std::{
+    cell::Cell,
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use jiff::{Timestamp, ToSpan as _};
-use redb::backends::FileBackend;
+use redb::{Database, ReadableTable as _, TableDefinition, backends::FileBackend};
 use smart_city_engine::{
     audit::Head,
+    config::{City, History},
     engine::{Engine, Input, Past, Wanted},
-    store::{Bounds, Changes, Found, Reading, Store},
+    store::{Bounds, Changes, Found, Query, Reading, Store},
 };
-use smart_city_frame::DeviceId;
+use smart_city_frame::{Class, DeviceId, Kind};
+use tokio::sync::oneshot;
 
 use crate::{
-    common::{GATE, MAST, TestDevice, ask, engine, example, files},
-    memory::instruct,
+    common::{GATE, MAST, Random, TestDevice, ask, engine, example, files},
+    memory::{down, instruct},
 };
 
 /// The example with a history.
@@ -31,7 +38,8 @@ fn wanted(stream: &str) -> Wanted {
 }
 
 fn ask_for(engine: &mut Engine, user: &str, wanted: Wanted) -> Vec<Past> {
-    ask(engine, |reply| Input::History { user: user.to_owned(), wanted, reply }).0
+    let (excerpt, _) = ask(engine, |reply| Input::History { user: user.to_owned(), wanted, reply });
+    excerpt.unwrap().map_or_else(Vec::new, |excerpt| excerpt.read(|| true).unwrap())
 }
 
 fn texts(past: Vec<Past>) -> Vec<String> {
@@ -135,14 +143,26 @@ fn old_readings_go() {
     let at = |i: u64| start + i64::try_from(i).unwrap().minutes();
     let reading = |number: u64| {
         let (key, time) = ([0; 16], at(number));
-        (number, Reading { device: [7; 8], key, stream: 1, epoch: 1, counter: 1, time, payload: vec![1] })
+        let stream_identity = "one".to_owned();
+        let (device, payload) = ([7; 8], vec![1]);
+        (number, Reading { device, key, stream: 1, stream_identity, epoch: 1, counter: 1, time, payload })
     };
-    let bounds = |from| Bounds { most: 5000, from };
+    let bounds = |from| Bounds { most: 5000, times: Some((from, i64::MAX)) };
     let changes =
         Changes { accepted: (0..3000).map(reading).collect(), history: bounds(0), ..Changes::default() };
     store.commit(&changes, &Head::default()).unwrap();
+    let read = |store: &Store, device, stream| {
+        let query = Query {
+            devices: vec![DeviceId([device; 8])],
+            stream,
+            stream_identity: "one".to_owned(),
+            times: (i64::MIN, i64::MAX),
+            limit: 5000,
+        };
+        store.snapshot().unwrap().read(&query, || true).unwrap()
+    };
     let times = |store: &Store| {
-        let all = store.history(DeviceId([7; 8]), 1, (i64::MIN, i64::MAX), 5000).unwrap();
+        let all = read(store, 7, 1);
         (all.len(), all.first().map(|reading| reading.time))
     };
     assert_eq!(times(&store), (3000, Some(at(0))));
@@ -159,6 +179,287 @@ fn old_readings_go() {
     let Found::Whole(store, stored) = Store::find(dir.path(), disk).unwrap() else { panic!() };
     assert_eq!((stored.next, stored.history), (3000, (1000, Some(at(2000).as_microsecond()))));
     assert_eq!(times(&store), (1000, Some(at(2000))));
-    assert!(store.history(DeviceId([7; 8]), 2, (i64::MIN, i64::MAX), 9).unwrap().is_empty());
-    assert!(store.history(DeviceId([8; 8]), 1, (i64::MIN, i64::MAX), 9).unwrap().is_empty());
+    assert!(read(&store, 7, 2).is_empty() && read(&store, 8, 1).is_empty());
+}
+
+/// What is wanted of many devices is merged by time; and it is little that is read for a little.
+#[test]
+fn readings_of_many_devices_come_in_the_order_of_their_times() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = Store::create(dir.path(), |file| Ok(FileBackend::new(file)?)).unwrap();
+    let mut random = Random(7);
+    let mut all = Vec::new();
+    for number in 0..600 {
+        let device = [u8::try_from(random.below(20)).unwrap(); 8];
+        let time = Timestamp::from_microsecond(1000 + i64::try_from(random.below(200)).unwrap()).unwrap();
+        let stream_identity = ["one", "other"][random.below(2)].to_owned();
+        let stream = 1 + u16::from(random.one_in(4));
+        let payload = vec![1];
+        let (key, epoch, counter) = ([0; 16], 1, u32::try_from(number).unwrap());
+        all.push((number, Reading { device, key, stream, stream_identity, epoch, counter, time, payload }));
+    }
+    let history = Bounds { most: 5000, times: None };
+    let changes = Changes { accepted: all.clone(), history, ..Changes::default() };
+    store.commit(&changes, &Head::default()).unwrap();
+    all.sort_by_key(|(number, reading)| (reading.time, reading.device, *number));
+    for (devices, (from, to), limit) in [
+        (0..20, (0, i64::MAX), 5000),
+        (3..17, (i64::MIN, i64::MAX), 20),
+        (0..20, (1050, 1100), 5000),
+        (0..20, (1050, 1100), 40),
+        (0..20, (1100, 1050), 40),
+        (5..6, (0, i64::MAX), 5000),
+        (0..20, (0, i64::MAX), 0),
+        (0..0, (0, i64::MAX), 9),
+    ] {
+        let query = Query {
+            devices: devices.clone().map(|device| DeviceId([device; 8])).collect(),
+            stream: 1,
+            stream_identity: "one".to_owned(),
+            times: (from, to),
+            limit,
+        };
+        let of_stream = |reading: &Reading| reading.stream == 1 && reading.stream_identity == "one";
+        let expected: Vec<Reading> = all
+            .iter()
+            .map(|(_, reading)| reading.clone())
+            .filter(|reading| of_stream(reading) && devices.contains(&reading.device[0]))
+            .filter(|reading| (from..=to).contains(&reading.time.as_microsecond()))
+            .take(limit)
+            .collect();
+        let asked = Cell::new(0);
+        let found = store.snapshot().unwrap().read(&query, || asked.replace(asked.get() + 1) < 5000).unwrap();
+        assert_eq!(found, expected, "{query:?}");
+        // Half of the readings under the number are the other stream's.
+        assert!(asked.get() <= 4 * limit + 1, "{} steps for {limit}", asked.get());
+        // Who does not wait any more gets nothing, and at once.
+        assert!(store.snapshot().unwrap().read(&query, || false).unwrap().is_empty());
+    }
+}
+
+/// The example's files after a change.
+fn changed(dir: &Path, change: impl FnOnce(&mut City)) -> Input {
+    let (mut city, secrets) = files(dir);
+    change(&mut city);
+    Input::Reload(Ok(Box::new((city, secrets))))
+}
+
+/// Another stream that has got the number of a stream has none of its readings, whoever asks; the same one has them, when it is back.
+#[test]
+fn a_stream_has_its_own_readings_alone() {
+    let dir = with_history("{ hours = 1, most = 100 }");
+    let (mut gateway, _) = engine(dir.path());
+    let (city, _) = files(dir.path());
+    let mut gate = TestDevice::new(GATE, 1, dir.path());
+    gateway.handle([gate.reading(3, &city, b"camera")]).unwrap();
+    let everybody = |gateway: &mut Engine| {
+        let each = ["hana", "ren", "sora"].map(|user| {
+            let streams = ["gate-camera", "noise", "traffic-flow", "air-quality"];
+            streams.map(|stream| ask_for(gateway, user, wanted(stream)).len()).iter().sum::<usize>()
+        });
+        each.iter().sum::<usize>()
+    };
+    assert_eq!(everybody(&mut gateway), 1);
+    let other = |name: Option<&'static str>, class: Option<Class>, owner: Option<&'static str>| {
+        changed(dir.path(), |city| {
+            let stream = city.streams.get_mut(&3).unwrap();
+            stream.name = name.unwrap_or(&stream.name).to_owned();
+            stream.stream.class = class.unwrap_or(stream.stream.class);
+            stream.owner = owner.unwrap_or(&stream.owner).to_owned();
+            stream.partners.clear();
+        })
+    };
+    let gone = changed(dir.path(), |city| {
+        city.streams.remove(&3);
+        city.devices.get_mut(&GATE).unwrap().streams.retain(|stream| *stream != 3);
+    });
+    // The device does not send it any more.
+    let not_sent = changed(dir.path(), |city| {
+        city.devices.get_mut(&GATE).unwrap().streams.retain(|stream| *stream != 3);
+    });
+    for reload in [
+        gone,
+        not_sent,
+        other(Some("noise"), Some(Class::Public), None),
+        other(None, Some(Class::Public), None),
+        other(Some("noise"), None, None),
+        other(None, None, Some("aoba")),
+    ] {
+        gateway.handle([reload]).unwrap();
+        assert_eq!(everybody(&mut gateway), 0);
+    }
+    // The other one has its own readings.
+    gateway.handle([other(Some("noise"), Some(Class::Public), None)]).unwrap();
+    let (mut city, _) = files(dir.path());
+    city.streams.get_mut(&3).unwrap().stream.class = Class::Public;
+    gateway.handle([gate.reading(3, &city, b"noise")]).unwrap();
+    assert_eq!(texts(ask_for(&mut gateway, "sora", wanted("noise"))), ["noise"]);
+    // What was sent is back with the stream.
+    gateway.handle([changed(dir.path(), |_| ())]).unwrap();
+    assert_eq!(texts(ask_for(&mut gateway, "hana", wanted("gate-camera"))), ["camera"]);
+    // A store of before it was kept does not say of which stream a reading is.
+    drop(gateway);
+    forget_streams(dir.path());
+    let (mut gateway, outputs) = engine(dir.path());
+    assert_eq!(everybody(&mut gateway), 0);
+    assert!(outputs.iter().all(|output| output.delivery.is_none()));
+}
+
+/// Makes the store one of before the streams of readings were kept.
+fn forget_streams(dir: &Path) {
+    const HISTORY: TableDefinition<'_, ([u8; 8], u16, i64, u64), &[u8]> = TableDefinition::new("history");
+    const OUTBOX: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("outbox");
+    let without = |bytes: &[u8]| {
+        let mut reading: serde_json::Value = serde_json::from_slice(bytes).unwrap();
+        reading.as_object_mut().unwrap().remove("stream_identity").unwrap();
+        serde_json::to_vec(&reading).unwrap()
+    };
+    let database = Database::open(Store::path(dir)).unwrap();
+    let write = database.begin_write().unwrap();
+    {
+        let mut table = write.open_table(HISTORY).unwrap();
+        let entries = table.iter().unwrap().map(Result::unwrap);
+        let all: Vec<_> = entries.map(|(key, value)| (key.value(), without(value.value()))).collect();
+        assert!(!all.is_empty());
+        for (key, value) in all {
+            table.insert(key, value.as_slice()).unwrap();
+        }
+        let mut table = write.open_table(OUTBOX).unwrap();
+        let entries = table.iter().unwrap().map(Result::unwrap);
+        let all: Vec<_> = entries.map(|(key, value)| (key.value(), without(value.value()))).collect();
+        assert!(!all.is_empty());
+        for (key, value) in all {
+            table.insert(key, value.as_slice()).unwrap();
+        }
+    }
+    write.commit().unwrap();
+}
+
+/// However much is wanted of the history, messages are decided meanwhile.
+#[test]
+fn the_history_keeps_no_message_waiting() {
+    const DEVICES: u16 = 20;
+    let dir = with_history("{ hours = 1, most = 10000 }");
+    let (mut city, secrets) = files(dir.path());
+    let mut entry = city.devices[&GATE].clone();
+    let devices = (0..DEVICES).map(|i| DeviceId([0x70, 0xb3, 0xd5, 0xff, 0xfe, 0, 1, i.to_be_bytes()[1]]));
+    let mut secrets = std::sync::Arc::into_inner(secrets).unwrap();
+    let (_, password) = secrets.devices.remove(&GATE).unwrap();
+    city.devices.remove(&GATE);
+    let mut links = Vec::new();
+    for (i, id) in devices.enumerate() {
+        entry.place = [i.try_into().unwrap(), 500];
+        city.devices.insert(id, entry.clone());
+        let key = || smart_city_frame::RootKey::new([u8::try_from(i + 100).unwrap(); 16]);
+        secrets.devices.insert(id, (key(), password.clone()));
+        links.push((id, smart_city_frame::DeviceLink::new(&key(), id, smart_city_frame::Epoch(1))));
+    }
+    let signer = smart_city_engine::attestation::Signer::generate().unwrap();
+    let signer = smart_city_engine::attestation::Signer::from_pem(signer.as_bytes()).unwrap();
+    let (mut gateway, _) =
+        Engine::open(dir.path(), city.clone(), std::sync::Arc::new(secrets), signer).unwrap();
+    let mut buffer = [0; 255];
+    let mut frame = |(id, link): &mut (DeviceId, smart_city_frame::DeviceLink)| {
+        let frame = link.seal_reading(city.streams[&1].stream, b"reading", &mut buffer).unwrap();
+        crate::common::message(format!("up/{id}/1"), frame)
+    };
+    for _ in 0..100 {
+        gateway.handle(links.iter_mut().map(&mut frame).collect::<Vec<_>>()).unwrap();
+    }
+    let mut answers = Vec::new();
+    let mut inputs: Vec<Input> = (0..200)
+        .map(|_| {
+            let (reply, answer) = oneshot::channel();
+            answers.push(answer);
+            let wanted = Wanted { limit: 1000, ..wanted("traffic-flow") };
+            Input::History { user: "ren".to_owned(), wanted, reply }
+        })
+        .collect();
+    inputs.push(frame(&mut links[0]));
+    let start = Instant::now();
+    let outputs = gateway.handle(inputs).unwrap();
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    assert_eq!(down(&outputs, Kind::Receipt).len(), 1);
+    // It is read while the engine goes on, and is what it was.
+    let excerpts: Vec<_> = answers.iter_mut().map(|answer| answer.try_recv().unwrap().unwrap()).collect();
+    for excerpt in [&excerpts[0], &excerpts[199]] {
+        let past = excerpt.as_ref().unwrap().read(|| true).unwrap();
+        assert_eq!(past.len(), 1000);
+        assert!(past.is_sorted_by_key(|past| past.about.properties[4].1.parse::<Timestamp>().unwrap()));
+    }
+}
+
+/// A clock that is wrong for a while removes nothing, and what was stamped by it goes when it is right.
+#[test]
+fn a_wrong_clock_neither_removes_nor_keeps_readings() {
+    let hours = |hours: i64| hours.hours();
+    for leap in [24 * 365, -24 * 365] {
+        let dir = with_history("{ hours = 1, most = 100 }");
+        let (mut gateway, _) = engine(dir.path());
+        let (city, _) = files(dir.path());
+        let mut gate = TestDevice::new(GATE, 1, dir.path());
+        let (start, right) = (Instant::now(), Timestamp::now());
+        let at = |minutes: u64| start + Duration::from_secs(60 * minutes);
+        let clock = |minutes: u64| right + i64::try_from(minutes).unwrap().minutes();
+        let see = |gateway: &mut Engine, minutes: u64| {
+            let (reply, mut answer) = oneshot::channel();
+            let input = Input::History { user: "ren".to_owned(), wanted: wanted("traffic-flow"), reply };
+            gateway.handle_by([input], at(minutes), clock(minutes)).unwrap();
+            let excerpt = answer.try_recv().unwrap().unwrap();
+            texts(excerpt.map_or_else(Vec::new, |excerpt| excerpt.read(|| true).unwrap()))
+        };
+        let stored = |dir: &Path| {
+            let Some(Found::Whole(_, stored)) = Store::peek(dir).unwrap() else { panic!() };
+            stored.history.0
+        };
+        // It is right for long, wrong for five minutes, and right again.
+        let run = |gateway: &mut Engine, minutes: std::ops::Range<u64>, leap: i64| {
+            for minute in minutes {
+                gateway.handle_by([Input::Tick], at(minute), clock(minute) + hours(leap)).unwrap();
+            }
+        };
+        run(&mut gateway, 0..15, 0);
+        gateway.handle_by([gate.reading(1, &city, b"right")], at(15), clock(15)).unwrap();
+        let wrong = gate.reading(1, &city, b"wrong");
+        gateway.handle_by([wrong], at(16), clock(16) + hours(leap)).unwrap();
+        run(&mut gateway, 16..20, leap);
+        run(&mut gateway, 20..29, 0);
+        gateway.handle_by([gate.reading(1, &city, b"after")], at(29), clock(29)).unwrap();
+        // Nothing was removed; what has a wrong time is not shown.
+        assert_eq!(see(&mut gateway, 29), ["right", "after"], "{leap}");
+        run(&mut gateway, 30..75, 0);
+        assert_eq!(see(&mut gateway, 75), ["right", "after"], "{leap}");
+        run(&mut gateway, 76..78, 0);
+        // The first one is over, and so is the one behind it.
+        assert_eq!(see(&mut gateway, 78), ["after"], "{leap}");
+        drop(gateway);
+        assert_eq!(stored(dir.path()), 1, "{leap}");
+    }
+}
+
+/// What is over is not shown, also if it is not yet removed, as in the first minutes after a start.
+#[test]
+fn what_is_over_is_not_shown() {
+    let dir = with_history("{ hours = 1, most = 100 }");
+    let (mut gateway, _) = engine(dir.path());
+    let (city, _) = files(dir.path());
+    let mut gate = TestDevice::new(GATE, 1, dir.path());
+    let now = Timestamp::now();
+    for (minutes, text) in [(-61, "over"), (-59, "young"), (9, "ahead"), (11, "of the future")] {
+        let clock = now + i64::from(minutes).minutes();
+        gateway.handle_by([gate.reading(1, &city, text.as_bytes())], Instant::now(), clock).unwrap();
+    }
+    assert_eq!(texts(ask_for(&mut gateway, "ren", wanted("traffic-flow"))), ["young", "ahead"]);
+    // The longest time that there can be is no fault.
+    gateway
+        .handle([changed(dir.path(), |city| city.history = Some(History { hours: u32::MAX, most: 100 }))])
+        .unwrap();
+    let start = Instant::now();
+    for minutes in [0, 11, 12] {
+        let later = Duration::from_secs(60 * minutes);
+        let clock = now + i64::try_from(minutes).unwrap().minutes();
+        gateway.handle_by([Input::Tick], start + later, clock).unwrap();
+    }
+    let seen = texts(ask_for(&mut gateway, "ren", wanted("traffic-flow")));
+    assert_eq!(seen, ["over", "young", "ahead"]);
 }

@@ -3,7 +3,13 @@
 use std::collections::BTreeMap;
 
 use crate::common::{GATE, TestDevice, ask, engine, example, files};
-use smart_city_engine::engine::{Input, OUTGOING, Output};
+use jiff::Timestamp;
+use smart_city_engine::{
+    config::City,
+    engine::{Engine, Input, OUTGOING, Observer, Output},
+};
+use smart_city_frame::{Class, DeviceId};
+use tokio::sync::mpsc;
 
 const READINGS: usize = 4000;
 
@@ -91,4 +97,60 @@ fn what_nobody_may_have_any_more_is_dropped() {
     drop(second);
     std::fs::write(&path, text).unwrap();
     assert!(engine(dir.path()).1.iter().all(|output| output.delivery.is_none()), "it is gone");
+}
+
+/// The example's files with another stream under the number of the camera, which everybody may see.
+fn noise_instead_of_the_camera(dir: &std::path::Path) -> Input {
+    let (mut city, secrets) = files(dir);
+    let stream = city.streams.get_mut(&3).unwrap();
+    (stream.name, stream.stream.class) = ("noise".to_owned(), Class::Public);
+    Input::Reload(Ok(Box::new((city, secrets))))
+}
+
+/// What waits is of the stream under whose number it was sent, not of the one that has the number when it could leave.
+#[test]
+fn what_waits_is_not_given_out_as_another_streams() {
+    let dir = example();
+    let (city, _) = files(dir.path());
+    let (mut engine, _) = engine(dir.path());
+    let mut gate = TestDevice::new(GATE, 1, dir.path());
+    // Each is for one user. The last ones wait in the store.
+    let inputs: Vec<Input> = (0..OUTGOING + 10).map(|_| gate.reading(3, &city, b"1")).collect();
+    let given = take(engine.handle(inputs).unwrap(), &mut BTreeMap::new());
+    assert_eq!(given.len(), OUTGOING);
+    let count = |engine: &mut Engine| ask(engine, Input::Status).0["undelivered"].as_u64().unwrap();
+    assert_eq!(count(&mut engine), OUTGOING as u64 + 10);
+    engine.handle([noise_instead_of_the_camera(dir.path())]).unwrap();
+    let mut seen = BTreeMap::new();
+    take(engine.handle(given.into_iter().map(Input::Delivered)).unwrap(), &mut seen);
+    engine.handle([Input::Tick]).unwrap();
+    assert!(seen.is_empty() && count(&mut engine) == 0, "{seen:?}");
+}
+
+/// Notes of which streams it was told readings.
+#[derive(Debug)]
+struct Notes(mpsc::UnboundedSender<u16>);
+
+impl Observer for Notes {
+    fn city(&mut self, _: &City) {}
+
+    fn reading(&mut self, _: DeviceId, stream: u16, _: Timestamp, _: &[u8]) {
+        self.0.send(stream).unwrap();
+    }
+
+    fn isolated(&mut self, _: DeviceId, _: bool) {}
+}
+
+/// In one batch with the change of files the observer is told of the new ones first, and takes the numbers for theirs.
+#[test]
+fn the_observer_is_not_told_of_another_stream() {
+    let dir = example();
+    let (city, _) = files(dir.path());
+    let (mut engine, _) = engine(dir.path());
+    let (notes, mut noted) = mpsc::unbounded_channel();
+    engine.observe(Notes(notes));
+    let mut gate = TestDevice::new(GATE, 1, dir.path());
+    let readings = [gate.reading(3, &city, b"1"), gate.reading(1, &city, b"2")];
+    engine.handle(readings.into_iter().chain([noise_instead_of_the_camera(dir.path())])).unwrap();
+    assert_eq!((noted.try_recv(), noted.try_recv().ok()), (Ok(1), None));
 }

@@ -75,6 +75,20 @@ fn the_process_keeps_its_files_and_says_what_was_lost() {
     assert!(verify(&data).0);
 }
 
+/// A key that cannot be made is named.
+#[test]
+fn the_file_that_is_at_fault_is_named() {
+    let dir = example();
+    let path = dir.path().join("secrets.toml");
+    let secrets = fs::read_to_string(&path).unwrap();
+    fs::write(&path, secrets.replace("\"ear-key.pem\"", "\"not-there/ear-key.pem\"")).unwrap();
+    let (mut child, line) = gateway(dir.path(), &[]);
+    let mut text = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+    assert!(line.is_empty() && !child.wait().unwrap().success());
+    assert!(text.contains("not-there/ear-key.pem"), "{text}");
+}
+
 #[test]
 fn older_files_of_the_audit_log_are_verified_if_they_are_there() {
     let dir = example();
@@ -82,18 +96,26 @@ fn older_files_of_the_audit_log_are_verified_if_they_are_there() {
     fs::write(dir.path().join("city.toml"), city.replace("audit_file_kb = 65536", "audit_file_kb = 1"))
         .unwrap();
     let (mut engine, _) = engine(dir.path());
-    for _ in 0..20 {
+    for _ in 0..40 {
         ask(&mut engine, |reply| Input::Session { operator: "kana".to_owned(), begins: true, reply });
     }
     drop(engine);
     let archives = archives(&Audit::path(dir.path())).unwrap();
-    assert!(archives.len() > 2, "{archives:?}");
+    assert!(archives.len() > 3, "{archives:?}");
     let (good, text) = verify(dir.path());
     assert!(good && text.ends_with(" records, the chain is whole\n"), "{text}");
     fs::remove_file(&archives[0].1).unwrap();
     let (good, text) = verify(dir.path());
     let missing = format!("the chain is whole; the first {} are in no file here\n", archives[0].0);
     assert!(good && text.ends_with(&missing), "{text}");
+    // One between others is no older file that is kept elsewhere.
+    let between = fs::read(&archives[2].1).unwrap();
+    fs::remove_file(&archives[2].1).unwrap();
+    let (good, text) = verify(dir.path());
+    let missing = format!("the records {} to {} are in no file here", archives[1].0 + 1, archives[2].0);
+    assert!(!good && text.contains(&missing), "{text}");
+    fs::write(&archives[2].1, between).unwrap();
+    assert!(verify(dir.path()).0);
     fs::write(&archives[1].1, "").unwrap();
     assert!(!verify(dir.path()).0);
 }
