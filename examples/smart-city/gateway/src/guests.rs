@@ -148,7 +148,7 @@ mod tests {
             guests.send(Arc::downgrade(&guest)).unwrap();
             async move {
                 let _kept = (stream, guest);
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         }));
         let mut streams = Vec::new();
