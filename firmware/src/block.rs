@@ -40,10 +40,10 @@ where
 }
 
 /// Numbers that look random, by xorshift.
-struct Random(u32);
+pub(crate) struct Random(pub(crate) u32);
 
 impl Random {
-    fn bytes<const N: usize>(&mut self) -> [u8; N] {
+    pub(crate) fn bytes<const N: usize>(&mut self) -> [u8; N] {
         core::array::from_fn(|_| {
             self.0 ^= self.0 << 13;
             self.0 ^= self.0 >> 17;

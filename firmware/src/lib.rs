@@ -10,6 +10,8 @@ mod block;
 #[cfg(target_os = "none")]
 pub mod board;
 mod constant_time;
+#[cfg(twine_masked)]
+mod masked;
 mod report;
 
 /// TWINE as its paper states it: the oracle of backends that only run here.
@@ -30,12 +32,14 @@ pub use report::Report;
 /// A set of checks.
 pub type Checks = fn(&mut Report<'_>) -> fmt::Result;
 
-/// Checks TWINE, and OTR over it.
+/// Checks TWINE, the masked ciphers if they are there, and OTR over TWINE.
 ///
 /// # Errors
 /// If the report cannot be written.
 pub fn twine(report: &mut Report<'_>) -> fmt::Result {
     block::run(report)?;
+    #[cfg(twine_masked)]
+    masked::run(report)?;
     aead::twine(report)
 }
 

@@ -475,6 +475,30 @@ impl Exact {
         Bit { lin, ..Bit::default() }
     }
 
+    /// Whether these words are together uniformly distributed, whatever the secrets and the masks before [`Exact::fix`] are.
+    ///
+    /// Each bit must be a sum, of no table. Then it is enough that all have masks and that none of them, and no sum of some, lacks one.
+    pub fn is_uniform<'a>(&mut self, words: impl IntoIterator<Item = &'a Word>) -> bool {
+        let mut rows: Vec<(Var, Vec<Var>)> = Vec::new();
+        for bit in words.into_iter().flat_map(|word| word.iter()) {
+            let bit = self.resolve(bit);
+            let mut row: Vec<Var> = bit
+                .lin
+                .iter()
+                .copied()
+                .filter(|var| *var >= self.fixed && !self.is_secret[*var as usize])
+                .collect();
+            for (pivot, other) in &rows {
+                if row.contains(pivot) {
+                    row = symmetric(&row, other);
+                }
+            }
+            let Some(pivot) = row.first().copied().filter(|_| bit.tables.is_empty()) else { return false };
+            rows.push((pivot, row));
+        }
+        true
+    }
+
     /// Words with these secrets under these masks, and the masks.
     #[must_use]
     pub fn shares(&mut self, secrets: &[Bit], masks: &[Bit]) -> [Word; 2] {

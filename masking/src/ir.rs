@@ -1,6 +1,6 @@
 //! The instructions of the kernels: as values, as lines of assembly, and decoded from the bytes of a linked image.
 //!
-//! All have 32 bits but `bx lr`, so that the assembler has no choice. None but `cmp` sets flags.
+//! All have 32 bits, so that the assembler has no choice. None but `cmp` sets flags.
 
 use anyhow::{Result, bail};
 use std::fmt;
@@ -105,8 +105,6 @@ pub enum Op {
     Cmp { rn: Reg, rm: Reg },
     /// Branches by so many bytes from the instruction if the last comparison was of different addresses.
     Bne { by: i32 },
-    /// Returns.
-    BxLr,
 }
 
 /// The registers of a list.
@@ -190,32 +188,17 @@ impl fmt::Display for Op {
             Op::Stmdb { rn, list } => write!(f, "stmdb.w {}!, {}", name(rn), list_text(list)),
             Op::Cmp { rn, rm } => write!(f, "cmp.w {}, {}", name(rn), name(rm)),
             Op::Bne { .. } => write!(f, "bne.w 2b"),
-            Op::BxLr => write!(f, "bx lr"),
         }
     }
 }
 
-/// Decodes an instruction, and returns its length in bytes.
+/// Decodes an instruction of 32 bits.
 ///
 /// # Errors
 /// If it is none that the kernels have.
-pub fn decode(bytes: &[u8]) -> Result<(Op, u32)> {
-    let half = |at: usize| match bytes.get(at..at + 2) {
-        Some(&[low, high]) => Ok(u16::from_le_bytes([low, high])),
-        _ => bail!("the code ends within an instruction"),
-    };
-    let first = half(0)?;
-    if first == 0x4770 {
-        return Ok((Op::BxLr, 2));
-    }
-    if first >> 11 < 0b11101 {
-        bail!("an instruction of 16 bits: {first:#06x}");
-    }
-    Ok((decode_wide(first, half(2)?)?, 4))
-}
-
 #[allow(clippy::cast_possible_truncation, reason = "fields of a few bits")]
-fn decode_wide(first: u16, second: u16) -> Result<Op> {
+pub fn decode([b0, b1, b2, b3]: [u8; 4]) -> Result<Op> {
+    let (first, second) = (u16::from_le_bytes([b0, b1]), u16::from_le_bytes([b2, b3]));
     let unknown = || bail!("unknown instruction {first:#06x} {second:#06x}");
     let rn = (first & 15) as Reg;
     let rd = (second >> 8 & 15) as Reg;
@@ -253,7 +236,7 @@ fn decode_wide(first: u16, second: u16) -> Result<Op> {
             if sets_flags {
                 return unknown();
             }
-            let imm = constant(first >> 10 & 1, second);
+            let Some(imm) = constant(first >> 10 & 1, second) else { return unknown() };
             match Alu::of(number)? {
                 Alu::Orr if rn == PC => Ok(Op::MovImm { rd, imm }),
                 op => Ok(Op::Imm { op, rd, rn, imm }),
@@ -291,14 +274,15 @@ fn decode_wide(first: u16, second: u16) -> Result<Op> {
     }
 }
 
-/// The constant that the fields of an instruction stand for.
-fn constant(i: u16, second: u16) -> u32 {
+/// The constant that the fields of an instruction stand for, unless the manual forbids them.
+fn constant(i: u16, second: u16) -> Option<u32> {
     let byte = u32::from(second & 0xFF);
     match i << 3 | second >> 12 & 7 {
-        0 => byte,
-        1 => byte << 16 | byte,
-        2 => byte << 24 | byte << 8,
-        3 => byte * 0x0101_0101,
-        high => (0x80 | byte & 0x7F).rotate_right(u32::from(high << 1) | byte >> 7),
+        0 => Some(byte),
+        1..=3 if byte == 0 => None,
+        1 => Some(byte << 16 | byte),
+        2 => Some(byte << 24 | byte << 8),
+        3 => Some(byte * 0x0101_0101),
+        high => Some((0x80 | byte & 0x7F).rotate_right(u32::from(high << 1) | byte >> 7)),
     }
 }

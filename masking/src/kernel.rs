@@ -9,8 +9,10 @@
 //! the bus.
 
 use crate::{
+    ENCRYPT, REFRESH, SCHEDULE_80, SCHEDULE_128, circuit, consts,
     ir::{Alu, LR, NONE, Op, PC, Reg, SP, Shift, Unary},
     linear::{Linear, Value},
+    placement::NIBBLE_OF_LANE,
     sbox::Sbox,
 };
 use std::fmt::Write as _;
@@ -35,9 +37,11 @@ const PLANE: u32 = 0x1111_1111;
 /// The low nibbles of bytes.
 const LOW: u32 = 0x0F0F_0F0F;
 /// The complement of the outputs of the S-box circuit, in all nibbles.
-const OUTPUT_COMPLEMENT: u32 = 0x6666_6666;
+const OUTPUT_COMPLEMENT: u32 = PLANE * circuit::OUTPUT_COMPLEMENT as u32;
 /// That of its inputs.
-const INPUT_COMPLEMENT: u32 = 0xAAAA_AAAA;
+const INPUT_COMPLEMENT: u32 = PLANE * circuit::INPUT_COMPLEMENT as u32;
+/// The bytes of the round keys.
+const KEYS: u32 = 32 * consts::ROUNDS as u32;
 
 /// A kernel.
 pub struct Kernel {
@@ -49,6 +53,17 @@ pub struct Kernel {
     pub code: Vec<Op>,
     /// The number of the instruction that the loop begins with.
     pub label: Option<usize>,
+}
+
+impl Kernel {
+    /// The instructions, with branches that lead to the label.
+    pub fn instructions(&self) -> impl Iterator<Item = Op> {
+        let label = self.label.unwrap_or(0);
+        self.code.iter().enumerate().map(move |(n, op)| match op {
+            Op::Bne { .. } => Op::Bne { by: 4 * (label as i32 - n as i32) },
+            op => *op,
+        })
+    }
 }
 
 #[derive(Default)]
@@ -226,7 +241,7 @@ const BLOCKS: u16 = 68;
 pub fn encrypt(sbox: &Sbox) -> Kernel {
     let mut b = Builder::default();
     b.enter(72);
-    b.op(Op::Imm { op: Alu::Add, rd: 2, rn: 0, imm: 36 * 32 });
+    b.op(Op::Imm { op: Alu::Add, rd: 2, rn: 0, imm: KEYS });
     b.op(Op::Strd { rt: 2, rt2: 1, rn: SP, offset: KEYS_END });
     for half in 0..2 {
         if half == 1 {
@@ -256,7 +271,7 @@ pub fn encrypt(sbox: &Sbox) -> Kernel {
     b.zero(4..12);
     b.leave(72, 64);
     b.finish(
-        "twine_masked_encrypt",
+        ENCRYPT,
         "Encrypts four blocks: r0 points to the round keys, r1 to the four blocks of share a, followed by those of share b",
     )
 }
@@ -339,10 +354,12 @@ const STEP_CONSTANTS: u16 = 24;
 
 /// Bits of one word as planes.
 fn split(l: &mut Linear, x: Value) -> [Value; 4] {
-    [0, 1, 2, 3].map(|plane| {
-        let moved = if plane == 0 { x } else { l.shift(x, Shift::Lsr(plane)) };
-        l.imm(Alu::And, moved, PLANE)
-    })
+    [0, 1, 2, 3].map(|i| plane(l, x, i))
+}
+
+fn plane(l: &mut Linear, x: Value, i: u8) -> Value {
+    let moved = if i == 0 { x } else { l.shift(x, Shift::Lsr(i)) };
+    l.imm(Alu::And, moved, PLANE)
 }
 
 fn join_planes(l: &mut Linear, [x0, x1, x2, x3]: [Value; 4]) -> Value {
@@ -352,11 +369,17 @@ fn join_planes(l: &mut Linear, [x0, x1, x2, x3]: [Value; 4]) -> Value {
 }
 
 fn store_planes(l: &mut Linear, x: Value, place: u16) {
-    for (plane, offset) in (0..4).zip((place..).step_by(4)) {
-        let moved = if plane == 0 { x } else { l.shift(x, Shift::Lsr(plane)) };
-        let bits = l.imm(Alu::And, moved, PLANE);
+    for (i, offset) in (0..4).zip((place..).step_by(4)) {
+        let bits = plane(l, x, i);
         l.store(bits, SP, offset);
     }
+}
+
+/// The low and the high nibbles of bytes.
+fn nibbles(l: &mut Linear, x: Value) -> (Value, Value) {
+    let low = l.imm(Alu::And, x, LOW);
+    let high = l.shift(x, Shift::Lsr(4));
+    (low, l.imm(Alu::And, high, LOW))
 }
 
 /// What the S-box was added to, as one word.
@@ -450,21 +473,18 @@ impl Share<'_> {
     }
 }
 
-/// `PLACES` of `twine/src/schedule.rs`, and for each `j` the bytes that `EXCHANGED` covers.
+/// `PLACES` and `EXCHANGED` of `twine/src/schedule.rs`: where the lesser nibble of each byte is, and the bytes that have the greater one first.
 #[must_use]
 pub fn pairs() -> ([[usize; 4]; 4], [u32; 4]) {
-    const SHUFFLE: [usize; 16] = [5, 0, 1, 4, 7, 12, 3, 8, 13, 6, 9, 2, 15, 10, 11, 14];
-    let (mut even, mut odd) = ([0, 1, 2, 4, 3, 5, 6, 7], [0, 1, 2, 4, 3, 5, 6, 7]);
     let (mut places, mut exchanged) = ([[0; 4]; 4], [0; 4]);
     for r in 0..4 {
         for i in 0..4 {
-            let j: usize = even[3 - i];
+            let j = usize::from(NIBBLE_OF_LANE[r][3 - i]);
             places[r][i] = j.min(7 - j);
             if j >= 4 {
-                exchanged[places[r][i]] |= 0x0F << (8 * r);
+                exchanged[7 - j] |= 0x0F << (8 * r);
             }
         }
-        (even, odd) = (odd.map(|j: usize| SHUFFLE[2 * j + 1] / 2), even.map(|j: usize| SHUFFLE[2 * j] / 2));
     }
     (places, exchanged)
 }
@@ -478,9 +498,16 @@ impl Builder {
         }
     }
 
+    /// A pass of the S-box in a key schedule.
+    fn substitute(&mut self, sbox: &Sbox) {
+        self.round(sbox, INPUT, SUM, false, Move::Nothing);
+        self.wall(OUT);
+        self.erase(INPUT);
+    }
+
     fn schedule(&mut self, key_words: u16, second_mask: u32, step: impl FnOnce(&mut Self)) {
         self.enter(FRAME);
-        self.op(Op::Imm { op: Alu::Add, rd: 3, rn: 0, imm: 36 * 32 });
+        self.op(Op::Imm { op: Alu::Add, rd: 3, rn: 0, imm: KEYS });
         self.op(Op::Strd { rt: 2, rt2: 3, rn: SP, offset: CONSTANTS });
         self.op(Op::Strd { rt: 0, rt2: 1, rn: SP, offset: OUT });
         for share in 0..2 {
@@ -560,16 +587,12 @@ pub fn schedule_128(sbox: &Sbox) -> Kernel {
             let sum = s.l.join(low, high, Shift::Lsl(4));
             store_planes(s.l, sum, SUM + 16 * s.share);
         });
-        b.round(sbox, INPUT, SUM, false, Move::Nothing);
-        b.wall(OUT);
-        b.erase(INPUT);
+        b.substitute(sbox);
         // Then those of the fourth round, and those that add WK[0], which is the new WK[4] a round later, to WK[1].
         b.both(|s| {
             let sum = load_sum(s.l, s.share);
             let sum = s.l.imm(Alu::Bic, sum, LAST);
-            let to_a0 = s.l.imm(Alu::And, sum, LOW);
-            let high = s.l.shift(sum, Shift::Lsr(4));
-            let to_b3 = s.l.imm(Alu::And, high, LOW);
+            let (to_a0, to_b3) = nibbles(s.l, sum);
             let b3 = s.state(7);
             let b3 = s.l.imm(Alu::And, b3, 0xFF);
             let mut b3 = s.l.join(b3, to_b3, Shift::Lsl(8));
@@ -595,14 +618,10 @@ pub fn schedule_128(sbox: &Sbox) -> Kernel {
             let sum = s.l.join(a1, high, Shift::Lsl(4));
             store_planes(s.l, sum, SUM + 16 * s.share);
         });
-        b.round(sbox, INPUT, SUM, false, Move::Nothing);
-        b.wall(OUT);
-        b.erase(INPUT);
+        b.substitute(sbox);
         b.both(|s| {
             let sum = load_sum(s.l, s.share);
-            let a1 = s.l.imm(Alu::And, sum, LOW);
-            let high = s.l.shift(sum, Shift::Lsr(4));
-            let high = s.l.imm(Alu::And, high, LOW);
+            let (a1, high) = nibbles(s.l, sum);
             // The first nibble of b0, and of what a0 becomes.
             let first = s.l.imm(Alu::And, high, 0xFF);
             let b0 = s.state(4);
@@ -646,8 +665,8 @@ pub fn schedule_128(sbox: &Sbox) -> Kernel {
         });
     });
     b.finish(
-        "twine_masked_schedule_128",
-        "Makes the round keys of TWINE-128: r0 points to them, r1 to the 16 bytes of share a of the key, followed by those of share b, r2 to constants",
+        SCHEDULE_128,
+        "Makes the round keys of TWINE-128: r0 points to them, r1 to the 16 bytes of share a of the key and those of share b, r2 to constants",
     )
 }
 
@@ -675,9 +694,7 @@ pub fn schedule_80(sbox: &Sbox) -> Kernel {
                 let sum = s.l.imm(Alu::And, sum, 0xFF << (8 * round));
                 store_planes(s.l, sum, SUM + 16 * s.share);
             });
-            b.round(sbox, INPUT, SUM, false, Move::Nothing);
-            b.wall(OUT);
-            b.erase(INPUT);
+            b.substitute(sbox);
             b.both(|s| {
                 let byte = 0xFF << (8 * round);
                 let new = load_sum(s.l, s.share);
@@ -745,8 +762,8 @@ pub fn schedule_80(sbox: &Sbox) -> Kernel {
         });
     });
     b.finish(
-        "twine_masked_schedule_80",
-        "Makes the round keys of TWINE-80: r0 points to them, r1 to the 10 bytes of share a of the key and 2 zeros, followed by those of share b, r2 to constants",
+        SCHEDULE_80,
+        "Makes the round keys of TWINE-80: r0 points to them, r1 to share a of the key in 12 bytes and to share b in 12 more, r2 to constants",
     )
 }
 
@@ -793,7 +810,7 @@ pub fn refresh() -> Kernel {
     let mut b = Builder::default();
     b.op(Op::Stmdb { rn: SP, list: list(&[4, 5, 6, 7, 8, 9, 10, 11, LR]) });
     b.op(Op::Imm { op: Alu::Sub, rd: SP, rn: SP, imm: 8 });
-    b.op(Op::Imm { op: Alu::Add, rd: 2, rn: 0, imm: 36 * 32 });
+    b.op(Op::Imm { op: Alu::Add, rd: 2, rn: 0, imm: KEYS });
     b.op(Op::Strd { rt: 1, rt2: 2, rn: SP, offset: 0 });
     b.begin_loop();
     // All rounds get the same four words.
@@ -815,10 +832,7 @@ pub fn refresh() -> Kernel {
     b.op(Op::Bne { by: 0 });
     b.op(Op::Imm { op: Alu::Add, rd: SP, rn: SP, imm: 8 });
     b.op(Op::Ldm { rn: SP, writes_back: true, list: list(&[4, 5, 6, 7, 8, 9, 10, 11, PC]) });
-    b.finish(
-        "twine_masked_refresh",
-        "Adds masks to both shares of all round keys: r0 points to them, r1 to four words",
-    )
+    b.finish(REFRESH, "Adds masks to both shares of all round keys: r0 points to them, r1 to four words")
 }
 
 /// All kernels.
@@ -831,8 +845,9 @@ pub fn all(sbox: &Sbox) -> Vec<Kernel> {
 #[must_use]
 pub fn assembly(kernels: &[Kernel]) -> String {
     let mut text = String::from(
-        "@ Masked kernels for ARMv7-M and ARMv8-M with the Main Extension. The package `masking` of the repository wrote this file, and proves for the\n\
-         @ linked code that no instruction depends on a secret. Change nothing here: every register and the order of the instructions matter.\n\n\
+        "@ Masked kernels for ARMv7-M and ARMv8-M with the Main Extension. The package `masking` of the repository wrote this file. Of these\n\
+         @ instructions, but for the key schedule of TWINE-80, it proves that nothing that is seen in five models depends on a secret. Change\n\
+         @ nothing here: every register and the order of the instructions matter.\n\n\
          .syntax unified\n.thumb\n",
     );
     for kernel in kernels {
@@ -840,7 +855,15 @@ pub fn assembly(kernels: &[Kernel]) -> String {
         // Writing to a string does not fail.
         let _ = write!(
             text,
-            "\n@ {}.\n.section .text.{name},\"ax\",%progbits\n.global {name}\n.hidden {name}\n.type {name},%function\n.thumb_func\n.p2align 2\n{name}:\n",
+            "\n\
+             @ {}.\n\
+             .section .text.{name},\"ax\",%progbits\n\
+             .global {name}\n\
+             .hidden {name}\n\
+             .type {name},%function\n\
+             .thumb_func\n\
+             .p2align 2\n\
+             {name}:\n",
             kernel.about
         );
         for (n, op) in kernel.code.iter().enumerate() {

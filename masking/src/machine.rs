@@ -1,6 +1,6 @@
 //! Runs instructions on words of any kind, and shows each thing that leaks in one of the models to an observer.
 
-use crate::ir::{Alu, LR, NONE, Op, PC, Reg, SP, Shift, Unary, decode, name, registers};
+use crate::ir::{Alu, LR, NONE, Op, PC, Reg, SP, Shift, Unary, name, registers};
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::HashMap;
 
@@ -60,7 +60,8 @@ pub enum Cell<W> {
 }
 
 impl<W> Cell<W> {
-    fn data(&self) -> Option<&W> {
+    /// The data, if it is some.
+    pub fn data(&self) -> Option<&W> {
         match self {
             Cell::Int(_) => None,
             Cell::Data(word) => Some(word),
@@ -69,11 +70,9 @@ impl<W> Cell<W> {
 }
 
 /// A processor.
-pub struct Machine<'a, D: Domain> {
+pub struct Machine<D: Domain> {
     /// The words.
     pub domain: D,
-    /// Code and constants, each at its address.
-    image: &'a [(u32, Vec<u8>)],
     /// All registers.
     pub regs: [Cell<D::Word>; 16],
     /// Memory that was written, or set by [`Machine::put`].
@@ -82,40 +81,41 @@ pub struct Machine<'a, D: Domain> {
     result: Cell<D::Word>,
     bus: Cell<D::Word>,
     equal: Option<bool>,
-    decoded: HashMap<u32, (Op, u32)>,
+    code: HashMap<u32, Op>,
     /// The number of instructions so far.
     pub count: u64,
 }
 
 /// Where a function returns to.
-const RETURN: u32 = 0xFFFF_FFFE;
+const RETURN: u32 = 0xFFFF_FFFC;
 
-impl<'a, D: Domain> Machine<'a, D> {
+impl<D: Domain> Machine<D> {
     /// A processor that has not begun.
-    pub fn new(domain: D, image: &'a [(u32, Vec<u8>)]) -> Self {
+    pub fn new(domain: D) -> Self {
         Self {
             domain,
-            image,
             regs: std::array::from_fn(|_| Cell::Int(0)),
             memory: HashMap::new(),
             operands: [Cell::Int(0), Cell::Int(0)],
             result: Cell::Int(0),
             bus: Cell::Int(0),
             equal: None,
-            decoded: HashMap::new(),
+            code: HashMap::new(),
             count: 0,
         }
     }
 
-    /// Puts instructions at an address. The last branch leads to instruction `label`.
-    pub fn program(&mut self, address: u32, code: &[Op], label: Option<usize>) {
-        for (n, (op, at)) in code.iter().zip((address..).step_by(4)).enumerate() {
-            let op = match (op, label) {
-                (Op::Bne { .. }, Some(label)) => Op::Bne { by: 4 * (label as i32 - n as i32) },
-                (op, _) => *op,
-            };
-            self.decoded.insert(at, (op, 4));
-        }
+    /// Forgets everything but the instructions.
+    pub fn reset(&mut self) {
+        self.memory.clear();
+        self.regs.fill(Cell::Int(0));
+        self.operands.fill(Cell::Int(0));
+        (self.result, self.bus) = (Cell::Int(0), Cell::Int(0));
+    }
+
+    /// Puts instructions at an address.
+    pub fn program(&mut self, address: u32, code: impl IntoIterator<Item = Op>) {
+        self.code.extend((address..).step_by(4).zip(code));
     }
 
     /// Puts words of data into memory.
@@ -128,7 +128,7 @@ impl<'a, D: Domain> Machine<'a, D> {
     /// Calls the function at `address` and returns when it does.
     ///
     /// # Errors
-    /// If an instruction is unknown, or if an address or a branch would depend on data.
+    /// If there is no instruction, or if an address or a branch would depend on data.
     pub fn call(&mut self, address: u32, stack: u32, arguments: &[u32]) -> Result<()> {
         for (reg, argument) in self.regs.iter_mut().zip(arguments) {
             *reg = Cell::Int(*argument);
@@ -137,33 +137,16 @@ impl<'a, D: Domain> Machine<'a, D> {
         self.regs[usize::from(LR)] = Cell::Int(RETURN);
         let mut pc = address;
         while pc != RETURN {
-            let (op, length) = match self.decoded.get(&pc) {
-                Some(known) => *known,
-                None => {
-                    let known = decode(self.bytes(pc)?).with_context(|| format!("at {pc:#x}"))?;
-                    self.decoded.insert(pc, known);
-                    known
-                }
-            };
+            let op = *self.code.get(&pc).with_context(|| format!("no instruction is at {pc:#x}"))?;
             self.count += 1;
             self.domain.step();
-            pc = self.step(op, pc, pc + length).with_context(|| format!("at {pc:#x}: {op}"))?;
+            pc = self.step(op, pc, pc + 4).with_context(|| format!("at {pc:#x}: {op}"))?;
         }
         ensure!(
             matches!(self.regs[usize::from(SP)], Cell::Int(sp) if sp == stack),
             "the stack is not restored"
         );
         Ok(())
-    }
-
-    fn bytes(&self, address: u32) -> Result<&'a [u8]> {
-        for (start, bytes) in self.image {
-            let rest = address.checked_sub(*start).and_then(|offset| bytes.get(offset as usize..));
-            if let Some(rest) = rest.filter(|rest| rest.len() >= 2) {
-                return Ok(rest);
-            }
-        }
-        bail!("nothing is at {address:#x}")
     }
 
     fn int(&self, reg: Reg) -> Result<u32> {
@@ -223,13 +206,7 @@ impl<'a, D: Domain> Machine<'a, D> {
 
     fn load(&mut self, at: u32, reg: Reg, address: u32) -> Result<()> {
         ensure!(address.is_multiple_of(4), "address {address:#x} is not aligned");
-        let value = match self.memory.get(&address) {
-            Some(cell) => cell.clone(),
-            None => match self.bytes(address).context("memory that nobody wrote")? {
-                &[b0, b1, b2, b3, ..] => Cell::Int(u32::from_le_bytes([b0, b1, b2, b3])),
-                _ => bail!("the image ends at {address:#x}"),
-            },
-        };
+        let value = self.memory.get(&address).with_context(|| format!("nobody wrote {address:#x}"))?.clone();
         self.on_bus(at, &value)?;
         self.set(at, reg, value)
     }
@@ -377,7 +354,7 @@ impl<'a, D: Domain> Machine<'a, D> {
                     self.regs[usize::from(rn)] = Cell::Int(address);
                 }
                 if list >> PC & 1 == 1 {
-                    return Ok(self.int(PC)? & !1);
+                    return self.int(PC);
                 }
             }
             Op::Stmdb { rn, list } => {
@@ -393,7 +370,6 @@ impl<'a, D: Domain> Machine<'a, D> {
                     return Ok(at.wrapping_add_signed(by));
                 }
             }
-            Op::BxLr => return Ok(self.int(LR)? & !1),
         }
         Ok(next)
     }

@@ -1,12 +1,23 @@
-//! The command: writes the masked kernels, or checks those in linked images.
+//! The command: writes the masked kernels, or proves what there is to prove of them and looks for them in linked images, or simulates traces.
 
-use anyhow::{Context as _, Result, bail};
-use masking::{check, image::Image, kernel, machine::MODELS};
+use anyhow::{Context as _, Result, bail, ensure};
+use masking::{
+    check,
+    image::Image,
+    kernel::{self, Kernel},
+    leakage::{Experiment, LIMIT, greatest, with_a_share_over_the_other, without_a_pad},
+    machine::MODELS,
+    report::{self, Outcome},
+};
 use std::{fs, process::ExitCode, time::Instant};
 
 const HELP: &str = "\
 Usage: masking write FILE     writes the kernels as assembly
-       masking check ELF...   proves of the kernels in linked images that no instruction depends on a secret
+       masking check ELF...   proves of the kernels, but for the key schedule of TWINE-80, that nothing that is seen depends on a secret;
+                              checks that linked images have the instructions and constants of all of them
+       masking leakage TRACES MARKDOWN SVG
+                              simulates so many traces of each experiment, and writes the table and the picture of what they show;
+                              fails if they show a secret, or if they do not show one where there are no masks, or a fault
 ";
 
 fn main() -> ExitCode {
@@ -24,33 +35,74 @@ fn run() -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["write", file] => Ok(fs::write(file, kernel::assembly(&masking::kernels()))?),
-        ["check", ref files @ ..] if !files.is_empty() => {
-            let kernels = masking::kernels();
-            let mut leaks = 0;
-            for file in files {
-                let bytes = fs::read(file).with_context(|| format!("cannot read {file}"))?;
-                let image = Image::read(&bytes)?;
-                for kernel in &kernels {
-                    if kernel.name == masking::UNPROVED {
-                        println!("{}: not checked, as its bits depend on too many variables", kernel.name);
-                        continue;
-                    }
-                    leaks += check_one(&image, kernel)?;
-                }
-            }
-            if leaks != 0 {
-                bail!("{leaks} times something depends on a secret");
-            }
-            Ok(())
-        }
+        ["check", ref files @ ..] if !files.is_empty() => check(files),
+        ["leakage", traces, markdown, svg] => leakage(traces.parse()?, markdown, svg),
         _ => bail!("unexpected arguments\n\n{HELP}"),
     }
 }
 
-/// Checks a kernel, and returns how often something depends on a secret.
-fn check_one(image: &Image, kernel: &kernel::Kernel) -> Result<usize> {
+/// The traces of each experiment that must show a secret.
+const FEW: u64 = 65_536;
+
+fn leakage(traces: u64, markdown: &str, svg: &str) -> Result<()> {
+    let text = fs::read_to_string(markdown).with_context(|| format!("cannot read {markdown}"))?;
+    let masked = Experiment { key_len: 16, has_fixed_key: false, is_masked: true, traces };
+    let few = Experiment { traces: FEW, ..masked };
+    type Change = fn(&mut Kernel);
+    let none: Change = |_| ();
+    let experiments: [(&str, Experiment, Change, bool); 6] = [
+        ("TWINE-128", masked, none, false),
+        ("TWINE-80", Experiment { key_len: 10, ..masked }, none, false),
+        ("TWINE-128, the same key in all traces", Experiment { has_fixed_key: true, ..masked }, none, false),
+        ("TWINE-128, all masks zero", Experiment { is_masked: false, ..few }, none, true),
+        ("TWINE-128, without a pad", few, without_a_pad, true),
+        ("TWINE-128, a share loaded over the other", few, with_a_share_over_the_other, true),
+    ];
+    let (mut outcomes, mut wrong) = (Vec::new(), Vec::new());
+    for (what, experiment, change, is_seen) in experiments {
+        let mut kernels = masking::kernels();
+        kernels.iter_mut().filter(|kernel| kernel.name == masking::ENCRYPT).for_each(change);
+        let (start, samples) = (Instant::now(), experiment.run(&kernels)?);
+        let greatest = greatest(&samples);
+        println!("{what}: |t| up to {greatest:.1}, {:.0} s", start.elapsed().as_secs_f64());
+        if is_seen != (greatest > LIMIT) {
+            wrong.push(what);
+        }
+        outcomes.push(Outcome { what: what.to_owned(), traces: experiment.traces, samples });
+    }
+    fs::write(markdown, report::with_table(&text, &outcomes)?)?;
+    fs::write(svg, report::svg(&outcomes))?;
+    ensure!(wrong.is_empty(), "not as expected: {}", wrong.join("; "));
+    Ok(())
+}
+
+fn check(files: &[&str]) -> Result<()> {
+    let kernels = masking::kernels();
+    for file in files {
+        let bytes = fs::read(file).with_context(|| format!("cannot read {file}"))?;
+        let image = Image::read(&bytes).with_context(|| format!("{file} is no image"))?;
+        for kernel in &kernels {
+            image.has_kernel(kernel).with_context(|| format!("{file}: {}", kernel.name))?;
+        }
+        image.has_constants(&check::constants()).with_context(|| (*file).to_owned())?;
+        println!("{file} has the instructions and constants of {} kernels", kernels.len());
+    }
+    let mut leaks = 0;
+    for kernel in &kernels {
+        if kernel.name == masking::SCHEDULE_80 {
+            println!("{}: not proved, as its bits depend on too many variables", kernel.name);
+        } else {
+            leaks += prove(kernel)?;
+        }
+    }
+    ensure!(leaks == 0, "{leaks} times something depends on a secret");
+    Ok(())
+}
+
+/// Proves of a kernel what there is to prove, and returns how often something depends on a secret.
+fn prove(kernel: &Kernel) -> Result<usize> {
     let start = Instant::now();
-    let report = check::linked(image, kernel).with_context(|| kernel.name)?;
+    let report = check::prove(kernel).with_context(|| kernel.name)?;
     let seen: Vec<String> = MODELS
         .iter()
         .map(|model| format!("{model:?} {}", report.seen.get(model).copied().unwrap_or(0)))

@@ -28,12 +28,17 @@ impl<F: FnMut(Model, u32, &Word)> Domain for Plain<F> {
     }
 
     fn moved(&mut self, a: &Word, from: impl Fn(u8) -> Option<u8>) -> Word {
-        let mut moved = [0; RUNS];
+        // The bits that move equally far, all at once.
+        let mut masks = [0u32; 32];
         for i in 0..32 {
             if let Some(from) = from(i) {
-                for run in 0..RUNS {
-                    moved[run] |= (a[run] >> from & 1) << i;
-                }
+                masks[usize::from(from.wrapping_sub(i) % 32)] |= 1 << i;
+            }
+        }
+        let mut moved = [0; RUNS];
+        for (by, mask) in (0..).zip(masks).filter(|(_, mask)| *mask != 0) {
+            for run in 0..RUNS {
+                moved[run] |= a[run].rotate_right(by) & mask;
             }
         }
         moved

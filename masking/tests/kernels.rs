@@ -1,12 +1,15 @@
 //! The kernels compute TWINE, and the check of their independence finds faults.
 
 use masking::{
-    check::{CODE, CONSTANTS, INPUT, KEYS, STACK, constants, written},
-    ir::{Alu, Op, SP},
-    kernel::{Kernel, assembly},
+    ENCRYPT, REFRESH, SCHEDULE_80, SCHEDULE_128,
+    check::{CODE, CONSTANTS, INPUT, KEYS, STACK, constants, prove},
+    ir::{Alu, NONE, Op, SP},
+    kernel::{Kernel, assembly, plane_of_key},
     kernels,
+    leakage::{first, with_a_share_over_the_other, without_a_pad},
     machine::{Cell, Machine, Model},
     plain::{Plain, RUNS, Word},
+    random::Random,
 };
 use std::{collections::BTreeSet, fs};
 
@@ -14,18 +17,8 @@ use std::{collections::BTreeSet, fs};
 #[allow(unreachable_pub, dead_code, reason = "shared with the tests of twine-cipher")]
 mod reference;
 
-/// Numbers that look random.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u32 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 32) as u32
-    }
-
-    fn bytes(&mut self, count: usize) -> Vec<u8> {
-        (0..count).map(|_| self.next() as u8).collect()
-    }
+fn bytes(random: &mut Random, count: usize) -> Vec<u8> {
+    (0..count).map(|_| random.word() as u8).collect()
 }
 
 fn words(bytes: &[u8]) -> Vec<u32> {
@@ -49,14 +42,14 @@ fn the_file_is_what_is_written() {
 #[test]
 fn kernels_compute_twine() {
     let mut random = Random(1);
-    let mut all: Vec<(u32, Kernel)> = (CODE..).step_by(0x10000).zip(kernels()).collect();
+    let all: Vec<(u32, Kernel)> = (CODE..).step_by(0x10000).zip(kernels()).collect();
     for len in [16, 10, 16, 10] {
-        let key = random.bytes(len);
+        let key = bytes(&mut random, len);
         let key_words = words(&key);
-        let masks: Vec<u32> = words(&random.bytes(len));
-        let mut machine = Machine::new(Plain(|_: Model, _: u32, _: &Word| ()), &[]);
-        for (address, kernel) in &mut all {
-            machine.program(*address, &kernel.code, kernel.label);
+        let masks: Vec<u32> = words(&bytes(&mut random, len));
+        let mut machine = Machine::new(Plain(|_: Model, _: u32, _: &Word| ()));
+        for (address, kernel) in &all {
+            machine.program(*address, kernel.instructions());
         }
         let address = |name: &str| all.iter().find(|(_, kernel)| kernel.name == name).unwrap().0;
         let masked = |words: &[u32], masks: &[u32]| -> Vec<Word> {
@@ -67,13 +60,13 @@ fn kernels_compute_twine() {
         for (address, word) in (CONSTANTS..).step_by(4).zip(constants()) {
             machine.memory.insert(address, Cell::Int(word));
         }
-        let schedule = if len == 16 { "twine_masked_schedule_128" } else { "twine_masked_schedule_80" };
+        let schedule = if len == 16 { SCHEDULE_128 } else { SCHEDULE_80 };
         machine.call(address(schedule), STACK, &[KEYS, INPUT, CONSTANTS]).unwrap();
-        machine.put(INPUT, words(&random.bytes(16)).into_iter().map(|mask| [mask; RUNS]));
-        machine.call(address("twine_masked_refresh"), STACK, &[KEYS, INPUT]).unwrap();
-        let plain = random.bytes(32);
-        machine.put(INPUT, masked(&words(&plain), &words(&random.bytes(32))));
-        machine.call(address("twine_masked_encrypt"), STACK, &[KEYS, INPUT]).unwrap();
+        machine.put(INPUT, words(&bytes(&mut random, 16)).into_iter().map(|mask| [mask; RUNS]));
+        machine.call(address(REFRESH), STACK, &[KEYS, INPUT]).unwrap();
+        let plain = bytes(&mut random, 32);
+        machine.put(INPUT, masked(&words(&plain), &words(&bytes(&mut random, 32))));
+        machine.call(address(ENCRYPT), STACK, &[KEYS, INPUT]).unwrap();
         let word = |i: u32| match machine.memory[&(INPUT + 4 * i)] {
             Cell::Data(word) => word[0],
             Cell::Int(word) => word,
@@ -85,64 +78,107 @@ fn kernels_compute_twine() {
     }
 }
 
+/// The proof for blocks takes round keys as this kernel leaves them.
+#[test]
+fn new_masks_are_added_to_the_planes_of_all_rounds() {
+    let mut random = Random(2);
+    let (keys, masks) = ([(); 8 * 36].map(|()| random.word()), [(); 4].map(|()| random.word()));
+    let mut machine = Machine::new(Plain(|_: Model, _: u32, _: &Word| ()));
+    machine.program(CODE, kernel(REFRESH).instructions());
+    machine.put(KEYS, keys.map(|word| [word; RUNS]));
+    machine.put(INPUT, masks.map(|word| [word; RUNS]));
+    machine.call(CODE, STACK, &[KEYS, INPUT]).unwrap();
+    for (i, (address, key)) in (KEYS..).step_by(4).zip(keys).enumerate() {
+        let new = machine.memory[&address].data().unwrap();
+        assert_eq!(new[0], key ^ masks[plane_of_key(i)], "word {i}");
+    }
+}
+
 #[test]
 fn blocks_are_independent_of_secrets() {
-    let report = written(&kernel("twine_masked_encrypt")).unwrap();
+    let report = prove(&kernel(ENCRYPT)).unwrap();
     assert!(report.leaks.is_empty(), "{:?}", &report.leaks[..report.leaks.len().min(9)]);
+    assert!(report.has_uniform_shares);
     assert!(report.instructions <= 110 * 32, "{} instructions for four blocks", report.instructions);
 }
 
 #[test]
 fn key_schedule_is_independent_of_secrets() {
-    let report = written(&kernel("twine_masked_schedule_128")).unwrap();
+    let report = prove(&kernel(SCHEDULE_128)).unwrap();
     assert!(report.leaks.is_empty(), "{:?}", &report.leaks[..report.leaks.len().min(9)]);
 }
 
 #[test]
 fn new_masks_are_independent_of_secrets() {
-    let report = written(&kernel("twine_masked_refresh")).unwrap();
+    let report = prove(&kernel(REFRESH)).unwrap();
     assert!(report.leaks.is_empty(), "{:?}", report.leaks);
 }
 
 /// The models in which a kernel leaks after a change to its code.
 fn models(change: impl FnOnce(&mut Kernel)) -> BTreeSet<Model> {
-    let mut kernel = kernel("twine_masked_encrypt");
+    let mut kernel = kernel(ENCRYPT);
     change(&mut kernel);
-    written(&kernel).unwrap().leaks.iter().map(|leak| leak.model).collect()
-}
-
-/// The number of the first instruction in the loop that is as `is` says.
-fn first(kernel: &Kernel, is: impl Fn(&Op) -> bool) -> usize {
-    let start = kernel.label.unwrap();
-    start + kernel.code[start..].iter().position(is).unwrap()
+    prove(&kernel).unwrap().leaks.iter().map(|leak| leak.model).collect()
 }
 
 #[test]
 fn a_missing_pad_is_found() {
-    let found = models(|kernel| {
-        let pad = first(kernel, |op| matches!(op, Op::MovImm { imm: 0, .. }));
-        // Nothing happens instead.
-        kernel.code[pad] = Op::Imm { op: Alu::Add, rd: 0, rn: 0, imm: 0 };
-    });
-    assert!(!found.is_empty());
+    assert!(!models(without_a_pad).is_empty());
 }
 
 #[test]
 fn a_share_over_the_other_is_found() {
-    let found = models(|kernel| {
-        // Planes of share b are loaded as those of share a once were.
-        let load = first(kernel, |op| matches!(op, Op::Ldrd { rn: SP, .. }));
-        let Op::Ldrd { rt, offset, .. } = kernel.code[load] else { unreachable!() };
-        kernel.code.insert(load, Op::Ldr { rt, rn: SP, offset: offset ^ 16 });
-    });
+    let found = models(with_a_share_over_the_other);
     assert!(found.contains(&Model::Overwrite), "{found:?}");
+}
+
+/// The models in which more instructions in the first round of the loop leak, after r1 and r5 have both shares of a plane.
+fn models_with(more: &[Op]) -> BTreeSet<Model> {
+    models(|kernel| {
+        let load = first(kernel, |op| matches!(op, Op::Ldm { rn: 0, .. }));
+        kernel.code.splice(load..load, more.iter().copied());
+    })
 }
 
 #[test]
 fn a_sum_of_both_shares_is_found() {
-    let found = models(|kernel| {
-        let load = first(kernel, |op| matches!(op, Op::Ldm { rn: 0, .. }));
-        kernel.code.insert(load, Op::Reg { op: Alu::Eor, rd: 9, rn: 1, rm: 5, shift: masking::ir::NONE });
-    });
+    let found = models_with(&[Op::Reg { op: Alu::Eor, rd: 9, rn: 1, rm: 5, shift: NONE }]);
     assert!(found.contains(&Model::Value), "{found:?}");
+}
+
+/// Both shares are operands, one after the other, of instructions whose results are zero.
+#[test]
+fn both_shares_as_operands_are_found() {
+    let none_of = |rn| Op::Imm { op: Alu::And, rd: 9, rn, imm: 0 };
+    assert_eq!(models_with(&[none_of(1), none_of(5)]), BTreeSet::from([Model::Operand]));
+}
+
+/// Both shares are results, one after the other, and operands at different inputs.
+#[test]
+fn both_shares_as_results_are_found() {
+    let found = models_with(&[
+        Op::MovImm { rd: 9, imm: 0 },
+        Op::MovImm { rd: 10, imm: 0 },
+        Op::Imm { op: Alu::Eor, rd: 9, rn: 1, imm: 0 },
+        Op::Mov { rd: 10, rm: 5, shift: NONE },
+    ]);
+    assert_eq!(found, BTreeSet::from([Model::Result]));
+}
+
+/// Both shares are stored again where they are, one after the other.
+#[test]
+fn both_shares_on_the_bus_are_found() {
+    let found = models_with(&[Op::Str { rt: 1, rn: SP, offset: 0 }, Op::Str { rt: 5, rn: SP, offset: 16 }]);
+    assert_eq!(found, BTreeSet::from([Model::Bus]));
+}
+
+/// A share that is stored over another word of the same share makes words that depend on each other.
+#[test]
+fn shares_that_are_not_uniform_are_found() {
+    let mut kernel = kernel(ENCRYPT);
+    let store = kernel.code.iter().rposition(|op| matches!(op, Op::Strd { rn: 1, .. })).unwrap();
+    let Op::Strd { rt, offset, .. } = kernel.code[store] else { unreachable!() };
+    kernel.code[store] = Op::Strd { rt, rt2: rt, rn: 1, offset };
+    let report = prove(&kernel).unwrap();
+    assert!(!report.has_uniform_shares);
 }

@@ -1,67 +1,56 @@
 //! TWINE with two shares. See [`Twine128Masked`].
 
 use cipher::{Array, Block, Key, consts::U8};
-use core::fmt;
+use core::{array, fmt};
 use rand_core::CryptoRng;
 
 use crate::{
     Twine80, Twine128,
-    backends::masked::{self, RoundKeys, Shares},
+    backends::masked::{self, RoundKeys, Shares, bytes, erase, words},
 };
 
 /// The number of blocks that are encrypted at once.
 const WIDTH: usize = 4;
 
-/// Up to four blocks as two shares, whose XOR they are.
+/// Four blocks as two shares, whose XOR they are.
 ///
-/// The shares are erased when they are dropped.
-#[derive(Clone)]
-pub struct MaskedBlocks(Shares);
-
-impl MaskedBlocks {
-    /// Splits up to four blocks with masks from `rng`. The others are zero. The blocks themselves are read, which shows them to whoever measures
-    /// the power; [`from_shares`](Self::from_shares) is for blocks that are secret.
-    #[must_use]
-    pub fn new(blocks: &[Array<u8, U8>], rng: &mut (impl CryptoRng + ?Sized)) -> Self {
-        let mut shares = Shares::ZERO;
-        for mask in shares.b.as_flattened_mut() {
-            *mask = rng.next_u32();
-        }
-        shares.a = shares.b;
-        for (share, block) in shares.a.iter_mut().zip(blocks) {
-            let [b0, b1, b2, b3, b4, b5, b6, b7] = block.0;
-            share[0] ^= u32::from_le_bytes([b0, b1, b2, b3]);
-            share[1] ^= u32::from_le_bytes([b4, b5, b6, b7]);
-        }
-        Self(shares)
-    }
-
-    /// Takes shares of four blocks. Each share by itself must be random.
-    #[must_use]
-    pub fn from_shares(a: &[Array<u8, U8>; WIDTH], b: &[Array<u8, U8>; WIDTH]) -> Self {
-        let words = |block: &Array<u8, U8>| {
-            let [b0, b1, b2, b3, b4, b5, b6, b7] = block.0;
-            [u32::from_le_bytes([b0, b1, b2, b3]), u32::from_le_bytes([b4, b5, b6, b7])]
-        };
-        Self(Shares { a: a.each_ref().map(words), b: b.each_ref().map(words) })
-    }
-
-    /// Returns both shares.
-    #[must_use]
-    pub fn shares(&self) -> [[Array<u8, U8>; WIDTH]; 2] {
-        [self.0.a.map(block), self.0.b.map(block)]
-    }
-
-    /// Returns the blocks themselves, which shows them to whoever measures the power.
-    #[must_use]
-    pub fn unmasked(&self) -> [Array<u8, U8>; WIDTH] {
-        core::array::from_fn(|i| block([self.0.a[i][0] ^ self.0.b[i][0], self.0.a[i][1] ^ self.0.b[i][1]]))
-    }
+/// With the feature `zeroize` the shares are erased when they are dropped. A clone has the same masks: where both are used, masks are used twice.
+#[derive(Clone, Default)]
+pub struct MaskedBlocks {
+    /// `shares[s][i]` is share `s` of block `i`: its bytes as two words in little-endian order. Code that has secret blocks as shares writes
+    /// them here, so that nothing copies both shares. Each share by itself must be random.
+    pub shares: Shares,
 }
 
-/// The block with these words.
-fn block([low, high]: [u32; 2]) -> Array<u8, U8> {
-    Array((u64::from(low) | u64::from(high) << 32).to_le_bytes())
+impl MaskedBlocks {
+    /// Splits up to four blocks with masks from `rng`. The others are random. The blocks themselves are read, which shows them to whoever
+    /// measures the power; [`shares`](Self::shares) is for blocks that are secret.
+    #[must_use]
+    pub fn new(blocks: &[Array<u8, U8>], rng: &mut (impl CryptoRng + ?Sized)) -> Self {
+        let mut new = Self::default();
+        let [a, b] = &mut new.shares;
+        for (i, (a, b)) in a.iter_mut().zip(b).enumerate() {
+            let mut random = || [rng.next_u32(), rng.next_u32()];
+            *b = random();
+            *a = match blocks.get(i) {
+                Some(block) => {
+                    let [low, high] = words(block);
+                    [b[0] ^ low, b[1] ^ high]
+                }
+                // Not zeros: what they are encrypted to is a secret of the mode.
+                None => random(),
+            };
+        }
+        new
+    }
+
+    /// Writes the first blocks themselves to `blocks`, which shows them to whoever measures the power.
+    pub fn unmask(&self, blocks: &mut [Array<u8, U8>]) {
+        let [a, b] = &self.shares;
+        for (block, (a, b)) in blocks.iter_mut().zip(a.iter().zip(b)) {
+            *block = bytes([a[0] ^ b[0], a[1] ^ b[1]]);
+        }
+    }
 }
 
 impl fmt::Debug for MaskedBlocks {
@@ -70,29 +59,44 @@ impl fmt::Debug for MaskedBlocks {
     }
 }
 
-/// Words of a key, from its bytes and zeros.
-fn key_words(key: &[u8]) -> [u32; 4] {
-    core::array::from_fn(|i| {
-        let byte = |j: usize| key.get(4 * i + j).copied().unwrap_or(0);
-        u32::from_le_bytes([byte(0), byte(1), byte(2), byte(3)])
-    })
+#[cfg(feature = "zeroize")]
+impl Drop for MaskedBlocks {
+    fn drop(&mut self) {
+        erase(&mut self.shares);
+    }
 }
 
+#[cfg(feature = "zeroize")]
+impl cipher::zeroize::ZeroizeOnDrop for MaskedBlocks {}
+
 macro_rules! twine_masked {
-    ($name:ident, $plain:ty, $expand:path, $doc:literal) => {
+    ($name:ident, $plain:ty, $words:literal, $expand:path, $doc:literal) => {
         #[doc = $doc]
         ///
         /// **Experimental,** and there only with `--cfg twine_masked`. It can encrypt, which is all that OTR needs. Each secret value exists as
-        /// two shares, whose XOR it is, and each share by itself is random. On ARMv7-M and ARMv8-M with the Main Extension it is assembly. Of
-        /// the rounds, of new masks and of the key schedule of TWINE-128, the package `masking` of the repository proves that no instruction
-        /// depends on a secret in five models of what leaks; of the key schedule of TWINE-80 it does not. Nobody has measured any of it on
-        /// hardware. Elsewhere it is portable code, of which nothing is claimed but what it computes.
+        /// two shares, whose XOR it is, and each share by itself is random.
+        ///
+        /// # What is proved
+        /// On ARMv7-M and ARMv8-M with the Main Extension it is assembly. Of the rounds, of new masks and of the key schedule of TWINE-128, the
+        /// package `masking` of the repository proves that the distribution of each bit that is seen in five models of what leaks is the same
+        /// for all secrets. This is of first order: of several bits together nothing is proved. Of the key schedule of TWINE-80, and of the
+        /// first new masks after a key schedule, nothing is proved; simulated traces show nothing. Nobody has measured any of it on hardware.
+        ///
+        /// The proof assumes that registers, stack and the bus of the memory have nothing secret when the assembly is called; `README.md` of
+        /// that package has all that it assumes. The Rust code around the assembly, such as moves and clones, is not checked: it may bring both
+        /// shares of a value together.
+        ///
+        /// **Mask interrupts** during each call. An interrupt stores registers with both shares one after the other.
+        ///
+        /// Elsewhere, as on ARMv6-M, or where `--cfg twine_backend` forces another backend, it is portable code, of which nothing is claimed
+        /// but what it computes: the compiler may join both shares.
         ///
         /// # Masks
-        /// - Four blocks need eight words of new masks each time. [`MaskedBlocks::new`] takes them.
+        /// - Four blocks need eight words of new masks each time. [`MaskedBlocks::new`] takes them, and two more for each block that there is not.
         /// - The masks of the round keys stay the same until [`refresh`](Self::refresh) adds four words to all of them. Without new masks, an
         ///   attacker who takes the mean of many measurements learns each share of the round keys by itself, and both together are the key. So
         ///   refresh before each message. [`encrypt_blocks`](Self::encrypt_blocks) does it once a call.
+        /// - A clone has the masks of the original: refresh one of both.
         #[derive(Clone)]
         pub struct $name {
             keys: RoundKeys,
@@ -103,31 +107,41 @@ macro_rules! twine_masked {
             /// device that attackers can hold keeps its key as shares, for [`from_shares`](Self::from_shares).
             #[must_use]
             pub fn new(key: &Key<$plain>, rng: &mut (impl CryptoRng + ?Sized)) -> Self {
-                let mut mask = Key::<$plain>::default();
-                rng.fill_bytes(&mut mask);
-                let mut share = mask;
-                for (share, key) in share.iter_mut().zip(key) {
-                    *share ^= key;
+                let mut shares = [[0; $words]; 2];
+                shares[1].fill_with(|| rng.next_u32());
+                shares[0] = shares[1];
+                for (word, bytes) in shares[0].iter_mut().zip(key.chunks(4)) {
+                    *word ^= bytes.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte));
                 }
-                Self::from_shares(&share, &mask)
+                let mut new = Self::from_shares(&shares);
+                erase(&mut shares);
+                new.refresh(rng);
+                new
             }
 
-            /// Makes the round keys of a key that is the XOR of `a` and `b`. Each of both must be random, and new for each start.
+            /// Makes the round keys of a key that is the XOR of two shares: their bytes as words in little-endian order. Bytes after the
+            /// end of the key do not count. Each share must be random, and new for each start.
+            ///
+            /// The masks of the round keys depend on each other. What is proved of the rounds needs a [`refresh`](Self::refresh) before.
             #[must_use]
-            pub fn from_shares(a: &Key<$plain>, b: &Key<$plain>) -> Self {
+            pub fn from_shares(shares: &[[u32; $words]; 2]) -> Self {
                 let mut keys = RoundKeys::ZERO;
-                $expand(&mut keys, &[key_words(a), key_words(b)]);
+                $expand(&mut keys, shares);
                 Self { keys }
             }
 
             /// Gives new masks to all round keys.
             pub fn refresh(&mut self, rng: &mut (impl CryptoRng + ?Sized)) {
-                masked::refresh(&mut self.keys, &core::array::from_fn(|_| rng.next_u32()));
+                let mut masks = array::from_fn(|_| rng.next_u32());
+                masked::refresh(&mut self.keys, &masks);
+                erase(&mut masks);
             }
 
             /// Encrypts shares of four blocks. The masks of the result depend on those of the blocks, and are as random.
+            ///
+            /// What is proved needs a [`refresh`](Self::refresh) after the round keys were made, and new masks of the blocks.
             pub fn encrypt_shares(&self, blocks: &mut MaskedBlocks) {
-                masked::encrypt(&self.keys, &mut blocks.0);
+                masked::encrypt(&self.keys, &mut blocks.shares);
             }
 
             /// Gives new masks to the round keys, and encrypts blocks in place. Before and after that they are not masked.
@@ -140,9 +154,7 @@ macro_rules! twine_masked {
                 for chunk in blocks.chunks_mut(WIDTH) {
                     let mut shares = MaskedBlocks::new(chunk, rng);
                     self.encrypt_shares(&mut shares);
-                    for (to, from) in chunk.iter_mut().zip(shares.unmasked()) {
-                        *to = from;
-                    }
+                    shares.unmask(chunk);
                 }
             }
         }
@@ -152,11 +164,14 @@ macro_rules! twine_masked {
                 f.write_str(concat!(stringify!($name), " { .. }"))
             }
         }
+
+        #[cfg(feature = "zeroize")]
+        impl cipher::zeroize::ZeroizeOnDrop for $name {}
     };
 }
 
-twine_masked!(Twine80Masked, Twine80, masked::expand_80, "TWINE with an 80-bit key, in two shares.");
-twine_masked!(Twine128Masked, Twine128, masked::expand_128, "TWINE with a 128-bit key, in two shares.");
+twine_masked!(Twine80Masked, Twine80, 3, masked::expand_80, "TWINE with an 80-bit key, in two shares.");
+twine_masked!(Twine128Masked, Twine128, 4, masked::expand_128, "TWINE with a 128-bit key, in two shares.");
 
 #[cfg(test)]
 mod tests {
@@ -227,33 +242,96 @@ mod tests {
         }
     }
 
+    fn unmasked(shares: &MaskedBlocks) -> [Array<u8, U8>; WIDTH] {
+        let mut blocks = [Array::default(); WIDTH];
+        shares.unmask(&mut blocks);
+        blocks
+    }
+
+    fn encrypted(key: &[u8], blocks: [Array<u8, U8>; WIDTH]) -> [Array<u8, U8>; WIDTH] {
+        blocks.map(|block| Array(reference::encrypt(key, block.0)))
+    }
+
     /// New masks change all shares, and nothing else.
     #[test]
     fn shares_change_with_the_masks() {
         let mut rng = Random(1000);
         let mut cipher = Twine128Masked::new(&[1; 16].into(), &mut rng);
-        let plain: [Array<u8, U8>; 4] = blocks(&mut rng, 4).try_into().unwrap();
-        let zero = [Array::default(); 4];
-        let mut shares = MaskedBlocks::from_shares(&plain, &zero);
-        cipher.encrypt_shares(&mut shares);
-        let before = shares.shares();
-        let expected = shares.unmasked();
-        assert_eq!(expected, plain.map(|block| Array(reference::encrypt(&[1; 16], block.0))));
-
+        let mut before = MaskedBlocks::new(&[], &mut rng);
+        let plain = unmasked(&before);
+        let mut after = before.clone();
+        cipher.encrypt_shares(&mut before);
         cipher.refresh(&mut rng);
-        let mut shares = MaskedBlocks::from_shares(&plain, &zero);
-        cipher.encrypt_shares(&mut shares);
-        assert_eq!(shares.unmasked(), expected);
-        for (before, after) in before.as_flattened().iter().zip(shares.shares().as_flattened()) {
+        cipher.encrypt_shares(&mut after);
+        for shares in [&before, &after] {
+            assert_eq!(unmasked(shares), encrypted(&[1; 16], plain));
+        }
+        for (before, after) in before.shares.as_flattened().iter().zip(after.shares.as_flattened()) {
             assert_ne!(before, after);
         }
     }
 
+    /// The bytes of a key, and zeros, as words.
+    fn key_words<const N: usize>(key: &[u8]) -> [u32; N] {
+        array::from_fn(|i| u32::from_le_bytes(array::from_fn(|j| key.get(4 * i + j).copied().unwrap_or(0))))
+    }
+
+    /// Bytes after the end of the key do not count.
     #[test]
     fn a_key_can_come_as_shares() {
-        let (a, b) = ([0x5A; 16], [0xC3; 16]);
-        let mut block = MaskedBlocks::from_shares(&[Array([1; 8]); 4], &[Array([2; 8]); 4]);
-        Twine128Masked::from_shares(&a.into(), &b.into()).encrypt_shares(&mut block);
-        assert_eq!(block.unmasked()[0].0, reference::encrypt(&[0x5A ^ 0xC3; 16], [3; 8]));
+        let mut rng = Random(2000);
+        let key: [u8; 16] = array::from_fn(|i| 17 * u8::try_from(i).unwrap_or(0));
+        let long: [u32; 4] = array::from_fn(|_| rand_core::Rng::next_u32(&mut rng));
+        let short: [u32; 3] = array::from_fn(|i| long[i]);
+        let ends = [0, 0, 0xABCD_0000];
+        let mut blocks = MaskedBlocks::new(&[], &mut rng);
+        let plain = unmasked(&blocks);
+        let mut others = blocks.clone();
+        let words = key_words::<4>(&key);
+        Twine128Masked::from_shares(&[array::from_fn(|i| long[i] ^ words[i]), long])
+            .encrypt_shares(&mut blocks);
+        let words = key_words::<3>(&key[..10]);
+        Twine80Masked::from_shares(&[array::from_fn(|i| short[i] ^ words[i] ^ ends[i]), short])
+            .encrypt_shares(&mut others);
+        assert_eq!(unmasked(&blocks), encrypted(&key, plain));
+        assert_eq!(unmasked(&others), encrypted(&key[..10], plain));
+    }
+
+    /// What `new` returns has masks that do not come from those of the key, and each call of `encrypt_blocks` changes them.
+    #[test]
+    fn round_keys_are_refreshed() {
+        let key = [9; 16];
+        let encrypt = |cipher: &Twine128Masked| {
+            let mut blocks = MaskedBlocks::default();
+            cipher.encrypt_shares(&mut blocks);
+            blocks.shares
+        };
+        let found = encrypt(&Twine128Masked::new(&key.into(), &mut Random(3000)));
+        let mut rng = Random(3000);
+        let mask: [u32; 4] = array::from_fn(|_| rand_core::Rng::next_u32(&mut rng));
+        let words = key_words::<4>(&key);
+        let mut cipher = Twine128Masked::from_shares(&[array::from_fn(|i| mask[i] ^ words[i]), mask]);
+        assert_ne!(found, encrypt(&cipher));
+        cipher.refresh(&mut rng);
+        assert_eq!(found, encrypt(&cipher));
+        cipher.encrypt_blocks(&mut [], &mut rng);
+        assert_ne!(found, encrypt(&cipher));
+    }
+
+    /// Where there is no block, there is not the block of zeros, and nothing is unmasked.
+    #[test]
+    fn missing_blocks_are_random() {
+        let mut rng = Random(4000);
+        for count in 0..=WIDTH {
+            let plain = blocks(&mut rng, count);
+            let shares = MaskedBlocks::new(&plain, &mut rng);
+            let all = unmasked(&shares);
+            assert_eq!(all[..count], plain[..]);
+            assert!(all[count..].iter().all(|block| block.0 != [0; 8]));
+            assert!(shares.shares.as_flattened().as_flattened().iter().all(|word| *word != 0));
+            let mut first = vec![Array::default(); count];
+            shares.unmask(&mut first);
+            assert_eq!(first, plain);
+        }
     }
 }

@@ -172,6 +172,19 @@ fn keys_are_erased() {
             keys
         });
     }
+    #[cfg(twine_masked)]
+    {
+        let word = |seed| u32::from_ne_bytes([seed; 4]);
+        is_erased_on_drop("masked blocks", 64, 0, |seed| crate::MaskedBlocks {
+            shares: [[[word(seed); 2]; 4]; 2],
+        });
+        is_erased_on_drop("Twine80Masked", 300, 0, |seed| {
+            crate::Twine80Masked::from_shares(&[[word(seed); 3]; 2])
+        });
+        is_erased_on_drop("Twine128Masked", 300, 0, |seed| {
+            crate::Twine128Masked::from_shares(&[[word(seed); 4]; 2])
+        });
+    }
 }
 
 /// The backend that is chosen is among those that are tested.

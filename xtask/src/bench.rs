@@ -3,7 +3,7 @@
 use crate::{
     cortex_m, paths,
     sh::{self, Cmd},
-    tools,
+    smart_city, tools,
 };
 use anyhow::{Context, Result, bail, ensure};
 use std::{env::consts, path::PathBuf};
@@ -24,6 +24,7 @@ pub(crate) fn main(arguments: &[&str]) -> Result<()> {
             report_program().arg("--cortex-m").arg(results).run()
         }
         ["cortex-m", "--ours"] => cortex_m::measure_ours(),
+        ["gateway"] => smart_city::bench(),
         ["--check"] => check(),
         ["criterion", rest @ ..] => {
             cargo("bench").args(openssl()?).args(["--bench", "criterion", "--"]).args(rest).run()
@@ -33,7 +34,7 @@ pub(crate) fn main(arguments: &[&str]) -> Result<()> {
             .args(rest)
             .run(),
         _ => bail!(
-            "expected `bench [--seconds N | report | --check | criterion [ARGS...] | dudect [ARGS...] | cortex-m [--ours]]`"
+            "expected `bench [--seconds N | report | --check | criterion [ARGS...] | dudect [ARGS...] | cortex-m [--ours] | gateway]`"
         ),
     }
 }

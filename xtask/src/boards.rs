@@ -13,6 +13,7 @@ use std::{
 };
 
 /// A board of QEMU's.
+#[derive(Clone)]
 pub(crate) struct Board {
     /// How it is chosen on the command line.
     pub(crate) name: &'static str,
@@ -24,6 +25,7 @@ pub(crate) struct Board {
 }
 
 /// Which emulator has the board.
+#[derive(Clone)]
 enum Qemu {
     /// That of Arm, which calls it as we do.
     Arm,
@@ -34,6 +36,11 @@ enum Qemu {
 impl Board {
     const fn arm(name: &'static str, core: &'static str, target: &'static str) -> Self {
         Self { name, core, target, qemu: Qemu::Arm, flags: "" }
+    }
+
+    /// The same board, with flags for the compiler.
+    pub(crate) fn with_flags(&self, flags: &'static str) -> Self {
+        Self { flags, ..self.clone() }
     }
 
     /// An emulator that is about to run a firmware on it.

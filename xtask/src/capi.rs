@@ -461,7 +461,7 @@ fn stack_on(board: &Board, gcc: &Path, library: &Path, keys: Keys) -> Result<()>
         .args([format!("-DCOUNTED_LIMIT={COUNTED_STACK}"), format!("-DSTREAM_LIMIT={STREAM_STACK}")])
         .arg(format!("-DSTREAM_INIT_LIMIT={STREAM_INIT_STACK}"))
         .run()?;
-    firmware::run(board, &test_image(board, "stack"))
+    firmware::run(board, &test_image(board, "stack")).map(drop)
 }
 
 /// Builds the tests for `board` and runs them there.

@@ -44,7 +44,8 @@ fn test(boards: &[&Board]) -> Result<()> {
     let mut failed = Vec::new();
     for board in boards {
         println!("\n-- {board}");
-        let result = build(board).and_then(|images| images.iter().try_for_each(|elf| run(board, elf)));
+        let result =
+            build(board).and_then(|images| images.iter().try_for_each(|elf| run(board, elf).map(drop)));
         if let Err(error) = result {
             println!("error on {}: {error:#}", board.name);
             failed.push(board.name);
@@ -92,8 +93,8 @@ pub(crate) fn build_image(board: &Board, image: &str) -> Result<PathBuf> {
 }
 
 /// Runs `elf` on `board`. It passes if the firmware exits with success after the line that says that nothing failed:
-/// the exit code alone would also pass a firmware that tests nothing.
-pub(crate) fn run(board: &Board, elf: &Path) -> Result<()> {
+/// the exit code alone would also pass a firmware that tests nothing. It returns the lines.
+pub(crate) fn run(board: &Board, elf: &Path) -> Result<Vec<String>> {
     let start = Instant::now();
     let lines = boards::run(board, elf, &[])?;
     let last = lines.last().map_or("", String::as_str);
@@ -101,7 +102,7 @@ pub(crate) fn run(board: &Board, elf: &Path) -> Result<()> {
         bail!("the firmware ended without its summary; its last line was {last:?}");
     }
     println!("passed in {:.1} s", start.elapsed().as_secs_f64());
-    Ok(())
+    Ok(lines)
 }
 
 /// Whether `line` is `N passed, 0 failed` for a number above 0.

@@ -11,7 +11,7 @@
 //! | `cycles` | estimates cycles from a trace |
 //! | `constant_time` | looks for secrets in branches, addresses and times |
 //! | `prove` | proves for all inputs what the compiled library computes |
-//! | `masking` | tests the masked ciphers, and checks their linked kernels |
+//! | `masking` | tests the masked ciphers here and on emulated boards, and proves what is proved of their kernels; simulates traces |
 //! | `i686` | tests the libraries on 32-bit x86 |
 //! | `boards` | runs a firmware on one of QEMU's boards |
 //! | `qemu_trace` | counts and traces what it executes there |
@@ -98,6 +98,7 @@ Usage: cargo xtask COMMAND
         cortex-m             measure on emulated Cortex-M and RISC-V boards instead, and write the same of that
         cortex-m --ours      only print what the project's own code takes there
         dudect [ARGS...]     whether times depend on secrets, by statistics
+        gateway              frames a second, delays and memory of the smart city's gateway
   firmware build [--board B] build the known-answer firmware
   firmware test [--board B]  build it and run it on QEMU's boards (B may be given several times)
   firmware size              what sealing and opening take on Cortex-M and RISC-V; fails above the limits
@@ -110,7 +111,9 @@ Usage: cargo xtask COMMAND
         --mutants            the tests with wrong bits in the code, 200 for each kernel, each mode and each sealer
         --accept-conditional success, even if instructions could not be compared with a processor
         --elf FILE           the same of a linked program that contains the C interface
-  masking                    test the masked ciphers, and prove of their linked kernels that no instruction depends on a secret
+  masking                    test the masked ciphers here and on emulated boards; prove of their kernels, but for
+                             the key schedule of TWINE-80, that nothing that is seen in five models depends on a secret
+  leakage                    simulate traces of the masked kernels, and write into docs/masking.md what they show (half an hour)
   fuzz [--minutes N] [T...]  run the fuzz targets (those named) for N minutes (1) each
        coverage [T...]       what their inputs cover of the project's code
   mutants [PACKAGE...]       change packages in one place at a time: a test must fail
@@ -147,6 +150,7 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["constant-time", rest @ ..] => constant_time::main(rest),
         ["prove", rest @ ..] => prove::main(rest),
         ["masking"] => masking::test(),
+        ["leakage"] => masking::leakage(),
         ["firmware", rest @ ..] => firmware::main(rest),
         ["fuzz", rest @ ..] => fuzz::main(rest),
         ["mutants", rest @ ..] => mutants::main(rest),

@@ -1,23 +1,22 @@
-//! `cargo xtask masking`: the masked ciphers, and what the package `masking` proves of the linked kernels.
+//! `cargo xtask masking`: the masked ciphers, here and on emulated boards, and what the package `masking` proves of their kernels.
 
 use crate::{
-    capi, paths,
+    boards::{Board, CORTEX_M},
+    firmware, paths,
     sh::{self, Cmd},
-    tools::{self, Toolchain},
 };
-use anyhow::Result;
-use std::{fs, path::PathBuf};
+use anyhow::{Result, ensure};
+use std::path::PathBuf;
 
 const MANIFEST: &str = "masking/Cargo.toml";
 
 /// What makes the library have the masked ciphers.
 const FLAGS: &str = "--cfg twine_masked";
 
-/// The kernels, by their symbols.
-const KERNELS: [&str; 4] =
-    ["twine_masked_encrypt", "twine_masked_schedule_128", "twine_masked_schedule_80", "twine_masked_refresh"];
+/// The simulated traces of each experiment: 2^20.
+const TRACES: &str = "1048576";
 
-/// The targets that have them.
+/// The targets that have the kernels and are tested.
 const TARGETS: [&str; 2] = ["thumbv7em-none-eabi", "thumbv8m.main-none-eabi"];
 
 fn dir() -> PathBuf {
@@ -28,32 +27,60 @@ fn cargo(command: &str) -> Cmd {
     sh::cargo().args([command, "--manifest-path", MANIFEST, "--target-dir"]).arg(dir())
 }
 
-/// Tests the package and the masked ciphers on this machine, and checks the kernels that are linked for boards.
-pub(crate) fn test() -> Result<()> {
-    cargo("test").run()?;
+/// A command on the cipher with the masked ones.
+fn cipher(command: &str) -> Cmd {
     sh::cargo()
-        .args(["test", "--package", "twine-cipher", "--lib", "masked", "--target-dir"])
+        .args([command, "--package", "twine-cipher", "--target-dir"])
         .arg(dir().join("host"))
         .env("RUSTFLAGS", FLAGS)
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .run()?;
-    let images = TARGETS.into_iter().map(link).collect::<Result<Vec<_>>>()?;
+}
+
+/// Lets clippy look at the package, at the masked ciphers and at their known answers.
+pub(crate) fn lint() -> Result<()> {
+    let all = ["--all-targets", "--", "--deny", "warnings"];
+    cargo("clippy").args(all).run()?;
+    cipher("clippy").args(all).run()?;
+    cipher("clippy").arg("--no-default-features").args(all).run()?;
+    sh::cargo()
+        .args(["clippy", "--manifest-path", "firmware/Cargo.toml", "--lib", "--target-dir"])
+        .arg(dir().join("host"))
+        .args(["--", "--deny", "warnings"])
+        .env("RUSTFLAGS", FLAGS)
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .run()
+}
+
+/// Tests the package and the masked ciphers on this machine and on boards, and checks the kernels in the images for these boards.
+pub(crate) fn test() -> Result<()> {
+    cargo("test").run()?;
+    cipher("test").arg("--lib").run()?;
+    let boards = CORTEX_M.iter().filter(|board| TARGETS.contains(&board.target));
+    let images = boards.map(|board| known_answers(&board.with_flags(FLAGS))).collect::<Result<Vec<_>>>()?;
+    ensure!(images.len() == TARGETS.len(), "there is not a board for each target");
     cargo("run").args(["--", "check"]).args(images).run()
 }
 
-/// Links the kernels of the C library for a board.
-fn link(target: &str) -> Result<PathBuf> {
-    let cargo = Toolchain::for_target(target)?.cargo();
-    let cargo = cargo.env("RUSTFLAGS", FLAGS).env_remove("CARGO_ENCODED_RUSTFLAGS");
-    let library = capi::static_library(cargo, Some(target), &dir().join("boards"))?;
-    let image = dir().join(format!("{target}.elf"));
-    fs::create_dir_all(dir())?;
-    Cmd::new(tools::gcc_arm()?)
-        .args(["-nostdlib", "-static", "-Wl,--gc-sections,-e,0,-z,noexecstack"])
-        .args(KERNELS.map(|kernel| format!("-Wl,-u,{kernel}")))
-        .arg(library)
-        .arg("-o")
-        .arg(&image)
-        .run()?;
+/// `cargo xtask leakage`: writes what simulated traces show into the page about masking.
+pub(crate) fn leakage() -> Result<()> {
+    let docs = paths::root().join("docs");
+    sh::cargo()
+        .args(["run", "--manifest-path", MANIFEST, "--target-dir"])
+        .arg(dir().join("native"))
+        .args(["--", "leakage", TRACES])
+        .arg(docs.join("masking.md"))
+        .arg(docs.join("masking.svg"))
+        .env("RUSTFLAGS", "-Ctarget-cpu=native")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .run()
+}
+
+/// Runs known answers on a board, and returns the image.
+fn known_answers(board: &Board) -> Result<PathBuf> {
+    println!("\n-- {board}");
+    let image = firmware::build_image(board, "twine")?;
+    let lines = firmware::run(board, &image)?;
+    let groups = lines.iter().filter(|line| line.contains(", masked, ")).count();
+    ensure!(groups == 6, "the image has {groups} groups of checks of the masked ciphers instead of 6");
     Ok(image)
 }

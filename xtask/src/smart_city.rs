@@ -73,6 +73,12 @@ pub(crate) fn soak() -> Result<()> {
     city_firmware::soak()
 }
 
+/// `cargo xtask bench gateway`.
+pub(crate) fn bench() -> Result<()> {
+    test_tools()?;
+    cargo("bench").args(["--package", "smart-city-gateway", "--bench", "load"]).run()
+}
+
 /// What the tests take besides Rust: a browser that looks at the gateway's page, Mosquitto as its broker, and OpenSSL for the
 /// crate `ear`, which reads attestation results.
 pub(crate) fn test_tools() -> Result<()> {

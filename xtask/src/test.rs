@@ -156,7 +156,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "masking",
-        about: "masked ciphers are right, and no instruction of their linked kernels depends on a secret",
+        about: "masked ciphers are right, here and on boards, and what is proved of their linked kernels holds",
         place: Place::Own,
         run: masking::test,
     },
@@ -314,6 +314,7 @@ fn lint() -> Result<()> {
         .args(["--", "--deny", "warnings"])
         .run()?;
     fuzz::lint()?;
+    masking::lint()?;
     // The part of the firmware that is not bound to a board.
     cargo("clippy")
         .args(["--manifest-path", "firmware/Cargo.toml", "--lib", "--target-dir"])

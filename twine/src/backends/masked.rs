@@ -1,9 +1,8 @@
 //! Rounds and key schedules on two shares.
 
-#[cfg(feature = "zeroize")]
-use cipher::zeroize::Zeroize;
+use cipher::{Array, consts::U8};
 
-use crate::consts::ROUNDS;
+use crate::{consts::ROUNDS, maybe::MaybeZeroize};
 
 #[cfg(twine_thumb = "v7m")]
 #[path = "masked/v7m.rs"]
@@ -16,16 +15,7 @@ mod kernels;
 pub(crate) use kernels::{encrypt, expand_80, expand_128, refresh};
 
 /// Four blocks in two shares, as words in little-endian order.
-#[derive(Clone)]
-#[repr(C)]
-pub(crate) struct Shares {
-    pub(crate) a: [[u32; 2]; 4],
-    pub(crate) b: [[u32; 2]; 4],
-}
-
-impl Shares {
-    pub(crate) const ZERO: Self = Self { a: [[0; 2]; 4], b: [[0; 2]; 4] };
-}
+pub(crate) type Shares = [[[u32; 2]; 4]; 2];
 
 /// The round keys in two shares: for each round four words of one share, and then of the other.
 #[derive(Clone)]
@@ -38,16 +28,27 @@ impl RoundKeys {
 }
 
 #[cfg(feature = "zeroize")]
-impl Drop for Shares {
+impl Drop for RoundKeys {
     fn drop(&mut self) {
-        self.a.as_flattened_mut().zeroize();
-        self.b.as_flattened_mut().zeroize();
+        erase(&mut self.0);
     }
 }
 
-#[cfg(feature = "zeroize")]
-impl Drop for RoundKeys {
-    fn drop(&mut self) {
-        self.0.as_flattened_mut().zeroize();
-    }
+/// Erases shares or masks, with the feature `zeroize`.
+pub(crate) fn erase(words: &mut impl MaybeZeroize) {
+    #[cfg(feature = "zeroize")]
+    words.zeroize();
+    #[cfg(not(feature = "zeroize"))]
+    let _ = words;
+}
+
+/// The words of a block, in little-endian order.
+pub(crate) fn words(block: &Array<u8, U8>) -> [u32; 2] {
+    let [b0, b1, b2, b3, b4, b5, b6, b7] = block.0;
+    [u32::from_le_bytes([b0, b1, b2, b3]), u32::from_le_bytes([b4, b5, b6, b7])]
+}
+
+/// The block with these words.
+pub(crate) fn bytes([low, high]: [u32; 2]) -> Array<u8, U8> {
+    Array((u64::from(low) | u64::from(high) << 32).to_le_bytes())
 }

@@ -209,7 +209,7 @@ impl std::fmt::Display for Denied {
     }
 }
 
-/// Is told what the engine has stored, in the engine's thread: it must not wait for anything.
+/// Is told what the engine has stored, in the engine's thread: it must not wait for anything, and with another city not for long.
 pub trait Observer: std::fmt::Debug + Send {
     /// Who and what there is from now on.
     fn city(&mut self, city: &City);
@@ -332,7 +332,7 @@ impl Engine {
         after_loss: bool,
         disk: impl Fn(File) -> Result<B> + Send + 'static,
     ) -> Result<(Self, Vec<Output>)> {
-        let policy = Policy::new(&city)?;
+        let policy = Policy::new(&city.users, &city.streams)?;
         let path = Audit::path(dir);
         Audit::end_rotation(&path)?;
         let mut found = Store::find(dir, &disk)?;
@@ -1274,7 +1274,7 @@ impl Engine {
             if secrets.ear_key != self.secrets.ear_key {
                 return Err("ear_key: changes at a start only".to_owned());
             }
-            let policy = Policy::new(city).map_err(|error| format!("{error:#}"))?;
+            let policy = Policy::new(&city.users, &city.streams).map_err(|error| format!("{error:#}"))?;
             Ok((files, policy))
         });
         let (files, policy) = match taken {

@@ -2,7 +2,7 @@
 
 use std::{
     cell::RefCell,
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     str::FromStr,
     sync::Arc,
 };
@@ -14,7 +14,7 @@ use cedar_policy::{
 };
 use smart_city_frame::Class;
 
-use crate::config::{City, StreamEntry, UserEntry};
+use crate::config::{StreamEntry, UserEntry};
 
 /// Whether a user receives a reading, and in words why not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,21 +51,24 @@ impl Policy {
     ///
     /// # Errors
     /// If policies, schema and attributes do not fit each other, which is a fault of this program.
-    pub fn new(city: &City) -> Result<Self> {
+    pub fn new(
+        all_users: &BTreeMap<String, UserEntry>,
+        streams: &BTreeMap<u16, StreamEntry>,
+    ) -> Result<Self> {
         let (schema, _) = Schema::from_cedarschema_str(include_str!("policy.cedarschema"))?;
         let policies = PolicySet::from_str(include_str!("policy.cedar"))?;
         let result = Validator::new(schema.clone()).validate(&policies, ValidationMode::Strict);
         ensure!(result.validation_passed(), "the policies do not fit their schema: {result}");
 
         let mut entities = Vec::new();
-        for (id, user) in &city.users {
+        for (id, user) in all_users {
             entities.push(user_entity(id, user)?);
         }
-        for (id, stream) in &city.streams {
+        for (id, stream) in streams {
             entities.push(stream_entity(*id, stream)?);
         }
         let entities = Entities::from_entities(entities, Some(&schema)).context("attributes")?;
-        let users = city.users.keys().cloned().collect();
+        let users = all_users.keys().cloned().collect();
         Ok(Self { schema, policies, entities, users, decided: RefCell::default() })
     }
 

@@ -59,7 +59,7 @@ use crate::{
     guests::{self, Guest},
     metrics::{CONTENT_TYPE, Meters},
     mqtt::{Preparation, lock},
-    random_hex,
+    ngsi, random_hex,
     sessions::{LIFE as SESSION, Sessions},
 };
 
@@ -258,15 +258,22 @@ async fn guard(State(app): State<App>, request: Request, next: Next) -> Response
         let site = origin.split_once("://").map_or("", |(_, site)| site);
         request.method().is_safe() || request.headers().get(header::HOST).is_some_and(|host| host == site)
     });
+    let is_ngsi = request.uri().path().starts_with("/ngsi-ld/");
+    let refused = |status, detail: &str| {
+        if is_ngsi {
+            ngsi::refused(status, detail)
+        } else {
+            Refused(status, detail.to_owned()).into_response()
+        }
+    };
     let mut response = if !is_own_page {
-        Refused(StatusCode::FORBIDDEN, "another site's page asks for this".to_owned()).into_response()
+        refused(StatusCode::FORBIDDEN, "another site's page asks for this")
     } else if !is_ours && !is_for_all {
-        Refused(StatusCode::MISDIRECTED_REQUEST, "this is not a name of the gateway".to_owned())
-            .into_response()
+        refused(StatusCode::MISDIRECTED_REQUEST, "this is not a name of the gateway")
     } else if let Ok(response) = timeout(PATIENCE, next.run(request)).await {
         response
     } else {
-        Refused(StatusCode::REQUEST_TIMEOUT, "the request took too long".to_owned()).into_response()
+        refused(StatusCode::REQUEST_TIMEOUT, "the request took too long")
     };
     for (name, value) in [
         (HeaderName::from_static("x-content-type-options"), "nosniff"),

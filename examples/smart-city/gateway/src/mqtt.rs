@@ -239,6 +239,27 @@ struct Leaving {
     down: HashMap<(String, u8), Output>,
     /// Readings, as many as the engine gives out.
     readings: VecDeque<Output>,
+    /// Notifications: the newest of each topic, and of a user only so many.
+    told: VecDeque<Output>,
+}
+
+/// Topics of one user that may have a notification waiting.
+const MOST_TOLD: usize = 32;
+
+fn user(output: &Output) -> Option<&str> {
+    output.topic.strip_prefix("out/")?.split('/').next()
+}
+
+/// Adds a notification. One of its topic is not worth sending any more; of too many, the user's oldest goes.
+fn tell(told: &mut VecDeque<Output>, output: Output) {
+    told.retain(|before| before.topic != output.topic);
+    let is_of_user = |before: &Output| user(before) == user(&output);
+    if told.iter().filter(|before| is_of_user(before)).count() >= MOST_TOLD
+        && let Some(oldest) = told.iter().position(is_of_user)
+    {
+        told.remove(oldest);
+    }
+    told.push_back(output);
 }
 
 impl Outgoing {
@@ -249,6 +270,8 @@ impl Outgoing {
         for output in outputs {
             if output.delivery.is_some() {
                 waiting.readings.push_back(output);
+            } else if user(&output).is_some() {
+                tell(&mut waiting.told, output);
             } else {
                 let kind = match Header::parse(&output.payload).map(|header| header.kind) {
                     Ok(Kind::Receipt) => 0,
@@ -284,7 +307,8 @@ impl Outgoing {
                 return Some(Packet::Message(output));
             }
         }
-        waiting.readings.pop_front().map(Packet::Message)
+        let output = waiting.readings.pop_front().or_else(|| waiting.told.pop_front());
+        output.map(Packet::Message)
     }
 }
 
@@ -747,6 +771,30 @@ mod tests {
                 ("out/ren/x", 8)
             ]
         );
+    }
+
+    #[test]
+    fn notifications_go_behind_readings_and_only_so_many_wait() {
+        let outgoing = Outgoing::default();
+        let output = |topic: String, delivery| Output { topic, payload: Vec::new(), delivery, about: None };
+        let tell = |user: &str, i: usize| output(format!("out/{user}/NGSI-LD-{i}"), None);
+        let mut outputs: Vec<_> = (0..40).map(|i| tell("hana", i)).collect();
+        // The newest of its topic, which goes to the end.
+        outputs.extend([tell("ren", 0), tell("hana", 20), output("out/ren/x".to_owned(), Some(1))]);
+        outgoing.push(&mut Vec::new(), outputs);
+        let sent: Vec<_> = std::iter::from_fn(|| outgoing.pop())
+            .map(|packet| match packet {
+                Packet::Message(output) => output.topic,
+                Packet::Ack(ack) => panic!("{ack:?}"),
+            })
+            .collect();
+        let of_hana = (8..40).filter(|i| *i != 20).map(|i| format!("out/hana/NGSI-LD-{i}"));
+        let expected: Vec<_> = ["out/ren/x".to_owned()]
+            .into_iter()
+            .chain(of_hana)
+            .chain(["out/ren/NGSI-LD-0".to_owned(), "out/hana/NGSI-LD-20".to_owned()])
+            .collect();
+        assert_eq!(sent, expected);
     }
 
     #[test]

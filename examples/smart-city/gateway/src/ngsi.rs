@@ -4,8 +4,8 @@
 //! stream would be that has the user's city, departments and level; and by the user itself.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use axum::{
@@ -18,10 +18,9 @@ use axum::{
 use base64ct::{Base64, Encoding as _};
 use http::{HeaderMap, StatusCode, header};
 use jiff::Timestamp;
-use serde_json::json;
 use smart_city_frame::{Class, DeviceId, Stream};
 use smart_city_ngsi_ld::{Broker, MOST_BODY, Policy, Publisher, Reading, Source, mapping::Mapping};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use zeroize::Zeroizing;
 
 use smart_city_engine::{
@@ -30,28 +29,67 @@ use smart_city_engine::{
     policy,
 };
 
-/// Requests that are worked on at once. Others wait: the engine needs the processor too.
-const AT_ONCE: usize = 4;
+/// Requests that are worked on at once, of all users and of one. Others wait: the engine needs the processor too.
+const PLACES: usize = 4;
+const PLACES_OF_A_USER: usize = 2;
 
 /// The longest message at the broker, with its topic.
 const MOST_MESSAGE: usize = 3900;
 
-/// The policy with the attributes of the moment.
+/// Where what is seen may come from.
 #[derive(Debug, Default)]
-struct Rights {
-    policy: Option<Mutex<policy::Policy>>,
-    /// In the order of the policy.
-    users: BTreeMap<String, usize>,
-    /// Numbers by name.
-    streams: BTreeMap<String, u16>,
+struct Sources {
+    users: BTreeMap<String, UserEntry>,
+    /// By name.
+    streams: BTreeMap<String, StreamEntry>,
     /// The streams of each device.
     devices: BTreeMap<String, BTreeSet<u16>>,
+}
+
+impl Sources {
+    fn of(city: &City) -> Self {
+        let streams = city.streams.values().map(|stream| (stream.name.clone(), stream.clone()));
+        let devices = city
+            .devices
+            .iter()
+            .map(|(id, device)| (id.to_string(), device.streams.iter().copied().collect()));
+        Self { users: city.users.clone(), streams: streams.collect(), devices: devices.collect() }
+    }
+
+    /// The number of a stream that the device may send.
+    fn stream(&self, stream: &str, device: &str) -> Option<u16> {
+        let number = self.streams.get(stream)?.stream.id.get();
+        self.devices.get(device)?.contains(&number).then_some(number)
+    }
+
+    /// Whether a source is here, and was there before as it is here.
+    fn agree(&self, before: &Self, source: Source<'_>) -> bool {
+        match source {
+            Source::Stream { stream, device, .. } => {
+                self.stream(stream, device).is_some()
+                    && before.stream(stream, device).is_some()
+                    && self.streams.get(stream) == before.streams.get(stream)
+            }
+            Source::User(user) => {
+                self.users.contains_key(user) && self.users.get(user) == before.users.get(user)
+            }
+        }
+    }
+}
+
+/// The policy with the attributes of the moment.
+#[derive(Debug)]
+struct Rights {
+    policy: Option<Mutex<policy::Policy>>,
+    sources: Arc<Sources>,
+    /// In the order of the policy.
+    users: BTreeMap<String, usize>,
     /// The stream that what a user writes is treated as.
     written: BTreeMap<String, u16>,
 }
 
 impl Rights {
-    fn of(city: &City) -> Self {
+    fn of(city: &City, sources: Arc<Sources>) -> Self {
         let (mut streams, mut written) = (city.streams.clone(), BTreeMap::new());
         // Users with the same attributes share one.
         let mut numbers = BTreeMap::new();
@@ -75,18 +113,11 @@ impl Rights {
             });
             written.extend(number.map(|number| (name.clone(), number)));
         }
-        let named = city.streams.iter().map(|(id, stream)| (stream.name.clone(), *id)).collect();
-        let devices = city
-            .devices
-            .iter()
-            .map(|(id, device)| (id.to_string(), device.streams.iter().copied().collect()));
-        let devices = devices.collect();
-        let city = City { streams, images: BTreeMap::new(), devices: BTreeMap::new(), ..city.clone() };
-        // The engine has made the same one, or it would not have taken the files over; without one nobody sees anything.
-        let policy =
-            policy::Policy::new(&city).inspect_err(|error| tracing::error!(%error, "no policy")).ok();
+        // The engine has made one of the same attributes, or it would not have taken the files over; without one nobody sees anything.
+        let policy = policy::Policy::new(&city.users, &streams);
+        let policy = policy.inspect_err(|error| tracing::error!(%error, "no policy")).ok();
         let users = city.users.keys().enumerate().map(|(i, name)| (name.clone(), i)).collect();
-        Self { policy: policy.map(Mutex::new), users, streams: named, devices, written }
+        Self { policy: policy.map(Mutex::new), sources, users, written }
     }
 
     fn allows(&self, user: &str, stream: u16, device_ok: bool) -> bool {
@@ -94,14 +125,14 @@ impl Rights {
         let decisions = policy.lock().unwrap_or_else(PoisonError::into_inner).decide(stream, device_ok);
         decisions.get(*user).is_some_and(|decision| decision.allowed)
     }
+}
 
+impl Policy for Rights {
     fn sees(&self, user: &str, source: Source<'_>) -> bool {
         match source {
             Source::Stream { stream, device, device_ok } => {
-                let number = self.streams.get(stream);
-                let number =
-                    number.filter(|number| self.devices.get(device).is_some_and(|of| of.contains(number)));
-                number.is_some_and(|number| self.allows(user, *number, device_ok))
+                let number = self.sources.stream(stream, device);
+                number.is_some_and(|number| self.allows(user, number, device_ok))
             }
             Source::User(author) => {
                 self.users.contains_key(user)
@@ -109,16 +140,6 @@ impl Rights {
                         || self.written.get(author).is_some_and(|number| self.allows(user, *number, true)))
             }
         }
-    }
-}
-
-#[derive(Clone, Debug, Default)]
-struct SharedRights(Arc<RwLock<Arc<Rights>>>);
-
-impl Policy for SharedRights {
-    fn sees(&self, user: &str, source: Source<'_>) -> bool {
-        let rights = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner));
-        rights.sees(user, source)
     }
 }
 
@@ -152,18 +173,22 @@ impl Publisher for Teller {
 #[derive(Debug)]
 struct Watcher {
     entities: Arc<Broker>,
-    rights: SharedRights,
-    /// Names of streams by number.
+    sources: Arc<Sources>,
+    /// Names of streams by number, of those alone that become entities.
     streams: BTreeMap<u16, String>,
 }
 
 impl Observer for Watcher {
     fn city(&mut self, city: &City) {
-        self.streams = city.streams.iter().map(|(id, stream)| (*id, stream.name.clone())).collect();
-        let rights = Arc::new(Rights::of(city));
-        *self.rights.0.write().unwrap_or_else(PoisonError::into_inner) = rights;
         // Files with a fault in it are not taken over.
-        self.entities.configure(mapping(city).unwrap_or_default());
+        let mapping = mapping(city).unwrap_or_default();
+        let streams = city.streams.iter().filter(|(_, stream)| mapping.has(&stream.name));
+        self.streams = streams.map(|(id, stream)| (*id, stream.name.clone())).collect();
+        let sources = Arc::new(Sources::of(city));
+        let before = std::mem::replace(&mut self.sources, Arc::clone(&sources));
+        // What was written or measured under other attributes would be shown to those for whom it was not meant.
+        let rights = Rights::of(city, Arc::clone(&sources));
+        self.entities.configure(rights, mapping, |source| sources.agree(&before, source));
     }
 
     fn reading(&mut self, device: DeviceId, stream: u16, time: Timestamp, payload: &[u8]) {
@@ -194,9 +219,9 @@ pub fn mapping(city: &City) -> Result<Mapping, ConfigError> {
 /// Makes the broker of entities, and what tells it of the city.
 #[must_use]
 pub fn entities(teller: Teller) -> (Arc<Broker>, impl Observer + 'static) {
-    let rights = SharedRights::default();
-    let entities = Arc::new(Broker::new(rights.clone(), teller));
-    let watcher = Watcher { entities: Arc::clone(&entities), rights, streams: BTreeMap::new() };
+    let entities = Arc::new(Broker::new(teller));
+    let watcher =
+        Watcher { entities: Arc::clone(&entities), sources: Arc::default(), streams: BTreeMap::new() };
     (entities, watcher)
 }
 
@@ -204,12 +229,35 @@ pub fn entities(teller: Teller) -> (Arc<Broker>, impl Observer + 'static) {
 struct Api {
     entities: Arc<Broker>,
     secrets: watch::Receiver<Arc<Secrets>>,
-    places: Arc<Semaphore>,
+    places: Places,
+}
+
+/// Who may be worked for. Who has one keeps it until the work is done, even if nobody waits for the answer any more.
+#[derive(Clone, Debug)]
+struct Places {
+    of_all: Arc<Semaphore>,
+    of_users: Arc<Mutex<HashMap<String, Arc<Semaphore>>>>,
+}
+
+impl Places {
+    fn new() -> Self {
+        Self { of_all: Arc::new(Semaphore::new(PLACES)), of_users: Arc::default() }
+    }
+
+    async fn take(&self, user: &str) -> Option<[OwnedSemaphorePermit; 2]> {
+        let of_user = {
+            let mut of_users = self.of_users.lock().unwrap_or_else(PoisonError::into_inner);
+            let places = of_users.entry(user.to_owned());
+            Arc::clone(places.or_insert_with(|| Arc::new(Semaphore::new(PLACES_OF_A_USER))))
+        };
+        let own = of_user.acquire_owned().await.ok()?;
+        Some([own, Arc::clone(&self.of_all).acquire_owned().await.ok()?])
+    }
 }
 
 /// The routes.
 pub fn router(entities: Arc<Broker>, secrets: watch::Receiver<Arc<Secrets>>) -> Router {
-    let api = Api { entities, secrets, places: Arc::new(Semaphore::new(AT_ONCE)) };
+    let api = Api { entities, secrets, places: Places::new() };
     Router::new().route("/ngsi-ld/v1/{*path}", any(respond)).with_state(api)
 }
 
@@ -238,21 +286,109 @@ async fn respond(State(api): State<Api>, request: Request) -> Response {
         return refused(StatusCode::PAYLOAD_TOO_LARGE, "the body of the request is too long");
     };
     let request = http::Request::from_parts(parts, body.to_vec());
-    let Ok(_place) = api.places.acquire().await else {
+    let Some(places) = api.places.take(&user).await else {
         return refused(StatusCode::SERVICE_UNAVAILABLE, "the gateway is ending");
     };
-    match tokio::task::spawn_blocking(move || api.entities.respond(&user, &request)).await {
+    let work = move || {
+        let response = api.entities.respond(&user, &request);
+        drop(places);
+        response
+    };
+    match tokio::task::spawn_blocking(work).await {
         Ok(response) => response.map(Body::from),
         Err(_) => refused(StatusCode::INTERNAL_SERVER_ERROR, "the request was not answered"),
     }
 }
 
-fn refused(status: StatusCode, detail: &str) -> Response {
-    let title = status.canonical_reason();
-    let body = json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail });
-    let mut response = Response::new(Body::from(body.to_string()));
-    *response.status_mut() = status;
-    let kind = header::HeaderValue::from_static("application/problem+json");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    response
+/// ProblemDetails, as all errors are here.
+pub(crate) fn refused(status: StatusCode, detail: &str) -> Response {
+    smart_city_ngsi_ld::refused(status, detail).map(Body::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a place can be taken now.
+    async fn has_place(places: &Places, user: &str) -> bool {
+        tokio::time::timeout(std::time::Duration::ZERO, places.take(user))
+            .await
+            .is_ok_and(|place| place.is_some())
+    }
+
+    #[tokio::test]
+    async fn a_user_has_half_of_the_places() {
+        let places = Places::new();
+        let mut taken = vec![places.take("hana").await, places.take("hana").await];
+        assert!(!has_place(&places, "hana").await && has_place(&places, "ren").await);
+        taken.extend([places.take("ren").await, places.take("ren").await]);
+        assert!(!has_place(&places, "sora").await);
+        drop(taken);
+        assert!(has_place(&places, "hana").await && has_place(&places, "sora").await);
+    }
+
+    /// Sees nothing, and takes its time for it.
+    struct Slow(std::sync::mpsc::Sender<()>, Mutex<std::sync::mpsc::Receiver<()>>);
+
+    impl Policy for Slow {
+        fn sees(&self, _: &str, _: Source<'_>) -> bool {
+            let Self(begun, ends) = self;
+            begun.send(()).unwrap();
+            let _ = ends.lock().unwrap().recv();
+            false
+        }
+    }
+
+    /// A request whose client is gone is still worked on, and so has its place still.
+    #[tokio::test]
+    async fn a_place_is_kept_until_the_work_is_done() {
+        let (begun, begins) = std::sync::mpsc::channel();
+        let (end, ends) = std::sync::mpsc::channel();
+        let entities = Arc::new(Broker::new(Teller::default()));
+        entities.configure(Slow(begun, Mutex::new(ends)), Mapping::default(), |_| true);
+        let places = Places::new();
+        let api = Api { entities, secrets: watch::channel(Arc::new(secrets())).1, places: places.clone() };
+        let login = format!("Basic {}", Base64::encode_string(b"hana:x"));
+        let request = || {
+            let body = Body::from(r#"{"id":"urn:a:1","type":"T"}"#);
+            let request = Request::post("/ngsi-ld/v1/entities").header("Authorization", &login);
+            request.header("Content-Type", "application/json").body(body).unwrap()
+        };
+        let requests: Vec<_> = (0..2).map(|_| tokio::spawn(respond(State(api.clone()), request()))).collect();
+        // One of them has the lock.
+        tokio::task::spawn_blocking(move || begins.recv().unwrap()).await.unwrap();
+        while places.of_all.available_permits() > PLACES - 2 {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        requests.iter().for_each(tokio::task::JoinHandle::abort);
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        assert!(!has_place(&places, "hana").await);
+        drop(end);
+        while places.of_all.available_permits() < PLACES {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        assert!(has_place(&places, "hana").await);
+    }
+
+    /// Of streams that are not mapped nothing is copied.
+    #[test]
+    fn only_mapped_streams_are_watched() {
+        let text = "departments = []\n[gateway]\ncity = \"m\"\nevidence_deadline_ms = 2000\nevidence_attempts = 3\n[[cities]]\nid = \"m\"\nname = \"m\"\n\
+             [[streams]]\nid = 1\nname = \"a\"\nclass = \"public\"\nowner = \"m\"\n[[streams]]\nid = 2\nname = \"b\"\nclass = \"public\"\nowner = \"m\"\n\
+             [ngsi_ld.streams.b]\nmodel = \"TrafficFlowObserved\"\nproperties.intensity.from = \"n\"\n";
+        let city = City::of_text(text, std::path::Path::new("city.toml")).unwrap();
+        let entities = Arc::new(Broker::new(Teller::default()));
+        let mut watcher = Watcher { entities, sources: Arc::default(), streams: BTreeMap::new() };
+        watcher.city(&city);
+        assert_eq!(watcher.streams, BTreeMap::from([(2, "b".to_owned())]));
+    }
+
+    fn secrets() -> Secrets {
+        let text = "departments = []\n[gateway]\ncity = \"m\"\nevidence_deadline_ms = 2000\nevidence_attempts = 3\n[[cities]]\nid = \"m\"\nname = \"m\"\n\
+             [[users]]\nid = \"hana\"\ncity = \"m\"\ndepartments = []\nlevel = 0\n";
+        let path = std::path::Path::new("city.toml");
+        let city = City::of_text(text, path).unwrap();
+        let secrets = "gateway_password = \"x\"\near_key = \"e\"\n[users.hana]\nmqtt_password = \"x\"\n";
+        Secrets::of_text(secrets, path, &city).unwrap()
+    }
 }

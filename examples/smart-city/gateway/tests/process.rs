@@ -14,6 +14,8 @@ mod operation;
 mod outage;
 #[path = "process/program.rs"]
 mod program;
+#[path = "process/programs.rs"]
+mod programs;
 #[path = "process/tls.rs"]
 mod tls;
 
@@ -23,135 +25,18 @@ use std::{
     io::{BufRead, BufReader},
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
 use common::{GATE, MAST, example, files, key_id, number, root};
+use programs::*;
 use rumqttc::{AsyncClient, Event, Incoming, MqttOptions, PublishOptions, QoS};
 use serde_json::Value;
 use smart_city_frame::{DeviceId, DeviceLink, Epoch, Header, Kind};
 use tempfile::TempDir;
 use tokio::{sync::mpsc, time::timeout};
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_smart-city-gateway");
-
-/// A process that ends with its test.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // SIGKILL.
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
-struct Gateway {
-    process: Process,
-    mqtt: u16,
-    http: String,
-}
-
-fn gateway(dir: &Path, broker: Option<u16>) -> Gateway {
-    gateway_at(dir, broker, 0)
-}
-
-/// A gateway of which the own broker, if it has one, is at the port `own`.
-fn gateway_at(dir: &Path, broker: Option<u16>, own: u16) -> Gateway {
-    gateway_with(dir, broker, own, &[])
-}
-
-fn gateway_with(dir: &Path, broker: Option<u16>, own: u16, options: &[&str]) -> Gateway {
-    let mut command = Command::new(PROGRAM);
-    command
-        .current_dir(dir)
-        .arg("--config")
-        .arg(dir.join("city.toml"))
-        .arg("--secrets")
-        .arg(dir.join("secrets.toml"));
-    command.arg("--data").arg(dir.join("data")).args(["--mqtt", &format!("127.0.0.1:{own}")]);
-    command.args(["--http", "127.0.0.1:0"]).args(options);
-    if let Some(port) = broker {
-        command.args(["--broker", &format!("mqtt://127.0.0.1:{port}")]);
-        // Other brokers of the tests have none.
-        if dir.join("passwords.sock").exists() {
-            command.args(["--broker-passwords", "passwords.sock"]);
-        }
-    }
-    let log = fs::File::options().create(true).append(true).open(dir.join("log")).unwrap();
-    command.stderr(log);
-    ready(dir, command)
-}
-
-/// Starts a gateway and waits until it is ready.
-fn ready(dir: &Path, mut command: Command) -> Gateway {
-    let mut process = Process(command.stdout(Stdio::piped()).spawn().unwrap());
-    let mut line = String::new();
-    BufReader::new(process.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let parts = line.trim().strip_prefix("ready mqtt=").and_then(|rest| rest.split_once(" http="));
-    let parts = parts.and_then(|(mqtt, http)| Some((mqtt.rsplit_once(':')?.1, http)));
-    let (mqtt, http) = parts.unwrap_or_else(|| {
-        panic!("{line:?}: {}", fs::read_to_string(dir.join("log")).unwrap_or_default());
-    });
-    Gateway { process, mqtt: mqtt.parse().unwrap(), http: http.to_owned() }
-}
-
-/// Debian's Mosquitto with the files that the gateway ships.
-fn mosquitto(dir: &Path) -> (Process, u16) {
-    let port = free_port();
-    (mosquitto_at(dir, port), port)
-}
-
-/// Mosquitto with the accounts of the files in `dir`, as a gateway has left them.
-fn mosquitto_with_accounts(dir: &Path) -> (Process, u16) {
-    let (process, port) = mosquitto(dir);
-    drop(gateway(dir, Some(port)));
-    (process, port)
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// A program of Mosquitto.
-fn find(name: &str) -> PathBuf {
-    let places = ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/opt/homebrew/sbin"];
-    let path = places.iter().map(|place| Path::new(place).join(name)).find(|path| path.exists());
-    path.unwrap_or_else(|| {
-        panic!("this test needs {name}: install Mosquitto, as by `apt-get install mosquitto`")
-    })
-}
-
-fn mosquitto_at(dir: &Path, port: u16) -> Process {
-    let from = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let conf = fs::read_to_string(from.join("mosquitto.conf")).unwrap();
-    assert!(conf.contains("listener 1883\n"));
-    // Where the plugin is depends on the machine's kind.
-    let shipped = "/usr/lib/x86_64-linux-gnu/mosquitto_dynamic_security.so";
-    assert!(conf.contains(shipped));
-    let places = ["x86_64-linux-gnu", "aarch64-linux-gnu", "arm-linux-gnueabihf", ""];
-    let places = places.map(|place| format!("/usr/lib/{place}/mosquitto_dynamic_security.so"));
-    let plugin = places.into_iter().find(|path| Path::new(path).exists()).expect("Mosquitto's plugin");
-    let conf = conf.replace(shipped, &plugin);
-    let conf = conf.replace("listener 1883\n", &format!("listener {port} 127.0.0.1\nuser root\n"));
-    fs::write(dir.join("mosquitto.conf"), conf).unwrap();
-    fs::copy(from.join("mosquitto.acl"), dir.join("mosquitto.acl")).unwrap();
-    let init = ["dynsec", "init", "dynamic-security.json", "gateway", "example-gateway-password"];
-    let made = Command::new(find("mosquitto_ctrl")).args(init).current_dir(dir).output().unwrap();
-    assert!(made.status.success(), "{made:?}");
-    let log = fs::File::create(dir.join("mosquitto.log")).unwrap();
-    let mut command = Command::new(find("mosquitto"));
-    let process =
-        Process(command.args(["-c", "mosquitto.conf"]).current_dir(dir).stderr(log).spawn().unwrap());
-    let start = Instant::now();
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(start.elapsed() < Duration::from_secs(20), "Mosquitto does not start");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    process
-}
 
 const USERS: [(&str, &str); 5] = [
     ("70b3d5fffe000001", "example-gate-1"),
@@ -450,13 +335,6 @@ async fn arguments_are_not_altered() {
         let frame = link.seal_evidence(&evidence, &mut buffer).unwrap();
         send(&gate, &format!("up/{GATE}/evidence"), frame);
     }
-}
-
-/// Memory of a process in kB.
-fn memory(process: &Process) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", process.0.id())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 /// A subscriber that takes nothing harms no other, and costs no more memory than its queue.

@@ -4,17 +4,17 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use jiff::Timestamp;
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    attribute::{Format, Instance, Reader, Writer, removes},
-    broker::{Broker, MOST_SUBSCRIPTIONS, Sight},
+    attribute::{Format, Instance, MOST_INSTANCES, Reader, Writer, removes},
+    broker::{Broker, MOST_SUBSCRIPTIONS},
     context::{CORE, Context},
     entity::{Fragment, Origin, Part, View},
     mapping::is_of_a_device,
     problem::{Kind, Problem, Result},
-    query::{self, Place, Query, Selector},
+    query::{self, Effort, Pattern, Place, Query, Selector},
     subscription::{self, Subscription},
     text,
 };
@@ -28,6 +28,25 @@ const MOST_PAGE: usize = 1000;
 
 /// Entities of one batch operation.
 const MOST_BATCH: usize = 1000;
+
+/// What is not itself in a segment of a path.
+const IN_PATH: &AsciiSet =
+    &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'/').add(b'<').add(b'>').add(b'?');
+
+/// What queries have in other versions, or with other parts of the specification. To leave it away would be another query.
+pub(crate) const NOT_HERE: [&str; 11] = [
+    "scopeQ",
+    "csf",
+    "join",
+    "joinLevel",
+    "containedBy",
+    "entityMap",
+    "pick",
+    "omit",
+    "datasetId",
+    "orderBy",
+    "temporalQ",
+];
 
 const JSON: &str = "application/json";
 const JSON_LD: &str = "application/ld+json";
@@ -45,7 +64,6 @@ type Headers = Vec<(&'static str, String)>;
 struct Answer {
     status: StatusCode,
     body: Option<Value>,
-    media: &'static str,
     headers: Headers,
     /// The body is linked data, or a list of it, and gets this context.
     context: Option<Context>,
@@ -53,10 +71,11 @@ struct Answer {
 
 impl Answer {
     fn empty(status: StatusCode) -> Self {
-        Self { status, body: None, media: JSON, headers: Vec::new(), context: None }
+        Self { status, body: None, headers: Vec::new(), context: None }
     }
 
-    fn created(location: String) -> Self {
+    fn created(kind: &str, id: &str) -> Self {
+        let location = format!("/ngsi-ld/v1/{kind}/{}", utf8_percent_encode(id, IN_PATH));
         Self { headers: vec![("Location", location)], ..Self::empty(StatusCode::CREATED) }
     }
 
@@ -68,12 +87,57 @@ impl Answer {
     fn result(status: StatusCode, body: Value) -> Self {
         Self { body: Some(body), ..Self::empty(status) }
     }
+
+    fn write(mut self, is_ld_wanted: bool) -> Result<Response<Vec<u8>>> {
+        let mut media = JSON;
+        let text = match (&self.context, &self.body) {
+            (Some(context), Some(body)) if is_ld_wanted => {
+                media = JSON_LD;
+                with_context(body, &context.to_json().to_string())?
+            }
+            (context, Some(body)) => {
+                self.headers.extend(context.as_ref().map(|context| ("Link", link(context))));
+                body.to_string()
+            }
+            (_, None) => String::new(),
+        };
+        if self.body.is_some() {
+            self.headers.push(("Content-Type", media.to_owned()));
+        }
+        let mut response = Response::new(text.into_bytes());
+        *response.status_mut() = self.status;
+        for (name, value) in self.headers {
+            // All of it was checked to be visible ASCII, or made here.
+            if let (Ok(name), Ok(value)) = (name.parse::<http::HeaderName>(), value.parse()) {
+                response.headers_mut().append(name, value);
+            }
+        }
+        Ok(response)
+    }
 }
+
+/// Linked data, or a list of it, with the context in each element.
+fn with_context(body: &Value, context: &str) -> Result<String> {
+    let one = |element: &Value| {
+        let mut text = element.to_string();
+        text.truncate(text.len() - 1);
+        let comma = if text.len() > 1 { "," } else { "" };
+        format!("{text}{comma}\"@context\":{context}}}")
+    };
+    let Value::Array(elements) = body else { return Ok(one(body)) };
+    if elements.len() * context.len() > MOST_BODY {
+        let detail = "the @context is too long to be in so many elements: ask for fewer, or for JSON";
+        return Err(Problem::new(Kind::TooManyResults, detail));
+    }
+    Ok(format!("[{}]", elements.iter().map(one).collect::<Vec<_>>().join(",")))
+}
+
+/// The URIs of the attributes that were written, and of those that were not.
+type Written = (Vec<String>, Vec<String>);
 
 /// A request, looked at.
 struct Call<'r> {
     broker: &'r Broker,
-    sight: Sight<'r>,
     user: &'r str,
     now: Timestamp,
     path: &'r str,
@@ -94,39 +158,9 @@ impl Broker {
 
     /// As [`respond`](Self::respond), at the time `now`.
     pub fn respond_at(&self, user: &str, request: &Request<Vec<u8>>, now: Timestamp) -> Response<Vec<u8>> {
-        let wanted = accepted(request.headers());
-        let answer = wanted.clone().and_then(|is_ld_wanted| self.answer(user, request, now, is_ld_wanted));
-        let mut answer = answer.unwrap_or_else(|problem| {
-            let media = "application/problem+json";
-            Answer { media, ..Answer::result(problem.status(), problem.to_json()) }
-        });
-        match (&answer.context, &mut answer.body) {
-            (Some(context), Some(body)) if wanted.unwrap_or_default() => {
-                answer.media = JSON_LD;
-                let elements = match body {
-                    Value::Array(elements) => elements.as_mut_slice(),
-                    body => std::slice::from_mut(body),
-                };
-                for element in elements.iter_mut().filter_map(Value::as_object_mut) {
-                    element.insert("@context".to_owned(), context.to_json());
-                }
-            }
-            (Some(context), Some(_)) => answer.headers.push(("Link", link(context))),
-            _ => {}
-        }
-        if answer.body.is_some() {
-            answer.headers.push(("Content-Type", answer.media.to_owned()));
-        }
-        let mut response =
-            Response::new(answer.body.map_or_else(Vec::new, |body| body.to_string().into_bytes()));
-        *response.status_mut() = answer.status;
-        for (name, value) in answer.headers {
-            // All of it was checked to be visible ASCII, or made here.
-            if let (Ok(name), Ok(value)) = (name.parse::<http::HeaderName>(), value.parse()) {
-                response.headers_mut().append(name, value);
-            }
-        }
-        response
+        let answer = accepted(request.headers())
+            .and_then(|is_ld_wanted| self.answer(user, request, now, is_ld_wanted)?.write(is_ld_wanted));
+        answer.unwrap_or_else(|problem| problem.to_response())
     }
 
     fn answer(
@@ -166,7 +200,6 @@ impl Broker {
         let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
         let call = Call {
             broker: self,
-            sight: self.sight(user),
             user,
             now,
             path,
@@ -211,15 +244,30 @@ fn linked_context(headers: &HeaderMap) -> Result<Option<&str>> {
     for value in headers.get_all(header::LINK) {
         let value =
             value.to_str().map_err(|_| Problem::new(Kind::InvalidRequest, "the Link is not ASCII"))?;
-        let Some((url, parameters)) = value.trim().strip_prefix('<').and_then(|rest| rest.split_once('>'))
-        else {
-            return Err(Problem::new(Kind::InvalidRequest, "the Link is not of the form <ADDRESS>; rel=..."));
-        };
-        if parameters.contains("http://www.w3.org/ns/json-ld#context") && found.replace(url).is_some() {
-            return Err(Problem::new(Kind::InvalidRequest, "there are two Links to a context"));
+        let mut rest = value.trim();
+        while !rest.is_empty() {
+            let Some((url, parameters)) = rest.strip_prefix('<').and_then(|rest| rest.split_once('>')) else {
+                let detail = "the Link is not of the form <ADDRESS>; rel=...";
+                return Err(Problem::new(Kind::InvalidRequest, detail));
+            };
+            // Between quotation marks a comma ends nothing.
+            let mut is_quoted = false;
+            let end = parameters.find(|c| {
+                is_quoted ^= c == '"';
+                c == ',' && !is_quoted
+            });
+            let (parameters, others) = parameters.split_at(end.unwrap_or(parameters.len()));
+            rest = others.trim_start_matches(',').trim_start();
+            if parameters.contains("http://www.w3.org/ns/json-ld#context") && found.replace(url).is_some() {
+                return Err(Problem::new(Kind::InvalidRequest, "there are two Links to a context"));
+            }
         }
     }
     Ok(found)
+}
+
+pub(crate) fn not_here<T>(name: &str) -> Result<T> {
+    Err(Problem::unsupported(format!("there is no {name} here")))
 }
 
 fn no_method() -> Problem {
@@ -394,12 +442,18 @@ impl<'r> Call<'r> {
         Ok(id)
     }
 
-    /// Names with commas between them, as URIs.
-    fn names(&self, parameter: &str, context: &Context) -> Result<Option<Vec<String>>> {
-        let names = self
-            .parameter(parameter)
-            .map(|names| names.split(',').map(|name| context.expand(name)).collect());
-        names.transpose()
+    fn check_parameters(&self) -> Result<()> {
+        NOT_HERE
+            .iter()
+            .find(|name| self.parameters.contains_key(**name))
+            .map_or(Ok(()), |name| not_here(name))
+    }
+
+    /// The attributes that are asked for, as URIs.
+    fn attrs(&self, context: &Context) -> Result<Option<Vec<String>>> {
+        let Some(names) = self.parameter("attrs") else { return Ok(None) };
+        let names: Value = names.split(',').map(Value::from).collect();
+        subscription::names(&names, "attrs", context).map(Some)
     }
 
     /// A page of what there is, by `limit` and `offset`, with the number of all if that is wanted, and links to what is beside it.
@@ -453,19 +507,53 @@ impl<'r> Call<'r> {
         Origin::User(self.user.to_owned())
     }
 
-    fn change<T>(&self, id: &str, edit: impl FnOnce(&mut Vec<Part>) -> Result<T>) -> Result<T> {
-        self.broker.state_mut().change(self.broker, &self.sight, id, edit)
+    fn change<T>(
+        &self,
+        id: &str,
+        edit: impl FnOnce(Option<&View<'_>>, &mut Option<Part>) -> Result<T>,
+    ) -> Result<T> {
+        self.broker.state_mut().change(self.broker, self.user, id, edit)
     }
 
-    /// Changes an entity that is there.
-    fn change_seen<T>(&self, id: &str, edit: impl FnOnce(&mut Vec<Part>) -> Result<T>) -> Result<T> {
-        self.change(id, |parts| if parts.is_empty() { Err(Problem::not_found()) } else { edit(parts) })
+    /// Writes a fragment of an entity that is there into the user's own part. Who has none begins one, with the types of the fragment, or
+    /// else of the entity.
+    fn write<T>(
+        &self,
+        id: &str,
+        fragment: &Fragment,
+        edit: impl FnOnce(&View<'_>, &mut Part) -> Result<T>,
+    ) -> Result<T> {
+        self.change(id, |seen, own| {
+            let seen = seen.ok_or_else(Problem::not_found)?;
+            let is_new = own.is_none();
+            let part = own.get_or_insert_with(|| Part {
+                origin: self.origin(),
+                types: if fragment.types.is_empty() { owned(seen.types()) } else { BTreeSet::new() },
+                scopes: Vec::new(),
+                attributes: BTreeMap::new(),
+                created: self.now,
+                modified: self.now,
+            });
+            let names_more = !fragment.types.is_subset(&part.types) || fragment.scopes.is_some();
+            if names_more {
+                part.types.extend(fragment.types.iter().cloned());
+                if let Some(scopes) = &fragment.scopes {
+                    part.scopes.clone_from(scopes);
+                }
+                part.modified = self.now;
+            }
+            let result = edit(seen, part)?;
+            if is_new && part.attributes.is_empty() && !names_more {
+                *own = None;
+            }
+            Ok(result)
+        })
     }
 
     fn create_entity(&self) -> Result<Answer> {
         let (members, context) = self.object()?;
         let id = self.create(&members, &context)?;
-        Ok(Answer::created(format!("/ngsi-ld/v1/entities/{id}")))
+        Ok(Answer::created("entities", &id))
     }
 
     fn create(&self, members: &Map<String, Value>, context: &Context) -> Result<String> {
@@ -474,11 +562,11 @@ impl<'r> Call<'r> {
         let id = fragment.id.as_deref().ok_or_else(|| Problem::bad("an entity needs an id"))?;
         let id = self.writable(id)?;
         let part = fragment.part(self.origin(), &reader)?;
-        self.change(&id, |parts| {
-            if !parts.is_empty() {
+        self.change(&id, |seen, own| {
+            if seen.is_some() {
                 return Err(Problem::new(Kind::AlreadyExists, "there is an entity with this id"));
             }
-            parts.push(part);
+            *own = Some(part);
             Ok(())
         })?;
         Ok(id)
@@ -486,9 +574,10 @@ impl<'r> Call<'r> {
 
     fn retrieve_entity(&self, id: &str) -> Result<Answer> {
         let id = self.id(id)?;
+        self.check_parameters()?;
         let context = self.context()?;
         let writer = self.writer(&context)?;
-        let attributes = self.names("attrs", &context)?;
+        let attributes = self.attrs(&context)?;
         let types = self.parameter("type").map(|types| query::types(types, &context)).transpose()?;
         let state = self.broker.state();
         let query = Query {
@@ -496,7 +585,9 @@ impl<'r> Call<'r> {
             attributes,
             ..Query::default()
         };
-        let view = state.view(&self.sight, &id).filter(|view| query.selects(view));
+        let sight = state.sight(self.broker, self.user);
+        let view =
+            state.view(&sight, &id).filter(|view| query.selects(view, &Effort::new(query::FOR_REQUEST)));
         let view = view.ok_or_else(Problem::not_found)?;
         Ok(Answer::of(&context, view.to_json(&writer, query.attributes.as_deref())))
     }
@@ -511,7 +602,7 @@ impl<'r> Call<'r> {
             }
             selector.ids = Some(ids);
         }
-        selector.id_pattern = self.parameter("idPattern").map(query::pattern).transpose()?;
+        selector.id_pattern = self.parameter("idPattern").map(Pattern::parse).transpose()?;
         selector.types = self.parameter("type").map(|types| query::types(types, &context)).transpose()?;
         let place = match self.parameter("georel") {
             None if self.parameter("geometry").is_some() || self.parameter("coordinates").is_some() => {
@@ -527,24 +618,32 @@ impl<'r> Call<'r> {
             }
         };
         let q = self.parameter("q").map(|q| query::q(q, &context)).transpose()?;
-        for name in ["scopeQ", "csf", "join", "entityMap", "pick", "omit", "datasetId", "orderBy"] {
-            if self.parameter(name).is_some() {
-                return Err(Problem::unsupported(format!("there is no {name} here")));
-            }
-        }
         let has_types = selector.types.is_some();
-        let query = Query { selectors: vec![selector], attributes: self.names("attrs", &context)?, q, place };
-        self.answer_query(&query, has_types, &context)
+        let query = Query { selectors: vec![selector], attributes: self.attrs(&context)?, q, place };
+        self.answer_query(&query, has_types, &context, None)
     }
 
-    fn answer_query(&self, query: &Query, has_types: bool, context: &Context) -> Result<Answer> {
+    fn answer_query(
+        &self,
+        query: &Query,
+        has_types: bool,
+        context: &Context,
+        language: Option<&str>,
+    ) -> Result<Answer> {
+        self.check_parameters()?;
         if !has_types && query.attributes.is_none() && query.q.is_none() && query.place.is_none() {
             return Err(Problem::bad("a query needs type, attrs, q or a geo-query"));
         }
-        let writer = self.writer(context)?;
+        let mut writer = self.writer(context)?;
+        writer.language = language.or(writer.language);
         let state = self.broker.state();
-        let found = state.views(&self.sight).filter(|view| query.selects(view));
-        let (page, headers) = self.page(found)?;
+        let sight = state.sight(self.broker, self.user);
+        let effort = Effort::new(query::FOR_REQUEST);
+        let found = state.views(&sight).take_while(|_| !effort.is_spent());
+        let (page, headers) = self.page(found.filter(|view| query.selects(view, &effort)))?;
+        if effort.is_spent() {
+            return Err(Problem::too_complex("the query would take too long"));
+        }
         let body = page.iter().map(|view| view.to_json(&writer, query.attributes.as_deref())).collect();
         Ok(Answer { headers, ..Answer::of(context, body) })
     }
@@ -556,9 +655,9 @@ impl<'r> Call<'r> {
 
     fn delete(&self, id: &str) -> Result<()> {
         let id = self.writable(id)?;
-        self.change_seen(&id, |parts| {
-            parts.clear();
-            Ok(())
+        self.change(&id, |seen, own| match (own.take(), seen) {
+            (Some(_), _) => Ok(()),
+            (None, seen) => Err(seen.map_or_else(Problem::not_found, |_| others_wrote())),
         })
     }
 
@@ -581,24 +680,21 @@ impl<'r> Call<'r> {
 
     fn merge(&self, id: &str, fragment: &Fragment, context: &Context) -> Result<()> {
         let reader = Reader { merges: true, ..self.reader(context)? };
-        self.change_seen(id, |parts| {
-            add_types(parts, fragment, self.now);
+        self.write(id, fragment, |seen, part| {
             for (iri, value) in &fragment.attributes {
-                let mut is_there = false;
-                for part in parts.iter_mut() {
-                    if removes(value) {
-                        is_there |= part.attributes.remove(iri).is_some();
-                    } else if let Some(instances) = part.attributes.get_mut(iri) {
-                        is_there = true;
-                        patch_instances(instances, value, &reader)?;
-                    } else {
+                if removes(value) {
+                    if part.attributes.remove(iri).is_none() {
+                        if seen.attribute(iri).is_some() {
+                            return Err(others_wrote());
+                        }
                         continue;
                     }
-                    part.modified = self.now;
+                } else if let Some(instances) = part.attributes.get_mut(iri) {
+                    patch_instances(instances, value, &reader)?;
+                } else {
+                    part.attributes.insert(iri.clone(), reader.attribute(value)?);
                 }
-                if !is_there && !removes(value) {
-                    set_attribute(parts, iri, &reader.attribute(value)?, self.now);
-                }
+                part.modified = self.now;
             }
             Ok(())
         })
@@ -612,95 +708,81 @@ impl<'r> Call<'r> {
 
     fn replace(&self, id: &str, fragment: &Fragment, context: &Context) -> Result<()> {
         let reader = self.reader(context)?;
-        self.change_seen(id, |parts| {
-            // One part stays, with the author and the age that it has.
-            parts.truncate(1);
+        self.change(id, |seen, own| {
+            let seen = seen.ok_or_else(Problem::not_found)?;
             let mut fragment = fragment.clone();
             if fragment.types.is_empty() {
-                fragment.types = parts.first().map(|part| part.types.clone()).unwrap_or_default();
+                fragment.types = own.as_ref().map_or_else(|| owned(seen.types()), |part| part.types.clone());
             }
-            for part in parts {
-                let new = fragment.part(part.origin.clone(), &reader)?;
-                *part = Part { created: part.created, ..new };
-            }
+            let new = fragment.part(self.origin(), &reader)?;
+            *own = Some(Part { created: own.as_ref().map_or(self.now, |part| part.created), ..new });
             Ok(())
         })
     }
 
     fn append_attributes(&self, id: &str) -> Result<Answer> {
         let (id, fragment, context) = self.fragment(id)?;
-        let overwrites = !self.has_option("noOverwrite");
-        let (updated, not) = self.append(&id, &fragment, &context, overwrites)?;
+        let (updated, not) = self.append(&id, &fragment, &context)?;
         Ok(update_result(&context, &updated, &not, "it is there already"))
     }
 
-    /// Adds attributes; returns the URIs of those that were written, and of those that were not.
-    fn append(
+    fn append(&self, id: &str, fragment: &Fragment, context: &Context) -> Result<Written> {
+        let overwrites = !self.has_option("noOverwrite");
+        self.write_attributes(id, fragment, context, |is_there| overwrites || !is_there)
+    }
+
+    fn update_attributes(&self, id: &str) -> Result<Answer> {
+        let (id, fragment, context) = self.fragment(id)?;
+        let (updated, not) = self.write_attributes(&id, &fragment, &context, |is_there| is_there)?;
+        Ok(update_result(&context, &updated, &not, "it is not there"))
+    }
+
+    /// Sets those attributes that are to be set, each if it is there or is not there.
+    fn write_attributes(
         &self,
         id: &str,
         fragment: &Fragment,
         context: &Context,
-        overwrites: bool,
-    ) -> Result<(Vec<String>, Vec<String>)> {
+        is_set: impl Fn(bool) -> bool,
+    ) -> Result<Written> {
         let reader = self.reader(context)?;
         let new = fragment.attributes.iter().map(|(iri, value)| Ok((iri, reader.attribute(value)?)));
         let new = new.collect::<Result<Vec<_>>>()?;
-        self.change_seen(id, |parts| {
-            add_types(parts, fragment, self.now);
+        self.write(id, fragment, |seen, part| {
             let (mut updated, mut not) = (Vec::new(), Vec::new());
             for (iri, instances) in new {
-                if !overwrites && parts.iter().any(|part| part.attributes.contains_key(iri)) {
-                    not.push(iri.clone());
-                } else {
-                    set_attribute(parts, iri, &instances, self.now);
+                if is_set(seen.attribute(iri).is_some()) {
+                    set_attribute(part, iri, instances, self.now);
                     updated.push(iri.clone());
+                } else {
+                    not.push(iri.clone());
                 }
             }
             Ok((updated, not))
         })
     }
 
-    fn update_attributes(&self, id: &str) -> Result<Answer> {
-        let (id, fragment, context) = self.fragment(id)?;
-        let reader = self.reader(&context)?;
-        let new = fragment.attributes.iter().map(|(iri, value)| Ok((iri, reader.attribute(value)?)));
-        let new = new.collect::<Result<Vec<_>>>()?;
-        let (updated, not) = self.change_seen(&id, |parts| {
-            add_types(parts, &fragment, self.now);
-            let (mut updated, mut not) = (Vec::new(), Vec::new());
-            for (iri, instances) in new {
-                if parts.iter().any(|part| part.attributes.contains_key(iri)) {
-                    set_attribute(parts, iri, &instances, self.now);
-                    updated.push(iri.clone());
-                } else {
-                    not.push(iri.clone());
-                }
-            }
-            Ok((updated, not))
-        })?;
-        Ok(update_result(&context, &updated, &not, "it is not there"))
-    }
-
-    /// Changes the instances of an attribute that is there in each part.
+    /// Changes the instances of an attribute that the user wrote.
     fn change_attribute(
         &self,
         id: &str,
         iri: &str,
-        edit: impl Fn(&mut Vec<Instance>) -> Result<bool>,
+        edit: impl FnOnce(&mut Vec<Instance>) -> Result<bool>,
     ) -> Result<Answer> {
-        self.change_seen(id, |parts| {
-            let mut is_there = false;
-            for part in parts {
-                let Some(instances) = part.attributes.get_mut(iri) else { continue };
-                if edit(instances)? {
-                    is_there = true;
-                    part.modified = self.now;
-                    if instances.is_empty() {
-                        part.attributes.remove(iri);
-                    }
-                }
+        self.change(id, |seen, own| {
+            let is_there = seen.is_some_and(|seen| seen.attribute(iri).is_some());
+            let Some(part) = own.as_mut().filter(|part| part.attributes.contains_key(iri)) else {
+                return Err(if is_there { others_wrote() } else { Problem::not_found() });
+            };
+            let instances = part.attributes.entry(iri.to_owned()).or_default();
+            if !edit(instances)? {
+                return Err(Problem::not_found());
             }
-            if is_there { Ok(()) } else { Err(Problem::not_found()) }
+            if instances.is_empty() {
+                part.attributes.remove(iri);
+            }
+            part.modified = self.now;
+            Ok(())
         })?;
         Ok(Answer::empty(StatusCode::NO_CONTENT))
     }
@@ -838,14 +920,16 @@ impl<'r> Call<'r> {
         let fragment = Fragment::parse(members, &self.reader(context)?)?;
         let id = fragment.id.as_deref().ok_or_else(|| Problem::bad("an entity needs an id"))?;
         let id = self.writable(id)?;
-        let is_there = self.broker.state().view(&self.sight, &id).is_some();
+        let is_there = {
+            let state = self.broker.state();
+            state.view(&state.sight(self.broker, self.user), &id).is_some()
+        };
         match operation {
             "upsert" if !is_there => return self.create(members, context).map(|_| true),
             "upsert" if !self.has_option("update") => self.replace(&id, &fragment, context)?,
             "merge" => self.merge(&id, &fragment, context)?,
             _ => {
-                let overwrites = !self.has_option("noOverwrite");
-                let (_, not) = self.append(&id, &fragment, context, overwrites)?;
+                let (_, not) = self.append(&id, &fragment, context)?;
                 if let Some(iri) = not.first() {
                     return Err(Problem::bad(format!(
                         "not written, as it is there already: {}",
@@ -859,25 +943,19 @@ impl<'r> Call<'r> {
 
     fn query_by_post(&self) -> Result<Answer> {
         let (members, context) = self.object()?;
-        let mut query = Query::default();
+        let (mut query, mut language) = (Query::default(), None);
         for (name, value) in &members {
             let text =
                 || value.as_str().ok_or_else(|| Problem::bad(format!("{name} of the query is not a text")));
             match name.as_str() {
                 "type" if value == "Query" => {}
-                "@context" | "lang" => {}
+                "@context" => {}
+                "lang" => language = Some(text()?),
                 "entities" => query.selectors = subscription::selectors(value, &context)?,
-                "attrs" => {
-                    let names: Option<Vec<&str>> =
-                        value.as_array().and_then(|names| names.iter().map(Value::as_str).collect());
-                    let names = names
-                        .filter(|names| !names.is_empty())
-                        .ok_or_else(|| Problem::bad("attrs is a list of names"))?;
-                    query.attributes =
-                        Some(names.into_iter().map(|name| context.expand(name)).collect::<Result<_>>()?);
-                }
+                "attrs" => query.attributes = Some(subscription::names(value, name, &context)?),
                 "q" => query.q = Some(query::q(text()?, &context)?),
                 "geoQ" => query.place = Some(subscription::place(value, &context)?),
+                name if NOT_HERE.contains(&name) => return not_here(name),
                 name => return Err(Problem::bad(format!("a query has no member {name:?}"))),
             }
         }
@@ -885,34 +963,46 @@ impl<'r> Call<'r> {
             return Err(Problem::bad("the type of a query is Query"));
         }
         let context = self.answer_context(context);
-        self.answer_query(&query, !query.selectors.is_empty(), &context)
+        self.answer_query(&query, !query.selectors.is_empty(), &context, language)
     }
 
     // Types and attributes (clauses 5.7.5 to 5.7.10).
 
     fn types(&self) -> Result<Answer> {
+        let words = ["EntityTypeList", "typeList", "EntityType", "typeName", "attributeNames"];
+        self.list(words, |view| view.types(), |view| view.names())
+    }
+
+    fn attributes(&self) -> Result<Answer> {
+        let words = ["AttributeList", "attributeList", "Attribute", "attributeName", "typeNames"];
+        self.list(words, |view| view.names(), |view| view.types())
+    }
+
+    /// All that the entities have of the one, with details each with what there is of the other beside it.
+    fn list(
+        &self,
+        [list, member, kind, name, others]: [&str; 5],
+        of: for<'a> fn(&View<'a>) -> BTreeSet<&'a str>,
+        beside: for<'a> fn(&View<'a>) -> BTreeSet<&'a str>,
+    ) -> Result<Answer> {
         let context = self.context()?;
         let state = self.broker.state();
-        let mut types: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-        for view in state.views(&self.sight) {
-            for iri in view.types() {
-                types.entry(iri).or_default().extend(view.names());
+        let mut all: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for view in state.views(&state.sight(self.broker, self.user)) {
+            for iri in of(&view) {
+                all.entry(iri).or_default().extend(beside(&view));
             }
         }
         if !self.is("details")? {
-            let names: Vec<_> = types.keys().map(|iri| context.compact(iri)).collect();
-            let id = "urn:ngsi-ld:EntityTypeList:all";
-            return Ok(Answer::of(
-                &context,
-                json!({ "id": id, "type": "EntityTypeList", "typeList": names }),
-            ));
+            let names: Vec<_> = all.keys().map(|iri| context.compact(iri)).collect();
+            let id = format!("urn:ngsi-ld:{list}:all");
+            return Ok(Answer::of(&context, json!({ "id": id, "type": list, member: names })));
         }
-        let each = types.iter().map(|(iri, names)| {
-            let names: Vec<_> = names.iter().map(|name| context.compact(name)).collect();
-            json!({ "id": iri, "type": "EntityType", "typeName": context.compact(iri), "attributeNames": names })
+        let each = all.iter().map(|(iri, beside)| {
+            let beside: Vec<_> = beside.iter().map(|iri| context.compact(iri)).collect();
+            json!({ "id": iri, "type": kind, name: context.compact(iri), others: beside })
         });
-        let body = each.collect();
-        Ok(Answer::of(&context, body))
+        Ok(Answer::of(&context, each.collect()))
     }
 
     fn type_details(&self, name: &str) -> Result<Answer> {
@@ -921,7 +1011,7 @@ impl<'r> Call<'r> {
         let state = self.broker.state();
         let mut count = 0;
         let mut attributes: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-        for view in state.views(&self.sight).filter(|view| view.has_type(&iri)) {
+        for view in state.views(&state.sight(self.broker, self.user)).filter(|view| view.has_type(&iri)) {
             count += 1;
             for name in view.names() {
                 attributes.entry(name).or_default().extend(kinds(&view, name));
@@ -940,37 +1030,12 @@ impl<'r> Call<'r> {
         Ok(Answer::of(&context, body))
     }
 
-    fn attributes(&self) -> Result<Answer> {
-        let context = self.context()?;
-        let state = self.broker.state();
-        let mut attributes: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-        for view in state.views(&self.sight) {
-            for iri in view.names() {
-                attributes.entry(iri).or_default().extend(view.types());
-            }
-        }
-        if !self.is("details")? {
-            let names: Vec<_> = attributes.keys().map(|iri| context.compact(iri)).collect();
-            let id = "urn:ngsi-ld:AttributeList:all";
-            return Ok(Answer::of(
-                &context,
-                json!({ "id": id, "type": "AttributeList", "attributeList": names }),
-            ));
-        }
-        let each = attributes.iter().map(|(iri, types)| {
-            let types: Vec<_> = types.iter().map(|name| context.compact(name)).collect();
-            json!({ "id": iri, "type": "Attribute", "attributeName": context.compact(iri), "typeNames": types })
-        });
-        let body = each.collect();
-        Ok(Answer::of(&context, body))
-    }
-
     fn attribute_details(&self, name: &str) -> Result<Answer> {
         let context = self.context()?;
         let iri = context.expand(name)?;
         let state = self.broker.state();
         let (mut count, mut types, mut all_kinds) = (0, BTreeSet::new(), BTreeSet::new());
-        for view in state.views(&self.sight) {
+        for view in state.views(&state.sight(self.broker, self.user)) {
             if let Some(instances) = view.attribute(&iri) {
                 count += instances.len();
                 types.extend(view.types().into_iter().map(|iri| context.compact(iri)));
@@ -1002,12 +1067,11 @@ impl<'r> Call<'r> {
             None => None,
         };
         let mut state = self.broker.state_mut();
+        state.check_user(self.user)?;
         let own = state.subscriptions.keys().filter(|(user, _)| user == self.user).count();
         if own >= MOST_SUBSCRIPTIONS {
-            return Err(Problem::new(
-                Kind::NoRoom,
-                format!("a user has at most {MOST_SUBSCRIPTIONS} subscriptions"),
-            ));
+            let detail = format!("a user has at most {MOST_SUBSCRIPTIONS} subscriptions");
+            return Err(Problem::new(Kind::NoRoom, detail));
         }
         let id = given.unwrap_or_else(|| {
             format!("urn:ngsi-ld:Subscription:{}:{}", self.user, state.next_subscription(self.user))
@@ -1016,8 +1080,8 @@ impl<'r> Call<'r> {
         if state.subscriptions.contains_key(&key) {
             return Err(Problem::new(Kind::AlreadyExists, "there is a subscription with this id"));
         }
-        state.subscriptions.insert(key, subscription);
-        Ok(Answer::created(format!("/ngsi-ld/v1/subscriptions/{id}")))
+        state.put_subscription(key, subscription)?;
+        Ok(Answer::created("subscriptions", &id))
     }
 
     fn key(&self, id: &str) -> Result<(String, String)> {
@@ -1046,17 +1110,26 @@ impl<'r> Call<'r> {
         if members.get("id").is_some_and(|own| own.as_str() != Some(id)) {
             return Err(Problem::bad("the body has another id"));
         }
-        let mut state = self.broker.state_mut();
-        let subscription = state.subscriptions.get_mut(&key).ok_or_else(Problem::not_found)?;
         let accepts = |user: &str, topic: &str| self.broker.publisher.accepts(user, topic);
-        *subscription =
-            subscription.patched(&members, &context, &self.broker.mapping(), &accepts, self.now)?;
-        Ok(Answer::empty(StatusCode::NO_CONTENT))
+        let mapping = self.broker.mapping();
+        loop {
+            // Patterns are compiled while nobody waits.
+            let before = self.broker.state().subscriptions.get(&key).cloned();
+            let before = before.ok_or_else(Problem::not_found)?;
+            let after = before.patched(&members, &context, &mapping, &accepts, self.now)?;
+            let mut state = self.broker.state_mut();
+            let subscription = state.subscriptions.get(&key).ok_or_else(Problem::not_found)?;
+            if subscription.is_same(&before) {
+                let after = subscription.replaced(after);
+                state.put_subscription(key, after)?;
+                return Ok(Answer::empty(StatusCode::NO_CONTENT));
+            }
+        }
     }
 
     fn delete_subscription(&self, id: &str) -> Result<Answer> {
         let key = self.key(id)?;
-        self.broker.state_mut().subscriptions.remove(&key).ok_or_else(Problem::not_found)?;
+        self.broker.state_mut().remove_subscription(&key)?;
         Ok(Answer::empty(StatusCode::NO_CONTENT))
     }
 }
@@ -1065,39 +1138,30 @@ fn own_context(members: &Map<String, Value>) -> Result<Context> {
     Context::parse(members.get("@context").unwrap_or(&Value::Null))
 }
 
+fn owned(names: BTreeSet<&str>) -> BTreeSet<String> {
+    names.into_iter().map(str::to_owned).collect()
+}
+
+/// Who writes writes its own part. What others wrote is as it is.
+fn others_wrote() -> Problem {
+    Problem::unsupported("others wrote this, and they alone change or delete what they wrote")
+}
+
 fn kinds(view: &View<'_>, iri: &str) -> BTreeSet<&'static str> {
     view.attribute(iri).into_iter().flatten().map(|instance| instance.kind.name()).collect()
 }
 
-fn add_types(parts: &mut [Part], fragment: &Fragment, now: Timestamp) {
-    let Some(part) = parts.first_mut() else { return };
-    if !fragment.types.is_subset(&part.types) || fragment.scopes.is_some() {
-        part.types.extend(fragment.types.iter().cloned());
-        if let Some(scopes) = &fragment.scopes {
-            part.scopes.clone_from(scopes);
-        }
-        part.modified = now;
-    }
-}
-
-/// Sets an attribute in each part that has it, or in the first one. Instances with another `datasetId` stay.
-fn set_attribute(parts: &mut [Part], iri: &str, new: &[Instance], now: Timestamp) {
-    let has_it = parts.iter().any(|part| part.attributes.contains_key(iri));
-    for part in parts.iter_mut().filter(|part| !has_it || part.attributes.contains_key(iri)).take(if has_it {
-        usize::MAX
-    } else {
-        1
-    }) {
-        part.modified = now;
-        let instances = part.attributes.entry(iri.to_owned()).or_default();
-        for mut new in new.iter().cloned() {
-            match instances.iter_mut().find(|old| old.dataset == new.dataset) {
-                Some(old) => {
-                    new.created = old.created;
-                    *old = new;
-                }
-                None => instances.push(new),
+/// Instances with another `datasetId` stay.
+fn set_attribute(part: &mut Part, iri: &str, new: Vec<Instance>, now: Timestamp) {
+    part.modified = now;
+    let instances = part.attributes.entry(iri.to_owned()).or_default();
+    for mut new in new {
+        match instances.iter_mut().find(|old| old.dataset == new.dataset) {
+            Some(old) => {
+                new.created = old.created;
+                *old = new;
             }
+            None => instances.push(new),
         }
     }
 }
@@ -1110,6 +1174,9 @@ fn patch_instances(instances: &mut Vec<Instance>, value: &Value, reader: &Reader
         }
         value => std::slice::from_ref(value),
     };
+    if fragments.len() > MOST_INSTANCES {
+        return Err(Problem::bad("an attribute has too many instances"));
+    }
     for fragment in fragments {
         let dataset = fragment.get("datasetId").and_then(Value::as_str);
         match instances.iter_mut().find(|instance| instance.dataset.as_deref() == dataset) {

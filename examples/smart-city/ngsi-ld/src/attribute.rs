@@ -23,7 +23,7 @@ const DEEPEST: usize = 4;
 const DEEPEST_VALUE: usize = 32;
 
 /// Instances of one attribute, by `datasetId`.
-const MOST_INSTANCES: usize = 32;
+pub(crate) const MOST_INSTANCES: usize = 32;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {

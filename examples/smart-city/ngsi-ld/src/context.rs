@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 
 use crate::{
+    entity::value_size,
     models,
     problem::{Kind, Problem, Result},
     text,
@@ -23,6 +24,9 @@ const DEFAULT: &str = "https://uri.etsi.org/ngsi-ld/default-context/";
 /// Contexts in one list, and names in one context.
 const MOST_CONTEXTS: usize = 16;
 const MOST_NAMES: usize = 2000;
+
+/// The longest context, as JSON. It stays with subscriptions, and goes with each element of an answer.
+const LONGEST: usize = 16 << 10;
 
 /// Names of the core context, of which each is the end of its URI. They cannot be given another meaning.
 const CORE_NAMES: [&str; 93] = [
@@ -144,6 +148,9 @@ impl Context {
 
     /// Takes a context over: an address of a known one, an object, or a list of these.
     pub(crate) fn parse(source: &Value) -> Result<Self> {
+        if source.to_string().len() > LONGEST {
+            return Err(Problem::bad("the @context is too long"));
+        }
         let mut context = Self { source: source.clone(), ..Self::core() };
         match source {
             Value::Array(parts) if parts.len() > MOST_CONTEXTS => {
@@ -191,7 +198,8 @@ impl Context {
             };
             match (name.as_str(), iri) {
                 ("@vocab", Value::String(iri)) if text::is_uri(iri) => self.vocabulary.clone_from(iri),
-                ("@version" | "@protected" | "@base" | "@language", _) => {}
+                ("@version" | "@protected" | "@base" | "@language", _)
+                    if !value.is_object() && !value.is_array() => {}
                 (name, _) if !text::is_name(name) => return Err(wrong(name)),
                 // Another name of a keyword, or none any more.
                 (_, Value::String(iri)) if iri.starts_with('@') => {}
@@ -260,6 +268,12 @@ impl Context {
             Some(short) if text::is_name(short) && self.expanded(short) == iri => short.to_owned(),
             _ => iri.to_owned(),
         }
+    }
+
+    /// As much memory as it takes, roughly.
+    pub(crate) fn size(&self) -> usize {
+        let each = self.terms.iter().chain(&self.names);
+        value_size(&self.source) + each.map(|(name, iri)| name.len() + iri.len() + 128).sum::<usize>()
     }
 
     /// Its address, if it has one.
@@ -369,9 +383,17 @@ mod tests {
         let kind = |source: Value| Context::parse(&source).unwrap_err().kind;
         assert_eq!(kind(json!("https://example.org/context.jsonld")), Kind::LdContextNotAvailable);
         assert_eq!(kind(json!(format!("{CORE_BASE}-v1.6x.jsonld"))), Kind::LdContextNotAvailable);
-        for wrong in
-            [json!(1), json!({ "a": 1 }), json!({ "a": "b c" }), json!({ "@x": "a:b" }), json!(vec!["a"; 17])]
-        {
+        for wrong in [
+            json!(1),
+            json!({ "a": 1 }),
+            json!({ "a": "b c" }),
+            json!({ "@x": "a:b" }),
+            json!(vec!["a"; 17]),
+            json!({ "@version": [1.1] }),
+            json!({ "@base": {} }),
+            json!({ "@id": "a:b" }),
+            json!({ "a": "b:c".repeat(6000) }),
+        ] {
             assert_eq!(kind(wrong), Kind::BadRequestData);
         }
     }

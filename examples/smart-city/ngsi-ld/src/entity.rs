@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::{
-    attribute::{Attributes, Instance, Reader, Writer},
+    attribute::{Attributes, Instance, MOST_INSTANCES, Reader, Writer},
     broker::Source,
     problem::{Problem, Result},
     text,
@@ -19,7 +19,7 @@ const MOST_ATTRIBUTES: usize = 256;
 const MOST_TYPES: usize = 16;
 
 /// Where a part comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Origin {
     /// A stream of a device, since it was isolated so often.
     Stream { stream: String, device: String, isolations: u64 },
@@ -58,7 +58,8 @@ pub(crate) struct Fragment {
     pub(crate) attributes: BTreeMap<String, Value>,
 }
 
-fn texts(value: &Value) -> Option<Vec<&str>> {
+/// A text, or a list of some.
+fn one_or_more(value: &Value) -> Option<Vec<&str>> {
     match value {
         Value::String(text) => Some(vec![text]),
         Value::Array(parts) if (1..=MOST_TYPES).contains(&parts.len()) => {
@@ -78,14 +79,14 @@ impl Fragment {
                     fragment.id = Some(text::uri(value.as_str().unwrap_or_default(), "the id of an entity")?);
                 }
                 "type" => {
-                    let names = texts(value)
+                    let names = one_or_more(value)
                         .ok_or_else(|| Problem::bad("the type of an entity is a name or a list of names"))?;
                     fragment.types =
                         names.into_iter().map(|name| reader.context.expand(name)).collect::<Result<_>>()?;
                 }
                 "scope" => {
-                    let scopes =
-                        texts(value).ok_or_else(|| Problem::bad("a scope is a text or a list of texts"))?;
+                    let scopes = one_or_more(value)
+                        .ok_or_else(|| Problem::bad("a scope is a text or a list of texts"))?;
                     fragment.scopes = Some(scopes.into_iter().map(str::to_owned).collect());
                 }
                 "@context" | "createdAt" | "modifiedAt" => {}
@@ -122,37 +123,40 @@ impl Fragment {
 }
 
 impl Part {
-    /// As much memory as it takes, roughly; and not more than so many attributes.
+    /// As much memory as it takes, and rather more; and not more than so many attributes.
     pub(crate) fn size(&self) -> Result<usize> {
         if self.attributes.len() > MOST_ATTRIBUTES
+            || self.attributes.values().any(|instances| instances.len() > MOST_INSTANCES)
             || self.types.len() > MOST_TYPES
             || self.scopes.len() > MOST_TYPES
         {
-            return Err(Problem::bad("an entity has too many attributes, types or scopes"));
+            return Err(Problem::bad("an entity has too many attributes, instances of one, types or scopes"));
         }
         let texts = self.types.iter().chain(&self.scopes).map(|text| text.len() + 64).sum::<usize>();
-        Ok(256
-            + texts
-            + self
-                .attributes
-                .iter()
-                .map(|(iri, all)| iri.len() + all.iter().map(size).sum::<usize>())
-                .sum::<usize>())
+        let attributes =
+            self.attributes.iter().map(|(iri, all)| 128 + iri.len() + all.iter().map(size).sum::<usize>());
+        Ok(1024 + texts + attributes.sum::<usize>())
     }
 }
 
 fn size(instance: &Instance) -> usize {
-    let own = value_size(&instance.value) + instance.unit_code.as_ref().map_or(0, String::len);
-    let nested = instance.nested.iter().map(|(iri, nested)| iri.len() + size(nested));
-    256 + own + instance.dataset.as_ref().map_or(0, String::len) + nested.sum::<usize>()
+    let texts = [&instance.unit_code, &instance.dataset].into_iter().flatten().map(String::len);
+    // A node of such a map has room for eleven.
+    let node = if instance.nested.is_empty() { 0 } else { 11 * size_of::<Instance>() };
+    let nested =
+        instance.nested.iter().map(|(iri, nested)| iri.len() + 2 * size_of::<Instance>() + size(nested));
+    size_of::<Instance>() + value_size(&instance.value) + texts.sum::<usize>() + node + nested.sum::<usize>()
 }
 
-fn value_size(value: &Value) -> usize {
-    64 + match value {
-        Value::String(text) => text.len(),
-        Value::Array(parts) => parts.iter().map(value_size).sum(),
-        Value::Object(members) => members.iter().map(|(name, value)| name.len() + value_size(value)).sum(),
-        _ => 0,
+/// As much memory as a value takes, and rather more: an object takes much, however few members it has.
+pub(crate) fn value_size(value: &Value) -> usize {
+    match value {
+        Value::String(text) => 64 + text.len(),
+        Value::Array(parts) => 64 + parts.iter().map(value_size).sum::<usize>(),
+        Value::Object(members) => {
+            640 + members.iter().map(|(name, value)| 64 + name.len() + value_size(value)).sum::<usize>()
+        }
+        _ => 64,
     }
 }
 
@@ -172,10 +176,12 @@ impl<'a> View<'a> {
         self.parts.iter().flat_map(|part| &part.types).map(String::as_str).collect()
     }
 
-    /// If several parts have it: that which was modified last.
+    /// If several parts have it: that which was modified last. Of two at once it is always the same one, whatever else there is.
     pub(crate) fn attribute(&self, iri: &str) -> Option<&'a [Instance]> {
-        let each = self.parts.iter().filter_map(|part| Some((part.modified, part.attributes.get(iri)?)));
-        each.max_by_key(|(modified, _)| *modified).map(|(_, instances)| instances.as_slice())
+        let modified = |instances: &[Instance]| instances.iter().map(|instance| instance.modified).max();
+        let each = self.parts.iter().filter_map(|part| Some((&part.origin, part.attributes.get(iri)?)));
+        let newest = each.max_by_key(|(origin, instances)| (modified(instances), *origin));
+        newest.map(|(_, instances)| instances.as_slice())
     }
 
     pub(crate) fn names(&self) -> BTreeSet<&'a str> {

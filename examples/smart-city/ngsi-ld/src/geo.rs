@@ -129,6 +129,20 @@ impl Relation {
         }
     }
 
+    /// Roughly what [`holds`](Self::holds) computes: each position of the one with each of the other.
+    pub(crate) fn work(&self, place: &Geometry) -> usize {
+        let own = match self {
+            Self::Near { .. } => 1,
+            Self::Within(polygons) => positions(polygons),
+        };
+        8 * own
+            * match place {
+                Geometry::Points(points) => points.len(),
+                Geometry::Lines(lines) => lines.iter().map(Vec::len).sum(),
+                Geometry::Polygons(polygons) => positions(polygons),
+            }
+    }
+
     pub(crate) fn holds(&self, place: &Geometry) -> bool {
         match self {
             Self::Near { from, most, least } => {
@@ -176,6 +190,10 @@ impl Geometry {
             }),
         }
     }
+}
+
+fn positions(polygons: &[Vec<Vec<Position>>]) -> usize {
+    polygons.iter().flatten().map(Vec::len).sum()
 }
 
 /// Haversine.

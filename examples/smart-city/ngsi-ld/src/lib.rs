@@ -29,5 +29,6 @@ mod subscription;
 mod text;
 
 pub use api::MOST_BODY;
-pub use broker::{Broker, Job, NoPublisher, Policy, Publisher, Reading, Source, Transport};
+pub use broker::{Broker, Job, Policy, Publisher, Reading, Source, Transport};
 pub use models::{Model, Range, model};
+pub use problem::refused;

@@ -23,14 +23,14 @@ pub struct Mapping {
     endpoints: HashSet<String>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct StreamMapping {
     model: &'static Model,
     rules: BTreeMap<String, Rule>,
 }
 
 /// How a property is made from a member of a reading.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Rule {
     from: String,
     unit: Option<String>,
@@ -116,8 +116,16 @@ impl Mapping {
     }
 
     /// Whether readings of this stream become entities.
-    pub(crate) fn has(&self, stream: &str) -> bool {
+    #[must_use]
+    pub fn has(&self, stream: &str) -> bool {
         self.streams.contains_key(stream)
+    }
+
+    /// Whether another mapping makes the same of the readings of this stream and device, if it makes anything of them.
+    pub(crate) fn agrees(&self, other: &Self, stream: &str, device: &str) -> bool {
+        self.has(stream)
+            && self.streams.get(stream) == other.streams.get(stream)
+            && self.places.get(device) == other.places.get(device)
     }
 
     /// Whether notifications may go to this host and port.

@@ -35,7 +35,7 @@ impl Range {
 }
 
 /// A data model.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Model {
     /// The type of its entities.
     pub name: &'static str,

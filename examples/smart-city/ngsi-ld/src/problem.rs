@@ -1,6 +1,6 @@
 //! Errors, as clause 5.5.2 names them and clause 6.3.2 gives them a status.
 
-use http::StatusCode;
+use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 /// An error type of NGSI-LD, or of HTTP where NGSI-LD has none.
@@ -91,6 +91,29 @@ impl Problem {
             "" => "about:blank".to_owned(),
             name => format!("https://uri.etsi.org/ngsi-ld/errors/{name}"),
         };
-        json!({ "type": kind, "title": title, "status": self.status().as_u16(), "detail": self.detail })
+        details(&kind, title, self.status(), &self.detail)
     }
+
+    pub(crate) fn to_response(&self) -> Response<Vec<u8>> {
+        response(self.status(), &self.to_json())
+    }
+}
+
+fn details(kind: &str, title: &str, status: StatusCode, detail: &str) -> Value {
+    json!({ "type": kind, "title": title, "status": status.as_u16(), "detail": detail })
+}
+
+fn response(status: StatusCode, details: &Value) -> Response<Vec<u8>> {
+    let mut response = Response::new(details.to_string().into_bytes());
+    *response.status_mut() = status;
+    let kind = HeaderValue::from_static("application/problem+json");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+/// What is answered, as ProblemDetails, to a request that does not come as far as the [broker](crate::Broker).
+#[must_use]
+pub fn refused(status: StatusCode, detail: &str) -> Response<Vec<u8>> {
+    let title = status.canonical_reason().unwrap_or_default();
+    response(status, &details("about:blank", title, status, detail))
 }

@@ -1,17 +1,16 @@
 //! What a query asks for: types (clause 4.17), the query language `q` (clause 4.9), and places.
 
-use std::iter::Peekable;
-use std::str::CharIndices;
+use std::{cell::Cell, iter::Peekable, str::CharIndices};
 
 use jiff::Timestamp;
-use regex::{Regex, RegexBuilder};
+use regex_automata::nfa::thompson::{self, WhichCaptures, pikevm::PikeVM};
 use serde_json::Value;
 
 use crate::{
     attribute::{Instance, Kind},
     context::Context,
     entity::View,
-    geo::{self, Relation},
+    geo::{self, Geometry, Relation},
     problem::{Problem, Result},
     text,
 };
@@ -26,7 +25,35 @@ const DEEPEST: usize = 16;
 const MOST_TERMS: usize = 64;
 
 /// Memory of a compiled pattern.
-const PATTERN_SIZE: usize = 1 << 18;
+const PATTERN_SIZE: usize = 1 << 13;
+
+/// The longest text that a pattern is tried on.
+const LONGEST_TEXT: usize = 4096;
+
+/// What may be computed: for a request, for a change that may be of interest to a subscription, and for a notification.
+pub(crate) const FOR_REQUEST: usize = 1 << 23;
+pub(crate) const FOR_CHANGE: usize = 1 << 17;
+pub(crate) const FOR_NOTIFICATION: usize = 1 << 20;
+
+/// What is left of what may be computed, in comparisons; none if that was not enough.
+#[derive(Debug)]
+pub(crate) struct Effort(Cell<Option<usize>>);
+
+impl Effort {
+    pub(crate) fn new(most: usize) -> Self {
+        Self(Cell::new(Some(most)))
+    }
+
+    /// Takes so much of it; returns whether there was so much.
+    fn take(&self, comparisons: usize) -> bool {
+        self.0.set(self.0.get().and_then(|left| left.checked_sub(comparisons)));
+        !self.is_spent()
+    }
+
+    pub(crate) fn is_spent(&self) -> bool {
+        self.0.get().is_none()
+    }
+}
 
 /// Terms that are bound by "and" (`;`), "or" (`|`) and parentheses. "And" binds more tightly.
 #[derive(Clone, Debug)]
@@ -37,6 +64,14 @@ pub(crate) enum Terms<T> {
 }
 
 impl<T> Terms<T> {
+    /// How many of them are such.
+    fn count(&self, one: &impl Fn(&T) -> bool) -> usize {
+        match self {
+            Self::All(terms) | Self::Any(terms) => terms.iter().map(|term| term.count(one)).sum(),
+            Self::One(term) => usize::from(one(term)),
+        }
+    }
+
     pub(crate) fn holds(&self, one: &impl Fn(&T) -> bool) -> bool {
         match self {
             Self::All(terms) => terms.iter().all(|term| term.holds(one)),
@@ -131,12 +166,26 @@ pub(crate) fn types(text: &str, context: &Context) -> Result<Terms<String>> {
 }
 
 /// A pattern, which may match anywhere.
-pub(crate) fn pattern(text: &str) -> Result<Regex> {
-    let pattern = RegexBuilder::new(text).size_limit(PATTERN_SIZE).dfa_size_limit(PATTERN_SIZE).build();
-    pattern.map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => Problem::too_complex("the pattern is too complex"),
-        _ => Problem::bad("the pattern is not a regular expression"),
-    })
+#[derive(Clone, Debug)]
+pub(crate) struct Pattern(PikeVM);
+
+impl Pattern {
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        let config =
+            thompson::Config::new().nfa_size_limit(Some(PATTERN_SIZE)).which_captures(WhichCaptures::None);
+        let pattern = PikeVM::builder().thompson(config).build(text);
+        pattern.map(Self).map_err(|error| match error.size_limit() {
+            Some(_) => Problem::too_complex("the pattern is too complex"),
+            None => Problem::bad("the pattern is not a regular expression"),
+        })
+    }
+
+    fn matches(&self, text: &str, effort: &Effort) -> bool {
+        let Self(pattern) = self;
+        text.len() <= LONGEST_TEXT
+            && effort.take((text.len() + 1) * pattern.get_nfa().states().len())
+            && pattern.is_match(&mut pattern.create_cache(), text)
+    }
 }
 
 /// A query in the language `q`.
@@ -167,8 +216,8 @@ enum Test {
     LessOrEqual(Literal),
     Greater(Literal),
     GreaterOrEqual(Literal),
-    Matches(Regex),
-    MatchesNot(Regex),
+    Matches(Pattern),
+    MatchesNot(Pattern),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -208,8 +257,12 @@ impl Literal {
     }
 
     /// How the value compares to this; none if it is of another kind.
-    fn order(&self, value: &Value) -> Option<std::cmp::Ordering> {
+    fn order(&self, value: &Value, effort: &Effort) -> Option<std::cmp::Ordering> {
         let value = value.get("@value").unwrap_or(value);
+        // To read a time takes longer than to compare.
+        if !effort.take(if matches!(self, Self::Time(_)) { 16 } else { 1 }) {
+            return None;
+        }
         match (self, value) {
             (Self::Number(own), Value::Number(value)) => value.as_f64()?.partial_cmp(own),
             (Self::Flag(own), Value::Bool(value)) => Some(value.cmp(own)),
@@ -253,35 +306,39 @@ impl Condition {
         Ok(Self { path, trail, test })
     }
 
-    pub(crate) fn holds(&self, view: &View<'_>) -> bool {
+    fn has_pattern(&self) -> bool {
+        matches!(self.test, Some(Test::Matches(_) | Test::MatchesNot(_)))
+    }
+
+    fn holds(&self, view: &View<'_>, effort: &Effort) -> bool {
         let Some(((iri, name), nested)) = self.path.split_first() else { return false };
         if let Some(instances) = view.attribute(iri) {
-            return instances.iter().any(|instance| self.in_instance(instance, nested));
+            return instances.iter().any(|instance| self.in_instance(instance, nested, effort));
         }
         let time = match name.as_str() {
             "createdAt" => view.created(),
             "modifiedAt" => view.modified(),
             _ => return false,
         };
-        nested.is_empty() && self.trail.is_empty() && self.passes(&Value::from(text::print(time)))
+        nested.is_empty() && self.trail.is_empty() && self.passes(&Value::from(text::print(time)), effort)
     }
 
-    fn in_instance(&self, instance: &Instance, path: &[(String, String)]) -> bool {
+    fn in_instance(&self, instance: &Instance, path: &[(String, String)], effort: &Effort) -> bool {
         let Some(((iri, name), nested)) = path.split_first() else {
             let mut value = &instance.value;
             for (i, member) in self.trail.iter().enumerate() {
                 // In every language.
                 if i == 0 && instance.kind == Kind::LanguageProperty && member == "*" {
                     let texts = value.as_object().into_iter().flat_map(|map| map.values());
-                    return self.trail.len() == 1 && texts.into_iter().any(|text| self.passes(text));
+                    return self.trail.len() == 1 && texts.into_iter().any(|text| self.passes(text, effort));
                 }
                 let Some(inner) = value.get(member) else { return false };
                 value = inner;
             }
-            return self.passes(value);
+            return self.passes(value, effort);
         };
         if let Some(inner) = instance.nested.get(iri) {
-            return self.in_instance(inner, nested);
+            return self.in_instance(inner, nested, effort);
         }
         let value = match name.as_str() {
             "observedAt" => instance.observed_at.map(text::print),
@@ -293,11 +350,11 @@ impl Condition {
         };
         nested.is_empty()
             && self.trail.is_empty()
-            && value.is_some_and(|value| self.passes(&Value::from(value)))
+            && value.is_some_and(|value| self.passes(&Value::from(value), effort))
     }
 
-    fn passes(&self, value: &Value) -> bool {
-        self.test.as_ref().is_none_or(|test| test.passes(value))
+    fn passes(&self, value: &Value, effort: &Effort) -> bool {
+        self.test.as_ref().is_none_or(|test| test.passes(value, effort))
     }
 }
 
@@ -318,38 +375,43 @@ impl Test {
             ("<=", _) => Self::LessOrEqual(literal()?),
             (">", _) => Self::Greater(literal()?),
             (">=", _) => Self::GreaterOrEqual(literal()?),
-            ("~=", _) => Self::Matches(pattern(unquoted())?),
-            _ => Self::MatchesNot(pattern(unquoted())?),
+            ("~=", _) => Self::Matches(Pattern::parse(unquoted())?),
+            _ => Self::MatchesNot(Pattern::parse(unquoted())?),
         })
     }
 
-    fn passes(&self, value: &Value) -> bool {
+    fn passes(&self, value: &Value, effort: &Effort) -> bool {
         let any = |test: &dyn Fn(&Value) -> bool| match value {
             Value::Array(parts) => parts.iter().any(test),
             value => test(value),
         };
-        let is = |value: &Value, literal: &Literal| literal.order(value) == Some(std::cmp::Ordering::Equal);
+        let order = |value: &Value, literal: &Literal| literal.order(value, effort);
+        let is =
+            |value: &Value, literal: &Literal| order(value, literal).is_some_and(std::cmp::Ordering::is_eq);
         let between = |value: &Value, low: &Literal, high: &Literal| {
-            low.order(value).is_some_and(std::cmp::Ordering::is_ge)
-                && high.order(value).is_some_and(std::cmp::Ordering::is_le)
+            order(value, low).is_some_and(std::cmp::Ordering::is_ge)
+                && order(value, high).is_some_and(std::cmp::Ordering::is_le)
+        };
+        let matches = |value: &Value, pattern: &Pattern| {
+            value.as_str().is_some_and(|text| pattern.matches(text, effort))
         };
         match self {
             Self::Equal(literals) => any(&|value| literals.iter().any(|literal| is(value, literal))),
             Self::Unequal(literals) => !any(&|value| literals.iter().any(|literal| is(value, literal))),
             Self::Between(low, high) => any(&|value| between(value, low, high)),
             Self::NotBetween(low, high) => !any(&|value| between(value, low, high)),
-            Self::Less(literal) => any(&|value| literal.order(value).is_some_and(std::cmp::Ordering::is_lt)),
+            Self::Less(literal) => any(&|value| order(value, literal).is_some_and(std::cmp::Ordering::is_lt)),
             Self::LessOrEqual(literal) => {
-                any(&|value| literal.order(value).is_some_and(std::cmp::Ordering::is_le))
+                any(&|value| order(value, literal).is_some_and(std::cmp::Ordering::is_le))
             }
             Self::Greater(literal) => {
-                any(&|value| literal.order(value).is_some_and(std::cmp::Ordering::is_gt))
+                any(&|value| order(value, literal).is_some_and(std::cmp::Ordering::is_gt))
             }
             Self::GreaterOrEqual(literal) => {
-                any(&|value| literal.order(value).is_some_and(std::cmp::Ordering::is_ge))
+                any(&|value| order(value, literal).is_some_and(std::cmp::Ordering::is_ge))
             }
-            Self::Matches(regex) => any(&|value| value.as_str().is_some_and(|text| regex.is_match(text))),
-            Self::MatchesNot(regex) => !any(&|value| value.as_str().is_some_and(|text| regex.is_match(text))),
+            Self::Matches(pattern) => any(&|value| matches(value, pattern)),
+            Self::MatchesNot(pattern) => !any(&|value| matches(value, pattern)),
         }
     }
 }
@@ -385,10 +447,12 @@ impl Place {
         Ok(Self { property, relation: Relation::parse(georel, geometry, coordinates)? })
     }
 
-    pub(crate) fn holds(&self, view: &View<'_>) -> bool {
+    fn holds(&self, view: &View<'_>, effort: &Effort) -> bool {
+        let holds = |place: &Geometry| effort.take(self.relation.work(place)) && self.relation.holds(place);
         let is_there = |instance: &Instance| {
             instance.kind == Kind::GeoProperty
-                && geo::parse(&instance.value).is_ok_and(|place| self.relation.holds(&place))
+                && !effort.is_spent()
+                && geo::parse(&instance.value).is_ok_and(|place| holds(&place))
         };
         view.attribute(&self.property).is_some_and(|instances| instances.iter().any(is_there))
     }
@@ -398,14 +462,14 @@ impl Place {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Selector {
     pub(crate) ids: Option<Vec<String>>,
-    pub(crate) id_pattern: Option<Regex>,
+    pub(crate) id_pattern: Option<Pattern>,
     pub(crate) types: Option<Terms<String>>,
 }
 
 impl Selector {
-    pub(crate) fn selects(&self, view: &View<'_>) -> bool {
+    fn selects(&self, view: &View<'_>, effort: &Effort) -> bool {
         self.ids.as_ref().is_none_or(|ids| ids.iter().any(|id| id == view.id))
-            && self.id_pattern.as_ref().is_none_or(|pattern| pattern.is_match(view.id))
+            && self.id_pattern.as_ref().is_none_or(|pattern| pattern.matches(view.id, effort))
             && self.types.as_ref().is_none_or(|types| types.holds(&|name| view.has_type(name)))
     }
 }
@@ -422,13 +486,22 @@ pub(crate) struct Query {
 }
 
 impl Query {
-    pub(crate) fn selects(&self, view: &View<'_>) -> bool {
-        (self.selectors.is_empty() || self.selectors.iter().any(|selector| selector.selects(view)))
+    /// Whether it asks for this entity. If that took more than may be computed, it does not.
+    pub(crate) fn selects(&self, view: &View<'_>, effort: &Effort) -> bool {
+        (self.selectors.is_empty() || self.selectors.iter().any(|selector| selector.selects(view, effort)))
             && self
                 .attributes
                 .as_ref()
                 .is_none_or(|names| names.iter().any(|name| view.attribute(name).is_some()))
-            && self.q.as_ref().is_none_or(|q| q.holds(&|condition| condition.holds(view)))
-            && self.place.as_ref().is_none_or(|place| place.holds(view))
+            && self.q.as_ref().is_none_or(|q| q.holds(&|condition| condition.holds(view, effort)))
+            && self.place.as_ref().is_none_or(|place| place.holds(view, effort))
+            && !effort.is_spent()
+    }
+
+    /// The memory of what was compiled for it.
+    pub(crate) fn size(&self) -> usize {
+        let of_ids = self.selectors.iter().filter(|selector| selector.id_pattern.is_some()).count();
+        let of_values = self.q.as_ref().map_or(0, |q| q.count(&Condition::has_pattern));
+        (of_ids + of_values) * PATTERN_SIZE
     }
 }

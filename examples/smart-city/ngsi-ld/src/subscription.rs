@@ -9,13 +9,14 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::{
+    api::{NOT_HERE, not_here},
     attribute::{Format, Writer},
     broker::{Change, Job, Transport},
     context::Context,
-    entity::View,
+    entity::{View, value_size},
     mapping::Mapping,
     problem::{Problem, Result},
-    query::{self, Place, Query, Selector},
+    query::{self, Effort, Pattern, Place, Query, Selector},
     text,
 };
 
@@ -25,6 +26,9 @@ const MOST_PENDING: usize = 1000;
 
 /// The shortest time between two notifications that are sent without a change.
 const SHORTEST_INTERVAL: f64 = 1.0;
+
+/// The longest subscription, without its context.
+const LONGEST_BODY: usize = 16 << 10;
 
 /// The longest times.
 const LONGEST: f64 = 1e9;
@@ -44,6 +48,8 @@ enum Trigger {
 /// A subscription of a user.
 #[derive(Clone, Debug)]
 pub(crate) struct Subscription {
+    /// Of all that ever were: another one may have its id later.
+    pub(crate) number: u64,
     pub(crate) user: String,
     /// As it was sent, with names as URIs.
     body: Map<String, Value>,
@@ -87,10 +93,10 @@ const NOTIFICATION_STATUS: [&str; 6] =
     ["status", "timesSent", "timesFailed", "lastNotification", "lastSuccess", "lastFailure"];
 
 fn wrong<T>(name: &str) -> Result<T> {
-    Err(Problem::bad(format!("{name} of the subscription is not what it must be")))
+    Err(Problem::bad(format!("{name} is not what it must be")))
 }
 
-/// A list of texts that is not empty.
+/// A list of texts that is neither empty nor long.
 fn texts<'v>(value: &'v Value, name: &str) -> Result<Vec<&'v str>> {
     let texts: Option<Vec<_>> = value.as_array().and_then(|parts| parts.iter().map(Value::as_str).collect());
     texts.filter(|texts| (1..=64).contains(&texts.len())).map_or_else(|| wrong(name), Ok)
@@ -113,7 +119,7 @@ fn seconds(value: &Value, least: f64, name: &str) -> Result<Duration> {
     seconds.map_or_else(|| wrong(name), |seconds| Ok(Duration::from_secs_f64(seconds)))
 }
 
-fn names(value: &Value, name: &str, context: &Context) -> Result<Vec<String>> {
+pub(crate) fn names(value: &Value, name: &str, context: &Context) -> Result<Vec<String>> {
     texts(value, name)?.into_iter().map(|text| context.expand(text)).collect()
 }
 
@@ -130,7 +136,7 @@ pub(crate) fn selectors(value: &Value, context: &Context) -> Result<Vec<Selector
                     selector.ids =
                         Some(ids.into_iter().map(|id| text::uri(id, "an id")).collect::<Result<_>>()?);
                 }
-                "idPattern" => selector.id_pattern = Some(query::pattern(text(value, "idPattern")?)?),
+                "idPattern" => selector.id_pattern = Some(Pattern::parse(text(value, "idPattern")?)?),
                 "type" => {
                     let types = if value.is_array() {
                         texts(value, "type")?.join(",")
@@ -241,6 +247,7 @@ impl Subscription {
         now: Timestamp,
     ) -> Result<Self> {
         let mut new = Self {
+            number: 0,
             user: user.to_owned(),
             body: body.clone(),
             context: context.clone(),
@@ -262,6 +269,11 @@ impl Subscription {
         };
         for name in STATUS.iter().copied().chain(["@context", "id"]) {
             new.body.remove(name);
+        }
+        if new.body.iter().map(|(name, value)| name.len() + value.to_string().len()).sum::<usize>()
+            > LONGEST_BODY
+        {
+            return Err(Problem::bad("the subscription is too long"));
         }
         let mut has_endpoint = false;
         let mut kind = None;
@@ -304,9 +316,7 @@ impl Subscription {
                 "isActive" => new.is_active = flag(value, name)?,
                 "lang" => new.language = Some(text(value, name)?.to_owned()),
                 name if STATUS.contains(&name) => {}
-                "scopeQ" | "temporalQ" | "csf" => {
-                    return Err(Problem::unsupported(format!("there is no {name} here")));
-                }
+                name if NOT_HERE.contains(&name) => return not_here(name),
                 name => return Err(Problem::bad(format!("a subscription has no member {name:?}"))),
             }
         }
@@ -402,9 +412,24 @@ impl Subscription {
         if self.expires.is_some_and(|time| time <= now) && !fragment.contains_key("expiresAt") {
             body.remove("expiresAt");
         }
-        let mut new = Self::parse(&self.user, &body, context, mapping, accepts, now)?;
-        new.progress = self.progress.clone();
-        Ok(new)
+        Self::parse(&self.user, &body, context, mapping, accepts, now)
+    }
+
+    /// Whether it says the same, whatever became of it since.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.body == other.body
+    }
+
+    /// One that says something else, and goes on where this one is.
+    pub(crate) fn replaced(&self, new: Self) -> Self {
+        Self { number: self.number, progress: self.progress.clone(), ..new }
+    }
+
+    /// As much memory as it takes, roughly, without what waits.
+    pub(crate) fn size(&self) -> usize {
+        let body: usize = self.body.iter().map(|(name, value)| name.len() + value_size(value)).sum();
+        // What was made of the body takes as much again.
+        1024 + 2 * body + self.context.size() + self.query.size()
     }
 
     fn status(&self, now: Timestamp) -> &'static str {
@@ -445,30 +470,30 @@ impl Subscription {
         &self.context
     }
 
-    /// Whether a change is one that is to be notified, if it may be seen.
-    pub(crate) fn watches(&self, change: &Change) -> bool {
+    /// Whether a change is one that is to be notified. What is new is new for those who see nothing of it elsewhere.
+    pub(crate) fn watches(&self, change: &Change, view: &View<'_>) -> bool {
         if !self.is_active || self.interval.is_some() {
             return false;
         }
         let has = |trigger| self.triggers.contains(&trigger);
-        if has(if change.is_new { Trigger::EntityCreated } else { Trigger::EntityUpdated })
-            && self.watched.is_none()
-        {
+        let is_new = change.is_new && view.parts.len() == 1;
+        let entity = if is_new { Trigger::EntityCreated } else { Trigger::EntityUpdated };
+        if has(entity) && self.watched.is_none() {
             return true;
         }
         let is_watched = |iri: &String| self.watched.as_ref().is_none_or(|names| names.contains(iri));
-        let is_asked = |is_new: bool| {
-            let own = if is_new { Trigger::AttributeCreated } else { Trigger::AttributeUpdated };
-            let entity = if change.is_new { Trigger::EntityCreated } else { Trigger::EntityUpdated };
-            has(own) || has(entity)
+        let is_asked = |iri: &String, is_new: bool| {
+            let with_it = view.parts.iter().filter(|part| part.attributes.contains_key(iri)).count();
+            let is_new = is_new && with_it == 1;
+            has(if is_new { Trigger::AttributeCreated } else { Trigger::AttributeUpdated }) || has(entity)
         };
-        change.attributes.iter().any(|(iri, is_new)| is_watched(iri) && is_asked(*is_new))
+        change.attributes.iter().any(|(iri, is_new)| is_watched(iri) && is_asked(iri, *is_new))
     }
 
     /// Notes that an entity is to be notified of.
-    pub(crate) fn notice(&mut self, id: String) {
+    pub(crate) fn notice(&mut self, id: &str) {
         if self.progress.pending.len() < MOST_PENDING {
-            self.progress.pending.insert(id);
+            self.progress.pending.insert(id.to_owned());
         }
     }
 
@@ -499,7 +524,8 @@ impl Subscription {
             language: self.language.as_deref(),
         };
         let views = views(&pending, self.interval.is_some());
-        let selected = views.iter().filter(|view| self.query.selects(view)).take(MOST_DATA);
+        let effort = Effort::new(query::FOR_NOTIFICATION);
+        let selected = views.iter().filter(|view| self.query.selects(view, &effort)).take(MOST_DATA);
         let data: Vec<Value> =
             selected.map(|view| view.to_json(&writer, self.attributes.as_deref())).collect();
         self.progress.not_before = self.interval.and_then(|interval| now.checked_add(interval));
@@ -510,8 +536,7 @@ impl Subscription {
         if let Transport::Http { authority, .. } = &self.transport
             && !mapping.allows(authority)
         {
-            self.progress.is_under_way = true;
-            self.done(false, now, time);
+            self.done(Err(&pending), now, time);
             return None;
         }
         self.progress.sent += 1;
@@ -548,13 +573,30 @@ impl Subscription {
             .filter(|(name, _)| !["content-type", "link"].contains(&name.to_ascii_lowercase().as_str()));
         let headers = own.chain(given.cloned()).collect();
         let (user, transport) = (self.user.clone(), self.transport.clone());
-        Some(Job { subscription: id.to_owned(), user, transport, headers, body: body.into_bytes() })
+        Some(Job {
+            subscription: id.to_owned(),
+            number: self.number,
+            entities: pending,
+            user,
+            transport,
+            headers,
+            body: body.into_bytes(),
+        })
     }
 
-    pub(crate) fn done(&mut self, succeeded: bool, now: Instant, time: Timestamp) {
+    /// Takes over what became of a notification. If it failed, its entities are to be notified of again.
+    pub(crate) fn done(
+        &mut self,
+        result: std::result::Result<(), &BTreeSet<String>>,
+        now: Instant,
+        time: Timestamp,
+    ) {
+        self.progress.is_under_way = false;
+        if let Err(entities) = result {
+            entities.iter().for_each(|id| self.notice(id));
+        }
         let progress = &mut self.progress;
-        progress.is_under_way = false;
-        if succeeded {
+        if result.is_ok() {
             progress.failures = 0;
             progress.last_success = Some(time);
         } else {

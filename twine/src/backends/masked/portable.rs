@@ -4,7 +4,7 @@ use core::ops::{BitAnd, BitOr, BitXor, Not};
 
 use super::{
     super::fixslice::{Block, Placement, State, Word},
-    RoundKeys, Shares,
+    RoundKeys, Shares, bytes, erase, words,
 };
 use crate::{
     consts::ROUND_CONSTANTS,
@@ -74,7 +74,11 @@ fn add(to: &mut Nibble, x: Nibble) {
 }
 
 /// The key schedule as the paper states it, with `N` nibbles. The nibbles at `places` make the round key.
-fn expand<const N: usize>(keys: &mut RoundKeys, key: &[[u32; 4]; 2], places: [usize; 8]) {
+fn expand<const N: usize, const WORDS: usize>(
+    keys: &mut RoundKeys,
+    key: &[[u32; WORDS]; 2],
+    places: [usize; 8],
+) {
     let mut wk: [Nibble; N] = core::array::from_fn(|i| {
         let shift = 8 * (i / 2 % 4) + 4 * (1 - i % 2);
         key.map(|share| (share[i / 8] >> shift & 0xF) as u8)
@@ -104,16 +108,17 @@ fn expand<const N: usize>(keys: &mut RoundKeys, key: &[[u32; 4]; 2], places: [us
         wk[..4].rotate_left(1);
         wk.rotate_left(4);
     }
+    erase(&mut wk);
 }
 
 /// Makes the round keys of a key of 128 bits.
 pub(crate) fn expand_128(keys: &mut RoundKeys, key: &[[u32; 4]; 2]) {
-    expand::<32>(keys, key, [2, 3, 12, 15, 17, 18, 28, 31]);
+    expand::<32, 4>(keys, key, [2, 3, 12, 15, 17, 18, 28, 31]);
 }
 
-/// Makes the round keys of a key of 80 bits; the rest of the words is zero.
-pub(crate) fn expand_80(keys: &mut RoundKeys, key: &[[u32; 4]; 2]) {
-    expand::<20>(keys, key, [1, 3, 4, 6, 13, 14, 15, 16]);
+/// Makes the round keys of a key of 80 bits; the rest of the words does not count.
+pub(crate) fn expand_80(keys: &mut RoundKeys, key: &[[u32; 3]; 2]) {
+    expand::<20, 3>(keys, key, [1, 3, 4, 6, 13, 14, 15, 16]);
 }
 
 /// Adds masks to all round keys.
@@ -135,12 +140,7 @@ fn exchange_lanes(x: u32, r: usize) -> u32 {
 
 /// Encrypts four blocks.
 pub(crate) fn encrypt(keys: &RoundKeys, blocks: &mut Shares) {
-    let load = |share: &[[u32; 2]; 4]| {
-        let blocks: [Block; 4] =
-            share.map(|[low, high]| Block::from((u64::from(low) | u64::from(high) << 32).to_le_bytes()));
-        State::<u32>::load(&blocks, Placement::First)
-    };
-    let mut shares = [load(&blocks.a), load(&blocks.b)];
+    let mut shares = blocks.map(|share| State::<u32>::load(&share.map(bytes), Placement::First));
     for (r, key) in keys.0.iter().enumerate() {
         let [a, b] = &mut shares;
         let [(even_a, odd_a), (even_b, odd_b)] = [a, b].map(|share| match r % 2 {
@@ -153,12 +153,11 @@ pub(crate) fn encrypt(keys: &RoundKeys, blocks: &mut Shares) {
             odd_b[i] ^= exchange_lanes(y1, r);
         }
     }
-    for (state, share) in shares.iter().zip([&mut blocks.a, &mut blocks.b]) {
-        let mut bytes = [Block::default(); 4];
-        state.store(&mut bytes, Placement::Last);
-        *share = bytes.map(|block| {
-            let [b0, b1, b2, b3, b4, b5, b6, b7] = block.0;
-            [u32::from_le_bytes([b0, b1, b2, b3]), u32::from_le_bytes([b4, b5, b6, b7])]
-        });
+    for (state, share) in shares.iter_mut().zip(blocks) {
+        let mut blocks = [Block::default(); 4];
+        state.store(&mut blocks, Placement::Last);
+        *share = blocks.each_ref().map(words);
+        erase(&mut state.first);
+        erase(&mut state.second);
     }
 }

@@ -1,5 +1,6 @@
-@ Masked kernels for ARMv7-M and ARMv8-M with the Main Extension. The package `masking` of the repository wrote this file, and proves for the
-@ linked code that no instruction depends on a secret. Change nothing here: every register and the order of the instructions matter.
+@ Masked kernels for ARMv7-M and ARMv8-M with the Main Extension. The package `masking` of the repository wrote this file. Of these
+@ instructions, but for the key schedule of TWINE-80, it proves that nothing that is seen in five models depends on a secret. Change
+@ nothing here: every register and the order of the instructions matter.
 
 .syntax unified
 .thumb
@@ -798,7 +799,7 @@ twine_masked_encrypt:
     ldmia.w sp!, {r4, r5, r6, r7, r8, r9, r10, r11, pc}
 .size twine_masked_encrypt, . - twine_masked_encrypt
 
-@ Makes the round keys of TWINE-128: r0 points to them, r1 to the 16 bytes of share a of the key, followed by those of share b, r2 to constants.
+@ Makes the round keys of TWINE-128: r0 points to them, r1 to the 16 bytes of share a of the key and those of share b, r2 to constants.
 .section .text.twine_masked_schedule_128,"ax",%progbits
 .global twine_masked_schedule_128
 .hidden twine_masked_schedule_128
@@ -2025,7 +2026,7 @@ twine_masked_schedule_128:
     ldmia.w sp!, {r4, r5, r6, r7, r8, r9, r10, r11, pc}
 .size twine_masked_schedule_128, . - twine_masked_schedule_128
 
-@ Makes the round keys of TWINE-80: r0 points to them, r1 to the 10 bytes of share a of the key and 2 zeros, followed by those of share b, r2 to constants.
+@ Makes the round keys of TWINE-80: r0 points to them, r1 to share a of the key in 12 bytes and to share b in 12 more, r2 to constants.
 .section .text.twine_masked_schedule_80,"ax",%progbits
 .global twine_masked_schedule_80
 .hidden twine_masked_schedule_80

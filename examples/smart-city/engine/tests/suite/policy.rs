@@ -12,7 +12,8 @@ const CITIES: [&str; 3] = ["midori", "aoba", "kaede"];
 #[test]
 fn a_policy_shows_its_users() {
     let dir = common::example();
-    let policy = Policy::new(&common::files(dir.path()).0).unwrap();
+    let (city, _) = common::files(dir.path());
+    let policy = Policy::new(&city.users, &city.streams).unwrap();
     assert_eq!(format!("{policy:?}"), "Policy { users: [\"hana\", \"ren\", \"sora\"], .. }");
 }
 
@@ -59,7 +60,7 @@ fn all_combinations() {
         }
     }
 
-    let policy = Policy::new(&city).unwrap();
+    let policy = Policy::new(&city.users, &city.streams).unwrap();
     let (mut allowed, mut refused) = (0, 0);
     for (id, stream) in &city.streams {
         for device_ok in [true, false] {

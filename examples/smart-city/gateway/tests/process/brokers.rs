@@ -1,6 +1,6 @@
 //! What must hold at both brokers alike, as they are shipped.
 
-use std::{fmt::Write as _, io::Write as _};
+use std::io::Write as _;
 
 use rumqttc::{
     AckMode, EventLoop, SessionMode,
@@ -10,31 +10,6 @@ use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open}
 use smart_city_frame::{Class, Stream};
 
 use super::*;
-
-/// A city with the example's devices and `count` more, which send the stream `traffic-flow`.
-pub(crate) fn crowd(dir: &Path, count: u32) -> Vec<(DeviceId, String)> {
-    let (mut city, mut secrets) = (String::new(), String::new());
-    let mut devices = Vec::new();
-    for i in 0..count {
-        let [_, high, middle, low] = (0x100 + i).to_be_bytes();
-        let id = DeviceId([0x70, 0xb3, 0xd5, 0xff, 0xfe, high, middle, low]);
-        writeln!(city, "\n[[devices]]\nid = \"{id}\"\nname = \"Sensor {i}\"").unwrap();
-        writeln!(city, "place = [{}, {}]\nimage = \"gate-1.0\"", 10 + i % 1000, i / 1000).unwrap();
-        writeln!(city, "streams = [\"traffic-flow\"]").unwrap();
-        writeln!(secrets, "\n[devices.{id}]\nroot_key = \"{:032x}\"", 0xABC0_0000 + i).unwrap();
-        writeln!(secrets, "mqtt_password = \"password-{i}\"").unwrap();
-        devices.push((id, format!("password-{i}")));
-    }
-    for (file, more) in [("city.toml", city), ("secrets.toml", secrets)] {
-        let mut file = fs::File::options().append(true).open(dir.join(file)).unwrap();
-        file.write_all(more.as_bytes()).unwrap();
-    }
-    devices
-}
-
-pub(crate) fn crowd_root(i: u32) -> smart_city_frame::RootKey {
-    smart_city_frame::RootKey::new(u128::from(0xABC0_0000 + i).to_be_bytes())
-}
 
 /// The gateway at its own broker or at Mosquitto.
 fn at(dir: &Path, own: bool) -> (Option<Process>, Gateway) {
@@ -60,29 +35,6 @@ fn connection(
         options.set_last_will(LastWill::new(topic, &b"last will"[..], QoS::AtLeastOnce, false, None));
     }
     AsyncClient::builder(options).capacity(16).build()
-}
-
-fn text(text: &str) -> Vec<u8> {
-    [&u16::try_from(text.len()).unwrap().to_be_bytes(), text.as_bytes()].concat()
-}
-
-/// A packet of MQTT with less than 16,384 bytes.
-fn packet(first: u8, body: &[u8]) -> Vec<u8> {
-    let byte = |number: usize| u8::try_from(number).unwrap();
-    let len = body.len();
-    let len = if len < 128 { vec![byte(len)] } else { vec![byte(len % 128) | 128, byte(len / 128)] };
-    [&[first], &len[..], body].concat()
-}
-
-pub(crate) fn connect_packet(user: &str, password: &str) -> Vec<u8> {
-    let body = [&text("MQTT")[..], &[5, 0xC2, 0, 60, 0], &text(user), &text(user), &text(password)].concat();
-    packet(0x10, &body)
-}
-
-fn publish_packet(topic: &str, qos: u8, retain: bool, id: u16, payload: &[u8]) -> Vec<u8> {
-    let id = id.to_be_bytes();
-    let id = if qos > 0 { &id[..] } else { &[] };
-    packet(0x30 | qos << 1 | u8::from(retain), &[&text(topic)[..], id, &[0], payload].concat())
 }
 
 /// Whether the broker takes a message, and says so. Nothing of the client comes before: it would keep to what the broker says.

@@ -44,6 +44,16 @@ async fn other_sites_see_nothing() {
             }
         }
     }
+    // Where errors are ProblemDetails, these are too.
+    for (host, status) in [("attacker.example", 421), ("localhost", 403)] {
+        let request = format!(
+            "POST /ngsi-ld/v1/entities HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+            if status == 421 { host } else { "attacker.example" },
+        );
+        let answer = raw(&gateway.http, &request).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        assert!(answer.contains("application/problem+json") && answer.contains("about:blank"), "{answer}");
+    }
     assert!(
         raw(&gateway.http, "GET /status HTTP/1.1\r\nConnection: close\r\n\r\n")
             .await

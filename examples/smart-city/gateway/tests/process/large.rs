@@ -17,7 +17,7 @@ use super::*;
 async fn a_large_city_fits() {
     let devices = number("SMART_CITY_KNOWN", 5000);
     let dir = example();
-    brokers::crowd(dir.path(), devices);
+    crowd(dir.path(), devices);
     let gateway = gateway(dir.path(), None);
     // User and system time in hundredths of a second.
     let time = || -> u64 {
@@ -66,13 +66,13 @@ async fn frames_beside_clients_of_the_status() {
     const READINGS: usize = 250;
     let known = number("SMART_CITY_KNOWN", 5000);
     let dir = example();
-    let devices = brokers::crowd(dir.path(), known);
+    let devices = crowd(dir.path(), known);
     let gateway = gateway(dir.path(), None);
     let stream = Stream { id: 1.try_into().unwrap(), class: Class::Public };
     let (reports, mut reported) = mpsc::channel(1024);
     let senders = devices.into_iter().zip(0..).take(SENDERS).map(|((id, password), i)| {
         let epochs = EpochFile::new(dir.path().join(format!("{id}.epoch")));
-        let device = Device::start(id, brokers::crowd_root(i), &Image::simulated(), epochs).unwrap();
+        let device = Device::start(id, crowd_root(i), &Image::simulated(), epochs).unwrap();
         let options = client::options(&id.to_string(), &password, ("127.0.0.1", gateway.mqtt));
         client::run(device, options, 0.0, reports.clone())
     });

@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use super::{brokers::connect_packet, *};
+use super::*;
 
 fn run(dir: &Path, arguments: &str) -> (bool, String) {
     let output = Command::new(PROGRAM).current_dir(dir).args(arguments.split_whitespace()).output().unwrap();
@@ -58,7 +58,7 @@ fn it_takes_as_many_descriptors_as_it_may() {
 #[test]
 fn it_keeps_descriptors_for_what_is_not_the_broker() {
     let dir = example();
-    let devices = brokers::crowd(dir.path(), 200);
+    let devices = crowd(dir.path(), 200);
     let gateway = limited(dir.path(), "-n 256");
     let mut clients = Vec::new();
     for (id, password) in devices {

@@ -231,7 +231,7 @@ async fn tls_is_not_gone_around() {
         for port in ports {
             let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
             stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
-            stream.write_all(&brokers::connect_packet("hana", "example-hana")).unwrap();
+            stream.write_all(&connect_packet("hana", "example-hana")).unwrap();
             let answer = brokers::read_packet(&mut stream);
             assert!(!matches!(&answer, Some((0x20, body)) if body[1] == 0), "{port}: let in without TLS");
         }

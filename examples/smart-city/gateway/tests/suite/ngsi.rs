@@ -360,3 +360,65 @@ fn the_engine_tells_of_readings_reloads_and_isolations() {
     assert!(error.ends_with(&expected), "{error}");
     assert_eq!(city.streams[&1].stream.class, Class::Public);
 }
+
+/// What was written or measured under other attributes is shown to nobody, whatever the new ones are.
+#[test]
+fn a_reload_shows_nothing_of_before() {
+    let dir = common::example();
+    let path = dir.path().join("city.toml");
+    let mapping = "\n[ngsi_ld.streams.traffic-flow]\nmodel = \"TrafficFlowObserved\"\nproperties.intensity.from = \"vehicles\"\n";
+    let plain = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, plain + mapping).unwrap();
+    let (city, _) = common::files(dir.path());
+    let (broker, mut watcher) = ngsi::entities(Teller::default());
+    let ask = |user: &str, method: &str, path: &str, body: &str| {
+        let request = axum::http::Request::builder().method(method).uri(format!("/ngsi-ld/v1/{path}"));
+        let request = request.header("Content-Type", "application/json").body(body.as_bytes().to_vec());
+        broker.respond(user, &request.unwrap()).status().as_u16()
+    };
+    let note = r#"{"id":"urn:n:1","type":"Note"}"#;
+    let traffic = format!("entities/urn:ngsi-ld:TrafficFlowObserved:device:{GATE}");
+    let seen = || {
+        ["hana", "ren"].map(|user| (ask(user, "GET", "entities/urn:n:1", ""), ask(user, "GET", &traffic, "")))
+    };
+    let fill = |watcher: &mut dyn Observer| {
+        watcher.city(&city);
+        ask("hana", "DELETE", "entities/urn:n:1", "");
+        assert_eq!(ask("hana", "POST", "entities", note), 201);
+        watcher.reading(GATE, 1, Timestamp::now(), br#"{"vehicles":5}"#);
+        broker.work();
+        assert_eq!(seen()[0], (200, 200));
+    };
+    let hana = city.users["hana"].clone();
+    let ren = city.users["ren"].clone();
+    let mut lower = city.clone();
+    lower.users.insert("hana".to_owned(), ren.clone());
+    let mut without = city.clone();
+    without.users.remove("hana");
+    let mut other_stream = city.clone();
+    other_stream.streams.get_mut(&1).unwrap().min_level += 1;
+    let mut no_device = city.clone();
+    no_device.devices.remove(&GATE);
+    let mut no_mapping = city.clone();
+    no_mapping.ngsi_ld = None;
+    assert_ne!(hana, ren);
+    for (name, reload, notes, measured) in [
+        ("nothing", &city, 200, 200),
+        ("hana is as ren", &lower, 404, 200),
+        ("hana is removed", &without, 404, 200),
+        ("the stream is another", &other_stream, 200, 404),
+        ("the device is removed", &no_device, 200, 404),
+        ("there is no mapping", &no_mapping, 200, 404),
+    ] {
+        fill(&mut watcher);
+        watcher.city(reload);
+        let [of_hana, of_ren] = seen();
+        assert_eq!(of_ren, (404, measured), "{name}");
+        if reload.users.contains_key("hana") {
+            assert_eq!(of_hana, (notes, measured), "{name}");
+        }
+        // Nor does it come back.
+        watcher.city(&city);
+        assert_eq!(seen()[0], (notes, measured), "{name}");
+    }
+}

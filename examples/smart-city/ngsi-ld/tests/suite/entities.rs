@@ -465,4 +465,155 @@ fn room_is_bounded() {
     large(5).is(201);
     let many: serde_json::Map<_, _> = (0..257).map(|i| (format!("a{i}"), json!(1))).collect();
     city.post("cid", "POST entities/urn:a:1/attrs", &Value::Object(many)).fails(400, "BadRequestData");
+    // Small objects take much memory, in a value and as attributes of attributes.
+    let small = json!({ "id": "urn:o:1", "type": "T", "a": { "value": vec![json!({ "a": 0 }); 6000] } });
+    assert!(small.to_string().len() < 60_000);
+    city.post("ben", "POST entities", &small).fails(507, "");
+    let nested = |i: usize| json!({ "id": format!("urn:o:{i}"), "type": "T", "a": { "value": 1, "b": { "value": 1, "c": { "value": 1, "d": 1 } } } });
+    let (mut count, mut length) = (0, 0);
+    while city.post("ben", "POST entities", &nested(count)).status.is_success() {
+        length += nested(count).to_string().len();
+        count += 1;
+    }
+    assert!(count < 600 && length < 60_000, "{count} {length}");
+}
+
+/// However they come, an attribute has so many instances.
+#[test]
+fn c4_5_5_instances_are_bounded() {
+    let city = City::new();
+    let instance = |i: usize| json!({ "value": i, "datasetId": format!("urn:d:{i}") });
+    let first: Value = (0..32).map(instance).collect();
+    city.post("ann", "POST entities", &json!({ "id": "urn:a:1", "type": "T", "a": first })).is(201);
+    let kind = json!({ "id": "urn:a:1", "a": [instance(32)] });
+    for line in ["POST entities/urn:a:1/attrs", "PATCH entities/urn:a:1/attrs", "PATCH entities/urn:a:1"] {
+        city.post("ann", line, &kind).fails(400, "BadRequestData");
+    }
+    for operation in ["update", "upsert?options=update", "merge"] {
+        city.post("ann", &format!("POST entityOperations/{operation}"), &json!([kind])).is(207);
+    }
+    let many: Value = (0..15_000).map(|i| json!({ "value": i, "datasetId": format!("urn:d:{i}") })).collect();
+    let start = std::time::Instant::now();
+    city.post("ann", "PATCH entities/urn:a:1", &json!({ "a": many })).fails(400, "BadRequestData");
+    assert!(start.elapsed() < std::time::Duration::from_secs(2));
+    let all = city.get("ann", "entities/urn:a:1").is(200);
+    assert_eq!(all["a"].as_array().unwrap().len(), 32);
+}
+
+/// What is in an id stays in its segment of the path.
+#[test]
+fn c6_4_3_1_the_location_leads_to_the_entity() {
+    let city = City::new();
+    let created = city.post("ann", "POST entities", &json!({ "id": "urn:a:1/2?3#4%25", "type": "T" }));
+    assert_eq!(created.header("location"), "/ngsi-ld/v1/entities/urn:a:1%2F2%3F3%234%2525");
+    let path = created.header("location").replace("/ngsi-ld/v1/", "");
+    assert_eq!(city.get("ann", &path).is(200)["id"], "urn:a:1/2?3#4%25");
+}
+
+/// One field may have several links.
+#[test]
+fn c6_3_5_links_in_one_field() {
+    let city = City::new();
+    city.post("ann", "POST entities", &json!({ "id": "urn:t:1", "type": "T" })).is(201);
+    let context = format!("<{TRAFFIC}>; rel=\"http://www.w3.org/ns/json-ld#context\"");
+    let get = |link: &str| city.send("ann", "GET entities/urn:t:1", &[("Link", link)], "");
+    for link in [
+        format!("<https://a/b,c>; rel=\"x, y\", {context}"),
+        format!("{context}, <https://a/b>; rel=\"next\""),
+    ] {
+        let answer = get(&link);
+        answer.is(200);
+        assert!(answer.header("link").starts_with(&format!("<{TRAFFIC}>")), "{link}");
+    }
+    get(&format!("{context}, {context}")).fails(400, "InvalidRequest");
+    get(&format!("{context}, x")).fails(400, "InvalidRequest");
+}
+
+/// Dan sees what Cid writes, and Cid does not see what Dan writes: whatever Dan does to an entity of which both wrote a part, or Cid alone,
+/// for Cid nothing changes.
+#[test]
+fn what_a_user_writes_goes_to_nobody_elses_part() {
+    let note = json!({ "id": "urn:n:1", "type": "Note", "a": { "value": "planted" }, "b": 1 });
+    let secret = json!({ "id": "urn:n:1", "type": ["Note", "Secret"], "scope": "/secret", "a": { "value": "secret" }, "c": "secret" });
+    let attribute = json!({ "value": "secret", "unitCode": "secret" });
+    let removal = json!({ "id": "urn:n:1", "a": "urn:ngsi-ld:null" });
+    let one = "entities/urn:n:1";
+    let writes = [
+        (format!("PATCH {one}"), secret.clone(), 204, 204),
+        (format!("PATCH {one}"), removal.clone(), 204, 422),
+        (format!("PUT {one}"), secret.clone(), 204, 204),
+        (format!("PUT {one}"), json!({ "a": "secret" }), 204, 204),
+        (format!("POST {one}/attrs"), secret.clone(), 204, 204),
+        (
+            format!("POST {one}/attrs?options=noOverwrite"),
+            json!({ "c": "secret", "type": "Secret" }),
+            204,
+            204,
+        ),
+        (format!("PATCH {one}/attrs"), json!({ "a": "secret", "type": "Secret" }), 204, 204),
+        (format!("PATCH {one}/attrs/a"), attribute.clone(), 204, 422),
+        (format!("PATCH {one}/attrs/a"), json!({ "value": "urn:ngsi-ld:null" }), 204, 422),
+        (format!("PUT {one}/attrs/a"), attribute, 204, 422),
+        (format!("DELETE {one}/attrs/a"), json!(null), 204, 422),
+        (format!("DELETE {one}/attrs/a?deleteAll=true"), json!(null), 204, 422),
+        (format!("DELETE {one}"), json!(null), 204, 422),
+        ("POST entities".to_owned(), secret.clone(), 409, 409),
+        ("POST entityOperations/create".to_owned(), json!([secret]), 207, 207),
+        ("POST entityOperations/upsert".to_owned(), json!([secret]), 204, 204),
+        ("POST entityOperations/upsert?options=update".to_owned(), json!([secret]), 204, 204),
+        ("POST entityOperations/update".to_owned(), json!([secret]), 204, 204),
+        ("POST entityOperations/merge".to_owned(), json!([secret]), 204, 204),
+        ("POST entityOperations/merge".to_owned(), json!([removal]), 204, 207),
+        ("POST entityOperations/delete".to_owned(), json!(["urn:n:1"]), 204, 207),
+    ];
+    for (line, body, with_a_part, without) in writes {
+        for (has_part, status) in [(true, with_a_part), (false, without)] {
+            let mut city = City::new();
+            if has_part {
+                city.post("dan", "POST entities", &json!({ "id": "urn:n:1", "type": "Note", "a": "secret" }))
+                    .is(201);
+            }
+            city.now += jiff::SignedDuration::from_secs(1);
+            city.post("cid", "POST entities", &note).is(201);
+            city.now += jiff::SignedDuration::from_secs(1);
+            let all = || {
+                ["entities/urn:n:1?options=sysAttrs", "types?details=true", "entities?type=Note,Secret"]
+                    .map(|path| city.get("cid", path))
+            };
+            let before = all();
+            assert_eq!(city.post("dan", &line, &body).status.as_u16(), status, "{line} {body} {has_part}");
+            assert_eq!(all(), before, "{line} {body}");
+            // Cid's own room is as it was.
+            city.send("cid", "DELETE entities/urn:n:1", &[], "").is(204);
+            city.get("cid", "entities/urn:n:1").fails(404, "ResourceNotFound");
+        }
+    }
+}
+
+/// Who sees both parts sees one entity, with the newest of each attribute; what one deletes of it leaves what the other wrote.
+#[test]
+fn two_users_write_one_entity() {
+    let mut city = City::new();
+    let values = |city: &City, user: &str| {
+        city.get(user, "entities/urn:b:1?options=keyValues&attrs=height,width").is(200)
+    };
+    city.post("ann", "POST entities", &building()).is(201);
+    city.now += jiff::SignedDuration::from_secs(1);
+    city.post("ben", "POST entities/urn:b:1/attrs", &json!({ "height": 20, "width": 4 })).is(204);
+    let expected = json!({ "id": "urn:b:1", "type": "Building", "height": 20, "width": 4 });
+    assert_eq!((values(&city, "ann"), values(&city, "ben")), (expected.clone(), expected.clone()));
+    // Another attribute of the part does not make this one newer.
+    city.now += jiff::SignedDuration::from_secs(1);
+    city.post("ann", "PATCH entities/urn:b:1/attrs", &json!({ "name": "House" })).is(204);
+    assert_eq!(values(&city, "ann"), expected);
+    city.send("ann", "DELETE entities/urn:b:1/attrs/width", &[], "").fails(422, "OperationNotSupported");
+    city.send("ben", "DELETE entities/urn:b:1/attrs/height", &[], "").is(204);
+    assert_eq!(values(&city, "ben")["height"], 12.5);
+    // What changes nothing begins no part.
+    city.post("ben", "PATCH entities/urn:b:1/attrs", &json!({ "depth": 5 })).is(207);
+    city.send("ben", "DELETE entities/urn:b:1", &[], "").is(204);
+    city.post("ben", "PATCH entities/urn:b:1/attrs", &json!({ "depth": 5 })).is(207);
+    city.send("ben", "DELETE entities/urn:b:1", &[], "").fails(422, "OperationNotSupported");
+    city.send("ann", "DELETE entities/urn:b:1", &[], "").is(204);
+    city.get("ben", "entities/urn:b:1").fails(404, "ResourceNotFound");
 }

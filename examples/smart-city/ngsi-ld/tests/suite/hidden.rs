@@ -222,6 +222,22 @@ fn no_request_and_no_notification_tells_what_may_not_be_seen() {
             full.broker.recover("70b3d5fffe000003");
             full.broker.isolate("70b3d5fffe000003");
         }
+        match i % 1000 {
+            // Others come and go, or get other attributes; what they wrote goes with that.
+            250 => full.reload(&["ann", "dan"], |source| {
+                source != Source::User("ann") && source != Source::User("dan")
+            }),
+            500 => full.reload(&[], |source| source != Source::User("ben")),
+            // Cid was away, and comes back to nothing.
+            750 => {
+                for city in [&full, &bare] {
+                    city.reload(&["cid"], |source| source != Source::User("cid"));
+                    city.reload(&[], |_| true);
+                    assert_eq!(city.get("cid", "subscriptions").is(200), json!([]));
+                }
+            }
+            _ => {}
+        }
         full.now += jiff::SignedDuration::from_millis(10);
         bare.now = full.now;
         // Others do much in one of the two.
@@ -229,7 +245,7 @@ fn no_request_and_no_notification_tells_what_may_not_be_seen() {
             let (line, headers, body) = request(&mut random);
             let body = body.replace("out/cid/x", "out/ann/x");
             hidden += usize::from(
-                full.send(random.of(&["ann", "ben"]), &line, &headers, &body).status.is_success(),
+                full.send(random.of(&["ann", "ben", "dan"]), &line, &headers, &body).status.is_success(),
             );
         }
         match random.below(12) {
@@ -251,7 +267,8 @@ fn no_request_and_no_notification_tells_what_may_not_be_seen() {
         let [one, other] = [&full, &bare].map(|city| {
             let jobs = city.broker.due(now, city.now);
             jobs.iter().for_each(|job| city.broker.done(job, true, now, city.now));
-            jobs.into_iter().filter(|job| job.user == "cid").collect::<Vec<_>>()
+            let of_cid = jobs.into_iter().filter(|job| job.user == "cid");
+            of_cid.map(|job| (job.transport, job.headers, job.body)).collect::<Vec<_>>()
         });
         assert_eq!(one, other, "after request {i}: {line}");
         notifications += one.len();

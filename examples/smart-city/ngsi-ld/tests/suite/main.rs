@@ -5,6 +5,7 @@ mod entities;
 mod hidden;
 mod http;
 mod queries;
+mod reloads;
 mod subscriptions;
 
 use std::sync::{Arc, Mutex};
@@ -15,15 +16,24 @@ use serde_json::{Value, json};
 use smart_city_ngsi_ld::{Broker, Policy, Publisher, Reading, Source, mapping::Mapping};
 
 /// Ann and Ben see what both write, and the stream `open`. Ann alone sees the streams `secret` and `air`. Cid sees nothing of theirs but `open`.
-struct Rules;
+/// Dan sees what Cid writes, and Cid does not see what Dan writes.
+#[derive(Default)]
+struct Rules {
+    /// Who is not there.
+    gone: Vec<&'static str>,
+}
 
 impl Policy for Rules {
     fn sees(&self, user: &str, source: Source<'_>) -> bool {
+        if self.gone.contains(&user) {
+            return false;
+        }
         match source {
             Source::Stream { device_ok: false, .. } => false,
             Source::Stream { stream, .. } => stream == "open" || user == "ann",
             Source::User(author) => {
-                user == author || [user, author].iter().all(|name| ["ann", "ben"].contains(name))
+                let both = |names: [&str; 2]| [user, author].iter().all(|name| names.contains(name));
+                user == author || both(["ann", "ben"]) || (user, author) == ("dan", "cid")
             }
         }
     }
@@ -119,8 +129,8 @@ impl City {
 
     fn with_endpoints(endpoints: &[String]) -> Self {
         let published = Published::default();
-        let broker = Arc::new(Broker::new(Rules, published.clone()));
-        broker.configure(mapping(endpoints));
+        let broker = Arc::new(Broker::new(published.clone()));
+        broker.configure(Rules::default(), mapping(endpoints), |_| true);
         Self { broker, published, now: "2026-01-01T00:00:00Z".parse().unwrap() }
     }
 

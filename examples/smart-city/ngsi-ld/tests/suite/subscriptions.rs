@@ -407,3 +407,103 @@ fn notifications_are_bounded() {
         (0..4).flat_map(|_| city.due()).map(|job| data(&job).as_array().unwrap().len()).collect();
     assert_eq!(sizes, [100, 100, 50]);
 }
+
+/// What failed is told again, also without another change.
+#[test]
+fn a_notification_that_fails_loses_no_change() {
+    let city = city();
+    city.post("ann", "POST subscriptions", &subscription()).is(201);
+    city.car("ann", "urn:c:1", 1);
+    let start = Instant::now();
+    let first = city.broker.due(start, city.now);
+    city.car("ann", "urn:c:2", 2);
+    city.broker.done(&first[0], false, start, city.now);
+    assert_eq!(city.broker.due(start, city.now), []);
+    let again = city.broker.due(start + Duration::from_secs(1), city.now);
+    let ids: Vec<_> = data(&again[0]).as_array().unwrap().iter().map(|car| car["id"].clone()).collect();
+    assert_eq!(ids, ["urn:c:1", "urn:c:2"]);
+    city.broker.done(&again[0], true, start, city.now);
+    assert_eq!(city.broker.due(start + Duration::from_secs(9), city.now), []);
+    // Operators take the endpoint away, and give it back.
+    city.car("ann", "urn:c:3", 3);
+    city.broker.configure(Rules::default(), mapping(&[]), |_| true);
+    assert_eq!(city.broker.due(start, city.now), []);
+    city.broker.configure(Rules::default(), mapping(&[ENDPOINT.to_owned()]), |_| true);
+    assert_eq!(data(&city.broker.due(start + Duration::from_secs(1), city.now)[0])[0]["id"], "urn:c:3");
+}
+
+/// What became of a notification says nothing of a later subscription with the same id.
+#[test]
+fn a_later_subscription_begins_anew() {
+    let city = city();
+    city.post("ann", "POST subscriptions", &subscription()).is(201);
+    city.car("ann", "urn:c:1", 1);
+    let job = city.broker.due(Instant::now(), city.now).remove(0);
+    city.send("ann", "DELETE subscriptions/urn:s:1", &[], "").is(204);
+    city.post("ann", "POST subscriptions", &subscription()).is(201);
+    city.broker.done(&job, false, Instant::now(), city.now);
+    assert_eq!(city.get("ann", "subscriptions/urn:s:1").is(200)["notification"]["status"], "ok");
+}
+
+/// What subscriptions take is of the same room as entities.
+#[test]
+fn subscriptions_take_room() {
+    let city = city();
+    let large = |id: &str, n: usize| {
+        let mut body = with(json!({ "id": id }));
+        body["notification"]["endpoint"]["notifierInfo"] = vec![json!({ "a": 0 }); n].into();
+        body
+    };
+    city.post("ann", "POST subscriptions", &large("urn:s:1", 2200)).fails(400, "BadRequestData");
+    city.post("ann", "POST subscriptions", &large("urn:s:1", 1800)).is(201);
+    city.post("ann", "POST subscriptions", &large("urn:s:2", 1800)).fails(507, "");
+    city.post("ann", "POST subscriptions", &large("urn:s:2", 10)).is(201);
+    let notification = large("urn:s:2", 1800)["notification"].take();
+    city.post("ann", "PATCH subscriptions/urn:s:2", &json!({ "notification": notification })).fails(507, "");
+    city.post(
+        "ann",
+        "PATCH subscriptions/urn:s:2",
+        &json!({ "description": "x".repeat(4096), "notification": large("", 1800)["notification"] }),
+    )
+    .fails(400, "BadRequestData");
+    city.post("ben", "POST subscriptions", &large("urn:s:1", 1800)).is(201);
+    // An entity finds no room either, until the subscription is gone.
+    let entity = json!({ "id": "urn:a:1", "type": "T", "a": { "value": vec![json!({ "a": 0 }); 3000] } });
+    city.post("ann", "POST entities", &entity).fails(507, "");
+    city.send("ann", "DELETE subscriptions/urn:s:1", &[], "").is(204);
+    city.post("ann", "POST entities", &entity).is(201);
+    // Patterns are charged as they are compiled, and contexts as they are kept.
+    let patterns = json!(vec![json!({ "type": "T", "idPattern": "a" }); 60]);
+    let made = (0..32).filter(|i| {
+        let body = with(json!({ "id": format!("urn:p:{i}"), "entities": patterns }));
+        city.post("cid", "POST subscriptions", &body).status.is_success()
+    });
+    assert!((4..10).contains(&made.count()));
+    let context: serde_json::Map<_, _> = (0..900).map(|i| (format!("a{i}"), json!("b:c"))).collect();
+    let made = (0..32).filter(|i| {
+        let body = with(json!({ "id": format!("urn:p:{i}"), "@context": context }));
+        city.post("dan", "POST subscriptions", &body).status.is_success()
+    });
+    assert!((4..20).contains(&made.count()));
+}
+
+/// A change costs little, whatever is asked; what would take longer is not notified of.
+#[test]
+fn what_a_change_computes_is_bounded() {
+    let city = city();
+    let slow = vec!["text~=(a|b|c|d)*(e|f|g|h)$"; 60].join("|") + "|speed";
+    for (id, q) in [("urn:s:1", slow.as_str()), ("urn:s:2", "text~=a")] {
+        city.post("ann", "POST subscriptions", &with(json!({ "id": id, "q": q }))).is(201);
+    }
+    let car = json!({ "id": "urn:c:1", "type": "Car", "speed": 1, "text": "a".repeat(4000) });
+    city.post("ann", "POST entities", &car).is(201);
+    let jobs = city.due();
+    let ids = |jobs: &[Job]| {
+        jobs.iter()
+            .map(|job| serde_json::from_slice::<Value>(&job.body).unwrap()["subscriptionId"].clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&jobs), ["urn:s:2"]);
+    city.post("ann", "PATCH entities/urn:c:1/attrs", &json!({ "text": "a" })).is(204);
+    assert_eq!(ids(&city.due()), ["urn:s:1", "urn:s:2"]);
+}

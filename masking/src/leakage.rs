@@ -1,0 +1,209 @@
+//! Fixed-against-random tests over simulated traces of key set-up, new masks and the encryption of four blocks.
+//!
+//! A trace has a sample for each word that an attacker is taken to see: its number of set bits. In half of the traces key and blocks are always
+//! the same, in the other half they are random. Masks are random in all. For each sample Welch's t says whether the means differ.
+
+use crate::{
+    ENCRYPT, REFRESH, SCHEDULE_80, SCHEDULE_128,
+    check::{CODE, CONSTANTS, INPUT, KEYS, STACK, constants},
+    ir::{Alu, Op, SP},
+    kernel::Kernel,
+    machine::{Cell, Machine, Model},
+    plain::{Plain, RUNS, Word},
+    random::Random,
+};
+use anyhow::{Context as _, Result};
+use std::{cell, thread};
+
+/// Above this a sample depends on a secret. Of 100,000 samples that do not, one is above it with a probability of 0.0002.
+pub const LIMIT: f64 = 6.0;
+
+/// Each kernel has so much room.
+const ROOM: u32 = 0x1_0000;
+
+/// What is the same in all traces, and how many there are.
+#[derive(Clone, Copy)]
+pub struct Experiment {
+    /// The bytes of the key: 16 or 10.
+    pub key_len: usize,
+    /// The key is the same in all traces, and only the blocks are random in half of them.
+    pub has_fixed_key: bool,
+    /// All masks are random. Else all of them are zero, which is as good as no masking.
+    pub is_masked: bool,
+    /// The number of traces, which is rounded up.
+    pub traces: u64,
+}
+
+/// What was found about one sample of the traces.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    /// What is seen.
+    pub model: Model,
+    /// The number of the instruction since the start.
+    pub instruction: u64,
+    /// The difference of the means, in standard errors.
+    pub t: f64,
+}
+
+/// The sums of a sample, for fixed and for random secrets.
+#[derive(Clone, Copy)]
+struct Sums {
+    model: Model,
+    at: u32,
+    sum: [u64; 2],
+    squares: [u64; 2],
+}
+
+impl Sums {
+    fn add(&mut self, word: &Word) {
+        let counts = word.map(u32::count_ones);
+        for (class, counts) in counts.as_chunks::<{ RUNS / 2 }>().0.iter().enumerate() {
+            self.sum[class] += u64::from(counts.iter().sum::<u32>());
+            self.squares[class] += u64::from(counts.iter().map(|count| count * count).sum::<u32>());
+        }
+    }
+
+    fn t(&self, traces: f64) -> f64 {
+        let mean = self.sum.map(|sum| sum as f64 / traces);
+        // The variance of each mean.
+        let [a, b] = [0, 1].map(|i| (self.squares[i] as f64 / traces - mean[i] * mean[i]) / (traces - 1.0));
+        let difference = mean[0] - mean[1];
+        if difference == 0.0 { 0.0 } else { difference / (a + b).max(0.0).sqrt() }
+    }
+}
+
+/// Words of all runs: the first half has `fixed`, if there is one.
+fn words(random: &mut Random, fixed: Option<&[u32]>, count: usize) -> Vec<Word> {
+    (0..count)
+        .map(|i| {
+            let mut word: Word = std::array::from_fn(|_| random.word());
+            if let Some(fixed) = fixed {
+                word[..RUNS / 2].fill(fixed[i]);
+            }
+            word
+        })
+        .collect()
+}
+
+/// Both shares of secret words.
+fn shares(random: &mut Random, secrets: &[Word], is_masked: bool) -> Vec<Word> {
+    let masks = masks(random, secrets.len(), is_masked);
+    let first = secrets.iter().zip(&masks).map(|(a, b)| std::array::from_fn(|run| a[run] ^ b[run]));
+    first.chain(masks.iter().copied()).collect()
+}
+
+fn masks(random: &mut Random, count: usize, is_masked: bool) -> Vec<Word> {
+    if is_masked { words(random, None, count) } else { vec![[0; RUNS]; count] }
+}
+
+impl Experiment {
+    /// Simulates the traces, with all processors of this machine, and returns what was found about each sample, in order.
+    ///
+    /// # Errors
+    /// If a kernel is missing, or does what is not modelled.
+    ///
+    /// # Panics
+    /// If a thread does.
+    pub fn run(self, kernels: &[Kernel]) -> Result<Vec<Sample>> {
+        let threads = thread::available_parallelism().map_or(1, usize::from) as u64;
+        let batches = self.traces.div_ceil(RUNS as u64 * threads);
+        let parts = thread::scope(|scope| {
+            let start = |seed| scope.spawn(move || self.batches(kernels, seed, batches));
+            let threads: Vec<_> = (0..threads).map(start).collect();
+            threads.into_iter().map(|thread| thread.join().expect("a thread")).collect::<Result<Vec<_>>>()
+        })?;
+        let traces = (batches * threads * RUNS as u64 / 2) as f64;
+        let (mut sums, mut instruction, mut at) = (parts[0].clone(), 0, 0);
+        for part in &parts[1..] {
+            for (sums, part) in sums.iter_mut().zip(part) {
+                for class in 0..2 {
+                    sums.sum[class] += part.sum[class];
+                    sums.squares[class] += part.squares[class];
+                }
+            }
+        }
+        let samples = sums.iter().map(|sums| {
+            if sums.at != at {
+                (instruction, at) = (instruction + 1, sums.at);
+            }
+            Sample { model: sums.model, instruction, t: sums.t(traces) }
+        });
+        Ok(samples.collect())
+    }
+
+    fn batches(self, kernels: &[Kernel], seed: u64, batches: u64) -> Result<Vec<Sums>> {
+        let Self { key_len, has_fixed_key, is_masked, .. } = self;
+        let mut random = Random(0x6A09_E667_F3BC_C908);
+        let fixed: Vec<u32> = (0..12).map(|_| random.word()).collect();
+        let (fixed_key, fixed_blocks) = fixed.split_at(4);
+        let mut random = Random(0xBB67_AE85_84CA_A73B ^ seed << 32);
+        let mut sums: Vec<Sums> = Vec::new();
+        let count = cell::Cell::new(0);
+        let see = |model, at, word: &Word| {
+            let n = count.replace(count.get() + 1);
+            if n == sums.len() {
+                sums.push(Sums { model, at, sum: [0; 2], squares: [0; 2] });
+            }
+            sums[n].add(word);
+        };
+        let mut machine = Machine::new(Plain(see));
+        let places = || (CODE..).step_by(ROOM as usize);
+        for (address, kernel) in places().zip(kernels) {
+            machine.program(address, kernel.instructions());
+        }
+        let address = |name| {
+            let found = places().zip(kernels).find(|(_, kernel)| kernel.name == name);
+            Ok::<_, anyhow::Error>(found.with_context(|| format!("there is no {name}"))?.0)
+        };
+        let schedule = address(if key_len == 16 { SCHEDULE_128 } else { SCHEDULE_80 })?;
+        let (refresh, encrypt) = (address(REFRESH)?, address(ENCRYPT)?);
+        for _ in 0..batches {
+            count.set(0);
+            machine.reset();
+            for (address, word) in (CONSTANTS..).step_by(4).zip(constants()) {
+                machine.memory.insert(address, Cell::Int(word));
+            }
+            let mut key = words(&mut random, Some(fixed_key), key_len.div_ceil(4));
+            if has_fixed_key {
+                key.iter_mut().zip(fixed_key).for_each(|(word, fixed)| word.fill(*fixed));
+            }
+            machine.put(INPUT, shares(&mut random, &key, is_masked));
+            machine.call(schedule, STACK, &[KEYS, INPUT, CONSTANTS])?;
+            machine.put(INPUT, masks(&mut random, 4, is_masked));
+            machine.call(refresh, STACK, &[KEYS, INPUT])?;
+            let blocks = words(&mut random, Some(fixed_blocks), 8);
+            machine.put(INPUT, shares(&mut random, &blocks, is_masked));
+            machine.call(encrypt, STACK, &[KEYS, INPUT])?;
+        }
+        Ok(sums)
+    }
+}
+
+/// The number of the first instruction in the loop that is as `is` says.
+///
+/// # Panics
+/// If there is none.
+pub fn first(kernel: &Kernel, is: impl Fn(&Op) -> bool) -> usize {
+    let found = (kernel.label.unwrap_or(0)..kernel.code.len()).find(|n| is(&kernel.code[*n]));
+    found.expect("every kernel with a loop has such an instruction")
+}
+
+/// A fault: the first pad in the loop does nothing.
+pub fn without_a_pad(kernel: &mut Kernel) {
+    let pad = first(kernel, |op| matches!(op, Op::MovImm { imm: 0, .. }));
+    kernel.code[pad] = Op::Imm { op: Alu::Add, rd: 0, rn: 0, imm: 0 };
+}
+
+/// A fault: a register gets a plane of one share after that of the other.
+pub fn with_a_share_over_the_other(kernel: &mut Kernel) {
+    let load = first(kernel, |op| matches!(op, Op::Ldrd { rn: SP, .. }));
+    if let Op::Ldrd { rt, offset, .. } = kernel.code[load] {
+        kernel.code.insert(load, Op::Ldr { rt, rn: SP, offset: offset ^ 16 });
+    }
+}
+
+/// The greatest |t|.
+#[must_use]
+pub fn greatest(samples: &[Sample]) -> f64 {
+    samples.iter().map(|sample| sample.t.abs()).fold(0.0, f64::max)
+}

@@ -1,0 +1,40 @@
+//! Sampled: a short form of the fixed-against-random tests. `cargo run --release -- leakage` is the long one.
+
+use masking::{
+    ENCRYPT,
+    kernel::Kernel,
+    kernels,
+    leakage::{Experiment, LIMIT, greatest, with_a_share_over_the_other, without_a_pad},
+};
+
+const SHORT: Experiment = Experiment { key_len: 16, has_fixed_key: false, is_masked: true, traces: 16_384 };
+
+fn run(experiment: Experiment, change: impl FnOnce(&mut Kernel)) -> f64 {
+    let mut kernels = kernels();
+    change(kernels.iter_mut().find(|kernel| kernel.name == ENCRYPT).unwrap());
+    greatest(&experiment.run(&kernels).unwrap())
+}
+
+/// Of the key schedule of TWINE-80 this is all that is known.
+#[test]
+fn nothing_is_seen_of_secrets() {
+    for key_len in [10, 16] {
+        for has_fixed_key in [false, true] {
+            let greatest = run(Experiment { key_len, has_fixed_key, ..SHORT }, |_| ());
+            assert!(greatest < LIMIT, "key of {key_len} bytes: {greatest}");
+        }
+    }
+}
+
+#[test]
+fn secrets_without_masks_are_seen() {
+    assert!(run(Experiment { is_masked: false, traces: 512, ..SHORT }, |_| ()) > LIMIT);
+}
+
+#[test]
+fn faults_are_seen() {
+    for fault in [without_a_pad, with_a_share_over_the_other] {
+        let greatest = run(SHORT, fault);
+        assert!(greatest > LIMIT, "{greatest}");
+    }
+}
