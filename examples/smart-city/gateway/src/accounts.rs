@@ -254,15 +254,14 @@ async fn synchronise(plugin: &mut impl Plugin, secrets: &Secrets, shut_out: &mut
     Ok(count)
 }
 
-/// Keeps the accounts until there is a new connection, and compares them every `interval`; calls `done` when they are there for the
-/// first time, or cannot be.
+/// Keeps the accounts until there is a new connection, and compares them every `interval`; says each time whether they are there.
 pub(crate) async fn keep(
     plugin: &mut impl Plugin,
     secrets: &mut watch::Receiver<Arc<Secrets>>,
     floods: &mut mpsc::Receiver<String>,
     connected: &mut watch::Receiver<()>,
     interval: Duration,
-    done: impl Fn() -> bool,
+    tried: impl Fn(bool),
 ) {
     let mut shut_out = ShutOut::new();
     let mut known = secrets.borrow_and_update().clone();
@@ -279,7 +278,7 @@ pub(crate) async fn keep(
                 again = Instant::now() + interval;
                 trials = accounts(&secrets).into_keys().collect();
                 known = secrets;
-                done();
+                tried(true);
             }
             let next = shut_out.iter().filter_map(|(name, (until, ..))| Some((until.as_ref()?, name))).min();
             let next = next.map(|(until, name)| (*until, name.clone()));
@@ -348,7 +347,7 @@ pub(crate) async fn keep(
             Ok(false) => return,
             Err(error) => {
                 tracing::error!("the accounts at the broker are not those of secrets.toml: {error:#}");
-                done();
+                tried(false);
                 tokio::select! {
                     // It may be for that: nothing is subscribed to any more, and no answer comes.
                     _ = connected.changed() => {
@@ -512,7 +511,7 @@ mod tests {
         let (connect, mut connected) = watch::channel(());
         let mut plugin = model.clone();
         tokio::spawn(async move {
-            keep(&mut plugin, &mut secrets, &mut floods, &mut connected, interval, || true).await;
+            keep(&mut plugin, &mut secrets, &mut floods, &mut connected, interval, |_| {}).await;
         });
         (model, sender, flood, connect)
     }

@@ -4,15 +4,15 @@
 //! not notice. A session ends as soon as its account is gone or has another password.
 //!
 //! `mqtt5` sets no limit to connections that do not log in. So it listens on the loopback interface alone, and connections are accepted
-//! in front of it: each is passed on when its CONNECT packet is there, and of those that wait for it the oldest makes room for a new one.
-//! Programs on the same machine could go round that.
+//! in front of it: each is passed on when its CONNECT packet is there, and those that wait for it make room for new ones.
+//! Programs on the same machine could go round that; but nobody is let in who does.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     future::Future,
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -33,13 +33,17 @@ use smart_city_engine::config::{GATEWAY_USER, Secret, Secrets, parse_device_id};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
-    task::AbortHandle,
+    sync::watch,
+    task::JoinSet,
     time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 
-use crate::mqtt::{Allowance, Limited, MAX_PACKET};
+use crate::{
+    guests::{self, Guest},
+    metrics::Meters,
+    mqtt::{Allowance, Limited, MAX_PACKET, lock},
+};
 
 /// Messages that wait for a subscriber that does not take them; then the oldest are dropped.
 pub const CLIENT_QUEUE: usize = 4096;
@@ -59,8 +63,8 @@ const STUCK: Duration = Duration::from_secs(60);
 /// Descriptors for a client: its connection, and both ends of the one to the broker.
 const EACH: usize = 3;
 
-/// Starts the broker, which may take so many descriptors. Returns its address, and the one where the gateway itself connects: with TLS that is
-/// behind it, on the loopback interface.
+/// Starts the broker, which may take so many descriptors, by `tasks` that never end. Returns its address, and the one where the gateway
+/// itself connects: with TLS that is behind it, on the loopback interface.
 ///
 /// # Errors
 /// If the address cannot be used.
@@ -69,6 +73,8 @@ pub async fn start(
     descriptors: usize,
     secrets: watch::Receiver<Arc<Secrets>>,
     tls: Option<TlsAcceptor>,
+    meters: &Meters,
+    tasks: &mut JoinSet<()>,
 ) -> Result<(SocketAddr, SocketAddr)> {
     let listener =
         TcpListener::bind(address).await.with_context(|| format!("the broker's address {address}"))?;
@@ -80,6 +86,8 @@ pub async fn start(
         sessions: Mutex::default(),
         allowances: Mutex::default(),
         router: OnceLock::new(),
+        passed_on: Mutex::default(),
+        meters: meters.clone(),
     });
     let config = BrokerConfig {
         bind_addresses: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))],
@@ -106,7 +114,7 @@ pub async fn start(
     let broker = MqttBroker::with_config(config).await.context("the broker does not start")?;
     let mut broker = broker.with_auth_provider(Arc::clone(&rules) as Arc<dyn AuthProvider>);
     drop(rules.router.set(broker.router()));
-    tokio::spawn(revoke(rules, secrets));
+    tasks.spawn(revoke(Arc::clone(&rules), secrets));
     let inner = broker.local_addr().context("the broker has no address")?;
     // All come from one address.
     broker.resource_monitor().update_limits(ResourceLimits {
@@ -118,8 +126,12 @@ pub async fn start(
         rate_limit_window: Duration::from_secs(1),
     });
     let own = if tls.is_some() { inner } else { address };
-    tokio::spawn(accept(listener, tls, inner, Places::new(strangers, connections)));
-    tokio::spawn(async move {
+    // The warning that there is no place.
+    let full = Arc::<Mutex<Limited>>::default();
+    tasks.spawn(guests::serve(listener, strangers, connections, move |stream, guest| {
+        greet(stream, guest, tls.clone(), inner, Arc::clone(&rules), Arc::clone(&full))
+    }));
+    tasks.spawn(async move {
         if let Err(error) = broker.run().await {
             tracing::error!(%error, "the broker ended");
         }
@@ -127,63 +139,16 @@ pub async fn start(
     Ok((address, own))
 }
 
-/// How many connections there may be.
-struct Places {
-    /// That have not sent their CONNECT packet.
-    strangers: Arc<Semaphore>,
-    /// That are passed on.
-    clients: Arc<Semaphore>,
-    /// Nobody has a place.
-    full: Mutex<Limited>,
-}
-
-impl Places {
-    fn new(strangers: usize, clients: usize) -> Arc<Self> {
-        let [strangers, clients] = [strangers, clients].map(|count| Arc::new(Semaphore::new(count)));
-        Arc::new(Self { strangers, clients, full: Mutex::default() })
-    }
-}
-
-/// Takes connections, and gives the place of the one that has waited longest with its CONNECT packet to the next.
-async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, broker: SocketAddr, places: Arc<Places>) {
-    let (mut failed, mut crowded) = (Limited::default(), Limited::default());
-    let mut waiting: VecDeque<AbortHandle> = VecDeque::new();
-    loop {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                if let Some(left_out) = failed.due(Instant::now()) {
-                    tracing::warn!(%error, left_out, "the broker did not accept a connection");
-                }
-                sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        waiting.retain(|stranger| !stranger.is_finished());
-        if places.strangers.available_permits() == 0
-            && let Some(oldest) = waiting.pop_front()
-        {
-            if let Some(left_out) = crowded.due(Instant::now()) {
-                tracing::warn!(left_out, "many connect and do not log in: the oldest of them is turned away");
-            }
-            oldest.abort();
-        }
-        let Ok(place) = Arc::clone(&places.strangers).acquire_owned().await else { return };
-        let greeting = greet(stream, tls.clone(), broker, place, Arc::clone(&places));
-        waiting.push_back(tokio::spawn(greeting).abort_handle());
-    }
-}
-
 /// Waits for the CONNECT packet, and lets in whoever sends it, if there is a place.
 async fn greet(
     mut stream: TcpStream,
+    guest: Arc<Guest>,
     tls: Option<TlsAcceptor>,
     broker: SocketAddr,
-    place: OwnedSemaphorePermit,
-    places: Arc<Places>,
+    rules: Arc<Rules>,
+    full: Arc<Mutex<Limited>>,
 ) {
-    drop(stream.set_nodelay(true));
-    if let Some(tls) = tls {
+    let ended = if let Some(tls) = tls {
         let greeting = async {
             let mut stream = tls.accept(stream).await?;
             let connect = read_connect(&mut stream).await?;
@@ -191,40 +156,40 @@ async fn greet(
         };
         let Ok(Ok((stream, connect))) = timeout(GREETING, greeting).await else { return };
         let (from, to) = tokio::io::split(stream);
-        let_in(from, to, connect, broker, place, &places);
+        let_in(from, to, &connect, broker, &guest, &rules, &full).await
     } else {
         let Ok(Ok(connect)) = timeout(GREETING, read_connect(&mut stream)).await else { return };
         let (from, to) = stream.into_split();
-        let_in(from, to, connect, broker, place, &places);
+        let_in(from, to, &connect, broker, &guest, &rules, &full).await
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection to the broker ended");
     }
 }
 
 /// Lets a client in that has sent its CONNECT packet, if there is a place.
-fn let_in(
-    from_client: impl AsyncRead + Unpin + Send + 'static,
-    to_client: impl AsyncWrite + Unpin + Send + 'static,
-    connect: Vec<u8>,
+async fn let_in(
+    from_client: impl AsyncRead + Unpin,
+    to_client: impl AsyncWrite + Unpin,
+    connect: &[u8],
     broker: SocketAddr,
-    place: OwnedSemaphorePermit,
-    places: &Places,
-) {
-    let Ok(client) = Arc::clone(&places.clients).try_acquire_owned() else {
-        if let Some(left_out) = lock(&places.full).due(Instant::now()) {
-            tracing::warn!(
-                left_out,
-                "a client is turned away: the broker has as many as it has descriptors for"
-            );
-        }
-        return;
-    };
-    drop(place);
+    guest: &Guest,
+    rules: &Rules,
+    full: &Mutex<Limited>,
+) -> Result<()> {
     // From here on it is not turned away for others.
-    tokio::spawn(async move {
-        if let Err(error) = pass_on(from_client, to_client, &connect, broker).await {
-            tracing::debug!(%error, "a connection to the broker ended");
-        }
-        drop(client);
-    });
+    if guest.let_in() {
+        let broker = TcpStream::connect(broker).await?;
+        let from = broker.local_addr()?;
+        lock(&rules.passed_on).insert(from, guest.address);
+        let ended = pass_on(from_client, to_client, connect, broker).await;
+        lock(&rules.passed_on).remove(&from);
+        return ended;
+    }
+    if let Some(left_out) = lock(full).due(Instant::now()) {
+        tracing::warn!(left_out, "a client is turned away: the broker has as many as it has descriptors for");
+    }
+    Ok(())
 }
 
 /// The first packet of a connection: CONNECT, as long as the broker takes it.
@@ -250,9 +215,8 @@ async fn pass_on(
     mut from_client: impl AsyncRead + Unpin,
     mut to_client: impl AsyncWrite + Unpin,
     connect: &[u8],
-    broker: SocketAddr,
+    mut broker: TcpStream,
 ) -> Result<()> {
-    let mut broker = TcpStream::connect(broker).await?;
     broker.set_nodelay(true)?;
     broker.write_all(connect).await?;
     let (mut from_broker, mut to_broker) = broker.split();
@@ -261,7 +225,6 @@ async fn pass_on(
             // The broker may keep a sender waiting.
             copy(&mut from_client, &mut to_broker, Duration::MAX).await?;
             // It has all that the client sent, and ends the connection itself.
-            to_broker.shutdown().await?;
             sleep(STUCK).await;
             Ok(())
         } => ended,
@@ -269,7 +232,7 @@ async fn pass_on(
     }
 }
 
-/// Copies until the end, as long as none of it takes longer than `patience` to be taken.
+/// Copies until the end, and says that it is the end, as long as none of it takes longer than `patience` to be taken.
 async fn copy(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
@@ -278,10 +241,15 @@ async fn copy(
     let mut buffer = vec![0; MAX_PACKET as usize];
     loop {
         let len = from.read(&mut buffer).await?;
+        let write = async {
+            to.write_all(&buffer[..len]).await?;
+            // TLS may keep what the connection does not take at once.
+            if len == 0 { to.shutdown().await } else { to.flush().await }
+        };
+        timeout(patience, write).await.context("nothing is taken")??;
         if len == 0 {
             return Ok(());
         }
-        timeout(patience, to.write_all(&buffer[..len])).await.context("nothing is taken")??;
     }
 }
 
@@ -292,10 +260,9 @@ struct Rules {
     sessions: Mutex<HashMap<String, Secret>>,
     allowances: Mutex<HashMap<String, Allowance>>,
     router: OnceLock<Arc<MessageRouter>>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The connections that are passed on: from where to the broker, and from where to the gateway.
+    passed_on: Mutex<HashMap<SocketAddr, IpAddr>>,
+    meters: Meters,
 }
 
 fn password<'s>(secrets: &'s Secrets, user: &str) -> Option<&'s Secret> {
@@ -337,7 +304,21 @@ impl Rules {
         }
     }
 
-    fn admit(&self, connect: &ConnectPacket) -> AuthResult {
+    /// Whether somebody is let in who has connected to the broker itself from this address.
+    fn admit(&self, connect: &ConnectPacket, from: SocketAddr) -> AuthResult {
+        let address = lock(&self.passed_on).get(&from).copied();
+        // With TLS the gateway comes directly, and nobody else may.
+        if address.is_none() && connect.username.as_deref() != Some(GATEWAY_USER) {
+            return AuthResult::fail(ReasonCode::NotAuthorized);
+        }
+        let result = self.admit_account(connect);
+        if !result.authenticated {
+            self.meters.refused_login("mqtt", address);
+        }
+        result
+    }
+
+    fn admit_account(&self, connect: &ConnectPacket) -> AuthResult {
         let (Some(user), Some(given)) = (connect.username.as_deref(), connect.password.as_deref()) else {
             return AuthResult::fail(ReasonCode::BadUsernameOrPassword);
         };
@@ -412,9 +393,9 @@ impl AuthProvider for Rules {
     fn authenticate<'a>(
         &'a self,
         connect: &'a ConnectPacket,
-        _: SocketAddr,
+        from: SocketAddr,
     ) -> Answer<'a, mqtt5::Result<AuthResult>> {
-        Box::pin(std::future::ready(Ok(self.admit(connect))))
+        Box::pin(std::future::ready(Ok(self.admit(connect, from))))
     }
 
     fn authorize_publish<'a>(&'a self, _: &str, user: Option<&'a str>, topic: &'a str) -> Answer<'a, bool> {
@@ -466,6 +447,16 @@ impl BrokerEventHandler for Rules {
 mod tests {
     use std::cell::Cell;
 
+    use tokio::io::DuplexStream;
+    use tokio_rustls::{
+        TlsConnector,
+        rustls::{
+            ClientConfig, RootCertStore, ServerConfig,
+            crypto::ring,
+            pki_types::{PrivateKeyDer, ServerName},
+        },
+    };
+
     use super::*;
 
     #[tokio::test]
@@ -493,6 +484,52 @@ mod tests {
         let mut taken = Vec::new();
         other.read_to_end(&mut taken).await.unwrap();
         assert_eq!(taken, [1, 2]);
+    }
+
+    /// A connection with TLS, which takes 2 kB at a time.
+    async fn with_tls() -> (impl AsyncRead + Unpin, tokio_rustls::server::TlsStream<DuplexStream>) {
+        let provider = Arc::new(ring::default_provider());
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let server = ServerConfig::builder_with_provider(Arc::clone(&provider));
+        let server = server.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+        let server = server.with_single_cert(vec![made.cert.der().clone()], key).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        let client = ClientConfig::builder_with_provider(provider);
+        let client = client.with_safe_default_protocol_versions().unwrap();
+        let client = client.with_root_certificates(roots).with_no_client_auth();
+        let (here, there) = tokio::io::duplex(2048);
+        let name = ServerName::try_from("localhost").unwrap();
+        let (server, client) = tokio::join!(
+            TlsAcceptor::from(Arc::new(server)).accept(here),
+            TlsConnector::from(Arc::new(client)).connect(name, there)
+        );
+        (client.unwrap(), server.unwrap())
+    }
+
+    /// A client that reads late gets all, without anything more being sent, and the end too.
+    #[tokio::test]
+    async fn nothing_stays_in_tls() {
+        let sent: Vec<u8> = (0..10_000u16).map(|i| i.to_be_bytes()[1]).collect();
+        for ends in [false, true] {
+            let (mut client, mut server) = with_tls().await;
+            let (mut from, mut more) = tokio::io::duplex(sent.len());
+            from.write_all(&sent).await.unwrap();
+            let copied = tokio::spawn(async move {
+                let copied = copy(&mut more, &mut server, STUCK).await;
+                (copied, server)
+            });
+            sleep(Duration::from_millis(50)).await;
+            let mut received = vec![0; sent.len()];
+            let all = timeout(Duration::from_secs(5), client.read_exact(&mut received)).await;
+            assert!(all.is_ok() && received == sent, "it stays away");
+            if ends {
+                drop(from);
+                assert_eq!(client.read(&mut received).await.unwrap(), 0);
+                copied.await.unwrap().0.unwrap();
+            }
+        }
     }
 
     #[tokio::test]
@@ -528,6 +565,8 @@ mod tests {
             sessions: Mutex::default(),
             allowances: Mutex::new(HashMap::from([(DEVICE.to_owned(), spent)])),
             router: OnceLock::new(),
+            passed_on: Mutex::default(),
+            meters: Meters::default(),
         };
         assert!(rules.authorize_publish("", Some(DEVICE), "up/70b3d5fffe000001/1").await);
         assert!(start.elapsed() >= WAIT);

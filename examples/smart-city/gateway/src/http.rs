@@ -1,14 +1,16 @@
 //! The status page, its events, and what operators ask for.
 
 use std::{
+    collections::VecDeque,
+    convert::Infallible,
     net::IpAddr,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{Path, Query, Request, State},
     http::{HeaderMap, HeaderName, StatusCode, header, uri::Authority},
     middleware::{self, Next},
@@ -19,7 +21,11 @@ use axum::{
     routing::{get, post},
 };
 use base64ct::{Base64, Encoding as _};
-use hyper::server::conn::http1;
+use hyper::{
+    body::Incoming,
+    server::conn::http1,
+    service::{Service as _, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -39,18 +45,20 @@ use tokio::{
     net::TcpListener,
     sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot, watch},
     task::JoinError,
-    time::{sleep, timeout},
+    time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::{
     Stream, StreamExt,
-    wrappers::{BroadcastStream, errors::BroadcastStreamRecvError},
+    wrappers::{BroadcastStream, ReceiverStream, errors::BroadcastStreamRecvError},
 };
 
 use zeroize::Zeroizing;
 
 use crate::{
+    guests::{self, Guest},
     metrics::{CONTENT_TYPE, Meters},
+    mqtt::{Preparation, lock},
     ngsi, random_hex,
     readers::Readers,
     sessions::{LIFE as SESSION, Sessions},
@@ -72,6 +80,9 @@ const PAGE: usize = 100;
 /// The engine works every quarter of a second, or stores something.
 const STUCK: Duration = Duration::from_secs(30);
 
+/// Streams of events of one operator; then the oldest ends.
+const STREAMS: usize = 8;
+
 /// Records of the audit log in one answer.
 const AUDIT_LIMIT: usize = 1000;
 
@@ -84,8 +95,8 @@ pub struct App {
     pub view: SharedView,
     /// The names that a browser may know the gateway by; addresses and `localhost` need not be among them.
     pub names: Arc<[String]>,
-    /// How many may watch events.
-    pub watchers: Arc<Semaphore>,
+    /// Who watches events.
+    pub watchers: Arc<Watchers>,
     /// What the engine tells.
     pub events: broadcast::Sender<(&'static str, Value)>,
     /// Who has logged in.
@@ -102,8 +113,40 @@ pub struct App {
     pub audit: PathBuf,
     /// What is measured.
     pub meters: Meters,
-    /// Whether the broker had the gateway's subscription.
-    pub is_ready: watch::Receiver<bool>,
+    /// How far the gateway is with its broker.
+    pub prepared: watch::Receiver<Preparation>,
+}
+
+/// Who watches events.
+#[derive(Debug)]
+pub struct Watchers {
+    places: Arc<Semaphore>,
+    /// The streams there are, the oldest first. One ends when its sender is gone.
+    streams: Mutex<VecDeque<(String, mpsc::Sender<Infallible>)>>,
+}
+
+impl Watchers {
+    /// At most so many streams.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        Self { places: Arc::new(Semaphore::new(most)), streams: Mutex::default() }
+    }
+
+    /// A place for a stream of an operator, and what ends when the stream shall.
+    fn begin(&self, operator: &str) -> Option<(OwnedSemaphorePermit, mpsc::Receiver<Infallible>)> {
+        let mut streams = lock(&self.streams);
+        streams.retain(|(_, stream)| !stream.is_closed());
+        let mut own = streams.iter().enumerate().filter(|(_, (name, _))| name == operator);
+        if let Some((oldest, _)) = own.next()
+            && own.count() + 1 >= STREAMS
+        {
+            streams.remove(oldest);
+        }
+        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        let (stream, ends) = mpsc::channel(1);
+        streams.push_back((operator.to_owned(), stream));
+        Some((place, ends))
+    }
 }
 
 /// An answer that says what is wrong.
@@ -135,6 +178,8 @@ impl From<Denied> for Refused {
 struct Who {
     name: String,
     operator: Operator,
+    /// The session, if it was not a token that was shown.
+    session: Option<Zeroizing<String>>,
 }
 
 /// The routes, and those of `others`.
@@ -160,49 +205,51 @@ pub fn router(app: App, others: Router) -> Router {
         .layer(middleware::from_fn_with_state(app, guard))
 }
 
-/// Serves at most so many connections at once, and none that does nothing.
+/// Serves at most so many connections at once, and none that does nothing. A quarter is for those that have shown no credential yet.
 pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, router: Router, connections: usize) {
-    let places = Arc::new(Semaphore::new(connections));
-    loop {
-        // Whoever has no place waits unaccepted, and takes no descriptor.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tracing::warn!(%error, "a connection was not accepted");
-                sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        drop(stream.set_nodelay(true));
+    let strangers = connections.div_ceil(4);
+    guests::serve(listener, strangers, connections - strangers, |stream, guest| {
         let (tls, router) = (tls.clone(), router.clone());
-        tokio::spawn(async move {
-            let _place: OwnedSemaphorePermit = place;
+        async move {
             match tls {
-                None => serve_one(stream, router).await,
+                None => serve_one(stream, guest, router).await,
                 Some(tls) => {
                     if let Ok(Ok(stream)) = timeout(PATIENCE, tls.accept(stream)).await {
-                        serve_one(stream, router).await;
+                        serve_one(stream, guest, router).await;
                     }
                 }
             }
-        });
-    }
+        }
+    })
+    .await;
 }
 
-async fn serve_one(stream: impl AsyncRead + AsyncWrite + Unpin, router: Router) {
+async fn serve_one(stream: impl AsyncRead + AsyncWrite + Unpin, guest: Arc<Guest>, router: Router) {
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(|mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(Arc::clone(&guest));
+        router.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), service);
     drop(timeout(LIFE, connection).await);
 }
 
 /// What is common to all answers: the name that was asked for must be the gateway's, so that no other site's page reads them
-/// (DNS rebinding); and no answer takes for ever.
+/// (DNS rebinding); whoever has a credential keeps the connection; and no answer takes for ever.
 async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+    let guest = request.extensions().get::<Arc<Guest>>();
+    if app.who(request.headers()).is_some() || app.user(request.headers()).is_ok() {
+        guest.map(|guest| guest.let_in());
+    } else if request.headers().contains_key(header::AUTHORIZATION) {
+        app.meters.refused_login("http", guest.map(|guest| guest.address));
+    }
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
     let host = host.and_then(|host| host.parse::<Authority>().ok());
+    // Monitoring may ask by any name how the gateway is, as everybody else may.
+    let is_for_all = matches!(request.uri().path(), "/healthz" | "/readyz");
     let is_ours = host.is_some_and(|host| {
         let name = host.host();
         let address = name.trim_start_matches('[').trim_end_matches(']');
@@ -224,7 +271,7 @@ async fn guard(State(app): State<App>, request: Request, next: Next) -> Response
     };
     let mut response = if !is_own_page {
         refused(StatusCode::FORBIDDEN, "another site's page asks for this")
-    } else if !is_ours {
+    } else if !is_ours && !is_for_all {
         refused(StatusCode::MISDIRECTED_REQUEST, "this is not a name of the gateway")
     } else if let Ok(response) = timeout(PATIENCE, next.run(request)).await {
         response
@@ -257,7 +304,7 @@ impl App {
     /// Who has this token.
     fn with_token(&self, token: &[u8]) -> Option<Who> {
         let secrets = self.secrets.borrow();
-        secrets.operator(token).map(|(name, operator)| Who { name: name.to_owned(), operator })
+        secrets.operator(token).map(|(name, operator)| Who { name: name.to_owned(), operator, session: None })
     }
 
     /// Who asks, by a token or by the cookie of a session.
@@ -265,11 +312,12 @@ impl App {
         if let Some(given) = headers.get(header::AUTHORIZATION) {
             return given.as_bytes().strip_prefix(b"Bearer ").and_then(|token| self.with_token(token));
         }
-        let (name, token) = self.sessions.find(session_id(headers)?, Instant::now())?;
+        let session = session_id(headers)?;
+        let (name, token) = self.sessions.find(session, Instant::now())?;
         // A session ends with the token that it began with.
         let operator = self.secrets.borrow().operators.get(&name).copied();
         let operator = operator.filter(|operator| operator.token == token)?;
-        Some(Who { name, operator })
+        Some(Who { name, operator, session: Some(session.to_owned().into()) })
     }
 
     /// Who asks, if this one has at least such a role.
@@ -299,9 +347,11 @@ impl App {
         user.ok_or_else(|| Refused(StatusCode::UNAUTHORIZED, text.to_owned()))
     }
 
-    /// Whether somebody still has the same token and role.
+    /// Whether somebody still has the same token and role, and the session if it was by one.
     fn is_still(&self, who: &Who) -> bool {
+        let session = who.session.as_ref();
         self.secrets.borrow().operators.get(&who.name) == Some(&who.operator)
+            && session.is_none_or(|id| self.sessions.find(id, Instant::now()).is_some())
     }
 
     /// Has it in the audit log that a session begins or ends.
@@ -357,10 +407,14 @@ struct LogIn {
 
 async fn log_in(
     State(app): State<App>,
+    guest: Option<Extension<Arc<Guest>>>,
     Json(LogIn { token }): Json<LogIn>,
 ) -> Result<impl IntoResponse, Refused> {
     let who = app.with_token(token.as_str().as_bytes());
-    let who = who.ok_or_else(|| Refused(StatusCode::UNAUTHORIZED, "nobody has this token".to_owned()))?;
+    let who = who.ok_or_else(|| {
+        app.meters.refused_login("http", guest.map(|Extension(guest)| guest.address));
+        Refused(StatusCode::UNAUTHORIZED, "nobody has this token".to_owned())
+    })?;
     let id = random_hex().map_err(|error| Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
     if !app.sessions.begin(&id, &who.name, who.operator.token, Instant::now()) {
         return Err(Refused(StatusCode::TOO_MANY_REQUESTS, "you have logged in just now".to_owned()));
@@ -371,8 +425,7 @@ async fn log_in(
 
 async fn log_out(State(app): State<App>, headers: HeaderMap) -> Result<impl IntoResponse, Refused> {
     let who = app.allow(&headers, Role::Viewer)?;
-    if let Some(id) = session_id(&headers) {
-        app.sessions.end(id, Instant::now());
+    if session_id(&headers).is_some_and(|id| app.sessions.end(id, &who.name, Instant::now())) {
         app.audit_session(who.name, false).await?;
     }
     Ok((set_cookie("", Duration::ZERO, app.is_tls), StatusCode::NO_CONTENT))
@@ -416,8 +469,11 @@ async fn health(State(app): State<App>) -> Result<&'static str, Refused> {
 
 /// Whether messages of devices are worked off.
 async fn readiness(State(app): State<App>) -> Result<&'static str, Refused> {
-    if app.meters.connected.get() == 0 || !*app.is_ready.borrow() {
+    if app.meters.connected.get() == 0 {
         return Err(unavailable("there is no connection to the broker"));
+    }
+    if *app.prepared.borrow() != Preparation::Done {
+        return Err(unavailable("the broker has not granted the subscriptions, or not made the accounts"));
     }
     health(State(app)).await
 }
@@ -444,13 +500,14 @@ async fn events(
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, JoinError>>>, Refused> {
     let who = app.allow(&headers, Role::Viewer)?;
-    let place = Arc::clone(&app.watchers).try_acquire_owned();
-    let place = place.map_err(|_| unavailable("too many watch already"))?;
+    let (place, ends) = app.watchers.begin(&who.name).ok_or_else(|| unavailable("too many watch already"))?;
+    let ends = ReceiverStream::new(ends).map(|never| match never {}).chain(tokio_stream::once(None));
     // Who cannot keep up, and so has missed something, gets the whole again; at first everybody does.
     let behind = tokio_stream::once(Err(BroadcastStreamRecvError::Lagged(0)));
     let events = behind.chain(BroadcastStream::new(app.events.subscribe()));
     let view = app.view.clone();
-    let events = events.take_while(move |_| app.is_still(&who)).then(move |event| {
+    let events = events.map(Some).merge(ends);
+    let events = events.map_while(move |event| event.filter(|_| app.is_still(&who))).then(move |event| {
         // The place is taken as long as there is a stream.
         let _ = &place;
         let view = view.clone();
@@ -600,6 +657,8 @@ async fn recover(
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::sleep;
+
     use super::*;
 
     /// On the example's files, without an engine.
@@ -612,7 +671,7 @@ mod tests {
             engine,
             view: SharedView::default(),
             names: Arc::new([]),
-            watchers: Arc::new(Semaphore::new(2)),
+            watchers: Arc::new(Watchers::new(2)),
             events: told,
             sessions: Arc::default(),
             readers: Readers::default(),
@@ -621,7 +680,7 @@ mod tests {
             jwks: Value::Null,
             audit: PathBuf::new(),
             meters: Meters::default(),
-            is_ready: watch::channel(true).1,
+            prepared: watch::channel(Preparation::Done).1,
         }
     }
 

@@ -12,6 +12,7 @@ mod accounts;
 pub mod admin;
 #[cfg(feature = "broker")]
 pub mod broker;
+mod guests;
 pub mod http;
 pub mod metrics;
 pub mod mqtt;

@@ -10,6 +10,7 @@ use std::{
     net::SocketAddr,
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
     path::{Path, PathBuf},
+    process::ExitCode,
     sync::Arc,
     time::Duration,
 };
@@ -25,9 +26,9 @@ use smart_city_engine::{
     store::{self, Found, Store},
 };
 use smart_city_gateway::{
-    http::{self, App},
+    http::{self, App, Watchers},
     metrics::Meters,
-    mqtt::{self, Broker},
+    mqtt::{self, Broker, Preparation},
     ngsi::{self, Teller},
     readers::Readers,
     tls::{self, Certificate},
@@ -35,9 +36,11 @@ use smart_city_gateway::{
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
-    sync::{Semaphore, mpsc, watch},
+    sync::{mpsc, watch},
+    task::{JoinHandle, JoinSet},
 };
 use tokio_rustls::TlsAcceptor;
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder};
 use zeroize::Zeroizing;
 
 const USAGE: &str = "\
@@ -65,7 +68,7 @@ usage: smart-city-gateway --config city.toml --secrets secrets.toml --data DIR
                 for one start, when the gateway has said that the store or the audit log was lost, changed or set back: go on
                 with what the other one knows. What is left of the file is kept in DIR as `*.lost-N.*`
 
-When it is ready it prints a line `ready mqtt=ADDRESS http=ADDRESS`. SIGHUP reads the files again; so does a change of them. SIGTERM
+When its broker has answered it prints a line `ready mqtt=ADDRESS http=ADDRESS`. SIGHUP reads the files again; so does a change of them. SIGTERM
 and SIGINT end it. RUST_LOG says what goes to the log, on standard error.";
 
 #[derive(Default)]
@@ -136,9 +139,28 @@ impl Arguments {
 /// now and then.
 const LOGGED: &str = "info,mqtt5=error,mqtt5::broker::server=off";
 
-fn main() -> Result<()> {
+/// Lines of the log that may wait until they are written.
+const LOG_LINES: usize = 8192;
+
+fn main() -> ExitCode {
+    // Nobody waits until a line is written, but for the last ones: when `_written` is dropped, and for about a second at most.
+    let log = NonBlockingBuilder::default().buffered_lines_limit(LOG_LINES);
+    let (mut log, _written) = log.finish(std::io::stderr());
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| LOGGED.into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(log.clone());
+    // That something cannot be logged would be told on standard error, which panics if that cannot be written.
+    subscriber.log_internal_errors(false).init();
+    std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
+    match run(log.error_counter()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            drop(writeln!(log, "Error: {error:?}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(lost_lines: ErrorCounter) -> Result<()> {
     if is_command(std::env::args().skip(1)) {
         return <commands::Arguments as clap::Parser>::parse().run();
     }
@@ -147,6 +169,12 @@ fn main() -> Result<()> {
         println!("{}", verify_audit(&arguments.data)?);
         return Ok(());
     }
+    let runtime = tokio::runtime::Runtime::new()?;
+    // First of all: until then SIGHUP ends the process, and systemd does not start a service again that ends so.
+    let hangup = {
+        let _runtime = runtime.enter();
+        signal(SignalKind::hangup())?
+    };
     // Before they are read: what changes from now on is read again.
     let stamps = stamps(&arguments.config, &arguments.secrets);
     let (city, secrets) = read(&arguments.config, &arguments.secrets)?;
@@ -159,7 +187,10 @@ fn main() -> Result<()> {
         );
         return Ok(());
     }
-    tokio::runtime::Runtime::new()?.block_on(serve(arguments, stamps, city, secrets))
+    let ended = runtime.block_on(serve(arguments, hangup, stamps, city, secrets, lost_lines));
+    // Whatever was not stored was not answered either: there is nothing to wait for.
+    runtime.shutdown_background();
+    ended
 }
 
 /// Whether these are the arguments of a command that changes the files, which may follow their names.
@@ -207,9 +238,16 @@ fn read(config: &Path, secrets: &Path) -> Result<(City, Arc<Secrets>), ConfigErr
     Ok((city, Arc::new(secrets)))
 }
 
-async fn serve(arguments: Arguments, stamps: Stamps, city: City, secrets: Arc<Secrets>) -> Result<()> {
+async fn serve(
+    arguments: Arguments,
+    hangup: Signal,
+    stamps: Stamps,
+    city: City,
+    secrets: Arc<Secrets>,
+    lost_lines: ErrorCounter,
+) -> Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(&arguments.data)?;
-    for path in [&arguments.secrets, &arguments.data] {
+    for path in [&arguments.secrets, &arguments.data, &secrets.ear_key, &arguments.tls.key] {
         if others_read(path) {
             tracing::warn!("{} can be read by others: chmod go=", path.display());
         }
@@ -229,20 +267,25 @@ async fn serve(arguments: Arguments, stamps: Stamps, city: City, secrets: Arc<Se
     };
     let acceptor = certificate.as_ref().map(Certificate::acceptor).transpose()?;
     let keeps_accounts = arguments.broker.is_some();
+    let mut tasks = JoinSet::new();
+    let mut meters = Meters::default();
+    meters.lost_lines = Some(lost_lines);
     let (mqtt, broker) = match arguments.broker {
         Some(address) => (address.clone(), address),
-        None => own_broker(arguments.mqtt, shares.mqtt, secrets.clone(), acceptor.clone()).await?,
+        None => {
+            own_broker(arguments.mqtt, shares.mqtt, secrets.clone(), acceptor.clone(), &meters, &mut tasks)
+                .await?
+        }
     };
     let address = arguments.http.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
     let listener = TcpListener::bind(address).await.with_context(|| format!("HTTP at {address}"))?;
     let view = engine.view();
     let (authorities, passwords) = (arguments.authorities, arguments.passwords);
     let broker = Broker { address: broker, authorities, keeps_accounts, passwords };
-    let meters = Meters::default();
-    let (inputs, mut is_ready, mut engine) = mqtt::start(broker, &secrets, engine, before, &meters)?;
+    let (inputs, mut prepared, engine) = mqtt::start(broker, &secrets, engine, before, &meters, &mut tasks)?;
 
     teller.connect(inputs.clone());
-    tokio::spawn(Arc::clone(&entities).run());
+    tasks.spawn(Arc::clone(&entities).run());
 
     let audit = Audit::path(&arguments.data);
     let entities = ngsi::router(entities, secrets.clone());
@@ -250,7 +293,7 @@ async fn serve(arguments: Arguments, stamps: Stamps, city: City, secrets: Arc<Se
         engine: inputs.clone(),
         view,
         names: arguments.http_names.into(),
-        watchers: Arc::new(Semaphore::new(shares.watchers)),
+        watchers: Arc::new(Watchers::new(shares.watchers)),
         events,
         sessions: Arc::default(),
         readers: Readers::default(),
@@ -259,35 +302,50 @@ async fn serve(arguments: Arguments, stamps: Stamps, city: City, secrets: Arc<Se
         jwks,
         audit,
         meters,
-        is_ready: is_ready.clone(),
+        prepared: prepared.clone(),
     };
     let address = listener.local_addr()?;
-    tokio::spawn(http::serve(listener, acceptor, http::router(app, entities), shares.http));
-    tokio::spawn(ticks(inputs.clone()));
+    tasks.spawn(Arc::clone(&app.sessions).keep(app.secrets.clone()));
+    tasks.spawn(http::serve(listener, acceptor, http::router(app, entities), shares.http));
+    tasks.spawn(ticks(inputs.clone()));
     if let Some(certificate) = certificate {
-        tokio::spawn(watch_certificate(certificate, arguments.tls));
+        tasks.spawn(watch_certificate(certificate, arguments.tls));
     }
 
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
-        if is_ready.wait_for(|ready| *ready).await.is_ok() {
+        if prepared.wait_for(|now| *now != Preparation::Starts).await.is_ok() {
             // As it is given to a socket: the colons of an IPv6 address stand between brackets.
             let mqtt = mqtt.to_string();
             let mqtt = mqtt.split_once("://").map_or("", |(_, mqtt)| mqtt);
-            println!("ready mqtt={mqtt} http={address}");
-            drop(std::io::stdout().flush());
+            let mut out = std::io::stdout();
+            drop(writeln!(out, "ready mqtt={mqtt} http={address}").and_then(|()| out.flush()));
         }
     });
     tokio::select! {
-        ended = &mut engine => ended?.context("the gateway ends: nothing can be stored"),
+        ended = end(engine, tasks) => ended,
         // In this thread, as at the start: the allocator gives memory of a thread to no other, and parsing takes much.
         never = watch_files(&arguments.config, &arguments.secrets, stamps, hangup, inputs) => match never {},
         _ = interrupt.recv() => Ok(()),
         _ = terminate.recv() => Ok(()),
-    }?;
-    // Whatever was not stored was not answered either: there is nothing to wait for.
-    std::process::exit(0);
+    }
+}
+
+/// Waits until the engine ends, or a task without which the gateway would be there and not work.
+async fn end(engine: JoinHandle<Result<()>>, mut tasks: JoinSet<()>) -> Result<()> {
+    let task = async {
+        let ended = tasks.join_next().await;
+        // It may have ended because the engine has, which says why.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        ended
+    };
+    tokio::select! {
+        ended = engine => ended?.context("the gateway ends: nothing can be stored"),
+        Some(ended) = task => {
+            ended?;
+            bail!("the gateway ends: a task of it has ended")
+        }
+    }
 }
 
 /// Starts the own broker. Returns where it is for others, and for the gateway.
@@ -297,9 +355,12 @@ async fn own_broker(
     descriptors: usize,
     secrets: watch::Receiver<Arc<Secrets>>,
     tls: Option<TlsAcceptor>,
+    meters: &Meters,
+    tasks: &mut JoinSet<()>,
 ) -> Result<(Address, Address)> {
     let address = address.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 1883)));
-    let (outer, inner) = smart_city_gateway::broker::start(address, descriptors, secrets, tls).await?;
+    let (outer, inner) =
+        smart_city_gateway::broker::start(address, descriptors, secrets, tls, meters, tasks).await?;
     let at =
         |address: SocketAddr| Address { host: address.ip().to_string(), port: address.port(), is_tls: false };
     Ok((at(outer), at(inner)))
@@ -311,6 +372,8 @@ async fn own_broker(
     _: usize,
     _: watch::Receiver<Arc<Secrets>>,
     _: Option<TlsAcceptor>,
+    _: &Meters,
+    _: &mut JoinSet<()>,
 ) -> Result<(Address, Address)> {
     bail!("this gateway was built without a broker: name one with --broker")
 }
@@ -527,6 +590,23 @@ mod tests {
         let parsed = parse(&format!("{files} --data data {tls}")).unwrap();
         assert_eq!(parsed.tls, tls::Files { chain: "c".into(), key: "k".into() });
         assert_eq!(parsed.authorities, Some("b".into()));
+    }
+
+    /// Whatever the gateway is made of ends it, with the reason.
+    #[tokio::test]
+    async fn no_part_ends_alone() {
+        let storing = || tokio::spawn(std::future::pending());
+        for (engine, fails, expected) in [
+            (storing(), true, "panic"),
+            (storing(), false, "a task of it has ended"),
+            (tokio::spawn(async { bail!("no space") }), true, "nothing can be stored: no space"),
+        ] {
+            let mut tasks = JoinSet::new();
+            tasks.spawn(std::future::pending());
+            tasks.spawn(async move { assert!(!fails) });
+            let error = format!("{:#}", end(engine, tasks).await.unwrap_err());
+            assert!(error.contains(expected), "{error}");
+        }
     }
 
     #[test]

@@ -1,6 +1,11 @@
 //! What monitoring reads, in the text format of OpenMetrics, which Prometheus takes.
 
-use std::fmt;
+use std::{
+    fmt,
+    net::IpAddr,
+    sync::{Arc, Mutex},
+    time::Instant,
+};
 
 use prometheus_client::{
     encoding::text::encode,
@@ -14,6 +19,9 @@ use prometheus_client::{
 };
 use serde_json::json;
 use smart_city_engine::view::Summary;
+use tracing_appender::non_blocking::ErrorCounter;
+
+use crate::mqtt::{Limited, lock};
 
 /// The media type of [`Meters::text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -25,16 +33,43 @@ pub struct Meters {
     pub(crate) connected: Gauge,
     /// How long the engine took for each batch, with what it stored, in seconds.
     pub(crate) batches: Histogram,
+    /// Logins that were refused, over HTTP and over MQTT.
+    refused_logins: Family<[(&'static str, &'static str); 1], Counter>,
+    /// The warning of them.
+    refused_login: Arc<Mutex<Limited>>,
+    /// Lines that are missing in the log, of which too many waited.
+    pub lost_lines: Option<ErrorCounter>,
 }
 
 impl Default for Meters {
     fn default() -> Self {
         // From a quarter of a millisecond to eight seconds.
-        Self { connected: Gauge::default(), batches: Histogram::new(exponential_buckets(0.000_25, 2.0, 16)) }
+        let batches = Histogram::new(exponential_buckets(0.000_25, 2.0, 16));
+        Self {
+            connected: Gauge::default(),
+            batches,
+            refused_logins: Family::default(),
+            refused_login: Arc::default(),
+            lost_lines: None,
+        }
     }
 }
 
 impl Meters {
+    /// Somebody at an address has shown a name, a password or a token that is wrong.
+    pub(crate) fn refused_login(&self, over: &'static str, address: Option<IpAddr>) {
+        self.refused_logins.get_or_create(&[("over", over)]).inc();
+        if let Some(left_out) = lock(&self.refused_login).due(Instant::now()) {
+            let address = address.map_or("not known".to_owned(), |address| address.to_string());
+            tracing::warn!(
+                over,
+                address,
+                left_out,
+                "a login is refused: a name, a password or a token is wrong"
+            );
+        }
+    }
+
     /// All measured values, with those of the engine.
     ///
     /// # Errors
@@ -61,6 +96,11 @@ impl Meters {
         registry.register("broker_connected", "1 if connected to the broker", self.connected.clone());
         let help = "Time for a batch of messages, until it is stored";
         registry.register_with_unit("batch", help, Unit::Seconds, self.batches.clone());
+        let help = "Logins with a wrong name, password or token";
+        registry.register("logins_refused", help, self.refused_logins.clone());
+        let lost = Counter::<u64>::default();
+        lost.inc_by(self.lost_lines.as_ref().map_or(0, |lost| lost.dropped_lines() as u64));
+        registry.register("log_lines_lost", "Lines of the log that nobody took in time", lost);
         let mut text = String::new();
         encode(&mut text, &registry)?;
         Ok(text)
@@ -100,6 +140,7 @@ mod tests {
         summary.fault = Some("a fault".to_owned());
         let meters = Meters::default();
         meters.connected.set(1);
+        meters.refused_login("mqtt", None);
         meters.batches.observe(0.001);
         let text = meters.text(&summary).unwrap();
         for line in [
@@ -111,6 +152,8 @@ mod tests {
             "smart_city_readings_undelivered 5",
             "smart_city_configuration_fault 1",
             "smart_city_broker_connected 1",
+            "smart_city_logins_refused_total{over=\"mqtt\"} 1",
+            "smart_city_log_lines_lost_total 0",
             "smart_city_batch_seconds_bucket{le=\"0.0005\"} 0",
             "smart_city_batch_seconds_bucket{le=\"0.001\"} 1",
             "smart_city_batch_seconds_count 1",

@@ -33,6 +33,7 @@ use smart_city_frame::{Header, Kind};
 use tokio::{
     runtime::Handle,
     sync::{Notify, mpsc, watch},
+    task::{JoinHandle, JoinSet},
 };
 
 use crate::{
@@ -110,7 +111,7 @@ impl Limited {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -324,13 +325,31 @@ pub struct Broker {
     pub passwords: Option<PathBuf>,
 }
 
-/// The engine at work: where it takes inputs, whether the broker has its subscription, and how it ended.
-pub type Running = (mpsc::Sender<Input>, watch::Receiver<bool>, tokio::task::JoinHandle<Result<()>>);
+/// The engine at work: where it takes inputs, how far the gateway is with its broker, and how it ended.
+pub type Running = (mpsc::Sender<Input>, watch::Receiver<Preparation>, JoinHandle<Result<()>>);
 
-/// Connects to the broker and keeps the connection up; runs the engine in a thread of its own. What is left of before is sent first.
+/// How far the gateway is with its broker, over the connection that there was last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preparation {
+    /// It has not had all answers of the broker yet, over this or any other connection.
+    Starts,
+    /// It does not have all that it asked the broker for.
+    Lacks,
+    /// The broker has the subscriptions, and the accounts if they are kept there.
+    Done,
+}
+
+impl Preparation {
+    /// If it is this one, it is a lack from now on.
+    fn becomes_lack(self, now: &watch::Sender<Self>) {
+        now.send_if_modified(|now| *now == self && std::mem::replace(now, Self::Lacks) == self);
+    }
+}
+
+/// Connects to the broker and keeps the connection up, by `tasks` that never end; runs the engine in a thread of its own. What is left of
+/// before is sent first.
 ///
-/// The receiver becomes true when the broker has the subscription. The handle ends when the engine does: with an error
-/// if it could not store something.
+/// The handle ends when the engine does: with an error if it could not store something.
 ///
 /// # Errors
 /// If the authorities cannot be read.
@@ -340,6 +359,7 @@ pub fn start(
     engine: Engine,
     before: Vec<Output>,
     meters: &Meters,
+    tasks: &mut JoinSet<()>,
 ) -> Result<Running> {
     let Broker { address, authorities, keeps_accounts, passwords } = broker;
     let password = secrets.borrow().gateway_password.as_str().to_owned();
@@ -362,30 +382,31 @@ pub fn start(
     let (intake, outgoing) = (Arc::<Intake>::default(), Arc::<Outgoing>::default());
     let connection = Arc::<AtomicU64>::default();
     let (connections, connected) = watch::channel(());
-    let (ready, is_ready) = watch::channel(false);
+    let (preparation, prepared) = watch::channel(Preparation::Starts);
     let (responses, responses_rx) = mpsc::channel(16);
     let (floods, floods_rx) = mpsc::channel(64);
     let at_broker = keeps_accounts.then_some(responses);
-    tokio::spawn(receive(
+    tasks.spawn(receive(
         event_loop,
         Arc::clone(&intake),
         Arc::clone(&outgoing),
         at_broker,
         floods,
+        preparation.clone(),
         (Arc::clone(&connection), connections, meters.connected.clone()),
     ));
     let keeper = keeps_accounts.then(|| {
         let requests = accounts::Requests::new(client.clone(), responses_rx, passwords);
         (requests, secrets.clone(), floods_rx)
     });
-    tokio::spawn(prepare(client.clone(), keeper, connected, ready));
-    tokio::spawn(send(client, Arc::clone(&outgoing), connection, inputs.clone()));
+    tasks.spawn(prepare(client.clone(), keeper, connected, preparation));
+    tasks.spawn(send(client, Arc::clone(&outgoing), connection, inputs.clone()));
     let handle = Handle::current();
     let batches = meters.batches.clone();
     let engine = tokio::task::spawn_blocking(move || {
         run(engine, before, inputs_rx, &intake, &outgoing, &batches, &handle)
     });
-    Ok((inputs, is_ready, engine))
+    Ok((inputs, prepared, engine))
 }
 
 /// The engine's thread.
@@ -439,6 +460,7 @@ async fn receive(
     outgoing: Arc<Outgoing>,
     responses: Option<mpsc::Sender<Vec<u8>>>,
     floods: mpsc::Sender<String>,
+    preparation: watch::Sender<Preparation>,
     (connection, connections, connected): (Arc<AtomicU64>, watch::Sender<()>, Gauge),
 ) {
     let (mut lost, mut flooded) = (Limited::default(), Limited::default());
@@ -470,6 +492,7 @@ async fn receive(
             Err(error) => {
                 connection.fetch_add(1, Ordering::Relaxed);
                 connected.set(0);
+                Preparation::Done.becomes_lack(&preparation);
                 if let Some(left_out) = lost.due(Instant::now()) {
                     tracing::warn!(%error, left_out, "not connected to the broker");
                 }
@@ -486,9 +509,10 @@ async fn prepare(
     client: AsyncClient,
     mut keeper: Option<(accounts::Requests, watch::Receiver<Arc<Secrets>>, mpsc::Receiver<String>)>,
     mut connected: watch::Receiver<()>,
-    ready: watch::Sender<bool>,
+    preparation: watch::Sender<Preparation>,
 ) {
     'connections: while connected.changed().await.is_ok() {
+        let mut done = Preparation::Done;
         let mut filters = vec!["up/+/+"];
         filters.extend(keeper.is_some().then_some(RESPONSES));
         for filter in filters {
@@ -502,12 +526,20 @@ async fn prepare(
                 continue 'connections;
             }
             tracing::error!(%error, filter, "the broker refuses a subscription of the gateway");
+            done = Preparation::Lacks;
         }
         if let Some((requests, secrets, floods)) = &mut keeper {
-            let done = || ready.send_replace(true);
-            accounts::keep(requests, secrets, floods, &mut connected, accounts::AGAIN, done).await;
+            let tried = |has_accounts| {
+                if has_accounts {
+                    preparation.send_replace(done);
+                } else {
+                    Preparation::Starts.becomes_lack(&preparation);
+                }
+            };
+            accounts::keep(requests, secrets, floods, &mut connected, accounts::AGAIN, tried).await;
+        } else {
+            preparation.send_replace(done);
         }
-        ready.send_replace(true);
     }
 }
 

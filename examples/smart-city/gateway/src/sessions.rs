@@ -1,11 +1,14 @@
 //! Who has logged in with a browser: it shows a cookie then, instead of the token.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant},
 };
 
-use smart_city_engine::config::TokenHash;
+use smart_city_engine::config::{Secrets, TokenHash};
+use tokio::sync::watch;
+
+use crate::mqtt::lock;
 
 /// How long a session lasts.
 pub(crate) const LIFE: Duration = Duration::from_secs(12 * 3600);
@@ -32,7 +35,7 @@ struct Session {
 
 impl Sessions {
     fn valid(&self, now: Instant) -> MutexGuard<'_, Vec<Session>> {
-        let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sessions = lock(&self.0);
         sessions.retain(|session| now.saturating_duration_since(session.begin) < LIFE);
         sessions
     }
@@ -60,10 +63,25 @@ impl Sessions {
         Some((session.operator.clone(), session.token))
     }
 
-    /// Ends a session.
-    pub(crate) fn end(&self, id: &str, now: Instant) {
+    /// Ends those that began with a token which their operator has no more: they do not come back with it.
+    pub async fn keep(self: Arc<Self>, mut secrets: watch::Receiver<Arc<Secrets>>) {
+        while secrets.changed().await.is_ok() {
+            let secrets = Arc::clone(&secrets.borrow_and_update());
+            let is_right = |session: &Session| {
+                let operator = secrets.operators.get(&session.operator);
+                operator.is_some_and(|operator| operator.token == session.token)
+            };
+            lock(&self.0).retain(is_right);
+        }
+    }
+
+    /// Ends a session of this operator; false if there is none.
+    pub(crate) fn end(&self, id: &str, operator: &str, now: Instant) -> bool {
         let id = TokenHash::of(id.as_bytes());
-        self.valid(now).retain(|session| session.id != id);
+        let mut sessions = self.valid(now);
+        let before = sessions.len();
+        sessions.retain(|session| session.id != id || session.operator != operator);
+        sessions.len() < before
     }
 }
 
@@ -86,7 +104,8 @@ mod tests {
         for id in ["", "too soon", "third"] {
             assert_eq!(sessions.find(id, at(1)), None);
         }
-        sessions.end("second", at(1));
+        assert!(!sessions.end("second", "mei", at(1)) && sessions.find("second", at(1)).is_some());
+        assert!(sessions.end("second", "kana", at(1)) && !sessions.end("second", "kana", at(1)));
         assert_eq!(sessions.find("second", at(1)), None);
         let life = LIFE.as_secs();
         assert!(sessions.find("first", at(life - 1)).is_some() && sessions.find("first", at(life)).is_none());

@@ -368,7 +368,7 @@ fn connections_without_delay(process: &Process) -> Vec<(u16, u16)> {
 }
 
 /// Gives the plugin a command, as the gateway does, but not for it.
-fn somebody_else(port: u16, command: &[&str]) {
+pub(crate) fn somebody_else(port: u16, command: &[&str]) {
     let done = Command::new(find("mosquitto_ctrl"))
         .args(["-h", "127.0.0.1", "-p", &port.to_string(), "-u", "gateway"])
         .args(["-P", "example-gateway-password", "dynsec"])

@@ -90,3 +90,45 @@ async fn idle_connections_end() {
     drop(idle);
     assert_eq!(http(&gateway.http, "GET /status").await.0, 200);
 }
+
+/// Whoever has no account keeps nobody else out, however many connections there are; and who has one keeps the place.
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_make_room() {
+    use std::io::{Read as _, Write as _};
+    let dir = example();
+    let gateway = gateway(dir.path(), None);
+    let known =
+        "GET /session HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer example-viewer-token-0000\r\n\r\n";
+    let answer = |stream: &mut TcpStream, request: &str| {
+        stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = [0; 4096];
+        let len = stream.read(&mut answer).expect("an answer");
+        String::from_utf8_lossy(&answer[..len]).into_owned()
+    };
+    let mut viewer = TcpStream::connect(&gateway.http).unwrap();
+    assert!(answer(&mut viewer, known).starts_with("HTTP/1.1 200"));
+    let strangers: Vec<TcpStream> = (0..300)
+        .map(|_| {
+            let mut stream = TcpStream::connect(&gateway.http).unwrap();
+            // They do something, and so are not idle.
+            drop(stream.write_all(b"GET /keys HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+            stream
+        })
+        .collect();
+    assert_eq!(http(&gateway.http, "GET /healthz").await, (200, "ok\n".to_owned()));
+    assert!(answer(&mut viewer, known).starts_with("HTTP/1.1 200"), "the known one has its place");
+    drop(strangers);
+}
+
+/// Monitoring asks by any name.
+#[tokio::test(flavor = "multi_thread")]
+async fn health_is_told_under_any_name() {
+    let dir = example();
+    let gateway = gateway(dir.path(), None);
+    for (path, status) in [("/healthz", 200), ("/readyz", 200), ("/metrics", 421), ("/healthz/", 421)] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: gateway-7:8080\r\nConnection: close\r\n\r\n");
+        let answer = raw(&gateway.http, &request).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {answer}");
+    }
+}

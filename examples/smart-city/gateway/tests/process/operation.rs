@@ -342,3 +342,162 @@ async fn users_read_the_history() {
         assert_eq!((status(&answer), readings.unwrap_or(0)), (expected, count), "{more}: {answer}");
     }
 }
+
+/// The events and operators in the audit log.
+async fn acts(address: &str) -> Vec<(String, String)> {
+    let auditor = "Authorization: Bearer example-auditor-token-0000";
+    let audit = ask(address, "GET /audit", &[auditor], "").await;
+    let audit: Vec<Value> = serde_json::from_str(audit.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+    let act = |record: &Value| {
+        Some((record["event"].as_str()?.to_owned(), record["detail"]["operator"].as_str()?.to_owned()))
+    };
+    audit.iter().filter_map(act).collect()
+}
+
+/// Only the end of a session is in the audit log, and nobody ends another's.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_ends_once_and_for_its_operator() {
+    let dir = example();
+    let gateway = gateway(dir.path(), None);
+    let address = gateway.http.as_str();
+    let own = cookie(&log_in(address, "operator").await).unwrap();
+    let viewer = "Authorization: Bearer example-viewer-token-0000";
+    for cookies in ["Cookie: session=x", own.as_str(), "Cookie: other=1"] {
+        for _ in 0..30 {
+            assert_eq!(status(&ask(address, "DELETE /session", &[viewer, cookies], "").await), 204);
+        }
+    }
+    assert_eq!(status(&ask(address, "GET /status", &[&own], "").await), 200, "another has ended it");
+    assert_eq!(acts(address).await, [("logged in".to_owned(), "kana".to_owned())]);
+    let operator = "Authorization: Bearer example-operator-token-0000";
+    for _ in 0..2 {
+        assert_eq!(status(&ask(address, "DELETE /session", &[operator, &own], "").await), 204);
+    }
+    assert_eq!(status(&ask(address, "GET /status", &[&own], "").await), 401);
+    assert_eq!(acts(address).await.len(), 2);
+}
+
+/// A stream of events, as it is read.
+fn watch_events(address: &str, credential: &str) -> TcpStream {
+    let mut watching = TcpStream::connect(address).unwrap();
+    let request =
+        format!("GET /events HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{credential}\r\n\r\n");
+    std::io::Write::write_all(&mut watching, request.as_bytes()).unwrap();
+    watching.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let mut begin = [0; 12];
+    std::io::Read::read_exact(&mut watching, &mut begin).unwrap();
+    assert_eq!(&begin, b"HTTP/1.1 200");
+    watching
+}
+
+/// Who has logged out sees nothing more; and a session that has ended does not come back with its operator.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ends_with_a_session_stays_ended() {
+    let dir = example();
+    let gateway = gateway(dir.path(), None);
+    let address = gateway.http.as_str();
+    let viewer = cookie(&log_in(address, "viewer").await).unwrap();
+    let mut watching = watch_events(address, &viewer);
+    assert_eq!(status(&ask(address, "DELETE /session", &[&viewer], "").await), 204);
+    let (path, city) = (dir.path().join("secrets.toml"), dir.path().join("city.toml"));
+    let text = fs::read_to_string(&city).unwrap();
+    fs::write(&city, "nonsense").unwrap();
+    let watched = tokio::task::spawn_blocking(move || {
+        let mut all = Vec::new();
+        std::io::Read::read_to_end(&mut watching, &mut all).map(|_| all)
+    });
+    let watched = String::from_utf8(watched.await.unwrap().expect("the stream ends")).unwrap();
+    assert!(!watched.contains("event: fault"), "{watched}");
+    fs::write(&city, text).unwrap();
+
+    let operator = cookie(&log_in(address, "operator").await).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    let removed = Command::new(PROGRAM).current_dir(dir.path()).args(["operator", "remove", "kana"]).output();
+    assert!(removed.unwrap().status.success());
+    let token = "Authorization: Bearer example-operator-token-0000";
+    answers(address, &format!("GET /status\n{token}"), 401).await;
+    fs::write(&path, text).unwrap();
+    answers(address, &format!("GET /status\n{token}"), 200).await;
+    assert_eq!(status(&ask(address, "GET /status", &[&operator], "").await), 401, "the session is back");
+}
+
+/// Of too many streams of one operator the oldest ends, and there is room for others.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_operator_does_not_watch_for_all() {
+    let dir = example();
+    let gateway = gateway(dir.path(), None);
+    let viewer = "Authorization: Bearer example-viewer-token-0000";
+    let mut streams: Vec<TcpStream> = (0..150).map(|_| watch_events(&gateway.http, viewer)).collect();
+    let _operator = watch_events(&gateway.http, "Authorization: Bearer example-operator-token-0000");
+    fs::write(dir.path().join("city.toml"), "nonsense").unwrap();
+    let told = tokio::task::spawn_blocking(move || {
+        let told = streams.iter_mut().map(|stream| {
+            let (mut text, mut buffer) = (String::new(), [0; 4096]);
+            while !text.contains("event: fault") {
+                match std::io::Read::read(stream, &mut buffer) {
+                    Ok(0) => return false,
+                    Ok(len) => text += &String::from_utf8_lossy(&buffer[..len]),
+                    Err(error) => panic!("{error}: {text}"),
+                }
+            }
+            true
+        });
+        told.collect::<Vec<bool>>()
+    });
+    assert_eq!(told.await.unwrap(), [vec![false; 142], vec![true; 8]].concat());
+}
+
+/// Who guesses is counted and named.
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_logins_leave_a_trace() {
+    let dir = example();
+    let gateway = gateway(dir.path(), None);
+    let address = gateway.http.as_str();
+    // aGFuYTp3cm9uZw== is `hana:wrong`.
+    let basic = "Authorization: Basic aGFuYTp3cm9uZw==";
+    for _ in 0..5 {
+        assert_eq!(status(&log_in(address, "wrong").await), 401);
+        let token = "Authorization: Bearer wrong";
+        assert_eq!(status(&ask(address, "GET /status", &[token], "").await), 401);
+        assert_eq!(status(&ask(address, "GET /history?stream=x", &[basic], "").await), 401);
+        let (_client, mut received) = client(gateway.mqtt, "hana", "wrong", &[]);
+        assert_eq!(next(&mut received).await.0, "not connected");
+    }
+    // Nobody says who it is.
+    assert_eq!(status(&ask(address, "GET /status", &[], "").await), 401);
+    let metrics = http(address, "GET /metrics").await.1;
+    for line in ["{over=\"http\"} 15", "{over=\"mqtt\"} "] {
+        let line = format!("smart_city_logins_refused_total{line}");
+        assert!(metrics.contains(&line), "{line}: {metrics}");
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let log = fs::read_to_string(dir.path().join("log")).unwrap();
+    let warnings: Vec<&str> = log.lines().filter(|line| line.contains("a login is refused")).collect();
+    assert!((1..=4).contains(&warnings.len()) && warnings[0].contains("127.0.0.1"), "{log}");
+}
+
+/// A gateway that gets no messages of devices is not ready.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_without_its_subscription_is_not_ready() {
+    let dir = example();
+    let (mosquitto, port) = mosquitto(dir.path());
+    // The plugin alone refuses subscriptions: to all but its own answers here.
+    brokers::somebody_else(port, &["removeRoleACL", "admin", "subscribePattern", "#"]);
+    drop(mosquitto);
+    let conf = dir.path().join("mosquitto.conf");
+    let text = fs::read_to_string(&conf).unwrap();
+    assert!(text.contains("\nacl_file "));
+    fs::write(&conf, text.replace("\nacl_file ", "\n#acl_file ")).unwrap();
+    let mut command = Command::new(find("mosquitto"));
+    command.args(["-c", "mosquitto.conf"]).current_dir(dir.path());
+    let _mosquitto = Process(command.stderr(Stdio::null()).spawn().unwrap());
+    let gateway = gateway(dir.path(), Some(port));
+    answers(&gateway.http, "GET /readyz", 503).await;
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let (status, text) = http(&gateway.http, "GET /readyz").await;
+        assert!(status == 503 && text.contains("subscription"), "{status} {text}");
+    }
+    let metrics = http(&gateway.http, "GET /metrics").await.1;
+    assert!(metrics.contains("\nsmart_city_broker_connected 1\n"), "{metrics}");
+}

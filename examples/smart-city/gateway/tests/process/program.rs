@@ -302,3 +302,90 @@ fn what_is_made_goes_to_a_terminal() {
     command.current_dir(dir.path()).args(["user", "password", "hana"]).stdout(out);
     assert!(command.status().unwrap().success());
 }
+
+/// Starts a gateway that logs into a pipe.
+fn logging_into(dir: &Path, log: std::io::PipeWriter, options: &[&str]) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.args(["--config", "city.toml", "--secrets", "secrets.toml", "--data", "data"]).args(options);
+    command.current_dir(dir).env("RUST_LOG", "trace").stdout(Stdio::piped()).stderr(log);
+    command
+}
+
+/// A log that nobody reads, or that cannot be written, neither ends nor stops the gateway.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_goes_on_without_its_log() {
+    let examine = format!("POST /devices/{GATE}/examine\nAuthorization: Bearer example-operator-token-0000");
+    for is_closed in [true, false] {
+        let dir = example();
+        let (reader, writer) = std::io::pipe().unwrap();
+        let command = logging_into(dir.path(), writer, &["--mqtt", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+        let mut gateway = ready(dir.path(), command);
+        let reader = (!is_closed).then_some(reader);
+        // More than there is room for in a pipe. Each is a record of the audit log, and so a line of the log.
+        for i in 0..1000 {
+            assert_eq!(http(&gateway.http, &examine).await.0, 409, "closed: {is_closed}, {i}");
+        }
+        assert_eq!(http(&gateway.http, "GET /healthz").await.0, 200);
+        let pid = gateway.process.0.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let ended = loop {
+            if let Some(ended) = gateway.process.0.try_wait().unwrap() {
+                break ended;
+            }
+            assert!(Instant::now() < deadline, "it does not end");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        assert!(ended.success(), "{ended}");
+        drop(reader);
+    }
+}
+
+/// It tells its log that there is no broker, and connects when there is one, whether the log can be written or not.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_reaches_a_broker_without_its_log() {
+    let dir = example();
+    let port = free_port();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let broker = format!("mqtt://127.0.0.1:{port}");
+    let options = ["--broker", &broker, "--http", "127.0.0.1:0"];
+    let mut process = Process(logging_into(dir.path(), writer, &options).spawn().unwrap());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let _mosquitto = tokio::task::block_in_place(|| mosquitto_at(dir.path(), port));
+    let (sender, lines) = mpsc::channel();
+    let mut output = BufReader::new(process.0.stdout.take().unwrap());
+    thread::spawn(move || {
+        let mut line = String::new();
+        output.read_line(&mut line).map(|_| sender.send(line))
+    });
+    let line = tokio::task::block_in_place(|| lines.recv_timeout(Duration::from_secs(20)));
+    assert!(line.as_ref().is_ok_and(|line| line.starts_with("ready")), "{line:?}");
+}
+
+/// From its first moments on SIGHUP has it read the files again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hangup_during_the_start_does_not_end_it() {
+    let dir = example();
+    // The gateway waits for its key as long as nobody writes it.
+    let key = dir.path().join("ear-key.pem");
+    assert!(Command::new("mkfifo").arg(&key).status().unwrap().success());
+    let mut command = Command::new(PROGRAM);
+    command.args(["--config", "city.toml", "--secrets", "secrets.toml", "--data", "data"]);
+    command.args(["--mqtt", "127.0.0.1:0", "--http", "127.0.0.1:0"]).current_dir(dir.path());
+    command.stdout(Stdio::piped()).stderr(fs::File::create(dir.path().join("log")).unwrap());
+    let mut process = Process(command.spawn().unwrap());
+    let mut fifo = fs::File::options().write(true).open(key).unwrap();
+    let pid = process.0.id().to_string();
+    assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+    fifo.write_all(smart_city_engine::attestation::Signer::generate().unwrap().as_bytes()).unwrap();
+    drop(fifo);
+    let mut line = String::new();
+    BufReader::new(process.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.starts_with("ready"), "{line:?}");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !fs::read_to_string(dir.path().join("log")).unwrap().contains("configuration loaded") {
+        assert!(Instant::now() < deadline, "the files are not read again");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

@@ -189,3 +189,60 @@ async fn mosquitto_is_reached_with_tls() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
+
+/// What a process listens at on the loopback interface, over IPv4.
+fn ports(process: &Process) -> Vec<u16> {
+    let folder = format!("/proc/{}/fd", process.0.id());
+    let links = fs::read_dir(folder).unwrap().filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+    let sockets: BTreeSet<String> = links.map(|link| link.to_string_lossy().into_owned()).collect();
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    let ports = table.lines().skip(1).filter_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let is_own = words[3] == "0A" && sockets.contains(&format!("socket:[{}]", words[9]));
+        is_own.then(|| u16::from_str_radix(words[1].strip_prefix("0100007F:")?, 16).ok()).flatten()
+    });
+    ports.collect()
+}
+
+/// With TLS nobody is let in without it, not even from the same machine; nor is anybody kept out by those who connect and say nothing.
+/// And keys that others can read are told.
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_is_not_gone_around() {
+    use std::{io::Write as _, os::unix::fs::PermissionsExt as _};
+    let dir = example();
+    let path = dir.path();
+    let authority = Authority::new("authority");
+    fs::write(path.join("authorities.pem"), authority.0.pem()).unwrap();
+    authority.certify(path);
+    let signer = smart_city_engine::attestation::Signer::generate().unwrap();
+    fs::write(path.join("ear-key.pem"), signer.as_bytes()).unwrap();
+    for key in ["key.pem", "ear-key.pem"] {
+        fs::set_permissions(path.join(key), fs::Permissions::from_mode(0o644)).unwrap();
+    }
+    let gateway = gateway_with(path, None, 0, &["--tls-certificate", "chain.pem", "--tls-key", "key.pem"]);
+    let log = fs::read_to_string(path.join("log")).unwrap();
+    for key in [" key.pem", "ear-key.pem"] {
+        assert!(log.contains(&format!("{key} can be read by others")), "{key}: {log}");
+    }
+
+    let ports = ports(&gateway.process);
+    assert!(ports.len() >= 2, "{ports:?}");
+    tokio::task::block_in_place(|| {
+        for port in ports {
+            let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+            stream.write_all(&connect_packet("hana", "example-hana")).unwrap();
+            let answer = brokers::read_packet(&mut stream);
+            assert!(!matches!(&answer, Some((0x20, body)) if body[1] == 0), "{port}: let in without TLS");
+        }
+    });
+    assert_eq!(
+        is_let_in(&format!("mqtts://localhost:{}", gateway.mqtt), Some(&path.join("authorities.pem"))).await,
+        Ok(())
+    );
+
+    let silent: Vec<TcpStream> = (0..300).map(|_| TcpStream::connect(&gateway.http).unwrap()).collect();
+    let answer = timeout(Duration::from_secs(3), https(path, &gateway.http, "GET /healthz")).await;
+    assert!(answer.expect("a place").unwrap().0.starts_with("HTTP/1.1 200"));
+    drop(silent);
+}

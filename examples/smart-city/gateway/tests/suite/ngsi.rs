@@ -84,7 +84,8 @@ async fn serve(broker: &Arc<Broker>, secrets: Secrets) -> String {
     let (sender, secrets) = watch::channel(Arc::new(secrets));
     // For as long as the test takes.
     std::mem::forget(sender);
-    tokio::spawn(http::serve(listener, None, ngsi::router(Arc::clone(broker), secrets), 64));
+    // These routes alone let nobody keep a connection: a quarter of the places is for such.
+    tokio::spawn(http::serve(listener, None, ngsi::router(Arc::clone(broker), secrets), 256));
     address
 }
 

@@ -1,0 +1,169 @@
+//! Connections at a server, until it is known whose they are and afterwards.
+//!
+//! Who connects is a stranger at first. Strangers have some of the places. If all are taken, the next gets the place of the one that has
+//! waited longest, of those from the address with most of them: so whoever comes is heard, and who takes all places turns itself away.
+//! Who is known has another place, and keeps it.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    net::{IpAddr, Ipv6Addr},
+    sync::{Arc, Mutex, Weak},
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::AbortHandle,
+    time::sleep,
+};
+
+use crate::mqtt::{Limited, lock};
+
+/// A connection, as long as it is there.
+#[derive(Debug)]
+pub(crate) struct Guest {
+    pub(crate) address: IpAddr,
+    place: Mutex<Place>,
+    known: Arc<Semaphore>,
+}
+
+#[derive(Debug)]
+struct Place {
+    _permit: OwnedSemaphorePermit,
+    is_known: bool,
+}
+
+impl Guest {
+    /// It is known now: it gets a place that it keeps. False if there is none.
+    pub(crate) fn let_in(&self) -> bool {
+        let mut place = lock(&self.place);
+        if !place.is_known
+            && let Ok(permit) = Arc::clone(&self.known).try_acquire_owned()
+        {
+            *place = Place { _permit: permit, is_known: true };
+        }
+        place.is_known
+    }
+}
+
+/// A stranger, if it still is one.
+struct Stranger {
+    network: IpAddr,
+    guest: Weak<Guest>,
+    task: AbortHandle,
+}
+
+/// Serves the connections at a listener, so many of strangers and so many others at once.
+pub(crate) async fn serve<S: Future<Output = ()> + Send + 'static>(
+    listener: TcpListener,
+    strangers: usize,
+    known: usize,
+    mut serve: impl FnMut(TcpStream, Arc<Guest>) -> S,
+) {
+    let [places, known] = [strangers, known].map(|count| Arc::new(Semaphore::new(count)));
+    let (mut failed, mut crowded) = (Limited::default(), Limited::default());
+    let mut waiting: VecDeque<Stranger> = VecDeque::new();
+    loop {
+        let (stream, address) = match listener.accept().await {
+            Ok((stream, address)) => (stream, address.ip().to_canonical()),
+            Err(error) => {
+                if let Some(left_out) = failed.due(Instant::now()) {
+                    tracing::warn!(%error, left_out, "a connection was not accepted");
+                }
+                sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        drop(stream.set_nodelay(true));
+        waiting.retain(|stranger| stranger.guest.upgrade().is_some_and(|guest| !lock(&guest.place).is_known));
+        if places.available_permits() == 0
+            && let Some(stranger) = oldest(&waiting).and_then(|place| waiting.remove(place))
+        {
+            if let Some(left_out) = crowded.due(Instant::now()) {
+                tracing::warn!(
+                    address = %stranger.network,
+                    left_out,
+                    "many connect and do not say who they are: the oldest of them is turned away"
+                );
+            }
+            stranger.task.abort();
+        }
+        let Ok(permit) = Arc::clone(&places).acquire_owned().await else { return };
+        let place = Mutex::new(Place { _permit: permit, is_known: false });
+        let guest = Arc::new(Guest { address, place, known: Arc::clone(&known) });
+        let weak = Arc::downgrade(&guest);
+        let task = tokio::spawn(serve(stream, guest)).abort_handle();
+        waiting.push_back(Stranger { network: network(address), guest: weak, task });
+    }
+}
+
+/// The oldest stranger of the network with most of them.
+fn oldest(waiting: &VecDeque<Stranger>) -> Option<usize> {
+    let mut counts = HashMap::new();
+    for stranger in waiting {
+        *counts.entry(stranger.network).or_insert(0) += 1;
+    }
+    let most = counts.values().copied().max()?;
+    waiting.iter().position(|stranger| counts.get(&stranger.network) == Some(&most))
+}
+
+/// What one client has: an address, or in IPv6 all with the same first half.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn of_those_from_one_address_the_oldest_makes_room() {
+        let task = tokio::spawn(async {}).abort_handle();
+        let waiting = |addresses: &[&str]| {
+            let strangers = addresses.iter().map(|address| Stranger {
+                network: network(address.parse().unwrap()),
+                guest: Weak::new(),
+                task: task.clone(),
+            });
+            oldest(&strangers.collect())
+        };
+        assert_eq!(waiting(&[]), None);
+        assert_eq!(waiting(&["10.0.0.1", "10.0.0.2"]), Some(0));
+        assert_eq!(waiting(&["10.0.0.1", "10.0.0.2", "10.0.0.2"]), Some(1));
+        assert_eq!(waiting(&["10.0.0.1", "fd00::1:0:0:0:1", "10.0.0.2", "fd00::1:0:0:0:2"]), Some(1));
+        assert_eq!(waiting(&["10.0.0.1", "fd00:0:0:1::1", "fd00:0:0:2::1"]), Some(0));
+    }
+
+    /// Strangers come and go, and who is known stays.
+    #[tokio::test]
+    async fn who_is_known_keeps_the_place() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (guests, mut came) = tokio::sync::mpsc::unbounded_channel();
+        tokio::spawn(serve(listener, 2, 1, move |stream, guest| {
+            guests.send(Arc::downgrade(&guest)).unwrap();
+            async move {
+                let _kept = (stream, guest);
+                std::future::pending::<()>().await;
+            }
+        }));
+        let mut streams = Vec::new();
+        let mut next = async || {
+            streams.push(TcpStream::connect(address).await.unwrap());
+            came.recv().await.unwrap()
+        };
+        let first = next().await;
+        assert!(first.upgrade().unwrap().let_in());
+        let [second, third, fourth] = [next().await, next().await, next().await];
+        assert!(second.upgrade().is_none(), "it is the oldest stranger");
+        assert!(!third.upgrade().unwrap().let_in(), "there is one place for those who are known");
+        assert!(first.upgrade().is_some() && fourth.upgrade().is_some());
+        let fifth = next().await;
+        assert!(third.upgrade().is_none() && fifth.upgrade().is_some());
+        assert!(first.upgrade().unwrap().let_in());
+    }
+}
