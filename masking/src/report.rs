@@ -133,12 +133,14 @@ mod tests {
         assert!(with_table("a\n", &[]).is_err() && with_table(&format!("{END}{BEGIN}"), &[]).is_err());
     }
 
-    /// The first half of the panel is as high as the sample with t = -7.5, of at most 8.
+    /// The first column of the panel is as high as the greatest of its samples, 7.5 of 8, and that in the middle 2 of 8.
     #[test]
     fn the_picture_shows_the_greatest() {
         let text = svg(&[outcome()]);
-        let high = 32.0 + 150.0 - 150.0 * 7.5 / 8.0;
-        assert_eq!(text.matches(&format!("M{LEFT}.5 182V{high:.1}M")).count(), 1, "{text}");
-        assert_eq!(text.matches(&format!("V{high:.1}")).count(), WIDTH / 2);
+        let bottom = 32 + HEIGHT;
+        for (x, t) in [(LEFT, 7.5), (LEFT + 1, 0.0), (LEFT + WIDTH / 2, 2.0)] {
+            let column = format!("M{x}.5 {bottom}V{:.1}M", bottom as f64 - HEIGHT as f64 * t / 8.0);
+            assert!(text.contains(&column), "{column} is not in {text}");
+        }
     }
 }
