@@ -255,7 +255,11 @@ impl CortexM {
                     let names = if names.is_empty() { "nobody".into() } else { names.join(", ") };
                     ahead.push(format!("at {bytes} B {names}"));
                 }
-                writeln!(text, "\n**Ahead of {algorithm} on {core}** by more than 1 %, {does}: {}.", ahead.join("; "))?;
+                writeln!(
+                    text,
+                    "\n**Ahead of {algorithm} on {core}** by more than 1 %, {does}: {}.",
+                    ahead.join("; ")
+                )?;
             }
         }
         Ok(())
