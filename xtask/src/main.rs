@@ -83,7 +83,7 @@ Usage: cargo xtask COMMAND
 
   test [STEP...]             everything that must hold before a merge; with STEPs, only those
        --list                name the steps
-       --all                 also what takes longer: aarch64, 32-bit x86, RISC-V, all archives for C, fuzzing, sanitizers, traces, the stack, all proofs
+       --all                 also what takes longer: aarch64, 32-bit x86, more bare-metal targets, all archives for C, fuzzing, sanitizers, traces, the stack, all proofs
        --jobs N              up to N steps at once; each is shown when it has ended
        --install-tools       install missing cargo tools below target/ (always done if CI is set)
        --release-checks      only what must hold before a release besides
