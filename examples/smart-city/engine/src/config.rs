@@ -839,9 +839,17 @@ impl Secrets {
     }
 
     fn of(file: &File<'_>, city: &City) -> Result<Self, ConfigError> {
-        // What a parser says of a wrong value may show the value.
+        // What a parser says of a wrong value may show the value; and a value may stand where a name should.
         let raw: RawSecrets = file.parse().map_err(|mut error| {
-            if let Some(end) = error.message.find(['"', '`']).filter(|_| error.message.starts_with("invalid"))
+            if let Some(rest) = error.message.strip_prefix("unknown field `")
+                && let Some((name, expected)) = rest.split_once('`')
+            {
+                if let Some(table) = error.field.strip_suffix(name) {
+                    error.field = table.trim_end_matches('.').to_owned();
+                }
+                error.message = format!("unknown field{expected}");
+            } else if let Some(end) =
+                error.message.find(['"', '`']).filter(|_| error.message.starts_with("invalid"))
             {
                 error.message.truncate(end);
             }

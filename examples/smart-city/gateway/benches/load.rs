@@ -11,7 +11,6 @@ mod programs;
 use std::{
     cell::RefCell,
     collections::VecDeque,
-    fs,
     path::Path,
     process::Command,
     rc::Rc,
@@ -21,7 +20,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use common::{example, number};
 use programs::{
-    PROGRAM, Process, connect_packet, crowd, crowd_root, free_port, gateway, gateway_at, memory,
+    PROGRAM, Process, connect_packet, crowd, crowd_root, free_port, gateway, gateway_at, hundredths, memory,
     mosquitto_with_accounts, packet, publish_packet, text,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -258,14 +257,6 @@ async fn subscriber(mut client: Client, is_time: bool, counted: Shared) -> Resul
     }
 }
 
-/// The time that a process has had of the processors.
-fn time_of(process: &Process) -> Result<f64> {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", process.0.id()))?;
-    let fields = stat.rsplit_once(") ").context("a line of /proc")?.1.split_whitespace();
-    let ticks: Vec<f64> = fields.skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
-    Ok(ticks.iter().sum::<f64>() / 100.0)
-}
-
 fn percentiles(times: &mut [u32]) -> String {
     times.sort_unstable();
     let at = |share: f64| {
@@ -303,9 +294,9 @@ fn run(
             })
             .collect();
         sleep_until(from.into()).await;
-        let times: Vec<f64> = processes.iter().map(|process| time_of(process)).collect::<Result<_>>()?;
+        let times: Vec<u64> = processes.iter().map(|process| hundredths(process)).collect();
         sleep_until(to.into()).await;
-        let after: Vec<f64> = processes.iter().map(|process| time_of(process)).collect::<Result<_>>()?;
+        let after: Vec<u64> = processes.iter().map(|process| hundredths(process)).collect();
         for device in devices {
             device.await??;
         }
@@ -327,7 +318,10 @@ fn run(
             println!("  until the user has it: {}", percentiles(&mut counted.readings));
         }
         for (process, (before, after)) in ["first", "second"].iter().zip(times.iter().zip(after)) {
-            println!("  time of the {process} process: {:.0} us a frame", (after - before) / frames * 1e6);
+            println!(
+                "  time of the {process} process: {:.0} us a frame",
+                (after - before) as f64 / frames * 1e4
+            );
         }
         Ok(rate)
     })

@@ -40,7 +40,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
-    guests::{self, Guest},
+    connections::{self, Connection},
     metrics::Meters,
     mqtt::{Allowance, Limited, MAX_PACKET, lock},
 };
@@ -128,8 +128,8 @@ pub async fn start(
     let own = if tls.is_some() { inner } else { address };
     // The warning that there is no place.
     let full = Arc::<Mutex<Limited>>::default();
-    tasks.spawn(guests::serve(listener, strangers, connections, move |stream, guest| {
-        greet(stream, guest, tls.clone(), inner, Arc::clone(&rules), Arc::clone(&full))
+    tasks.spawn(connections::serve(listener, strangers, connections, move |stream, connection| {
+        greet(stream, connection, tls.clone(), inner, Arc::clone(&rules), Arc::clone(&full))
     }));
     tasks.spawn(async move {
         if let Err(error) = broker.run().await {
@@ -142,7 +142,7 @@ pub async fn start(
 /// Waits for the CONNECT packet, and lets in whoever sends it, if there is a place.
 async fn greet(
     mut stream: TcpStream,
-    guest: Arc<Guest>,
+    connection: Arc<Connection>,
     tls: Option<TlsAcceptor>,
     broker: SocketAddr,
     rules: Arc<Rules>,
@@ -156,11 +156,11 @@ async fn greet(
         };
         let Ok(Ok((stream, connect))) = timeout(GREETING, greeting).await else { return };
         let (from, to) = tokio::io::split(stream);
-        let_in(from, to, &connect, broker, &guest, &rules, &full).await
+        let_in(from, to, &connect, broker, &connection, &rules, &full).await
     } else {
         let Ok(Ok(connect)) = timeout(GREETING, read_connect(&mut stream)).await else { return };
         let (from, to) = stream.into_split();
-        let_in(from, to, &connect, broker, &guest, &rules, &full).await
+        let_in(from, to, &connect, broker, &connection, &rules, &full).await
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection to the broker ended");
@@ -173,15 +173,15 @@ async fn let_in(
     to_client: impl AsyncWrite + Unpin,
     connect: &[u8],
     broker: SocketAddr,
-    guest: &Guest,
+    connection: &Connection,
     rules: &Rules,
     full: &Mutex<Limited>,
 ) -> Result<()> {
     // From here on it is not turned away for others.
-    if guest.let_in() {
+    if connection.let_in() {
         let broker = TcpStream::connect(broker).await?;
         let from = broker.local_addr()?;
-        lock(&rules.passed_on).insert(from, guest.address);
+        lock(&rules.passed_on).insert(from, connection.address);
         let ended = pass_on(from_client, to_client, connect, broker).await;
         lock(&rules.passed_on).remove(&from);
         return ended;

@@ -56,11 +56,13 @@ use tokio_stream::{
 use zeroize::Zeroizing;
 
 use crate::{
-    guests::{self, Guest},
+    connections::{self, Connection},
+    credentials,
     metrics::{CONTENT_TYPE, Meters},
     mqtt::{Preparation, lock},
-    ngsi, random_hex,
-    readers::Readers,
+    ngsi,
+    places::Places,
+    random_hex,
     sessions::{LIFE as SESSION, Sessions},
 };
 
@@ -102,7 +104,7 @@ pub struct App {
     /// Who has logged in.
     pub sessions: Arc<Sessions>,
     /// Who reads the history.
-    pub readers: Readers,
+    pub readers: Places,
     /// Whether connections are with TLS.
     pub is_tls: bool,
     /// The secrets of the moment.
@@ -208,14 +210,14 @@ pub fn router(app: App, others: Router) -> Router {
 /// Serves at most so many connections at once, and none that does nothing. A quarter is for those that have shown no credential yet.
 pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, router: Router, connections: usize) {
     let strangers = connections.div_ceil(4);
-    guests::serve(listener, strangers, connections - strangers, |stream, guest| {
+    connections::serve(listener, strangers, connections - strangers, |stream, connection| {
         let (tls, router) = (tls.clone(), router.clone());
         async move {
             match tls {
-                None => serve_one(stream, guest, router).await,
+                None => serve_one(stream, connection, router).await,
                 Some(tls) => {
                     if let Ok(Ok(stream)) = timeout(PATIENCE, tls.accept(stream)).await {
-                        serve_one(stream, guest, router).await;
+                        serve_one(stream, connection, router).await;
                     }
                 }
             }
@@ -224,27 +226,27 @@ pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, router: Rout
     .await;
 }
 
-async fn serve_one(stream: impl AsyncRead + AsyncWrite + Unpin, guest: Arc<Guest>, router: Router) {
+async fn serve_one(stream: impl AsyncRead + AsyncWrite + Unpin, connection: Arc<Connection>, router: Router) {
     let router = TowerToHyperService::new(router);
     let service = service_fn(|mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(Arc::clone(&guest));
+        request.extensions_mut().insert(Arc::clone(&connection));
         router.call(request)
     });
-    let connection = http1::Builder::new()
+    let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)
         .serve_connection(TokioIo::new(stream), service);
-    drop(timeout(LIFE, connection).await);
+    drop(timeout(LIFE, served).await);
 }
 
 /// What is common to all answers: the name that was asked for must be the gateway's, so that no other site's page reads them
 /// (DNS rebinding); whoever has a credential keeps the connection; and no answer takes for ever.
 async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
-    let guest = request.extensions().get::<Arc<Guest>>();
+    let connection = request.extensions().get::<Arc<Connection>>();
     if app.who(request.headers()).is_some() || app.user(request.headers()).is_ok() {
-        guest.map(|guest| guest.let_in());
+        connection.map(|connection| connection.let_in());
     } else if request.headers().contains_key(header::AUTHORIZATION) {
-        app.meters.refused_login("http", guest.map(|guest| guest.address));
+        app.meters.refused_login("http", connection.map(|connection| connection.address));
     }
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
     let host = host.and_then(|host| host.parse::<Authority>().ok());
@@ -334,17 +336,9 @@ impl App {
 
     /// The user who asks.
     fn user(&self, headers: &HeaderMap) -> Result<String, Refused> {
-        let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let given = given.and_then(|value| value.strip_prefix("Basic "));
-        let given = given.and_then(|text| Base64::decode_vec(text).ok()).map(Zeroizing::new);
-        let user = given.as_ref().and_then(|given| {
-            let (name, password) = given.split_at_checked(given.iter().position(|byte| *byte == b':')?)?;
-            let name = std::str::from_utf8(name).ok()?;
-            let secrets = self.secrets.borrow();
-            secrets.users.get(name).filter(|own| own.matches(&password[1..])).map(|_| name.to_owned())
-        });
         let text = "this is for users, with the name and the password of their accounts at the broker";
-        user.ok_or_else(|| Refused(StatusCode::UNAUTHORIZED, text.to_owned()))
+        credentials::user(headers, &self.secrets.borrow())
+            .ok_or_else(|| Refused(StatusCode::UNAUTHORIZED, text.to_owned()))
     }
 
     /// Whether somebody still has the same token and role, and the session if it was by one.
@@ -407,12 +401,12 @@ struct LogIn {
 
 async fn log_in(
     State(app): State<App>,
-    guest: Option<Extension<Arc<Guest>>>,
+    connection: Option<Extension<Arc<Connection>>>,
     Json(LogIn { token }): Json<LogIn>,
 ) -> Result<impl IntoResponse, Refused> {
     let who = app.with_token(token.as_str().as_bytes());
     let who = who.ok_or_else(|| {
-        app.meters.refused_login("http", guest.map(|Extension(guest)| guest.address));
+        app.meters.refused_login("http", connection.map(|Extension(connection)| connection.address));
         Refused(StatusCode::UNAUTHORIZED, "nobody has this token".to_owned())
     })?;
     let id = random_hex().map_err(|error| Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
@@ -534,6 +528,12 @@ struct HistoryQuery {
     limit: Option<usize>,
 }
 
+/// Who may read the history at once: it takes a while.
+#[must_use]
+pub fn readers() -> Places {
+    Places::new(2, 1)
+}
+
 /// Readings of before, for a user: with the name and the password of the account at the broker.
 async fn history(
     State(app): State<App>,
@@ -548,7 +548,7 @@ async fn history(
         to: query.to.unwrap_or(Timestamp::MAX),
         limit: query.limit.unwrap_or(PAGE).min(MOST),
     };
-    let turn = app.readers.turn(&user).await.ok_or_else(|| {
+    let place = app.readers.take_unless_own_are_taken(&user).await.ok_or_else(|| {
         let text = "your last request for the history is not answered yet";
         Refused(StatusCode::TOO_MANY_REQUESTS, text.to_owned())
     })?;
@@ -561,7 +561,7 @@ async fn history(
     // It goes on if nobody waits for this answer any more, and then ends soon.
     tokio::task::spawn_blocking(move || {
         let readings = excerpt.map_or(Ok(Vec::new()), |excerpt| excerpt.read(|| !reply.is_closed()));
-        drop(turn);
+        drop(place);
         drop(reply.send(readings));
     });
     let readings = answer.await.map_err(anyhow::Error::from).flatten().map_err(unreadable)?;
@@ -674,7 +674,7 @@ mod tests {
             watchers: Arc::new(Watchers::new(2)),
             events: told,
             sessions: Arc::default(),
-            readers: Readers::default(),
+            readers: readers(),
             is_tls: false,
             secrets: watch::channel(Arc::new(secrets)).1,
             jwks: Value::Null,

@@ -12,12 +12,13 @@ mod accounts;
 pub mod admin;
 #[cfg(feature = "broker")]
 pub mod broker;
-mod guests;
+mod connections;
+mod credentials;
 pub mod http;
 pub mod metrics;
 pub mod mqtt;
 pub mod ngsi;
-pub mod readers;
+pub mod places;
 pub mod sessions;
 pub mod tls;
 

@@ -30,7 +30,6 @@ use smart_city_gateway::{
     metrics::Meters,
     mqtt::{self, Broker, Preparation},
     ngsi::{self, Teller},
-    readers::Readers,
     tls::{self, Certificate},
 };
 use tokio::{
@@ -296,7 +295,7 @@ async fn serve(
         watchers: Arc::new(Watchers::new(shares.watchers)),
         events,
         sessions: Arc::default(),
-        readers: Readers::default(),
+        readers: http::readers(),
         is_tls: acceptor.is_some(),
         secrets,
         jwks,

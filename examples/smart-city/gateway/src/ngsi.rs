@@ -4,8 +4,8 @@
 //! stream would be that has the user's city, departments and level; and by the user itself.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, OnceLock},
 };
 
 use axum::{
@@ -15,19 +15,19 @@ use axum::{
     response::Response,
     routing::any,
 };
-use base64ct::{Base64, Encoding as _};
-use http::{HeaderMap, StatusCode, header};
+use http::{StatusCode, header};
 use jiff::Timestamp;
 use smart_city_frame::{Class, DeviceId, Stream};
 use smart_city_ngsi_ld::{Broker, MOST_BODY, Policy, Publisher, Reading, Source, mapping::Mapping};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
-use zeroize::Zeroizing;
+use tokio::sync::{mpsc, watch};
 
 use smart_city_engine::{
     config::{City, ConfigError, Secrets, StreamEntry, UserEntry, parse_device_id},
     engine::{Input, Observer},
     policy,
 };
+
+use crate::{credentials, mqtt::lock, places::Places};
 
 /// Requests that are worked on at once, of all users and of one. Others wait: the engine needs the processor too.
 const PLACES: usize = 4;
@@ -122,7 +122,7 @@ impl Rights {
 
     fn allows(&self, user: &str, stream: u16, device_ok: bool) -> bool {
         let (Some(policy), Some(user)) = (&self.policy, self.users.get(user)) else { return false };
-        let decisions = policy.lock().unwrap_or_else(PoisonError::into_inner).decide(stream, device_ok);
+        let decisions = lock(policy).decide(stream, device_ok);
         decisions.get(*user).is_some_and(|decision| decision.allowed)
     }
 }
@@ -232,48 +232,15 @@ struct Api {
     places: Places,
 }
 
-/// Who may be worked for. Who has one keeps it until the work is done, even if nobody waits for the answer any more.
-#[derive(Clone, Debug)]
-struct Places {
-    of_all: Arc<Semaphore>,
-    of_users: Arc<Mutex<HashMap<String, Arc<Semaphore>>>>,
-}
-
-impl Places {
-    fn new() -> Self {
-        Self { of_all: Arc::new(Semaphore::new(PLACES)), of_users: Arc::default() }
-    }
-
-    async fn take(&self, user: &str) -> Option<[OwnedSemaphorePermit; 2]> {
-        let of_user = {
-            let mut of_users = self.of_users.lock().unwrap_or_else(PoisonError::into_inner);
-            let places = of_users.entry(user.to_owned());
-            Arc::clone(places.or_insert_with(|| Arc::new(Semaphore::new(PLACES_OF_A_USER))))
-        };
-        let own = of_user.acquire_owned().await.ok()?;
-        Some([own, Arc::clone(&self.of_all).acquire_owned().await.ok()?])
-    }
-}
-
 /// The routes.
 pub fn router(entities: Arc<Broker>, secrets: watch::Receiver<Arc<Secrets>>) -> Router {
-    let api = Api { entities, secrets, places: Places::new() };
+    let api = Api { entities, secrets, places: Places::new(PLACES, PLACES_OF_A_USER) };
     Router::new().route("/ngsi-ld/v1/{*path}", any(respond)).with_state(api)
 }
 
-impl Api {
-    /// The user who has this name and this password.
-    fn user(&self, headers: &HeaderMap) -> Option<String> {
-        let given = headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Basic ")?;
-        let pair = Zeroizing::new(Base64::decode_vec(given.trim()).ok()?);
-        let (name, password) = std::str::from_utf8(&pair).ok()?.split_once(':')?;
-        let secrets = self.secrets.borrow();
-        secrets.users.get(name)?.matches(password.as_bytes()).then(|| name.to_owned())
-    }
-}
-
 async fn respond(State(api): State<Api>, request: Request) -> Response {
-    let Some(user) = api.user(request.headers()) else {
+    let user = credentials::user(request.headers(), &api.secrets.borrow());
+    let Some(user) = user else {
         let mut response =
             refused(StatusCode::UNAUTHORIZED, "log in as a user, with the password of the broker");
         response
@@ -307,25 +274,10 @@ pub(crate) fn refused(status: StatusCode, detail: &str) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use base64ct::{Base64, Encoding as _};
+
     use super::*;
-
-    /// Whether a place can be taken now.
-    async fn has_place(places: &Places, user: &str) -> bool {
-        tokio::time::timeout(std::time::Duration::ZERO, places.take(user))
-            .await
-            .is_ok_and(|place| place.is_some())
-    }
-
-    #[tokio::test]
-    async fn a_user_has_half_of_the_places() {
-        let places = Places::new();
-        let mut taken = vec![places.take("hana").await, places.take("hana").await];
-        assert!(!has_place(&places, "hana").await && has_place(&places, "ren").await);
-        taken.extend([places.take("ren").await, places.take("ren").await]);
-        assert!(!has_place(&places, "sora").await);
-        drop(taken);
-        assert!(has_place(&places, "hana").await && has_place(&places, "sora").await);
-    }
+    use crate::places::tests::has_place;
 
     /// Sees nothing, and takes its time for it.
     struct Slow(std::sync::mpsc::Sender<()>, Mutex<std::sync::mpsc::Receiver<()>>);
@@ -346,7 +298,7 @@ mod tests {
         let (end, ends) = std::sync::mpsc::channel();
         let entities = Arc::new(Broker::new(Teller::default()));
         entities.configure(Slow(begun, Mutex::new(ends)), Mapping::default(), |_| true);
-        let places = Places::new();
+        let places = Places::new(PLACES, PLACES_OF_A_USER);
         let api = Api { entities, secrets: watch::channel(Arc::new(secrets())).1, places: places.clone() };
         let login = format!("Basic {}", Base64::encode_string(b"hana:x"));
         let request = || {
@@ -357,14 +309,14 @@ mod tests {
         let requests: Vec<_> = (0..2).map(|_| tokio::spawn(respond(State(api.clone()), request()))).collect();
         // One of them has the lock.
         tokio::task::spawn_blocking(move || begins.recv().unwrap()).await.unwrap();
-        while places.of_all.available_permits() > PLACES - 2 {
+        while places.free() > PLACES - 2 {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
         requests.iter().for_each(tokio::task::JoinHandle::abort);
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         assert!(!has_place(&places, "hana").await);
         drop(end);
-        while places.of_all.available_permits() < PLACES {
+        while places.free() < PLACES {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
         assert!(has_place(&places, "hana").await);

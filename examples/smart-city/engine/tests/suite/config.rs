@@ -213,6 +213,7 @@ fn faults_of_secrets_show_no_secret() {
             "invalid type: integer ",
         ),
         ("[users.ren]", "[users.rem]", "users.rem", "there is no such user"),
+        ("mqtt_password = \"example-ren\"", "123456789 = 1", "users.ren", "unknown field, expected"),
         (TOKEN, "\"example-operator-token-0000\"", "operators.kana.token_sha256", "is not 64 hex digits"),
         (TOKEN, EMPTY, "operators.kana.token_sha256", "is that of an empty token"),
         ("\"operator\"", "\"123456789\"", "operators.kana.role", "is not `viewer`, `auditor` or `operator`"),

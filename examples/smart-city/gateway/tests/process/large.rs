@@ -19,20 +19,14 @@ async fn a_large_city_fits() {
     let dir = example();
     crowd(dir.path(), devices);
     let gateway = gateway(dir.path(), None);
-    // User and system time in hundredths of a second.
-    let time = || -> u64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", gateway.process.0.id())).unwrap();
-        let fields = stat.rsplit_once(") ").unwrap().1.split_whitespace();
-        fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
-    };
     let loaded = || {
         let log = fs::read_to_string(dir.path().join("log")).unwrap();
         log.matches("configuration loaded").count()
     };
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let (start, before) = (memory(&gateway.process), time());
+    let (start, before) = (memory(&gateway.process), hundredths(&gateway.process));
     tokio::time::sleep(Duration::from_secs(5)).await;
-    let idle = time() - before;
+    let idle = hundredths(&gateway.process) - before;
     let mut memories = vec![start];
     let path = dir.path().join("city.toml");
     for reload in 1..=3 {

@@ -185,3 +185,10 @@ pub(crate) fn memory(process: &Process) -> u64 {
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
+
+/// The time that a process has had of the processors, in hundredths of a second.
+pub(crate) fn hundredths(process: &Process) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", process.0.id())).unwrap();
+    let fields = stat.rsplit_once(") ").unwrap().1.split_whitespace();
+    fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+}

@@ -291,12 +291,18 @@ async fn users_log_in() {
     assert_eq!(client.send("POST entities", &"x".repeat(2 << 20)).await.0, 413);
 }
 
+/// An end of `city.toml` by which readings become entities.
+const MAPPING: &str = "
+[ngsi_ld.streams.traffic-flow]
+model = \"TrafficFlowObserved\"
+properties.intensity.from = \"vehicles\"
+";
+
 /// What the engine tells: readings, who and what there is, and at once who is isolated.
 #[test]
 fn the_engine_tells_of_readings_reloads_and_isolations() {
     let dir = common::example();
     let path = dir.path().join("city.toml");
-    let mapping = "\n[ngsi_ld.streams.traffic-flow]\nmodel = \"TrafficFlowObserved\"\nproperties.intensity.from = \"vehicles\"\n";
     let plain = std::fs::read_to_string(&path).unwrap();
     let (mut engine, _) = common::engine(dir.path());
     let (broker, watcher) = ngsi::entities(Teller::default());
@@ -313,7 +319,7 @@ fn the_engine_tells_of_readings_reloads_and_isolations() {
     let status = |user: &str| status_at(&broker, user);
     engine.handle([device.reading(1, &city, br#"{"vehicles":5}"#)]).unwrap();
     assert_eq!(status("ren"), 404, "there is no mapping yet");
-    std::fs::write(&path, plain.clone() + mapping).unwrap();
+    std::fs::write(&path, plain.clone() + MAPPING).unwrap();
     let reload = || {
         let (city, secrets) = common::files(dir.path());
         Input::Reload(Ok(Box::new((city, secrets))))
@@ -351,7 +357,7 @@ fn the_engine_tells_of_readings_reloads_and_isolations() {
     drop(engine);
 
     // A fault in the mapping is found where it is.
-    std::fs::write(&path, plain.clone() + &mapping.replace("intensity", "density")).unwrap();
+    std::fs::write(&path, plain.clone() + &MAPPING.replace("intensity", "density")).unwrap();
     let error = ngsi::mapping(&City::read(&path).unwrap()).unwrap_err().to_string();
     let line = plain.matches('\n').count() + 2;
     let expected = format!(
@@ -366,9 +372,8 @@ fn the_engine_tells_of_readings_reloads_and_isolations() {
 fn a_reload_shows_nothing_of_before() {
     let dir = common::example();
     let path = dir.path().join("city.toml");
-    let mapping = "\n[ngsi_ld.streams.traffic-flow]\nmodel = \"TrafficFlowObserved\"\nproperties.intensity.from = \"vehicles\"\n";
     let plain = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, plain + mapping).unwrap();
+    std::fs::write(&path, plain + MAPPING).unwrap();
     let (city, _) = common::files(dir.path());
     let (broker, mut watcher) = ngsi::entities(Teller::default());
     let ask = |user: &str, method: &str, path: &str, body: &str| {

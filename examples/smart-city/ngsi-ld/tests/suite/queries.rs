@@ -237,6 +237,7 @@ fn c5_7_what_is_not_here() {
         "omit",
         "datasetId",
         "orderBy",
+        "temporalQ",
     ] {
         city.get("ann", &format!("entities?type=Car&{name}=a")).fails(422, "OperationNotSupported");
         city.get("ann", &format!("entities/urn:v:0?{name}=a")).fails(422, "OperationNotSupported");

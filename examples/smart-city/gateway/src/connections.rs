@@ -22,7 +22,7 @@ use crate::mqtt::{Limited, lock};
 
 /// A connection, as long as it is there.
 #[derive(Debug)]
-pub(crate) struct Guest {
+pub(crate) struct Connection {
     pub(crate) address: IpAddr,
     place: Mutex<Place>,
     known: Arc<Semaphore>,
@@ -34,7 +34,7 @@ struct Place {
     is_known: bool,
 }
 
-impl Guest {
+impl Connection {
     /// It is known now: it gets a place that it keeps. False if there is none.
     pub(crate) fn let_in(&self) -> bool {
         let mut place = lock(&self.place);
@@ -50,7 +50,7 @@ impl Guest {
 /// A stranger, if it still is one.
 struct Stranger {
     network: IpAddr,
-    guest: Weak<Guest>,
+    connection: Weak<Connection>,
     task: AbortHandle,
 }
 
@@ -59,7 +59,7 @@ pub(crate) async fn serve<S: Future<Output = ()> + Send + 'static>(
     listener: TcpListener,
     strangers: usize,
     known: usize,
-    mut serve: impl FnMut(TcpStream, Arc<Guest>) -> S,
+    mut serve: impl FnMut(TcpStream, Arc<Connection>) -> S,
 ) {
     let [places, known] = [strangers, known].map(|count| Arc::new(Semaphore::new(count)));
     let (mut failed, mut crowded) = (Limited::default(), Limited::default());
@@ -76,7 +76,9 @@ pub(crate) async fn serve<S: Future<Output = ()> + Send + 'static>(
             }
         };
         drop(stream.set_nodelay(true));
-        waiting.retain(|stranger| stranger.guest.upgrade().is_some_and(|guest| !lock(&guest.place).is_known));
+        waiting.retain(|stranger| {
+            stranger.connection.upgrade().is_some_and(|connection| !lock(&connection.place).is_known)
+        });
         if places.available_permits() == 0
             && let Some(stranger) = oldest(&waiting).and_then(|place| waiting.remove(place))
         {
@@ -91,10 +93,10 @@ pub(crate) async fn serve<S: Future<Output = ()> + Send + 'static>(
         }
         let Ok(permit) = Arc::clone(&places).acquire_owned().await else { return };
         let place = Mutex::new(Place { _permit: permit, is_known: false });
-        let guest = Arc::new(Guest { address, place, known: Arc::clone(&known) });
-        let weak = Arc::downgrade(&guest);
-        let task = tokio::spawn(serve(stream, guest)).abort_handle();
-        waiting.push_back(Stranger { network: network(address), guest: weak, task });
+        let connection = Arc::new(Connection { address, place, known: Arc::clone(&known) });
+        let weak = Arc::downgrade(&connection);
+        let task = tokio::spawn(serve(stream, connection)).abort_handle();
+        waiting.push_back(Stranger { network: network(address), connection: weak, task });
     }
 }
 
@@ -126,7 +128,7 @@ mod tests {
         let waiting = |addresses: &[&str]| {
             let strangers = addresses.iter().map(|address| Stranger {
                 network: network(address.parse().unwrap()),
-                guest: Weak::new(),
+                connection: Weak::new(),
                 task: task.clone(),
             });
             oldest(&strangers.collect())
@@ -143,11 +145,11 @@ mod tests {
     async fn who_is_known_keeps_the_place() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (guests, mut came) = tokio::sync::mpsc::unbounded_channel();
-        tokio::spawn(serve(listener, 2, 1, move |stream, guest| {
-            guests.send(Arc::downgrade(&guest)).unwrap();
+        let (connections, mut came) = tokio::sync::mpsc::unbounded_channel();
+        tokio::spawn(serve(listener, 2, 1, move |stream, connection| {
+            connections.send(Arc::downgrade(&connection)).unwrap();
             async move {
-                let _kept = (stream, guest);
+                let _kept = (stream, connection);
                 std::future::pending::<()>().await;
             }
         }));
