@@ -18,7 +18,7 @@ use tokio::{
     time::sleep,
 };
 
-use crate::mqtt::{Limited, lock};
+use crate::exchange::{Limited, lock};
 
 /// A connection, as long as it is there.
 #[derive(Debug)]

@@ -58,8 +58,8 @@ use zeroize::Zeroizing;
 use crate::{
     connections::{self, Connection},
     credentials,
+    exchange::{Preparation, lock},
     metrics::{CONTENT_TYPE, Meters},
-    mqtt::{Preparation, lock},
     ngsi,
     places::Places,
     random_hex,

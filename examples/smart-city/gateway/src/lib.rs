@@ -1,11 +1,12 @@
 //! The gateway of the smart city: what is between its [engine](smart_city_engine) and the network, and the commands that change its files.
 //!
 //! ```text
-//! MQTT ── mqtt ──> engine ──> mqtt ── out/{user}/{stream}
-//! HTTP ── http ──>        └─────────── down/{device}
+//! devices ──> mqtt or broker ──> exchange ──> engine ──> exchange ──> mqtt or broker ──> users, devices
+//! operators, the page ──> http ─────────────────^
 //! ```
 //!
-//! [`mqtt`] is the client of a broker and runs the engine, `broker` is a broker of its own, and [`http`] serves the page and operators.
+//! [`exchange`] runs the engine and has what waits on both sides of it. [`mqtt`] is the client of a broker, `broker` is a broker of its own,
+//! and [`http`] serves the page and operators.
 #![forbid(unsafe_code)]
 
 mod accounts;
@@ -14,6 +15,7 @@ pub mod admin;
 pub mod broker;
 mod connections;
 mod credentials;
+pub mod exchange;
 pub mod http;
 pub mod metrics;
 pub mod mqtt;

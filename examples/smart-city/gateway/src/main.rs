@@ -26,9 +26,10 @@ use smart_city_engine::{
     store::{self, Found, Store},
 };
 use smart_city_gateway::{
+    exchange::{self, Exchange, Preparation},
     http::{self, App, Watchers},
     metrics::Meters,
-    mqtt::{self, Broker, Preparation},
+    mqtt::{self, Broker},
     ngsi::{self, Teller},
     tls::{self, Certificate},
 };
@@ -134,9 +135,8 @@ impl Arguments {
     }
 }
 
-/// What goes to the log if `RUST_LOG` does not say it. `mqtt5::broker::server` tells without a limit what the gateway itself tells
-/// now and then.
-const LOGGED: &str = "info,mqtt5=error,mqtt5::broker::server=off";
+/// What goes to the log if `RUST_LOG` does not say it.
+const LOGGED: &str = "info,mqtt5=error";
 
 /// Lines of the log that may wait until they are written.
 const LOG_LINES: usize = 8192;
@@ -265,23 +265,22 @@ async fn serve(
         Some(Certificate::read(arguments.tls.clone())?)
     };
     let acceptor = certificate.as_ref().map(Certificate::acceptor).transpose()?;
-    let keeps_accounts = arguments.broker.is_some();
     let mut tasks = JoinSet::new();
     let mut meters = Meters::default();
     meters.lost_lines = Some(lost_lines);
-    let (mqtt, broker) = match arguments.broker {
-        Some(address) => (address.clone(), address),
-        None => {
-            own_broker(arguments.mqtt, shares.mqtt, secrets.clone(), acceptor.clone(), &meters, &mut tasks)
-                .await?
-        }
-    };
     let address = arguments.http.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
     let listener = TcpListener::bind(address).await.with_context(|| format!("HTTP at {address}"))?;
     let view = engine.view();
-    let (authorities, passwords) = (arguments.authorities, arguments.passwords);
-    let broker = Broker { address: broker, authorities, keeps_accounts, passwords };
-    let (inputs, mut prepared, engine) = mqtt::start(broker, &secrets, engine, before, &meters, &mut tasks)?;
+    let (exchange, engine) = exchange::start(engine, before, &meters);
+    let (mqtt, mut prepared) = if let Some(address) = arguments.broker {
+        let (authorities, passwords) = (arguments.authorities, arguments.passwords);
+        let broker = Broker { address: address.clone(), authorities, passwords };
+        (address, mqtt::start(broker, &secrets, &exchange, &meters, &mut tasks)?)
+    } else {
+        let tls = acceptor.clone();
+        own_broker(arguments.mqtt, shares.mqtt, secrets.clone(), tls, &exchange, &meters, &mut tasks).await?
+    };
+    let inputs = exchange.inputs;
 
     teller.connect(inputs.clone());
     tasks.spawn(Arc::clone(&entities).run());
@@ -347,22 +346,22 @@ async fn end(engine: JoinHandle<Result<()>>, mut tasks: JoinSet<()>) -> Result<(
     }
 }
 
-/// Starts the own broker. Returns where it is for others, and for the gateway.
+/// Starts the own broker. Returns where it is, and how far.
 #[cfg(feature = "broker")]
 async fn own_broker(
     address: Option<SocketAddr>,
     descriptors: usize,
     secrets: watch::Receiver<Arc<Secrets>>,
     tls: Option<TlsAcceptor>,
+    exchange: &Exchange,
     meters: &Meters,
     tasks: &mut JoinSet<()>,
-) -> Result<(Address, Address)> {
+) -> Result<(Address, watch::Receiver<Preparation>)> {
     let address = address.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 1883)));
-    let (outer, inner) =
-        smart_city_gateway::broker::start(address, descriptors, secrets, tls, meters, tasks).await?;
-    let at =
-        |address: SocketAddr| Address { host: address.ip().to_string(), port: address.port(), is_tls: false };
-    Ok((at(outer), at(inner)))
+    let (address, prepared) =
+        smart_city_gateway::broker::start(address, descriptors, secrets, tls, exchange, meters, tasks)
+            .await?;
+    Ok((Address { host: address.ip().to_string(), port: address.port(), is_tls: false }, prepared))
 }
 
 #[cfg(not(feature = "broker"))]
@@ -371,9 +370,10 @@ async fn own_broker(
     _: usize,
     _: watch::Receiver<Arc<Secrets>>,
     _: Option<TlsAcceptor>,
+    _: &Exchange,
     _: &Meters,
     _: &mut JoinSet<()>,
-) -> Result<(Address, Address)> {
+) -> Result<(Address, watch::Receiver<Preparation>)> {
     bail!("this gateway was built without a broker: name one with --broker")
 }
 

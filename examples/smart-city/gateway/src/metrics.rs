@@ -21,7 +21,7 @@ use serde_json::json;
 use smart_city_engine::view::Summary;
 use tracing_appender::non_blocking::ErrorCounter;
 
-use crate::mqtt::{Limited, lock};
+use crate::exchange::{Limited, lock};
 
 /// The media type of [`Meters::text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

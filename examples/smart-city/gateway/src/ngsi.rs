@@ -27,7 +27,7 @@ use smart_city_engine::{
     policy,
 };
 
-use crate::{credentials, mqtt::lock, places::Places};
+use crate::{credentials, exchange::lock, places::Places};
 
 /// Requests that are worked on at once, of all users and of one. Others wait: the engine needs the processor too.
 const PLACES: usize = 4;

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::mqtt::lock;
+use crate::exchange::lock;
 
 /// The places. Who has one keeps it until the work is done, even if nobody waits for the answer any more.
 #[derive(Clone, Debug)]

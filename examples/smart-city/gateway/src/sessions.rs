@@ -8,7 +8,7 @@ use std::{
 use smart_city_engine::config::{Secrets, TokenHash};
 use tokio::sync::watch;
 
-use crate::mqtt::lock;
+use crate::exchange::lock;
 
 /// How long a session lasts.
 pub(crate) const LIFE: Duration = Duration::from_secs(12 * 3600);
