@@ -346,7 +346,7 @@ impl Rules {
             topic: String::from(&*event.topic),
             payload: event.payload.into(),
             is_unacknowledged: event.qos == QoS::AtMostOnce,
-            owed: Some(Owed::Place(place)),
+            owed: Owed { _place: Some(place), ..Owed::default() },
         };
         self.exchange.intake.push(message, Instant::now());
     }

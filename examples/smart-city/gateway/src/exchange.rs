@@ -103,16 +103,16 @@ pub(crate) struct Arrived {
     pub(crate) payload: Vec<u8>,
     /// With QoS 0: nobody waits for an acknowledgement.
     pub(crate) is_unacknowledged: bool,
-    pub(crate) owed: Option<Owed>,
+    pub(crate) owed: Owed,
 }
 
 /// What a message leaves to be done when it is stored.
-#[derive(Debug)]
-pub(crate) enum Owed {
+#[derive(Debug, Default)]
+pub(crate) struct Owed {
     /// It is acknowledged, over the connection that it came over. On another one the same number may be another message's.
-    Acknowledgement(Box<Publish>, u64),
-    /// Its place is free for another. Nothing more needs to be done for that.
-    Place(#[expect(dead_code, reason = "dropping it is all")] OwnedSemaphorePermit),
+    pub(crate) acknowledgement: Option<(Box<Publish>, u64)>,
+    /// Its place is free for another.
+    pub(crate) _place: Option<OwnedSemaphorePermit>,
 }
 
 /// Messages that wait for the engine: a queue for each account, worked off in turn.
@@ -194,7 +194,7 @@ impl Intake {
             if is_unacknowledged {
                 account.unacknowledged -= 1;
             }
-            taken.push((Input::Message { topic, payload }, owed));
+            taken.push((Input::Message { topic, payload }, Some(owed)));
             if !account.queue.is_empty() {
                 turn.push_back(name);
             }
@@ -258,11 +258,7 @@ fn tell(told: &mut VecDeque<Output>, output: Output) {
 impl Outgoing {
     pub(crate) fn push(&self, owed: &mut Vec<Owed>, outputs: Vec<Output>) {
         let mut waiting = lock(&self.waiting);
-        for owed in owed.drain(..) {
-            if let Owed::Acknowledgement(publish, connection) = owed {
-                waiting.acks.push_back((publish, connection));
-            }
-        }
+        waiting.acks.extend(owed.drain(..).filter_map(|owed| owed.acknowledgement));
         for output in outputs {
             if output.delivery.is_some() {
                 waiting.readings.push_back(output);
@@ -417,7 +413,8 @@ mod tests {
 
     /// An acknowledgement that is told by the number.
     fn owed(number: usize) -> Owed {
-        Owed::Acknowledgement(Box::new(Publish::new("", QoS::AtLeastOnce, number.to_string(), None)), 0)
+        let publish = Publish::new("", QoS::AtLeastOnce, number.to_string(), None);
+        Owed { acknowledgement: Some((Box::new(publish), 0)), _place: None }
     }
 
     fn message(account: &str, is_unacknowledged: bool, number: usize) -> Arrived {
@@ -425,7 +422,7 @@ mod tests {
             topic: format!("up/{account}/1"),
             payload: number.to_string().into_bytes(),
             is_unacknowledged,
-            owed: Some(owed(number)),
+            owed: owed(number),
         }
     }
 
@@ -545,7 +542,10 @@ mod tests {
         };
         let down = |topic, kind, number| output(topic, frame(kind, number), None);
         let room = Arc::new(Semaphore::new(1));
-        let mut owed = vec![Owed::Place(Arc::clone(&room).try_acquire_owned().unwrap()), owed(2)];
+        let mut owed = vec![
+            Owed { acknowledgement: None, _place: Some(Arc::clone(&room).try_acquire_owned().unwrap()) },
+            owed(2),
+        ];
         outgoing.push(
             &mut owed,
             vec![

@@ -112,7 +112,7 @@ async fn receive(
             Ok(Event::Incoming(Incoming::Publish(publish))) if &publish.topic[..] == RESPONSES.as_bytes() => {
                 // One is asked for at a time.
                 drop(responses.try_send(publish.payload.to_vec()));
-                exchange.outgoing.push(&mut owed(publish, &connection).into_iter().collect(), Vec::new());
+                exchange.outgoing.push(&mut vec![owed(publish, &connection)], Vec::new());
             }
             Ok(Event::Incoming(Incoming::Publish(publish))) => {
                 let message = Arrived {
@@ -150,9 +150,10 @@ async fn receive(
 }
 
 /// The acknowledgement of a message, which QoS 0 does not have.
-fn owed(publish: Publish, connection: &AtomicU64) -> Option<Owed> {
-    (publish.qos != QoS::AtMostOnce)
-        .then(|| Owed::Acknowledgement(Box::new(publish), connection.load(Ordering::Relaxed)))
+fn owed(publish: Publish, connection: &AtomicU64) -> Owed {
+    let is_acknowledged = publish.qos != QoS::AtMostOnce;
+    let acknowledgement = is_acknowledged.then(|| (Box::new(publish), connection.load(Ordering::Relaxed)));
+    Owed { acknowledgement, ..Owed::default() }
 }
 
 /// Subscribes at each new connection, and keeps the accounts.
