@@ -1,7 +1,7 @@
 //! The C interface: its header, and its tests on the host and on boards.
 
 use crate::{
-    boards::{Board, CORTEX_M, RISC_V},
+    boards::{self, Board, CORTEX_M, RISC_V},
     dist, firmware, paths,
     sh::{self, Cmd},
     tools::{self, Toolchain},
@@ -77,7 +77,7 @@ pub(crate) fn main(arguments: &[&str]) -> Result<()> {
     match arguments {
         ["header"] => header(&[]),
         ["test"] => test_host(),
-        ["firmware"] => test_firmware(),
+        ["firmware"] => test_boards(|_| true),
         ["firmware", name] => test_one_board(name),
         ["dist"] => dist::main(),
         _ => bail!("expected `capi header`, `capi test`, `capi firmware [BOARD]` or `capi dist`"),
@@ -134,7 +134,12 @@ pub(crate) fn test_host() -> Result<()> {
 
 /// The same test on each board, and no panic in the linked code.
 pub(crate) fn test_firmware() -> Result<()> {
-    test_boards(|_| true)
+    test_boards(|board| boards::most().any(|other| other.name == board.name))
+}
+
+/// The same on the other boards with a Cortex-M.
+pub(crate) fn test_other_firmware() -> Result<()> {
+    test_boards(|board| boards::others().any(|other| other.name == board.name))
 }
 
 fn test_one_board(name: &str) -> Result<()> {

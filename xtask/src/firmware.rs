@@ -1,7 +1,7 @@
 //! `cargo xtask firmware`: builds the firmware and runs it on boards that QEMU emulates.
 
 use crate::{
-    boards::{self, Board, CORTEX_M, RISC_V},
+    boards::{self, Board},
     cortex_m, firmware_sensor, paths,
     tools::Toolchain,
 };
@@ -57,14 +57,14 @@ fn test(boards: &[&Board]) -> Result<()> {
     Ok(())
 }
 
-/// Runs the known answers on every board with a Cortex-M, and on the RISC-V core that has the least.
+/// Runs the known answers on the boards of [`boards::most`].
 pub(crate) fn test_most() -> Result<()> {
-    test(&CORTEX_M.iter().chain(RISC_V.first()).collect::<Vec<_>>())
+    test(&boards::most().collect::<Vec<_>>())
 }
 
-/// Runs the known answers on the other RISC-V cores.
+/// Runs them on the others.
 pub(crate) fn test_others() -> Result<()> {
-    test(&RISC_V.iter().skip(1).collect::<Vec<_>>())
+    test(&boards::others().collect::<Vec<_>>())
 }
 
 /// Builds the images with known answers for `board` and returns their ELF files.

@@ -23,15 +23,9 @@ const STEPS: &[Step] = &[
     Step { name: "lint", about: "clippy has nothing to say", place: Place::Host, run: lint },
     Step {
         name: "features",
-        about: "every combination of features compiles without warnings",
+        about: "every pair of features compiles without warnings",
         place: Place::Host,
-        run: features,
-    },
-    Step {
-        name: "test-default",
-        about: "tests with default features",
-        place: Place::Host,
-        run: || tests(&[]),
+        run: || features(&["--depth", "2"]),
     },
     Step {
         name: "test-minimal",
@@ -47,9 +41,9 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "backends",
-        about: "tests with each backend of this machine forced",
+        about: "tests with two backends forced, one without vectors and one with them",
         place: Place::Own,
-        run: backends,
+        run: || backends(&["soft32", "ssse3"]),
     },
     Step {
         name: "benches",
@@ -72,7 +66,7 @@ const STEPS: &[Step] = &[
     Step { name: "wasm32", about: "the libraries build for WebAssembly", place: Place::Own, run: wasm32 },
     Step {
         name: "firmware",
-        about: "known answers on four Cortex-M boards and a RISC-V core",
+        about: "known answers on three Cortex-M boards and a RISC-V core",
         place: Place::Thumb,
         run: firmware::test_most,
     },
@@ -108,7 +102,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "capi-firmware",
-        about: "the C interface in C firmware on four Cortex-M boards and a RISC-V core",
+        about: "the C interface in C firmware on three Cortex-M boards and a RISC-V core",
         place: Place::Thumb,
         run: capi::test_firmware,
     },
@@ -172,6 +166,24 @@ const STEPS: &[Step] = &[
 const LONG_STEPS: &[Step] = &[
     Step { name: "aarch64", about: "tests of the cipher with NEON", place: Place::Own, run: aarch64::test },
     Step {
+        name: "features-all",
+        about: "every combination of features compiles without warnings",
+        place: Place::Host,
+        run: || features(&[]),
+    },
+    Step {
+        name: "test-default",
+        about: "tests with default features",
+        place: Place::Host,
+        run: || tests(&[]),
+    },
+    Step {
+        name: "backends-all",
+        about: "tests with each backend of this machine forced",
+        place: Place::Own,
+        run: || backends(&["soft32", "soft64", "ssse3", "avx2", "avx512"]),
+    },
+    Step {
         name: "no-std-all",
         about: "the libraries build for every Cortex-M, and without vector registers for kernels",
         place: Place::Thumb,
@@ -184,10 +196,10 @@ const LONG_STEPS: &[Step] = &[
         run: firmware_sensor::build_boards,
     },
     Step {
-        name: "riscv",
-        about: "known answers and equal traces on more RISC-V cores",
+        name: "other-boards",
+        about: "known answers on the other boards, and equal traces on more RISC-V cores",
         place: Place::Thumb,
-        run: other_riscv,
+        run: other_boards,
     },
     Step {
         name: "trace-cortex-m-all",
@@ -330,10 +342,11 @@ fn lint() -> Result<()> {
 }
 
 /// No `--no-dev-deps`, which edits manifests: since resolver 2, dev-dependencies do not reach a library's own features.
-fn features() -> Result<()> {
+fn features(depth: &[&str]) -> Result<()> {
     if let Some(cargo_hack) = tools::find_tool("cargo-hack") {
         return Cmd::new(cargo_hack)
             .args(["hack", "clippy", "--feature-powerset", "--exclude-features", "default", "--lib"])
+            .args(depth)
             .args(paths::libraries())
             .args(["--", "--deny", "warnings"])
             .run();
@@ -363,24 +376,29 @@ fn tests(features: &[&str]) -> Result<()> {
     cargo("test").args(["--workspace"]).args(features).run()
 }
 
-/// Forces each backend that this machine has.
-fn backends() -> Result<()> {
-    for name in ["soft32", "soft64"] {
-        backend(name)?;
-    }
-    #[cfg(target_arch = "x86_64")]
-    for (name, is_there) in [
-        ("ssse3", is_x86_feature_detected!("ssse3")),
-        ("avx2", is_x86_feature_detected!("avx2")),
-        ("avx512", is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vl")),
-    ] {
-        if is_there {
+/// Forces those of `names` that this machine has.
+fn backends(names: &[&str]) -> Result<()> {
+    for name in names {
+        if has_backend(name) {
             backend(name)?;
         } else {
             println!("this machine has no {name}");
         }
     }
     Ok(())
+}
+
+fn has_backend(name: &str) -> bool {
+    match name {
+        "soft32" | "soft64" => true,
+        #[cfg(target_arch = "x86_64")]
+        "ssse3" => is_x86_feature_detected!("ssse3"),
+        #[cfg(target_arch = "x86_64")]
+        "avx2" => is_x86_feature_detected!("avx2"),
+        #[cfg(target_arch = "x86_64")]
+        "avx512" => is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vl"),
+        _ => false,
+    }
 }
 
 /// Runs the tests of the cipher with a backend forced, and those of the mode, which runs on it. The flag is for the cipher alone,
@@ -454,8 +472,9 @@ fn cortex_m_limits() -> Result<()> {
     cortex_m::build_some_boards()
 }
 
-fn other_riscv() -> Result<()> {
+fn other_boards() -> Result<()> {
     firmware::test_others()?;
+    capi::test_other_firmware()?;
     constant_time::other_riscv()
 }
 
