@@ -132,7 +132,7 @@ pub(crate) fn test_host() -> Result<()> {
     failures.into_result()
 }
 
-/// The same test on each board, and no panic in the linked code.
+/// The same test on the boards that differ most, and no panic in the linked code.
 pub(crate) fn test_firmware() -> Result<()> {
     test_boards(|board| boards::most().any(|other| other.name == board.name))
 }
