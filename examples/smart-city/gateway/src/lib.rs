@@ -15,6 +15,7 @@ pub mod broker;
 mod connections;
 mod credentials;
 pub mod http;
+pub mod kept;
 pub mod metrics;
 pub mod mqtt;
 pub mod ngsi;

@@ -17,6 +17,7 @@ use axum::{
 };
 use http::{StatusCode, header};
 use jiff::Timestamp;
+use serde_json::json;
 use smart_city_frame::{Class, DeviceId, Stream};
 use smart_city_ngsi_ld::{Broker, MOST_BODY, Policy, Publisher, Reading, Source, mapping::Mapping};
 use tokio::sync::{mpsc, watch};
@@ -140,6 +141,12 @@ impl Policy for Rights {
                         || self.written.get(author).is_some_and(|number| self.allows(user, *number, true)))
             }
         }
+    }
+
+    fn standing(&self, user: &str) -> String {
+        let entry = self.sources.users.get(user);
+        let of = |UserEntry { city, departments, level }: &UserEntry| json!([city, departments, level]);
+        entry.map(of).unwrap_or_default().to_string()
     }
 }
 
@@ -288,6 +295,10 @@ mod tests {
             begun.send(()).unwrap();
             let _ = ends.lock().unwrap().recv();
             false
+        }
+
+        fn standing(&self, _: &str) -> String {
+            String::new()
         }
     }
 

@@ -6,6 +6,8 @@ mod brokers;
 mod common;
 #[path = "process/http.rs"]
 mod http_server;
+#[path = "process/kept.rs"]
+mod kept;
 #[path = "process/large.rs"]
 mod large;
 #[path = "process/operation.rs"]

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard},
     time::Instant,
 };
 
@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use crate::{
     attribute::Attributes,
     entity::{Origin, Part, View},
+    keep::{Keeper, Key, What},
     mapping::Mapping,
     problem::{Kind, Problem, Result},
     query::{self, Effort},
@@ -23,6 +24,10 @@ use crate::{
 pub trait Policy: Send + Sync + 'static {
     /// Whether `user` may see what comes from this source. There is no user who does not see what it wrote itself.
     fn sees(&self, user: &str, source: Source<'_>) -> bool;
+
+    /// What of a user decides who sees what the user writes, in some form. If it is another one after a start, nothing is there any
+    /// more of what the user wrote before.
+    fn standing(&self, user: &str) -> String;
 }
 
 /// Where something comes from.
@@ -64,11 +69,15 @@ pub trait Publisher: Send + Sync + 'static {
 }
 
 /// Nobody sees anything: until there is another policy.
-struct Nothing;
+pub(crate) struct Nothing;
 
 impl Policy for Nothing {
     fn sees(&self, _: &str, _: Source<'_>) -> bool {
         false
+    }
+
+    fn standing(&self, _: &str) -> String {
+        String::new()
     }
 }
 
@@ -141,14 +150,18 @@ pub(crate) struct Change {
 }
 
 pub(crate) struct State {
-    policy: Arc<dyn Policy>,
+    pub(crate) policy: Arc<dyn Policy>,
     pub(crate) mapping: Arc<Mapping>,
-    entities: BTreeMap<String, Vec<Part>>,
+    pub(crate) entities: BTreeMap<String, Vec<Part>>,
     accounts: HashMap<String, Account>,
     /// By user and id: the ids of one user tell nothing of those of another.
     pub(crate) subscriptions: BTreeMap<(String, String), Subscription>,
     /// Subscriptions that were ever made.
     numbers: u64,
+    /// What users changed since it was last kept.
+    pub(crate) changed: BTreeSet<Key>,
+    /// Where it is kept.
+    pub(crate) keeper: Option<Box<dyn Keeper>>,
 }
 
 /// A context broker. See [the crate](crate).
@@ -160,6 +173,8 @@ pub struct Broker {
     /// The newest reading of each stream and device that was not looked at yet.
     waiting: Mutex<HashMap<(String, String), (Reading, Origin)>>,
     pub(crate) wake: Notify,
+    /// Why it ends, if it does.
+    failed: OnceLock<String>,
 }
 
 impl fmt::Debug for Broker {
@@ -260,8 +275,18 @@ impl State {
         if parts.is_empty() {
             self.entities.remove(id);
         }
+        self.changed.insert(Key::new(user, What::Entity, id));
         broker.notice(self, change.as_slice());
         Ok(result)
+    }
+
+    /// Puts a user's part of an entity in that was kept.
+    pub(crate) fn put_part(&mut self, user: String, id: String, part: Part) -> Result<()> {
+        let account = self.accounts.entry(user).or_default();
+        account.entities += 1;
+        account.bytes += part.size()?;
+        self.entities.entry(id).or_default().push(part);
+        Ok(())
     }
 
     /// Puts a subscription in, or in the place of one, if its user has room for it.
@@ -277,23 +302,31 @@ impl State {
         account.bytes += new.size();
         account.check()?;
         self.accounts.insert(key.0.clone(), account);
+        self.changed.insert(Key::new(&key.0, What::Subscription, &key.1));
         self.subscriptions.insert(key, new);
         Ok(())
     }
 
     pub(crate) fn remove_subscription(&mut self, key: &(String, String)) -> Result<()> {
         let before = self.subscriptions.remove(key).ok_or_else(Problem::not_found)?;
+        self.changed.insert(Key::new(&key.0, What::Subscription, &key.1));
         if let Some(account) = self.accounts.get_mut(&key.0) {
             account.bytes = account.bytes.saturating_sub(before.size());
         }
         Ok(())
     }
 
-    /// A number for the next subscription of a user.
-    pub(crate) fn next_subscription(&mut self, user: &str) -> u64 {
+    /// An id for the next subscription of a user.
+    pub(crate) fn next_subscription(&mut self, user: &str) -> String {
         let account = self.accounts.entry(user.to_owned()).or_default();
-        account.subscriptions += 1;
-        account.subscriptions
+        loop {
+            account.subscriptions += 1;
+            let id = format!("urn:ngsi-ld:Subscription:{user}:{}", account.subscriptions);
+            // It may be there since before the last start, or have been given by the user.
+            if !self.subscriptions.contains_key(&(user.to_owned(), id.clone())) {
+                return id;
+            }
+        }
     }
 }
 
@@ -336,6 +369,8 @@ impl Broker {
             accounts: HashMap::new(),
             subscriptions: BTreeMap::new(),
             numbers: 0,
+            changed: BTreeSet::new(),
+            keeper: None,
         };
         Self {
             publisher: Box::new(publisher),
@@ -343,6 +378,7 @@ impl Broker {
             state: RwLock::new(state),
             waiting: Mutex::default(),
             wake: Notify::new(),
+            failed: OnceLock::new(),
         }
     }
 
@@ -353,7 +389,7 @@ impl Broker {
     pub fn configure(&self, policy: impl Policy, mapping: Mapping, stays: impl Fn(Source<'_>) -> bool) {
         let mut state = self.state_mut();
         let before = Arc::clone(&state.mapping);
-        let State { entities, accounts, subscriptions, .. } = &mut *state;
+        let State { entities, accounts, subscriptions, changed, .. } = &mut *state;
         let keeps = |origin: &Origin| {
             let is_mapped = match origin {
                 Origin::Stream { stream, device, .. } => mapping.agrees(&before, stream, device),
@@ -361,14 +397,16 @@ impl Broker {
             };
             is_mapped && stays(origin.source(true))
         };
-        entities.retain(|_, parts| {
+        entities.retain(|id, parts| {
             parts.retain(|part| {
                 let is_kept = keeps(&part.origin);
                 if let Origin::User(user) = &part.origin
                     && !is_kept
-                    && let Some(account) = accounts.get_mut(user)
                 {
-                    account.remove(part);
+                    changed.insert(Key::new(user, What::Entity, id));
+                    if let Some(account) = accounts.get_mut(user) {
+                        account.remove(part);
+                    }
                 }
                 is_kept
             });
@@ -376,9 +414,17 @@ impl Broker {
         });
         lock(&self.waiting).retain(|_, (_, origin)| keeps(origin));
         accounts.retain(|user, _| policy.sees(user, Source::User(user)));
-        subscriptions.retain(|(user, _), _| policy.sees(user, Source::User(user)));
+        subscriptions.retain(|(user, id), _| {
+            let is_kept = policy.sees(user, Source::User(user));
+            if !is_kept {
+                changed.insert(Key::new(user, What::Subscription, id));
+            }
+            is_kept
+        });
         state.policy = Arc::new(policy);
         state.mapping = Arc::new(mapping);
+        // If it cannot be kept, nobody sees anything any more, and the broker ends.
+        drop(self.keep(&mut state));
     }
 
     pub(crate) fn mapping(&self) -> Arc<Mapping> {
@@ -409,6 +455,17 @@ impl Broker {
         if let Some(isolation) = Arc::make_mut(&mut devices).get_mut(device) {
             isolation.is_now = false;
         }
+    }
+
+    /// It ends for this reason.
+    pub(crate) fn fail(&self, why: String) {
+        drop(self.failed.set(why));
+        self.wake.notify_one();
+    }
+
+    /// Why it ends, if it does.
+    pub(crate) fn failure(&self) -> Option<&String> {
+        self.failed.get()
     }
 
     pub(crate) fn state(&self) -> RwLockReadGuard<'_, State> {
@@ -558,6 +615,10 @@ mod tests {
     impl Policy for Open {
         fn sees(&self, _: &str, source: Source<'_>) -> bool {
             !matches!(source, Source::Stream { device_ok: false, .. })
+        }
+
+        fn standing(&self, _: &str) -> String {
+            String::new()
         }
     }
 

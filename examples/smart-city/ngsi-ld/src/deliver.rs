@@ -23,12 +23,15 @@ const CONNECTIONS: usize = 256;
 const TICK: Duration = Duration::from_millis(250);
 
 impl Broker {
-    /// Works and sends for as long as it is polled. What computes long runs in threads of its own.
-    pub async fn run(self: Arc<Self>) {
+    /// Works and sends until something cannot be kept; returns why. What computes long runs in threads of its own.
+    pub async fn run(self: Arc<Self>) -> String {
         let connections = Arc::new(Semaphore::new(CONNECTIONS));
         loop {
             // At the latest then something may be due that had to wait.
             drop(timeout(TICK, self.wake.notified()).await);
+            if let Some(why) = self.failure() {
+                return why.clone();
+            }
             let broker = Arc::clone(&self);
             let jobs = tokio::task::spawn_blocking(move || {
                 broker.work();

@@ -21,6 +21,7 @@ mod context;
 mod deliver;
 mod entity;
 mod geo;
+mod keep;
 pub mod mapping;
 mod models;
 mod problem;
@@ -30,5 +31,6 @@ mod text;
 
 pub use api::MOST_BODY;
 pub use broker::{Broker, Job, Policy, Publisher, Reading, Source, Transport};
+pub use keep::{Keeper, Key, What};
 pub use models::{Model, Range, model};
 pub use problem::refused;

@@ -172,13 +172,18 @@ pub(crate) fn place(value: &Value, context: &Context) -> Result<Place> {
     Place::parse(member("georel")?, member("geometry")?, coordinates, property, context)
 }
 
+/// What is checked of a subscription beside what it says itself.
+pub(crate) struct Checks<'c> {
+    /// Whether notifications may go to this host and port.
+    pub(crate) allows: &'c dyn Fn(&str) -> bool,
+    /// Whether this user may have notifications at this topic.
+    pub(crate) accepts: &'c dyn Fn(&str, &str) -> bool,
+    /// What expires before this has expired already.
+    pub(crate) now: Timestamp,
+}
+
 /// Where a notification of this user may go.
-fn endpoint(
-    uri: &str,
-    user: &str,
-    mapping: &Mapping,
-    accepts: &dyn Fn(&str, &str) -> bool,
-) -> Result<Transport> {
+fn endpoint(uri: &str, user: &str, checks: &Checks<'_>) -> Result<Transport> {
     let uri = text::uri(uri, "the endpoint")?;
     let (scheme, rest) = uri.split_once("://").unwrap_or_default();
     let at = rest.find('/').unwrap_or(rest.len());
@@ -189,7 +194,7 @@ fn endpoint(
                 Some((_, port)) if port.parse::<u16>().is_ok() => authority.to_owned(),
                 _ => format!("{authority}:80"),
             };
-            if !mapping.allows(&authority) {
+            if !(checks.allows)(&authority) {
                 return Err(Problem::bad(
                     "the operators have not allowed notifications to this host and port",
                 ));
@@ -202,7 +207,7 @@ fn endpoint(
         }
         "mqtt" => {
             let topic = path.trim_start_matches('/');
-            if topic.contains(['+', '#']) || !accepts(user, topic) {
+            if topic.contains(['+', '#']) || !(checks.accepts)(user, topic) {
                 return Err(Problem::bad("notifications of this user cannot go to this topic"));
             }
             Ok(Transport::Mqtt(topic.to_owned()))
@@ -237,14 +242,12 @@ fn header_fields(value: &Value) -> Result<Vec<(String, String)>> {
 }
 
 impl Subscription {
-    /// Reads a subscription. `accepts` says whether a user may have notifications at a topic.
+    /// Reads a subscription.
     pub(crate) fn parse(
         user: &str,
         body: &Map<String, Value>,
         context: &Context,
-        mapping: &Mapping,
-        accepts: &dyn Fn(&str, &str) -> bool,
-        now: Timestamp,
+        checks: &Checks<'_>,
     ) -> Result<Self> {
         let mut new = Self {
             number: 0,
@@ -287,7 +290,7 @@ impl Subscription {
                 "q" => new.query.q = Some(query::q(text(value, name)?, context)?),
                 "geoQ" => new.query.place = Some(place(value, context)?),
                 "notification" => {
-                    new.notification(object(value, name)?, mapping, accepts)?;
+                    new.notification(object(value, name)?, checks)?;
                     has_endpoint = true;
                 }
                 "notificationTrigger" => {
@@ -308,7 +311,7 @@ impl Subscription {
                 "expiresAt" => {
                     let time = value.as_str().and_then(text::time);
                     let Some(time) = time else { return wrong(name) };
-                    if time <= now {
+                    if time <= checks.now {
                         return Err(Problem::bad("the subscription would have expired already"));
                     }
                     new.expires = Some(time);
@@ -335,12 +338,7 @@ impl Subscription {
         Ok(new)
     }
 
-    fn notification(
-        &mut self,
-        members: &Map<String, Value>,
-        mapping: &Mapping,
-        accepts: &dyn Fn(&str, &str) -> bool,
-    ) -> Result<()> {
+    fn notification(&mut self, members: &Map<String, Value>, checks: &Checks<'_>) -> Result<()> {
         let mut is_there = false;
         for (name, value) in members {
             match name.as_str() {
@@ -359,7 +357,7 @@ impl Subscription {
                     for (name, value) in object(value, name)? {
                         match name.as_str() {
                             "uri" => {
-                                self.transport = endpoint(text(value, name)?, &self.user, mapping, accepts)?;
+                                self.transport = endpoint(text(value, name)?, &self.user, checks)?;
                             }
                             "accept" => {
                                 self.is_ld = match text(value, name)? {
@@ -394,9 +392,7 @@ impl Subscription {
         &self,
         fragment: &Map<String, Value>,
         context: &Context,
-        mapping: &Mapping,
-        accepts: &dyn Fn(&str, &str) -> bool,
-        now: Timestamp,
+        checks: &Checks<'_>,
     ) -> Result<Self> {
         let mut body = self.body.clone();
         for (name, value) in fragment {
@@ -409,10 +405,22 @@ impl Subscription {
         // Names stay what they were, unless the fragment has a context of its own.
         let has_context = fragment.contains_key("@context");
         let context = if has_context { context } else { &self.context };
-        if self.expires.is_some_and(|time| time <= now) && !fragment.contains_key("expiresAt") {
+        if self.expires.is_some_and(|time| time <= checks.now) && !fragment.contains_key("expiresAt") {
             body.remove("expiresAt");
         }
-        Self::parse(&self.user, &body, context, mapping, accepts, now)
+        Self::parse(&self.user, &body, context, checks)
+    }
+
+    /// What it is made of again by [`restored`](Self::restored): what became of it since is not in it.
+    pub(crate) fn to_record(&self) -> Value {
+        json!([self.context.source, self.body])
+    }
+
+    /// One that was kept, and checked when it was made.
+    pub(crate) fn restored(user: &str, record: &Value) -> Result<Self> {
+        let checks = Checks { allows: &|_| true, accepts: &|_, _| true, now: Timestamp::MIN };
+        let (context, body) = (&record[0], object(&record[1], "the subscription")?);
+        Self::parse(user, body, &Context::parse(context)?, &checks)
     }
 
     /// Whether it says the same, whatever became of it since.

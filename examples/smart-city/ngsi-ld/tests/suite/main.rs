@@ -4,6 +4,7 @@ mod discovery;
 mod entities;
 mod hidden;
 mod http;
+mod kept;
 mod queries;
 mod reloads;
 mod subscriptions;
@@ -21,6 +22,8 @@ use smart_city_ngsi_ld::{Broker, Policy, Publisher, Reading, Source, mapping::Ma
 struct Rules {
     /// Who is not there.
     gone: Vec<&'static str>,
+    /// Whose standing is another one.
+    promoted: Vec<&'static str>,
 }
 
 impl Policy for Rules {
@@ -36,6 +39,11 @@ impl Policy for Rules {
                 user == author || both(["ann", "ben"]) || (user, author) == ("dan", "cid")
             }
         }
+    }
+
+    fn standing(&self, user: &str) -> String {
+        let is_promoted = self.promoted.contains(&user);
+        format!("{user} {is_promoted}")
     }
 }
 

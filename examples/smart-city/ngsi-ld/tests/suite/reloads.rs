@@ -5,7 +5,7 @@ use super::*;
 impl City {
     /// The users of `gone` are not there any more, and other attributes have the sources that do not stay.
     pub(crate) fn reload(&self, gone: &[&'static str], stays: impl Fn(Source<'_>) -> bool) {
-        self.broker.configure(Rules { gone: gone.to_vec() }, mapping(&[]), stays);
+        self.broker.configure(Rules { gone: gone.to_vec(), promoted: Vec::new() }, mapping(&[]), stays);
     }
 }
 
