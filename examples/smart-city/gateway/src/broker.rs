@@ -43,6 +43,7 @@ use crate::{
     connections::{self, Connection},
     metrics::Meters,
     mqtt::{Allowance, Limited, MAX_PACKET, lock},
+    places::Places,
 };
 
 /// Messages that wait for a subscriber that does not take them; then the oldest are dropped.
@@ -128,7 +129,8 @@ pub async fn start(
     let own = if tls.is_some() { inner } else { address };
     // The warning that there is no place.
     let full = Arc::<Mutex<Limited>>::default();
-    tasks.spawn(connections::serve(listener, strangers, connections, move |stream, connection| {
+    let known = Places::new(connections, connections);
+    tasks.spawn(connections::serve(listener, strangers, known, move |stream, connection| {
         greet(stream, connection, tls.clone(), inner, Arc::clone(&rules), Arc::clone(&full))
     }));
     tasks.spawn(async move {
@@ -177,8 +179,8 @@ async fn let_in(
     rules: &Rules,
     full: &Mutex<Limited>,
 ) -> Result<()> {
-    // From here on it is not turned away for others.
-    if connection.let_in() {
+    // From here on it is not turned away for others. An account has one session.
+    if connection.let_in("") {
         let broker = TcpStream::connect(broker).await?;
         let from = broker.local_addr()?;
         lock(&rules.passed_on).insert(from, connection.address);

@@ -22,6 +22,8 @@ fn name(what: What) -> &'static str {
     }
 }
 
+type Record = (Key, Vec<u8>);
+
 #[derive(Debug)]
 struct Kept(Database);
 
@@ -45,7 +47,7 @@ impl Kept {
         Ok(store::sync_dir(dir)?)
     }
 
-    fn open(dir: &Path) -> Result<(Self, Vec<(Key, Vec<u8>)>)> {
+    fn open(dir: &Path) -> Result<(Self, Vec<Record>)> {
         let database = builder().set_check_integrity_on_open(true).open(dir.join(FILE))?;
         let mut records = Vec::new();
         for entry in database.begin_read()?.open_table(RECORDS)?.iter()? {

@@ -272,6 +272,8 @@ async fn serve(
     let mut tasks = JoinSet::new();
     let mut meters = Meters::default();
     meters.lost_lines = Some(lost_lines);
+    meters.certificate.clone_from(&certificate);
+    meters.entities = Some(Arc::clone(&entities));
     let (mqtt, broker) = match arguments.broker {
         Some(address) => (address.clone(), address),
         None => {

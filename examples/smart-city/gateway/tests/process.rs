@@ -14,10 +14,14 @@ mod large;
 mod operation;
 #[path = "process/outage.rs"]
 mod outage;
+#[path = "process/places.rs"]
+mod places;
 #[path = "process/program.rs"]
 mod program;
 #[path = "process/programs.rs"]
 mod programs;
+#[path = "process/push.rs"]
+mod push;
 #[path = "process/tls.rs"]
 mod tls;
 

@@ -14,8 +14,9 @@ use crate::{
     attribute::Attributes,
     entity::{Origin, Part, View},
     keep::{Keeper, Key, What},
-    mapping::Mapping,
+    mapping::{Mapping, Place, Tls},
     problem::{Kind, Problem, Result},
+    push::{AllCounts, Operation, Outcome, Push, Pushed},
     query::{self, Effort},
     subscription::Subscription,
 };
@@ -81,11 +82,10 @@ impl Policy for Nothing {
     }
 }
 
-/// A notification that is to be sent now. Report what became of it to [`Broker::done`].
+/// A notification, or a request to another broker, that is to be sent now. Report what became of it to [`Broker::done`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
-    pub(crate) subscription: String,
-    pub(crate) number: u64,
+    pub(crate) of: Of,
     /// The entities that changed.
     pub(crate) entities: BTreeSet<String>,
     /// Whose it is.
@@ -98,6 +98,15 @@ pub struct Job {
     pub body: Vec<u8>,
 }
 
+/// What a job is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Of {
+    /// A subscription of the user, by its id, and its number.
+    Subscription(String, u64),
+    /// A push to this place.
+    Push(Place, Operation),
+}
+
 /// Where a notification goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Transport {
@@ -107,6 +116,8 @@ pub enum Transport {
         authority: String,
         /// Path and query.
         path: String,
+        /// With TLS, if it is.
+        tls: Option<Tls>,
     },
     /// To a topic of MQTT.
     Mqtt(String),
@@ -156,6 +167,7 @@ pub(crate) struct State {
     accounts: HashMap<String, Account>,
     /// By user and id: the ids of one user tell nothing of those of another.
     pub(crate) subscriptions: BTreeMap<(String, String), Subscription>,
+    pushes: Vec<Push>,
     /// Subscriptions that were ever made.
     numbers: u64,
     /// What users changed since it was last kept.
@@ -172,6 +184,9 @@ pub struct Broker {
     state: RwLock<State>,
     /// The newest reading of each stream and device that was not looked at yet.
     waiting: Mutex<HashMap<(String, String), (Reading, Origin)>>,
+    /// Devices that were isolated, of which other brokers must have nothing any more.
+    isolated: Mutex<BTreeSet<String>>,
+    counts: AllCounts,
     pub(crate) wake: Notify,
     /// Why it ends, if it does.
     failed: OnceLock<String>,
@@ -183,7 +198,7 @@ impl fmt::Debug for Broker {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -212,6 +227,14 @@ impl Sight<'_> {
 
     fn view<'a>(&self, id: &'a str, parts: &'a [Part]) -> Option<View<'a>> {
         let parts: Vec<_> = parts.iter().filter(|part| self.sees(&part.origin)).collect();
+        (!parts.is_empty()).then_some(View { id, parts })
+    }
+
+    /// Of what devices measured alone.
+    fn measured<'a>(&self, id: &'a str, parts: &'a [Part]) -> Option<View<'a>> {
+        let is_measured =
+            |part: &&Part| matches!(part.origin, Origin::Stream { .. }) && self.sees(&part.origin);
+        let parts: Vec<_> = parts.iter().filter(is_measured).collect();
         (!parts.is_empty()).then_some(View { id, parts })
     }
 }
@@ -368,6 +391,7 @@ impl Broker {
             entities: BTreeMap::new(),
             accounts: HashMap::new(),
             subscriptions: BTreeMap::new(),
+            pushes: Vec::new(),
             numbers: 0,
             changed: BTreeSet::new(),
             keeper: None,
@@ -377,6 +401,8 @@ impl Broker {
             devices: RwLock::default(),
             state: RwLock::new(state),
             waiting: Mutex::default(),
+            isolated: Mutex::default(),
+            counts: AllCounts::default(),
             wake: Notify::new(),
             failed: OnceLock::new(),
         }
@@ -423,8 +449,31 @@ impl Broker {
         });
         state.policy = Arc::new(policy);
         state.mapping = Arc::new(mapping);
+        self.configure_pushes(&mut state);
         // If it cannot be kept, nobody sees anything any more, and the broker ends.
         drop(self.keep(&mut state));
+    }
+
+    /// What other brokers must have, or must not have any more, with the policy and the mapping of now.
+    fn configure_pushes(&self, state: &mut State) {
+        let mut old = std::mem::take(&mut state.pushes);
+        let targets = state.mapping.targets.clone();
+        for target in targets {
+            let before = old.iter().position(|push| push.target.name == target.name);
+            let mut push = Push::configured(before.map(|at| old.swap_remove(at)), target);
+            let user = push.user.clone();
+            let sight = state.sight(self, &user);
+            let seen = state.entities.iter().filter(|(id, parts)| sight.measured(id, parts).is_some());
+            seen.for_each(|(id, _)| push.notice(id));
+            state.pushes.push(push);
+        }
+        self.counts.set(&state.pushes);
+        self.wake.notify_one();
+    }
+
+    /// What became of the pushes to other brokers, by their names.
+    pub fn pushed(&self) -> Vec<(String, Pushed)> {
+        self.counts.read()
     }
 
     pub(crate) fn mapping(&self) -> Arc<Mapping> {
@@ -445,8 +494,14 @@ impl Broker {
     pub fn isolate(&self, device: &str) {
         let mut devices = self.devices.write().unwrap_or_else(PoisonError::into_inner);
         let isolation = Arc::make_mut(&mut devices).entry(device.to_owned()).or_default();
-        isolation.count += u64::from(!isolation.is_now);
+        if isolation.is_now {
+            return;
+        }
+        isolation.count += 1;
         isolation.is_now = true;
+        drop(devices);
+        lock(&self.isolated).insert(device.to_owned());
+        self.wake.notify_one();
     }
 
     /// What comes from this device from now on is seen. What came before its isolation is not.
@@ -476,12 +531,24 @@ impl Broker {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes entities of the readings that wait.
+    /// Makes entities of the readings that wait, and takes away what other brokers have of devices that were isolated.
     pub fn work(&self) {
-        if lock(&self.waiting).is_empty() {
+        if lock(&self.waiting).is_empty() && lock(&self.isolated).is_empty() {
             return;
         }
         let mut state = self.state_mut();
+        let isolated = std::mem::take(&mut *lock(&self.isolated));
+        let State { policy, mapping, pushes, .. } = &mut *state;
+        for push in pushes {
+            for device in &isolated {
+                // Of what the other broker may not have anyway it is not told that it is there.
+                let user = &push.user;
+                let sees =
+                    |stream: &str| policy.sees(user, Source::Stream { stream, device, device_ok: true });
+                let ids: Vec<_> = mapping.ids(device, sees).collect();
+                ids.into_iter().for_each(|id| push.withdraw(id));
+            }
+        }
         // Not before: in between the city could become another one.
         let waiting = std::mem::take(&mut *lock(&self.waiting));
         let mapping = Arc::clone(&state.mapping);
@@ -537,12 +604,20 @@ impl Broker {
 
     /// Notes for each subscription which entities it is to notify of.
     fn notice(&self, state: &mut State, changes: &[Change]) {
-        if changes.is_empty() || state.subscriptions.is_empty() {
+        if changes.is_empty() || (state.subscriptions.is_empty() && state.pushes.is_empty()) {
             return;
         }
         let mut is_any = false;
         let devices = Arc::clone(&read(&self.devices));
-        let State { policy, entities, subscriptions, .. } = state;
+        let State { policy, entities, subscriptions, pushes, .. } = state;
+        for push in pushes {
+            let sight = Sight { policy: Arc::clone(policy), devices: Arc::clone(&devices), user: &push.user };
+            let is_measured = |change: &&Change| matches!(change.origin, Origin::Stream { .. });
+            let seen = changes.iter().filter(is_measured).filter(|change| sight.sees(&change.origin));
+            let seen: Vec<_> = seen.map(|change| change.id.as_str()).collect();
+            is_any |= !seen.is_empty();
+            seen.into_iter().for_each(|id| push.notice(id));
+        }
         for ((user, _), subscription) in subscriptions {
             let sight = Sight { policy: Arc::clone(policy), devices: Arc::clone(&devices), user };
             for change in changes.iter().filter(|change| sight.sees(&change.origin)) {
@@ -564,9 +639,21 @@ impl Broker {
     /// The notifications that are to be sent now. Each is made of what its user may see now, and not of what it was when it changed.
     pub fn due(&self, now: Instant, time: Timestamp) -> Vec<Job> {
         let mut state = self.state_mut();
+        // Nobody sees anything then, and other brokers would lose what they have.
+        if self.failure().is_some() {
+            return Vec::new();
+        }
         let devices = Arc::clone(&read(&self.devices));
-        let State { policy, mapping, entities, subscriptions, accounts, .. } = &mut *state;
+        let State { policy, mapping, entities, subscriptions, accounts, pushes, .. } = &mut *state;
         let mut jobs = Vec::new();
+        for push in pushes {
+            let user = push.user.clone();
+            let sight = Sight { policy: Arc::clone(policy), devices: Arc::clone(&devices), user: &user };
+            jobs.extend(push.job(now, |id| {
+                let (id, parts) = entities.get_key_value(id)?;
+                sight.measured(id, parts)
+            }));
+        }
         for ((user, id), subscription) in subscriptions {
             let account = accounts.entry(user.clone()).or_default();
             if account.under_way >= UNDER_WAY || !subscription.is_due(now, time) {
@@ -588,15 +675,35 @@ impl Broker {
         jobs
     }
 
-    /// Takes over what became of a notification.
+    /// Takes over whether a notification was sent.
     pub fn done(&self, job: &Job, succeeded: bool, now: Instant, time: Timestamp) {
+        self.ended(job, if succeeded { Outcome::Taken } else { Outcome::Failed }, now, time);
+    }
+
+    /// Takes over what became of a job.
+    pub(crate) fn ended(&self, job: &Job, outcome: Outcome, now: Instant, time: Timestamp) {
         let mut state = self.state_mut();
-        if let Some(account) = state.accounts.get_mut(&job.user) {
-            account.under_way = account.under_way.saturating_sub(1);
-        }
-        let key = (job.user.clone(), job.subscription.clone());
-        if let Some(subscription) = state.subscriptions.get_mut(&key).filter(|of| of.number == job.number) {
-            subscription.done(if succeeded { Ok(()) } else { Err(&job.entities) }, now, time);
+        match &job.of {
+            Of::Subscription(id, number) => {
+                if let Some(account) = state.accounts.get_mut(&job.user) {
+                    account.under_way = account.under_way.saturating_sub(1);
+                }
+                let key = (job.user.clone(), id.clone());
+                if let Some(subscription) =
+                    state.subscriptions.get_mut(&key).filter(|of| of.number == *number)
+                {
+                    subscription.done(
+                        if outcome == Outcome::Failed { Err(&job.entities) } else { Ok(()) },
+                        now,
+                        time,
+                    );
+                }
+            }
+            Of::Push(place, operation) => {
+                if let Some(push) = state.pushes.iter_mut().find(|push| push.target.place() == *place) {
+                    push.done(*operation, job, outcome, now);
+                }
+            }
         }
         drop(state);
         self.wake.notify_one();
@@ -637,7 +744,11 @@ mod tests {
     fn a_request_that_waited_does_not_see_what_was_isolated_meanwhile() {
         let broker = Broker::new(Open);
         let mapping = json!({ "streams": { "s": { "model": "TrafficFlowObserved", "properties": { "intensity": { "from": "n" } } } } });
-        broker.configure(Open, Mapping::parse(&mapping, |_| true, |_| true).unwrap(), |_| true);
+        broker.configure(
+            Open,
+            Mapping::parse(&mapping, |_| true, |_| true, |_| Err(String::new())).unwrap(),
+            |_| true,
+        );
         let (stream, device) = ("s".to_owned(), "d".to_owned());
         broker.reading(Reading { stream, device, time: Timestamp::UNIX_EPOCH, bytes: b"{\"n\":1}".to_vec() });
         broker.work();

@@ -11,8 +11,9 @@ use serde_json::{Map, Value, json};
 use crate::{
     api::{NOT_HERE, not_here},
     attribute::{Format, Writer},
-    broker::{Change, Job, Transport},
+    broker::{Change, Job, Of, Transport},
     context::Context,
+    deliver::Pace,
     entity::{View, value_size},
     mapping::Mapping,
     problem::{Problem, Result},
@@ -32,10 +33,6 @@ const LONGEST_BODY: usize = 16 << 10;
 
 /// The longest times.
 const LONGEST: f64 = 1e9;
-
-/// How long nothing is sent after the first failure, and at most; each failure in a row doubles it.
-const PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Trigger {
@@ -79,12 +76,8 @@ struct Progress {
     last_notification: Option<Timestamp>,
     last_success: Option<Timestamp>,
     last_failure: Option<Timestamp>,
-    /// Failures since the last success.
-    failures: u32,
     pending: BTreeSet<String>,
-    is_under_way: bool,
-    /// Nothing is sent before this.
-    not_before: Option<Instant>,
+    pace: Pace,
 }
 
 /// Members of a subscription that the broker says.
@@ -203,6 +196,7 @@ fn endpoint(uri: &str, user: &str, checks: &Checks<'_>) -> Result<Transport> {
             Ok(Transport::Http {
                 authority,
                 path: if path.starts_with('/') { path.to_owned() } else { format!("/{path}") },
+                tls: None,
             })
         }
         "mqtt" => {
@@ -508,9 +502,8 @@ impl Subscription {
     pub(crate) fn is_due(&self, now: Instant, time: Timestamp) -> bool {
         let progress = &self.progress;
         self.status(time) == "active"
-            && !progress.is_under_way
             && (self.interval.is_some() || !progress.pending.is_empty())
-            && progress.not_before.is_none_or(|not_before| now >= not_before)
+            && progress.pace.allows(now)
     }
 
     /// The next notification, if there is something to be told.
@@ -536,7 +529,7 @@ impl Subscription {
         let selected = views.iter().filter(|view| self.query.selects(view, &effort)).take(MOST_DATA);
         let data: Vec<Value> =
             selected.map(|view| view.to_json(&writer, self.attributes.as_deref())).collect();
-        self.progress.not_before = self.interval.and_then(|interval| now.checked_add(interval));
+        self.progress.pace.not_before = self.interval.and_then(|interval| now.checked_add(interval));
         if data.is_empty() {
             return None;
         }
@@ -549,9 +542,9 @@ impl Subscription {
         }
         self.progress.sent += 1;
         self.progress.last_notification = Some(time);
-        self.progress.is_under_way = true;
+        self.progress.pace.begin();
         if let Some(throttling) = self.throttling {
-            self.progress.not_before = now.checked_add(throttling);
+            self.progress.pace.not_before = now.checked_add(throttling);
         }
         let mut body = json!({
             "id": format!("urn:ngsi-ld:Notification:{}:{}", id.trim_start_matches("urn:ngsi-ld:"), self.progress.sent),
@@ -582,8 +575,7 @@ impl Subscription {
         let headers = own.chain(given.cloned()).collect();
         let (user, transport) = (self.user.clone(), self.transport.clone());
         Some(Job {
-            subscription: id.to_owned(),
-            number: self.number,
+            of: Of::Subscription(id.to_owned(), self.number),
             entities: pending,
             user,
             transport,
@@ -599,20 +591,16 @@ impl Subscription {
         now: Instant,
         time: Timestamp,
     ) {
-        self.progress.is_under_way = false;
         if let Err(entities) = result {
             entities.iter().for_each(|id| self.notice(id));
         }
         let progress = &mut self.progress;
+        progress.pace.done(result.is_ok(), now);
         if result.is_ok() {
-            progress.failures = 0;
             progress.last_success = Some(time);
         } else {
             progress.failed += 1;
             progress.last_failure = Some(time);
-            let pause = PAUSE.saturating_mul(1 << progress.failures.min(16)).min(LONGEST_PAUSE);
-            progress.failures += 1;
-            progress.not_before = progress.not_before.max(now.checked_add(pause));
         }
     }
 }

@@ -66,7 +66,7 @@ fn a_start_gives_the_same_answers() {
     let entity = json!({
         "id": "urn:a:1", "type": ["T", "https://b.example/U"], "scope": ["/x", "/y"],
         "n": [
-            { "type": "Property", "value": 0.1234567890123456789, "datasetId": "urn:d:1", "unitCode": "KMH" },
+            { "type": "Property", "value": 0.123_456_789_012_345_68, "datasetId": "urn:d:1", "unitCode": "KMH" },
             { "type": "Property", "value": 1.7976931348623157e308, "observedAt": "2026-01-01T00:00:00.123456Z" },
         ],
         "m": { "type": "Property", "value": 18_446_744_073_709_551_615_u64, "by": { "type": "Relationship", "object": "urn:a:2" } },
