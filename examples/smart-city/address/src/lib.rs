@@ -3,7 +3,7 @@
 
 use std::{fmt, path::Path, str::FromStr, sync::Arc};
 
-use anyhow::{Context as _, Error, Result, ensure};
+use anyhow::{Context as _, Error, Result, bail, ensure};
 use rumqttc::{
     MqttOptions, TlsConfiguration, Transport,
     tokio_rustls::rustls::{
@@ -73,24 +73,32 @@ impl Address {
     pub fn options(&self, name: &str, password: &str, authorities: Option<&Path>) -> Result<MqttOptions> {
         let mut options = MqttOptions::new(name, (self.host.as_str(), self.port));
         options.set_credentials(name, password.to_owned());
-        match authorities {
-            Some(path) => {
-                ensure!(self.is_tls, "authorities are for an address with mqtts://");
-                let configuration = trusting(path).with_context(|| path.display().to_string())?;
-                options.set_transport(Transport::tls_with_config(configuration));
-            }
-            None if self.is_tls => {
-                let configuration = TlsConfiguration::try_default_rustls();
-                let configuration = configuration.context("the system's authorities cannot be read")?;
-                options.set_transport(Transport::tls_with_config(configuration));
-            }
-            None => {}
+        ensure!(self.is_tls || authorities.is_none(), "authorities are for an address with mqtts://");
+        if self.is_tls {
+            options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(trust(authorities)?)));
         }
         Ok(options)
     }
 }
 
-fn trusting(path: &Path) -> Result<TlsConfiguration> {
+/// What a client with TLS needs to check a server: its certificate must come from one of the authorities in the PEM file, or else from
+/// one that the system knows.
+///
+/// # Errors
+/// If there is no authority.
+pub fn trust(authorities: Option<&Path>) -> Result<Arc<ClientConfig>> {
+    match authorities {
+        Some(path) => trusting(path).with_context(|| path.display().to_string()),
+        None => {
+            match TlsConfiguration::try_default_rustls().context("the system's authorities cannot be read")? {
+                TlsConfiguration::Rustls(config) => Ok(config),
+                _ => bail!("the system's authorities are not there"),
+            }
+        }
+    }
+}
+
+fn trusting(path: &Path) -> Result<Arc<ClientConfig>> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(path)? {
         roots.add(certificate?)?;
@@ -98,5 +106,5 @@ fn trusting(path: &Path) -> Result<TlsConfiguration> {
     ensure!(!roots.is_empty(), "there is no certificate in it");
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
     let builder = builder.with_safe_default_protocol_versions()?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth().into())
+    Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
 }

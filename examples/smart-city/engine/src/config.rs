@@ -82,6 +82,8 @@ pub struct City {
     pub history: Option<History>,
     /// All cities, with their readable names.
     pub cities: BTreeMap<String, String>,
+    /// The departments that there are, in all cities.
+    pub departments: HashSet<String>,
     /// The streams by their numbers.
     pub streams: BTreeMap<u16, StreamEntry>,
     /// The devices.
@@ -105,6 +107,12 @@ pub struct Table {
 }
 
 impl Table {
+    /// Where a file is that the table names: beside the file with the table.
+    #[must_use]
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.file.with_file_name(name)
+    }
+
     /// A fault of one of its fields.
     #[must_use]
     pub fn fault(&self, field: &str, message: String) -> ConfigError {
@@ -812,6 +820,7 @@ impl City {
             history,
             audit_file_bytes: 1024 * u64::from(audit_file_kb),
             cities,
+            departments,
             streams,
             devices,
             users,

@@ -33,6 +33,9 @@ const REPEATS: (u32, Duration) = (4, Duration::from_millis(250));
 /// How often evidence that nobody asked for, and that changes nothing, has a record of its own in the audit log.
 pub(crate) const UNASKED: (u32, Duration) = (4, Duration::from_secs(60));
 
+/// How often what an operator wanted and did not get has a record of its own.
+pub(crate) const DENIED: (u32, Duration) = (16, Duration::from_secs(60));
+
 /// How often a new epoch is asked for because keys are nearly used up, too many frames were rejected, or no evidence came: whoever has the
 /// network or a device's application can bring these about again and again, and a device has 65,535 epochs.
 const FORCED: (u32, Duration) = (8, Duration::from_secs(3600));

@@ -26,7 +26,7 @@ use crate::{
     attestation::{Appraisal, Finding, Signer, Status, appraise, appraise_all},
     audit::{self, Audit},
     config::{City, ConfigError, Secrets, StreamEntry, parse_device_id},
-    device::{Device, Outstanding, Recovery, UNASKED},
+    device::{DENIED, Device, Outstanding, Rate, Recovery, UNASKED},
     memory::{self, Fingerprint, Loss, Memory},
     policy::{Policy, class_name},
     store::{self, Bounds, Changes, DeviceRecord, Found, Query, Reading, Snapshot, Store},
@@ -282,6 +282,8 @@ pub struct Engine {
     accepted: u64,
     refused: BTreeMap<Refusal, u64>,
     refused_since: BTreeMap<Refusal, u64>,
+    /// How often each operator did not get something, since that was last summed up, without a record of its own.
+    denials: BTreeMap<String, (Rate, u64)>,
     next_summary: Instant,
     /// The clock at the last batch, and since when it goes as time does.
     clock: (Instant, Timestamp),
@@ -424,6 +426,7 @@ impl Engine {
             accepted: 0,
             refused: BTreeMap::new(),
             refused_since: BTreeMap::new(),
+            denials: BTreeMap::new(),
             next_summary: now + SUMMARY,
             clock: (now, Timestamp::now()),
             steady_since: now,
@@ -639,15 +642,15 @@ impl Engine {
                 }
                 Input::Instruct { device, region, argument, operator, reply } => {
                     let result = self.instruct(device, region, &argument, &operator, now);
-                    replies.push((reply, self.told("instruct", device, &operator, result)));
+                    replies.push((reply, self.told("instruct", device, &operator, result, now)));
                 }
                 Input::Examine { device, operator, reply } => {
                     let result = self.examine(device, &operator, now);
-                    replies.push((reply, self.told("examine", device, &operator, result)));
+                    replies.push((reply, self.told("examine", device, &operator, result, now)));
                 }
                 Input::Recover { device, operator, reply } => {
                     let result = self.recover(device, &operator, now);
-                    replies.push((reply, self.told("recover", device, &operator, result)));
+                    replies.push((reply, self.told("recover", device, &operator, result, now)));
                 }
                 Input::Session { operator, begins, reply } => {
                     let event = if begins { "logged in" } else { "logged out" };
@@ -1128,15 +1131,21 @@ impl Engine {
         }
     }
 
-    /// Notes in the audit log what an operator wanted and did not get. What was done has a record of its own.
+    /// Notes in the audit log what an operator wanted and did not get. What was done has a record of its own. Nobody fills the log with it.
     fn told(
         &mut self,
         what: &str,
         device: DeviceId,
         operator: &str,
         result: Result<(), Denied>,
+        now: Instant,
     ) -> Result<(), Denied> {
         if let Err(denied) = result {
+            let (rate, left_out) = self.denials.entry(operator.to_owned()).or_default();
+            if !rate.take(DENIED, now) {
+                *left_out += 1;
+                return result;
+            }
             let detail = json!({
                 "device": device.to_string(), "operator": operator, "what": what, "why": denied.to_string(),
             });
@@ -1278,6 +1287,14 @@ impl Engine {
         }
         if now >= self.next_summary {
             self.next_summary = now + SUMMARY;
+            let denials = self
+                .denials
+                .iter_mut()
+                .map(|(operator, (_, count))| (operator.clone(), std::mem::take(count)));
+            let denials: Vec<_> = denials.filter(|(_, count)| *count > 0).collect();
+            for (operator, count) in denials {
+                self.audit("denied more often", json!({ "operator": operator, "count": count }));
+            }
             let refused = std::mem::take(&mut self.refused_since);
             if !refused.is_empty() {
                 self.audit("refused", json!(refused));

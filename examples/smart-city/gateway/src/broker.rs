@@ -49,6 +49,7 @@ use crate::{
     connections::{self, Connection},
     exchange::{Allowance, Arrived, Exchange, Limited, MAX_PACKET, Owed, Packet, Preparation, ROOM, lock},
     metrics::Meters,
+    places::Places,
 };
 
 /// Messages that wait for a subscriber that does not take them; then the oldest are dropped.
@@ -85,7 +86,9 @@ pub async fn start(
     tasks.spawn(revoke(Arc::clone(&broker.rules), secrets));
     tasks.spawn(deliver(Arc::clone(&broker.rules.router), exchange.clone()));
     tasks.spawn(sweep(Arc::clone(&broker.rules.router)));
-    tasks.spawn(connections::serve(listener, strangers, connections, move |stream, connection| {
+    // An account has one session.
+    let known = Places::new(connections, connections);
+    tasks.spawn(connections::serve(listener, strangers, known, move |stream, connection| {
         serve(stream, connection, tls.clone(), Arc::clone(&broker))
     }));
     meters.connected.set(1);
@@ -291,7 +294,8 @@ impl Rules {
             return result;
         }
         // From here on it is not turned away for others.
-        let has_place = lock(&self.strangers).remove(&from).is_some_and(|stranger| stranger.let_in());
+        let has_place =
+            lock(&self.strangers).remove(&from).is_some_and(|stranger| stranger.let_in(&connect.client_id));
         if has_place {
             return result;
         }

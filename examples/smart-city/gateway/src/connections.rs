@@ -2,7 +2,7 @@
 //!
 //! Who connects is a stranger at first. Strangers have some of the places. If all are taken, the next gets the place of the one that has
 //! waited longest, of those from the address with most of them: so whoever comes is heard, and who takes all places turns itself away.
-//! Who is known has another place, and keeps it.
+//! Who is known has another place, and keeps it. One account has only some of these; what it connects beyond remains strangers.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -18,32 +18,42 @@ use tokio::{
     time::sleep,
 };
 
-use crate::exchange::{Limited, lock};
+use crate::{
+    exchange::{Limited, lock},
+    places::{Place, Places},
+};
 
 /// A connection, as long as it is there.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) address: IpAddr,
-    place: Mutex<Place>,
-    known: Arc<Semaphore>,
+    place: Mutex<Held>,
+    known: Places,
 }
 
+/// The place that a connection has.
 #[derive(Debug)]
-struct Place {
-    _permit: OwnedSemaphorePermit,
-    is_known: bool,
+enum Held {
+    Stranger { _place: OwnedSemaphorePermit },
+    Known { _place: Place },
+}
+
+impl Held {
+    fn is_known(&self) -> bool {
+        matches!(self, Self::Known { .. })
+    }
 }
 
 impl Connection {
-    /// It is known now: it gets a place that it keeps. False if there is none.
-    pub(crate) fn let_in(&self) -> bool {
+    /// It is known now as the one of this account: it gets a place that it keeps. False if there is none.
+    pub(crate) fn let_in(&self, account: &str) -> bool {
         let mut place = lock(&self.place);
-        if !place.is_known
-            && let Ok(permit) = Arc::clone(&self.known).try_acquire_owned()
+        if !place.is_known()
+            && let Some(known) = self.known.try_take(account)
         {
-            *place = Place { _permit: permit, is_known: true };
+            *place = Held::Known { _place: known };
         }
-        place.is_known
+        place.is_known()
     }
 }
 
@@ -54,14 +64,14 @@ struct Stranger {
     task: AbortHandle,
 }
 
-/// Serves the connections at a listener, so many of strangers and so many others at once.
+/// Serves the connections at a listener, so many of strangers and those in the places for others at once.
 pub(crate) async fn serve<S: Future<Output = ()> + Send + 'static>(
     listener: TcpListener,
     strangers: usize,
-    known: usize,
+    known: Places,
     mut serve: impl FnMut(TcpStream, Arc<Connection>) -> S,
 ) {
-    let [places, known] = [strangers, known].map(|count| Arc::new(Semaphore::new(count)));
+    let places = Arc::new(Semaphore::new(strangers));
     let (mut failed, mut crowded) = (Limited::default(), Limited::default());
     let mut waiting: VecDeque<Stranger> = VecDeque::new();
     loop {
@@ -77,7 +87,7 @@ pub(crate) async fn serve<S: Future<Output = ()> + Send + 'static>(
         };
         drop(stream.set_nodelay(true));
         waiting.retain(|stranger| {
-            stranger.connection.upgrade().is_some_and(|connection| !lock(&connection.place).is_known)
+            stranger.connection.upgrade().is_some_and(|connection| !lock(&connection.place).is_known())
         });
         if places.available_permits() == 0
             && let Some(stranger) = oldest(&waiting).and_then(|place| waiting.remove(place))
@@ -92,8 +102,8 @@ pub(crate) async fn serve<S: Future<Output = ()> + Send + 'static>(
             stranger.task.abort();
         }
         let Ok(permit) = Arc::clone(&places).acquire_owned().await else { return };
-        let place = Mutex::new(Place { _permit: permit, is_known: false });
-        let connection = Arc::new(Connection { address, place, known: Arc::clone(&known) });
+        let place = Mutex::new(Held::Stranger { _place: permit });
+        let connection = Arc::new(Connection { address, place, known: known.clone() });
         let weak = Arc::downgrade(&connection);
         let task = tokio::spawn(serve(stream, connection)).abort_handle();
         waiting.push_back(Stranger { network: network(address), connection: weak, task });
@@ -146,7 +156,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (connections, mut came) = tokio::sync::mpsc::unbounded_channel();
-        tokio::spawn(serve(listener, 2, 1, move |stream, connection| {
+        tokio::spawn(serve(listener, 2, Places::new(2, 1), move |stream, connection| {
             connections.send(Arc::downgrade(&connection)).unwrap();
             async move {
                 let _kept = (stream, connection);
@@ -159,13 +169,15 @@ mod tests {
             came.recv().await.unwrap()
         };
         let first = next().await;
-        assert!(first.upgrade().unwrap().let_in());
+        assert!(first.upgrade().unwrap().let_in("hana"));
         let [second, third, fourth] = [next().await, next().await, next().await];
         assert!(second.upgrade().is_none(), "it is the oldest stranger");
-        assert!(!third.upgrade().unwrap().let_in(), "there is one place for those who are known");
+        assert!(!third.upgrade().unwrap().let_in("hana"), "there is one place for an account");
         assert!(first.upgrade().is_some() && fourth.upgrade().is_some());
         let fifth = next().await;
         assert!(third.upgrade().is_none() && fifth.upgrade().is_some());
-        assert!(first.upgrade().unwrap().let_in());
+        assert!(first.upgrade().unwrap().let_in("hana"));
+        assert!(fifth.upgrade().unwrap().let_in("ren"));
+        assert!(!fourth.upgrade().unwrap().let_in("sora"), "there are two places in all");
     }
 }

@@ -207,10 +207,12 @@ pub fn router(app: App, others: Router) -> Router {
         .layer(middleware::from_fn_with_state(app, guard))
 }
 
-/// Serves at most so many connections at once, and none that does nothing. A quarter is for those that have shown no credential yet.
+/// Serves at most so many connections at once, and none that does nothing. A quarter is for those that have shown no credential yet, and
+/// one account has at most a quarter of the others.
 pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, router: Router, connections: usize) {
     let strangers = connections.div_ceil(4);
-    connections::serve(listener, strangers, connections - strangers, |stream, connection| {
+    let known = connections - strangers;
+    connections::serve(listener, strangers, Places::new(known, known.div_ceil(4)), |stream, connection| {
         let (tls, router) = (tls.clone(), router.clone());
         async move {
             match tls {
@@ -243,8 +245,11 @@ async fn serve_one(stream: impl AsyncRead + AsyncWrite + Unpin, connection: Arc<
 /// (DNS rebinding); whoever has a credential keeps the connection; and no answer takes for ever.
 async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
     let connection = request.extensions().get::<Arc<Connection>>();
-    if app.who(request.headers()).is_some() || app.user(request.headers()).is_ok() {
-        connection.map(|connection| connection.let_in());
+    // An operator and a user may have the same name.
+    let operator = app.who(request.headers()).map(|who| format!("operator {}", who.name));
+    let account = operator.or_else(|| app.user(request.headers()).ok().map(|user| format!("user {user}")));
+    if let Some(account) = account {
+        connection.map(|connection| connection.let_in(&account));
     } else if request.headers().contains_key(header::AUTHORIZATION) {
         app.meters.refused_login("http", connection.map(|connection| connection.address));
     }
@@ -264,6 +269,7 @@ async fn guard(State(app): State<App>, request: Request, next: Next) -> Response
         request.method().is_safe() || request.headers().get(header::HOST).is_some_and(|host| host == site)
     });
     let is_ngsi = request.uri().path().starts_with("/ngsi-ld/");
+    let changes_nothing = request.method().is_safe();
     let refused = |status, detail: &str| {
         if is_ngsi {
             ngsi::refused(status, detail)
@@ -277,8 +283,12 @@ async fn guard(State(app): State<App>, request: Request, next: Next) -> Response
         refused(StatusCode::MISDIRECTED_REQUEST, "this is not a name of the gateway")
     } else if let Ok(response) = timeout(PATIENCE, next.run(request)).await {
         response
-    } else {
+    } else if changes_nothing {
         refused(StatusCode::REQUEST_TIMEOUT, "the request took too long")
+    } else {
+        // Others work on it, and it cannot be taken back.
+        let text = "the request took too long: what it asks for may be done nevertheless, so look before you ask again";
+        refused(StatusCode::REQUEST_TIMEOUT, text)
     };
     for (name, value) in [
         (HeaderName::from_static("x-content-type-options"), "nosniff"),
@@ -314,7 +324,7 @@ impl App {
         if let Some(given) = headers.get(header::AUTHORIZATION) {
             return given.as_bytes().strip_prefix(b"Bearer ").and_then(|token| self.with_token(token));
         }
-        let session = session_id(headers)?;
+        let session = session_id(headers, self.is_tls)?;
         let (name, token) = self.sessions.find(session, Instant::now())?;
         // A session ends with the token that it began with.
         let operator = self.secrets.borrow().operators.get(&name).copied();
@@ -367,21 +377,24 @@ impl App {
     }
 }
 
-/// The name of the cookie.
-const COOKIE: &str = "session";
+/// The name of the cookie. With TLS, browsers take one of this name from this host alone, and over TLS alone.
+fn cookie_name(is_tls: bool) -> &'static str {
+    if is_tls { "__Host-session" } else { "session" }
+}
 
 /// What the cookie of a session says.
-fn session_id(headers: &HeaderMap) -> Option<&str> {
+fn session_id(headers: &HeaderMap, is_tls: bool) -> Option<&str> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs =
         cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| *name == COOKIE).map(|(_, id)| id)
+    pairs.find(|(name, _)| *name == cookie_name(is_tls)).map(|(_, id)| id)
 }
 
 /// No script reads the cookie, and no request that another site makes has it.
 fn set_cookie(id: &str, life: Duration, is_tls: bool) -> [(HeaderName, String); 1] {
     let (seconds, secure) = (life.as_secs(), if is_tls { "; Secure" } else { "" });
-    let cookie = format!("{COOKIE}={id}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}");
+    let name = cookie_name(is_tls);
+    let cookie = format!("{name}={id}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}");
     [(header::SET_COOKIE, cookie)]
 }
 
@@ -419,7 +432,7 @@ async fn log_in(
 
 async fn log_out(State(app): State<App>, headers: HeaderMap) -> Result<impl IntoResponse, Refused> {
     let who = app.allow(&headers, Role::Viewer)?;
-    if session_id(&headers).is_some_and(|id| app.sessions.end(id, &who.name, Instant::now())) {
+    if session_id(&headers, app.is_tls).is_some_and(|id| app.sessions.end(id, &who.name, Instant::now())) {
         app.audit_session(who.name, false).await?;
     }
     Ok((set_cookie("", Duration::ZERO, app.is_tls), StatusCode::NO_CONTENT))
@@ -450,8 +463,12 @@ async fn status(
     app.allow(&headers, Role::Viewer)?;
     let after = query.after.as_deref().map(device_id).transpose()?;
     let page = Page { after, flow: query.flow, limit: query.limit.unwrap_or(PAGE) };
-    let text = text_of(app.view, page).await;
-    let text = text.map_err(|error| Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    let text = tokio::task::spawn_blocking(move || {
+        let mut value = app.view.page(page);
+        value["pushes"] = app.meters.pushes();
+        value.to_string()
+    });
+    let text = text.await.map_err(|error| Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
     Ok(([(header::CONTENT_TYPE, "application/json")], text))
 }
 

@@ -17,6 +17,7 @@ mod connections;
 mod credentials;
 pub mod exchange;
 pub mod http;
+pub mod kept;
 pub mod metrics;
 pub mod mqtt;
 pub mod ngsi;

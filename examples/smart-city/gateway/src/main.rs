@@ -28,6 +28,7 @@ use smart_city_engine::{
 use smart_city_gateway::{
     exchange::{self, Exchange, Preparation},
     http::{self, App, Watchers},
+    kept,
     metrics::Meters,
     mqtt::{self, Broker},
     ngsi::{self, Teller},
@@ -252,11 +253,13 @@ async fn serve(
         }
     }
     let signer = signer(&secrets.ear_key)?;
+    let is_new = !Store::path(&arguments.data).exists();
     let open = if arguments.after_loss { Engine::open_after_loss } else { Engine::open };
     let (mut engine, before) = open(&arguments.data, city, secrets, signer)?;
     let teller = Teller::default();
     let (entities, watcher) = ngsi::entities(teller.clone());
     engine.observe(watcher);
+    kept::restore(&arguments.data, &entities, is_new)?;
     let (jwks, events, secrets) = (engine.jwks(), engine.events(), engine.secrets());
     let shares = Shares::of(descriptors());
     let certificate = if arguments.tls == tls::Files::default() {
@@ -268,6 +271,8 @@ async fn serve(
     let mut tasks = JoinSet::new();
     let mut meters = Meters::default();
     meters.lost_lines = Some(lost_lines);
+    meters.certificate.clone_from(&certificate);
+    meters.entities = Some(Arc::clone(&entities));
     let address = arguments.http.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
     let listener = TcpListener::bind(address).await.with_context(|| format!("HTTP at {address}"))?;
     let view = engine.view();
@@ -283,7 +288,8 @@ async fn serve(
     let inputs = exchange.inputs;
 
     teller.connect(inputs.clone());
-    tasks.spawn(Arc::clone(&entities).run());
+    let ends = Arc::clone(&entities).run();
+    tasks.spawn(async move { tracing::error!("{}", ends.await) });
 
     let audit = Audit::path(&arguments.data);
     let entities = ngsi::router(entities, secrets.clone());

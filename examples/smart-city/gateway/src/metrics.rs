@@ -17,11 +17,15 @@ use prometheus_client::{
     },
     registry::{Registry, Unit},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use smart_city_engine::view::Summary;
+use smart_city_ngsi_ld::{Broker, Pushed};
 use tracing_appender::non_blocking::ErrorCounter;
 
-use crate::exchange::{Limited, lock};
+use crate::{
+    exchange::{Limited, lock},
+    tls::Certificate,
+};
 
 /// The media type of [`Meters::text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -39,6 +43,10 @@ pub struct Meters {
     refused_login: Arc<Mutex<Limited>>,
     /// Lines that are missing in the log, of which too many waited.
     pub lost_lines: Option<ErrorCounter>,
+    /// The certificate, if there is one.
+    pub certificate: Option<Arc<Certificate>>,
+    /// What pushes entities to other brokers.
+    pub entities: Option<Arc<Broker>>,
 }
 
 impl Default for Meters {
@@ -51,6 +59,8 @@ impl Default for Meters {
             refused_logins: Family::default(),
             refused_login: Arc::default(),
             lost_lines: None,
+            certificate: None,
+            entities: None,
         }
     }
 }
@@ -68,6 +78,21 @@ impl Meters {
                 "a login is refused: a name, a password or a token is wrong"
             );
         }
+    }
+
+    fn pushed(&self) -> Vec<(String, Pushed)> {
+        self.entities.as_ref().map(|entities| entities.pushed()).unwrap_or_default()
+    }
+
+    /// What became of the pushes to other brokers, for `/status`.
+    pub(crate) fn pushes(&self) -> Value {
+        let about = |(name, pushed): (String, Pushed)| {
+            let Pushed { sent, withdrawn, failed, partly, waiting } = pushed;
+            json!({
+                "to": name, "sent": sent, "withdrawn": withdrawn, "failed": failed, "partly": partly, "waiting": waiting,
+            })
+        };
+        self.pushed().into_iter().map(about).collect()
     }
 
     /// All measured values, with those of the engine.
@@ -101,6 +126,37 @@ impl Meters {
         let lost = Counter::<u64>::default();
         lost.inc_by(self.lost_lines.as_ref().map_or(0, |lost| lost.dropped_lines() as u64));
         registry.register("log_lines_lost", "Lines of the log that nobody took in time", lost);
+        if let Some(certificate) = &self.certificate {
+            let expires = Gauge::<i64>::default();
+            expires.set(certificate.expires());
+            let help = "When the certificate expires, since 1970";
+            registry.register_with_unit("certificate_expires_timestamp", help, Unit::Seconds, expires);
+        }
+        let pushes = self.pushed();
+        let counter = |of: fn(&Pushed) -> u64| {
+            let family = Family::<[(&'static str, String); 1], Counter>::default();
+            for (name, pushed) in &pushes {
+                family.get_or_create(&[("to", name.clone())]).inc_by(of(pushed));
+            }
+            family
+        };
+        registry.register(
+            "pushed_entities",
+            "Entities that another broker took",
+            counter(|pushed| pushed.sent),
+        );
+        let help = "Entities that were deleted at another broker";
+        registry.register("withdrawn_entities", help, counter(|pushed| pushed.withdrawn));
+        let help = "Requests that another broker did not take";
+        registry.register("pushes_failed", help, counter(|pushed| pushed.failed));
+        let help = "Requests of which another broker took a part";
+        registry.register("pushes_partly_taken", help, counter(|pushed| pushed.partly));
+        let waiting = Family::<[(&'static str, String); 1], Gauge>::default();
+        for (name, pushed) in &pushes {
+            let count = i64::try_from(pushed.waiting).unwrap_or(i64::MAX);
+            waiting.get_or_create(&[("to", name.clone())]).set(count);
+        }
+        registry.register("entities_to_push", "Entities that wait for another broker", waiting);
         let mut text = String::new();
         encode(&mut text, &registry)?;
         Ok(text)
@@ -116,7 +172,7 @@ fn gauge(value: usize) -> Gauge {
 /// A metric for each value of a label.
 fn family<M: Default>(
     label: &'static str,
-    counts: &serde_json::Value,
+    counts: &Value,
     set: impl Fn(&M, u64),
 ) -> Family<[(&'static str, String); 1], M> {
     let family = Family::default();

@@ -17,8 +17,12 @@ use axum::{
 };
 use http::{StatusCode, header};
 use jiff::Timestamp;
+use serde_json::json;
 use smart_city_frame::{Class, DeviceId, Stream};
-use smart_city_ngsi_ld::{Broker, MOST_BODY, Policy, Publisher, Reading, Source, mapping::Mapping};
+use smart_city_ngsi_ld::{
+    Broker, MOST_BODY, Policy, Publisher, Reading, Source,
+    mapping::{Mapping, Partner, Tls},
+};
 use tokio::sync::{mpsc, watch};
 
 use smart_city_engine::{
@@ -89,7 +93,14 @@ struct Rights {
 }
 
 impl Rights {
-    fn of(city: &City, sources: Arc<Sources>) -> Self {
+    fn of(city: &City, mapping: &Mapping, sources: Arc<Sources>) -> Self {
+        // Other brokers are as users are. Who is of no city gets what is for all.
+        let targets = mapping.targets().iter().map(|target| {
+            let Partner { city, departments, level } = target.partner.clone().unwrap_or_default();
+            (target.user(), UserEntry { city, departments, level })
+        });
+        let mut users = city.users.clone();
+        users.extend(targets);
         let (mut streams, mut written) = (city.streams.clone(), BTreeMap::new());
         // Users with the same attributes share one.
         let mut numbers = BTreeMap::new();
@@ -114,9 +125,9 @@ impl Rights {
             written.extend(number.map(|number| (name.clone(), number)));
         }
         // The engine has made one of the same attributes, or it would not have taken the files over; without one nobody sees anything.
-        let policy = policy::Policy::new(&city.users, &streams);
+        let policy = policy::Policy::new(&users, &streams);
         let policy = policy.inspect_err(|error| tracing::error!(%error, "no policy")).ok();
-        let users = city.users.keys().enumerate().map(|(i, name)| (name.clone(), i)).collect();
+        let users = users.keys().enumerate().map(|(i, name)| (name.clone(), i)).collect();
         Self { policy: policy.map(Mutex::new), sources, users, written }
     }
 
@@ -140,6 +151,12 @@ impl Policy for Rights {
                         || self.written.get(author).is_some_and(|number| self.allows(user, *number, true)))
             }
         }
+    }
+
+    fn standing(&self, user: &str) -> String {
+        let entry = self.sources.users.get(user);
+        let of = |UserEntry { city, departments, level }: &UserEntry| json!([city, departments, level]);
+        entry.map(of).unwrap_or_default().to_string()
     }
 }
 
@@ -187,7 +204,7 @@ impl Observer for Watcher {
         let sources = Arc::new(Sources::of(city));
         let before = std::mem::replace(&mut self.sources, Arc::clone(&sources));
         // What was written or measured under other attributes would be shown to those for whom it was not meant.
-        let rights = Rights::of(city, Arc::clone(&sources));
+        let rights = Rights::of(city, &mapping, Arc::clone(&sources));
         self.entities.configure(rights, mapping, |source| sources.agree(&before, source));
     }
 
@@ -212,8 +229,24 @@ pub fn mapping(city: &City) -> Result<Mapping, ConfigError> {
     let Some(table) = &city.ngsi_ld else { return Ok(Mapping::default()) };
     let is_stream = |name: &str| city.streams.values().any(|stream| stream.name == name);
     let is_device = |id: &str| parse_device_id(id).is_some_and(|id| city.devices.contains_key(&id));
-    Mapping::parse(&table.value, is_stream, is_device)
-        .map_err(|fault| table.fault(&fault.field, fault.message))
+    // Files are named as they are in the other file: beside this one.
+    let trust = |authorities: Option<&str>| {
+        let path = authorities.map(|path| table.beside(path));
+        smart_city_address::trust(path.as_deref()).map(Tls).map_err(|error| format!("{error:#}"))
+    };
+    let mapping = Mapping::parse(&table.value, is_stream, is_device, trust)
+        .map_err(|fault| table.fault(&fault.field, fault.message))?;
+    for (i, target) in mapping.targets().iter().enumerate() {
+        let Some(partner) = &target.partner else { continue };
+        let field = format!("push[{i}].partner");
+        if !city.cities.contains_key(&partner.city) {
+            return Err(table.fault(&field, format!("there is no city {:?}", partner.city)));
+        }
+        if let Some(name) = partner.departments.iter().find(|name| !city.departments.contains(*name)) {
+            return Err(table.fault(&field, format!("there is no department {name:?}")));
+        }
+    }
+    Ok(mapping)
 }
 
 /// Makes the broker of entities, and what tells it of the city.
@@ -288,6 +321,10 @@ mod tests {
             begun.send(()).unwrap();
             let _ = ends.lock().unwrap().recv();
             false
+        }
+
+        fn standing(&self, _: &str) -> String {
+            String::new()
         }
     }
 

@@ -1,4 +1,4 @@
-//! Places for requests that take long: so many in all, and fewer for each user, so that one user does not hold up all others.
+//! Places for what takes long: so many in all, and fewer for each user, so that one user does not hold up all others.
 
 use std::{
     collections::HashMap,
@@ -47,6 +47,12 @@ impl Places {
         self.with(self.of(user).try_acquire_owned().ok()?).await
     }
 
+    /// A place, if there is one now.
+    pub(crate) fn try_take(&self, user: &str) -> Option<Place> {
+        let own = self.of(user).try_acquire_owned().ok()?;
+        Some([own, Arc::clone(&self.of_all).try_acquire_owned().ok()?])
+    }
+
     #[cfg(test)]
     pub(crate) fn free(&self) -> usize {
         self.of_all.available_permits()
@@ -70,8 +76,10 @@ pub(crate) mod tests {
         let mut taken = vec![places.take("hana").await, places.take("hana").await];
         assert!(!has_place(&places, "hana").await && has_place(&places, "ren").await);
         assert!(places.take_unless_own_are_taken("hana").await.is_none());
+        assert!(places.try_take("hana").is_none() && places.try_take("ren").is_some());
         taken.extend([places.take("ren").await, places.take_unless_own_are_taken("ren").await]);
         assert!(taken.iter().all(Option::is_some) && !has_place(&places, "sora").await);
+        assert!(places.try_take("sora").is_none());
         drop(taken);
         assert!(has_place(&places, "hana").await && has_place(&places, "sora").await);
     }

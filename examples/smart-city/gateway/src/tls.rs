@@ -2,7 +2,10 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicI64, Ordering::Relaxed},
+    },
 };
 
 use anyhow::{Context, Result};
@@ -16,6 +19,7 @@ use tokio_rustls::{
         sign::CertifiedKey,
     },
 };
+use x509_parser::parse_x509_certificate;
 
 /// Where a certificate is, in PEM.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +35,8 @@ pub struct Files {
 pub struct Certificate {
     files: Files,
     current: RwLock<Arc<CertifiedKey>>,
+    /// In seconds since 1970.
+    expires: AtomicI64,
 }
 
 impl Certificate {
@@ -39,8 +45,13 @@ impl Certificate {
     /// # Errors
     /// If they cannot be read, or do not belong together.
     pub fn read(files: Files) -> Result<Arc<Self>> {
-        let current = RwLock::new(Arc::new(files.load()?));
-        Ok(Arc::new(Self { files, current }))
+        let (current, expires) = files.load()?;
+        Ok(Arc::new(Self { files, current: RwLock::new(Arc::new(current)), expires: expires.into() }))
+    }
+
+    /// When the certificate expires, or one of those up to its authority before it, in seconds since 1970.
+    pub(crate) fn expires(&self) -> i64 {
+        self.expires.load(Relaxed)
     }
 
     /// Reads the files again.
@@ -48,8 +59,9 @@ impl Certificate {
     /// # Errors
     /// As of [`read`](Self::read). Then the certificate is the one of before.
     pub fn renew(&self) -> Result<()> {
-        let new = Arc::new(self.files.load()?);
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = new;
+        let (new, expires) = self.files.load()?;
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
+        self.expires.store(expires, Relaxed);
         Ok(())
     }
 
@@ -71,12 +83,20 @@ impl ResolvesServerCert for Certificate {
 }
 
 impl Files {
-    fn load(&self) -> Result<CertifiedKey> {
+    /// The certificate with its key, and when it expires.
+    fn load(&self) -> Result<(CertifiedKey, i64)> {
         let chain =
             CertificateDer::pem_file_iter(&self.chain).and_then(Iterator::collect::<Result<Vec<_>, _>>);
         let chain = chain.with_context(|| self.chain.display().to_string())?;
         let key = PrivateKeyDer::from_pem_file(&self.key).with_context(|| self.key.display().to_string())?;
-        CertifiedKey::from_der(chain, key, &ring::default_provider())
-            .with_context(|| format!("{} and {}", self.chain.display(), self.key.display()))
+        let expires = |certificate: &CertificateDer<'_>| {
+            let (_, certificate) = parse_x509_certificate(certificate)?;
+            anyhow::Ok(certificate.validity().not_after.timestamp())
+        };
+        let expires = chain.iter().map(expires).collect::<Result<Vec<_>>>();
+        let expires = expires.with_context(|| self.chain.display().to_string())?;
+        let certified = CertifiedKey::from_der(chain, key, &ring::default_provider())
+            .with_context(|| format!("{} and {}", self.chain.display(), self.key.display()))?;
+        Ok((certified, expires.into_iter().min().unwrap_or_default()))
     }
 }

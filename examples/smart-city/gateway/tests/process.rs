@@ -6,16 +6,22 @@ mod brokers;
 mod common;
 #[path = "process/http.rs"]
 mod http_server;
+#[path = "process/kept.rs"]
+mod kept;
 #[path = "process/large.rs"]
 mod large;
 #[path = "process/operation.rs"]
 mod operation;
 #[path = "process/outage.rs"]
 mod outage;
+#[path = "process/places.rs"]
+mod places;
 #[path = "process/program.rs"]
 mod program;
 #[path = "process/programs.rs"]
 mod programs;
+#[path = "process/push.rs"]
+mod push;
 #[path = "process/tls.rs"]
 mod tls;
 

@@ -9,13 +9,13 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     attribute::{Format, Instance, MOST_INSTANCES, Reader, Writer, removes},
-    broker::{Broker, MOST_SUBSCRIPTIONS},
+    broker::{Broker, MOST_SUBSCRIPTIONS, State},
     context::{CORE, Context},
     entity::{Fragment, Origin, Part, View},
     mapping::is_of_a_device,
     problem::{Kind, Problem, Result},
     query::{self, Effort, Pattern, Place, Query, Selector},
-    subscription::{self, Subscription},
+    subscription::{self, Checks, Subscription},
     text,
 };
 
@@ -509,21 +509,23 @@ impl<'r> Call<'r> {
 
     fn change<T>(
         &self,
+        state: &mut State,
         id: &str,
         edit: impl FnOnce(Option<&View<'_>>, &mut Option<Part>) -> Result<T>,
     ) -> Result<T> {
-        self.broker.state_mut().change(self.broker, self.user, id, edit)
+        state.change(self.broker, self.user, id, edit)
     }
 
     /// Writes a fragment of an entity that is there into the user's own part. Who has none begins one, with the types of the fragment, or
     /// else of the entity.
     fn write<T>(
         &self,
+        state: &mut State,
         id: &str,
         fragment: &Fragment,
         edit: impl FnOnce(&View<'_>, &mut Part) -> Result<T>,
     ) -> Result<T> {
-        self.change(id, |seen, own| {
+        self.change(state, id, |seen, own| {
             let seen = seen.ok_or_else(Problem::not_found)?;
             let is_new = own.is_none();
             let part = own.get_or_insert_with(|| Part {
@@ -552,17 +554,17 @@ impl<'r> Call<'r> {
 
     fn create_entity(&self) -> Result<Answer> {
         let (members, context) = self.object()?;
-        let id = self.create(&members, &context)?;
+        let id = self.broker.edit(|state| self.create(state, &members, &context))?;
         Ok(Answer::created("entities", &id))
     }
 
-    fn create(&self, members: &Map<String, Value>, context: &Context) -> Result<String> {
+    fn create(&self, state: &mut State, members: &Map<String, Value>, context: &Context) -> Result<String> {
         let reader = self.reader(context)?;
         let fragment = Fragment::parse(members, &reader)?;
         let id = fragment.id.as_deref().ok_or_else(|| Problem::bad("an entity needs an id"))?;
         let id = self.writable(id)?;
         let part = fragment.part(self.origin(), &reader)?;
-        self.change(&id, |seen, own| {
+        self.change(state, &id, |seen, own| {
             if seen.is_some() {
                 return Err(Problem::new(Kind::AlreadyExists, "there is an entity with this id"));
             }
@@ -649,13 +651,13 @@ impl<'r> Call<'r> {
     }
 
     fn delete_entity(&self, id: &str) -> Result<Answer> {
-        self.delete(id)?;
+        self.broker.edit(|state| self.delete(state, id))?;
         Ok(Answer::empty(StatusCode::NO_CONTENT))
     }
 
-    fn delete(&self, id: &str) -> Result<()> {
+    fn delete(&self, state: &mut State, id: &str) -> Result<()> {
         let id = self.writable(id)?;
-        self.change(&id, |seen, own| match (own.take(), seen) {
+        self.change(state, &id, |seen, own| match (own.take(), seen) {
             (Some(_), _) => Ok(()),
             (None, seen) => Err(seen.map_or_else(Problem::not_found, |_| others_wrote())),
         })
@@ -674,13 +676,13 @@ impl<'r> Call<'r> {
 
     fn merge_entity(&self, id: &str) -> Result<Answer> {
         let (id, fragment, context) = self.fragment(id)?;
-        self.merge(&id, &fragment, &context)?;
+        self.broker.edit(|state| self.merge(state, &id, &fragment, &context))?;
         Ok(Answer::empty(StatusCode::NO_CONTENT))
     }
 
-    fn merge(&self, id: &str, fragment: &Fragment, context: &Context) -> Result<()> {
+    fn merge(&self, state: &mut State, id: &str, fragment: &Fragment, context: &Context) -> Result<()> {
         let reader = Reader { merges: true, ..self.reader(context)? };
-        self.write(id, fragment, |seen, part| {
+        self.write(state, id, fragment, |seen, part| {
             for (iri, value) in &fragment.attributes {
                 if removes(value) {
                     if part.attributes.remove(iri).is_none() {
@@ -702,13 +704,13 @@ impl<'r> Call<'r> {
 
     fn replace_entity(&self, id: &str) -> Result<Answer> {
         let (id, fragment, context) = self.fragment(id)?;
-        self.replace(&id, &fragment, &context)?;
+        self.broker.edit(|state| self.replace(state, &id, &fragment, &context))?;
         Ok(Answer::empty(StatusCode::NO_CONTENT))
     }
 
-    fn replace(&self, id: &str, fragment: &Fragment, context: &Context) -> Result<()> {
+    fn replace(&self, state: &mut State, id: &str, fragment: &Fragment, context: &Context) -> Result<()> {
         let reader = self.reader(context)?;
-        self.change(id, |seen, own| {
+        self.change(state, id, |seen, own| {
             let seen = seen.ok_or_else(Problem::not_found)?;
             let mut fragment = fragment.clone();
             if fragment.types.is_empty() {
@@ -722,24 +724,27 @@ impl<'r> Call<'r> {
 
     fn append_attributes(&self, id: &str) -> Result<Answer> {
         let (id, fragment, context) = self.fragment(id)?;
-        let (updated, not) = self.append(&id, &fragment, &context)?;
+        let (updated, not) = self.broker.edit(|state| self.append(state, &id, &fragment, &context))?;
         Ok(update_result(&context, &updated, &not, "it is there already"))
     }
 
-    fn append(&self, id: &str, fragment: &Fragment, context: &Context) -> Result<Written> {
+    fn append(&self, state: &mut State, id: &str, fragment: &Fragment, context: &Context) -> Result<Written> {
         let overwrites = !self.has_option("noOverwrite");
-        self.write_attributes(id, fragment, context, |is_there| overwrites || !is_there)
+        self.write_attributes(state, id, fragment, context, |is_there| overwrites || !is_there)
     }
 
     fn update_attributes(&self, id: &str) -> Result<Answer> {
         let (id, fragment, context) = self.fragment(id)?;
-        let (updated, not) = self.write_attributes(&id, &fragment, &context, |is_there| is_there)?;
+        let update =
+            |state: &mut _| self.write_attributes(state, &id, &fragment, &context, |is_there| is_there);
+        let (updated, not) = self.broker.edit(update)?;
         Ok(update_result(&context, &updated, &not, "it is not there"))
     }
 
     /// Sets those attributes that are to be set, each if it is there or is not there.
     fn write_attributes(
         &self,
+        state: &mut State,
         id: &str,
         fragment: &Fragment,
         context: &Context,
@@ -748,7 +753,7 @@ impl<'r> Call<'r> {
         let reader = self.reader(context)?;
         let new = fragment.attributes.iter().map(|(iri, value)| Ok((iri, reader.attribute(value)?)));
         let new = new.collect::<Result<Vec<_>>>()?;
-        self.write(id, fragment, |seen, part| {
+        self.write(state, id, fragment, |seen, part| {
             let (mut updated, mut not) = (Vec::new(), Vec::new());
             for (iri, instances) in new {
                 if is_set(seen.attribute(iri).is_some()) {
@@ -769,7 +774,7 @@ impl<'r> Call<'r> {
         iri: &str,
         edit: impl FnOnce(&mut Vec<Instance>) -> Result<bool>,
     ) -> Result<Answer> {
-        self.change(id, |seen, own| {
+        let edit = |seen: Option<&View<'_>>, own: &mut Option<Part>| {
             let is_there = seen.is_some_and(|seen| seen.attribute(iri).is_some());
             let Some(part) = own.as_mut().filter(|part| part.attributes.contains_key(iri)) else {
                 return Err(if is_there { others_wrote() } else { Problem::not_found() });
@@ -783,7 +788,8 @@ impl<'r> Call<'r> {
             }
             part.modified = self.now;
             Ok(())
-        })?;
+        };
+        self.broker.edit(|state| self.change(state, id, edit))?;
         Ok(Answer::empty(StatusCode::NO_CONTENT))
     }
 
@@ -865,28 +871,34 @@ impl<'r> Call<'r> {
             return Err(Problem::bad(format!("a batch has at most {MOST_BATCH} elements")));
         }
         let (mut done, mut created, mut errors) = (Vec::new(), Vec::new(), Vec::new());
-        for element in elements {
-            let id = if operation == "delete" {
-                element.as_str()
-            } else {
-                element.get("id").and_then(Value::as_str)
-            };
-            let id = id.unwrap_or_default();
-            let result = match (operation, element) {
-                ("delete", _) => self.delete(id).map(|()| false),
-                (_, Value::Object(members)) => self.batch_element(operation, members, context.as_ref()),
-                _ => Err(Problem::bad("an element of the batch is not an entity")),
-            };
-            match result {
-                Ok(is_new) => {
-                    done.push(id);
-                    if is_new {
-                        created.push(id);
+        // All of it is kept at once: each for itself would take its time.
+        self.broker.edit(|state| {
+            for element in elements {
+                let id = if operation == "delete" {
+                    element.as_str()
+                } else {
+                    element.get("id").and_then(Value::as_str)
+                };
+                let id = id.unwrap_or_default();
+                let result = match (operation, element) {
+                    ("delete", _) => self.delete(state, id).map(|()| false),
+                    (_, Value::Object(members)) => {
+                        self.batch_element(state, operation, members, context.as_ref())
                     }
+                    _ => Err(Problem::bad("an element of the batch is not an entity")),
+                };
+                match result {
+                    Ok(is_new) => {
+                        done.push(id);
+                        if is_new {
+                            created.push(id);
+                        }
+                    }
+                    Err(problem) => errors.push(json!({ "entityId": id, "error": problem.to_json() })),
                 }
-                Err(problem) => errors.push(json!({ "entityId": id, "error": problem.to_json() })),
             }
-        }
+            Ok(())
+        })?;
         if !errors.is_empty() {
             return Ok(Answer::result(
                 StatusCode::MULTI_STATUS,
@@ -902,6 +914,7 @@ impl<'r> Call<'r> {
     /// Does one of a batch; returns whether the entity is new.
     fn batch_element(
         &self,
+        state: &mut State,
         operation: &str,
         members: &Map<String, Value>,
         context: Option<&Context>,
@@ -915,21 +928,18 @@ impl<'r> Call<'r> {
             }
         };
         if operation == "create" {
-            return self.create(members, context).map(|_| true);
+            return self.create(state, members, context).map(|_| true);
         }
         let fragment = Fragment::parse(members, &self.reader(context)?)?;
         let id = fragment.id.as_deref().ok_or_else(|| Problem::bad("an entity needs an id"))?;
         let id = self.writable(id)?;
-        let is_there = {
-            let state = self.broker.state();
-            state.view(&state.sight(self.broker, self.user), &id).is_some()
-        };
+        let is_there = state.view(&state.sight(self.broker, self.user), &id).is_some();
         match operation {
-            "upsert" if !is_there => return self.create(members, context).map(|_| true),
-            "upsert" if !self.has_option("update") => self.replace(&id, &fragment, context)?,
-            "merge" => self.merge(&id, &fragment, context)?,
+            "upsert" if !is_there => return self.create(state, members, context).map(|_| true),
+            "upsert" if !self.has_option("update") => self.replace(state, &id, &fragment, context)?,
+            "merge" => self.merge(state, &id, &fragment, context)?,
             _ => {
-                let (_, not) = self.append(&id, &fragment, context)?;
+                let (_, not) = self.append(state, &id, &fragment, context)?;
                 if let Some(iri) = not.first() {
                     return Err(Problem::bad(format!(
                         "not written, as it is there already: {}",
@@ -1054,33 +1064,39 @@ impl<'r> Call<'r> {
 
     // Subscriptions (clause 5.8). Each is there for its user alone.
 
-    fn parsed_subscription(&self, members: &Map<String, Value>, context: &Context) -> Result<Subscription> {
-        let accepts = |user: &str, topic: &str| self.broker.publisher.accepts(user, topic);
-        Subscription::parse(self.user, members, context, &self.broker.mapping(), &accepts, self.now)
+    /// Reads a subscription, or a part of one, with what is to be checked of it now.
+    fn checked<T>(&self, read: impl FnOnce(&Checks<'_>) -> Result<T>) -> Result<T> {
+        let mapping = self.broker.mapping();
+        read(&Checks {
+            allows: &|endpoint| mapping.allows(endpoint),
+            accepts: &|user, topic| self.broker.publisher.accepts(user, topic),
+            now: self.now,
+        })
     }
 
     fn create_subscription(&self) -> Result<Answer> {
         let (members, context) = self.object()?;
-        let subscription = self.parsed_subscription(&members, &context)?;
+        let subscription =
+            self.checked(|checks| Subscription::parse(self.user, &members, &context, checks))?;
         let given = match members.get("id") {
             Some(id) => Some(self.id(id.as_str().unwrap_or_default())?),
             None => None,
         };
-        let mut state = self.broker.state_mut();
-        state.check_user(self.user)?;
-        let own = state.subscriptions.keys().filter(|(user, _)| user == self.user).count();
-        if own >= MOST_SUBSCRIPTIONS {
-            let detail = format!("a user has at most {MOST_SUBSCRIPTIONS} subscriptions");
-            return Err(Problem::new(Kind::NoRoom, detail));
-        }
-        let id = given.unwrap_or_else(|| {
-            format!("urn:ngsi-ld:Subscription:{}:{}", self.user, state.next_subscription(self.user))
-        });
-        let key = (self.user.to_owned(), id.clone());
-        if state.subscriptions.contains_key(&key) {
-            return Err(Problem::new(Kind::AlreadyExists, "there is a subscription with this id"));
-        }
-        state.put_subscription(key, subscription)?;
+        let id = self.broker.edit(|state| {
+            state.check_user(self.user)?;
+            let own = state.subscriptions.keys().filter(|(user, _)| user == self.user).count();
+            if own >= MOST_SUBSCRIPTIONS {
+                let detail = format!("a user has at most {MOST_SUBSCRIPTIONS} subscriptions");
+                return Err(Problem::new(Kind::NoRoom, detail));
+            }
+            let id = given.unwrap_or_else(|| state.next_subscription(self.user));
+            let key = (self.user.to_owned(), id.clone());
+            if state.subscriptions.contains_key(&key) {
+                return Err(Problem::new(Kind::AlreadyExists, "there is a subscription with this id"));
+            }
+            state.put_subscription(key, subscription)?;
+            Ok(id)
+        })?;
         Ok(Answer::created("subscriptions", &id))
     }
 
@@ -1110,18 +1126,20 @@ impl<'r> Call<'r> {
         if members.get("id").is_some_and(|own| own.as_str() != Some(id)) {
             return Err(Problem::bad("the body has another id"));
         }
-        let accepts = |user: &str, topic: &str| self.broker.publisher.accepts(user, topic);
-        let mapping = self.broker.mapping();
         loop {
             // Patterns are compiled while nobody waits.
             let before = self.broker.state().subscriptions.get(&key).cloned();
             let before = before.ok_or_else(Problem::not_found)?;
-            let after = before.patched(&members, &context, &mapping, &accepts, self.now)?;
-            let mut state = self.broker.state_mut();
-            let subscription = state.subscriptions.get(&key).ok_or_else(Problem::not_found)?;
-            if subscription.is_same(&before) {
+            let after = self.checked(|checks| before.patched(&members, &context, checks))?;
+            let is_done = self.broker.edit(|state| {
+                let subscription = state.subscriptions.get(&key).ok_or_else(Problem::not_found)?;
+                if !subscription.is_same(&before) {
+                    return Ok(false);
+                }
                 let after = subscription.replaced(after);
-                state.put_subscription(key, after)?;
+                state.put_subscription(key.clone(), after).map(|()| true)
+            })?;
+            if is_done {
                 return Ok(Answer::empty(StatusCode::NO_CONTENT));
             }
         }
@@ -1129,7 +1147,7 @@ impl<'r> Call<'r> {
 
     fn delete_subscription(&self, id: &str) -> Result<Answer> {
         let key = self.key(id)?;
-        self.broker.state_mut().remove_subscription(&key)?;
+        self.broker.edit(|state| state.remove_subscription(&key))?;
         Ok(Answer::empty(StatusCode::NO_CONTENT))
     }
 }

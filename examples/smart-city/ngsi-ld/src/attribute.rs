@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -25,7 +26,7 @@ const DEEPEST_VALUE: usize = 32;
 /// Instances of one attribute, by `datasetId`.
 pub(crate) const MOST_INSTANCES: usize = 32;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Kind {
     Property,
     GeoProperty,
@@ -92,7 +93,7 @@ fn depth(value: &Value) -> usize {
 }
 
 /// An instance of an attribute.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Instance {
     pub(crate) kind: Kind,
     pub(crate) value: Value,

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard},
     time::Instant,
 };
 
@@ -13,8 +13,10 @@ use tokio::sync::Notify;
 use crate::{
     attribute::Attributes,
     entity::{Origin, Part, View},
-    mapping::Mapping,
+    keep::{Keeper, Key, What},
+    mapping::{Mapping, Place, Tls},
     problem::{Kind, Problem, Result},
+    push::{AllCounts, Operation, Outcome, Push, Pushed},
     query::{self, Effort},
     subscription::Subscription,
 };
@@ -23,6 +25,10 @@ use crate::{
 pub trait Policy: Send + Sync + 'static {
     /// Whether `user` may see what comes from this source. There is no user who does not see what it wrote itself.
     fn sees(&self, user: &str, source: Source<'_>) -> bool;
+
+    /// What of a user decides who sees what the user writes, in some form. If it is another one after a start, nothing is there any
+    /// more of what the user wrote before.
+    fn standing(&self, user: &str) -> String;
 }
 
 /// Where something comes from.
@@ -64,19 +70,22 @@ pub trait Publisher: Send + Sync + 'static {
 }
 
 /// Nobody sees anything: until there is another policy.
-struct Nothing;
+pub(crate) struct Nothing;
 
 impl Policy for Nothing {
     fn sees(&self, _: &str, _: Source<'_>) -> bool {
         false
     }
+
+    fn standing(&self, _: &str) -> String {
+        String::new()
+    }
 }
 
-/// A notification that is to be sent now. Report what became of it to [`Broker::done`].
+/// A notification, or a request to another broker, that is to be sent now. Report what became of it to [`Broker::done`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
-    pub(crate) subscription: String,
-    pub(crate) number: u64,
+    pub(crate) of: Of,
     /// The entities that changed.
     pub(crate) entities: BTreeSet<String>,
     /// Whose it is.
@@ -89,6 +98,15 @@ pub struct Job {
     pub body: Vec<u8>,
 }
 
+/// What a job is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Of {
+    /// A subscription of the user, by its id, and its number.
+    Subscription(String, u64),
+    /// A push to this place.
+    Push(Place, Operation),
+}
+
 /// Where a notification goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Transport {
@@ -98,6 +116,8 @@ pub enum Transport {
         authority: String,
         /// Path and query.
         path: String,
+        /// With TLS, if it is.
+        tls: Option<Tls>,
     },
     /// To a topic of MQTT.
     Mqtt(String),
@@ -141,14 +161,19 @@ pub(crate) struct Change {
 }
 
 pub(crate) struct State {
-    policy: Arc<dyn Policy>,
+    pub(crate) policy: Arc<dyn Policy>,
     pub(crate) mapping: Arc<Mapping>,
-    entities: BTreeMap<String, Vec<Part>>,
+    pub(crate) entities: BTreeMap<String, Vec<Part>>,
     accounts: HashMap<String, Account>,
     /// By user and id: the ids of one user tell nothing of those of another.
     pub(crate) subscriptions: BTreeMap<(String, String), Subscription>,
+    pushes: Vec<Push>,
     /// Subscriptions that were ever made.
     numbers: u64,
+    /// What users changed since it was last kept.
+    pub(crate) changed: BTreeSet<Key>,
+    /// Where it is kept.
+    pub(crate) keeper: Option<Box<dyn Keeper>>,
 }
 
 /// A context broker. See [the crate](crate).
@@ -159,7 +184,12 @@ pub struct Broker {
     state: RwLock<State>,
     /// The newest reading of each stream and device that was not looked at yet.
     waiting: Mutex<HashMap<(String, String), (Reading, Origin)>>,
+    /// Devices that were isolated, of which other brokers must have nothing any more.
+    isolated: Mutex<BTreeSet<String>>,
+    counts: AllCounts,
     pub(crate) wake: Notify,
+    /// Why it ends, if it does.
+    failed: OnceLock<String>,
 }
 
 impl fmt::Debug for Broker {
@@ -168,7 +198,7 @@ impl fmt::Debug for Broker {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -197,6 +227,14 @@ impl Sight<'_> {
 
     fn view<'a>(&self, id: &'a str, parts: &'a [Part]) -> Option<View<'a>> {
         let parts: Vec<_> = parts.iter().filter(|part| self.sees(&part.origin)).collect();
+        (!parts.is_empty()).then_some(View { id, parts })
+    }
+
+    /// Of what devices measured alone.
+    fn measured<'a>(&self, id: &'a str, parts: &'a [Part]) -> Option<View<'a>> {
+        let is_measured =
+            |part: &&Part| matches!(part.origin, Origin::Stream { .. }) && self.sees(&part.origin);
+        let parts: Vec<_> = parts.iter().filter(is_measured).collect();
         (!parts.is_empty()).then_some(View { id, parts })
     }
 }
@@ -260,8 +298,18 @@ impl State {
         if parts.is_empty() {
             self.entities.remove(id);
         }
+        self.changed.insert(Key::new(user, What::Entity, id));
         broker.notice(self, change.as_slice());
         Ok(result)
+    }
+
+    /// Puts a user's part of an entity in that was kept.
+    pub(crate) fn put_part(&mut self, user: String, id: String, part: Part) -> Result<()> {
+        let account = self.accounts.entry(user).or_default();
+        account.entities += 1;
+        account.bytes += part.size()?;
+        self.entities.entry(id).or_default().push(part);
+        Ok(())
     }
 
     /// Puts a subscription in, or in the place of one, if its user has room for it.
@@ -277,23 +325,31 @@ impl State {
         account.bytes += new.size();
         account.check()?;
         self.accounts.insert(key.0.clone(), account);
+        self.changed.insert(Key::new(&key.0, What::Subscription, &key.1));
         self.subscriptions.insert(key, new);
         Ok(())
     }
 
     pub(crate) fn remove_subscription(&mut self, key: &(String, String)) -> Result<()> {
         let before = self.subscriptions.remove(key).ok_or_else(Problem::not_found)?;
+        self.changed.insert(Key::new(&key.0, What::Subscription, &key.1));
         if let Some(account) = self.accounts.get_mut(&key.0) {
             account.bytes = account.bytes.saturating_sub(before.size());
         }
         Ok(())
     }
 
-    /// A number for the next subscription of a user.
-    pub(crate) fn next_subscription(&mut self, user: &str) -> u64 {
+    /// An id for the next subscription of a user.
+    pub(crate) fn next_subscription(&mut self, user: &str) -> String {
         let account = self.accounts.entry(user.to_owned()).or_default();
-        account.subscriptions += 1;
-        account.subscriptions
+        loop {
+            account.subscriptions += 1;
+            let id = format!("urn:ngsi-ld:Subscription:{user}:{}", account.subscriptions);
+            // It may be there since before the last start, or have been given by the user.
+            if !self.subscriptions.contains_key(&(user.to_owned(), id.clone())) {
+                return id;
+            }
+        }
     }
 }
 
@@ -335,14 +391,20 @@ impl Broker {
             entities: BTreeMap::new(),
             accounts: HashMap::new(),
             subscriptions: BTreeMap::new(),
+            pushes: Vec::new(),
             numbers: 0,
+            changed: BTreeSet::new(),
+            keeper: None,
         };
         Self {
             publisher: Box::new(publisher),
             devices: RwLock::default(),
             state: RwLock::new(state),
             waiting: Mutex::default(),
+            isolated: Mutex::default(),
+            counts: AllCounts::default(),
             wake: Notify::new(),
+            failed: OnceLock::new(),
         }
     }
 
@@ -353,7 +415,7 @@ impl Broker {
     pub fn configure(&self, policy: impl Policy, mapping: Mapping, stays: impl Fn(Source<'_>) -> bool) {
         let mut state = self.state_mut();
         let before = Arc::clone(&state.mapping);
-        let State { entities, accounts, subscriptions, .. } = &mut *state;
+        let State { entities, accounts, subscriptions, changed, .. } = &mut *state;
         let keeps = |origin: &Origin| {
             let is_mapped = match origin {
                 Origin::Stream { stream, device, .. } => mapping.agrees(&before, stream, device),
@@ -361,14 +423,16 @@ impl Broker {
             };
             is_mapped && stays(origin.source(true))
         };
-        entities.retain(|_, parts| {
+        entities.retain(|id, parts| {
             parts.retain(|part| {
                 let is_kept = keeps(&part.origin);
                 if let Origin::User(user) = &part.origin
                     && !is_kept
-                    && let Some(account) = accounts.get_mut(user)
                 {
-                    account.remove(part);
+                    changed.insert(Key::new(user, What::Entity, id));
+                    if let Some(account) = accounts.get_mut(user) {
+                        account.remove(part);
+                    }
                 }
                 is_kept
             });
@@ -376,9 +440,40 @@ impl Broker {
         });
         lock(&self.waiting).retain(|_, (_, origin)| keeps(origin));
         accounts.retain(|user, _| policy.sees(user, Source::User(user)));
-        subscriptions.retain(|(user, _), _| policy.sees(user, Source::User(user)));
+        subscriptions.retain(|(user, id), _| {
+            let is_kept = policy.sees(user, Source::User(user));
+            if !is_kept {
+                changed.insert(Key::new(user, What::Subscription, id));
+            }
+            is_kept
+        });
         state.policy = Arc::new(policy);
         state.mapping = Arc::new(mapping);
+        self.configure_pushes(&mut state);
+        // If it cannot be kept, nobody sees anything any more, and the broker ends.
+        drop(self.keep(&mut state));
+    }
+
+    /// What other brokers must have, or must not have any more, with the policy and the mapping of now.
+    fn configure_pushes(&self, state: &mut State) {
+        let mut old = std::mem::take(&mut state.pushes);
+        let targets = state.mapping.targets.clone();
+        for target in targets {
+            let before = old.iter().position(|push| push.target.name == target.name);
+            let mut push = Push::configured(before.map(|at| old.swap_remove(at)), target);
+            let user = push.user.clone();
+            let sight = state.sight(self, &user);
+            let seen = state.entities.iter().filter(|(id, parts)| sight.measured(id, parts).is_some());
+            seen.for_each(|(id, _)| push.notice(id));
+            state.pushes.push(push);
+        }
+        self.counts.set(&state.pushes);
+        self.wake.notify_one();
+    }
+
+    /// What became of the pushes to other brokers, by their names.
+    pub fn pushed(&self) -> Vec<(String, Pushed)> {
+        self.counts.read()
     }
 
     pub(crate) fn mapping(&self) -> Arc<Mapping> {
@@ -399,8 +494,14 @@ impl Broker {
     pub fn isolate(&self, device: &str) {
         let mut devices = self.devices.write().unwrap_or_else(PoisonError::into_inner);
         let isolation = Arc::make_mut(&mut devices).entry(device.to_owned()).or_default();
-        isolation.count += u64::from(!isolation.is_now);
+        if isolation.is_now {
+            return;
+        }
+        isolation.count += 1;
         isolation.is_now = true;
+        drop(devices);
+        lock(&self.isolated).insert(device.to_owned());
+        self.wake.notify_one();
     }
 
     /// What comes from this device from now on is seen. What came before its isolation is not.
@@ -411,6 +512,17 @@ impl Broker {
         }
     }
 
+    /// It ends for this reason.
+    pub(crate) fn fail(&self, why: String) {
+        drop(self.failed.set(why));
+        self.wake.notify_one();
+    }
+
+    /// Why it ends, if it does.
+    pub(crate) fn failure(&self) -> Option<&String> {
+        self.failed.get()
+    }
+
     pub(crate) fn state(&self) -> RwLockReadGuard<'_, State> {
         read(&self.state)
     }
@@ -419,12 +531,24 @@ impl Broker {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes entities of the readings that wait.
+    /// Makes entities of the readings that wait, and takes away what other brokers have of devices that were isolated.
     pub fn work(&self) {
-        if lock(&self.waiting).is_empty() {
+        if lock(&self.waiting).is_empty() && lock(&self.isolated).is_empty() {
             return;
         }
         let mut state = self.state_mut();
+        let isolated = std::mem::take(&mut *lock(&self.isolated));
+        let State { policy, mapping, pushes, .. } = &mut *state;
+        for push in pushes {
+            for device in &isolated {
+                // Of what the other broker may not have anyway it is not told that it is there.
+                let user = &push.user;
+                let sees =
+                    |stream: &str| policy.sees(user, Source::Stream { stream, device, device_ok: true });
+                let ids: Vec<_> = mapping.ids(device, sees).collect();
+                ids.into_iter().for_each(|id| push.withdraw(id));
+            }
+        }
         // Not before: in between the city could become another one.
         let waiting = std::mem::take(&mut *lock(&self.waiting));
         let mapping = Arc::clone(&state.mapping);
@@ -480,12 +604,20 @@ impl Broker {
 
     /// Notes for each subscription which entities it is to notify of.
     fn notice(&self, state: &mut State, changes: &[Change]) {
-        if changes.is_empty() || state.subscriptions.is_empty() {
+        if changes.is_empty() || (state.subscriptions.is_empty() && state.pushes.is_empty()) {
             return;
         }
         let mut is_any = false;
         let devices = Arc::clone(&read(&self.devices));
-        let State { policy, entities, subscriptions, .. } = state;
+        let State { policy, entities, subscriptions, pushes, .. } = state;
+        for push in pushes {
+            let sight = Sight { policy: Arc::clone(policy), devices: Arc::clone(&devices), user: &push.user };
+            let is_measured = |change: &&Change| matches!(change.origin, Origin::Stream { .. });
+            let seen = changes.iter().filter(is_measured).filter(|change| sight.sees(&change.origin));
+            let seen: Vec<_> = seen.map(|change| change.id.as_str()).collect();
+            is_any |= !seen.is_empty();
+            seen.into_iter().for_each(|id| push.notice(id));
+        }
         for ((user, _), subscription) in subscriptions {
             let sight = Sight { policy: Arc::clone(policy), devices: Arc::clone(&devices), user };
             for change in changes.iter().filter(|change| sight.sees(&change.origin)) {
@@ -507,9 +639,21 @@ impl Broker {
     /// The notifications that are to be sent now. Each is made of what its user may see now, and not of what it was when it changed.
     pub fn due(&self, now: Instant, time: Timestamp) -> Vec<Job> {
         let mut state = self.state_mut();
+        // Nobody sees anything then, and other brokers would lose what they have.
+        if self.failure().is_some() {
+            return Vec::new();
+        }
         let devices = Arc::clone(&read(&self.devices));
-        let State { policy, mapping, entities, subscriptions, accounts, .. } = &mut *state;
+        let State { policy, mapping, entities, subscriptions, accounts, pushes, .. } = &mut *state;
         let mut jobs = Vec::new();
+        for push in pushes {
+            let user = push.user.clone();
+            let sight = Sight { policy: Arc::clone(policy), devices: Arc::clone(&devices), user: &user };
+            jobs.extend(push.job(now, |id| {
+                let (id, parts) = entities.get_key_value(id)?;
+                sight.measured(id, parts)
+            }));
+        }
         for ((user, id), subscription) in subscriptions {
             let account = accounts.entry(user.clone()).or_default();
             if account.under_way >= UNDER_WAY || !subscription.is_due(now, time) {
@@ -531,15 +675,35 @@ impl Broker {
         jobs
     }
 
-    /// Takes over what became of a notification.
+    /// Takes over whether a notification was sent.
     pub fn done(&self, job: &Job, succeeded: bool, now: Instant, time: Timestamp) {
+        self.ended(job, if succeeded { Outcome::Taken } else { Outcome::Failed }, now, time);
+    }
+
+    /// Takes over what became of a job.
+    pub(crate) fn ended(&self, job: &Job, outcome: Outcome, now: Instant, time: Timestamp) {
         let mut state = self.state_mut();
-        if let Some(account) = state.accounts.get_mut(&job.user) {
-            account.under_way = account.under_way.saturating_sub(1);
-        }
-        let key = (job.user.clone(), job.subscription.clone());
-        if let Some(subscription) = state.subscriptions.get_mut(&key).filter(|of| of.number == job.number) {
-            subscription.done(if succeeded { Ok(()) } else { Err(&job.entities) }, now, time);
+        match &job.of {
+            Of::Subscription(id, number) => {
+                if let Some(account) = state.accounts.get_mut(&job.user) {
+                    account.under_way = account.under_way.saturating_sub(1);
+                }
+                let key = (job.user.clone(), id.clone());
+                if let Some(subscription) =
+                    state.subscriptions.get_mut(&key).filter(|of| of.number == *number)
+                {
+                    subscription.done(
+                        if outcome == Outcome::Failed { Err(&job.entities) } else { Ok(()) },
+                        now,
+                        time,
+                    );
+                }
+            }
+            Of::Push(place, operation) => {
+                if let Some(push) = state.pushes.iter_mut().find(|push| push.target.place() == *place) {
+                    push.done(*operation, job, outcome, now);
+                }
+            }
         }
         drop(state);
         self.wake.notify_one();
@@ -559,6 +723,10 @@ mod tests {
         fn sees(&self, _: &str, source: Source<'_>) -> bool {
             !matches!(source, Source::Stream { device_ok: false, .. })
         }
+
+        fn standing(&self, _: &str) -> String {
+            String::new()
+        }
     }
 
     impl Publisher for Open {
@@ -576,7 +744,11 @@ mod tests {
     fn a_request_that_waited_does_not_see_what_was_isolated_meanwhile() {
         let broker = Broker::new(Open);
         let mapping = json!({ "streams": { "s": { "model": "TrafficFlowObserved", "properties": { "intensity": { "from": "n" } } } } });
-        broker.configure(Open, Mapping::parse(&mapping, |_| true, |_| true).unwrap(), |_| true);
+        broker.configure(
+            Open,
+            Mapping::parse(&mapping, |_| true, |_| true, |_| Err(String::new())).unwrap(),
+            |_| true,
+        );
         let (stream, device) = ("s".to_owned(), "d".to_owned());
         broker.reading(Reading { stream, device, time: Timestamp::UNIX_EPOCH, bytes: b"{\"n\":1}".to_vec() });
         broker.work();

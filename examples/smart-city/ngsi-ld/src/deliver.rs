@@ -1,4 +1,4 @@
-//! Sends notifications, and waits for nobody: each has its own task, and a user only so many.
+//! Sends notifications and what other brokers get, and waits for nobody: each has its own task, and a user only so many.
 
 use std::{
     sync::Arc,
@@ -6,12 +6,23 @@ use std::{
 };
 
 use http_body_util::Full;
-use hyper::{Request, body::Bytes, client::conn::http1};
+use hyper::{Request, StatusCode, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
-use tokio::{net::TcpStream, sync::Semaphore, task::JoinSet, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    sync::Semaphore,
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
 
-use crate::broker::{Broker, Job, Transport};
+use crate::{
+    broker::{Broker, Job, Of, Transport},
+    mapping::Tls,
+    push::Outcome,
+};
 
 /// How long a receiver may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -19,16 +30,54 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Connections to receivers at once, of all users.
 const CONNECTIONS: usize = 256;
 
+/// How long nothing is sent after the first failure, and at most; each failure in a row doubles it.
+const PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
 /// The longest time between two looks at what is due.
 const TICK: Duration = Duration::from_millis(250);
 
+/// When the next one may be sent: one after the other, and after failures later.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pace {
+    is_under_way: bool,
+    /// Failures since the last success.
+    failures: u32,
+    /// Nothing is sent before this.
+    pub(crate) not_before: Option<Instant>,
+}
+
+impl Pace {
+    pub(crate) fn allows(&self, now: Instant) -> bool {
+        !self.is_under_way && self.not_before.is_none_or(|not_before| now >= not_before)
+    }
+
+    pub(crate) fn begin(&mut self) {
+        self.is_under_way = true;
+    }
+
+    pub(crate) fn done(&mut self, succeeded: bool, now: Instant) {
+        self.is_under_way = false;
+        if succeeded {
+            self.failures = 0;
+            return;
+        }
+        let pause = PAUSE.saturating_mul(1 << self.failures.min(16)).min(LONGEST_PAUSE);
+        self.failures += 1;
+        self.not_before = self.not_before.max(now.checked_add(pause));
+    }
+}
+
 impl Broker {
-    /// Works and sends for as long as it is polled. What computes long runs in threads of its own.
-    pub async fn run(self: Arc<Self>) {
+    /// Works and sends until something cannot be kept; returns why. What computes long runs in threads of its own.
+    pub async fn run(self: Arc<Self>) -> String {
         let connections = Arc::new(Semaphore::new(CONNECTIONS));
         loop {
             // At the latest then something may be due that had to wait.
             drop(timeout(TICK, self.wake.notified()).await);
+            if let Some(why) = self.failure() {
+                return why.clone();
+            }
             let broker = Arc::clone(&self);
             let jobs = tokio::task::spawn_blocking(move || {
                 broker.work();
@@ -37,27 +86,54 @@ impl Broker {
             for job in jobs.await.unwrap_or_default() {
                 let (broker, connections) = (Arc::clone(&self), Arc::clone(&connections));
                 tokio::spawn(async move {
-                    let succeeded = match &job.transport {
-                        Transport::Http { authority, path } => {
-                            let place = connections.acquire().await;
-                            let sent = timeout(PATIENCE, post(authority, path, &job)).await;
+                    let outcome = match &job.transport {
+                        Transport::Http { authority, path, tls } => {
+                            // Those of users share some. The others, of which operators say how many there are, do not wait for them.
+                            let place = match job.of {
+                                Of::Subscription(..) => connections.acquire().await.ok(),
+                                Of::Push(..) => None,
+                            };
+                            let sent = timeout(PATIENCE, post(authority, path, tls.as_ref(), &job)).await;
                             drop(place);
-                            sent.ok().flatten().is_some()
+                            match sent.ok().flatten() {
+                                Some(StatusCode::MULTI_STATUS) => Outcome::Partly,
+                                Some(status) if status.is_success() => Outcome::Taken,
+                                _ => Outcome::Failed,
+                            }
                         }
                         Transport::Mqtt(topic) => {
-                            broker.publisher.publish(&job.user, topic, job.body.clone())
+                            let is_sent = broker.publisher.publish(&job.user, topic, job.body.clone());
+                            if is_sent { Outcome::Taken } else { Outcome::Failed }
                         }
                     };
-                    broker.done(&job, succeeded, Instant::now(), Timestamp::now());
+                    broker.ended(&job, outcome, Instant::now(), Timestamp::now());
                 });
             }
         }
     }
 }
 
-/// Posts a notification over a connection of its own; none if it was not taken.
-async fn post(authority: &str, path: &str, job: &Job) -> Option<()> {
+/// Posts a job over a connection of its own, and waits for the status alone; none if there is no answer.
+async fn post(authority: &str, path: &str, tls: Option<&Tls>, job: &Job) -> Option<StatusCode> {
     let stream = TcpStream::connect(authority).await.ok()?;
+    match tls {
+        None => post_over(stream, authority, path, job).await,
+        Some(Tls(config)) => {
+            let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+            let host = host.trim_start_matches('[').trim_end_matches(']');
+            let name = ServerName::try_from(host.to_owned()).ok()?;
+            let stream = TlsConnector::from(Arc::clone(config)).connect(name, stream).await.ok()?;
+            post_over(stream, authority, path, job).await
+        }
+    }
+}
+
+async fn post_over(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    authority: &str,
+    path: &str,
+    job: &Job,
+) -> Option<StatusCode> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
     let mut request = Request::post(path).header("Host", authority).header("Connection", "close");
     for (name, value) in &job.headers {
@@ -67,5 +143,5 @@ async fn post(authority: &str, path: &str, job: &Job) -> Option<()> {
     // Ends with this call, whatever becomes of it.
     let mut running = JoinSet::new();
     running.spawn(connection);
-    sender.send_request(request).await.ok()?.status().is_success().then_some(())
+    Some(sender.send_request(request).await.ok()?.status())
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -19,7 +20,7 @@ const MOST_ATTRIBUTES: usize = 256;
 const MOST_TYPES: usize = 16;
 
 /// Where a part comes from.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Origin {
     /// A stream of a device, since it was isolated so often.
     Stream { stream: String, device: String, isolations: u64 },
@@ -37,7 +38,7 @@ impl Origin {
 }
 
 /// What one source says of an entity.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Part {
     pub(crate) origin: Origin,
     /// As URIs.

@@ -21,14 +21,18 @@ mod context;
 mod deliver;
 mod entity;
 mod geo;
+mod keep;
 pub mod mapping;
 mod models;
 mod problem;
+mod push;
 mod query;
 mod subscription;
 mod text;
 
 pub use api::MOST_BODY;
 pub use broker::{Broker, Job, Policy, Publisher, Reading, Source, Transport};
+pub use keep::{Keeper, Key, What};
 pub use models::{Model, Range, model};
 pub use problem::refused;
+pub use push::Pushed;

@@ -3,16 +3,22 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fmt,
+    sync::Arc,
 };
 
+use http::Uri;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
+use tokio_rustls::rustls::ClientConfig;
 
 use crate::{
     attribute::{Attributes, Instance, Kind},
     models::{self, Model},
     text,
 };
+
+/// Other brokers that get entities.
+const MOST_TARGETS: usize = 16;
 
 /// What operators set: what readings mean, where devices are, and where notifications may go.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +27,123 @@ pub struct Mapping {
     /// Longitude and latitude.
     places: HashMap<String, [f64; 2]>,
     endpoints: HashSet<String>,
+    pub(crate) targets: Vec<Target>,
+}
+
+/// Another broker, which gets entities of devices.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// What it is called here.
+    pub name: String,
+    /// Host and port.
+    pub(crate) authority: String,
+    /// What comes before `/ngsi-ld/v1`.
+    pub(crate) path: String,
+    /// How it is checked to be who it should be; none without TLS.
+    pub(crate) tls: Option<Tls>,
+    /// Who it is for the policy; if it is nobody, it gets what is for all.
+    pub partner: Option<Partner>,
+}
+
+/// The attributes of a target, as a user has them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Partner {
+    /// Its city.
+    pub city: String,
+    /// Its departments.
+    pub departments: Vec<String>,
+    /// Its level.
+    pub level: u8,
+}
+
+/// Where a target is: host and port, path, and whether it is with TLS.
+pub(crate) type Place = (String, String, bool);
+
+/// Whom a client with TLS trusts.
+#[derive(Clone, Debug)]
+pub struct Tls(pub Arc<ClientConfig>);
+
+impl PartialEq for Tls {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Tls {}
+
+impl Target {
+    /// Its name for the policy. No user has such a name.
+    #[must_use]
+    pub fn user(&self) -> String {
+        format!("push:{}", self.name)
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        (self.authority.clone(), self.path.clone(), self.tls.is_some())
+    }
+
+    fn parse(
+        value: &Value,
+        field: &str,
+        trust: &dyn Fn(Option<&str>) -> Result<Tls, String>,
+    ) -> Result<Self, Fault> {
+        let members = table(value, field, &["name", "url", "authorities", "partner"])?;
+        let text = |members: &Map<String, Value>, name: &str| match members.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) if !text.is_empty() => Ok(Some(text.clone())),
+            Some(_) => fault(&format!("{field}.{name}"), "is not a text"),
+        };
+        let name = text(members, "name")?.filter(|name| {
+            name.len() <= 32
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        });
+        let Some(name) = name else {
+            return fault(field, "needs a `name`: 1 to 32 letters, digits, `-`, `_` and `.`");
+        };
+        let url = text(members, "url")?.and_then(|url| url.parse::<Uri>().ok());
+        let parts =
+            url.as_ref().and_then(|url| Some((url.scheme_str()?, url.authority()?, url.path(), url.query())));
+        let (scheme, authority, path) = match parts {
+            Some((scheme @ ("http" | "https"), authority, path, None))
+                if !authority.as_str().contains('@') =>
+            {
+                (scheme, authority, path.trim_end_matches('/').to_owned())
+            }
+            _ => return fault(field, "needs a `url` as https://HOST:PORT, without a password and a query"),
+        };
+        let is_tls = scheme == "https";
+        let port = authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+        let authorities = text(members, "authorities")?;
+        let tls = match (is_tls, authorities) {
+            (true, authorities) => Some(
+                trust(authorities.as_deref()).or_else(|why| fault(&format!("{field}.authorities"), why))?,
+            ),
+            (false, None) => None,
+            (false, Some(_)) => return fault(&format!("{field}.authorities"), "are for a url with https"),
+        };
+        let partner = match members.get("partner") {
+            None => None,
+            Some(value) => {
+                let field = format!("{field}.partner");
+                let members = table(value, &field, &["city", "departments", "level"])?;
+                let departments = match members.get("departments") {
+                    None => Some(Vec::new()),
+                    Some(list) => list.as_array().and_then(|names| {
+                        names.iter().map(|name| name.as_str().map(str::to_owned)).collect()
+                    }),
+                };
+                let level = members.get("level").map_or(Some(0), Value::as_u64).filter(|level| *level <= 9);
+                let level = level.and_then(|level| u8::try_from(level).ok());
+                match (members.get("city").and_then(Value::as_str), departments, level) {
+                    (Some(city), Some(departments), Some(level)) => {
+                        Some(Partner { city: city.to_owned(), departments, level })
+                    }
+                    _ => return fault(&field, "is { city = \"...\", departments = [...], level = 0 to 9 }"),
+                }
+            }
+        };
+        Ok(Self { name, authority: format!("{}:{port}", authority.host()), path, tls, partner })
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -67,7 +190,8 @@ fn table<'v>(value: &'v Value, field: &str, known: &[&str]) -> Result<&'v Map<St
 }
 
 impl Mapping {
-    /// Checks a table with `streams`, `places` and `endpoints`; whether a stream or a device exists say `is_stream` and `is_device`.
+    /// Checks a table with `streams`, `places`, `endpoints` and `push`; whether a stream or a device exists say `is_stream` and `is_device`,
+    /// and whom to trust with TLS, by the name of a file or without one, `trust`.
     ///
     /// # Errors
     /// The first fault in it.
@@ -75,10 +199,11 @@ impl Mapping {
         value: &Value,
         is_stream: impl Fn(&str) -> bool,
         is_device: impl Fn(&str) -> bool,
+        trust: impl Fn(Option<&str>) -> Result<Tls, String>,
     ) -> Result<Self, Fault> {
         let mut mapping = Self::default();
         let empty = json!({});
-        let members = table(value, "", &["streams", "places", "endpoints"])?;
+        let members = table(value, "", &["streams", "places", "endpoints", "push"])?;
         for (name, value) in table(members.get("streams").unwrap_or(&empty), "streams", &[])? {
             let field = format!("streams.{name}");
             if !is_stream(name) {
@@ -112,7 +237,39 @@ impl Mapping {
             }
             _ => return fault("endpoints", "is not a list"),
         }
+        let Some(targets) =
+            members.get("push").map_or(Some(&[][..]), |push| push.as_array().map(Vec::as_slice))
+        else {
+            return fault("push", "is not a list of tables");
+        };
+        if targets.len() > MOST_TARGETS {
+            return fault("push", format!("there are at most {MOST_TARGETS}"));
+        }
+        for (i, value) in targets.iter().enumerate() {
+            let field = format!("push[{i}]");
+            let target = Target::parse(value, &field, &trust)?;
+            if mapping
+                .targets
+                .iter()
+                .any(|other| other.name == target.name || other.place() == target.place())
+            {
+                return fault(&field, "another one has the same name, or the same url");
+            }
+            mapping.targets.push(target);
+        }
         Ok(mapping)
+    }
+
+    /// The brokers that get entities of devices.
+    #[must_use]
+    pub fn targets(&self) -> &[Target] {
+        &self.targets
+    }
+
+    /// The ids that entities of a device have, those of the streams for which `sees` says so.
+    pub(crate) fn ids(&self, device: &str, sees: impl Fn(&str) -> bool) -> impl Iterator<Item = String> {
+        let streams = self.streams.iter().filter(move |(stream, _)| sees(stream));
+        streams.map(move |(_, mapping)| id(mapping.model, device))
     }
 
     /// Whether readings of this stream become entities.
@@ -167,12 +324,16 @@ impl Mapping {
             let point = json!({ "type": "Point", "coordinates": place });
             add("https://uri.etsi.org/ngsi-ld/location".to_owned(), Kind::GeoProperty, point);
         }
-        Some((format!("urn:ngsi-ld:{}{DEVICE}{device}", model.name), model.iri(model.name), attributes))
+        Some((id(model, device), model.iri(model.name), attributes))
     }
 }
 
 /// What stands in the ids of entities of devices, behind the model.
 const DEVICE: &str = ":device:";
+
+fn id(model: &Model, device: &str) -> String {
+    format!("urn:ngsi-ld:{}{DEVICE}{device}", model.name)
+}
 
 /// Whether an id is one that readings alone may make, whether or not there is such an entity.
 pub(crate) fn is_of_a_device(id: &str) -> bool {
@@ -251,7 +412,12 @@ mod tests {
     use super::*;
 
     fn parse(value: &Value) -> Result<Mapping, Fault> {
-        Mapping::parse(value, |stream| stream == "weather", |device| device == "70b3d5fffe000001")
+        Mapping::parse(
+            value,
+            |stream| stream == "weather",
+            |device| device == "70b3d5fffe000001",
+            |_| Err("no TLS".to_owned()),
+        )
     }
 
     fn good() -> Value {

@@ -19,6 +19,7 @@ pub(crate) enum Kind {
     NotAcceptable,
     UnsupportedMediaType,
     NoRoom,
+    NotStored,
 }
 
 /// What is answered if something is wrong: ProblemDetails (RFC 7807).
@@ -66,6 +67,7 @@ impl Problem {
             Kind::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Kind::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Kind::NoRoom => StatusCode::INSUFFICIENT_STORAGE,
+            Kind::NotStored => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -86,6 +88,7 @@ impl Problem {
             Kind::NotAcceptable => ("", "No acceptable representation"),
             Kind::UnsupportedMediaType => ("", "The media type is not supported"),
             Kind::NoRoom => ("", "There is no room for more"),
+            Kind::NotStored => ("", "It was not stored"),
         };
         let kind = match name {
             "" => "about:blank".to_owned(),

@@ -11,8 +11,9 @@ use serde_json::{Map, Value, json};
 use crate::{
     api::{NOT_HERE, not_here},
     attribute::{Format, Writer},
-    broker::{Change, Job, Transport},
+    broker::{Change, Job, Of, Transport},
     context::Context,
+    deliver::Pace,
     entity::{View, value_size},
     mapping::Mapping,
     problem::{Problem, Result},
@@ -32,10 +33,6 @@ const LONGEST_BODY: usize = 16 << 10;
 
 /// The longest times.
 const LONGEST: f64 = 1e9;
-
-/// How long nothing is sent after the first failure, and at most; each failure in a row doubles it.
-const PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Trigger {
@@ -79,12 +76,8 @@ struct Progress {
     last_notification: Option<Timestamp>,
     last_success: Option<Timestamp>,
     last_failure: Option<Timestamp>,
-    /// Failures since the last success.
-    failures: u32,
     pending: BTreeSet<String>,
-    is_under_way: bool,
-    /// Nothing is sent before this.
-    not_before: Option<Instant>,
+    pace: Pace,
 }
 
 /// Members of a subscription that the broker says.
@@ -172,13 +165,18 @@ pub(crate) fn place(value: &Value, context: &Context) -> Result<Place> {
     Place::parse(member("georel")?, member("geometry")?, coordinates, property, context)
 }
 
+/// What is checked of a subscription beside what it says itself.
+pub(crate) struct Checks<'c> {
+    /// Whether notifications may go to this host and port.
+    pub(crate) allows: &'c dyn Fn(&str) -> bool,
+    /// Whether this user may have notifications at this topic.
+    pub(crate) accepts: &'c dyn Fn(&str, &str) -> bool,
+    /// What expires before this has expired already.
+    pub(crate) now: Timestamp,
+}
+
 /// Where a notification of this user may go.
-fn endpoint(
-    uri: &str,
-    user: &str,
-    mapping: &Mapping,
-    accepts: &dyn Fn(&str, &str) -> bool,
-) -> Result<Transport> {
+fn endpoint(uri: &str, user: &str, checks: &Checks<'_>) -> Result<Transport> {
     let uri = text::uri(uri, "the endpoint")?;
     let (scheme, rest) = uri.split_once("://").unwrap_or_default();
     let at = rest.find('/').unwrap_or(rest.len());
@@ -189,7 +187,7 @@ fn endpoint(
                 Some((_, port)) if port.parse::<u16>().is_ok() => authority.to_owned(),
                 _ => format!("{authority}:80"),
             };
-            if !mapping.allows(&authority) {
+            if !(checks.allows)(&authority) {
                 return Err(Problem::bad(
                     "the operators have not allowed notifications to this host and port",
                 ));
@@ -198,11 +196,12 @@ fn endpoint(
             Ok(Transport::Http {
                 authority,
                 path: if path.starts_with('/') { path.to_owned() } else { format!("/{path}") },
+                tls: None,
             })
         }
         "mqtt" => {
             let topic = path.trim_start_matches('/');
-            if topic.contains(['+', '#']) || !accepts(user, topic) {
+            if topic.contains(['+', '#']) || !(checks.accepts)(user, topic) {
                 return Err(Problem::bad("notifications of this user cannot go to this topic"));
             }
             Ok(Transport::Mqtt(topic.to_owned()))
@@ -237,14 +236,12 @@ fn header_fields(value: &Value) -> Result<Vec<(String, String)>> {
 }
 
 impl Subscription {
-    /// Reads a subscription. `accepts` says whether a user may have notifications at a topic.
+    /// Reads a subscription.
     pub(crate) fn parse(
         user: &str,
         body: &Map<String, Value>,
         context: &Context,
-        mapping: &Mapping,
-        accepts: &dyn Fn(&str, &str) -> bool,
-        now: Timestamp,
+        checks: &Checks<'_>,
     ) -> Result<Self> {
         let mut new = Self {
             number: 0,
@@ -287,7 +284,7 @@ impl Subscription {
                 "q" => new.query.q = Some(query::q(text(value, name)?, context)?),
                 "geoQ" => new.query.place = Some(place(value, context)?),
                 "notification" => {
-                    new.notification(object(value, name)?, mapping, accepts)?;
+                    new.notification(object(value, name)?, checks)?;
                     has_endpoint = true;
                 }
                 "notificationTrigger" => {
@@ -308,7 +305,7 @@ impl Subscription {
                 "expiresAt" => {
                     let time = value.as_str().and_then(text::time);
                     let Some(time) = time else { return wrong(name) };
-                    if time <= now {
+                    if time <= checks.now {
                         return Err(Problem::bad("the subscription would have expired already"));
                     }
                     new.expires = Some(time);
@@ -335,12 +332,7 @@ impl Subscription {
         Ok(new)
     }
 
-    fn notification(
-        &mut self,
-        members: &Map<String, Value>,
-        mapping: &Mapping,
-        accepts: &dyn Fn(&str, &str) -> bool,
-    ) -> Result<()> {
+    fn notification(&mut self, members: &Map<String, Value>, checks: &Checks<'_>) -> Result<()> {
         let mut is_there = false;
         for (name, value) in members {
             match name.as_str() {
@@ -359,7 +351,7 @@ impl Subscription {
                     for (name, value) in object(value, name)? {
                         match name.as_str() {
                             "uri" => {
-                                self.transport = endpoint(text(value, name)?, &self.user, mapping, accepts)?;
+                                self.transport = endpoint(text(value, name)?, &self.user, checks)?;
                             }
                             "accept" => {
                                 self.is_ld = match text(value, name)? {
@@ -394,9 +386,7 @@ impl Subscription {
         &self,
         fragment: &Map<String, Value>,
         context: &Context,
-        mapping: &Mapping,
-        accepts: &dyn Fn(&str, &str) -> bool,
-        now: Timestamp,
+        checks: &Checks<'_>,
     ) -> Result<Self> {
         let mut body = self.body.clone();
         for (name, value) in fragment {
@@ -409,10 +399,22 @@ impl Subscription {
         // Names stay what they were, unless the fragment has a context of its own.
         let has_context = fragment.contains_key("@context");
         let context = if has_context { context } else { &self.context };
-        if self.expires.is_some_and(|time| time <= now) && !fragment.contains_key("expiresAt") {
+        if self.expires.is_some_and(|time| time <= checks.now) && !fragment.contains_key("expiresAt") {
             body.remove("expiresAt");
         }
-        Self::parse(&self.user, &body, context, mapping, accepts, now)
+        Self::parse(&self.user, &body, context, checks)
+    }
+
+    /// What it is made of again by [`restored`](Self::restored): what became of it since is not in it.
+    pub(crate) fn to_record(&self) -> Value {
+        json!([self.context.source, self.body])
+    }
+
+    /// One that was kept, and checked when it was made.
+    pub(crate) fn restored(user: &str, record: &Value) -> Result<Self> {
+        let checks = Checks { allows: &|_| true, accepts: &|_, _| true, now: Timestamp::MIN };
+        let (context, body) = (&record[0], object(&record[1], "the subscription")?);
+        Self::parse(user, body, &Context::parse(context)?, &checks)
     }
 
     /// Whether it says the same, whatever became of it since.
@@ -500,9 +502,8 @@ impl Subscription {
     pub(crate) fn is_due(&self, now: Instant, time: Timestamp) -> bool {
         let progress = &self.progress;
         self.status(time) == "active"
-            && !progress.is_under_way
             && (self.interval.is_some() || !progress.pending.is_empty())
-            && progress.not_before.is_none_or(|not_before| now >= not_before)
+            && progress.pace.allows(now)
     }
 
     /// The next notification, if there is something to be told.
@@ -528,7 +529,7 @@ impl Subscription {
         let selected = views.iter().filter(|view| self.query.selects(view, &effort)).take(MOST_DATA);
         let data: Vec<Value> =
             selected.map(|view| view.to_json(&writer, self.attributes.as_deref())).collect();
-        self.progress.not_before = self.interval.and_then(|interval| now.checked_add(interval));
+        self.progress.pace.not_before = self.interval.and_then(|interval| now.checked_add(interval));
         if data.is_empty() {
             return None;
         }
@@ -541,9 +542,9 @@ impl Subscription {
         }
         self.progress.sent += 1;
         self.progress.last_notification = Some(time);
-        self.progress.is_under_way = true;
+        self.progress.pace.begin();
         if let Some(throttling) = self.throttling {
-            self.progress.not_before = now.checked_add(throttling);
+            self.progress.pace.not_before = now.checked_add(throttling);
         }
         let mut body = json!({
             "id": format!("urn:ngsi-ld:Notification:{}:{}", id.trim_start_matches("urn:ngsi-ld:"), self.progress.sent),
@@ -574,8 +575,7 @@ impl Subscription {
         let headers = own.chain(given.cloned()).collect();
         let (user, transport) = (self.user.clone(), self.transport.clone());
         Some(Job {
-            subscription: id.to_owned(),
-            number: self.number,
+            of: Of::Subscription(id.to_owned(), self.number),
             entities: pending,
             user,
             transport,
@@ -591,20 +591,16 @@ impl Subscription {
         now: Instant,
         time: Timestamp,
     ) {
-        self.progress.is_under_way = false;
         if let Err(entities) = result {
             entities.iter().for_each(|id| self.notice(id));
         }
         let progress = &mut self.progress;
+        progress.pace.done(result.is_ok(), now);
         if result.is_ok() {
-            progress.failures = 0;
             progress.last_success = Some(time);
         } else {
             progress.failed += 1;
             progress.last_failure = Some(time);
-            let pause = PAUSE.saturating_mul(1 << progress.failures.min(16)).min(LONGEST_PAUSE);
-            progress.failures += 1;
-            progress.not_before = progress.not_before.max(now.checked_add(pause));
         }
     }
 }

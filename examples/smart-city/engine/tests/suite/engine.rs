@@ -1,6 +1,6 @@
 //! The engine: who receives what, receipts, restarts, attestation, reloads.
 
-use std::{fs, time::Duration};
+use std::{fs, time::Duration, time::Instant};
 
 use crate::common::{GATE, MAST, TestDevice, ask, engine, example, files, key_id, kind, message};
 use serde_json::{Value, json};
@@ -299,6 +299,40 @@ fn what_happens_is_counted() {
     assert_eq!(faults(told()), [false]);
     engine.handle([Input::Reload(Ok(Box::new(files(dir.path())))), Input::Tick]).unwrap();
     assert_eq!(faults(told()), [true]);
+}
+
+/// Who is denied something again and again does not fill the audit log, and how often it was is in it.
+#[test]
+fn what_is_denied_does_not_fill_the_log() {
+    let dir = example();
+    let (mut engine, _) = engine(dir.path());
+    let start = Instant::now();
+    let wish = |operator: &str| {
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        let operator = operator.to_owned();
+        (Input::Instruct { device: GATE, region: 1, argument: vec![], operator, reply }, answer)
+    };
+    for seconds in [0, 30] {
+        for _ in 0..500 {
+            let (input, mut answer) = wish("kana");
+            engine.handle_at([input], start + Duration::from_secs(seconds)).unwrap();
+            assert_eq!(answer.try_recv().unwrap(), Err(Denied::NoLink));
+        }
+    }
+    // Another one is not affected.
+    engine.handle_at([wish("yui").0], start).unwrap();
+    engine.handle_at([Input::Tick], start + Duration::from_secs(70)).unwrap();
+    engine.handle_at([Input::Tick], start + Duration::from_secs(140)).unwrap();
+    let log = fs::read_to_string(dir.path().join("audit.jsonl")).unwrap();
+    let of = |event: &str, operator: &str| {
+        let records = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let is_it = |record: &Value| record["event"] == event && record["detail"]["operator"] == operator;
+        records.filter(is_it).collect::<Vec<_>>()
+    };
+    assert_eq!((of("denied", "kana").len(), of("denied", "yui").len()), (16, 1));
+    let more = of("denied more often", "kana");
+    assert_eq!((more.len(), more[0]["detail"]["count"].as_u64()), (1, Some(984)));
+    assert!(of("denied more often", "yui").is_empty());
 }
 
 #[test]

@@ -18,10 +18,10 @@ use super::{
 };
 
 /// Who makes certificates.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(super) struct Authority(pub(super) CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let mut params = CertificateParams::new([]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, name);
@@ -29,7 +29,7 @@ impl Authority {
     }
 
     /// A new certificate, as `chain.pem` and `key.pem`; returns what it is.
-    fn certify(&self, dir: &Path) -> CertificateDer<'static> {
+    pub(super) fn certify(&self, dir: &Path) -> CertificateDer<'static> {
         let key = KeyPair::generate().unwrap();
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
         let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &self.0).unwrap();
@@ -122,6 +122,23 @@ async fn the_gateway_speaks_tls_and_takes_new_certificates() {
     let (answer, shown) = https(path, &gateway.http, "POST /session").await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200") && shown == first, "{answer}");
     assert!(answer.contains("; HttpOnly; SameSite=Strict; Max-Age=43200; Secure\r\n"), "{answer}");
+    let cookie = answer.split_once("set-cookie: ").unwrap().1.split(';').next().unwrap().to_owned();
+    let (_, session) = cookie.split_once("__Host-session=").unwrap();
+    for (cookie, status) in [(cookie.clone(), 200), (format!("session={session}"), 401)] {
+        let (answer, _) =
+            https(path, &gateway.http, &format!("GET /session HTTP/1.1\r\nCookie: {cookie}\r\nX:"))
+                .await
+                .unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+    }
+    let expiry = async || {
+        let request = "GET /metrics HTTP/1.1\r\nAuthorization: Bearer example-viewer-token-0000\r\nX:";
+        let (answer, _) = https(path, &gateway.http, request).await.unwrap();
+        let value = answer.split_once("\nsmart_city_certificate_expires_timestamp_seconds ").unwrap().1;
+        value.lines().next().unwrap().parse::<i64>().unwrap()
+    };
+    // What the library that makes certificates takes if it is not told anything: the year 4096.
+    assert_eq!(expiry().await, 67_090_118_400);
     assert_eq!(http(&gateway.http, "GET /").await.0, 0, "without TLS there is no answer");
 
     // Files that do not belong together change nothing; a new certificate is shown from then on.

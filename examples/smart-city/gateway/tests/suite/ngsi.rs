@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use base64ct::{Base64, Encoding as _};
@@ -232,6 +232,107 @@ async fn all_combinations_over_http() {
     println!("{} combinations refused, {} allowed", combinations[0], combinations[1]);
     assert_eq!(combinations.iter().sum::<i32>(), 54 * 48 * 2);
     assert!(combinations.iter().all(|count| *count > 500));
+}
+
+/// What another broker gets is what a user with its attributes would see; and what is for all, if it has none.
+#[test]
+fn other_brokers_get_what_the_policy_allows() {
+    let dir = common::example();
+    let (town, _, devices) = town(dir.path());
+    // Sixteen brokers at a time.
+    let users: Vec<_> = town.users.iter().collect();
+    for users in users.chunks(15) {
+        let mut table = json!({
+            "streams": town.ngsi_ld.as_ref().unwrap().value["streams"],
+            "push": [{ "name": "all", "url": "http://127.0.0.1:9/all" }],
+        });
+        for (name, user) in users {
+            table["push"].as_array_mut().unwrap().push(json!({
+                "name": name, "url": format!("http://127.0.0.1:9/{name}"),
+                "partner": { "city": user.city, "departments": user.departments, "level": user.level },
+            }));
+        }
+        let mut city = town.clone();
+        city.ngsi_ld.as_mut().unwrap().value = table;
+        let (broker, mut watcher) = ngsi::entities(Teller::default());
+        watcher.city(&city);
+        assert_eq!(broker.pushed().len(), users.len() + 1);
+        for (id, stream, _) in &devices {
+            watcher.reading(*id, *stream, Timestamp::now(), br#"{"vehicles":5}"#);
+        }
+        for (id, ..) in devices.iter().filter(|(.., device_ok)| !device_ok) {
+            watcher.isolated(*id, true);
+        }
+        broker.work();
+        let mut got: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let mut withdrawn = BTreeMap::new();
+        for _ in 0..4 {
+            // Later than the pause between two requests.
+            for job in broker.due(Instant::now() + Duration::from_secs(1), Timestamp::now()) {
+                let message: Value = serde_json::from_slice(&job.body).unwrap();
+                match message[0].as_str() {
+                    None => got.entry(job.user.clone()).or_default().extend(ids(&message)),
+                    Some(_) => drop(withdrawn.insert(job.user.clone(), message)),
+                }
+                broker.done(&job, true, Instant::now(), Timestamp::now());
+            }
+        }
+        let entity = |id: &DeviceId| Value::from(format!("urn:ngsi-ld:TrafficFlowObserved:device:{id}"));
+        let mut check = |name: &str, allows: &dyn Fn(u16) -> bool| {
+            let of = |ok: bool| {
+                devices.iter().filter(move |(_, stream, device_ok)| *device_ok == ok && allows(*stream))
+            };
+            let expected: BTreeSet<_> =
+                of(true).map(|(id, ..)| entity(id).as_str().unwrap().to_owned()).collect();
+            assert_eq!(got.remove(&format!("push:{name}")).unwrap_or_default(), expected, "{name}");
+            // Of what it could not see before it is not told that it is isolated.
+            let expected: Vec<_> = of(false).map(|(id, ..)| entity(id)).collect();
+            let found = withdrawn.remove(&format!("push:{name}")).unwrap_or(json!([]));
+            assert_eq!(found, json!(expected), "{name}");
+        };
+        check("all", &|stream| city.streams[&stream].stream.class == Class::Public);
+        for (name, user) in users {
+            check(name, &|stream| plain(user, &city.streams[&stream], true));
+        }
+    }
+}
+
+/// Faults in what is said of other brokers are found where they are.
+#[test]
+fn faults_of_pushes_are_named() {
+    let dir = common::example();
+    let path = dir.path().join("city.toml");
+    let plain = std::fs::read_to_string(&path).unwrap();
+    let push = "[[ngsi_ld.push]]\nname = \"aoba\"\nurl = \"http://a.example:1026\"\n";
+    let partner = |text: &str| format!("{push}partner = {text}\n");
+    std::fs::write(dir.path().join("empty.pem"), "").unwrap();
+    for (text, expected) in [
+        (push.to_owned(), ""),
+        (partner("{ city = \"aoba\", departments = [\"traffic\"], level = 2 }"), ""),
+        (push.replace("http", "https"), ""),
+        (push.replace("aoba", "a b"), "push[0]: needs a `name`"),
+        (push.replace("http:", "mqtt:"), "push[0]: needs a `url`"),
+        (push.replace("a.example", "u:p@a.example"), "push[0]: needs a `url`"),
+        (push.replace(":1026", "/a?b=c"), "push[0]: needs a `url`"),
+        (push.to_owned() + push, "push[1]: another one has the same name"),
+        (
+            push.to_owned() + &push.replace("aoba", "b"),
+            "push[1]: another one has the same name, or the same url",
+        ),
+        (push.to_owned() + "authorities = \"x.pem\"\n", "push[0].authorities: are for a url with https"),
+        (push.replace("http", "https") + "authorities = \"x.pem\"\n", "push[0].authorities: "),
+        (push.replace("http", "https") + "authorities = \"empty.pem\"\n", "push[0].authorities: "),
+        (push.to_owned() + "to = 1\n", "push[0]: there is no field `to`"),
+        (partner("{ city = \"x\" }"), "push[0].partner: there is no city"),
+        (partner("{ city = \"aoba\", departments = [\"x\"] }"), "push[0].partner: there is no department"),
+        (partner("{ city = \"aoba\", level = 10 }"), "push[0].partner: is {"),
+        (partner("{ departments = [] }"), "push[0].partner: is {"),
+    ] {
+        std::fs::write(&path, format!("{plain}\n{text}")).unwrap();
+        let found = ngsi::mapping(&City::read(&path).unwrap()).map(drop).map_err(|error| error.to_string());
+        let found = found.err().unwrap_or_default();
+        assert!(found.contains(expected) && found.is_empty() == expected.is_empty(), "{text}: {found}");
+    }
 }
 
 /// What a user writes is seen as a confidential stream of the user's city, departments and level would be; and by the user.

@@ -19,7 +19,7 @@ fn is_whole(text: &str) -> bool {
 }
 
 /// Takes requests, and answers each with `status`; never, if it is none.
-async fn receiver(status: Option<u16>) -> (String, mpsc::UnboundedReceiver<String>) {
+pub(super) async fn receiver(status: Option<u16>) -> (String, mpsc::UnboundedReceiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (sender, receiver) = mpsc::unbounded_channel();

@@ -5,7 +5,7 @@ use super::*;
 impl City {
     /// The users of `gone` are not there any more, and other attributes have the sources that do not stay.
     pub(crate) fn reload(&self, gone: &[&'static str], stays: impl Fn(Source<'_>) -> bool) {
-        self.broker.configure(Rules { gone: gone.to_vec() }, mapping(&[]), stays);
+        self.broker.configure(Rules { gone: gone.to_vec(), promoted: Vec::new() }, mapping(&[]), stays);
     }
 }
 
@@ -67,7 +67,7 @@ fn who_was_removed_finds_nothing_on_return() {
 fn what_was_measured_goes_with_its_stream_its_device_and_its_mapping() {
     let path = format!("entities/{TRAFFIC_ID}");
     let other = |city: &City, mapping: &Value, stays: &dyn Fn(Source<'_>) -> bool| {
-        let mapping = Mapping::parse(mapping, |_| true, |_| true).unwrap();
+        let mapping = Mapping::parse(mapping, |_| true, |_| true, |_| Err(String::new())).unwrap();
         city.broker.configure(Rules::default(), mapping, stays);
     };
     let mapped = |model: &str, property: &str, place: f64| {

@@ -179,7 +179,7 @@ fn c5_8_6_notifications() {
     let job = &jobs[0];
     assert_eq!(
         job.transport,
-        Transport::Http { authority: ENDPOINT.to_owned(), path: "/notify?a=b".to_owned() }
+        Transport::Http { authority: ENDPOINT.to_owned(), path: "/notify?a=b".to_owned(), tls: None }
     );
     let link = "<https://uri.etsi.org/ngsi-ld/v1/ngsi-ld-core-context-v1.6.jsonld>; rel=\"http://www.w3.org/ns/json-ld#context\"; type=\"application/ld+json\"";
     let expected = [("Content-Type", "application/json"), ("Link", link), ("Authorization", "x")];

@@ -1,0 +1,247 @@
+//! Entities of devices at other brokers, each of which gets what the policy allows it, as a user does.
+//!
+//! Of each entity the other broker gets the newest state, in one request after the other. What it must not have any more, because a device
+//! was isolated or the files have changed, is deleted there.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use crate::{
+    attribute::{Format, Writer},
+    broker::{Job, Of, Transport, lock},
+    context::Context,
+    deliver::Pace,
+    entity::View,
+    mapping::Target,
+};
+
+/// Entities in one request.
+const MOST_DATA: usize = 500;
+
+/// The time between two requests to one broker: they must not take the processor from the gateway.
+const BETWEEN: Duration = Duration::from_millis(100);
+
+/// Attributes by URI. Most entities have the same.
+type Names = Arc<BTreeSet<String>>;
+
+/// What became of a push so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pushed {
+    /// Entities that the other broker took; each counts as often as it was sent.
+    pub sent: u64,
+    /// Entities that were deleted there.
+    pub withdrawn: u64,
+    /// Requests that it did not take.
+    pub failed: u64,
+    /// Requests of which it took a part: status 207. What it did not take of them is not sent again before it changes.
+    pub partly: u64,
+    /// Entities that wait.
+    pub waiting: u64,
+}
+
+/// The same, for others to read at any time.
+#[derive(Debug, Default)]
+struct Counts {
+    sent: AtomicU64,
+    withdrawn: AtomicU64,
+    failed: AtomicU64,
+    partly: AtomicU64,
+    waiting: AtomicU64,
+}
+
+/// The counts of all, by name.
+#[derive(Debug, Default)]
+pub(crate) struct AllCounts(Mutex<Vec<(String, Arc<Counts>)>>);
+
+impl AllCounts {
+    pub(crate) fn set(&self, pushes: &[Push]) {
+        let all = pushes.iter().map(|push| (push.target.name.clone(), Arc::clone(&push.counts)));
+        *lock(&self.0) = all.collect();
+    }
+
+    pub(crate) fn read(&self) -> Vec<(String, Pushed)> {
+        let read = |counts: &Counts| Pushed {
+            sent: counts.sent.load(Relaxed),
+            withdrawn: counts.withdrawn.load(Relaxed),
+            failed: counts.failed.load(Relaxed),
+            partly: counts.partly.load(Relaxed),
+            waiting: counts.waiting.load(Relaxed),
+        };
+        lock(&self.0).iter().map(|(name, counts)| (name.clone(), read(counts))).collect()
+    }
+}
+
+/// What a request does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Upsert,
+    Delete,
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Taken,
+    /// Status 207.
+    Partly,
+    Failed,
+}
+
+/// A push, and how far it is.
+#[derive(Debug)]
+pub(crate) struct Push {
+    pub(crate) target: Target,
+    /// As whom the policy knows the other broker.
+    pub(crate) user: String,
+    /// Entities to look at. There are no more of them than there are entities of devices.
+    pending: BTreeSet<String>,
+    /// Entities that the other broker may have, each with the attributes, by URI, that it may have there.
+    there: BTreeMap<String, Names>,
+    /// All that are in [`there`](Self::there), and that were.
+    names: BTreeSet<Names>,
+    pace: Pace,
+    counts: Arc<Counts>,
+}
+
+impl Push {
+    pub(crate) fn new(target: Target) -> Self {
+        Self {
+            user: target.user(),
+            target,
+            pending: BTreeSet::new(),
+            there: BTreeMap::new(),
+            names: BTreeSet::new(),
+            pace: Pace::default(),
+            counts: Arc::default(),
+        }
+    }
+
+    /// Goes on with what may be another target. At the same place there is what was there; all of it is looked at again.
+    pub(crate) fn configured(old: Option<Self>, target: Target) -> Self {
+        let is_same = |old: &Self| old.target.place() == target.place();
+        let mut push = match old {
+            Some(old) if is_same(&old) => Self { target, ..old },
+            _ => Self::new(target),
+        };
+        push.pending.extend(push.there.keys().cloned());
+        push
+    }
+
+    /// Notes that an entity is to be looked at.
+    pub(crate) fn notice(&mut self, id: &str) {
+        self.pending.insert(id.to_owned());
+    }
+
+    /// Notes that an entity is to be deleted there if it is not to be seen, whether or not it is known to be there.
+    pub(crate) fn withdraw(&mut self, id: String) {
+        self.there.entry(id.clone()).or_default();
+        self.pending.insert(id);
+    }
+
+    /// The same names once in memory.
+    fn shared(&mut self, names: BTreeSet<String>) -> Names {
+        if let Some(names) = self.names.get(&names) {
+            return Arc::clone(names);
+        }
+        let names = Arc::new(names);
+        self.names.insert(Arc::clone(&names));
+        names
+    }
+
+    /// The next request, if there is something to be told.
+    pub(crate) fn job<'v>(&mut self, now: Instant, view: impl Fn(&str) -> Option<View<'v>>) -> Option<Job> {
+        if !self.pace.allows(now) {
+            return None;
+        }
+        let context = Context::core();
+        let writer = Writer { context: &context, format: Format::Normalized, system: false, language: None };
+        let (mut gone, mut data, mut sent) = (Vec::new(), Vec::new(), BTreeSet::new());
+        while let Some(id) = self.pending.pop_first() {
+            let seen = view(&id);
+            let names: BTreeSet<String> = seen.iter().flat_map(View::names).map(str::to_owned).collect();
+            // An upsert takes no attribute away: what has lost one is deleted first.
+            let is_gone = self.there.get(&id).is_some_and(|there| seen.is_none() || !there.is_subset(&names));
+            match seen {
+                _ if is_gone => gone.push(id),
+                Some(seen) => {
+                    data.push(seen.to_json(&writer, None));
+                    // Whatever becomes of the request, it may be there then. It has all the names of before, or it would be gone.
+                    let names = self.shared(names);
+                    self.there.insert(id.clone(), names);
+                    sent.insert(id);
+                }
+                None => {}
+            }
+            if gone.len().max(data.len()) >= MOST_DATA {
+                break;
+            }
+        }
+        let (operation, entities, body) = if gone.is_empty() {
+            (Operation::Upsert, sent, Value::from(data))
+        } else {
+            // It comes again after what is to be deleted.
+            self.pending.append(&mut sent);
+            (Operation::Delete, gone.iter().cloned().collect(), Value::from(gone))
+        };
+        self.count_waiting();
+        if entities.is_empty() {
+            return None;
+        }
+        self.pace.begin();
+        let path = match operation {
+            Operation::Upsert => "upsert?options=update",
+            Operation::Delete => "delete",
+        };
+        let transport = Transport::Http {
+            authority: self.target.authority.clone(),
+            path: format!("{}/ngsi-ld/v1/entityOperations/{path}", self.target.path),
+            tls: self.target.tls.clone(),
+        };
+        Some(Job {
+            of: Of::Push(self.target.place(), operation),
+            entities,
+            user: self.user.clone(),
+            transport,
+            headers: vec![("Content-Type".to_owned(), "application/json".to_owned())],
+            body: body.to_string().into_bytes(),
+        })
+    }
+
+    /// Takes over what became of a request.
+    pub(crate) fn done(&mut self, operation: Operation, job: &Job, outcome: Outcome, now: Instant) {
+        let counts = &self.counts;
+        let count = job.entities.len() as u64;
+        // What was to be deleted and was not there is not there.
+        let is_taken = outcome != Outcome::Failed;
+        match (operation, is_taken) {
+            (Operation::Upsert, true) => drop(counts.sent.fetch_add(count, Relaxed)),
+            (Operation::Delete, true) => {
+                counts.withdrawn.fetch_add(count, Relaxed);
+                job.entities.iter().for_each(|id| drop(self.there.remove(id)));
+            }
+            (_, false) => drop(counts.failed.fetch_add(1, Relaxed)),
+        }
+        if (operation, outcome) == (Operation::Upsert, Outcome::Partly) {
+            counts.partly.fetch_add(1, Relaxed);
+        }
+        // What was deleted may be there again, and be seen.
+        if !is_taken || operation == Operation::Delete {
+            self.pending.extend(job.entities.iter().cloned());
+        }
+        self.pace.done(is_taken, now);
+        self.pace.not_before = self.pace.not_before.max(now.checked_add(BETWEEN));
+        self.count_waiting();
+    }
+
+    fn count_waiting(&self) {
+        self.counts.waiting.store(self.pending.len() as u64, Relaxed);
+    }
+}
