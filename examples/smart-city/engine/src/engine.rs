@@ -289,6 +289,8 @@ pub struct Engine {
     /// Readings by stream, and whether their device was not isolated, since the flows were added up.
     counted: HashMap<(u16, bool), u64>,
     view: SharedView,
+    /// What is told when it is stored.
+    events: Vec<Event>,
     /// When the last sample was taken, and what was counted then.
     sampled: (Instant, u64, u64),
     batches: Batches,
@@ -439,13 +441,14 @@ impl Engine {
             steady_since: now,
             counted: HashMap::new(),
             view: SharedView::default(),
+            events: Vec::new(),
             sampled: (now, 0, 0),
             batches: Batches::default(),
             seen: BTreeSet::new(),
             observer: None,
             batch: Batch::default(),
         };
-        log.events.iter().cloned().for_each(|event| engine.view.write().tell(event));
+        engine.view.write().tell(log.events.iter().cloned());
         if loss.is_some() {
             engine.store.skip_to(log.store.map_or(0, |(_, commit)| commit));
         }
@@ -558,9 +561,7 @@ impl Engine {
     /// Adds a record to the audit log, which is written with the batch.
     fn audit(&mut self, event: &str, detail: Value) {
         let record = self.audit.append(self.store.generation() + 1, event, detail);
-        if let Some(event) = Event::of(&record) {
-            self.view.write().tell(event);
-        }
+        self.events.extend(Event::of(&record));
     }
 
     fn audit_epoch(&mut self, event: &str, id: DeviceId, key: Fingerprint, epoch: u16) {
@@ -707,6 +708,9 @@ impl Engine {
         self.outbox = self.outbox.saturating_sub(changes.delivered.len() as u64);
 
         // From here on it is stored.
+        if !self.events.is_empty() {
+            self.view.write().tell(self.events.drain(..));
+        }
         self.tell_observer(&changes);
         if !Arc::ptr_eq(&self.current.borrow(), &self.secrets) {
             self.current.send_replace(Arc::clone(&self.secrets));

@@ -346,8 +346,10 @@ impl View {
         self.devices.iter().filter(move |(_, (_, device))| is_late(device)).map(|(id, _)| *id)
     }
 
-    pub(crate) fn tell(&mut self, event: Event) {
-        push(&mut self.events, event, EVENTS);
+    pub(crate) fn tell(&mut self, events: impl IntoIterator<Item = Event>) {
+        for event in events {
+            push(&mut self.events, event, EVENTS);
+        }
     }
 
     pub(crate) fn sample(&mut self, sample: Sample) {

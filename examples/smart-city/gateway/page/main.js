@@ -12,8 +12,9 @@ const PACE = 2000;
 let devices = new Map();
 /** While all are told anew: those that were told so far. */
 let coming = null;
-/** The devices by their names. */
+/** The devices by their names, and whether they still are. */
 let sorted = [];
+let isSorted = true;
 let counts = null;
 let chosen = null;
 const collator = new Intl.Collator("en", { numeric: true });
@@ -56,7 +57,6 @@ function showDevices() {
 }
 
 function take(told) {
-  let isSorted = true;
   if (told.whole) coming = new Map();
   const target = coming ?? devices;
   for (const device of told.devices) {
@@ -66,8 +66,9 @@ function take(told) {
     target.set(device.id, device);
   }
   if (told.more) return;
-  if (coming) [devices, coming, isSorted] = [coming, null, false];
+  if (coming) [devices, coming] = [coming, null];
   sorted = isSorted ? sorted.map(device => devices.get(device.id)) : [...devices.values()].sort((a, b) => collator.compare(a.name, b.name));
+  isSorted = true;
   if (!devices.has(chosen)) choose(null);
   if (told.devices.length || told.whole) showDevices();
 }
@@ -102,7 +103,7 @@ async function showDetail() {
   const facts = element("dl");
   for (const [name, ...value] of [
     ["Identity", device.id],
-    ["Place", device.place.join(", ") + (device.position ? `, at ${device.position[1]}° N, ${device.position[0]}° E` : "")],
+    ["Place", device.place.join(", ") + (device.position ? `; latitude ${device.position[1]}, longitude ${device.position[0]}` : "")],
     ["Last heard", device.last_seen ? timeText(device.last_seen) : "not since the gateway started"],
     ["Epoch", device.epoch ?? "not known"],
     ["Accepted", `${number.format(device.frames)} frames`],
@@ -275,6 +276,8 @@ async function start() {
     connect();
     showFlows();
   } else if (answer?.status === 401) {
+    // Nothing of what was shown stays.
+    if (counts) return location.reload();
     showWho(null);
     connection("not logged in");
   } else {

@@ -207,9 +207,11 @@ export class CityMap {
     this.drawn = this.groups();
     const names = this.drawn.length <= NAMED;
     for (const group of this.drawn) {
-      if (group.points.length === 1) this.drawDevice(group, names);
+      if (group.points.length === 1) this.drawDevice(group);
       else this.drawGroup(group);
     }
+    // Texts are on top.
+    for (const group of this.drawn) this.drawText(group, names);
     this.canvas.ariaLabel = `Map. ${groupText(this.devices.map(device => ({ device })))}. Each is in the list, too.`;
   }
 
@@ -234,7 +236,7 @@ export class CityMap {
     return made.sort((a, b) => a.isolated - b.isolated);
   }
 
-  drawGroup({ points, x, y, radius, isolated }) {
+  drawGroup({ points, x, y, radius }) {
     const { context } = this;
     context.fillStyle = colour("--panel");
     circle(context, x, y, radius);
@@ -251,15 +253,10 @@ export class CityMap {
     context.textAlign = "center";
     context.fillStyle = colour("--text");
     context.fillText(short(points.length), x, y + 0.5);
-    if (isolated) {
-      context.font = "bold 11px system-ui, sans-serif";
-      this.label(`▣ ${short(isolated)}`, x, y + radius + 7, "--bad");
-      context.font = "11px system-ui, sans-serif";
-    }
     if (points.some(point => point.device.id === this.chosen)) this.mark(x, y, radius + 4);
   }
 
-  drawDevice({ points: [{ device }], x, y }, hasName) {
+  drawDevice({ points: [{ device }], x, y }) {
     const { context } = this;
     context.lineWidth = 2;
     context.strokeStyle = context.fillStyle = colour(COLOURS[device.state]);
@@ -272,12 +269,19 @@ export class CityMap {
       context.strokeStyle = colour("--bad");
       context.strokeRect(x - SIZE - 5, y - SIZE - 5, 2 * SIZE + 10, 2 * SIZE + 10);
     }
-    const isChosen = device.id === this.chosen;
-    if (isChosen) this.mark(x, y, SIZE + (device.isolated ? 11 : 6));
-    if (hasName || device.isolated || isChosen) {
-      context.textAlign = "center";
-      const name = device.name.length > 16 ? `${device.name.slice(0, 15)}…` : device.name;
-      this.label(name, x, y + SIZE + (device.isolated ? 13 : 9), device.isolated ? "--bad" : "--text");
+    if (device.id === this.chosen) this.mark(x, y, SIZE + (device.isolated ? 11 : 6));
+  }
+
+  /** How many of a group are isolated, or the name of a device that is alone. */
+  drawText({ points, x, y, radius, isolated }, hasName) {
+    const [{ device }] = points;
+    const colour = isolated ? "--bad" : "--text";
+    this.context.textAlign = "center";
+    if (points.length > 1) {
+      if (isolated) this.label(`▣ ${short(isolated)}`, x, y + radius + 7, colour);
+    } else if (hasName || isolated || device.id === this.chosen) {
+      const name = device.name.length > 14 ? `${device.name.slice(0, 13)}…` : device.name;
+      this.label(name, x, y + radius + (isolated ? 13 : 9), colour);
     }
   }
 
