@@ -11,6 +11,8 @@ const PLOTS = [
 const SECONDS = 1800;
 const text = value => value == null ? "–" : number.format(value < 10 ? Number(value.toPrecision(2)) : Math.round(value));
 
+const halfHourTo = last => [last - SECONDS, last];
+
 export class Plots {
   constructor() {
     this.samples = [];
@@ -41,7 +43,7 @@ export class Plots {
       cursor: { y: false, drag: { x: false, y: false }, sync: { key: "plots" } },
       series: [{}, ...lines],
       axes: [{ ...axis, size: 28, values: minutes }, { ...axis, size: 46, values: (_, values) => values.map(value => text(value)) }],
-      scales: { x: { range: (_, __, last) => [last - SECONDS, last] }, y: { range: (_, __, most) => [0, Math.max(1, most ?? 0) * 1.1] } },
+      scales: { x: { range: (_, __, last) => halfHourTo(last ?? Date.now() / 1000) }, y: { range: (_, __, most) => [0, Math.max(1, most ?? 0) * 1.1] } },
       hooks: { setCursor: [({ cursor }) => say(cursor.idx)] },
     }, [[], ...series.map(() => [])], figure);
     chart.root.ariaHidden = "true";

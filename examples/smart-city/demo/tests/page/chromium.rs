@@ -60,6 +60,7 @@ impl Page {
         let target = page.call("Target.createTarget", &json!({ "url": url }))["targetId"].clone();
         let attached = page.call("Target.attachToTarget", &json!({ "targetId": target, "flatten": true }));
         page.session = attached["sessionId"].as_str().map(str::to_owned);
+        page.call("Performance.enable", &json!({}));
         page
     }
 
@@ -138,7 +139,6 @@ impl Page {
 
     /// For how many seconds the page's main thread was busy.
     pub(crate) fn busy(&mut self) -> f64 {
-        self.call("Performance.enable", &json!({}));
         let metrics = self.call("Performance.getMetrics", &json!({}))["metrics"].clone();
         let mut metrics = metrics.as_array().unwrap().iter();
         metrics.find(|metric| metric["name"] == "TaskDuration").unwrap()["value"].as_f64().unwrap()

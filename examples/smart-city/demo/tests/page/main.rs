@@ -159,7 +159,7 @@ fn a_tampered_device_is_shown_isolated_then_recovered() {
     page.wait("document.querySelectorAll('#flows details[open] tbody tr').length", &json!(USERS.len()));
     // There are rates after a while.
     page.wait(
-        "/accepted.*refused/.test(document.querySelector('#plots figcaption').innerText)",
+        "/\\d frames accepted/.test(document.querySelector('#plots figcaption').innerText)",
         &json!(true),
     );
     take_pictures(&mut page, "page");
@@ -215,7 +215,7 @@ fn the_keyboard_reaches_everything() {
             "document.activeElement.id || document.activeElement.value || document.activeElement.localName",
         )
     };
-    let stops: Vec<Value> = std::iter::repeat_with(&mut tab).take(24).collect();
+    let stops: Vec<Value> = std::iter::repeat_with(&mut tab).take(40).collect();
     let begin =
         stops.iter().position(|stop| *stop == "log-out").expect("the focus reaches the first control");
     let expected = [
@@ -274,7 +274,7 @@ const HOSTILE: [&str; 7] = [
     "</b></div><script>document.title=1</script>",
     "\u{202e}reversed\u{2066}",
     "__proto__",
-    "'\"&lt;\u{0}",
+    "'\"&lt;\u{1}",
     "Z\u{335}\u{321}\u{334}a\u{335}\u{321}l\u{338}\u{322}g\u{337}o",
     "",
 ];
@@ -299,16 +299,18 @@ fn a_large_city_is_shown() {
             city,
             "\n[[devices]]\nid = \"{id}\"\nname = {}\nplace = [{}, {}]\nposition = [{longitude:.4}, {latitude:.4}]\n\
              image = \"demo\"\nstreams = [\"weather\"]\n",
-            json!(name).to_string().replace("\\u0000", "\\u0001"), 20 + column, 20 + row,
+            json!(name), 20 + column, 20 + row,
         )
         .unwrap();
-        write!(secrets, "\n[devices.{id}]\nroot_key = \"{i:032x}\"\nmqtt_password = \"password-{i}\"\n")
+        write!(secrets, "\n[devices.{id}]\nroot_key = \"1{i:031x}\"\nmqtt_password = \"password-{i}\"\n")
             .unwrap();
     }
+    let before = page.busy();
     fs::write(&stage.city.config, city).unwrap();
     fs::write(&stage.city.secrets, secrets).unwrap();
-    page.wait(&count("all"), &json!("10,050"));
-    let loaded = page.busy();
+    page.wait(&format!("{ROWS}[0].ariaSetSize"), &json!("10050"));
+    assert_eq!(page.evaluate(&count("all")), json!("10,050"));
+    let loaded = page.busy() - before;
 
     // Somebody uses it while readings come.
     let (start, before) = (Instant::now(), page.busy());
@@ -365,15 +367,11 @@ fn a_large_city_is_shown() {
     assert!(more < 10_000, "{more} bytes");
 
     // Names are texts.
-    page.evaluate(&search("70b3d5fffe010000"));
-    let names = format!("{ROWS}.map(row => row.querySelector('b').textContent)");
-    page.wait(&names, &json!([HOSTILE[0]]));
-    page.evaluate(&format!("{ROWS}[0].click()"));
-    page.wait("document.querySelector('#detail h3').textContent", &json!(HOSTILE[0]));
-    page.evaluate(&search("70b3d5fffe01000"));
-    page.wait(&format!("{ROWS}.length"), &json!(16));
-    for name in HOSTILE.iter().filter(|name| !name.contains('\0')) {
-        assert_eq!(page.evaluate(&format!("{names}.includes({})", json!(name))), json!(true), "{name:?}");
+    for (i, name) in HOSTILE.iter().enumerate() {
+        page.evaluate(&search(&format!("70b3d5fffe01{i:04x}")));
+        page.wait(&format!("{ROWS}.map(row => row.querySelector('b').textContent)"), &json!([name]));
+        page.evaluate(&format!("{ROWS}[0].click()"));
+        page.wait("document.querySelector('#detail h3').textContent", &json!(name));
     }
     assert_eq!(page.evaluate("document.title"), json!("Smart city gateway"));
     assert_eq!(page.evaluate("document.querySelectorAll('img, main script').length"), json!(0));
