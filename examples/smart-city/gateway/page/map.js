@@ -61,8 +61,7 @@ export class CityMap {
     this.narrowing = kind === "position" ? Math.max(Math.cos(middle * Math.PI / 180), 0.01) : 1;
     const without = kind === "position" ? this.all.length - latitudes.length : 0;
     byId("unplaced").textContent = without ? `${number.format(without)} devices have no position: they are in the list.` : "";
-    this.fitted = false;
-    this.draw();
+    this.showAll();
   }
 
   /** Where a device is, in units of the world. */
@@ -97,7 +96,7 @@ export class CityMap {
   }
 
   showAll() {
-    this.fitted = false;
+    this.isMoved = false;
     this.draw();
   }
 
@@ -107,12 +106,14 @@ export class CityMap {
     this.left = x - (x - this.left) * scale / this.scale;
     this.top = y - (y - this.top) * scale / this.scale;
     this.scale = scale;
+    this.isMoved = true;
     this.draw();
   }
 
   move(x, y) {
     this.left += x;
     this.top += y;
+    this.isMoved = true;
     this.draw();
   }
 
@@ -159,6 +160,7 @@ export class CityMap {
       this.choose(devices[next % devices.length].id);
     } else {
       this.fit(devices);
+      this.isMoved = true;
       this.draw();
     }
   }
@@ -194,15 +196,12 @@ export class CityMap {
   }
 
   drawNow() {
-    if (!this.fitted) {
-      this.fit(this.all);
-      this.fitted = this.all.length > 0;
-    }
+    if (!this.isMoved) this.fit(this.all);
     const { context } = this;
     context.clearRect(0, 0, this.width, this.height);
     context.font = "11px system-ui, sans-serif";
     context.textBaseline = "middle";
-    if (!this.fitted || !this.scale) return;
+    if (!this.scale) return;
     this.drawLines();
     this.drawn = this.groups();
     const names = this.drawn.length <= NAMED;
@@ -210,8 +209,9 @@ export class CityMap {
       if (group.points.length === 1) this.drawDevice(group);
       else this.drawGroup(group);
     }
-    // Texts are on top.
-    for (const group of this.drawn) this.drawText(group, names);
+    // Texts are on top: those of the worst first, and others where there is room.
+    const texts = [];
+    for (const group of this.drawn.toReversed()) this.drawText(group, names, texts);
     this.canvas.ariaLabel = `Map. ${groupText(this.devices.map(device => ({ device })))}. Each is in the list, too.`;
   }
 
@@ -272,17 +272,20 @@ export class CityMap {
     if (device.id === this.chosen) this.mark(x, y, SIZE + (device.isolated ? 11 : 6));
   }
 
-  /** How many of a group are isolated, or the name of a device that is alone. */
-  drawText({ points, x, y, radius, isolated }, hasName) {
+  /** How many of a group are isolated, or the name of a device that is alone. `texts` are those that are there. */
+  drawText({ points, x, y, radius, isolated }, hasName, texts) {
     const [{ device }] = points;
-    const colour = isolated ? "--bad" : "--text";
+    const isAlone = points.length === 1;
+    const isWanted = isolated || (isAlone && device.id === this.chosen);
+    if (!isWanted && !(isAlone && hasName)) return;
+    const name = device.name.length > 14 ? `${device.name.slice(0, 13)}…` : device.name;
+    const text = isAlone ? name : `▣ ${short(isolated)}`;
+    const half = this.context.measureText(text).width / 2 + 2;
+    const at = y + radius + (isAlone && isolated ? 13 : 9);
+    if (!isWanted && texts.some(other => Math.abs(other.x - x) < other.half + half && Math.abs(other.at - at) < 12)) return;
+    texts.push({ x, at, half });
     this.context.textAlign = "center";
-    if (points.length > 1) {
-      if (isolated) this.label(`▣ ${short(isolated)}`, x, y + radius + 7, colour);
-    } else if (hasName || isolated || device.id === this.chosen) {
-      const name = device.name.length > 14 ? `${device.name.slice(0, 13)}…` : device.name;
-      this.label(name, x, y + radius + (isolated ? 13 : 9), colour);
-    }
+    this.label(text, x, at, isolated ? "--bad" : "--text");
   }
 
   mark(x, y, radius) {
