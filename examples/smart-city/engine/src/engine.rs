@@ -1340,6 +1340,7 @@ impl Engine {
         }
         self.sampled = (now, self.accepted, self.refused.values().sum());
         let Batches { count, sum, longest } = std::mem::take(&mut self.batches);
+        let silent_since = self.silent_since();
         let mut view = self.view.write();
         let sample = Sample {
             time: self.clock.1,
@@ -1350,8 +1351,7 @@ impl Engine {
             longest: (count > 0).then(|| millis(longest)),
         };
         view.sample(sample);
-        drop(view);
-        self.seen.extend(self.view.read().not_heard_since(self.silent_since()));
+        self.seen.extend(view.not_heard_since(silent_since));
     }
 
     /// Who was last heard before this is silent.

@@ -235,10 +235,10 @@ impl SharedView {
         self.read().devices.get(&id).map(|(_, device)| Arc::clone(device))
     }
 
-    /// What has changed since somebody knew this much, with at most [`MOST`] devices; and whether there is more. All devices are told anew
-    /// (`whole`) if some were taken away.
+    /// What has changed since somebody knew this much, with at most [`MOST`] devices; whether there is more; and what is known then. All
+    /// devices are told anew (`whole`) if some were taken away.
     #[must_use]
-    pub fn changes(&self, known: &mut Known) -> (Value, bool) {
+    pub fn changes(&self, mut known: Known) -> (Value, bool, Known) {
         let view = self.read();
         let whole = !known.begun || known.removals != view.removals;
         if whole {
@@ -264,7 +264,7 @@ impl SharedView {
             "city": city, "fault": fault, "counts": counts, "whole": whole, "more": more,
             "devices": devices, "events": events, "samples": samples,
         });
-        (value, more)
+        (value, more, known)
     }
 
     /// For each stream the readings, and the users who receive it and who do not; at most [`MOST`], in the order of their names.

@@ -561,12 +561,12 @@ async fn tell(
     let mut known = Known::default();
     let mut last = String::new();
     while app.is_still(who) {
-        let (text, more);
-        ((text, more), known) = of_view(app, move |view| {
-            let (value, more) = view.changes(&mut known);
-            ((value.to_string(), more), known)
-        })
-        .await?;
+        let made = of_view(app, move |view| {
+            let (value, more, known) = view.changes(known);
+            (value.to_string(), more, known)
+        });
+        let (text, more, now_known) = made.await?;
+        known = now_known;
         // If nothing has changed, it is what was said before.
         if text != last {
             // The one who watches may have gone meanwhile, or may watch no more.

@@ -386,5 +386,6 @@ fn a_large_city_is_shown() {
         "(() => { try { document.body.innerHTML = '<b>1</b>'; return true } catch { return false } })()";
     assert_eq!(page.evaluate(made), json!(false));
     page.evaluate(&search(""));
+    page.evaluate("document.getElementById('zoom-all').click()");
     take_pictures(&mut page, "page-large");
 }

@@ -29,7 +29,9 @@ impl Watcher {
     }
 
     fn told(&mut self) -> Value {
-        self.0.changes(&mut self.1).0
+        let (told, _, known) = self.0.changes(self.1);
+        self.1 = known;
+        told
     }
 }
 
