@@ -68,7 +68,7 @@ const CONTENT_POLICY: &str = "default-src 'none'; style-src 'self'; script-src '
      require-trusted-types-for 'script'; trusted-types 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The page and its files, each with its media type.
-const FILES: [(&str, &str, &str); 9] = [
+const FILES: [(&str, &str, &str); 10] = [
     ("/", "text/html; charset=utf-8", include_str!("../page/index.html")),
     ("/page/page.css", CSS, include_str!("../page/page.css")),
     ("/page/main.js", JAVASCRIPT, include_str!("../page/main.js")),
@@ -78,6 +78,7 @@ const FILES: [(&str, &str, &str); 9] = [
     ("/page/plots.js", JAVASCRIPT, include_str!("../page/plots.js")),
     ("/page/uplot/uPlot.iife.min.js", JAVASCRIPT, include_str!("../page/uplot/uPlot.iife.min.js")),
     ("/page/uplot/uPlot.min.css", CSS, include_str!("../page/uplot/uPlot.min.css")),
+    ("/page/uplot/LICENSE", "text/plain; charset=utf-8", include_str!("../page/uplot/LICENSE")),
 ];
 const CSS: &str = "text/css; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
