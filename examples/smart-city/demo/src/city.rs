@@ -311,9 +311,13 @@ impl City {
             let streams: Vec<&str> = device.streams.iter().map(|stream| stream.name).collect();
             let image = if device.runs_firmware() { "street" } else { "demo" };
             let DemoDevice { id, name, place, .. } = device;
+            let [column, row] = place.map(f64::from);
+            // Along streets that are not quite straight.
+            let (longitude, latitude) =
+                (139.74 + 0.004 * column + 0.0007 * row, 35.68 - 0.004 * row + 0.001 * column.sin());
             write!(
                 text,
-                "\n[[devices]]\nid = \"{id}\"\nname = \"{name}\"\nplace = {place:?}\nimage = \"{image}\"\nstreams = {streams:?}\n",
+                "\n[[devices]]\nid = \"{id}\"\nname = \"{name}\"\nplace = {place:?}\nposition = [{longitude:.5}, {latitude:.5}]\nimage = \"{image}\"\nstreams = {streams:?}\n",
             )?;
         }
         for DemoUser { id, city, departments, level, .. } in &USERS {

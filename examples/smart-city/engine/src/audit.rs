@@ -9,6 +9,7 @@
 //! in each record which [commit](Record::commit) it belongs to. Who writes both anew, or sets both back, is not found: keep copies elsewhere.
 
 use std::{
+    collections::VecDeque,
     fs::{self, File},
     io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write as _},
     ops::RangeInclusive,
@@ -23,7 +24,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::{memory::Memory, store};
+use crate::{
+    memory::Memory,
+    store,
+    view::{self, Event},
+};
 
 /// The last record.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +79,8 @@ pub struct Log {
     pub continued: u64,
     /// What must not be forgotten.
     pub memory: Memory,
+    /// The last ones of what those are told who look how everything is.
+    pub(crate) events: VecDeque<Event>,
     /// Which store the log was written with, and the last record's commit.
     pub store: Option<(String, u64)>,
     /// What is wrong, if anything is.
@@ -140,6 +147,9 @@ impl Log {
         let head = Head::of(record.n, line);
         ensure!(head.n != known.n || head == *known, "this is not the record that was written");
         self.memory.read(&record)?;
+        if let Some(event) = Event::of(&record) {
+            view::push(&mut self.events, event, view::EVENTS);
+        }
         let identity = if names_store(&record) {
             record.detail["store"].as_str().map(str::to_owned)
         } else {
@@ -256,7 +266,7 @@ impl Audit {
     }
 
     /// Adds a record, which belongs to the store's next commit. It is durable after [`flush`](Self::flush).
-    pub fn append(&mut self, commit: u64, event: &str, detail: Value) {
+    pub fn append(&mut self, commit: u64, event: &str, detail: Value) -> Record {
         tracing::info!(event, %detail, "audit");
         self.commit = commit;
         let n = self.head.n + 1;
@@ -272,6 +282,7 @@ impl Audit {
         self.head = Head::of(n, &line);
         self.unwritten.extend_from_slice(&line);
         self.unwritten.push(b'\n');
+        record
     }
 
     /// The commit of the last record.

@@ -36,6 +36,9 @@ pub const MAX_HOURS: u32 = 876_000;
 /// How long a file of the audit log gets, if `city.toml` does not say it, in kB.
 const AUDIT_FILE_KB: u32 = 65_536;
 
+/// Of [`City::silent_minutes`], if the file does not say it.
+const SILENT_MINUTES: u32 = 10;
+
 /// The name of the account that the gateway itself has at the broker.
 pub const GATEWAY_USER: &str = "gateway";
 
@@ -78,6 +81,8 @@ pub struct City {
     pub evidence_attempts: u32,
     /// When a file of the audit log has so many bytes [behind what was known before](crate::audit::Audit::is_full), a new one is begun.
     pub audit_file_bytes: u64,
+    /// A device of which no frame was accepted for so many minutes is told as silent.
+    pub silent_minutes: u32,
     /// How long readings are kept; none without a history.
     pub history: Option<History>,
     /// All cities, with their readable names.
@@ -158,12 +163,14 @@ impl StreamEntry {
 }
 
 /// A device of the registry.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DeviceEntry {
     /// For people.
     pub name: String,
     /// On the page's grid.
     pub place: [u16; 2],
+    /// Longitude and latitude in degrees.
+    pub position: Option<[f64; 2]>,
     /// What runs on it.
     pub image: String,
     /// The numbers of the streams that it may send.
@@ -346,6 +353,7 @@ struct RawGateway {
     evidence_deadline_ms: Spanned<u64>,
     evidence_attempts: Spanned<u32>,
     audit_file_kb: Option<Spanned<u32>>,
+    silent_minutes: Option<Spanned<u32>>,
 }
 
 #[derive(Deserialize)]
@@ -399,6 +407,7 @@ struct RawDevice {
     id: Spanned<String>,
     name: String,
     place: Spanned<[u16; 2]>,
+    position: Option<Spanned<[f64; 2]>>,
     image: Spanned<String>,
     streams: Vec<Spanned<String>>,
 }
@@ -723,6 +732,15 @@ impl City {
             if !places.insert(place) {
                 return Err(file.at(&raw.place, field("place"), "another device is there"));
             }
+            let outside = raw.position.as_ref().filter(|position| {
+                let [longitude, latitude] = *position.get_ref();
+                // Nothing that is no number is within.
+                !(longitude.abs() <= 180.0 && latitude.abs() <= 90.0)
+            });
+            if let Some(position) = outside {
+                let message = "a position is a longitude and a latitude in degrees";
+                return Err(file.at(position, field("position"), message));
+            }
             file.once(&raw.streams, &field("streams"))?;
             let id = parse_device_id(raw.id.get_ref()).ok_or_else(|| {
                 file.at(&raw.id, field("id"), "a device's EUI-64 is 16 hex digits, in lower case")
@@ -730,6 +748,7 @@ impl City {
             let entry = DeviceEntry {
                 name: raw.name.clone(),
                 place,
+                position: raw.position.as_ref().map(|position| *position.get_ref()),
                 image: file.known(&raw.image, &field("image"), "image", |name| images.contains_key(name))?,
                 streams: raw
                     .streams
@@ -813,12 +832,20 @@ impl City {
             }
             Some(kb) => *kb.get_ref(),
         };
+        let silent_minutes = match &gateway.silent_minutes {
+            None => SILENT_MINUTES,
+            Some(minutes) if *minutes.get_ref() == 0 => {
+                return Err(file.at(minutes, "gateway.silent_minutes", "must be at least 1"));
+            }
+            Some(minutes) => *minutes.get_ref(),
+        };
         Ok(Self {
             home: file.known(&gateway.city, "gateway.city", "city", is_city)?,
             evidence_deadline_ms: *gateway.evidence_deadline_ms.get_ref(),
             evidence_attempts: *gateway.evidence_attempts.get_ref(),
             history,
             audit_file_bytes: 1024 * u64::from(audit_file_kb),
+            silent_minutes,
             cities,
             departments,
             streams,

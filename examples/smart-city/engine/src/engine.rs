@@ -12,14 +12,14 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use redb::{StorageBackend, backends::FileBackend};
 use serde_json::{Value, json};
 use smart_city_frame::{
     ALL_REGIONS, Challenge, DeviceId, Epoch, Evidence, GatewayLink, Instruction, OVERHEAD, OpenError, Opened,
     SealError, Verdict,
 };
-use tokio::sync::{broadcast, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 pub use crate::device::Refusal;
 use crate::{
@@ -30,7 +30,7 @@ use crate::{
     memory::{self, Fingerprint, Loss, Memory},
     policy::{Policy, class_name},
     store::{self, Bounds, Changes, DeviceRecord, Found, Query, Reading, Snapshot, Store},
-    view::{DeviceView, FlowKey, SharedView},
+    view::{DeviceView, Event, SAMPLED, Sample, SharedView},
 };
 
 /// How often refused frames are summed up in the audit log.
@@ -290,11 +290,23 @@ pub struct Engine {
     steady_since: Instant,
     /// Readings by stream, and whether their device was not isolated, since the flows were added up.
     counted: HashMap<(u16, bool), u64>,
-    events: broadcast::Sender<(&'static str, Value)>,
     view: SharedView,
+    /// What is told when it is stored.
+    events: Vec<Event>,
+    /// When the last sample was taken, and what was counted then.
+    sampled: (Instant, u64, u64),
+    batches: Batches,
     seen: BTreeSet<DeviceId>,
     observer: Option<Box<dyn Observer>>,
     batch: Batch,
+}
+
+/// The batches since the last sample.
+#[derive(Debug, Default)]
+struct Batches {
+    count: u32,
+    sum: Duration,
+    longest: Duration,
 }
 
 /// Opens a file on the disk.
@@ -431,12 +443,15 @@ impl Engine {
             clock: (now, Timestamp::now()),
             steady_since: now,
             counted: HashMap::new(),
-            events: broadcast::channel(1024).0,
             view: SharedView::default(),
+            events: Vec::new(),
+            sampled: (now, 0, 0),
+            batches: Batches::default(),
             seen: BTreeSet::new(),
             observer: None,
             batch: Batch::default(),
         };
+        engine.view.write().tell(log.events.iter().cloned());
         if loss.is_some() {
             engine.store.skip_to(log.store.map_or(0, |(_, commit)| commit));
         }
@@ -548,17 +563,12 @@ impl Engine {
 
     /// Adds a record to the audit log, which is written with the batch.
     fn audit(&mut self, event: &str, detail: Value) {
-        self.audit.append(self.store.generation() + 1, event, detail);
+        let record = self.audit.append(self.store.generation() + 1, event, detail);
+        self.events.extend(Event::of(&record));
     }
 
     fn audit_epoch(&mut self, event: &str, id: DeviceId, key: Fingerprint, epoch: u16) {
         self.audit(event, json!({ "device": id.to_string(), "key": hex::encode(key), "epoch": epoch }));
-    }
-
-    /// What happens, as a name and data.
-    #[must_use]
-    pub fn events(&self) -> broadcast::Sender<(&'static str, Value)> {
-        self.events.clone()
     }
 
     /// How things are, as of the last tick, for others to read while the engine goes on.
@@ -627,6 +637,7 @@ impl Engine {
         if self.has_failed {
             bail!("something was not stored before");
         }
+        let begin = Instant::now();
         self.read_clock(now, clock);
         let (mut replies, mut results, mut sessions) = (Vec::new(), Vec::new(), Vec::new());
         let mut ticked = false;
@@ -692,10 +703,17 @@ impl Engine {
             self.audit.rotate(&self.disk.log, commit, detail, &self.disk.open)?;
         }
         self.has_failed = false;
+        let took = begin.elapsed();
+        self.batches.count += 1;
+        self.batches.sum += took;
+        self.batches.longest = self.batches.longest.max(took);
         self.outbox += changes.accepted.len() as u64;
         self.outbox = self.outbox.saturating_sub(changes.delivered.len() as u64);
 
         // From here on it is stored.
+        if !self.events.is_empty() {
+            self.view.write().tell(self.events.drain(..));
+        }
         self.tell_observer(&changes);
         if !Arc::ptr_eq(&self.current.borrow(), &self.secrets) {
             self.current.send_replace(Arc::clone(&self.secrets));
@@ -1080,12 +1098,12 @@ impl Engine {
     ) {
         let image = self.city.devices.get(&id).and_then(|entry| self.city.images.get(&entry.image));
         let function = match image.and_then(|regions| regions.get(&region)) {
-            Some(region) => &region.name,
-            None if region == ALL_REGIONS => "all functions",
-            None => "",
+            Some(region) => region.name.clone(),
+            None if region == ALL_REGIONS => "all functions".to_owned(),
+            None => String::new(),
         };
         let verdict: Option<Verdict> = evidence.map(|evidence| evidence.verdict);
-        let appraisal = Appraisal { device: id, region, function, nonce, finding, verdict };
+        let appraisal = Appraisal { device: id, region, function: &function, nonce, finding, verdict };
         let result = self.signer.sign(&appraisal, SystemTime::now());
         let detail = json!({
             "device": id.to_string(), "region": region, "function": function, "finding": finding.to_string(),
@@ -1113,7 +1131,10 @@ impl Engine {
                 // Of an isolated device nothing is expected but what a recovery asks for.
                 (device.recovery, device.outstanding) = (None, None);
                 tracing::error!(device = %id, region, again, "ALERT: the code is not what was built; the device is isolated");
-                self.audit("isolated", json!({ "device": id.to_string(), "region": region, "again": again }));
+                let detail = json!({
+                    "device": id.to_string(), "region": region, "function": function, "again": again,
+                });
+                self.audit("isolated", detail);
             }
             Status::Affirming | Status::Warning if ends_isolation => {
                 (device.record.isolated, device.recovery) = (None, None);
@@ -1303,40 +1324,57 @@ impl Engine {
                 self.audit("stored", json!({}));
             }
         }
+        self.sample(now);
         self.emit();
     }
 
-    /// Brings the view up to date, and tells those who watch what changed since the last time.
+    /// Brings the view up to date.
     fn emit(&mut self) {
-        let watched = self.events.receiver_count() > 0;
-        let changed = self.add_up();
+        self.add_up();
         let seen = std::mem::take(&mut self.seen);
         let devices: Vec<_> = seen.into_iter().filter_map(|id| Some((id, self.device_view(id)?))).collect();
+        let changes = &self.batch.changes;
+        let undelivered =
+            (self.outbox + changes.accepted.len() as u64).saturating_sub(changes.delivered.len() as u64);
         let mut view = self.view.write();
         let summary = &mut view.summary;
         summary.refused.clone_from(&self.refused);
         summary.accepted = self.accepted;
-        let changes = &self.batch.changes;
-        summary.undelivered =
-            (self.outbox + changes.accepted.len() as u64).saturating_sub(changes.delivered.len() as u64);
+        summary.undelivered = undelivered;
         summary.fault.clone_from(&self.fault);
         view.time = Some(Instant::now());
-        if watched {
-            for key in changed {
-                drop(self.events.send(("flow", view.flow(&key))));
-            }
-            for (_, device) in &devices {
-                drop(self.events.send(("device", json!(device))));
-            }
-        }
-        let fault = view.fault_event();
         for (id, device) in devices {
             view.put(id, device);
         }
-        drop(view);
-        if let Some(fault) = fault {
-            drop(self.events.send(("fault", fault)));
+    }
+
+    /// Takes a sample of how much there is to do, and looks which devices have fallen silent.
+    fn sample(&mut self, now: Instant) {
+        let (since, accepted, refused) = self.sampled;
+        let seconds = now.saturating_duration_since(since).as_secs_f64();
+        if seconds < SAMPLED.as_secs_f64() {
+            return;
         }
+        self.sampled = (now, self.accepted, self.refused.values().sum());
+        let Batches { count, sum, longest } = std::mem::take(&mut self.batches);
+        let silent_since = self.silent_since();
+        let mut view = self.view.write();
+        let sample = Sample {
+            time: self.clock.1,
+            accepted: (self.sampled.1 - accepted) as f64 / seconds,
+            refused: (self.sampled.2 - refused) as f64 / seconds,
+            undelivered: view.summary.undelivered,
+            mean: sum.checked_div(count).map(millis),
+            longest: (count > 0).then(|| millis(longest)),
+        };
+        view.sample(sample);
+        self.seen.extend(view.not_heard_since(silent_since));
+    }
+
+    /// Who was last heard before this is silent.
+    fn silent_since(&self) -> Timestamp {
+        let time = SignedDuration::from_mins(self.city.silent_minutes.into());
+        self.clock.1.checked_sub(time).unwrap_or(Timestamp::MIN)
     }
 
     /// Makes the view of all devices anew.
@@ -1345,9 +1383,8 @@ impl Engine {
         self.view.write().replace(&self.city.home, devices);
     }
 
-    /// Adds what was counted by stream to the flows of each user; returns those that changed.
-    fn add_up(&mut self) -> Vec<FlowKey> {
-        let mut changed = Vec::new();
+    /// Adds what was counted by stream to the flows of each user.
+    fn add_up(&mut self) {
         let mut view = self.view.write();
         for ((stream, device_ok), count) in std::mem::take(&mut self.counted) {
             let decisions = self.policy.decide(stream, device_ok);
@@ -1360,10 +1397,8 @@ impl Engine {
                     0
                 });
                 *sum += count;
-                changed.push(key);
             }
         }
-        changed
     }
 
     fn device_view(&self, id: DeviceId) -> Option<Arc<DeviceView>> {
@@ -1372,8 +1407,15 @@ impl Engine {
             id: id.to_string(),
             name: entry.name.clone(),
             place: entry.place,
+            position: entry.position,
+            streams: entry
+                .streams
+                .iter()
+                .filter_map(|number| Some(self.city.streams.get(number)?.name.clone()))
+                .collect(),
             state: device.record.status,
             isolated: device.record.isolated.is_some(),
+            silent: device.last_seen.is_none_or(|seen| seen < self.silent_since()),
             epoch: device.record.epoch,
             frames: device.frames,
             refused: device.refused_frames(),
@@ -1421,8 +1463,6 @@ impl Engine {
         let detail = json!({ "devices": self.city.devices.len(), "users": self.city.users.len() });
         self.audit("configuration loaded", detail);
         self.view_anew();
-        // Those who watch take all of it again.
-        drop(self.events.send(("reloaded", Value::Null)));
     }
 }
 
@@ -1449,6 +1489,10 @@ fn about(reading: &Reading, stream: &StreamEntry) -> About {
             ("time".to_owned(), reading.time.to_string()),
         ],
     }
+}
+
+fn millis(time: Duration) -> f64 {
+    1000.0 * time.as_secs_f64()
 }
 
 fn down(id: DeviceId, payload: Vec<u8>) -> Output {

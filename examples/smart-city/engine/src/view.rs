@@ -1,7 +1,7 @@
 //! How things are, as of the last tick of the engine: a copy that others read while the engine goes on.
 
 use std::{
-    collections::{BTreeMap, btree_map},
+    collections::{BTreeMap, VecDeque},
     ops::Bound,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::{Duration, Instant},
@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use smart_city_frame::DeviceId;
 
-use crate::{attestation::Status, device::Refusal};
+use crate::{attestation::Status, audit::Record, device::Refusal};
 
 /// Stream, user, whether it was allowed, and why not.
 pub type FlowKey = (String, String, bool, String);
@@ -19,19 +19,92 @@ pub type FlowKey = (String, String, bool, String);
 /// Devices and flows in one answer, at most.
 pub const MOST: usize = 1000;
 
+/// Events that are told to who comes later.
+pub(crate) const EVENTS: usize = 200;
+
+/// How often a [`Sample`] is taken, and how many are kept: half an hour.
+pub(crate) const SAMPLED: Duration = Duration::from_secs(5);
+const SAMPLES: usize = 360;
+
 /// What is told of a device.
 #[derive(Clone, Debug, Serialize)]
 pub struct DeviceView {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) place: [u16; 2],
+    pub(crate) position: Option<[f64; 2]>,
+    pub(crate) streams: Vec<String>,
     pub(crate) state: Status,
     pub(crate) isolated: bool,
+    pub(crate) silent: bool,
     pub(crate) epoch: Option<u16>,
     pub(crate) frames: u64,
     pub(crate) refused: u64,
     pub(crate) reasons: BTreeMap<Refusal, u64>,
     pub(crate) last_seen: Option<jiff::Timestamp>,
+}
+
+impl DeviceView {
+    /// What is told of it in brief: what does not change with each frame.
+    fn brief(&self) -> Value {
+        let Self { id, name, place, position, state, isolated, silent, .. } = self;
+        json!({
+            "id": id, "name": name, "place": place, "position": position,
+            "state": state, "isolated": isolated, "silent": silent,
+        })
+    }
+
+    /// Whether the same is told of both in brief.
+    fn is_as(&self, other: &Self) -> bool {
+        (&self.name, self.place, self.position) == (&other.name, other.place, other.position)
+            && (self.state, self.isolated, self.silent) == (other.state, other.isolated, other.silent)
+    }
+}
+
+/// What an auditor finds in the audit log, without what is for auditors alone: who did it.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Event {
+    n: u64,
+    time: jiff::Timestamp,
+    event: String,
+    detail: Value,
+}
+
+impl Event {
+    /// None if it is not for those who look how everything is.
+    pub(crate) fn of(record: &Record) -> Option<Self> {
+        let fields: &[&str] = match record.event.as_str() {
+            "isolated" => &["device", "function", "again"],
+            "recovery begun" | "recovered" => &["device"],
+            "attested" if record.detail["status"] == json!(Status::Warning) => {
+                &["device", "function", "finding"]
+            }
+            "started" | "configuration loaded" => &["devices", "users"],
+            "configuration refused" => &["fault"],
+            "continued after a loss" => &["file", "fault"],
+            "refused" => return Some(Self::with(record, record.detail.clone())),
+            _ => return None,
+        };
+        let detail = fields.iter().map(|field| ((*field).to_owned(), record.detail[*field].clone()));
+        Some(Self::with(record, detail.collect()))
+    }
+
+    fn with(record: &Record, detail: Value) -> Self {
+        Self { n: record.n, time: record.time, event: record.event.clone(), detail }
+    }
+}
+
+/// How much there was to do since the sample before.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Sample {
+    pub(crate) time: jiff::Timestamp,
+    /// Frames that were accepted, and messages that were refused, a second.
+    pub(crate) accepted: f64,
+    pub(crate) refused: f64,
+    pub(crate) undelivered: u64,
+    /// How long a batch took until it was stored, in milliseconds: on average, and the longest.
+    pub(crate) mean: Option<f64>,
+    pub(crate) longest: Option<f64>,
 }
 
 /// What is told of all devices together.
@@ -59,18 +132,39 @@ pub struct Counts {
     pub states: BTreeMap<String, usize>,
     /// Those that are isolated.
     pub isolated: usize,
+    /// Those of which no frame was accepted for some time.
+    pub silent: usize,
 }
 
 /// All of it.
 #[derive(Debug, Default)]
 pub struct View {
     pub(crate) summary: Summary,
-    told_fault: Option<String>,
-    devices: BTreeMap<DeviceId, Arc<DeviceView>>,
+    /// Each with the number of the last change of what is told of it in brief.
+    devices: BTreeMap<DeviceId, (u64, Arc<DeviceView>)>,
+    /// The devices by these numbers.
+    order: BTreeMap<u64, DeviceId>,
+    /// The number of the last change.
+    change: u64,
+    /// How often devices were taken away.
+    removals: u64,
+    events: VecDeque<Event>,
+    /// With their numbers, from 1.
+    samples: VecDeque<(u64, Sample)>,
     /// Readings.
     pub(crate) flows: BTreeMap<FlowKey, u64>,
     /// When it was brought up to date.
     pub(crate) time: Option<Instant>,
+}
+
+/// What somebody knows who watches.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known {
+    begun: bool,
+    removals: u64,
+    change: u64,
+    event: u64,
+    sample: u64,
 }
 
 /// A view that the engine writes and others read.
@@ -118,7 +212,8 @@ impl SharedView {
             let limit = page.limit.min(MOST);
             let start = page.after.map_or(Bound::Unbounded, Bound::Excluded);
             let mut range = view.devices.range((start, Bound::Unbounded));
-            let devices: Vec<_> = range.by_ref().take(limit).map(|(_, device)| Arc::clone(device)).collect();
+            let devices: Vec<_> =
+                range.by_ref().take(limit).map(|(_, (_, device))| Arc::clone(device)).collect();
             let more = range.next().is_some();
             let mut value = json!(view.summary);
             value["next_device"] = devices.last().filter(|_| more).map(|device| device.id.clone()).into();
@@ -137,7 +232,62 @@ impl SharedView {
     /// A device.
     #[must_use]
     pub fn device(&self, id: DeviceId) -> Option<Arc<DeviceView>> {
-        self.read().devices.get(&id).cloned()
+        self.read().devices.get(&id).map(|(_, device)| Arc::clone(device))
+    }
+
+    /// What has changed since somebody knew this much, with at most [`MOST`] devices; whether there is more; and what is known then. All
+    /// devices are told anew (`whole`) if some were taken away.
+    #[must_use]
+    pub fn changes(&self, mut known: Known) -> (Value, bool, Known) {
+        let view = self.read();
+        let whole = !known.begun || known.removals != view.removals;
+        if whole {
+            known.change = 0;
+        }
+        let mut range = view.order.range((Bound::Excluded(known.change), Bound::Unbounded));
+        let changed: Vec<_> = range.by_ref().take(MOST).collect();
+        let more = range.next().is_some();
+        let devices = changed.iter().filter_map(|(_, id)| view.devices.get(id));
+        let devices: Vec<_> = devices.map(|(_, device)| Arc::clone(device)).collect();
+        known.change = changed.last().map_or(known.change, |(change, _)| **change);
+        let events: Vec<_> = view.events.iter().filter(|event| event.n > known.event).cloned().collect();
+        known.event = events.last().map_or(known.event, |event| event.n);
+        let samples = view.samples.iter().filter(|(number, _)| *number > known.sample);
+        let samples: Vec<_> = samples.map(|(_, sample)| sample.clone()).collect();
+        known.sample = view.samples.back().map_or(0, |(number, _)| *number);
+        (known.begun, known.removals) = (true, view.removals);
+        let Summary { city, fault, counts, .. } = view.summary.clone();
+        drop(view);
+        // Others need not wait for this.
+        let devices: Vec<_> = devices.iter().map(|device| device.brief()).collect();
+        let value = json!({
+            "city": city, "fault": fault, "counts": counts, "whole": whole, "more": more,
+            "devices": devices, "events": events, "samples": samples,
+        });
+        (value, more, known)
+    }
+
+    /// For each stream the readings, and the users who receive it and who do not; at most [`MOST`], in the order of their names.
+    #[must_use]
+    pub fn streams(&self) -> Value {
+        let mut streams: BTreeMap<&str, (u64, usize, usize)> = BTreeMap::new();
+        let view = self.read();
+        for ((stream, _, allowed, _), count) in &view.flows {
+            let (most, received, refused) = streams.entry(stream).or_default();
+            *most = (*most).max(*count);
+            *if *allowed { received } else { refused } += 1;
+        }
+        let line = |(stream, (readings, allowed, refused))| json!({ "stream": stream, "readings": readings, "allowed": allowed, "refused": refused });
+        streams.into_iter().take(MOST).map(line).collect()
+    }
+
+    /// The flows of a stream, at most [`MOST`].
+    #[must_use]
+    pub fn flows(&self, stream: &str) -> Value {
+        let start = (stream.to_owned(), String::new(), false, String::new());
+        let view = self.read();
+        let own = view.flows.range(start..).take_while(|((name, ..), _)| name == stream);
+        own.take(MOST).map(|(key, count)| flow(key, *count)).collect()
     }
 }
 
@@ -145,53 +295,75 @@ impl View {
     /// Everything at once.
     pub(crate) fn all(&self) -> Value {
         let mut value = json!(self.summary);
-        value["devices"] = json!(self.devices.values().collect::<Vec<_>>());
+        value["devices"] = json!(self.devices.values().map(|(_, device)| device).collect::<Vec<_>>());
         value["flows"] = self.flows.iter().map(|(key, count)| flow(key, *count)).collect();
         value
     }
 
-    pub(crate) fn flow(&self, key: &FlowKey) -> Value {
-        flow(key, self.flows.get(key).copied().unwrap_or_default())
-    }
-
-    /// The fault of the configuration, if it is another one than the last time.
-    pub(crate) fn fault_event(&mut self) -> Option<Value> {
-        let fault = &self.summary.fault;
-        if self.told_fault == *fault {
-            return None;
-        }
-        self.told_fault.clone_from(fault);
-        Some(json!({ "fault": fault }))
-    }
-
     pub(crate) fn put(&mut self, id: DeviceId, device: Arc<DeviceView>) {
+        let before = self.devices.get(&id);
+        let change =
+            before.filter(|(_, before)| before.is_as(&device)).map_or(self.change + 1, |(change, _)| *change);
+        self.change = self.change.max(change);
+        self.forget(id);
         let counts = &mut self.summary.counts;
         *counts.states.entry(device.state.to_string()).or_default() += 1;
         counts.isolated += usize::from(device.isolated);
-        let before = match self.devices.entry(id) {
-            btree_map::Entry::Occupied(mut entry) => Some(entry.insert(device)),
-            btree_map::Entry::Vacant(entry) => {
-                entry.insert(device);
-                None
-            }
-        };
-        if let Some(before) = before {
-            if let Some(count) = counts.states.get_mut(&before.state.to_string()) {
-                *count -= 1;
-            }
-            counts.isolated -= usize::from(before.isolated);
-        }
+        counts.silent += usize::from(device.silent);
+        self.order.insert(change, id);
+        self.devices.insert(id, (change, device));
         counts.devices = self.devices.len();
     }
 
-    pub(crate) fn replace(&mut self, city: &str, devices: Vec<(DeviceId, Arc<DeviceView>)>) {
+    fn forget(&mut self, id: DeviceId) {
+        let Some((change, device)) = self.devices.remove(&id) else { return };
+        self.order.remove(&change);
+        let counts = &mut self.summary.counts;
+        if let Some(count) = counts.states.get_mut(&device.state.to_string()) {
+            *count -= 1;
+        }
+        counts.isolated -= usize::from(device.isolated);
+        counts.silent -= usize::from(device.silent);
+        counts.devices = self.devices.len();
+    }
+
+    pub(crate) fn replace(&mut self, city: &str, devices: BTreeMap<DeviceId, Arc<DeviceView>>) {
         city.clone_into(&mut self.summary.city);
-        self.devices.clear();
-        self.summary.counts = Counts::default();
+        let gone: Vec<_> = self.devices.keys().filter(|id| !devices.contains_key(id)).copied().collect();
+        self.removals += u64::from(!gone.is_empty());
+        for id in gone {
+            self.forget(id);
+        }
         for (id, device) in devices {
             self.put(id, device);
         }
     }
+
+    /// The devices that are not told as silent, and were last heard before `time`.
+    pub(crate) fn not_heard_since(&self, time: jiff::Timestamp) -> impl Iterator<Item = DeviceId> {
+        let is_late =
+            move |device: &DeviceView| !device.silent && device.last_seen.is_none_or(|seen| seen < time);
+        self.devices.iter().filter(move |(_, (_, device))| is_late(device)).map(|(id, _)| *id)
+    }
+
+    pub(crate) fn tell(&mut self, events: impl IntoIterator<Item = Event>) {
+        for event in events {
+            push(&mut self.events, event, EVENTS);
+        }
+    }
+
+    pub(crate) fn sample(&mut self, sample: Sample) {
+        let number = self.samples.back().map_or(0, |(number, _)| *number) + 1;
+        push(&mut self.samples, (number, sample), SAMPLES);
+    }
+}
+
+/// Keeps the last ones.
+pub(crate) fn push<T>(all: &mut VecDeque<T>, new: T, most: usize) {
+    if all.len() >= most {
+        all.pop_front();
+    }
+    all.push_back(new);
 }
 
 fn flow((stream, user, allowed, reason): &FlowKey, count: u64) -> Value {

@@ -15,7 +15,7 @@ use axum::{
     http::{HeaderMap, HeaderName, StatusCode, header, uri::Authority},
     middleware::{self, Next},
     response::{
-        Html, IntoResponse, Response,
+        IntoResponse, Response,
         sse::{Event, KeepAlive, Sse},
     },
     routing::{get, post},
@@ -37,22 +37,18 @@ use smart_city_engine::{
     audit,
     config::{Operator, Role, Secret, Secrets, parse_device_id},
     engine::{Denied, Input, Past, Wanted},
-    view::{MOST, Page, SharedView},
+    view::{Known, MOST, Page, SharedView},
 };
 use smart_city_frame::DeviceId;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
-    sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot, watch},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
     task::JoinError,
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
-use tokio_stream::{
-    Stream, StreamExt,
-    wrappers::{BroadcastStream, ReceiverStream, errors::BroadcastStreamRecvError},
-};
-
+use tokio_stream::wrappers::ReceiverStream;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -66,9 +62,26 @@ use crate::{
     sessions::{LIFE as SESSION, Sessions},
 };
 
-/// What the page may load: nothing but itself and the gateway's answers; and no other page may show it as its part.
-const CONTENT_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; \
-     img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// What the page may load: nothing but its own files and the gateway's answers; no script may make HTML of a text; and no other page
+/// may show it as its part.
+const CONTENT_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; \
+     require-trusted-types-for 'script'; trusted-types 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// The page and its files, each with its media type.
+const FILES: [(&str, &str, &str); 10] = [
+    ("/", "text/html; charset=utf-8", include_str!("../page/index.html")),
+    ("/page/page.css", CSS, include_str!("../page/page.css")),
+    ("/page/main.js", JAVASCRIPT, include_str!("../page/main.js")),
+    ("/page/text.js", JAVASCRIPT, include_str!("../page/text.js")),
+    ("/page/list.js", JAVASCRIPT, include_str!("../page/list.js")),
+    ("/page/map.js", JAVASCRIPT, include_str!("../page/map.js")),
+    ("/page/plots.js", JAVASCRIPT, include_str!("../page/plots.js")),
+    ("/page/uplot/uPlot.iife.min.js", JAVASCRIPT, include_str!("../page/uplot/uPlot.iife.min.js")),
+    ("/page/uplot/uPlot.min.css", CSS, include_str!("../page/uplot/uPlot.min.css")),
+    ("/page/uplot/LICENSE", "text/plain; charset=utf-8", include_str!("../page/uplot/LICENSE")),
+];
+const CSS: &str = "text/css; charset=utf-8";
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// How long a client may take for the head of a request, the first or another one, and the gateway for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -81,6 +94,9 @@ const PAGE: usize = 100;
 
 /// The engine works every quarter of a second, or stores something.
 const STUCK: Duration = Duration::from_secs(30);
+
+/// How often who watches is told what has changed.
+const PACE: Duration = Duration::from_secs(1);
 
 /// Streams of events of one operator; then the oldest ends.
 const STREAMS: usize = 8;
@@ -99,8 +115,6 @@ pub struct App {
     pub names: Arc<[String]>,
     /// Who watches events.
     pub watchers: Arc<Watchers>,
-    /// What the engine tells.
-    pub events: broadcast::Sender<(&'static str, Value)>,
     /// Who has logged in.
     pub sessions: Arc<Sessions>,
     /// Who reads the history.
@@ -186,8 +200,10 @@ struct Who {
 
 /// The routes, and those of `others`.
 pub fn router(app: App, others: Router) -> Router {
-    Router::new()
-        .route("/", get(page))
+    let files = FILES.iter().fold(Router::new(), |router, (path, kind, text)| {
+        router.route(path, get(async || ([(header::CONTENT_TYPE, *kind)], *text)))
+    });
+    files
         .route("/status", get(status))
         .route("/events", get(events))
         .route("/healthz", get(health))
@@ -197,6 +213,8 @@ pub fn router(app: App, others: Router) -> Router {
         .route("/history", get(history))
         .route("/keys", get(async |State(app): State<App>| Json(app.jwks)))
         .route("/audit", get(audit_log))
+        .route("/streams", get(streams))
+        .route("/streams/{name}", get(flows))
         .route("/devices/{id}", get(device))
         .route("/devices/{id}/result", get(result))
         .route("/devices/{id}/instructions", post(instruct))
@@ -298,10 +316,6 @@ async fn guard(State(app): State<App>, request: Request, next: Next) -> Response
         response.headers_mut().insert(name, value.parse().unwrap_or(header::HeaderValue::from_static("")));
     }
     response
-}
-
-async fn page() -> impl IntoResponse {
-    Html(include_str!("../page/index.html"))
 }
 
 impl App {
@@ -450,26 +464,58 @@ struct StatusQuery {
     limit: Option<usize>,
 }
 
-/// A page of the view, made not in a thread that serves connections: the broker's would wait for it.
-async fn text_of(view: SharedView, page: Page) -> Result<String, JoinError> {
-    tokio::task::spawn_blocking(move || view.page(page).to_string()).await
+/// Something of the view, made not in a thread that serves connections: the broker's would wait for it.
+async fn of_view<T: Send + 'static>(
+    app: &App,
+    make: impl FnOnce(&SharedView) -> T + Send + 'static,
+) -> Result<T, JoinError> {
+    let view = app.view.clone();
+    tokio::task::spawn_blocking(move || make(&view)).await
+}
+
+/// JSON that is a text already.
+type JsonText = ([(HeaderName, &'static str); 1], String);
+
+/// An answer with something of the view, for who may look.
+async fn look(
+    app: &App,
+    headers: &HeaderMap,
+    make: impl FnOnce(&SharedView) -> Value + Send + 'static,
+) -> Result<JsonText, Refused> {
+    app.allow(headers, Role::Viewer)?;
+    let text = of_view(app, |view| make(view).to_string()).await;
+    let text = text.map_err(|error| Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], text))
 }
 
 async fn status(
     State(app): State<App>,
     headers: HeaderMap,
     Query(query): Query<StatusQuery>,
-) -> Result<impl IntoResponse, Refused> {
+) -> Result<JsonText, Refused> {
+    // Who may not look is told nothing of a wrong id.
     app.allow(&headers, Role::Viewer)?;
     let after = query.after.as_deref().map(device_id).transpose()?;
     let page = Page { after, flow: query.flow, limit: query.limit.unwrap_or(PAGE) };
-    let text = tokio::task::spawn_blocking(move || {
-        let mut value = app.view.page(page);
-        value["pushes"] = app.meters.pushes();
-        value.to_string()
-    });
-    let text = text.await.map_err(|error| Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
-    Ok(([(header::CONTENT_TYPE, "application/json")], text))
+    let pushes = app.meters.pushes();
+    let with_pushes = move |view: &SharedView| {
+        let mut value = view.page(page);
+        value["pushes"] = pushes;
+        value
+    };
+    look(&app, &headers, with_pushes).await
+}
+
+async fn streams(State(app): State<App>, headers: HeaderMap) -> Result<JsonText, Refused> {
+    look(&app, &headers, SharedView::streams).await
+}
+
+async fn flows(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Path(name): Path<String>,
+) -> Result<JsonText, Refused> {
+    look(&app, &headers, move |view| view.flows(&name)).await
 }
 
 /// Whether the engine works: if not, it helps to start the gateway anew.
@@ -506,33 +552,56 @@ async fn device(
     Ok(Json(json!(device)))
 }
 
-async fn events(
-    State(app): State<App>,
-    headers: HeaderMap,
-) -> Result<Sse<impl Stream<Item = Result<Event, JoinError>>>, Refused> {
+async fn events(State(app): State<App>, headers: HeaderMap) -> Result<impl IntoResponse, Refused> {
     let who = app.allow(&headers, Role::Viewer)?;
-    let (place, ends) = app.watchers.begin(&who.name).ok_or_else(|| unavailable("too many watch already"))?;
-    let ends = ReceiverStream::new(ends).map(|never| match never {}).chain(tokio_stream::once(None));
-    // Who cannot keep up, and so has missed something, gets the whole again; at first everybody does.
-    let behind = tokio_stream::once(Err(BroadcastStreamRecvError::Lagged(0)));
-    let events = behind.chain(BroadcastStream::new(app.events.subscribe()));
-    let view = app.view.clone();
-    let events = events.map(Some).merge(ends);
-    let events = events.map_while(move |event| event.filter(|_| app.is_still(&who))).then(move |event| {
+    let (place, mut ends) =
+        app.watchers.begin(&who.name).ok_or_else(|| unavailable("too many watch already"))?;
+    // What the client does not take is not made: the rest comes in one when it does.
+    let (events, received) = mpsc::channel(1);
+    tokio::spawn(async move {
         // The place is taken as long as there is a stream.
-        let _ = &place;
-        let view = view.clone();
-        async move {
-            let (name, data) = match event {
-                Ok(("reloaded", _)) | Err(_) => {
-                    ("snapshot", text_of(view, Page { after: None, flow: 0, limit: MOST }).await?)
-                }
-                Ok((name, data)) => (name, data.to_string()),
-            };
-            Ok(Event::default().event(name).data(data))
+        let _place = place;
+        tokio::select! {
+            _ = ends.recv() => {}
+            () = events.closed() => {}
+            result = tell(&app, &who, &events) => if let Err(error) = result {
+                drop(events.try_send(Err(error)));
+            },
         }
     });
-    Ok(Sse::new(events).keep_alive(KeepAlive::default()))
+    Ok(Sse::new(ReceiverStream::new(received)).keep_alive(KeepAlive::default()))
+}
+
+/// Tells what has changed, as long as the one who watches may do so.
+async fn tell(
+    app: &App,
+    who: &Who,
+    events: &mpsc::Sender<Result<Event, JoinError>>,
+) -> Result<(), JoinError> {
+    let mut known = Known::default();
+    let mut last = String::new();
+    while app.is_still(who) {
+        let made = of_view(app, move |view| {
+            let (value, more, known) = view.changes(known);
+            (value.to_string(), more, known)
+        });
+        let (text, more, now_known) = made.await?;
+        known = now_known;
+        // If nothing has changed, it is what was said before.
+        if text != last {
+            // The one who watches may have gone meanwhile, or may watch no more.
+            let Ok(place) = events.reserve().await else { break };
+            if !app.is_still(who) {
+                break;
+            }
+            place.send(Ok(Event::default().event("changes").data(&text)));
+            last = text;
+        }
+        if !more {
+            sleep(PACE).await;
+        }
+    }
+    Ok(())
 }
 
 #[derive(Deserialize)]
@@ -674,13 +743,12 @@ async fn recover(
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::sleep;
+    use tokio_stream::StreamExt as _;
 
     use super::*;
 
     /// On the example's files, without an engine.
     fn app(engine: mpsc::Sender<Input>) -> App {
-        let (told, _) = broadcast::channel(1);
         let example = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("example");
         let city = smart_city_engine::config::City::read(&example.join("city.toml")).unwrap();
         let secrets = Secrets::read(&example.join("secrets.toml"), &city).unwrap();
@@ -689,7 +757,6 @@ mod tests {
             view: SharedView::default(),
             names: Arc::new([]),
             watchers: Arc::new(Watchers::new(2)),
-            events: told,
             sessions: Arc::default(),
             readers: readers(),
             is_tls: false,
@@ -793,7 +860,7 @@ mod tests {
             release.send(()).unwrap();
             assert!(writer.join().unwrap(), "{path}: this thread waited for the writer");
             let text = answered.await.unwrap();
-            assert!(String::from_utf8_lossy(&text).contains("next_device"), "{path}: {text:?}");
+            assert!(String::from_utf8_lossy(&text).contains("\"counts\""), "{path}: {text:?}");
             asked.await.unwrap();
         }
     }

@@ -260,7 +260,7 @@ async fn serve(
     let (entities, watcher) = ngsi::entities(teller.clone());
     engine.observe(watcher);
     kept::restore(&arguments.data, &entities, is_new)?;
-    let (jwks, events, secrets) = (engine.jwks(), engine.events(), engine.secrets());
+    let (jwks, secrets) = (engine.jwks(), engine.secrets());
     let shares = Shares::of(descriptors());
     let certificate = if arguments.tls == tls::Files::default() {
         None
@@ -298,7 +298,6 @@ async fn serve(
         view,
         names: arguments.http_names.into(),
         watchers: Arc::new(Watchers::new(shares.watchers)),
-        events,
         sessions: Arc::default(),
         readers: http::readers(),
         is_tls: acceptor.is_some(),

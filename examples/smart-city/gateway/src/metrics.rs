@@ -106,6 +106,8 @@ impl Meters {
         });
         registry.register("devices", "Devices by the state of their attestation", states);
         registry.register("devices_isolated", "Devices that are isolated", gauge(summary.counts.isolated));
+        let help = "Devices of which no frame was accepted for some time";
+        registry.register("devices_silent", help, gauge(summary.counts.silent));
         let accepted = Counter::<u64>::default();
         accepted.inc_by(summary.accepted);
         registry.register("frames_accepted", "Frames that were accepted", accepted);
@@ -190,7 +192,7 @@ mod tests {
     fn every_value_has_its_line() {
         let mut summary = Summary::default();
         summary.counts.states = [("affirming".to_owned(), 3), ("warning".to_owned(), 1)].into();
-        summary.counts.isolated = 2;
+        (summary.counts.isolated, summary.counts.silent) = (2, 6);
         (summary.accepted, summary.undelivered) = (7, 5);
         summary.refused = [(smart_city_engine::engine::Refusal::EpochEnded, 4)].into();
         summary.fault = Some("a fault".to_owned());
@@ -203,6 +205,7 @@ mod tests {
             "smart_city_devices{state=\"affirming\"} 3",
             "smart_city_devices{state=\"warning\"} 1",
             "smart_city_devices_isolated 2",
+            "smart_city_devices_silent 6",
             "smart_city_frames_accepted_total 7",
             "smart_city_messages_refused_total{reason=\"epoch_ended\"} 4",
             "smart_city_readings_undelivered 5",

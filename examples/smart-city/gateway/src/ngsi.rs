@@ -227,6 +227,16 @@ impl Observer for Watcher {
 /// The first fault that is in it.
 pub fn mapping(city: &City) -> Result<Mapping, ConfigError> {
     let Some(table) = &city.ngsi_ld else { return Ok(Mapping::default()) };
+    let mut value = table.value.clone();
+    if value.get("places").is_some() {
+        let message = "where a device is says its entry in `devices`: position = [longitude, latitude]";
+        return Err(table.fault("places", message.to_owned()));
+    }
+    let places = city
+        .devices
+        .iter()
+        .filter_map(|(id, device)| Some((id.to_string(), serde_json::json!(device.position?))));
+    value["places"] = places.collect();
     let is_stream = |name: &str| city.streams.values().any(|stream| stream.name == name);
     let is_device = |id: &str| parse_device_id(id).is_some_and(|id| city.devices.contains_key(&id));
     // Files are named as they are in the other file: beside this one.
@@ -234,7 +244,7 @@ pub fn mapping(city: &City) -> Result<Mapping, ConfigError> {
         let path = authorities.map(|path| table.beside(path));
         smart_city_address::trust(path.as_deref()).map(Tls).map_err(|error| format!("{error:#}"))
     };
-    let mapping = Mapping::parse(&table.value, is_stream, is_device, trust)
+    let mapping = Mapping::parse(&value, is_stream, is_device, trust)
         .map_err(|fault| table.fault(&fault.field, fault.message))?;
     for (i, target) in mapping.targets().iter().enumerate() {
         let Some(partner) = &target.partner else { continue };

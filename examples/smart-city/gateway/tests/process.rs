@@ -290,7 +290,7 @@ async fn operators_need_a_token_and_files_are_read_again() {
     .await;
     let audit = http(address, &format!("GET /audit\n{good}")).await.1;
     assert!(audit.contains("configuration refused") && audit.contains("configuration loaded"), "{audit}");
-    assert!(http(address, "GET /events").await.1.contains("event: snapshot\ndata: {"));
+    assert!(http(address, "GET /events").await.1.contains("event: changes\ndata: {"));
 
     let log = fs::read_to_string(dir.path().join("log")).unwrap();
     let secrets = fs::read_to_string(dir.path().join("secrets.toml")).unwrap();

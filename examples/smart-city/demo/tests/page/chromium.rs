@@ -60,6 +60,7 @@ impl Page {
         let target = page.call("Target.createTarget", &json!({ "url": url }))["targetId"].clone();
         let attached = page.call("Target.attachToTarget", &json!({ "targetId": target, "flatten": true }));
         page.session = attached["sessionId"].as_str().map(str::to_owned);
+        page.call("Performance.enable", &json!({}));
         page
     }
 
@@ -100,6 +101,47 @@ impl Page {
             assert!(Instant::now() < deadline, "{expression} is {value}, not {expected}");
             thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Presses a key.
+    pub(crate) fn key(&mut self, key: &str) {
+        let code = match key {
+            "Tab" => 9,
+            "Enter" => 13,
+            "End" => 35,
+            "Home" => 36,
+            "ArrowUp" => 38,
+            "ArrowRight" => 39,
+            "ArrowDown" => 40,
+            _ => panic!("{key}"),
+        };
+        let text = if key == "Enter" { "\r" } else { "" };
+        for kind in ["keyDown", "keyUp"] {
+            let params =
+                json!({ "type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code, "text": text });
+            self.call("Input.dispatchKeyEvent", &params);
+        }
+    }
+
+    /// Of the elements that screen readers know as one of `roles`, those without a name.
+    pub(crate) fn nameless(&mut self, roles: &[&str]) -> Vec<String> {
+        let tree = self.call("Accessibility.getFullAXTree", &json!({}));
+        let nodes = tree["nodes"].as_array().unwrap().iter();
+        let nodes: Vec<_> = nodes.filter(|node| node["ignored"] == false).collect();
+        for role in roles {
+            assert!(nodes.iter().any(|node| node["role"]["value"] == *role), "there is no {role}");
+        }
+        let of_roles =
+            nodes.into_iter().filter(|node| roles.iter().any(|role| node["role"]["value"] == *role));
+        let nameless = of_roles.filter(|node| node["name"]["value"].as_str().is_none_or(str::is_empty));
+        nameless.map(ToString::to_string).collect()
+    }
+
+    /// For how many seconds the page's main thread was busy.
+    pub(crate) fn busy(&mut self) -> f64 {
+        let metrics = self.call("Performance.getMetrics", &json!({}))["metrics"].clone();
+        let mut metrics = metrics.as_array().unwrap().iter();
+        metrics.find(|metric| metric["name"] == "TaskDuration").unwrap()["value"].as_f64().unwrap()
     }
 
     /// A picture of the page, as PNG, in a colour scheme (`light` or `dark`).

@@ -119,6 +119,25 @@ fn faults_are_found_where_they_are() {
             "must be 1 to 86400000",
         ),
         ("audit_file_kb = 65536", "audit_file_kb = 0", "gateway.audit_file_kb", "must be at least 1"),
+        ("# silent_minutes = 10", "silent_minutes = 0", "gateway.silent_minutes", "must be at least 1"),
+        (
+            "[139.7528, 35.6852]",
+            "[139.7528, 90.5]",
+            "devices[0].position",
+            "a longitude and a latitude in degrees",
+        ),
+        (
+            "[139.7528, 35.6852]",
+            "[-181.0, 35.6852]",
+            "devices[0].position",
+            "a longitude and a latitude in degrees",
+        ),
+        (
+            "[139.7528, 35.6852]",
+            "[nan, 35.6852]",
+            "devices[0].position",
+            "a longitude and a latitude in degrees",
+        ),
         (
             "departments = [\"traffic\", \"weather\", \"rescue\"]",
             "history = { hours = 0, most = 1 }\ndepartments = [\"traffic\", \"weather\", \"rescue\"]",

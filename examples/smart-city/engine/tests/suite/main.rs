@@ -14,3 +14,4 @@ mod memory;
 mod outbox;
 mod policy;
 mod time;
+mod view;

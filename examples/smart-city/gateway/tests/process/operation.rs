@@ -163,12 +163,16 @@ async fn each_role_may_do_what_is_its() {
     // For nobody, a viewer, an auditor and an operator.
     for (request, expected) in [
         ("GET /".to_owned(), [200, 200, 200, 200]),
+        ("GET /page/main.js".to_owned(), [200, 200, 200, 200]),
+        ("GET /page/none.js".to_owned(), [404, 404, 404, 404]),
         ("GET /keys".to_owned(), [200, 200, 200, 200]),
         ("GET /healthz".to_owned(), [200, 200, 200, 200]),
         ("GET /readyz".to_owned(), [200, 200, 200, 200]),
         ("GET /session".to_owned(), [401, 200, 200, 200]),
         ("GET /status".to_owned(), [401, 200, 200, 200]),
         ("GET /metrics".to_owned(), [401, 200, 200, 200]),
+        ("GET /streams".to_owned(), [401, 200, 200, 200]),
+        ("GET /streams/traffic-flow".to_owned(), [401, 200, 200, 200]),
         ("GET /events".to_owned(), [401, 200, 200, 200]),
         (format!("GET /devices/{GATE}"), [401, 200, 200, 200]),
         (format!("GET /devices/{GATE}/result"), [401, 404, 404, 404]),
@@ -248,7 +252,7 @@ async fn a_login_lasts_until_it_ends() {
         std::io::Read::read_to_end(&mut watching, &mut all).map(|_| all)
     });
     let watched = String::from_utf8(watched.await.unwrap().unwrap()).unwrap();
-    assert!(watched.contains("event: snapshot") && !watched.contains("event: fault"), "{watched}");
+    assert!(watched.contains("event: changes") && !watched.contains("city.toml:1"), "{watched}");
     assert!(watched.ends_with("0\r\n\r\n"), "the stream ends: {watched}");
 
     let auditor = "Authorization: Bearer example-auditor-token-0000";
@@ -407,7 +411,7 @@ async fn what_ends_with_a_session_stays_ended() {
         std::io::Read::read_to_end(&mut watching, &mut all).map(|_| all)
     });
     let watched = String::from_utf8(watched.await.unwrap().expect("the stream ends")).unwrap();
-    assert!(!watched.contains("event: fault"), "{watched}");
+    assert!(!watched.contains("city.toml:1"), "{watched}");
     fs::write(&city, text).unwrap();
 
     let operator = cookie(&log_in(address, "operator").await).unwrap();
@@ -433,7 +437,7 @@ async fn one_operator_does_not_watch_for_all() {
     let told = tokio::task::spawn_blocking(move || {
         let told = streams.iter_mut().map(|stream| {
             let (mut text, mut buffer) = (String::new(), [0; 4096]);
-            while !text.contains("event: fault") {
+            while !text.contains("city.toml:1") {
                 match std::io::Read::read(stream, &mut buffer) {
                     Ok(0) => return false,
                     Ok(len) => text += &String::from_utf8_lossy(&buffer[..len]),

@@ -428,6 +428,11 @@ fn the_engine_tells_of_readings_reloads_and_isolations() {
     engine.handle([reload()]).unwrap();
     engine.handle([device.reading(1, &city, br#"{"vehicles":6}"#)]).unwrap();
     assert_eq!((status("ren"), status("nobody")), (200, 404));
+    let uri =
+        "/ngsi-ld/v1/entities?georel=near;maxDistance==10&geometry=Point&coordinates=[139.7528,35.6852]";
+    let near = axum::http::Request::get(uri).body(Vec::new()).unwrap();
+    let found = String::from_utf8(broker.respond("ren", &near).into_body()).unwrap();
+    assert!(found.contains(&GATE.to_string()), "its position is that of its entry: {found}");
 
     // Its code is altered: what it sent is gone, for those too who may have everything else of it.
     device.code[0] ^= 1;
@@ -465,6 +470,10 @@ fn the_engine_tells_of_readings_reloads_and_isolations() {
         ":{line}: ngsi_ld.streams.traffic-flow.properties.density: TrafficFlowObserved has no such property"
     );
     assert!(error.ends_with(&expected), "{error}");
+    let places = format!("[ngsi_ld.places]\n{GATE} = [139.7, 35.7]\n");
+    std::fs::write(&path, plain.clone() + MAPPING + &places).unwrap();
+    let error = ngsi::mapping(&City::read(&path).unwrap()).unwrap_err().to_string();
+    assert!(error.contains("ngsi_ld.places: where a device is says its entry"), "{error}");
     assert_eq!(city.streams[&1].stream.class, Class::Public);
 }
 
@@ -505,6 +514,8 @@ fn a_reload_shows_nothing_of_before() {
     other_stream.streams.get_mut(&1).unwrap().min_level += 1;
     let mut no_device = city.clone();
     no_device.devices.remove(&GATE);
+    let mut elsewhere = city.clone();
+    elsewhere.devices.get_mut(&GATE).unwrap().position = None;
     let mut no_mapping = city.clone();
     no_mapping.ngsi_ld = None;
     assert_ne!(hana, ren);
@@ -514,6 +525,7 @@ fn a_reload_shows_nothing_of_before() {
         ("hana is removed", &without, 404, 200),
         ("the stream is another", &other_stream, 200, 404),
         ("the device is removed", &no_device, 200, 404),
+        ("the device is elsewhere", &elsewhere, 200, 404),
         ("there is no mapping", &no_mapping, 200, 404),
     ] {
         fill(&mut watcher);
