@@ -113,5 +113,6 @@ fn prove(kernel: &Kernel) -> Result<usize> {
     }
     let verdict = if report.leaks.is_empty() { "independent of all secrets" } else { "NOT independent" };
     println!("  {verdict}, {:.1} s", start.elapsed().as_secs_f64());
+    ensure!(report.leaves_public, "{}: something of a share is left in the processor", report.name);
     Ok(report.leaks.len())
 }

@@ -1,7 +1,7 @@
 //! The kernels compute TWINE, and the check of their independence finds faults.
 
 use masking::{
-    ENCRYPT, REFRESH, SCHEDULE_80, SCHEDULE_128,
+    ADD, DOUBLE, ENCRYPT, REFRESH, SCHEDULE_80, SCHEDULE_128, SELECT, TIMES_16,
     check::{CODE, CONSTANTS, INPUT, KEYS, STACK, constants, prove},
     ir::{Alu, NONE, Op, SP},
     kernel::{Kernel, assembly, plane_of_key},
@@ -11,7 +11,7 @@ use masking::{
     plain::{Plain, RUNS, Word},
     random::Random,
 };
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, sync::LazyLock};
 
 #[path = "../../twine/src/reference.rs"]
 #[allow(unreachable_pub, dead_code, reason = "shared with the tests of twine-cipher")]
@@ -27,7 +27,8 @@ fn words(bytes: &[u8]) -> Vec<u32> {
 }
 
 fn kernel(name: &str) -> Kernel {
-    kernels().into_iter().find(|kernel| kernel.name == name).unwrap()
+    static ALL: LazyLock<Vec<Kernel>> = LazyLock::new(kernels);
+    ALL.iter().find(|kernel| kernel.name == name).unwrap().clone()
 }
 
 #[test]
@@ -112,6 +113,79 @@ fn key_schedule_is_independent_of_secrets() {
 fn new_masks_are_independent_of_secrets() {
     let report = prove(&kernel(REFRESH)).unwrap();
     assert!(report.leaks.is_empty(), "{:?}", report.leaks);
+}
+
+#[test]
+fn the_mode_is_independent_of_secrets() {
+    for name in [ADD, SELECT, DOUBLE, TIMES_16] {
+        let report = prove(&kernel(name)).unwrap();
+        assert!(report.leaks.is_empty(), "{name}: {:?}", report.leaks);
+        assert!(report.leaves_public, "{name}");
+    }
+}
+
+/// 2^exponent times a block, as the mode defines it.
+fn times(block: [u8; 8], exponent: u32) -> [u8; 8] {
+    let double = |x: u64| x << 1 ^ (x >> 63) * 0x1B;
+    (0..exponent).fold(u64::from_be_bytes(block), |x, _| double(x)).to_be_bytes()
+}
+
+/// What a kernel makes of words in memory, with `arguments`.
+fn computed(name: &str, memory: &[u32], arguments: &[u32]) -> Vec<u32> {
+    let mut machine = Machine::new(Plain(|_: Model, _: u32, _: &Word| ()));
+    machine.program(CODE, kernel(name).instructions());
+    machine.put(INPUT, memory.iter().map(|word| [*word; RUNS]));
+    machine.call(CODE, STACK, arguments).unwrap();
+    let word = |n| machine.memory[&(INPUT + 4 * n as u32)].data().unwrap()[0];
+    (0..memory.len()).map(word).collect()
+}
+
+#[test]
+fn kernels_compute_what_the_mode_needs() {
+    let mut random = Random(3);
+    for blocks in 1..=5 {
+        for _ in 0..20 {
+            let bytes = bytes(&mut random, 8 * (2 * blocks + 1));
+            let memory = words(&bytes);
+            let (x, y) = (INPUT, INPUT + 8 * blocks as u32);
+            for (name, op) in [(ADD, (|a, b| a ^ b) as fn(u32, u32) -> u32), (SELECT, |a, b| a & b)] {
+                let result = computed(name, &memory, &[x, x, y, y]);
+                let (first, rest) = memory.split_at(2 * blocks);
+                let expected = first.iter().zip(rest).map(|(a, b)| op(*a, *b));
+                assert!(result.iter().copied().eq(expected.chain(rest.iter().copied())), "{name}");
+            }
+            let block = |n: usize| -> [u8; 8] { bytes[8 * n..8 * n + 8].try_into().unwrap() };
+            let others = &memory[2 * blocks..];
+            let expected: Vec<u8> = (0..blocks).flat_map(|n| times(block(n), 4)).collect();
+            assert_eq!(computed(TIMES_16, &memory, &[x, y]), [&words(&expected)[..], others].concat());
+            let expected: Vec<u8> = (0..=blocks).flat_map(|n| times(block(0), n as u32)).collect();
+            assert_eq!(computed(DOUBLE, &memory, &[x, y]), [&words(&expected)[..], &others[2..]].concat());
+        }
+    }
+}
+
+/// The models in which a kernel of the mode leaks after an instruction of it was exchanged.
+fn models_of(name: &str, is: impl Fn(&Op) -> bool, by: &[Op]) -> (BTreeSet<Model>, bool) {
+    let mut kernel = kernel(name);
+    let place = first(&kernel, is);
+    kernel.code.splice(place..=place, by.iter().copied());
+    let report = prove(&kernel).unwrap();
+    (report.leaks.iter().map(|leak| leak.model).collect(), report.leaves_public)
+}
+
+/// Without the zeros at its end, a kernel leaves share a in a register, which then gets share b.
+#[test]
+fn a_share_that_stays_in_a_register_is_found() {
+    for name in [DOUBLE, TIMES_16] {
+        let found = models_of(name, |op| matches!(op, Op::MovImm { rd: 12, .. }), &[]);
+        assert_eq!(found, (BTreeSet::from([Model::Overwrite]), false), "{name}");
+    }
+    for name in [ADD, SELECT] {
+        let back = Op::Ldm { rn: SP, writes_back: true, list: 0x80F0 };
+        let copy = Op::Mov { rd: 12, rm: 4, shift: NONE };
+        let (found, is_public) = models_of(name, |op| *op == back, &[copy, back]);
+        assert!(found.contains(&Model::Overwrite) && !is_public, "{name}: {found:?}");
+    }
 }
 
 /// The models in which a kernel leaks after a change to its code.

@@ -26,6 +26,8 @@ mod masked;
 mod placement;
 mod sbox;
 mod schedule;
+#[cfg(twine_masked)]
+pub mod share;
 
 #[cfg(test)]
 #[allow(unreachable_pub, dead_code, reason = "shared with the vector generator")]
