@@ -1,12 +1,21 @@
-//! The masked ciphers. Their kernels are assembly that only runs here.
+//! The masked ciphers and the masked AEAD. Their kernels are assembly that only runs here.
 
-use crate::{block::Random, reference, report::Report, vectors::BLOCK_VECTORS};
+use crate::{
+    block::Random,
+    reference,
+    report::Report,
+    vectors::{AdProcessing, BLOCK_VECTORS, TWINE_OTR, TWINE_OTR_INVALID},
+};
 use core::{convert::Infallible, fmt};
 use rand_core::{Rng as _, TryCryptoRng, TryRng};
 use twine_cipher::{
     MaskedBlocks, Twine80, Twine80Masked, Twine128, Twine128Masked,
     cipher::{Array, Key, consts::U8},
 };
+use twine_otr_aead::{AeadInOut as _, KeyInit as _, Twine80Otr, Twine128Otr, TwineOtrMasked};
+
+/// The longest message and associated data: more than two times what is processed at once.
+const LONGEST: usize = 140;
 
 /// More than two times what is encrypted at once.
 const MOST_BLOCKS: usize = 9;
@@ -32,7 +41,7 @@ impl TryRng for Random {
 impl TryCryptoRng for Random {}
 
 macro_rules! checks {
-    ($run:ident, $masked:ty, $plain:ty, $words:literal, $name:literal) => {
+    ($run:ident, $masked:ty, $plain:ty, $otr:ty, $words:literal, $name:literal) => {
         fn $run(report: &mut Report<'_>, random: &mut Random) -> fmt::Result {
             let key_of = |key: &[u8]| Key::<$plain>::try_from(key).ok();
             let len = Key::<$plain>::default().len();
@@ -80,13 +89,61 @@ macro_rules! checks {
                 blocks.unmask(&mut encrypted);
                 (number, encrypted == plain.map(|block| Array(reference::encrypt(&key[..len], block.0))))
             });
-            report.group(format_args!(concat!($name, ", masked, keys and blocks as shares")), &mut shares)
+            report.group(format_args!(concat!($name, ", masked, keys and blocks as shares")), &mut shares)?;
+
+            let mut known = TWINE_OTR
+                .iter()
+                .chain(TWINE_OTR_INVALID)
+                .filter(|vector| vector.key.len() == len && vector.ad_processing == AdProcessing::Parallel)
+                .filter_map(|vector| {
+                    let (key, nonce) = (key_of(vector.key)?, vector.nonce.try_into().ok()?);
+                    let tag = vector.tag.try_into().ok()?;
+                    let mut aead = TwineOtrMasked::<_, $masked>::new(&key, &mut *random);
+                    let mut buffer = [0; LONGEST];
+                    let buffer = &mut buffer[..vector.ct.len()];
+                    buffer.copy_from_slice(vector.ct);
+                    let opened = aead.decrypt_inout_detached(nonce, vector.ad, (&mut *buffer).into(), tag);
+                    let is_right = if vector.valid {
+                        opened.is_ok()
+                            && buffer == vector.msg
+                            && aead.encrypt_inout_detached(nonce, vector.ad, (&mut *buffer).into())
+                                == Ok(*tag)
+                            && buffer == vector.ct
+                    } else {
+                        opened.is_err() && buffer.iter().all(|byte| *byte == 0)
+                    };
+                    Some((vector.id, is_right))
+                });
+            report.group(format_args!(concat!($name, ", masked, OTR")), &mut known)?;
+
+            let mut lengths = (0..=LONGEST).map(|message_len| {
+                let key = random.bytes::<16>();
+                let nonce = random.bytes().into();
+                let (mut plain, ad) = (random.bytes::<LONGEST>(), random.bytes::<LONGEST>());
+                // All lengths of both, but not all together.
+                let ad = &ad[..message_len * 73 % (LONGEST + 1)];
+                let original = plain;
+                let mut masked = plain;
+                let (message, buffer) = (&mut plain[..message_len], &mut masked[..message_len]);
+                let is_right = key_of(&key[..len]).is_some_and(|key| {
+                    let tag = <$otr>::new(&key).encrypt_inout_detached(&nonce, ad, (&mut *message).into());
+                    let mut aead = TwineOtrMasked::<_, $masked>::new(&key, &mut *random);
+                    let is_same = aead.encrypt_inout_detached(&nonce, ad, (&mut *buffer).into()) == tag
+                        && buffer == message;
+                    let is_opened = tag.is_ok_and(|tag| {
+                        aead.decrypt_inout_detached(&nonce, ad, (&mut *buffer).into(), &tag).is_ok()
+                    });
+                    is_same && is_opened && masked == original
+                });
+                (message_len as u32, is_right)
+            });
+            report.group(format_args!(concat!($name, ", masked, OTR like that without masks")), &mut lengths)
         }
     };
 }
 
-checks!(twine_80, Twine80Masked, Twine80, 3, "TWINE-80");
-checks!(twine_128, Twine128Masked, Twine128, 4, "TWINE-128");
+checks!(twine_80, Twine80Masked, Twine80, Twine80Otr, 3, "TWINE-80");
+checks!(twine_128, Twine128Masked, Twine128, Twine128Otr, 4, "TWINE-128");
 
 pub(crate) fn run(report: &mut Report<'_>) -> fmt::Result {
     let mut random = Random(0x6A09_E667);

@@ -47,6 +47,8 @@ mod maybe {
 pub use cipher;
 #[cfg(twine_masked)]
 pub use masked::{MaskedBlocks, Twine80Masked, Twine128Masked};
+#[cfg(twine_masked)]
+pub use rand_core;
 
 use cipher::{
     AlgorithmName, BlockCipherDecClosure, BlockCipherDecrypt, BlockCipherEncClosure, BlockCipherEncrypt,

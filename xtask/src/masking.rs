@@ -1,4 +1,4 @@
-//! `cargo xtask masking`: the masked ciphers, here and on emulated boards, and what the package `masking` proves of their kernels.
+//! `cargo xtask masking`: the masked ciphers and the masked AEAD, here and on emulated boards, and what the package `masking` proves of their kernels.
 
 use crate::{
     boards::{Board, CORTEX_M},
@@ -10,8 +10,11 @@ use std::path::PathBuf;
 
 const MANIFEST: &str = "masking/Cargo.toml";
 
-/// What makes the library have the masked ciphers.
+/// What makes the libraries have what is masked.
 const FLAGS: &str = "--cfg twine_masked";
+
+/// The libraries that have something masked.
+const LIBRARIES: [&str; 2] = ["twine-cipher", "twine-otr-aead"];
 
 /// The simulated traces of each experiment: 2^20.
 const TRACES: &str = "1048576";
@@ -27,21 +30,23 @@ fn cargo(command: &str) -> Cmd {
     sh::cargo().args([command, "--manifest-path", MANIFEST, "--target-dir"]).arg(dir())
 }
 
-/// A command on the cipher with the masked ones.
-fn cipher(command: &str) -> Cmd {
+/// A command on a library with what is masked.
+fn library(command: &str, name: &str) -> Cmd {
     sh::cargo()
-        .args([command, "--package", "twine-cipher", "--target-dir"])
+        .args([command, "--package", name, "--target-dir"])
         .arg(dir().join("host"))
         .env("RUSTFLAGS", FLAGS)
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
 }
 
-/// Lets clippy look at the package, at the masked ciphers and at their known answers.
+/// Lets clippy look at the package, at what is masked and at its known answers.
 pub(crate) fn lint() -> Result<()> {
     let all = ["--all-targets", "--", "--deny", "warnings"];
     cargo("clippy").args(all).run()?;
-    cipher("clippy").args(all).run()?;
-    cipher("clippy").arg("--no-default-features").args(all).run()?;
+    for name in LIBRARIES {
+        library("clippy", name).args(all).run()?;
+        library("clippy", name).arg("--no-default-features").args(all).run()?;
+    }
     sh::cargo()
         .args(["clippy", "--manifest-path", "firmware/Cargo.toml", "--lib", "--target-dir"])
         .arg(dir().join("host"))
@@ -51,10 +56,11 @@ pub(crate) fn lint() -> Result<()> {
         .run()
 }
 
-/// Tests the package and the masked ciphers on this machine and on boards, and checks the kernels in the images for these boards.
+/// Tests the package and what is masked on this machine and on boards, and checks the kernels in the images for these boards.
 pub(crate) fn test() -> Result<()> {
     cargo("test").run()?;
-    cipher("test").arg("--lib").run()?;
+    library("test", "twine-cipher").arg("--lib").run()?;
+    library("test", "twine-otr-aead").args(["--lib", "--test", "masked"]).run()?;
     let boards = CORTEX_M.iter().filter(|board| TARGETS.contains(&board.target));
     let images = boards.map(|board| known_answers(&board.with_flags(FLAGS))).collect::<Result<Vec<_>>>()?;
     ensure!(images.len() == TARGETS.len(), "there is not a board for each target");
@@ -81,6 +87,6 @@ fn known_answers(board: &Board) -> Result<PathBuf> {
     let image = firmware::build_image(board, "twine")?;
     let lines = firmware::run(board, &image)?;
     let groups = lines.iter().filter(|line| line.contains(", masked, ")).count();
-    ensure!(groups == 6, "the image has {groups} groups of checks of the masked ciphers instead of 6");
+    ensure!(groups == 10, "the image has {groups} groups of checks of what is masked instead of 10");
     Ok(image)
 }
