@@ -7,6 +7,7 @@ use crate::{
     vectors::{AdProcessing, BLOCK_VECTORS, TWINE_OTR, TWINE_OTR_INVALID},
 };
 use core::{convert::Infallible, fmt};
+use qemu_trace::region;
 use rand_core::{Rng as _, TryCryptoRng, TryRng};
 use twine_cipher::{
     MaskedBlocks, Twine80, Twine80Masked, Twine128, Twine128Masked,
@@ -119,21 +120,20 @@ macro_rules! checks {
             let mut lengths = (0..=LONGEST).map(|message_len| {
                 let key = random.bytes::<16>();
                 let nonce = random.bytes().into();
-                let (mut plain, ad) = (random.bytes::<LONGEST>(), random.bytes::<LONGEST>());
+                let (original, ad) = (random.bytes::<LONGEST>(), random.bytes::<LONGEST>());
                 // All lengths of both, but not all together.
                 let ad = &ad[..message_len * 73 % (LONGEST + 1)];
-                let original = plain;
-                let mut masked = plain;
-                let (message, buffer) = (&mut plain[..message_len], &mut masked[..message_len]);
+                let (message, mut plain, mut buffer) = (&original[..message_len], original, original);
+                let (plain, buffer) = (&mut plain[..message_len], &mut buffer[..message_len]);
                 let is_right = key_of(&key[..len]).is_some_and(|key| {
-                    let tag = <$otr>::new(&key).encrypt_inout_detached(&nonce, ad, (&mut *message).into());
+                    let tag = <$otr>::new(&key).encrypt_inout_detached(&nonce, ad, (&mut *plain).into());
                     let mut aead = TwineOtrMasked::<_, $masked>::new(&key, &mut *random);
                     let is_same = aead.encrypt_inout_detached(&nonce, ad, (&mut *buffer).into()) == tag
-                        && buffer == message;
+                        && buffer == plain;
                     let is_opened = tag.is_ok_and(|tag| {
                         aead.decrypt_inout_detached(&nonce, ad, (&mut *buffer).into(), &tag).is_ok()
                     });
-                    is_same && is_opened && masked == original
+                    is_same && is_opened && buffer == message
                 });
                 (message_len as u32, is_right)
             });
@@ -145,8 +145,47 @@ macro_rules! checks {
 checks!(twine_80, Twine80Masked, Twine80, Twine80Otr, 3, "TWINE-80");
 checks!(twine_128, Twine128Masked, Twine128, Twine128Otr, 4, "TWINE-128");
 
+/// A generator that takes few instructions, for what counts them.
+struct Few(u32);
+
+impl TryRng for Few {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        self.0 = self.0.wrapping_mul(0x915F_77F5).wrapping_add(1);
+        Ok(self.0)
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        Ok(u64::from(self.try_next_u32()?) << 32 | u64::from(self.try_next_u32()?))
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        rand_core::utils::fill_bytes_via_next_word(bytes, || self.try_next_u32())
+    }
+}
+
+/// Not for secrets either.
+impl TryCryptoRng for Few {}
+
+/// Seals and opens messages of these lengths, with 8 bytes of associated data, each as a region of the trace.
+fn costs(report: &mut Report<'_>) -> fmt::Result {
+    let mut aead: TwineOtrMasked<_> = TwineOtrMasked::new(&[0x42; 16].into(), Few(1));
+    let mut checks = [64, 1024].into_iter().map(|len| {
+        let mut buffer = [0x5A; 1024];
+        let (nonce, ad, buffer) = ([0; 7].into(), [7; 8], &mut buffer[..len]);
+        let tag = region(|| aead.encrypt_inout_detached(&nonce, &ad, (&mut *buffer).into()));
+        let is_opened = tag.is_ok_and(|tag| {
+            region(|| aead.decrypt_inout_detached(&nonce, &ad, (&mut *buffer).into(), &tag)).is_ok()
+        });
+        (len as u32, is_opened && buffer.iter().all(|byte| *byte == 0x5A))
+    });
+    report.group(format_args!("TWINE-128, masked, regions"), &mut checks)
+}
+
 pub(crate) fn run(report: &mut Report<'_>) -> fmt::Result {
     let mut random = Random(0x6A09_E667);
     twine_80(report, &mut random)?;
-    twine_128(report, &mut random)
+    twine_128(report, &mut random)?;
+    costs(report)
 }

@@ -168,13 +168,7 @@ fn prove_mode(kernel: &Kernel) -> Result<Report> {
     Ok(report)
 }
 
-fn prove_call(
-    kernel: &Kernel,
-    second: Second,
-    result: u32,
-    blocks: u32,
-    report: &mut Report,
-) -> Result<()> {
+fn prove_call(kernel: &Kernel, second: Second, result: u32, blocks: u32, report: &mut Report) -> Result<()> {
     const SECOND: u32 = CONSTANTS;
     let mut machine = Machine::new(Exact::new());
     machine.program(CODE, kernel.instructions());

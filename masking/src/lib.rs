@@ -8,6 +8,7 @@ pub mod kernel;
 pub mod leakage;
 pub mod linear;
 pub mod machine;
+pub mod message;
 pub mod plain;
 pub mod random;
 pub mod report;

@@ -8,6 +8,7 @@ use masking::{
     kernels,
     leakage::{first, with_a_share_over_the_other, without_a_pad},
     machine::{Cell, Machine, Model},
+    message::Caller,
     plain::{Plain, RUNS, Word},
     random::Random,
 };
@@ -26,8 +27,9 @@ fn words(bytes: &[u8]) -> Vec<u32> {
     bytes.chunks(4).map(word).collect()
 }
 
+static ALL: LazyLock<Vec<Kernel>> = LazyLock::new(kernels);
+
 fn kernel(name: &str) -> Kernel {
-    static ALL: LazyLock<Vec<Kernel>> = LazyLock::new(kernels);
     ALL.iter().find(|kernel| kernel.name == name).unwrap().clone()
 }
 
@@ -43,7 +45,7 @@ fn the_file_is_what_is_written() {
 #[test]
 fn kernels_compute_twine() {
     let mut random = Random(1);
-    let all: Vec<(u32, Kernel)> = (CODE..).step_by(0x10000).zip(kernels()).collect();
+    let all: Vec<(u32, Kernel)> = (CODE..).step_by(0x10000).zip(ALL.iter().cloned()).collect();
     for len in [16, 10, 16, 10] {
         let key = bytes(&mut random, len);
         let key_words = words(&key);
@@ -255,4 +257,48 @@ fn shares_that_are_not_uniform_are_found() {
     kernel.code[store] = Op::Strd { rt, rt2: rt, rn: 1, offset };
     let report = prove(&kernel).unwrap();
     assert!(!report.has_uniform_shares);
+}
+
+/// A message whose ciphertext and tag are those of `Twine128Otr`.
+#[test]
+fn kernels_compute_a_message() {
+    let all: Vec<(u32, Kernel)> = (CODE..).step_by(0x10000).zip(ALL.iter().cloned()).collect();
+    let address =
+        |name: &str| all.iter().find(|(_, kernel)| kernel.name == name).map(|(address, _)| *address);
+    let mut machine = Machine::new(Plain(|_: Model, _: u32, _: &Word| ()));
+    for (address, kernel) in &all {
+        machine.program(*address, kernel.instructions());
+    }
+    let mut random = Random(4);
+    let of_all_runs = |words: &[u32]| -> Vec<Word> { words.iter().map(|word| [*word; RUNS]).collect() };
+    let key: Vec<u8> = (0..16).collect();
+    let masks: Vec<u32> = (0..4).map(|_| random.word()).collect();
+    let share: Vec<u32> = words(&key).iter().zip(&masks).map(|(word, mask)| word ^ mask).collect();
+    machine.put(INPUT, of_all_runs(&[share, masks].concat()));
+    for (address, word) in (CONSTANTS..).step_by(4).zip(constants()) {
+        machine.memory.insert(address, Cell::Int(word));
+    }
+    machine.call(address(SCHEDULE_128).unwrap(), STACK, &[KEYS, INPUT, CONSTANTS]).unwrap();
+    let text =
+        |start: u8, len: u8| -> Vec<Word> { of_all_runs(&words(&(start..start + len).collect::<Vec<u8>>())) };
+    let (data, message) = (text(0x20, 12).try_into().unwrap(), text(0x40, 44).try_into().unwrap());
+    let nonce = [0x0302_0101, 0x0706_0504];
+    let (machine, random) = (&mut machine, &mut random);
+    let mut caller = Caller { machine, addresses: &address, random, is_masked: true };
+    let sealed = caller.seal(nonce, &data, &message).unwrap();
+    let hex = |words: &[Word]| -> String {
+        words.iter().flat_map(|word| word[0].to_le_bytes()).map(|byte| format!("{byte:02x}")).collect()
+    };
+    assert_eq!(
+        hex(&sealed.ciphertext),
+        "9ea7ce6ed75ac48d7948e90889c8b5cbbd65e4d924a8541d846cccb6d197259c01b67c0e1d2cdd06d258c305"
+    );
+    assert_eq!(hex(&sealed.tag), "80821c70cf249091");
+    let [x, y] = caller.verify(nonce, &data, &sealed).unwrap();
+    assert_eq!(x, y);
+    let mut wrong = sealed;
+    wrong.tag[1][0] ^= 1;
+    let [x, y] = caller.verify(nonce, &data, &wrong).unwrap();
+    assert!(x[1][0] != y[1][0] || x[0][0] != y[0][0]);
+    assert_eq!(x[0][1..], y[0][1..]);
 }

@@ -44,9 +44,9 @@ pub use derive::{Kdf, Label};
 #[doc(hidden)]
 pub use in_place::SetKey;
 pub use limits::{BlockLimit, TwineOtr, count_blocks};
-pub use opener::{OpenError, Opener, OpenerReservation, StrictOpener};
 #[cfg(twine_masked)]
 pub use masked::{MaskedCipher, TwineOtrMasked};
+pub use opener::{OpenError, Opener, OpenerReservation, StrictOpener};
 #[cfg(feature = "rand_core")]
 pub use otr_mode::Generate;
 pub use otr_mode::{

@@ -72,7 +72,11 @@ fn agree<C: MaskedCipher>(
     let tag = plain.encrypt_inout_detached(&nonce, ad, expected.as_mut_slice().into()).unwrap();
     // In place, and from one buffer to another.
     let mut buffer = message.to_vec();
-    assert_eq!(masked.encrypt_inout_detached(&nonce, ad, buffer.as_mut_slice().into()).unwrap(), tag, "{what}");
+    assert_eq!(
+        masked.encrypt_inout_detached(&nonce, ad, buffer.as_mut_slice().into()).unwrap(),
+        tag,
+        "{what}"
+    );
     assert_eq!(buffer, expected, "{what}");
     let mut other = vec![0xA5; message.len()];
     let in_out = InOutBuf::new(message, &mut other).unwrap();
@@ -151,7 +155,8 @@ fn run<C: MaskedCipher>(test: &AeadTest) {
 #[test]
 fn known_answers() {
     let mut counts = [0; 2];
-    let files = [test_vectors::twine_otr(), test_vectors::twine_otr_long(), test_vectors::twine_otr_invalid()];
+    let files =
+        [test_vectors::twine_otr(), test_vectors::twine_otr_long(), test_vectors::twine_otr_invalid()];
     for group in files.into_iter().flat_map(|file| &file.test_groups) {
         if group.ad_processing != AdProcessing::Parallel || (group.iv_size, group.tag_size) != (56, 64) {
             continue;

@@ -3,6 +3,7 @@
 use crate::{
     boards::{Board, CORTEX_M},
     firmware, paths,
+    qemu_trace::Plugin,
     sh::{self, Cmd},
 };
 use anyhow::{Result, ensure};
@@ -62,7 +63,9 @@ pub(crate) fn test() -> Result<()> {
     library("test", "twine-cipher").arg("--lib").run()?;
     library("test", "twine-otr-aead").args(["--lib", "--test", "masked"]).run()?;
     let boards = CORTEX_M.iter().filter(|board| TARGETS.contains(&board.target));
-    let images = boards.map(|board| known_answers(&board.with_flags(FLAGS))).collect::<Result<Vec<_>>>()?;
+    let plugin = Plugin::build()?;
+    let images =
+        boards.map(|board| known_answers(&plugin, &board.with_flags(FLAGS))).collect::<Result<Vec<_>>>()?;
     ensure!(images.len() == TARGETS.len(), "there is not a board for each target");
     cargo("run").args(["--", "check"]).args(images).run()
 }
@@ -81,12 +84,26 @@ pub(crate) fn leakage() -> Result<()> {
         .run()
 }
 
-/// Runs known answers on a board, and returns the image.
-fn known_answers(board: &Board) -> Result<PathBuf> {
+/// What the image of known answers seals and opens for its costs, and the most instructions for each byte.
+const COSTS: [(&str, u64, u64); 4] =
+    [("sealing", 64, 300), ("opening", 64, 600), ("sealing", 1024, 150), ("opening", 1024, 300)];
+
+/// Runs known answers on a board, says what the AEAD costs there, and returns the image.
+fn known_answers(plugin: &Plugin, board: &Board) -> Result<PathBuf> {
     println!("\n-- {board}");
     let image = firmware::build_image(board, "twine")?;
-    let lines = firmware::run(board, &image)?;
+    let (lines, regions) = plugin.run(board, &image, None)?;
+    ensure!(firmware::all_passed(lines.last().map_or("", String::as_str)), "known answers failed");
     let groups = lines.iter().filter(|line| line.contains(", masked, ")).count();
-    ensure!(groups == 10, "the image has {groups} groups of checks of what is masked instead of 10");
+    ensure!(groups == 11, "the image has {groups} groups of checks of what is masked instead of 11");
+    ensure!(regions.len() == COSTS.len(), "the image has {} regions", regions.len());
+    for ((what, bytes, most), region) in COSTS.into_iter().zip(regions) {
+        let each = region.instructions as f64 / bytes as f64;
+        println!(
+            "{what} {bytes} bytes, and 8 of associated data: {} instructions, {each:.1} a byte",
+            region.instructions
+        );
+        ensure!(region.instructions <= most * bytes, "more than {most} instructions a byte");
+    }
     Ok(image)
 }

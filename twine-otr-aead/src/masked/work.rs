@@ -51,7 +51,13 @@ pub(super) fn part_mut(blocks: &mut [ShareBlock], range: Range<usize>) -> &mut [
 }
 
 /// Sets the shares of the blocks `places` of `to` to those of `x`, plus public blocks.
-pub(super) fn set(to: &mut MaskedBlocks, places: Range<usize>, x: &MaskedBlocks, from: usize, public: &Blocks) {
+pub(super) fn set(
+    to: &mut MaskedBlocks,
+    places: Range<usize>,
+    x: &MaskedBlocks,
+    from: usize,
+    public: &Blocks,
+) {
     let count = places.len();
     for ((to, x), public) in to.shares.iter_mut().zip(&x.shares).zip([public, &ZERO]) {
         share::set_sum(part_mut(to, places.clone()), part(x, from..from + count), public);
