@@ -180,8 +180,38 @@ fn costs(report: &mut Report<'_>) -> fmt::Result {
         });
         (len as u32, is_opened && buffer.iter().all(|byte| *byte == 0x5A))
     });
-    report.group(format_args!("TWINE-128, masked, regions"), &mut checks)
+    report.group(format_args!("TWINE-128, masked, regions"), &mut checks)?;
+
+    #[cfg(target_os = "none")]
+    {
+        let mut buffer = [0; 200];
+        let mut tag = Default::default();
+        let seal = stack::used(|| {
+            tag = aead
+                .encrypt_inout_detached(&[0; 7].into(), b"data", buffer.as_mut_slice().into())
+                .unwrap_or_default();
+        });
+        let mut is_opened = false;
+        let open = stack::used(|| {
+            is_opened = aead
+                .decrypt_inout_detached(&[0; 7].into(), b"data", buffer.as_mut_slice().into(), &tag)
+                .is_ok();
+        });
+        let checks = [(1, is_opened), (2, seal.max(open) <= MOST_STACK)];
+        let name = format_args!("TWINE-128, masked, stack of {seal} bytes to seal and {open} to open");
+        report.group(name, &mut checks.into_iter())?;
+    }
+    Ok(())
 }
+
+/// The most bytes of stack that sealing and opening may take.
+#[cfg(target_os = "none")]
+const MOST_STACK: usize = 1024;
+
+#[cfg(target_os = "none")]
+#[path = "../../benches/cortex-m/src/stack.rs"]
+#[allow(unreachable_pub, reason = "shared with the benchmarks")]
+mod stack;
 
 pub(crate) fn run(report: &mut Report<'_>) -> fmt::Result {
     let mut random = Random(0x6A09_E667);

@@ -50,8 +50,8 @@ fn leakage(traces: u64, markdown: &str, svg: &str) -> Result<()> {
     let few = Experiment { traces: FEW, ..masked };
     let message = Experiment { is_message: true, ..masked };
     let few_messages = Experiment { traces: FEW, ..message };
-    type Change = fn(&mut Kernel);
-    let experiments: [(&str, Experiment, Option<(&str, Change)>, bool); 9] = [
+    type Fault = (&'static str, fn(&mut Kernel));
+    let experiments: [(&str, Experiment, Option<Fault>, bool); 9] = [
         ("TWINE-128", masked, None, false),
         ("TWINE-80", Experiment { key_len: 10, ..masked }, None, false),
         ("TWINE-128, the same key in all traces", Experiment { has_fixed_key: true, ..masked }, None, false),

@@ -128,7 +128,7 @@ fn the_mode_is_independent_of_secrets() {
 
 /// 2^exponent times a block, as the mode defines it.
 fn times(block: [u8; 8], exponent: u32) -> [u8; 8] {
-    let double = |x: u64| x << 1 ^ (x >> 63) * 0x1B;
+    let double = |x: u64| if x >> 63 == 1 { x << 1 ^ 0x1B } else { x << 1 };
     (0..exponent).fold(u64::from_be_bytes(block), |x, _| double(x)).to_be_bytes()
 }
 

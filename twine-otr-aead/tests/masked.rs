@@ -172,15 +172,20 @@ fn known_answers() {
     assert!(counts[0] >= 72 && counts[1] >= 10, "{counts:?}");
 }
 
-/// Buffers that are too short for a tag, or have no room for one.
 #[test]
-fn buffers_of_wrong_lengths_are_refused() {
+fn buffers_without_a_tag_are_refused() {
     let mut masked: TwineOtrMasked<_> = TwineOtrMasked::new(&[1; 16].into(), Random::new(3));
     for len in 0..8 {
         let mut short = vec![0xA5; len];
         masked.decrypt_in_place(&[0; 7].into(), b"", &mut short).unwrap_err();
         assert_eq!(short, vec![0; len]);
     }
+}
+
+#[cfg(feature = "arrayvec")]
+#[test]
+fn buffers_without_room_for_a_tag_are_refused() {
+    let mut masked: TwineOtrMasked<_> = TwineOtrMasked::new(&[1; 16].into(), Random::new(3));
     let mut full = arrayvec::ArrayVec::from([0xA5; 9]);
     full.truncate(2);
     masked.encrypt_in_place(&[0; 7].into(), b"", &mut full).unwrap_err();
@@ -214,4 +219,11 @@ fn masks_are_taken() {
             assert_eq!(random.taken, 32 + (160 + more) + (320 + more));
         }
     }
+}
+
+/// The documentation has these numbers too.
+#[test]
+fn sizes_are_as_documented() {
+    assert_eq!(size_of::<TwineOtrMasked<()>>(), 1648);
+    assert_eq!(size_of::<Twine128Masked>(), 1152);
 }

@@ -103,11 +103,12 @@ pub(super) fn load(bytes: &[u8]) -> ShareBlock {
     [u32::from_le_bytes([b0, b1, b2, b3]), u32::from_le_bytes([b4, b5, b6, b7])]
 }
 
-/// Stores the first bytes of a public block.
-pub(super) fn store(block: ShareBlock, bytes: &mut [u8]) {
-    let [low, high] = block.map(u32::to_le_bytes);
-    for (byte, value) in bytes.iter_mut().zip(low.into_iter().chain(high)) {
-        *byte = value;
+/// Stores the first bytes of a public block, or all of them.
+pub(super) fn store([low, high]: ShareBlock, bytes: &mut [u8]) {
+    let block = (u64::from(low) | u64::from(high) << 32).to_le_bytes();
+    match bytes.first_chunk_mut() {
+        Some(whole) => *whole = block,
+        None => bytes.iter_mut().zip(block).for_each(|(byte, value)| *byte = value),
     }
 }
 
