@@ -75,9 +75,9 @@ mod sealed {
     masked_cipher!(Twine128Masked, Twine128, 4);
 }
 
-/// TWINE-OTR with two shares, against power analysis: nonces of 7 bytes, tags of 8 bytes, and
-/// [`Parallel`](crate::Parallel) associated data. It computes what [`Twine128Otr`](crate::Twine128Otr) computes, or with
-/// [`Twine80Masked`](twine_cipher::Twine80Masked) what
+/// TWINE-OTR with two shares, against power analysis: nonces of 7 bytes, tags of 8 bytes, and [`Parallel`](crate::Parallel) associated data.
+///
+/// It computes what [`Twine128Otr`](crate::Twine128Otr) computes, or with [`Twine80Masked`](twine_cipher::Twine80Masked) what
 /// [`Twine80Otr`](crate::Twine80Otr) does.
 ///
 /// **Experimental,** and there only with `--cfg twine_masked`. Nobody has measured it on hardware.
@@ -117,7 +117,7 @@ mod sealed {
 ///
 /// Opening computes the tag first, and only decrypts if it is right, so that a message that is refused shows nothing of what it would be decrypted
 /// to. This takes twice the time. The expected tag exists only as shares too. It is compared by encrypting a random block, and the sum of that block and
-/// the difference of the tags: both results are equal if the tags are.
+/// the difference of the tags: both results are equal if the tags are. For the limits below, count two more blocks for this.
 ///
 /// # Masks
 /// A message takes 160 random bytes, and 96 more if there is associated data. Opening takes 160 more. The round keys have new masks for each

@@ -6,6 +6,8 @@
 
 use core::ops::Range;
 
+#[cfg(feature = "zeroize")]
+use otr_mode::cipher::zeroize::Zeroize as _;
 use twine_cipher::{
     MaskedBlocks,
     cipher::Array,
@@ -85,7 +87,7 @@ pub(super) fn truncate(blocks: &mut MaskedBlocks, place: usize, len: usize) {
     }
 }
 
-/// Adds the blocks themselves to public ones. What is in `public` before hides share a until share b follows.
+/// Adds the blocks themselves to public ones. Only the sum is seen: share a is there first.
 pub(super) fn unmask(public: &mut Blocks, blocks: &MaskedBlocks, places: Range<usize>) {
     for share in &blocks.shares {
         share::add(part_mut(public, places.clone()), part(share, places.clone()));
@@ -236,6 +238,15 @@ impl Work {
             blocks.shares = ZERO_SHARES;
         }
         (*powers, *fresh) = ([[[0; 2]; LANES + 1]; 2], ZERO);
+    }
+}
+
+#[cfg(feature = "zeroize")]
+impl Drop for Work {
+    fn drop(&mut self) {
+        // The other fields erase themselves.
+        self.powers.zeroize();
+        self.fresh.zeroize();
     }
 }
 
