@@ -1,7 +1,7 @@
 //! What is proved of each kernel.
 
 use crate::{
-    ENCRYPT, REFRESH, SCHEDULE_128, circuit, consts,
+    ADD, DOUBLE, ENCRYPT, REFRESH, SCHEDULE_128, SELECT, TIMES_16, circuit, consts,
     exact::{Bit, Exact, Leak, Word},
     kernel::{self, Kernel},
     machine::{Cell, Machine, Model},
@@ -50,6 +50,8 @@ pub struct Report {
     pub leaks: Vec<Leak>,
     /// Of the kernel for blocks: each share that it stores is uniformly distributed, for all round keys and blocks.
     pub has_uniform_shares: bool,
+    /// When it returns, registers, the inputs of the arithmetic unit, its last result and the bus have nothing but public numbers.
+    pub leaves_public: bool,
 }
 
 fn bits(count: usize, mut bit: impl FnMut() -> Bit) -> Vec<Bit> {
@@ -69,11 +71,15 @@ fn under(exact: &mut Exact, masks: &[Bit]) -> Word {
 ///   all rounds share, as the kernel for new masks leaves them. The shares of the blocks have masks of their own.
 /// - Of the key schedules: the shares of the key have masks of their own.
 /// - Of the kernel for new masks: the old masks and the new ones are independent; the rest is known.
+/// - Of the kernels for blocks of one share: see [`prove_mode`].
 ///
 /// # Errors
 /// If the kernel has instructions or values that are not modelled.
 pub fn prove(kernel: &Kernel) -> Result<Report> {
     let name = kernel.name;
+    if matches!(name, ADD | SELECT | DOUBLE | TIMES_16) {
+        return prove_mode(kernel);
+    }
     let mut exact = Exact::new();
     let masks: Vec<Vec<Bit>> = (0..4).map(|_| bits(32, || exact.mask())).collect();
     let has_keys = matches!(name, ENCRYPT | REFRESH);
@@ -115,6 +121,88 @@ pub fn prove(kernel: &Kernel) -> Result<Report> {
             let words = (INPUT + share..).step_by(4).take(8).map(|address| machine.memory[&address].data());
             words.collect::<Option<Vec<_>>>().is_some_and(|words| machine.domain.is_uniform(words))
         });
+    let leaves_public = machine.is_public();
     let Exact { seen, leaks, .. } = machine.domain;
-    Ok(Report { name, instructions, seen, leaks, has_uniform_shares })
+    Ok(Report { name, instructions, seen, leaks, has_uniform_shares, leaves_public })
+}
+
+/// Where results of the kernels for blocks of one share are.
+const RESULT: u32 = 0x4000_3000;
+
+/// What the second operand of a kernel for blocks of one share is.
+#[derive(Clone, Copy)]
+enum Second {
+    /// A share, as the first one is.
+    Share,
+    /// Public words. Their bits are of no matter in a sum, and in a selection they are the first ones of each block.
+    Public,
+}
+
+/// Proves that a kernel for blocks of one share can be called for share a and then for share b.
+///
+/// Each secret has a mask of its own, also those of what was where the results go to. One block and several, results elsewhere and in place,
+/// and all kinds of operands are tried.
+///
+/// # Errors
+/// As [`prove`].
+fn prove_mode(kernel: &Kernel) -> Result<Report> {
+    let mut report = Report {
+        name: kernel.name,
+        instructions: 0,
+        seen: BTreeMap::new(),
+        leaks: Vec::new(),
+        has_uniform_shares: false,
+        leaves_public: true,
+    };
+    let seconds: &[Second] = match kernel.name {
+        ADD => &[Second::Share, Second::Public],
+        _ => &[Second::Public],
+    };
+    for second in seconds {
+        for result in [RESULT, INPUT] {
+            for blocks in [1, 2, 4] {
+                prove_call(kernel, *second, result, blocks, &mut report)?;
+            }
+        }
+    }
+    Ok(report)
+}
+
+fn prove_call(kernel: &Kernel, second: Second, result: u32, blocks: u32, report: &mut Report) -> Result<()> {
+    const SECOND: u32 = CONSTANTS;
+    let mut machine = Machine::new(Exact::new());
+    machine.program(CODE, kernel.instructions());
+    // One block more is where a kernel may write behind the others.
+    let words = 2 * (blocks + 1);
+    for address in [INPUT, RESULT, SECOND] {
+        let exact = &mut machine.domain;
+        let pairs = (0..words).map(|_| {
+            let (secrets, masks) = (bits(32, || exact.secret()), bits(32, || exact.mask()));
+            exact.shares(&secrets, &masks).into()
+        });
+        let (a, b): (Vec<Word>, Vec<Word>) = pairs.unzip();
+        machine.put(address, a);
+        machine.put(address + 4 * words, b);
+    }
+    if let Second::Public = second {
+        for word in 0..2 * words {
+            let value = if word % 2 == 0 { 0x0000_FFFF } else { 0 };
+            machine.memory.insert(SECOND + 4 * word, Cell::Int(value));
+        }
+    }
+    for share in 0..2 {
+        let at = |address: u32| address + 4 * words * share;
+        let arguments = match kernel.name {
+            ADD | SELECT => vec![at(result), at(INPUT), at(SECOND), at(result) + 8 * blocks],
+            _ => vec![at(INPUT), at(INPUT) + 8 * blocks],
+        };
+        machine.call(CODE, STACK, &arguments)?;
+        report.leaves_public &= machine.is_public();
+    }
+    report.instructions += machine.count;
+    for (model, count) in &machine.domain.seen {
+        *report.seen.entry(*model).or_default() += count;
+    }
+    report.leaks.append(&mut machine.domain.leaks);
+    Ok(())
 }

@@ -9,7 +9,7 @@
 //! the bus.
 
 use crate::{
-    ENCRYPT, REFRESH, SCHEDULE_80, SCHEDULE_128, circuit, consts,
+    ADD, DOUBLE, ENCRYPT, REFRESH, SCHEDULE_80, SCHEDULE_128, SELECT, TIMES_16, circuit, consts,
     ir::{Alu, LR, NONE, Op, PC, Reg, SP, Shift, Unary},
     linear::{Linear, Value},
     placement::NIBBLE_OF_LANE,
@@ -44,6 +44,7 @@ const INPUT_COMPLEMENT: u32 = PLANE * circuit::INPUT_COMPLEMENT as u32;
 const KEYS: u32 = 32 * consts::ROUNDS as u32;
 
 /// A kernel.
+#[derive(Clone)]
 pub struct Kernel {
     /// Its symbol.
     pub name: &'static str,
@@ -835,10 +836,109 @@ pub fn refresh() -> Kernel {
     b.finish(REFRESH, "Adds masks to both shares of all round keys: r0 points to them, r1 to four words")
 }
 
+/// An operation on two sequences of blocks, each of one share or public.
+///
+/// The addition of an address after each block has public operands and a public result. Registers and bus are public again after the return.
+fn of_two(op: Alu, name: &'static str, about: &'static str) -> Kernel {
+    let mut b = Builder::default();
+    let pair = [4, 5];
+    b.op(Op::Stmdb { rn: SP, list: list(&[4, 5, 6, 7, LR]) });
+    b.begin_loop();
+    b.op(Op::Ldm { rn: 1, writes_back: true, list: list(&pair) });
+    b.op(Op::Ldm { rn: 2, writes_back: true, list: list(&[6, 7]) });
+    for rd in pair {
+        b.op(Op::Reg { op, rd, rn: rd, rm: rd + 2, shift: NONE });
+    }
+    b.op(Op::Strd { rt: 4, rt2: 5, rn: 0, offset: 0 });
+    b.op(Op::Imm { op: Alu::Add, rd: 0, rn: 0, imm: BLOCK.into() });
+    b.op(Op::Cmp { rn: 0, rm: 3 });
+    b.op(Op::Bne { by: 0 });
+    b.op(Op::Ldm { rn: SP, writes_back: true, list: list(&[4, 5, 6, 7, PC]) });
+    b.finish(name, about)
+}
+
+/// The bytes of a block.
+const BLOCK: u16 = 8;
+
+/// The sum of blocks.
+#[must_use]
+pub fn add() -> Kernel {
+    of_two(
+        Alu::Eor,
+        ADD,
+        "Adds blocks of one share, or public ones: r0 points to the sums, r1 and r2 to what is added, r3 to the end of the sums. There is at least one",
+    )
+}
+
+/// Some bits of blocks.
+#[must_use]
+pub fn select() -> Kernel {
+    of_two(
+        Alu::And,
+        SELECT,
+        "Keeps bits of blocks of one share: r0 points to the results, r1 to the blocks, r2 to public blocks with the bits to keep, r3 to the \
+         end of the results. There is at least one",
+    )
+}
+
+/// Multiplies blocks of one share by 2^exponent in GF(2^64), and stores each product `offset` bytes after its block.
+fn times(exponent: u8, offset: u16, name: &'static str, about: &'static str) -> Kernel {
+    let mut b = Builder::default();
+    let (high, low, carry) = (2, 3, 12);
+    let rest = 32 - exponent;
+    b.op(Op::Stmdb { rn: SP, list: list(&[4, LR]) });
+    b.begin_loop();
+    b.op(Op::Ldrd { rt: high, rt2: low, rn: 0, offset: 0 });
+    for rd in [high, low] {
+        b.op(Op::Unary { op: Unary::Rev, rd, rm: rd });
+    }
+    b.op(Op::Mov { rd: carry, rm: high, shift: Shift::Lsr(rest) });
+    b.op(Op::Mov { rd: high, rm: high, shift: Shift::Lsl(exponent) });
+    b.op(Op::Reg { op: Alu::Orr, rd: high, rn: high, rm: low, shift: Shift::Lsr(rest) });
+    // The carry times x^4 + x^3 + x + 1 = (x + 1)(x^3 + 1).
+    for by in [1, 3] {
+        b.op(Op::Reg { op: Alu::Eor, rd: carry, rn: carry, rm: carry, shift: Shift::Lsl(by) });
+    }
+    b.op(Op::Reg { op: Alu::Eor, rd: low, rn: carry, rm: low, shift: Shift::Lsl(exponent) });
+    for rd in [high, low] {
+        b.op(Op::Unary { op: Unary::Rev, rd, rm: rd });
+    }
+    b.op(Op::Strd { rt: high, rt2: low, rn: 0, offset });
+    b.op(Op::Imm { op: Alu::Add, rd: 0, rn: 0, imm: BLOCK.into() });
+    b.op(Op::Cmp { rn: 0, rm: 1 });
+    b.op(Op::Bne { by: 0 });
+    b.zero([high, low, carry]);
+    b.op(Op::Ldm { rn: SP, writes_back: true, list: list(&[4, PC]) });
+    b.finish(name, about)
+}
+
+/// Doubles one block after the other.
+#[must_use]
+pub fn double() -> Kernel {
+    times(
+        1,
+        BLOCK,
+        DOUBLE,
+        "Makes each block of one share two times the block before it in GF(2^64): r0 points to the first one, r1 to the last one, which is another",
+    )
+}
+
+/// Multiplies blocks by 16.
+#[must_use]
+pub fn times_16() -> Kernel {
+    times(
+        4,
+        0,
+        TIMES_16,
+        "Multiplies blocks of one share by 16 in GF(2^64): r0 points to them, r1 to their end. There is at least one",
+    )
+}
+
 /// All kernels.
 #[must_use]
 pub fn all(sbox: &Sbox) -> Vec<Kernel> {
-    vec![encrypt(sbox), schedule_128(sbox), schedule_80(sbox), refresh()]
+    let mode = [add(), select(), double(), times_16()];
+    [encrypt(sbox), schedule_128(sbox), schedule_80(sbox), refresh()].into_iter().chain(mode).collect()
 }
 
 /// The kernels as a file for the assembler.

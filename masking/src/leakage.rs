@@ -1,14 +1,18 @@
-//! Fixed-against-random tests over simulated traces of key set-up, new masks and the encryption of four blocks.
+//! Fixed-against-random tests over simulated traces of key set-up, new masks and the encryption of four blocks, or of whole messages.
 //!
 //! A trace has a sample for each word that an attacker is taken to see: its number of set bits. In half of the traces key and blocks are always
 //! the same, in the other half they are random. Masks are random in all. For each sample Welch's t says whether the means differ.
+//!
+//! Of a message, plaintext and associated data are public and random in all traces, and the nonce is always the same. So what is public looks random
+//! in all, while the key, L and Q are the same in half of them.
 
 use crate::{
     ENCRYPT, REFRESH, SCHEDULE_80, SCHEDULE_128,
     check::{CODE, CONSTANTS, INPUT, KEYS, STACK, constants},
-    ir::{Alu, Op, SP},
+    ir::{Alu, NONE, Op, SP},
     kernel::Kernel,
     machine::{Cell, Machine, Model},
+    message::Caller,
     plain::{Plain, RUNS, Word},
     random::Random,
 };
@@ -18,6 +22,9 @@ use std::{cell, thread};
 /// Above this a sample depends on a secret. Of 100,000 samples that do not, one is above it with a probability of 0.0002.
 pub const LIMIT: f64 = 6.0;
 
+/// The nonce block of messages: a one, and seven bytes.
+const NONCE: [u32; 2] = [0x0302_0101, 0x0706_0504];
+
 /// Each kernel has so much room.
 const ROOM: u32 = 0x1_0000;
 
@@ -26,6 +33,8 @@ const ROOM: u32 = 0x1_0000;
 pub struct Experiment {
     /// The bytes of the key: 16 or 10.
     pub key_len: usize,
+    /// A message is sealed and verified. Else four blocks are encrypted.
+    pub is_message: bool,
     /// The key is the same in all traces, and only the blocks are random in half of them.
     pub has_fixed_key: bool,
     /// All masks are random. Else all of them are zero, which is as good as no masking.
@@ -92,7 +101,7 @@ fn shares(random: &mut Random, secrets: &[Word], is_masked: bool) -> Vec<Word> {
     first.chain(masks.iter().copied()).collect()
 }
 
-fn masks(random: &mut Random, count: usize, is_masked: bool) -> Vec<Word> {
+pub(crate) fn masks(random: &mut Random, count: usize, is_masked: bool) -> Vec<Word> {
     if is_masked { words(random, None, count) } else { vec![[0; RUNS]; count] }
 }
 
@@ -132,7 +141,7 @@ impl Experiment {
     }
 
     fn batches(self, kernels: &[Kernel], seed: u64, batches: u64) -> Result<Vec<Sums>> {
-        let Self { key_len, has_fixed_key, is_masked, .. } = self;
+        let Self { key_len, is_message, has_fixed_key, is_masked, .. } = self;
         let mut random = Random(0x6A09_E667_F3BC_C908);
         let fixed: Vec<u32> = (0..12).map(|_| random.word()).collect();
         let (fixed_key, fixed_blocks) = fixed.split_at(4);
@@ -151,7 +160,7 @@ impl Experiment {
         for (address, kernel) in places().zip(kernels) {
             machine.program(address, kernel.instructions());
         }
-        let address = |name| {
+        let address = |name: &str| {
             let found = places().zip(kernels).find(|(_, kernel)| kernel.name == name);
             Ok::<_, anyhow::Error>(found.with_context(|| format!("there is no {name}"))?.0)
         };
@@ -169,6 +178,15 @@ impl Experiment {
             }
             machine.put(INPUT, shares(&mut random, &key, is_masked));
             machine.call(schedule, STACK, &[KEYS, INPUT, CONSTANTS])?;
+            if is_message {
+                let mut public = || std::array::from_fn(|_| random.word());
+                let (data, text) = (std::array::from_fn(|_| public()), std::array::from_fn(|_| public()));
+                let (machine, random) = (&mut machine, &mut random);
+                let mut caller = Caller { machine, addresses: &|name| address(name).ok(), random, is_masked };
+                let sealed = caller.seal(NONCE, &data, &text)?;
+                caller.verify(NONCE, &data, &sealed)?;
+                continue;
+            }
             machine.put(INPUT, masks(&mut random, 4, is_masked));
             machine.call(refresh, STACK, &[KEYS, INPUT])?;
             let blocks = words(&mut random, Some(fixed_blocks), 8);
@@ -200,6 +218,11 @@ pub fn with_a_share_over_the_other(kernel: &mut Kernel) {
     if let Op::Ldrd { rt, offset, .. } = kernel.code[load] {
         kernel.code.insert(load, Op::Ldr { rt, rn: SP, offset: offset ^ 16 });
     }
+}
+
+/// A fault in the kernel for sums: when it returns, a register has something of a share.
+pub fn with_a_share_left(kernel: &mut Kernel) {
+    kernel.code.insert(kernel.code.len() - 1, Op::Mov { rd: 12, rm: 4, shift: NONE });
 }
 
 /// The greatest |t|.

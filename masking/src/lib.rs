@@ -1,4 +1,4 @@
-//! Masked kernels of TWINE for ARMv7-M: what makes them, and what proves of most of them that nothing in them depends on a secret.
+//! Masked kernels of TWINE and of the mode for ARMv7-M: what makes them, and what proves of most of them that nothing in them depends on a secret.
 
 pub mod check;
 pub mod exact;
@@ -8,6 +8,7 @@ pub mod kernel;
 pub mod leakage;
 pub mod linear;
 pub mod machine;
+pub mod message;
 pub mod plain;
 pub mod random;
 pub mod report;
@@ -36,6 +37,15 @@ pub const SCHEDULE_128: &str = "twine_masked_schedule_128";
 pub const SCHEDULE_80: &str = "twine_masked_schedule_80";
 /// That of the kernel for new masks.
 pub const REFRESH: &str = "twine_masked_refresh";
+
+/// That of the kernel for the sum of blocks of one share.
+pub const ADD: &str = "twine_masked_add";
+/// That of the kernel for some bits of blocks of one share.
+pub const SELECT: &str = "twine_masked_select";
+/// That of the kernel for powers of two times a block of one share.
+pub const DOUBLE: &str = "twine_masked_double";
+/// That of the kernel for 16 times blocks of one share.
+pub const TIMES_16: &str = "twine_masked_times_16";
 
 /// The kernels as they are in `twine/src/backends/masked/v7m.s`.
 ///

@@ -149,6 +149,13 @@ impl<D: Domain> Machine<D> {
         Ok(())
     }
 
+    /// Whether nothing but public numbers is in the registers, at the inputs of the arithmetic unit, in its last result and on the bus.
+    #[must_use]
+    pub fn is_public(&self) -> bool {
+        let others = [&self.result, &self.bus];
+        self.regs.iter().chain(&self.operands).chain(others).all(|cell| matches!(cell, Cell::Int(_)))
+    }
+
     fn int(&self, reg: Reg) -> Result<u32> {
         match self.regs[usize::from(reg)] {
             Cell::Int(value) => Ok(value),

@@ -5,7 +5,7 @@ use masking::{
     check,
     image::Image,
     kernel::{self, Kernel},
-    leakage::{Experiment, LIMIT, greatest, with_a_share_over_the_other, without_a_pad},
+    leakage::{Experiment, LIMIT, greatest, with_a_share_left, with_a_share_over_the_other, without_a_pad},
     machine::MODELS,
     report::{self, Outcome},
 };
@@ -46,22 +46,38 @@ const FEW: u64 = 65_536;
 
 fn leakage(traces: u64, markdown: &str, svg: &str) -> Result<()> {
     let text = fs::read_to_string(markdown).with_context(|| format!("cannot read {markdown}"))?;
-    let masked = Experiment { key_len: 16, has_fixed_key: false, is_masked: true, traces };
+    let masked = Experiment { key_len: 16, is_message: false, has_fixed_key: false, is_masked: true, traces };
     let few = Experiment { traces: FEW, ..masked };
-    type Change = fn(&mut Kernel);
-    let none: Change = |_| ();
-    let experiments: [(&str, Experiment, Change, bool); 6] = [
-        ("TWINE-128", masked, none, false),
-        ("TWINE-80", Experiment { key_len: 10, ..masked }, none, false),
-        ("TWINE-128, the same key in all traces", Experiment { has_fixed_key: true, ..masked }, none, false),
-        ("TWINE-128, all masks zero", Experiment { is_masked: false, ..few }, none, true),
-        ("TWINE-128, without a pad", few, without_a_pad, true),
-        ("TWINE-128, a share loaded over the other", few, with_a_share_over_the_other, true),
+    let message = Experiment { is_message: true, ..masked };
+    let few_messages = Experiment { traces: FEW, ..message };
+    type Fault = (&'static str, fn(&mut Kernel));
+    let experiments: [(&str, Experiment, Option<Fault>, bool); 9] = [
+        ("TWINE-128", masked, None, false),
+        ("TWINE-80", Experiment { key_len: 10, ..masked }, None, false),
+        ("TWINE-128, the same key in all traces", Experiment { has_fixed_key: true, ..masked }, None, false),
+        ("TWINE-128, all masks zero", Experiment { is_masked: false, ..few }, None, true),
+        ("TWINE-128, without a pad", few, Some((masking::ENCRYPT, without_a_pad)), true),
+        (
+            "TWINE-128, a share loaded over the other",
+            few,
+            Some((masking::ENCRYPT, with_a_share_over_the_other)),
+            true,
+        ),
+        ("a message of TWINE-128-OTR", message, None, false),
+        ("a message, all masks zero", Experiment { is_masked: false, ..few_messages }, None, true),
+        (
+            "a message, a share left in a register",
+            few_messages,
+            Some((masking::ADD, with_a_share_left)),
+            true,
+        ),
     ];
     let (mut outcomes, mut wrong) = (Vec::new(), Vec::new());
     for (what, experiment, change, is_seen) in experiments {
         let mut kernels = masking::kernels();
-        kernels.iter_mut().filter(|kernel| kernel.name == masking::ENCRYPT).for_each(change);
+        if let Some((name, change)) = change {
+            kernels.iter_mut().filter(|kernel| kernel.name == name).for_each(change);
+        }
         let (start, samples) = (Instant::now(), experiment.run(&kernels)?);
         let greatest = greatest(&samples);
         println!("{what}: |t| up to {greatest:.1}, {:.0} s", start.elapsed().as_secs_f64());
@@ -113,5 +129,6 @@ fn prove(kernel: &Kernel) -> Result<usize> {
     }
     let verdict = if report.leaks.is_empty() { "independent of all secrets" } else { "NOT independent" };
     println!("  {verdict}, {:.1} s", start.elapsed().as_secs_f64());
+    ensure!(report.leaves_public, "{}: something of a share is left in the processor", report.name);
     Ok(report.leaks.len())
 }

@@ -1,17 +1,18 @@
 //! The kernels compute TWINE, and the check of their independence finds faults.
 
 use masking::{
-    ENCRYPT, REFRESH, SCHEDULE_80, SCHEDULE_128,
+    ADD, DOUBLE, ENCRYPT, REFRESH, SCHEDULE_80, SCHEDULE_128, SELECT, TIMES_16,
     check::{CODE, CONSTANTS, INPUT, KEYS, STACK, constants, prove},
     ir::{Alu, NONE, Op, SP},
     kernel::{Kernel, assembly, plane_of_key},
     kernels,
     leakage::{first, with_a_share_over_the_other, without_a_pad},
     machine::{Cell, Machine, Model},
+    message::Caller,
     plain::{Plain, RUNS, Word},
     random::Random,
 };
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, sync::LazyLock};
 
 #[path = "../../twine/src/reference.rs"]
 #[allow(unreachable_pub, dead_code, reason = "shared with the tests of twine-cipher")]
@@ -26,8 +27,10 @@ fn words(bytes: &[u8]) -> Vec<u32> {
     bytes.chunks(4).map(word).collect()
 }
 
+static ALL: LazyLock<Vec<Kernel>> = LazyLock::new(kernels);
+
 fn kernel(name: &str) -> Kernel {
-    kernels().into_iter().find(|kernel| kernel.name == name).unwrap()
+    ALL.iter().find(|kernel| kernel.name == name).unwrap().clone()
 }
 
 #[test]
@@ -42,7 +45,7 @@ fn the_file_is_what_is_written() {
 #[test]
 fn kernels_compute_twine() {
     let mut random = Random(1);
-    let all: Vec<(u32, Kernel)> = (CODE..).step_by(0x10000).zip(kernels()).collect();
+    let all: Vec<(u32, Kernel)> = (CODE..).step_by(0x10000).zip(ALL.iter().cloned()).collect();
     for len in [16, 10, 16, 10] {
         let key = bytes(&mut random, len);
         let key_words = words(&key);
@@ -114,6 +117,79 @@ fn new_masks_are_independent_of_secrets() {
     assert!(report.leaks.is_empty(), "{:?}", report.leaks);
 }
 
+#[test]
+fn the_mode_is_independent_of_secrets() {
+    for name in [ADD, SELECT, DOUBLE, TIMES_16] {
+        let report = prove(&kernel(name)).unwrap();
+        assert!(report.leaks.is_empty(), "{name}: {:?}", report.leaks);
+        assert!(report.leaves_public, "{name}");
+    }
+}
+
+/// 2^exponent times a block, as the mode defines it.
+fn times(block: [u8; 8], exponent: u32) -> [u8; 8] {
+    let double = |x: u64| if x >> 63 == 1 { x << 1 ^ 0x1B } else { x << 1 };
+    (0..exponent).fold(u64::from_be_bytes(block), |x, _| double(x)).to_be_bytes()
+}
+
+/// What a kernel makes of words in memory, with `arguments`.
+fn computed(name: &str, memory: &[u32], arguments: &[u32]) -> Vec<u32> {
+    let mut machine = Machine::new(Plain(|_: Model, _: u32, _: &Word| ()));
+    machine.program(CODE, kernel(name).instructions());
+    machine.put(INPUT, memory.iter().map(|word| [*word; RUNS]));
+    machine.call(CODE, STACK, arguments).unwrap();
+    let word = |n| machine.memory[&(INPUT + 4 * n as u32)].data().unwrap()[0];
+    (0..memory.len()).map(word).collect()
+}
+
+#[test]
+fn kernels_compute_what_the_mode_needs() {
+    let mut random = Random(3);
+    for blocks in 1..=5 {
+        for _ in 0..20 {
+            let bytes = bytes(&mut random, 8 * (2 * blocks + 1));
+            let memory = words(&bytes);
+            let (x, y) = (INPUT, INPUT + 8 * blocks as u32);
+            for (name, op) in [(ADD, (|a, b| a ^ b) as fn(u32, u32) -> u32), (SELECT, |a, b| a & b)] {
+                let result = computed(name, &memory, &[x, x, y, y]);
+                let (first, rest) = memory.split_at(2 * blocks);
+                let expected = first.iter().zip(rest).map(|(a, b)| op(*a, *b));
+                assert!(result.iter().copied().eq(expected.chain(rest.iter().copied())), "{name}");
+            }
+            let block = |n: usize| -> [u8; 8] { bytes[8 * n..8 * n + 8].try_into().unwrap() };
+            let others = &memory[2 * blocks..];
+            let expected: Vec<u8> = (0..blocks).flat_map(|n| times(block(n), 4)).collect();
+            assert_eq!(computed(TIMES_16, &memory, &[x, y]), [&words(&expected)[..], others].concat());
+            let expected: Vec<u8> = (0..=blocks).flat_map(|n| times(block(0), n as u32)).collect();
+            assert_eq!(computed(DOUBLE, &memory, &[x, y]), [&words(&expected)[..], &others[2..]].concat());
+        }
+    }
+}
+
+/// The models in which a kernel of the mode leaks after an instruction of it was exchanged.
+fn models_of(name: &str, is: impl Fn(&Op) -> bool, by: &[Op]) -> (BTreeSet<Model>, bool) {
+    let mut kernel = kernel(name);
+    let place = first(&kernel, is);
+    kernel.code.splice(place..=place, by.iter().copied());
+    let report = prove(&kernel).unwrap();
+    (report.leaks.iter().map(|leak| leak.model).collect(), report.leaves_public)
+}
+
+/// Without the zeros at its end, a kernel leaves share a in a register, which then gets share b.
+#[test]
+fn a_share_that_stays_in_a_register_is_found() {
+    for name in [DOUBLE, TIMES_16] {
+        let found = models_of(name, |op| matches!(op, Op::MovImm { rd: 12, .. }), &[]);
+        assert_eq!(found, (BTreeSet::from([Model::Overwrite]), false), "{name}");
+    }
+    for name in [ADD, SELECT] {
+        let back = Op::Ldm { rn: SP, writes_back: true, list: 0x80F0 };
+        let copy = Op::Mov { rd: 12, rm: 4, shift: NONE };
+        let (found, is_public) = models_of(name, |op| *op == back, &[copy, back]);
+        assert!(found.contains(&Model::Overwrite) && !is_public, "{name}: {found:?}");
+    }
+}
+
 /// The models in which a kernel leaks after a change to its code.
 fn models(change: impl FnOnce(&mut Kernel)) -> BTreeSet<Model> {
     let mut kernel = kernel(ENCRYPT);
@@ -181,4 +257,48 @@ fn shares_that_are_not_uniform_are_found() {
     kernel.code[store] = Op::Strd { rt, rt2: rt, rn: 1, offset };
     let report = prove(&kernel).unwrap();
     assert!(!report.has_uniform_shares);
+}
+
+/// A message whose ciphertext and tag are those of `Twine128Otr`.
+#[test]
+fn kernels_compute_a_message() {
+    let all: Vec<(u32, Kernel)> = (CODE..).step_by(0x10000).zip(ALL.iter().cloned()).collect();
+    let address =
+        |name: &str| all.iter().find(|(_, kernel)| kernel.name == name).map(|(address, _)| *address);
+    let mut machine = Machine::new(Plain(|_: Model, _: u32, _: &Word| ()));
+    for (address, kernel) in &all {
+        machine.program(*address, kernel.instructions());
+    }
+    let mut random = Random(4);
+    let of_all_runs = |words: &[u32]| -> Vec<Word> { words.iter().map(|word| [*word; RUNS]).collect() };
+    let key: Vec<u8> = (0..16).collect();
+    let masks: Vec<u32> = (0..4).map(|_| random.word()).collect();
+    let share: Vec<u32> = words(&key).iter().zip(&masks).map(|(word, mask)| word ^ mask).collect();
+    machine.put(INPUT, of_all_runs(&[share, masks].concat()));
+    for (address, word) in (CONSTANTS..).step_by(4).zip(constants()) {
+        machine.memory.insert(address, Cell::Int(word));
+    }
+    machine.call(address(SCHEDULE_128).unwrap(), STACK, &[KEYS, INPUT, CONSTANTS]).unwrap();
+    let text =
+        |start: u8, len: u8| -> Vec<Word> { of_all_runs(&words(&(start..start + len).collect::<Vec<u8>>())) };
+    let (data, message) = (text(0x20, 12).try_into().unwrap(), text(0x40, 44).try_into().unwrap());
+    let nonce = [0x0302_0101, 0x0706_0504];
+    let (machine, random) = (&mut machine, &mut random);
+    let mut caller = Caller { machine, addresses: &address, random, is_masked: true };
+    let sealed = caller.seal(nonce, &data, &message).unwrap();
+    let hex = |words: &[Word]| -> String {
+        words.iter().flat_map(|word| word[0].to_le_bytes()).map(|byte| format!("{byte:02x}")).collect()
+    };
+    assert_eq!(
+        hex(&sealed.ciphertext),
+        "9ea7ce6ed75ac48d7948e90889c8b5cbbd65e4d924a8541d846cccb6d197259c01b67c0e1d2cdd06d258c305"
+    );
+    assert_eq!(hex(&sealed.tag), "80821c70cf249091");
+    let [x, y] = caller.verify(nonce, &data, &sealed).unwrap();
+    assert_eq!(x, y);
+    let mut wrong = sealed;
+    wrong.tag[1][0] ^= 1;
+    let [x, y] = caller.verify(nonce, &data, &wrong).unwrap();
+    assert!(x[1][0] != y[1][0] || x[0][0] != y[0][0]);
+    assert_eq!(x[0][1..], y[0][1..]);
 }

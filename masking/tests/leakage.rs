@@ -1,17 +1,25 @@
 //! Sampled: a short form of the fixed-against-random tests. `cargo run --release -- leakage` is the long one.
 
 use masking::{
-    ENCRYPT,
+    ADD, ENCRYPT,
     kernel::Kernel,
     kernels,
-    leakage::{Experiment, LIMIT, greatest, with_a_share_over_the_other, without_a_pad},
+    leakage::{Experiment, LIMIT, greatest, with_a_share_left, with_a_share_over_the_other, without_a_pad},
 };
 
-const SHORT: Experiment = Experiment { key_len: 16, has_fixed_key: false, is_masked: true, traces: 16_384 };
+const SHORT: Experiment =
+    Experiment { key_len: 16, is_message: false, has_fixed_key: false, is_masked: true, traces: 16_384 };
+
+/// Of a whole message.
+const MESSAGE: Experiment = Experiment { is_message: true, traces: 8_192, ..SHORT };
 
 fn run(experiment: Experiment, change: impl FnOnce(&mut Kernel)) -> f64 {
+    run_with(experiment, ENCRYPT, change)
+}
+
+fn run_with(experiment: Experiment, name: &str, change: impl FnOnce(&mut Kernel)) -> f64 {
     let mut kernels = kernels();
-    change(kernels.iter_mut().find(|kernel| kernel.name == ENCRYPT).unwrap());
+    change(kernels.iter_mut().find(|kernel| kernel.name == name).unwrap());
     greatest(&experiment.run(&kernels).unwrap())
 }
 
@@ -37,4 +45,21 @@ fn faults_are_seen() {
         let greatest = run(SHORT, fault);
         assert!(greatest > LIMIT, "{greatest}");
     }
+}
+
+#[test]
+fn nothing_is_seen_of_the_secrets_of_a_message() {
+    let greatest = run(MESSAGE, |_| ());
+    assert!(greatest < LIMIT, "{greatest}");
+}
+
+#[test]
+fn a_message_without_masks_is_seen() {
+    assert!(run(Experiment { is_masked: false, traces: 512, ..MESSAGE }, |_| ()) > LIMIT);
+}
+
+#[test]
+fn a_fault_in_the_mode_is_seen() {
+    let greatest = run_with(Experiment { traces: 2_048, ..MESSAGE }, ADD, with_a_share_left);
+    assert!(greatest > LIMIT, "{greatest}");
 }

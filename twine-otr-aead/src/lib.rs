@@ -31,6 +31,8 @@ mod compile_fail;
 mod derive;
 mod in_place;
 mod limits;
+#[cfg(twine_masked)]
+mod masked;
 mod opener;
 mod sealer;
 mod secret;
@@ -42,6 +44,8 @@ pub use derive::{Kdf, Label};
 #[doc(hidden)]
 pub use in_place::SetKey;
 pub use limits::{BlockLimit, TwineOtr, count_blocks};
+#[cfg(twine_masked)]
+pub use masked::{MaskedCipher, TwineOtrMasked};
 pub use opener::{OpenError, Opener, OpenerReservation, StrictOpener};
 #[cfg(feature = "rand_core")]
 pub use otr_mode::Generate;
@@ -52,6 +56,8 @@ pub use otr_mode::{
 pub use sealer::{Reservation, SealError, Sealer};
 pub use state::{InvalidState, OpenerState, SealerState};
 pub use twine_cipher::{Twine80, Twine128};
+#[cfg(twine_masked)]
+pub use twine_cipher::{Twine80Masked, Twine128Masked, rand_core};
 
 use consts::{U7, U8};
 

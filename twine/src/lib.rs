@@ -26,6 +26,8 @@ mod masked;
 mod placement;
 mod sbox;
 mod schedule;
+#[cfg(twine_masked)]
+pub mod share;
 
 #[cfg(test)]
 #[allow(unreachable_pub, dead_code, reason = "shared with the vector generator")]
@@ -45,6 +47,8 @@ mod maybe {
 pub use cipher;
 #[cfg(twine_masked)]
 pub use masked::{MaskedBlocks, Twine80Masked, Twine128Masked};
+#[cfg(twine_masked)]
+pub use rand_core;
 
 use cipher::{
     AlgorithmName, BlockCipherDecClosure, BlockCipherDecrypt, BlockCipherEncClosure, BlockCipherEncrypt,

@@ -1,8 +1,9 @@
-//! `cargo xtask masking`: the masked ciphers, here and on emulated boards, and what the package `masking` proves of their kernels.
+//! `cargo xtask masking`: the masked ciphers and the masked AEAD, here and on emulated boards, and what the package `masking` proves of their kernels.
 
 use crate::{
     boards::{Board, CORTEX_M},
     firmware, paths,
+    qemu_trace::Plugin,
     sh::{self, Cmd},
 };
 use anyhow::{Result, ensure};
@@ -10,8 +11,11 @@ use std::path::PathBuf;
 
 const MANIFEST: &str = "masking/Cargo.toml";
 
-/// What makes the library have the masked ciphers.
+/// What makes the libraries have what is masked.
 const FLAGS: &str = "--cfg twine_masked";
+
+/// The libraries that have something masked.
+const LIBRARIES: [&str; 2] = ["twine-cipher", "twine-otr-aead"];
 
 /// The simulated traces of each experiment: 2^20.
 const TRACES: &str = "1048576";
@@ -27,21 +31,23 @@ fn cargo(command: &str) -> Cmd {
     sh::cargo().args([command, "--manifest-path", MANIFEST, "--target-dir"]).arg(dir())
 }
 
-/// A command on the cipher with the masked ones.
-fn cipher(command: &str) -> Cmd {
+/// A command on a library with what is masked.
+fn library(command: &str, name: &str) -> Cmd {
     sh::cargo()
-        .args([command, "--package", "twine-cipher", "--target-dir"])
+        .args([command, "--package", name, "--target-dir"])
         .arg(dir().join("host"))
         .env("RUSTFLAGS", FLAGS)
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
 }
 
-/// Lets clippy look at the package, at the masked ciphers and at their known answers.
+/// Lets clippy look at the package, at what is masked and at its known answers.
 pub(crate) fn lint() -> Result<()> {
     let all = ["--all-targets", "--", "--deny", "warnings"];
     cargo("clippy").args(all).run()?;
-    cipher("clippy").args(all).run()?;
-    cipher("clippy").arg("--no-default-features").args(all).run()?;
+    for name in LIBRARIES {
+        library("clippy", name).args(all).run()?;
+        library("clippy", name).arg("--no-default-features").args(all).run()?;
+    }
     sh::cargo()
         .args(["clippy", "--manifest-path", "firmware/Cargo.toml", "--lib", "--target-dir"])
         .arg(dir().join("host"))
@@ -51,12 +57,16 @@ pub(crate) fn lint() -> Result<()> {
         .run()
 }
 
-/// Tests the package and the masked ciphers on this machine and on boards, and checks the kernels in the images for these boards.
+/// Tests the package and what is masked on this machine and on boards, and checks the kernels in the images for these boards.
 pub(crate) fn test() -> Result<()> {
     cargo("test").run()?;
-    cipher("test").arg("--lib").run()?;
+    library("test", "twine-cipher").arg("--lib").run()?;
+    library("test", "twine-otr-aead").args(["--all-features", "--lib", "--test", "masked"]).run()?;
+    library("test", "twine-otr-aead").args(["--doc", "masked"]).env("RUSTDOCFLAGS", FLAGS).run()?;
     let boards = CORTEX_M.iter().filter(|board| TARGETS.contains(&board.target));
-    let images = boards.map(|board| known_answers(&board.with_flags(FLAGS))).collect::<Result<Vec<_>>>()?;
+    let plugin = Plugin::build()?;
+    let images =
+        boards.map(|board| known_answers(&plugin, &board.with_flags(FLAGS))).collect::<Result<Vec<_>>>()?;
     ensure!(images.len() == TARGETS.len(), "there is not a board for each target");
     cargo("run").args(["--", "check"]).args(images).run()
 }
@@ -75,12 +85,26 @@ pub(crate) fn leakage() -> Result<()> {
         .run()
 }
 
-/// Runs known answers on a board, and returns the image.
-fn known_answers(board: &Board) -> Result<PathBuf> {
+/// What the image of known answers seals and opens for its costs, and the most instructions for each byte.
+const COSTS: [(&str, u64, u64); 4] =
+    [("sealing", 64, 350), ("opening", 64, 560), ("sealing", 1024, 150), ("opening", 1024, 300)];
+
+/// Runs known answers on a board, says what the AEAD costs there, and returns the image.
+fn known_answers(plugin: &Plugin, board: &Board) -> Result<PathBuf> {
     println!("\n-- {board}");
     let image = firmware::build_image(board, "twine")?;
-    let lines = firmware::run(board, &image)?;
+    let (lines, regions) = plugin.run(board, &image, None)?;
+    ensure!(firmware::all_passed(lines.last().map_or("", String::as_str)), "known answers failed");
     let groups = lines.iter().filter(|line| line.contains(", masked, ")).count();
-    ensure!(groups == 6, "the image has {groups} groups of checks of the masked ciphers instead of 6");
+    ensure!(groups == 12, "the image has {groups} groups of checks of what is masked instead of 12");
+    ensure!(regions.len() == COSTS.len(), "the image has {} regions", regions.len());
+    for ((what, bytes, most), region) in COSTS.into_iter().zip(regions) {
+        let each = region.instructions as f64 / bytes as f64;
+        println!(
+            "{what} {bytes} bytes, and 8 of associated data: {} instructions, {each:.1} a byte",
+            region.instructions
+        );
+        ensure!(region.instructions <= most * bytes, "more than {most} instructions a byte");
+    }
     Ok(image)
 }

@@ -1,4 +1,4 @@
-//! Rounds and key schedules on two shares.
+//! Rounds and key schedules on two shares, and what a mode does with one share at a time.
 
 use cipher::{Array, consts::U8};
 
@@ -12,10 +12,14 @@ mod kernels;
 #[path = "masked/portable.rs"]
 mod kernels;
 
+pub use kernels::{add, double, select, set_sum, times_16};
 pub(crate) use kernels::{encrypt, expand_80, expand_128, refresh};
 
-/// Four blocks in two shares, as words in little-endian order.
-pub(crate) type Shares = [[[u32; 2]; 4]; 2];
+/// A share of a block, or a public block: its bytes as words in little-endian order.
+pub type ShareBlock = [u32; 2];
+
+/// Four blocks in two shares.
+pub(crate) type Shares = [[ShareBlock; 4]; 2];
 
 /// The round keys in two shares: for each round four words of one share, and then of the other.
 #[derive(Clone)]

@@ -1,10 +1,11 @@
 //! The same in portable code, for tests of what is built on it. Nothing is claimed of what a compiler makes of it.
 
+use cipher::Array;
 use core::ops::{BitAnd, BitOr, BitXor, Not};
 
 use super::{
     super::fixslice::{Block, Placement, State, Word},
-    RoundKeys, Shares, bytes, erase, words,
+    RoundKeys, ShareBlock, Shares, bytes, erase, words,
 };
 use crate::{
     consts::ROUND_CONSTANTS,
@@ -68,7 +69,7 @@ fn substitute(nibble: Nibble) -> Nibble {
 }
 
 /// Adds `x` to `to`.
-fn add(to: &mut Nibble, x: Nibble) {
+fn add_nibble(to: &mut Nibble, x: Nibble) {
     to[0] ^= x[0];
     to[1] ^= x[1];
 }
@@ -97,14 +98,14 @@ fn expand<const N: usize, const WORDS: usize>(
             key[4 * half..4 * half + 4].copy_from_slice(&words);
         }
         let (x, y) = (substitute(wk[0]), substitute(wk[16]));
-        add(&mut wk[1], x);
-        add(&mut wk[4], y);
+        add_nibble(&mut wk[1], x);
+        add_nibble(&mut wk[4], y);
         if N == 32 {
             let z = substitute(wk[30]);
-            add(&mut wk[23], z);
+            add_nibble(&mut wk[23], z);
         }
-        add(&mut wk[7], [ROUND_CONSTANTS[r] >> 3, 0]);
-        add(&mut wk[19], [ROUND_CONSTANTS[r] & 7, 0]);
+        add_nibble(&mut wk[7], [ROUND_CONSTANTS[r] >> 3, 0]);
+        add_nibble(&mut wk[19], [ROUND_CONSTANTS[r] & 7, 0]);
         wk[..4].rotate_left(1);
         wk.rotate_left(4);
     }
@@ -159,5 +160,47 @@ pub(crate) fn encrypt(keys: &RoundKeys, blocks: &mut Shares) {
         *share = blocks.each_ref().map(words);
         erase(&mut state.first);
         erase(&mut state.second);
+    }
+}
+
+/// Makes each block of `to` the sum of the blocks of `x` and `y` in its place, as far as there are all three.
+pub fn set_sum(to: &mut [ShareBlock], x: &[ShareBlock], y: &[ShareBlock]) {
+    for (to, (x, y)) in to.iter_mut().zip(x.iter().zip(y)) {
+        *to = [x[0] ^ y[0], x[1] ^ y[1]];
+    }
+}
+
+/// Adds the blocks of `x` to those of `to`, as far as there are both.
+pub fn add(to: &mut [ShareBlock], x: &[ShareBlock]) {
+    for (to, x) in to.iter_mut().zip(x) {
+        *to = [to[0] ^ x[0], to[1] ^ x[1]];
+    }
+}
+
+/// Clears the bits of `to` that are not set in `kept`, as far as there are both.
+pub fn select(to: &mut [ShareBlock], kept: &[ShareBlock]) {
+    for (to, kept) in to.iter_mut().zip(kept) {
+        *to = [to[0] & kept[0], to[1] & kept[1]];
+    }
+}
+
+/// Multiplies a block by 2^exponent in GF(2^64).
+fn times(block: ShareBlock, exponent: u32) -> ShareBlock {
+    let x = u64::from_be_bytes(bytes(block).0);
+    let carry = x >> (64 - exponent);
+    words(&Array((x << exponent ^ carry ^ carry << 1 ^ carry << 3 ^ carry << 4).to_be_bytes()))
+}
+
+/// Makes each block but the first one two times the block before it.
+pub fn double(blocks: &mut [ShareBlock]) {
+    for i in 1..blocks.len() {
+        blocks[i] = times(blocks[i - 1], 1);
+    }
+}
+
+/// Multiplies all blocks by 16.
+pub fn times_16(blocks: &mut [ShareBlock]) {
+    for block in blocks {
+        *block = times(*block, 4);
     }
 }

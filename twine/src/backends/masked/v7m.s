@@ -4047,3 +4047,107 @@ twine_masked_refresh:
     add.w sp, sp, #0x8
     ldmia.w sp!, {r4, r5, r6, r7, r8, r9, r10, r11, pc}
 .size twine_masked_refresh, . - twine_masked_refresh
+
+@ Adds blocks of one share, or public ones: r0 points to the sums, r1 and r2 to what is added, r3 to the end of the sums. There is at least one.
+.section .text.twine_masked_add,"ax",%progbits
+.global twine_masked_add
+.hidden twine_masked_add
+.type twine_masked_add,%function
+.thumb_func
+.p2align 2
+twine_masked_add:
+    stmdb.w sp!, {r4, r5, r6, r7, lr}
+2:
+    ldmia.w r1!, {r4, r5}
+    ldmia.w r2!, {r6, r7}
+    eor.w r4, r4, r6
+    eor.w r5, r5, r7
+    strd r4, r5, [r0, #0]
+    add.w r0, r0, #0x8
+    cmp.w r0, r3
+    bne.w 2b
+    ldmia.w sp!, {r4, r5, r6, r7, pc}
+.size twine_masked_add, . - twine_masked_add
+
+@ Keeps bits of blocks of one share: r0 points to the results, r1 to the blocks, r2 to public blocks with the bits to keep, r3 to the end of the results. There is at least one.
+.section .text.twine_masked_select,"ax",%progbits
+.global twine_masked_select
+.hidden twine_masked_select
+.type twine_masked_select,%function
+.thumb_func
+.p2align 2
+twine_masked_select:
+    stmdb.w sp!, {r4, r5, r6, r7, lr}
+2:
+    ldmia.w r1!, {r4, r5}
+    ldmia.w r2!, {r6, r7}
+    and.w r4, r4, r6
+    and.w r5, r5, r7
+    strd r4, r5, [r0, #0]
+    add.w r0, r0, #0x8
+    cmp.w r0, r3
+    bne.w 2b
+    ldmia.w sp!, {r4, r5, r6, r7, pc}
+.size twine_masked_select, . - twine_masked_select
+
+@ Makes each block of one share two times the block before it in GF(2^64): r0 points to the first one, r1 to the last one, which is another.
+.section .text.twine_masked_double,"ax",%progbits
+.global twine_masked_double
+.hidden twine_masked_double
+.type twine_masked_double,%function
+.thumb_func
+.p2align 2
+twine_masked_double:
+    stmdb.w sp!, {r4, lr}
+2:
+    ldrd r2, r3, [r0, #0]
+    rev.w r2, r2
+    rev.w r3, r3
+    lsr.w r12, r2, #31
+    lsl.w r2, r2, #1
+    orr.w r2, r2, r3, lsr #31
+    eor.w r12, r12, r12, lsl #1
+    eor.w r12, r12, r12, lsl #3
+    eor.w r3, r12, r3, lsl #1
+    rev.w r2, r2
+    rev.w r3, r3
+    strd r2, r3, [r0, #8]
+    add.w r0, r0, #0x8
+    cmp.w r0, r1
+    bne.w 2b
+    mov.w r2, #0x0
+    mov.w r3, #0x0
+    mov.w r12, #0x0
+    ldmia.w sp!, {r4, pc}
+.size twine_masked_double, . - twine_masked_double
+
+@ Multiplies blocks of one share by 16 in GF(2^64): r0 points to them, r1 to their end. There is at least one.
+.section .text.twine_masked_times_16,"ax",%progbits
+.global twine_masked_times_16
+.hidden twine_masked_times_16
+.type twine_masked_times_16,%function
+.thumb_func
+.p2align 2
+twine_masked_times_16:
+    stmdb.w sp!, {r4, lr}
+2:
+    ldrd r2, r3, [r0, #0]
+    rev.w r2, r2
+    rev.w r3, r3
+    lsr.w r12, r2, #28
+    lsl.w r2, r2, #4
+    orr.w r2, r2, r3, lsr #28
+    eor.w r12, r12, r12, lsl #1
+    eor.w r12, r12, r12, lsl #3
+    eor.w r3, r12, r3, lsl #4
+    rev.w r2, r2
+    rev.w r3, r3
+    strd r2, r3, [r0, #0]
+    add.w r0, r0, #0x8
+    cmp.w r0, r1
+    bne.w 2b
+    mov.w r2, #0x0
+    mov.w r3, #0x0
+    mov.w r12, #0x0
+    ldmia.w sp!, {r4, pc}
+.size twine_masked_times_16, . - twine_masked_times_16

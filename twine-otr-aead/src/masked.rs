@@ -1,0 +1,496 @@
+//! TWINE-OTR with two shares. See [`TwineOtrMasked`].
+
+mod work;
+
+use core::fmt;
+
+#[cfg(feature = "zeroize")]
+use otr_mode::cipher::zeroize::ZeroizeOnDrop;
+use otr_mode::{
+    AeadCore, Error, Key, KeySizeUser, Nonce, Tag,
+    aead::{Buffer, TagPosition, inout::InOutBuf},
+    consts::{U7, U8},
+};
+use twine_cipher::{Twine128Masked, rand_core::CryptoRng, share};
+
+use work::{L, LANES, Work, ZERO, add, add_public, load, pad, set, store, truncate, unmask};
+
+/// The length of a block in bytes.
+const BLOCK: usize = 8;
+
+/// That of a pair.
+const PAIR: usize = 2 * BLOCK;
+
+/// That of as many pairs as there are lanes.
+const BATCH: usize = LANES * PAIR;
+
+/// A cipher with two shares: [`Twine80Masked`](twine_cipher::Twine80Masked) or [`Twine128Masked`].
+pub trait MaskedCipher: sealed::MaskedCipher {}
+
+impl<C: sealed::MaskedCipher> MaskedCipher for C {}
+
+mod sealed {
+    use otr_mode::{Key, KeySizeUser};
+    use twine_cipher::{
+        MaskedBlocks, Twine80, Twine80Masked, Twine128, Twine128Masked, rand_core::CryptoRng,
+    };
+
+    pub trait MaskedCipher {
+        /// The same cipher without masks.
+        type Plain: KeySizeUser;
+        /// Both shares of a key.
+        type KeyShares;
+        fn with_key(key: &Key<Self::Plain>, rng: &mut impl CryptoRng) -> Self;
+        fn with_shares(shares: &Self::KeyShares) -> Self;
+        fn new_masks(&mut self, rng: &mut impl CryptoRng);
+        fn encrypt(&self, blocks: &mut MaskedBlocks);
+    }
+
+    macro_rules! masked_cipher {
+        ($masked:ty, $plain:ty, $words:literal) => {
+            impl MaskedCipher for $masked {
+                type Plain = $plain;
+                type KeyShares = [[u32; $words]; 2];
+
+                fn with_key(key: &Key<$plain>, rng: &mut impl CryptoRng) -> Self {
+                    Self::new(key, rng)
+                }
+
+                fn with_shares(shares: &Self::KeyShares) -> Self {
+                    Self::from_shares(shares)
+                }
+
+                fn new_masks(&mut self, rng: &mut impl CryptoRng) {
+                    self.refresh(rng);
+                }
+
+                fn encrypt(&self, blocks: &mut MaskedBlocks) {
+                    self.encrypt_shares(blocks);
+                }
+            }
+        };
+    }
+
+    masked_cipher!(Twine80Masked, Twine80, 3);
+    masked_cipher!(Twine128Masked, Twine128, 4);
+}
+
+/// TWINE-OTR with two shares, against power analysis: nonces of 7 bytes, tags of 8 bytes, and [`Parallel`](crate::Parallel) associated data.
+///
+/// It computes what [`Twine128Otr`](crate::Twine128Otr) computes, or with [`Twine80Masked`](twine_cipher::Twine80Masked) what
+/// [`Twine80Otr`](crate::Twine80Otr) does.
+///
+/// **Experimental,** and there only with `--cfg twine_masked`. Nobody has measured it on hardware.
+///
+/// Its methods have the names of [`AeadInOut`](crate::AeadInOut). They take `&mut self`, because each message takes random masks from the
+/// generator `R` that this type owns. `R` can also be a reference to one.
+/// ```
+/// # use twine_otr_aead::rand_core;
+/// # struct Generator(u32);
+/// # impl rand_core::TryRng for Generator {
+/// #     type Error = core::convert::Infallible;
+/// #     fn try_next_u32(&mut self) -> Result<u32, Self::Error> { self.0 += 1; Ok(self.0.wrapping_mul(0x9E37_79B9)) }
+/// #     fn try_next_u64(&mut self) -> Result<u64, Self::Error> { self.try_next_u32().map(u64::from) }
+/// #     fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Self::Error> { bytes.fill(0); Ok(()) }
+/// # }
+/// # impl rand_core::TryCryptoRng for Generator {}
+/// # let generator = Generator(0);
+/// use twine_otr_aead::{AeadInOut, KeyInit, Twine128Otr, TwineOtrMasked};
+///
+/// let key = [0x42; 16].into();
+/// let mut masked: TwineOtrMasked<_> = TwineOtrMasked::new(&key, generator);
+/// let nonce = [0, 0, 0, 0, 0, 0, 1].into(); // a counter: it must never repeat under a key
+/// let mut reading = *b"21.5 C";
+/// let tag = masked.encrypt_inout_detached(&nonce, b"sensor 7", reading.as_mut_slice().into())?;
+///
+/// // The receiver may be one that nobody can measure.
+/// let plain: Twine128Otr = Twine128Otr::new(&key);
+/// plain.decrypt_inout_detached(&nonce, b"sensor 7", reading.as_mut_slice().into(), &tag)?;
+/// assert_eq!(&reading, b"21.5 C");
+/// # Ok::<(), twine_otr_aead::Error>(())
+/// ```
+///
+/// # What is masked
+/// The round keys, L, 2^i L, Q, the checksum, the outputs of the cipher, TE and TA exist only as two shares. So does the plaintext from where it
+/// is added to one of them. Nonce, associated data, ciphertext, tag and lengths are public, and so is the plaintext in the buffer of the caller:
+/// whoever measures sees it where it is loaded and stored.
+///
+/// Opening computes the tag first, and only decrypts if it is right, so that a message that is refused shows nothing of what it would be decrypted
+/// to. This takes twice the time. The expected tag exists only as shares too. It is compared by encrypting a random block, and the sum of that block and
+/// the difference of the tags: both results are equal if the tags are. For the limits below, count two more blocks for this.
+///
+/// # Masks
+/// A message takes 160 random bytes, and 96 more if there is associated data. Opening takes 160 more. The round keys have new masks for each
+/// message.
+#[doc = include_str!("limits.md")]
+pub struct TwineOtrMasked<R, C = Twine128Masked> {
+    cipher: C,
+    rng: R,
+    work: Work,
+}
+
+impl<R: CryptoRng, C: MaskedCipher> TwineOtrMasked<R, C> {
+    /// Makes the round keys of `key`. The key itself is read, which shows it to whoever measures the power. A device that attackers can hold
+    /// keeps its key as shares, for [`from_shares`](Self::from_shares).
+    #[must_use]
+    pub fn new(key: &Key<C::Plain>, mut rng: R) -> Self {
+        Self { cipher: C::with_key(key, &mut rng), rng, work: Work::default() }
+    }
+
+    /// Makes the round keys of a key that is the XOR of two shares: their bytes as words in little-endian order. Each share must be random, and new
+    /// for each start.
+    #[must_use]
+    pub fn from_shares(shares: &C::KeyShares, rng: R) -> Self {
+        Self { cipher: C::with_shares(shares), rng, work: Work::default() }
+    }
+
+    /// Encrypts `buffer` and returns its tag.
+    ///
+    /// # Errors
+    /// The associated data has more than 2^59 blocks. Nothing is written then.
+    pub fn encrypt_inout_detached(
+        &mut self,
+        nonce: &Nonce<Self>,
+        associated_data: &[u8],
+        mut buffer: InOutBuf<'_, '_, u8>,
+    ) -> Result<Tag<Self>, Error> {
+        let ends = self.start(nonce, associated_data)?;
+        self.work.begin(L, &mut self.rng);
+        while buffer.len() > BATCH {
+            let (batch, rest) = buffer.split_at(BATCH);
+            self.encrypt_batch(batch, None);
+            self.work.next_masks();
+            buffer = rest;
+        }
+        let place = self.encrypt_batch(buffer, Some(ends));
+        let mut tag = ZERO;
+        unmask(&mut tag, &self.work.calls, place..place + 1);
+        self.work.erase();
+        let mut bytes = Tag::<Self>::default();
+        store(tag[place % LANES], &mut bytes);
+        Ok(bytes)
+    }
+
+    /// Decrypts `buffer` if the tag is right. Otherwise the whole output is zero.
+    ///
+    /// # Errors
+    /// The tag is wrong, or the associated data is too long to have been encrypted. The error does not say which.
+    pub fn decrypt_inout_detached(
+        &mut self,
+        nonce: &Nonce<Self>,
+        associated_data: &[u8],
+        mut buffer: InOutBuf<'_, '_, u8>,
+        tag: &Tag<Self>,
+    ) -> Result<(), Error> {
+        let opened = self.verify(nonce, associated_data, buffer.reborrow(), tag);
+        match opened {
+            Ok(()) => self.decrypt(buffer, true),
+            Err(_) => buffer.get_out().fill(0),
+        }
+        self.work.erase();
+        opened
+    }
+
+    /// Encrypts the message in `buffer` and appends its tag.
+    ///
+    /// # Errors
+    /// Those of [`encrypt_inout_detached`](Self::encrypt_inout_detached), or the buffer has no room for the tag. The message is unchanged then.
+    pub fn encrypt_in_place(
+        &mut self,
+        nonce: &Nonce<Self>,
+        associated_data: &[u8],
+        buffer: &mut dyn Buffer,
+    ) -> Result<(), Error> {
+        let len = buffer.len();
+        // Associated data that is too long must be refused before the buffer grows.
+        are_enough(associated_data)?;
+        buffer.extend_from_slice(&Tag::<Self>::default())?;
+        let (message, room) = buffer.as_mut().split_at_mut_checked(len).ok_or(Error)?;
+        let room = <&mut Tag<Self>>::try_from(room).map_err(|_| Error)?;
+        *room = self.encrypt_inout_detached(nonce, associated_data, message.into())?;
+        Ok(())
+    }
+
+    /// Decrypts the message in `buffer` if the tag after it is right, and removes the tag.
+    ///
+    /// # Errors
+    /// Those of [`decrypt_inout_detached`](Self::decrypt_inout_detached), or the buffer is shorter than a tag. The buffer keeps its length then, and
+    /// all of it is zero, including the place of the tag.
+    pub fn decrypt_in_place(
+        &mut self,
+        nonce: &Nonce<Self>,
+        associated_data: &[u8],
+        buffer: &mut dyn Buffer,
+    ) -> Result<(), Error> {
+        let bytes = buffer.as_mut();
+        // A buffer that is shorter than a tag is all `tag`.
+        let len = bytes.len().saturating_sub(BLOCK);
+        let (message, tag) = bytes.split_at_mut(len);
+        let opened = Tag::<Self>::try_from(&*tag).map_err(|_| Error).and_then(|received| {
+            self.decrypt_inout_detached(nonce, associated_data, message.into(), &received)
+        });
+        match opened {
+            Ok(()) => buffer.truncate(len),
+            Err(_) => tag.fill(0),
+        }
+        opened
+    }
+
+    /// Makes L and Q, and the input whose encryption is TA. Returns how many inputs the last call has.
+    fn start(&mut self, nonce: &Nonce<Self>, associated_data: &[u8]) -> Result<usize, Error> {
+        are_enough(associated_data)?;
+        self.cipher.new_masks(&mut self.rng);
+        // Format: the length of the tag, modulo that of a block, is zero. Then a one bit and the nonce.
+        let mut format = [1; BLOCK];
+        format[1..].copy_from_slice(nonce);
+        self.work.set_header(format, &mut self.rng);
+        self.cipher.encrypt(&mut self.work.header);
+        if associated_data.is_empty() {
+            return Ok(1);
+        }
+        self.process_associated_data(associated_data);
+        Ok(2)
+    }
+
+    fn process_associated_data(&mut self, data: &[u8]) {
+        let Self { cipher, rng, work } = self;
+        work.begin_associated_data(rng);
+        let (blocks, last) = data.split_at((data.len() - 1) / BLOCK * BLOCK);
+        let mut lane = 0;
+        for batch in blocks.chunks(LANES * BLOCK) {
+            let mut public = ZERO;
+            for (public, block) in public.iter_mut().zip(batch.chunks(BLOCK)) {
+                *public = load(block);
+            }
+            set(&mut work.calls, 0..LANES, &work.first, 0, &public);
+            cipher.encrypt(&mut work.calls);
+            lane = batch.len() / BLOCK;
+            add(&mut work.sum, &work.calls, 0..lane);
+            if lane == LANES {
+                work.next_masks();
+                lane = 0;
+            }
+        }
+        let mut public = ZERO;
+        public[0] = pad(load(last), last.len());
+        add_public(&mut work.sum, &public, 0..1);
+        work.end_associated_data(lane, last.len() == BLOCK);
+    }
+
+    /// Encrypts up to four pairs. At the end of a message there are less than four, and the last chunk; `ends` is the number of inputs that the
+    /// last call has. Returns where in the last call the tag is.
+    fn encrypt_batch(&mut self, mut batch: InOutBuf<'_, '_, u8>, ends: Option<usize>) -> usize {
+        let Self { cipher, work, .. } = self;
+        let Batch { mut x, mut y, pairs, chunks, is_long, left } = Batch::new(batch.get_in(), ends.is_some());
+        set(&mut work.calls, 0..LANES, &work.first, 0, &x);
+        cipher.encrypt(&mut work.calls);
+        add_public(&mut work.sum, &y, 0..pairs);
+        if is_long {
+            add(&mut work.sum, &work.calls, pairs..chunks);
+        } else {
+            add_public(&mut work.sum, &padded(&y, pairs, left), pairs..chunks);
+        }
+        if ends.is_some() {
+            truncate(&mut work.calls, pairs, left);
+        }
+        // The ciphertext of the first round.
+        unmask(&mut y, &work.calls, 0..chunks);
+        let inputs = padded(&y, pairs, left);
+        let used = pairs + usize::from(is_long);
+        add_public(&mut work.sum, &inputs, pairs..used);
+        set(&mut work.calls, 0..LANES, &work.second, 0, &inputs);
+        // The checksum is known, so the last call can be this one if there is room.
+        let joins = ends.is_some_and(|ends| used + ends <= LANES);
+        if let Some(ends) = ends {
+            work.end_message(pairs, is_long, left == BLOCK);
+            if joins {
+                set(&mut work.calls, used..used + ends, &work.ends, 0, &ZERO);
+            }
+        }
+        cipher.encrypt(&mut work.calls);
+        unmask(&mut x, &work.calls, 0..used);
+        if is_long {
+            exchange(&mut x, &mut y, pairs);
+        }
+        write(batch.get_out(), &y, &x);
+        ends.map_or(0, |ends| self.end(if joins { used } else { 0 }, ends, !joins))
+    }
+
+    /// Decrypts up to four pairs, and writes the plaintext if `writes`. At the end of a message there are less than four, and the last chunk.
+    fn decrypt_batch(&mut self, mut batch: InOutBuf<'_, '_, u8>, is_end: bool, writes: bool) {
+        let Self { cipher, work, .. } = self;
+        let Batch { mut x, mut y, pairs, chunks, is_long, left } = Batch::new(batch.get_in(), is_end);
+        let used = pairs + usize::from(is_long);
+        if is_long {
+            // The first round was that of the padded end.
+            exchange(&mut x, &mut y, pairs);
+            x = padded(&x, pairs, left);
+        }
+        set(&mut work.calls, 0..LANES, &work.second, 0, &x);
+        set(&mut work.calls, used..chunks, &work.first, used, &ZERO);
+        cipher.encrypt(&mut work.calls);
+        add_public(&mut work.calls, &y, 0..chunks);
+        if used < chunks {
+            truncate(&mut work.calls, pairs, left);
+            add(&mut work.sum, &work.calls, used..chunks);
+            add_public(&mut work.sum, &padded(&ZERO, pairs, left), used..chunks);
+        }
+        let (mut first, mut second) = (ZERO, ZERO);
+        if writes {
+            unmask(&mut first, &work.calls, 0..chunks);
+        }
+        if used > 0 {
+            add(&mut work.calls, &work.first, 0..used);
+            cipher.encrypt(&mut work.calls);
+            add_public(&mut work.calls, &x, 0..used);
+            add(&mut work.sum, &work.calls, 0..used);
+        }
+        if writes {
+            if is_long {
+                truncate(&mut work.calls, pairs, left);
+            }
+            unmask(&mut second, &work.calls, 0..used);
+            write(batch.get_out(), &first, &second);
+        }
+        if is_end {
+            work.end_message(pairs, is_long, left == BLOCK);
+        }
+    }
+
+    /// Encrypts the inputs of the last call, if that is not done yet, and adds TA to TE, whose place it returns.
+    fn end(&mut self, place: usize, ends: usize, is_due: bool) -> usize {
+        let Self { cipher, work, .. } = self;
+        if is_due {
+            set(&mut work.calls, place..place + ends, &work.ends, 0, &ZERO);
+            cipher.encrypt(&mut work.calls);
+        }
+        if ends > 1 {
+            set(&mut work.ends, 0..1, &work.calls, place + 1, &ZERO);
+            for (calls, ends) in work.calls.shares.iter_mut().zip(&work.ends.shares) {
+                share::add(work::part_mut(calls, place..place + 1), ends);
+            }
+        }
+        place
+    }
+
+    /// Decrypts a message after L is made. Without `writes` it only makes the checksum.
+    fn decrypt(&mut self, mut message: InOutBuf<'_, '_, u8>, writes: bool) {
+        self.work.begin(L, &mut self.rng);
+        while message.len() > BATCH {
+            let (batch, rest) = message.split_at(BATCH);
+            self.decrypt_batch(batch, false, writes);
+            self.work.next_masks();
+            message = rest;
+        }
+        self.decrypt_batch(message, true, writes);
+    }
+
+    fn verify(
+        &mut self,
+        nonce: &Nonce<Self>,
+        associated_data: &[u8],
+        message: InOutBuf<'_, '_, u8>,
+        tag: &Tag<Self>,
+    ) -> Result<(), Error> {
+        let ends = self.start(nonce, associated_data)?;
+        self.decrypt(message, false);
+        let place = self.end(0, ends, true);
+        let mut public = ZERO;
+        public[place] = load(tag);
+        add_public(&mut self.work.calls, &public, place..place + 1);
+        self.work.set_comparison(place, &mut self.rng);
+        self.cipher.encrypt(&mut self.work.calls);
+        let mut results = ZERO;
+        unmask(&mut results, &self.work.calls, 0..2);
+        let [x, y, ..] = results;
+        if (x[0] ^ y[0]) | (x[1] ^ y[1]) == 0 { Ok(()) } else { Err(Error) }
+    }
+}
+
+/// Refuses more associated data than there are masks for. No message can be as long as that.
+fn are_enough(associated_data: &[u8]) -> Result<(), Error> {
+    if associated_data.len() as u64 > (1 << 59) * BLOCK as u64 { Err(Error) } else { Ok(()) }
+}
+
+/// Public blocks, of which that in `place` is padded after `len` bytes.
+fn padded(blocks: &work::Blocks, place: usize, len: usize) -> work::Blocks {
+    let mut blocks = *blocks;
+    if let Some(block) = blocks.get_mut(place) {
+        *block = pad(*block, len);
+    }
+    blocks
+}
+
+/// Exchanges the blocks in a place of `x` and `y`.
+fn exchange(x: &mut work::Blocks, y: &mut work::Blocks, place: usize) {
+    if let (Some(x), Some(y)) = (x.get_mut(place), y.get_mut(place)) {
+        core::mem::swap(x, y);
+    }
+}
+
+/// Up to four pairs, of which at the end of a message the last may be incomplete. They are public.
+struct Batch {
+    /// The first blocks of the pairs, but not the only block of the last chunk.
+    x: work::Blocks,
+    /// The second blocks, or the only one.
+    y: work::Blocks,
+    /// The number of pairs before the last chunk. That is also its lane.
+    pairs: usize,
+    /// With the last chunk.
+    chunks: usize,
+    /// The last chunk has more than a block.
+    is_long: bool,
+    /// The bytes of its last block. Elsewhere than at the end of a message this is a whole one.
+    left: usize,
+}
+
+impl Batch {
+    fn new(bytes: &[u8], is_end: bool) -> Self {
+        let pairs = if is_end { bytes.len().saturating_sub(1) / PAIR } else { LANES };
+        let last = bytes.len().saturating_sub(PAIR * pairs);
+        let is_long = last > BLOCK;
+        let (mut x, mut y) = (ZERO, ZERO);
+        for ((x, y), chunk) in x.iter_mut().zip(&mut y).zip(bytes.chunks(PAIR)) {
+            let (first, second) = chunk.split_at(chunk.len().min(BLOCK));
+            if second.is_empty() {
+                *y = load(first);
+            } else {
+                (*x, *y) = (load(first), load(second));
+            }
+        }
+        let left = match (is_end, is_long) {
+            (false, _) => BLOCK,
+            (true, true) => last - BLOCK,
+            (true, false) => last,
+        };
+        Self { x, y, pairs, chunks: pairs + usize::from(is_end), is_long, left }
+    }
+}
+
+/// Writes public blocks as pairs, of which the last may be incomplete.
+fn write(bytes: &mut [u8], first: &work::Blocks, second: &work::Blocks) {
+    for ((chunk, first), second) in bytes.chunks_mut(PAIR).zip(first).zip(second) {
+        let (near, far) = chunk.split_at_mut(chunk.len().min(BLOCK));
+        store(*first, near);
+        store(*second, far);
+    }
+}
+
+impl<R, C: MaskedCipher> KeySizeUser for TwineOtrMasked<R, C> {
+    type KeySize = <C::Plain as KeySizeUser>::KeySize;
+}
+
+impl<R, C> AeadCore for TwineOtrMasked<R, C> {
+    type NonceSize = U7;
+    type TagSize = U8;
+    const TAG_POSITION: TagPosition = TagPosition::Postfix;
+}
+
+impl<R, C> fmt::Debug for TwineOtrMasked<R, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TwineOtrMasked { .. }")
+    }
+}
+
+#[cfg(feature = "zeroize")]
+impl<R, C: ZeroizeOnDrop> ZeroizeOnDrop for TwineOtrMasked<R, C> {}
