@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use smart_city_ngsi_ld::{Broker, Policy, Publisher, Reading, Source, mapping::Mapping};
 
 /// Ann and Ben see what both write, and the stream `open`. Ann alone sees the streams `secret` and `air`. Cid sees nothing of theirs but `open`.
-/// Dan sees what Cid writes, and Cid does not see what Dan writes.
+/// Dan sees what Cid writes, and Cid does not see what Dan writes. The other broker `all` could see all streams, and what Ann writes.
 #[derive(Default)]
 struct Rules {
     /// Who is not there.
@@ -37,7 +37,9 @@ impl Policy for Rules {
             Source::Stream { stream, .. } => stream == "open" || ["ann", "push:all"].contains(&user),
             Source::User(author) => {
                 let both = |names: [&str; 2]| [user, author].iter().all(|name| names.contains(name));
-                user == author || both(["ann", "ben"]) || (user, author) == ("dan", "cid")
+                user == author
+                    || both(["ann", "ben"])
+                    || [("dan", "cid"), ("push:all", "ann")].contains(&(user, author))
             }
         }
     }
