@@ -11,7 +11,7 @@
 //! | `cycles` | estimates cycles from a trace |
 //! | `constant_time` | looks for secrets in branches, addresses and times |
 //! | `prove` | proves for all inputs what the compiled library computes |
-//! | `masking` | tests the masked ciphers here and on emulated boards, and proves what is proved of their kernels; simulates traces |
+//! | `masking` | tests what is masked here and on emulated boards, and proves what is proved of their kernels; simulates traces |
 //! | `i686` | tests the libraries on 32-bit x86 |
 //! | `boards` | runs a firmware on one of QEMU's boards |
 //! | `qemu_trace` | counts and traces what it executes there |
@@ -111,9 +111,9 @@ Usage: cargo xtask COMMAND
         --mutants            the tests with wrong bits in the code, 200 for each kernel, each mode and each sealer
         --accept-conditional success, even if instructions could not be compared with a processor
         --elf FILE           the same of a linked program that contains the C interface
-  masking                    test the masked ciphers here and on emulated boards; prove of their kernels, but for
+  masking                    test what is masked here and on emulated boards; prove of its kernels, but for
                              the key schedule of TWINE-80, that nothing that is seen in five models depends on a secret
-  leakage                    simulate traces of the masked kernels, and write into docs/masking.md what they show (half an hour)
+  leakage                    simulate traces of the masked kernels, and write into docs/masking.md what they show (an hour)
   fuzz [--minutes N] [T...]  run the fuzz targets (those named) for N minutes (1) each
        coverage [T...]       what their inputs cover of the project's code
   mutants [PACKAGE...]       change packages in one place at a time: a test must fail

@@ -150,7 +150,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "masking",
-        about: "masked ciphers are right, here and on boards, and what is proved of their linked kernels holds",
+        about: "masked ciphers and AEAD are right, here and on boards, and what is proved of their linked kernels holds",
         place: Place::Own,
         run: masking::test,
     },
