@@ -259,7 +259,7 @@ pub(crate) async fn keep(
     plugin: &mut impl Plugin,
     secrets: &mut watch::Receiver<Arc<Secrets>>,
     floods: &mut mpsc::Receiver<String>,
-    connected: &mut watch::Receiver<()>,
+    connected: &watch::Receiver<()>,
     interval: Duration,
     tried: impl Fn(bool),
 ) {
@@ -318,14 +318,10 @@ pub(crate) async fn keep(
                     current = Some(secrets.borrow_and_update().clone());
                 }
                 () = sleep_until(again) => current = Some(secrets.borrow_and_update().clone()),
-                _ = connected.changed() => {
-                    connected.mark_changed();
-                    return Ok(false);
-                }
                 Some(name) = floods.recv() => {
                     let now = Instant::now();
                     let pause = match shut_out.get(&name) {
-                        Some((Some(_), ..)) => return Ok(true),
+                        Some((Some(_), ..)) => return Ok(()),
                         Some((None, pause, since)) if since.elapsed() < 10 * *pause => (2 * *pause).min(SHUT_OUT[1]),
                         _ => SHUT_OUT[0],
                     };
@@ -340,24 +336,23 @@ pub(crate) async fn keep(
                     }
                 }
             }
-            anyhow::Ok(true)
+            anyhow::Ok(())
         };
-        match result.await {
-            Ok(true) => {}
-            Ok(false) => return,
-            Err(error) => {
-                tracing::error!("the accounts at the broker are not those of secrets.toml: {error:#}");
-                tried(false);
-                tokio::select! {
-                    // It may be for that: nothing is subscribed to any more, and no answer comes.
-                    _ = connected.changed() => {
-                        connected.mark_changed();
-                        return;
-                    }
-                    () = sleep(Duration::from_secs(5)) => {}
-                }
-                current = Some(secrets.borrow_and_update().clone());
+        // Another receiver, so that `connected` still has it before it.
+        let mut anew = connected.clone();
+        let result = tokio::select! {
+            result = result => result,
+            // To what was asked for over the connection before, no answer comes.
+            _ = anew.changed() => return,
+        };
+        if let Err(error) = result {
+            tracing::error!("the accounts at the broker are not those of secrets.toml: {error:#}");
+            tried(false);
+            tokio::select! {
+                _ = anew.changed() => return,
+                () = sleep(Duration::from_secs(5)) => {}
             }
+            current = Some(secrets.borrow_and_update().clone());
         }
     }
 }
@@ -508,12 +503,45 @@ mod tests {
         let model = Model::default();
         let (sender, mut secrets) = watch::channel(Arc::new(secrets()));
         let (flood, mut floods) = mpsc::channel(8);
-        let (connect, mut connected) = watch::channel(());
+        let (connect, connected) = watch::channel(());
         let mut plugin = model.clone();
         tokio::spawn(async move {
-            keep(&mut plugin, &mut secrets, &mut floods, &mut connected, interval, |_| {}).await;
+            keep(&mut plugin, &mut secrets, &mut floods, &connected, interval, |_| {}).await;
         });
         (model, sender, flood, connect)
+    }
+
+    /// A plugin that does not answer.
+    struct Silent;
+
+    impl Plugin for Silent {
+        async fn ask(&mut self, _: Vec<Value>) -> Result<Vec<Value>> {
+            std::future::pending().await
+        }
+
+        async fn lets_in(&self, _: &str, _: &Secret) -> Result<Option<bool>> {
+            Ok(None)
+        }
+    }
+
+    #[tokio::test]
+    async fn of_a_connection_that_is_gone_no_answer_is_waited_for() {
+        let (_sender, mut secrets) = watch::channel(Arc::new(secrets()));
+        let (_flood, mut floods) = mpsc::channel(8);
+        let (connect, mut connected) = watch::channel(());
+        let mut silent = Silent;
+        let tried = |_| panic!("nothing was tried");
+        let keeping = keep(&mut silent, &mut secrets, &mut floods, &connected, AGAIN, tried);
+        let anew = async {
+            sleep(Duration::from_millis(20)).await;
+            connect.send_replace(());
+        };
+        let both = async { tokio::join!(keeping, anew) };
+        timeout(Duration::from_secs(3), both).await.expect("it waits for an answer");
+        timeout(Duration::from_secs(3), connected.changed())
+            .await
+            .expect("whoever keeps it next is told")
+            .unwrap();
     }
 
     async fn until(what: impl Fn() -> bool) {

@@ -189,8 +189,7 @@ async fn prepare(
                 Preparation::Starts.becomes_lack(&preparation);
             }
         };
-        accounts::keep(&mut requests, &mut secrets, &mut floods, &mut connected, accounts::AGAIN, tried)
-            .await;
+        accounts::keep(&mut requests, &mut secrets, &mut floods, &connected, accounts::AGAIN, tried).await;
     }
 }
 
