@@ -81,7 +81,9 @@ mod sealed {
 /// [`Twine80Otr`](crate::Twine80Otr) does.
 ///
 /// **Experimental,** and there only with `--cfg twine_masked`. Nobody has measured it on hardware. What is proved of [`Twine128Masked`] and of
-/// the kernels in [`share`] holds on ARMv7-M and ARMv8-M with the Main Extension, with interrupts masked during each call.
+/// the kernels in [`share`] holds on ARMv7-M and ARMv8-M with the Main Extension, with interrupts masked while a message is sealed or opened. Of the
+/// first new masks after a key schedule, and of the order of the kernels in a message, nothing is proved. Where this type is moved, both shares of the
+/// round keys are copied: make it where it stays.
 ///
 /// Its methods have the names of [`AeadInOut`](crate::AeadInOut). They take `&mut self`, because each message takes random masks from the
 /// generator `R` that this type owns. `R` can also be a reference to one.
@@ -122,7 +124,7 @@ mod sealed {
 ///
 /// # Masks
 /// A message takes 160 random bytes, and 96 more if there is associated data. Opening takes 160 more. The round keys have new masks for each
-/// message.
+/// message. When this type is dropped, round keys and shares are erased. The generator is not: erasing it is a matter of its type.
 #[doc = include_str!("limits.md")]
 pub struct TwineOtrMasked<R, C = Twine128Masked> {
     cipher: C,
@@ -263,6 +265,8 @@ impl<R: CryptoRng, C: MaskedCipher> TwineOtrMasked<R, C> {
             for (public, block) in public.iter_mut().zip(batch.chunks(BLOCK)) {
                 *public = load(block);
             }
+            // The masks of what is there follow from those before, of which the next ones are a multiple.
+            work.erase_calls();
             set(&mut work.calls, 0..LANES, &work.first, 0, &public);
             cipher.encrypt(&mut work.calls);
             lane = batch.len() / BLOCK;
@@ -342,6 +346,8 @@ impl<R: CryptoRng, C: MaskedCipher> TwineOtrMasked<R, C> {
         }
         if used > 0 {
             add(&mut work.calls, &work.first, 0..used);
+            // A short end was truncated: bits that are zero in both shares must not go to the cipher.
+            set(&mut work.calls, used..chunks, &work.second, used, &ZERO);
             cipher.encrypt(&mut work.calls);
             add_public(&mut work.calls, &x, 0..used);
             add(&mut work.sum, &work.calls, 0..used);
@@ -495,3 +501,112 @@ impl<R, C> fmt::Debug for TwineOtrMasked<R, C> {
 
 #[cfg(feature = "zeroize")]
 impl<R, C: ZeroizeOnDrop> ZeroizeOnDrop for TwineOtrMasked<R, C> {}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use core::{cell::RefCell, convert::Infallible};
+    use std::{vec, vec::Vec};
+
+    use twine_cipher::{
+        MaskedBlocks,
+        rand_core::{TryCryptoRng, TryRng},
+        share::ShareBlock,
+    };
+
+    use super::*;
+
+    struct Random(u64);
+
+    impl TryRng for Random {
+        type Error = Infallible;
+
+        fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            Ok((self.0 >> 32) as u32)
+        }
+
+        fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+            unreachable!("masks are words")
+        }
+
+        fn try_fill_bytes(&mut self, _: &mut [u8]) -> Result<(), Infallible> {
+            unreachable!("masks are words")
+        }
+    }
+
+    impl TryCryptoRng for Random {}
+
+    /// A cipher that remembers its inputs: both shares of four blocks.
+    struct Recorder {
+        cipher: Twine128Masked,
+        inputs: RefCell<Vec<[[ShareBlock; LANES]; 2]>>,
+    }
+
+    impl sealed::MaskedCipher for Recorder {
+        type Plain = twine_cipher::Twine128;
+        type KeyShares = [[u32; 4]; 2];
+
+        fn with_key(key: &Key<Self::Plain>, rng: &mut impl CryptoRng) -> Self {
+            Self { cipher: Twine128Masked::new(key, rng), inputs: RefCell::default() }
+        }
+
+        fn with_shares(shares: &Self::KeyShares) -> Self {
+            Self { cipher: Twine128Masked::from_shares(shares), inputs: RefCell::default() }
+        }
+
+        fn new_masks(&mut self, rng: &mut impl CryptoRng) {
+            self.cipher.refresh(rng);
+        }
+
+        fn encrypt(&self, blocks: &mut MaskedBlocks) {
+            self.inputs.borrow_mut().push(blocks.shares);
+            self.cipher.encrypt_shares(blocks);
+        }
+    }
+
+    /// In the same message under the same key, each bit of each share that goes to the cipher is zero at times and one at times. Only the first block
+    /// of all is known, and is masked like any other.
+    #[test]
+    fn nothing_goes_to_the_cipher_without_a_mask() {
+        const MESSAGES: usize = 48;
+        let mut masked = TwineOtrMasked::<_, Recorder>::new(&[7; 16].into(), Random(1));
+        let nonce = [9; 7].into();
+        for (data_len, len) in
+            [0, 9, 64].into_iter().flat_map(|data_len| (0..=100).map(move |len| (data_len, len)))
+        {
+            let data = [3; 64];
+            let mut seen: Vec<[[[[u32; 2]; 2]; LANES]; 2]> = Vec::new();
+            for _ in 0..MESSAGES {
+                let mut text = vec![0x5A; len];
+                let tag = masked
+                    .encrypt_inout_detached(&nonce, &data[..data_len], text.as_mut_slice().into())
+                    .unwrap();
+                masked
+                    .decrypt_inout_detached(&nonce, &data[..data_len], text.as_mut_slice().into(), &tag)
+                    .unwrap();
+                let inputs = masked.cipher.inputs.take();
+                seen.resize(inputs.len(), Default::default());
+                for (word, seen) in inputs
+                    .as_flattened()
+                    .as_flattened()
+                    .as_flattened()
+                    .iter()
+                    .zip(seen.as_flattened_mut().as_flattened_mut().as_flattened_mut())
+                {
+                    seen[0] |= word;
+                    seen[1] |= !word;
+                }
+            }
+            for (call, seen) in seen.iter().enumerate() {
+                assert_eq!(
+                    *seen, [[[[!0; 2]; 2]; LANES]; 2],
+                    "{len} bytes, {data_len} of associated data, call {call}"
+                );
+            }
+        }
+    }
+}

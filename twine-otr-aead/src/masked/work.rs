@@ -222,6 +222,8 @@ impl Work {
     /// Prepares, with a tag or its difference, the call that tells whether the difference is zero: it encrypts a random block, and the sum of
     /// both.
     pub(super) fn set_comparison(&mut self, place: usize, rng: &mut impl CryptoRng) {
+        // TE was made from what is there.
+        self.ends.shares = ZERO_SHARES;
         set(&mut self.ends, 0..1, &self.calls, place, &ZERO);
         for share in &mut self.calls.shares {
             fill(share, rng);
@@ -229,6 +231,11 @@ impl Work {
             share::set_sum(second, first, &ZERO);
         }
         add(&mut self.calls, &self.ends, 0..1);
+    }
+
+    /// Erases the outputs of the last call.
+    pub(super) fn erase_calls(&mut self) {
+        self.calls.shares = ZERO_SHARES;
     }
 
     /// Erases all shares.
