@@ -39,7 +39,7 @@ use smart_city_engine::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, broadcast, watch},
+    sync::{Notify, Semaphore, broadcast, watch},
     task::JoinSet,
     time::{Instant as Time, sleep, timeout},
 };
@@ -47,7 +47,9 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::{
     connections::{self, Connection},
-    exchange::{Allowance, Arrived, Exchange, Limited, MAX_PACKET, Owed, Packet, Preparation, ROOM, lock},
+    exchange::{
+        Allowance, Arrived, Exchange, Limited, MAX_PACKET, Owed, Packet, Preparation, ROOM, lock, user,
+    },
     metrics::Meters,
     places::Places,
 };
@@ -60,6 +62,19 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The longest time between a connection and the end of its handshake of TLS. The CONNECT packet has as long again.
 const GREETING: Duration = Duration::from_secs(10);
+
+/// The longest time in which a client takes nothing of what is for it, in milliseconds.
+#[cfg(target_os = "linux")]
+const STUCK: u32 = 60_000;
+
+/// Connections of one account: it has one session, and those before it may not have ended yet.
+const OF_AN_ACCOUNT: usize = 4;
+
+/// The time that a session has to end when its account has another one.
+const TAKEN_OVER: Duration = Duration::from_secs(10);
+
+/// As how many messages a login counts: all routes are searched for what was there of the session before.
+const LOGIN: u32 = 100;
 
 /// How often what is left of those who went is looked for.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -86,8 +101,7 @@ pub async fn start(
     tasks.spawn(revoke(Arc::clone(&broker.rules), secrets));
     tasks.spawn(deliver(Arc::clone(&broker.rules.router), exchange.clone()));
     tasks.spawn(sweep(Arc::clone(&broker.rules.router)));
-    // An account has one session.
-    let known = Places::new(connections, connections);
+    let known = Places::new(connections, OF_AN_ACCOUNT);
     tasks.spawn(connections::serve(listener, strangers, known, move |stream, connection| {
         serve(stream, connection, tls.clone(), Arc::clone(&broker))
     }));
@@ -146,6 +160,9 @@ async fn serve(
     broker: Arc<Broker>,
 ) {
     let Ok(from) = stream.peer_addr() else { return };
+    // Where the system has this, it ends the connection itself.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, STUCK);
     let transport = match tls {
         None => BrokerTransport::tcp(stream),
         Some(tls) => {
@@ -154,7 +171,7 @@ async fn serve(
         }
     };
     let rules = &broker.rules;
-    let _stranger = Stranger::new(rules, from, connection);
+    let stranger = Stranger::new(rules, from, connection);
     let handler = ClientHandler::new(
         transport,
         from,
@@ -166,13 +183,18 @@ async fn serve(
         Arc::clone(&broker.resources),
         broker.shutdown.subscribe(),
     );
-    if let Err(error) = handler.run().await {
-        tracing::debug!(%error, "a connection to the broker ended");
+    tokio::select! {
+        ended = handler.run() => if let Err(error) = ended {
+            tracing::debug!(%error, "a connection to the broker ended");
+        },
+        // It may wait for a client that takes nothing, or have messages of a client that may send none any more.
+        () = stranger.ends.notified() => {}
     }
 }
 
 /// Gives to those who subscribed what the gateway sends.
 async fn deliver(router: Arc<MessageRouter>, Exchange { inputs, outgoing, .. }: Exchange) {
+    let mut crowded = Limited::default();
     loop {
         let Packet::Message(Output { topic, payload, delivery, about }) = outgoing.next().await else {
             continue;
@@ -183,6 +205,12 @@ async fn deliver(router: Arc<MessageRouter>, Exchange { inputs, outgoing, .. }: 
             for (name, value) in &about.properties {
                 message.properties.add_user_property(name.clone(), value.clone());
             }
+        }
+        if let Some(user) = user(&message.topic_name)
+            && router.queue_handle(user).count() >= CLIENT_QUEUE
+            && let Some(left_out) = crowded.due(Instant::now())
+        {
+            tracing::warn!(user, left_out, "of what a user does not take the oldest is dropped");
         }
         // For who does not take it at once it goes into a queue, and is not waited for.
         router.route_message_with_deadline(&message, None, Time::now()).await;
@@ -203,12 +231,12 @@ async fn sweep(router: Arc<MessageRouter>) {
 /// Who may connect, and what each may send and receive.
 struct Rules {
     secrets: watch::Receiver<Arc<Secrets>>,
-    /// With which password each account has connected.
-    sessions: Mutex<HashMap<String, Secret>>,
+    /// The newest session of each account.
+    sessions: Mutex<HashMap<String, Session>>,
     allowances: Mutex<HashMap<String, Allowance>>,
     router: Arc<MessageRouter>,
-    /// The connections whose CONNECT packet is not there yet.
-    strangers: Mutex<HashMap<SocketAddr, Arc<Connection>>>,
+    /// The connections whose CONNECT packet is not there yet, and what ends each.
+    strangers: Mutex<HashMap<SocketAddr, Ended>>,
     /// Messages that the engine has not taken.
     room: Arc<Semaphore>,
     exchange: Exchange,
@@ -217,17 +245,28 @@ struct Rules {
     meters: Meters,
 }
 
+/// A connection, and what ends it.
+type Ended = (Arc<Connection>, Arc<Notify>);
+
+/// With which password an account has connected, and what ends the connection.
+struct Session {
+    password: Secret,
+    ends: Arc<Notify>,
+}
+
 /// A connection among [`Rules::strangers`], and its place until it ends.
 struct Stranger<'a> {
     rules: &'a Rules,
     from: SocketAddr,
+    ends: Arc<Notify>,
     _connection: Arc<Connection>,
 }
 
 impl<'a> Stranger<'a> {
     fn new(rules: &'a Rules, from: SocketAddr, connection: Arc<Connection>) -> Self {
-        lock(&rules.strangers).insert(from, Arc::clone(&connection));
-        Self { rules, from, _connection: connection }
+        let ends = Arc::<Notify>::default();
+        lock(&rules.strangers).insert(from, (Arc::clone(&connection), Arc::clone(&ends)));
+        Self { rules, from, ends, _connection: connection }
     }
 }
 
@@ -252,7 +291,8 @@ async fn revoke(rules: Arc<Rules>, mut secrets: watch::Receiver<Arc<Secrets>>) {
         let current = Arc::clone(&secrets.borrow_and_update());
         let names: Vec<String> = {
             let sessions = lock(&rules.sessions);
-            let revoked = sessions.iter().filter(|(name, used)| !rules.still_is(&current, name, used));
+            let revoked =
+                sessions.iter().filter(|(name, session)| !rules.still_is(&current, name, &session.password));
             revoked.map(|(name, _)| name.clone()).collect()
         };
         for name in names {
@@ -282,51 +322,66 @@ impl Rules {
     }
 
     async fn end_session(&self, user: &str) {
-        tracing::info!(user, "the session ends: the account is not what it was");
+        tracing::info!(
+            user,
+            "the session ends: the account is not what it was, or a message of it was not taken"
+        );
         self.router.unregister_client(user).await;
+        // What waits is for nobody.
+        self.router.queue_handle(user).clear(None);
+        if let Some(session) = lock(&self.sessions).remove(user) {
+            session.ends.notify_one();
+        }
     }
 
     /// Lets somebody in who has an account, if there is a place.
     fn admit(&self, connect: &ConnectPacket, from: SocketAddr) -> AuthResult {
-        let result = self.admit_account(connect);
-        if !result.authenticated {
-            self.meters.refused_login("mqtt", Some(from.ip().to_canonical()));
-            return result;
-        }
+        let (user, password) = match self.account(connect) {
+            Ok(account) => account,
+            Err(refused) => {
+                self.meters.refused_login("mqtt", Some(from.ip().to_canonical()));
+                return refused;
+            }
+        };
+        let stranger = lock(&self.strangers).remove(&from);
         // From here on it is not turned away for others.
-        let has_place =
-            lock(&self.strangers).remove(&from).is_some_and(|stranger| stranger.let_in(&connect.client_id));
-        if has_place {
-            return result;
+        if let Some((_, ends)) = stranger.filter(|(connection, _)| connection.let_in(&user)) {
+            let before = lock(&self.sessions).insert(user.clone(), Session { password, ends });
+            if let Some(before) = before {
+                tokio::spawn(async move {
+                    sleep(TAKEN_OVER).await;
+                    before.ends.notify_one();
+                });
+            }
+            return AuthResult::success_with_user(user);
         }
         if let Some(left_out) = lock(&self.full).due(Instant::now()) {
             tracing::warn!(
                 left_out,
-                "a client is turned away: the broker has as many as it has descriptors for"
+                "a client is turned away: its account has several connections, or the broker has as many as it has descriptors for"
             );
         }
         AuthResult::fail(ReasonCode::ServerBusy)
     }
 
-    fn admit_account(&self, connect: &ConnectPacket) -> AuthResult {
+    /// Whose login it is, and with which password.
+    fn account(&self, connect: &ConnectPacket) -> Result<(String, Secret), AuthResult> {
+        let wrong = || AuthResult::fail(ReasonCode::BadUsernameOrPassword);
         let (Some(user), Some(given)) = (connect.username.as_deref(), connect.password.as_deref()) else {
-            return AuthResult::fail(ReasonCode::BadUsernameOrPassword);
+            return Err(wrong());
         };
         // Else one could take the session of another over.
         if connect.client_id != user {
             let reason = "the client id must be the user name";
-            return AuthResult::fail_with_reason(ReasonCode::ClientIdentifierNotValid, reason);
+            return Err(AuthResult::fail_with_reason(ReasonCode::ClientIdentifierNotValid, reason));
         }
         let secrets = self.secrets.borrow();
-        let Some(password) = password(&secrets, user).filter(|password| password.matches(given)) else {
-            return AuthResult::fail(ReasonCode::BadUsernameOrPassword);
-        };
-        lock(&self.sessions).insert(user.to_owned(), password.clone());
-        AuthResult::success_with_user(user)
+        let password = password(&secrets, user).filter(|password| password.matches(given));
+        Ok((user.to_owned(), password.ok_or_else(wrong)?.clone()))
     }
 
     /// Keeps a sender waiting that has sent more than it may.
-    async fn hold_back(&self, user: &str) {
+    async fn hold_back(&self, user: &str, messages: u32) {
         let now = Instant::now();
         let pause = {
             let mut allowances = lock(&self.allowances);
@@ -334,18 +389,17 @@ impl Rules {
                 Some(allowance) => allowance,
                 None => allowances.entry(user.to_owned()).or_insert_with(|| Allowance::new(now)),
             };
-            allowance.take(now)
+            allowance.take(messages, now)
         };
         if let Some(pause) = pause {
             sleep(pause).await;
         }
     }
 
-    /// Hands a message over to the engine as soon as there is room. If there is none for long it is lost: its device has no receipt, and
-    /// sends it again.
-    async fn take(&self, event: ClientPublishEvent) {
+    /// Hands a message over to the engine as soon as there is room; false if there is none for long.
+    async fn take(&self, event: ClientPublishEvent) -> bool {
         let room = Arc::clone(&self.room).acquire_owned();
-        let Ok(Ok(place)) = timeout(PATIENCE, room).await else { return };
+        let Ok(Ok(place)) = timeout(PATIENCE, room).await else { return false };
         let message = Arrived {
             topic: String::from(&*event.topic),
             payload: event.payload.into(),
@@ -353,6 +407,7 @@ impl Rules {
             owed: Owed { _place: Some(place), ..Owed::default() },
         };
         self.exchange.intake.push(message, Instant::now());
+        true
     }
 }
 
@@ -383,13 +438,19 @@ impl AuthProvider for Rules {
         connect: &'a ConnectPacket,
         from: SocketAddr,
     ) -> Answer<'a, mqtt5::Result<AuthResult>> {
-        Box::pin(std::future::ready(Ok(self.admit(connect, from))))
+        Box::pin(async move {
+            let result = self.admit(connect, from);
+            if result.authenticated {
+                self.hold_back(&connect.client_id, LOGIN).await;
+            }
+            Ok(result)
+        })
     }
 
     fn authorize_publish<'a>(&'a self, _: &str, user: Option<&'a str>, topic: &'a str) -> Answer<'a, bool> {
         Box::pin(async move {
             let Some(user) = user else { return false };
-            self.hold_back(user).await;
+            self.hold_back(user, 1).await;
             may_publish(user, topic)
         })
     }
@@ -400,7 +461,11 @@ impl AuthProvider for Rules {
         user: Option<&'a str>,
         filter: &'a str,
     ) -> Answer<'a, bool> {
-        Box::pin(std::future::ready(user.is_some_and(|user| may_subscribe(user, filter))))
+        Box::pin(async move {
+            let Some(user) = user else { return false };
+            self.hold_back(user, 1).await;
+            may_subscribe(user, filter)
+        })
     }
 }
 
@@ -408,7 +473,7 @@ impl BrokerEventHandler for Rules {
     /// The account may have changed while the connection was made.
     fn on_client_connect<'a>(&'a self, event: ClientConnectEvent) -> Answer<'a, ()> {
         Box::pin(async move {
-            let used = lock(&self.sessions).get(&*event.client_id).cloned();
+            let used = lock(&self.sessions).get(&*event.client_id).map(|session| session.password.clone());
             let secrets = Arc::clone(&self.secrets.borrow());
             if !used.is_some_and(|used| self.still_is(&secrets, &event.client_id, &used)) {
                 self.end_session(&event.client_id).await;
@@ -418,16 +483,16 @@ impl BrokerEventHandler for Rules {
 
     /// Takes what devices send: nobody else may send anything.
     ///
-    /// Ends the session of who sends a retained message, as Mosquitto does, without an acknowledgement: QoS 0 has none, and nobody
-    /// may subscribe to the topic.
+    /// Ends the session of who sends a retained message, as Mosquitto does, and of whose message was not taken, without an acknowledgement: QoS 0
+    /// has none, and nobody may subscribe to the topic.
     fn on_client_publish<'a>(&'a self, event: ClientPublishEvent) -> Answer<'a, PublishAction> {
         Box::pin(async move {
-            if event.retain {
-                self.end_session(&event.client_id).await;
-                return PublishAction::Transform(PublishPacket::new("retained", "", QoS::AtMostOnce));
+            let client = Arc::clone(&event.client_id);
+            if !event.retain && self.take(event).await {
+                return PublishAction::Handled;
             }
-            self.take(event).await;
-            PublishAction::Handled
+            self.end_session(&client).await;
+            PublishAction::Transform(PublishPacket::new("not taken", "", QoS::AtMostOnce))
         })
     }
 }
@@ -454,10 +519,25 @@ mod tests {
         const WAIT: Duration = Duration::from_millis(300);
         let start = Instant::now();
         let mut spent = Allowance::new(start);
-        while spent.take(start).is_none_or(|pause| pause < WAIT) {}
+        while spent.take(1, start).is_none_or(|pause| pause < WAIT) {}
         let rules = Rules { allowances: Mutex::new(HashMap::from([(DEVICE.to_owned(), spent)])), ..rules() };
         assert!(rules.authorize_publish("", Some(DEVICE), "up/70b3d5fffe000001/1").await);
         assert!(start.elapsed() >= WAIT);
+    }
+
+    /// Whatever its connection is at.
+    #[tokio::test]
+    async fn whose_session_ends_is_cut_off() {
+        let rules = rules();
+        let ends = Arc::<Notify>::default();
+        let session =
+            Session { password: rules.secrets.borrow().users["hana"].clone(), ends: Arc::clone(&ends) };
+        lock(&rules.sessions).insert("hana".to_owned(), session);
+        rules.end_session("ren").await;
+        assert!(timeout(Duration::ZERO, ends.notified()).await.is_err(), "it is another's");
+        rules.end_session("hana").await;
+        assert!(timeout(Duration::ZERO, ends.notified()).await.is_ok());
+        assert!(lock(&rules.sessions).is_empty());
     }
 
     /// The engine has not stored what was taken.

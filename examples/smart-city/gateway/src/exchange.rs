@@ -63,10 +63,10 @@ impl Allowance {
         Self { messages: Self::AT_ONCE, since: now }
     }
 
-    /// Takes one message off; returns how long it must wait if the account has sent more than it may.
-    pub(crate) fn take(&mut self, now: Instant) -> Option<Duration> {
+    /// Takes some messages off; returns how long they must wait if the account has sent more than it may.
+    pub(crate) fn take(&mut self, messages: u32, now: Instant) -> Option<Duration> {
         let grown = now.saturating_duration_since(self.since).as_secs_f64() * Self::A_SECOND;
-        self.messages = (self.messages + grown).min(Self::AT_ONCE) - 1.0;
+        self.messages = (self.messages + grown).min(Self::AT_ONCE) - f64::from(messages);
         self.since = now;
         (self.messages < 0.0).then(|| Duration::from_secs_f64(-self.messages / Self::A_SECOND))
     }
@@ -159,7 +159,7 @@ impl Intake {
             discarded: 0,
             allowance: Allowance::new(now),
         });
-        let floods = account.allowance.take(now).is_some();
+        let floods = account.allowance.take(1, now).is_some();
         if message.is_unacknowledged {
             if account.unacknowledged >= SHARE {
                 account.discarded += 1;
@@ -239,14 +239,15 @@ struct Leaving {
 /// Topics of one user that may have a notification waiting.
 const MOST_TOLD: usize = 32;
 
-fn user(output: &Output) -> Option<&str> {
-    output.topic.strip_prefix("out/")?.split('/').next()
+/// The user that what goes to this topic is for.
+pub(crate) fn user(topic: &str) -> Option<&str> {
+    topic.strip_prefix("out/")?.split('/').next()
 }
 
 /// Adds a notification. One of its topic is not worth sending any more; of too many, the user's oldest goes.
 fn tell(told: &mut VecDeque<Output>, output: Output) {
     told.retain(|before| before.topic != output.topic);
-    let is_of_user = |before: &Output| user(before) == user(&output);
+    let is_of_user = |before: &Output| user(&before.topic) == user(&output.topic);
     if told.iter().filter(|before| is_of_user(before)).count() >= MOST_TOLD
         && let Some(oldest) = told.iter().position(is_of_user)
     {
@@ -262,7 +263,7 @@ impl Outgoing {
         for output in outputs {
             if output.delivery.is_some() {
                 waiting.readings.push_back(output);
-            } else if user(&output).is_some() {
+            } else if user(&output.topic).is_some() {
                 tell(&mut waiting.told, output);
             } else {
                 let kind = match Header::parse(&output.payload).map(|header| header.kind) {
@@ -447,16 +448,16 @@ mod tests {
     fn an_account_may_send_so_many_messages_at_once_and_a_second() {
         let start = Instant::now();
         let mut allowance = Allowance::new(start);
-        assert!((0..2000).all(|_| allowance.take(start).is_none()));
-        assert_eq!(allowance.take(start), Some(Duration::from_millis(1)));
-        assert_eq!(allowance.take(start), Some(Duration::from_millis(2)));
+        assert!((0..2000).all(|_| allowance.take(1, start).is_none()));
+        assert_eq!(allowance.take(1, start), Some(Duration::from_millis(1)));
+        assert_eq!(allowance.take(1, start), Some(Duration::from_millis(2)));
         // Ten more, of which two are owed.
         let later = start + Duration::from_millis(10);
-        assert!((0..8).all(|_| allowance.take(later).is_none()));
-        assert_eq!(allowance.take(later), Some(Duration::from_millis(1)));
+        assert!((0..8).all(|_| allowance.take(1, later).is_none()));
+        assert_eq!(allowance.take(1, later), Some(Duration::from_millis(1)));
         let much_later = start + Duration::from_secs(60);
-        assert!((0..2000).all(|_| allowance.take(much_later).is_none()));
-        assert_eq!(allowance.take(much_later), Some(Duration::from_millis(1)));
+        assert!((0..2000).all(|_| allowance.take(1, much_later).is_none()));
+        assert_eq!(allowance.take(1, much_later), Some(Duration::from_millis(1)));
     }
 
     #[test]

@@ -21,7 +21,7 @@ use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
 use crate::{
     broker::{Broker, Job, Of, Transport},
     mapping::Tls,
-    push::Outcome,
+    push::{Operation, Outcome},
 };
 
 /// How long a receiver may take.
@@ -50,6 +50,10 @@ pub(crate) struct Pace {
 impl Pace {
     pub(crate) fn allows(&self, now: Instant) -> bool {
         !self.is_under_way && self.not_before.is_none_or(|not_before| now >= not_before)
+    }
+
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.is_under_way
     }
 
     pub(crate) fn begin(&mut self) {
@@ -98,6 +102,12 @@ impl Broker {
                             match sent.ok().flatten() {
                                 Some(StatusCode::MULTI_STATUS) => Outcome::Partly,
                                 Some(status) if status.is_success() => Outcome::Taken,
+                                // Some brokers say so if nothing of what is to be deleted is there.
+                                Some(StatusCode::NOT_FOUND)
+                                    if matches!(job.of, Of::Push(_, Operation::Delete)) =>
+                                {
+                                    Outcome::Taken
+                                }
                                 _ => Outcome::Failed,
                             }
                         }

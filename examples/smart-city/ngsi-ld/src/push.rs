@@ -1,10 +1,12 @@
 //! Entities of devices at other brokers, each of which gets what the policy allows it, as a user does.
 //!
 //! Of each entity the other broker gets the newest state, in one request after the other. What it must not have any more, because a device
-//! was isolated or the files have changed, is deleted there.
+//! was isolated or the files have changed, is deleted there. What fails holds up nothing else: deletions and the rest have pauses of their own,
+//! after a failure a request has half as many entities, and the next one goes on behind it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Bound,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -107,8 +109,32 @@ pub(crate) struct Push {
     there: BTreeMap<String, Names>,
     /// All that are in [`there`](Self::there), and that were.
     names: BTreeSet<Names>,
-    pace: Pace,
+    upserts: Way,
+    deletes: Way,
     counts: Arc<Counts>,
+}
+
+/// How far one of both operations is.
+#[derive(Debug)]
+struct Way {
+    pace: Pace,
+    /// Entities in a request: fewer after failures.
+    most: usize,
+    /// The last entity of the last request.
+    last: String,
+}
+
+impl Default for Way {
+    fn default() -> Self {
+        Self { pace: Pace::default(), most: MOST_DATA, last: String::new() }
+    }
+}
+
+impl Way {
+    fn done(&mut self, is_taken: bool, now: Instant) {
+        self.most = if is_taken { (2 * self.most).min(MOST_DATA) } else { (self.most / 2).max(1) };
+        self.pace.done(is_taken, now);
+    }
 }
 
 impl Push {
@@ -119,7 +145,8 @@ impl Push {
             pending: BTreeSet::new(),
             there: BTreeMap::new(),
             names: BTreeSet::new(),
-            pace: Pace::default(),
+            upserts: Way::default(),
+            deletes: Way::default(),
             counts: Arc::default(),
         }
     }
@@ -158,44 +185,67 @@ impl Push {
 
     /// The next request, if there is something to be told.
     pub(crate) fn job<'v>(&mut self, now: Instant, view: impl Fn(&str) -> Option<View<'v>>) -> Option<Job> {
-        if !self.pace.allows(now) {
+        let ways = [&self.deletes, &self.upserts];
+        let [can_delete, can_upsert] = ways.map(|way| way.pace.allows(now));
+        if ways.iter().any(|way| way.pace.is_under_way()) || !(can_delete || can_upsert) {
             return None;
         }
         let context = Context::core();
         let writer = Writer { context: &context, format: Format::Normalized, system: false, language: None };
-        let (mut gone, mut data, mut sent) = (Vec::new(), Vec::new(), BTreeSet::new());
-        while let Some(id) = self.pending.pop_first() {
-            let seen = view(&id);
-            let names: BTreeSet<String> = seen.iter().flat_map(View::names).map(str::to_owned).collect();
+        let is_gone = |id: &str, seen: &Option<View<'_>>| {
+            let names: BTreeSet<&str> = seen.iter().flat_map(View::names).collect();
             // An upsert takes no attribute away: what has lost one is deleted first.
-            let is_gone = self.there.get(&id).is_some_and(|there| seen.is_none() || !there.is_subset(&names));
-            match seen {
-                _ if is_gone => gone.push(id),
-                Some(seen) => {
-                    data.push(seen.to_json(&writer, None));
-                    // Whatever becomes of the request, it may be there then. It has all the names of before, or it would be gone.
-                    let names = self.shared(names);
-                    self.there.insert(id.clone(), names);
-                    sent.insert(id);
-                }
-                None => {}
+            let has_lost = |there: &Names| there.iter().any(|name| !names.contains(name.as_str()));
+            self.there.get(id).is_some_and(|there| seen.is_none() || has_lost(there))
+        };
+        let mut unknown = Vec::new();
+        let mut gone = Vec::new();
+        for id in behind(&self.pending, &self.deletes.last) {
+            let seen = view(id);
+            if is_gone(id, &seen) {
+                gone.push(id.clone());
+            } else if seen.is_none() {
+                unknown.push(id.clone());
             }
-            if gone.len().max(data.len()) >= MOST_DATA {
+            if can_delete && gone.len() >= self.deletes.most {
                 break;
             }
         }
-        let (operation, entities, body) = if gone.is_empty() {
-            (Operation::Upsert, sent, Value::from(data))
-        } else {
-            // It comes again after what is to be deleted.
-            self.pending.append(&mut sent);
+        let (operation, entities, body): (_, BTreeSet<String>, _) = if can_delete && !gone.is_empty() {
+            self.deletes.last.clone_from(&gone[gone.len() - 1]);
             (Operation::Delete, gone.iter().cloned().collect(), Value::from(gone))
+        } else {
+            let (mut data, mut names) = (Vec::new(), Vec::new());
+            for id in behind(&self.pending, &self.upserts.last).filter(|_| can_upsert) {
+                let Some(seen) = view(id).filter(|seen| !is_gone(id, &Some(seen.clone()))) else { continue };
+                names.push((
+                    id.clone(),
+                    seen.names().into_iter().map(str::to_owned).collect::<BTreeSet<String>>(),
+                ));
+                data.push(seen.to_json(&writer, None));
+                if data.len() >= self.upserts.most {
+                    break;
+                }
+            }
+            if let Some((last, _)) = names.last() {
+                self.upserts.last.clone_from(last);
+            }
+            let entities = names.iter().map(|(id, _)| id.clone()).collect();
+            for (id, names) in names {
+                // Whatever becomes of the request, it may be there then. It has all the names of before, or it would be gone.
+                let names = self.shared(names);
+                self.there.insert(id, names);
+            }
+            (Operation::Upsert, entities, Value::from(data))
         };
+        for id in unknown.iter().chain(&entities) {
+            self.pending.remove(id);
+        }
         self.count_waiting();
         if entities.is_empty() {
             return None;
         }
-        self.pace.begin();
+        self.way(operation).pace.begin();
         let path = match operation {
             Operation::Upsert => "upsert?options=update",
             Operation::Delete => "delete",
@@ -236,12 +286,27 @@ impl Push {
         if !is_taken || operation == Operation::Delete {
             self.pending.extend(job.entities.iter().cloned());
         }
-        self.pace.done(is_taken, now);
-        self.pace.not_before = self.pace.not_before.max(now.checked_add(BETWEEN));
+        self.way(operation).done(is_taken, now);
+        for way in [&mut self.upserts, &mut self.deletes] {
+            way.pace.not_before = way.pace.not_before.max(now.checked_add(BETWEEN));
+        }
         self.count_waiting();
+    }
+
+    fn way(&mut self, operation: Operation) -> &mut Way {
+        match operation {
+            Operation::Upsert => &mut self.upserts,
+            Operation::Delete => &mut self.deletes,
+        }
     }
 
     fn count_waiting(&self) {
         self.counts.waiting.store(self.pending.len() as u64, Relaxed);
     }
+}
+
+/// All ids, from behind this one on and around.
+fn behind<'a>(ids: &'a BTreeSet<String>, last: &'a str) -> impl Iterator<Item = &'a String> {
+    let behind = ids.range::<str, _>((Bound::Excluded(last), Bound::Unbounded));
+    behind.chain(ids.range::<str, _>((Bound::Unbounded, Bound::Included(last))))
 }

@@ -152,6 +152,51 @@ fn what_fails_is_sent_again() {
     assert_eq!(city.counts(), Pushed { sent: 1, failed: 4, ..Pushed::default() });
 }
 
+/// A deletion that is always refused delays no reading of others, and one entity that is always refused no other entity.
+#[test]
+fn what_always_fails_holds_up_nothing_else() {
+    let city = city("some");
+    city.measure("open", r#"{"vehicles":1}"#);
+    city.all();
+    city.broker.isolate(DEVICE);
+    city.broker.work();
+    let mut after = Duration::ZERO;
+    for vehicles in 0..20 {
+        city.measure_at("open", OTHER, &format!("{{\"vehicles\":{vehicles}}}"));
+        let mut has_gone = false;
+        after += Duration::from_millis(200);
+        while let Some(job) = city.next(after) {
+            let (operation, body) = said(&job);
+            has_gone |= operation == UPSERT && body[0][INTENSITY]["value"] == vehicles;
+            city.ended(&job, operation == UPSERT);
+            after += Duration::from_millis(200);
+        }
+        assert!(has_gone, "{vehicles}");
+    }
+    assert_eq!(city.counts().withdrawn, 0);
+
+    let city = self::city("some");
+    for i in 0..1250 {
+        city.measure_at("open", &format!("device-{i}"), r#"{"vehicles":1}"#);
+    }
+    let mut taken = BTreeSet::new();
+    for minutes in 0..60 {
+        while let Some(job) = city.next(Duration::from_secs(600 * minutes)) {
+            let body = said(&job).1;
+            let ids = || body.as_array().unwrap().iter().map(|entity| entity["id"].as_str().unwrap());
+            let is_bad = ids().any(|id| id.ends_with("device-7"));
+            if !is_bad {
+                taken.extend(ids().map(str::to_owned));
+            }
+            city.ended(&job, !is_bad);
+            if is_bad {
+                break;
+            }
+        }
+    }
+    assert_eq!((taken.len(), city.counts().waiting), (1249, 1));
+}
+
 /// What comes from an isolated device is taken away, also if it was sent before the last start, or is just being sent; and comes back with a
 /// reading after the recovery.
 #[test]
