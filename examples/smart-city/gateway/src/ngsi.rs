@@ -197,8 +197,11 @@ struct Watcher {
 
 impl Observer for Watcher {
     fn city(&mut self, city: &City) {
-        // Files with a fault in it are not taken over.
-        let mapping = mapping(city).unwrap_or_default();
+        // Files with a fault in it are not taken over, but a file that they name may be another one by now.
+        let mapping = mapping(city).unwrap_or_else(|error| {
+            tracing::error!(%error, "no reading becomes an entity until the files are read again");
+            Mapping::default()
+        });
         let streams = city.streams.iter().filter(|(_, stream)| mapping.has(&stream.name));
         self.streams = streams.map(|(id, stream)| (*id, stream.name.clone())).collect();
         let sources = Arc::new(Sources::of(city));

@@ -116,7 +116,9 @@ impl Broker {
                             if is_sent { Outcome::Taken } else { Outcome::Failed }
                         }
                     };
-                    broker.ended(&job, outcome, Instant::now(), Timestamp::now());
+                    // It waits until nobody else writes, which may be as long as the disk takes.
+                    let end = move || broker.ended(&job, outcome, Instant::now(), Timestamp::now());
+                    drop(tokio::task::spawn_blocking(end).await);
                 });
             }
         }

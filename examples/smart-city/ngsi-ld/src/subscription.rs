@@ -547,7 +547,13 @@ impl Subscription {
             self.progress.pace.not_before = now.checked_add(throttling);
         }
         let mut body = json!({
-            "id": format!("urn:ngsi-ld:Notification:{}:{}", id.trim_start_matches("urn:ngsi-ld:"), self.progress.sent),
+            // The number begins anew with the gateway.
+            "id": format!(
+                "urn:ngsi-ld:Notification:{}:{}-{}",
+                id.trim_start_matches("urn:ngsi-ld:"),
+                time.as_millisecond(),
+                self.progress.sent
+            ),
             "type": "Notification",
             "subscriptionId": id,
             "notifiedAt": text::print(time),

@@ -188,7 +188,7 @@ fn c5_8_6_notifications() {
     assert_eq!(
         notification,
         json!({
-            "id": "urn:ngsi-ld:Notification:urn:s:1:1", "type": "Notification", "subscriptionId": "urn:s:1",
+            "id": "urn:ngsi-ld:Notification:urn:s:1:1767225600000-1", "type": "Notification", "subscriptionId": "urn:s:1",
             "notifiedAt": "2026-01-01T00:00:00.000Z",
             "data": [{ "id": "urn:c:1", "type": "Car", "speed": 1 }, { "id": "urn:c:2", "type": "Car", "speed": 2 }],
         })
