@@ -100,22 +100,17 @@ pub(crate) const RISC_V: [Board; 3] = [
 /// For the compiler: what Hazard3 in the RP2350 has besides RV32IMAC, as far as it matters here.
 pub(crate) const HAZARD3: &str = "-Ctarget-feature=+zbb,+zbkb";
 
-/// What has the instructions of the Cortex-M4 without its own: the same assembly runs on both.
-const LIKE_ANOTHER: &str = "mps2-an385";
+/// Those that differ least from another one: the same assembly runs on Cortex-M3 and M4, and RV32IMC has the least of the RISC-V cores.
+const LIKE_ANOTHER: [&str; 3] = ["mps2-an385", "virt-imac", "virt-zbb"];
 
-/// Those that differ most: each kind of Cortex-M, and the RISC-V core that has the least.
+/// Those that differ most.
 pub(crate) fn most() -> impl Iterator<Item = &'static Board> {
-    all().filter(is_among_most)
+    all().filter(|board| !LIKE_ANOTHER.contains(&board.name))
 }
 
 /// The others.
 pub(crate) fn others() -> impl Iterator<Item = &'static Board> {
-    all().filter(|board| !is_among_most(board))
-}
-
-fn is_among_most(board: &&Board) -> bool {
-    board.name == RISC_V[0].name
-        || CORTEX_M.iter().any(|other| other.name == board.name) && board.name != LIKE_ANOTHER
+    all().filter(|board| LIKE_ANOTHER.contains(&board.name))
 }
 
 /// All of them.

@@ -111,6 +111,8 @@ pub(crate) struct Push {
     names: BTreeSet<Names>,
     upserts: Way,
     deletes: Way,
+    /// The last entity of the last request.
+    last: String,
     counts: Arc<Counts>,
 }
 
@@ -120,13 +122,11 @@ struct Way {
     pace: Pace,
     /// Entities in a request: fewer after failures.
     most: usize,
-    /// The last entity of the last request.
-    last: String,
 }
 
 impl Default for Way {
     fn default() -> Self {
-        Self { pace: Pace::default(), most: MOST_DATA, last: String::new() }
+        Self { pace: Pace::default(), most: MOST_DATA }
     }
 }
 
@@ -147,6 +147,7 @@ impl Push {
             names: BTreeSet::new(),
             upserts: Way::default(),
             deletes: Way::default(),
+            last: String::new(),
             counts: Arc::default(),
         }
     }
@@ -190,55 +191,26 @@ impl Push {
         if ways.iter().any(|way| way.pace.is_under_way()) || !(can_delete || can_upsert) {
             return None;
         }
-        let context = Context::core();
-        let writer = Writer { context: &context, format: Format::Normalized, system: false, language: None };
-        let is_gone = |id: &str, seen: &Option<View<'_>>| {
-            let names: BTreeSet<&str> = seen.iter().flat_map(View::names).collect();
-            // An upsert takes no attribute away: what has lost one is deleted first.
-            let has_lost = |there: &Names| there.iter().any(|name| !names.contains(name.as_str()));
-            self.there.get(id).is_some_and(|there| seen.is_none() || has_lost(there))
-        };
-        let mut unknown = Vec::new();
-        let mut gone = Vec::new();
-        for id in behind(&self.pending, &self.deletes.last) {
-            let seen = view(id);
-            if is_gone(id, &seen) {
-                gone.push(id.clone());
-            } else if seen.is_none() {
-                unknown.push(id.clone());
-            }
-            if can_delete && gone.len() >= self.deletes.most {
-                break;
-            }
-        }
-        let (operation, entities, body): (_, BTreeSet<String>, _) = if can_delete && !gone.is_empty() {
-            self.deletes.last.clone_from(&gone[gone.len() - 1]);
-            (Operation::Delete, gone.iter().cloned().collect(), Value::from(gone))
-        } else {
-            let (mut data, mut names) = (Vec::new(), Vec::new());
-            for id in behind(&self.pending, &self.upserts.last).filter(|_| can_upsert) {
-                let Some(seen) = view(id).filter(|seen| !is_gone(id, &Some(seen.clone()))) else { continue };
-                names.push((
-                    id.clone(),
-                    seen.names().into_iter().map(str::to_owned).collect::<BTreeSet<String>>(),
-                ));
-                data.push(seen.to_json(&writer, None));
-                if data.len() >= self.upserts.most {
-                    break;
-                }
-            }
-            if let Some((last, _)) = names.last() {
-                self.upserts.last.clone_from(last);
-            }
-            let entities = names.iter().map(|(id, _)| id.clone()).collect();
-            for (id, names) in names {
+        let (gone, data) = self.look(can_delete, &view);
+        let (operation, entities, body) = if can_delete && !gone.is_empty() {
+            (Operation::Delete, gone.clone(), Value::from(gone))
+        } else if can_upsert {
+            let (ids, entities): (Vec<_>, Vec<_>) = data.into_iter().unzip();
+            for id in &ids {
                 // Whatever becomes of the request, it may be there then. It has all the names of before, or it would be gone.
+                let names = view(id).iter().flat_map(View::names).map(str::to_owned).collect();
                 let names = self.shared(names);
-                self.there.insert(id, names);
+                self.there.insert(id.clone(), names);
             }
-            (Operation::Upsert, entities, Value::from(data))
+            (Operation::Upsert, ids, Value::from(entities))
+        } else {
+            return None;
         };
-        for id in unknown.iter().chain(&entities) {
+        if let Some(last) = entities.last() {
+            self.last.clone_from(last);
+        }
+        let entities: BTreeSet<String> = entities.into_iter().collect();
+        for id in &entities {
             self.pending.remove(id);
         }
         self.count_waiting();
@@ -263,6 +235,38 @@ impl Push {
             headers: vec![("Content-Type".to_owned(), "application/json".to_owned())],
             body: body.to_string().into_bytes(),
         })
+    }
+
+    /// What is to be deleted and what is to be sent next, from behind the last request on. What is neither to be seen nor there is done with.
+    fn look<'v>(
+        &mut self,
+        can_delete: bool,
+        view: impl Fn(&str) -> Option<View<'v>>,
+    ) -> (Vec<String>, Vec<(String, Value)>) {
+        let context = Context::core();
+        let writer = Writer { context: &context, format: Format::Normalized, system: false, language: None };
+        let (mut gone, mut data, mut done) = (Vec::new(), Vec::new(), Vec::new());
+        let behind = self.pending.range::<str, _>((Bound::Excluded(self.last.as_str()), Bound::Unbounded));
+        let before = self.pending.range::<str, _>((Bound::Unbounded, Bound::Included(self.last.as_str())));
+        for id in behind.chain(before) {
+            let seen = view(id);
+            let names: BTreeSet<&str> = seen.iter().flat_map(View::names).collect();
+            // An upsert takes no attribute away: what has lost one is deleted first.
+            let has_lost = |there: &Names| there.iter().any(|name| !names.contains(name.as_str()));
+            let is_gone = self.there.get(id).is_some_and(|there| seen.is_none() || has_lost(there));
+            match &seen {
+                _ if is_gone => gone.push(id.clone()),
+                Some(seen) => data.push((id.clone(), seen.to_json(&writer, None))),
+                None => done.push(id.clone()),
+            }
+            if can_delete && gone.len() >= self.deletes.most || data.len() >= self.upserts.most {
+                break;
+            }
+        }
+        for id in &done {
+            self.pending.remove(id);
+        }
+        (gone, data)
     }
 
     /// Takes over what became of a request.
@@ -303,10 +307,4 @@ impl Push {
     fn count_waiting(&self) {
         self.counts.waiting.store(self.pending.len() as u64, Relaxed);
     }
-}
-
-/// All ids, from behind this one on and around.
-fn behind<'a>(ids: &'a BTreeSet<String>, last: &'a str) -> impl Iterator<Item = &'a String> {
-    let behind = ids.range::<str, _>((Bound::Excluded(last), Bound::Unbounded));
-    behind.chain(ids.range::<str, _>((Bound::Unbounded, Bound::Included(last))))
 }
