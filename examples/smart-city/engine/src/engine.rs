@@ -26,6 +26,7 @@ use crate::{
     attestation::{Appraisal, Finding, Signer, Status, appraise, appraise_all},
     audit::{self, Audit},
     config::{City, ConfigError, Secrets, StreamEntry, parse_device_id},
+    corim::reference_values,
     device::{DENIED, Device, Outstanding, Rate, Recovery, UNASKED},
     memory::{self, Fingerprint, Loss, Memory},
     policy::{Policy, class_name},
@@ -247,6 +248,9 @@ pub trait Observer: std::fmt::Debug + Send {
     fn isolated(&mut self, device: DeviceId, is_isolated: bool);
 }
 
+/// A signed CoRIM, if there is one.
+pub type ReferenceValues = Option<Arc<Vec<u8>>>;
+
 /// The gateway without its network.
 #[derive(Debug)]
 pub struct Engine {
@@ -254,6 +258,8 @@ pub struct Engine {
     secrets: Arc<Secrets>,
     /// The secrets for others: those that were taken over, when that is stored.
     current: watch::Sender<Arc<Secrets>>,
+    /// Those of the city that was taken over, when that is stored.
+    reference_values: watch::Sender<ReferenceValues>,
     policy: Policy,
     signer: Signer,
     store: Store,
@@ -418,6 +424,7 @@ impl Engine {
         let mut engine = Self {
             city,
             current: watch::Sender::new(Arc::clone(&secrets)),
+            reference_values: watch::Sender::new(ReferenceValues::default()),
             secrets,
             policy,
             signer,
@@ -463,6 +470,7 @@ impl Engine {
         engine.note_signing_key(log.memory.signing_key.as_deref());
         engine.take_devices(now);
         engine.view_anew();
+        engine.sign_reference_values();
         let outputs = engine.handle([Input::Tick])?;
         Ok((engine, outputs))
     }
@@ -587,6 +595,19 @@ impl Engine {
     #[must_use]
     pub fn jwks(&self) -> Value {
         self.signer.jwks()
+    }
+
+    /// The reference values of the images that hold now, for others, as a signed [CoRIM](crate::corim); none without images.
+    #[must_use]
+    pub fn reference_values(&self) -> watch::Receiver<ReferenceValues> {
+        self.reference_values.subscribe()
+    }
+
+    fn sign_reference_values(&self) {
+        let signed = reference_values(&self.city, &self.signer);
+        let signed =
+            signed.inspect_err(|error| tracing::error!("the reference values are not signed: {error:#}"));
+        self.reference_values.send_replace(signed.ok().flatten().map(Arc::new));
     }
 
     /// From now on `observer` is told what is stored; at once, who and what there is, and which devices are isolated.
@@ -717,6 +738,7 @@ impl Engine {
         self.tell_observer(&changes);
         if !Arc::ptr_eq(&self.current.borrow(), &self.secrets) {
             self.current.send_replace(Arc::clone(&self.secrets));
+            self.sign_reference_values();
         }
         let mut all: Vec<Output> = Vec::new();
         for id in &changed {

@@ -36,7 +36,8 @@ use serde_json::{Value, json};
 use smart_city_engine::{
     audit,
     config::{Operator, Role, Secret, Secrets, parse_device_id},
-    engine::{Denied, Input, Past, Wanted},
+    corim,
+    engine::{Denied, Input, Past, ReferenceValues, Wanted},
     view::{Known, MOST, Page, SharedView},
 };
 use smart_city_frame::DeviceId;
@@ -125,6 +126,8 @@ pub struct App {
     pub secrets: watch::Receiver<Arc<Secrets>>,
     /// Checks attestation results.
     pub jwks: Value,
+    /// What the code of devices is.
+    pub reference_values: watch::Receiver<ReferenceValues>,
     /// The audit log.
     pub audit: PathBuf,
     /// What is measured.
@@ -212,6 +215,7 @@ pub fn router(app: App, others: Router) -> Router {
         .route("/session", get(session).post(log_in).delete(log_out))
         .route("/history", get(history))
         .route("/keys", get(async |State(app): State<App>| Json(app.jwks)))
+        .route("/reference-values", get(reference_values))
         .route("/audit", get(audit_log))
         .route("/streams", get(streams))
         .route("/streams/{name}", get(flows))
@@ -661,6 +665,13 @@ async fn history(
     Ok(Json(readings.collect()))
 }
 
+/// For everybody, as the keys are.
+async fn reference_values(State(app): State<App>) -> Result<impl IntoResponse, Refused> {
+    let values = app.reference_values.borrow().clone();
+    let values = values.ok_or_else(|| Refused(StatusCode::NOT_FOUND, "there are no images".to_owned()))?;
+    Ok(([(header::CONTENT_TYPE, corim::MEDIA_TYPE)], values.to_vec()))
+}
+
 #[derive(Deserialize)]
 struct After {
     #[serde(default)]
@@ -762,6 +773,7 @@ mod tests {
             is_tls: false,
             secrets: watch::channel(Arc::new(secrets)).1,
             jwks: Value::Null,
+            reference_values: watch::channel(None).1,
             audit: PathBuf::new(),
             meters: Meters::default(),
             prepared: watch::channel(Preparation::Done).1,

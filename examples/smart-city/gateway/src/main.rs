@@ -261,6 +261,7 @@ async fn serve(
     engine.observe(watcher);
     kept::restore(&arguments.data, &entities, is_new)?;
     let (jwks, secrets) = (engine.jwks(), engine.secrets());
+    let reference_values = engine.reference_values();
     let shares = Shares::of(descriptors());
     let certificate = if arguments.tls == tls::Files::default() {
         None
@@ -303,6 +304,7 @@ async fn serve(
         is_tls: acceptor.is_some(),
         secrets,
         jwks,
+        reference_values,
         audit,
         meters,
         prepared: prepared.clone(),
