@@ -109,6 +109,17 @@ pub enum Input {
         /// It is stored.
         reply: oneshot::Sender<()>,
     },
+    /// An operator sends a command to a device that the engine does not know.
+    Command {
+        /// Where it goes.
+        topic: String,
+        /// What it says.
+        payload: Vec<u8>,
+        /// Who wants it.
+        operator: String,
+        /// It is stored that it was wanted, and goes out.
+        reply: oneshot::Sender<()>,
+    },
     /// A user wants readings of before.
     History {
         /// Who.
@@ -660,7 +671,7 @@ impl Engine {
         }
         let begin = Instant::now();
         self.read_clock(now, clock);
-        let (mut replies, mut results, mut sessions) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut replies, mut results, mut stored) = (Vec::new(), Vec::new(), Vec::new());
         let mut ticked = false;
         for input in inputs {
             match input {
@@ -687,7 +698,16 @@ impl Engine {
                 Input::Session { operator, begins, reply } => {
                     let event = if begins { "logged in" } else { "logged out" };
                     self.audit(event, json!({ "operator": operator }));
-                    sessions.push(reply);
+                    stored.push(reply);
+                }
+                Input::Command { topic, payload, operator, reply } => {
+                    let command = String::from_utf8_lossy(&payload);
+                    self.audit(
+                        "commanded",
+                        json!({ "operator": operator, "topic": topic, "command": command }),
+                    );
+                    self.batch.outputs.push(Output { topic, payload, delivery: None, about: None });
+                    stored.push(reply);
                 }
                 Input::History { user, wanted, reply } => {
                     // Without what came in this batch, which is not stored yet. Who asked may be gone.
@@ -763,7 +783,7 @@ impl Engine {
         for (reply, result) in results {
             let _ = reply.send(result);
         }
-        for reply in sessions {
+        for reply in stored {
             let _ = reply.send(());
         }
         Ok(all)

@@ -53,6 +53,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use zeroize::Zeroizing;
 
 use crate::{
+    agent::{Agent, NoCommand},
     connections::{self, Connection},
     credentials,
     exchange::{Preparation, lock},
@@ -110,6 +111,8 @@ const AUDIT_LIMIT: usize = 1000;
 pub struct App {
     /// Leads to the engine.
     pub engine: mpsc::Sender<Input>,
+    /// Devices that the engine does not know.
+    pub agent: Agent,
     /// How things are.
     pub view: SharedView,
     /// The names that a browser may know the gateway by; addresses and `localhost` need not be among them.
@@ -224,6 +227,7 @@ pub fn router(app: App, others: Router) -> Router {
         .route("/devices/{id}/instructions", post(instruct))
         .route("/devices/{id}/examine", post(examine))
         .route("/devices/{id}/recover", post(recover))
+        .route("/unauthenticated/{device}/{command}", post(command))
         .with_state(app.clone())
         .merge(others)
         .layer(middleware::from_fn_with_state(app, guard))
@@ -752,6 +756,23 @@ async fn recover(
     app.act_on(&headers, &id, |device, operator, reply| Input::Recover { device, operator, reply }).await
 }
 
+/// Commands a device that the engine does not know.
+async fn command(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Path((device, command)): Path<(String, String)>,
+    Json(value): Json<Value>,
+) -> Result<StatusCode, Refused> {
+    let operator = app.allow(&headers, Role::Operator)?.name;
+    let (topic, payload) = app.agent.command(device, &command, &value).await.map_err(|why| match why {
+        NoCommand::Refused(refusal) => Refused(StatusCode::NOT_FOUND, refusal.to_string()),
+        NoCommand::TooLong => Denied::TooLong.into(),
+        NoCommand::NotWritten => unavailable("that the command is sent could not be written"),
+    })?;
+    app.ask(|reply| Input::Command { topic, payload, operator, reply }).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
 #[cfg(test)]
 mod tests {
     use tokio_stream::StreamExt as _;
@@ -765,6 +786,7 @@ mod tests {
         let secrets = Secrets::read(&example.join("secrets.toml"), &city).unwrap();
         App {
             engine,
+            agent: Agent::idle(),
             view: SharedView::default(),
             names: Arc::new([]),
             watchers: Arc::new(Watchers::new(2)),

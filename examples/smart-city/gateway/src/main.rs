@@ -26,6 +26,7 @@ use smart_city_engine::{
     store::{self, Found, Store},
 };
 use smart_city_gateway::{
+    agent::Agent,
     exchange::{self, Exchange, Preparation},
     http::{self, App, Watchers},
     kept,
@@ -258,6 +259,7 @@ async fn serve(
     let (mut engine, before) = open(&arguments.data, city, secrets, signer)?;
     let teller = Teller::default();
     let (entities, watcher) = ngsi::entities(teller.clone());
+    let groups = watcher.groups();
     engine.observe(watcher);
     kept::restore(&arguments.data, &entities, is_new)?;
     let (jwks, secrets) = (engine.jwks(), engine.secrets());
@@ -274,10 +276,11 @@ async fn serve(
     meters.lost_lines = Some(lost_lines);
     meters.certificate.clone_from(&certificate);
     meters.entities = Some(Arc::clone(&entities));
+    let agent = Agent::new(groups, Arc::clone(&entities), &meters);
     let address = arguments.http.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
     let listener = TcpListener::bind(address).await.with_context(|| format!("HTTP at {address}"))?;
     let view = engine.view();
-    let (exchange, engine) = exchange::start(engine, before, &meters);
+    let (exchange, engine) = exchange::start(engine, before, agent.clone(), &meters);
     let (mqtt, mut prepared) = if let Some(address) = arguments.broker {
         let (authorities, passwords) = (arguments.authorities, arguments.passwords);
         let broker = Broker { address: address.clone(), authorities, passwords };
@@ -296,6 +299,7 @@ async fn serve(
     let entities = ngsi::router(entities, secrets.clone());
     let app = App {
         engine: inputs.clone(),
+        agent,
         view,
         names: arguments.http_names.into(),
         watchers: Arc::new(Watchers::new(shares.watchers)),

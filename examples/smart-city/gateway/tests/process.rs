@@ -1,5 +1,7 @@
 //! The gateway's process with real clients, at its own broker and at Mosquitto.
 
+#[path = "process/agent.rs"]
+mod agent;
 #[path = "process/brokers.rs"]
 mod brokers;
 #[path = "../../engine/tests/common/mod.rs"]
