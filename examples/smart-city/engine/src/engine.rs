@@ -136,6 +136,8 @@ pub enum Input {
         /// What it says.
         payload: Vec<u8>,
     },
+    /// The gateway is about to end: what is written once a minute is written now.
+    End(oneshot::Sender<()>),
     /// Somebody wants to know how everything is. [`View`] tells it without the engine.
     Status(oneshot::Sender<Value>),
     /// Somebody wants the last attestation result of a device.
@@ -717,6 +719,10 @@ impl Engine {
                 }
                 Input::Tell { topic, payload } => {
                     self.batch.outputs.push(Output { topic, payload, delivery: None, about: None });
+                }
+                Input::End(reply) => {
+                    self.summarize();
+                    stored.push(reply);
                 }
                 Input::Status(reply) => {
                     self.emit();
@@ -1350,24 +1356,27 @@ impl Engine {
         }
         if now >= self.next_summary {
             self.next_summary = now + SUMMARY;
-            let denials = self
-                .denials
-                .iter_mut()
-                .map(|(operator, (_, count))| (operator.clone(), std::mem::take(count)));
-            let denials: Vec<_> = denials.filter(|(_, count)| *count > 0).collect();
-            for (operator, count) in denials {
-                self.audit("denied more often", json!({ "operator": operator, "count": count }));
-            }
-            let refused = std::mem::take(&mut self.refused_since);
-            if !refused.is_empty() {
-                self.audit("refused", json!(refused));
-            } else if self.store.generation() > self.audit.commit() {
-                // So that a store that is set back is found, were it only by readings.
-                self.audit("stored", json!({}));
-            }
+            self.summarize();
         }
         self.sample(now);
         self.emit();
+    }
+
+    /// Writes what was only counted into the audit log.
+    fn summarize(&mut self) {
+        let denials =
+            self.denials.iter_mut().map(|(operator, (_, count))| (operator.clone(), std::mem::take(count)));
+        let denials: Vec<_> = denials.filter(|(_, count)| *count > 0).collect();
+        for (operator, count) in denials {
+            self.audit("denied more often", json!({ "operator": operator, "count": count }));
+        }
+        let refused = std::mem::take(&mut self.refused_since);
+        if !refused.is_empty() {
+            self.audit("refused", json!(refused));
+        } else if self.store.generation() > self.audit.commit() {
+            // So that a store that is set back is found, were it only by readings.
+            self.audit("stored", json!({}));
+        }
     }
 
     /// Brings the view up to date.

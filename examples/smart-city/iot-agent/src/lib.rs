@@ -253,8 +253,8 @@ impl Groups {
                     if !group.commands.contains(&command) {
                         return Err(Refusal::UnknownCommand);
                     }
-                    add(&mut attributes, &format!("{command}_status"), "OK".into(), now)?;
-                    add(&mut attributes, &format!("{command}_info"), result, now)?;
+                    add(&mut attributes, &format!("{command}_status"), &"OK".into(), now)?;
+                    add(&mut attributes, &format!("{command}_info"), &result, now)?;
                 }
             }
         }
@@ -281,7 +281,7 @@ impl Groups {
             return Err(Refusal::UnknownCommand);
         }
         let mut attributes = Map::new();
-        add(&mut attributes, &format!("{command}_status"), "PENDING".into(), now)?;
+        add(&mut attributes, &format!("{command}_status"), &"PENDING".into(), now)?;
         let payload = json!({ command: value }).to_string().into_bytes();
         Ok((command_topic(group, device), payload, entity(group, device, attributes)))
     }
@@ -298,14 +298,14 @@ fn measured(members: Value, now: Timestamp, attributes: &mut Map<String, Value>)
         None => now,
         Some(time) => time.as_str().and_then(|time| time.parse().ok()).ok_or(Refusal::Time)?,
     };
-    members.into_iter().try_for_each(|(name, value)| add(attributes, &name, value, time))
+    members.into_iter().try_for_each(|(name, value)| add(attributes, &name, &value, time))
 }
 
 /// Adds an attribute. One that has no value is left out.
 fn add(
     attributes: &mut Map<String, Value>,
     name: &str,
-    value: Value,
+    value: &Value,
     time: Timestamp,
 ) -> Result<(), Refusal> {
     if !is_attribute(name) {
