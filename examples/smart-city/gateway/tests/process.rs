@@ -4,6 +4,8 @@
 mod brokers;
 #[path = "../../engine/tests/common/mod.rs"]
 mod common;
+#[path = "process/guests.rs"]
+mod guests;
 #[path = "process/http.rs"]
 mod http_server;
 #[path = "process/kept.rs"]
@@ -20,6 +22,8 @@ mod places;
 mod program;
 #[path = "process/programs.rs"]
 mod programs;
+#[path = "../../login/tests/provider/mod.rs"]
+mod provider;
 #[path = "process/push.rs"]
 mod push;
 #[path = "process/tls.rs"]
