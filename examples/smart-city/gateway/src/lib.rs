@@ -5,8 +5,9 @@
 //! operators, the page ──> http ─────────────────^
 //! ```
 //!
-//! [`exchange`] runs the engine and has what waits on both sides of it, and gives messages of devices without authentication to the [`agent`]. [`mqtt`] is the client of a broker, `broker` is a broker of its own,
-//! and [`http`] serves the page and operators.
+//! [`exchange`] runs the engine and has what waits on both sides of it, and gives messages of devices without authentication to the
+//! [`agent`]. [`mqtt`] is the client of a broker, `broker` is a broker of its own, and [`http`] serves the page and operators. [`guests`]
+//! are users of other cities.
 #![forbid(unsafe_code)]
 
 mod accounts;
@@ -17,6 +18,7 @@ pub mod broker;
 mod connections;
 mod credentials;
 pub mod exchange;
+pub mod guests;
 pub mod http;
 pub mod kept;
 pub mod metrics;
@@ -26,7 +28,18 @@ pub mod places;
 pub mod sessions;
 pub mod tls;
 
+use smart_city_engine::config::{City, ConfigError};
 use zeroize::Zeroizing;
+
+/// Checks what the engine does not look into.
+///
+/// # Errors
+/// The first fault that is in it.
+pub fn check(city: &City) -> Result<(), ConfigError> {
+    ngsi::mapping(city)?;
+    guests::agreements(city)?;
+    Ok(())
+}
 
 /// 16 bytes from the system's random number generator.
 fn random_hex() -> Result<Zeroizing<String>, getrandom::Error> {

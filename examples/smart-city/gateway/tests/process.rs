@@ -6,6 +6,8 @@ mod agent;
 mod brokers;
 #[path = "../../engine/tests/common/mod.rs"]
 mod common;
+#[path = "process/guests.rs"]
+mod guests;
 #[path = "process/http.rs"]
 mod http_server;
 #[path = "process/kept.rs"]
@@ -22,6 +24,8 @@ mod places;
 mod program;
 #[path = "process/programs.rs"]
 mod programs;
+#[path = "../../login/tests/provider/mod.rs"]
+mod provider;
 #[path = "process/push.rs"]
 mod push;
 #[path = "process/tls.rs"]

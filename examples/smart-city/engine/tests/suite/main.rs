@@ -9,6 +9,7 @@ mod corim;
 mod disk;
 mod engine;
 mod examine;
+mod guests;
 mod histories;
 mod history;
 mod memory;
