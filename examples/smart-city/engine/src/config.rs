@@ -99,6 +99,15 @@ pub struct City {
     pub images: BTreeMap<String, BTreeMap<u16, Region>>,
     /// What is for NGSI-LD, which this does not look into.
     pub ngsi_ld: Option<Table>,
+    /// What is agreed with other cities, by city.
+    pub partners: BTreeMap<String, PartnerEntry>,
+}
+
+/// What is agreed with another city.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PartnerEntry {
+    /// How its users log in here, which this does not look into.
+    pub login: Option<Table>,
 }
 
 /// A table that others check.
@@ -107,11 +116,17 @@ pub struct Table {
     /// Its content.
     pub value: serde_json::Value,
     file: PathBuf,
-    name: &'static str,
+    name: String,
     line: Option<usize>,
 }
 
 impl Table {
+    fn of(file: &File<'_>, table: &Spanned<toml::Table>, name: String) -> Self {
+        let value = serde_json::to_value(table.get_ref()).unwrap_or_default();
+        let ConfigError { file, line, .. } = file.at(table, "", "");
+        Self { value, file, name, line }
+    }
+
     /// Where a file is that the table names: beside the file with the table.
     #[must_use]
     pub fn beside(&self, name: &str) -> PathBuf {
@@ -344,6 +359,15 @@ struct RawCity {
     #[serde(default)]
     users: Vec<RawUser>,
     ngsi_ld: Option<Spanned<toml::Table>>,
+    #[serde(default)]
+    partners: Vec<RawPartner>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPartner {
+    city: Spanned<String>,
+    login: Option<Spanned<toml::Table>>,
 }
 
 #[derive(Deserialize)]
@@ -791,13 +815,21 @@ impl City {
             users.insert(id, entry);
         }
 
-        let ngsi_ld = raw.ngsi_ld.as_ref().map(|table| {
-            let value = serde_json::to_value(table.get_ref()).unwrap_or_default();
-            let ConfigError { file, line, .. } = file.at(table, "", "");
-            Table { value, file, name: "ngsi_ld", line }
-        });
+        let ngsi_ld = raw.ngsi_ld.as_ref().map(|table| Table::of(file, table, "ngsi_ld".to_owned()));
 
         let gateway = &raw.gateway;
+        let mut partners = BTreeMap::new();
+        for (i, raw) in raw.partners.iter().enumerate() {
+            let field = |name: &str| format!("partners[{i}].{name}");
+            let city = file.known(&raw.city, &field("city"), "city", is_city)?;
+            if city == *gateway.city.get_ref() {
+                return Err(file.at(&raw.city, field("city"), "the gateway's own city is no partner"));
+            }
+            let login = raw.login.as_ref().map(|table| Table::of(file, table, field("login")));
+            if partners.insert(city, PartnerEntry { login }).is_some() {
+                return Err(file.at(&raw.city, field("city"), "this city is there twice"));
+            }
+        }
         if !(1..=MAX_DEADLINE_MS).contains(gateway.evidence_deadline_ms.get_ref()) {
             return Err(file.at(
                 &gateway.evidence_deadline_ms,
@@ -853,6 +885,7 @@ impl City {
             users,
             images,
             ngsi_ld,
+            partners,
         })
     }
 }
