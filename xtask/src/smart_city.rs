@@ -79,12 +79,13 @@ pub(crate) fn bench() -> Result<()> {
     cargo("bench").args(["--package", "smart-city-gateway", "--bench", "load"]).run()
 }
 
-/// What the tests take besides Rust: a browser that looks at the gateway's page, Mosquitto as its broker, and OpenSSL for the
-/// crate `ear`, which reads attestation results.
+/// What the tests take besides Rust: a browser that looks at the gateway's page, Mosquitto as its broker, an identity provider for
+/// users of other cities, and OpenSSL for the crate `ear`, which reads attestation results.
 pub(crate) fn test_tools() -> Result<()> {
     if apt::can_install() {
         apt::install(&["chromium", "mosquitto"])?;
     }
+    identity_provider()?;
     let has_browser = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
         .iter()
         .any(|name| paths::find_program(name).is_some());
@@ -95,6 +96,17 @@ pub(crate) fn test_tools() -> Result<()> {
     );
     ensure!(tools::has_openssl()?, "a test builds against OpenSSL: install {}", tools::OPENSSL);
     Ok(())
+}
+
+/// Installs the identity provider of the tests from npm, as its lock file says, if it is not there so.
+fn identity_provider() -> Result<()> {
+    let folder = paths::root().join("examples/smart-city/login/tests/provider");
+    let changed = |name: &str| fs::metadata(folder.join(name)).and_then(|file| file.modified()).ok();
+    if changed("node_modules/.package-lock.json") > changed("package-lock.json") {
+        return Ok(());
+    }
+    let npm = tools::program("npm", &["nodejs", "npm"], "npm, with nodejs (Debian, Ubuntu)")?;
+    Cmd::new(npm).args(["ci", "--no-audit", "--no-fund"]).dir(&folder).run()
 }
 
 /// The example's demo, with the profile of the tests: ciphers are optimized, the rest is a little.

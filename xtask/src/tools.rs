@@ -330,7 +330,7 @@ pub(crate) fn has_openssl() -> Result<bool> {
 }
 
 /// The program `name`, from Debian's `packages` if it is missing; `advice` names the package for others.
-fn program(name: &str, packages: &[&str], advice: &str) -> Result<PathBuf> {
+pub(crate) fn program(name: &str, packages: &[&str], advice: &str) -> Result<PathBuf> {
     if let Some(path) = paths::find_program(name) {
         return Ok(path);
     }

@@ -197,7 +197,7 @@ pub struct DeviceEntry {
 }
 
 /// The attributes of a user.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct UserEntry {
     /// The home city.
     pub city: String,

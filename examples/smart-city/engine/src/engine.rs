@@ -25,7 +25,7 @@ pub use crate::device::Refusal;
 use crate::{
     attestation::{Appraisal, Finding, Signer, Status, appraise, appraise_all},
     audit::{self, Audit},
-    config::{City, ConfigError, Secrets, StreamEntry, parse_device_id},
+    config::{City, ConfigError, Secrets, StreamEntry, UserEntry, parse_device_id},
     device::{DENIED, Device, Outstanding, Rate, Recovery, UNASKED},
     memory::{self, Fingerprint, Loss, Memory},
     policy::{Policy, class_name},
@@ -108,10 +108,26 @@ pub enum Input {
         /// It is stored.
         reply: oneshot::Sender<()>,
     },
+    /// A guest logs in.
+    Guest {
+        /// Who.
+        guest: Arc<Guest>,
+        /// The session at the broker, for which readings are from now on; none if it is for requests.
+        session: Option<u64>,
+        /// It is stored; or why the guest is not let in.
+        reply: oneshot::Sender<Result<(), Unwelcome>>,
+    },
+    /// A guest's session at the broker has ended.
+    GuestGone {
+        /// Whose.
+        name: String,
+        /// Which one it was: there may be another one by now.
+        session: u64,
+    },
     /// A user wants readings of before.
     History {
         /// Who.
-        user: String,
+        reader: Reader,
         /// Which.
         wanted: Wanted,
         /// Those of them that the user may see, to be read by who asks; none if there is nothing to see.
@@ -128,6 +144,58 @@ pub enum Input {
     Status(oneshot::Sender<Value>),
     /// Somebody wants the last attestation result of a device.
     Attestation(DeviceId, oneshot::Sender<Option<String>>),
+}
+
+/// A user of a partner city, who has shown a token of that city and is known by it alone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Guest {
+    /// `city:subject`: no user of this city has such a name.
+    pub name: String,
+    /// The attributes, as they count here.
+    pub user: UserEntry,
+    /// Until when it holds.
+    pub until: Timestamp,
+    /// The table of `city.toml` that it is by. With another one it does not hold.
+    pub agreed: Arc<Value>,
+}
+
+/// Guests of one city who may have a session at the broker at once.
+pub const MOST_GUESTS: usize = 64;
+
+/// How often guests of one city may log in at once, and in the long run: each login makes a record in the audit log.
+const GUEST_LOGINS: (u32, Duration) = (64, Duration::from_secs(1));
+
+/// Guests of whom is told what they receive, when they are gone, too.
+const GUESTS_TOLD: usize = 256;
+
+/// Why a guest is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unwelcome {
+    /// What it is by was not agreed, is not any more, or it has expired.
+    NotAgreed,
+    /// Its city has as many guests here as it may have.
+    TooMany,
+    /// Its city's users log in too often.
+    TooOften,
+}
+
+impl std::fmt::Display for Unwelcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::NotAgreed => "the login has expired, or what it is by is not agreed any more",
+            Self::TooMany => "as many users of your city are logged in as may be at once",
+            Self::TooOften => "users of your city log in too often",
+        })
+    }
+}
+
+/// Who reads the history.
+#[derive(Clone, Debug)]
+pub enum Reader {
+    /// The user with this name.
+    User(String),
+    /// A guest.
+    Guest(Arc<Guest>),
 }
 
 /// Which readings of the history are wanted.
@@ -282,6 +350,12 @@ pub struct Engine {
     accepted: u64,
     refused: BTreeMap<Refusal, u64>,
     refused_since: BTreeMap<Refusal, u64>,
+    /// Guests with a session at the broker, by name, each with the number of the session.
+    guests: BTreeMap<String, (u64, Arc<Guest>)>,
+    /// How often guests of each city have logged in.
+    guest_logins: BTreeMap<String, Rate>,
+    /// Guests of whom flows may tell.
+    guests_told: BTreeSet<String>,
     /// How often each operator did not get something, since that was last summed up, without a record of its own.
     denials: BTreeMap<String, (Rate, u64)>,
     next_summary: Instant,
@@ -297,7 +371,7 @@ pub struct Engine {
     sampled: (Instant, u64, u64),
     batches: Batches,
     seen: BTreeSet<DeviceId>,
-    observer: Option<Box<dyn Observer>>,
+    observers: Vec<Box<dyn Observer>>,
     batch: Batch,
 }
 
@@ -438,6 +512,9 @@ impl Engine {
             accepted: 0,
             refused: BTreeMap::new(),
             refused_since: BTreeMap::new(),
+            guests: BTreeMap::new(),
+            guest_logins: BTreeMap::new(),
+            guests_told: BTreeSet::new(),
             denials: BTreeMap::new(),
             next_summary: now + SUMMARY,
             clock: (now, Timestamp::now()),
@@ -448,7 +525,7 @@ impl Engine {
             sampled: (now, 0, 0),
             batches: Batches::default(),
             seen: BTreeSet::new(),
-            observer: None,
+            observers: Vec::new(),
             batch: Batch::default(),
         };
         engine.view.write().tell(log.events.iter().cloned());
@@ -589,7 +666,7 @@ impl Engine {
         self.signer.jwks()
     }
 
-    /// From now on `observer` is told what is stored; at once, who and what there is, and which devices are isolated.
+    /// From now on `observer` is told, too, what is stored; at once, who and what there is, and which devices are isolated.
     pub fn observe(&mut self, mut observer: impl Observer + 'static) {
         observer.city(&self.city);
         let known = self
@@ -600,7 +677,7 @@ impl Engine {
         for (id, _) in known.filter(|(_, record)| record.isolated.is_some()) {
             observer.isolated(id, true);
         }
-        self.observer = Some(Box::new(observer));
+        self.observers.push(Box::new(observer));
     }
 
     /// Works a batch off, stores it, and returns what is to be published now.
@@ -640,6 +717,7 @@ impl Engine {
         let begin = Instant::now();
         self.read_clock(now, clock);
         let (mut replies, mut results, mut sessions) = (Vec::new(), Vec::new(), Vec::new());
+        let mut logins = Vec::new();
         let mut ticked = false;
         for input in inputs {
             match input {
@@ -668,10 +746,18 @@ impl Engine {
                     self.audit(event, json!({ "operator": operator }));
                     sessions.push(reply);
                 }
-                Input::History { user, wanted, reply } => {
+                Input::Guest { guest, session, reply } => {
+                    logins.push((reply, self.guest(guest, session, now)));
+                }
+                Input::GuestGone { name, session } => {
+                    if self.guests.get(&name).is_some_and(|(current, _)| *current == session) {
+                        self.guest_gone(&name, "the session has ended");
+                    }
+                }
+                Input::History { reader, wanted, reply } => {
                     // Without what came in this batch, which is not stored yet. Who asked may be gone.
                     if !reply.is_closed() {
-                        drop(reply.send(self.history(&user, &wanted)));
+                        drop(reply.send(self.history(&reader, &wanted)));
                     }
                 }
                 Input::Tell { topic, payload } => {
@@ -714,7 +800,7 @@ impl Engine {
         if !self.events.is_empty() {
             self.view.write().tell(self.events.drain(..));
         }
-        self.tell_observer(&changes);
+        self.tell_observers(&changes);
         if !Arc::ptr_eq(&self.current.borrow(), &self.secrets) {
             self.current.send_replace(Arc::clone(&self.secrets));
         }
@@ -739,6 +825,9 @@ impl Engine {
             let _ = reply.send(answer);
         }
         for (reply, result) in results {
+            let _ = reply.send(result);
+        }
+        for (reply, result) in logins {
             let _ = reply.send(result);
         }
         for reply in sessions {
@@ -776,15 +865,18 @@ impl Engine {
 
     /// What a user may see of the history: of each device that has the stream, by the attributes that hold now, and whether it is
     /// isolated now. None if there is nothing.
-    fn history(&self, user: &str, wanted: &Wanted) -> Result<Option<Excerpt>> {
+    fn history(&self, reader: &Reader, wanted: &Wanted) -> Result<Option<Excerpt>> {
         let stream = self.city.streams.iter().find(|(_, stream)| stream.name == wanted.stream);
-        let place = self.policy.users().iter().position(|name| name == user);
-        let (Some((number, stream)), Some(place)) = (stream, place) else { return Ok(None) };
+        let user = match reader {
+            Reader::User(name) => self.city.users.get(name),
+            Reader::Guest(guest) => Some(&guest.user).filter(|_| self.is_welcome(guest)),
+        };
+        let (Some((number, stream)), Some(user)) = (stream, user) else { return Ok(None) };
         let Some((first, last)) = self.times() else { return Ok(None) };
         let may_see = |(id, device): &(&DeviceId, &Device)| {
             wanted.device.is_none_or(|device| device == **id)
                 && self.city.devices.get(id).is_some_and(|entry| entry.streams.contains(number))
-                && self.policy.decide(*number, device.record.isolated.is_none())[place].allowed
+                && self.policy.decide_for(user, *number, device.record.isolated.is_none()).allowed
         };
         let devices: Vec<_> = self.devices.iter().filter(may_see).map(|(id, _)| *id).collect();
         if devices.is_empty() {
@@ -798,6 +890,70 @@ impl Engine {
             limit: wanted.limit,
         };
         Ok(Some(Excerpt { snapshot: self.store.snapshot()?, query, stream: stream.clone() }))
+    }
+
+    /// Whether what a guest is by still holds.
+    fn is_welcome(&self, guest: &Guest) -> bool {
+        let partner = self.city.partners.get(&guest.user.city);
+        let login = partner.and_then(|partner| partner.login.as_ref());
+        guest.until > self.clock.1 && login.is_some_and(|login| login.value == *guest.agreed)
+    }
+
+    fn guest(&mut self, guest: Arc<Guest>, session: Option<u64>, now: Instant) -> Result<(), Unwelcome> {
+        if !self.is_welcome(&guest) {
+            return Err(Unwelcome::NotAgreed);
+        }
+        let Guest { name, user, until, .. } = &*guest;
+        let of_city = self.guests.values().filter(|(_, guest)| guest.user.city == user.city).count();
+        if session.is_some() && of_city >= MOST_GUESTS && !self.guests.contains_key(name) {
+            return Err(Unwelcome::TooMany);
+        }
+        if !self.guest_logins.entry(user.city.clone()).or_default().take(GUEST_LOGINS, now) {
+            return Err(Unwelcome::TooOften);
+        }
+        let detail = json!({
+            "user": name, "over": if session.is_some() { "mqtt" } else { "http" },
+            "departments": user.departments, "level": user.level, "until": until,
+        });
+        self.audit("guest logged in", detail);
+        if let Some(session) = session {
+            // What came before was not for it.
+            self.add_up();
+            self.guests_told.insert(name.clone());
+            self.guests.insert(name.clone(), (session, guest));
+            if self.guests_told.len() > GUESTS_TOLD {
+                let gone = |name: &String| !self.guests.contains_key(name) && self.guests_told.contains(name);
+                self.view.write().flows.retain(|(_, user, ..), _| !gone(user));
+                self.guests_told.retain(|name| self.guests.contains_key(name));
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing is for this guest any more.
+    fn guest_gone(&mut self, name: &str, why: &str) {
+        self.add_up();
+        self.guests.remove(name);
+        self.audit("guest gone", json!({ "user": name, "why": why }));
+    }
+
+    /// Ends what does not hold any more.
+    fn end_guests(&mut self) {
+        let ended = self.guests.values().filter(|(_, guest)| !self.is_welcome(guest));
+        let ended: Vec<_> = ended.map(|(_, guest)| Arc::clone(guest)).collect();
+        for guest in ended {
+            let has_expired = guest.until <= self.clock.1;
+            self.guest_gone(
+                &guest.name,
+                if has_expired { "it has expired" } else { "it is not agreed any more" },
+            );
+        }
+    }
+
+    /// The guests who may have a reading.
+    fn invited(&self, stream: u16, device_ok: bool) -> impl Iterator<Item = &str> {
+        let may = move |guest: &Guest| self.policy.decide_for(&guest.user, stream, device_ok).allowed;
+        self.guests.iter().filter(move |(_, (_, guest))| may(guest)).map(|(name, _)| name.as_str())
     }
 
     /// What must not be forgotten.
@@ -814,23 +970,24 @@ impl Engine {
         memory
     }
 
-    /// Tells the observer what a batch changed.
-    fn tell_observer(&mut self, changes: &Changes) {
-        if self.observer.is_none() {
+    /// Tells the observers what a batch changed.
+    fn tell_observers(&mut self, changes: &Changes) {
+        if self.observers.is_empty() {
             return;
         }
         // A number that another stream has got in this batch would name that one.
         let is_same = |(_, reading): &&(u64, Reading)| self.stream_of(reading).is_some();
         let accepted: Vec<_> = changes.accepted.iter().filter(is_same).collect();
-        let Some(observer) = &mut self.observer else { return };
-        if !Arc::ptr_eq(&self.current.borrow(), &self.secrets) {
-            observer.city(&self.city);
-        }
-        for (_, reading) in accepted {
-            observer.reading(DeviceId(reading.device), reading.stream, reading.time, &reading.payload);
-        }
-        for (id, record) in &changes.devices {
-            observer.isolated(*id, record.isolated.is_some());
+        for observer in &mut self.observers {
+            if !Arc::ptr_eq(&self.current.borrow(), &self.secrets) {
+                observer.city(&self.city);
+            }
+            for (_, reading) in &accepted {
+                observer.reading(DeviceId(reading.device), reading.stream, reading.time, &reading.payload);
+            }
+            for (id, record) in &changes.devices {
+                observer.isolated(*id, record.isolated.is_some());
+            }
         }
     }
 
@@ -956,7 +1113,9 @@ impl Engine {
         let device_ok = self.devices.get(&id).is_some_and(|device| device.record.isolated.is_none());
         *self.counted.entry((reading.stream, device_ok)).or_default() += 1;
         let number = self.next_number;
-        if self.policy.decide(reading.stream, device_ok).iter().any(|decision| decision.allowed) {
+        if self.policy.decide(reading.stream, device_ok).iter().any(|decision| decision.allowed)
+            || self.invited(reading.stream, device_ok).next().is_some()
+        {
             self.next_number += 1;
             // Behind what waits already, and no more than may be under way.
             if self.parked.is_some() || self.outgoing >= OUTGOING {
@@ -991,8 +1150,9 @@ impl Engine {
         let decisions = self.policy.decide(reading.stream, device_ok);
         let about = Arc::new(about(reading, stream));
         let before = outputs.len();
-        for (user, _) in self.policy.users().iter().zip(&*decisions).filter(|(_, decision)| decision.allowed)
-        {
+        let users = self.policy.users().iter().zip(&*decisions).filter(|(_, decision)| decision.allowed);
+        let users = users.map(|(user, _)| user.as_str());
+        for user in users.chain(self.invited(reading.stream, device_ok)) {
             outputs.push(Output {
                 topic: format!("out/{user}/{}", stream.name),
                 payload: reading.payload.clone(),
@@ -1273,6 +1433,7 @@ impl Engine {
     }
 
     fn tick(&mut self, now: Instant) {
+        self.end_guests();
         for id in std::mem::take(&mut self.waiting) {
             let (Some(device), Some((root, _))) = (self.devices.get_mut(&id), self.secrets.devices.get(&id))
             else {
@@ -1389,8 +1550,13 @@ impl Engine {
         for ((stream, device_ok), count) in std::mem::take(&mut self.counted) {
             let decisions = self.policy.decide(stream, device_ok);
             let Some(entry) = self.city.streams.get(&stream) else { continue };
-            for (user, decision) in self.policy.users().iter().zip(&*decisions) {
-                let key = (entry.name.clone(), user.clone(), decision.allowed, decision.reason.clone());
+            let users = self.policy.users().iter().cloned().zip(decisions.iter().cloned());
+            let guests = self.guests.iter();
+            let guests = guests.map(|(name, (_, guest))| {
+                (name.clone(), self.policy.decide_for(&guest.user, stream, device_ok))
+            });
+            for (user, decision) in users.chain(guests) {
+                let key = (entry.name.clone(), user, decision.allowed, decision.reason);
                 let sum = view.flows.entry(key.clone()).or_insert_with(|| {
                     let detail = json!({ "stream": key.0, "user": key.1, "allowed": key.2, "reason": key.3 });
                     self.audit.append(self.store.generation() + 1, "decided", detail);
@@ -1459,6 +1625,7 @@ impl Engine {
         self.add_up();
         let (city, secrets) = *files;
         (self.city, self.secrets, self.policy, self.fault) = (city, secrets, policy, None);
+        self.end_guests();
         self.take_devices(now);
         let detail = json!({ "devices": self.city.devices.len(), "users": self.city.users.len() });
         self.audit("configuration loaded", detail);

@@ -35,6 +35,14 @@ pub struct Decision {
     pub reason: String,
 }
 
+impl Decision {
+    /// What cannot be decided is refused.
+    fn of(decided: Result<Self>) -> Self {
+        let undecided = |error| Self { allowed: false, reason: format!("not decided: {error:#}") };
+        decided.unwrap_or_else(undecided)
+    }
+}
+
 /// A decision for each user.
 pub type Decisions = Arc<[Decision]>;
 
@@ -48,7 +56,12 @@ pub struct Policy {
     users: Vec<String>,
     /// By stream, and whether the device is not isolated: the decision of each user.
     decided: RefCell<HashMap<(u16, bool), Decisions>>,
+    /// The same by attributes.
+    decided_for: RefCell<HashMap<UserEntry, HashMap<(u16, bool), Decision>>>,
 }
+
+/// Attributes of which decisions are remembered. Of whoever has others, all are forgotten.
+const REMEMBERED: usize = 256;
 
 impl std::fmt::Debug for Policy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -79,7 +92,14 @@ impl Policy {
         }
         let entities = Entities::from_entities(entities, Some(&schema)).context("attributes")?;
         let users = all_users.keys().cloned().collect();
-        Ok(Self { schema, policies, entities, users, decided: RefCell::default() })
+        Ok(Self {
+            schema,
+            policies,
+            entities,
+            users,
+            decided: RefCell::default(),
+            decided_for: RefCell::default(),
+        })
     }
 
     /// The users that decisions are about, in their order.
@@ -92,16 +112,37 @@ impl Policy {
     pub fn decide(&self, stream: u16, device_ok: bool) -> Decisions {
         let mut decided = self.decided.borrow_mut();
         let decisions = decided.entry((stream, device_ok)).or_insert_with(|| {
-            // What cannot be decided is refused.
-            let undecided = |error| Decision { allowed: false, reason: format!("not decided: {error:#}") };
-            let each =
-                self.users.iter().map(|user| self.ask(user, stream, device_ok).unwrap_or_else(undecided));
-            each.collect()
+            let each = self.users.iter().map(|user| self.ask(&self.entities, user, stream, device_ok));
+            each.map(Decision::of).collect()
         });
         Arc::clone(decisions)
     }
 
-    fn ask(&self, user: &str, stream: u16, device_ok: bool) -> Result<Decision> {
+    /// Whether somebody with these attributes may receive it, who need not be one of the users.
+    pub fn decide_for(&self, user: &UserEntry, stream: u16, device_ok: bool) -> Decision {
+        let mut decided = self.decided_for.borrow_mut();
+        let before = decided.get(user).and_then(|decided| decided.get(&(stream, device_ok)));
+        if let Some(decision) = before {
+            return decision.clone();
+        }
+        if decided.len() >= REMEMBERED && !decided.contains_key(user) {
+            decided.clear();
+        }
+        let decision = Decision::of(self.ask_for(user, stream, device_ok));
+        decided.entry(user.clone()).or_default().insert((stream, device_ok), decision.clone());
+        decision
+    }
+
+    fn ask_for(&self, user: &UserEntry, stream: u16, device_ok: bool) -> Result<Decision> {
+        // There is nobody else, so that the name may be any.
+        let entry =
+            self.entities.get(&uid("Stream", &stream.to_string())?).context("there is no such stream")?;
+        let entities = [user_entity("", user)?, entry.clone()];
+        let entities = Entities::from_entities(entities, Some(&self.schema)).context("attributes")?;
+        self.ask(&entities, "", stream, device_ok)
+    }
+
+    fn ask(&self, entities: &Entities, user: &str, stream: u16, device_ok: bool) -> Result<Decision> {
         let context = [("device_ok".to_owned(), RestrictedExpression::new_bool(device_ok))];
         let request = Request::new(
             uid("User", user)?,
@@ -110,7 +151,7 @@ impl Policy {
             Context::from_pairs(context)?,
             Some(&self.schema),
         )?;
-        let response = Authorizer::new().is_authorized(&request, &self.policies, &self.entities);
+        let response = Authorizer::new().is_authorized(&request, &self.policies, entities);
         if let Some(error) = response.diagnostics().errors().next() {
             return Err(error.clone().into());
         }

@@ -1,7 +1,8 @@
 //! An MQTT 5 broker in the gateway's process, with the same rules as Mosquitto as it is shipped here.
 //!
 //! Who sends more than it may ([`Allowance`]), or more than the gateway takes, is kept waiting: nothing is dropped for it, and others do
-//! not notice. A session ends as soon as its account is gone or has another password.
+//! not notice. A session ends as soon as its account is gone or has another password. A user of another city shows a token as password,
+//! and its session ends with it.
 //!
 //! `mqtt5` serves each connection and routes messages to those who subscribed. It would limit neither strangers nor what waits, so the
 //! gateway accepts connections itself ([`connections`]), takes what devices send out of `mqtt5`'s hands, and gives it what is for others.
@@ -11,11 +12,12 @@ use std::{
     future::Future,
     net::SocketAddr,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
+use http::StatusCode;
 use mqtt5::{
     QoS,
     broker::{
@@ -50,6 +52,7 @@ use crate::{
     exchange::{
         Allowance, Arrived, Exchange, Limited, MAX_PACKET, Owed, Packet, Preparation, ROOM, lock, user,
     },
+    guests::{self, Guests},
     metrics::Meters,
     places::Places,
 };
@@ -76,6 +79,9 @@ const TAKEN_OVER: Duration = Duration::from_secs(10);
 /// As how many messages a login counts: all routes are searched for what was there of the session before.
 const LOGIN: u32 = 100;
 
+/// How often it is looked whether tokens have expired.
+const GUESTS: Duration = Duration::from_secs(1);
+
 /// How often what is left of those who went is looked for.
 const SWEEP: Duration = Duration::from_secs(60);
 
@@ -87,6 +93,7 @@ pub async fn start(
     address: SocketAddr,
     descriptors: usize,
     secrets: watch::Receiver<Arc<Secrets>>,
+    guests: &Arc<Guests>,
     tls: Option<TlsAcceptor>,
     exchange: &Exchange,
     meters: &Meters,
@@ -97,7 +104,7 @@ pub async fn start(
     let address = listener.local_addr()?;
     let strangers = (descriptors / 8).clamp(1, 1024);
     let connections = descriptors.saturating_sub(strangers).max(1);
-    let broker = Arc::new(Broker::new(secrets.clone(), exchange.clone(), meters.clone()));
+    let broker = Arc::new(Broker::new(secrets.clone(), Arc::clone(guests), exchange.clone(), meters.clone()));
     tasks.spawn(revoke(Arc::clone(&broker.rules), secrets));
     tasks.spawn(deliver(Arc::clone(&broker.rules.router), exchange.clone()));
     tasks.spawn(sweep(Arc::clone(&broker.rules.router)));
@@ -120,8 +127,13 @@ struct Broker {
 }
 
 impl Broker {
-    fn new(secrets: watch::Receiver<Arc<Secrets>>, exchange: Exchange, meters: Meters) -> Self {
-        let rules = Arc::new(Rules::new(secrets, exchange, meters));
+    fn new(
+        secrets: watch::Receiver<Arc<Secrets>>,
+        guests: Arc<Guests>,
+        exchange: Exchange,
+        meters: Meters,
+    ) -> Self {
+        let rules = Arc::new(Rules::new(secrets, guests, exchange, meters));
         let config = Arc::new(BrokerConfig {
             max_packet_size: MAX_PACKET as usize,
             // It takes retained messages all the same, but for `on_client_publish`.
@@ -188,7 +200,27 @@ async fn serve(
             tracing::debug!(%error, "a connection to the broker ended");
         },
         // It may wait for a client that takes nothing, or have messages of a client that may send none any more.
-        () = stranger.ends.notified() => {}
+        () = stranger.ends.notify.notified() => {}
+        () = is_over(rules, &stranger.ends) => {}
+    }
+    if let Some((name, session)) = stranger.ends.guest.get() {
+        let is_last =
+            lock(&rules.sessions).get(name).is_some_and(|last| Arc::ptr_eq(&last.ends, &stranger.ends));
+        if is_last {
+            rules.end_session(name).await;
+            // So many names come and go.
+            lock(&rules.allowances).remove(name);
+        }
+        rules.guests.end(session).await;
+    }
+}
+
+/// Waits until a guest's session may not go on: its token has expired, or something else is agreed with its city.
+async fn is_over(rules: &Rules, ends: &End) {
+    ends.is_guest.notified().await;
+    let mut changes = rules.guests.changes();
+    while ends.guest.get().is_some_and(|(_, session)| rules.guests.holds(session)) {
+        drop(timeout(GUESTS, changes.changed()).await);
     }
 }
 
@@ -231,6 +263,7 @@ async fn sweep(router: Arc<MessageRouter>) {
 /// Who may connect, and what each may send and receive.
 struct Rules {
     secrets: watch::Receiver<Arc<Secrets>>,
+    guests: Arc<Guests>,
     /// The newest session of each account.
     sessions: Mutex<HashMap<String, Session>>,
     allowances: Mutex<HashMap<String, Allowance>>,
@@ -246,25 +279,41 @@ struct Rules {
 }
 
 /// A connection, and what ends it.
-type Ended = (Arc<Connection>, Arc<Notify>);
+type Ended = (Arc<Connection>, Arc<End>);
 
-/// With which password an account has connected, and what ends the connection.
+/// What ends a connection, and what ends with it.
+#[derive(Debug, Default)]
+struct End {
+    notify: Notify,
+    /// The guest whose it is, by name, and that there is one.
+    guest: OnceLock<(String, guests::Session)>,
+    is_guest: Notify,
+}
+
+/// With what an account has connected, and what ends the connection.
 struct Session {
-    password: Secret,
-    ends: Arc<Notify>,
+    shown: Shown,
+    ends: Arc<End>,
+}
+
+/// What proves who it is.
+#[derive(Clone, Debug)]
+enum Shown {
+    Password(Secret),
+    Token(guests::Session),
 }
 
 /// A connection among [`Rules::strangers`], and its place until it ends.
 struct Stranger<'a> {
     rules: &'a Rules,
     from: SocketAddr,
-    ends: Arc<Notify>,
+    ends: Arc<End>,
     _connection: Arc<Connection>,
 }
 
 impl<'a> Stranger<'a> {
     fn new(rules: &'a Rules, from: SocketAddr, connection: Arc<Connection>) -> Self {
-        let ends = Arc::<Notify>::default();
+        let ends = Arc::<End>::default();
         lock(&rules.strangers).insert(from, (Arc::clone(&connection), Arc::clone(&ends)));
         Self { rules, from, ends, _connection: connection }
     }
@@ -274,6 +323,16 @@ impl Drop for Stranger<'_> {
     fn drop(&mut self) {
         lock(&self.rules.strangers).remove(&self.from);
     }
+}
+
+/// Says why a token is refused.
+fn no_guest(why: guests::Refused) -> AuthResult {
+    let code = match why.status() {
+        StatusCode::SERVICE_UNAVAILABLE => ReasonCode::ServerUnavailable,
+        StatusCode::TOO_MANY_REQUESTS => ReasonCode::QuotaExceeded,
+        _ => ReasonCode::BadUsernameOrPassword,
+    };
+    AuthResult::fail_with_reason(code, why.to_string())
 }
 
 /// The gateway itself does not come over a connection, so nobody has its name.
@@ -292,7 +351,7 @@ async fn revoke(rules: Arc<Rules>, mut secrets: watch::Receiver<Arc<Secrets>>) {
         let names: Vec<String> = {
             let sessions = lock(&rules.sessions);
             let revoked =
-                sessions.iter().filter(|(name, session)| !rules.still_is(&current, name, &session.password));
+                sessions.iter().filter(|(name, session)| !rules.still_is(&current, name, &session.shown));
             revoked.map(|(name, _)| name.clone()).collect()
         };
         for name in names {
@@ -302,10 +361,16 @@ async fn revoke(rules: Arc<Rules>, mut secrets: watch::Receiver<Arc<Secrets>>) {
 }
 
 impl Rules {
-    fn new(secrets: watch::Receiver<Arc<Secrets>>, exchange: Exchange, meters: Meters) -> Self {
+    fn new(
+        secrets: watch::Receiver<Arc<Secrets>>,
+        guests: Arc<Guests>,
+        exchange: Exchange,
+        meters: Meters,
+    ) -> Self {
         let queues = QueueLimits { max_messages: CLIENT_QUEUE, ..QueueLimits::default() };
         Self {
             secrets,
+            guests,
             sessions: Mutex::default(),
             allowances: Mutex::default(),
             router: Arc::new(MessageRouter::new().with_fallback_queue_limits(queues)),
@@ -317,8 +382,13 @@ impl Rules {
         }
     }
 
-    fn still_is(&self, secrets: &Secrets, user: &str, used: &Secret) -> bool {
-        password(secrets, user).is_some_and(|password| password.matches(used.as_str().as_bytes()))
+    fn still_is(&self, secrets: &Secrets, user: &str, shown: &Shown) -> bool {
+        match shown {
+            Shown::Password(used) => {
+                password(secrets, user).is_some_and(|password| password.matches(used.as_str().as_bytes()))
+            }
+            Shown::Token(session) => self.guests.holds(session),
+        }
     }
 
     async fn end_session(&self, user: &str) {
@@ -330,13 +400,13 @@ impl Rules {
         // What waits is for nobody.
         self.router.queue_handle(user).clear(None);
         if let Some(session) = lock(&self.sessions).remove(user) {
-            session.ends.notify_one();
+            session.ends.notify.notify_one();
         }
     }
 
     /// Lets somebody in who has an account, if there is a place.
-    fn admit(&self, connect: &ConnectPacket, from: SocketAddr) -> AuthResult {
-        let (user, password) = match self.account(connect) {
+    async fn admit(&self, connect: &ConnectPacket, from: SocketAddr) -> AuthResult {
+        let (user, shown) = match self.account(connect).await {
             Ok(account) => account,
             Err(refused) => {
                 self.meters.refused_login("mqtt", Some(from.ip().to_canonical()));
@@ -346,11 +416,18 @@ impl Rules {
         let stranger = lock(&self.strangers).remove(&from);
         // From here on it is not turned away for others.
         if let Some((_, ends)) = stranger.filter(|(connection, _)| connection.let_in(&user)) {
-            let before = lock(&self.sessions).insert(user.clone(), Session { password, ends });
+            if let Shown::Token(session) = &shown {
+                drop(ends.guest.set((user.clone(), session.clone())));
+                ends.is_guest.notify_one();
+                if let Err(why) = self.guests.begin(session).await {
+                    return no_guest(why);
+                }
+            }
+            let before = lock(&self.sessions).insert(user.clone(), Session { shown, ends });
             if let Some(before) = before {
                 tokio::spawn(async move {
                     sleep(TAKEN_OVER).await;
-                    before.ends.notify_one();
+                    before.ends.notify.notify_one();
                 });
             }
             return AuthResult::success_with_user(user);
@@ -364,8 +441,8 @@ impl Rules {
         AuthResult::fail(ReasonCode::ServerBusy)
     }
 
-    /// Whose login it is, and with which password.
-    fn account(&self, connect: &ConnectPacket) -> Result<(String, Secret), AuthResult> {
+    /// Whose login it is, and with what.
+    async fn account(&self, connect: &ConnectPacket) -> Result<(String, Shown), AuthResult> {
         let wrong = || AuthResult::fail(ReasonCode::BadUsernameOrPassword);
         let (Some(user), Some(given)) = (connect.username.as_deref(), connect.password.as_deref()) else {
             return Err(wrong());
@@ -375,9 +452,15 @@ impl Rules {
             let reason = "the client id must be the user name";
             return Err(AuthResult::fail_with_reason(ReasonCode::ClientIdentifierNotValid, reason));
         }
+        // No name of this city has a colon.
+        if user.contains(':') {
+            let token = std::str::from_utf8(given).map_err(|_| wrong())?;
+            let session = self.guests.verify(user, token).await.map_err(no_guest)?;
+            return Ok((user.to_owned(), Shown::Token(session)));
+        }
         let secrets = self.secrets.borrow();
         let password = password(&secrets, user).filter(|password| password.matches(given));
-        Ok((user.to_owned(), password.ok_or_else(wrong)?.clone()))
+        Ok((user.to_owned(), Shown::Password(password.ok_or_else(wrong)?.clone())))
     }
 
     /// Keeps a sender waiting that has sent more than it may.
@@ -439,7 +522,7 @@ impl AuthProvider for Rules {
         from: SocketAddr,
     ) -> Answer<'a, mqtt5::Result<AuthResult>> {
         Box::pin(async move {
-            let result = self.admit(connect, from);
+            let result = self.admit(connect, from).await;
             if result.authenticated {
                 self.hold_back(&connect.client_id, LOGIN).await;
             }
@@ -473,7 +556,7 @@ impl BrokerEventHandler for Rules {
     /// The account may have changed while the connection was made.
     fn on_client_connect<'a>(&'a self, event: ClientConnectEvent) -> Answer<'a, ()> {
         Box::pin(async move {
-            let used = lock(&self.sessions).get(&*event.client_id).map(|session| session.password.clone());
+            let used = lock(&self.sessions).get(&*event.client_id).map(|session| session.shown.clone());
             let secrets = Arc::clone(&self.secrets.borrow());
             if !used.is_some_and(|used| self.still_is(&secrets, &event.client_id, &used)) {
                 self.end_session(&event.client_id).await;
@@ -511,7 +594,8 @@ mod tests {
         let secrets = Secrets::read(&example.join("secrets.toml"), &city).unwrap();
         let exchange =
             Exchange { inputs: mpsc::channel(1).0, intake: Arc::default(), outgoing: Arc::default() };
-        Rules::new(watch::channel(Arc::new(secrets)).1, exchange, Meters::default())
+        let guests = Guests::new(tokio::runtime::Handle::current(), smart_city_login::Pace::default());
+        Rules::new(watch::channel(Arc::new(secrets)).1, Arc::new(guests), exchange, Meters::default())
     }
 
     #[tokio::test]
@@ -529,14 +613,14 @@ mod tests {
     #[tokio::test]
     async fn whose_session_ends_is_cut_off() {
         let rules = rules();
-        let ends = Arc::<Notify>::default();
-        let session =
-            Session { password: rules.secrets.borrow().users["hana"].clone(), ends: Arc::clone(&ends) };
+        let ends = Arc::<End>::default();
+        let shown = Shown::Password(rules.secrets.borrow().users["hana"].clone());
+        let session = Session { shown, ends: Arc::clone(&ends) };
         lock(&rules.sessions).insert("hana".to_owned(), session);
         rules.end_session("ren").await;
-        assert!(timeout(Duration::ZERO, ends.notified()).await.is_err(), "it is another's");
+        assert!(timeout(Duration::ZERO, ends.notify.notified()).await.is_err(), "it is another's");
         rules.end_session("hana").await;
-        assert!(timeout(Duration::ZERO, ends.notified()).await.is_ok());
+        assert!(timeout(Duration::ZERO, ends.notify.notified()).await.is_ok());
         assert!(lock(&rules.sessions).is_empty());
     }
 

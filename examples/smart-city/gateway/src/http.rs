@@ -36,7 +36,7 @@ use serde_json::{Value, json};
 use smart_city_engine::{
     audit,
     config::{Operator, Role, Secret, Secrets, parse_device_id},
-    engine::{Denied, Input, Past, Wanted},
+    engine::{Denied, Guest, Input, Past, Reader, Wanted},
     view::{Known, MOST, Page, SharedView},
 };
 use smart_city_frame::DeviceId;
@@ -55,6 +55,7 @@ use crate::{
     connections::{self, Connection},
     credentials,
     exchange::{Preparation, lock},
+    guests::{self, Guests},
     metrics::{CONTENT_TYPE, Meters},
     ngsi,
     places::Places,
@@ -117,6 +118,8 @@ pub struct App {
     pub watchers: Arc<Watchers>,
     /// Who has logged in.
     pub sessions: Arc<Sessions>,
+    /// Users of other cities.
+    pub guests: Arc<Guests>,
     /// Who reads the history.
     pub readers: Places,
     /// Whether connections are with TLS.
@@ -261,11 +264,21 @@ async fn serve_one(stream: impl AsyncRead + AsyncWrite + Unpin, connection: Arc<
 
 /// What is common to all answers: the name that was asked for must be the gateway's, so that no other site's page reads them
 /// (DNS rebinding); whoever has a credential keeps the connection; and no answer takes for ever.
-async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
-    let connection = request.extensions().get::<Arc<Connection>>();
-    // An operator and a user may have the same name.
+async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    // An operator and a user may have the same name. Those of another city share what one of them has.
     let operator = app.who(request.headers()).map(|who| format!("operator {}", who.name));
     let account = operator.or_else(|| app.user(request.headers()).ok().map(|user| format!("user {user}")));
+    let token = if account.is_none() { foreign_token(request.headers()) } else { None };
+    let guest = match token {
+        Some(token) => Some(app.guests.with_token(&token).await),
+        None => None,
+    };
+    let guest_account = guest.as_ref().and_then(|guest| guest.as_ref().ok().map(|guest| places_of(guest)));
+    let account = account.or(guest_account);
+    if let Some(Ok(guest)) = &guest {
+        request.extensions_mut().insert(Arc::clone(guest));
+    }
+    let connection = request.extensions().get::<Arc<Connection>>();
     if let Some(account) = account {
         connection.map(|connection| connection.let_in(&account));
     } else if request.headers().contains_key(header::AUTHORIZATION) {
@@ -308,12 +321,42 @@ async fn guard(State(app): State<App>, request: Request, next: Next) -> Response
         let text = "the request took too long: what it asks for may be done nevertheless, so look before you ask again";
         refused(StatusCode::REQUEST_TIMEOUT, text)
     };
+    if let Some(guest) = guest
+        && response.status() == StatusCode::UNAUTHORIZED
+    {
+        response = match guest {
+            Ok(_) => refused(StatusCode::FORBIDDEN, "this is not for users of other cities"),
+            Err(why) => no_guest(why, refused(why.status(), &why.to_string())),
+        };
+    }
     for (name, value) in [
         (HeaderName::from_static("x-content-type-options"), "nosniff"),
         (header::CONTENT_SECURITY_POLICY, CONTENT_POLICY),
         (header::CACHE_CONTROL, "no-store"),
     ] {
         response.headers_mut().insert(name, value.parse().unwrap_or(header::HeaderValue::from_static("")));
+    }
+    response
+}
+
+/// What may be a token of another city: those of operators have no such form.
+fn foreign_token(headers: &HeaderMap) -> Option<Zeroizing<String>> {
+    let token = headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")?;
+    (token.matches('.').count() == 2).then(|| token.to_owned().into())
+}
+
+/// Whose places a guest takes.
+pub(crate) fn places_of(guest: &Guest) -> String {
+    format!("city {}", guest.user.city)
+}
+
+/// Says why a token is refused, as RFC 6750 has it.
+fn no_guest(why: guests::Refused, mut response: Response) -> Response {
+    let text = format!("Bearer error=\"invalid_token\", error_description=\"{why}\"");
+    if why.status() == StatusCode::UNAUTHORIZED
+        && let Ok(text) = text.parse()
+    {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, text);
     }
     response
 }
@@ -620,13 +663,17 @@ pub fn readers() -> Places {
     Places::new(2, 1)
 }
 
-/// Readings of before, for a user: with the name and the password of the account at the broker.
+/// Readings of before, for a user: with the name and the password of the account at the broker, or the token of another city.
 async fn history(
     State(app): State<App>,
+    guest: Option<Extension<Arc<Guest>>>,
     headers: HeaderMap,
     Query(query): Query<HistoryQuery>,
 ) -> Result<Json<Value>, Refused> {
-    let user = app.user(&headers)?;
+    let reader = match guest {
+        Some(Extension(guest)) => Reader::Guest(guest),
+        None => Reader::User(app.user(&headers)?),
+    };
     let wanted = Wanted {
         stream: query.stream,
         device: query.device.as_deref().map(device_id).transpose()?,
@@ -634,7 +681,12 @@ async fn history(
         to: query.to.unwrap_or(Timestamp::MAX),
         limit: query.limit.unwrap_or(PAGE).min(MOST),
     };
-    let place = app.readers.take_unless_own_are_taken(&user).await.ok_or_else(|| {
+    let place = match &reader {
+        Reader::User(user) => app.readers.take_unless_own_are_taken(user).await,
+        // What others of its city have asked for is not the guest's fault.
+        Reader::Guest(guest) => app.readers.take(&places_of(guest)).await,
+    };
+    let place = place.ok_or_else(|| {
         let text = "your last request for the history is not answered yet";
         Refused(StatusCode::TOO_MANY_REQUESTS, text.to_owned())
     })?;
@@ -642,7 +694,7 @@ async fn history(
         tracing::error!("the history cannot be read: {error:#}");
         Refused(StatusCode::INTERNAL_SERVER_ERROR, "the history cannot be read".to_owned())
     };
-    let excerpt = app.ask(|reply| Input::History { user, wanted, reply }).await?.map_err(unreadable)?;
+    let excerpt = app.ask(|reply| Input::History { reader, wanted, reply }).await?.map_err(unreadable)?;
     let (reply, answer) = oneshot::channel();
     // It goes on if nobody waits for this answer any more, and then ends soon.
     tokio::task::spawn_blocking(move || {
@@ -758,6 +810,10 @@ mod tests {
             names: Arc::new([]),
             watchers: Arc::new(Watchers::new(2)),
             sessions: Arc::default(),
+            guests: Arc::new(Guests::new(
+                tokio::runtime::Handle::current(),
+                smart_city_login::Pace::default(),
+            )),
             readers: readers(),
             is_tls: false,
             secrets: watch::channel(Arc::new(secrets)).1,
@@ -779,7 +835,7 @@ mod tests {
             let headers = HeaderMap::from_iter([(header::AUTHORIZATION, given)]);
             let stream = "traffic-flow".to_owned();
             let query = HistoryQuery { stream, device: None, from: None, to: None, limit: None };
-            tokio::spawn(history(State(app.clone()), headers, Query(query)))
+            tokio::spawn(history(State(app.clone()), None, headers, Query(query)))
         };
         let [hana, ren] = [ask("hana"), ask("ren")];
         let mut replies = Vec::new();
@@ -794,7 +850,9 @@ mod tests {
         sleep(Duration::from_millis(100)).await;
         assert!(inputs.try_recv().is_err(), "sora waits");
         replies.remove(0).send(Err(anyhow::anyhow!("a fault"))).unwrap();
-        let Some(Input::History { reply, user, .. }) = inputs.recv().await else { panic!() };
+        let Some(Input::History { reply, reader: Reader::User(user), .. }) = inputs.recv().await else {
+            panic!()
+        };
         assert_eq!(user, "sora");
         reply.send(Ok(None)).unwrap();
         assert_eq!(sora.await.unwrap().ok().unwrap().0, json!([]));

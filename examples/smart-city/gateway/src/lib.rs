@@ -16,6 +16,7 @@ pub mod broker;
 mod connections;
 mod credentials;
 pub mod exchange;
+pub mod guests;
 pub mod http;
 pub mod kept;
 pub mod metrics;

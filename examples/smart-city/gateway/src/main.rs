@@ -27,6 +27,7 @@ use smart_city_engine::{
 };
 use smart_city_gateway::{
     exchange::{self, Exchange, Preparation},
+    guests::{self, Guests},
     http::{self, App, Watchers},
     kept,
     metrics::Meters,
@@ -34,8 +35,10 @@ use smart_city_gateway::{
     ngsi::{self, Teller},
     tls::{self, Certificate},
 };
+use smart_city_login::Pace;
 use tokio::{
     net::TcpListener,
+    runtime::Handle,
     signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, watch},
     task::{JoinHandle, JoinSet},
@@ -234,6 +237,7 @@ fn verify_audit(dir: &Path) -> Result<String> {
 fn read(config: &Path, secrets: &Path) -> Result<(City, Arc<Secrets>), ConfigError> {
     let city = City::read(config)?;
     ngsi::mapping(&city)?;
+    guests::agreements(&city)?;
     let secrets = Secrets::read(secrets, &city)?;
     Ok((city, Arc::new(secrets)))
 }
@@ -259,6 +263,8 @@ async fn serve(
     let teller = Teller::default();
     let (entities, watcher) = ngsi::entities(teller.clone());
     engine.observe(watcher);
+    let guests = Arc::new(Guests::new(Handle::current(), Pace::default()));
+    engine.observe(guests::Watcher(Arc::clone(&guests)));
     kept::restore(&arguments.data, &entities, is_new)?;
     let (jwks, secrets) = (engine.jwks(), engine.secrets());
     let shares = Shares::of(descriptors());
@@ -277,13 +283,15 @@ async fn serve(
     let listener = TcpListener::bind(address).await.with_context(|| format!("HTTP at {address}"))?;
     let view = engine.view();
     let (exchange, engine) = exchange::start(engine, before, &meters);
+    guests.connect(exchange.inputs.clone());
     let (mqtt, mut prepared) = if let Some(address) = arguments.broker {
         let (authorities, passwords) = (arguments.authorities, arguments.passwords);
         let broker = Broker { address: address.clone(), authorities, passwords };
         (address, mqtt::start(broker, &secrets, &exchange, &meters, &mut tasks)?)
     } else {
         let tls = acceptor.clone();
-        own_broker(arguments.mqtt, shares.mqtt, secrets.clone(), tls, &exchange, &meters, &mut tasks).await?
+        own_broker(arguments.mqtt, shares.mqtt, secrets.clone(), &guests, tls, &exchange, &meters, &mut tasks)
+            .await?
     };
     let inputs = exchange.inputs;
 
@@ -299,6 +307,7 @@ async fn serve(
         names: arguments.http_names.into(),
         watchers: Arc::new(Watchers::new(shares.watchers)),
         sessions: Arc::default(),
+        guests,
         readers: http::readers(),
         is_tls: acceptor.is_some(),
         secrets,
@@ -357,15 +366,24 @@ async fn own_broker(
     address: Option<SocketAddr>,
     descriptors: usize,
     secrets: watch::Receiver<Arc<Secrets>>,
+    guests: &Arc<Guests>,
     tls: Option<TlsAcceptor>,
     exchange: &Exchange,
     meters: &Meters,
     tasks: &mut JoinSet<()>,
 ) -> Result<(Address, watch::Receiver<Preparation>)> {
     let address = address.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 1883)));
-    let (address, prepared) =
-        smart_city_gateway::broker::start(address, descriptors, secrets, tls, exchange, meters, tasks)
-            .await?;
+    let (address, prepared) = smart_city_gateway::broker::start(
+        address,
+        descriptors,
+        secrets,
+        guests,
+        tls,
+        exchange,
+        meters,
+        tasks,
+    )
+    .await?;
     Ok((Address { host: address.ip().to_string(), port: address.port(), is_tls: false }, prepared))
 }
 
@@ -374,6 +392,7 @@ async fn own_broker(
     _: Option<SocketAddr>,
     _: usize,
     _: watch::Receiver<Arc<Secrets>>,
+    _: &Arc<Guests>,
     _: Option<TlsAcceptor>,
     _: &Exchange,
     _: &Meters,

@@ -15,7 +15,7 @@ use axum::{
     response::Response,
     routing::any,
 };
-use http::{StatusCode, header};
+use http::{Method, StatusCode, header};
 use jiff::Timestamp;
 use serde_json::json;
 use smart_city_frame::{Class, DeviceId, Stream};
@@ -27,11 +27,11 @@ use tokio::sync::{mpsc, watch};
 
 use smart_city_engine::{
     config::{City, ConfigError, Secrets, StreamEntry, UserEntry, parse_device_id},
-    engine::{Input, Observer},
+    engine::{Guest, Input, Observer},
     policy,
 };
 
-use crate::{credentials, exchange::lock, places::Places};
+use crate::{credentials, exchange::lock, http::places_of, places::Places};
 
 /// Requests that are worked on at once, of all users and of one. Others wait: the engine needs the processor too.
 const PLACES: usize = 4;
@@ -132,10 +132,25 @@ impl Rights {
     }
 
     fn allows(&self, user: &str, stream: u16, device_ok: bool) -> bool {
-        let (Some(policy), Some(user)) = (&self.policy, self.users.get(user)) else { return false };
+        let Some(policy) = &self.policy else { return false };
+        if let Some(guest) = guest(user) {
+            return lock(policy).decide_for(&guest, stream, device_ok).allowed;
+        }
+        let Some(user) = self.users.get(user) else { return false };
         let decisions = lock(policy).decide(stream, device_ok);
         decisions.get(*user).is_some_and(|decision| decision.allowed)
     }
+}
+
+/// What a guest is called here: by the attributes, which are all that counts. No user has such a name.
+fn name_of(UserEntry { city, departments, level }: &UserEntry) -> String {
+    json!([city, departments, level]).to_string()
+}
+
+/// The attributes of a guest.
+fn guest(name: &str) -> Option<UserEntry> {
+    let (city, departments, level) = name.starts_with('[').then(|| serde_json::from_str(name).ok())??;
+    Some(UserEntry { city, departments, level })
 }
 
 impl Policy for Rights {
@@ -146,7 +161,8 @@ impl Policy for Rights {
                 number.is_some_and(|number| self.allows(user, number, device_ok))
             }
             Source::User(author) => {
-                self.users.contains_key(user)
+                let is_known = self.users.contains_key(user) || guest(user).is_some();
+                is_known
                     && (user == author
                         || self.written.get(author).is_some_and(|number| self.allows(user, *number, true)))
             }
@@ -154,9 +170,7 @@ impl Policy for Rights {
     }
 
     fn standing(&self, user: &str) -> String {
-        let entry = self.sources.users.get(user);
-        let of = |UserEntry { city, departments, level }: &UserEntry| json!([city, departments, level]);
-        entry.map(of).unwrap_or_default().to_string()
+        self.sources.users.get(user).map_or_else(|| "null".to_owned(), name_of)
     }
 }
 
@@ -284,9 +298,22 @@ pub fn router(entities: Arc<Broker>, secrets: watch::Receiver<Arc<Secrets>>) -> 
     Router::new().route("/ngsi-ld/v1/{*path}", any(respond)).with_state(api)
 }
 
+/// Whether a request changes nothing that stays.
+fn only_reads(request: &Request) -> bool {
+    let is_query = request.uri().path().trim_end_matches('/') == "/ngsi-ld/v1/entityOperations/query";
+    request.method().is_safe() || (request.method() == Method::POST && is_query)
+}
+
 async fn respond(State(api): State<Api>, request: Request) -> Response {
-    let user = credentials::user(request.headers(), &api.secrets.borrow());
-    let Some(user) = user else {
+    let guest = request.extensions().get::<Arc<Guest>>();
+    if guest.is_some() && !only_reads(&request) {
+        return refused(
+            StatusCode::FORBIDDEN,
+            "users of other cities write nothing, and subscribe at the broker alone",
+        );
+    }
+    let user = credentials::user(request.headers(), &api.secrets.borrow()).map(|user| (user.clone(), user));
+    let Some((user, account)) = guest.map(|guest| (name_of(&guest.user), places_of(guest))).or(user) else {
         let mut response =
             refused(StatusCode::UNAUTHORIZED, "log in as a user, with the password of the broker");
         response
@@ -299,7 +326,7 @@ async fn respond(State(api): State<Api>, request: Request) -> Response {
         return refused(StatusCode::PAYLOAD_TOO_LARGE, "the body of the request is too long");
     };
     let request = http::Request::from_parts(parts, body.to_vec());
-    let Some(places) = api.places.take(&user).await else {
+    let Some(places) = api.places.take(&account).await else {
         return refused(StatusCode::SERVICE_UNAVAILABLE, "the gateway is ending");
     };
     let work = move || {

@@ -29,6 +29,12 @@ impl Places {
 
     fn of(&self, user: &str) -> Arc<Semaphore> {
         let mut of_users = lock(&self.of_users);
+        // Users come and go: before there is memory for more of them, those without a place are forgotten.
+        if of_users.len() == of_users.capacity() {
+            of_users.retain(|_, places| Arc::strong_count(places) > 1);
+            let len = of_users.len();
+            of_users.reserve(len.max(16));
+        }
         let places = of_users.entry(user.to_owned());
         Arc::clone(places.or_insert_with(|| Arc::new(Semaphore::new(self.of_a_user))))
     }
@@ -51,6 +57,11 @@ impl Places {
     pub(crate) fn try_take(&self, user: &str) -> Option<Place> {
         let own = self.of(user).try_acquire_owned().ok()?;
         Some([own, Arc::clone(&self.of_all).try_acquire_owned().ok()?])
+    }
+
+    #[cfg(test)]
+    fn remembered(&self) -> usize {
+        lock(&self.of_users).len()
     }
 
     #[cfg(test)]
@@ -82,5 +93,18 @@ pub(crate) mod tests {
         assert!(places.try_take("sora").is_none());
         drop(taken);
         assert!(has_place(&places, "hana").await && has_place(&places, "sora").await);
+    }
+
+    #[tokio::test]
+    async fn who_is_gone_is_forgotten() {
+        let places = Places::new(10_000, 2);
+        let kept: Vec<_> = (0..100).map(|i| places.try_take(&format!("stays {i}"))).collect();
+        for i in 0..10_000 {
+            assert!(places.try_take(&i.to_string()).is_some());
+        }
+        assert!(places.remembered() < 1000, "{}", places.remembered());
+        let again: Vec<_> = (0..100).map(|i| places.try_take(&format!("stays {i}"))).collect();
+        assert!(kept.iter().chain(&again).all(Option::is_some));
+        assert!((0..100).all(|i| places.try_take(&format!("stays {i}")).is_none()), "they have two");
     }
 }

@@ -12,7 +12,7 @@ use redb::{Database, ReadableTable as _, TableDefinition, backends::FileBackend}
 use smart_city_engine::{
     audit::Head,
     config::{City, History},
-    engine::{Engine, Input, Past, Wanted},
+    engine::{Engine, Input, Past, Reader, Wanted},
     store::{Bounds, Changes, Found, Query, Reading, Store},
 };
 use smart_city_frame::{Class, DeviceId, Kind};
@@ -38,7 +38,8 @@ fn wanted(stream: &str) -> Wanted {
 }
 
 fn ask_for(engine: &mut Engine, user: &str, wanted: Wanted) -> Vec<Past> {
-    let (excerpt, _) = ask(engine, |reply| Input::History { user: user.to_owned(), wanted, reply });
+    let (excerpt, _) =
+        ask(engine, |reply| Input::History { reader: Reader::User(user.to_owned()), wanted, reply });
     excerpt.unwrap().map_or_else(Vec::new, |excerpt| excerpt.read(|| true).unwrap())
 }
 
@@ -372,7 +373,7 @@ fn the_history_keeps_no_message_waiting() {
             let (reply, answer) = oneshot::channel();
             answers.push(answer);
             let wanted = Wanted { limit: 1000, ..wanted("traffic-flow") };
-            Input::History { user: "ren".to_owned(), wanted, reply }
+            Input::History { reader: Reader::User("ren".to_owned()), wanted, reply }
         })
         .collect();
     inputs.push(frame(&mut links[0]));
@@ -403,7 +404,11 @@ fn a_wrong_clock_neither_removes_nor_keeps_readings() {
         let clock = |minutes: u64| right + i64::try_from(minutes).unwrap().minutes();
         let see = |gateway: &mut Engine, minutes: u64| {
             let (reply, mut answer) = oneshot::channel();
-            let input = Input::History { user: "ren".to_owned(), wanted: wanted("traffic-flow"), reply };
+            let input = Input::History {
+                reader: Reader::User("ren".to_owned()),
+                wanted: wanted("traffic-flow"),
+                reply,
+            };
             gateway.handle_by([input], at(minutes), clock(minutes)).unwrap();
             let excerpt = answer.try_recv().unwrap().unwrap();
             texts(excerpt.map_or_else(Vec::new, |excerpt| excerpt.read(|| true).unwrap()))
