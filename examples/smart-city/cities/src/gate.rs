@@ -4,12 +4,13 @@ use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
 use coset::{CborSerializable as _, cbor::value::Value};
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::json;
 use smart_city_engine::{
     config::{City, StreamEntry, UserEntry},
@@ -25,7 +26,7 @@ use crate::{
     keys::{Pairwise, from_partner, to_partner},
     label::{Id, Label},
     replay::Taken,
-    send::Pace,
+    send::{Answer, Pace},
 };
 
 /// Readings that may wait for one city. The oldest of more are lost.
@@ -37,8 +38,8 @@ pub(crate) const MOST_TOGETHER: usize = 64;
 /// The longest message that is taken.
 pub const MOST_BODY: usize = MOST_TOGETHER * (handover::MOST + 8);
 
-/// Records for the audit log that may wait.
-const MOST_NOTES: usize = 1024;
+/// How long refusals are added up for the audit log, after the first one of a city.
+const SUMMARY: Duration = Duration::from_secs(60);
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -131,12 +132,12 @@ struct Inbound {
 }
 
 /// What became of what was handed over to and by one city.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Readings that it took.
     pub sent: u64,
     /// Readings that it refused, by the reason that it gave.
-    pub refused_there: BTreeMap<String, u64>,
+    pub refused_there: BTreeMap<&'static str, u64>,
     /// Readings that it never got: too many waited, or their time was over.
     pub lost: u64,
     /// Readings that it was not to get any more when it was their turn.
@@ -162,6 +163,13 @@ pub struct Given {
     pub outputs: Vec<Output>,
 }
 
+/// What was refused since the audit log was told of it.
+#[derive(Debug, Default)]
+struct Note {
+    refused: BTreeMap<&'static str, u64>,
+    told: Option<Instant>,
+}
+
 /// A request to another city.
 #[derive(Debug)]
 pub(crate) struct Job {
@@ -181,7 +189,7 @@ pub struct Gate {
     inbound: Mutex<Inbound>,
     counts: Mutex<BTreeMap<String, Counts>>,
     /// For the audit log.
-    notes: Mutex<Vec<(&'static str, serde_json::Value)>>,
+    notes: Mutex<BTreeMap<(&'static str, String), Note>>,
     epoch: u64,
     pub(crate) wake: Notify,
 }
@@ -278,16 +286,26 @@ impl Gate {
         change(lock(&self.counts).entry(city.to_owned()).or_default());
     }
 
-    fn note(&self, event: &'static str, detail: serde_json::Value) {
+    fn note(&self, event: &'static str, city: &str, refused: &BTreeMap<&'static str, u64>) {
         let mut notes = lock(&self.notes);
-        if notes.len() < MOST_NOTES {
-            notes.push((event, detail));
+        let note = notes.entry((event, city.to_owned())).or_default();
+        for (reason, count) in refused {
+            *note.refused.entry(reason).or_default() += count;
         }
     }
 
-    /// What is for the audit log since this was asked last.
-    pub fn notes(&self) -> Vec<(&'static str, serde_json::Value)> {
-        std::mem::take(&mut *lock(&self.notes))
+    /// What is for the audit log by now: of each city at most once a minute, so that nobody fills the log.
+    pub fn notes(&self, now: Instant) -> Vec<(&'static str, serde_json::Value)> {
+        let mut due = Vec::new();
+        for ((event, city), note) in &mut *lock(&self.notes) {
+            let is_early = note.told.is_some_and(|told| now.saturating_duration_since(told) < SUMMARY);
+            if note.refused.is_empty() || is_early {
+                continue;
+            }
+            note.told = Some(now);
+            due.push((*event, json!({ "city": city, "refused": std::mem::take(&mut note.refused) })));
+        }
+        due
     }
 
     /// What became of all so far, by city. What nobody known has sealed is under `unknown`, which is the name of no city here.
@@ -401,7 +419,7 @@ impl Gate {
     }
 
     /// Takes over what became of a request: how many were taken and refused there; none if it was not answered as it should.
-    pub(crate) fn done(&self, job: Job, answer: Option<(u64, BTreeMap<String, u64>)>, now: Instant) {
+    pub(crate) fn done(&self, job: Job, answer: Option<Answer>, now: Instant) {
         let mut outbound = lock(&self.outbound);
         if let Some(outbox) = outbound.outboxes.get_mut(&job.to) {
             outbox.pace.done(answer.is_some(), now);
@@ -418,15 +436,15 @@ impl Gate {
         drop(outbound);
         self.count(&job.to, |counts| match &answer {
             None => counts.failed += 1,
-            Some((taken, refused)) => {
+            Some(Answer { taken, refused }) => {
                 counts.sent += taken;
                 for (reason, count) in refused {
-                    *counts.refused_there.entry(reason.clone()).or_default() += count;
+                    *counts.refused_there.entry(reason).or_default() += count;
                 }
             }
         });
-        if let Some((_, refused)) = answer.filter(|(_, refused)| !refused.is_empty()) {
-            self.note("hand-over refused there", json!({ "city": job.to, "refused": refused }));
+        if let Some(Answer { refused, .. }) = answer {
+            self.note("hand-over refused there", &job.to, &refused);
         }
         self.wake.notify_one();
     }
@@ -502,7 +520,6 @@ impl Gate {
     }
 
     fn add_up(&self, counted: Vec<(Option<String>, Option<Refusal>)>, given: &mut Given) {
-        let mut refused: BTreeMap<String, BTreeMap<Refusal, u64>> = BTreeMap::new();
         for (from, refusal) in counted {
             let from = from.unwrap_or_else(|| NOBODY.to_owned());
             match refusal {
@@ -513,12 +530,9 @@ impl Gate {
                 Some(refusal) => {
                     *given.refused.entry(refusal).or_default() += 1;
                     self.count(&from, |counts| *counts.refused.entry(refusal).or_default() += 1);
-                    *refused.entry(from).or_default().entry(refusal).or_default() += 1;
+                    self.note("hand-over refused", &from, &BTreeMap::from([(refusal.name(), 1)]));
                 }
             }
-        }
-        for (city, refused) in refused {
-            self.note("hand-over refused", json!({ "city": city, "refused": refused }));
         }
     }
 }

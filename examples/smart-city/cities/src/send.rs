@@ -10,7 +10,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{Request, StatusCode, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -22,6 +22,7 @@ use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
 use crate::{
     agreement::Site,
     gate::{Gate, Job},
+    handover::Refusal,
 };
 
 /// How long another city may take for an answer.
@@ -73,12 +74,23 @@ impl Pace {
     }
 }
 
-/// What another city answers.
-#[derive(Deserialize)]
-struct Answer {
-    taken: u64,
-    #[serde(default)]
-    refused: BTreeMap<String, u64>,
+/// What another city answers: how many readings it took, and how many not, by [reason](Refusal::name).
+#[derive(Debug, Deserialize)]
+pub(crate) struct Answer {
+    pub(crate) taken: u64,
+    #[serde(default, deserialize_with = "reasons")]
+    pub(crate) refused: BTreeMap<&'static str, u64>,
+}
+
+/// Those that are known here, so that nobody invents more and more.
+fn reasons<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<&'static str, u64>, D::Error> {
+    let mut known = BTreeMap::<_, u64>::new();
+    for (name, count) in BTreeMap::<String, u64>::deserialize(deserializer)? {
+        let refusal = Refusal::ALL.iter().find(|refusal| refusal.name() == name);
+        let sum = known.entry(refusal.map_or("other", |refusal| refusal.name())).or_default();
+        *sum = sum.saturating_add(count);
+    }
+    Ok(known)
 }
 
 /// Sends as long as the gateway runs.
@@ -94,7 +106,7 @@ pub async fn run(gate: Arc<Gate>) {
             let gate = Arc::clone(&gate);
             tokio::spawn(async move {
                 let answer = timeout(PATIENCE, post(&job)).await.ok().flatten();
-                gate.done(job, answer.map(|answer| (answer.taken, answer.refused)), Instant::now());
+                gate.done(job, answer, Instant::now());
             });
         }
     }
@@ -114,9 +126,7 @@ async fn post(job: &Job) -> Option<Answer> {
             post_over(stream, authority, &path, job).await
         }
     };
-    let answer: Answer = serde_json::from_slice(&answer?).ok()?;
-    let names_are_short = answer.refused.keys().all(|name| name.len() <= 32);
-    (names_are_short && answer.refused.len() <= 32).then_some(answer)
+    serde_json::from_slice(&answer?).ok()
 }
 
 async fn post_over(

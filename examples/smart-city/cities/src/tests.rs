@@ -145,8 +145,8 @@ impl Town {
     fn hand_over(&self, to: &Self) -> Given {
         let job = self.job(to.name).expect("something waits");
         let given = to.gate.receive(&job.body, Timestamp::now()).unwrap();
-        let refused = given.refused.iter().map(|(reason, count)| (reason.name().to_owned(), *count));
-        self.gate.done(job, Some((given.taken, refused.collect())), Instant::now());
+        let answer = serde_json::json!({ "taken": given.taken, "refused": given.refused }).to_string();
+        self.gate.done(job, Some(serde_json::from_str(&answer).unwrap()), Instant::now());
         given
     }
 
@@ -414,13 +414,25 @@ fn each_fault_has_its_reason() {
         let seen: u64 = counts.values().filter_map(|counts| counts.refused.get(&refusal)).sum();
         assert!(seen >= count, "{refusal}");
     }
-    let notes = b.gate.notes();
-    let is_noted = |city: &str, reason: &str| {
+    let now = Instant::now();
+    let notes = b.gate.notes(now);
+    let is_noted = |city: &str, reason: &str, count: u64| {
         notes.iter().any(|(event, detail)| {
-            *event == "hand-over refused" && detail["city"] == city && detail["refused"][reason] == 1
+            *event == "hand-over refused" && detail["city"] == city && detail["refused"][reason] == count
         })
     };
-    assert!(is_noted("a", "expired") && is_noted("c", "misaddressed") && is_noted("unknown", "malformed"));
+    assert!(
+        is_noted("a", "expired", 2)
+            && is_noted("c", "misaddressed", 3)
+            && is_noted("unknown", "malformed", 1)
+    );
+    // Whatever comes then is added up for a minute.
+    for _ in 0..5 {
+        assert_eq!(refusal(&b, &good), Some(Refusal::Replayed));
+    }
+    assert_eq!(b.gate.notes(now + Duration::from_secs(59)), []);
+    let [(_, detail)] = &b.gate.notes(now + Duration::from_secs(60))[..] else { panic!() };
+    assert_eq!(*detail, serde_json::json!({ "city": "a", "refused": { "replayed": 5 } }));
 }
 
 /// B opens what A has sent it, and hands it on to C in any other way than it came.

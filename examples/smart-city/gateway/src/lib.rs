@@ -13,6 +13,7 @@ mod accounts;
 pub mod admin;
 #[cfg(feature = "broker")]
 pub mod broker;
+pub mod cities;
 mod connections;
 mod credentials;
 pub mod exchange;

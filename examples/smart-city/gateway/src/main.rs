@@ -26,6 +26,7 @@ use smart_city_engine::{
     store::{self, Found, Store},
 };
 use smart_city_gateway::{
+    cities,
     exchange::{self, Exchange, Preparation},
     guests::{self, Guests},
     http::{self, App, Watchers},
@@ -237,6 +238,7 @@ fn verify_audit(dir: &Path) -> Result<String> {
 fn read(config: &Path, secrets: &Path) -> Result<(City, Arc<Secrets>), ConfigError> {
     let city = City::read(config)?;
     ngsi::mapping(&city)?;
+    cities::agreement(&city)?;
     guests::agreements(&city)?;
     let secrets = Secrets::read(secrets, &city)?;
     Ok((city, Arc::new(secrets)))
@@ -266,6 +268,8 @@ async fn serve(
     let guests = Arc::new(Guests::new(Handle::current(), Pace::default()));
     engine.observe(guests::Watcher(Arc::clone(&guests)));
     kept::restore(&arguments.data, &entities, is_new)?;
+    let (gate, watcher) = cities::gate(&arguments.data)?;
+    engine.observe(watcher);
     let (jwks, secrets) = (engine.jwks(), engine.secrets());
     let shares = Shares::of(descriptors());
     let certificate = if arguments.tls == tls::Files::default() {
@@ -279,6 +283,7 @@ async fn serve(
     meters.lost_lines = Some(lost_lines);
     meters.certificate.clone_from(&certificate);
     meters.entities = Some(Arc::clone(&entities));
+    meters.gate = Some(Arc::clone(&gate));
     let address = arguments.http.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
     let listener = TcpListener::bind(address).await.with_context(|| format!("HTTP at {address}"))?;
     let view = engine.view();
@@ -300,7 +305,8 @@ async fn serve(
     tasks.spawn(async move { tracing::error!("{}", ends.await) });
 
     let audit = Audit::path(&arguments.data);
-    let entities = ngsi::router(entities, secrets.clone());
+    tasks.spawn(cities::send(Arc::clone(&gate), inputs.clone()));
+    let others = ngsi::router(entities, secrets.clone()).merge(cities::router(gate, inputs.clone()));
     let app = App {
         engine: inputs.clone(),
         view,
@@ -318,7 +324,7 @@ async fn serve(
     };
     let address = listener.local_addr()?;
     tasks.spawn(Arc::clone(&app.sessions).keep(app.secrets.clone()));
-    tasks.spawn(http::serve(listener, acceptor, http::router(app, entities), shares.http));
+    tasks.spawn(http::serve(listener, acceptor, http::router(app, others), shares.http));
     tasks.spawn(ticks(inputs.clone()));
     if let Some(certificate) = certificate {
         tasks.spawn(watch_certificate(certificate, arguments.tls));

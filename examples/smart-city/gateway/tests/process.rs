@@ -2,6 +2,8 @@
 
 #[path = "process/brokers.rs"]
 mod brokers;
+#[path = "process/cities.rs"]
+mod cities;
 #[path = "../../engine/tests/common/mod.rs"]
 mod common;
 #[path = "process/http.rs"]
