@@ -138,7 +138,7 @@ impl Narrowing {
         // Everybody may see what is public, whatever its lists and its level are: to count, they take another class. The level counts
         // for users of the owner's city, too, if it is confidential.
         let least = match &self.departments {
-            _ if self.min_level > label.min_level => Class::Confidential,
+            _ if self.min_level > 0 => Class::Confidential,
             Some(_) => Class::Internal,
             None => Class::Public,
         };

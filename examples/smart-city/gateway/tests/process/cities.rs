@@ -78,6 +78,15 @@ async fn audit(gateway: &Gateway, event: &str) -> Vec<Value> {
     lines.filter(|line: &Value| line["event"] == event).map(|line| line["detail"].clone()).collect()
 }
 
+/// Waits until an event is so many times in the audit log.
+async fn recorded(gateway: &Gateway, event: &str, count: usize) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while audit(gateway, event).await.len() < count {
+        assert!(Instant::now() < deadline, "{event}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
 /// A device at its broker.
 struct Connected {
     device: TestDevice,
@@ -197,14 +206,10 @@ async fn three_cities_hand_over() {
     gets(&mut at_b[1].1, "out/hana/midori/traffic-flow", b"12").await;
     metric(&c, "smart_city_taken_over_refused_total{city=\"aoba\",reason=\"not_agreed\"} 1").await;
     metric(&b, "smart_city_handed_over_refused_total{city=\"hibari\",reason=\"not_agreed\"} 1").await;
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while audit(&c, "hand-over refused").await
-        != [serde_json::json!({ "city": "aoba", "refused": { "not_agreed": 1 } })]
-    {
-        assert!(Instant::now() < deadline);
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    assert_eq!(audit(&b, "hand-over refused there").await.len(), 1);
+    recorded(&c, "hand-over refused", 1).await;
+    recorded(&b, "hand-over refused there", 1).await;
+    let refused = serde_json::json!({ "city": "aoba", "refused": { "not_agreed": 1 } });
+    assert_eq!(audit(&c, "hand-over refused").await, [refused]);
 
     // The gate's code is altered: nothing of it goes out until it is recovered.
     assert_eq!(post(&a, "examine").await, 202);
@@ -222,24 +227,17 @@ async fn three_cities_hand_over() {
 
     // Aoba removes Midori, whose data are nobody's there from then on.
     aoba.agree(&[(hibari, "url = \"http://127.0.0.1:9\"".to_owned())]);
-    let loaded = async |gateway: &Gateway, count: usize| {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while audit(gateway, "configuration loaded").await.len() < count {
-            assert!(Instant::now() < deadline);
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    loaded(&b, 1).await;
+    recorded(&b, "configuration loaded", 1).await;
     gate.reading(1, b"15");
     metric(&b, "smart_city_taken_over_refused_total{city=\"unknown\",reason=\"unknown_sender\"} 1").await;
     metric(&a, "smart_city_handed_over_refused_total{city=\"aoba\",reason=\"unknown_sender\"} 1").await;
     // Aoba takes it again, and Midori removes Aoba.
     aoba.agree(&[(midori, TAKES.to_owned()), (hibari, to_hibari)]);
-    loaded(&b, 2).await;
+    recorded(&b, "configuration loaded", 2).await;
     gate.reading(1, b"16");
     gets(&mut at_b[1].1, "out/hana/midori/traffic-flow", b"16").await;
     midori.agree(&[(hibari, String::new())]);
-    loaded(&a, 1).await;
+    recorded(&a, "configuration loaded", 1).await;
     gate.reading(1, b"17");
     assert_eq!(drain(&mut at_b[1].1, Duration::from_millis(1500)).await, []);
     assert!(at_b.iter_mut().all(|(_, received)| received.try_recv().is_err()));
@@ -336,7 +334,7 @@ async fn strangers_hand_over_nothing() {
         drop(timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await);
         String::from_utf8_lossy(&answer).into_owned()
     };
-    let malformed = "{\"refused\":{\"malformed\":1},\"taken\":0}";
+    let malformed = "{\"taken\":0,\"refused\":{\"malformed\":1}}";
     for body in [&b""[..], b"{}", &[0x9f; 1000], b"\x81\x43abc"] {
         let answer = post(body).await;
         assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with(malformed), "{answer}");
