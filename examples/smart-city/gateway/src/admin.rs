@@ -20,7 +20,7 @@ use smart_city_frame::DeviceId;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
 use zeroize::Zeroizing;
 
-use crate::{ngsi, random_hex};
+use crate::{check, random_hex};
 
 /// A device to be added.
 #[derive(Clone, Debug)]
@@ -201,7 +201,7 @@ impl Files {
         let _locked = locked(&self.secrets)?;
         let [old_city, old_secrets] = self.texts()?;
         let city = City::of_text(&old_city, &self.city).context("the files have a fault already")?;
-        ngsi::mapping(&city).context("the files have a fault already")?;
+        check(&city).context("the files have a fault already")?;
         Secrets::of_text(&old_secrets, &self.secrets, &city).context("the files have a fault already")?;
         let mut documents = Documents { city: parse(&old_city)?, secrets: parse(&old_secrets)? };
         let changed = change(&city, &mut documents)?;
@@ -209,7 +209,7 @@ impl Files {
         let new_city = documents.city.to_string();
         let new_secrets = Zeroizing::new(documents.secrets.to_string());
         let city = City::of_text(&new_city, &self.city).context("with this change")?;
-        ngsi::mapping(&city).context("with this change")?;
+        check(&city).context("with this change")?;
         Secrets::of_text(&new_secrets, &self.secrets, &city).context("with this change")?;
         hand_out(&city, changed).context("nothing was changed: what is to be handed out was not written")?;
         let [city_now, secrets_now] = self.texts()?;

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! [`exchange`] runs the engine and has what waits on both sides of it. [`mqtt`] is the client of a broker, `broker` is a broker of its own,
-//! and [`http`] serves the page and operators.
+//! and [`http`] serves the page and operators. [`guests`] are users of other cities, [`cities`] hands over readings.
 #![forbid(unsafe_code)]
 
 mod accounts;
@@ -27,7 +27,19 @@ pub mod places;
 pub mod sessions;
 pub mod tls;
 
+use smart_city_engine::config::{City, ConfigError};
 use zeroize::Zeroizing;
+
+/// Checks what the engine does not look into.
+///
+/// # Errors
+/// The first fault that is in it.
+pub fn check(city: &City) -> Result<(), ConfigError> {
+    ngsi::mapping(city)?;
+    guests::agreements(city)?;
+    cities::agreement(city)?;
+    Ok(())
+}
 
 /// 16 bytes from the system's random number generator.
 fn random_hex() -> Result<Zeroizing<String>, getrandom::Error> {

@@ -237,9 +237,7 @@ fn verify_audit(dir: &Path) -> Result<String> {
 
 fn read(config: &Path, secrets: &Path) -> Result<(City, Arc<Secrets>), ConfigError> {
     let city = City::read(config)?;
-    ngsi::mapping(&city)?;
-    cities::agreement(&city)?;
-    guests::agreements(&city)?;
+    smart_city_gateway::check(&city)?;
     let secrets = Secrets::read(secrets, &city)?;
     Ok((city, Arc::new(secrets)))
 }

@@ -8,6 +8,7 @@ mod config;
 mod disk;
 mod engine;
 mod examine;
+mod guests;
 mod histories;
 mod history;
 mod memory;

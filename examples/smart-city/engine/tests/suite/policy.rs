@@ -69,6 +69,7 @@ fn all_combinations() {
                 let expected = plain(&city.users[user], stream, device_ok);
                 assert_eq!(decision.allowed, expected, "{user} {stream:?}: {decision:?}");
                 assert_eq!(decision.reason.is_empty(), expected);
+                assert_eq!(policy.decide_for(&city.users[user], *id, device_ok), *decision, "by attributes");
                 assert_ne!(
                     decision.reason, "no rule allows it",
                     "a refusal without a reason: {user} {stream:?}"
@@ -78,4 +79,25 @@ fn all_combinations() {
         }
     }
     assert_eq!((allowed + refused, allowed > 500, refused > 500), (54 * 48 * 2, true, true));
+}
+
+/// However many attributes are asked for.
+#[test]
+fn attributes_are_remembered_and_forgotten() {
+    let dir = common::example();
+    let (city, _) = common::files(dir.path());
+    let policy = Policy::new(&city.users, &city.streams).unwrap();
+    for round in 0..2 {
+        for i in 0..600 {
+            let user = UserEntry {
+                city: CITIES[i % 3].to_owned(),
+                departments: vec![format!("department {i}"), "weather".to_owned()],
+                level: u8::try_from(i % 10).unwrap(),
+            };
+            let decision = policy.decide_for(&user, 2, true);
+            assert_eq!(decision.allowed, plain(&user, &city.streams[&2], true), "{round}: {user:?}");
+        }
+    }
+    let user = &city.users["hana"];
+    assert!(policy.decide_for(user, 1, true).allowed && !policy.decide_for(user, 99, true).allowed);
 }
