@@ -70,13 +70,11 @@ pub enum Refusal {
     Replayed,
     /// This city does not take this stream.
     NotAgreed,
-    /// Its owner has reported the device as isolated.
-    Distrusted,
 }
 
 impl Refusal {
     /// All there are.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 13] = [
         Self::Malformed,
         Self::UnknownSender,
         Self::Altered,
@@ -90,7 +88,6 @@ impl Refusal {
         Self::NotShared,
         Self::Replayed,
         Self::NotAgreed,
-        Self::Distrusted,
     ];
 
     /// As in metrics, in the audit log and in answers.
@@ -110,7 +107,6 @@ impl Refusal {
             Self::NotShared => "not_shared",
             Self::Replayed => "replayed",
             Self::NotAgreed => "not_agreed",
-            Self::Distrusted => "distrusted",
         }
     }
 }
