@@ -99,6 +99,8 @@ pub struct City {
     pub images: BTreeMap<String, BTreeMap<u16, Region>>,
     /// What is for NGSI-LD, which this does not look into.
     pub ngsi_ld: Option<Table>,
+    /// What is handed over to other cities in common, which this does not look into.
+    pub handover: Option<Table>,
     /// What is agreed with other cities, by city.
     pub partners: BTreeMap<String, PartnerEntry>,
 }
@@ -108,6 +110,8 @@ pub struct City {
 pub struct PartnerEntry {
     /// How its users log in here, which this does not look into.
     pub login: Option<Table>,
+    /// What is handed over to it and taken from it, which this does not look into.
+    pub handover: Option<Table>,
 }
 
 /// A table that others check.
@@ -359,6 +363,7 @@ struct RawCity {
     #[serde(default)]
     users: Vec<RawUser>,
     ngsi_ld: Option<Spanned<toml::Table>>,
+    handover: Option<Spanned<toml::Table>>,
     #[serde(default)]
     partners: Vec<RawPartner>,
 }
@@ -368,6 +373,7 @@ struct RawCity {
 struct RawPartner {
     city: Spanned<String>,
     login: Option<Spanned<toml::Table>>,
+    handover: Option<Spanned<toml::Table>>,
 }
 
 #[derive(Deserialize)]
@@ -815,7 +821,10 @@ impl City {
             users.insert(id, entry);
         }
 
-        let ngsi_ld = raw.ngsi_ld.as_ref().map(|table| Table::of(file, table, "ngsi_ld".to_owned()));
+        let table =
+            |table: &Option<_>, name: String| table.as_ref().map(|table| Table::of(file, table, name));
+        let ngsi_ld = table(&raw.ngsi_ld, "ngsi_ld".to_owned());
+        let handover = table(&raw.handover, "handover".to_owned());
 
         let gateway = &raw.gateway;
         let mut partners = BTreeMap::new();
@@ -825,8 +834,9 @@ impl City {
             if city == *gateway.city.get_ref() {
                 return Err(file.at(&raw.city, field("city"), "the gateway's own city is no partner"));
             }
-            let login = raw.login.as_ref().map(|table| Table::of(file, table, field("login")));
-            if partners.insert(city, PartnerEntry { login }).is_some() {
+            let [login, handover] = [(&raw.login, "login"), (&raw.handover, "handover")]
+                .map(|(found, name)| table(found, field(name)));
+            if partners.insert(city, PartnerEntry { login, handover }).is_some() {
                 return Err(file.at(&raw.city, field("city"), "this city is there twice"));
             }
         }
@@ -885,6 +895,7 @@ impl City {
             users,
             images,
             ngsi_ld,
+            handover,
             partners,
         })
     }

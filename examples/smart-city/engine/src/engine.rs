@@ -154,6 +154,20 @@ pub enum Input {
     },
     /// The gateway is about to end: what is written once a minute is written now.
     End(oneshot::Sender<()>),
+    /// Readings that another city has handed over, for users, and that this city has decided about. They go out once, and are not stored.
+    Give {
+        /// What goes to whom.
+        outputs: Vec<Output>,
+        /// Whether there is room for more: what this engine did not read itself must not fill the memory.
+        reply: oneshot::Sender<bool>,
+    },
+    /// What happened beside the engine, for the audit log.
+    Note {
+        /// In a word.
+        event: &'static str,
+        /// To whom, and more.
+        detail: Value,
+    },
     /// Somebody wants to know how everything is. [`View`] tells it without the engine.
     Status(oneshot::Sender<Value>),
     /// Somebody wants the last attestation result of a device.
@@ -258,6 +272,12 @@ impl Excerpt {
 /// Messages of readings that are given out and not reported as delivered. Of more than that the store alone knows.
 pub const OUTGOING: usize = 4096;
 
+/// Messages of readings of other cities for which there is room, beside those.
+pub const GIVEN: usize = 1024;
+
+/// What those are reported by as delivered: no reading of the store has this number.
+const FOREIGN: u64 = u64::MAX;
+
 /// Readings that are read from the store at once.
 const PAGE: usize = 256;
 
@@ -323,7 +343,7 @@ impl std::fmt::Display for Denied {
 pub trait Observer: std::fmt::Debug + Send {
     /// Who and what there is from now on.
     fn city(&mut self, city: &City);
-    /// A reading was accepted that somebody may see.
+    /// A reading was accepted, whether or not a user may see it.
     fn reading(&mut self, device: DeviceId, stream: u16, time: Timestamp, payload: &[u8]);
     /// Whether a device is isolated from now on.
     fn isolated(&mut self, device: DeviceId, is_isolated: bool);
@@ -359,6 +379,8 @@ pub struct Engine {
     undelivered: HashMap<u64, usize>,
     /// The sum of them.
     outgoing: usize,
+    /// Messages of readings of other cities that were not handed over yet.
+    given: usize,
     /// The first reading of which nothing was given out yet: it and all behind it are in the store.
     parked: Option<u64>,
     /// Readings in the store.
@@ -525,6 +547,7 @@ impl Engine {
             has_failed: false,
             undelivered: HashMap::new(),
             outgoing: 0,
+            given: 0,
             parked: stored.outbox.first().map(|(number, _)| *number),
             outbox: stored.outbox.len() as u64,
             next_number: stored.next,
@@ -810,6 +833,13 @@ impl Engine {
                     self.summarize();
                     stored.push(reply);
                 }
+                Input::Give { outputs, reply } => {
+                    self.given += outputs.len();
+                    let foreign = |output| Output { delivery: Some(FOREIGN), ..output };
+                    self.batch.outputs.extend(outputs.into_iter().map(foreign));
+                    let _ = reply.send(self.given < GIVEN);
+                }
+                Input::Note { event, detail } => self.audit(event, detail),
                 Input::Status(reply) => {
                     self.emit();
                     drop(reply.send(self.view.read().all()));
@@ -1025,7 +1055,7 @@ impl Engine {
         }
         // A number that another stream has got in this batch would name that one.
         let is_same = |(_, reading): &&(u64, Reading)| self.stream_of(reading).is_some();
-        let accepted: Vec<_> = changes.accepted.iter().filter(is_same).collect();
+        let accepted: Vec<_> = changes.accepted.iter().chain(&changes.unowed).filter(is_same).collect();
         for observer in &mut self.observers {
             if !Arc::ptr_eq(&self.current.borrow(), &self.secrets) {
                 observer.city(&self.city);
@@ -1174,7 +1204,7 @@ impl Engine {
                 self.batch.outputs = outputs;
             }
             self.batch.changes.accepted.push((number, reading));
-        } else if self.city.history.is_some() {
+        } else if self.city.history.is_some() || !self.observers.is_empty() {
             self.next_number += 1;
             self.batch.changes.unowed.push((number, reading));
         }
@@ -1235,6 +1265,9 @@ impl Engine {
     }
 
     fn delivered(&mut self, number: u64) {
+        if number == FOREIGN {
+            self.given = self.given.saturating_sub(1);
+        }
         if let Some(left) = self.undelivered.get_mut(&number) {
             *left -= 1;
             self.outgoing -= 1;

@@ -12,9 +12,19 @@ use cedar_policy::{
     Authorizer, Context, Decision as CedarDecision, Entities, Entity, EntityId, EntityTypeName, EntityUid,
     PolicySet, Request, RestrictedExpression, Schema, ValidationMode, Validator,
 };
+use sha2::{Digest as _, Sha256};
 use smart_city_frame::Class;
 
 use crate::config::{StreamEntry, UserEntry};
+
+const SCHEMA: &str = include_str!("policy.cedarschema");
+const POLICIES: &str = include_str!("policy.cedar");
+
+/// The SHA-256 of the policies and their schema: where it is the same, attributes mean the same.
+#[must_use]
+pub fn hash() -> [u8; 32] {
+    Sha256::new().chain_update(SCHEMA).chain_update(POLICIES).finalize().into()
+}
 
 /// Whether a user receives a reading, and in words why not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,8 +78,8 @@ impl Policy {
         all_users: &BTreeMap<String, UserEntry>,
         streams: &BTreeMap<u16, StreamEntry>,
     ) -> Result<Self> {
-        let (schema, _) = Schema::from_cedarschema_str(include_str!("policy.cedarschema"))?;
-        let policies = PolicySet::from_str(include_str!("policy.cedar"))?;
+        let (schema, _) = Schema::from_cedarschema_str(SCHEMA)?;
+        let policies = PolicySet::from_str(POLICIES)?;
         let result = Validator::new(schema.clone()).validate(&policies, ValidationMode::Strict);
         ensure!(result.validation_passed(), "the policies do not fit their schema: {result}");
 

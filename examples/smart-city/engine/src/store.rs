@@ -83,7 +83,7 @@ pub struct Changes {
     pub devices: Vec<(DeviceId, DeviceRecord)>,
     /// Readings to deliver, by rising numbers.
     pub accepted: Vec<(u64, Reading)>,
-    /// Readings for nobody, for the history alone, by rising numbers.
+    /// Readings for no user, for the history and for observers, by rising numbers.
     pub unowed: Vec<(u64, Reading)>,
     /// Readings that were delivered.
     pub delivered: Vec<u64>,

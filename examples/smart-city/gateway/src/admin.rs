@@ -6,11 +6,12 @@
 use std::{
     fs::{self, File, TryLockError},
     io::{self, Write as _},
-    os::unix::fs::{MetadataExt as _, fchown},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, anyhow, ensure};
+use smart_city_cities::keys::{self, Step};
 use smart_city_engine::{
     config::{City, Role, Secrets, TokenHash},
     policy::class_name,
@@ -339,6 +340,28 @@ fn device_file(city: &City, id: DeviceId, secrets: &DeviceSecrets) -> Zeroizing<
 fn parse(text: &str) -> Result<DocumentMut> {
     // Without what the error shows of the file.
     text.parse().map_err(|_| anyhow!("a file cannot be parsed so that it can be changed"))
+}
+
+/// Makes a step of a rotation of the keys for other cities in a file; the first one makes the file. What partners get is handed out before.
+///
+/// # Errors
+/// If the file is not there, is none of keys, or cannot be changed, or if nothing was handed out.
+pub fn city_keys(path: &Path, step: Step, hand_out: impl FnOnce(&str) -> io::Result<()>) -> Result<()> {
+    let of_file = || path.display().to_string();
+    let is_new = step == Step::Add && !path.exists();
+    // Until the file is replaced.
+    let _lock = if is_new { None } else { Some(locked(path)?) };
+    let before =
+        if is_new { None } else { Some(Zeroizing::new(fs::read_to_string(path).with_context(of_file)?)) };
+    let text = keys::rotate(before.as_ref().map(|text| text.as_str()), step).with_context(of_file)?;
+    hand_out(&keys::public(&text)?)?;
+    if !is_new {
+        return replace(path, &text);
+    }
+    let mut file =
+        File::options().write(true).create_new(true).mode(0o600).open(path).with_context(of_file)?;
+    file.write_all(text.as_bytes())?;
+    Ok(file.sync_all()?)
 }
 
 /// Waits until no other command changes a file, which the one that is returned keeps so. Nobody can hold this lock who cannot read

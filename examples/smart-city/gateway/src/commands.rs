@@ -12,9 +12,11 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use smart_city_cities::keys::{self, Step};
 use smart_city_engine::config::{Role, parse_device_id};
 use smart_city_frame::DeviceId;
-use smart_city_gateway::admin::{Files, NewDevice, NewUser};
+use smart_city_gateway::admin::{self, Files, NewDevice, NewUser};
+use zeroize::Zeroizing;
 
 /// Changes who is in the city. A gateway that runs reads the files then.
 ///
@@ -76,6 +78,33 @@ enum Command {
     /// Adds and removes those who may use the page and the HTTP interface.
     #[command(subcommand)]
     Operator(Operator),
+    /// Makes and changes a file of the keys by which readings are handed over to other cities.
+    #[command(subcommand)]
+    CityKeys(CityKeys),
+}
+
+#[derive(Subcommand)]
+enum CityKeys {
+    /// Adds a pair, which is not used yet; or makes the file, with a pair that is. Prints what partners get then, as the next two do.
+    Add {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Uses the newest pair from now on.
+    Use {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Removes all pairs but the one that is used.
+    Drop {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Prints the names of the keys in an own or a partner's file, for two operators to compare.
+    Names {
+        /// The file.
+        file: PathBuf,
+    },
 }
 
 #[derive(Subcommand)]
@@ -152,6 +181,16 @@ impl Arguments {
             }
             Command::Operator(Operator::Token { operator }) => files.change_token(&operator, print_line),
             Command::Operator(Operator::Remove { operator }) => files.remove_operator(&operator),
+            Command::CityKeys(CityKeys::Add { file }) => admin::city_keys(&file, Step::Add, print),
+            Command::CityKeys(CityKeys::Use { file }) => admin::city_keys(&file, Step::Use, print),
+            Command::CityKeys(CityKeys::Drop { file }) => admin::city_keys(&file, Step::Drop, print),
+            Command::CityKeys(CityKeys::Names { file }) => {
+                let text = Zeroizing::new(fs::read_to_string(file)?);
+                let names = keys::names(&text)?;
+                let lines: String =
+                    names.iter().map(|(purpose, name)| format!("{name} {purpose}\n")).collect();
+                Ok(print(&lines)?)
+            }
         }
     }
 }

@@ -548,13 +548,13 @@ async fn status(
     app.allow(&headers, Role::Viewer)?;
     let after = query.after.as_deref().map(device_id).transpose()?;
     let page = Page { after, flow: query.flow, limit: query.limit.unwrap_or(PAGE) };
-    let pushes = app.meters.pushes();
-    let with_pushes = move |view: &SharedView| {
+    let (pushes, cities) = (app.meters.pushes(), app.meters.cities());
+    let with_others = move |view: &SharedView| {
         let mut value = view.page(page);
-        value["pushes"] = pushes;
+        (value["pushes"], value["cities"]) = (pushes, cities);
         value
     };
-    look(&app, &headers, with_pushes).await
+    look(&app, &headers, with_others).await
 }
 
 async fn streams(State(app): State<App>, headers: HeaderMap) -> Result<JsonText, Refused> {

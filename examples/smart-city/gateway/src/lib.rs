@@ -7,7 +7,7 @@
 //!
 //! [`exchange`] runs the engine and has what waits on both sides of it, and gives messages of devices without authentication to the
 //! [`agent`]. [`mqtt`] is the client of a broker, `broker` is a broker of its own, and [`http`] serves the page and operators. [`guests`]
-//! are users of other cities.
+//! are users of other cities, [`cities`] hands over readings.
 #![forbid(unsafe_code)]
 
 mod accounts;
@@ -15,6 +15,7 @@ pub mod admin;
 pub mod agent;
 #[cfg(feature = "broker")]
 pub mod broker;
+pub mod cities;
 mod connections;
 mod credentials;
 pub mod exchange;
@@ -38,6 +39,7 @@ use zeroize::Zeroizing;
 pub fn check(city: &City) -> Result<(), ConfigError> {
     ngsi::mapping(city)?;
     guests::agreements(city)?;
+    cities::agreement(city)?;
     Ok(())
 }
 

@@ -27,6 +27,7 @@ use smart_city_engine::{
 };
 use smart_city_gateway::{
     agent::Agent,
+    cities,
     exchange::{self, Exchange, Preparation},
     guests::{self, Guests},
     http::{self, App, Watchers},
@@ -269,6 +270,8 @@ async fn serve(
     let guests = Arc::new(Guests::new(Handle::current(), Pace::default()));
     engine.observe(guests::Watcher(Arc::clone(&guests)));
     kept::restore(&arguments.data, &entities, is_new)?;
+    let (gate, watcher) = cities::gate(&arguments.data)?;
+    engine.observe(watcher);
     let (jwks, secrets) = (engine.jwks(), engine.secrets());
     let reference_values = engine.reference_values();
     let shares = Shares::of(descriptors());
@@ -284,6 +287,7 @@ async fn serve(
     meters.certificate.clone_from(&certificate);
     meters.entities = Some(Arc::clone(&entities));
     let agent = Agent::new(groups, Arc::clone(&entities), &meters);
+    meters.gate = Some(Arc::clone(&gate));
     let address = arguments.http.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
     let listener = TcpListener::bind(address).await.with_context(|| format!("HTTP at {address}"))?;
     let view = engine.view();
@@ -305,7 +309,8 @@ async fn serve(
     tasks.spawn(async move { tracing::error!("{}", ends.await) });
 
     let audit = Audit::path(&arguments.data);
-    let entities = ngsi::router(entities, secrets.clone());
+    tasks.spawn(cities::send(Arc::clone(&gate), inputs.clone()));
+    let others = ngsi::router(entities, secrets.clone()).merge(cities::router(gate, inputs.clone()));
     let app = App {
         engine: inputs.clone(),
         agent,
@@ -325,7 +330,7 @@ async fn serve(
     };
     let address = listener.local_addr()?;
     tasks.spawn(Arc::clone(&app.sessions).keep(app.secrets.clone()));
-    tasks.spawn(http::serve(listener, acceptor, http::router(app, entities), shares.http));
+    tasks.spawn(http::serve(listener, acceptor, http::router(app, others), shares.http));
     tasks.spawn(ticks(inputs.clone()));
     if let Some(certificate) = certificate {
         tasks.spawn(watch_certificate(certificate, arguments.tls));

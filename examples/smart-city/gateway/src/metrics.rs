@@ -1,6 +1,7 @@
 //! What monitoring reads, in the text format of OpenMetrics, which Prometheus takes.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     net::IpAddr,
     sync::{Arc, Mutex},
@@ -18,6 +19,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 use serde_json::{Value, json};
+use smart_city_cities::{Counts, Gate};
 use smart_city_engine::view::Summary;
 use smart_city_ngsi_ld::{Broker, Pushed};
 use tracing_appender::non_blocking::ErrorCounter;
@@ -51,6 +53,8 @@ pub struct Meters {
     pub certificate: Option<Arc<Certificate>>,
     /// What pushes entities to other brokers.
     pub entities: Option<Arc<Broker>>,
+    /// What hands over to other cities.
+    pub gate: Option<Arc<Gate>>,
 }
 
 impl Default for Meters {
@@ -67,6 +71,7 @@ impl Default for Meters {
             lost_lines: None,
             certificate: None,
             entities: None,
+            gate: None,
         }
     }
 }
@@ -99,6 +104,15 @@ impl Meters {
             })
         };
         self.pushed().into_iter().map(about).collect()
+    }
+
+    fn handed_over(&self) -> BTreeMap<String, Counts> {
+        self.gate.as_ref().map(|gate| gate.counts()).unwrap_or_default()
+    }
+
+    /// What was handed over to and by other cities, for `/status`.
+    pub(crate) fn cities(&self) -> Value {
+        json!(self.handed_over())
     }
 
     /// All measured values, with those of the engine.
@@ -169,10 +183,49 @@ impl Meters {
             waiting.get_or_create(&[("to", name.clone())]).set(count);
         }
         registry.register("entities_to_push", "Entities that wait for another broker", waiting);
+        register_cities(&mut registry, &self.handed_over());
         let mut text = String::new();
         encode(&mut text, &registry)?;
         Ok(text)
     }
+}
+
+/// What was handed over to and by other cities.
+fn register_cities(registry: &mut Registry, cities: &BTreeMap<String, Counts>) {
+    let counters: [(_, _, fn(&Counts) -> u64); 5] = [
+        ("handed_over", "Readings that another city took", |counts| counts.sent),
+        ("handed_over_lost", "Readings that another city did not get in time", |counts| counts.lost),
+        ("handed_over_withheld", "Readings that another city was not to get any more", |counts| {
+            counts.withheld
+        }),
+        ("handed_over_failed", "Requests that another city did not answer as it should", |counts| {
+            counts.failed
+        }),
+        ("taken_over", "Readings that were taken from another city", |counts| counts.taken),
+    ];
+    for (name, help, of) in counters {
+        let family = Family::<[(&'static str, String); 1], Counter>::default();
+        for (city, counts) in cities {
+            family.get_or_create(&[("city", city.clone())]).inc_by(of(counts));
+        }
+        registry.register(name, help, family);
+    }
+    let refusals = || Family::<[(&'static str, String); 2], Counter>::default();
+    let (here, there) = (refusals(), refusals());
+    let waiting = Family::<[(&'static str, String); 1], Gauge>::default();
+    for (city, counts) in cities {
+        for (reason, count) in &counts.refused {
+            here.get_or_create(&[("city", city.clone()), ("reason", reason.to_string())]).inc_by(*count);
+        }
+        for (reason, count) in &counts.refused_there {
+            there.get_or_create(&[("city", city.clone()), ("reason", (*reason).to_owned())]).inc_by(*count);
+        }
+        let count = i64::try_from(counts.waiting).unwrap_or(i64::MAX);
+        waiting.get_or_create(&[("city", city.clone())]).set(count);
+    }
+    registry.register("taken_over_refused", "Readings of another city that were refused", here);
+    registry.register("handed_over_refused", "Readings that another city refused", there);
+    registry.register("readings_to_hand_over", "Readings that wait for another city", waiting);
 }
 
 fn gauge(value: usize) -> Gauge {

@@ -4,6 +4,8 @@
 mod agent;
 #[path = "process/brokers.rs"]
 mod brokers;
+#[path = "process/cities.rs"]
+mod cities;
 #[path = "../../engine/tests/common/mod.rs"]
 mod common;
 #[path = "process/guests.rs"]

@@ -6,10 +6,10 @@ use crate::common::{GATE, TestDevice, ask, engine, example, files};
 use jiff::Timestamp;
 use smart_city_engine::{
     config::City,
-    engine::{Engine, Input, OUTGOING, Observer, Output},
+    engine::{Engine, GIVEN, Input, OUTGOING, Observer, Output},
 };
 use smart_city_frame::{Class, DeviceId};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 const READINGS: usize = 4000;
 
@@ -153,4 +153,54 @@ fn the_observer_is_not_told_of_another_stream() {
     let readings = [gate.reading(3, &city, b"1"), gate.reading(1, &city, b"2")];
     engine.handle(readings.into_iter().chain([noise_instead_of_the_camera(dir.path())])).unwrap();
     assert_eq!((noted.try_recv(), noted.try_recv().ok()), (Ok(1), None));
+}
+
+/// What no user may see, another city may.
+#[test]
+fn observers_are_told_of_readings_that_no_user_may_see() {
+    let dir = example();
+    let (mut city, secrets) = files(dir.path());
+    city.streams.get_mut(&3).unwrap().min_level = 9;
+    let (mut engine, _) = engine(dir.path());
+    let (notes, mut noted) = mpsc::unbounded_channel();
+    engine.observe(Notes(notes));
+    let mut gate = TestDevice::new(GATE, 1, dir.path());
+    let reading = gate.reading(3, &city, b"1");
+    let mut seen = BTreeMap::new();
+    take(engine.handle([Input::Reload(Ok(Box::new((city, secrets)))), reading]).unwrap(), &mut seen);
+    assert_eq!((noted.try_recv(), seen), (Ok(3), BTreeMap::new()));
+    assert_eq!(ask(&mut engine, Input::Status).0["undelivered"], 0);
+}
+
+/// Readings of other cities have room of their own: they do not take that of the city's, and do not fill the memory.
+#[test]
+fn what_other_cities_hand_over_is_bounded() {
+    let dir = example();
+    let (city, _) = files(dir.path());
+    let (mut engine, _) = engine(dir.path());
+    let output = |i: usize| Output {
+        topic: "out/hana/aoba/x".to_owned(),
+        payload: format!("foreign {i}").into_bytes(),
+        delivery: None,
+        about: None,
+    };
+    let mut seen = BTreeMap::new();
+    let mut give = |engine: &mut Engine, count: usize| {
+        let (reply, mut has_room) = oneshot::channel();
+        let outputs = (0..count).map(output).collect();
+        let given = take(engine.handle([Input::Give { outputs, reply }]).unwrap(), &mut seen);
+        assert_eq!(given.len(), count);
+        (given, has_room.try_recv().unwrap())
+    };
+    assert!(give(&mut engine, 0).1);
+    let (given, has_room) = give(&mut engine, GIVEN - 1);
+    assert!(has_room);
+    assert!(!give(&mut engine, 2).1 && !give(&mut engine, 0).1);
+    // All of the city's own still go out.
+    let mut gate = TestDevice::new(GATE, 1, dir.path());
+    let inputs: Vec<Input> = (0..OUTGOING).map(|_| gate.reading(3, &city, b"1")).collect();
+    assert_eq!(take(engine.handle(inputs).unwrap(), &mut BTreeMap::new()).len(), OUTGOING);
+    engine.handle(given.into_iter().take(2).map(Input::Delivered)).unwrap();
+    assert!(give(&mut engine, 0).1);
+    assert_eq!(ask(&mut engine, Input::Status).0["undelivered"], OUTGOING);
 }

@@ -8,10 +8,11 @@ use std::{
 };
 
 use crate::common::{self, GATE, MAST};
+use smart_city_cities::keys::{CityKeys, OwnKeys, Step, names};
 use smart_city_devices::provision::Provisioned;
 use smart_city_engine::config::Role;
 use smart_city_frame::DeviceId;
-use smart_city_gateway::admin::{Files, NewDevice, NewUser};
+use smart_city_gateway::admin::{self, Files, NewDevice, NewUser};
 
 const NEW: DeviceId = DeviceId([0x70, 0xb3, 0xd5, 0xff, 0xfe, 0, 0, 9]);
 
@@ -268,4 +269,31 @@ fn commands_at_the_same_time_all_happen() {
     });
     let (city, _) = common::files(dir.path());
     assert_eq!(city.users.keys().filter(|id| id.starts_with("user-")).count(), 20);
+}
+
+/// The keys for other cities: what partners get goes out before the file is changed, and has nothing private.
+#[test]
+fn keys_of_cities_are_rotated() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("own.json");
+    let text = || fs::read_to_string(&path).unwrap();
+    for step in [Step::Use, Step::Drop] {
+        assert!(admin::city_keys(&path, step, |_| Ok(())).is_err(), "{step:?}");
+    }
+    let mut counts = Vec::new();
+    for step in [Step::Add, Step::Add, Step::Use, Step::Drop] {
+        let before = fs::read_to_string(&path).ok();
+        let closed = admin::city_keys(&path, step, |_| Err(io::Error::other("closed")));
+        assert!(closed.is_err() && fs::read_to_string(&path).ok() == before, "{step:?}");
+        let public = handed_out(|out| admin::city_keys(&path, step, out));
+        CityKeys::parse(&public).unwrap();
+        OwnKeys::parse(&text()).unwrap();
+        assert_eq!(names(&public).unwrap(), names(&text()).unwrap());
+        counts.push(names(&public).unwrap().len());
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    assert_eq!(counts, [2, 4, 4, 2]);
+    fs::write(&path, "{}").unwrap();
+    let error = format!("{:#}", admin::city_keys(&path, Step::Add, |_| Ok(())).unwrap_err());
+    assert!(error.contains("own.json") && text() == "{}", "{error}");
 }

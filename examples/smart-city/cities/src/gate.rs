@@ -1,0 +1,600 @@
+//! Where a city's data goes out to others, and theirs comes in.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+use coset::{CborSerializable as _, cbor::value::Value};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::json;
+use smart_city_engine::{
+    config::{City, StreamEntry, UserEntry},
+    engine::{About, Output},
+    policy::{Policy, class_name, hash},
+};
+use smart_city_frame::{Class, DeviceId};
+use tokio::sync::Notify;
+
+use crate::{
+    agreement::{Agreement, MOST_MINUTES, Site},
+    handover::{self, Keyring, Opened, Reading, Refusal, Signed},
+    keys::{Pairwise, from_partner, to_partner},
+    label::{Id, Label},
+    replay::Taken,
+    send::{Answer, Pace},
+};
+
+/// Readings that may wait for one city. The oldest of more are lost.
+pub(crate) const MOST_WAITING: usize = 4096;
+
+/// Readings in one message.
+pub(crate) const MOST_TOGETHER: usize = 64;
+
+/// The longest message that is taken.
+pub const MOST_BODY: usize = MOST_TOGETHER * (handover::MOST + 8);
+
+/// How long refusals are added up for the audit log, after the first one of a city.
+const SUMMARY: Duration = Duration::from_secs(60);
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What holds since the files were read last.
+#[derive(Debug, Default)]
+struct Config {
+    home: String,
+    agreement: Agreement,
+    users: BTreeMap<String, UserEntry>,
+    streams: BTreeMap<u16, StreamEntry>,
+    ring: Keyring,
+    /// The key to seal with for each partner.
+    sealing: BTreeMap<String, Pairwise>,
+}
+
+impl Config {
+    fn of(city: &City, agreement: Agreement) -> Self {
+        let mut config = Self {
+            home: city.home.clone(),
+            users: city.users.clone(),
+            streams: city.streams.clone(),
+            ..Self::default()
+        };
+        let Some(own) = agreement.own.clone() else { return config };
+        for (name, partner) in &agreement.partners {
+            config.ring.cities.insert(name.clone(), partner.keys.clone());
+            for key in from_partner(&city.home, &own, name, &partner.keys) {
+                config.ring.sealing.insert(key.kid.to_vec(), (name.clone(), key));
+            }
+            let key = to_partner(&city.home, &own, name, &partner.keys);
+            config.sealing.extend(key.map(|key| (name.clone(), key)));
+        }
+        Self { agreement, ..config }
+    }
+
+    /// Whether a city gets a stream, by the table of what it gets.
+    fn sends(&self, partner: &str, owner: &str, stream: &str) -> bool {
+        let of = (owner.to_owned(), stream.to_owned());
+        self.agreement.partners.get(partner).is_some_and(|partner| partner.send.contains(&of))
+    }
+
+    /// Whether a stream, own or of another city, may be seen in a city at all.
+    fn may_go(entry: &StreamEntry, city: &str) -> bool {
+        entry.stream.class == Class::Public || entry.partners.iter().any(|partner| partner == city)
+    }
+}
+
+/// What waits for another city.
+#[derive(Clone, Debug)]
+enum Waiting {
+    Own {
+        stream: u16,
+        device: DeviceId,
+        sequence: u64,
+        time: Timestamp,
+        payload: Vec<u8>,
+    },
+    /// As it came.
+    Foreign {
+        opened: Arc<Opened>,
+    },
+}
+
+/// What goes to one city.
+#[derive(Debug, Default)]
+struct Outbox {
+    waiting: VecDeque<Waiting>,
+    pace: Pace,
+}
+
+#[derive(Debug, Default)]
+struct Outbound {
+    outboxes: BTreeMap<String, Outbox>,
+    /// The last reading of each own stream.
+    sequences: BTreeMap<String, u64>,
+    isolated: BTreeSet<DeviceId>,
+}
+
+/// Whose a stream is, and its name.
+type Of = (String, String);
+
+#[derive(Debug)]
+struct Inbound {
+    taken: Taken,
+    /// The policy for the last label of each stream, and under which configuration.
+    decided: BTreeMap<Of, (StreamEntry, Policy)>,
+    under: Arc<Config>,
+}
+
+/// What became of what was handed over to and by one city.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Readings that it took.
+    pub sent: u64,
+    /// Readings that it refused, by the reason that it gave.
+    pub refused_there: BTreeMap<&'static str, u64>,
+    /// Readings that it never got: too many waited, or their time was over.
+    pub lost: u64,
+    /// Readings that it was not to get any more when it was their turn.
+    pub withheld: u64,
+    /// Requests that were not answered as they should.
+    pub failed: u64,
+    /// Readings that wait.
+    pub waiting: u64,
+    /// Readings that were taken from it.
+    pub taken: u64,
+    /// Readings of it that were refused.
+    pub refused: BTreeMap<Refusal, u64>,
+}
+
+/// What a message has brought.
+#[derive(Debug, Default)]
+pub struct Given {
+    /// How many readings were taken.
+    pub taken: u64,
+    /// How many were not, and why.
+    pub refused: BTreeMap<Refusal, u64>,
+    /// For the users who may have them.
+    pub outputs: Vec<Output>,
+}
+
+/// What was refused since the audit log was told of it.
+#[derive(Debug, Default)]
+struct Note {
+    refused: BTreeMap<&'static str, u64>,
+    told: Option<Instant>,
+}
+
+/// A request to another city.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) to: String,
+    pub(crate) site: Site,
+    pub(crate) body: Vec<u8>,
+    waiting: VecDeque<Waiting>,
+}
+
+/// Where a city's data goes out to others, and theirs comes in.
+#[derive(Debug)]
+pub struct Gate {
+    config: Mutex<Arc<Config>>,
+    /// Held for moments only: who notes a reading does not wait.
+    outbound: Mutex<Outbound>,
+    /// Held as long as a message is looked at and stored.
+    inbound: Mutex<Inbound>,
+    counts: Mutex<BTreeMap<String, Counts>>,
+    /// For the audit log.
+    notes: Mutex<BTreeMap<(&'static str, String), Note>>,
+    epoch: u64,
+    pub(crate) wake: Notify,
+}
+
+/// The name under which is counted what nobody known has sealed.
+const NOBODY: &str = "unknown";
+
+impl Gate {
+    /// A gate that stores in a folder what it must not forget.
+    ///
+    /// # Errors
+    /// If the file there cannot be read or made.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let now = u64::try_from(Timestamp::now().as_microsecond()).unwrap_or(0);
+        let (taken, epoch) = Taken::open(dir, now)?;
+        Ok(Self {
+            config: Mutex::default(),
+            outbound: Mutex::default(),
+            inbound: Mutex::new(Inbound { taken, decided: BTreeMap::new(), under: Arc::default() }),
+            counts: Mutex::default(),
+            notes: Mutex::default(),
+            epoch,
+            wake: Notify::new(),
+        })
+    }
+
+    fn config(&self) -> Arc<Config> {
+        Arc::clone(&lock(&self.config))
+    }
+
+    /// From now on these attributes and this agreement hold. What waits for a city with which there is none any more is dropped.
+    pub fn configure(&self, city: &City, agreement: Agreement) {
+        let config = Arc::new(Config::of(city, agreement));
+        let mut outbound = lock(&self.outbound);
+        outbound.outboxes.retain(|name, _| config.sealing.contains_key(name));
+        for (name, partner) in &config.agreement.partners {
+            if partner.site.is_some() {
+                outbound.outboxes.entry(name.clone()).or_default();
+            } else {
+                outbound.outboxes.remove(name);
+            }
+        }
+        // Under this lock, so that nothing is added for a partner that is gone.
+        *lock(&self.config) = config;
+    }
+
+    /// A reading of an own stream was accepted.
+    pub fn reading(&self, device: DeviceId, stream: u16, time: Timestamp, payload: &[u8]) {
+        let mut outbound = lock(&self.outbound);
+        let config = self.config();
+        let Some(entry) = config.streams.get(&stream) else { return };
+        let to = |name: &&String| config.sends(name, &config.home, &entry.name);
+        let to: Vec<_> = outbound.outboxes.keys().filter(to).cloned().collect();
+        if to.is_empty() {
+            return;
+        }
+        let sequence = outbound.sequences.entry(entry.name.clone()).or_default();
+        *sequence += 1;
+        let waiting = Waiting::Own { stream, device, sequence: *sequence, time, payload: payload.to_vec() };
+        for name in to {
+            self.queue(&mut outbound, &name, waiting.clone());
+        }
+    }
+
+    fn queue(&self, outbound: &mut Outbound, to: &str, waiting: Waiting) {
+        let Some(outbox) = outbound.outboxes.get_mut(to) else { return };
+        outbox.waiting.push_back(waiting);
+        if outbox.waiting.len() > MOST_WAITING {
+            outbox.waiting.pop_front();
+            self.count(to, |counts| counts.lost += 1);
+        }
+        self.wake.notify_one();
+    }
+
+    /// Whether an own device is isolated from now on: then nothing of it goes out, nor what of it waits.
+    pub fn isolated(&self, device: DeviceId, is_isolated: bool) {
+        let mut outbound = lock(&self.outbound);
+        if !is_isolated {
+            outbound.isolated.remove(&device);
+            return;
+        }
+        outbound.isolated.insert(device);
+        for (name, outbox) in &mut outbound.outboxes {
+            let before = outbox.waiting.len();
+            outbox
+                .waiting
+                .retain(|waiting| !matches!(waiting, Waiting::Own { device: of, .. } if *of == device));
+            let withheld = (before - outbox.waiting.len()) as u64;
+            self.count(name, |counts| counts.withheld += withheld);
+        }
+    }
+
+    fn count(&self, city: &str, change: impl FnOnce(&mut Counts)) {
+        change(lock(&self.counts).entry(city.to_owned()).or_default());
+    }
+
+    fn note(&self, event: &'static str, city: &str, refused: &BTreeMap<&'static str, u64>) {
+        let mut notes = lock(&self.notes);
+        let note = notes.entry((event, city.to_owned())).or_default();
+        for (reason, count) in refused {
+            *note.refused.entry(reason).or_default() += count;
+        }
+    }
+
+    /// What is for the audit log by now: of each city at most once a minute, so that nobody fills the log.
+    pub fn notes(&self, now: Instant) -> Vec<(&'static str, serde_json::Value)> {
+        let mut due = Vec::new();
+        for ((event, city), note) in &mut *lock(&self.notes) {
+            let is_early = note.told.is_some_and(|told| now.saturating_duration_since(told) < SUMMARY);
+            if note.refused.is_empty() || is_early {
+                continue;
+            }
+            note.told = Some(now);
+            due.push((*event, json!({ "city": city, "refused": std::mem::take(&mut note.refused) })));
+        }
+        due
+    }
+
+    /// What became of all so far, by city. What nobody known has sealed is under `unknown`, which is the name of no city here.
+    #[must_use]
+    pub fn counts(&self) -> BTreeMap<String, Counts> {
+        let mut counts = lock(&self.counts).clone();
+        for (name, outbox) in &lock(&self.outbound).outboxes {
+            counts.entry(name.clone()).or_default().waiting = outbox.waiting.len() as u64;
+        }
+        counts
+    }
+
+    /// The cities for which something may be due now.
+    pub(crate) fn due(&self, now: Instant) -> Vec<String> {
+        let outbound = lock(&self.outbound);
+        let is_due = |outbox: &Outbox| !outbox.waiting.is_empty() && outbox.pace.allows(now);
+        outbound.outboxes.iter().filter(|(_, outbox)| is_due(outbox)).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The next request to a city, if there is something for it.
+    pub(crate) fn job(&self, to: &str, now: Timestamp) -> Option<Job> {
+        let config = self.config();
+        let key = config.sealing.get(to)?;
+        let own = config.agreement.own.as_ref()?;
+        let site = config.agreement.partners.get(to)?.site.clone()?;
+        let (mut waiting, mut messages) = (VecDeque::new(), Vec::new());
+        while messages.len() < MOST_TOGETHER {
+            let next = {
+                let mut outbound = lock(&self.outbound);
+                let next = outbound.outboxes.get_mut(to)?.waiting.pop_front();
+                let is_isolated = match &next {
+                    Some(Waiting::Own { device, .. }) => outbound.isolated.contains(device),
+                    _ => false,
+                };
+                next.map(|next| (next, is_isolated))
+            };
+            let Some((next, is_isolated)) = next else { break };
+            let signed = self.signed(&config, &next, to, own).filter(|_| !is_isolated);
+            let Some((signed, expiry)) = signed else {
+                self.count(to, |counts| counts.withheld += 1);
+                continue;
+            };
+            if expiry <= now.as_second() {
+                self.count(to, |counts| counts.lost += 1);
+                continue;
+            }
+            match handover::seal(&signed, key, &config.home, to) {
+                Ok(message) => messages.push(Value::from(message)),
+                Err(error) => tracing::error!(to, "a reading is not handed over: {error:#}"),
+            }
+            waiting.push_back(next);
+        }
+        if messages.is_empty() {
+            return None;
+        }
+        let body = Value::Array(messages).to_vec().ok()?;
+        lock(&self.outbound).outboxes.get_mut(to)?.pace.begin();
+        Some(Job { to: to.to_owned(), site, body, waiting })
+    }
+
+    /// What waits, as its owner signs it, if it may still go there; and when its time is over.
+    fn signed(
+        &self,
+        config: &Config,
+        waiting: &Waiting,
+        to: &str,
+        own: &crate::keys::OwnKeys,
+    ) -> Option<(Signed, i64)> {
+        match waiting {
+            Waiting::Own { stream, device, sequence, time, payload } => {
+                let entry = config.streams.get(stream)?;
+                let goes = config.sends(to, &config.home, &entry.name)
+                    && entry.owner == config.home
+                    && Config::may_go(entry, to);
+                if !goes {
+                    return None;
+                }
+                let expiry = time.as_second().saturating_add(config.agreement.life);
+                let label = Label {
+                    owner: config.home.clone(),
+                    stream: entry.name.clone(),
+                    departments: entry.departments.iter().cloned().collect(),
+                    class: entry.stream.class,
+                    min_level: entry.min_level,
+                    shared_with: entry.partners.iter().cloned().collect(),
+                    expiry,
+                    policy: hash(),
+                    id: Id { epoch: self.epoch, sequence: *sequence },
+                };
+                let reading = Reading {
+                    label,
+                    device: *device,
+                    content_type: entry.content_type.clone(),
+                    time: *time,
+                    payload: payload.clone(),
+                };
+                let signed = handover::sign(&reading, own);
+                let signed = signed.inspect_err(|error| tracing::error!(to, "{error:#}"));
+                Some((signed.ok()?, expiry))
+            }
+            Waiting::Foreign { opened } => {
+                let label = &opened.reading.label;
+                let owner = config.agreement.partners.get(&label.owner)?;
+                let entry = owner.receive.get(&label.stream)?.apply(label, &config.home);
+                let goes = config.sends(to, &label.owner, &label.stream)
+                    && label.is_for(to)
+                    && Config::may_go(&entry, to);
+                goes.then(|| (opened.signed.clone(), label.expiry))
+            }
+        }
+    }
+
+    /// Takes over what became of a request: how many were taken and refused there; none if it was not answered as it should.
+    pub(crate) fn done(&self, job: Job, answer: Option<Answer>, now: Instant) {
+        let mut outbound = lock(&self.outbound);
+        if let Some(outbox) = outbound.outboxes.get_mut(&job.to) {
+            outbox.pace.done(answer.is_some(), now);
+            if answer.is_none() {
+                for waiting in job.waiting.into_iter().rev() {
+                    outbox.waiting.push_front(waiting);
+                }
+                while outbox.waiting.len() > MOST_WAITING {
+                    outbox.waiting.pop_front();
+                    self.count(&job.to, |counts| counts.lost += 1);
+                }
+            }
+        }
+        drop(outbound);
+        self.count(&job.to, |counts| match &answer {
+            None => counts.failed += 1,
+            Some(Answer { taken, refused }) => {
+                counts.sent += taken;
+                for (reason, count) in refused {
+                    *counts.refused_there.entry(reason).or_default() += count;
+                }
+            }
+        });
+        if let Some(Answer { refused, .. }) = answer {
+            self.note("hand-over refused there", &job.to, &refused);
+        }
+        self.wake.notify_one();
+    }
+
+    /// Looks at a message of another city. What was taken is stored before this returns, and is never taken again.
+    ///
+    /// # Errors
+    /// If it cannot be stored. Then nothing was taken.
+    pub fn receive(&self, body: &[u8], now: Timestamp) -> Result<Given> {
+        let mut given = Given::default();
+        let messages = match Value::from_slice(body) {
+            Ok(Value::Array(messages)) if messages.len() <= MOST_TOGETHER => messages,
+            _ => vec![Value::Null],
+        };
+        let mut inbound = lock(&self.inbound);
+        let config = self.config();
+        if !Arc::ptr_eq(&config, &inbound.under) {
+            inbound.decided.clear();
+            inbound.under = Arc::clone(&config);
+        }
+        let (mut counted, mut accepted) = (Vec::new(), Vec::new());
+        for message in &messages {
+            let opened = match message.as_bytes() {
+                Some(message) => handover::open(message, &config.home, &config.ring),
+                None => Err((None, Refusal::Malformed)),
+            };
+            let checked = opened.and_then(|opened| {
+                let from = Some(opened.from.clone());
+                let entry = check(&opened, &config, now).map_err(|refusal| (from.clone(), refusal))?;
+                let label = &opened.reading.label;
+                if !inbound.taken.take(&label.owner, &label.stream, label.id) {
+                    return Err((from, Refusal::Replayed));
+                }
+                Ok((opened, entry))
+            });
+            match checked {
+                Ok((opened, entry)) => {
+                    counted.push((Some(opened.from.clone()), None));
+                    accepted.push((opened, entry));
+                }
+                Err((from, refusal)) => counted.push((from, Some(refusal))),
+            }
+        }
+        if let Err(error) = inbound.taken.keep() {
+            inbound.taken.give_up();
+            return Err(error);
+        }
+        for (opened, entry) in accepted {
+            let outputs = inbound.decide(&opened.reading, entry, &config);
+            match outputs {
+                Ok(outputs) => given.outputs.extend(outputs),
+                Err(error) => tracing::error!("what was handed over reaches nobody: {error:#}"),
+            }
+            self.hand_on(opened, &config);
+        }
+        drop(inbound);
+        self.add_up(counted, &mut given);
+        Ok(given)
+    }
+
+    /// Queues what goes on to others.
+    fn hand_on(&self, opened: Opened, config: &Config) {
+        let mut outbound = lock(&self.outbound);
+        let label = &opened.reading.label;
+        let goes = |name: &&String| {
+            **name != opened.from && **name != label.owner && config.sends(name, &label.owner, &label.stream)
+        };
+        let to: Vec<_> = outbound.outboxes.keys().filter(goes).cloned().collect();
+        let opened = Arc::new(opened);
+        for name in to {
+            self.queue(&mut outbound, &name, Waiting::Foreign { opened: Arc::clone(&opened) });
+        }
+    }
+
+    fn add_up(&self, counted: Vec<(Option<String>, Option<Refusal>)>, given: &mut Given) {
+        for (from, refusal) in counted {
+            let from = from.unwrap_or_else(|| NOBODY.to_owned());
+            match refusal {
+                None => {
+                    given.taken += 1;
+                    self.count(&from, |counts| counts.taken += 1);
+                }
+                Some(refusal) => {
+                    *given.refused.entry(refusal).or_default() += 1;
+                    self.count(&from, |counts| *counts.refused.entry(refusal).or_default() += 1);
+                    self.note("hand-over refused", &from, &BTreeMap::from([(refusal.name(), 1)]));
+                }
+            }
+        }
+    }
+}
+
+/// What a reading that was opened is here, if it is taken.
+fn check(opened: &Opened, config: &Config, now: Timestamp) -> Result<StreamEntry, Refusal> {
+    let label = &opened.reading.label;
+    let now = now.as_second();
+    if !config.agreement.policies.contains(&label.policy) {
+        return Err(Refusal::UnknownPolicy);
+    }
+    if label.expiry <= now {
+        return Err(Refusal::Expired);
+    }
+    if label.expiry - now > 60 * i64::from(MOST_MINUTES) {
+        return Err(Refusal::TooLong);
+    }
+    if !label.is_for(&config.home) || !label.is_for(&opened.from) {
+        return Err(Refusal::NotShared);
+    }
+    let owner = config.agreement.partners.get(&label.owner).ok_or(Refusal::UnknownOwner)?;
+    let narrowing = owner.receive.get(&label.stream).ok_or(Refusal::NotAgreed)?;
+    Ok(narrowing.apply(label, &config.home))
+}
+
+impl Inbound {
+    /// What goes to whom, by the policy of this city.
+    fn decide(&mut self, reading: &Reading, entry: StreamEntry, config: &Config) -> Result<Vec<Output>> {
+        const NUMBER: u16 = 1;
+        let label = &reading.label;
+        let of = (label.owner.clone(), label.stream.clone());
+        if self.decided.get(&of).is_none_or(|(known, _)| *known != entry) {
+            let policy = Policy::new(&config.users, &BTreeMap::from([(NUMBER, entry.clone())]))?;
+            self.decided.insert(of.clone(), (entry, policy));
+        }
+        let (entry, policy) = self.decided.get(&of).context("no policy")?;
+        let about = Arc::new(about(reading, entry));
+        let decisions = policy.decide(NUMBER, true);
+        let allowed = policy.users().iter().zip(&*decisions).filter(|(_, decision)| decision.allowed);
+        let output = |(user, _): (&String, _)| Output {
+            topic: format!("out/{user}/{}", entry.name),
+            payload: reading.payload.clone(),
+            delivery: None,
+            about: Some(Arc::clone(&about)),
+        };
+        Ok(allowed.map(output).collect())
+    }
+}
+
+/// What is said of a reading.
+fn about(reading: &Reading, entry: &StreamEntry) -> About {
+    let Label { owner, stream, id: Id { epoch, sequence }, .. } = &reading.label;
+    let properties = [
+        ("id", format!("{owner}-{stream}-{epoch}-{sequence}")),
+        ("device", reading.device.to_string()),
+        ("stream", entry.name.clone()),
+        ("class", class_name(entry.stream.class).to_owned()),
+        ("time", reading.time.to_string()),
+        ("owner", owner.clone()),
+    ];
+    About {
+        content_type: reading.content_type.clone(),
+        properties: properties.into_iter().map(|(name, text)| (name.to_owned(), text)).collect(),
+    }
+}

@@ -1,0 +1,205 @@
+//! What was taken already, in a file: a restart forgets none of it.
+
+use std::{collections::BTreeMap, path::Path};
+
+use anyhow::{Context as _, Result};
+use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, backends::FileBackend};
+use smart_city_engine::store;
+
+use crate::label::Id;
+
+/// Windows by owner and stream.
+const WINDOWS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("windows");
+/// This city's own epoch, as an owner.
+const EPOCH: TableDefinition<'_, (), u64> = TableDefinition::new("epoch");
+
+const FILE: &str = "cities.redb";
+/// What is cached of the file, in bytes.
+const CACHE: usize = 1 << 20;
+
+/// How many readings of a stream may come in another order than they were signed in.
+const WINDOW: usize = 4096;
+
+/// Which readings of a stream were taken: the newest epoch, its highest number, and which of those before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Window {
+    highest: Id,
+    /// A bit for each number, at the number modulo its length.
+    taken: Vec<u8>,
+}
+
+impl Window {
+    fn new(epoch: u64) -> Self {
+        Self { highest: Id { epoch, sequence: 0 }, taken: vec![0; WINDOW / 8] }
+    }
+
+    fn bit(&mut self, sequence: u64) -> (&mut u8, u8) {
+        let place = usize::try_from(sequence % WINDOW as u64).unwrap_or(0);
+        (&mut self.taken[place / 8], 1 << (place % 8))
+    }
+
+    /// Takes a reading that was not taken before; false if it was, or may have been.
+    fn take(&mut self, id: Id) -> bool {
+        if id.epoch > self.highest.epoch {
+            *self = Self::new(id.epoch);
+        }
+        let Id { epoch, sequence } = self.highest;
+        if id.epoch < epoch || id.sequence.saturating_add(WINDOW as u64) <= sequence {
+            return false;
+        }
+        // What is between is as if it was never there.
+        let first = sequence.saturating_add(1).max(id.sequence.saturating_sub(WINDOW as u64 - 1));
+        for skipped in first..=id.sequence {
+            let (byte, bit) = self.bit(skipped);
+            *byte &= !bit;
+        }
+        self.highest.sequence = sequence.max(id.sequence);
+        let (byte, bit) = self.bit(id.sequence);
+        let is_new = *byte & bit == 0;
+        *byte |= bit;
+        is_new
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let Id { epoch, sequence } = self.highest;
+        [&epoch.to_be_bytes()[..], &sequence.to_be_bytes(), &self.taken].concat()
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let (epoch, rest) = bytes.split_first_chunk()?;
+        let (sequence, taken) = rest.split_first_chunk()?;
+        let highest = Id { epoch: u64::from_be_bytes(*epoch), sequence: u64::from_be_bytes(*sequence) };
+        (taken.len() == WINDOW / 8).then(|| Self { highest, taken: taken.to_vec() })
+    }
+}
+
+type Of = (String, String);
+
+/// What was taken of each stream of each owner.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    file: Database,
+    windows: BTreeMap<Of, Window>,
+    /// Those that the file has not got yet, as they will be.
+    changed: BTreeMap<Of, Window>,
+}
+
+impl Taken {
+    /// Opens the file in a folder, or makes it; and begins an epoch of this city, with the time in microseconds since 1970.
+    pub(crate) fn open(dir: &Path, now: u64) -> Result<(Self, u64)> {
+        let path = dir.join(FILE);
+        let open = || {
+            let backend = FileBackend::new(store::private().truncate(false).open(&path)?)?;
+            let file = Database::builder().set_cache_size(CACHE).create_with_backend(backend)?;
+            let write = file.begin_write()?;
+            let epoch = {
+                write.open_table(WINDOWS)?;
+                let mut table = write.open_table(EPOCH)?;
+                let before = table.get(())?.map_or(0, |epoch| epoch.value());
+                // A clock that was set back begins no epoch again.
+                let epoch = now.max(before.saturating_add(1));
+                table.insert((), epoch)?;
+                epoch
+            };
+            write.commit()?;
+            store::sync_dir(dir)?;
+            let mut windows = BTreeMap::new();
+            for entry in file.begin_read()?.open_table(WINDOWS)?.iter()? {
+                let (key, value) = entry?;
+                let (owner, stream) = key.value();
+                let window = Window::parse(value.value()).context("a window is damaged")?;
+                windows.insert((owner.to_owned(), stream.to_owned()), window);
+            }
+            anyhow::Ok((Self { file, windows, changed: BTreeMap::new() }, epoch))
+        };
+        open().with_context(|| {
+            format!(
+                "{FILE}: if it is damaged, put back the file as it was at the last stop, or move it away and wait until the labels of before \
+                 have expired"
+            )
+        })
+    }
+
+    /// Takes a reading that was not taken before. It counts when it is [kept](Self::keep).
+    pub(crate) fn take(&mut self, owner: &str, stream: &str, id: Id) -> bool {
+        let of = (owner.to_owned(), stream.to_owned());
+        let known = self.changed.get(&of).or_else(|| self.windows.get(&of));
+        let mut window = known.cloned().unwrap_or_else(|| Window::new(id.epoch));
+        let is_new = window.take(id);
+        if is_new {
+            self.changed.insert(of, window);
+        }
+        is_new
+    }
+
+    /// Stores what was taken.
+    pub(crate) fn keep(&mut self) -> Result<()> {
+        if self.changed.is_empty() {
+            return Ok(());
+        }
+        let write = self.file.begin_write()?;
+        {
+            let mut table = write.open_table(WINDOWS)?;
+            for ((owner, stream), window) in &self.changed {
+                table.insert((owner.as_str(), stream.as_str()), window.to_bytes().as_slice())?;
+            }
+        }
+        write.commit()?;
+        self.windows.append(&mut self.changed);
+        Ok(())
+    }
+
+    /// Forgets what was not stored.
+    pub(crate) fn give_up(&mut self) {
+        self.changed.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// As a set of all ids would do it, as long as nothing is older than the window.
+    #[test]
+    fn nothing_is_taken_twice() {
+        let (mut window, mut model) = (Window::new(1), BTreeSet::new());
+        let (mut random, mut newest) = (1_u64, 0_u64);
+        for i in 0..200_000_u64 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let step = (random >> 33) % 5000;
+            let sequence = if i % 3 == 0 { newest + step % 7 } else { newest.saturating_sub(step) };
+            let id = Id { epoch: 1 + i / 50_000, sequence };
+            if i % 50_000 == 0 {
+                newest = 0;
+            }
+            newest = newest.max(sequence);
+            let is_in_window = sequence + 4096 > newest;
+            assert_eq!(window.take(id), is_in_window && model.insert(id), "{id:?}");
+        }
+        assert!(!window.take(Id { epoch: 1, sequence: u64::MAX - 5000 }));
+    }
+
+    #[test]
+    fn a_restart_forgets_nothing_and_begins_an_epoch() {
+        let dir = tempfile::tempdir().unwrap();
+        let id = |sequence| Id { epoch: 7, sequence };
+        let (mut taken, first) = Taken::open(dir.path(), 1000).unwrap();
+        assert_eq!(first, 1000);
+        assert!(taken.take("a", "s", id(5)) && !taken.take("a", "s", id(5)));
+        taken.give_up();
+        assert!(taken.take("a", "s", id(5)) && taken.take("a", "t", id(5)) && taken.take("b", "s", id(5)));
+        taken.keep().unwrap();
+        assert!(taken.take("a", "s", id(6)));
+        drop(taken);
+        // The clock was set back.
+        let (mut taken, second) = Taken::open(dir.path(), 10).unwrap();
+        assert_eq!(second, 1001);
+        for (owner, stream) in [("a", "s"), ("a", "t"), ("b", "s")] {
+            assert!(!taken.take(owner, stream, id(5)), "{owner} {stream}");
+            assert!(!taken.take(owner, stream, Id { epoch: 6, sequence: 9 }));
+        }
+        assert!(taken.take("a", "s", id(6)) && taken.take("a", "s", id(4)));
+    }
+}

@@ -1,0 +1,149 @@
+//! Sends what waits for other cities, and waits for nobody: each has its own task, and pauses after failures.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::{Request, StatusCode, body::Bytes, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
+
+use crate::{
+    agreement::Site,
+    gate::{Gate, Job},
+    handover::Refusal,
+};
+
+/// How long another city may take for an answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The longest answer that is read.
+const MOST_ANSWER: usize = 16_384;
+
+/// How long nothing is sent after the first failure, and at most; each failure in a row doubles it.
+const PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// The longest time between two looks at what is due.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Where a gateway takes what is handed over.
+pub const PATH: &str = "/cities/hand-over";
+
+/// What it is sent as.
+pub const CONTENT_TYPE: &str = "application/cbor";
+
+/// When the next message may be sent: one after the other, and after failures later.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pace {
+    is_under_way: bool,
+    /// Failures since the last success.
+    failures: u32,
+    not_before: Option<Instant>,
+}
+
+impl Pace {
+    pub(crate) fn allows(&self, now: Instant) -> bool {
+        !self.is_under_way && self.not_before.is_none_or(|not_before| now >= not_before)
+    }
+
+    pub(crate) fn begin(&mut self) {
+        self.is_under_way = true;
+    }
+
+    pub(crate) fn done(&mut self, succeeded: bool, now: Instant) {
+        self.is_under_way = false;
+        if succeeded {
+            (self.failures, self.not_before) = (0, None);
+            return;
+        }
+        let pause = PAUSE.saturating_mul(1 << self.failures.min(16)).min(LONGEST_PAUSE);
+        self.failures += 1;
+        self.not_before = now.checked_add(pause);
+    }
+}
+
+/// What another city answers: how many readings it took, and how many not, by [reason](Refusal::name).
+#[derive(Debug, Deserialize)]
+pub(crate) struct Answer {
+    pub(crate) taken: u64,
+    #[serde(default, deserialize_with = "reasons")]
+    pub(crate) refused: BTreeMap<&'static str, u64>,
+}
+
+/// Those that are known here, so that nobody invents more and more.
+fn reasons<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<&'static str, u64>, D::Error> {
+    let mut known = BTreeMap::<_, u64>::new();
+    for (name, count) in BTreeMap::<String, u64>::deserialize(deserializer)? {
+        let refusal = Refusal::ALL.iter().find(|refusal| refusal.name() == name);
+        let sum = known.entry(refusal.map_or("other", |refusal| refusal.name())).or_default();
+        *sum = sum.saturating_add(count);
+    }
+    Ok(known)
+}
+
+/// Sends as long as the gateway runs.
+pub async fn run(gate: Arc<Gate>) {
+    loop {
+        // At the latest then something may be due that had to wait.
+        drop(timeout(TICK, gate.wake.notified()).await);
+        for to in gate.due(Instant::now()) {
+            let sealing = Arc::clone(&gate);
+            // It signs and seals.
+            let job = tokio::task::spawn_blocking(move || sealing.job(&to, Timestamp::now())).await;
+            let Some(job) = job.ok().flatten() else { continue };
+            let gate = Arc::clone(&gate);
+            tokio::spawn(async move {
+                let answer = timeout(PATIENCE, post(&job)).await.ok().flatten();
+                gate.done(job, answer, Instant::now());
+            });
+        }
+    }
+}
+
+async fn post(job: &Job) -> Option<Answer> {
+    let Site { authority, path, tls } = &job.site;
+    let path = format!("{path}{PATH}");
+    let stream = TcpStream::connect(authority).await.ok()?;
+    let answer = match tls {
+        None => post_over(stream, authority, &path, job).await,
+        Some(config) => {
+            let host = authority.rsplit_once(':').map_or(authority.as_str(), |(host, _)| host);
+            let host = host.trim_start_matches('[').trim_end_matches(']');
+            let name = ServerName::try_from(host.to_owned()).ok()?;
+            let stream = TlsConnector::from(Arc::clone(config)).connect(name, stream).await.ok()?;
+            post_over(stream, authority, &path, job).await
+        }
+    };
+    serde_json::from_slice(&answer?).ok()
+}
+
+async fn post_over(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    authority: &str,
+    path: &str,
+    job: &Job,
+) -> Option<Bytes> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
+    let request = Request::post(path).header("Host", authority).header("Connection", "close");
+    let request = request.header("Content-Type", CONTENT_TYPE).body(Full::new(Bytes::from(job.body.clone())));
+    // Ends with this call, whatever becomes of it.
+    let mut running = JoinSet::new();
+    running.spawn(connection);
+    let response = sender.send_request(request.ok()?).await.ok()?;
+    if response.status() != StatusCode::OK {
+        return None;
+    }
+    Some(Limited::new(response.into_body(), MOST_ANSWER).collect().await.ok()?.to_bytes())
+}

@@ -1,0 +1,345 @@
+//! Gateways of several cities that hand over to each other.
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use common::{TestDevice, code};
+use smart_city_cities::keys::{Step, public, rotate};
+use smart_city_engine::{config::City, engine::Input};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::*;
+
+const OPERATOR: &str = "Authorization: Bearer example-operator-token-0000";
+
+/// A city with the files of the example, but for its name.
+struct Town {
+    name: &'static str,
+    dir: TempDir,
+    text: String,
+}
+
+impl Town {
+    fn new(name: &'static str) -> Self {
+        let dir = example();
+        let text = fs::read_to_string(dir.path().join("city.toml")).unwrap();
+        let text = text.replace("city = \"midori\"             ", &format!("city = \"{name}\""));
+        assert!(text.contains(&format!("[gateway]\ncity = \"{name}\"")));
+        // The class of the air is such that the level counts.
+        let text = text.replace("partners = [\"aoba\"]", "partners = [\"aoba\", \"hibari\"]");
+        let text =
+            text + "\n[[cities]]\nid = \"hibari\"\nname = \"Hibari\"\n[handover]\nkeys = \"own.json\"\n";
+        fs::write(dir.path().join("own.json"), &*rotate(None, Step::Add).unwrap()).unwrap();
+        Self { name, dir, text }
+    }
+
+    /// The agreement with others; a gateway that runs takes it over.
+    fn agree(&self, partners: &[(&Self, String)]) {
+        let mut text = self.text.clone();
+        for (other, rest) in partners {
+            let own = fs::read_to_string(other.dir.path().join("own.json")).unwrap();
+            let file = format!("{}.json", other.name);
+            fs::write(self.dir.path().join(&file), &*public(&own).unwrap()).unwrap();
+            text += &format!(
+                "[[partners]]\ncity = \"{}\"\n[partners.handover]\nkeys = \"{file}\"\n{rest}\n",
+                other.name
+            );
+        }
+        fs::write(self.dir.path().join("city.toml"), text).unwrap();
+    }
+
+    fn city(&self) -> City {
+        files(self.dir.path()).0
+    }
+}
+
+const TAKES: &str = "receive = { traffic-flow = {}, air-quality = {} }";
+
+async fn metric(gateway: &Gateway, line: &str) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let (_, text) = http(&gateway.http, "GET /metrics").await;
+        if text.lines().any(|found| found == line) {
+            return;
+        }
+        let of_cities: Vec<_> = text.lines().filter(|line| line.contains("city=")).collect();
+        assert!(Instant::now() < deadline, "{line}: {of_cities:#?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// The records of an event in the audit log.
+async fn audit(gateway: &Gateway, event: &str) -> Vec<Value> {
+    let (_, text) = http(&gateway.http, &format!("GET /audit\n{OPERATOR}")).await;
+    let lines: Vec<Value> = serde_json::from_str(&text).unwrap();
+    let lines = lines.into_iter().map(|line| match line {
+        Value::String(line) => serde_json::from_str(&line).unwrap(),
+        line => line,
+    });
+    lines.filter(|line: &Value| line["event"] == event).map(|line| line["detail"].clone()).collect()
+}
+
+/// Waits until an event is so many times in the audit log.
+async fn recorded(gateway: &Gateway, event: &str, count: usize) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while audit(gateway, event).await.len() < count {
+        assert!(Instant::now() < deadline, "{event}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// A device at its broker.
+struct Connected {
+    device: TestDevice,
+    client: AsyncClient,
+    received: mpsc::UnboundedReceiver<Message>,
+    genuine: Vec<u8>,
+    city: City,
+}
+
+impl Connected {
+    async fn to(gateway: &Gateway, town: &Town, id: DeviceId) -> Self {
+        let (filters, password): (&'static [&'static str], _) = match id {
+            GATE => (&["down/70b3d5fffe000001"], "example-gate-1"),
+            _ => (&["down/70b3d5fffe000002"], "example-weather-mast"),
+        };
+        let (client, mut received) = client(gateway.mqtt, &id.to_string(), password, filters);
+        subscribed(&mut received).await;
+        let device = TestDevice::new(id, 1, town.dir.path());
+        let genuine = code(town.dir.path())[&1].clone();
+        Self { device, client, received, genuine, city: town.city() }
+    }
+
+    fn send(&self, input: Input) {
+        let Input::Message { topic, payload } = input else { panic!() };
+        send(&self.client, &topic, &payload);
+    }
+
+    fn reading(&mut self, stream: u16, payload: &[u8]) {
+        let input = self.device.reading(stream, &self.city, payload);
+        self.send(input);
+    }
+
+    /// Follows the next instruction.
+    async fn follow(&mut self) {
+        loop {
+            let (_, frame, _) = next(&mut self.received).await;
+            if Header::parse(&frame).is_ok_and(|header| header.kind == Kind::Instruction) {
+                let input = self.device.follow(&frame, &self.genuine);
+                return self.send(input);
+            }
+        }
+    }
+}
+
+async fn post(gateway: &Gateway, what: &str) -> u16 {
+    http(&gateway.http, &format!("POST /devices/{GATE}/{what}\n{OPERATOR}")).await.0
+}
+
+/// Waits for a message whose payload is this.
+async fn gets(received: &mut mpsc::UnboundedReceiver<Message>, topic: &str, payload: &[u8]) -> Message {
+    let found = async {
+        loop {
+            let message = next(received).await;
+            if message.0 == topic && message.1 == payload {
+                return message;
+            }
+        }
+    };
+    timeout(Duration::from_secs(20), found).await.expect("a reading")
+}
+
+/// A reading of Midori reaches the users of Aoba and, handed on, those of Hibari whom Midori's label and their own city's table allow.
+/// It ends with an isolation, and with the agreement at either end.
+#[tokio::test(flavor = "multi_thread")]
+async fn three_cities_hand_over() {
+    let towns = ["midori", "aoba", "hibari"].map(Town::new);
+    let [midori, aoba, hibari] = &towns;
+    hibari.agree(&[
+        (midori, "receive = { air-quality = { min_level = 1 } }".to_owned()),
+        (aoba, String::new()),
+    ]);
+    let c = gateway(hibari.dir.path(), None);
+    let to_hibari =
+        format!("url = \"http://{}\"\nsend = [\"midori/traffic-flow\", \"midori/air-quality\"]", c.http);
+    aoba.agree(&[(midori, TAKES.to_owned()), (hibari, to_hibari.clone())]);
+    let b = gateway(aoba.dir.path(), None);
+    let to_aoba = format!("url = \"http://{}\"\nsend = [\"traffic-flow\", \"air-quality\"]", b.http);
+    midori.agree(&[(aoba, to_aoba.clone()), (hibari, String::new())]);
+    let a = gateway(midori.dir.path(), None);
+    let mut at_b = Vec::new();
+    for name in ["sora", "hana", "ren"] {
+        let filter: &'static [&'static str] = match name {
+            "sora" => &["out/sora/#"],
+            "hana" => &["out/hana/#"],
+            _ => &["out/ren/#"],
+        };
+        let (client, mut received) = user(b.mqtt, name, filter);
+        subscribed(&mut received).await;
+        at_b.push((client, received));
+    }
+    let (_sora_c, mut sora_c) = user(c.mqtt, "sora", &["out/sora/#"]);
+    let (_ren_c, mut ren_c) = user(c.mqtt, "ren", &["out/ren/#"]);
+    for received in [&mut sora_c, &mut ren_c] {
+        subscribed(received).await;
+    }
+    let mut mast = Connected::to(&a, midori, MAST).await;
+    mast.reading(2, b"\"pm10\"");
+    let (sora, ren) = (0, 2);
+    let (_, _, said) = gets(&mut at_b[sora].1, "out/sora/midori/air-quality", b"\"pm10\"").await;
+    assert_eq!(
+        (&*said["owner"], &*said["class"], &*said["device"]),
+        ("midori", "internal", &*MAST.to_string())
+    );
+    gets(&mut at_b[ren].1, "out/ren/midori/air-quality", b"\"pm10\"").await;
+    // Of the other department.
+    assert_eq!(drain(&mut at_b[1].1, Duration::from_millis(500)).await, []);
+    // In Hibari the level counts for Midori's own users, too, as its own table says so.
+    gets(&mut sora_c, "out/sora/midori/air-quality", b"\"pm10\"").await;
+    assert_eq!(drain(&mut ren_c, Duration::from_millis(500)).await, []);
+    metric(&a, "smart_city_handed_over_total{city=\"aoba\"} 1").await;
+    metric(&b, "smart_city_taken_over_total{city=\"midori\"} 1").await;
+    metric(&b, "smart_city_handed_over_total{city=\"hibari\"} 1").await;
+    metric(&c, "smart_city_taken_over_total{city=\"aoba\"} 1").await;
+    // Hibari does not take this one, which is visible at both ends.
+    let mut gate = Connected::to(&a, midori, GATE).await;
+    gate.reading(1, b"12");
+    gets(&mut at_b[1].1, "out/hana/midori/traffic-flow", b"12").await;
+    metric(&c, "smart_city_taken_over_refused_total{city=\"aoba\",reason=\"not_agreed\"} 1").await;
+    metric(&b, "smart_city_handed_over_refused_total{city=\"hibari\",reason=\"not_agreed\"} 1").await;
+    recorded(&c, "hand-over refused", 1).await;
+    recorded(&b, "hand-over refused there", 1).await;
+    let refused = serde_json::json!({ "city": "aoba", "refused": { "not_agreed": 1 } });
+    assert_eq!(audit(&c, "hand-over refused").await, [refused]);
+
+    // The gate's code is altered: nothing of it goes out until it is recovered.
+    assert_eq!(post(&a, "examine").await, 202);
+    gate.device.code[0] ^= 1;
+    gate.follow().await;
+    metric(&a, "smart_city_devices_isolated 1").await;
+    gate.reading(1, b"13");
+    assert_eq!(drain(&mut at_b[1].1, Duration::from_millis(1500)).await, []);
+    assert_eq!(post(&a, "recover").await, 202);
+    gate.follow().await;
+    metric(&a, "smart_city_devices_isolated 0").await;
+    gate.device = TestDevice::new(GATE, 2, midori.dir.path());
+    gate.reading(1, b"14");
+    gets(&mut at_b[1].1, "out/hana/midori/traffic-flow", b"14").await;
+
+    // Aoba removes Midori, whose data are nobody's there from then on.
+    aoba.agree(&[(hibari, "url = \"http://127.0.0.1:9\"".to_owned())]);
+    recorded(&b, "configuration loaded", 1).await;
+    gate.reading(1, b"15");
+    metric(&b, "smart_city_taken_over_refused_total{city=\"unknown\",reason=\"unknown_sender\"} 1").await;
+    metric(&a, "smart_city_handed_over_refused_total{city=\"aoba\",reason=\"unknown_sender\"} 1").await;
+    // Aoba takes it again, and Midori removes Aoba.
+    aoba.agree(&[(midori, TAKES.to_owned()), (hibari, to_hibari)]);
+    recorded(&b, "configuration loaded", 2).await;
+    gate.reading(1, b"16");
+    gets(&mut at_b[1].1, "out/hana/midori/traffic-flow", b"16").await;
+    midori.agree(&[(hibari, String::new())]);
+    recorded(&a, "configuration loaded", 1).await;
+    gate.reading(1, b"17");
+    assert_eq!(drain(&mut at_b[1].1, Duration::from_millis(1500)).await, []);
+    assert!(at_b.iter_mut().all(|(_, received)| received.try_recv().is_err()));
+}
+
+/// Another city that is away, silent, endless, or answers what it likes, delays nobody here. What it did not get is visible, and it gets it
+/// later. One that is started anew takes nothing twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_partner_delays_nobody() {
+    let towns = ["midori", "aoba"].map(Town::new);
+    let [midori, aoba] = &towns;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let connections = Arc::<AtomicUsize>::default();
+    let count = Arc::clone(&connections);
+    let bad = tokio::spawn(async move {
+        let mut open = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let number = count.fetch_add(1, Relaxed);
+            let answer: &[u8] = match number {
+                0 => b"HTTP/1.1 500 no\r\nContent-Length: 0\r\n\r\n",
+                1 => b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnone",
+                2 => b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+                _ => b"",
+            };
+            let mut buffer = [0; 1024];
+            drop(stream.read(&mut buffer).await);
+            drop(stream.write_all(answer).await);
+            if number == 2 {
+                tokio::spawn(async move {
+                    let chunk = [&b"1000\r\n"[..], &[b' '; 4096], b"\r\n"].concat();
+                    while stream.write_all(&chunk).await.is_ok() {}
+                });
+            } else {
+                open.push(stream);
+            }
+        }
+    });
+    midori.agree(&[(aoba, format!("url = \"http://127.0.0.1:{port}\"\nsend = [\"traffic-flow\"]"))]);
+    let a = gateway(midori.dir.path(), None);
+    let (_hana, mut hana) = user(a.mqtt, "hana", &["out/hana/#"]);
+    subscribed(&mut hana).await;
+    let mut gate = Connected::to(&a, midori, GATE).await;
+    let mut slowest = Duration::ZERO;
+    let begin = Instant::now();
+    let mut number = 0;
+    while connections.load(Relaxed) < 4 {
+        assert!(begin.elapsed() < Duration::from_secs(60));
+        number += 1;
+        let payload = number.to_string();
+        let sent = Instant::now();
+        gate.reading(1, payload.as_bytes());
+        gets(&mut hana, "out/hana/traffic-flow", payload.as_bytes()).await;
+        slowest = slowest.max(sent.elapsed());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    println!("{number} readings, the slowest was with the user after {slowest:?}");
+    assert!(slowest < Duration::from_secs(3), "{slowest:?}");
+    metric(&a, "smart_city_handed_over_failed_total{city=\"aoba\"} 3").await;
+    metric(&a, "smart_city_handed_over_total{city=\"aoba\"} 0").await;
+    assert!(http(&a.http, "GET /status").await.1.contains("\"failed\":3"));
+
+    // The partner comes, and gets what has waited, in its order.
+    bad.abort();
+    aoba.agree(&[(midori, TAKES.to_owned())]);
+    let b = gateway(aoba.dir.path(), None);
+    let (_ren, mut ren) = user(b.mqtt, "ren", &["out/ren/#"]);
+    subscribed(&mut ren).await;
+    midori.agree(&[(aoba, format!("url = \"http://{}\"\nsend = [\"traffic-flow\"]", b.http))]);
+    for expected in 1..=number {
+        let (topic, payload, _) = timeout(Duration::from_secs(60), ren.recv()).await.unwrap().unwrap();
+        assert_eq!((&*topic, payload), ("out/ren/midori/traffic-flow", expected.to_string().into_bytes()));
+    }
+    metric(&a, "smart_city_readings_to_hand_over{city=\"aoba\"} 0").await;
+    metric(&a, &format!("smart_city_handed_over_total{{city=\"aoba\"}} {number}")).await;
+}
+
+/// Whoever sends something else gets an answer that says why, and no more than that.
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_hand_over_nothing() {
+    let towns = ["midori", "aoba"].map(Town::new);
+    let [midori, aoba] = &towns;
+    aoba.agree(&[(midori, TAKES.to_owned())]);
+    let b = gateway(aoba.dir.path(), None);
+    let post = async |body: &[u8]| {
+        let mut stream = tokio::net::TcpStream::connect(&b.http).await.unwrap();
+        let head = format!(
+            "POST /cities/hand-over HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        drop(stream.write_all(body).await);
+        let mut answer = Vec::new();
+        drop(timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await);
+        String::from_utf8_lossy(&answer).into_owned()
+    };
+    let malformed = "{\"taken\":0,\"refused\":{\"malformed\":1}}";
+    for body in [&b""[..], b"{}", &[0x9f; 1000], b"\x81\x43abc"] {
+        let answer = post(body).await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with(malformed), "{answer}");
+    }
+    assert!(post(&vec![0; 2_000_000]).await.starts_with("HTTP/1.1 413"));
+    assert_eq!(http(&b.http, "GET /cities/hand-over").await.0, 405);
+    metric(&b, "smart_city_taken_over_refused_total{city=\"unknown\",reason=\"malformed\"} 4").await;
+}
