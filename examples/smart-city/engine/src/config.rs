@@ -137,10 +137,10 @@ impl Table {
         self.file.with_file_name(name)
     }
 
-    /// A fault of one of its fields.
+    /// A fault of one of its fields, or of the table if the name is empty.
     #[must_use]
     pub fn fault(&self, field: &str, message: String) -> ConfigError {
-        let field = format!("{}.{field}", self.name);
+        let field = if field.is_empty() { self.name.clone() } else { format!("{}.{field}", self.name) };
         ConfigError { file: self.file.clone(), line: self.line, field, message }
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Sends a request as it is; returns all of the answer.
-async fn raw(address: &str, request: &str) -> String {
+pub(crate) async fn raw(address: &str, request: &str) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
