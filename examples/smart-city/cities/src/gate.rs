@@ -421,10 +421,16 @@ impl Gate {
     /// Takes over what became of a request: how many were taken and refused there; none if it was not answered as it should.
     pub(crate) fn done(&self, job: Job, answer: Option<Answer>, now: Instant) {
         let mut outbound = lock(&self.outbound);
-        if let Some(outbox) = outbound.outboxes.get_mut(&job.to) {
+        let Outbound { outboxes, isolated, .. } = &mut *outbound;
+        if let Some(outbox) = outboxes.get_mut(&job.to) {
             outbox.pace.done(answer.is_some(), now);
             if answer.is_none() {
-                for waiting in job.waiting.into_iter().rev() {
+                let before = job.waiting.len();
+                let is_isolated = |waiting: &Waiting| matches!(waiting, Waiting::Own { device, .. } if isolated.contains(device));
+                let again: Vec<_> = job.waiting.into_iter().filter(|waiting| !is_isolated(waiting)).collect();
+                let withheld = (before - again.len()) as u64;
+                self.count(&job.to, |counts| counts.withheld += withheld);
+                for waiting in again.into_iter().rev() {
                     outbox.waiting.push_front(waiting);
                 }
                 while outbox.waiting.len() > MOST_WAITING {

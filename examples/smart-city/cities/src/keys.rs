@@ -226,12 +226,13 @@ impl OwnKeys {
         Ok(Self { signing: signing.context("there is no key that signs")?, agreeing: agreeing? })
     }
 
-    /// The key that signs, and its name.
+    /// Signs with the key that is used.
     pub(crate) fn sign(&self, data: &[u8]) -> Result<Vec<u8>> {
         let signature = self.signing.pair.sign(&SystemRandom::new(), data);
         signature.map(|signature| signature.as_ref().to_vec()).map_err(|_| anyhow!("nothing was signed"))
     }
 
+    /// The name of that key.
     pub(crate) fn signing_key(&self) -> &Thumbprint {
         &self.signing.thumbprint
     }

@@ -152,8 +152,6 @@ pub enum Input {
         /// What it says.
         payload: Vec<u8>,
     },
-    /// The gateway is about to end: what is written once a minute is written now.
-    End(oneshot::Sender<()>),
     /// Readings that another city has handed over, for users, and that this city has decided about. They go out once, and are not stored.
     Give {
         /// What goes to whom.
@@ -168,6 +166,8 @@ pub enum Input {
         /// To whom, and more.
         detail: Value,
     },
+    /// The gateway is about to end: what is written once a minute is written now.
+    End(oneshot::Sender<()>),
     /// Somebody wants to know how everything is. [`View`] tells it without the engine.
     Status(oneshot::Sender<Value>),
     /// Somebody wants the last attestation result of a device.
@@ -829,10 +829,6 @@ impl Engine {
                 Input::Tell { topic, payload } => {
                     self.batch.outputs.push(Output { topic, payload, delivery: None, about: None });
                 }
-                Input::End(reply) => {
-                    self.summarize();
-                    stored.push(reply);
-                }
                 Input::Give { outputs, reply } => {
                     self.given += outputs.len();
                     let foreign = |output| Output { delivery: Some(FOREIGN), ..output };
@@ -840,6 +836,10 @@ impl Engine {
                     let _ = reply.send(self.given < GIVEN);
                 }
                 Input::Note { event, detail } => self.audit(event, detail),
+                Input::End(reply) => {
+                    self.summarize();
+                    stored.push(reply);
+                }
                 Input::Status(reply) => {
                     self.emit();
                     drop(reply.send(self.view.read().all()));

@@ -100,9 +100,11 @@ async fn take(State(hall): State<Hall>, body: Body) -> Response {
     let Ok(body) = to_bytes(body, MOST_BODY).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
-    // To its end, whether or not somebody waits for the answer.
+    // Who does not wait for its turn has none.
+    let turn = Arc::clone(&hall.turn).lock_owned().await;
+    // Then it is worked on to its end, whether or not somebody waits for the answer.
     let taken = tokio::spawn(async move {
-        let _turn = hall.turn.lock().await;
+        let _turn = turn;
         if !give(&hall.engine, Vec::new()).await {
             // Users do not take as fast.
             return None;

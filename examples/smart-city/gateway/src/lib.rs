@@ -7,7 +7,7 @@
 //!
 //! [`exchange`] runs the engine and has what waits on both sides of it, and gives messages of devices without authentication to the
 //! [`agent`]. [`mqtt`] is the client of a broker, `broker` is a broker of its own, and [`http`] serves the page and operators. [`guests`]
-//! are users of other cities, [`cities`] hands over readings.
+//! are users of other cities, and [`cities`] hands over readings.
 #![forbid(unsafe_code)]
 
 mod accounts;

@@ -286,8 +286,8 @@ async fn serve(
     meters.lost_lines = Some(lost_lines);
     meters.certificate.clone_from(&certificate);
     meters.entities = Some(Arc::clone(&entities));
-    let agent = Agent::new(groups, Arc::clone(&entities), &meters);
     meters.gate = Some(Arc::clone(&gate));
+    let agent = Agent::new(groups, Arc::clone(&entities), &meters);
     let address = arguments.http.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
     let listener = TcpListener::bind(address).await.with_context(|| format!("HTTP at {address}"))?;
     let view = engine.view();

@@ -7,7 +7,7 @@ use smart_city_cities::keys::{Step, public, rotate};
 use smart_city_engine::{config::City, engine::Input};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::*;
+use super::{tls::Authority, *};
 
 const OPERATOR: &str = "Authorization: Bearer example-operator-token-0000";
 
@@ -55,14 +55,19 @@ impl Town {
 const TAKES: &str = "receive = { traffic-flow = {}, air-quality = {} }";
 
 async fn metric(gateway: &Gateway, line: &str) {
+    any_metric(gateway, &[line]).await;
+}
+
+/// Waits until one of these lines is among the metrics.
+async fn any_metric(gateway: &Gateway, lines: &[&str]) {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         let (_, text) = http(&gateway.http, "GET /metrics").await;
-        if text.lines().any(|found| found == line) {
+        if text.lines().any(|found| lines.contains(&found)) {
             return;
         }
         let of_cities: Vec<_> = text.lines().filter(|line| line.contains("city=")).collect();
-        assert!(Instant::now() < deadline, "{line}: {of_cities:#?}");
+        assert!(Instant::now() < deadline, "{lines:?}: {of_cities:#?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -240,7 +245,10 @@ async fn three_cities_hand_over() {
     recorded(&a, "configuration loaded", 1).await;
     gate.reading(1, b"17");
     assert_eq!(drain(&mut at_b[1].1, Duration::from_millis(1500)).await, []);
-    assert!(at_b.iter_mut().all(|(_, received)| received.try_recv().is_err()));
+    for (_, received) in &mut at_b {
+        let all = drain(received, Duration::from_millis(100)).await;
+        assert!(all.iter().all(|(_, payload, _)| payload != b"13" && payload != b"15" && payload != b"17"));
+    }
 }
 
 /// Another city that is away, silent, endless, or answers what it likes, delays nobody here. What it did not get is visible, and it gets it
@@ -313,6 +321,33 @@ async fn a_bad_partner_delays_nobody() {
     }
     metric(&a, "smart_city_readings_to_hand_over{city=\"aoba\"} 0").await;
     metric(&a, &format!("smart_city_handed_over_total{{city=\"aoba\"}} {number}")).await;
+}
+
+/// Nothing goes to a gateway whose certificate is not of the agreed authority.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_certificate_of_a_partner_is_verified() {
+    let towns = ["midori", "aoba"].map(Town::new);
+    let [midori, aoba] = &towns;
+    let (authority, other) = (Authority::new("authority"), Authority::new("other"));
+    authority.certify(aoba.dir.path());
+    aoba.agree(&[(midori, TAKES.to_owned())]);
+    let options = ["--tls-certificate", "chain.pem", "--tls-key", "key.pem"];
+    let b = gateway_with(aoba.dir.path(), None, 0, &options);
+    let (_, port) = b.http.rsplit_once(':').unwrap();
+    let rest =
+        format!("url = \"https://localhost:{port}\"\nauthorities = \"aoba.pem\"\nsend = [\"traffic-flow\"]");
+    fs::write(midori.dir.path().join("aoba.pem"), other.0.pem()).unwrap();
+    midori.agree(&[(aoba, rest.clone())]);
+    let a = gateway(midori.dir.path(), None);
+    let mut gate = Connected::to(&a, midori, GATE).await;
+    gate.reading(1, b"1");
+    let failed =
+        [1, 2, 3].map(|count| format!("smart_city_handed_over_failed_total{{city=\"aoba\"}} {count}"));
+    any_metric(&a, &failed.each_ref().map(String::as_str)).await;
+    metric(&a, "smart_city_handed_over_total{city=\"aoba\"} 0").await;
+    fs::write(midori.dir.path().join("aoba.pem"), authority.0.pem()).unwrap();
+    midori.agree(&[(aoba, rest + "\n# changed")]);
+    metric(&a, "smart_city_handed_over_total{city=\"aoba\"} 1").await;
 }
 
 /// Whoever sends something else gets an answer that says why, and no more than that.
