@@ -8,7 +8,7 @@ use masking::{
     kernels,
     leakage::{first, with_a_share_over_the_other, without_a_pad},
     machine::{Cell, Machine, Model},
-    message::Caller,
+    message::{Bytes, Caller, known},
     plain::{Plain, RUNS, Word},
     random::Random,
 };
@@ -259,9 +259,34 @@ fn shares_that_are_not_uniform_are_found() {
     assert!(!report.has_uniform_shares);
 }
 
-/// A message whose ciphertext and tag are those of `Twine128Otr`.
+/// Messages whose ciphertexts and tags are those of `Twine128Otr`: the bytes of associated data and of the message, and what is made of them.
+const MESSAGES: [(usize, usize, &str); 6] = [
+    (
+        12,
+        44,
+        "9ea7ce6ed75ac48d7948e90889c8b5cbbd65e4d924a8541d846cccb6d197259c01b67c0e1d2cdd06d258c305\
+         80821c70cf249091",
+    ),
+    (0, 36, "9ea7ce6ed75ac48d7948e90889c8b5cbbd65e4d924a8541d846cccb6d197259c1cc5034bc1d9eb07eaab28ba"),
+    (
+        40,
+        100,
+        "9ea7ce6ed75ac48d7948e90889c8b5cbbd65e4d924a8541d846cccb6d197259cd258c3053351043e22cd7dc20bef048d\
+         8118f1e810503e954cb127e500d6a47a2738e671b3c9dfd4f06a46fbb8d2b0944e1a22428c1947380b502f2553c318f0\
+         f5fcb76130ecb36ced9979af",
+    ),
+    (
+        8,
+        64,
+        "9ea7ce6ed75ac48d7948e90889c8b5cbbd65e4d924a8541d846cccb6d197259cd258c3053351043e22cd7dc20bef048d\
+         4cb127e500d6a47a8118f1e810503e95280e98cbf15da82c",
+    ),
+    (33, 0, "c58b5b481621444e"),
+    (0, 7, "adcc275d8ccf4cc80cfabaaadf3b54"),
+];
+
 #[test]
-fn kernels_compute_a_message() {
+fn kernels_compute_messages() {
     let all: Vec<(u32, Kernel)> = (CODE..).step_by(0x10000).zip(ALL.iter().cloned()).collect();
     let address =
         |name: &str| all.iter().find(|(_, kernel)| kernel.name == name).map(|(address, _)| *address);
@@ -279,26 +304,28 @@ fn kernels_compute_a_message() {
         machine.memory.insert(address, Cell::Int(word));
     }
     machine.call(address(SCHEDULE_128).unwrap(), STACK, &[KEYS, INPUT, CONSTANTS]).unwrap();
-    let text =
-        |start: u8, len: u8| -> Vec<Word> { of_all_runs(&words(&(start..start + len).collect::<Vec<u8>>())) };
-    let (data, message) = (text(0x20, 12).try_into().unwrap(), text(0x40, 44).try_into().unwrap());
-    let nonce = [0x0302_0101, 0x0706_0504];
+    let text = |start: u8, len: usize| {
+        let mut all =
+            (start..=255).collect::<Vec<u8>>().chunks_exact(4).map(words).collect::<Vec<_>>().into_iter();
+        Bytes::new(len, || [all.next().unwrap()[0]; RUNS])
+    };
+    let nonce = known([0x0302_0101, 0x0706_0504]);
     let (machine, random) = (&mut machine, &mut random);
     let mut caller = Caller { machine, addresses: &address, random, is_masked: true };
-    let sealed = caller.seal(nonce, &data, &message).unwrap();
-    let hex = |words: &[Word]| -> String {
-        words.iter().flat_map(|word| word[0].to_le_bytes()).map(|byte| format!("{byte:02x}")).collect()
-    };
-    assert_eq!(
-        hex(&sealed.ciphertext),
-        "9ea7ce6ed75ac48d7948e90889c8b5cbbd65e4d924a8541d846cccb6d197259c01b67c0e1d2cdd06d258c305"
-    );
-    assert_eq!(hex(&sealed.tag), "80821c70cf249091");
-    let [x, y] = caller.verify(nonce, &data, &sealed).unwrap();
-    assert_eq!(x, y);
-    let mut wrong = sealed;
-    wrong.tag[1][0] ^= 1;
-    let [x, y] = caller.verify(nonce, &data, &wrong).unwrap();
-    assert!(x[1][0] != y[1][0] || x[0][0] != y[0][0]);
-    assert_eq!(x[0][1..], y[0][1..]);
+    for (data_len, len, expected) in MESSAGES {
+        let (data, message) = (text(0x20, data_len), text(0x40, len));
+        let sealed = caller.seal(nonce, &data, &message).unwrap();
+        let tag = sealed.tag.iter().flat_map(|word| word[0].to_le_bytes());
+        let found: String =
+            sealed.ciphertext.first().into_iter().chain(tag).map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(found, expected);
+        let mut wrong = sealed.clone();
+        wrong.tag[1][0] ^= 1;
+        let [x, y] = caller.verify(nonce, &data, &wrong).unwrap();
+        assert!(x[1][0] != y[1][0] || x[0][0] != y[0][0]);
+        assert_eq!(x[0][1..], y[0][1..]);
+        let [x, y] = caller.verify(nonce, &data, &sealed).unwrap();
+        assert_eq!(x, y);
+        assert_eq!(caller.open(&sealed).unwrap(), message);
+    }
 }

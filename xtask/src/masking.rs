@@ -75,7 +75,7 @@ pub(crate) fn test() -> Result<()> {
 pub(crate) fn leakage() -> Result<()> {
     let docs = paths::root().join("docs");
     sh::cargo()
-        .args(["run", "--manifest-path", MANIFEST, "--target-dir"])
+        .args(["run", "--release", "--manifest-path", MANIFEST, "--target-dir"])
         .arg(dir().join("native"))
         .args(["--", "leakage", TRACES])
         .arg(docs.join("masking.md"))
