@@ -98,7 +98,7 @@ fn leakage(traces: u64, markdown: &str, svg: &str) -> Result<()> {
         outcomes.push(Outcome { what: what.to_owned(), traces: experiment.traces, samples });
     }
     fs::write(markdown, report::with_table(&text, &outcomes)?)?;
-    fs::write(svg, report::svg(&outcomes))?;
+    fs::write(svg, report::svg(&outcomes)?)?;
     ensure!(wrong.is_empty(), "not as expected: {}", wrong.join("; "));
     Ok(())
 }
