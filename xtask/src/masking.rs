@@ -61,7 +61,9 @@ pub(crate) fn lint() -> Result<()> {
 pub(crate) fn test() -> Result<()> {
     cargo("test").run()?;
     library("test", "twine-cipher").arg("--lib").run()?;
-    library("test", "twine-otr-aead").args(["--all-features", "--lib", "--test", "masked"]).run()?;
+    library("test", "twine-otr-aead")
+        .args(["--all-features", "--lib", "--test", "masked", "--test", "counted"])
+        .run()?;
     library("test", "twine-otr-aead").args(["--doc", "masked"]).env("RUSTDOCFLAGS", FLAGS).run()?;
     let boards = CORTEX_M.iter().filter(|board| TARGETS.contains(&board.target));
     let plugin = Plugin::build()?;
