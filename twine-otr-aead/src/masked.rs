@@ -165,6 +165,23 @@ impl<R: CryptoRng, C: MaskedCipher> TwineOtrMasked<R, C> {
         self.cipher.set_shares(shares);
     }
 
+    /// Returns how many random bytes sealing a message takes, for this length of the associated data.
+    #[must_use]
+    pub const fn random_to_seal(associated_data_len: usize) -> usize {
+        if associated_data_len == 0 { 160 } else { 256 }
+    }
+
+    /// Returns how many random bytes opening a message takes at most. It takes fewer if the tag is wrong.
+    #[must_use]
+    pub const fn random_to_open(associated_data_len: usize) -> usize {
+        Self::random_to_seal(associated_data_len) + 160
+    }
+
+    /// The generator of the masks.
+    pub fn rng_mut(&mut self) -> &mut R {
+        &mut self.rng
+    }
+
     /// Encrypts `buffer` and returns its tag.
     ///
     /// # Errors

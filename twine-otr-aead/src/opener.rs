@@ -222,6 +222,11 @@ impl<R: crate::rand_core::CryptoRng, C: crate::MaskedCipher, const F: usize, con
     pub fn masked(rng: R) -> Self {
         Self::used_up(crate::TwineOtrMasked::without_key(rng))
     }
+
+    /// The generator of the masks.
+    pub fn rng_mut(&mut self) -> &mut R {
+        self.aead.cipher.rng_mut()
+    }
 }
 
 impl<C: CountedAead, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {

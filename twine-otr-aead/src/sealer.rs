@@ -193,6 +193,11 @@ impl<R: crate::rand_core::CryptoRng, C: crate::MaskedCipher, const F: usize>
     pub fn masked(rng: R) -> Self {
         Self::used_up(crate::TwineOtrMasked::without_key(rng))
     }
+
+    /// The generator of the masks.
+    pub fn rng_mut(&mut self) -> &mut R {
+        self.cipher.rng_mut()
+    }
 }
 
 impl<C: CountedAead, const F: usize> Sealer<C, F> {

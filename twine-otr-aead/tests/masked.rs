@@ -165,6 +165,9 @@ fn a_key_can_come_as_shares() {
 fn masks_are_taken() {
     let nonce = [0; 7].into();
     for (ad, more) in [(b"".as_slice(), 0), (b"associated data", 96)] {
+        type Masked = TwineOtrMasked<Random>;
+        assert_eq!(Masked::random_to_seal(ad.len()), 160 + more);
+        assert_eq!(Masked::random_to_open(ad.len()), 320 + more);
         for len in [0, 1, 64, 200] {
             let (mut random, mut buffer) = (Random::new(6), vec![0; len]);
             let mut masked: TwineOtrMasked<_> = TwineOtrMasked::new(&[1; 16].into(), &mut random);

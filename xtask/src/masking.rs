@@ -2,7 +2,7 @@
 
 use crate::{
     boards::{Board, CORTEX_M},
-    firmware, paths,
+    capi, firmware, paths,
     qemu_trace::Plugin,
     sh::{self, Cmd},
 };
@@ -66,6 +66,7 @@ pub(crate) fn test() -> Result<()> {
         .run()?;
     library("test", "twine-otr-aead").args(["--doc", "masked"]).env("RUSTDOCFLAGS", FLAGS).run()?;
     let boards = CORTEX_M.iter().filter(|board| TARGETS.contains(&board.target));
+    capi::test_masked(FLAGS, boards.clone())?;
     let plugin = Plugin::build()?;
     let images =
         boards.map(|board| known_answers(&plugin, &board.with_flags(FLAGS))).collect::<Result<Vec<_>>>()?;
