@@ -422,3 +422,19 @@ macro_rules! family {
 
 family!(twine128_masked, "twine128_masked", Twine128Masked);
 family!(twine80_masked, "twine80_masked", Twine80Masked);
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::format;
+
+    use super::TWINE_OTR_MASKED_WORDS;
+
+    #[test]
+    fn the_header_has_the_size() {
+        let header = include_str!("../include/twine-otr-masked.h");
+        assert!(header.contains(&format!("#define TWINE_OTR_MASKED_WORDS {TWINE_OTR_MASKED_WORDS}\n")));
+        assert!(header.contains(&format!("takes {} bytes", 8 * TWINE_OTR_MASKED_WORDS)));
+    }
+}

@@ -220,11 +220,60 @@ static void share(uint32_t *words, size_t count, const uint8_t *key, size_t key_
         CHECK(all_are(&sealer, sizeof sealer, 0) && all_are(&opener, sizeof opener, 0), "cleared", 0);                  \
     }
 
+#ifdef SMALL
+/* Without an operating system nothing else is below the stack pointer. */
+enum { DEPTH = 2048, PAINT = 0xA5 };
+
+/* The frame of the caller is at `top`. Seals and opens with a painted stack: what a call has used must be zero, and no deeper than it erases. */
+static void erases_the_stack(uintptr_t top)
+{
+    static const char where[] = "the stack";
+    static twine128_masked_sealer sealer;
+    static twine128_masked_opener opener;
+    static generator random = {2463534242U, 0, 0, 0};
+    static const uint32_t key[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+    static uint8_t buf[100], ad[40], nonce[7], tag[8];
+    int call;
+    for (call = 0; call < 4; call++) {
+        int status = TWINE_OTR_OK;
+        size_t depth = DEPTH, i;
+        volatile uint8_t *below = (volatile uint8_t *)(top - 512);
+        for (i = 0; i < DEPTH; i++) {
+            below[-(ptrdiff_t)i] = PAINT;
+        }
+        switch (call) {
+        case 0:
+            status = twine128_masked_sealer_init(&sealer, key, FIXED, LIMIT, fill, &random);
+            break;
+        case 1:
+            status = twine128_masked_opener_init(&opener, key, FIXED, LIMIT, 9, 64, fill, &random);
+            break;
+        case 2:
+            status = twine128_masked_sealer_seal(&sealer, ad, sizeof ad, buf, sizeof buf, nonce, tag);
+            break;
+        default:
+            status = twine128_masked_opener_open(&opener, nonce, ad, sizeof ad, buf, sizeof buf, tag);
+        }
+        while (depth > 0 && below[-(ptrdiff_t)(depth - 1)] == PAINT) {
+            depth--;
+        }
+        CHECK(status == TWINE_OTR_OK && depth > 512 && depth < DEPTH, "the depth of a call", depth);
+        for (i = 0; i < depth - 256; i++) {
+            CHECK(below[-(ptrdiff_t)(depth - 1 - i)] == 0, "what a call leaves on the stack", i);
+        }
+    }
+}
+#endif
+
 TESTS(128, 4)
 TESTS(80, 3)
 
 int main(void)
 {
+#ifdef SMALL
+    volatile uint8_t here = 0;
+    erases_the_stack((uintptr_t)&here);
+#endif
     with_128();
     with_80();
     return report();

@@ -337,7 +337,7 @@ fn header_alone([cc, cxx]: [PathBuf; 2]) -> Result<()> {
     let program = dir().join("header.c");
     fs::write(
         &program,
-        "#include \"twine-otr.h\"\n#include \"twine-otr.h\"\ntypedef twine128_sealer sealer;\n",
+        "#include \"twine-otr.h\"\n#include \"twine-otr.h\"\n#include \"twine-otr-masked.h\"\ntypedef twine128_sealer sealer;\n",
     )?;
     for standard in STANDARDS {
         let (compiler, language) = if standard.starts_with("c++") { (&cxx, "c++") } else { (&cc, "c") };

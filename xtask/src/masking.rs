@@ -15,7 +15,7 @@ const MANIFEST: &str = "masking/Cargo.toml";
 const FLAGS: &str = "--cfg twine_masked";
 
 /// The libraries that have something masked.
-const LIBRARIES: [&str; 2] = ["twine-cipher", "twine-otr-aead"];
+const LIBRARIES: [&str; 3] = ["twine-cipher", "twine-otr-aead", "twine-otr-capi"];
 
 /// The simulated traces of each experiment: 2^20.
 const TRACES: &str = "1048576";
@@ -64,6 +64,7 @@ pub(crate) fn test() -> Result<()> {
     library("test", "twine-otr-aead")
         .args(["--all-features", "--lib", "--test", "masked", "--test", "counted"])
         .run()?;
+    library("test", "twine-otr-capi").args(["--lib", "masked"]).run()?;
     library("test", "twine-otr-aead").args(["--doc", "masked"]).env("RUSTDOCFLAGS", FLAGS).run()?;
     let boards = CORTEX_M.iter().filter(|board| TARGETS.contains(&board.target));
     capi::test_masked(FLAGS, boards.clone())?;
