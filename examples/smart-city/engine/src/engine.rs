@@ -26,6 +26,7 @@ use crate::{
     attestation::{Appraisal, Finding, Signer, Status, appraise, appraise_all},
     audit::{self, Audit},
     config::{City, ConfigError, Secrets, StreamEntry, parse_device_id},
+    corim::reference_values,
     device::{DENIED, Device, Outstanding, Rate, Recovery, UNASKED},
     memory::{self, Fingerprint, Loss, Memory},
     policy::{Policy, class_name},
@@ -108,6 +109,17 @@ pub enum Input {
         /// It is stored.
         reply: oneshot::Sender<()>,
     },
+    /// An operator sends a command to a device that the engine does not know.
+    Command {
+        /// Where it goes.
+        topic: String,
+        /// What it says.
+        payload: Vec<u8>,
+        /// Who wants it.
+        operator: String,
+        /// It is stored that it was wanted, and goes out.
+        reply: oneshot::Sender<()>,
+    },
     /// A user wants readings of before.
     History {
         /// Who.
@@ -124,6 +136,8 @@ pub enum Input {
         /// What it says.
         payload: Vec<u8>,
     },
+    /// The gateway is about to end: what is written once a minute is written now.
+    End(oneshot::Sender<()>),
     /// Somebody wants to know how everything is. [`View`] tells it without the engine.
     Status(oneshot::Sender<Value>),
     /// Somebody wants the last attestation result of a device.
@@ -247,6 +261,9 @@ pub trait Observer: std::fmt::Debug + Send {
     fn isolated(&mut self, device: DeviceId, is_isolated: bool);
 }
 
+/// A signed CoRIM, if there is one.
+pub type ReferenceValues = Option<Arc<Vec<u8>>>;
+
 /// The gateway without its network.
 #[derive(Debug)]
 pub struct Engine {
@@ -254,6 +271,8 @@ pub struct Engine {
     secrets: Arc<Secrets>,
     /// The secrets for others: those that were taken over, when that is stored.
     current: watch::Sender<Arc<Secrets>>,
+    /// Those of the city that was taken over, when that is stored.
+    reference_values: watch::Sender<ReferenceValues>,
     policy: Policy,
     signer: Signer,
     store: Store,
@@ -418,6 +437,7 @@ impl Engine {
         let mut engine = Self {
             city,
             current: watch::Sender::new(Arc::clone(&secrets)),
+            reference_values: watch::Sender::new(ReferenceValues::default()),
             secrets,
             policy,
             signer,
@@ -463,6 +483,7 @@ impl Engine {
         engine.note_signing_key(log.memory.signing_key.as_deref());
         engine.take_devices(now);
         engine.view_anew();
+        engine.sign_reference_values();
         let outputs = engine.handle([Input::Tick])?;
         Ok((engine, outputs))
     }
@@ -589,6 +610,19 @@ impl Engine {
         self.signer.jwks()
     }
 
+    /// The reference values of the images that hold now, for others, as a signed [CoRIM](crate::corim); none without images.
+    #[must_use]
+    pub fn reference_values(&self) -> watch::Receiver<ReferenceValues> {
+        self.reference_values.subscribe()
+    }
+
+    fn sign_reference_values(&self) {
+        let signed = reference_values(&self.city, &self.signer);
+        let signed =
+            signed.inspect_err(|error| tracing::error!("the reference values are not signed: {error:#}"));
+        self.reference_values.send_replace(signed.ok().flatten().map(Arc::new));
+    }
+
     /// From now on `observer` is told what is stored; at once, who and what there is, and which devices are isolated.
     pub fn observe(&mut self, mut observer: impl Observer + 'static) {
         observer.city(&self.city);
@@ -639,7 +673,7 @@ impl Engine {
         }
         let begin = Instant::now();
         self.read_clock(now, clock);
-        let (mut replies, mut results, mut sessions) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut replies, mut results, mut stored) = (Vec::new(), Vec::new(), Vec::new());
         let mut ticked = false;
         for input in inputs {
             match input {
@@ -666,7 +700,16 @@ impl Engine {
                 Input::Session { operator, begins, reply } => {
                     let event = if begins { "logged in" } else { "logged out" };
                     self.audit(event, json!({ "operator": operator }));
-                    sessions.push(reply);
+                    stored.push(reply);
+                }
+                Input::Command { topic, payload, operator, reply } => {
+                    let command = String::from_utf8_lossy(&payload);
+                    self.audit(
+                        "commanded",
+                        json!({ "operator": operator, "topic": topic, "command": command }),
+                    );
+                    self.batch.outputs.push(Output { topic, payload, delivery: None, about: None });
+                    stored.push(reply);
                 }
                 Input::History { user, wanted, reply } => {
                     // Without what came in this batch, which is not stored yet. Who asked may be gone.
@@ -676,6 +719,10 @@ impl Engine {
                 }
                 Input::Tell { topic, payload } => {
                     self.batch.outputs.push(Output { topic, payload, delivery: None, about: None });
+                }
+                Input::End(reply) => {
+                    self.summarize();
+                    stored.push(reply);
                 }
                 Input::Status(reply) => {
                     self.emit();
@@ -717,6 +764,7 @@ impl Engine {
         self.tell_observer(&changes);
         if !Arc::ptr_eq(&self.current.borrow(), &self.secrets) {
             self.current.send_replace(Arc::clone(&self.secrets));
+            self.sign_reference_values();
         }
         let mut all: Vec<Output> = Vec::new();
         for id in &changed {
@@ -741,7 +789,7 @@ impl Engine {
         for (reply, result) in results {
             let _ = reply.send(result);
         }
-        for reply in sessions {
+        for reply in stored {
             let _ = reply.send(());
         }
         Ok(all)
@@ -1308,24 +1356,27 @@ impl Engine {
         }
         if now >= self.next_summary {
             self.next_summary = now + SUMMARY;
-            let denials = self
-                .denials
-                .iter_mut()
-                .map(|(operator, (_, count))| (operator.clone(), std::mem::take(count)));
-            let denials: Vec<_> = denials.filter(|(_, count)| *count > 0).collect();
-            for (operator, count) in denials {
-                self.audit("denied more often", json!({ "operator": operator, "count": count }));
-            }
-            let refused = std::mem::take(&mut self.refused_since);
-            if !refused.is_empty() {
-                self.audit("refused", json!(refused));
-            } else if self.store.generation() > self.audit.commit() {
-                // So that a store that is set back is found, were it only by readings.
-                self.audit("stored", json!({}));
-            }
+            self.summarize();
         }
         self.sample(now);
         self.emit();
+    }
+
+    /// Writes what was only counted into the audit log.
+    fn summarize(&mut self) {
+        let denials =
+            self.denials.iter_mut().map(|(operator, (_, count))| (operator.clone(), std::mem::take(count)));
+        let denials: Vec<_> = denials.filter(|(_, count)| *count > 0).collect();
+        for (operator, count) in denials {
+            self.audit("denied more often", json!({ "operator": operator, "count": count }));
+        }
+        let refused = std::mem::take(&mut self.refused_since);
+        if !refused.is_empty() {
+            self.audit("refused", json!(refused));
+        } else if self.store.generation() > self.audit.commit() {
+            // So that a store that is set back is found, were it only by readings.
+            self.audit("stored", json!({}));
+        }
     }
 
     /// Brings the view up to date.
