@@ -258,7 +258,7 @@ static void erases_the_stack(uintptr_t top)
             depth--;
         }
         CHECK(status == TWINE_OTR_OK && depth > 512 && depth < DEPTH, "the depth of a call", depth);
-        for (i = 0; i < depth - 256; i++) {
+        for (i = 0; i + 256 < depth; i++) {
             CHECK(below[-(ptrdiff_t)(depth - 1 - i)] == 0, "what a call leaves on the stack", i);
         }
     }

@@ -312,7 +312,9 @@ impl<R: CryptoRng, C: MaskedCipher> TwineOtrMasked<R, C> {
     fn process_associated_data(&mut self, data: &[u8]) {
         let Self { cipher, rng, work } = self;
         work.begin_associated_data(rng);
-        let (blocks, last) = data.split_at((data.len() - 1) / BLOCK * BLOCK);
+        // That it is no longer than the data is not clear to the compiler, which must not leave a panic there.
+        let (blocks, last) =
+            data.split_at_checked(data.len().saturating_sub(1) / BLOCK * BLOCK).unwrap_or_default();
         let mut lane = 0;
         for batch in blocks.chunks(LANES * BLOCK) {
             let mut public = ZERO;
