@@ -241,6 +241,16 @@ impl Signer {
         jsonwebtoken::encode(&header, &claims, &self.key).context("the result cannot be signed")
     }
 
+    /// Signs any message, with ECDSA on P-256 and SHA-256: 64 bytes, as COSE has them.
+    ///
+    /// # Errors
+    /// If it cannot be signed.
+    pub(crate) fn sign_bytes(&self, message: &[u8]) -> Result<Vec<u8>> {
+        use base64ct::{Base64UrlUnpadded, Encoding};
+        let signature = jsonwebtoken::crypto::sign(message, &self.key, Algorithm::ES256)?;
+        Base64UrlUnpadded::decode_vec(&signature).context("a signature")
+    }
+
     /// The name of the key, in results and in the [set](Self::jwks).
     #[must_use]
     pub fn key_id(&self) -> &str {

@@ -26,6 +26,7 @@ use crate::{
     attestation::{Appraisal, Finding, Signer, Status, appraise, appraise_all},
     audit::{self, Audit},
     config::{City, ConfigError, Secrets, StreamEntry, UserEntry, parse_device_id},
+    corim::reference_values,
     device::{DENIED, Device, Outstanding, Rate, Recovery, UNASKED},
     memory::{self, Fingerprint, Loss, Memory},
     policy::{Policy, class_name},
@@ -124,6 +125,17 @@ pub enum Input {
         /// Which one it was: there may be another one by now.
         session: u64,
     },
+    /// An operator sends a command to a device that the engine does not know.
+    Command {
+        /// Where it goes.
+        topic: String,
+        /// What it says.
+        payload: Vec<u8>,
+        /// Who wants it.
+        operator: String,
+        /// It is stored that it was wanted, and goes out.
+        reply: oneshot::Sender<()>,
+    },
     /// A user wants readings of before.
     History {
         /// Who.
@@ -140,6 +152,8 @@ pub enum Input {
         /// What it says.
         payload: Vec<u8>,
     },
+    /// The gateway is about to end: what is written once a minute is written now.
+    End(oneshot::Sender<()>),
     /// Somebody wants to know how everything is. [`View`] tells it without the engine.
     Status(oneshot::Sender<Value>),
     /// Somebody wants the last attestation result of a device.
@@ -315,6 +329,9 @@ pub trait Observer: std::fmt::Debug + Send {
     fn isolated(&mut self, device: DeviceId, is_isolated: bool);
 }
 
+/// A signed CoRIM, if there is one.
+pub type ReferenceValues = Option<Arc<Vec<u8>>>;
+
 /// The gateway without its network.
 #[derive(Debug)]
 pub struct Engine {
@@ -322,6 +339,8 @@ pub struct Engine {
     secrets: Arc<Secrets>,
     /// The secrets for others: those that were taken over, when that is stored.
     current: watch::Sender<Arc<Secrets>>,
+    /// Those of the city that was taken over, when that is stored.
+    reference_values: watch::Sender<ReferenceValues>,
     policy: Policy,
     signer: Signer,
     store: Store,
@@ -492,6 +511,7 @@ impl Engine {
         let mut engine = Self {
             city,
             current: watch::Sender::new(Arc::clone(&secrets)),
+            reference_values: watch::Sender::new(ReferenceValues::default()),
             secrets,
             policy,
             signer,
@@ -540,6 +560,7 @@ impl Engine {
         engine.note_signing_key(log.memory.signing_key.as_deref());
         engine.take_devices(now);
         engine.view_anew();
+        engine.sign_reference_values();
         let outputs = engine.handle([Input::Tick])?;
         Ok((engine, outputs))
     }
@@ -666,6 +687,19 @@ impl Engine {
         self.signer.jwks()
     }
 
+    /// The reference values of the images that hold now, for others, as a signed [CoRIM](crate::corim); none without images.
+    #[must_use]
+    pub fn reference_values(&self) -> watch::Receiver<ReferenceValues> {
+        self.reference_values.subscribe()
+    }
+
+    fn sign_reference_values(&self) {
+        let signed = reference_values(&self.city, &self.signer);
+        let signed =
+            signed.inspect_err(|error| tracing::error!("the reference values are not signed: {error:#}"));
+        self.reference_values.send_replace(signed.ok().flatten().map(Arc::new));
+    }
+
     /// From now on `observer` is told, too, what is stored; at once, who and what there is, and which devices are isolated.
     pub fn observe(&mut self, mut observer: impl Observer + 'static) {
         observer.city(&self.city);
@@ -716,8 +750,8 @@ impl Engine {
         }
         let begin = Instant::now();
         self.read_clock(now, clock);
-        let (mut replies, mut results, mut sessions) = (Vec::new(), Vec::new(), Vec::new());
         let mut logins = Vec::new();
+        let (mut replies, mut results, mut stored) = (Vec::new(), Vec::new(), Vec::new());
         let mut ticked = false;
         for input in inputs {
             match input {
@@ -744,7 +778,16 @@ impl Engine {
                 Input::Session { operator, begins, reply } => {
                     let event = if begins { "logged in" } else { "logged out" };
                     self.audit(event, json!({ "operator": operator }));
-                    sessions.push(reply);
+                    stored.push(reply);
+                }
+                Input::Command { topic, payload, operator, reply } => {
+                    let command = String::from_utf8_lossy(&payload);
+                    self.audit(
+                        "commanded",
+                        json!({ "operator": operator, "topic": topic, "command": command }),
+                    );
+                    self.batch.outputs.push(Output { topic, payload, delivery: None, about: None });
+                    stored.push(reply);
                 }
                 Input::Guest { guest, session, reply } => {
                     logins.push((reply, self.guest(guest, session, now)));
@@ -762,6 +805,10 @@ impl Engine {
                 }
                 Input::Tell { topic, payload } => {
                     self.batch.outputs.push(Output { topic, payload, delivery: None, about: None });
+                }
+                Input::End(reply) => {
+                    self.summarize();
+                    stored.push(reply);
                 }
                 Input::Status(reply) => {
                     self.emit();
@@ -803,6 +850,7 @@ impl Engine {
         self.tell_observers(&changes);
         if !Arc::ptr_eq(&self.current.borrow(), &self.secrets) {
             self.current.send_replace(Arc::clone(&self.secrets));
+            self.sign_reference_values();
         }
         let mut all: Vec<Output> = Vec::new();
         for id in &changed {
@@ -830,7 +878,7 @@ impl Engine {
         for (reply, result) in logins {
             let _ = reply.send(result);
         }
-        for reply in sessions {
+        for reply in stored {
             let _ = reply.send(());
         }
         Ok(all)
@@ -1469,24 +1517,27 @@ impl Engine {
         }
         if now >= self.next_summary {
             self.next_summary = now + SUMMARY;
-            let denials = self
-                .denials
-                .iter_mut()
-                .map(|(operator, (_, count))| (operator.clone(), std::mem::take(count)));
-            let denials: Vec<_> = denials.filter(|(_, count)| *count > 0).collect();
-            for (operator, count) in denials {
-                self.audit("denied more often", json!({ "operator": operator, "count": count }));
-            }
-            let refused = std::mem::take(&mut self.refused_since);
-            if !refused.is_empty() {
-                self.audit("refused", json!(refused));
-            } else if self.store.generation() > self.audit.commit() {
-                // So that a store that is set back is found, were it only by readings.
-                self.audit("stored", json!({}));
-            }
+            self.summarize();
         }
         self.sample(now);
         self.emit();
+    }
+
+    /// Writes what was only counted into the audit log.
+    fn summarize(&mut self) {
+        let denials =
+            self.denials.iter_mut().map(|(operator, (_, count))| (operator.clone(), std::mem::take(count)));
+        let denials: Vec<_> = denials.filter(|(_, count)| *count > 0).collect();
+        for (operator, count) in denials {
+            self.audit("denied more often", json!({ "operator": operator, "count": count }));
+        }
+        let refused = std::mem::take(&mut self.refused_since);
+        if !refused.is_empty() {
+            self.audit("refused", json!(refused));
+        } else if self.store.generation() > self.audit.commit() {
+            // So that a store that is set back is found, were it only by readings.
+            self.audit("stored", json!({}));
+        }
     }
 
     /// Brings the view up to date.

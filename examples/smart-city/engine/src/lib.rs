@@ -14,6 +14,7 @@
 pub mod attestation;
 pub mod audit;
 pub mod config;
+pub mod corim;
 mod device;
 pub mod engine;
 pub mod memory;

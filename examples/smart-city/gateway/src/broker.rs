@@ -35,10 +35,12 @@ use mqtt5::{
     packet::{connect::ConnectPacket, publish::PublishPacket},
     protocol::v5::reason_codes::ReasonCode,
 };
+use prometheus_client::metrics::counter::Counter;
 use smart_city_engine::{
     config::{Secret, Secrets, parse_device_id},
     engine::{Input, Output},
 };
+use smart_city_iot_agent::Groups;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Notify, Semaphore, broadcast, watch},
@@ -106,7 +108,7 @@ pub async fn start(
     let connections = descriptors.saturating_sub(strangers).max(1);
     let broker = Arc::new(Broker::new(secrets.clone(), Arc::clone(guests), exchange.clone(), meters.clone()));
     tasks.spawn(revoke(Arc::clone(&broker.rules), secrets));
-    tasks.spawn(deliver(Arc::clone(&broker.rules.router), exchange.clone()));
+    tasks.spawn(deliver(Arc::clone(&broker.rules.router), exchange.clone(), meters.dropped.clone()));
     tasks.spawn(sweep(Arc::clone(&broker.rules.router)));
     let known = Places::new(connections, OF_AN_ACCOUNT);
     tasks.spawn(connections::serve(listener, strangers, known, move |stream, connection| {
@@ -225,7 +227,7 @@ async fn is_over(rules: &Rules, ends: &End) {
 }
 
 /// Gives to those who subscribed what the gateway sends.
-async fn deliver(router: Arc<MessageRouter>, Exchange { inputs, outgoing, .. }: Exchange) {
+async fn deliver(router: Arc<MessageRouter>, Exchange { inputs, outgoing, .. }: Exchange, dropped: Counter) {
     let mut crowded = Limited::default();
     loop {
         let Packet::Message(Output { topic, payload, delivery, about }) = outgoing.next().await else {
@@ -240,9 +242,11 @@ async fn deliver(router: Arc<MessageRouter>, Exchange { inputs, outgoing, .. }: 
         }
         if let Some(user) = user(&message.topic_name)
             && router.queue_handle(user).count() >= CLIENT_QUEUE
-            && let Some(left_out) = crowded.due(Instant::now())
         {
-            tracing::warn!(user, left_out, "of what a user does not take the oldest is dropped");
+            dropped.inc();
+            if let Some(left_out) = crowded.due(Instant::now()) {
+                tracing::warn!(user, left_out, "of what a user does not take the oldest is dropped");
+            }
         }
         // For who does not take it at once it goes into a queue, and is not waited for.
         router.route_message_with_deadline(&message, None, Time::now()).await;
@@ -479,8 +483,13 @@ impl Rules {
         }
     }
 
-    /// Hands a message over to the engine as soon as there is room; false if there is none for long.
+    /// Hands a message over to the engine, or to the agent of devices that it does not know, as soon as there is room; false if there is none for
+    /// long.
     async fn take(&self, event: ClientPublishEvent) -> bool {
+        if Groups::is_topic(&event.topic) {
+            let taken = self.exchange.agent.take(&event.topic, &event.payload);
+            return timeout(PATIENCE, taken).await.is_ok();
+        }
         let room = Arc::clone(&self.room).acquire_owned();
         let Ok(Ok(place)) = timeout(PATIENCE, room).await else { return false };
         let message = Arrived {
@@ -534,7 +543,7 @@ impl AuthProvider for Rules {
         Box::pin(async move {
             let Some(user) = user else { return false };
             self.hold_back(user, 1).await;
-            may_publish(user, topic)
+            may_publish(user, topic) || self.exchange.agent.may_publish(user, topic)
         })
     }
 
@@ -547,7 +556,7 @@ impl AuthProvider for Rules {
         Box::pin(async move {
             let Some(user) = user else { return false };
             self.hold_back(user, 1).await;
-            may_subscribe(user, filter)
+            may_subscribe(user, filter) || self.exchange.agent.may_subscribe(user, filter)
         })
     }
 }
@@ -585,6 +594,7 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
+    use crate::agent::Agent;
 
     const DEVICE: &str = "70b3d5fffe000001";
 
@@ -592,8 +602,12 @@ mod tests {
         let example = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("example");
         let city = smart_city_engine::config::City::read(&example.join("city.toml")).unwrap();
         let secrets = Secrets::read(&example.join("secrets.toml"), &city).unwrap();
-        let exchange =
-            Exchange { inputs: mpsc::channel(1).0, intake: Arc::default(), outgoing: Arc::default() };
+        let exchange = Exchange {
+            inputs: mpsc::channel(1).0,
+            intake: Arc::default(),
+            outgoing: Arc::default(),
+            agent: Agent::idle(),
+        };
         let guests = Guests::new(tokio::runtime::Handle::current(), smart_city_login::Pace::default());
         Rules::new(watch::channel(Arc::new(secrets)).1, Arc::new(guests), exchange, Meters::default())
     }

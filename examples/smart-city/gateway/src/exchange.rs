@@ -27,7 +27,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::metrics::Meters;
+use crate::{agent::Agent, metrics::Meters};
 
 /// Messages that may wait for the engine, of all accounts together.
 pub(crate) const ROOM: u16 = 1024;
@@ -341,14 +341,21 @@ pub struct Exchange {
     pub inputs: mpsc::Sender<Input>,
     pub(crate) intake: Arc<Intake>,
     pub(crate) outgoing: Arc<Outgoing>,
+    /// Takes what devices send that the engine does not know.
+    pub(crate) agent: Agent,
 }
 
 /// Runs the engine in a thread of its own. What is left of before is sent first.
 ///
 /// The handle ends when the engine does: with an error if it could not store something.
-pub fn start(engine: Engine, before: Vec<Output>, meters: &Meters) -> (Exchange, JoinHandle<Result<()>>) {
+pub fn start(
+    engine: Engine,
+    before: Vec<Output>,
+    agent: Agent,
+    meters: &Meters,
+) -> (Exchange, JoinHandle<Result<()>>) {
     let (inputs, inputs_rx) = mpsc::channel(INPUTS);
-    let exchange = Exchange { inputs, intake: Arc::default(), outgoing: Arc::default() };
+    let exchange = Exchange { inputs, intake: Arc::default(), outgoing: Arc::default(), agent };
     let (intake, outgoing) = (Arc::clone(&exchange.intake), Arc::clone(&exchange.outgoing));
     let (runtime, batches) = (Handle::current(), meters.batches.clone());
     let engine = tokio::task::spawn_blocking(move || {

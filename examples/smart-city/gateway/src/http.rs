@@ -36,7 +36,8 @@ use serde_json::{Value, json};
 use smart_city_engine::{
     audit,
     config::{Operator, Role, Secret, Secrets, parse_device_id},
-    engine::{Denied, Guest, Input, Past, Reader, Wanted},
+    corim,
+    engine::{Denied, Guest, Input, Past, Reader, ReferenceValues, Wanted},
     view::{Known, MOST, Page, SharedView},
 };
 use smart_city_frame::DeviceId;
@@ -52,6 +53,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use zeroize::Zeroizing;
 
 use crate::{
+    agent::{Agent, NoCommand},
     connections::{self, Connection},
     credentials,
     exchange::{Preparation, lock},
@@ -110,6 +112,8 @@ const AUDIT_LIMIT: usize = 1000;
 pub struct App {
     /// Leads to the engine.
     pub engine: mpsc::Sender<Input>,
+    /// Devices that the engine does not know.
+    pub agent: Agent,
     /// How things are.
     pub view: SharedView,
     /// The names that a browser may know the gateway by; addresses and `localhost` need not be among them.
@@ -128,6 +132,8 @@ pub struct App {
     pub secrets: watch::Receiver<Arc<Secrets>>,
     /// Checks attestation results.
     pub jwks: Value,
+    /// What the code of devices is.
+    pub reference_values: watch::Receiver<ReferenceValues>,
     /// The audit log.
     pub audit: PathBuf,
     /// What is measured.
@@ -215,6 +221,7 @@ pub fn router(app: App, others: Router) -> Router {
         .route("/session", get(session).post(log_in).delete(log_out))
         .route("/history", get(history))
         .route("/keys", get(async |State(app): State<App>| Json(app.jwks)))
+        .route("/reference-values", get(reference_values))
         .route("/audit", get(audit_log))
         .route("/streams", get(streams))
         .route("/streams/{name}", get(flows))
@@ -223,6 +230,7 @@ pub fn router(app: App, others: Router) -> Router {
         .route("/devices/{id}/instructions", post(instruct))
         .route("/devices/{id}/examine", post(examine))
         .route("/devices/{id}/recover", post(recover))
+        .route("/unauthenticated/{device}/{command}", post(command))
         .with_state(app.clone())
         .merge(others)
         .layer(middleware::from_fn_with_state(app, guard))
@@ -713,6 +721,13 @@ async fn history(
     Ok(Json(readings.collect()))
 }
 
+/// For everybody, as the keys are.
+async fn reference_values(State(app): State<App>) -> Result<impl IntoResponse, Refused> {
+    let values = app.reference_values.borrow().clone();
+    let values = values.ok_or_else(|| Refused(StatusCode::NOT_FOUND, "there are no images".to_owned()))?;
+    Ok(([(header::CONTENT_TYPE, corim::MEDIA_TYPE)], values.to_vec()))
+}
+
 #[derive(Deserialize)]
 struct After {
     #[serde(default)]
@@ -793,6 +808,23 @@ async fn recover(
     app.act_on(&headers, &id, |device, operator, reply| Input::Recover { device, operator, reply }).await
 }
 
+/// Commands a device that the engine does not know.
+async fn command(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Path((device, command)): Path<(String, String)>,
+    Json(value): Json<Value>,
+) -> Result<StatusCode, Refused> {
+    let operator = app.allow(&headers, Role::Operator)?.name;
+    let (topic, payload) = app.agent.command(device, &command, &value).await.map_err(|why| match why {
+        NoCommand::Refused(refusal) => Refused(StatusCode::NOT_FOUND, refusal.to_string()),
+        NoCommand::TooLong => Denied::TooLong.into(),
+        NoCommand::NotWritten => unavailable("that the command is sent could not be written"),
+    })?;
+    app.ask(|reply| Input::Command { topic, payload, operator, reply }).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
 #[cfg(test)]
 mod tests {
     use tokio_stream::StreamExt as _;
@@ -806,6 +838,7 @@ mod tests {
         let secrets = Secrets::read(&example.join("secrets.toml"), &city).unwrap();
         App {
             engine,
+            agent: Agent::idle(),
             view: SharedView::default(),
             names: Arc::new([]),
             watchers: Arc::new(Watchers::new(2)),
@@ -818,6 +851,7 @@ mod tests {
             is_tls: false,
             secrets: watch::channel(Arc::new(secrets)).1,
             jwks: Value::Null,
+            reference_values: watch::channel(None).1,
             audit: PathBuf::new(),
             meters: Meters::default(),
             prepared: watch::channel(Preparation::Done).1,

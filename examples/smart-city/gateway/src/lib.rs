@@ -5,12 +5,13 @@
 //! operators, the page ──> http ─────────────────^
 //! ```
 //!
-//! [`exchange`] runs the engine and has what waits on both sides of it. [`mqtt`] is the client of a broker, `broker` is a broker of its own,
+//! [`exchange`] runs the engine and has what waits on both sides of it, and gives messages of devices without authentication to the [`agent`]. [`mqtt`] is the client of a broker, `broker` is a broker of its own,
 //! and [`http`] serves the page and operators. [`guests`] are users of other cities.
 #![forbid(unsafe_code)]
 
 mod accounts;
 pub mod admin;
+pub mod agent;
 #[cfg(feature = "broker")]
 pub mod broker;
 mod connections;

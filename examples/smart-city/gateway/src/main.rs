@@ -26,6 +26,7 @@ use smart_city_engine::{
     store::{self, Found, Store},
 };
 use smart_city_gateway::{
+    agent::Agent,
     exchange::{self, Exchange, Preparation},
     guests::{self, Guests},
     http::{self, App, Watchers},
@@ -36,12 +37,14 @@ use smart_city_gateway::{
     tls::{self, Certificate},
 };
 use smart_city_login::Pace;
+use smart_city_ngsi_ld::MOST_CONNECTIONS;
 use tokio::{
     net::TcpListener,
     runtime::Handle,
     signal::unix::{Signal, SignalKind, signal},
-    sync::{mpsc, watch},
+    sync::{mpsc, oneshot, watch},
     task::{JoinHandle, JoinSet},
+    time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder};
@@ -261,11 +264,13 @@ async fn serve(
     let (mut engine, before) = open(&arguments.data, city, secrets, signer)?;
     let teller = Teller::default();
     let (entities, watcher) = ngsi::entities(teller.clone());
+    let groups = watcher.groups();
     engine.observe(watcher);
     let guests = Arc::new(Guests::new(Handle::current(), Pace::default()));
     engine.observe(guests::Watcher(Arc::clone(&guests)));
     kept::restore(&arguments.data, &entities, is_new)?;
     let (jwks, secrets) = (engine.jwks(), engine.secrets());
+    let reference_values = engine.reference_values();
     let shares = Shares::of(descriptors());
     let certificate = if arguments.tls == tls::Files::default() {
         None
@@ -278,10 +283,11 @@ async fn serve(
     meters.lost_lines = Some(lost_lines);
     meters.certificate.clone_from(&certificate);
     meters.entities = Some(Arc::clone(&entities));
+    let agent = Agent::new(groups, Arc::clone(&entities), &meters);
     let address = arguments.http.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
     let listener = TcpListener::bind(address).await.with_context(|| format!("HTTP at {address}"))?;
     let view = engine.view();
-    let (exchange, engine) = exchange::start(engine, before, &meters);
+    let (exchange, engine) = exchange::start(engine, before, agent.clone(), &meters);
     guests.connect(exchange.inputs.clone());
     let (mqtt, mut prepared) = if let Some(address) = arguments.broker {
         let (authorities, passwords) = (arguments.authorities, arguments.passwords);
@@ -295,13 +301,14 @@ async fn serve(
     let inputs = exchange.inputs;
 
     teller.connect(inputs.clone());
-    let ends = Arc::clone(&entities).run();
+    let ends = Arc::clone(&entities).run(shares.deliveries);
     tasks.spawn(async move { tracing::error!("{}", ends.await) });
 
     let audit = Audit::path(&arguments.data);
     let entities = ngsi::router(entities, secrets.clone());
     let app = App {
         engine: inputs.clone(),
+        agent,
         view,
         names: arguments.http_names.into(),
         watchers: Arc::new(Watchers::new(shares.watchers)),
@@ -311,6 +318,7 @@ async fn serve(
         is_tls: acceptor.is_some(),
         secrets,
         jwks,
+        reference_values,
         audit,
         meters,
         prepared: prepared.clone(),
@@ -334,13 +342,23 @@ async fn serve(
         }
     });
     tokio::select! {
-        ended = end(engine, tasks) => ended,
+        ended = end(engine, tasks) => return ended,
         // In this thread, as at the start: the allocator gives memory of a thread to no other, and parsing takes much.
-        never = watch_files(&arguments.config, &arguments.secrets, stamps, hangup, inputs) => match never {},
-        _ = interrupt.recv() => Ok(()),
-        _ = terminate.recv() => Ok(()),
+        never = watch_files(&arguments.config, &arguments.secrets, stamps, hangup, inputs.clone()) => match never {},
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
     }
+    let (reply, written) = oneshot::channel();
+    let written = async {
+        drop(inputs.send(Input::End(reply)).await);
+        drop(written.await);
+    };
+    drop(timeout(PARTING, written).await);
+    Ok(())
 }
+
+/// The longest time that the engine has for its last records.
+const PARTING: Duration = Duration::from_secs(5);
 
 /// Waits until the engine ends, or a task without which the gateway would be there and not work.
 async fn end(engine: JoinHandle<Result<()>>, mut tasks: JoinSet<()>) -> Result<()> {
@@ -410,6 +428,8 @@ struct Shares {
     http: usize,
     /// Those of them that may watch events.
     watchers: usize,
+    /// Notifications and pushes.
+    deliveries: usize,
     /// The own broker.
     mqtt: usize,
 }
@@ -417,7 +437,8 @@ struct Shares {
 impl Shares {
     fn of(descriptors: usize) -> Self {
         let http = (descriptors / 8).min(256);
-        Self { http, watchers: http / 2, mqtt: descriptors - http - OTHER_FILES }
+        let deliveries = (descriptors / 8).min(MOST_CONNECTIONS);
+        Self { http, watchers: http / 2, deliveries, mqtt: descriptors - http - deliveries - OTHER_FILES }
     }
 }
 
@@ -633,8 +654,8 @@ mod tests {
 
     #[test]
     fn descriptors_are_shared_out() {
-        assert_eq!(Shares::of(256), Shares { http: 32, watchers: 16, mqtt: 160 });
-        assert_eq!(Shares::of(20_000), Shares { http: 256, watchers: 128, mqtt: 19_680 });
+        assert_eq!(Shares::of(256), Shares { http: 32, watchers: 16, deliveries: 32, mqtt: 128 });
+        assert_eq!(Shares::of(20_000), Shares { http: 256, watchers: 128, deliveries: 272, mqtt: 19_408 });
     }
 
     #[test]

@@ -41,6 +41,10 @@ pub struct Meters {
     refused_logins: Family<[(&'static str, &'static str); 1], Counter>,
     /// The warning of them.
     refused_login: Arc<Mutex<Limited>>,
+    /// Messages of devices without authentication: `written`, or why they were refused.
+    pub(crate) unauthenticated: Family<[(&'static str, &'static str); 1], Counter>,
+    /// Messages for users of the own broker that did not take them.
+    pub(crate) dropped: Counter,
     /// Lines that are missing in the log, of which too many waited.
     pub lost_lines: Option<ErrorCounter>,
     /// The certificate, if there is one.
@@ -58,6 +62,8 @@ impl Default for Meters {
             batches,
             refused_logins: Family::default(),
             refused_login: Arc::default(),
+            unauthenticated: Family::default(),
+            dropped: Counter::default(),
             lost_lines: None,
             certificate: None,
             entities: None,
@@ -125,6 +131,10 @@ impl Meters {
         registry.register_with_unit("batch", help, Unit::Seconds, self.batches.clone());
         let help = "Logins with a wrong name, password or token";
         registry.register("logins_refused", help, self.refused_logins.clone());
+        let help = "Messages of devices without authentication, by what became of them";
+        registry.register("unauthenticated_messages", help, self.unauthenticated.clone());
+        let help = "Messages that users of the own broker did not take in time";
+        registry.register("messages_dropped", help, self.dropped.clone());
         let lost = Counter::<u64>::default();
         lost.inc_by(self.lost_lines.as_ref().map_or(0, |lost| lost.dropped_lines() as u64));
         registry.register("log_lines_lost", "Lines of the log that nobody took in time", lost);
@@ -200,6 +210,8 @@ mod tests {
         meters.connected.set(1);
         meters.refused_login("mqtt", None);
         meters.batches.observe(0.001);
+        meters.unauthenticated.get_or_create(&[("result", "topic")]).inc();
+        meters.dropped.inc_by(8);
         let text = meters.text(&summary).unwrap();
         for line in [
             "smart_city_devices{state=\"affirming\"} 3",
@@ -213,6 +225,8 @@ mod tests {
             "smart_city_broker_connected 1",
             "smart_city_logins_refused_total{over=\"mqtt\"} 1",
             "smart_city_log_lines_lost_total 0",
+            "smart_city_unauthenticated_messages_total{result=\"topic\"} 1",
+            "smart_city_messages_dropped_total 8",
             "smart_city_batch_seconds_bucket{le=\"0.0005\"} 0",
             "smart_city_batch_seconds_bucket{le=\"0.001\"} 1",
             "smart_city_batch_seconds_count 1",

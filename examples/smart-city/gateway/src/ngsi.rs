@@ -19,6 +19,7 @@ use http::{Method, StatusCode, header};
 use jiff::Timestamp;
 use serde_json::json;
 use smart_city_frame::{Class, DeviceId, Stream};
+use smart_city_iot_agent::Groups;
 use smart_city_ngsi_ld::{
     Broker, MOST_BODY, Policy, Publisher, Reading, Source,
     mapping::{Mapping, Partner, Tls},
@@ -202,20 +203,36 @@ impl Publisher for Teller {
 
 /// Leads what the engine stores to the broker of entities.
 #[derive(Debug)]
-struct Watcher {
+pub struct Watcher {
     entities: Arc<Broker>,
+    /// Devices without authentication.
+    groups: watch::Sender<Arc<Groups>>,
     sources: Arc<Sources>,
     /// Names of streams by number, of those alone that become entities.
     streams: BTreeMap<u16, String>,
 }
 
+impl Watcher {
+    fn new(entities: Arc<Broker>) -> Self {
+        let (groups, sources) = (watch::Sender::default(), Arc::default());
+        Self { entities, groups, sources, streams: BTreeMap::new() }
+    }
+
+    /// The groups of devices without authentication, as they are from time to time.
+    #[must_use]
+    pub fn groups(&self) -> watch::Receiver<Arc<Groups>> {
+        self.groups.subscribe()
+    }
+}
+
 impl Observer for Watcher {
     fn city(&mut self, city: &City) {
         // Files with a fault in it are not taken over, but a file that they name may be another one by now.
-        let mapping = mapping(city).unwrap_or_else(|error| {
+        let (mapping, groups) = mapping(city).unwrap_or_else(|error| {
             tracing::error!(%error, "no reading becomes an entity until the files are read again");
-            Mapping::default()
+            Default::default()
         });
+        self.groups.send_replace(Arc::new(groups));
         let streams = city.streams.iter().filter(|(_, stream)| mapping.has(&stream.name));
         self.streams = streams.map(|(id, stream)| (*id, stream.name.clone())).collect();
         let sources = Arc::new(Sources::of(city));
@@ -238,13 +255,22 @@ impl Observer for Watcher {
     }
 }
 
-/// What `city.toml` says of entities.
+/// What `city.toml` says of entities, and of devices without authentication.
 ///
 /// # Errors
 /// The first fault that is in it.
-pub fn mapping(city: &City) -> Result<Mapping, ConfigError> {
-    let Some(table) = &city.ngsi_ld else { return Ok(Mapping::default()) };
+pub fn mapping(city: &City) -> Result<(Mapping, Groups), ConfigError> {
+    let Some(table) = &city.ngsi_ld else { return Ok(Default::default()) };
     let mut value = table.value.clone();
+    let groups = value.as_object_mut().and_then(|members| members.remove("iot_agent"));
+    let groups = groups.map_or_else(
+        || Ok(Groups::default()),
+        |groups| {
+            let parsed =
+                Groups::parse(&groups, |name| city.users.contains_key(name), smart_city_ngsi_ld::is_context);
+            parsed.map_err(|fault| table.fault(&format!("iot_agent.{}", fault.field), fault.message))
+        },
+    )?;
     if value.get("places").is_some() {
         let message = "where a device is says its entry in `devices`: position = [longitude, latitude]";
         return Err(table.fault("places", message.to_owned()));
@@ -273,16 +299,14 @@ pub fn mapping(city: &City) -> Result<Mapping, ConfigError> {
             return Err(table.fault(&field, format!("there is no department {name:?}")));
         }
     }
-    Ok(mapping)
+    Ok((mapping, groups))
 }
 
 /// Makes the broker of entities, and what tells it of the city.
 #[must_use]
-pub fn entities(teller: Teller) -> (Arc<Broker>, impl Observer + 'static) {
+pub fn entities(teller: Teller) -> (Arc<Broker>, Watcher) {
     let entities = Arc::new(Broker::new(teller));
-    let watcher =
-        Watcher { entities: Arc::clone(&entities), sources: Arc::default(), streams: BTreeMap::new() };
-    (entities, watcher)
+    (Arc::clone(&entities), Watcher::new(entities))
 }
 
 #[derive(Clone, Debug)]
@@ -407,7 +431,7 @@ mod tests {
              [ngsi_ld.streams.b]\nmodel = \"TrafficFlowObserved\"\nproperties.intensity.from = \"n\"\n";
         let city = City::of_text(text, std::path::Path::new("city.toml")).unwrap();
         let entities = Arc::new(Broker::new(Teller::default()));
-        let mut watcher = Watcher { entities, sources: Arc::default(), streams: BTreeMap::new() };
+        let mut watcher = Watcher::new(entities);
         watcher.city(&city);
         assert_eq!(watcher.streams, BTreeMap::from([(2, "b".to_owned())]));
     }

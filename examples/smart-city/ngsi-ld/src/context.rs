@@ -125,6 +125,12 @@ const CORE_NAMES: [&str; 93] = [
     "Subscription",
 ];
 
+/// Whether the `@context` of this address is known here: none is fetched.
+#[must_use]
+pub fn is_context(address: &str) -> bool {
+    Context::parse(&Value::from(address)).is_ok()
+}
+
 /// An active context.
 #[derive(Clone, Debug)]
 pub(crate) struct Context {

@@ -20,15 +20,15 @@ use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
 
 use crate::{
     broker::{Broker, Job, Of, Transport},
-    mapping::Tls,
+    mapping::{MOST_TARGETS, Tls},
     push::{Operation, Outcome},
 };
 
 /// How long a receiver may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Connections to receivers at once, of all users.
-const CONNECTIONS: usize = 256;
+/// The most connections that notifications and pushes have at once: 256 of all users, and one for each other broker.
+pub const MOST_CONNECTIONS: usize = 256 + MOST_TARGETS;
 
 /// How long nothing is sent after the first failure, and at most; each failure in a row doubles it.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -74,8 +74,11 @@ impl Pace {
 
 impl Broker {
     /// Works and sends until something cannot be kept; returns why. What computes long runs in threads of its own.
-    pub async fn run(self: Arc<Self>) -> String {
-        let connections = Arc::new(Semaphore::new(CONNECTIONS));
+    ///
+    /// It has so many connections at once, of [`MOST_CONNECTIONS`]; one for users and one for each other broker at least.
+    pub async fn run(self: Arc<Self>, connections: usize) -> String {
+        let of_users = connections.min(MOST_CONNECTIONS).saturating_sub(MOST_TARGETS);
+        let connections = Arc::new(Semaphore::new(of_users.max(1)));
         loop {
             // At the latest then something may be due that had to wait.
             drop(timeout(TICK, self.wake.notified()).await);

@@ -32,6 +32,8 @@ mod text;
 
 pub use api::MOST_BODY;
 pub use broker::{Broker, Job, Policy, Publisher, Reading, Source, Transport};
+pub use context::is_context;
+pub use deliver::MOST_CONNECTIONS;
 pub use keep::{Keeper, Key, What};
 pub use models::{Model, Range, model};
 pub use problem::refused;

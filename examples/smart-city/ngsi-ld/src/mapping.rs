@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Other brokers that get entities.
-const MOST_TARGETS: usize = 16;
+pub(crate) const MOST_TARGETS: usize = 16;
 
 /// What operators set: what readings mean, where devices are, and where notifications may go.
 #[derive(Clone, Debug, Default)]

@@ -317,6 +317,14 @@ fn what_is_denied_does_not_fill_the_log() {
     engine.handle_at([wish("yui").0], start).unwrap();
     engine.handle_at([Input::Tick], start + Duration::from_secs(70)).unwrap();
     engine.handle_at([Input::Tick], start + Duration::from_secs(140)).unwrap();
+    // What was only counted is not lost with the end.
+    let later = start + Duration::from_secs(150);
+    for _ in 0..20 {
+        engine.handle_at([wish("mei").0], later).unwrap();
+    }
+    let (reply, mut written) = tokio::sync::oneshot::channel();
+    engine.handle_at([Input::End(reply)], later).unwrap();
+    written.try_recv().unwrap();
     let log = fs::read_to_string(dir.path().join("audit.jsonl")).unwrap();
     let of = |event: &str, operator: &str| {
         let records = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -327,6 +335,7 @@ fn what_is_denied_does_not_fill_the_log() {
     let more = of("denied more often", "kana");
     assert_eq!((more.len(), more[0]["detail"]["count"].as_u64()), (1, Some(984)));
     assert!(of("denied more often", "yui").is_empty());
+    assert_eq!(of("denied more often", "mei")[0]["detail"]["count"], 4);
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod audit;
 #[path = "../common/mod.rs"]
 mod common;
 mod config;
+mod corim;
 mod disk;
 mod engine;
 mod examine;

@@ -38,7 +38,13 @@ fn connection(
 }
 
 /// Whether the broker takes a message, and says so. Nothing of the client comes before: it would keep to what the broker says.
-fn is_taken(port: u16, (user, password): (&str, &str), topic: &str, retain: bool, payload: &[u8]) -> bool {
+pub(crate) fn is_taken(
+    port: u16,
+    (user, password): (&str, &str),
+    topic: &str,
+    retain: bool,
+    payload: &[u8],
+) -> bool {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     stream.write_all(&connect_packet(user, password)).unwrap();

@@ -7,7 +7,7 @@ use super::*;
 
 const SUBSCRIPTION: &str = r#"{"type":"Subscription","entities":[{"type":"Note"}],"notification":{"endpoint":{"uri":"mqtt://x/out/hana/NGSI-LD"}}}"#;
 
-async fn ask(gateway: &Gateway, user: &str, line: &str, body: &str) -> (u16, Value) {
+pub(crate) async fn ask(gateway: &Gateway, user: &str, line: &str, body: &str) -> (u16, Value) {
     let login = Base64::encode_string(format!("{user}:example-{user}").as_bytes());
     let (method, path) = line.split_once(' ').unwrap();
     let request = format!(

@@ -71,7 +71,7 @@ async fn receivers_get_notifications_and_none_delays_another() {
     // Nobody listens there.
     let dead = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
     let city = City::with_endpoints(&[good.clone(), refusing.clone(), slow.clone(), dead.clone()]);
-    tokio::spawn(Arc::clone(&city.broker).run());
+    tokio::spawn(Arc::clone(&city.broker).run(smart_city_ngsi_ld::MOST_CONNECTIONS));
     subscribe(&city, "ann", "urn:s:refusing", &format!("http://{refusing}/"));
     subscribe(&city, "ann", "urn:s:slow", &format!("http://{slow}/"));
     subscribe(&city, "ann", "urn:s:dead", &format!("http://{dead}/"));

@@ -259,7 +259,12 @@ async fn what_cannot_be_kept_ends_the_broker() {
     for user in ["ann", "ben"] {
         city.get(user, "entities/urn:a:1").is(404);
     }
-    let why = tokio::time::timeout(Duration::from_secs(5), Arc::clone(&city.broker).run()).await.unwrap();
+    let why = tokio::time::timeout(
+        Duration::from_secs(5),
+        Arc::clone(&city.broker).run(smart_city_ngsi_ld::MOST_CONNECTIONS),
+    )
+    .await
+    .unwrap();
     assert_eq!(why, "what users wrote cannot be stored: the disk is full");
     assert!(city.published.0.lock().unwrap().is_empty());
 }

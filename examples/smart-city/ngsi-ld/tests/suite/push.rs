@@ -313,7 +313,7 @@ async fn bad_brokers_delay_nobody() {
         ("good", &good),
     ];
     city.broker.configure(Rules::default(), pushing(&pushes), |_| true);
-    let running = tokio::spawn(Arc::clone(&city.broker).run());
+    let running = tokio::spawn(Arc::clone(&city.broker).run(smart_city_ngsi_ld::MOST_CONNECTIONS));
     for vehicles in 0..20 {
         let start = Instant::now();
         let (stream, device) = ("open".to_owned(), DEVICE.to_owned());

@@ -1,0 +1,134 @@
+//! Devices that speak as FIWARE's IoT agent for JSON expects it ([`smart_city_iot_agent`]), beside the engine.
+//!
+//! The account of such a device is a user. What the device sends is written by this user over NGSI-LD, with the limits and the policy of
+//! what users write.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Instant,
+};
+
+use http::{Request, StatusCode};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use smart_city_iot_agent::{Groups, Refusal};
+use smart_city_ngsi_ld::Broker;
+use tokio::sync::watch;
+
+use crate::{
+    exchange::{Limited, lock},
+    metrics::Meters,
+    places::Places,
+};
+
+/// Messages that are written at once, of all devices and of one.
+const PLACES: usize = 2;
+const PLACES_OF_A_DEVICE: usize = 1;
+
+/// The longest payload of a command.
+const MOST_COMMAND: usize = 2048;
+
+/// Takes what these devices send.
+#[derive(Clone, Debug)]
+pub struct Agent {
+    groups: watch::Receiver<Arc<Groups>>,
+    entities: Arc<Broker>,
+    places: Places,
+    meters: Meters,
+    warning: Arc<Mutex<Limited>>,
+}
+
+/// Why there is no command.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum NoCommand {
+    /// There is no such device, or it has no such command.
+    Refused(Refusal),
+    /// It is too long for a message.
+    TooLong,
+    /// That it is sent could not be written.
+    NotWritten,
+}
+
+impl Agent {
+    /// One for the groups of the moment, that writes to `entities`.
+    #[must_use]
+    pub fn new(groups: watch::Receiver<Arc<Groups>>, entities: Arc<Broker>, meters: &Meters) -> Self {
+        let places = Places::new(PLACES, PLACES_OF_A_DEVICE);
+        Self { groups, entities, places, meters: meters.clone(), warning: Arc::default() }
+    }
+
+    /// One without devices.
+    #[cfg(test)]
+    pub(crate) fn idle() -> Self {
+        let (entities, watcher) = crate::ngsi::entities(crate::ngsi::Teller::default());
+        Self::new(watcher.groups(), entities, &Meters::default())
+    }
+
+    /// Whether an account may send to this topic.
+    pub(crate) fn may_publish(&self, account: &str, topic: &str) -> bool {
+        self.groups.borrow().may_publish(account, topic)
+    }
+
+    /// Whether an account may receive this topic.
+    pub(crate) fn may_subscribe(&self, account: &str, filter: &str) -> bool {
+        self.groups.borrow().may_subscribe(account, filter)
+    }
+
+    /// Writes what a device sent; returns when that is stored, or refused.
+    pub(crate) async fn take(&self, topic: &str, payload: &[u8]) {
+        let entity = self.groups.borrow().entity(topic, payload, Timestamp::now());
+        let (word, why) = match entity {
+            Ok((device, entity)) => match self.write(device, entity).await {
+                Ok(()) => ("written", None),
+                Err(why) => ("not_written", Some(why)),
+            },
+            Err(refusal) => (refusal.word(), Some(refusal.to_string())),
+        };
+        self.meters.unauthenticated.get_or_create(&[("result", word)]).inc();
+        if let Some(why) = why
+            && let Some(left_out) = lock(&self.warning).due(Instant::now())
+        {
+            tracing::warn!(topic, why, left_out, "a message of a device without authentication is refused");
+        }
+    }
+
+    /// Creates or updates an entity as the user that the device is.
+    async fn write(&self, device: String, entity: Value) -> Result<(), String> {
+        let body = json!([entity]).to_string().into_bytes();
+        let request = Request::post("/ngsi-ld/v1/entityOperations/upsert?options=update")
+            .header("Content-Type", "application/ld+json")
+            .body(body);
+        let request = request.map_err(|error| error.to_string())?;
+        let places = self.places.take(&device).await.ok_or("the gateway is ending")?;
+        let entities = Arc::clone(&self.entities);
+        let work = move || {
+            let response = entities.respond(&device, &request);
+            drop(places);
+            response
+        };
+        let response = tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())?;
+        match response.status() {
+            StatusCode::CREATED | StatusCode::NO_CONTENT => Ok(()),
+            status => Err(format!("{status}: {}", String::from_utf8_lossy(response.body()))),
+        }
+    }
+
+    /// The topic and the payload of a command to a device, after it is written that the command is sent.
+    pub(crate) async fn command(
+        &self,
+        device: String,
+        command: &str,
+        value: &Value,
+    ) -> Result<(String, Vec<u8>), NoCommand> {
+        let command = self.groups.borrow().command(&device, command, value, Timestamp::now());
+        let (topic, payload, entity) = command.map_err(NoCommand::Refused)?;
+        if payload.len() > MOST_COMMAND {
+            return Err(NoCommand::TooLong);
+        }
+        self.write(device, entity).await.map_err(|why| {
+            tracing::error!(topic, why, "a command is not sent");
+            NoCommand::NotWritten
+        })?;
+        Ok((topic, payload))
+    }
+}
