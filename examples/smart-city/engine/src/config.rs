@@ -95,6 +95,8 @@ pub struct City {
     pub devices: BTreeMap<DeviceId, DeviceEntry>,
     /// The users by the names of their accounts.
     pub users: BTreeMap<String, UserEntry>,
+    /// Accounts that only send: they receive nothing and ask for nothing. What they send is as what a user with these attributes writes.
+    pub senders: BTreeMap<String, UserEntry>,
     /// The code of each image's regions.
     pub images: BTreeMap<String, BTreeMap<u16, Region>>,
     /// What is for NGSI-LD, which this does not look into.
@@ -228,6 +230,16 @@ pub struct Secrets {
     pub devices: BTreeMap<DeviceId, (RootKey, Secret)>,
     /// The password of each user.
     pub users: BTreeMap<String, Secret>,
+    /// The password of each account that only sends.
+    pub senders: BTreeMap<String, Secret>,
+}
+
+impl City {
+    /// Whether a user or an account that only sends has this name.
+    #[must_use]
+    pub fn has_user(&self, name: &str) -> bool {
+        self.users.contains_key(name) || self.senders.contains_key(name)
+    }
 }
 
 impl Secrets {
@@ -449,6 +461,8 @@ struct RawUser {
     city: Spanned<String>,
     departments: Vec<Spanned<String>>,
     level: Spanned<u8>,
+    #[serde(default)]
+    sends_only: bool,
 }
 
 #[derive(Deserialize)]
@@ -802,7 +816,7 @@ impl City {
 
         // The names of users and devices are names of accounts: no two are alike, and no device is to come that is like a user.
         let mut seen = HashSet::from([GATEWAY_USER.to_owned()]);
-        let mut users = BTreeMap::new();
+        let (mut users, mut senders) = (BTreeMap::new(), BTreeMap::new());
         for (i, raw) in raw.users.iter().enumerate() {
             let field = |name: &str| format!("users[{i}].{name}");
             let id = file.new_name(&raw.id, &field("id"), &mut seen)?;
@@ -818,7 +832,7 @@ impl City {
                 departments: known_departments(&raw.departments, &field("departments"))?,
                 level: file.level(&raw.level, &field("level"))?,
             };
-            users.insert(id, entry);
+            if raw.sends_only { &mut senders } else { &mut users }.insert(id, entry);
         }
 
         let table =
@@ -893,6 +907,7 @@ impl City {
             streams,
             devices,
             users,
+            senders,
             images,
             ngsi_ld,
             handover,
@@ -980,19 +995,24 @@ impl Secrets {
             let password = file.password(&secrets.mqtt_password, &format!("{field}.mqtt_password"))?;
             devices.insert(device, (root_key, password));
         }
-        let mut users = BTreeMap::new();
+        let (mut users, mut senders) = (BTreeMap::new(), BTreeMap::new());
         for (id, table) in &raw.users {
-            if !city.users.contains_key(id) {
+            let passwords = if city.users.contains_key(id) {
+                &mut users
+            } else if city.senders.contains_key(id) {
+                &mut senders
+            } else {
                 return Err(file.at(table, format!("users.{id}"), "there is no such user"));
-            }
+            };
             let password =
                 file.password(&table.get_ref().mqtt_password, &format!("users.{id}.mqtt_password"))?;
-            users.insert(id.clone(), password);
+            passwords.insert(id.clone(), password);
         }
         if let Some(missing) = city.devices.keys().find(|id| !devices.contains_key(id)) {
             return Err(file.error(None, format!("devices.{missing}"), "is missing"));
         }
-        if let Some(missing) = city.users.keys().find(|id| !users.contains_key(*id)) {
+        let is_missing = |id: &&String| !users.contains_key(*id) && !senders.contains_key(*id);
+        if let Some(missing) = city.users.keys().chain(city.senders.keys()).find(is_missing) {
             return Err(file.error(None, format!("users.{missing}"), "is missing"));
         }
         Ok(Self {
@@ -1001,6 +1021,7 @@ impl Secrets {
             ear_key: file.path.parent().unwrap_or(Path::new(".")).join(raw.ear_key),
             devices,
             users,
+            senders,
         })
     }
 }

@@ -3,10 +3,12 @@
 //! | part | |
 //! |---|---|
 //! | COSE_Sign1, tag 18 | ES256, with the key that signs attestation results; `kid` is its name in the key set; header 8 (`corim-meta`) names the signer |
-//! | CoRIM, tag 501 | `id` with the digest of what is in it; `profile` is [`PROFILE`] |
+//! | CoRIM, tag 501 | `id` with the digest of what is in it. It has no profile: a verifier that does not know it had to refuse it |
 //! | CoMID, tag 506 | the same `id`; a reference triple for each image |
-//! | environment | a class: `vendor` is the gateway's city, `model` the image |
+//! | environment | a class: `vendor` is the gateway's city, `model` the image, both as in `city.toml` |
 //! | measurement | `mkey` is the region; `mval` has its `name`, and as `digests` the SHA-256 (1) of its code |
+//!
+//! It says nothing of how long it holds: ask for it again.
 //!
 //! A device does not measure SHA-256, but a code under a nonce and a key: [`attestation`](crate::attestation). Who has the code
 //! itself knows by this CoRIM that it is the one with which the gateway compares.
@@ -21,16 +23,12 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{attestation::Signer, config::City};
 
-/// What the names in it mean: this module's documentation.
-pub const PROFILE: &str = "tag:smart-city.example,2026:reference-values#1";
-
 /// The media type of what is signed, and of what is made here.
 const CONTENT_TYPE: &str = "application/rim+cbor";
 /// The media type of a signed CoRIM.
 pub const MEDIA_TYPE: &str = "application/rim+cose";
 
-/// The numbers of CBOR tags: a URI, a CoRIM and a CoMID.
-const URI: u64 = 32;
+/// The numbers of CBOR tags: a CoRIM and a CoMID.
 const CORIM: u64 = 501;
 const COMID: u64 = 506;
 
@@ -73,8 +71,7 @@ pub fn reference_values(city: &City, signer: &Signer) -> Result<Option<Vec<u8>>>
     let id = format!("tag:smart-city.example,2026:reference-values:{digest}");
     let comid = map([(1, map([(0, id.as_str().into())])), (4, triples)]);
     let comid = Value::Tag(COMID, Box::new(bytes(&comid)?.into()));
-    let profile = Value::Tag(URI, Box::new(PROFILE.into()));
-    let corim = map([(0, id.into()), (1, Value::Array(vec![comid])), (3, profile)]);
+    let corim = map([(0, id.into()), (1, Value::Array(vec![comid]))]);
     let payload = bytes(&Value::Tag(CORIM, Box::new(corim)))?;
 
     let signer_name = format!("gateway of {}", city.home);

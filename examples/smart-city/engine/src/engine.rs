@@ -117,8 +117,8 @@ pub enum Input {
         payload: Vec<u8>,
         /// Who wants it.
         operator: String,
-        /// It is stored that it was wanted, and goes out.
-        reply: oneshot::Sender<()>,
+        /// It is stored that it was wanted, and goes out; or not.
+        reply: oneshot::Sender<Result<(), Denied>>,
     },
     /// A guest logs in.
     Guest {
@@ -323,6 +323,8 @@ pub enum Denied {
     Busy,
     /// Nothing came from it in a new epoch since the gateway started.
     NoLink,
+    /// The operator has sent as many commands as it may for now.
+    TooOften,
 }
 
 impl std::fmt::Display for Denied {
@@ -335,9 +337,13 @@ impl std::fmt::Display for Denied {
             Self::NotIsolated => "the device is not isolated",
             Self::Busy => "the evidence of the last instruction is still expected",
             Self::NoLink => "the device has not opened an epoch yet",
+            Self::TooOften => "you have sent as many commands as you may for now",
         })
     }
 }
+
+/// Commands of an operator at once, and how long each takes to be free again: they fill the audit log, and wait for the broker.
+const COMMANDS: (u32, Duration) = (64, Duration::from_secs(1));
 
 /// Is told what the engine has stored, in the engine's thread: it must not wait for anything, and with another city not for long.
 pub trait Observer: std::fmt::Debug + Send {
@@ -399,6 +405,8 @@ pub struct Engine {
     guests_told: BTreeSet<String>,
     /// How often each operator did not get something, since that was last summed up, without a record of its own.
     denials: BTreeMap<String, (Rate, u64)>,
+    /// The commands of each operator to devices that the engine does not know.
+    commands: BTreeMap<String, Rate>,
     next_summary: Instant,
     /// The clock at the last batch, and since when it goes as time does.
     clock: (Instant, Timestamp),
@@ -559,6 +567,7 @@ impl Engine {
             guest_logins: BTreeMap::new(),
             guests_told: BTreeSet::new(),
             denials: BTreeMap::new(),
+            commands: BTreeMap::new(),
             next_summary: now + SUMMARY,
             clock: (now, Timestamp::now()),
             steady_since: now,
@@ -804,13 +813,7 @@ impl Engine {
                     stored.push(reply);
                 }
                 Input::Command { topic, payload, operator, reply } => {
-                    let command = String::from_utf8_lossy(&payload);
-                    self.audit(
-                        "commanded",
-                        json!({ "operator": operator, "topic": topic, "command": command }),
-                    );
-                    self.batch.outputs.push(Output { topic, payload, delivery: None, about: None });
-                    stored.push(reply);
+                    replies.push((reply, self.command(topic, payload, operator, now)));
                 }
                 Input::Guest { guest, session, reply } => {
                     logins.push((reply, self.guest(guest, session, now)));
@@ -1391,6 +1394,23 @@ impl Engine {
             }
             _ => {}
         }
+    }
+
+    /// Has a command sent, and noted in the audit log.
+    fn command(
+        &mut self,
+        topic: String,
+        payload: Vec<u8>,
+        operator: String,
+        now: Instant,
+    ) -> Result<(), Denied> {
+        if !self.commands.entry(operator.clone()).or_default().take(COMMANDS, now) {
+            return Err(Denied::TooOften);
+        }
+        let command = String::from_utf8_lossy(&payload);
+        self.audit("commanded", json!({ "operator": operator, "topic": topic, "command": command }));
+        self.batch.outputs.push(Output { topic, payload, delivery: None, about: None });
+        Ok(())
     }
 
     /// Notes in the audit log what an operator wanted and did not get. What was done has a record of its own. Nobody fills the log with it.

@@ -113,7 +113,7 @@ impl Files {
     /// The files or the user are wrong, or cannot be written.
     pub fn add_user(&self, user: &NewUser, hand_out: impl FnOnce(&str) -> io::Result<()>) -> Result<()> {
         let add = |city: &City, documents: &mut Documents| {
-            ensure!(!city.users.contains_key(&user.id), "user {} is there already", user.id);
+            ensure!(!city.has_user(&user.id), "user {} is there already", user.id);
             let mut entry = Table::new();
             entry["id"] = value(&user.id);
             entry["city"] = value(&user.city);
@@ -131,7 +131,7 @@ impl Files {
     /// The files are wrong or cannot be written, or there is no such user.
     pub fn change_password(&self, user: &str, hand_out: impl FnOnce(&str) -> io::Result<()>) -> Result<()> {
         let change = |city: &City, documents: &mut Documents| {
-            ensure!(city.users.contains_key(user), "there is no user {user}");
+            ensure!(city.has_user(user), "there is no user {user}");
             documents.new_password_of_user(user)
         };
         self.change(change, |_, password| hand_out(&password))
@@ -143,7 +143,7 @@ impl Files {
     /// The files are wrong or cannot be written, or there is no such user.
     pub fn remove_user(&self, user: &str) -> Result<()> {
         let remove = |city: &City, documents: &mut Documents| {
-            ensure!(city.users.contains_key(user), "there is no user {user}");
+            ensure!(city.has_user(user), "there is no user {user}");
             documents.remove("users", user)
         };
         self.change(remove, |_, ()| Ok(()))

@@ -1,9 +1,10 @@
 //! Devices that speak as FIWARE's IoT agent for JSON expects it ([`smart_city_iot_agent`]), beside the engine.
 //!
-//! The account of such a device is a user. What the device sends is written by this user over NGSI-LD, with the limits and the policy of
-//! what users write.
+//! The account of such a device only sends. What it sends is written over NGSI-LD, with the limits and the policy of what users write, and
+//! nobody else writes to that entity.
 
 use std::{
+    fmt,
     sync::{Arc, Mutex},
     time::Instant,
 };
@@ -35,6 +36,8 @@ pub struct Agent {
     entities: Arc<Broker>,
     places: Places,
     meters: Meters,
+    /// These devices are at the own broker.
+    has_own_broker: bool,
     warning: Arc<Mutex<Limited>>,
 }
 
@@ -45,23 +48,40 @@ pub(crate) enum NoCommand {
     Refused(Refusal),
     /// It is too long for a message.
     TooLong,
-    /// That it is sent could not be written.
-    NotWritten,
+    /// The gateway uses another broker than its own.
+    OtherBroker,
+}
+
+/// Why an entity was not written.
+#[derive(Debug)]
+enum NotWritten {
+    /// It never will be.
+    Refused(String),
+    /// It may be later.
+    Failed(String),
 }
 
 impl Agent {
     /// One for the groups of the moment, that writes to `entities`.
     #[must_use]
-    pub fn new(groups: watch::Receiver<Arc<Groups>>, entities: Arc<Broker>, meters: &Meters) -> Self {
+    pub fn new(
+        groups: watch::Receiver<Arc<Groups>>,
+        entities: Arc<Broker>,
+        meters: &Meters,
+        has_own_broker: bool,
+    ) -> Self {
+        if !has_own_broker && *groups.borrow() != Arc::default() {
+            tracing::warn!("devices of `ngsi_ld.iot_agent` can connect to the gateway's own broker alone");
+        }
         let places = Places::new(PLACES, PLACES_OF_A_DEVICE);
-        Self { groups, entities, places, meters: meters.clone(), warning: Arc::default() }
+        Self { groups, entities, places, meters: meters.clone(), has_own_broker, warning: Arc::default() }
     }
 
     /// One without devices.
     #[cfg(test)]
     pub(crate) fn idle() -> Self {
         let (entities, watcher) = crate::ngsi::entities(crate::ngsi::Teller::default());
-        Self::new(watcher.groups(), entities, &Meters::default())
+        Self::new(watcher.groups(), entities, &Meters::default(), true)
     }
 
     /// Whether an account may send to this topic.
@@ -74,15 +94,16 @@ impl Agent {
         self.groups.borrow().may_subscribe(account, filter)
     }
 
-    /// Writes what a device sent; returns when that is stored, or refused.
-    pub(crate) async fn take(&self, topic: &str, payload: &[u8]) {
+    /// Writes what a device sent; returns when that is stored, or refused. False if it is not to be acknowledged: it may be taken later.
+    pub(crate) async fn take(&self, topic: &str, payload: &[u8]) -> bool {
         let entity = self.groups.borrow().entity(topic, payload, Timestamp::now());
-        let (word, why) = match entity {
+        let (word, why, is_done) = match entity {
             Ok((device, entity)) => match self.write(device, entity).await {
-                Ok(()) => ("written", None),
-                Err(why) => ("not_written", Some(why)),
+                Ok(()) => ("written", None, true),
+                Err(NotWritten::Refused(why)) => ("not_written", Some(why), true),
+                Err(NotWritten::Failed(why)) => ("not_stored", Some(why), false),
             },
-            Err(refusal) => (refusal.word(), Some(refusal.to_string())),
+            Err(refusal) => (refusal.word(), Some(refusal.to_string()), true),
         };
         self.meters.unauthenticated.get_or_create(&[("result", word)]).inc();
         if let Some(why) = why
@@ -90,45 +111,54 @@ impl Agent {
         {
             tracing::warn!(topic, why, left_out, "a message of a device without authentication is refused");
         }
+        is_done
     }
 
-    /// Creates or updates an entity as the user that the device is.
-    async fn write(&self, device: String, entity: Value) -> Result<(), String> {
+    /// Creates or updates an entity as the account that the device has.
+    async fn write(&self, device: String, entity: Value) -> Result<(), NotWritten> {
+        let failed = |why: &dyn fmt::Display| NotWritten::Failed(why.to_string());
         let body = json!([entity]).to_string().into_bytes();
         let request = Request::post("/ngsi-ld/v1/entityOperations/upsert?options=update")
             .header("Content-Type", "application/ld+json")
             .body(body);
-        let request = request.map_err(|error| error.to_string())?;
-        let places = self.places.take(&device).await.ok_or("the gateway is ending")?;
+        let request = request.map_err(|error| failed(&error))?;
+        let places = self.places.take(&device).await.ok_or_else(|| failed(&"the gateway is ending"))?;
         let entities = Arc::clone(&self.entities);
         let work = move || {
             let response = entities.respond(&device, &request);
             drop(places);
             response
         };
-        let response = tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())?;
+        let response = tokio::task::spawn_blocking(work).await.map_err(|error| failed(&error))?;
+        let text = String::from_utf8_lossy(response.body());
         match response.status() {
             StatusCode::CREATED | StatusCode::NO_CONTENT => Ok(()),
-            status => Err(format!("{status}: {}", String::from_utf8_lossy(response.body()))),
+            // The account is gone, or nothing can be stored any more: then nobody is known.
+            StatusCode::MULTI_STATUS if text.contains("ResourceNotFound") => Err(failed(&text)),
+            StatusCode::MULTI_STATUS => Err(NotWritten::Refused(text.into_owned())),
+            status => Err(failed(&format!("{status}: {text}"))),
         }
     }
 
-    /// The topic and the payload of a command to a device, after it is written that the command is sent.
+    /// The topic and the payload of a command to a device, after it is written that the command is sent, if that can be.
     pub(crate) async fn command(
         &self,
         device: String,
         command: &str,
         value: &Value,
     ) -> Result<(String, Vec<u8>), NoCommand> {
+        if !self.has_own_broker {
+            return Err(NoCommand::OtherBroker);
+        }
         let command = self.groups.borrow().command(&device, command, value, Timestamp::now());
         let (topic, payload, entity) = command.map_err(NoCommand::Refused)?;
         if payload.len() > MOST_COMMAND {
             return Err(NoCommand::TooLong);
         }
-        self.write(device, entity).await.map_err(|why| {
-            tracing::error!(topic, why, "a command is not sent");
-            NoCommand::NotWritten
-        })?;
+        // The device may have filled its entity: a command goes to it all the same.
+        if let Err(NotWritten::Refused(why) | NotWritten::Failed(why)) = self.write(device, entity).await {
+            tracing::warn!(topic, why, "that a command is sent is not in the entity");
+        }
         Ok((topic, payload))
     }
 }

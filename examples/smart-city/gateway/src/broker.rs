@@ -344,7 +344,7 @@ fn password<'s>(secrets: &'s Secrets, user: &str) -> Option<&'s Secret> {
     if let Some(device) = parse_device_id(user) {
         secrets.devices.get(&device).map(|(_, password)| password)
     } else {
-        secrets.users.get(user)
+        secrets.users.get(user).or_else(|| secrets.senders.get(user))
     }
 }
 
@@ -488,7 +488,7 @@ impl Rules {
     async fn take(&self, event: ClientPublishEvent) -> bool {
         if Groups::is_topic(&event.topic) {
             let taken = self.exchange.agent.take(&event.topic, &event.payload);
-            return timeout(PATIENCE, taken).await.is_ok();
+            return timeout(PATIENCE, taken).await.unwrap_or(false);
         }
         let room = Arc::clone(&self.room).acquire_owned();
         let Ok(Ok(place)) = timeout(PATIENCE, room).await else { return false };
@@ -556,7 +556,8 @@ impl AuthProvider for Rules {
         Box::pin(async move {
             let Some(user) = user else { return false };
             self.hold_back(user, 1).await;
-            may_subscribe(user, filter) || self.exchange.agent.may_subscribe(user, filter)
+            let receives = !self.secrets.borrow().senders.contains_key(user);
+            (receives && may_subscribe(user, filter)) || self.exchange.agent.may_subscribe(user, filter)
         })
     }
 }

@@ -21,6 +21,7 @@ use smart_city_engine::{
     engine::{Engine, Input, Output},
 };
 use smart_city_frame::{Header, Kind};
+use smart_city_iot_agent::Groups;
 use tokio::{
     runtime::Handle,
     sync::{Notify, OwnedSemaphorePermit, mpsc, watch},
@@ -228,6 +229,8 @@ struct Leaving {
     order: VecDeque<(String, u8)>,
     /// The newest of each: a receipt says all that the one before it said, and everything else is sent again.
     down: HashMap<(String, u8), Output>,
+    /// Commands to devices that the engine does not know. None takes the place of another; operators have only so many.
+    commands: VecDeque<Output>,
     /// Readings, as many as the engine gives out.
     readings: VecDeque<Output>,
     /// Notifications: the newest of each topic, and of a user only so many.
@@ -265,6 +268,8 @@ impl Outgoing {
                 waiting.readings.push_back(output);
             } else if user(&output.topic).is_some() {
                 tell(&mut waiting.told, output);
+            } else if Groups::is_topic(&output.topic) {
+                waiting.commands.push_back(output);
             } else {
                 let kind = match Header::parse(&output.payload).map(|header| header.kind) {
                     Ok(Kind::Receipt) => 0,
@@ -308,7 +313,8 @@ impl Outgoing {
 
 impl Leaving {
     fn for_device(&mut self) -> Option<Output> {
-        self.order.pop_front().and_then(|key| self.down.remove(&key))
+        let command = self.commands.pop_front();
+        command.or_else(|| self.order.pop_front().and_then(|key| self.down.remove(&key)))
     }
 
     fn for_user(&mut self) -> Option<Output> {
@@ -564,6 +570,8 @@ mod tests {
                 down("down/a", Kind::Instruction, 4),
                 output("out/ren/x", vec![8], Some(2)),
                 down("down/a", Kind::Receipt, 5),
+                output("/K/lamp/cmd", vec![9], None),
+                output("/K/lamp/cmd", vec![10], None),
             ],
         );
         assert!(owed.is_empty());
@@ -579,10 +587,12 @@ mod tests {
             packets,
             [
                 ("ack", b'2'),
-                ("down/a", 5),
+                ("/K/lamp/cmd", 9),
                 ("out/hana/x", 7),
-                ("down/a", 2),
+                ("/K/lamp/cmd", 10),
                 ("out/ren/x", 8),
+                ("down/a", 5),
+                ("down/a", 2),
                 ("down/b", 3),
                 ("down/a", 4)
             ]

@@ -192,6 +192,7 @@ impl From<Denied> for Refused {
         let status = match denied {
             Denied::UnknownDevice | Denied::UnknownRegion => StatusCode::NOT_FOUND,
             Denied::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
+            Denied::TooOften => StatusCode::TOO_MANY_REQUESTS,
             Denied::Isolated | Denied::NotIsolated | Denied::Busy | Denied::NoLink => StatusCode::CONFLICT,
         };
         Self(status, denied.to_string())
@@ -819,9 +820,12 @@ async fn command(
     let (topic, payload) = app.agent.command(device, &command, &value).await.map_err(|why| match why {
         NoCommand::Refused(refusal) => Refused(StatusCode::NOT_FOUND, refusal.to_string()),
         NoCommand::TooLong => Denied::TooLong.into(),
-        NoCommand::NotWritten => unavailable("that the command is sent could not be written"),
+        NoCommand::OtherBroker => Refused(
+            StatusCode::NOT_IMPLEMENTED,
+            "such devices are at the gateway's own broker alone".to_owned(),
+        ),
     })?;
-    app.ask(|reply| Input::Command { topic, payload, operator, reply }).await?;
+    app.ask(|reply| Input::Command { topic, payload, operator, reply }).await??;
     Ok(StatusCode::ACCEPTED)
 }
 

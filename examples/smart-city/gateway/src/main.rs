@@ -287,7 +287,7 @@ async fn serve(
     meters.certificate.clone_from(&certificate);
     meters.entities = Some(Arc::clone(&entities));
     meters.gate = Some(Arc::clone(&gate));
-    let agent = Agent::new(groups, Arc::clone(&entities), &meters);
+    let agent = Agent::new(groups, Arc::clone(&entities), &meters, arguments.broker.is_none());
     let address = arguments.http.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
     let listener = TcpListener::bind(address).await.with_context(|| format!("HTTP at {address}"))?;
     let view = engine.view();

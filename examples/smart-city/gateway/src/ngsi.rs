@@ -58,7 +58,7 @@ impl Sources {
             .devices
             .iter()
             .map(|(id, device)| (id.to_string(), device.streams.iter().copied().collect()));
-        Self { users: city.users.clone(), streams: streams.collect(), devices: devices.collect() }
+        Self { users: writers(city), streams: streams.collect(), devices: devices.collect() }
     }
 
     /// The number of a stream that the device may send.
@@ -82,6 +82,11 @@ impl Sources {
     }
 }
 
+/// Who may write over NGSI-LD.
+fn writers(city: &City) -> BTreeMap<String, UserEntry> {
+    city.users.clone().into_iter().chain(city.senders.clone()).collect()
+}
+
 /// The policy with the attributes of the moment.
 #[derive(Debug)]
 struct Rights {
@@ -100,13 +105,14 @@ impl Rights {
             let Partner { city, departments, level } = target.partner.clone().unwrap_or_default();
             (target.user(), UserEntry { city, departments, level })
         });
-        let mut users = city.users.clone();
+        let writers = &sources.users;
+        let mut users = writers.clone();
         users.extend(targets);
         let (mut streams, mut written) = (city.streams.clone(), BTreeMap::new());
         // Users with the same attributes share one.
         let mut numbers = BTreeMap::new();
         let mut free = (1..=u16::MAX).rev().filter(|id| !city.streams.contains_key(id));
-        for (name, user) in &city.users {
+        for (name, user) in writers {
             let UserEntry { city, departments, level } = user;
             let attributes = (city.clone(), departments.iter().cloned().collect::<BTreeSet<_>>(), *level);
             let number = numbers.entry(attributes).or_insert_with(|| {
@@ -266,8 +272,11 @@ pub fn mapping(city: &City) -> Result<(Mapping, Groups), ConfigError> {
     let groups = groups.map_or_else(
         || Ok(Groups::default()),
         |groups| {
-            let parsed =
-                Groups::parse(&groups, |name| city.users.contains_key(name), smart_city_ngsi_ld::is_context);
+            let parsed = Groups::parse(
+                &groups,
+                |name| city.senders.contains_key(name),
+                smart_city_ngsi_ld::is_context,
+            );
             parsed.map_err(|fault| table.fault(&format!("iot_agent.{}", fault.field), fault.message))
         },
     )?;
@@ -287,8 +296,11 @@ pub fn mapping(city: &City) -> Result<(Mapping, Groups), ConfigError> {
         let path = authorities.map(|path| table.beside(path));
         smart_city_address::trust(path.as_deref()).map(Tls).map_err(|error| format!("{error:#}"))
     };
-    let mapping = Mapping::parse(&value, is_stream, is_device, trust)
+    let mut mapping = Mapping::parse(&value, is_stream, is_device, trust)
         .map_err(|fault| table.fault(&fault.field, fault.message))?;
+    for sender in city.senders.keys() {
+        mapping.confine(sender, groups.entity_of(sender));
+    }
     for (i, target) in mapping.targets().iter().enumerate() {
         let Some(partner) = &target.partner else { continue };
         let field = format!("push[{i}].partner");

@@ -186,13 +186,13 @@ impl Groups {
                 context: context.to_owned(),
                 commands: words("commands")?,
             };
-            if let Some(command) = group.commands.iter().find(|command| !is_attribute(command)) {
+            if let Some(command) = group.commands.iter().find(|command| !is_attribute(&info(command))) {
                 return fault(format!("{name}.commands"), format!("{command:?} cannot be a command"));
             }
             for device in words("devices")? {
                 let field = format!("{name}.devices");
                 if !has_account(&device) {
-                    return fault(field, format!("there is no user {device:?}"));
+                    return fault(field, format!("there is no user {device:?} with `sends_only`"));
                 }
                 if groups.devices.insert(device.clone(), group.clone()).is_some() {
                     return fault(field, format!("{device:?} is in a group already"));
@@ -206,6 +206,12 @@ impl Groups {
     #[must_use]
     pub fn is_topic(topic: &str) -> bool {
         topic.starts_with('/')
+    }
+
+    /// The id of the entity of a device.
+    #[must_use]
+    pub fn entity_of(&self, device: &str) -> Option<String> {
+        self.devices.get(device).map(|group| id(group, device))
     }
 
     fn group(&self, device: &str, key: &str) -> Option<&Group> {
@@ -253,8 +259,10 @@ impl Groups {
                     if !group.commands.contains(&command) {
                         return Err(Refusal::UnknownCommand);
                     }
-                    add(&mut attributes, &format!("{command}_status"), &"OK".into(), now)?;
-                    add(&mut attributes, &format!("{command}_info"), &result, now)?;
+                    add(&mut attributes, &status(&command), &"OK".into(), now)?;
+                    // Without a text the result of before would stay.
+                    let result = if result.is_null() { "".into() } else { result };
+                    add(&mut attributes, &info(&command), &result, now)?;
                 }
             }
         }
@@ -281,10 +289,19 @@ impl Groups {
             return Err(Refusal::UnknownCommand);
         }
         let mut attributes = Map::new();
-        add(&mut attributes, &format!("{command}_status"), &"PENDING".into(), now)?;
+        add(&mut attributes, &status(command), &"PENDING".into(), now)?;
         let payload = json!({ command: value }).to_string().into_bytes();
         Ok((command_topic(group, device), payload, entity(group, device, attributes)))
     }
+}
+
+/// The attributes with how far a command is, and with its result.
+fn status(command: &str) -> String {
+    format!("{command}_status")
+}
+
+fn info(command: &str) -> String {
+    format!("{command}_info")
 }
 
 fn command_topic(group: &Group, device: &str) -> String {
@@ -311,7 +328,10 @@ fn add(
     if !is_attribute(name) {
         return Err(Refusal::Attribute);
     }
-    if value.is_null() {
+    let time = format!("{time:.3}");
+    // Of a list the newest counts, wherever it stands.
+    let is_old = |before: &Value| before["observedAt"].as_str().is_some_and(|before| *before > *time);
+    if value.is_null() || attributes.get(name).is_some_and(is_old) {
         return Ok(());
     }
     let is_place = name == "location" && value.get("coordinates").is_some();
@@ -319,7 +339,7 @@ fn add(
     let attribute = json!({
         "type": kind,
         "value": value,
-        "observedAt": format!("{time:.3}"),
+        "observedAt": time,
         AUTHENTICATED: unauthenticated(),
     });
     attributes.insert(name.to_owned(), attribute);
@@ -330,9 +350,13 @@ fn unauthenticated() -> Value {
     json!({ "type": "Property", "value": false })
 }
 
+fn id(group: &Group, device: &str) -> String {
+    format!("urn:ngsi-ld:{}:{device}", group.kind)
+}
+
 fn entity(group: &Group, device: &str, mut entity: Map<String, Value>) -> Value {
     entity.insert(AUTHENTICATED.to_owned(), unauthenticated());
-    entity.insert("id".to_owned(), format!("urn:ngsi-ld:{}:{device}", group.kind).into());
+    entity.insert("id".to_owned(), id(group, device).into());
     entity.insert("type".to_owned(), group.kind.as_str().into());
     entity.insert("@context".to_owned(), group.context.as_str().into());
     Value::Object(entity)
@@ -396,6 +420,8 @@ mod tests {
                 "power": property(2, NOW), "state": property("on", "2024-01-02T03:04:05.000Z"),
             }))
         );
+        let list = r#"[{"power":2,"TimeInstant":"2024-01-02T03:04:06Z"},{"power":1,"TimeInstant":"2024-01-02T03:04:05Z"}]"#;
+        assert_eq!(entity(topic, list).unwrap()["power"]["value"], 2);
         let place = r#"{"location":{"type":"Point","coordinates":[1,2]}}"#;
         assert_eq!(entity(topic, place).unwrap()["location"]["type"], "GeoProperty");
         assert_eq!(entity(topic, r#"{"location":"there"}"#).unwrap()["location"]["type"], "Property");
@@ -417,6 +443,11 @@ mod tests {
         let done = entity("/json/K1/lamp-2/cmdexe", r#"{"switch":"is on"}"#).unwrap();
         assert_eq!(done["switch_status"], property("OK", NOW));
         assert_eq!(done["switch_info"], property("is on", NOW));
+        let done = entity("/json/K1/lamp-2/cmdexe", r#"{"switch":null}"#).unwrap();
+        assert_eq!(
+            (&done["switch_status"]["value"], &done["switch_info"]["value"]),
+            (&"OK".into(), &"".into())
+        );
         for (device, command, expected) in [
             ("lamp-3", "switch", Refusal::UnknownDevice),
             ("lamp-1", "explode", Refusal::UnknownCommand),
@@ -521,7 +552,8 @@ mod tests {
             (group("devices", json!([1])), "g.devices", "is not a list of texts"),
             (group("devices", json!(["b"])), "g.devices", "there is no user \"b\""),
             (group("devices", json!(["a", "a"])), "g.devices", "\"a\" is in a group already"),
-            (group("commands", json!(["id"])), "g.commands", "\"id\" cannot be a command"),
+            (group("commands", json!(["a b"])), "g.commands", "\"a b\" cannot be a command"),
+            (group("commands", json!(["a".repeat(60)])), "g.commands", "\"aaa"),
         ] {
             let fault = parse(&table).unwrap_err();
             assert_eq!(fault.field, field, "{fault:?}");

@@ -3,11 +3,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Instant,
 };
 
 use jiff::Timestamp;
+// Readers have their turn among writers that come one after the other, each with the time that the disk takes.
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::Notify;
 
 use crate::{
@@ -202,10 +204,6 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
-    lock.read().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// What a user may see at one moment.
 pub(crate) struct Sight<'u> {
     policy: Arc<dyn Policy>,
@@ -242,7 +240,7 @@ impl Sight<'_> {
 impl State {
     /// What a user may see now. It is asked for with the state at hand: before, it could be that of a city that is gone.
     pub(crate) fn sight<'u>(&self, broker: &Broker, user: &'u str) -> Sight<'u> {
-        Sight { policy: Arc::clone(&self.policy), devices: Arc::clone(&read(&broker.devices)), user }
+        Sight { policy: Arc::clone(&self.policy), devices: Arc::clone(&broker.devices.read()), user }
     }
 
     /// An entity as it is seen; none if there is nothing to be seen of it.
@@ -272,6 +270,11 @@ impl State {
         edit: impl FnOnce(Option<&View<'_>>, &mut Option<Part>) -> Result<T>,
     ) -> Result<T> {
         self.check_user(user)?;
+        if !self.mapping.may_write(user, id) {
+            return Err(Problem::unsupported(
+                "this entity is one account's alone, which writes nothing else",
+            ));
+        }
         let (sight, origin) = (self.sight(broker, user), Origin::User(user.to_owned()));
         let parts = self.entities.get(id).map_or(&[][..], Vec::as_slice);
         let at = parts.iter().position(|part| part.origin == origin);
@@ -425,7 +428,11 @@ impl Broker {
         };
         entities.retain(|id, parts| {
             parts.retain(|part| {
-                let is_kept = keeps(&part.origin);
+                let may_write = match &part.origin {
+                    Origin::User(user) => mapping.may_write(user, id),
+                    Origin::Stream { .. } => true,
+                };
+                let is_kept = may_write && keeps(&part.origin);
                 if let Origin::User(user) = &part.origin
                     && !is_kept
                 {
@@ -482,7 +489,7 @@ impl Broker {
 
     /// Takes a reading over, and does not wait for anybody: of each stream and device the newest one is kept until it is looked at.
     pub fn reading(&self, reading: Reading) {
-        let isolations = read(&self.devices).get(&reading.device).copied().unwrap_or_default().count;
+        let isolations = self.devices.read().get(&reading.device).copied().unwrap_or_default().count;
         let (stream, device) = (reading.stream.clone(), reading.device.clone());
         let key = (stream.clone(), device.clone());
         let origin = Origin::Stream { stream, device, isolations };
@@ -492,7 +499,7 @@ impl Broker {
 
     /// Nothing that came from this device is seen any more, from now on, and nothing that comes until it is recovered.
     pub fn isolate(&self, device: &str) {
-        let mut devices = self.devices.write().unwrap_or_else(PoisonError::into_inner);
+        let mut devices = self.devices.write();
         let isolation = Arc::make_mut(&mut devices).entry(device.to_owned()).or_default();
         if isolation.is_now {
             return;
@@ -506,7 +513,7 @@ impl Broker {
 
     /// What comes from this device from now on is seen. What came before its isolation is not.
     pub fn recover(&self, device: &str) {
-        let mut devices = self.devices.write().unwrap_or_else(PoisonError::into_inner);
+        let mut devices = self.devices.write();
         if let Some(isolation) = Arc::make_mut(&mut devices).get_mut(device) {
             isolation.is_now = false;
         }
@@ -524,11 +531,11 @@ impl Broker {
     }
 
     pub(crate) fn state(&self) -> RwLockReadGuard<'_, State> {
-        read(&self.state)
+        self.state.read()
     }
 
-    pub(crate) fn state_mut(&self) -> std::sync::RwLockWriteGuard<'_, State> {
-        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn state_mut(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write()
     }
 
     /// Makes entities of the readings that wait, and takes away what other brokers have of devices that were isolated.
@@ -608,7 +615,7 @@ impl Broker {
             return;
         }
         let mut is_any = false;
-        let devices = Arc::clone(&read(&self.devices));
+        let devices = Arc::clone(&self.devices.read());
         let State { policy, entities, subscriptions, pushes, .. } = state;
         for push in pushes {
             let sight = Sight { policy: Arc::clone(policy), devices: Arc::clone(&devices), user: &push.user };
@@ -643,7 +650,7 @@ impl Broker {
         if self.failure().is_some() {
             return Vec::new();
         }
-        let devices = Arc::clone(&read(&self.devices));
+        let devices = Arc::clone(&self.devices.read());
         let State { policy, mapping, entities, subscriptions, accounts, pushes, .. } = &mut *state;
         let mut jobs = Vec::new();
         for push in pushes {

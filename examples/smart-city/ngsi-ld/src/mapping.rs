@@ -27,6 +27,9 @@ pub struct Mapping {
     /// Longitude and latitude.
     places: HashMap<String, [f64; 2]>,
     endpoints: HashSet<String>,
+    /// Accounts that write one entity alone, or none, which nobody else writes.
+    confined: HashMap<String, Option<String>>,
+    owners: HashMap<String, String>,
     pub(crate) targets: Vec<Target>,
 }
 
@@ -258,6 +261,20 @@ impl Mapping {
             mapping.targets.push(target);
         }
         Ok(mapping)
+    }
+
+    /// From now on `user` writes this entity alone, or none, and nobody else writes it.
+    pub fn confine(&mut self, user: &str, id: Option<String>) {
+        self.owners.extend(id.clone().map(|id| (id, user.to_owned())));
+        self.confined.insert(user.to_owned(), id);
+    }
+
+    /// Whether a user may write an entity of this id, as far as it is not one of a device.
+    pub(crate) fn may_write(&self, user: &str, id: &str) -> bool {
+        match self.confined.get(user) {
+            Some(own) => own.as_deref() == Some(id),
+            None => !self.owners.contains_key(id),
+        }
     }
 
     /// The brokers that get entities of devices.

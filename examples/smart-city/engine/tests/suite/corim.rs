@@ -55,7 +55,7 @@ fn reference_values_are_signed_and_name_the_code() {
     let signer = Signer::from_pem(Signer::generate().unwrap().as_bytes()).unwrap();
     let signed = reference_values(&city, &signer).unwrap().unwrap();
     let corim = verified(&signed, &signer.jwks()).unwrap();
-    assert_eq!(untagged(at(&corim, 3), 32).as_text(), Some("tag:smart-city.example,2026:reference-values#1"));
+    assert_eq!(corim.as_map().unwrap().len(), 2);
     let tags = at(&corim, 1).as_array().unwrap();
     let comid = cbor(untagged(&tags[0], 506).as_bytes().unwrap());
     assert_eq!((tags.len(), at(&corim, 0)), (1, at(at(&comid, 1), 0)));

@@ -344,6 +344,7 @@ fn what_is_denied_says_why() {
         (Denied::UnknownDevice, "there is no such device"),
         (Denied::TooLong, "the argument is too long"),
         (Denied::NoLink, "the device has not opened an epoch yet"),
+        (Denied::TooOften, "you have sent as many commands as you may for now"),
     ] {
         assert_eq!(denied.to_string(), text);
     }

@@ -3,7 +3,7 @@
 use super::{kept::ask, *};
 
 const GROUPS: &str = "\n[ngsi_ld.iot_agent.lamps]\nkey = \"K1\"\ntype = \"Streetlight\"\ndevices = [\"lamp-1\", \"lamp-2\"]\n\
-    commands = [\"switch\"]\n";
+    commands = [\"switch\", \"dim\"]\n";
 const LAMP: &str = "urn:ngsi-ld:Streetlight:lamp-1";
 
 /// The example, with two lamps, and somebody of their department.
@@ -12,8 +12,9 @@ fn city(groups: &str) -> TempDir {
     let (city, secrets) = (dir.path().join("city.toml"), dir.path().join("secrets.toml"));
     let (mut users, mut passwords) = (String::new(), String::new());
     for (name, level) in [("lamp-1", 1), ("lamp-2", 1), ("nora", 1), ("low", 0)] {
+        let sends_only = name.starts_with("lamp");
         users += &format!(
-            "\n[[users]]\nid = \"{name}\"\ncity = \"midori\"\ndepartments = [\"rescue\"]\nlevel = {level}\n"
+            "\n[[users]]\nid = \"{name}\"\ncity = \"midori\"\ndepartments = [\"rescue\"]\nlevel = {level}\nsends_only = {sends_only}\n"
         );
         passwords += &format!("\n[users.{name}]\nmqtt_password = \"example-{name}\"\n");
     }
@@ -62,6 +63,26 @@ async fn what_they_send_is_an_entity_that_says_that_it_is_not_authenticated() {
         send_to(gateway.mqtt, "lamp-1", "/json/K1/lamp-1/attrs", payload).await;
     }
     assert_eq!(ask(&gateway, "nora", &path, "").await.1, lamp);
+    // Nobody makes it look authenticated, and a lamp's password opens nothing else.
+    let forged =
+        format!(r#"[{{"id":"{LAMP}","type":"Streetlight","power":{{"type":"Property","value":99}}}}]"#);
+    let upsert = "POST entityOperations/upsert?options=update";
+    assert_eq!(ask(&gateway, "nora", upsert, &forged).await.0, 207);
+    let (status, _) = ask(&gateway, "nora", &format!("PATCH entities/{LAMP}/attrs"), r#"{"power":99}"#).await;
+    assert_eq!(status, 422);
+    assert_eq!(ask(&gateway, "nora", &path, "").await.1, lamp);
+    for line in ["GET entities?type=Streetlight", upsert] {
+        assert_eq!(ask(&gateway, "lamp-1", line, &forged).await.0, 401);
+    }
+    let (_lamp, mut received) = client(gateway.mqtt, "lamp-1", "example-lamp-1", &["out/lamp-1/#"]);
+    let (gate, mut link) =
+        (user(gateway.mqtt, "70b3d5fffe000001", &[]).0, DeviceLink::new(&root(GATE), GATE, Epoch(1)));
+    let mut buffer = [0; 255];
+    let (city, _) = files(dir.path());
+    let frame = link.seal_reading(city.streams[&1].stream, b"1", &mut buffer).unwrap();
+    send(&gate, &format!("up/{GATE}/1"), frame);
+    let got = drain(&mut received, Duration::from_millis(700)).await;
+    assert!(got.iter().all(|(topic, ..)| !topic.starts_with("out/")), "{got:?}");
     let (_, metrics) = http(&gateway.http, "GET /metrics").await;
     for line in ["{result=\"written\"} 2", "{result=\"payload\"} 1", "{result=\"attribute\"} 2"] {
         let line = format!("smart_city_unauthenticated_messages_total{line}");
@@ -83,6 +104,7 @@ async fn commands_reach_the_device_and_are_in_the_audit_log() {
     };
     for (path, token, body, expected) in [
         ("lamp-1/switch", "operator", r#"{"to":"on"}"#, 202),
+        ("lamp-1/dim", "operator", "7", 202),
         ("lamp-2/switch", "operator", "1", 202),
         ("lamp-1/explode", "operator", "1", 404),
         ("lamp-3/switch", "operator", "1", 404),
@@ -100,7 +122,9 @@ async fn commands_reach_the_device_and_are_in_the_audit_log() {
         .filter(|(topic, ..)| topic.starts_with('/'))
         .map(|(topic, payload, _)| (topic, String::from_utf8(payload).unwrap()))
         .collect();
-    assert_eq!(messages, [("/K1/lamp-1/cmd".to_owned(), r#"{"switch":{"to":"on"}}"#.to_owned())]);
+    let expected = [r#"{"switch":{"to":"on"}}"#, r#"{"dim":7}"#]
+        .map(|text| ("/K1/lamp-1/cmd".to_owned(), text.to_owned()));
+    assert_eq!(messages, expected);
     let path = format!("GET entities/{LAMP}?options=keyValues");
     assert_eq!(ask(&gateway, "nora", &path, "").await.1["switch_status"], "PENDING");
     send(&lamp, "/json/K1/lamp-1/cmdexe", br#"{"switch":"is on"}"#);
@@ -115,7 +139,7 @@ async fn commands_reach_the_device_and_are_in_the_audit_log() {
     }
     let log = fs::read_to_string(dir.path().join("data/audit.jsonl")).unwrap();
     let commands: Vec<_> = log.lines().filter(|line| line.contains("\"commanded\"")).collect();
-    assert_eq!(commands.len(), 2, "{commands:?}");
+    assert_eq!(commands.len(), 3, "{commands:?}");
     assert!(commands[0].contains("kana") && commands[0].contains("/K1/lamp-1/cmd"), "{}", commands[0]);
 }
 
@@ -141,7 +165,10 @@ async fn without_a_group_there_is_no_such_topic() {
 #[test]
 fn a_fault_in_a_group_is_told() {
     for (groups, expected) in [
-        (GROUPS.replace("lamp-2", "lamp-9"), "ngsi_ld.iot_agent.lamps.devices: there is no user \"lamp-9\""),
+        (
+            GROUPS.replace("lamp-2", "lamp-9"),
+            "ngsi_ld.iot_agent.lamps.devices: there is no user \"lamp-9\" with",
+        ),
         (format!("{GROUPS}context = \"https://a.example\"\n"), "ngsi_ld.iot_agent.lamps.context"),
     ] {
         let dir = city(&groups);
