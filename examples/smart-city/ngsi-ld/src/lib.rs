@@ -35,5 +35,5 @@ pub use broker::{Broker, Job, Policy, Publisher, Reading, Source, Transport};
 pub use context::is_context;
 pub use keep::{Keeper, Key, What};
 pub use models::{Model, Range, model};
-pub use problem::refused;
+pub use problem::{bare, refused};
 pub use push::Pushed;
