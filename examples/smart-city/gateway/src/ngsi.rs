@@ -357,6 +357,12 @@ async fn respond(State(api): State<Api>, request: Request) -> Response {
             .insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Basic realm=\"ngsi-ld\""));
         return response;
     };
+    // Clause 6.3.4, also of a body in chunks. HTTP/2 needs no such field, and there is none of it here.
+    if [Method::POST, Method::PATCH, Method::PUT].contains(request.method())
+        && !request.headers().contains_key(header::CONTENT_LENGTH)
+    {
+        return smart_city_ngsi_ld::bare(StatusCode::LENGTH_REQUIRED).map(Body::from);
+    }
     let (parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, MOST_BODY).await else {
         return refused(StatusCode::PAYLOAD_TOO_LARGE, "the body of the request is too long");
@@ -415,9 +421,11 @@ mod tests {
         let api = Api { entities, secrets: watch::channel(Arc::new(secrets())).1, places: places.clone() };
         let login = format!("Basic {}", Base64::encode_string(b"hana:x"));
         let request = || {
-            let body = Body::from(r#"{"id":"urn:a:1","type":"T"}"#);
+            let body = r#"{"id":"urn:a:1","type":"T"}"#;
             let request = Request::post("/ngsi-ld/v1/entities").header("Authorization", &login);
-            request.header("Content-Type", "application/json").body(body).unwrap()
+            let request =
+                request.header("Content-Type", "application/json").header("Content-Length", body.len());
+            request.body(Body::from(body)).unwrap()
         };
         let requests: Vec<_> = (0..2).map(|_| tokio::spawn(respond(State(api.clone()), request()))).collect();
         // One of them has the lock.

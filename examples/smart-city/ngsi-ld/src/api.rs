@@ -8,9 +8,9 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 use serde_json::{Map, Value, json};
 
 use crate::{
-    attribute::{Format, Instance, MOST_INSTANCES, Reader, Writer, removes},
+    attribute::{Format, Instance, Reader, Writer, dataset, removes, weight},
     broker::{Broker, MOST_SUBSCRIPTIONS, State},
-    context::{CORE, Context},
+    context::{CORE, Context, SCOPE},
     entity::{Fragment, Origin, Part, View},
     mapping::is_of_a_device,
     problem::{Kind, Problem, Result},
@@ -34,7 +34,7 @@ const IN_PATH: &AsciiSet =
     &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'/').add(b'<').add(b'>').add(b'?');
 
 /// What queries have in other versions, or with other parts of the specification. To leave it away would be another query.
-pub(crate) const NOT_HERE: [&str; 11] = [
+pub(crate) const NOT_HERE: [&str; 12] = [
     "scopeQ",
     "csf",
     "join",
@@ -46,6 +46,32 @@ pub(crate) const NOT_HERE: [&str; 11] = [
     "datasetId",
     "orderBy",
     "temporalQ",
+    "jsonldContext",
+];
+
+/// The parameters that there are. Any other would be left away, and so would be refused (clause 6.3.20 of later versions).
+const HERE: [&str; 20] = [
+    "id",
+    "type",
+    "idPattern",
+    "attrs",
+    "q",
+    "georel",
+    "geometry",
+    "coordinates",
+    "geoproperty",
+    "options",
+    "format",
+    "lang",
+    "limit",
+    "offset",
+    "count",
+    "details",
+    "deleteAll",
+    "observedAt",
+    "local",
+    // Of the deletion of an attribute.
+    "datasetId",
 ];
 
 const JSON: &str = "application/json";
@@ -132,6 +158,17 @@ fn with_context(body: &Value, context: &str) -> Result<String> {
     Ok(format!("[{}]", elements.iter().map(one).collect::<Vec<_>>().join(",")))
 }
 
+/// How the attributes of a fragment are written to an entity.
+#[derive(Clone, Copy, PartialEq)]
+enum Writing {
+    /// Clause 5.6.2.
+    Update,
+    /// Clause 5.6.3.
+    Append,
+    /// Clause 5.6.3, and what is there stays.
+    AppendNew,
+}
+
 /// The URIs of the attributes that were written, and of those that were not.
 type Written = (Vec<String>, Vec<String>);
 
@@ -213,29 +250,31 @@ impl Broker {
     }
 }
 
-/// Whether JSON-LD is wanted, and not JSON.
+/// Whether JSON-LD is wanted, and not JSON. Of two that are wanted as much it is JSON (clause 6.3.4).
 fn accepted(headers: &HeaderMap) -> Result<bool> {
     let Some(accept) = headers.get(header::ACCEPT) else { return Ok(false) };
     let accept = accept.to_str().unwrap_or_default();
-    // The best one; of equals the first.
-    let mut best: Option<(f32, bool)> = None;
-    for part in accept.split(',') {
-        let mut parts = part.split(';').map(str::trim);
-        let is_ld = match parts.next().unwrap_or_default() {
-            JSON | "application/*" | "*/*" | "" => false,
-            JSON_LD => true,
-            _ => continue,
-        };
-        let quality = parts
-            .find_map(|part| part.strip_prefix("q="))
-            .and_then(|quality| quality.parse().ok())
-            .unwrap_or(1.0);
-        if quality > 0.0 && best.is_none_or(|(before, _)| quality > before) {
-            best = Some((quality, is_ld));
-        }
+    // What names a media type most closely says its weight (RFC 9110, section 12.5.1).
+    let weight_of = |media: &str| {
+        let ranges = accept.split(',').filter_map(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            let closeness = match parts.next().unwrap_or_default() {
+                name if name.eq_ignore_ascii_case(media) => 2,
+                "application/*" => 1,
+                "*/*" | "" => 0,
+                _ => return None,
+            };
+            Some((closeness, weight(parts)))
+        });
+        let closest = ranges.max_by(|one, other| one.0.cmp(&other.0).then(one.1.total_cmp(&other.1)));
+        closest.map_or(0.0, |(_, weight)| weight)
+    };
+    let (json, json_ld) = (weight_of(JSON), weight_of(JSON_LD));
+    if json.max(json_ld) <= 0.0 {
+        let detail = "there are application/json and application/ld+json";
+        return Err(Problem::new(Kind::NotAcceptable, detail));
     }
-    let none = || Problem::new(Kind::NotAcceptable, "there are application/json and application/ld+json");
-    best.map(|(_, is_ld)| is_ld).ok_or_else(none)
+    Ok(json_ld > json)
 }
 
 /// The address of the context in a `Link` field.
@@ -270,14 +309,33 @@ pub(crate) fn not_here<T>(name: &str) -> Result<T> {
     Err(Problem::unsupported(format!("there is no {name} here")))
 }
 
-fn no_method() -> Problem {
-    Problem::new(Kind::MethodNotAllowed, "this resource has no such method")
+fn no_method(methods: &'static str) -> Result<Answer> {
+    Err(Problem::new(Kind::MethodNotAllowed(methods), format!("this resource has {methods}")))
 }
 
 impl<'r> Call<'r> {
     fn route(&self, method: &Method, path: &[&str]) -> Result<Answer> {
         let (get, post, patch, put, delete) =
             (Method::GET, Method::POST, Method::PATCH, Method::PUT, Method::DELETE);
+        if let [
+            "temporal"
+            | "csourceRegistrations"
+            | "csourceSubscriptions"
+            | "jsonldContexts"
+            | "entityMaps"
+            | "info",
+            ..,
+        ] = path
+        {
+            return Err(Problem::unsupported(
+                "this gateway keeps no history, forwards to no other source, and stores no context",
+            ));
+        }
+        let is_known = |name: &&String| HERE.contains(&name.as_str()) || NOT_HERE.contains(&name.as_str());
+        // The first of them, whatever the order of the map is.
+        if let Some(name) = self.parameters.keys().filter(|name| !is_known(name)).min() {
+            return Err(Problem::new(Kind::InvalidRequest, format!("there is no parameter {name:?}")));
+        }
         match path {
             ["entities"] if method == post => self.create_entity(),
             ["entities"] if method == get => self.query_entities(),
@@ -300,24 +358,17 @@ impl<'r> Call<'r> {
             ["subscriptions", id] if method == get => self.retrieve_subscription(id),
             ["subscriptions", id] if method == patch => self.update_subscription(id),
             ["subscriptions", id] if method == delete => self.delete_subscription(id),
-            ["entities"]
-            | ["entities", _]
-            | ["entities", _, "attrs"]
-            | ["entities", _, "attrs", _]
-            | ["entityOperations", _]
-            | ["types" | "attributes" | "subscriptions"]
-            | ["types" | "attributes" | "subscriptions", _] => Err(no_method()),
-            [
-                "temporal"
-                | "csourceRegistrations"
-                | "csourceSubscriptions"
-                | "jsonldContexts"
-                | "entityMaps"
-                | "info",
-                ..,
-            ] => Err(Problem::unsupported(
-                "this gateway keeps no history, forwards to no other source, and stores no context",
-            )),
+            // These are for one entity (clauses 5.6.6, 5.6.17, 5.6.18).
+            ["entities"] if [patch, put, delete].contains(method) && self.path.ends_with('/') => {
+                Err(Problem::bad("the id of the entity is missing"))
+            }
+            ["entities" | "subscriptions"] => no_method("GET, POST"),
+            ["entities", _] => no_method("GET, PATCH, PUT, DELETE"),
+            ["entities", _, "attrs"] => no_method("POST, PATCH"),
+            ["entities", _, "attrs", _] => no_method("PATCH, PUT, DELETE"),
+            ["entityOperations", _] => no_method("POST"),
+            ["subscriptions", _] => no_method("GET, PATCH, DELETE"),
+            ["types" | "attributes"] | ["types" | "attributes", _] => no_method("GET"),
             _ => Err(Problem::not_found()),
         }
     }
@@ -363,22 +414,10 @@ impl<'r> Call<'r> {
         };
         let value: Value = serde_json::from_slice(self.body)
             .map_err(|error| Problem::new(Kind::InvalidRequest, format!("the body is not JSON: {error}")))?;
-        let has_context = |value: &Value| value.get("@context").is_some();
-        let (has_any, has_all) = match &value {
-            Value::Array(elements) => {
-                let objects = || elements.iter().filter(|element| element.is_object());
-                (objects().any(has_context), objects().all(has_context))
-            }
-            value => (has_context(value), has_context(value)),
-        };
-        let linked = linked_context(self.headers)?;
-        match (is_ld, linked) {
+        match (is_ld, linked_context(self.headers)?) {
             (true, Some(_)) => Err(Problem::bad("JSON-LD has its context in the body, and not in a Link")),
-            (true, None) if !has_all => Err(Problem::bad("JSON-LD has its @context in the body")),
             (true, None) => Ok((value, None)),
-            (false, _) if has_any => {
-                Err(Problem::bad("an @context in the body makes it application/ld+json"))
-            }
+            (false, _) if value.get("@context").is_some() => Err(context_in_json()),
             (false, Some(url)) => Ok((value, Some(Context::parse(&Value::from(url))?))),
             (false, None) => Ok((value, Some(Context::core()))),
         }
@@ -536,16 +575,13 @@ impl<'r> Call<'r> {
                 created: self.now,
                 modified: self.now,
             });
-            let names_more = !fragment.types.is_subset(&part.types) || fragment.scopes.is_some();
+            let names_more = !fragment.types.is_subset(&part.types);
             if names_more {
                 part.types.extend(fragment.types.iter().cloned());
-                if let Some(scopes) = &fragment.scopes {
-                    part.scopes.clone_from(scopes);
-                }
                 part.modified = self.now;
             }
             let result = edit(seen, part)?;
-            if is_new && part.attributes.is_empty() && !names_more {
+            if is_new && part.attributes.is_empty() && part.scopes.is_empty() && !names_more {
                 *own = None;
             }
             Ok(result)
@@ -605,7 +641,14 @@ impl<'r> Call<'r> {
             selector.ids = Some(ids);
         }
         selector.id_pattern = self.parameter("idPattern").map(Pattern::parse).transpose()?;
-        selector.types = self.parameter("type").map(|types| query::types(types, &context)).transpose()?;
+        // All entities are of here.
+        let types = self.parameter("type");
+        if types == Some("*") && self.parameter("local") == Some("false") {
+            return Err(Problem::bad("the type * is for local alone"));
+        }
+        let has_types = types.is_some() || self.is("local")?;
+        let types = types.filter(|types| *types != "*");
+        selector.types = types.map(|types| query::types(types, &context)).transpose()?;
         let place = match self.parameter("georel") {
             None if self.parameter("geometry").is_some() || self.parameter("coordinates").is_some() => {
                 return Err(Problem::bad("a geo-query needs georel, geometry and coordinates"));
@@ -620,7 +663,6 @@ impl<'r> Call<'r> {
             }
         };
         let q = self.parameter("q").map(|q| query::q(q, &context)).transpose()?;
-        let has_types = selector.types.is_some();
         let query = Query { selectors: vec![selector], attributes: self.attrs(&context)?, q, place };
         self.answer_query(&query, has_types, &context, None)
     }
@@ -684,18 +726,22 @@ impl<'r> Call<'r> {
         let reader = Reader { merges: true, ..self.reader(context)? };
         self.write(state, id, fragment, |seen, part| {
             for (iri, value) in &fragment.attributes {
-                if removes(value) {
-                    if part.attributes.remove(iri).is_none() {
-                        if seen.attribute(iri).is_some() {
-                            return Err(others_wrote());
-                        }
-                        continue;
+                let (removed, rest): (Vec<_>, Vec<_>) =
+                    reader.fragments(value)?.iter().partition(|fragment| removes(fragment));
+                let removed = removed.into_iter().map(|fragment| dataset(fragment).map(str::to_owned));
+                remove_instances(part, seen, iri, removed.collect(), self.now)?;
+                for fragment in rest {
+                    let instances = part.attributes.entry(iri.clone()).or_default();
+                    let is_it = |instance: &&mut Instance| instance.dataset.as_deref() == dataset(fragment);
+                    match instances.iter_mut().find(is_it) {
+                        Some(instance) => instance.patch(fragment, &reader)?,
+                        None => instances.extend(reader.attribute(fragment)?),
                     }
-                } else if let Some(instances) = part.attributes.get_mut(iri) {
-                    patch_instances(instances, value, &reader)?;
-                } else {
-                    part.attributes.insert(iri.clone(), reader.attribute(value)?);
+                    part.modified = self.now;
                 }
+            }
+            if let Some(scopes) = &fragment.scopes {
+                part.scopes.clone_from(scopes);
                 part.modified = self.now;
             }
             Ok(())
@@ -724,44 +770,68 @@ impl<'r> Call<'r> {
 
     fn append_attributes(&self, id: &str) -> Result<Answer> {
         let (id, fragment, context) = self.fragment(id)?;
-        let (updated, not) = self.broker.edit(|state| self.append(state, &id, &fragment, &context))?;
-        Ok(update_result(&context, &updated, &not, "it is there already"))
+        let written = self.broker.edit(|state| self.append(state, &id, &fragment, &context))?;
+        Ok(update_result(&written, "it is there already"))
     }
 
     fn append(&self, state: &mut State, id: &str, fragment: &Fragment, context: &Context) -> Result<Written> {
-        let overwrites = !self.has_option("noOverwrite");
-        self.write_attributes(state, id, fragment, context, |is_there| overwrites || !is_there)
+        let writing = if self.has_option("noOverwrite") { Writing::AppendNew } else { Writing::Append };
+        self.write_attributes(state, id, fragment, context, writing)
     }
 
     fn update_attributes(&self, id: &str) -> Result<Answer> {
         let (id, fragment, context) = self.fragment(id)?;
-        let update =
-            |state: &mut _| self.write_attributes(state, &id, &fragment, &context, |is_there| is_there);
-        let (updated, not) = self.broker.edit(update)?;
-        Ok(update_result(&context, &updated, &not, "it is not there"))
+        let update = |state: &mut _| self.write_attributes(state, &id, &fragment, &context, Writing::Update);
+        Ok(update_result(&self.broker.edit(update)?, "it is not there"))
     }
 
-    /// Sets those attributes that are to be set, each if it is there or is not there.
     fn write_attributes(
         &self,
         state: &mut State,
         id: &str,
         fragment: &Fragment,
         context: &Context,
-        is_set: impl Fn(bool) -> bool,
+        writing: Writing,
     ) -> Result<Written> {
         let reader = self.reader(context)?;
-        let new = fragment.attributes.iter().map(|(iri, value)| Ok((iri, reader.attribute(value)?)));
-        let new = new.collect::<Result<Vec<_>>>()?;
+        let changes = fragment.attributes.iter().map(|(iri, value)| {
+            let (new, removed) = match writing {
+                Writing::Update => reader.update(value)?,
+                Writing::Append | Writing::AppendNew => (reader.attribute(value)?, Vec::new()),
+            };
+            Ok((iri, new, removed))
+        });
+        let changes = changes.collect::<Result<Vec<_>>>()?;
         self.write(state, id, fragment, |seen, part| {
             let (mut updated, mut not) = (Vec::new(), Vec::new());
-            for (iri, instances) in new {
-                if is_set(seen.attribute(iri).is_some()) {
-                    set_attribute(part, iri, instances, self.now);
-                    updated.push(iri.clone());
-                } else {
-                    not.push(iri.clone());
+            for (iri, mut new, removed) in changes {
+                let all = new.len();
+                if writing == Writing::AppendNew {
+                    let old = seen.attribute(iri).unwrap_or_default();
+                    new.retain(|new| old.iter().all(|old| old.dataset != new.dataset));
                 }
+                let list = if new.len() == all { &mut updated } else { &mut not };
+                list.push(iri.clone());
+                if !new.is_empty() {
+                    set_attribute(part, iri, new, self.now);
+                }
+                remove_instances(part, seen, iri, removed, self.now)?;
+            }
+            if let Some(scopes) = &fragment.scopes {
+                match writing {
+                    Writing::Update if seen.parts.iter().all(|part| part.scopes.is_empty()) => {
+                        not.push(SCOPE.to_owned());
+                        return Ok((updated, not));
+                    }
+                    Writing::Update | Writing::Append => part.scopes.clone_from(scopes),
+                    Writing::AppendNew => {
+                        let new = scopes.iter().filter(|scope| !part.scopes.contains(scope));
+                        let new = new.cloned().collect::<Vec<_>>();
+                        part.scopes.extend(new);
+                    }
+                }
+                part.modified = self.now;
+                updated.push(SCOPE.to_owned());
             }
             Ok((updated, not))
         })
@@ -806,29 +876,35 @@ impl<'r> Call<'r> {
         }
     }
 
+    /// The URI of an attribute that a request changes.
+    fn changeable(name: &str, context: &Context) -> Result<String> {
+        let iri = context.expand(name)?;
+        if iri == SCOPE { Err(Problem::bad("the scope is changed with the entity")) } else { Ok(iri) }
+    }
+
     fn update_attribute(&self, id: &str, name: &str) -> Result<Answer> {
         let id = self.writable(id)?;
         let (fragment, context) = self.attribute_body()?;
-        let (iri, reader) = (context.expand(name)?, self.reader(&context)?);
-        if removes(&fragment) {
-            return self.change_attribute(&id, &iri, |instances| {
-                instances.clear();
-                Ok(true)
-            });
+        let (iri, reader) = (Self::changeable(name, &context)?, self.reader(&context)?);
+        if fragment.as_object().is_some_and(Map::is_empty) {
+            return Err(Problem::bad("the fragment says nothing"));
         }
-        let dataset = fragment.get("datasetId").and_then(Value::as_str);
         self.change_attribute(&id, &iri, |instances| {
-            match instances.iter_mut().find(|instance| instance.dataset.as_deref() == dataset) {
-                Some(instance) => instance.patch(&fragment, &reader).map(|()| true),
-                None => Ok(false),
+            let is_it = |instance: &Instance| instance.dataset.as_deref() == dataset(&fragment);
+            let Some(at) = instances.iter().position(is_it) else { return Ok(false) };
+            if removes(&fragment) {
+                instances.remove(at);
+            } else {
+                instances[at].patch(&fragment, &reader)?;
             }
+            Ok(true)
         })
     }
 
     fn replace_attribute(&self, id: &str, name: &str) -> Result<Answer> {
         let id = self.writable(id)?;
         let (fragment, context) = self.attribute_body()?;
-        let (iri, reader) = (context.expand(name)?, self.reader(&context)?);
+        let (iri, reader) = (Self::changeable(name, &context)?, self.reader(&context)?);
         let new = reader.attribute(&fragment)?;
         self.change_attribute(&id, &iri, |instances| {
             let mut is_there = false;
@@ -842,9 +918,26 @@ impl<'r> Call<'r> {
         })
     }
 
+    fn delete_scopes(&self, id: &str) -> Result<Answer> {
+        let edit = |seen: Option<&View<'_>>, own: &mut Option<Part>| {
+            let is_there = seen.is_some_and(|seen| seen.parts.iter().any(|part| !part.scopes.is_empty()));
+            let Some(part) = own.as_mut().filter(|part| !part.scopes.is_empty()) else {
+                return Err(if is_there { others_wrote() } else { Problem::not_found() });
+            };
+            part.scopes.clear();
+            part.modified = self.now;
+            Ok(())
+        };
+        self.broker.edit(|state| self.change(state, id, edit))?;
+        Ok(Answer::empty(StatusCode::NO_CONTENT))
+    }
+
     fn delete_attribute(&self, id: &str, name: &str) -> Result<Answer> {
         let id = self.writable(id)?;
         let iri = self.context()?.expand(name)?;
+        if iri == SCOPE {
+            return self.delete_scopes(&id);
+        }
         let all = self.is("deleteAll")?;
         let dataset =
             self.parameter("datasetId").map(|dataset| text::uri(dataset, "datasetId")).transpose()?;
@@ -869,6 +962,9 @@ impl<'r> Call<'r> {
         let elements = elements.ok_or_else(|| Problem::bad("a batch is a list that is not empty"))?;
         if elements.len() > MOST_BATCH {
             return Err(Problem::bad(format!("a batch has at most {MOST_BATCH} elements")));
+        }
+        if elements.iter().any(Value::is_null) {
+            return Err(Problem::bad("an element of the batch is null"));
         }
         let (mut done, mut created, mut errors) = (Vec::new(), Vec::new(), Vec::new());
         // All of it is kept at once: each for itself would take its time.
@@ -921,6 +1017,7 @@ impl<'r> Call<'r> {
     ) -> Result<bool> {
         let own;
         let context = match context {
+            Some(_) if members.contains_key("@context") => return Err(context_in_json()),
             Some(context) => context,
             None => {
                 own = own_context(members)?;
@@ -941,10 +1038,7 @@ impl<'r> Call<'r> {
             _ => {
                 let (_, not) = self.append(state, &id, &fragment, context)?;
                 if let Some(iri) = not.first() {
-                    return Err(Problem::bad(format!(
-                        "not written, as it is there already: {}",
-                        context.compact(iri)
-                    )));
+                    return Err(Problem::bad(format!("not written, as it is there already: {iri}")));
                 }
             }
         }
@@ -1152,8 +1246,15 @@ impl<'r> Call<'r> {
     }
 }
 
+/// The context of linked data.
 fn own_context(members: &Map<String, Value>) -> Result<Context> {
-    Context::parse(members.get("@context").unwrap_or(&Value::Null))
+    let context =
+        members.get("@context").ok_or_else(|| Problem::bad("JSON-LD has its @context in the body"))?;
+    Context::parse(context)
+}
+
+fn context_in_json() -> Problem {
+    Problem::bad("an @context in the body makes it application/ld+json")
 }
 
 fn owned(names: BTreeSet<&str>) -> BTreeSet<String> {
@@ -1184,33 +1285,38 @@ fn set_attribute(part: &mut Part, iri: &str, new: Vec<Instance>, now: Timestamp)
     }
 }
 
-/// Takes a fragment of an attribute over, or a list of such, each for the instance with its `datasetId`.
-fn patch_instances(instances: &mut Vec<Instance>, value: &Value, reader: &Reader<'_>) -> Result<()> {
-    let fragments = match value {
-        Value::Array(fragments) if !reader.simplified && fragments.iter().any(Value::is_object) => {
-            fragments.as_slice()
+/// Takes instances out of the user's own part. Those that are not there are gone already.
+fn remove_instances(
+    part: &mut Part,
+    seen: &View<'_>,
+    iri: &str,
+    removed: Vec<Option<String>>,
+    now: Timestamp,
+) -> Result<()> {
+    for dataset in removed {
+        let is_it = |instance: &Instance| instance.dataset == dataset;
+        let own = part.attributes.get_mut(iri);
+        let at = own.as_ref().and_then(|own| own.iter().position(is_it));
+        match (own, at) {
+            (Some(own), Some(at)) => {
+                own.remove(at);
+                part.modified = now;
+            }
+            _ if seen.attribute(iri).is_some_and(|all| all.iter().any(is_it)) => return Err(others_wrote()),
+            _ => {}
         }
-        value => std::slice::from_ref(value),
-    };
-    if fragments.len() > MOST_INSTANCES {
-        return Err(Problem::bad("an attribute has too many instances"));
     }
-    for fragment in fragments {
-        let dataset = fragment.get("datasetId").and_then(Value::as_str);
-        match instances.iter_mut().find(|instance| instance.dataset.as_deref() == dataset) {
-            Some(instance) => instance.patch(fragment, reader)?,
-            None => instances.extend(reader.attribute(fragment)?),
-        }
+    if part.attributes.get(iri).is_some_and(Vec::is_empty) {
+        part.attributes.remove(iri);
     }
     Ok(())
 }
 
-fn update_result(context: &Context, updated: &[String], not: &[String], reason: &str) -> Answer {
+/// Names are URIs, as there is no context (clause 6.3.6).
+fn update_result((updated, not): &Written, reason: &str) -> Answer {
     if not.is_empty() {
         return Answer::empty(StatusCode::NO_CONTENT);
     }
-    let updated: Vec<_> = updated.iter().map(|iri| context.compact(iri)).collect();
-    let not: Vec<_> =
-        not.iter().map(|iri| json!({ "attributeName": context.compact(iri), "reason": reason })).collect();
+    let not: Vec<_> = not.iter().map(|iri| json!({ "attributeName": iri, "reason": reason })).collect();
     Answer::result(StatusCode::MULTI_STATUS, json!({ "updated": updated, "notUpdated": not }))
 }

@@ -134,7 +134,12 @@ pub(crate) fn is_nothing(value: &Value) -> bool {
     value.as_str() == Some(NOTHING)
 }
 
-/// Whether a fragment says that its attribute is to be removed.
+/// Of which instance a fragment is.
+pub(crate) fn dataset(fragment: &Value) -> Option<&str> {
+    fragment.get("datasetId").and_then(Value::as_str)
+}
+
+/// Whether a fragment says that its instance of an attribute is to be removed.
 pub(crate) fn removes(fragment: &Value) -> bool {
     is_nothing(fragment)
         || fragment.get("value").is_some_and(is_nothing)
@@ -145,23 +150,44 @@ pub(crate) fn removes(fragment: &Value) -> bool {
 }
 
 impl Reader<'_> {
-    /// The instances of an attribute. A list is one value in the concise representation, unless it is of instances.
-    pub(crate) fn attribute(&self, value: &Value) -> Result<Vec<Instance>> {
-        let instances = match value {
+    /// What is said of each instance of an attribute. A list is one value in the concise representation, unless it is of instances.
+    pub(crate) fn fragments<'v>(&self, value: &'v Value) -> Result<&'v [Value]> {
+        match value {
             Value::Array(parts) if !self.simplified && parts.iter().any(is_instance) => {
                 if parts.len() > MOST_INSTANCES {
                     return Err(Problem::bad("an attribute has too many instances"));
                 }
-                parts.iter().map(|part| self.instance(part, 1)).collect::<Result<Vec<_>>>()?
+                Ok(parts)
             }
-            value => vec![self.instance(value, 1)?],
-        };
-        for (i, instance) in instances.iter().enumerate() {
-            if instances[..i].iter().any(|before| before.dataset == instance.dataset) {
+            value => Ok(std::slice::from_ref(value)),
+        }
+    }
+
+    /// The instances of an attribute.
+    pub(crate) fn attribute(&self, value: &Value) -> Result<Vec<Instance>> {
+        let (instances, removed) = self.update(value)?;
+        if removed.is_empty() {
+            Ok(instances)
+        } else {
+            Err(Problem::bad("the value of an attribute is missing"))
+        }
+    }
+
+    /// The instances that a fragment of an attribute sets, and the `datasetId`s of those that it removes.
+    pub(crate) fn update(&self, value: &Value) -> Result<(Vec<Instance>, Vec<Option<String>>)> {
+        let (mut instances, mut removed) = (Vec::<Instance>::new(), Vec::new());
+        for fragment in self.fragments(value)? {
+            if removes(fragment) {
+                removed.push(dataset(fragment).map(str::to_owned));
+                continue;
+            }
+            let instance = self.instance(fragment, 1)?;
+            if instances.iter().any(|before| before.dataset == instance.dataset) {
                 return Err(Problem::bad("two instances of an attribute have the same datasetId"));
             }
+            instances.push(instance);
         }
-        Ok(instances)
+        Ok((instances, removed))
     }
 
     fn instance(&self, value: &Value, level: usize) -> Result<Instance> {
@@ -223,6 +249,53 @@ impl Reader<'_> {
 fn is_instance(value: &Value) -> bool {
     ["value", "object", "languageMap", "datasetId"].iter().any(|name| value.get(name).is_some())
         || value.get("type").and_then(Value::as_str).and_then(Kind::of).is_some()
+}
+
+/// Languages of a list of preferences that are looked at, and the longest name of one.
+const MOST_LANGUAGES: usize = 16;
+const LONGEST_LANGUAGE: usize = 35;
+
+/// The text in the language that a list prefers, as in the field `Accept-Language`: by its name, by a longer one, or by a shorter one. If
+/// there is none, the one without a language, or else the first (clause 4.15).
+fn in_one_of<'m>(map: &'m Map<String, Value>, list: &str) -> Option<(&'m String, &'m Value)> {
+    let mut wanted: Vec<(f32, &str)> = list
+        .split(',')
+        .take(MOST_LANGUAGES)
+        .map(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            let name = parts.next().unwrap_or_default();
+            (weight(parts), name)
+        })
+        .filter(|(weight, name)| *weight > 0.0 && name.len() <= LONGEST_LANGUAGE)
+        .collect();
+    // Of equals the first stays the first.
+    wanted.sort_by(|one, other| other.0.total_cmp(&one.0));
+    let is_in = |name: &str, key: &str| {
+        let start = key.get(..name.len());
+        let rest = key.get(name.len()..).unwrap_or_default();
+        start.is_some_and(|start| start.eq_ignore_ascii_case(name))
+            && (rest.is_empty() || rest.starts_with('-'))
+    };
+    for (_, mut name) in wanted.into_iter().take_while(|(_, name)| *name != "*") {
+        loop {
+            let same = map.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+            if let Some(found) = same.or_else(|| map.iter().find(|(key, _)| is_in(name, key))) {
+                return Some(found);
+            }
+            match name.rsplit_once('-') {
+                Some((shorter, _)) => name = shorter,
+                None => break,
+            }
+        }
+    }
+    map.get_key_value("@none").or_else(|| map.iter().next())
+}
+
+/// The weight among the parameters of a media type or a language; 1 if there is none that can be read.
+pub(crate) fn weight<'p>(mut parameters: impl Iterator<Item = &'p str>) -> f32 {
+    let weight = parameters.find_map(|parameter| parameter.strip_prefix("q="));
+    let weight = weight.and_then(|weight| weight.parse().ok());
+    weight.filter(|weight| (0.0..=1.0).contains(weight)).unwrap_or(1.0)
 }
 
 fn merged(value: &Value, patch: &Value) -> Value {
@@ -329,9 +402,7 @@ impl Instance {
 
     /// As a Property in one language, or in the one that is there (clause 4.15).
     fn in_language(&self, map: &Map<String, Value>, language: &str, view: &Writer<'_>) -> Value {
-        let found =
-            map.get_key_value(language).or_else(|| map.get_key_value("@none")).or_else(|| map.iter().next());
-        let Some((language, value)) = found else { return Value::Null };
+        let Some((language, value)) = in_one_of(map, language) else { return Value::Null };
         if view.format == Format::Simplified {
             return value.clone();
         }
@@ -487,7 +558,25 @@ mod tests {
         let context = Context::core();
         let instances =
             reader(&context).attribute(&json!({ "languageMap": { "en": "a", "ja": "b" } })).unwrap();
-        for (language, expected) in [("ja", json!("b")), ("en", json!("a")), ("fr", json!("a"))] {
+        let long = format!("{}ja", "fr,".repeat(MOST_LANGUAGES));
+        for (language, expected) in [
+            ("ja", json!("b")),
+            ("en", json!("a")),
+            ("fr", json!("a")),
+            ("*", json!("a")),
+            ("JA", json!("b")),
+            // A list, as of preferences.
+            ("fr,ja", json!("b")),
+            ("en;q=0.2,ja;q=0.9", json!("b")),
+            ("fr, ja;q=0.5, *;q=0.1", json!("b")),
+            ("ja;q=0, fr", json!("a")),
+            ("*, ja;q=0.5", json!("a")),
+            // A longer name than there is.
+            ("ja-JP", json!("b")),
+            ("ja-Jpan-JP", json!("b")),
+            ("jam", json!("a")),
+            (&long, json!("a")),
+        ] {
             let writer = Writer {
                 context: &context,
                 format: Format::Simplified,
@@ -495,6 +584,19 @@ mod tests {
                 language: Some(language),
             };
             assert_eq!(writer.attribute(&instances), expected);
+        }
+        // A shorter one, and one that ends within a letter.
+        let regional =
+            reader(&context).attribute(&json!({ "languageMap": { "de": "a", "en-US": "b" } })).unwrap();
+        let odd = reader(&context).attribute(&json!({ "languageMap": { "é": "a", "ja": "b" } })).unwrap();
+        for (instances, language) in [(regional, "en"), (odd, "j,ja")] {
+            let writer = Writer {
+                context: &context,
+                format: Format::Simplified,
+                system: false,
+                language: Some(language),
+            };
+            assert_eq!(writer.attribute(&instances), "b");
         }
         let writer =
             Writer { context: &context, format: Format::Normalized, system: false, language: Some("ja") };

@@ -19,6 +19,8 @@ pub(crate) const CORE: &str = "https://uri.etsi.org/ngsi-ld/v1/ngsi-ld-core-cont
 
 const CORE_BASE: &str = "https://uri.etsi.org/ngsi-ld/v1/ngsi-ld-core-context";
 const NGSI_LD: &str = "https://uri.etsi.org/ngsi-ld/";
+/// What stands for the scopes of an entity, which are no attribute.
+pub(crate) const SCOPE: &str = "https://uri.etsi.org/ngsi-ld/scope";
 const DEFAULT: &str = "https://uri.etsi.org/ngsi-ld/default-context/";
 
 /// Contexts in one list, and names in one context.

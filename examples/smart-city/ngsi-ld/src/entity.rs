@@ -70,6 +70,12 @@ fn one_or_more(value: &Value) -> Option<Vec<&str>> {
     }
 }
 
+/// JSON's null is no value (clause 5.5.4). It is refused whether the entity is there or not.
+fn is_null(fragment: &Value) -> bool {
+    let is_null = |name: &&str| fragment.get(*name).is_some_and(Value::is_null);
+    fragment.is_null() || ["value", "object", "languageMap"].iter().any(is_null)
+}
+
 impl Fragment {
     pub(crate) fn parse(members: &Map<String, Value>, reader: &Reader<'_>) -> Result<Self> {
         let mut fragment =
@@ -93,6 +99,9 @@ impl Fragment {
                 "@context" | "createdAt" | "modifiedAt" => {}
                 name => {
                     let iri = reader.context.expand(name)?;
+                    if !reader.simplified && reader.fragments(value)?.iter().any(is_null) {
+                        return Err(Problem::bad(format!("the value of {name:?} is null")));
+                    }
                     if fragment.attributes.insert(iri, value.clone()).is_some() {
                         return Err(Problem::bad(format!("{name:?} is there twice, by two of its names")));
                     }

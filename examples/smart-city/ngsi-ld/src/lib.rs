@@ -36,5 +36,5 @@ pub use context::is_context;
 pub use deliver::MOST_CONNECTIONS;
 pub use keep::{Keeper, Key, What};
 pub use models::{Model, Range, model};
-pub use problem::refused;
+pub use problem::{bare, refused};
 pub use push::Pushed;

@@ -15,7 +15,8 @@ pub(crate) enum Kind {
     TooManyResults,
     LdContextNotAvailable,
     NoMultiTenantSupport,
-    MethodNotAllowed,
+    /// With the methods that the resource has.
+    MethodNotAllowed(&'static str),
     NotAcceptable,
     UnsupportedMediaType,
     NoRoom,
@@ -63,7 +64,7 @@ impl Problem {
             Kind::TooComplexQuery | Kind::TooManyResults => StatusCode::FORBIDDEN,
             Kind::LdContextNotAvailable => StatusCode::SERVICE_UNAVAILABLE,
             Kind::NoMultiTenantSupport => StatusCode::NOT_IMPLEMENTED,
-            Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Kind::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Kind::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Kind::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Kind::NoRoom => StatusCode::INSUFFICIENT_STORAGE,
@@ -84,7 +85,7 @@ impl Problem {
             Kind::TooManyResults => ("TooManyResults", "The query would have too many results"),
             Kind::LdContextNotAvailable => ("LdContextNotAvailable", "The @context is not available"),
             Kind::NoMultiTenantSupport => ("NoMultiTenantSupport", "There are no tenants"),
-            Kind::MethodNotAllowed => ("", "The resource has no such method"),
+            Kind::MethodNotAllowed(_) => ("", "The resource has no such method"),
             Kind::NotAcceptable => ("", "No acceptable representation"),
             Kind::UnsupportedMediaType => ("", "The media type is not supported"),
             Kind::NoRoom => ("", "There is no room for more"),
@@ -98,7 +99,16 @@ impl Problem {
     }
 
     pub(crate) fn to_response(&self) -> Response<Vec<u8>> {
-        response(self.status(), &self.to_json())
+        let mut response = response(self.status(), &self.to_json());
+        match self.kind {
+            Kind::MethodNotAllowed(methods) => {
+                response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(methods));
+            }
+            // Clause 6.3.4: just the status.
+            Kind::UnsupportedMediaType => return bare(self.status()),
+            _ => {}
+        }
+        response
     }
 }
 
@@ -109,8 +119,17 @@ fn details(kind: &str, title: &str, status: StatusCode, detail: &str) -> Value {
 fn response(status: StatusCode, details: &Value) -> Response<Vec<u8>> {
     let mut response = Response::new(details.to_string().into_bytes());
     *response.status_mut() = status;
-    let kind = HeaderValue::from_static("application/problem+json");
+    // Clause 5.5.3: and not the media type of RFC 7807, which older clients do not know.
+    let kind = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+/// An answer that is a status alone, as clause 6.3.4 has some.
+#[must_use]
+pub fn bare(status: StatusCode) -> Response<Vec<u8>> {
+    let mut response = Response::new(Vec::new());
+    *response.status_mut() = status;
     response
 }
 

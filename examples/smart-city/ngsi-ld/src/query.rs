@@ -325,12 +325,20 @@ impl Condition {
 
     fn in_instance(&self, instance: &Instance, path: &[(String, String)], effort: &Effort) -> bool {
         let Some(((iri, name), nested)) = path.split_first() else {
+            let is_equality = |test: &Test| test.is_equality();
+            if instance.kind == Kind::Relationship && !self.test.as_ref().is_none_or(is_equality) {
+                return false;
+            }
             let mut value = &instance.value;
             for (i, member) in self.trail.iter().enumerate() {
                 // In every language.
                 if i == 0 && instance.kind == Kind::LanguageProperty && member == "*" {
                     let texts = value.as_object().into_iter().flat_map(|map| map.values());
-                    return self.trail.len() == 1 && texts.into_iter().any(|text| self.passes(text, effort));
+                    let texts = texts.flat_map(|text| match text {
+                        Value::Array(texts) => texts.as_slice(),
+                        text => std::slice::from_ref(text),
+                    });
+                    return self.trail.len() == 1 && self.passes(&texts.cloned().collect(), effort);
                 }
                 let Some(inner) = value.get(member) else { return false };
                 value = inner;
@@ -359,6 +367,11 @@ impl Condition {
 }
 
 impl Test {
+    /// What there is for the object of a relationship.
+    fn is_equality(&self) -> bool {
+        matches!(self, Self::Equal(_) | Self::Unequal(_) | Self::Between(..) | Self::NotBetween(..))
+    }
+
     fn parse(operator: &str, text: &str) -> Result<Self> {
         let literal = || Literal::parse(text);
         let unquoted = || text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);

@@ -81,7 +81,7 @@ struct Progress {
 }
 
 /// Members of a subscription that the broker says.
-const STATUS: [&str; 4] = ["status", "createdAt", "modifiedAt", "jsonldContext"];
+const STATUS: [&str; 3] = ["status", "createdAt", "modifiedAt"];
 const NOTIFICATION_STATUS: [&str; 6] =
     ["status", "timesSent", "timesFailed", "lastNotification", "lastSuccess", "lastFailure"];
 

@@ -52,7 +52,20 @@ async fn other_sites_see_nothing() {
         );
         let answer = raw(&gateway.http, &request).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
-        assert!(answer.contains("application/problem+json") && answer.contains("about:blank"), "{answer}");
+        assert!(answer.contains("application/json") && answer.contains("about:blank"), "{answer}");
+    }
+    // A body has a length (clause 6.3.4 of NGSI-LD), and the answer nothing but the status.
+    for (method, length, expected) in
+        [("POST", "Transfer-Encoding: chunked", "411 "), ("PUT", "X: x", "411 "), ("DELETE", "X: x", "404 ")]
+    {
+        let request = format!(
+            "{method} /ngsi-ld/v1/entities/urn:a:1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+             Authorization: Basic aGFuYTpleGFtcGxlLWhhbmE=\r\n{length}\r\n\r\n{}",
+            if method == "POST" { "0\r\n\r\n" } else { "" },
+        );
+        let answer = raw(&gateway.http, &request).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {expected}")), "{answer}");
+        assert_eq!(answer.ends_with("\r\n\r\n"), expected == "411 ", "{answer}");
     }
     assert!(
         raw(&gateway.http, "GET /status HTTP/1.1\r\nConnection: close\r\n\r\n")

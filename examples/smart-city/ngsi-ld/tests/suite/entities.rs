@@ -94,8 +94,10 @@ fn c5_6_1_wrong_entities() {
     let json = [("Content-Type", "application/json")];
     city.send("ann", "POST entities", &json, "{").fails(400, "InvalidRequest");
     city.send("ann", "POST entities", &json, &"[".repeat(200)).fails(400, "InvalidRequest");
-    city.send("ann", "POST entities", &[("Content-Type", "text/plain")], "{}").fails(415, "");
-    city.send("ann", "POST entities", &[], "{}").fails(415, "");
+    // Of these there is the status alone.
+    for headers in [&[("Content-Type", "text/plain")][..], &[]] {
+        assert_eq!(city.send("ann", "POST entities", headers, "{}").is(415), Value::Null);
+    }
     let long = format!("{{\"id\":\"urn:b:1\",\"type\":\"T\",\"a\":\"{}\"}}", "x".repeat(1 << 20));
     city.send("ann", "POST entities", &json, &long).fails(400, "InvalidRequest");
     city.get("ann", "entities/urn:b:1").fails(404, "ResourceNotFound");
@@ -161,7 +163,16 @@ fn c6_3_media_types_methods_and_tenants() {
         ("*/*", Some("application/json")),
         ("application/json;q=0.5, application/ld+json", Some("application/ld+json")),
         ("application/ld+json;q=0, application/*", Some("application/json")),
-        ("application/ld+json, application/json", Some("application/ld+json")),
+        ("application/ld+json", Some("application/ld+json")),
+        // Of equals JSON is first (clause 6.3.4).
+        ("application/ld+json, application/json", Some("application/json")),
+        ("application/geo+json, application/json", Some("application/json")),
+        ("application/geo+json, application/ld+json;q=0.1", Some("application/ld+json")),
+        // What is named counts, and not what stands for all.
+        ("application/json;q=0, */*", Some("application/ld+json")),
+        ("*/*;q=0.9, application/ld+json;q=0.8", Some("application/json")),
+        ("application/ld+json;q=x", Some("application/ld+json")),
+        ("application/json;q=0", None),
         ("text/html", None),
         ("application/geo+json", None),
     ] {
@@ -171,18 +182,35 @@ fn c6_3_media_types_methods_and_tenants() {
             None => answer.fails(406, ""),
         }
     }
-    for line in [
-        "PUT entities",
-        "POST entities/urn:b:1",
-        "GET entities/urn:b:1/attrs",
-        "GET entityOperations/query",
-        "POST types",
-        "PUT subscriptions/urn:s:1",
+    for (line, methods) in [
+        ("PUT entities", "GET, POST"),
+        ("POST entities/urn:b:1", "GET, PATCH, PUT, DELETE"),
+        ("GET entities/urn:b:1/attrs", "POST, PATCH"),
+        ("DELETE entities/urn:b:1/attrs/", "POST, PATCH"),
+        ("POST entities/urn:b:1/attrs/height", "PATCH, PUT, DELETE"),
+        ("GET entityOperations/query", "POST"),
+        ("POST types", "GET"),
+        ("PATCH subscriptions/", "GET, POST"),
+        ("PUT subscriptions/urn:s:1", "GET, PATCH, DELETE"),
     ] {
-        city.send("ann", line, &[], "").fails(405, "");
+        let answer = city.send("ann", line, &[], "");
+        answer.fails(405, "");
+        assert_eq!(answer.header("allow"), methods, "{line}");
+    }
+    // There is no entity without an id.
+    for line in ["PUT entities/", "PATCH entities/", "DELETE entities/", "PATCH entities//attrs"] {
+        city.send("ann", line, &[], "").fails(400, "BadRequestData");
+    }
+    // What would be left away is refused.
+    for line in ["GET entities?type=T&other=1", "GET types?other=1", "POST subscriptions?other=1"] {
+        city.send("ann", line, &[], "").fails(400, "InvalidRequest");
     }
     for line in [
         "GET temporal/entities",
+        "POST temporal/entities",
+        "PATCH temporal/entities/urn:b:1/attrs/height",
+        "POST temporal/entityOperations/query",
+        "POST csourceSubscriptions?other=1",
         "POST csourceRegistrations",
         "GET csourceSubscriptions/x",
         "GET jsonldContexts",
@@ -201,19 +229,126 @@ fn c5_6_2_update_attributes() {
     let city = City::new();
     city.post("ann", "POST entities", &building()).is(201);
     city.post("ann", "PATCH entities/urn:b:1/attrs", &json!({ "height": 20 })).is(204);
+    // What is not there is appended.
     let some = json!({ "height": 30, "width": 4 });
-    let result = city.post("ann", "PATCH entities/urn:b:1/attrs", &some).is(207);
-    assert_eq!(
-        result,
-        json!({ "updated": ["height"], "notUpdated": [{ "attributeName": "width", "reason": "it is not there" }] })
-    );
+    city.post("ann", "PATCH entities/urn:b:1/attrs", &some).is(204);
     let entity = city.get("ann", "entities/urn:b:1").is(200);
     // The whole attribute was replaced.
     assert_eq!(entity["height"], json!({ "type": "Property", "value": 30 }));
-    assert_eq!(entity.get("width"), None);
+    assert_eq!(entity["width"]["value"], 4);
     city.post("ann", "PATCH entities/urn:b:2/attrs", &some).fails(404, "ResourceNotFound");
     city.post("ann", "PATCH entities/urn:b:1/attrs", &json!({ "height": { "type": "x" } }))
         .fails(400, "BadRequestData");
+}
+
+/// An attribute of each kind, with a default instance and one of `urn:d:1`.
+fn instances() -> Value {
+    let point = |x: i32| json!({ "type": "Point", "coordinates": [x, 1] });
+    json!({
+        "id": "urn:b:1", "type": "Building",
+        "name": [{ "value": "a" }, { "value": "b", "datasetId": "urn:d:1" }],
+        "owner": [{ "object": "urn:o:1" }, { "object": "urn:o:2", "datasetId": "urn:d:1" }],
+        "location": [{ "value": point(1) }, { "value": point(2), "datasetId": "urn:d:1" }],
+        "street": [{ "languageMap": { "en": "a" } }, { "languageMap": { "en": "b" }, "datasetId": "urn:d:1" }],
+    })
+}
+
+/// Clauses 4.5.0, 5.6.2, 5.6.4, 5.6.17: an instance that is nothing is removed, and the other one stays.
+#[test]
+fn c5_6_2_instances_are_removed() {
+    let nothing = "urn:ngsi-ld:null";
+    for (name, mut fragment) in [
+        ("name", json!({ "type": "Property", "value": nothing })),
+        ("owner", json!({ "type": "Relationship", "object": nothing })),
+        ("location", json!({ "type": "GeoProperty", "value": nothing })),
+        ("street", json!({ "type": "LanguageProperty", "languageMap": { "@none": nothing } })),
+    ] {
+        for dataset in [None, Some("urn:d:1")] {
+            if let Some(dataset) = dataset {
+                fragment["datasetId"] = Value::from(dataset);
+            }
+            for (line, body) in [
+                ("PATCH entities/urn:b:1/attrs".to_owned(), json!({ name: fragment })),
+                ("PATCH entities/urn:b:1".to_owned(), json!({ name: fragment })),
+                (format!("PATCH entities/urn:b:1/attrs/{name}"), fragment.clone()),
+            ] {
+                let city = City::new();
+                city.post("ann", "POST entities", &instances()).is(201);
+                let before = city.get("ann", "entities/urn:b:1").is(200);
+                city.post("ann", &line, &body).is(204);
+                let mut expected = before.clone();
+                expected[name] = before[name][usize::from(dataset.is_none())].clone();
+                assert_eq!(city.get("ann", "entities/urn:b:1").is(200), expected, "{line} {body}");
+                // The last instance takes the attribute with it, and what is gone can be removed again but by its name.
+                fragment_of_the_other(&city, name, &fragment, dataset);
+                assert_eq!(city.get("ann", "entities/urn:b:1").is(200).get(name), None);
+                let again = if line.ends_with(name) { 404 } else { 204 };
+                city.post("ann", &line, &body).is(again);
+            }
+        }
+        // To create, to append and to replace, there must be a value.
+        let city = City::new();
+        city.post("ann", "POST entities", &json!({ "id": "urn:b:1", "type": "T", name: fragment }))
+            .fails(400, "BadRequestData");
+        city.post("ann", "POST entities", &instances()).is(201);
+        city.post("ann", "POST entities/urn:b:1/attrs", &json!({ name: fragment }))
+            .fails(400, "BadRequestData");
+        city.post("ann", &format!("PUT entities/urn:b:1/attrs/{name}"), &fragment)
+            .fails(400, "BadRequestData");
+    }
+}
+
+/// Removes the instance that the fragment does not remove.
+fn fragment_of_the_other(city: &City, name: &str, fragment: &Value, dataset: Option<&str>) {
+    let mut other = fragment.clone();
+    match dataset {
+        Some(_) => drop(other.as_object_mut().unwrap().remove("datasetId")),
+        None => other["datasetId"] = Value::from("urn:d:1"),
+    }
+    city.post("ann", "PATCH entities/urn:b:1/attrs", &json!({ name: other })).is(204);
+}
+
+/// What others wrote is not removed by a fragment either.
+#[test]
+fn c5_6_2_instances_of_others_are_not_removed() {
+    let city = City::new();
+    city.post("ann", "POST entities", &instances()).is(201);
+    let body = json!({ "name": { "value": "urn:ngsi-ld:null" } });
+    for line in
+        ["PATCH entities/urn:b:1/attrs", "PATCH entities/urn:b:1", "PATCH entities/urn:b:1/attrs/name"]
+    {
+        let body = if line.ends_with("name") { &body["name"] } else { &body };
+        city.post("ben", line, body).fails(422, "OperationNotSupported");
+    }
+}
+
+/// Clauses 4.18, 5.6.2 to 5.6.5, 5.6.19: a scope is written with the entity, and deleted as an attribute is.
+#[test]
+fn c4_18_scopes_are_written() {
+    let city = City::new();
+    let scope = |city: &City| city.get("ann", "entities/urn:s:1").is(200).get("scope").cloned();
+    city.post("ann", "POST entities", &json!({ "id": "urn:s:1", "type": "T" })).is(201);
+    let result = city.post("ann", "PATCH entities/urn:s:1/attrs", &json!({ "scope": "/a", "b": 1 })).is(207);
+    let iri = "https://uri.etsi.org/ngsi-ld/scope";
+    assert_eq!(result["notUpdated"], json!([{ "attributeName": iri, "reason": "it is not there" }]));
+    assert_eq!(result["updated"], json!(["https://uri.etsi.org/ngsi-ld/default-context/b"]));
+    assert_eq!(scope(&city), None);
+    city.post("ann", "POST entities/urn:s:1/attrs", &json!({ "scope": "/a" })).is(204);
+    city.post("ann", "PATCH entities/urn:s:1/attrs", &json!({ "scope": "/b" })).is(204);
+    assert_eq!(scope(&city), Some(json!("/b")));
+    city.post("ann", "POST entities/urn:s:1/attrs?options=noOverwrite", &json!({ "scope": ["/b", "/c"] }))
+        .is(204);
+    assert_eq!(scope(&city), Some(json!(["/b", "/c"])));
+    city.post("ann", "PATCH entities/urn:s:1", &json!({ "scope": "/d" })).is(204);
+    assert_eq!(scope(&city), Some(json!("/d")));
+    for method in ["PATCH", "PUT"] {
+        city.post("ann", &format!("{method} entities/urn:s:1/attrs/scope"), &json!({ "value": "/e" }))
+            .fails(400, "BadRequestData");
+    }
+    city.send("ben", "DELETE entities/urn:s:1/attrs/scope", &[], "").fails(422, "OperationNotSupported");
+    city.send("ann", "DELETE entities/urn:s:1/attrs/scope", &[], "").is(204);
+    assert_eq!(scope(&city), None);
+    city.send("ann", "DELETE entities/urn:s:1/attrs/scope", &[], "").fails(404, "ResourceNotFound");
 }
 
 #[test]
@@ -227,8 +362,21 @@ fn c5_6_3_append_attributes() {
         .is(207);
     assert_eq!(
         result,
-        json!({ "updated": ["depth"], "notUpdated": [{ "attributeName": "width", "reason": "it is there already" }] })
+        // As URIs, as an answer of this kind has no context (clause 6.3.6).
+        json!({
+            "updated": ["https://uri.etsi.org/ngsi-ld/default-context/depth"],
+            "notUpdated": [{
+                "attributeName": "https://uri.etsi.org/ngsi-ld/default-context/width", "reason": "it is there already"
+            }],
+        })
     );
+    // Another instance is no overwriting.
+    let other = json!({ "width": { "value": 5, "datasetId": "urn:d:1" } });
+    city.post("ann", "POST entities/urn:b:1/attrs?options=noOverwrite", &other).is(204);
+    let width = &city.get("ann", "entities/urn:b:1?options=concise").is(200)["width"];
+    assert_eq!(*width, json!([4, { "value": 5, "datasetId": "urn:d:1" }]));
+    city.post("ann", "POST entities/urn:b:1/attrs?options=noOverwrite", &other).is(207);
+    city.send("ann", "DELETE entities/urn:b:1/attrs/width?datasetId=urn:d:1", &[], "").is(204);
     let entity = city.get("ann", "entities/urn:b:1?options=keyValues&attrs=width,height,depth").is(200);
     assert_eq!(
         entity,
@@ -385,6 +533,26 @@ fn c5_6_7_to_c5_6_10_and_c5_6_20_batches() {
     batch("delete", json!(["urn:a:2"])).is(204);
     for wrong in [json!([]), json!({}), json!(vec![entity("urn:a:1", 1); 1001])] {
         batch("create", wrong).fails(400, "BadRequestData");
+    }
+    // Null is no element, and no value, whether the entity is there or not.
+    batch("merge", json!([entity("urn:a:5", 1), null])).fails(400, "BadRequestData");
+    for operation in ["create", "upsert", "update", "merge"] {
+        let result =
+            batch(operation, json!([{ "id": "urn:a:7", "type": "T", "a": { "value": null } }])).is(207);
+        assert_eq!(result["errors"][0]["error"]["status"], 400, "{operation}");
+    }
+    // What is wrong with the context of one is wrong with that one alone.
+    let mixed = json!([entity("urn:m:1", 1), { "id": "urn:m:2", "type": "T", "@context": {} }]);
+    for (kind, written, wrong) in
+        [("application/json", "urn:m:1", "urn:m:2"), ("application/ld+json", "urn:m:2", "urn:m:1")]
+    {
+        let answer =
+            city.send("ann", "POST entityOperations/create", &[("Content-Type", kind)], &mixed.to_string());
+        let result = answer.is(207);
+        assert_eq!(result["success"], json!([written]));
+        assert_eq!(result["errors"][0]["entityId"], wrong);
+        let kind = &result["errors"][0]["error"]["type"];
+        assert_eq!(kind, "https://uri.etsi.org/ngsi-ld/errors/BadRequestData");
     }
     // Each element has a context of its own.
     let ld = json!([{ "id": "urn:l:1", "type": "T", "@context": { "T": "https://example.org/T" } }]);
@@ -610,9 +778,9 @@ fn two_users_write_one_entity() {
     city.send("ben", "DELETE entities/urn:b:1/attrs/height", &[], "").is(204);
     assert_eq!(values(&city, "ben")["height"], 12.5);
     // What changes nothing begins no part.
-    city.post("ben", "PATCH entities/urn:b:1/attrs", &json!({ "depth": 5 })).is(207);
+    city.post("ben", "PATCH entities/urn:b:1/attrs", &json!({ "scope": "/a" })).is(207);
     city.send("ben", "DELETE entities/urn:b:1", &[], "").is(204);
-    city.post("ben", "PATCH entities/urn:b:1/attrs", &json!({ "depth": 5 })).is(207);
+    city.post("ben", "PATCH entities/urn:b:1/attrs", &json!({ "scope": "/a" })).is(207);
     city.send("ben", "DELETE entities/urn:b:1", &[], "").fails(422, "OperationNotSupported");
     city.send("ann", "DELETE entities/urn:b:1", &[], "").is(204);
     city.get("ben", "entities/urn:b:1").fails(404, "ResourceNotFound");

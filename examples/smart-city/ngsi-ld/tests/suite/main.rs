@@ -107,7 +107,7 @@ impl Answer {
     #[track_caller]
     fn fails(&self, status: u16, kind: &str) {
         let body = self.is(status);
-        assert_eq!(self.header("content-type"), "application/problem+json");
+        assert_eq!(self.header("content-type"), "application/json");
         let kind = if kind.is_empty() {
             "about:blank".to_owned()
         } else {

@@ -48,6 +48,9 @@ fn c4_17_types_ids_and_patterns() {
         ("type=Car,Bus&idPattern=v:[02]$", "02"),
         ("type=Car&attrs=owner", "1"),
         ("attrs=speed,open", "01234"),
+        // All of here.
+        ("type=*", "01234"),
+        ("local=true", "01234"),
     ] {
         assert_eq!(found(&city, query), expected, "{query}");
     }
@@ -70,6 +73,15 @@ fn c4_9_the_query_language() {
         ("speed!=20..60", "124"),
         ("speed==10,50", "04"),
         ("speed!=10,50", "12"),
+        // The object of a relationship is equal or not, and nothing else.
+        ("owner==urn:p:1", "1"),
+        ("owner!=urn:p:2", "1"),
+        ("owner>\"urn:a\"", ""),
+        ("owner~=urn", ""),
+        // In any language, or in none.
+        ("name[*]==\"b\"", "3"),
+        ("name[*]!=\"b\"", ""),
+        ("name[*]!=\"c\"", "3"),
         ("speed==80;owner", "1"),
         ("speed==80|speed==10", "124"),
         ("(speed==80|speed==10);owner", "1"),
@@ -167,7 +179,11 @@ fn c4_10_geo_queries() {
         ("geometry=Point&coordinates=%5B1,2%5D", 400, "BadRequestData"),
         ("georel=near&geometry=Point&coordinates=%5B1,2%5D", 400, "BadRequestData"),
         ("georel=within&geometry=Point&coordinates=%5B1,2%5D", 400, "BadRequestData"),
+        ("georel=contains&geometry=Point&coordinates=%5B1,2%5D", 422, "OperationNotSupported"),
         ("georel=intersects&geometry=Point&coordinates=%5B1,2%5D", 422, "OperationNotSupported"),
+        ("georel=equals&geometry=Point&coordinates=%5B1,2%5D", 422, "OperationNotSupported"),
+        ("georel=disjoint&geometry=Point&coordinates=%5B1,2%5D", 422, "OperationNotSupported"),
+        ("georel=overlaps&geometry=Point&coordinates=%5B1,2%5D", 422, "OperationNotSupported"),
     ] {
         city.get("ann", &format!("entities?type=Car&{query}")).fails(status, kind);
     }
@@ -212,6 +228,8 @@ fn c5_7_2_wrong_queries() {
         ("type=Car&id=nouri", 400, "BadRequestData"),
         ("type=Car&idPattern=(", 400, "BadRequestData"),
         ("type=Car&type=Bus", 400, "InvalidRequest"),
+        ("type=*&local=false", 400, "BadRequestData"),
+        ("local=x", 400, "BadRequestData"),
     ] {
         city.get("ann", &format!("entities?{query}")).fails(status, kind);
     }
@@ -238,6 +256,7 @@ fn c5_7_what_is_not_here() {
         "datasetId",
         "orderBy",
         "temporalQ",
+        "jsonldContext",
     ] {
         city.get("ann", &format!("entities?type=Car&{name}=a")).fails(422, "OperationNotSupported");
         city.get("ann", &format!("entities/urn:v:0?{name}=a")).fails(422, "OperationNotSupported");
