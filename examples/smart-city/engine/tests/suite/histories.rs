@@ -324,6 +324,7 @@ impl World {
             gateway_password: self.secrets.gateway_password.clone(),
             ear_key: self.secrets.ear_key.clone(),
             users: self.secrets.users.clone(),
+            senders: self.secrets.senders.clone(),
             devices,
         };
         (city, Arc::new(secrets))
