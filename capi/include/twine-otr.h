@@ -318,6 +318,11 @@
 #define TWINE_OTR_ERR_INCOMPLETE (-16)
 
 /**
+ * The caller's function for random bytes failed. Only functions with masks return this, see twine-otr-masked.h.
+ */
+#define TWINE_OTR_ERR_RANDOM (-17)
+
+/**
  * Bytes of a key of 80 bits.
  */
 #define TWINE80_KEY_SIZE 10

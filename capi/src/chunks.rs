@@ -1,7 +1,7 @@
 //! Streams: long messages in chunks.
 
 use twine_otr_aead::{
-    ChunkOpener, ChunkSealer, Key, OpenError, SealError, StreamHeader, Tag, aead::inout::InOutBuf,
+    ChunkOpener, ChunkSealer, Key, OpenError, SealError, StreamHeader, Tag, TwineOtr, aead::inout::InOutBuf,
 };
 
 use crate::{
@@ -27,7 +27,7 @@ fn stream_header([sender @ .., a, b, c, d, e, f, g, h]: Header) -> StreamHeader 
 
 /// # Safety
 /// Each pointer is null or points to what it says, at any alignment.
-pub(crate) unsafe fn seal_init<X: Context<Content = ChunkSealer<C>>, C: Algorithm>(
+pub(crate) unsafe fn seal_init<X: Context<Content = ChunkSealer<C>>, C: Algorithm + TwineOtr>(
     sealer: *mut X,
     key: *const Key<C>,
     header: *const Header,
@@ -48,7 +48,7 @@ pub(crate) unsafe fn seal_init<X: Context<Content = ChunkSealer<C>>, C: Algorith
 ///
 /// # Safety
 /// Each pointer is null or points to as much as the length beside it, or its type, says.
-pub(crate) unsafe fn seal<X: Context<Content = ChunkSealer<C>>, C: Algorithm>(
+pub(crate) unsafe fn seal<X: Context<Content = ChunkSealer<C>>, C: Algorithm + TwineOtr>(
     sealer: *mut X,
     (ad, ad_len): (*const u8, usize),
     (buf, len): (*mut u8, usize),
@@ -72,7 +72,7 @@ pub(crate) unsafe fn seal<X: Context<Content = ChunkSealer<C>>, C: Algorithm>(
 
 /// # Safety
 /// As for [`seal_init`].
-pub(crate) unsafe fn open_init<X: Context<Content = ChunkOpener<C>>, C: Algorithm>(
+pub(crate) unsafe fn open_init<X: Context<Content = ChunkOpener<C>>, C: Algorithm + TwineOtr>(
     opener: *mut X,
     key: *const Key<C>,
     header: *const Header,
@@ -94,7 +94,7 @@ pub(crate) unsafe fn open_init<X: Context<Content = ChunkOpener<C>>, C: Algorith
 ///
 /// # Safety
 /// As for [`seal`].
-pub(crate) unsafe fn open<X: Context<Content = ChunkOpener<C>>, C: Algorithm>(
+pub(crate) unsafe fn open<X: Context<Content = ChunkOpener<C>>, C: Algorithm + TwineOtr>(
     opener: *mut X,
     (ad, ad_len): (*const u8, usize),
     (buf, len): (*mut u8, usize),
@@ -120,7 +120,7 @@ pub(crate) unsafe fn open<X: Context<Content = ChunkOpener<C>>, C: Algorithm>(
 
 /// # Safety
 /// The pointer is null or points to what it says.
-pub(crate) unsafe fn check_complete<X: Context<Content = ChunkOpener<C>>, C: Algorithm>(
+pub(crate) unsafe fn check_complete<X: Context<Content = ChunkOpener<C>>, C: Algorithm + TwineOtr>(
     opener: *const X,
 ) -> Result<(), Failure> {
     // SAFETY: by the caller's word.

@@ -14,6 +14,8 @@
 mod block;
 mod chunks;
 mod context;
+#[cfg(twine_masked)]
+mod masked;
 mod memory;
 mod opener;
 mod otr;
@@ -26,6 +28,8 @@ mod tests;
 pub use block::*;
 pub use chunks::{TWINE_OTR_CHUNK_OPENER_WORDS, TWINE_OTR_CHUNK_SEALER_WORDS};
 pub use context::*;
+#[cfg(twine_masked)]
+pub use masked::{twine80_masked, twine128_masked};
 pub use opener::{TWINE_OTR_OPENER_WORDS, twine_otr_opener_counts};
 pub use otr::twine_otr_count_blocks;
 pub use sealer::{

@@ -1,6 +1,6 @@
 //! Opening each message once, with limits of blocks and of failures.
 
-use twine_otr_aead::{Key, Nonce, OpenError, Opener};
+use twine_otr_aead::{Nonce, OpenError, Opener, TwineOtr};
 
 use crate::{
     TWINE_OTR_CTX_WORDS,
@@ -40,9 +40,15 @@ pub(crate) struct Windowed<C: Algorithm> {
     window: u32,
 }
 
-impl<C: Algorithm> Windowed<C> {
+impl<C: Algorithm + TwineOtr> Windowed<C> {
     pub(crate) fn without_key() -> Self {
-        Self { opener: Opener::without_key(), window: 0 }
+        Self::new(Opener::without_key())
+    }
+}
+
+impl<C: Algorithm> Windowed<C> {
+    pub(crate) fn new(opener: Opener<C, TWINE_OTR_FIXED_SIZE>) -> Self {
+        Self { opener, window: 0 }
     }
 
     /// Refuses counters that are in the opener's own window but not in this one.
@@ -69,9 +75,10 @@ pub(crate) struct Rules {
 /// Each pointer is null or points to what it says, at any alignment.
 pub(crate) unsafe fn init<X: Context<Content = Windowed<C>>, C: Algorithm>(
     opener: *mut X,
-    key: *const Key<C>,
+    key: *const C::KeySource,
     fixed: *const Fixed,
     rules: Rules,
+    without_key: impl FnOnce() -> Windowed<C>,
 ) -> Result<(), Failure> {
     let set_up = |content: &mut Windowed<C>| {
         let limit = rules.check(content)?;
@@ -80,9 +87,7 @@ pub(crate) unsafe fn init<X: Context<Content = Windowed<C>>, C: Algorithm>(
         Ok(())
     };
     // SAFETY: by the caller's word.
-    unsafe {
-        context::make(opener, || Ok([Region::of(key)?, Region::of(fixed)?]), Windowed::without_key, set_up)
-    }
+    unsafe { context::make(opener, || Ok([Region::of(key)?, Region::of(fixed)?]), without_key, set_up) }
 }
 
 impl Rules {
@@ -100,14 +105,15 @@ impl Rules {
 /// As for [`init`].
 pub(crate) unsafe fn first_state<X: Context<Content = Windowed<C>>, C: Algorithm>(
     opener: *mut X,
-    key: *const Key<C>,
+    key: *const C::KeySource,
     fixed: *const Fixed,
     rules: Rules,
     state: *mut Bytes,
+    without_key: impl FnOnce() -> Windowed<C>,
 ) -> Result<(), Failure> {
     // SAFETY: by the caller's word.
     unsafe {
-        init(opener, key, fixed, rules)?;
+        init(opener, key, fixed, rules, without_key)?;
         let result = suspend(opener, state);
         context::clear(opener);
         result
@@ -118,14 +124,16 @@ pub(crate) unsafe fn first_state<X: Context<Content = Windowed<C>>, C: Algorithm
 /// As for [`init`]; `states` points to `count` of them.
 pub(crate) unsafe fn restore<X: Context<Content = Windowed<C>>, C: Algorithm>(
     opener: *mut X,
-    key: *const Key<C>,
+    key: *const C::KeySource,
     fixed: *const Fixed,
     rules: Rules,
     (states, count): (*const Bytes, usize),
+    without_key: impl FnOnce() -> Windowed<C>,
 ) -> Result<(), Failure> {
     let arguments = || Ok([Region::of(key)?, Region::of(fixed)?, memory::array_region(states, count)?]);
     let set_up = |content: &mut Windowed<C>| {
         let limit = rules.check(content)?;
+        C::prepare_opener(&mut content.opener, 0)?;
         // SAFETY: as in `init`. An array is not null if it has a length, and is not longer than an object can be.
         unsafe {
             let states = memory::slice(states, count);
@@ -134,7 +142,7 @@ pub(crate) unsafe fn restore<X: Context<Content = Windowed<C>>, C: Algorithm>(
         Ok(())
     };
     // SAFETY: by the caller's word.
-    unsafe { context::make(opener, arguments, Windowed::without_key, set_up) }
+    unsafe { context::make(opener, arguments, without_key, set_up) }
 }
 
 /// # Safety
@@ -156,6 +164,7 @@ pub(crate) unsafe fn open<X: Context<Content = Windowed<C>>, C: Algorithm>(
             let (nonce, tag) = ((*nonce).into(), (*tag).into());
             context::change(opener, |content| {
                 content.check(&nonce)?;
+                C::prepare_opener(&mut content.opener, ad_len)?;
                 let (ad, buf) = (memory::slice(ad, ad_len), memory::slice_mut(buf, len));
                 Ok(content.opener.open_inout_detached(&nonce, ad, buf.into(), &tag)?)
             })
@@ -201,6 +210,7 @@ pub(crate) unsafe fn begin_reserve<X: Context<Content = Windowed<C>>, C: Algorit
     // SAFETY: not null, and apart from the opener.
     unsafe {
         context::change(opener, |content| {
+            C::prepare_opener(&mut content.opener, 0)?;
             *state = content.opener.begin_reserve(messages, blocks).state().to_bytes();
             Ok(())
         })
@@ -215,7 +225,12 @@ pub(crate) unsafe fn confirm<X: Context<Content = Windowed<C>>, C: Algorithm>(
 ) -> Result<(), Failure> {
     apart(Region::of(opener)?, &[Region::of(state)?])?;
     // SAFETY: not null, and apart from the opener.
-    unsafe { context::change(opener, |content| Ok(content.opener.confirm(&*state)?)) }
+    unsafe {
+        context::change(opener, |content| {
+            C::prepare_opener(&mut content.opener, 0)?;
+            Ok(content.opener.confirm(&*state)?)
+        })
+    }
 }
 
 /// # Safety
@@ -228,6 +243,7 @@ pub(crate) unsafe fn suspend<X: Context<Content = Windowed<C>>, C: Algorithm>(
     // SAFETY: not null, and apart from the opener.
     unsafe {
         context::change(opener, |content| {
+            C::prepare_opener(&mut content.opener, 0)?;
             *state = content.opener.suspend_in_place().to_bytes();
             Ok(())
         })?;
@@ -282,7 +298,7 @@ macro_rules! functions {
             let rules = $crate::opener::Rules { block_limit, failure_limit, window };
             // SAFETY: by the caller's word.
             stack::leaving_nothing_of_counted_init(|| unsafe {
-                $crate::opener::init(opener, key.cast(), fixed.cast(), rules)
+                $crate::opener::init(opener, key.cast(), fixed.cast(), rules, $crate::opener::Windowed::without_key)
             })
         }
 
@@ -307,7 +323,7 @@ macro_rules! functions {
             let rules = $crate::opener::Rules { block_limit, failure_limit, window: 0 };
             // SAFETY: by the caller's word.
             stack::leaving_nothing_of_counted(|| unsafe {
-                $crate::opener::first_state(opener, key.cast(), fixed.cast(), rules, state.cast())
+                $crate::opener::first_state(opener, key.cast(), fixed.cast(), rules, state.cast(), $crate::opener::Windowed::without_key)
             })
         }
 
@@ -336,7 +352,7 @@ macro_rules! functions {
             let rules = $crate::opener::Rules { block_limit, failure_limit, window };
             // SAFETY: by the caller's word.
             stack::leaving_nothing_of_counted(|| unsafe {
-                $crate::opener::restore(opener, key.cast(), fixed.cast(), rules, (states.cast(), count))
+                $crate::opener::restore(opener, key.cast(), fixed.cast(), rules, (states.cast(), count), $crate::opener::Windowed::without_key)
             })
         }
 

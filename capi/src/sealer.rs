@@ -1,6 +1,9 @@
 //! Sealing with counted nonces and a limit of blocks.
 
-use twine_otr_aead::{AeadCore, BlockLimit, Key, PieceState, Sealer, TwineOtr, consts::U7, consts::U8};
+use twine_otr_aead::{
+    AdProcessing, AeadCore, BlockLimit, CountedAead, Opener, Otr, PieceState, Sealer, Twine80, Twine128,
+    TwineOtr, consts::U7, consts::U8,
+};
 
 use crate::{
     TWINE_OTR_CTX_WORDS,
@@ -29,9 +32,31 @@ pub struct twine_otr_sealer_counts {
 }
 
 /// An algorithm of this interface.
-pub(crate) trait Algorithm: TwineOtr + AeadCore<NonceSize = U7, TagSize = U8> {}
+pub(crate) trait Algorithm: Sized + CountedAead + AeadCore<NonceSize = U7, TagSize = U8> {
+    /// Gets what sealing a message takes, or comparing a state with the key, which is as a message without associated data.
+    fn prepare_sealer(sealer: &mut Sealer<Self, 4>, ad_len: usize) -> Result<(), Failure>;
 
-impl<C: TwineOtr + AeadCore<NonceSize = U7, TagSize = U8>> Algorithm for C {}
+    /// The same for an opener.
+    fn prepare_opener(opener: &mut Opener<Self, 4>, ad_len: usize) -> Result<(), Failure>;
+}
+
+macro_rules! algorithms {
+    ($($cipher:ty),*) => {$(
+        impl<A: AdProcessing> Algorithm for Otr<$cipher, U7, U8, A> {
+            #[inline(always)]
+            fn prepare_sealer(_: &mut Sealer<Self, 4>, _: usize) -> Result<(), Failure> {
+                Ok(())
+            }
+
+            #[inline(always)]
+            fn prepare_opener(_: &mut Opener<Self, 4>, _: usize) -> Result<(), Failure> {
+                Ok(())
+            }
+        }
+    )*};
+}
+
+algorithms!(Twine80, Twine128);
 
 pub(crate) type Fixed = [u8; TWINE_OTR_FIXED_SIZE];
 pub(crate) type Bytes = [u8; TWINE_OTR_STATE_SIZE];
@@ -59,9 +84,10 @@ pub(crate) fn block_limit(blocks: u32) -> Result<BlockLimit, Failure> {
 /// Each pointer is null or points to what it says, at any alignment.
 pub(crate) unsafe fn init<X: Context<Content = Sealer<C, 4>>, C: Algorithm>(
     sealer: *mut X,
-    key: *const Key<C>,
+    key: *const C::KeySource,
     fixed: *const Fixed,
     limit: u32,
+    without_key: impl FnOnce() -> Sealer<C, 4>,
 ) -> Result<(), Failure> {
     let set_up = |sealer: &mut Sealer<C, 4>| {
         let limit = block_limit(limit)?;
@@ -70,23 +96,22 @@ pub(crate) unsafe fn init<X: Context<Content = Sealer<C, 4>>, C: Algorithm>(
         Ok(())
     };
     // SAFETY: by the caller's word.
-    unsafe {
-        context::make(sealer, || Ok([Region::of(key)?, Region::of(fixed)?]), Sealer::without_key, set_up)
-    }
+    unsafe { context::make(sealer, || Ok([Region::of(key)?, Region::of(fixed)?]), without_key, set_up) }
 }
 
 /// # Safety
 /// As for [`init`].
 pub(crate) unsafe fn first_state<X: Context<Content = Sealer<C, 4>>, C: Algorithm>(
     sealer: *mut X,
-    key: *const Key<C>,
+    key: *const C::KeySource,
     fixed: *const Fixed,
     limit: u32,
     state: *mut Bytes,
+    without_key: impl FnOnce() -> Sealer<C, 4>,
 ) -> Result<(), Failure> {
     // SAFETY: by the caller's word.
     unsafe {
-        init(sealer, key, fixed, limit)?;
+        init(sealer, key, fixed, limit, without_key)?;
         let result = suspend(sealer, state);
         context::clear(sealer);
         result
@@ -97,20 +122,22 @@ pub(crate) unsafe fn first_state<X: Context<Content = Sealer<C, 4>>, C: Algorith
 /// As for [`init`]; `states` points to `count` of them.
 pub(crate) unsafe fn restore<X: Context<Content = Sealer<C, 4>>, C: Algorithm>(
     sealer: *mut X,
-    key: *const Key<C>,
+    key: *const C::KeySource,
     fixed: *const Fixed,
     limit: u32,
     (states, count): (*const Bytes, usize),
+    without_key: impl FnOnce() -> Sealer<C, 4>,
 ) -> Result<(), Failure> {
     let arguments = || Ok([Region::of(key)?, Region::of(fixed)?, memory::array_region(states, count)?]);
     let set_up = |sealer: &mut Sealer<C, 4>| {
         let limit = block_limit(limit)?;
+        C::prepare_sealer(sealer, 0)?;
         // SAFETY: as in `init`. An array is not null if it has a length, and is not longer than an object can be.
         unsafe { sealer.set_stored_key(&*key, *fixed, limit, memory::slice(states, count))? };
         Ok(())
     };
     // SAFETY: by the caller's word.
-    unsafe { context::make(sealer, arguments, Sealer::without_key, set_up) }
+    unsafe { context::make(sealer, arguments, without_key, set_up) }
 }
 
 /// # Safety
@@ -131,6 +158,7 @@ pub(crate) unsafe fn seal<X: Context<Content = Sealer<C, 4>>, C: Algorithm>(
     // borrowed with it. The nonce and the tag are written when nothing is borrowed.
     unsafe {
         context::change(sealer, |sealer| {
+            C::prepare_sealer(sealer, ad_len)?;
             let (ad, buf) = (memory::slice(ad, ad_len), memory::slice_mut(buf, len));
             let sealed = sealer.seal_inout_detached(ad, buf.into())?;
             (*nonce, *tag) = (sealed.0.into(), sealed.1.into());
@@ -181,6 +209,7 @@ pub(crate) unsafe fn begin_reserve<X: Context<Content = Sealer<C, 4>>, C: Algori
     // SAFETY: not null, and apart from the sealer.
     unsafe {
         context::change(sealer, |sealer| {
+            C::prepare_sealer(sealer, 0)?;
             *state = sealer.begin_reserve(blocks).state().to_bytes();
             Ok(())
         })
@@ -195,7 +224,12 @@ pub(crate) unsafe fn confirm<X: Context<Content = Sealer<C, 4>>, C: Algorithm>(
 ) -> Result<(), Failure> {
     apart(Region::of(sealer)?, &[Region::of(state)?])?;
     // SAFETY: not null, and apart from the sealer.
-    unsafe { context::change(sealer, |sealer| Ok(sealer.confirm(&*state)?)) }
+    unsafe {
+        context::change(sealer, |sealer| {
+            C::prepare_sealer(sealer, 0)?;
+            Ok(sealer.confirm(&*state)?)
+        })
+    }
 }
 
 /// # Safety
@@ -208,6 +242,7 @@ pub(crate) unsafe fn suspend<X: Context<Content = Sealer<C, 4>>, C: Algorithm>(
     // SAFETY: not null, and apart from the sealer.
     unsafe {
         context::change(sealer, |sealer| {
+            C::prepare_sealer(sealer, 0)?;
             *state = sealer.suspend_in_place().to_bytes();
             Ok(())
         })?;
@@ -228,7 +263,7 @@ pub(crate) unsafe fn begin_pieces<X, P, C>(
 where
     X: Context<Content = Sealer<C, 4>>,
     P: Context<Content = Pieces<PieceState<C::Cipher>>>,
-    C: Algorithm,
+    C: Algorithm + TwineOtr,
 {
     // What is at `ad` if its length is impossible.
     let ad_around = Region::new(ad, ad_len).unwrap_or(Region::around(ad));
@@ -261,7 +296,7 @@ pub(crate) unsafe fn update<X, P, C>(
 where
     X: Context<Content = Sealer<C, 4>>,
     P: Context<Content = Pieces<PieceState<C::Cipher>>>,
-    C: Algorithm,
+    C: Algorithm + TwineOtr,
 {
     let (pieces_region, buf_region) = (Region::of(pieces)?, Region::new(buf, len)?);
     apart(pieces_region, &[Region::of(sealer)?, buf_region])?;
@@ -291,7 +326,7 @@ pub(crate) unsafe fn finalize<X, P, C>(
 where
     X: Context<Content = Sealer<C, 4>>,
     P: Context<Content = Pieces<PieceState<C::Cipher>>>,
-    C: Algorithm,
+    C: Algorithm + TwineOtr,
 {
     let (sealer_region, tag_region) = (Region::of(sealer)?, Region::of(tag)?);
     let (pieces_region, buf_region) = (Region::of(pieces)?, Region::new(buf, len)?);
@@ -368,7 +403,7 @@ macro_rules! functions {
         ) -> c_int {
             // SAFETY: by the caller's word.
             stack::leaving_nothing_of_counted_init(|| unsafe {
-                $crate::sealer::init(sealer, key.cast(), fixed.cast(), block_limit)
+                $crate::sealer::init(sealer, key.cast(), fixed.cast(), block_limit, Sealer::without_key)
             })
         }
 
@@ -399,7 +434,7 @@ macro_rules! functions {
         ) -> c_int {
             // SAFETY: by the caller's word.
             stack::leaving_nothing_of_counted(|| unsafe {
-                $crate::sealer::first_state(sealer, key.cast(), fixed.cast(), block_limit, state.cast())
+                $crate::sealer::first_state(sealer, key.cast(), fixed.cast(), block_limit, state.cast(), Sealer::without_key)
             })
         }
 
@@ -433,7 +468,7 @@ macro_rules! functions {
         ) -> c_int {
             // SAFETY: by the caller's word.
             stack::leaving_nothing_of_counted(|| unsafe {
-                $crate::sealer::restore(sealer, key.cast(), fixed.cast(), block_limit, (states.cast(), count))
+                $crate::sealer::restore(sealer, key.cast(), fixed.cast(), block_limit, (states.cast(), count), Sealer::without_key)
             })
         }
 

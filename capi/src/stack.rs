@@ -37,6 +37,10 @@ const STREAM_INIT: usize = if IS_SMALL { 576 } else { 10240 };
 /// The bytes that are erased after a chunk of a stream is sealed or opened. A chunk may derive a key.
 const STREAM: usize = if IS_SMALL { 1120 } else { 10240 };
 
+/// The bytes that are erased after a call of a sealer or an opener with masks.
+#[cfg(twine_masked)]
+const MASKED: usize = if IS_SMALL { 1280 } else { 10240 };
+
 /// The bytes that one turn of the loop erases: eight words.
 const STRIDE: usize = size_of::<[usize; 8]>();
 
@@ -77,6 +81,15 @@ pub(crate) fn leaving_nothing_of_counted_init(f: impl FnOnce() -> Result<(), Fai
 pub(crate) fn leaving_nothing_of_counted(f: impl FnOnce() -> Result<(), Failure>) -> c_int {
     let result = call(f);
     erase::<{ COUNTED / STRIDE }>();
+    code(result)
+}
+
+/// Calls `f`, which uses a sealer or an opener with masks, and erases what it leaves on the stack.
+#[cfg(twine_masked)]
+#[inline(always)]
+pub(crate) fn leaving_nothing_of_masked(f: impl FnOnce() -> Result<(), Failure>) -> c_int {
+    let result = call(f);
+    erase::<{ MASKED / STRIDE }>();
     code(result)
 }
 

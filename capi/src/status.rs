@@ -60,6 +60,9 @@ pub const TWINE_OTR_ERR_STATE_LIMIT: c_int = -15;
 /// The last chunk of the stream was not opened. The stream was cut short, or more chunks follow.
 pub const TWINE_OTR_ERR_INCOMPLETE: c_int = -16;
 
+/// The caller's function for random bytes failed. Only functions with masks return this, see twine-otr-masked.h.
+pub const TWINE_OTR_ERR_RANDOM: c_int = -17;
+
 /// Bytes of a key of 80 bits.
 pub const TWINE80_KEY_SIZE: usize = 10;
 
@@ -123,6 +126,8 @@ pub(crate) enum Failure {
     StateKey = TWINE_OTR_ERR_STATE_KEY,
     StateLimit = TWINE_OTR_ERR_STATE_LIMIT,
     Incomplete = TWINE_OTR_ERR_INCOMPLETE,
+    #[cfg(twine_masked)]
+    Random = TWINE_OTR_ERR_RANDOM,
 }
 
 /// The return value for C.
@@ -204,6 +209,8 @@ mod tests {
             (Failure::StateKey, -14),
             (Failure::StateLimit, -15),
             (Failure::Incomplete, -16),
+            #[cfg(twine_masked)]
+            (Failure::Random, -17),
         ] {
             assert_eq!(code(Err(failure)), number);
         }

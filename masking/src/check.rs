@@ -48,7 +48,7 @@ pub struct Report {
     pub seen: BTreeMap<Model, u64>,
     /// Where a secret is seen.
     pub leaks: Vec<Leak>,
-    /// Of the kernel for blocks: each share that it stores is uniformly distributed, for all round keys and blocks.
+    /// Each share of blocks that the kernel for blocks stores is uniformly distributed, for all round keys and blocks. Other kernels store none.
     pub has_uniform_shares: bool,
     /// When it returns, registers, the inputs of the arithmetic unit, its last result and the bus have nothing but public numbers.
     pub leaves_public: bool,
@@ -116,8 +116,8 @@ pub fn prove(kernel: &Kernel) -> Result<Report> {
     }
     machine.call(CODE, STACK, &[KEYS, INPUT, CONSTANTS])?;
     let instructions = machine.count;
-    let has_uniform_shares = name == ENCRYPT
-        && [0, 32].into_iter().all(|share| {
+    let has_uniform_shares = name != ENCRYPT
+        || [0, 32].into_iter().all(|share| {
             let words = (INPUT + share..).step_by(4).take(8).map(|address| machine.memory[&address].data());
             words.collect::<Option<Vec<_>>>().is_some_and(|words| machine.domain.is_uniform(words))
         });
@@ -134,6 +134,8 @@ const RESULT: u32 = 0x4000_3000;
 enum Second {
     /// A share, as the first one is.
     Share,
+    /// The share that the first one is, from its second block on.
+    Next,
     /// Public words. Their bits are of no matter in a sum, and in a selection they are the first ones of each block.
     Public,
 }
@@ -151,11 +153,11 @@ fn prove_mode(kernel: &Kernel) -> Result<Report> {
         instructions: 0,
         seen: BTreeMap::new(),
         leaks: Vec::new(),
-        has_uniform_shares: false,
+        has_uniform_shares: true,
         leaves_public: true,
     };
     let seconds: &[Second] = match kernel.name {
-        ADD => &[Second::Share, Second::Public],
+        ADD => &[Second::Share, Second::Next, Second::Public],
         _ => &[Second::Public],
     };
     for second in seconds {
@@ -193,7 +195,10 @@ fn prove_call(kernel: &Kernel, second: Second, result: u32, blocks: u32, report:
     for share in 0..2 {
         let at = |address: u32| address + 4 * words * share;
         let arguments = match kernel.name {
-            ADD | SELECT => vec![at(result), at(INPUT), at(SECOND), at(result) + 8 * blocks],
+            ADD | SELECT => {
+                let y = if let Second::Next = second { at(INPUT) + 8 } else { at(SECOND) };
+                vec![at(result), at(INPUT), y, at(result) + 8 * blocks]
+            }
             _ => vec![at(INPUT), at(INPUT) + 8 * blocks],
         };
         machine.call(CODE, STACK, &arguments)?;

@@ -4,7 +4,8 @@
 //! the same, in the other half they are random. Masks are random in all. For each sample Welch's t says whether the means differ.
 //!
 //! Of a message, plaintext and associated data are public and random in all traces, and the nonce is always the same. So what is public looks random
-//! in all, while the key, L and Q are the same in half of them.
+//! in all, while the key, L and Q are the same in half of them. If the key is the same in all traces, the nonce is random in half of them, and
+//! with it L. The round keys are then made once, and only get new masks for each message.
 
 use crate::{
     ENCRYPT, REFRESH, SCHEDULE_80, SCHEDULE_128,
@@ -12,11 +13,11 @@ use crate::{
     ir::{Alu, NONE, Op, SP},
     kernel::Kernel,
     machine::{Cell, Machine, Model},
-    message::Caller,
+    message::{Bytes, Caller, known},
     plain::{Plain, RUNS, Word},
     random::Random,
 };
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use std::{cell, thread};
 
 /// Above this a sample depends on a secret. Of 100,000 samples that do not, one is above it with a probability of 0.0002.
@@ -24,6 +25,15 @@ pub const LIMIT: f64 = 6.0;
 
 /// The nonce block of messages: a one, and seven bytes.
 const NONCE: [u32; 2] = [0x0302_0101, 0x0706_0504];
+
+/// The bytes of a message and of its associated data.
+#[derive(Clone, Copy)]
+pub struct Lengths {
+    /// Those of the message.
+    pub message: usize,
+    /// Those of the associated data.
+    pub data: usize,
+}
 
 /// Each kernel has so much room.
 const ROOM: u32 = 0x1_0000;
@@ -33,9 +43,10 @@ const ROOM: u32 = 0x1_0000;
 pub struct Experiment {
     /// The bytes of the key: 16 or 10.
     pub key_len: usize,
-    /// A message is sealed and verified. Else four blocks are encrypted.
-    pub is_message: bool,
-    /// The key is the same in all traces, and only the blocks are random in half of them.
+    /// A message is sealed, verified and decrypted. Else four blocks are encrypted.
+    pub message: Option<Lengths>,
+    /// The key is the same in all traces, and only the blocks, or the nonce, are random in half of them. The round keys of messages are made
+    /// before the first trace.
     pub has_fixed_key: bool,
     /// All masks are random. Else all of them are zero, which is as good as no masking.
     pub is_masked: bool,
@@ -141,15 +152,17 @@ impl Experiment {
     }
 
     fn batches(self, kernels: &[Kernel], seed: u64, batches: u64) -> Result<Vec<Sums>> {
-        let Self { key_len, is_message, has_fixed_key, is_masked, .. } = self;
+        let Self { key_len, message, has_fixed_key, is_masked, .. } = self;
         let mut random = Random(0x6A09_E667_F3BC_C908);
         let fixed: Vec<u32> = (0..12).map(|_| random.word()).collect();
         let (fixed_key, fixed_blocks) = fixed.split_at(4);
         let mut random = Random(0xBB67_AE85_84CA_A73B ^ seed << 32);
         let mut sums: Vec<Sums> = Vec::new();
-        let count = cell::Cell::new(0);
+        // Nothing is counted before the first trace.
+        let count = cell::Cell::new(None::<usize>);
         let see = |model, at, word: &Word| {
-            let n = count.replace(count.get() + 1);
+            let Some(n) = count.get() else { return };
+            count.set(Some(n + 1));
             if n == sums.len() {
                 sums.push(Sums { model, at, sum: [0; 2], squares: [0; 2] });
             }
@@ -166,25 +179,35 @@ impl Experiment {
         };
         let schedule = address(if key_len == 16 { SCHEDULE_128 } else { SCHEDULE_80 })?;
         let (refresh, encrypt) = (address(REFRESH)?, address(ENCRYPT)?);
-        for _ in 0..batches {
-            count.set(0);
-            machine.reset();
-            for (address, word) in (CONSTANTS..).step_by(4).zip(constants()) {
-                machine.memory.insert(address, Cell::Int(word));
+        let has_old_keys = has_fixed_key && message.is_some();
+        for batch in 0..batches {
+            if !(has_old_keys && batch > 0) {
+                machine.reset();
+                for (address, word) in (CONSTANTS..).step_by(4).zip(constants()) {
+                    machine.memory.insert(address, Cell::Int(word));
+                }
+                let mut key = words(&mut random, Some(fixed_key), key_len.div_ceil(4));
+                if has_fixed_key {
+                    key.iter_mut().zip(fixed_key).for_each(|(word, fixed)| word.fill(*fixed));
+                }
+                machine.put(INPUT, shares(&mut random, &key, is_masked));
+                count.set((!has_old_keys).then_some(0));
+                machine.call(schedule, STACK, &[KEYS, INPUT, CONSTANTS])?;
             }
-            let mut key = words(&mut random, Some(fixed_key), key_len.div_ceil(4));
-            if has_fixed_key {
-                key.iter_mut().zip(fixed_key).for_each(|(word, fixed)| word.fill(*fixed));
-            }
-            machine.put(INPUT, shares(&mut random, &key, is_masked));
-            machine.call(schedule, STACK, &[KEYS, INPUT, CONSTANTS])?;
-            if is_message {
-                let mut public = || std::array::from_fn(|_| random.word());
-                let (data, text) = (std::array::from_fn(|_| public()), std::array::from_fn(|_| public()));
+            if let Some(Lengths { message, data }) = message {
+                let mut nonce = known(NONCE);
+                if has_old_keys {
+                    count.set(Some(0));
+                    // Half of the nonce is enough: L is another one with each nonce.
+                    nonce[1][RUNS / 2..].fill_with(|| random.word());
+                }
+                let data = Bytes::new(data, || std::array::from_fn(|_| random.word()));
+                let text = Bytes::new(message, || std::array::from_fn(|_| random.word()));
                 let (machine, random) = (&mut machine, &mut random);
                 let mut caller = Caller { machine, addresses: &|name| address(name).ok(), random, is_masked };
-                let sealed = caller.seal(NONCE, &data, &text)?;
-                caller.verify(NONCE, &data, &sealed)?;
+                let sealed = caller.seal(nonce, &data, &text)?;
+                caller.verify(nonce, &data, &sealed)?;
+                ensure!(caller.open(&sealed)? == text, "the message is another one");
                 continue;
             }
             machine.put(INPUT, masks(&mut random, 4, is_masked));

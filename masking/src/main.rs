@@ -5,7 +5,9 @@ use masking::{
     check,
     image::Image,
     kernel::{self, Kernel},
-    leakage::{Experiment, LIMIT, greatest, with_a_share_left, with_a_share_over_the_other, without_a_pad},
+    leakage::{
+        Experiment, LIMIT, Lengths, greatest, with_a_share_left, with_a_share_over_the_other, without_a_pad,
+    },
     machine::MODELS,
     report::{self, Outcome},
 };
@@ -46,12 +48,13 @@ const FEW: u64 = 65_536;
 
 fn leakage(traces: u64, markdown: &str, svg: &str) -> Result<()> {
     let text = fs::read_to_string(markdown).with_context(|| format!("cannot read {markdown}"))?;
-    let masked = Experiment { key_len: 16, is_message: false, has_fixed_key: false, is_masked: true, traces };
+    let masked = Experiment { key_len: 16, message: None, has_fixed_key: false, is_masked: true, traces };
     let few = Experiment { traces: FEW, ..masked };
-    let message = Experiment { is_message: true, ..masked };
+    let of = |message, data| Experiment { message: Some(Lengths { message, data }), ..masked };
+    let message = of(44, 12);
     let few_messages = Experiment { traces: FEW, ..message };
     type Fault = (&'static str, fn(&mut Kernel));
-    let experiments: [(&str, Experiment, Option<Fault>, bool); 9] = [
+    let experiments: [(&str, Experiment, Option<Fault>, bool); 12] = [
         ("TWINE-128", masked, None, false),
         ("TWINE-80", Experiment { key_len: 10, ..masked }, None, false),
         ("TWINE-128, the same key in all traces", Experiment { has_fixed_key: true, ..masked }, None, false),
@@ -63,10 +66,18 @@ fn leakage(traces: u64, markdown: &str, svg: &str) -> Result<()> {
             Some((masking::ENCRYPT, with_a_share_over_the_other)),
             true,
         ),
-        ("a message of TWINE-128-OTR", message, None, false),
-        ("a message, all masks zero", Experiment { is_masked: false, ..few_messages }, None, true),
+        ("TWINE-128-OTR, 36 bytes", of(36, 0), None, false),
+        ("TWINE-128-OTR, 100 bytes and 40 of associated data", of(100, 40), None, false),
+        ("TWINE-128-OTR, 44 bytes and 12 of associated data", message, None, false),
         (
-            "a message, a share left in a register",
+            "the same lengths, the same key in all traces",
+            Experiment { has_fixed_key: true, ..message },
+            None,
+            false,
+        ),
+        ("the same lengths, all masks zero", Experiment { is_masked: false, ..few_messages }, None, true),
+        (
+            "the same lengths, a share left in a register",
             few_messages,
             Some((masking::ADD, with_a_share_left)),
             true,
@@ -87,7 +98,7 @@ fn leakage(traces: u64, markdown: &str, svg: &str) -> Result<()> {
         outcomes.push(Outcome { what: what.to_owned(), traces: experiment.traces, samples });
     }
     fs::write(markdown, report::with_table(&text, &outcomes)?)?;
-    fs::write(svg, report::svg(&outcomes))?;
+    fs::write(svg, report::svg(&outcomes)?)?;
     ensure!(wrong.is_empty(), "not as expected: {}", wrong.join("; "));
     Ok(())
 }
@@ -130,5 +141,6 @@ fn prove(kernel: &Kernel) -> Result<usize> {
     let verdict = if report.leaks.is_empty() { "independent of all secrets" } else { "NOT independent" };
     println!("  {verdict}, {:.1} s", start.elapsed().as_secs_f64());
     ensure!(report.leaves_public, "{}: something of a share is left in the processor", report.name);
+    ensure!(report.has_uniform_shares, "{}: a share of the result is not uniformly distributed", report.name);
     Ok(report.leaks.len())
 }

@@ -1,10 +1,9 @@
 //! A whole message of TWINE-OTR on shares: the calls of kernels that `twine-otr-aead/src/masked.rs` makes, on simulated words.
 //!
-//! The message has two whole pairs and a last chunk of 12 bytes. The associated data has 12 bytes. So there are a block and the end of
-//! associated data, the masks of several lanes, the checksum, a last block that is not full, and a last call.
+//! Functions have the names of those that they follow. What the Rust code does with public words is done without instructions.
 
 use crate::{
-    ADD, DOUBLE, ENCRYPT, REFRESH, SELECT,
+    ADD, DOUBLE, ENCRYPT, REFRESH, SELECT, TIMES_16,
     check::{KEYS, STACK},
     leakage::masks,
     machine::{Cell, Machine, Model},
@@ -12,11 +11,6 @@ use crate::{
     random::Random,
 };
 use anyhow::{Context as _, Result};
-
-/// The words of the message, of which the last is in a block of its own.
-pub const MESSAGE: usize = 11;
-/// Those of the associated data.
-pub const ASSOCIATED_DATA: usize = 3;
 
 /// Blocks of both shares, 64 bytes each: as `Work` has them.
 const HEADER: u32 = 0x4000_4000;
@@ -42,12 +36,18 @@ const Q: u32 = 1;
 const CHECKSUM: u32 = 0;
 const TA: u32 = 1;
 
-/// Where the last chunk is.
-const LAST: u32 = 2;
-/// The bits of its last block that are part of the message.
-const KEPT: [u32; 2] = [!0, 0];
-/// What is added to this block, to that of the associated data as well.
-const END: [u32; 2] = [0, 0x80];
+const LANES: u32 = 4;
+const TIMES_3: [bool; 3] = [true, true, false];
+const TIMES_9: [bool; 3] = [true, false, true];
+const TIMES_7: [bool; 3] = [true, true, true];
+
+const BLOCK: usize = 8;
+const PAIR: usize = 16;
+/// The bytes of as many pairs as there are lanes.
+const BATCH: usize = LANES as usize * PAIR;
+
+type Block = [Word; 2];
+const NO_BLOCK: Block = [[0; RUNS]; 2];
 
 /// What runs the kernels.
 pub struct Caller<'a, F: FnMut(Model, u32, &Word)> {
@@ -61,16 +61,69 @@ pub struct Caller<'a, F: FnMut(Model, u32, &Word)> {
     pub is_masked: bool,
 }
 
-/// What is public of a sealed message.
-pub struct Sealed {
-    /// The words of the ciphertext.
-    pub ciphertext: [Word; MESSAGE],
-    /// Those of the tag.
-    pub tag: [Word; 2],
+/// Public bytes of all runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bytes {
+    blocks: Vec<Block>,
+    len: usize,
 }
 
-fn sum(a: Word, b: u32) -> Word {
-    a.map(|word| word ^ b)
+impl Bytes {
+    /// The first `len` bytes of words.
+    #[must_use]
+    pub fn new(len: usize, mut word: impl FnMut() -> Word) -> Self {
+        let blocks = (0..len.div_ceil(BLOCK)).map(|n| kept([word(), word()], len - n * BLOCK)).collect();
+        Self { blocks, len }
+    }
+
+    /// Those of the first run.
+    #[must_use]
+    pub fn first(&self) -> Vec<u8> {
+        let mut bytes: Vec<u8> =
+            self.blocks.iter().flatten().flat_map(|word| word[0].to_le_bytes()).collect();
+        bytes.truncate(self.len);
+        bytes
+    }
+}
+
+/// What is public of a sealed message.
+#[derive(Clone)]
+pub struct Sealed {
+    /// The ciphertext.
+    pub ciphertext: Bytes,
+    /// The tag.
+    pub tag: Block,
+}
+
+/// The words whose first `len` bytes are `0xFF`, and whose others are zero.
+fn first_bytes(len: usize) -> [u32; 2] {
+    let bits = if len < BLOCK { (1_u64 << (8 * len)) - 1 } else { !0 };
+    [bits as u32, (bits >> 32) as u32]
+}
+
+/// The first `len` bytes, with zeros after them.
+fn kept(block: Block, len: usize) -> Block {
+    let mut block = block;
+    for (words, kept) in block.iter_mut().zip(first_bytes(len)) {
+        words.iter_mut().for_each(|word| *word &= kept);
+    }
+    block
+}
+
+/// Adds a one bit after `len` bytes, if they do not fill the block.
+fn pad(block: Block, len: usize) -> Block {
+    let end = 0x80_u64.checked_shl(8 * len as u32).unwrap_or(0);
+    let [low, high] = block;
+    [low.map(|word| word ^ end as u32), high.map(|word| word ^ (end >> 32) as u32)]
+}
+
+/// `Batch` without its blocks, which are at [`X`] and [`Y`].
+#[derive(Clone, Copy)]
+struct Batch {
+    pairs: u32,
+    chunks: u32,
+    is_long: bool,
+    left: usize,
 }
 
 impl<F: FnMut(Model, u32, &Word)> Caller<'_, F> {
@@ -88,7 +141,7 @@ impl<F: FnMut(Model, u32, &Word)> Caller<'_, F> {
     }
 
     /// A public block.
-    fn block(&self, address: u32) -> Result<[Word; 2]> {
+    fn block(&self, address: u32) -> Result<Block> {
         let word = |address| match self.machine.memory.get(&address) {
             Some(Cell::Data(word)) => Ok(*word),
             _ => anyhow::bail!("there is no data at {address:#x}"),
@@ -106,7 +159,7 @@ impl<F: FnMut(Model, u32, &Word)> Caller<'_, F> {
     }
 
     fn add_blocks(&mut self, to: u32, x: u32, y: u32, count: u32) -> Result<()> {
-        self.call(ADD, &[to, x, y, to + 8 * count])
+        if count == 0 { Ok(()) } else { self.call(ADD, &[to, x, y, to + 8 * count]) }
     }
 
     fn set(&mut self, to: u32, place: u32, count: u32, x: u32, from: u32, public: u32) -> Result<()> {
@@ -137,16 +190,15 @@ impl<F: FnMut(Model, u32, &Word)> Caller<'_, F> {
         Ok(())
     }
 
-    fn truncate(&mut self, blocks: u32) -> Result<()> {
-        self.put_known(OTHER, &KEPT);
+    fn truncate(&mut self, blocks: u32, place: u32, len: usize) -> Result<()> {
+        self.put_known(OTHER, &first_bytes(len));
         for share in [0, 32] {
-            let block = blocks + share + 8 * LAST;
+            let block = blocks + share + 8 * place;
             self.call(SELECT, &[block, block, OTHER, block + 8])?;
         }
         Ok(())
     }
 
-    /// `Work::begin`.
     fn begin(&mut self, from: u32) -> Result<()> {
         for share in 0..2 {
             let powers = POWERS + 40 * share;
@@ -170,8 +222,15 @@ impl<F: FnMut(Model, u32, &Word)> Caller<'_, F> {
         Ok(())
     }
 
+    fn next_masks(&mut self) -> Result<()> {
+        for share in [FIRST, FIRST + 32, SECOND, SECOND + 32] {
+            self.call(TIMES_16, &[share, share + 32])?;
+        }
+        Ok(())
+    }
+
     /// `Work::end`.
-    fn end(&mut self, end: u32, masks: u32, lane: u32, factor: [bool; 3]) -> Result<()> {
+    fn set_end(&mut self, end: u32, masks: u32, lane: u32, factor: [bool; 3]) -> Result<()> {
         for share in 0..2 {
             let powers = POWERS + 40 * share;
             let [to, sum] = [ENDS + 8 * end, SUM].map(|place| place + 32 * share);
@@ -189,8 +248,13 @@ impl<F: FnMut(Model, u32, &Word)> Caller<'_, F> {
         Ok(())
     }
 
-    /// `start` of the AEAD: L, Q and the associated data.
-    fn start(&mut self, nonce: [u32; 2], data: &[Word; ASSOCIATED_DATA]) -> Result<()> {
+    fn end_message(&mut self, Batch { pairs, is_long, left, .. }: Batch) -> Result<()> {
+        let factor = if left == BLOCK { TIMES_7 } else { TIMES_9 };
+        self.set_end(CHECKSUM, if is_long { SECOND } else { FIRST }, pairs, factor)
+    }
+
+    /// Returns how many inputs the last call has.
+    fn start(&mut self, nonce: Block, data: &Bytes) -> Result<u32> {
         self.put_known(ZERO, &[0; 8]);
         for place in [FIRST, SECOND, CALLS, SUM, ENDS, POWERS, POWERS + 64] {
             self.put_known(place, &[0; 16]);
@@ -198,50 +262,114 @@ impl<F: FnMut(Model, u32, &Word)> Caller<'_, F> {
         self.fill(FRESH, 4);
         self.call(REFRESH, &[KEYS, FRESH])?;
         self.fill(HEADER, 16);
-        let known = [nonce[0], nonce[1], 0, 0];
-        for (place, known) in (HEADER..).step_by(4).zip(known) {
-            let mask = self.machine.memory.get(&(place + 32)).and_then(Cell::data).copied();
-            let mask = mask.context("masks were put there")?;
-            self.put(place, [sum(mask, known)]);
-        }
+        let mask = self.block(HEADER + 32 + 8 * L)?;
+        let shared: Block = std::array::from_fn(|i| std::array::from_fn(|run| mask[i][run] ^ nonce[i][run]));
+        self.put(HEADER + 8 * L, shared);
+        let mask = self.block(HEADER + 32 + 8 * Q)?;
+        self.put(HEADER + 8 * Q, mask);
         self.encrypt(HEADER)?;
+        if data.len == 0 {
+            return Ok(1);
+        }
+        self.process_associated_data(data)?;
+        Ok(2)
+    }
+
+    fn process_associated_data(&mut self, data: &Bytes) -> Result<()> {
         self.begin(Q)?;
-        self.put_known(X, &[0; 8]);
-        self.put(X, data[..2].iter().copied());
-        self.set(CALLS, 0, 4, FIRST, 0, X)?;
-        self.encrypt(CALLS)?;
-        self.add(SUM, CALLS, 0, 1)?;
-        self.put_known(X, &END);
-        self.put(X, [data[2]]);
+        let Some((last, blocks)) = data.blocks.split_last() else { return Ok(()) };
+        let mut lane = 0;
+        for batch in blocks.chunks(LANES as usize) {
+            self.put_known(X, &[0; 8]);
+            self.put(X, batch.iter().copied().flatten());
+            self.put_known(CALLS, &[0; 16]);
+            self.set(CALLS, 0, LANES, FIRST, 0, X)?;
+            self.encrypt(CALLS)?;
+            lane = batch.len() as u32;
+            self.add(SUM, CALLS, 0, lane)?;
+            if lane == LANES {
+                self.next_masks()?;
+                lane = 0;
+            }
+        }
+        let len = data.len - blocks.len() * BLOCK;
+        self.put(X, pad(*last, len));
         self.add_public(SUM, X, 0, 1)?;
-        self.end(TA, FIRST, 1, [true, true, false])?;
-        self.begin(L)
+        self.set_end(TA, FIRST, lane, if len == BLOCK { TIMES_9 } else { TIMES_3 })
     }
 
-    /// The last call, and TA added to TE.
-    fn finish(&mut self) -> Result<()> {
-        self.set(CALLS, 0, 2, ENDS, 0, ZERO)?;
-        self.encrypt(CALLS)?;
-        self.set(ENDS, 0, 1, CALLS, 1, ZERO)?;
-        self.add(CALLS, ENDS, 0, 1)
+    /// The last call, if it is due, and TA added to TE.
+    fn end(&mut self, place: u32, ends: u32, is_due: bool) -> Result<u32> {
+        if is_due {
+            self.set(CALLS, place, ends, ENDS, 0, ZERO)?;
+            self.encrypt(CALLS)?;
+        }
+        if ends > 1 {
+            self.set(ENDS, 0, 1, CALLS, place + 1, ZERO)?;
+            for share in [0, 32] {
+                let to = CALLS + share + 8 * place;
+                self.add_blocks(to, to, ENDS + share, 1)?;
+            }
+        }
+        Ok(place)
     }
 
-    /// Puts a message, or its ciphertext, as first and second blocks of pairs.
-    fn put_text(&mut self, first: u32, second: u32, text: &[Word; MESSAGE]) {
-        for place in [first, second] {
+    /// Puts the next part of a text, of which `len` bytes are left, as first and second blocks of pairs.
+    fn put_batch(&mut self, blocks: &[Block], len: usize, is_end: bool) -> Batch {
+        let len = len.min(BATCH);
+        let pairs = if is_end { len.saturating_sub(1) / PAIR } else { LANES as usize };
+        let last = len.saturating_sub(PAIR * pairs);
+        let is_long = last > BLOCK;
+        for place in [X, Y] {
             self.put_known(place, &[0; 8]);
         }
-        for (n, pair) in (0..).zip(text.chunks(4)) {
-            let (near, far) = pair.split_at(2);
-            self.put(first + 8 * n, near.iter().copied());
-            self.put(second + 8 * n, far.iter().copied());
+        for (place, pair) in (0..).step_by(BLOCK).zip(blocks.chunks(2).take(LANES as usize)) {
+            match *pair {
+                [first, second] => {
+                    self.put(X + place, first);
+                    self.put(Y + place, second);
+                }
+                [only] => self.put(Y + place, only),
+                _ => {}
+            }
         }
+        let left = match (is_end, is_long) {
+            (false, _) => BLOCK,
+            (true, true) => last - BLOCK,
+            (true, false) => last,
+        };
+        let pairs = pairs as u32;
+        Batch { pairs, chunks: pairs + u32::from(is_end), is_long, left }
     }
 
-    /// Adds what pads the last block.
-    fn pad(&mut self, place: u32) -> Result<()> {
-        let [first, second] = self.block(place)?;
-        self.put(place, [sum(first, END[0]), sum(second, END[1])]);
+    /// Puts the blocks of `from` in another place, and pads that of the last chunk.
+    fn put_padded(&mut self, to: u32, from: u32, Batch { pairs, left, .. }: Batch) -> Result<()> {
+        for lane in 0..LANES {
+            let block = self.block(from + 8 * lane)?;
+            self.put(to + 8 * lane, if lane == pairs { pad(block, left) } else { block });
+        }
+        Ok(())
+    }
+
+    fn exchange(&mut self, place: u32) -> Result<()> {
+        let [x, y] = [self.block(X + 8 * place)?, self.block(Y + 8 * place)?];
+        self.put(X + 8 * place, y);
+        self.put(Y + 8 * place, x);
+        Ok(())
+    }
+
+    /// The blocks of a batch, of which `len` bytes are left.
+    fn written(&self, first: u32, second: u32, batch: Batch, len: usize, to: &mut Vec<Block>) -> Result<()> {
+        for lane in 0..batch.chunks {
+            let len = len.saturating_sub(PAIR * lane as usize);
+            let [near, far] = [self.block(first + 8 * lane)?, self.block(second + 8 * lane)?];
+            if len > 0 {
+                to.push(kept(near, len));
+            }
+            if len > BLOCK {
+                to.push(kept(far, len - BLOCK));
+            }
+        }
         Ok(())
     }
 
@@ -249,68 +377,138 @@ impl<F: FnMut(Model, u32, &Word)> Caller<'_, F> {
     ///
     /// # Errors
     /// If a kernel is missing, or does what is not modelled.
-    pub fn seal(
+    pub fn seal(&mut self, nonce: Block, data: &Bytes, message: &Bytes) -> Result<Sealed> {
+        let ends = self.start(nonce, data)?;
+        self.begin(L)?;
+        let (mut len, mut blocks, mut written) = (message.len, &message.blocks[..], Vec::new());
+        while len > BATCH {
+            self.encrypt_batch(blocks, len, None, &mut written)?;
+            self.next_masks()?;
+            (blocks, len) = (&blocks[BATCH / BLOCK..], len - BATCH);
+        }
+        let place = self.encrypt_batch(blocks, len, Some(ends), &mut written)?;
+        self.put_known(OTHER, &[0; 8]);
+        self.unmask(OTHER, CALLS, place, 1)?;
+        let tag = self.block(OTHER + 8 * place)?;
+        Ok(Sealed { ciphertext: Bytes { blocks: written, len: message.len }, tag })
+    }
+
+    fn encrypt_batch(
         &mut self,
-        nonce: [u32; 2],
-        data: &[Word; ASSOCIATED_DATA],
-        message: &[Word; MESSAGE],
-    ) -> Result<Sealed> {
-        self.start(nonce, data)?;
-        self.put_text(X, Y, message);
-        self.set(CALLS, 0, 4, FIRST, 0, X)?;
+        blocks: &[Block],
+        len: usize,
+        ends: Option<u32>,
+        written: &mut Vec<Block>,
+    ) -> Result<u32> {
+        let batch = self.put_batch(blocks, len, ends.is_some());
+        let Batch { pairs, chunks, is_long, left } = batch;
+        self.set(CALLS, 0, LANES, FIRST, 0, X)?;
         self.encrypt(CALLS)?;
-        self.add_public(SUM, Y, 0, LAST)?;
-        self.add(SUM, CALLS, LAST, 1)?;
-        self.truncate(CALLS)?;
-        self.unmask(Y, CALLS, 0, 3)?;
-        self.pad(Y + 8 * LAST)?;
-        self.add_public(SUM, Y, LAST, 1)?;
-        self.set(CALLS, 0, 4, SECOND, 0, Y)?;
-        self.end(CHECKSUM, SECOND, LAST, [true, false, true])?;
-        self.encrypt(CALLS)?;
-        self.unmask(X, CALLS, 0, 3)?;
-        self.finish()?;
-        self.put_known(OTHER, &[0; 2]);
-        self.unmask(OTHER, CALLS, 0, 1)?;
-        let mut ciphertext = [[0; RUNS]; MESSAGE];
-        for (n, pair) in (0..).zip(ciphertext.chunks_mut(4)) {
-            let places = if n == LAST { [X, Y] } else { [Y, X] };
-            let [near, far] = places.map(|place| self.block(place + 8 * n));
-            for (to, word) in pair.iter_mut().zip(near?.into_iter().chain(far?)) {
-                *to = word;
+        self.add_public(SUM, Y, 0, pairs)?;
+        if is_long {
+            self.add(SUM, CALLS, pairs, chunks - pairs)?;
+        } else {
+            self.put_padded(OTHER, Y, batch)?;
+            self.add_public(SUM, OTHER, pairs, chunks - pairs)?;
+        }
+        if ends.is_some() {
+            self.truncate(CALLS, pairs, left)?;
+        }
+        self.unmask(Y, CALLS, 0, chunks)?;
+        self.put_padded(OTHER, Y, batch)?;
+        let used = pairs + u32::from(is_long);
+        self.add_public(SUM, OTHER, pairs, used - pairs)?;
+        self.set(CALLS, 0, LANES, SECOND, 0, OTHER)?;
+        let joins = ends.is_some_and(|ends| used + ends <= LANES);
+        if let Some(ends) = ends {
+            self.end_message(batch)?;
+            if joins {
+                self.set(CALLS, used, ends, ENDS, 0, ZERO)?;
             }
         }
-        Ok(Sealed { ciphertext, tag: self.block(OTHER)? })
+        self.encrypt(CALLS)?;
+        self.unmask(X, CALLS, 0, used)?;
+        if is_long {
+            self.exchange(pairs)?;
+        }
+        self.written(Y, X, batch, len, written)?;
+        ends.map_or(Ok(0), |ends| self.end(if joins { used } else { 0 }, ends, !joins))
+    }
+
+    /// Without `writes` it only makes the checksum, and returns nothing.
+    fn decrypt(&mut self, ciphertext: &Bytes, writes: bool) -> Result<Bytes> {
+        self.begin(L)?;
+        let (mut len, mut blocks, mut written) = (ciphertext.len, &ciphertext.blocks[..], Vec::new());
+        while len > BATCH {
+            self.decrypt_batch(blocks, len, false, writes, &mut written)?;
+            self.next_masks()?;
+            (blocks, len) = (&blocks[BATCH / BLOCK..], len - BATCH);
+        }
+        self.decrypt_batch(blocks, len, true, writes, &mut written)?;
+        Ok(Bytes { blocks: written, len: ciphertext.len })
+    }
+
+    fn decrypt_batch(
+        &mut self,
+        blocks: &[Block],
+        len: usize,
+        is_end: bool,
+        writes: bool,
+        written: &mut Vec<Block>,
+    ) -> Result<()> {
+        const FIRST_TEXT: u32 = OTHER + 0x40;
+        const SECOND_TEXT: u32 = OTHER + 0x80;
+        let batch = self.put_batch(blocks, len, is_end);
+        let Batch { pairs, chunks, is_long, left } = batch;
+        let used = pairs + u32::from(is_long);
+        if is_long {
+            self.exchange(pairs)?;
+            self.put_padded(X, X, batch)?;
+        }
+        self.set(CALLS, 0, LANES, SECOND, 0, X)?;
+        self.set(CALLS, used, chunks - used, FIRST, used, ZERO)?;
+        self.encrypt(CALLS)?;
+        self.add_public(CALLS, Y, 0, chunks)?;
+        if used < chunks {
+            self.truncate(CALLS, pairs, left)?;
+            self.add(SUM, CALLS, used, chunks - used)?;
+            self.put_padded(OTHER, ZERO, batch)?;
+            self.add_public(SUM, OTHER, used, chunks - used)?;
+        }
+        for place in [FIRST_TEXT, SECOND_TEXT] {
+            self.put_known(place, &[0; 8]);
+        }
+        if writes {
+            self.unmask(FIRST_TEXT, CALLS, 0, chunks)?;
+        }
+        if used > 0 {
+            self.add(CALLS, FIRST, 0, used)?;
+            self.set(CALLS, used, chunks - used, SECOND, used, ZERO)?;
+            self.encrypt(CALLS)?;
+            self.add_public(CALLS, X, 0, used)?;
+            self.add(SUM, CALLS, 0, used)?;
+        }
+        if writes {
+            if is_long {
+                self.truncate(CALLS, pairs, left)?;
+            }
+            self.unmask(SECOND_TEXT, CALLS, 0, used)?;
+            self.written(FIRST_TEXT, SECOND_TEXT, batch, len, written)?;
+        }
+        if is_end { self.end_message(batch) } else { Ok(()) }
     }
 
     /// Compares the tag of a sealed message with that of its ciphertext, and returns what is compared in its place.
     ///
     /// # Errors
     /// As [`Self::seal`].
-    pub fn verify(
-        &mut self,
-        nonce: [u32; 2],
-        data: &[Word; ASSOCIATED_DATA],
-        sealed: &Sealed,
-    ) -> Result<[[Word; 2]; 2]> {
-        self.start(nonce, data)?;
-        self.put_text(X, Y, &sealed.ciphertext);
-        let [x, y] = [self.block(X + 8 * LAST)?, self.block(Y + 8 * LAST)?];
-        self.put(X + 8 * LAST, y);
-        self.put(Y + 8 * LAST, x);
-        self.pad(X + 8 * LAST)?;
-        self.set(CALLS, 0, 4, SECOND, 0, X)?;
-        self.encrypt(CALLS)?;
-        self.add_public(CALLS, Y, 0, 3)?;
-        self.add(CALLS, FIRST, 0, 3)?;
-        self.encrypt(CALLS)?;
-        self.add_public(CALLS, X, 0, 3)?;
-        self.add(SUM, CALLS, 0, 3)?;
-        self.end(CHECKSUM, SECOND, LAST, [true, false, true])?;
-        self.finish()?;
+    pub fn verify(&mut self, nonce: Block, data: &Bytes, sealed: &Sealed) -> Result<[Block; 2]> {
+        let ends = self.start(nonce, data)?;
+        self.decrypt(&sealed.ciphertext, false)?;
+        let place = self.end(0, ends, true)?;
         self.put(OTHER, sealed.tag);
-        self.add_public(CALLS, OTHER, 0, 1)?;
-        self.set(ENDS, 0, 1, CALLS, 0, ZERO)?;
+        self.add_public(CALLS, OTHER, place, 1)?;
+        self.set(ENDS, 0, 1, CALLS, place, ZERO)?;
         for share in [0, 32] {
             let place = CALLS + share;
             self.fill(place, 8);
@@ -322,4 +520,22 @@ impl<F: FnMut(Model, u32, &Word)> Caller<'_, F> {
         self.unmask(OTHER, CALLS, 0, 2)?;
         Ok([self.block(OTHER)?, self.block(OTHER + 8)?])
     }
+
+    /// Decrypts a message that was verified before.
+    ///
+    /// # Errors
+    /// As [`Self::seal`].
+    pub fn open(&mut self, sealed: &Sealed) -> Result<Bytes> {
+        self.decrypt(&sealed.ciphertext, true)
+    }
+}
+
+/// Blocks of no run.
+#[must_use]
+pub fn known(block: [u32; 2]) -> Block {
+    let mut known = NO_BLOCK;
+    for (words, word) in known.iter_mut().zip(block) {
+        words.fill(word);
+    }
+    known
 }

@@ -4,8 +4,9 @@ use crate::{
     leakage::{LIMIT, Sample, greatest},
     machine::MODELS,
 };
-use anyhow::{Context as _, Result, ensure};
-use std::fmt::Write as _;
+use anyhow::{Context as _, Result, anyhow, ensure};
+use plotters::{coord::Shift, prelude::*};
+use std::fmt::{Display, Write as _};
 
 /// What was found in the traces of an experiment.
 pub struct Outcome {
@@ -51,66 +52,70 @@ pub fn table(outcomes: &[Outcome]) -> String {
     text
 }
 
-const WIDTH: usize = 960;
-const LEFT: usize = 56;
-const HEIGHT: usize = 150;
-const PANEL: usize = HEIGHT + 60;
+/// The points of a curve.
+const POINTS: usize = 960;
+const FONT: &str = "DejaVu Sans, Verdana, sans-serif";
+const PANEL: u32 = 210;
 
 /// The greatest |t| over time, a panel for each experiment.
-#[must_use]
-pub fn svg(outcomes: &[Outcome]) -> String {
-    let height = PANEL * outcomes.len() + 16;
-    let mut text = format!(
-        "<svg width=\"{0}\" height=\"{height}\" viewBox=\"0 0 {0} {height}\" xmlns=\"http://www.w3.org/2000/svg\" \
-         font-family=\"DejaVu Sans, Verdana, sans-serif\" font-size=\"12\" fill=\"#222222\">\n\
-         <rect width=\"{0}\" height=\"{height}\" fill=\"#FFFFFF\"/>\n",
-        LEFT + WIDTH + 16
-    );
-    for (n, outcome) in outcomes.iter().enumerate() {
-        panel(&mut text, PANEL * n, outcome);
+///
+/// # Errors
+/// If it cannot be drawn.
+pub fn svg(outcomes: &[Outcome]) -> Result<String> {
+    let mut text = String::new();
+    {
+        let size = (1032, PANEL * outcomes.len().max(1) as u32);
+        let root = SVGBackend::with_string(&mut text, size).into_drawing_area();
+        root.fill(&WHITE).map_err(drawing)?;
+        for (area, outcome) in root.split_evenly((outcomes.len().max(1), 1)).iter().zip(outcomes) {
+            panel(area, outcome).map_err(drawing)?;
+        }
+        root.present().map_err(drawing)?;
     }
-    text.push_str("</svg>\n");
-    text
+    Ok(text)
 }
 
-fn panel(text: &mut String, top: usize, Outcome { what, traces, samples }: &Outcome) {
-    let end = samples.last().map_or(1, |sample| sample.instruction + 1);
-    let mut columns = vec![0.0_f64; WIDTH];
+/// Errors of plotters cannot go to another thread.
+fn drawing(error: impl Display) -> anyhow::Error {
+    anyhow!("cannot draw: {error}")
+}
+
+/// The greatest |t| in each part of the time.
+fn curve(samples: &[Sample], end: u64) -> Vec<f64> {
+    let mut curve = vec![0.0_f64; POINTS];
     for sample in samples {
-        let column = &mut columns[(sample.instruction * WIDTH as u64 / end) as usize];
-        *column = column.max(sample.t.abs());
+        let point = &mut curve[(sample.instruction * POINTS as u64 / end) as usize];
+        *point = point.max(sample.t.abs());
     }
+    curve
+}
+
+fn panel<'a>(
+    area: &DrawingArea<SVGBackend<'a>, Shift>,
+    Outcome { what, traces, samples }: &Outcome,
+) -> Result<(), DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>> {
+    let end = samples.last().map_or(1, |sample| sample.instruction + 1);
+    let curve = curve(samples, end);
     // Where both variances are zero, t is infinite.
-    let most = columns.iter().copied().filter(|t| t.is_finite()).fold(LIMIT, f64::max);
-    let most = (most * 1.02).ceil();
-    let (top, bottom) = (top + 32, top + 32 + HEIGHT);
-    let y = |t: f64| bottom as f64 - HEIGHT as f64 * t.min(most) / most;
-    let _ =
-        writeln!(text, "<text x=\"{LEFT}\" y=\"{}\">{what}: greatest |t|, {traces} traces</text>", top - 10);
-    let mut path = String::new();
-    for (x, t) in (LEFT..).zip(columns) {
-        let _ = write!(path, "M{x}.5 {bottom}V{:.1}", y(t));
-    }
-    let _ = writeln!(text, "<path d=\"{path}\" stroke=\"#0072B2\"/>");
-    let right = LEFT + WIDTH;
-    for (t, colour) in [(0.0, "#222222"), (LIMIT, "#D55E00"), (most, "#DDDDDD")] {
-        let y = y(t);
-        let _ = writeln!(text, "<path d=\"M{LEFT} {y:.1}H{right}\" stroke=\"{colour}\"/>");
-        // The limit is near the axis where there is much above it.
-        if t != LIMIT || most < 10.0 * LIMIT {
-            let _ = writeln!(
-                text,
-                "<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{t:.0}</text>",
-                LEFT - 6,
-                y + 4.0
-            );
-        }
-    }
-    let _ = writeln!(
-        text,
-        "<text x=\"{right}\" y=\"{}\" text-anchor=\"end\">time: {end} instructions on data</text>",
-        bottom + 16
-    );
+    let most = curve.iter().copied().filter(|t| t.is_finite()).fold(LIMIT, f64::max) * 1.02;
+    let mut chart = ChartBuilder::on(area)
+        .margin_right(24)
+        .caption(format!("{what}: greatest |t|, {traces} traces"), (FONT, 13))
+        .set_label_area_size(LabelAreaPosition::Left, 48)
+        .set_label_area_size(LabelAreaPosition::Bottom, 28)
+        .build_cartesian_2d(0..end, 0.0..most)?;
+    chart
+        .configure_mesh()
+        .disable_x_mesh()
+        .light_line_style(TRANSPARENT)
+        .label_style((FONT, 12))
+        .x_desc("instructions on data")
+        .draw()?;
+    let time = |point: usize| point as u64 * end / POINTS as u64;
+    let points = curve.iter().enumerate().map(|(point, t)| (time(point), t.min(most)));
+    chart.draw_series(LineSeries::new(points, RGBColor(0x00, 0x72, 0xB2)))?;
+    chart.draw_series(LineSeries::new([(0, LIMIT), (end, LIMIT)], RGBColor(0xD5, 0x5E, 0x00)))?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -133,14 +138,12 @@ mod tests {
         assert!(with_table("a\n", &[]).is_err() && with_table(&format!("{END}{BEGIN}"), &[]).is_err());
     }
 
-    /// The first column of the panel is as high as the greatest of its samples, 7.5 of 8, and that in the middle 2 of 8.
     #[test]
     fn the_picture_shows_the_greatest() {
-        let text = svg(&[outcome()]);
-        let bottom = 32 + HEIGHT;
-        for (x, t) in [(LEFT, 7.5), (LEFT + 1, 0.0), (LEFT + WIDTH / 2, 2.0)] {
-            let column = format!("M{x}.5 {bottom}V{:.1}M", bottom as f64 - HEIGHT as f64 * t / 8.0);
-            assert!(text.contains(&column), "{column} is not in {text}");
-        }
+        let curve = curve(&outcome().samples, 2);
+        assert_eq!((curve[0], curve[1], curve[POINTS / 2]), (7.5, 0.0, 2.0));
+        let text = svg(&[outcome(), outcome()]).unwrap();
+        assert_eq!(text.matches("x: greatest |t|, 64 traces").count(), 2, "{text}");
+        assert!(text.matches("<polyline").count() >= 4, "{text}");
     }
 }

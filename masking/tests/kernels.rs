@@ -7,8 +7,8 @@ use masking::{
     kernel::{Kernel, assembly, plane_of_key},
     kernels,
     leakage::{first, with_a_share_over_the_other, without_a_pad},
-    machine::{Cell, Machine, Model},
-    message::Caller,
+    machine::{Cell, Domain, Machine, Model},
+    message::{Bytes, Caller, known},
     plain::{Plain, RUNS, Word},
     random::Random,
 };
@@ -166,6 +166,110 @@ fn kernels_compute_what_the_mode_needs() {
     }
 }
 
+/// A bit as a sum of variables and of products of two, in which those that occur twice cancel out.
+type Sum = BTreeSet<(u32, u32)>;
+
+/// Words whose bits are sums: whatever their variables are, all at once.
+struct Sums;
+
+impl Domain for Sums {
+    type Word = Vec<Sum>;
+
+    fn constant(&mut self, value: u32) -> Vec<Sum> {
+        (0..32).map(|i| (0..value >> i & 1).map(|_| ONE).collect()).collect()
+    }
+
+    fn and(&mut self, a: &Vec<Sum>, b: &Vec<Sum>) -> Vec<Sum> {
+        let both = |(a, b): (&Sum, &Sum)| {
+            let products = a.iter().flat_map(|a| b.iter().map(move |b| (a, b)));
+            products.fold(Sum::new(), |sum, (a, b)| match (*a, *b) {
+                (ONE, other) | (other, ONE) => plus(&sum, &Sum::from([other])),
+                ((a, 0), (b, 0)) => plus(&sum, &Sum::from([(a.max(b), a.min(b))])),
+                _ => panic!("a product of three"),
+            })
+        };
+        a.iter().zip(b).map(both).collect()
+    }
+
+    fn xor(&mut self, a: &Vec<Sum>, b: &Vec<Sum>) -> Vec<Sum> {
+        a.iter().zip(b).map(|(a, b)| plus(a, b)).collect()
+    }
+
+    fn moved(&mut self, a: &Vec<Sum>, from: impl Fn(u8) -> Option<u8>) -> Vec<Sum> {
+        (0..32).map(|i| from(i).map_or_else(Sum::new, |from| a[usize::from(from)].clone())).collect()
+    }
+
+    fn seen(&mut self, _: Model, _: u32, _: &Vec<Sum>) -> anyhow::Result<()> {
+        Ok(())
+    }
+}
+
+const ONE: (u32, u32) = (0, 0);
+
+fn plus(a: &Sum, b: &Sum) -> Sum {
+    a.symmetric_difference(b).copied().collect()
+}
+
+/// Words of variables, which no other number has.
+fn variables(first: u32, count: u32) -> Vec<Vec<Sum>> {
+    (0..count).map(|word| (1..=32).map(|bit| Sum::from([(first + 32 * word + bit, 0)])).collect()).collect()
+}
+
+/// What a kernel makes of variables in memory, with `arguments`.
+fn computed_for_all(name: &str, memory: &[Vec<Sum>], more: &[Vec<Sum>], arguments: &[u32]) -> Vec<Vec<Sum>> {
+    let mut machine = Machine::new(Sums);
+    machine.program(CODE, kernel(name).instructions());
+    machine.put(INPUT, memory.to_vec());
+    machine.put(KEYS, more.to_vec());
+    machine.call(CODE, STACK, arguments).unwrap();
+    let word = |n| machine.memory[&(INPUT + 4 * n as u32)].data().unwrap().clone();
+    (0..memory.len()).map(word).collect()
+}
+
+/// Twice a block, whose bytes are an element of GF(2^64) in big-endian order.
+fn twice(block: &[Vec<Sum>]) -> Vec<Vec<Sum>> {
+    let place = |bit: usize| ((7 - bit / 8) / 4, (7 - bit / 8) % 4 * 8 + bit % 8);
+    let at = |bit: usize| &block[place(bit).0][place(bit).1];
+    let mut twice = vec![vec![Sum::new(); 32]; 2];
+    for bit in 0..64 {
+        let low = if bit == 0 { Sum::new() } else { at(bit - 1).clone() };
+        let sum = if [0, 1, 3, 4].contains(&bit) { plus(&low, at(63)) } else { low };
+        twice[place(bit).0][place(bit).1] = sum;
+    }
+    twice
+}
+
+/// For all blocks and masks: the proof of what the kernels compute that are made of sums.
+#[test]
+fn kernels_of_the_mode_compute_it_for_all_inputs() {
+    for blocks in 1..=5u32 {
+        let memory = variables(0, 4 * blocks + 2);
+        let words = 2 * blocks as usize;
+        let (x, y) = (INPUT, INPUT + 8 * blocks);
+        let (first, rest) = memory.split_at(words);
+        for name in [ADD, SELECT] {
+            let op = |(a, b)| if name == ADD { Sums.xor(a, b) } else { Sums.and(a, b) };
+            let expected = first.iter().zip(rest).map(op).chain(rest.iter().cloned());
+            assert!(computed_for_all(name, &memory, &[], &[x, x, y, y]).into_iter().eq(expected), "{name}");
+        }
+        let mut powers: Vec<Vec<Vec<Sum>>> = vec![memory[..2].to_vec()];
+        for n in 0..blocks as usize {
+            powers.push(twice(&powers[n]));
+        }
+        let expected = [powers.concat(), rest[2..].to_vec()].concat();
+        assert!(computed_for_all(DOUBLE, &memory, &[], &[x, y]) == expected);
+        let times_16 = first.chunks(2).flat_map(|block| twice(&twice(&twice(&twice(block)))));
+        let expected: Vec<Vec<Sum>> = times_16.chain(rest.iter().cloned()).collect();
+        assert!(computed_for_all(TIMES_16, &memory, &[], &[x, y]) == expected);
+    }
+    // New masks, which come after the round keys here.
+    let (keys, masks) = (variables(0, 8 * 36), variables(32 * 8 * 36, 4));
+    let new = computed_for_all(REFRESH, &keys, &masks, &[INPUT, KEYS]);
+    for (i, (new, key)) in new.iter().zip(&keys).enumerate() {
+        assert!(*new == Sums.xor(key, &masks[plane_of_key(i)]), "word {i}");
+    }
+}
+
 /// The models in which a kernel of the mode leaks after an instruction of it was exchanged.
 fn models_of(name: &str, is: impl Fn(&Op) -> bool, by: &[Op]) -> (BTreeSet<Model>, bool) {
     let mut kernel = kernel(name);
@@ -259,9 +363,34 @@ fn shares_that_are_not_uniform_are_found() {
     assert!(!report.has_uniform_shares);
 }
 
-/// A message whose ciphertext and tag are those of `Twine128Otr`.
+/// Messages whose ciphertexts and tags are those of `Twine128Otr`: the bytes of associated data and of the message, and what is made of them.
+const MESSAGES: [(usize, usize, &str); 6] = [
+    (
+        12,
+        44,
+        "9ea7ce6ed75ac48d7948e90889c8b5cbbd65e4d924a8541d846cccb6d197259c01b67c0e1d2cdd06d258c305\
+         80821c70cf249091",
+    ),
+    (0, 36, "9ea7ce6ed75ac48d7948e90889c8b5cbbd65e4d924a8541d846cccb6d197259c1cc5034bc1d9eb07eaab28ba"),
+    (
+        40,
+        100,
+        "9ea7ce6ed75ac48d7948e90889c8b5cbbd65e4d924a8541d846cccb6d197259cd258c3053351043e22cd7dc20bef048d\
+         8118f1e810503e954cb127e500d6a47a2738e671b3c9dfd4f06a46fbb8d2b0944e1a22428c1947380b502f2553c318f0\
+         f5fcb76130ecb36ced9979af",
+    ),
+    (
+        8,
+        64,
+        "9ea7ce6ed75ac48d7948e90889c8b5cbbd65e4d924a8541d846cccb6d197259cd258c3053351043e22cd7dc20bef048d\
+         4cb127e500d6a47a8118f1e810503e95280e98cbf15da82c",
+    ),
+    (33, 0, "c58b5b481621444e"),
+    (0, 7, "adcc275d8ccf4cc80cfabaaadf3b54"),
+];
+
 #[test]
-fn kernels_compute_a_message() {
+fn kernels_compute_messages() {
     let all: Vec<(u32, Kernel)> = (CODE..).step_by(0x10000).zip(ALL.iter().cloned()).collect();
     let address =
         |name: &str| all.iter().find(|(_, kernel)| kernel.name == name).map(|(address, _)| *address);
@@ -279,26 +408,28 @@ fn kernels_compute_a_message() {
         machine.memory.insert(address, Cell::Int(word));
     }
     machine.call(address(SCHEDULE_128).unwrap(), STACK, &[KEYS, INPUT, CONSTANTS]).unwrap();
-    let text =
-        |start: u8, len: u8| -> Vec<Word> { of_all_runs(&words(&(start..start + len).collect::<Vec<u8>>())) };
-    let (data, message) = (text(0x20, 12).try_into().unwrap(), text(0x40, 44).try_into().unwrap());
-    let nonce = [0x0302_0101, 0x0706_0504];
+    let text = |start: u8, len: usize| {
+        let mut all =
+            (start..=255).collect::<Vec<u8>>().chunks_exact(4).map(words).collect::<Vec<_>>().into_iter();
+        Bytes::new(len, || [all.next().unwrap()[0]; RUNS])
+    };
+    let nonce = known([0x0302_0101, 0x0706_0504]);
     let (machine, random) = (&mut machine, &mut random);
     let mut caller = Caller { machine, addresses: &address, random, is_masked: true };
-    let sealed = caller.seal(nonce, &data, &message).unwrap();
-    let hex = |words: &[Word]| -> String {
-        words.iter().flat_map(|word| word[0].to_le_bytes()).map(|byte| format!("{byte:02x}")).collect()
-    };
-    assert_eq!(
-        hex(&sealed.ciphertext),
-        "9ea7ce6ed75ac48d7948e90889c8b5cbbd65e4d924a8541d846cccb6d197259c01b67c0e1d2cdd06d258c305"
-    );
-    assert_eq!(hex(&sealed.tag), "80821c70cf249091");
-    let [x, y] = caller.verify(nonce, &data, &sealed).unwrap();
-    assert_eq!(x, y);
-    let mut wrong = sealed;
-    wrong.tag[1][0] ^= 1;
-    let [x, y] = caller.verify(nonce, &data, &wrong).unwrap();
-    assert!(x[1][0] != y[1][0] || x[0][0] != y[0][0]);
-    assert_eq!(x[0][1..], y[0][1..]);
+    for (data_len, len, expected) in MESSAGES {
+        let (data, message) = (text(0x20, data_len), text(0x40, len));
+        let sealed = caller.seal(nonce, &data, &message).unwrap();
+        let tag = sealed.tag.iter().flat_map(|word| word[0].to_le_bytes());
+        let found: String =
+            sealed.ciphertext.first().into_iter().chain(tag).map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(found, expected);
+        let mut wrong = sealed.clone();
+        wrong.tag[1][0] ^= 1;
+        let [x, y] = caller.verify(nonce, &data, &wrong).unwrap();
+        assert!(x[1][0] != y[1][0] || x[0][0] != y[0][0]);
+        assert_eq!(x[0][1..], y[0][1..]);
+        let [x, y] = caller.verify(nonce, &data, &sealed).unwrap();
+        assert_eq!(x, y);
+        assert_eq!(caller.open(&sealed).unwrap(), message);
+    }
 }

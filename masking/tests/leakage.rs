@@ -4,14 +4,17 @@ use masking::{
     ADD, ENCRYPT,
     kernel::Kernel,
     kernels,
-    leakage::{Experiment, LIMIT, greatest, with_a_share_left, with_a_share_over_the_other, without_a_pad},
+    leakage::{
+        Experiment, LIMIT, Lengths, greatest, with_a_share_left, with_a_share_over_the_other, without_a_pad,
+    },
 };
 
 const SHORT: Experiment =
-    Experiment { key_len: 16, is_message: false, has_fixed_key: false, is_masked: true, traces: 16_384 };
+    Experiment { key_len: 16, message: None, has_fixed_key: false, is_masked: true, traces: 16_384 };
 
 /// Of a whole message.
-const MESSAGE: Experiment = Experiment { is_message: true, traces: 8_192, ..SHORT };
+const MESSAGE: Experiment =
+    Experiment { message: Some(Lengths { message: 44, data: 12 }), traces: 8_192, ..SHORT };
 
 fn run(experiment: Experiment, change: impl FnOnce(&mut Kernel)) -> f64 {
     run_with(experiment, ENCRYPT, change)
@@ -49,13 +52,20 @@ fn faults_are_seen() {
 
 #[test]
 fn nothing_is_seen_of_the_secrets_of_a_message() {
-    let greatest = run(MESSAGE, |_| ());
-    assert!(greatest < LIMIT, "{greatest}");
+    for (message, data, has_fixed_key) in [(44, 12, false), (36, 0, false), (100, 40, false), (44, 12, true)]
+    {
+        let message = Some(Lengths { message, data });
+        let greatest = run(Experiment { message, has_fixed_key, traces: 4_096, ..MESSAGE }, |_| ());
+        assert!(greatest < LIMIT, "{greatest}");
+    }
 }
 
 #[test]
 fn a_message_without_masks_is_seen() {
-    assert!(run(Experiment { is_masked: false, traces: 512, ..MESSAGE }, |_| ()) > LIMIT);
+    for has_fixed_key in [false, true] {
+        let without = Experiment { is_masked: false, has_fixed_key, traces: 512, ..MESSAGE };
+        assert!(run(without, |_| ()) > LIMIT);
+    }
 }
 
 #[test]

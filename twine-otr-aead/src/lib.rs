@@ -43,7 +43,7 @@ pub use chunks::{ChunkOpener, ChunkSealer, StreamHeader};
 pub use derive::{Kdf, Label};
 #[doc(hidden)]
 pub use in_place::SetKey;
-pub use limits::{BlockLimit, TwineOtr, count_blocks};
+pub use limits::{BlockLimit, CountedAead, TwineOtr, count_blocks};
 #[cfg(twine_masked)]
 pub use masked::{MaskedCipher, TwineOtrMasked};
 pub use opener::{OpenError, Opener, OpenerReservation, StrictOpener};

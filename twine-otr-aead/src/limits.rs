@@ -15,20 +15,66 @@ pub(crate) const BLOCK: usize = 8;
 /// The blocks that the shortest message counts.
 pub(crate) const MIN_BLOCKS: u32 = 3;
 
-/// An AEAD for a [`Sealer`](crate::Sealer) or an [`Opener`](crate::Opener). It is OTR over TWINE with nonces of 7 bytes, tags of 4 to 8
-/// bytes, and any processing of associated data.
+/// An AEAD for a [`Sealer`](crate::Sealer) or an [`Opener`](crate::Opener): a [`TwineOtr`], or with `--cfg twine_masked` also a
+/// `TwineOtrMasked`.
+pub trait CountedAead: counted::CountedAead {}
+
+impl<C: counted::CountedAead> CountedAead for C {}
+
+/// OTR over TWINE with nonces of 7 bytes, tags of 4 to 8 bytes, and any processing of associated data.
 ///
 /// [`Twine80Otr`](crate::Twine80Otr) and [`Twine128Otr`](crate::Twine128Otr) have tags of 8 bytes.
 pub trait TwineOtr: AeadInOut<NonceSize = U7> + KeyInit + sealed::TwineOtr {}
 
 impl<C: AeadInOut<NonceSize = U7> + KeyInit + sealed::TwineOtr> TwineOtr for C {}
 
+pub(crate) mod counted {
+    use otr_mode::{Error, KeySizeUser, Nonce, Tag, aead::inout::InOutBuf};
+
+    use super::{AeadCore, TagSize, U7, U8};
+
+    pub trait CountedAead: AeadCore<NonceSize = U7, TagSize: TagSize<U8>> + KeySizeUser {
+        /// What a key is set from: its bytes, or both shares of them.
+        type KeySource;
+        /// The AEAD with its round keys.
+        type Keyed;
+        /// How many blocks opening a message takes besides those that [`count_blocks`](super::count_blocks) counts.
+        const MORE_TO_OPEN: u64;
+
+        fn set_key(keyed: &mut Self::Keyed, key: &Self::KeySource);
+
+        /// `next` is the nonce that the next message is expected to have.
+        fn encrypt(
+            keyed: &mut Self::Keyed,
+            nonce: &Nonce<Self>,
+            next: &Nonce<Self>,
+            associated_data: &[u8],
+            buffer: InOutBuf<'_, '_, u8>,
+        ) -> Result<Tag<Self>, Error>;
+
+        fn decrypt(
+            keyed: &mut Self::Keyed,
+            nonce: &Nonce<Self>,
+            next: &Nonce<Self>,
+            associated_data: &[u8],
+            buffer: InOutBuf<'_, '_, u8>,
+            tag: &Tag<Self>,
+        ) -> Result<(), Error>;
+
+        /// Encrypts a message of 8 zero bytes, and shows nobody its tag.
+        fn encrypt_zeros(keyed: &mut Self::Keyed, nonce: &Nonce<Self>) -> [u8; 8];
+    }
+}
+
 mod sealed {
-    use otr_mode::{KeySizeUser, cipher::BlockCipherEncrypt};
+    use otr_mode::{Error, Key, KeySizeUser, Nonce, Tag, aead::inout::InOutBuf, cipher::BlockCipherEncrypt};
 
-    use super::{AdProcessing, AeadCore, KeyInit, Otr, SetKey, TagSize, Twine80, Twine128, U7, U8};
+    use super::{
+        AdProcessing, Ahead, KeyInit, Otr, OtrAhead, SetKey, TagSize, Twine80, Twine128, U7, U8,
+        counted::CountedAead,
+    };
 
-    pub trait TwineOtr: AeadCore<NonceSize = U7, TagSize: TagSize<U8>> + KeySizeUser {
+    pub trait TwineOtr: CountedAead<KeySource = Key<Self>, Keyed = Ahead<Self>> {
         /// TWINE with keys of this size.
         type Cipher: BlockCipherEncrypt<BlockSize = U8>
             + KeyInit
@@ -38,15 +84,58 @@ mod sealed {
         type Processing: AdProcessing;
     }
 
-    impl<T: TagSize<U8>, A: AdProcessing> TwineOtr for Otr<Twine80, U7, T, A> {
-        type Cipher = Twine80;
-        type Processing = A;
+    macro_rules! twine_otr {
+        ($($cipher:ty),*) => {$(
+            impl<T: TagSize<U8>, A: AdProcessing> TwineOtr for Otr<$cipher, U7, T, A> {
+                type Cipher = $cipher;
+                type Processing = A;
+            }
+
+            impl<T: TagSize<U8>, A: AdProcessing> CountedAead for Otr<$cipher, U7, T, A> {
+                type KeySource = Key<Self>;
+                type Keyed = OtrAhead<$cipher, U7, T, A>;
+                const MORE_TO_OPEN: u64 = 0;
+
+                #[inline(always)]
+                fn set_key(keyed: &mut Self::Keyed, key: &Key<Self>) {
+                    keyed.set_key_with(|cipher| cipher.set_key(key));
+                }
+
+                #[inline(always)]
+                fn encrypt(
+                    keyed: &mut Self::Keyed,
+                    nonce: &Nonce<Self>,
+                    next: &Nonce<Self>,
+                    associated_data: &[u8],
+                    buffer: InOutBuf<'_, '_, u8>,
+                ) -> Result<Tag<Self>, Error> {
+                    keyed.encrypt_inout_detached(nonce, Some(next), associated_data, buffer)
+                }
+
+                #[inline(always)]
+                fn decrypt(
+                    keyed: &mut Self::Keyed,
+                    nonce: &Nonce<Self>,
+                    next: &Nonce<Self>,
+                    associated_data: &[u8],
+                    buffer: InOutBuf<'_, '_, u8>,
+                    tag: &Tag<Self>,
+                ) -> Result<(), Error> {
+                    keyed.decrypt_inout_detached(nonce, Some(next), associated_data, buffer, tag)
+                }
+
+                #[inline(always)]
+                fn encrypt_zeros(keyed: &mut Self::Keyed, nonce: &Nonce<Self>) -> [u8; 8] {
+                    let mut block = [0; 8];
+                    // OTR does not refuse one block.
+                    let _ = keyed.encrypt_apart(nonce, b"", block.as_mut_slice().into());
+                    block
+                }
+            }
+        )*};
     }
 
-    impl<T: TagSize<U8>, A: AdProcessing> TwineOtr for Otr<Twine128, U7, T, A> {
-        type Cipher = Twine128;
-        type Processing = A;
-    }
+    twine_otr!(Twine80, Twine128);
 }
 
 /// The AEAD `C` for messages with counted nonces.
@@ -127,7 +216,7 @@ impl Default for BlockLimit {
 
 /// Returns how many attempts may fail for this length of the tag: at most 2^20, and so few that a forgery succeeds with a probability of at
 /// most 2^-22.
-pub(crate) const fn failure_limit<C: TwineOtr>() -> u32 {
+pub(crate) const fn failure_limit<C: AeadCore>() -> u32 {
     let exponent = 8 * C::TagSize::USIZE - 22;
     1 << if exponent < 20 { exponent } else { 20 }
 }

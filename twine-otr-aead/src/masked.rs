@@ -13,6 +13,7 @@ use otr_mode::{
 };
 use twine_cipher::{Twine128Masked, rand_core::CryptoRng, share};
 
+use crate::limits::counted;
 use work::{L, LANES, Work, ZERO, add, add_public, load, pad, set, store, truncate, unmask};
 
 /// The length of a block in bytes.
@@ -40,8 +41,9 @@ mod sealed {
         type Plain: KeySizeUser;
         /// Both shares of a key.
         type KeyShares;
+        fn without_key() -> Self;
         fn with_key(key: &Key<Self::Plain>, rng: &mut impl CryptoRng) -> Self;
-        fn with_shares(shares: &Self::KeyShares) -> Self;
+        fn set_shares(&mut self, shares: &Self::KeyShares);
         fn new_masks(&mut self, rng: &mut impl CryptoRng);
         fn encrypt(&self, blocks: &mut MaskedBlocks);
     }
@@ -52,12 +54,16 @@ mod sealed {
                 type Plain = $plain;
                 type KeyShares = [[u32; $words]; 2];
 
+                fn without_key() -> Self {
+                    Self::without_key()
+                }
+
                 fn with_key(key: &Key<$plain>, rng: &mut impl CryptoRng) -> Self {
                     Self::new(key, rng)
                 }
 
-                fn with_shares(shares: &Self::KeyShares) -> Self {
-                    Self::from_shares(shares)
+                fn set_shares(&mut self, shares: &Self::KeyShares) {
+                    self.set_shares(shares);
                 }
 
                 fn new_masks(&mut self, rng: &mut impl CryptoRng) {
@@ -144,7 +150,36 @@ impl<R: CryptoRng, C: MaskedCipher> TwineOtrMasked<R, C> {
     /// for each start.
     #[must_use]
     pub fn from_shares(shares: &C::KeyShares, rng: R) -> Self {
-        Self { cipher: C::with_shares(shares), rng, work: Work::default() }
+        let mut new = Self::without_key(rng);
+        new.set_shares(shares);
+        new
+    }
+
+    /// Without a key there is no secret. A key must be set before any use.
+    pub(crate) fn without_key(rng: R) -> Self {
+        Self { cipher: C::without_key(), rng, work: Work::default() }
+    }
+
+    /// Makes the round keys as [`from_shares`](Self::from_shares) does, in place, so that nothing copies both shares of them.
+    pub fn set_shares(&mut self, shares: &C::KeyShares) {
+        self.cipher.set_shares(shares);
+    }
+
+    /// Returns how many random bytes sealing a message takes, for this length of the associated data.
+    #[must_use]
+    pub const fn random_to_seal(associated_data_len: usize) -> usize {
+        if associated_data_len == 0 { 160 } else { 256 }
+    }
+
+    /// Returns how many random bytes opening a message takes at most. It takes fewer if the tag is wrong.
+    #[must_use]
+    pub const fn random_to_open(associated_data_len: usize) -> usize {
+        Self::random_to_seal(associated_data_len) + 160
+    }
+
+    /// The generator of the masks.
+    pub fn rng_mut(&mut self) -> &mut R {
+        &mut self.rng
     }
 
     /// Encrypts `buffer` and returns its tag.
@@ -155,8 +190,33 @@ impl<R: CryptoRng, C: MaskedCipher> TwineOtrMasked<R, C> {
         &mut self,
         nonce: &Nonce<Self>,
         associated_data: &[u8],
-        mut buffer: InOutBuf<'_, '_, u8>,
+        buffer: InOutBuf<'_, '_, u8>,
     ) -> Result<Tag<Self>, Error> {
+        let place = self.encrypt(nonce, associated_data, buffer)?;
+        let mut tag = ZERO;
+        unmask(&mut tag, &self.work.calls, place..place + 1);
+        self.work.erase();
+        let mut bytes = Tag::<Self>::default();
+        store(tag[place % LANES], &mut bytes);
+        Ok(bytes)
+    }
+
+    /// Encrypts a block of zeros, as part of a message whose tag nobody learns: it stays in two shares.
+    pub(crate) fn encrypt_zeros(&mut self, nonce: &Nonce<Self>) -> [u8; BLOCK] {
+        let mut block = [0; BLOCK];
+        // Associated data that is empty is not refused.
+        let _ = self.encrypt(nonce, b"", block.as_mut_slice().into());
+        self.work.erase();
+        block
+    }
+
+    /// Encrypts `buffer`, and returns where in the last call the tag is.
+    fn encrypt(
+        &mut self,
+        nonce: &Nonce<Self>,
+        associated_data: &[u8],
+        mut buffer: InOutBuf<'_, '_, u8>,
+    ) -> Result<usize, Error> {
         let ends = self.start(nonce, associated_data)?;
         self.work.begin(L, &mut self.rng);
         while buffer.len() > BATCH {
@@ -165,13 +225,7 @@ impl<R: CryptoRng, C: MaskedCipher> TwineOtrMasked<R, C> {
             self.work.next_masks();
             buffer = rest;
         }
-        let place = self.encrypt_batch(buffer, Some(ends));
-        let mut tag = ZERO;
-        unmask(&mut tag, &self.work.calls, place..place + 1);
-        self.work.erase();
-        let mut bytes = Tag::<Self>::default();
-        store(tag[place % LANES], &mut bytes);
-        Ok(bytes)
+        Ok(self.encrypt_batch(buffer, Some(ends)))
     }
 
     /// Decrypts `buffer` if the tag is right. Otherwise the whole output is zero.
@@ -258,7 +312,9 @@ impl<R: CryptoRng, C: MaskedCipher> TwineOtrMasked<R, C> {
     fn process_associated_data(&mut self, data: &[u8]) {
         let Self { cipher, rng, work } = self;
         work.begin_associated_data(rng);
-        let (blocks, last) = data.split_at((data.len() - 1) / BLOCK * BLOCK);
+        // That it is no longer than the data is not clear to the compiler, which must not leave a panic there.
+        let (blocks, last) =
+            data.split_at_checked(data.len().saturating_sub(1) / BLOCK * BLOCK).unwrap_or_default();
         let mut lane = 0;
         for batch in blocks.chunks(LANES * BLOCK) {
             let mut public = ZERO;
@@ -483,6 +539,46 @@ fn write(bytes: &mut [u8], first: &work::Blocks, second: &work::Blocks) {
     }
 }
 
+impl<R: CryptoRng, C: MaskedCipher> counted::CountedAead for TwineOtrMasked<R, C> {
+    type KeySource = C::KeyShares;
+    type Keyed = Self;
+    /// The block and the sum that are encrypted to compare tags.
+    const MORE_TO_OPEN: u64 = 2;
+
+    #[inline(always)]
+    fn set_key(keyed: &mut Self, shares: &C::KeyShares) {
+        keyed.set_shares(shares);
+    }
+
+    #[inline(always)]
+    fn encrypt(
+        keyed: &mut Self,
+        nonce: &Nonce<Self>,
+        _: &Nonce<Self>,
+        associated_data: &[u8],
+        buffer: InOutBuf<'_, '_, u8>,
+    ) -> Result<Tag<Self>, Error> {
+        keyed.encrypt_inout_detached(nonce, associated_data, buffer)
+    }
+
+    #[inline(always)]
+    fn decrypt(
+        keyed: &mut Self,
+        nonce: &Nonce<Self>,
+        _: &Nonce<Self>,
+        associated_data: &[u8],
+        buffer: InOutBuf<'_, '_, u8>,
+        tag: &Tag<Self>,
+    ) -> Result<(), Error> {
+        keyed.decrypt_inout_detached(nonce, associated_data, buffer, tag)
+    }
+
+    #[inline(always)]
+    fn encrypt_zeros(keyed: &mut Self, nonce: &Nonce<Self>) -> [u8; 8] {
+        keyed.encrypt_zeros(nonce)
+    }
+}
+
 impl<R, C: MaskedCipher> KeySizeUser for TwineOtrMasked<R, C> {
     type KeySize = <C::Plain as KeySizeUser>::KeySize;
 }
@@ -550,12 +646,16 @@ mod tests {
         type Plain = twine_cipher::Twine128;
         type KeyShares = [[u32; 4]; 2];
 
+        fn without_key() -> Self {
+            Self { cipher: Twine128Masked::without_key(), inputs: RefCell::default() }
+        }
+
         fn with_key(key: &Key<Self::Plain>, rng: &mut impl CryptoRng) -> Self {
             Self { cipher: Twine128Masked::new(key, rng), inputs: RefCell::default() }
         }
 
-        fn with_shares(shares: &Self::KeyShares) -> Self {
-            Self { cipher: Twine128Masked::from_shares(shares), inputs: RefCell::default() }
+        fn set_shares(&mut self, shares: &Self::KeyShares) {
+            self.cipher.set_shares(shares);
         }
 
         fn new_masks(&mut self, rng: &mut impl CryptoRng) {

@@ -10,9 +10,8 @@ use otr_mode::{
 };
 
 use crate::{
-    BlockLimit, InvalidState, OpenerState, Twine128Otr, TwineOtr,
-    in_place::SetKey as _,
-    limits::{Ahead, BlockCount, count_blocks, failure_limit, with_key, without_key},
+    BlockLimit, CountedAead, InvalidState, OpenerState, Twine128Otr, TwineOtr,
+    limits::{BlockCount, count_blocks, failure_limit, with_key, without_key},
     state::{self, KeyCheck, Limits, Sequence},
     window::Window,
 };
@@ -121,7 +120,7 @@ use crate::{
 /// An opener is not `Clone`, because a copy would open a message again.
 #[doc(alias("decrypt", "replay", "anti-replay", "replay window"))]
 #[derive(Debug)]
-pub struct Opener<C: TwineOtr = Twine128Otr, const F: usize = 4, const WORDS: usize = 1> {
+pub struct Opener<C: CountedAead = Twine128Otr, const F: usize = 4, const WORDS: usize = 1> {
     aead: LimitedAead<C>,
     fixed: [u8; F],
     window: Window<WORDS>,
@@ -136,9 +135,6 @@ pub struct Opener<C: TwineOtr = Twine128Otr, const F: usize = 4, const WORDS: us
 pub type StrictOpener<C = Twine128Otr, const F: usize = 4> = Opener<C, F, 0>;
 
 impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
-    /// How many attempts may fail by default, see [Limits](Opener#limits).
-    pub const FAILURE_LIMIT: u32 = failure_limit::<C>();
-
     /// Makes an opener for a fresh key that is discarded with this opener, and for nonces that start with `fixed`.
     ///
     /// **Never use it for a key that the device has again after a restart.** Use [`Opener::restore`] for that.
@@ -176,8 +172,8 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
         failures: u32,
         places: &[[u8; 32]],
     ) -> Result<Self, InvalidState> {
-        let cipher = with_key::<C>(key);
-        let state = OpenerState::newest(places, fixed, state::key_check::<C, F>(&cipher, fixed))?;
+        let mut cipher = with_key::<C>(key);
+        let state = OpenerState::newest(places, fixed, state::key_check::<C, F>(&mut cipher, fixed))?;
         Self::go_on(cipher, state, Limits::new(limit, failures))
     }
 
@@ -195,19 +191,50 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
         limit: BlockLimit,
         failures: u32,
     ) -> Result<Self, InvalidState> {
-        let cipher = with_key::<C>(key);
-        state.verify(state::key_check::<C, F>(&cipher, state.fixed()))?;
+        let mut cipher = with_key::<C>(key);
+        state.verify(state::key_check::<C, F>(&mut cipher, state.fixed()))?;
         Self::go_on(cipher, state, Limits::new(limit, failures))
     }
 
-    fn go_on(cipher: Ahead<C>, state: OpenerState<F>, limits: Limits) -> Result<Self, InvalidState> {
+    fn go_on(cipher: C::Keyed, state: OpenerState<F>, limits: Limits) -> Result<Self, InvalidState> {
         let mut opener = Self::used_up(cipher);
         opener.resume(state, limits)?;
         Ok(opener)
     }
 
+    /// Makes an opener that has no key yet. It opens nothing until [`Opener::set_ephemeral_key`] or [`Opener::set_stored_key`] is called.
+    #[must_use]
+    #[inline]
+    pub fn without_key() -> Self {
+        Self::used_up(without_key::<C>().into())
+    }
+}
+
+#[cfg(twine_masked)]
+impl<R: crate::rand_core::CryptoRng, C: crate::MaskedCipher, const F: usize, const WORDS: usize>
+    Opener<crate::TwineOtrMasked<R, C>, F, WORDS>
+{
+    /// Makes an opener [with two shares](crate::TwineOtrMasked) that has no key yet, and takes its masks from `rng`. As
+    /// [`Sealer::masked`](crate::Sealer::masked).
+    ///
+    /// Each attempt counts two blocks more than an opener without masks counts, for the comparison of the tag.
+    #[must_use]
+    pub fn masked(rng: R) -> Self {
+        Self::used_up(crate::TwineOtrMasked::without_key(rng))
+    }
+
+    /// The generator of the masks.
+    pub fn rng_mut(&mut self) -> &mut R {
+        self.aead.cipher.rng_mut()
+    }
+}
+
+impl<C: CountedAead, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
+    /// How many attempts may fail by default, see [Limits](Opener#limits).
+    pub const FAILURE_LIMIT: u32 = failure_limit::<C>();
+
     /// Makes an opener that opens nothing.
-    fn used_up(cipher: Ahead<C>) -> Self {
+    fn used_up(cipher: C::Keyed) -> Self {
         let mut aead = LimitedAead::new(cipher, Limits::new(BlockLimit::MAX, 0));
         aead.end();
         Self { aead, fixed: [0; F], window: Window::new(0), end: 0, seen: 0, sequence: Sequence::FIRST }
@@ -226,16 +253,15 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
         (self.end, self.seen) = (end, next);
     }
 
-    /// Makes an opener that has no key yet. It opens nothing until [`Opener::set_ephemeral_key`] or [`Opener::set_stored_key`] is called.
-    #[must_use]
-    #[inline]
-    pub fn without_key() -> Self {
-        Self::used_up(without_key::<C>().into())
-    }
-
     /// Sets a key as [`Opener::new`] does, with limits. The round keys are made in place, so that no copy of them is on the stack. The
     /// previous key of this opener is gone.
-    pub fn set_ephemeral_key(&mut self, key: &Key<C>, fixed: [u8; F], limit: BlockLimit, failures: u32) {
+    pub fn set_ephemeral_key(
+        &mut self,
+        key: &C::KeySource,
+        fixed: [u8; F],
+        limit: BlockLimit,
+        failures: u32,
+    ) {
         self.set_key(key);
         let reserved = [BlockLimit::MAX.get(), Limits::MAX_FAILURES];
         self.aead.start(Limits::new(limit, failures), [0, 0], reserved);
@@ -249,21 +275,22 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
     /// Those of [`Opener::restore`]. Nothing can be opened then.
     pub fn set_stored_key(
         &mut self,
-        key: &Key<C>,
+        key: &C::KeySource,
         fixed: [u8; F],
         limit: BlockLimit,
         failures: u32,
         places: &[[u8; 32]],
     ) -> Result<(), InvalidState> {
         self.set_key(key);
-        let state = OpenerState::newest(places, fixed, state::key_check::<C, F>(&self.aead.cipher, fixed))?;
+        let state =
+            OpenerState::newest(places, fixed, state::key_check::<C, F>(&mut self.aead.cipher, fixed))?;
         self.resume(state, Limits::new(limit, failures))
     }
 
     /// Sets the key. Nothing can be opened until the counts are set too.
-    fn set_key(&mut self, key: &Key<C>) {
+    fn set_key(&mut self, key: &C::KeySource) {
         self.end();
-        self.aead.cipher.set_key_with(|cipher| cipher.set_key(key));
+        C::set_key(&mut self.aead.cipher, key);
     }
 
     fn end(&mut self) {
@@ -381,7 +408,7 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
 
     /// Ends the opener in an orderly way and returns its state. An opener that is restored from it refuses late messages, and no others.
     #[must_use = "it must be stored, or the key be forgotten"]
-    pub fn suspend(self) -> OpenerState<F> {
+    pub fn suspend(mut self) -> OpenerState<F> {
         self.state(self.window.next(), [self.used_blocks(), self.failures()])
     }
 
@@ -420,12 +447,12 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
     }
 
     /// Makes the next state.
-    fn state(&self, next: u64, used: [u32; 2]) -> OpenerState<F> {
+    fn state(&mut self, next: u64, used: [u32; 2]) -> OpenerState<F> {
         OpenerState::new(self.key_check(), self.fixed, self.limits(), used, next, self.sequence)
     }
 
-    fn key_check(&self) -> KeyCheck {
-        state::key_check::<C, F>(&self.aead.cipher, self.fixed)
+    fn key_check(&mut self) -> KeyCheck {
+        state::key_check::<C, F>(&mut self.aead.cipher, self.fixed)
     }
 
     /// Returns one more than the greatest counter that is known to be genuine.
@@ -445,7 +472,7 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
         tag: &Tag<C>,
     ) -> Result<(), OpenError> {
         let counter = self
-            .admit(nonce, count_blocks(associated_data.len(), buffer.len()))
+            .admit(nonce, count_blocks(associated_data.len(), buffer.len()).saturating_add(C::MORE_TO_OPEN))
             .inspect_err(|_| buffer.get_out().fill(0))?;
         // The sender's next message has this nonce, unless it is lost or late.
         let next = state::nonce(self.fixed, self.window.next().max(counter + 1)).into();
@@ -513,8 +540,8 @@ impl<C: TwineOtr, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
 }
 
 /// An AEAD that opens messages and enforces the limits of blocks and failures.
-struct LimitedAead<C: TwineOtr> {
-    cipher: Ahead<C>,
+struct LimitedAead<C: CountedAead> {
+    cipher: C::Keyed,
     count: BlockCount,
     failures: u32,
     failure_limit: u32,
@@ -523,8 +550,8 @@ struct LimitedAead<C: TwineOtr> {
     reserved_failures: u32,
 }
 
-impl<C: TwineOtr> LimitedAead<C> {
-    fn new(cipher: Ahead<C>, limits: Limits) -> Self {
+impl<C: CountedAead> LimitedAead<C> {
+    fn new(cipher: C::Keyed, limits: Limits) -> Self {
         Self {
             cipher,
             count: BlockCount::new(0, limits.blocks),
@@ -594,15 +621,14 @@ impl<C: TwineOtr> LimitedAead<C> {
     ) -> Result<(), OpenError> {
         // This comes before anything else, so that not even a panic leaves an attempt uncounted.
         self.failures += 1;
-        self.cipher
-            .decrypt_inout_detached(nonce, Some(next), associated_data, buffer, tag)
+        C::decrypt(&mut self.cipher, nonce, next, associated_data, buffer, tag)
             .map_err(|_| OpenError::Rejected)?;
         self.failures -= 1;
         Ok(())
     }
 }
 
-impl<C: TwineOtr> fmt::Debug for LimitedAead<C> {
+impl<C: CountedAead> fmt::Debug for LimitedAead<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LimitedAead")
             .field("count", &self.count)
@@ -615,12 +641,15 @@ impl<C: TwineOtr> fmt::Debug for LimitedAead<C> {
 }
 
 #[cfg(feature = "zeroize")]
-impl<C: TwineOtr + ZeroizeOnDrop, const F: usize, const WORDS: usize> ZeroizeOnDrop for Opener<C, F, WORDS> {}
+impl<C: CountedAead + ZeroizeOnDrop, const F: usize, const WORDS: usize> ZeroizeOnDrop
+    for Opener<C, F, WORDS>
+{
+}
 
 /// Counters, blocks and failures that an [`Opener`] may use once a state is stored. If it is dropped, nothing is reserved.
 #[derive(Debug)]
 #[must_use = "nothing is reserved before `stored`"]
-pub struct OpenerReservation<'a, C: TwineOtr = Twine128Otr, const F: usize = 4, const WORDS: usize = 1> {
+pub struct OpenerReservation<'a, C: CountedAead = Twine128Otr, const F: usize = 4, const WORDS: usize = 1> {
     opener: &'a mut Opener<C, F, WORDS>,
     state: OpenerState<F>,
     end: u64,
@@ -628,7 +657,7 @@ pub struct OpenerReservation<'a, C: TwineOtr = Twine128Otr, const F: usize = 4, 
     failures: u32,
 }
 
-impl<C: TwineOtr, const F: usize, const WORDS: usize> OpenerReservation<'_, C, F, WORDS> {
+impl<C: CountedAead, const F: usize, const WORDS: usize> OpenerReservation<'_, C, F, WORDS> {
     /// Returns the state to store. It counts what is reserved as used, so nothing of it is accepted after a restart.
     #[must_use]
     pub fn state(&self) -> &OpenerState<F> {

@@ -11,9 +11,8 @@ use otr_mode::{
 };
 
 use crate::{
-    BlockLimit, InvalidState, SealerState, Twine128Otr, TwineOtr,
-    in_place::SetKey as _,
-    limits::{Ahead, BlockCount, MIN_BLOCKS, count_blocks, with_key, without_key},
+    BlockLimit, CountedAead, InvalidState, SealerState, Twine128Otr, TwineOtr,
+    limits::{BlockCount, MIN_BLOCKS, count_blocks, with_key, without_key},
     state::{self, Sequence},
 };
 
@@ -89,8 +88,8 @@ use crate::{
 /// A sealer is not `Clone`, because a copy would repeat its nonces. Code with a fixed part of more than 4 bytes, with another length of the
 /// nonce, or with another cipher does not compile.
 #[doc(alias("encrypt", "nonce counter", "counter"))]
-pub struct Sealer<C: TwineOtr = Twine128Otr, const F: usize = 4> {
-    cipher: Ahead<C>,
+pub struct Sealer<C: CountedAead = Twine128Otr, const F: usize = 4> {
+    cipher: C::Keyed,
     fixed: [u8; F],
     /// The counter of the next message.
     counter: u32,
@@ -145,8 +144,8 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
         limit: BlockLimit,
         places: &[[u8; 32]],
     ) -> Result<Self, InvalidState> {
-        let cipher = with_key::<C>(key);
-        let state = SealerState::newest(places, fixed, state::key_check::<C, F>(&cipher, fixed))?;
+        let mut cipher = with_key::<C>(key);
+        let state = SealerState::newest(places, fixed, state::key_check::<C, F>(&mut cipher, fixed))?;
         Self::go_on(cipher, state, limit)
     }
 
@@ -163,19 +162,47 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
         state: SealerState<F>,
         limit: BlockLimit,
     ) -> Result<Self, InvalidState> {
-        let cipher = with_key::<C>(key);
-        state.verify(state::key_check::<C, F>(&cipher, state.fixed()))?;
+        let mut cipher = with_key::<C>(key);
+        state.verify(state::key_check::<C, F>(&mut cipher, state.fixed()))?;
         Self::go_on(cipher, state, limit)
     }
 
-    fn go_on(cipher: Ahead<C>, state: SealerState<F>, limit: BlockLimit) -> Result<Self, InvalidState> {
+    fn go_on(cipher: C::Keyed, state: SealerState<F>, limit: BlockLimit) -> Result<Self, InvalidState> {
         let mut sealer = Self::used_up(cipher);
         sealer.resume(state, limit)?;
         Ok(sealer)
     }
 
+    /// Makes a sealer that has no key yet. It seals nothing until [`Sealer::set_ephemeral_key`] or [`Sealer::set_stored_key`] is called.
+    #[must_use]
+    #[inline]
+    pub fn without_key() -> Self {
+        Self::used_up(without_key::<C>().into())
+    }
+}
+
+#[cfg(twine_masked)]
+impl<R: crate::rand_core::CryptoRng, C: crate::MaskedCipher, const F: usize>
+    Sealer<crate::TwineOtrMasked<R, C>, F>
+{
+    /// Makes a sealer [with two shares](crate::TwineOtrMasked) that has no key yet, and takes its masks from `rng`. It seals nothing until
+    /// [`Sealer::set_ephemeral_key`] or [`Sealer::set_stored_key`] is called, with both shares of a key. Let it stay where it is from then on.
+    ///
+    /// Its nonces, counts and states are those of a sealer without masks. Comparing a state with the key takes the masks of a message.
+    #[must_use]
+    pub fn masked(rng: R) -> Self {
+        Self::used_up(crate::TwineOtrMasked::without_key(rng))
+    }
+
+    /// The generator of the masks.
+    pub fn rng_mut(&mut self) -> &mut R {
+        self.cipher.rng_mut()
+    }
+}
+
+impl<C: CountedAead, const F: usize> Sealer<C, F> {
     /// Makes a sealer that seals nothing.
-    fn used_up(cipher: Ahead<C>) -> Self {
+    fn used_up(cipher: C::Keyed) -> Self {
         let count = BlockCount::new(BlockLimit::MAX.get(), BlockLimit::MAX);
         Self { cipher, fixed: [0; F], counter: 0, count, reserved: count.used(), sequence: Sequence::FIRST }
     }
@@ -189,16 +216,9 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
         Ok(())
     }
 
-    /// Makes a sealer that has no key yet. It seals nothing until [`Sealer::set_ephemeral_key`] or [`Sealer::set_stored_key`] is called.
-    #[must_use]
-    #[inline]
-    pub fn without_key() -> Self {
-        Self::used_up(without_key::<C>().into())
-    }
-
     /// Sets a key as [`Sealer::with_ephemeral_key`] does, with a limit. The round keys are made in place, so that no copy of them is on the
     /// stack. The previous key of this sealer is gone.
-    pub fn set_ephemeral_key(&mut self, key: &Key<C>, fixed: [u8; F], limit: BlockLimit) {
+    pub fn set_ephemeral_key(&mut self, key: &C::KeySource, fixed: [u8; F], limit: BlockLimit) {
         self.set_key(key);
         (self.count, self.reserved) = (BlockCount::new(0, limit), BlockLimit::MAX.get());
         (self.fixed, self.counter, self.sequence) = (fixed, 0, Sequence::FIRST);
@@ -211,20 +231,20 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
     /// Those of [`Sealer::restore`]. Nothing can be sealed then.
     pub fn set_stored_key(
         &mut self,
-        key: &Key<C>,
+        key: &C::KeySource,
         fixed: [u8; F],
         limit: BlockLimit,
         places: &[[u8; 32]],
     ) -> Result<(), InvalidState> {
         self.set_key(key);
-        let state = SealerState::newest(places, fixed, state::key_check::<C, F>(&self.cipher, fixed))?;
+        let state = SealerState::newest(places, fixed, state::key_check::<C, F>(&mut self.cipher, fixed))?;
         self.resume(state, limit)
     }
 
     /// Sets the key. Nothing can be sealed until the counts are set too.
-    fn set_key(&mut self, key: &Key<C>) {
+    fn set_key(&mut self, key: &C::KeySource) {
         self.end();
-        self.cipher.set_key_with(|cipher| cipher.set_key(key));
+        C::set_key(&mut self.cipher, key);
     }
 
     fn end(&mut self) {
@@ -312,7 +332,7 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
 
     /// Ends the sealer in an orderly way and returns its state. A sealer that is restored from it skips no blocks.
     #[must_use = "it must be stored, or the key be forgotten"]
-    pub fn suspend(self) -> SealerState<F> {
+    pub fn suspend(mut self) -> SealerState<F> {
         self.state(self.counter, self.count.used())
     }
 
@@ -332,7 +352,7 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
     /// then.
     pub fn confirm(&mut self, state: &[u8; 32]) -> Result<(), InvalidState> {
         let state = SealerState::from_bytes(state, self.fixed)?;
-        state.verify(state::key_check::<C, F>(&self.cipher, self.fixed))?;
+        state.verify(state::key_check::<C, F>(&mut self.cipher, self.fixed))?;
         let [counter, blocks] = state.used(self.count.limit)?;
         // Messages may have been sealed meanwhile, from the previous reservation.
         let counters = blocks.saturating_sub(self.count.used()) / MIN_BLOCKS;
@@ -347,8 +367,8 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
     }
 
     /// Makes the next state.
-    fn state(&self, counter: u32, blocks: u32) -> SealerState<F> {
-        let check = state::key_check::<C, F>(&self.cipher, self.fixed);
+    fn state(&mut self, counter: u32, blocks: u32) -> SealerState<F> {
+        let check = state::key_check::<C, F>(&mut self.cipher, self.fixed);
         SealerState::new(check, self.fixed, self.count.limit, blocks, counter, self.sequence)
     }
 
@@ -363,7 +383,7 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
     ) -> Result<(Nonce<C>, Tag<C>), SealError> {
         let nonce = self.take_nonce(associated_data, buffer.len())?;
         let next = self.next_nonce();
-        let tag = self.cipher.encrypt_inout_detached(&nonce, Some(&next), associated_data, buffer);
+        let tag = C::encrypt(&mut self.cipher, &nonce, &next, associated_data, buffer);
         // OTR refuses only messages that are far longer than any limit.
         Ok((nonce, tag.map_err(|_| SealError::LimitReached)?))
     }
@@ -475,7 +495,7 @@ impl<C: TwineOtr, const F: usize> Sealer<C, F> {
     }
 }
 
-impl<C: TwineOtr, const F: usize> fmt::Debug for Sealer<C, F> {
+impl<C: CountedAead, const F: usize> fmt::Debug for Sealer<C, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sealer")
             .field("next_nonce", &self.next_nonce())
@@ -486,18 +506,18 @@ impl<C: TwineOtr, const F: usize> fmt::Debug for Sealer<C, F> {
 }
 
 #[cfg(feature = "zeroize")]
-impl<C: TwineOtr + ZeroizeOnDrop, const F: usize> ZeroizeOnDrop for Sealer<C, F> {}
+impl<C: CountedAead + ZeroizeOnDrop, const F: usize> ZeroizeOnDrop for Sealer<C, F> {}
 
 /// Blocks that a [`Sealer`] may seal once a state is stored. If it is dropped, nothing is reserved.
 #[derive(Debug)]
 #[must_use = "nothing is reserved before `stored`"]
-pub struct Reservation<'a, C: TwineOtr = Twine128Otr, const F: usize = 4> {
+pub struct Reservation<'a, C: CountedAead = Twine128Otr, const F: usize = 4> {
     sealer: &'a mut Sealer<C, F>,
     state: SealerState<F>,
     blocks: u32,
 }
 
-impl<C: TwineOtr, const F: usize> Reservation<'_, C, F> {
+impl<C: CountedAead, const F: usize> Reservation<'_, C, F> {
     /// Returns the state to store. It counts the reserved blocks as used, so a restart skips them.
     #[must_use]
     pub fn state(&self) -> &SealerState<F> {

@@ -3,8 +3,8 @@
 use core::fmt;
 
 use crate::{
-    TwineOtr,
-    limits::{Ahead, BlockLimit, MIN_BLOCKS},
+    CountedAead,
+    limits::{BlockLimit, MIN_BLOCKS},
 };
 
 /// The length of a nonce in bytes.
@@ -90,11 +90,8 @@ impl core::error::Error for InvalidState {}
 /// [`Serial`](crate::Serial) it would let an attacker exchange associated data.)
 pub(crate) type KeyCheck = [u8; 4];
 
-pub(crate) fn key_check<C: TwineOtr, const F: usize>(cipher: &Ahead<C>, fixed: [u8; F]) -> KeyCheck {
-    let mut block = [0; 8];
-    // OTR does not refuse one block.
-    let _ = cipher.encrypt_apart(&nonce(fixed, u64::MAX).into(), b"", block.as_mut_slice().into());
-    let [check @ .., _, _, _, _] = block;
+pub(crate) fn key_check<C: CountedAead, const F: usize>(keyed: &mut C::Keyed, fixed: [u8; F]) -> KeyCheck {
+    let [check @ .., _, _, _, _] = C::encrypt_zeros(keyed, &nonce(fixed, u64::MAX).into());
     check
 }
 

@@ -1,62 +1,18 @@
 //! The masked AEAD is that without masks.
 #![cfg(all(twine_masked, feature = "alloc"))]
 
-use std::convert::Infallible;
+#[path = "masked/random.rs"]
+mod random;
 
+use random::Random;
 use test_vectors::{AdProcessing, AeadTest, Cipher, Validity};
 use twine_otr_aead::{
     AeadInOut, Key, KeyInit, MaskedCipher, Twine80Masked, Twine80Otr, Twine128Masked, Twine128Otr,
     TwineOtrMasked,
     aead::inout::InOutBuf,
     consts::{U7, U8},
-    rand_core::{Rng as _, TryCryptoRng, TryRng},
+    rand_core::Rng as _,
 };
-
-/// Numbers that look random: SplitMix64. Counts the bytes that were taken.
-struct Random {
-    state: u64,
-    taken: usize,
-}
-
-impl Random {
-    fn new(seed: u64) -> Self {
-        Self { state: seed, taken: 0 }
-    }
-
-    fn bytes<const N: usize>(&mut self) -> [u8; N] {
-        let mut bytes = [0; N];
-        self.fill_bytes(&mut bytes);
-        bytes
-    }
-}
-
-impl TryRng for Random {
-    type Error = Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        self.taken += 4;
-        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.state;
-        z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-        Ok(u32::try_from(z >> 32).unwrap())
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        let [low, high] = [self.try_next_u32()?, self.try_next_u32()?];
-        Ok(u64::from(low) | u64::from(high) << 32)
-    }
-
-    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
-        for chunk in bytes.chunks_mut(4) {
-            let random = self.try_next_u32()?.to_le_bytes();
-            chunk.copy_from_slice(&random[..chunk.len()]);
-        }
-        Ok(())
-    }
-}
-
-impl TryCryptoRng for Random {}
 
 /// Seals and opens with both.
 fn agree<C: MaskedCipher>(
@@ -209,6 +165,9 @@ fn a_key_can_come_as_shares() {
 fn masks_are_taken() {
     let nonce = [0; 7].into();
     for (ad, more) in [(b"".as_slice(), 0), (b"associated data", 96)] {
+        type Masked = TwineOtrMasked<Random>;
+        assert_eq!(Masked::random_to_seal(ad.len()), 160 + more);
+        assert_eq!(Masked::random_to_open(ad.len()), 320 + more);
         for len in [0, 1, 64, 200] {
             let (mut random, mut buffer) = (Random::new(6), vec![0; len]);
             let mut masked: TwineOtrMasked<_> = TwineOtrMasked::new(&[1; 16].into(), &mut random);

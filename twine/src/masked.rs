@@ -125,9 +125,21 @@ macro_rules! twine_masked {
             /// The masks of the round keys depend on each other. What is proved of the rounds needs a [`refresh`](Self::refresh) before.
             #[must_use]
             pub fn from_shares(shares: &[[u32; $words]; 2]) -> Self {
-                let mut keys = RoundKeys::ZERO;
-                $expand(&mut keys, shares);
-                Self { keys }
+                let mut new = Self::without_key();
+                new.set_shares(shares);
+                new
+            }
+
+            /// Returns a value without a key, which is not secret. A key must be set before any use.
+            #[doc(hidden)]
+            #[must_use]
+            pub fn without_key() -> Self {
+                Self { keys: RoundKeys::ZERO }
+            }
+
+            /// Makes the round keys as [`from_shares`](Self::from_shares) does, in place.
+            pub fn set_shares(&mut self, shares: &[[u32; $words]; 2]) {
+                $expand(&mut self.keys, shares);
             }
 
             /// Gives new masks to all round keys.

@@ -132,6 +132,51 @@ pub(crate) fn test_host() -> Result<()> {
     failures.into_result()
 }
 
+/// The sealers and openers with masks in C, here and on boards.
+pub(crate) fn test_masked<'a>(flags: &str, boards: impl Iterator<Item = &'a Board>) -> Result<()> {
+    fs::create_dir_all(dir())?;
+    let cargo = |cargo: Cmd| cargo.env_remove("CARGO_ENCODED_RUSTFLAGS").env("RUSTFLAGS", flags);
+    let target_dir = dir().join("masked");
+    let library = static_library(cargo(sh::cargo()), None, &target_dir)?;
+    let sanitize = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
+    host_program(&tools::c_compiler()?, "c99", "masked", &sanitize, &library)?;
+    host_program(&tools::cxx_compiler()?, "c++17", "masked", &sanitize, &library)?;
+    for board in boards {
+        println!("\n-- {board}");
+        let library = static_library(
+            cargo(Toolchain::for_target(board.target)?.cargo()),
+            Some(board.target),
+            &target_dir,
+        )?;
+        run_test_on(board, &tools::gcc_arm()?, &library, Keys::Expanded, "masked")?;
+        if board.core == "Cortex-M4" {
+            chipwhisperer(board, &library)?;
+        }
+    }
+    Ok(())
+}
+
+/// Builds the firmware for measurements.
+fn chipwhisperer(board: &Board, library: &Path) -> Result<()> {
+    let source = paths::root().join("masking/chipwhisperer");
+    let program = dir().join("chipwhisperer.elf");
+    Cmd::new(tools::gcc_arm()?)
+        .args(machine(board))
+        .args(["-std=c99", "-Os", "-ffreestanding", "-nostartfiles"])
+        .args(WARNINGS)
+        .arg("-I")
+        .arg(capi("include"))
+        .arg(source.join("main.c"))
+        .arg(library)
+        .arg("-T")
+        .arg(source.join("stm32f4.ld"))
+        .args(["-Wl,--gc-sections,-z,noexecstack", "-o"])
+        .arg(&program)
+        .run()?;
+    println!("{}: {} bytes of flash", program.display(), flash_of(&program)?);
+    Ok(())
+}
+
 /// The same test on the boards that differ most, and no panic in the linked code.
 pub(crate) fn test_firmware() -> Result<()> {
     test_boards(|board| boards::most().any(|other| other.name == board.name))
@@ -292,7 +337,7 @@ fn header_alone([cc, cxx]: [PathBuf; 2]) -> Result<()> {
     let program = dir().join("header.c");
     fs::write(
         &program,
-        "#include \"twine-otr.h\"\n#include \"twine-otr.h\"\ntypedef twine128_sealer sealer;\n",
+        "#include \"twine-otr.h\"\n#include \"twine-otr.h\"\n#include \"twine-otr-masked.h\"\ntypedef twine128_sealer sealer;\n",
     )?;
     for standard in STANDARDS {
         let (compiler, language) = if standard.starts_with("c++") { (&cxx, "c++") } else { (&cc, "c") };
@@ -471,14 +516,17 @@ fn stack_on(board: &Board, gcc: &Path, library: &Path, keys: Keys) -> Result<()>
 
 /// Builds the tests for `board` and runs them there.
 fn run_on(board: &Board, gcc: &Path, library: &Path, keys: Keys) -> Result<()> {
-    for test in TESTS {
-        link(board, gcc, test, library, keys).run()?;
-        let elf = test_image(board, test);
-        firmware::run(board, &elf)?;
-        let symbols = symbols(&elf)?;
-        let unwanted = unwanted(&symbols);
-        ensure!(unwanted.is_empty(), "{} contains {}", elf.display(), unwanted.join(" "));
-    }
+    TESTS.iter().try_for_each(|test| run_test_on(board, gcc, library, keys, test))
+}
+
+/// Builds a test for `board` and runs it there.
+fn run_test_on(board: &Board, gcc: &Path, library: &Path, keys: Keys, test: &str) -> Result<()> {
+    link(board, gcc, test, library, keys).run()?;
+    let elf = test_image(board, test);
+    firmware::run(board, &elf)?;
+    let symbols = symbols(&elf)?;
+    let unwanted = unwanted(&symbols);
+    ensure!(unwanted.is_empty(), "{} contains {}", elf.display(), unwanted.join(" "));
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     boards::{Board, CORTEX_M},
-    firmware, paths,
+    capi, firmware, paths,
     qemu_trace::Plugin,
     sh::{self, Cmd},
 };
@@ -15,7 +15,7 @@ const MANIFEST: &str = "masking/Cargo.toml";
 const FLAGS: &str = "--cfg twine_masked";
 
 /// The libraries that have something masked.
-const LIBRARIES: [&str; 2] = ["twine-cipher", "twine-otr-aead"];
+const LIBRARIES: [&str; 3] = ["twine-cipher", "twine-otr-aead", "twine-otr-capi"];
 
 /// The simulated traces of each experiment: 2^20.
 const TRACES: &str = "1048576";
@@ -61,9 +61,13 @@ pub(crate) fn lint() -> Result<()> {
 pub(crate) fn test() -> Result<()> {
     cargo("test").run()?;
     library("test", "twine-cipher").arg("--lib").run()?;
-    library("test", "twine-otr-aead").args(["--all-features", "--lib", "--test", "masked"]).run()?;
+    library("test", "twine-otr-aead")
+        .args(["--all-features", "--lib", "--test", "masked", "--test", "counted"])
+        .run()?;
+    library("test", "twine-otr-capi").args(["--lib", "masked"]).run()?;
     library("test", "twine-otr-aead").args(["--doc", "masked"]).env("RUSTDOCFLAGS", FLAGS).run()?;
     let boards = CORTEX_M.iter().filter(|board| TARGETS.contains(&board.target));
+    capi::test_masked(FLAGS, boards.clone())?;
     let plugin = Plugin::build()?;
     let images =
         boards.map(|board| known_answers(&plugin, &board.with_flags(FLAGS))).collect::<Result<Vec<_>>>()?;
@@ -75,7 +79,7 @@ pub(crate) fn test() -> Result<()> {
 pub(crate) fn leakage() -> Result<()> {
     let docs = paths::root().join("docs");
     sh::cargo()
-        .args(["run", "--manifest-path", MANIFEST, "--target-dir"])
+        .args(["run", "--release", "--manifest-path", MANIFEST, "--target-dir"])
         .arg(dir().join("native"))
         .args(["--", "leakage", TRACES])
         .arg(docs.join("masking.md"))

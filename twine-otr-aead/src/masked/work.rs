@@ -43,12 +43,15 @@ pub(super) const TIMES_3: Factor = [true, true, false];
 pub(super) const TIMES_9: Factor = [true, false, true];
 pub(super) const TIMES_7: Factor = [true, true, true];
 
-/// The blocks of a part of an array, which is as long as that.
+/// The blocks of a part of an array, which is as long as that. A wrong range fails in the tests, which go through all there are. Elsewhere nothing
+/// panics.
 pub(super) fn part(blocks: &[ShareBlock], range: Range<usize>) -> &[ShareBlock] {
+    debug_assert!(blocks.get(range.clone()).is_some(), "{range:?} of {} blocks", blocks.len());
     blocks.get(range).unwrap_or_default()
 }
 
 pub(super) fn part_mut(blocks: &mut [ShareBlock], range: Range<usize>) -> &mut [ShareBlock] {
+    debug_assert!(blocks.get(range.clone()).is_some(), "{range:?} of {} blocks", blocks.len());
     blocks.get_mut(range).unwrap_or_default()
 }
 

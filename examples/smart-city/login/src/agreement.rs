@@ -1,11 +1,6 @@
 //! What is agreed with a city about its users' logins: the table `login` of a partner in `city.toml`.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    net::IpAddr,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc};
 
 use http::Uri;
 use serde::Deserialize;
@@ -170,12 +165,6 @@ impl Agreement {
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.issuer
-    }
-
-    /// The departments that the city's users may have here.
-    #[must_use]
-    pub fn departments(&self) -> BTreeSet<&str> {
-        self.departments.values().map(String::as_str).collect()
     }
 }
 

@@ -23,4 +23,4 @@ mod token;
 pub use agreement::{Agreement, Fault, Trust};
 pub use keys::Pace;
 pub use logins::Logins;
-pub use token::{Login, MOST_NAME, MOST_TOKEN, Refused};
+pub use token::{Login, Refused};

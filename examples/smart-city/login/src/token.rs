@@ -11,10 +11,10 @@ use serde_json::{Map, Value};
 use crate::{agreement::Agreement, keys::Key};
 
 /// The longest token.
-pub const MOST_TOKEN: usize = 8192;
+const MOST_TOKEN: usize = 8192;
 
 /// The longest name: it is that of a client at the broker, too.
-pub const MOST_NAME: usize = 128;
+const MOST_NAME: usize = 128;
 
 /// What is written as it is in names: nothing that means something in topics, in addresses or in names of accounts.
 const PLAIN: &AsciiSet =
@@ -51,14 +51,6 @@ pub enum Refused {
     Life,
     /// Its subject makes no name.
     Subject,
-}
-
-impl Refused {
-    /// Whether the same token may be taken later.
-    #[must_use]
-    pub fn is_for_now(self) -> bool {
-        matches!(self, Self::NoKeys | Self::NotYet)
-    }
 }
 
 impl fmt::Display for Refused {
