@@ -251,7 +251,7 @@ fn logins_end_with_time_and_with_what_was_agreed() {
         other(&|guest| guest.user.city = "midori".to_owned()),
         other(&|guest| guest.user.city = "kaede".to_owned()),
         other(&|guest| {
-            guest.agreed = Arc::new(json!({ "issuer": "https://id.aoba.example", "max_level": 4 }))
+            guest.agreed = Arc::new(json!({ "issuer": "https://id.aoba.example", "max_level": 4 }));
         }),
         other(&|guest| guest.until = Timestamp::now() - 1.second()),
     ] {
@@ -306,7 +306,7 @@ fn there_are_only_so_many_guests() {
     let dir = agreed_city();
     let mut town = Town::new(dir.path());
     let start = Instant::now();
-    let mut attempt = |engine: &mut Engine, i: usize, session: Option<u64>, seconds: u64| {
+    let attempt = |engine: &mut Engine, i: usize, session: Option<u64>, seconds: u64| {
         let guest = Arc::new(guest(&format!("aoba:{i}"), &["rescue"], 2));
         let (reply, mut answer) = tokio::sync::oneshot::channel();
         let now = start + Duration::from_secs(seconds);

@@ -21,7 +21,7 @@ const STREAMS: [&str; 3] = ["traffic-flow", "air-quality", "gate-camera"];
 /// What each stream is as NGSI-LD: collection, model, property and device.
 const MODELS: [(&str, &str, &str, DeviceId); 3] = [
     ("Transportation", "TrafficFlowObserved", "intensity", GATE),
-    ("Environment", "AirQualityObserved", "co2", common::MAST),
+    ("Environment", "AirQualityObserved", "co2", MAST),
     ("Weather", "WeatherObserved", "temperature", GATE),
 ];
 
@@ -42,7 +42,7 @@ fn city(dir: &Path, more: &str) {
 async fn readings(dir: &Path, port: u16, epoch: u16) {
     let (city, _) = files(dir);
     for (device, password, streams) in
-        [(GATE, "example-gate-1", &[1, 3][..]), (common::MAST, "example-weather-mast", &[2])]
+        [(GATE, "example-gate-1", &[1, 3][..]), (MAST, "example-weather-mast", &[2])]
     {
         let name = device.to_string();
         let (client, mut received) = client(
