@@ -334,7 +334,7 @@ fn reading(label: Label) -> Reading {
 
 fn refusal(to: &Town, message: &[u8]) -> Option<Refusal> {
     let given = to.gate.receive(&body(&[message.to_vec()]), Timestamp::now()).unwrap();
-    assert_eq!(given.taken as usize + given.refused.values().sum::<u64>() as usize, 1);
+    assert_eq!(given.taken + given.refused.values().sum::<u64>(), 1);
     assert_eq!(given.taken == 0, given.outputs.is_empty());
     given.refused.into_keys().next()
 }
@@ -497,7 +497,7 @@ impl Random {
     }
 
     fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
+        usize::try_from(self.next() % end as u64).unwrap()
     }
 
     /// Alters bytes, as noise and as somebody who knows the format would.
@@ -506,9 +506,9 @@ impl Random {
             let at = self.below(bytes.len());
             match self.below(6) {
                 0 => bytes[at] ^= 1 << self.below(8),
-                1 => bytes[at] = self.next() as u8,
+                1 => bytes[at] = self.next().to_le_bytes()[0],
                 2 => bytes.truncate(at.max(1)),
-                3 => bytes.insert(at, self.next() as u8),
+                3 => bytes.insert(at, self.next().to_le_bytes()[0]),
                 4 => drop(bytes.remove(at)),
                 // A part of itself at another place.
                 _ => {

@@ -57,11 +57,11 @@ pub struct Policy {
     /// By stream, and whether the device is not isolated: the decision of each user.
     decided: RefCell<HashMap<(u16, bool), Decisions>>,
     /// The same by attributes.
-    decided_for: RefCell<HashMap<UserEntry, Decided>>,
+    decided_for: RefCell<HashMap<UserEntry, ByStream>>,
 }
 
 /// Decisions by stream, and whether the device is not isolated.
-type Decided = HashMap<(u16, bool), Decision>;
+type ByStream = HashMap<(u16, bool), Decision>;
 
 /// Attributes of which decisions are remembered. Of whoever has others, all are forgotten.
 const REMEMBERED: usize = 256;
