@@ -54,7 +54,7 @@ use crate::{
     exchange::{
         Allowance, Arrived, Exchange, Limited, MAX_PACKET, Owed, Packet, Preparation, ROOM, lock, user,
     },
-    guests::{self, Guests},
+    guests::{self, Accounts},
     metrics::Meters,
     places::Places,
 };
@@ -94,8 +94,7 @@ const SWEEP: Duration = Duration::from_secs(60);
 pub async fn start(
     address: SocketAddr,
     descriptors: usize,
-    secrets: watch::Receiver<Arc<Secrets>>,
-    guests: &Arc<Guests>,
+    accounts: Accounts,
     tls: Option<TlsAcceptor>,
     exchange: &Exchange,
     meters: &Meters,
@@ -106,8 +105,8 @@ pub async fn start(
     let address = listener.local_addr()?;
     let strangers = (descriptors / 8).clamp(1, 1024);
     let connections = descriptors.saturating_sub(strangers).max(1);
-    let broker = Arc::new(Broker::new(secrets.clone(), Arc::clone(guests), exchange.clone(), meters.clone()));
-    tasks.spawn(revoke(Arc::clone(&broker.rules), secrets));
+    let broker = Arc::new(Broker::new(accounts, exchange.clone(), meters.clone()));
+    tasks.spawn(revoke(Arc::clone(&broker.rules)));
     tasks.spawn(deliver(Arc::clone(&broker.rules.router), exchange.clone(), meters.dropped.clone()));
     tasks.spawn(sweep(Arc::clone(&broker.rules.router)));
     let known = Places::new(connections, OF_AN_ACCOUNT);
@@ -129,13 +128,8 @@ struct Broker {
 }
 
 impl Broker {
-    fn new(
-        secrets: watch::Receiver<Arc<Secrets>>,
-        guests: Arc<Guests>,
-        exchange: Exchange,
-        meters: Meters,
-    ) -> Self {
-        let rules = Arc::new(Rules::new(secrets, guests, exchange, meters));
+    fn new(accounts: Accounts, exchange: Exchange, meters: Meters) -> Self {
+        let rules = Arc::new(Rules::new(accounts, exchange, meters));
         let config = Arc::new(BrokerConfig {
             max_packet_size: MAX_PACKET as usize,
             // It takes retained messages all the same, but for `on_client_publish`.
@@ -213,15 +207,15 @@ async fn serve(
             // So many names come and go.
             lock(&rules.allowances).remove(name);
         }
-        rules.guests.end(session).await;
+        rules.accounts.guests.end(session).await;
     }
 }
 
 /// Waits until a guest's session may not go on: its token has expired, or something else is agreed with its city.
 async fn is_over(rules: &Rules, ends: &End) {
     ends.is_guest.notified().await;
-    let mut changes = rules.guests.changes();
-    while ends.guest.get().is_some_and(|(_, session)| rules.guests.holds(session)) {
+    let mut changes = rules.accounts.guests.changes();
+    while ends.guest.get().is_some_and(|(_, session)| rules.accounts.guests.holds(session)) {
         drop(timeout(GUESTS, changes.changed()).await);
     }
 }
@@ -266,8 +260,7 @@ async fn sweep(router: Arc<MessageRouter>) {
 
 /// Who may connect, and what each may send and receive.
 struct Rules {
-    secrets: watch::Receiver<Arc<Secrets>>,
-    guests: Arc<Guests>,
+    accounts: Accounts,
     /// The newest session of each account.
     sessions: Mutex<HashMap<String, Session>>,
     allowances: Mutex<HashMap<String, Allowance>>,
@@ -349,7 +342,8 @@ fn password<'s>(secrets: &'s Secrets, user: &str) -> Option<&'s Secret> {
 }
 
 /// Ends the sessions of accounts that are gone or have another password.
-async fn revoke(rules: Arc<Rules>, mut secrets: watch::Receiver<Arc<Secrets>>) {
+async fn revoke(rules: Arc<Rules>) {
+    let mut secrets = rules.accounts.secrets.clone();
     while secrets.changed().await.is_ok() {
         let current = Arc::clone(&secrets.borrow_and_update());
         let names: Vec<String> = {
@@ -365,16 +359,10 @@ async fn revoke(rules: Arc<Rules>, mut secrets: watch::Receiver<Arc<Secrets>>) {
 }
 
 impl Rules {
-    fn new(
-        secrets: watch::Receiver<Arc<Secrets>>,
-        guests: Arc<Guests>,
-        exchange: Exchange,
-        meters: Meters,
-    ) -> Self {
+    fn new(accounts: Accounts, exchange: Exchange, meters: Meters) -> Self {
         let queues = QueueLimits { max_messages: CLIENT_QUEUE, ..QueueLimits::default() };
         Self {
-            secrets,
-            guests,
+            accounts,
             sessions: Mutex::default(),
             allowances: Mutex::default(),
             router: Arc::new(MessageRouter::new().with_fallback_queue_limits(queues)),
@@ -391,7 +379,7 @@ impl Rules {
             Shown::Password(used) => {
                 password(secrets, user).is_some_and(|password| password.matches(used.as_str().as_bytes()))
             }
-            Shown::Token(session) => self.guests.holds(session),
+            Shown::Token(session) => self.accounts.guests.holds(session),
         }
     }
 
@@ -423,7 +411,7 @@ impl Rules {
             if let Shown::Token(session) = &shown {
                 drop(ends.guest.set((user.clone(), session.clone())));
                 ends.is_guest.notify_one();
-                if let Err(why) = self.guests.begin(session).await {
+                if let Err(why) = self.accounts.guests.begin(session).await {
                     return no_guest(why);
                 }
             }
@@ -459,10 +447,10 @@ impl Rules {
         // No name of this city has a colon.
         if user.contains(':') {
             let token = std::str::from_utf8(given).map_err(|_| wrong())?;
-            let session = self.guests.verify(user, token).await.map_err(no_guest)?;
+            let session = self.accounts.guests.verify(user, token).await.map_err(no_guest)?;
             return Ok((user.to_owned(), Shown::Token(session)));
         }
-        let secrets = self.secrets.borrow();
+        let secrets = self.accounts.secrets.borrow();
         let password = password(&secrets, user).filter(|password| password.matches(given));
         Ok((user.to_owned(), Shown::Password(password.ok_or_else(wrong)?.clone())))
     }
@@ -566,7 +554,7 @@ impl BrokerEventHandler for Rules {
     fn on_client_connect<'a>(&'a self, event: ClientConnectEvent) -> Answer<'a, ()> {
         Box::pin(async move {
             let used = lock(&self.sessions).get(&*event.client_id).map(|session| session.shown.clone());
-            let secrets = Arc::clone(&self.secrets.borrow());
+            let secrets = Arc::clone(&self.accounts.secrets.borrow());
             if !used.is_some_and(|used| self.still_is(&secrets, &event.client_id, &used)) {
                 self.end_session(&event.client_id).await;
             }
@@ -608,8 +596,10 @@ mod tests {
             outgoing: Arc::default(),
             agent: Agent::idle(),
         };
-        let guests = Guests::new(tokio::runtime::Handle::current(), smart_city_login::Pace::default());
-        Rules::new(watch::channel(Arc::new(secrets)).1, Arc::new(guests), exchange, Meters::default())
+        let guests =
+            guests::Guests::new(tokio::runtime::Handle::current(), smart_city_login::Pace::default());
+        let accounts = Accounts { secrets: watch::channel(Arc::new(secrets)).1, guests: Arc::new(guests) };
+        Rules::new(accounts, exchange, Meters::default())
     }
 
     #[tokio::test]
@@ -628,7 +618,7 @@ mod tests {
     async fn whose_session_ends_is_cut_off() {
         let rules = rules();
         let ends = Arc::<End>::default();
-        let shown = Shown::Password(rules.secrets.borrow().users["hana"].clone());
+        let shown = Shown::Password(rules.accounts.secrets.borrow().users["hana"].clone());
         let session = Session { shown, ends: Arc::clone(&ends) };
         lock(&rules.sessions).insert("hana".to_owned(), session);
         rules.end_session("ren").await;

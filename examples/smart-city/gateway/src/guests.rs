@@ -13,7 +13,7 @@ use http::StatusCode;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use smart_city_engine::{
-    config::{City, ConfigError, UserEntry},
+    config::{City, ConfigError, Secrets, UserEntry},
     engine::{Guest, Input, Observer, Unwelcome},
 };
 use smart_city_frame::DeviceId;
@@ -71,13 +71,25 @@ pub struct Session {
     number: u64,
 }
 
+/// Who has shown a token.
+type Known = (Login, Arc<Guest>);
+
+/// Who may log in at the own broker.
+#[derive(Clone, Debug)]
+pub struct Accounts {
+    /// Users and devices of this city.
+    pub secrets: watch::Receiver<Arc<Secrets>>,
+    /// Users of others.
+    pub guests: Arc<Guests>,
+}
+
 /// Who lets guests in.
 #[derive(Debug)]
 pub struct Guests {
     logins: Logins,
     engine: OnceLock<mpsc::Sender<Input>>,
     /// Who has shown a token over HTTP, by its hash.
-    known: Mutex<HashMap<[u8; 32], (Login, Arc<Guest>)>>,
+    known: Mutex<HashMap<[u8; 32], Known>>,
     sessions: AtomicU64,
 }
 

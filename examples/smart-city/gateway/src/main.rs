@@ -29,7 +29,7 @@ use smart_city_gateway::{
     agent::Agent,
     cities,
     exchange::{self, Exchange, Preparation},
-    guests::{self, Guests},
+    guests::{self, Accounts, Guests},
     http::{self, App, Watchers},
     kept,
     metrics::Meters,
@@ -298,9 +298,9 @@ async fn serve(
         let broker = Broker { address: address.clone(), authorities, passwords };
         (address, mqtt::start(broker, &secrets, &exchange, &meters, &mut tasks)?)
     } else {
+        let accounts = Accounts { secrets: secrets.clone(), guests: Arc::clone(&guests) };
         let tls = acceptor.clone();
-        own_broker(arguments.mqtt, shares.mqtt, secrets.clone(), &guests, tls, &exchange, &meters, &mut tasks)
-            .await?
+        own_broker(arguments.mqtt, shares.mqtt, accounts, tls, &exchange, &meters, &mut tasks).await?
     };
     let inputs = exchange.inputs;
 
@@ -387,25 +387,16 @@ async fn end(engine: JoinHandle<Result<()>>, mut tasks: JoinSet<()>) -> Result<(
 async fn own_broker(
     address: Option<SocketAddr>,
     descriptors: usize,
-    secrets: watch::Receiver<Arc<Secrets>>,
-    guests: &Arc<Guests>,
+    accounts: Accounts,
     tls: Option<TlsAcceptor>,
     exchange: &Exchange,
     meters: &Meters,
     tasks: &mut JoinSet<()>,
 ) -> Result<(Address, watch::Receiver<Preparation>)> {
     let address = address.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 1883)));
-    let (address, prepared) = smart_city_gateway::broker::start(
-        address,
-        descriptors,
-        secrets,
-        guests,
-        tls,
-        exchange,
-        meters,
-        tasks,
-    )
-    .await?;
+    let (address, prepared) =
+        smart_city_gateway::broker::start(address, descriptors, accounts, tls, exchange, meters, tasks)
+            .await?;
     Ok((Address { host: address.ip().to_string(), port: address.port(), is_tls: false }, prepared))
 }
 
@@ -413,8 +404,7 @@ async fn own_broker(
 async fn own_broker(
     _: Option<SocketAddr>,
     _: usize,
-    _: watch::Receiver<Arc<Secrets>>,
-    _: &Arc<Guests>,
+    _: Accounts,
     _: Option<TlsAcceptor>,
     _: &Exchange,
     _: &Meters,

@@ -251,7 +251,7 @@ fn logins_end_with_time_and_with_what_was_agreed() {
         other(&|guest| guest.user.city = "midori".to_owned()),
         other(&|guest| guest.user.city = "kaede".to_owned()),
         other(&|guest| {
-            guest.agreed = Arc::new(json!({ "issuer": "https://id.aoba.example", "max_level": 4 }))
+            guest.agreed = Arc::new(json!({ "issuer": "https://id.aoba.example", "max_level": 4 }));
         }),
         other(&|guest| guest.until = Timestamp::now() - 1.second()),
     ] {
