@@ -111,7 +111,8 @@ impl Guests {
     }
 
     /// Is told when something else is agreed.
-    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<()> {
         self.logins.changes()
     }
 
@@ -141,7 +142,10 @@ impl Guests {
     }
 
     /// Whose token this is, who has shown it with this name.
-    pub(crate) async fn verify(&self, name: &str, token: &str) -> Result<Session, Refused> {
+    ///
+    /// # Errors
+    /// Why it is not good.
+    pub async fn verify(&self, name: &str, token: &str) -> Result<Session, Refused> {
         let login = self.logins.verify(token).await.map_err(Refused::Token)?;
         if login.name != name {
             return Err(Refused::Name);
@@ -150,12 +154,15 @@ impl Guests {
     }
 
     /// Begins a session at the broker: from now on readings are for this guest.
-    pub(crate) async fn begin(&self, session: &Session) -> Result<(), Refused> {
+    ///
+    /// # Errors
+    /// Why the guest is not let in.
+    pub async fn begin(&self, session: &Session) -> Result<(), Refused> {
         self.let_in(&session.login, Some(session.number)).await.map(drop)
     }
 
     /// Ends a session, if it is not another one's by now.
-    pub(crate) async fn end(&self, session: &Session) {
+    pub async fn end(&self, session: &Session) {
         let (name, session) = (session.login.name.clone(), session.number);
         if let Some(engine) = self.engine.get() {
             drop(engine.send(Input::GuestGone { name, session }).await);
@@ -163,7 +170,8 @@ impl Guests {
     }
 
     /// Whether a session may go on.
-    pub(crate) fn holds(&self, session: &Session) -> bool {
+    #[must_use]
+    pub fn holds(&self, session: &Session) -> bool {
         self.logins.holds(&session.login)
     }
 
