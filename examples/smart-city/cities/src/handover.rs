@@ -194,11 +194,11 @@ pub(crate) fn seal(signed: &Signed, key: &Pairwise, from: &str, to: &str) -> Res
 }
 
 /// A header with these parameters and no others.
-fn members<'h, const N: usize>(
-    header: &'h Header,
+fn members<const N: usize>(
+    header: &Header,
     algorithm: iana::Algorithm,
     names: [Name; N],
-) -> Option<[&'h Value; N]> {
+) -> Option<[&Value; N]> {
     const NOTHING: &Value = &Value::Null;
     let is_as_expected = header.alg == Some(Algorithm::Assigned(algorithm))
         && header.rest.len() == N

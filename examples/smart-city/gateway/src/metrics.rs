@@ -192,7 +192,8 @@ impl Meters {
 
 /// What was handed over to and by other cities.
 fn register_cities(registry: &mut Registry, cities: &BTreeMap<String, Counts>) {
-    let counters: [(_, _, fn(&Counts) -> u64); 5] = [
+    type Count = fn(&Counts) -> u64;
+    let counters: [(_, _, Count); 5] = [
         ("handed_over", "Readings that another city took", |counts| counts.sent),
         ("handed_over_lost", "Readings that another city did not get in time", |counts| counts.lost),
         ("handed_over_withheld", "Readings that another city was not to get any more", |counts| {
