@@ -3,11 +3,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    net::IpAddr,
     path::Path,
     sync::Arc,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use http::Uri;
 use serde::{Deserialize, de::DeserializeOwned};
 use smart_city_engine::{
@@ -19,8 +20,10 @@ use tokio_rustls::rustls::ClientConfig;
 use zeroize::Zeroizing;
 
 use crate::{
+    gate::NOBODY,
+    handover::MOST_TYPE,
     keys::{CityKeys, OwnKeys},
-    label::Narrowing,
+    label::{MOST_NAMES, Narrowing},
 };
 
 /// How long what is handed over may be taken, in minutes, if the file does not say it, and at most.
@@ -74,6 +77,11 @@ impl Site {
         };
         let authority = url.authority().filter(|authority| !authority.as_str().contains('@'));
         let authority = authority.context("is not as https://HOST:PORT, without a password")?;
+        // The answer is believed, and over the network anybody could give it.
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        let is_here =
+            host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        ensure!(tls.is_some() || is_here, "is without TLS: only an address of this machine is taken so");
         let port = authority.port_u16().unwrap_or(default);
         let path = url.path().trim_end_matches('/').to_owned();
         Ok(Self { authority: format!("{}:{port}", authority.host()), path, tls })
@@ -171,6 +179,11 @@ fn parse_hash(text: &str) -> Option<[u8; 32]> {
 }
 
 fn partner(city: &City, name: &str, table: &Table) -> Result<Partner, ConfigError> {
+    if name == NOBODY {
+        return Err(
+            table.fault("", format!("`{NOBODY}` stands for nobody who is known: no partner is called so"))
+        );
+    }
     let raw: RawPartner = parse(table)?;
     let keys = file(table, &raw.keys, CityKeys::parse)?;
     let site = match &raw.url {
@@ -201,6 +214,12 @@ fn partner(city: &City, name: &str, table: &Table) -> Result<Partner, ConfigErro
                 }
                 if entry.stream.class != Class::Public && !entry.partners.iter().any(|city| city == name) {
                     return Err(fault("the city is not among its `partners`"));
+                }
+                if entry.departments.len().max(entry.partners.len()) > MOST_NAMES {
+                    return Err(fault(&format!("a label has at most {MOST_NAMES} departments and cities")));
+                }
+                if entry.content_type.len() > MOST_TYPE {
+                    return Err(fault(&format!("its `content_type` is longer than {MOST_TYPE} bytes")));
                 }
                 (city.home.clone(), stream.clone())
             }

@@ -18,12 +18,12 @@ use smart_city_engine::{
     policy::{Policy, class_name, hash},
 };
 use smart_city_frame::{Class, DeviceId};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::{
     agreement::{Agreement, MOST_MINUTES, Site},
     handover::{self, Keyring, Opened, Reading, Refusal, Signed},
-    keys::{Pairwise, from_partner, to_partner},
+    keys::{KID, Pairwise, from_partner, to_partner},
     label::{Id, Label},
     replay::Taken,
     send::{Answer, Pace},
@@ -37,6 +37,12 @@ pub(crate) const MOST_TOGETHER: usize = 64;
 
 /// The longest message that is taken.
 pub const MOST_BODY: usize = MOST_TOGETHER * (handover::MOST + 8);
+
+/// How far another city's clock may be ahead, in seconds.
+const LEEWAY: i64 = 120;
+
+/// How far in the future an owner's gateway may have begun to count, in seconds: who has stolen a key could end the stream with more.
+const MOST_AHEAD: i64 = 86_400;
 
 /// How long refusals are added up for the audit log, after the first one of a city.
 const SUMMARY: Duration = Duration::from_secs(60);
@@ -52,6 +58,7 @@ struct Config {
     agreement: Agreement,
     users: BTreeMap<String, UserEntry>,
     streams: BTreeMap<u16, StreamEntry>,
+    devices: BTreeMap<DeviceId, Vec<u16>>,
     ring: Keyring,
     /// The key to seal with for each partner.
     sealing: BTreeMap<String, Pairwise>,
@@ -63,6 +70,7 @@ impl Config {
             home: city.home.clone(),
             users: city.users.clone(),
             streams: city.streams.clone(),
+            devices: city.devices.iter().map(|(id, device)| (*id, device.streams.clone())).collect(),
             ..Self::default()
         };
         let Some(own) = agreement.own.clone() else { return config };
@@ -83,8 +91,39 @@ impl Config {
         self.agreement.partners.get(partner).is_some_and(|partner| partner.send.contains(&of))
     }
 
+    /// The own stream of what waits, if that is the one that it was of when the device sent it, and the device may still send it.
+    fn own_stream(&self, number: u16, identity: &str, device: DeviceId) -> Option<&StreamEntry> {
+        let sends = self.devices.get(&device).is_some_and(|streams| streams.contains(&number));
+        self.streams.get(&number).filter(|entry| sends && entry.identity() == identity)
+    }
+
+    /// Whether what waits may go to a city now.
+    fn may_be_sent(&self, waiting: &Waiting, to: &str) -> bool {
+        match waiting {
+            Waiting::Own { stream, identity, device, .. } => {
+                self.own_stream(*stream, identity, *device).is_some_and(|entry| {
+                    self.sends(to, &self.home, &entry.name)
+                        && entry.owner == self.home
+                        && Self::is_for(entry, to)
+                })
+            }
+            Waiting::Foreign { opened } => {
+                let label = &opened.reading.label;
+                let owner = self.agreement.partners.get(&label.owner);
+                let narrowing = owner.and_then(|owner| owner.receive.get(&label.stream));
+                narrowing.is_some_and(|narrowing| {
+                    self.sends(to, &label.owner, &label.stream)
+                        && label.is_for(to)
+                        // What is public is for everybody, whatever its list is: here the own list counts.
+                        && narrowing.shared_with.as_ref().is_none_or(|cities| cities.contains(to))
+                        && Self::is_for(&narrowing.apply(label, &self.home), to)
+                })
+            }
+        }
+    }
+
     /// Whether a stream, own or of another city, may be seen in a city at all.
-    fn may_go(entry: &StreamEntry, city: &str) -> bool {
+    fn is_for(entry: &StreamEntry, city: &str) -> bool {
         entry.stream.class == Class::Public || entry.partners.iter().any(|partner| partner == city)
     }
 }
@@ -94,15 +133,15 @@ impl Config {
 enum Waiting {
     Own {
         stream: u16,
+        /// Its stream's [identity](StreamEntry::identity): another one may get its number.
+        identity: String,
         device: DeviceId,
         sequence: u64,
         time: Timestamp,
         payload: Vec<u8>,
     },
     /// As it came.
-    Foreign {
-        opened: Arc<Opened>,
-    },
+    Foreign { opened: Arc<Opened> },
 }
 
 /// What goes to one city.
@@ -176,6 +215,8 @@ pub(crate) struct Job {
     pub(crate) to: String,
     pub(crate) site: Site,
     pub(crate) body: Vec<u8>,
+    /// The key by which it is sealed.
+    key: [u8; KID],
     waiting: VecDeque<Waiting>,
 }
 
@@ -192,10 +233,13 @@ pub struct Gate {
     notes: Mutex<BTreeMap<(&'static str, String), Note>>,
     epoch: u64,
     pub(crate) wake: Notify,
+    /// Something else is agreed.
+    pub(crate) changes: watch::Sender<()>,
+    failed: Notify,
 }
 
 /// The name under which is counted what nobody known has sealed.
-const NOBODY: &str = "unknown";
+pub(crate) const NOBODY: &str = "unknown";
 
 impl Gate {
     /// A gate that stores in a folder what it must not forget.
@@ -213,6 +257,8 @@ impl Gate {
             notes: Mutex::default(),
             epoch,
             wake: Notify::new(),
+            changes: watch::Sender::new(()),
+            failed: Notify::new(),
         })
     }
 
@@ -224,16 +270,23 @@ impl Gate {
     pub fn configure(&self, city: &City, agreement: Agreement) {
         let config = Arc::new(Config::of(city, agreement));
         let mut outbound = lock(&self.outbound);
-        outbound.outboxes.retain(|name, _| config.sealing.contains_key(name));
+        outbound.outboxes.retain(|name, outbox| {
+            let partner = config.agreement.partners.get(name);
+            let stays = partner.is_some_and(|partner| partner.site.is_some());
+            if !stays {
+                self.count(name, |counts| counts.withheld += outbox.waiting.len() as u64);
+            }
+            stays
+        });
         for (name, partner) in &config.agreement.partners {
             if partner.site.is_some() {
                 outbound.outboxes.entry(name.clone()).or_default();
-            } else {
-                outbound.outboxes.remove(name);
             }
         }
         // Under this lock, so that nothing is added for a partner that is gone.
         *lock(&self.config) = config;
+        drop(outbound);
+        self.changes.send_replace(());
     }
 
     /// A reading of an own stream was accepted.
@@ -248,7 +301,8 @@ impl Gate {
         }
         let sequence = outbound.sequences.entry(entry.name.clone()).or_default();
         *sequence += 1;
-        let waiting = Waiting::Own { stream, device, sequence: *sequence, time, payload: payload.to_vec() };
+        let (identity, sequence) = (entry.identity(), *sequence);
+        let waiting = Waiting::Own { stream, identity, device, sequence, time, payload: payload.to_vec() };
         for name in to {
             self.queue(&mut outbound, &name, waiting.clone());
         }
@@ -296,10 +350,22 @@ impl Gate {
 
     /// What is for the audit log by now: of each city at most once a minute, so that nobody fills the log.
     pub fn notes(&self, now: Instant) -> Vec<(&'static str, serde_json::Value)> {
+        self.notes_if(now, |told| now.saturating_duration_since(told) >= SUMMARY)
+    }
+
+    /// What is left for the audit log when the gateway ends.
+    pub fn last_notes(&self) -> Vec<(&'static str, serde_json::Value)> {
+        self.notes_if(Instant::now(), |_| true)
+    }
+
+    fn notes_if(
+        &self,
+        now: Instant,
+        is_due: impl Fn(Instant) -> bool,
+    ) -> Vec<(&'static str, serde_json::Value)> {
         let mut due = Vec::new();
         for ((event, city), note) in &mut *lock(&self.notes) {
-            let is_early = note.told.is_some_and(|told| now.saturating_duration_since(told) < SUMMARY);
-            if note.refused.is_empty() || is_early {
+            if note.refused.is_empty() || !note.told.is_none_or(&is_due) {
                 continue;
             }
             note.told = Some(now);
@@ -363,7 +429,14 @@ impl Gate {
         }
         let body = Value::Array(messages).to_vec().ok()?;
         lock(&self.outbound).outboxes.get_mut(to)?.pace.begin();
-        Some(Job { to: to.to_owned(), site, body, waiting })
+        Some(Job { to: to.to_owned(), site, body, key: key.kid, waiting })
+    }
+
+    /// Whether all of a request may still go to its city, and is sealed with a key that still is its own.
+    pub(crate) fn may_go(&self, job: &Job) -> bool {
+        let config = self.config();
+        let is_partner = config.sealing.get(&job.to).is_some_and(|key| key.kid == job.key);
+        is_partner && job.waiting.iter().all(|waiting| config.may_be_sent(waiting, &job.to))
     }
 
     /// What waits, as its owner signs it, if it may still go there; and when its time is over.
@@ -374,15 +447,12 @@ impl Gate {
         to: &str,
         own: &crate::keys::OwnKeys,
     ) -> Option<(Signed, i64)> {
+        if !config.may_be_sent(waiting, to) {
+            return None;
+        }
         match waiting {
-            Waiting::Own { stream, device, sequence, time, payload } => {
-                let entry = config.streams.get(stream)?;
-                let goes = config.sends(to, &config.home, &entry.name)
-                    && entry.owner == config.home
-                    && Config::may_go(entry, to);
-                if !goes {
-                    return None;
-                }
+            Waiting::Own { stream, identity, device, sequence, time, payload } => {
+                let entry = config.own_stream(*stream, identity, *device)?;
                 let expiry = time.as_second().saturating_add(config.agreement.life);
                 let label = Label {
                     owner: config.home.clone(),
@@ -406,20 +476,13 @@ impl Gate {
                 let signed = signed.inspect_err(|error| tracing::error!(to, "{error:#}"));
                 Some((signed.ok()?, expiry))
             }
-            Waiting::Foreign { opened } => {
-                let label = &opened.reading.label;
-                let owner = config.agreement.partners.get(&label.owner)?;
-                let entry = owner.receive.get(&label.stream)?.apply(label, &config.home);
-                let goes = config.sends(to, &label.owner, &label.stream)
-                    && label.is_for(to)
-                    && Config::may_go(&entry, to);
-                goes.then(|| (opened.signed.clone(), label.expiry))
-            }
+            Waiting::Foreign { opened } => Some((opened.signed.clone(), opened.reading.label.expiry)),
         }
     }
 
     /// Takes over what became of a request: how many were taken and refused there; none if it was not answered as it should.
     pub(crate) fn done(&self, job: Job, answer: Option<Answer>, now: Instant) {
+        let answer = answer.map(|answer| answer.of_at_most(job.waiting.len() as u64));
         let mut outbound = lock(&self.outbound);
         let Outbound { outboxes, isolated, .. } = &mut *outbound;
         if let Some(outbox) = outboxes.get_mut(&job.to) {
@@ -438,6 +501,8 @@ impl Gate {
                     self.count(&job.to, |counts| counts.lost += 1);
                 }
             }
+        } else if answer.is_none() {
+            self.count(&job.to, |counts| counts.withheld += job.waiting.len() as u64);
         }
         drop(outbound);
         self.count(&job.to, |counts| match &answer {
@@ -481,7 +546,7 @@ impl Gate {
                 let from = Some(opened.from.clone());
                 let entry = check(&opened, &config, now).map_err(|refusal| (from.clone(), refusal))?;
                 let label = &opened.reading.label;
-                if !inbound.taken.take(&label.owner, &label.stream, label.id) {
+                if !inbound.taken.take(&label.owner, &label.stream, &opened.key, label.id) {
                     return Err((from, Refusal::Replayed));
                 }
                 Ok((opened, entry))
@@ -496,6 +561,7 @@ impl Gate {
         }
         if let Err(error) = inbound.taken.keep() {
             inbound.taken.give_up();
+            self.failed.notify_one();
             return Err(error);
         }
         for (opened, entry) in accepted {
@@ -509,6 +575,19 @@ impl Gate {
         drop(inbound);
         self.add_up(counted, &mut given);
         Ok(given)
+    }
+
+    /// Waits until something cannot be stored: from then on nothing can, until the gateway is started again.
+    pub async fn failed(&self) {
+        self.failed.notified().await;
+    }
+
+    /// Who may have sent a message, by the name of its first key: nothing is proved by it. None if it is no partner.
+    #[must_use]
+    pub fn sender(&self, body: &[u8]) -> Option<String> {
+        let Ok(Value::Array(messages)) = Value::from_slice(body) else { return None };
+        let config = self.config();
+        handover::sender(messages.first()?.as_bytes()?, &config.ring).map(str::to_owned)
     }
 
     /// Queues what goes on to others.
@@ -553,7 +632,8 @@ fn check(opened: &Opened, config: &Config, now: Timestamp) -> Result<StreamEntry
     if label.expiry <= now {
         return Err(Refusal::Expired);
     }
-    if label.expiry - now > 60 * i64::from(MOST_MINUTES) {
+    let starts = i64::try_from(label.id.epoch / 1_000_000).unwrap_or(i64::MAX);
+    if label.expiry - now > 60 * i64::from(MOST_MINUTES) + LEEWAY || starts - now > MOST_AHEAD {
         return Err(Refusal::TooLong);
     }
     if !label.is_for(&config.home) || !label.is_for(&opened.from) {
@@ -592,7 +672,7 @@ impl Inbound {
 fn about(reading: &Reading, entry: &StreamEntry) -> About {
     let Label { owner, stream, id: Id { epoch, sequence }, .. } = &reading.label;
     let properties = [
-        ("id", format!("{owner}-{stream}-{epoch}-{sequence}")),
+        ("id", format!("{owner}/{stream}/{epoch}/{sequence}")),
         ("device", reading.device.to_string()),
         ("stream", entry.name.clone()),
         ("class", class_name(entry.stream.class).to_owned()),

@@ -23,10 +23,10 @@ use ring::{
     rand::{SecureRandom as _, SystemRandom},
 };
 use serde::Serialize;
-use smart_city_frame::DeviceId;
+use smart_city_frame::{DeviceId, MAX_PAYLOAD_LEN};
 
 use crate::{
-    keys::{CityKeys, OwnKeys, Pairwise},
+    keys::{CityKeys, OwnKeys, Pairwise, Thumbprint},
     label::Label,
 };
 
@@ -39,6 +39,9 @@ const AUDIENCE: i64 = 3;
 
 /// The longest message: a frame has 255 bytes, and a label some thousand at most.
 pub const MOST: usize = 16_384;
+
+/// The longest media type.
+pub(crate) const MOST_TYPE: usize = 127;
 
 /// Why something that was handed over is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -62,7 +65,7 @@ pub enum Refusal {
     UnknownPolicy,
     /// Its time is over.
     Expired,
-    /// Its time is longer than any that is agreed, or its owner's clock is wrong.
+    /// Its time is longer than any that is agreed, or its owner's clock is wrong, now or when its gateway began to count.
     TooLong,
     /// The owner does not allow it for this city, or for the one that hands it on.
     NotShared,
@@ -226,6 +229,8 @@ pub(crate) struct Opened {
     /// Who has handed it over.
     pub(crate) from: String,
     pub(crate) reading: Reading,
+    /// The owner's key that has signed it.
+    pub(crate) key: Thumbprint,
     pub(crate) signed: Signed,
 }
 
@@ -263,12 +268,18 @@ pub(crate) fn open(message: &[u8], home: &str, ring: &Keyring) -> Result<Opened,
         return Err(refused(Refusal::Misaddressed));
     }
     let outer = outer.clone();
-    let reading = verify(&bytes, &outer, ring).map_err(refused)?;
-    Ok(Opened { from: from.clone(), reading, signed: Signed { bytes, label: outer } })
+    let (reading, key) = verify(&bytes, &outer, ring).map_err(refused)?;
+    Ok(Opened { from: from.clone(), reading, key, signed: Signed { bytes, label: outer } })
 }
 
-/// Reads what an owner has signed.
-fn verify(bytes: &[u8], outer: &Value, ring: &Keyring) -> Result<Reading, Refusal> {
+/// Who has sealed a message, by the name of the key that it has: nothing is proved by it.
+pub(crate) fn sender<'r>(message: &[u8], ring: &'r Keyring) -> Option<&'r str> {
+    let sealed = CoseEncrypt0::from_tagged_slice(message).ok().filter(|_| message.len() <= MOST)?;
+    ring.sealing.get(&sealed.protected.header.key_id).map(|(from, _)| from.as_str())
+}
+
+/// Reads what an owner has signed, and with which key.
+fn verify(bytes: &[u8], outer: &Value, ring: &Keyring) -> Result<(Reading, Thumbprint), Refusal> {
     // What is no signature at all is as good as none.
     let signed = CoseSign1::from_tagged_slice(bytes).map_err(|_| Refusal::Unsigned)?;
     let header = &signed.protected.header;
@@ -283,19 +294,24 @@ fn verify(bytes: &[u8], outer: &Value, ring: &Keyring) -> Result<Reading, Refusa
     if inner != outer {
         return Err(Refusal::Relabelled);
     }
-    content(signed.payload.as_deref().unwrap_or_default(), label).ok_or(Refusal::Malformed)
+    let key = header.key_id.as_slice().try_into().map_err(|_| Refusal::Unsigned)?;
+    let reading = content(signed.payload.as_deref().unwrap_or_default(), label);
+    Ok((reading.ok_or(Refusal::Malformed)?, key))
 }
 
 fn content(payload: &[u8], label: Label) -> Option<Reading> {
     let Value::Array(parts) = Value::from_slice(payload).ok()? else { return None };
     let [device, content_type, time, payload] = &parts[..] else { return None };
-    let is_media_type =
-        |text: &&str| (1..=127).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    let is_media_type = |text: &&str| {
+        (1..=MOST_TYPE).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+    };
+    // No device sends more, and no broker must take more.
+    let payload = payload.as_bytes().filter(|payload| payload.len() <= MAX_PAYLOAD_LEN)?;
     Some(Reading {
         label,
         device: smart_city_engine::config::parse_device_id(device.as_text()?)?,
         content_type: content_type.as_text().filter(is_media_type)?.to_owned(),
         time: time.as_text()?.parse().ok()?,
-        payload: payload.as_bytes()?.clone(),
+        payload: payload.clone(),
     })
 }

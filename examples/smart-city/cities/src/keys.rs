@@ -54,6 +54,9 @@ struct Jwk {
 #[serde(deny_unknown_fields)]
 struct JwkSet {
     keys: Vec<Jwk>,
+    /// The last step of a rotation, in a file of private keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    step: Option<Step>,
 }
 
 impl Jwk {
@@ -128,11 +131,12 @@ impl JwkSet {
 }
 
 /// A step of a rotation, on the text of a file of private keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Step {
     /// A new pair, which is not used yet: the file's last one.
     Add,
-    /// The newest pair is used from now on.
+    /// The pair that was just added is used from now on.
     Use,
     /// Only the pair that is used stays.
     Drop,
@@ -145,7 +149,7 @@ pub enum Step {
 pub fn rotate(text: Option<&str>, step: Step) -> Result<Zeroizing<String>> {
     let mut set = match text {
         Some(text) => JwkSet::parse(text)?,
-        None => JwkSet { keys: Vec::new() },
+        None => JwkSet { keys: Vec::new(), step: None },
     };
     match step {
         Step::Add => {
@@ -153,9 +157,14 @@ pub fn rotate(text: Option<&str>, step: Step) -> Result<Zeroizing<String>> {
                 set.keys.push(Jwk::generate(purpose)?);
             }
         }
-        Step::Use => set.keys.rotate_right(2),
+        Step::Use => {
+            // Else the pair of before would come back, and be the one that stays.
+            ensure!(set.step == Some(Step::Add), "nothing was added since a pair was last used or dropped");
+            set.keys.rotate_right(2);
+        }
         Step::Drop => set.keys.truncate(2),
     }
+    set.step = Some(step);
     let text = set.text()?;
     OwnKeys::parse(&text)?;
     Ok(text)
@@ -169,6 +178,7 @@ pub fn public(text: &str) -> Result<Zeroizing<String>> {
     OwnKeys::parse(text)?;
     let mut set = JwkSet::parse(text)?;
     set.keys.iter_mut().for_each(|key| key.d = None);
+    set.step = None;
     set.text()
 }
 
@@ -272,7 +282,7 @@ impl CityKeys {
 }
 
 /// The length of what names a key of two cities.
-const KID: usize = 16;
+pub(crate) const KID: usize = 16;
 
 /// A key that two cities have for one direction, of the pair of keys that it was agreed from.
 pub(crate) struct Pairwise {
@@ -376,6 +386,22 @@ mod tests {
         assert!(!public_before.verifies(old.signing_key(), b"data", &signature));
         let sealed = to_partner("a", &old, "b", &partner_public).unwrap();
         assert!(from_partner("b", &partner_own, "a", &public_before).iter().all(|key| key.kid != sealed.kid));
+    }
+
+    /// A step that is done twice brings no old pair back.
+    #[test]
+    fn only_what_was_added_is_used() {
+        let signs = |text: &str| names(text).unwrap()[0].1.clone();
+        let first = rotate(None, Step::Add).unwrap();
+        let added = rotate(Some(&first), Step::Add).unwrap();
+        let used = rotate(Some(&added), Step::Use).unwrap();
+        assert_ne!(signs(&used), signs(&first));
+        let dropped = rotate(Some(&used), Step::Drop).unwrap();
+        assert_eq!(signs(&dropped), signs(&used));
+        for text in [&used, &dropped] {
+            assert!(rotate(Some(text), Step::Use).unwrap_err().to_string().contains("nothing was added"));
+        }
+        assert!(!public(&used).unwrap().contains("step"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use smart_city_engine::{
 use smart_city_frame::{Class, Stream};
 
 /// Departments, or cities, in a label at most.
-const MOST_NAMES: usize = 64;
+pub(crate) const MOST_NAMES: usize = 64;
 
 /// The names of claims (RFC 8392) that a label has in its CBOR.
 const OWNER: i64 = 1;

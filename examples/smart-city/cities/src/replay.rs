@@ -6,10 +6,10 @@ use anyhow::{Context as _, Result};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, backends::FileBackend};
 use smart_city_engine::store;
 
-use crate::label::Id;
+use crate::{keys::Thumbprint, label::Id};
 
-/// Windows by owner and stream.
-const WINDOWS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("windows");
+/// Windows by owner, stream, and the owner's key that signs: who has stolen one ends no stream that another key signs.
+const WINDOWS: TableDefinition<'_, (&str, &str, &Thumbprint), &[u8]> = TableDefinition::new("windows by key");
 /// This city's own epoch, as an owner.
 const EPOCH: TableDefinition<'_, (), u64> = TableDefinition::new("epoch");
 
@@ -73,9 +73,9 @@ impl Window {
     }
 }
 
-type Of = (String, String);
+type Of = (String, String, Thumbprint);
 
-/// What was taken of each stream of each owner.
+/// What was taken of each stream of each owner, by the key that has signed it.
 #[derive(Debug)]
 pub(crate) struct Taken {
     file: Database,
@@ -106,9 +106,9 @@ impl Taken {
             let mut windows = BTreeMap::new();
             for entry in file.begin_read()?.open_table(WINDOWS)?.iter()? {
                 let (key, value) = entry?;
-                let (owner, stream) = key.value();
+                let (owner, stream, key) = key.value();
                 let window = Window::parse(value.value()).context("a window is damaged")?;
-                windows.insert((owner.to_owned(), stream.to_owned()), window);
+                windows.insert((owner.to_owned(), stream.to_owned(), *key), window);
             }
             anyhow::Ok((Self { file, windows, changed: BTreeMap::new() }, epoch))
         };
@@ -121,8 +121,8 @@ impl Taken {
     }
 
     /// Takes a reading that was not taken before. It counts when it is [kept](Self::keep).
-    pub(crate) fn take(&mut self, owner: &str, stream: &str, id: Id) -> bool {
-        let of = (owner.to_owned(), stream.to_owned());
+    pub(crate) fn take(&mut self, owner: &str, stream: &str, key: &Thumbprint, id: Id) -> bool {
+        let of = (owner.to_owned(), stream.to_owned(), *key);
         let known = self.changed.get(&of).or_else(|| self.windows.get(&of));
         let mut window = known.cloned().unwrap_or_else(|| Window::new(id.epoch));
         let is_new = window.take(id);
@@ -140,8 +140,8 @@ impl Taken {
         let write = self.file.begin_write()?;
         {
             let mut table = write.open_table(WINDOWS)?;
-            for ((owner, stream), window) in &self.changed {
-                table.insert((owner.as_str(), stream.as_str()), window.to_bytes().as_slice())?;
+            for ((owner, stream, key), window) in &self.changed {
+                table.insert((owner.as_str(), stream.as_str(), key), window.to_bytes().as_slice())?;
             }
         }
         write.commit()?;
@@ -185,21 +185,28 @@ mod tests {
     fn a_restart_forgets_nothing_and_begins_an_epoch() {
         let dir = tempfile::tempdir().unwrap();
         let id = |sequence| Id { epoch: 7, sequence };
+        let (key, other) = ([1; 32], [2; 32]);
         let (mut taken, first) = Taken::open(dir.path(), 1000).unwrap();
         assert_eq!(first, 1000);
-        assert!(taken.take("a", "s", id(5)) && !taken.take("a", "s", id(5)));
+        assert!(taken.take("a", "s", &key, id(5)) && !taken.take("a", "s", &key, id(5)));
         taken.give_up();
-        assert!(taken.take("a", "s", id(5)) && taken.take("a", "t", id(5)) && taken.take("b", "s", id(5)));
+        assert!(
+            taken.take("a", "s", &key, id(5))
+                && taken.take("a", "t", &key, id(5))
+                && taken.take("b", "s", &key, id(5))
+        );
         taken.keep().unwrap();
-        assert!(taken.take("a", "s", id(6)));
+        assert!(taken.take("a", "s", &key, id(6)));
         drop(taken);
         // The clock was set back.
         let (mut taken, second) = Taken::open(dir.path(), 10).unwrap();
         assert_eq!(second, 1001);
         for (owner, stream) in [("a", "s"), ("a", "t"), ("b", "s")] {
-            assert!(!taken.take(owner, stream, id(5)), "{owner} {stream}");
-            assert!(!taken.take(owner, stream, Id { epoch: 6, sequence: 9 }));
+            assert!(!taken.take(owner, stream, &key, id(5)), "{owner} {stream}");
+            assert!(!taken.take(owner, stream, &key, Id { epoch: 6, sequence: 9 }));
         }
-        assert!(taken.take("a", "s", id(6)) && taken.take("a", "s", id(4)));
+        assert!(taken.take("a", "s", &key, id(6)) && taken.take("a", "s", &key, id(4)));
+        // Another key has windows of its own.
+        assert!(taken.take("a", "s", &other, id(5)) && !taken.take("a", "s", &other, id(5)));
     }
 }

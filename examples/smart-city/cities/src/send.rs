@@ -82,6 +82,20 @@ pub(crate) struct Answer {
     pub(crate) refused: BTreeMap<&'static str, u64>,
 }
 
+impl Answer {
+    /// No more than there were: what is more is left out.
+    pub(crate) fn of_at_most(self, mut left: u64) -> Self {
+        let mut counted = |count: u64| {
+            let count = count.min(left);
+            left -= count;
+            count
+        };
+        let taken = counted(self.taken);
+        let refused = self.refused.into_iter().map(|(reason, count)| (reason, counted(count))).collect();
+        Self { taken, refused }
+    }
+}
+
 /// Those that are known here, so that nobody invents more and more.
 fn reasons<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<&'static str, u64>, D::Error> {
     let mut known = BTreeMap::<_, u64>::new();
@@ -105,10 +119,22 @@ pub async fn run(gate: Arc<Gate>) {
             let Some(job) = job.ok().flatten() else { continue };
             let gate = Arc::clone(&gate);
             tokio::spawn(async move {
-                let answer = timeout(PATIENCE, post(&job)).await.ok().flatten();
+                let answer = tokio::select! {
+                    answer = timeout(PATIENCE, post(&job)) => answer.ok().flatten(),
+                    () = forbidden(&gate, &job) => None,
+                };
                 gate.done(job, answer, Instant::now());
             });
         }
+    }
+}
+
+/// Waits until something of a request may not go to its city any more.
+async fn forbidden(gate: &Gate, job: &Job) {
+    let mut changes = gate.changes.subscribe();
+    while gate.may_go(job) {
+        // The gate has the other end.
+        drop(changes.changed().await);
     }
 }
 

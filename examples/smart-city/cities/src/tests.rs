@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -16,7 +17,7 @@ use smart_city_engine::{
     config::{City, UserEntry},
     policy::{Policy, hash},
 };
-use smart_city_frame::{Class, DeviceId};
+use smart_city_frame::{Class, DeviceId, MAX_PAYLOAD_LEN};
 use tempfile::TempDir;
 
 use crate::{
@@ -29,6 +30,7 @@ use crate::{
 };
 
 const DEVICE: DeviceId = DeviceId([1, 2, 3, 4, 5, 6, 7, 8]);
+const OTHER_DEVICE: DeviceId = DeviceId([9; 8]);
 
 /// A city in a folder, and its gate.
 struct Town {
@@ -91,6 +93,7 @@ impl Town {
     fn new(name: &'static str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("own.json"), &*rotate(None, Step::Add).unwrap()).unwrap();
+        fs::write(dir.path().join("code.bin"), [0; 64]).unwrap();
         let gate = Gate::open(dir.path()).unwrap();
         Self { dir, name, gate }
     }
@@ -118,6 +121,16 @@ impl Town {
         for (id, city, departments, level) in USERS {
             text += &format!(
                 "[[users]]\nid = \"{id}\"\ncity = \"{city}\"\ndepartments = {departments:?}\nlevel = {level}\n"
+            );
+        }
+        text += "[[images]]\nid = \"one\"\nregions = [{ id = 1, name = \"run\", code = \"code.bin\" }]\n";
+        // Whatever is there, but for what is said to be of no device.
+        let sent = streams.lines().filter_map(|line| line.strip_prefix("name = "));
+        let sent: Vec<_> = sent.filter(|name| !name.contains("no device")).collect();
+        for (row, id) in [DEVICE, OTHER_DEVICE].into_iter().enumerate() {
+            text += &format!(
+                "[[devices]]\nid = \"{id}\"\nname = \"{id}\"\nplace = [0, {row}]\nimage = \"one\"\nstreams = [{}]\n",
+                sent.join(", ")
             );
         }
         text + "[handover]\nkeys = \"own.json\"\n" + partners
@@ -213,7 +226,7 @@ fn labels_are_enforced_and_go_on() {
     );
     let properties: BTreeMap<_, _> = about.properties.iter().cloned().collect();
     assert_eq!((&*properties["owner"], &*properties["device"]), ("a", "0102030405060708"));
-    assert!(properties["id"].starts_with("a-closures-"));
+    assert!(properties["id"].starts_with("a/closures/"));
 
     // C takes from B what A has signed, and A's label counts. The camera is not for C, and B does not send it.
     let given = b.hand_over(&c);
@@ -358,6 +371,10 @@ fn each_fault_has_its_reason() {
     let third = Enemy::of(&c);
     let signed = sign(&reading(label(Id { epoch: 2, sequence: 2 })), &owner.own).unwrap();
 
+    let mut long = reading(label(Id { epoch: 1, sequence: 1 }));
+    long.payload = vec![0; MAX_PAYLOAD_LEN + 1];
+    let long = owner.seal(&sign(&long, &owner.own).unwrap(), &b);
+
     let mut refused = BTreeMap::<Refusal, u64>::new();
     for (what, message, expected) in [
         ("nothing", Vec::new(), Refusal::Malformed),
@@ -367,6 +384,10 @@ fn each_fault_has_its_reason() {
         ("old", by_a(&|label| label.expiry = now - 1), Refusal::Expired),
         ("just now", by_a(&|label| label.expiry = now), Refusal::Expired),
         ("for ever", by_a(&|label| label.expiry = i64::MAX), Refusal::TooLong),
+        ("too far ahead", by_a(&|label| label.expiry = now + 86_400 + 130), Refusal::TooLong),
+        ("of the day after tomorrow", by_a(&|label| label.id.epoch = epoch_in(2 * 86_400)), Refusal::TooLong),
+        ("of the end of time", by_a(&|label| label.id.epoch = u64::MAX), Refusal::TooLong),
+        ("longer than a frame", long, Refusal::Malformed),
         ("for others", by_a(&|label| label.shared_with.retain(|city| city != "b")), Refusal::NotShared),
         ("not agreed", by_a(&|label| label.stream = "prices".to_owned()), Refusal::NotAgreed),
         ("another's", by_a(&|label| label.owner = "c".to_owned()), Refusal::Unsigned),
@@ -433,6 +454,65 @@ fn each_fault_has_its_reason() {
     assert_eq!(b.gate.notes(now + Duration::from_secs(59)), []);
     let [(_, detail)] = &b.gate.notes(now + Duration::from_secs(60))[..] else { panic!() };
     assert_eq!(*detail, serde_json::json!({ "city": "a", "refused": { "replayed": 5 } }));
+    // At the end nothing waits for a minute.
+    assert_eq!(refusal(&b, &good), Some(Refusal::Replayed));
+    assert_eq!(b.gate.notes(Instant::now()), []);
+    let [(_, detail)] = &b.gate.last_notes()[..] else { panic!() };
+    assert_eq!(*detail, serde_json::json!({ "city": "a", "refused": { "replayed": 1 } }));
+    assert_eq!(b.gate.last_notes(), []);
+}
+
+/// An epoch that begins so many seconds from now.
+fn epoch_in(seconds: i64) -> u64 {
+    u64::try_from((Timestamp::now().as_second() + seconds) * 1_000_000).unwrap()
+}
+
+/// What is as long as a frame can be is taken, and an owner whose clock is ahead by less than two minutes is none whose clock is wrong.
+#[test]
+fn what_is_just_good_is_taken() {
+    let [a, b, _c] = three();
+    let owner = Enemy::of(&a);
+    let mut good = reading(label(Id { epoch: epoch_in(80_000), sequence: 1 }));
+    good.payload = vec![7; MAX_PAYLOAD_LEN];
+    good.label.expiry = Timestamp::now().as_second() + 86_400 + 110;
+    let message = owner.seal(&sign(&good, &owner.own).unwrap(), &b);
+    assert_eq!(refusal(&b, &message), None);
+}
+
+/// Who has a city's key can end a stream by an epoch that is ahead, until the city has another key.
+#[test]
+fn another_key_heals_a_stream() {
+    let [a, b, _c] = three();
+    let thief = Enemy::of(&a);
+    let ahead = sign(&reading(label(Id { epoch: epoch_in(80_000), sequence: 1 })), &thief.own).unwrap();
+    assert_eq!(refusal(&b, &thief.seal(&ahead, &b)), None);
+    a.reading(2, b"1");
+    assert_eq!(a.hand_over(&b).refused, BTreeMap::from([(Refusal::Replayed, 1)]));
+    let mut text = a.own();
+    for step in [Step::Add, Step::Use, Step::Drop] {
+        text = rotate(Some(&text), step).unwrap().to_string();
+    }
+    fs::write(a.path("own.json"), text).unwrap();
+    b.get_keys_of(&[&a]);
+    for town in [&a, &b] {
+        let city = City::read(&town.path("city.toml")).unwrap();
+        town.gate.configure(&city, agreement(&city).unwrap());
+    }
+    a.reading(2, b"2");
+    assert_eq!(a.hand_over(&b).taken, 1);
+}
+
+/// Whose turn it is is known before anything is opened. It proves nothing.
+#[test]
+fn the_sender_is_known_by_its_key() {
+    let [a, b, c] = three();
+    a.reading(1, b"1");
+    let job = a.job("b").unwrap();
+    assert_eq!(b.gate.sender(&job.body).as_deref(), Some("a"));
+    assert_eq!(c.gate.sender(&job.body), None);
+    for nothing in [&b""[..], b"\x80", b"\x81\x00", b"\x81\x43abc"] {
+        assert_eq!(b.gate.sender(nothing), None);
+    }
 }
 
 /// B opens what A has sent it, and hands it on to C in any other way than it came.
@@ -679,6 +759,7 @@ fn removing_a_partner_ends_the_flow_at_once() {
     a.configure(STREAMS, &partner("c", ""));
     assert!(a.job("b").is_none());
     a.gate.done(before, None, Instant::now());
+    assert_eq!(a.gate.counts()["b"].withheld, 3, "nothing is lost uncounted");
     a.reading(1, b"4");
     let all = format!("{URL}send = [\"closures\"]");
     a.configure(STREAMS, &partner("b", &all));
@@ -700,7 +781,7 @@ fn removing_a_partner_ends_the_flow_at_once() {
 #[test]
 fn an_isolation_ends_what_is_handed_over() {
     let [a, b, _c] = three();
-    let other = DeviceId([9; 8]);
+    let other = OTHER_DEVICE;
     a.reading(1, b"1");
     let job = a.job("b").unwrap();
     a.reading(1, b"2");
@@ -729,6 +810,99 @@ fn what_waits_gets_the_label_of_now() {
     a.configure(STREAMS, &less);
     assert!(a.job("b").is_none());
     assert_eq!(a.gate.counts()["b"].withheld, 1);
+}
+
+/// What waits is of the stream that its device sent it as, whatever has that stream's number by now.
+#[test]
+fn what_waits_is_of_no_other_stream() {
+    let (public, confidential) = ("class = \"public\"", "class = \"confidential\"");
+    let (rest, camera) = STREAMS.rsplit_once("[[streams]]").unwrap();
+    let renumbered = rest.replace("id = 1", "id = 3");
+    let lowered = format!("{rest}[[streams]]{}", camera.replace(confidential, public));
+    let no_device = STREAMS.replace("name = \"camera\"", "name = \"camera\" # of no device");
+    for (what, streams, sent) in [
+        ("another stream", renumbered, "closures"),
+        ("a lower class", lowered, "camera"),
+        ("of no device", no_device, "camera"),
+    ] {
+        let [a, b, _c] = three();
+        a.reading(3, b"picture");
+        a.configure(&streams, &partner("b", &format!("{URL}send = [\"{sent}\"]")));
+        assert!(a.job("b").is_none(), "{what}");
+        assert_eq!(a.gate.counts()["b"].withheld, 1, "{what}");
+        if what != "of no device" {
+            a.reading(3, b"2");
+            assert_eq!(a.hand_over(&b).taken, 1, "{what}");
+        }
+    }
+}
+
+/// What is public goes on to those cities alone that the own table names, if it names any.
+#[test]
+fn an_own_table_says_who_gets_what_is_public() {
+    let [a, b, c] = three();
+    for (shared_with, goes) in [("[]", false), ("[\"a\"]", false), ("[\"c\"]", true)] {
+        let receive = format!("receive = {{ closures = {{ shared_with = {shared_with} }} }}");
+        let to_c = format!("{URL}send = [\"a/closures\"]");
+        b.configure("", &(partner("a", &receive) + &partner("c", &to_c)));
+        a.reading(1, b"1");
+        assert_eq!(a.hand_over(&b).taken, 1);
+        let job = b.job("c");
+        assert_eq!(job.is_some(), goes, "{shared_with}");
+        if let Some(job) = job {
+            assert_eq!(c.gate.receive(&job.body, Timestamp::now()).unwrap().taken, 1);
+        }
+    }
+    assert_eq!(b.gate.counts()["c"].withheld, 2);
+}
+
+/// Another city cannot say that it took more than there was.
+#[test]
+fn answers_count_no_more_than_there_was() {
+    let [a, _b, _c] = three();
+    for (answer, sent, refused) in [
+        (serde_json::json!({ "taken": u64::MAX, "refused": { "expired": u64::MAX } }), 1, 0),
+        (serde_json::json!({ "taken": u64::MAX }), 2, 0),
+        (serde_json::json!({ "taken": 0, "refused": { "expired": u64::MAX, "x": u64::MAX } }), 2, 1),
+    ] {
+        a.reading(1, b"1");
+        let job = a.job("b").unwrap();
+        a.gate.done(job, Some(serde_json::from_value(answer).unwrap()), Instant::now());
+        let counts = &a.gate.counts()["b"];
+        assert_eq!((counts.sent, counts.refused_there.values().sum::<u64>()), (sent, refused));
+    }
+}
+
+/// Also what is under way ends with its agreement.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_under_way_ends_with_its_agreement() {
+    use tokio::{io::AsyncReadExt as _, net::TcpListener, time::timeout};
+    let [a, _b, _c] = three();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("url = \"http://{}\"\n", listener.local_addr().unwrap());
+    let one = partner("b", &format!("{url}send = [\"closures\"]"));
+    a.configure(STREAMS, &one);
+    let Town { dir, name, gate } = a;
+    let gate = Arc::new(gate);
+    // Its files, with a gate that does nothing.
+    let a = Town { dir, name, gate: Gate::open(tempfile::tempdir().unwrap().path()).unwrap() };
+    let running = tokio::spawn(crate::run(Arc::clone(&gate)));
+    gate.reading(DEVICE, 1, Timestamp::now(), b"1");
+    let (mut stream, _) = timeout(Duration::from_secs(5), listener.accept()).await.unwrap().unwrap();
+    let configure = |streams: &str, partners: &str| {
+        let (city, agreement) = a.city(streams, partners).unwrap();
+        gate.configure(&city, agreement);
+    };
+    let ends = async |stream: &mut tokio::net::TcpStream| {
+        let all = async { while stream.read(&mut [0; 1024]).await.is_ok_and(|count| count > 0) {} };
+        timeout(Duration::from_secs(1), all).await.is_ok()
+    };
+    // What is agreed still goes on.
+    configure(&STREAMS.replace("min_level = 1", "min_level = 2"), &one);
+    assert!(!ends(&mut stream).await);
+    configure(STREAMS, &partner("b", &format!("{url}send = [\"supplies\"]")));
+    assert!(ends(&mut stream).await, "the stream is not sent any more");
+    running.abort();
 }
 
 #[test]
@@ -847,6 +1021,8 @@ fn faults_of_an_agreement_are_found() {
         ("url = \"ftp://b\"", "handover.url: `ftp://b` is not as https"),
         ("url = \"https://user@b\"", "without a password"),
         ("url = \"http://b?x=y\"", "is not as https"),
+        ("url = \"http://b\"", "is without TLS: only an address of this machine"),
+        ("url = \"http://192.0.2.1:80\"", "is without TLS: only an address of this machine"),
         ("url = \"http://b\"\nauthorities = \"x\"", "is without TLS"),
         ("url = \"https://b\"\nauthorities = \"missing.pem\"", "missing.pem"),
         ("sends = []", "unknown field `sends`"),
@@ -862,6 +1038,22 @@ fn faults_of_an_agreement_are_found() {
         let found = error(&a, STREAMS, &partner("b", rest));
         assert!(found.contains(expected) && found.contains("city.toml:"), "{rest}: {found}");
     }
+    for (from, to, expected) in [
+        (
+            "departments = [\"traffic\", \"rescue\"]\nmin_level = 1",
+            format!("departments = {:?}\nmin_level = 1", vec!["rescue"; 65]),
+            "a label has at most 64",
+        ),
+        ("application/json", format!("text/plain; a={}", "b".repeat(114)), "is longer than 127"),
+    ] {
+        let all = partner("b", &format!("{URL}send = [\"closures\", \"supplies\"]"));
+        let found = error(&a, &STREAMS.replacen(from, &to, 1), &all);
+        assert!(found.contains(expected), "{found}");
+    }
+    let unknown = a.text("", &partner("unknown", "")) + "[[cities]]\nid = \"unknown\"\nname = \"U\"\n";
+    fs::copy(a.path("b.json"), a.path("unknown.json")).unwrap();
+    let unknown = City::of_text(&unknown, &a.path("city.toml")).unwrap();
+    assert!(agreement(&unknown).unwrap_err().to_string().contains("no partner is called so"));
     let camera = partner("c", &format!("{URL}send = [\"camera\"]"));
     assert!(error(&a, STREAMS, &camera).contains("not among its `partners`"));
     let foreign = partner("c", &format!("{URL}send = [\"closures\"]"));

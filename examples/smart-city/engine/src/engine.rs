@@ -276,7 +276,7 @@ pub const OUTGOING: usize = 4096;
 pub const GIVEN: usize = 1024;
 
 /// What those are reported by as delivered: no reading of the store has this number.
-const FOREIGN: u64 = u64::MAX;
+pub const FOREIGN: u64 = u64::MAX;
 
 /// Readings that are read from the store at once.
 const PAGE: usize = 256;

@@ -15,7 +15,10 @@ use cedar_policy::{
 use sha2::{Digest as _, Sha256};
 use smart_city_frame::Class;
 
-use crate::config::{StreamEntry, UserEntry};
+use crate::{
+    config::{StreamEntry, UserEntry},
+    engine::MOST_GUESTS,
+};
 
 const SCHEMA: &str = include_str!("policy.cedarschema");
 const POLICIES: &str = include_str!("policy.cedar");
@@ -57,14 +60,15 @@ pub struct Policy {
     /// By stream, and whether the device is not isolated: the decision of each user.
     decided: RefCell<HashMap<(u16, bool), Decisions>>,
     /// The same by attributes.
-    decided_for: RefCell<HashMap<UserEntry, ByStream>>,
+    decided_for: RefCell<HashMap<UserEntry, Decided>>,
 }
 
 /// Decisions by stream, and whether the device is not isolated.
-type ByStream = HashMap<(u16, bool), Decision>;
+type Decided = HashMap<(u16, bool), Decision>;
 
-/// Attributes of which decisions are remembered. Of whoever has others, all are forgotten.
-const REMEMBERED: usize = 256;
+/// Attributes of which decisions are remembered: more than there are guests of 64 cities, who are asked about one after the other at each
+/// reading. Of whoever has others, all are forgotten.
+const REMEMBERED: usize = 64 * MOST_GUESTS;
 
 impl std::fmt::Debug for Policy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -221,5 +225,24 @@ pub fn class_name(class: Class) -> &'static str {
         Class::Public => "public",
         Class::Internal => "internal",
         Class::Confidential => "confidential",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Those of all guests stay remembered, who are asked about one after the other.
+    #[test]
+    fn guests_of_many_cities_are_remembered() {
+        let policy = Policy::new(&BTreeMap::new(), &BTreeMap::new()).unwrap();
+        for _ in 0..2 {
+            for i in 0..5 * MOST_GUESTS {
+                let user = UserEntry { city: format!("city-{i}"), departments: Vec::new(), level: 0 };
+                // There is no such stream.
+                assert!(!policy.decide_for(&user, 1, true).allowed);
+            }
+            assert_eq!(policy.decided_for.borrow().len(), 5 * MOST_GUESTS);
+        }
     }
 }

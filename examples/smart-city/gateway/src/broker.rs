@@ -263,6 +263,8 @@ struct Rules {
     accounts: Accounts,
     /// The newest session of each account.
     sessions: Mutex<HashMap<String, Session>>,
+    /// Held while a guest's session begins, so that the last one of the engine is the last one here.
+    beginning: tokio::sync::Mutex<()>,
     allowances: Mutex<HashMap<String, Allowance>>,
     router: Arc<MessageRouter>,
     /// The connections whose CONNECT packet is not there yet, and what ends each.
@@ -364,6 +366,7 @@ impl Rules {
         Self {
             accounts,
             sessions: Mutex::default(),
+            beginning: tokio::sync::Mutex::default(),
             allowances: Mutex::default(),
             router: Arc::new(MessageRouter::new().with_fallback_queue_limits(queues)),
             strangers: Mutex::default(),
@@ -408,7 +411,9 @@ impl Rules {
         let stranger = lock(&self.strangers).remove(&from);
         // From here on it is not turned away for others.
         if let Some((_, ends)) = stranger.filter(|(connection, _)| connection.let_in(&user)) {
+            let mut _beginning = None;
             if let Shown::Token(session) = &shown {
+                _beginning = Some(self.beginning.lock().await);
                 drop(ends.guest.set((user.clone(), session.clone())));
                 ends.is_guest.notify_one();
                 if let Err(why) = self.accounts.guests.begin(session).await {
@@ -544,7 +549,7 @@ impl AuthProvider for Rules {
         Box::pin(async move {
             let Some(user) = user else { return false };
             self.hold_back(user, 1).await;
-            let receives = !self.secrets.borrow().senders.contains_key(user);
+            let receives = !self.accounts.secrets.borrow().senders.contains_key(user);
             (receives && may_subscribe(user, filter)) || self.exchange.agent.may_subscribe(user, filter)
         })
     }

@@ -1,6 +1,7 @@
 //! Other cities: leads what the engine accepts to the crate `smart-city-cities`, and what others hand over to the engine.
 
 use std::{
+    collections::BTreeMap,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -67,10 +68,21 @@ impl Observer for Watcher {
     }
 }
 
-/// Sends what waits for other cities, and has recorded what happened, as long as the gateway runs.
+/// Sends what waits for other cities, and has recorded what happened, until the gate fails.
 pub async fn send(gate: Arc<Gate>, engine: mpsc::Sender<Input>) {
     let notes = record(Arc::clone(&gate), engine);
-    tokio::join!(smart_city_cities::run(gate), notes);
+    tokio::select! {
+        () = smart_city_cities::run(Arc::clone(&gate)) => {}
+        () = notes => {}
+        () = gate.failed() => {}
+    }
+}
+
+/// Has recorded what is left when the gateway ends.
+pub async fn record_rest(gate: &Gate, engine: &mpsc::Sender<Input>) {
+    for (event, detail) in gate.last_notes() {
+        drop(engine.send(Input::Note { event, detail }).await);
+    }
 }
 
 async fn record(gate: Arc<Gate>, engine: mpsc::Sender<Input>) {
@@ -88,11 +100,14 @@ struct Hall {
     engine: mpsc::Sender<Input>,
     /// One message at a time is worked on, of all cities: the own city needs the processor, too.
     turn: Arc<Mutex<()>>,
+    /// Of each partner one message waits for that turn, and the others of it for that one, so that partners take turns. Who is none has
+    /// one of these for all.
+    turns: Arc<Mutex<BTreeMap<Option<String>, Arc<Mutex<()>>>>>,
 }
 
 /// The routes.
 pub fn router(gate: Arc<Gate>, engine: mpsc::Sender<Input>) -> Router {
-    let hall = Hall { gate, engine, turn: Arc::default() };
+    let hall = Hall { gate, engine, turn: Arc::default(), turns: Arc::default() };
     Router::new().route(PATH, post(take)).with_state(hall)
 }
 
@@ -101,10 +116,13 @@ async fn take(State(hall): State<Hall>, body: Body) -> Response {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
     // Who does not wait for its turn has none.
+    let from = hall.gate.sender(&body);
+    let of_partner = Arc::clone(hall.turns.lock().await.entry(from).or_default());
+    let of_partner = of_partner.lock_owned().await;
     let turn = Arc::clone(&hall.turn).lock_owned().await;
     // Then it is worked on to its end, whether or not somebody waits for the answer.
     let taken = tokio::spawn(async move {
-        let _turn = turn;
+        let _turns = (of_partner, turn);
         if !give(&hall.engine, Vec::new()).await {
             // Users do not take as fast.
             return None;

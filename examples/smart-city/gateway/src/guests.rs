@@ -25,7 +25,8 @@ use tokio::{
 
 use crate::exchange::lock;
 
-/// Tokens that are known. If there are more, those that hold no more are forgotten, or else all: each is verified again when it is shown.
+/// Tokens of a city that are known. If there are more, those that hold no more are forgotten, or else all of it: each is verified again when it
+/// is shown.
 const KNOWN: usize = 1024;
 
 /// Why somebody with a token is not let in.
@@ -88,8 +89,8 @@ pub struct Accounts {
 pub struct Guests {
     logins: Logins,
     engine: OnceLock<mpsc::Sender<Input>>,
-    /// Who has shown a token over HTTP, by its hash.
-    known: Mutex<HashMap<[u8; 32], Known>>,
+    /// Who has shown a token over HTTP, by city and by the token's hash.
+    known: Mutex<BTreeMap<String, HashMap<[u8; 32], Known>>>,
     sessions: AtomicU64,
 }
 
@@ -122,7 +123,7 @@ impl Guests {
     /// Why nobody is let in with it.
     pub async fn with_token(&self, token: &str) -> Result<Arc<Guest>, Refused> {
         let hash = Sha256::digest(token).into();
-        let known = lock(&self.known).get(&hash).cloned();
+        let known = lock(&self.known).values().find_map(|known| known.get(&hash).cloned());
         if let Some((login, guest)) = known
             && self.logins.holds(&login)
         {
@@ -130,7 +131,8 @@ impl Guests {
         }
         let login = self.logins.verify(token).await.map_err(Refused::Token)?;
         let guest = self.let_in(&login, None).await?;
-        let mut known = lock(&self.known);
+        let mut cities = lock(&self.known);
+        let known = cities.entry(login.city.clone()).or_default();
         if known.len() >= KNOWN {
             known.retain(|_, (login, _)| self.logins.holds(login));
         }
@@ -176,7 +178,7 @@ impl Guests {
     }
 
     async fn let_in(&self, login: &Login, session: Option<u64>) -> Result<Arc<Guest>, Refused> {
-        let Login { name, city, departments, level, until, agreement } = login.clone();
+        let Login { name, city, departments, level, until, agreement, .. } = login.clone();
         let until = i64::try_from(until).unwrap_or(i64::MAX);
         let guest = Arc::new(Guest {
             name,

@@ -310,7 +310,8 @@ async fn serve(
 
     let audit = Audit::path(&arguments.data);
     tasks.spawn(cities::send(Arc::clone(&gate), inputs.clone()));
-    let others = ngsi::router(entities, secrets.clone()).merge(cities::router(gate, inputs.clone()));
+    let others =
+        ngsi::router(entities, secrets.clone()).merge(cities::router(Arc::clone(&gate), inputs.clone()));
     let app = App {
         engine: inputs.clone(),
         agent,
@@ -355,6 +356,7 @@ async fn serve(
     }
     let (reply, written) = oneshot::channel();
     let written = async {
+        cities::record_rest(&gate, &inputs).await;
         drop(inputs.send(Input::End(reply)).await);
         drop(written.await);
     };

@@ -14,13 +14,13 @@ use std::{
 use anyhow::Result;
 use prometheus_client::metrics::gauge::Gauge;
 use rumqttc::{
-    AckMode, AsyncClient, Event, EventLoop, Incoming, NetworkOptions, Publish, PublishOptions, QoS,
-    SessionMode, SubscribeNoticeError, mqttbytes::v5::PublishProperties,
+    AckMode, AsyncClient, Event, EventLoop, Incoming, NetworkOptions, Publish, PublishNoticeError,
+    PublishOptions, QoS, SessionMode, SubscribeNoticeError, mqttbytes::v5::PublishProperties,
 };
 use smart_city_address::Address;
 use smart_city_engine::{
     config::{GATEWAY_USER, Secrets},
-    engine::{Input, Output},
+    engine::{FOREIGN, Input, Output},
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -230,7 +230,7 @@ async fn publish(client: &AsyncClient, output: &Output) -> Option<rumqttc::Publi
     client.publish_tracked(output.topic.clone(), output.payload.clone(), options).await.ok()
 }
 
-/// Waits until the broker has the message; sends it again if that becomes unknown.
+/// Waits until the broker has the message; sends it again if that becomes unknown. One of another city that it refuses is given up.
 async fn confirm(
     client: &AsyncClient,
     output: &Output,
@@ -242,6 +242,13 @@ async fn confirm(
         let error = match notice {
             Some(notice) => match notice.wait_completion_async().await {
                 Ok(()) => return,
+                // Nobody waits for it in the store, and what the broker refuses once it refuses again.
+                Err(error @ PublishNoticeError::V5PubAck(_)) if output.delivery == Some(FOREIGN) => {
+                    if let Some(left_out) = lock(again).due(Instant::now()) {
+                        tracing::error!(topic = output.topic, %error, left_out, "the broker refuses a message");
+                    }
+                    return;
+                }
                 Err(error) => error.to_string(),
             },
             None => "not taken".to_owned(),

@@ -47,6 +47,8 @@ impl Default for Pace {
 pub(crate) struct Key {
     pub(crate) algorithm: Algorithm,
     pub(crate) key: DecodingKey,
+    /// What makes it the same: it may be fetched again.
+    pub(crate) text: String,
 }
 
 /// Keys by their ids.
@@ -105,8 +107,10 @@ fn usable(value: &Value) -> Option<(String, Key)> {
     let fields = ["kty", "crv", "x", "y"]
         .into_iter()
         .filter_map(|name| Some((name.to_owned(), value.get(name)?.clone())));
-    let jwk = Jwk::deserialize(Value::Object(fields.collect())).ok()?;
-    Some((text("kid")?.to_owned(), Key { algorithm, key: DecodingKey::from_jwk(&jwk).ok()? }))
+    let fields = Value::Object(fields.collect());
+    let jwk = Jwk::deserialize(&fields).ok()?;
+    let key = DecodingKey::from_jwk(&jwk).ok()?;
+    Some((text("kid")?.to_owned(), Key { algorithm, key, text: fields.to_string() }))
 }
 
 /// Fetches keys for ever.

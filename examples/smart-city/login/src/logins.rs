@@ -79,13 +79,19 @@ impl Logins {
         self.changes.subscribe()
     }
 
-    /// Whether a login still holds: it has not expired, and what it is by is still agreed.
+    /// Whether a login still holds: it has not expired, what it is by is still agreed, and the issuer has not withdrawn its key.
     #[must_use]
     pub fn holds(&self, login: &Login) -> bool {
         let issuers = self.issuers.read().unwrap_or_else(PoisonError::into_inner);
         let issuer = issuers.get(&login.agreement.issuer);
         login.until > now()
-            && issuer.is_some_and(|issuer| issuer.city == login.city && issuer.agreement == login.agreement)
+            && issuer.is_some_and(|issuer| {
+                let known = issuer.known.borrow();
+                let key = known.keys.get(&login.key_id).filter(|_| known.is_fresh(self.pace));
+                issuer.city == login.city
+                    && issuer.agreement == login.agreement
+                    && key.is_some_and(|key| key.text == login.key)
+            })
     }
 
     /// Whose token this is. If its key is not there, this waits for it as long as [`Pace::wait`].

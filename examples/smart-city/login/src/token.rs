@@ -91,6 +91,9 @@ pub struct Login {
     pub until: u64,
     /// What it is by.
     pub agreement: Arc<Agreement>,
+    /// The key that has signed the token: its id, and what makes it the same.
+    pub(crate) key_id: String,
+    pub(crate) key: String,
 }
 
 /// What is looked at before a key is chosen.
@@ -215,6 +218,8 @@ impl<'t> Token<'t> {
             level: u8::try_from(level).unwrap_or(u8::MAX).min(agreement.max_level),
             until,
             agreement: Arc::clone(agreement),
+            key_id: self.key_id.clone(),
+            key: key.text.clone(),
         })
     }
 }
@@ -262,7 +267,8 @@ mod tests {
         (header.typ, header.kid) = (Some("application/AT+jwt".to_owned()), Some("k".to_owned()));
         let token = encode(&header, &all, &key).unwrap();
         let jwk = Jwk::from_encoding_key(&key, Algorithm::ES256).unwrap();
-        let key = Key { algorithm: Algorithm::ES256, key: DecodingKey::from_jwk(&jwk).unwrap() };
+        let key = DecodingKey::from_jwk(&jwk).unwrap();
+        let key = Key { algorithm: Algorithm::ES256, key, text: String::new() };
         Token::parse(&token)?.verify(&key, "b", &Arc::new(agreement), 1000)
     }
 

@@ -251,6 +251,52 @@ async fn three_cities_hand_over() {
     }
 }
 
+/// At Mosquitto users get what another city has handed over, each what is its own. What Mosquitto refuses is not sent again for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn users_at_mosquitto_get_it_too() {
+    let towns = ["midori", "aoba"].map(Town::new);
+    let [midori, aoba] = &towns;
+    aoba.agree(&[(midori, TAKES.to_owned())]);
+    let (broker, port) = mosquitto(aoba.dir.path());
+    let b = gateway(aoba.dir.path(), Some(port));
+    let to_aoba = format!("url = \"http://{}\"\nsend = [\"traffic-flow\", \"air-quality\"]", b.http);
+    midori.agree(&[(aoba, to_aoba)]);
+    let a = gateway(midori.dir.path(), None);
+    let (_sora, mut sora) = user(port, "sora", &["out/sora/#"]);
+    let (_hana, mut hana) = user(port, "hana", &["#", "out/hana/#", "out/sora/midori/+"]);
+    for received in [&mut sora, &mut hana] {
+        subscribed(received).await;
+    }
+    let mut mast = Connected::to(&a, midori, MAST).await;
+    let mut gate = Connected::to(&a, midori, GATE).await;
+    mast.reading(2, b"\"pm10\"");
+    let (_, _, said) = gets(&mut sora, "out/sora/midori/air-quality", b"\"pm10\"").await;
+    assert_eq!(&*said["owner"], "midori");
+    gate.reading(1, b"1");
+    gets(&mut sora, "out/sora/midori/traffic-flow", b"1").await;
+    gets(&mut hana, "out/hana/midori/traffic-flow", b"1").await;
+    let all = drain(&mut hana, Duration::from_millis(500)).await;
+    assert!(all.iter().all(|(topic, ..)| !topic.starts_with("out/sora")), "{all:?}");
+
+    // The rules change at the broker, until they are put right.
+    let path = aoba.dir.path().join("mosquitto.acl");
+    let rules = fs::read_to_string(&path).unwrap();
+    let change = async |text: &str| {
+        fs::write(&path, text).unwrap();
+        let process = rustix::process::Pid::from_child(&broker.0);
+        rustix::process::kill_process(process, rustix::process::Signal::HUP).unwrap();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    };
+    change(&rules.replace("topic write out/+/#", "topic write out/+/+")).await;
+    gate.reading(1, b"2");
+    metric(&b, "smart_city_taken_over_total{city=\"midori\"} 3").await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    change(&rules).await;
+    gate.reading(1, b"3");
+    gets(&mut sora, "out/sora/midori/traffic-flow", b"3").await;
+    assert_eq!(drain(&mut sora, Duration::from_secs(3)).await, [], "what was refused comes no more");
+}
+
 /// Another city that is away, silent, endless, or answers what it likes, delays nobody here. What it did not get is visible, and it gets it
 /// later. One that is started anew takes nothing twice.
 #[tokio::test(flavor = "multi_thread")]

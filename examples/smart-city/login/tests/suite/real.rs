@@ -166,7 +166,8 @@ async fn keys_are_rotated() {
     let provider = Provider::start();
     let logins = logins(parse(&table(&provider.address)), FAST);
     let before = provider.machine("hiro");
-    assert!(logins.verify(&before).await.is_ok());
+    let login = logins.verify(&before).await.unwrap();
+    assert!(logins.holds(&login));
     provider.get("/test/rotate");
     let after = provider.machine("hiro");
     assert_ne!(part(&before, 0)["kid"], part(&after, 0)["kid"]);
@@ -176,6 +177,7 @@ async fn keys_are_rotated() {
         Some(Refused::UnknownKey),
         "what its provider has withdrawn"
     );
+    assert!(!logins.holds(&login), "nor does it hold for who has logged in with it");
 }
 
 /// Nobody makes the gateway ask a provider more often than agreed, or wait for it.
