@@ -19,7 +19,7 @@ Usage: masking write FILE     writes the kernels as assembly
        masking check ELF...   proves of the kernels, but for the key schedule of TWINE-80, that nothing that is seen depends on a secret;
                               checks that linked images have the instructions and constants of all of them
        masking leakage TRACES MARKDOWN SVG
-                              simulates so many traces of four blocks and of a short message, and up to 65,536 of each other experiment;
+                              simulates so many traces of four blocks and of two kinds of messages, and up to 65,536 of each other experiment;
                               writes the table and the picture of what they show;
                               fails if they show a secret, or if they do not show one where there are no masks, or a fault
 ";
@@ -78,7 +78,7 @@ fn leakage(traces: u64, markdown: &str, svg: &str) -> Result<()> {
         ("TWINE-128-OTR, 36 bytes", Experiment { task: Task::Message(short), ..masked }, None, false),
         (
             "TWINE-128-OTR, 100 bytes and 40 of associated data",
-            Experiment { task: Task::Message(Lengths { message: 100, data: 40 }), ..few },
+            Experiment { task: Task::Message(Lengths { message: 100, data: 40 }), ..masked },
             None,
             false,
         ),
