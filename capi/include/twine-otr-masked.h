@@ -7,7 +7,8 @@
  *
  * The functions are only in a library that was built with RUSTFLAGS='--cfg twine_masked'. Another one does not link with them.
  *
- * A sealer or an opener takes 2208 bytes, and a call up to 1280 bytes of stack on Cortex-M.
+ * A sealer or an opener takes 2208 bytes, and a call up to 1280 bytes of stack on Cortex-M. What the function for random
+ * bytes takes of the stack comes on top, and is not erased.
  */
 #ifndef TWINE_OTR_MASKED_H
 #define TWINE_OTR_MASKED_H
@@ -28,8 +29,9 @@ extern "C" {
 #define TWINE80_MASKED_OPENER_INIT {{0}}
 
 /**
- * Where masks come from: fills `len` bytes at `bytes` with random bytes that nobody can predict, and returns 0. If it returns anything else, the
- * call that needs the bytes returns TWINE_OTR_ERR_RANDOM, and what it uses is as it was before.
+ * Where masks come from: fills `len` bytes at `bytes` with random bytes that nobody can predict, and returns 0. If it returns anything else, or
+ * leaves eight bytes in a row unwritten, the call that needs the bytes returns TWINE_OTR_ERR_RANDOM. What this call uses is as it was before then, but
+ * restore and first_state erase the sealer or opener.
  *
  * A call gets all of its masks at once and before anything else. Calls that make or compare a state get 160 bytes, or 320 for an opener. Init gets
  * none. If the pointer is null, the calls that need masks return TWINE_OTR_ERR_ARGUMENT. The function must not use the sealer or opener.
@@ -161,7 +163,7 @@ TWINE_OTR_MUST_CHECK
 int twine128_masked_opener_count(const twine128_masked_opener *opener, twine_otr_opener_counts *counts);
 
 /**
- * As twine128_opener_begin_reserve.
+ * As twine128_opener_begin_reserve. `blocks` must be at least two more than the twine_otr_count_blocks of the longest message.
  */
 TWINE_OTR_MUST_CHECK
 int twine128_masked_opener_begin_reserve(twine128_masked_opener *opener, uint32_t messages, uint32_t blocks, uint8_t state[32]);

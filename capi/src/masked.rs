@@ -19,6 +19,9 @@ pub(crate) const TWINE_OTR_MASKED_WORDS: usize = 276;
 /// The most words of masks that a call takes.
 const MASKS: usize = TwineOtrMasked::<Masks>::random_to_open(1) / 4;
 
+/// What is in the place of each two masks before the caller's function is called. A random number is this one with a probability of 2^-64.
+const UNWRITTEN: [u32; 2] = [0x243F_6A88, 0x85A3_08D3];
+
 /// The caller's function: it fills so many bytes, and returns 0 if it did.
 pub(crate) type Random = unsafe extern "C" fn(*mut c_void, *mut u8, usize) -> c_int;
 
@@ -35,12 +38,14 @@ impl Masks {
         Self { random, context, words: [0; MASKS], left: 0 }
     }
 
-    /// Gets the masks of a call: so many bytes.
+    /// Gets the masks of a call: so many bytes. A function that says it has succeeded but has not written them all has failed.
     fn get(&mut self, bytes: usize) -> Result<(), Failure> {
         let random = self.random.ok_or(Failure::Argument)?;
         let words = self.words.get_mut(..bytes / 4).ok_or(Failure::Random)?;
+        words.iter_mut().zip(UNWRITTEN.iter().cycle()).for_each(|(word, unwritten)| *word = *unwritten);
         // SAFETY: the words have so many bytes. The caller of `init` vouches for the function and its context.
-        if unsafe { random(self.context, words.as_mut_ptr().cast(), bytes) } != 0 {
+        let status = unsafe { random(self.context, words.as_mut_ptr().cast(), bytes) };
+        if status != 0 || words.chunks_exact(2).any(|pair| pair == UNWRITTEN) {
             words.fill(0);
             self.left = 0;
             return Err(Failure::Random);

@@ -11,12 +11,13 @@
 static const uint8_t FIXED[4] = {'u', 'p', ' ', '7'};
 static const uint32_t LIMIT = TWINE_OTR_BLOCK_LIMIT_DEFAULT;
 
-/* A generator that counts, and fails if it is told to. */
+/* A generator that counts, and fails if it is told to, or does not write the last bytes. */
 typedef struct {
     uint32_t state;
     size_t calls;
     size_t bytes;
     int fails;
+    size_t unwritten;
 } generator;
 
 static int fill(void *context, uint8_t *bytes, size_t len)
@@ -25,14 +26,22 @@ static int fill(void *context, uint8_t *bytes, size_t len)
     size_t i;
     random->calls++;
     random->bytes += len;
-    for (i = 0; i < len; i++) {
+    for (i = 0; i + random->unwritten < len; i++) {
         random->state ^= random->state << 13;
         random->state ^= random->state >> 17;
         random->state ^= random->state << 5;
         bytes[i] = (uint8_t)random->state;
     }
-    /* It has written half of the bytes. */
+    /* Also where it fails it has written the bytes. */
     return random->fails;
+}
+
+/* All masks are zero, which somebody may want to measure. */
+static int fill_zeros(void *context, uint8_t *bytes, size_t len)
+{
+    (void)context;
+    memset(bytes, 0, len);
+    return 0;
 }
 
 /* Whether there was one call for so many bytes since this was asked last. */
@@ -70,7 +79,7 @@ static void share(uint32_t *words, size_t count, const uint8_t *key, size_t key_
         static uint8_t key[TWINE##bits##_KEY_SIZE], ad[40], message[100], sealed[100], buf[100];                        \
         uint32_t shares[2 * (words)];                                                                                   \
         uint8_t nonce[7], tag[8], other_nonce[7], other_tag[8], state[32], states[64];                                  \
-        generator random = {2463534242U, 0, 0, 0};                                                                      \
+        generator random = {2463534242U, 0, 0, 0, 0};                                                                      \
         twine_otr_sealer_counts counts, other_counts;                                                                   \
         twine_otr_opener_counts opened;                                                                                 \
         size_t len;                                                                                                     \
@@ -210,6 +219,33 @@ static void share(uint32_t *words, size_t count, const uint8_t *key, size_t key_
                   && memcmp(states, state, sizeof state) == 0,                                                          \
               "first state of an opener", 0);                                                                           \
                                                                                                                         \
+        /* A generator that says it has succeeded, but has not written all bytes. */                                    \
+        CHECK(twine##bits##_masked_sealer_init(&sealer, shares, FIXED, LIMIT, fill, &random) == TWINE_OTR_OK            \
+                  && twine##bits##_masked_opener_init(&opener, shares, FIXED, LIMIT, 9, 64, fill, &random) == TWINE_OTR_OK,\
+              "init", 4);                                                                                               \
+        for (len = 8; len <= 256; len += 31 * 8) {                                                                      \
+            random.unwritten = len;                                                                                     \
+            memcpy(buf, message, sizeof buf);                                                                           \
+            CHECK(twine##bits##_masked_sealer_seal(&sealer, ad, 9, buf, sizeof buf, nonce, tag) == TWINE_OTR_ERR_RANDOM \
+                      && memcmp(buf, message, sizeof buf) == 0,                                                         \
+                  "seal with some masks", len);                                                                         \
+        }                                                                                                               \
+        random.unwritten = 416;                                                                                         \
+        CHECK(twine##bits##_masked_opener_open(&opener, nonce, ad, 9, buf, sizeof buf, tag) == TWINE_OTR_ERR_RANDOM     \
+                  && all_are(buf, sizeof buf, 0),                                                                       \
+              "open with no masks", 0);                                                                                 \
+        random.unwritten = 0;                                                                                           \
+        CHECK(twine##bits##_masked_sealer_init(&sealer, shares, FIXED, LIMIT, fill_zeros, NULL) == TWINE_OTR_OK         \
+                  && twine##bits##_masked_sealer_seal(&sealer, ad, 9, buf, sizeof buf, nonce, tag) == TWINE_OTR_OK      \
+                  && twine##bits##_masked_opener_open(&opener, nonce, ad, 9, buf, sizeof buf, tag) == TWINE_OTR_OK,     \
+              "masks that are zero", 0);                                                                                \
+                                                                                                                        \
+        CHECK(twine##bits##_masked_opener_init(&opener, shares, FIXED, LIMIT, 9, 64, NULL, NULL) == TWINE_OTR_OK        \
+                  && twine##bits##_masked_opener_open(&opener, nonce, ad, 9, buf, sizeof buf, tag) == TWINE_OTR_ERR_ARGUMENT\
+                  && twine##bits##_masked_opener_restore(&opener, shares, FIXED, LIMIT, 9, 64, NULL, NULL, state, 1)    \
+                         == TWINE_OTR_ERR_ARGUMENT                                                                      \
+                  && all_are(&opener, 8, 0),                                                                            \
+              "no function to open", 0);                                                                                \
         CHECK(twine##bits##_masked_sealer_init(&sealer, shares, FIXED, LIMIT, NULL, NULL) == TWINE_OTR_OK               \
                   && twine##bits##_masked_sealer_seal(&sealer, NULL, 0, NULL, 0, nonce, tag) == TWINE_OTR_ERR_ARGUMENT, \
               "no function", 0);                                                                                        \
@@ -224,45 +260,96 @@ static void share(uint32_t *words, size_t count, const uint8_t *key, size_t key_
 /* Without an operating system nothing else is below the stack pointer. */
 enum { DEPTH = 2048, PAINT = 0xA5 };
 
-/* The frame of the caller is at `top`. Seals and opens with a painted stack: what a call has used must be zero, and no deeper than it erases. */
-static void erases_the_stack(uintptr_t top)
+/* The bytes between the frame of the caller and what is painted. */
+enum { NEAR = 512 };
+
+static volatile uint8_t *paint(uintptr_t top)
 {
-    static const char where[] = "the stack";
-    static twine128_masked_sealer sealer;
-    static twine128_masked_opener opener;
-    static generator random = {2463534242U, 0, 0, 0};
-    static const uint32_t key[8] = {1, 2, 3, 4, 5, 6, 7, 8};
-    static uint8_t buf[100], ad[40], nonce[7], tag[8];
-    int call;
-    for (call = 0; call < 4; call++) {
-        int status = TWINE_OTR_OK;
-        size_t depth = DEPTH, i;
-        volatile uint8_t *below = (volatile uint8_t *)(top - 512);
-        for (i = 0; i < DEPTH; i++) {
-            below[-(ptrdiff_t)i] = PAINT;
-        }
-        switch (call) {
-        case 0:
-            status = twine128_masked_sealer_init(&sealer, key, FIXED, LIMIT, fill, &random);
-            break;
-        case 1:
-            status = twine128_masked_opener_init(&opener, key, FIXED, LIMIT, 9, 64, fill, &random);
-            break;
-        case 2:
-            status = twine128_masked_sealer_seal(&sealer, ad, sizeof ad, buf, sizeof buf, nonce, tag);
-            break;
-        default:
-            status = twine128_masked_opener_open(&opener, nonce, ad, sizeof ad, buf, sizeof buf, tag);
-        }
-        while (depth > 0 && below[-(ptrdiff_t)(depth - 1)] == PAINT) {
-            depth--;
-        }
-        CHECK(status == TWINE_OTR_OK && depth > 512 && depth < DEPTH, "the depth of a call", depth);
-        for (i = 0; i + 256 < depth; i++) {
-            CHECK(below[-(ptrdiff_t)(depth - 1 - i)] == 0, "what a call leaves on the stack", i);
-        }
+    volatile uint8_t *below = (volatile uint8_t *)(top - NEAR);
+    size_t i;
+    for (i = 0; i < DEPTH; i++) {
+        below[-(ptrdiff_t)i] = PAINT;
+    }
+    return below;
+}
+
+/* What a call has used of the painted stack must be zero, and no deeper than it erases. */
+static void is_erased(const char *where, volatile uint8_t *below, int call)
+{
+    size_t depth = DEPTH, i;
+    while (depth > 0 && below[-(ptrdiff_t)(depth - 1)] == PAINT) {
+        depth--;
+    }
+    CHECK(depth > 512 && depth < DEPTH, "the depth of a call", call);
+    for (i = 0; i + 256 < depth; i++) {
+        CHECK(below[-(ptrdiff_t)(depth - 1 - i)] == 0, "what a call leaves on the stack", call);
     }
 }
+
+/* The frame of the caller is at `top`. Makes each call that takes a key or masks with a painted stack. */
+#define ERASES_THE_STACK(bits, words)                                                                                   \
+    static void erases_the_stack_##bits(uintptr_t top)                                                                  \
+    {                                                                                                                   \
+        static const char where[] = "the stack, TWINE-" #bits;                                                          \
+        static twine##bits##_masked_sealer sealer;                                                                      \
+        static twine##bits##_masked_opener opener;                                                                      \
+        static generator random = {2463534242U, 0, 0, 0, 0};                                                            \
+        static const uint32_t key[2 * (words)] = {1, 2, 3, 4, 5, 6};                                                    \
+        static uint8_t buf[100], ad[40], nonce[7], tag[8], state[32], other[32];                                        \
+        int call;                                                                                                       \
+        for (call = 0; call < 14; call++) {                                                                             \
+            int status = TWINE_OTR_ERR_CONTEXT;                                                                         \
+            volatile uint8_t *below = paint(top);                                                                       \
+            switch (call) {                                                                                             \
+            case 0:                                                                                                     \
+                status = twine##bits##_masked_sealer_first_state(&sealer, key, FIXED, LIMIT, fill, &random, state);     \
+                break;                                                                                                  \
+            case 1:                                                                                                     \
+                status = twine##bits##_masked_sealer_restore(&sealer, key, FIXED, LIMIT, fill, &random, state, 1);      \
+                break;                                                                                                  \
+            case 2:                                                                                                     \
+                status = twine##bits##_masked_sealer_begin_reserve(&sealer, 99, other);                                 \
+                break;                                                                                                  \
+            case 3:                                                                                                     \
+                status = twine##bits##_masked_sealer_confirm(&sealer, other);                                           \
+                break;                                                                                                  \
+            case 4:                                                                                                     \
+                status = twine##bits##_masked_sealer_seal(&sealer, ad, sizeof ad, buf, sizeof buf, nonce, tag);         \
+                break;                                                                                                  \
+            case 5:                                                                                                     \
+                status = twine##bits##_masked_sealer_suspend(&sealer, state);                                           \
+                break;                                                                                                  \
+            case 6:                                                                                                     \
+                status = twine##bits##_masked_sealer_init(&sealer, key, FIXED, LIMIT, fill, &random);                   \
+                break;                                                                                                  \
+            case 7:                                                                                                     \
+                status = twine##bits##_masked_opener_first_state(&opener, key, FIXED, LIMIT, 9, fill, &random, state);  \
+                break;                                                                                                  \
+            case 8:                                                                                                     \
+                status = twine##bits##_masked_opener_restore(&opener, key, FIXED, LIMIT, 9, 64, fill, &random, state, 1);\
+                break;                                                                                                  \
+            case 9:                                                                                                     \
+                status = twine##bits##_masked_opener_begin_reserve(&opener, 9, 99, other);                              \
+                break;                                                                                                  \
+            case 10:                                                                                                    \
+                status = twine##bits##_masked_opener_confirm(&opener, other);                                           \
+                break;                                                                                                  \
+            case 11:                                                                                                    \
+                status = twine##bits##_masked_opener_open(&opener, nonce, ad, sizeof ad, buf, sizeof buf, tag);         \
+                break;                                                                                                  \
+            case 12:                                                                                                    \
+                status = twine##bits##_masked_opener_suspend(&opener, state);                                           \
+                break;                                                                                                  \
+            default:                                                                                                    \
+                status = twine##bits##_masked_opener_init(&opener, key, FIXED, LIMIT, 9, 64, fill, &random);            \
+            }                                                                                                           \
+            CHECK(status == TWINE_OTR_OK, "a call on a painted stack", call);                                           \
+            is_erased(where, below, call);                                                                              \
+        }                                                                                                               \
+    }
+
+ERASES_THE_STACK(128, 4)
+ERASES_THE_STACK(80, 3)
 #endif
 
 TESTS(128, 4)
@@ -272,7 +359,8 @@ int main(void)
 {
 #ifdef SMALL
     volatile uint8_t here = 0;
-    erases_the_stack((uintptr_t)&here);
+    erases_the_stack_128((uintptr_t)&here);
+    erases_the_stack_80((uintptr_t)&here);
 #endif
     with_128();
     with_80();

@@ -3,12 +3,14 @@
  * baud, the clock of the ChipWhisperer (7.3728 MHz), and the trigger at PA12. It was built, and was never run on hardware.
  *
  *     k + 64 digits   both shares of a key: 16 bytes each. Answers z00, or the error.
- *     s + 32 digits   the seed of the masks, 16 bytes. All zero: all masks are zero, which is as good as no masks.
- *     p + 96 digits   seals 40 bytes with 8 bytes of associated data, which come first; the trigger is high meanwhile.
- *                     Answers r and the tag, or z and the error.
+ *     n + 8 digits    the first 4 bytes of the nonces after the next k. Answers z00.
+ *     s + 32 digits   the seed of the masks, 16 bytes. All zero, and zeros as the second share in k: all masks are zero, which is as good as
+ *                     no masks.
+ *     p + 96 digits   seals 40 bytes with 8 bytes of associated data, which come first. The trigger is high from when the masks are made to the
+ *                     end. Answers r and the tag, and then z00; or z and the error alone.
  *     v               answers z00.
  *
- * The nonces are counted from k on. The generator of the masks is no secure one. It serves measurements, as the host knows all masks then.
+ * The nonces are counted from k on, and begin with zeros before the first n. The generator of the masks is no secure one. It serves measurements, as the host knows all masks then.
  */
 #include "twine-otr-masked.h"
 
@@ -87,7 +89,8 @@ static size_t get_bytes(uint8_t *bytes, size_t most)
         if (c == '\n' || c == '\r') {
             return digits % 2 == 0 ? digits / 2 : most + 1;
         }
-        digit = c <= '9' ? (uint32_t)(uint8_t)(c - '0') : ((uint32_t)(uint8_t)c & 0xDFU) - 'A' + 10;
+        digit = (uint32_t)(uint8_t)c;
+        digit = digit <= '9' ? digit - '0' : digit >= 'A' ? (digit & 0xDFU) - 'A' + 10 : 16;
         if (digit < 16 && digits / 2 < most) {
             bytes[digits / 2] = (uint8_t)(bytes[digits / 2] << 4 | digit);
             digits++;
@@ -97,7 +100,7 @@ static size_t get_bytes(uint8_t *bytes, size_t most)
     }
 }
 
-/* xoshiro128**, by Blackman and Vigna. From a seed of zeros it makes zeros. */
+/* xoshiro128**, by Blackman and Vigna. From a seed of zeros it makes zeros. Sealing calls it before anything else, so the trigger rises at its end. */
 static int make_masks(void *context, uint8_t *bytes, size_t len)
 {
     uint32_t *s = (uint32_t *)context;
@@ -114,15 +117,15 @@ static int make_masks(void *context, uint8_t *bytes, size_t len)
         s[3] = s[3] << 11 | s[3] >> 21;
         bytes[i] = (uint8_t)(number >> 24);
     }
+    GPIOA_BSRR = 1U << TRIGGER;
     return 0;
 }
 
 int main(void)
 {
-    static const uint8_t fixed[4] = {0, 0, 0, 0};
     static twine128_masked_sealer sealer = TWINE128_MASKED_SEALER_INIT;
     static uint32_t key[8], seed[4] = {1, 2, 3, 4};
-    static uint8_t data[AD + MESSAGE], nonce[TWINE_OTR_NONCE_SIZE], tag[TWINE_OTR_TAG_SIZE];
+    static uint8_t fixed[TWINE_OTR_FIXED_SIZE], data[AD + MESSAGE], nonce[TWINE_OTR_NONCE_SIZE], tag[TWINE_OTR_TAG_SIZE];
     set_up();
     for (;;) {
         int status = TWINE_OTR_ERR_ARGUMENT;
@@ -133,20 +136,21 @@ int main(void)
             }
             answer_status(status);
             break;
+        case 'n':
+            answer_status(get_bytes(fixed, sizeof fixed) == sizeof fixed ? TWINE_OTR_OK : status);
+            break;
         case 's':
             answer_status(get_bytes((uint8_t *)seed, sizeof seed) == sizeof seed ? TWINE_OTR_OK : status);
             break;
         case 'p':
             if (get_bytes(data, sizeof data) == sizeof data) {
-                GPIOA_BSRR = 1U << TRIGGER;
                 status = twine128_masked_sealer_seal(&sealer, data, AD, data + AD, MESSAGE, nonce, tag);
                 GPIOA_BSRR = 1U << (TRIGGER + 16);
             }
             if (status == TWINE_OTR_OK) {
                 answer('r', tag, sizeof tag);
-            } else {
-                answer_status(status);
             }
+            answer_status(status);
             break;
         case 'v':
             (void)get_bytes(data, 0);

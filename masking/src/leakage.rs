@@ -4,8 +4,11 @@
 //! the same, in the other half they are random. Masks are random in all. For each sample Welch's t says whether the means differ.
 //!
 //! Of a message, plaintext and associated data are public and random in all traces, and the nonce is always the same. So what is public looks random
-//! in all, while the key, L and Q are the same in half of them. If the key is the same in all traces, the nonce is random in half of them, and
-//! with it L. The round keys are then made once, and only get new masks for each message.
+//! in all, while the key, L and Q are the same in half of them: of secrets only these are tested. If the key is the same in all traces, the nonce is
+//! random in half of them, and with it L. The round keys are then made once, and only get new masks for each message.
+//!
+//! A forgery is refused, and shows nothing that depends on the key. So all that is public can be the same in all traces, and then whatever follows
+//! from the key is tested: also the checksum, TE, TA, the expected tag, what the text would be, and each output of the cipher.
 
 use crate::{
     ENCRYPT, REFRESH, SCHEDULE_80, SCHEDULE_128,
@@ -13,7 +16,7 @@ use crate::{
     ir::{Alu, NONE, Op, SP},
     kernel::Kernel,
     machine::{Cell, Machine, Model},
-    message::{Bytes, Caller, known},
+    message::{Bytes, Caller, Sealed, known},
     plain::{Plain, RUNS, Word},
     random::Random,
 };
@@ -26,6 +29,9 @@ pub const LIMIT: f64 = 6.0;
 /// The nonce block of messages: a one, and seven bytes.
 const NONCE: [u32; 2] = [0x0302_0101, 0x0706_0504];
 
+/// Where the bytes of forgeries come from.
+const FORGERY: u64 = 0x3C6E_F372_FE94_F82B;
+
 /// The bytes of a message and of its associated data.
 #[derive(Clone, Copy)]
 pub struct Lengths {
@@ -33,6 +39,17 @@ pub struct Lengths {
     pub message: usize,
     /// Those of the associated data.
     pub data: usize,
+}
+
+/// What a trace is of.
+#[derive(Clone, Copy)]
+pub enum Task {
+    /// Four blocks are encrypted.
+    Blocks,
+    /// A message is sealed, verified and decrypted.
+    Message(Lengths),
+    /// A message whose nonce, bytes and tag are the same in all traces is refused.
+    Forgery(Lengths),
 }
 
 /// Each kernel has so much room.
@@ -43,13 +60,15 @@ const ROOM: u32 = 0x1_0000;
 pub struct Experiment {
     /// The bytes of the key: 16 or 10.
     pub key_len: usize,
-    /// A message is sealed, verified and decrypted. Else four blocks are encrypted.
-    pub message: Option<Lengths>,
+    /// What is simulated.
+    pub task: Task,
     /// The key is the same in all traces, and only the blocks, or the nonce, are random in half of them. The round keys of messages are made
-    /// before the first trace.
+    /// before the first trace. There is no such forgery.
     pub has_fixed_key: bool,
     /// All masks are random. Else all of them are zero, which is as good as no masking.
     pub is_masked: bool,
+    /// A fault: verifying adds both shares of the expected tag.
+    pub unmasks_tag: bool,
     /// The number of traces, which is rounded up.
     pub traces: u64,
 }
@@ -120,10 +139,10 @@ impl Experiment {
     /// Simulates the traces, with all processors of this machine, and returns what was found about each sample, in order.
     ///
     /// # Errors
-    /// If a kernel is missing, or does what is not modelled.
+    /// If a kernel is missing, or does what is not modelled, or if traces have different numbers of samples.
     ///
     /// # Panics
-    /// If a thread does.
+    /// If a sample of one trace is at another instruction, or of another model, than in the others.
     pub fn run(self, kernels: &[Kernel]) -> Result<Vec<Sample>> {
         let threads = thread::available_parallelism().map_or(1, usize::from) as u64;
         let batches = self.traces.div_ceil(RUNS as u64 * threads);
@@ -135,7 +154,9 @@ impl Experiment {
         let traces = (batches * threads * RUNS as u64 / 2) as f64;
         let (mut sums, mut instruction, mut at) = (parts[0].clone(), 0, 0);
         for part in &parts[1..] {
+            ensure!(part.len() == sums.len(), "threads see different numbers of samples");
             for (sums, part) in sums.iter_mut().zip(part) {
+                ensure!((part.model, part.at) == (sums.model, sums.at), "threads see different samples");
                 for class in 0..2 {
                     sums.sum[class] += part.sum[class];
                     sums.squares[class] += part.squares[class];
@@ -152,7 +173,7 @@ impl Experiment {
     }
 
     fn batches(self, kernels: &[Kernel], seed: u64, batches: u64) -> Result<Vec<Sums>> {
-        let Self { key_len, message, has_fixed_key, is_masked, .. } = self;
+        let Self { key_len, task, has_fixed_key, is_masked, unmasks_tag, .. } = self;
         let mut random = Random(0x6A09_E667_F3BC_C908);
         let fixed: Vec<u32> = (0..12).map(|_| random.word()).collect();
         let (fixed_key, fixed_blocks) = fixed.split_at(4);
@@ -166,6 +187,7 @@ impl Experiment {
             if n == sums.len() {
                 sums.push(Sums { model, at, sum: [0; 2], squares: [0; 2] });
             }
+            assert!((sums[n].model, sums[n].at) == (model, at), "sample {n} is another one than before");
             sums[n].add(word);
         };
         let mut machine = Machine::new(Plain(see));
@@ -179,7 +201,8 @@ impl Experiment {
         };
         let schedule = address(if key_len == 16 { SCHEDULE_128 } else { SCHEDULE_80 })?;
         let (refresh, encrypt) = (address(REFRESH)?, address(ENCRYPT)?);
-        let has_old_keys = has_fixed_key && message.is_some();
+        let has_old_keys = has_fixed_key && matches!(task, Task::Message(_));
+        let mut samples = None;
         for batch in 0..batches {
             if !(has_old_keys && batch > 0) {
                 machine.reset();
@@ -194,27 +217,46 @@ impl Experiment {
                 count.set((!has_old_keys).then_some(0));
                 machine.call(schedule, STACK, &[KEYS, INPUT, CONSTANTS])?;
             }
-            if let Some(Lengths { message, data }) = message {
-                let mut nonce = known(NONCE);
-                if has_old_keys {
-                    count.set(Some(0));
-                    // Half of the nonce is enough: L is another one with each nonce.
-                    nonce[1][RUNS / 2..].fill_with(|| random.word());
+            match task {
+                Task::Blocks => {
+                    machine.put(INPUT, masks(&mut random, 4, is_masked));
+                    machine.call(refresh, STACK, &[KEYS, INPUT])?;
+                    let blocks = words(&mut random, Some(fixed_blocks), 8);
+                    machine.put(INPUT, shares(&mut random, &blocks, is_masked));
+                    machine.call(encrypt, STACK, &[KEYS, INPUT])?;
                 }
-                let data = Bytes::new(data, || std::array::from_fn(|_| random.word()));
-                let text = Bytes::new(message, || std::array::from_fn(|_| random.word()));
-                let (machine, random) = (&mut machine, &mut random);
-                let mut caller = Caller { machine, addresses: &|name| address(name).ok(), random, is_masked };
-                let sealed = caller.seal(nonce, &data, &text)?;
-                caller.verify(nonce, &data, &sealed)?;
-                ensure!(caller.open(&sealed)? == text, "the message is another one");
-                continue;
+                Task::Message(Lengths { message, data }) => {
+                    let mut nonce = known(NONCE);
+                    if has_old_keys {
+                        count.set(Some(0));
+                        // Half of the nonce is enough: L is another one with each nonce.
+                        nonce[1][RUNS / 2..].fill_with(|| random.word());
+                    }
+                    let data = Bytes::new(data, || std::array::from_fn(|_| random.word()));
+                    let text = Bytes::new(message, || std::array::from_fn(|_| random.word()));
+                    let (machine, random) = (&mut machine, &mut random);
+                    let addresses = &|name: &str| address(name).ok();
+                    let mut caller = Caller { machine, addresses, random, is_masked, unmasks_tag };
+                    let sealed = caller.seal(nonce, &data, &text)?;
+                    caller.verify(nonce, &data, &sealed)?;
+                    ensure!(caller.open(&sealed)? == text, "the message is another one");
+                }
+                Task::Forgery(Lengths { message, data }) => {
+                    ensure!(!has_fixed_key, "nothing differs between forgeries under the same key");
+                    let mut public = Random(FORGERY);
+                    let mut word = || [public.word(); RUNS];
+                    let (data, ciphertext) = (Bytes::new(data, &mut word), Bytes::new(message, &mut word));
+                    let forged = Sealed { ciphertext, tag: [word(), word()] };
+                    let (machine, random) = (&mut machine, &mut random);
+                    let addresses = &|name: &str| address(name).ok();
+                    let mut caller = Caller { machine, addresses, random, is_masked, unmasks_tag };
+                    let [x, y] = caller.verify(known(NONCE), &data, &forged)?;
+                    let is_refused = |run: usize| (0..2).any(|word| x[word][run] != y[word][run]);
+                    ensure!((0..RUNS).all(is_refused), "a forgery is taken for genuine");
+                }
             }
-            machine.put(INPUT, masks(&mut random, 4, is_masked));
-            machine.call(refresh, STACK, &[KEYS, INPUT])?;
-            let blocks = words(&mut random, Some(fixed_blocks), 8);
-            machine.put(INPUT, shares(&mut random, &blocks, is_masked));
-            machine.call(encrypt, STACK, &[KEYS, INPUT])?;
+            let seen = count.get();
+            ensure!(*samples.get_or_insert(seen) == seen, "traces have different numbers of samples");
         }
         Ok(sums)
     }

@@ -6,7 +6,8 @@ use masking::{
     image::Image,
     kernel::{self, Kernel},
     leakage::{
-        Experiment, LIMIT, Lengths, greatest, with_a_share_left, with_a_share_over_the_other, without_a_pad,
+        Experiment, LIMIT, Lengths, Task, greatest, with_a_share_left, with_a_share_over_the_other,
+        without_a_pad,
     },
     machine::MODELS,
     report::{self, Outcome},
@@ -18,7 +19,8 @@ Usage: masking write FILE     writes the kernels as assembly
        masking check ELF...   proves of the kernels, but for the key schedule of TWINE-80, that nothing that is seen depends on a secret;
                               checks that linked images have the instructions and constants of all of them
        masking leakage TRACES MARKDOWN SVG
-                              simulates so many traces of each experiment, and writes the table and the picture of what they show;
+                              simulates so many traces of four blocks and of two kinds of messages, and up to 65,536 of each other experiment;
+                              writes the table and the picture of what they show;
                               fails if they show a secret, or if they do not show one where there are no masks, or a fault
 ";
 
@@ -43,18 +45,25 @@ fn run() -> Result<()> {
     }
 }
 
-/// The traces of each experiment that must show a secret.
+/// The traces of each experiment that takes long, or must show a secret.
 const FEW: u64 = 65_536;
 
 fn leakage(traces: u64, markdown: &str, svg: &str) -> Result<()> {
     let text = fs::read_to_string(markdown).with_context(|| format!("cannot read {markdown}"))?;
-    let masked = Experiment { key_len: 16, message: None, has_fixed_key: false, is_masked: true, traces };
-    let few = Experiment { traces: FEW, ..masked };
-    let of = |message, data| Experiment { message: Some(Lengths { message, data }), ..masked };
-    let message = of(44, 12);
-    let few_messages = Experiment { traces: FEW, ..message };
+    let masked = Experiment {
+        key_len: 16,
+        task: Task::Blocks,
+        has_fixed_key: false,
+        is_masked: true,
+        unmasks_tag: false,
+        traces,
+    };
+    let few = Experiment { traces: traces.min(FEW), ..masked };
+    let (short, middle) = (Lengths { message: 36, data: 0 }, Lengths { message: 44, data: 12 });
+    let message = Experiment { task: Task::Message(middle), ..few };
+    let forgery = Experiment { task: Task::Forgery(middle), ..few };
     type Fault = (&'static str, fn(&mut Kernel));
-    let experiments: [(&str, Experiment, Option<Fault>, bool); 12] = [
+    let experiments: [(&str, Experiment, Option<Fault>, bool); 16] = [
         ("TWINE-128", masked, None, false),
         ("TWINE-80", Experiment { key_len: 10, ..masked }, None, false),
         ("TWINE-128, the same key in all traces", Experiment { has_fixed_key: true, ..masked }, None, false),
@@ -66,8 +75,13 @@ fn leakage(traces: u64, markdown: &str, svg: &str) -> Result<()> {
             Some((masking::ENCRYPT, with_a_share_over_the_other)),
             true,
         ),
-        ("TWINE-128-OTR, 36 bytes", of(36, 0), None, false),
-        ("TWINE-128-OTR, 100 bytes and 40 of associated data", of(100, 40), None, false),
+        ("TWINE-128-OTR, 36 bytes", Experiment { task: Task::Message(short), ..masked }, None, false),
+        (
+            "TWINE-128-OTR, 100 bytes and 40 of associated data",
+            Experiment { task: Task::Message(Lengths { message: 100, data: 40 }), ..masked },
+            None,
+            false,
+        ),
         ("TWINE-128-OTR, 44 bytes and 12 of associated data", message, None, false),
         (
             "the same lengths, the same key in all traces",
@@ -75,11 +89,20 @@ fn leakage(traces: u64, markdown: &str, svg: &str) -> Result<()> {
             None,
             false,
         ),
-        ("the same lengths, all masks zero", Experiment { is_masked: false, ..few_messages }, None, true),
+        ("the same lengths, all masks zero", Experiment { is_masked: false, ..message }, None, true),
         (
             "the same lengths, a share left in a register",
-            few_messages,
+            message,
             Some((masking::ADD, with_a_share_left)),
+            true,
+        ),
+        ("a forgery of 36 bytes", Experiment { task: Task::Forgery(short), ..few }, None, false),
+        ("a forgery of 44 bytes and 12 of associated data", forgery, None, false),
+        ("the same forgery, all masks zero", Experiment { is_masked: false, ..forgery }, None, true),
+        (
+            "the same forgery, the expected tag without masks",
+            Experiment { unmasks_tag: true, ..forgery },
+            None,
             true,
         ),
     ];

@@ -59,6 +59,8 @@ pub struct Caller<'a, F: FnMut(Model, u32, &Word)> {
     pub random: &'a mut Random,
     /// All masks are random. Else they are zero.
     pub is_masked: bool,
+    /// A fault: [`Self::verify`] adds both shares of the expected tag.
+    pub unmasks_tag: bool,
 }
 
 /// Public bytes of all runs.
@@ -506,6 +508,10 @@ impl<F: FnMut(Model, u32, &Word)> Caller<'_, F> {
         let ends = self.start(nonce, data)?;
         self.decrypt(&sealed.ciphertext, false)?;
         let place = self.end(0, ends, true)?;
+        if self.unmasks_tag {
+            self.put_known(OTHER, &[0; 2]);
+            self.unmask(OTHER, CALLS, place, 1)?;
+        }
         self.put(OTHER, sealed.tag);
         self.add_public(CALLS, OTHER, place, 1)?;
         self.set(ENDS, 0, 1, CALLS, place, ZERO)?;

@@ -415,7 +415,7 @@ fn kernels_compute_messages() {
     };
     let nonce = known([0x0302_0101, 0x0706_0504]);
     let (machine, random) = (&mut machine, &mut random);
-    let mut caller = Caller { machine, addresses: &address, random, is_masked: true };
+    let mut caller = Caller { machine, addresses: &address, random, is_masked: true, unmasks_tag: false };
     for (data_len, len, expected) in MESSAGES {
         let (data, message) = (text(0x20, data_len), text(0x40, len));
         let sealed = caller.seal(nonce, &data, &message).unwrap();

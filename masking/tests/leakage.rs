@@ -5,16 +5,27 @@ use masking::{
     kernel::Kernel,
     kernels,
     leakage::{
-        Experiment, LIMIT, Lengths, greatest, with_a_share_left, with_a_share_over_the_other, without_a_pad,
+        Experiment, LIMIT, Lengths, Task, greatest, with_a_share_left, with_a_share_over_the_other,
+        without_a_pad,
     },
 };
 
-const SHORT: Experiment =
-    Experiment { key_len: 16, message: None, has_fixed_key: false, is_masked: true, traces: 16_384 };
+const SHORT: Experiment = Experiment {
+    key_len: 16,
+    task: Task::Blocks,
+    has_fixed_key: false,
+    is_masked: true,
+    unmasks_tag: false,
+    traces: 16_384,
+};
+
+const LENGTHS: Lengths = Lengths { message: 44, data: 12 };
 
 /// Of a whole message.
-const MESSAGE: Experiment =
-    Experiment { message: Some(Lengths { message: 44, data: 12 }), traces: 8_192, ..SHORT };
+const MESSAGE: Experiment = Experiment { task: Task::Message(LENGTHS), ..SHORT };
+
+/// Of one that is refused.
+const FORGERY: Experiment = Experiment { task: Task::Forgery(LENGTHS), ..SHORT };
 
 fn run(experiment: Experiment, change: impl FnOnce(&mut Kernel)) -> f64 {
     run_with(experiment, ENCRYPT, change)
@@ -54,8 +65,8 @@ fn faults_are_seen() {
 fn nothing_is_seen_of_the_secrets_of_a_message() {
     for (message, data, has_fixed_key) in [(44, 12, false), (36, 0, false), (100, 40, false), (44, 12, true)]
     {
-        let message = Some(Lengths { message, data });
-        let greatest = run(Experiment { message, has_fixed_key, traces: 4_096, ..MESSAGE }, |_| ());
+        let task = Task::Message(Lengths { message, data });
+        let greatest = run(Experiment { task, has_fixed_key, ..MESSAGE }, |_| ());
         assert!(greatest < LIMIT, "{greatest}");
     }
 }
@@ -72,4 +83,24 @@ fn a_message_without_masks_is_seen() {
 fn a_fault_in_the_mode_is_seen() {
     let greatest = run_with(Experiment { traces: 2_048, ..MESSAGE }, ADD, with_a_share_left);
     assert!(greatest > LIMIT, "{greatest}");
+}
+
+/// Where all that is public is the same in all traces, also what follows from the key and public bytes would be seen: the checksum, TE and TA.
+#[test]
+fn nothing_is_seen_of_a_forgery() {
+    for (message, data) in [(44, 12), (36, 0)] {
+        let task = Task::Forgery(Lengths { message, data });
+        let greatest = run(Experiment { task, ..FORGERY }, |_| ());
+        assert!(greatest < LIMIT, "{message} bytes: {greatest}");
+    }
+}
+
+/// Without associated data, the expected tag is TE.
+#[test]
+fn an_expected_tag_without_masks_is_seen() {
+    for (message, data) in [(44, 12), (36, 0)] {
+        let task = Task::Forgery(Lengths { message, data });
+        let greatest = run(Experiment { task, unmasks_tag: true, traces: 2_048, ..FORGERY }, |_| ());
+        assert!(greatest > LIMIT, "{message} bytes: {greatest}");
+    }
 }

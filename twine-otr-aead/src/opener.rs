@@ -217,7 +217,8 @@ impl<R: crate::rand_core::CryptoRng, C: crate::MaskedCipher, const F: usize, con
     /// Makes an opener [with two shares](crate::TwineOtrMasked) that has no key yet, and takes its masks from `rng`. As
     /// [`Sealer::masked`](crate::Sealer::masked).
     ///
-    /// Each attempt counts two blocks more than an opener without masks counts, for the comparison of the tag.
+    /// Each attempt counts two blocks more than an opener without masks counts, for the comparison of the tag. So
+    /// [`Opener::reserve`] needs two blocks more than the [`count_blocks`] of the longest message.
     #[must_use]
     pub fn masked(rng: R) -> Self {
         Self::used_up(crate::TwineOtrMasked::without_key(rng))
@@ -371,7 +372,7 @@ impl<C: CountedAead, const F: usize, const WORDS: usize> Opener<C, F, WORDS> {
     /// the state is durable, which means that it survives a loss of power. `store` is not called if enough is reserved already.
     ///
     /// The same share of the failures is reserved with the blocks, and at least one failure. A message with more blocks than are reserved
-    /// cannot be opened. So `blocks` must be at least the [`count_blocks`] of the longest message.
+    /// cannot be opened. So `blocks` must be at least the [`count_blocks`] of the longest message. With masks it must be at least two more.
     ///
     /// # Errors
     /// The error of `store`. Nothing more is reserved then, whether the state was stored or not.

@@ -241,6 +241,26 @@ fn log<K: Kind>(seed: u64) -> Vec<String> {
     log
 }
 
+/// What must be reserved to open a message, to the block.
+fn opens_with_so_many_blocks<K: Kind>() {
+    let message = K::sealer(1, BlockLimit::MAX).seal(Payload { msg: &[7; 44], aad: &[8; 12] }).unwrap();
+    let mut opener = K::opener(1, BlockLimit::MAX, 9);
+    let state = opener.suspend_in_place().to_bytes();
+    let blocks = u32::try_from(count_blocks(12, 44)).unwrap() + K::MORE;
+    for (blocks, expected) in [(blocks - 1, Err(OpenError::NotReserved)), (blocks, Ok(vec![7; 44]))] {
+        K::set_opener(&mut opener, 1, BlockLimit::MAX, 9, &[state]).unwrap();
+        opener.reserve(1, blocks, |_| Ok::<_, ()>(())).unwrap();
+        assert_eq!(opener.open(&message.0, Payload { msg: &message.1, aad: &[8; 12] }), expected);
+    }
+}
+
+#[test]
+fn an_opener_with_masks_needs_two_blocks_more() {
+    opens_with_so_many_blocks::<Plain>();
+    opens_with_so_many_blocks::<Masked>();
+    opens_with_so_many_blocks::<MaskedShort>();
+}
+
 #[test]
 fn with_masks_they_do_what_they_do_without() {
     let mut all = Vec::new();

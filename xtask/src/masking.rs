@@ -17,7 +17,7 @@ const FLAGS: &str = "--cfg twine_masked";
 /// The libraries that have something masked.
 const LIBRARIES: [&str; 3] = ["twine-cipher", "twine-otr-aead", "twine-otr-capi"];
 
-/// The simulated traces of each experiment: 2^20.
+/// The simulated traces of each experiment with four blocks, and of two with messages: 2^20.
 const TRACES: &str = "1048576";
 
 /// The targets that have the kernels and are tested.
