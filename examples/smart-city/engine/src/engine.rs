@@ -813,7 +813,7 @@ impl Engine {
                     stored.push(reply);
                 }
                 Input::Command { topic, payload, operator, reply } => {
-                    replies.push((reply, self.command(topic, payload, operator, now)));
+                    replies.push((reply, self.command(topic, payload, &operator, now)));
                 }
                 Input::Guest { guest, session, reply } => {
                     logins.push((reply, self.guest(guest, session, now)));
@@ -1401,10 +1401,10 @@ impl Engine {
         &mut self,
         topic: String,
         payload: Vec<u8>,
-        operator: String,
+        operator: &str,
         now: Instant,
     ) -> Result<(), Denied> {
-        if !self.commands.entry(operator.clone()).or_default().take(COMMANDS, now) {
+        if !self.commands.entry(operator.to_owned()).or_default().take(COMMANDS, now) {
             return Err(Denied::TooOften);
         }
         let command = String::from_utf8_lossy(&payload);

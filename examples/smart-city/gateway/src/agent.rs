@@ -85,17 +85,19 @@ impl Agent {
     }
 
     /// Whether an account may send to this topic.
-    pub(crate) fn may_publish(&self, account: &str, topic: &str) -> bool {
+    #[must_use]
+    pub fn may_publish(&self, account: &str, topic: &str) -> bool {
         self.groups.borrow().may_publish(account, topic)
     }
 
     /// Whether an account may receive this topic.
-    pub(crate) fn may_subscribe(&self, account: &str, filter: &str) -> bool {
+    #[must_use]
+    pub fn may_subscribe(&self, account: &str, filter: &str) -> bool {
         self.groups.borrow().may_subscribe(account, filter)
     }
 
     /// Writes what a device sent; returns when that is stored, or refused. False if it is not to be acknowledged: it may be taken later.
-    pub(crate) async fn take(&self, topic: &str, payload: &[u8]) -> bool {
+    pub async fn take(&self, topic: &str, payload: &[u8]) -> bool {
         let entity = self.groups.borrow().entity(topic, payload, Timestamp::now());
         let (word, why, is_done) = match entity {
             Ok((device, entity)) => match self.write(device, entity).await {

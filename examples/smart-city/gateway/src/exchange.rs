@@ -348,7 +348,7 @@ pub struct Exchange {
     pub(crate) intake: Arc<Intake>,
     pub(crate) outgoing: Arc<Outgoing>,
     /// Takes what devices send that the engine does not know.
-    pub(crate) agent: Agent,
+    pub agent: Agent,
 }
 
 /// Runs the engine in a thread of its own. What is left of before is sent first.
