@@ -94,15 +94,21 @@ async fn record(gate: Arc<Gate>, engine: mpsc::Sender<Input>) {
     }
 }
 
+/// Who holds it has a turn.
+type Turn = Arc<Mutex<()>>;
+
+/// Those of each partner.
+type Turns = BTreeMap<Option<String>, Turn>;
+
 #[derive(Clone, Debug)]
 struct Hall {
     gate: Arc<Gate>,
     engine: mpsc::Sender<Input>,
     /// One message at a time is worked on, of all cities: the own city needs the processor, too.
-    turn: Arc<Mutex<()>>,
+    turn: Turn,
     /// Of each partner one message waits for that turn, and the others of it for that one, so that partners take turns. Who is none has
     /// one of these for all.
-    turns: Arc<Mutex<BTreeMap<Option<String>, Arc<Mutex<()>>>>>,
+    turns: Arc<Mutex<Turns>>,
 }
 
 /// The routes.
