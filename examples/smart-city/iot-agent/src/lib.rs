@@ -412,12 +412,12 @@ mod tests {
                 "faults": property(json!(["a", { "b": 1 }]), NOW),
             }))
         );
-        // The newest of a list is the last; each has its own time.
-        let list = r#"[{"power":1,"state":"on","TimeInstant":"2024-01-02T03:04:05Z"},{"power":2}]"#;
+        // Of a list the newest counts; each has its own time.
+        let list = r#"[{"power":1,"state":"on","TimeInstant":"2022-01-02T03:04:05Z"},{"power":2}]"#;
         assert_eq!(
             entity(topic, list).unwrap(),
             expected(json!({
-                "power": property(2, NOW), "state": property("on", "2024-01-02T03:04:05.000Z"),
+                "power": property(2, NOW), "state": property("on", "2022-01-02T03:04:05.000Z"),
             }))
         );
         let list = r#"[{"power":2,"TimeInstant":"2024-01-02T03:04:06Z"},{"power":1,"TimeInstant":"2024-01-02T03:04:05Z"}]"#;
