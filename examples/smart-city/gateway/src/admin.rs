@@ -31,6 +31,8 @@ pub struct NewDevice {
     pub name: String,
     /// Its place on the page's grid.
     pub place: [u16; 2],
+    /// Its longitude and latitude, if they are known.
+    pub position: Option<[f64; 2]>,
     /// The image that it runs.
     pub image: String,
     /// The names of the streams that it sends.
@@ -48,6 +50,8 @@ pub struct NewUser {
     pub departments: Vec<String>,
     /// The security level.
     pub level: u8,
+    /// It is an account of a device that seals nothing.
+    pub sends_only: bool,
 }
 
 /// Both files of a gateway.
@@ -75,6 +79,9 @@ impl Files {
             entry["id"] = value(id.to_string());
             entry["name"] = value(&device.name);
             entry["place"] = value(device.place.map(i64::from).into_iter().collect::<Array>());
+            if let Some(position) = device.position {
+                entry["position"] = value(position.into_iter().collect::<Array>());
+            }
             entry["image"] = value(&device.image);
             entry["streams"] = value(device.streams.iter().collect::<Array>());
             documents.list("devices")?.push(entry);
@@ -119,6 +126,9 @@ impl Files {
             entry["city"] = value(&user.city);
             entry["departments"] = value(user.departments.iter().collect::<Array>());
             entry["level"] = value(i64::from(user.level));
+            if user.sends_only {
+                entry["sends_only"] = value(true);
+            }
             documents.list("users")?.push(entry);
             documents.new_password_of_user(&user.id)
         };

@@ -8,6 +8,7 @@ use std::{
         unix::fs::{FileTypeExt as _, MetadataExt as _},
     },
     path::PathBuf,
+    str::FromStr,
 };
 
 use anyhow::{Context, Result};
@@ -53,6 +54,9 @@ enum Command {
         /// Its place on the page's grid, as 3,4.
         #[arg(long, value_name = "X,Y", value_parser = place)]
         place: [u16; 2],
+        /// Its longitude and latitude in degrees, as 139.7528,35.6852.
+        #[arg(long, value_name = "LONGITUDE,LATITUDE", value_parser = position, allow_hyphen_values = true)]
+        position: Option<[f64; 2]>,
         /// The image that it runs.
         #[arg(long)]
         image: String,
@@ -122,6 +126,9 @@ enum User {
         /// The security level, 0 to 9.
         #[arg(long)]
         level: u8,
+        /// It is an account of a device that seals nothing: it receives nothing and asks for nothing.
+        #[arg(long)]
+        sends_only: bool,
     },
     /// Gives a user a new password and prints it.
     Password {
@@ -166,13 +173,13 @@ impl Arguments {
     pub(crate) fn run(self) -> Result<()> {
         let files = Files { city: self.files.config, secrets: self.files.secrets };
         match self.command {
-            Command::Provision { device, name, place, image, streams } => {
-                files.provision(&NewDevice { id: device, name, place, image, streams }, print)
+            Command::Provision { device, name, place, position, image, streams } => {
+                files.provision(&NewDevice { id: device, name, place, position, image, streams }, print)
             }
             Command::Rotate { device } => files.rotate(device, print),
             Command::Remove { device } => files.remove_device(device),
-            Command::User(User::Add { user, city, departments, level }) => {
-                files.add_user(&NewUser { id: user, city, departments, level }, print_line)
+            Command::User(User::Add { user, city, departments, level, sends_only }) => {
+                files.add_user(&NewUser { id: user, city, departments, level, sends_only }, print_line)
             }
             Command::User(User::Password { user }) => files.change_password(&user, print_line),
             Command::User(User::Remove { user }) => files.remove_user(&user),
@@ -221,6 +228,14 @@ fn role(text: &str) -> Result<Role> {
 }
 
 fn place(text: &str) -> Result<[u16; 2]> {
-    let parts = text.split_once(',').and_then(|(x, y)| Some([x.parse().ok()?, y.parse().ok()?]));
-    parts.context("it is not X,Y")
+    pair(text).context("it is not X,Y")
+}
+
+fn position(text: &str) -> Result<[f64; 2]> {
+    pair(text).context("it is not LONGITUDE,LATITUDE")
+}
+
+fn pair<T: FromStr>(text: &str) -> Option<[T; 2]> {
+    let (first, second) = text.split_once(',')?;
+    Some([first.parse().ok()?, second.parse().ok()?])
 }

@@ -25,6 +25,7 @@ fn lamp() -> NewDevice {
         id: NEW,
         name: "Lamp \"9\"".to_owned(),
         place: [9, 9],
+        position: Some([-139.5, 35.25]),
         image: "gate-1.0".to_owned(),
         streams: vec!["gate-camera".to_owned(), "traffic-flow".to_owned()],
     }
@@ -36,6 +37,7 @@ fn user() -> NewUser {
         city: "midori".to_owned(),
         departments: vec!["rescue".to_owned()],
         level: 3,
+        sends_only: false,
     }
 }
 
@@ -70,7 +72,7 @@ fn devices_are_added_rotated_and_removed() {
     let (city, secrets) = common::files(dir.path());
     let entry = &city.devices[&NEW];
     assert_eq!((entry.name.as_str(), entry.place, entry.image.as_str()), ("Lamp \"9\"", [9, 9], "gate-1.0"));
-    assert_eq!(entry.streams, [3, 1]);
+    assert_eq!((entry.position, entry.streams.as_slice()), (Some([-139.5, 35.25]), &[3, 1][..]));
     let streams: Vec<_> = given.streams.iter().map(|measured| measured.stream).collect();
     assert_eq!(streams, [city.streams[&3].stream, city.streams[&1].stream]);
     let (root_key, password) = &secrets.devices[&NEW];
@@ -156,6 +158,8 @@ fn what_fails_changes_nothing() {
     fault(files.add_user(&NewUser { id: "hana".to_owned(), ..user() }, unheard), "there already");
     fault(files.add_user(&NewUser { id: "a/b".to_owned(), ..user() }, unheard), "a name is");
     fault(files.add_user(&NewUser { level: 10, ..user() }, unheard), "level");
+    fault(files.provision(&NewDevice { position: Some([0.0, 91.0]), ..lamp() }, unheard), "position");
+    fault(files.provision(&NewDevice { position: Some([f64::NAN, 0.0]), ..lamp() }, unheard), "position");
     fault(files.add_user(&NewUser { city: "none".to_owned(), ..user() }, unheard), "`none`");
     fault(files.change_password("yui", unheard), "no user");
     fault(files.remove_user("yui"), "no user");
