@@ -480,6 +480,11 @@ impl Gate {
         }
     }
 
+    /// Whether the last request to a city failed.
+    pub(crate) fn is_failing(&self, to: &str) -> bool {
+        lock(&self.outbound).outboxes.get(to).is_some_and(|outbox| outbox.pace.is_failing())
+    }
+
     /// Takes over what became of a request: how many were taken and refused there; none if it was not answered as it should.
     pub(crate) fn done(&self, job: Job, answer: Option<Answer>, now: Instant) {
         let answer = answer.map(|answer| answer.of_at_most(job.waiting.len() as u64));

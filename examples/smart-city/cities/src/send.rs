@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::{Context as _, Result, anyhow, ensure};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{Request, StatusCode, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
@@ -56,6 +57,11 @@ pub(crate) struct Pace {
 impl Pace {
     pub(crate) fn allows(&self, now: Instant) -> bool {
         !self.is_under_way && self.not_before.is_none_or(|not_before| now >= not_before)
+    }
+
+    /// Whether the last one failed.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.failures > 0
     }
 
     pub(crate) fn begin(&mut self) {
@@ -120,10 +126,17 @@ pub async fn run(gate: Arc<Gate>) {
             let gate = Arc::clone(&gate);
             tokio::spawn(async move {
                 let answer = tokio::select! {
-                    answer = timeout(PATIENCE, post(&job)) => answer.ok().flatten(),
-                    () = forbidden(&gate, &job) => None,
+                    answer = timeout(PATIENCE, post(&job)) => answer.unwrap_or_else(|_| Err(anyhow!("it did not answer in time"))),
+                    () = forbidden(&gate, &job) => Err(anyhow!("it may not have all of it any more")),
                 };
-                gate.done(job, answer, Instant::now());
+                // Once, and not at each attempt.
+                let (city, was_failing) = (&job.to, gate.is_failing(&job.to));
+                match &answer {
+                    Err(why) if !was_failing => tracing::warn!(city, "nothing is handed over: {why:#}"),
+                    Ok(_) if was_failing => tracing::info!(city, "readings are handed over again"),
+                    _ => {}
+                }
+                gate.done(job, answer.ok(), Instant::now());
             });
         }
     }
@@ -138,21 +151,21 @@ async fn forbidden(gate: &Gate, job: &Job) {
     }
 }
 
-async fn post(job: &Job) -> Option<Answer> {
+async fn post(job: &Job) -> Result<Answer> {
     let Site { authority, path, tls } = &job.site;
     let path = format!("{path}{PATH}");
-    let stream = TcpStream::connect(authority).await.ok()?;
+    let stream = TcpStream::connect(authority).await?;
     let answer = match tls {
-        None => post_over(stream, authority, &path, job).await,
+        None => post_over(stream, authority, &path, job).await?,
         Some(config) => {
             let host = authority.rsplit_once(':').map_or(authority.as_str(), |(host, _)| host);
             let host = host.trim_start_matches('[').trim_end_matches(']');
-            let name = ServerName::try_from(host.to_owned()).ok()?;
-            let stream = TlsConnector::from(Arc::clone(config)).connect(name, stream).await.ok()?;
-            post_over(stream, authority, &path, job).await
+            let name = ServerName::try_from(host.to_owned())?;
+            let stream = TlsConnector::from(Arc::clone(config)).connect(name, stream).await?;
+            post_over(stream, authority, &path, job).await?
         }
     };
-    serde_json::from_slice(&answer?).ok()
+    serde_json::from_slice(&answer).context("its answer is not what it should be")
 }
 
 async fn post_over(
@@ -160,16 +173,16 @@ async fn post_over(
     authority: &str,
     path: &str,
     job: &Job,
-) -> Option<Bytes> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
+) -> Result<Bytes> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let request = Request::post(path).header("Host", authority).header("Connection", "close");
-    let request = request.header("Content-Type", CONTENT_TYPE).body(Full::new(Bytes::from(job.body.clone())));
+    let request =
+        request.header("Content-Type", CONTENT_TYPE).body(Full::new(Bytes::from(job.body.clone())))?;
     // Ends with this call, whatever becomes of it.
     let mut running = JoinSet::new();
     running.spawn(connection);
-    let response = sender.send_request(request.ok()?).await.ok()?;
-    if response.status() != StatusCode::OK {
-        return None;
-    }
-    Some(Limited::new(response.into_body(), MOST_ANSWER).collect().await.ok()?.to_bytes())
+    let response = sender.send_request(request).await?;
+    ensure!(response.status() == StatusCode::OK, "it answered {}", response.status());
+    let body = Limited::new(response.into_body(), MOST_ANSWER).collect().await;
+    Ok(body.map_err(|error| anyhow!("its answer: {error}"))?.to_bytes())
 }

@@ -126,7 +126,7 @@ enum User {
         /// The security level, 0 to 9.
         #[arg(long)]
         level: u8,
-        /// It is an account of a device that seals nothing: it receives nothing and asks for nothing.
+        /// It is an account of a device that seals nothing: it receives its commands alone, and asks for nothing.
         #[arg(long)]
         sends_only: bool,
     },

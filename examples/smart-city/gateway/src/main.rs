@@ -57,7 +57,7 @@ usage: smart-city-gateway --config city.toml --secrets secrets.toml --data DIR
            [--http ADDRESS] [--http-name NAME]... [--tls-certificate FILE --tls-key FILE] [--continue-after-loss]
        smart-city-gateway --config city.toml --secrets secrets.toml --check
        smart-city-gateway --data DIR --verify-audit
-       smart-city-gateway provision | rotate | remove | user ... | operator ...
+       smart-city-gateway provision | rotate | remove | user ... | operator ... | city-keys ...
                                                                       change the files; each has --help
 
 --broker        use this broker, as the user `gateway`, instead of the own one
