@@ -71,12 +71,6 @@ const STEPS: &[Step] = &[
         run: firmware::test_most,
     },
     Step {
-        name: "cortex-m",
-        about: "what TWINE-OTR takes on Cortex-M and RISC-V, and the benchmark for two real boards builds",
-        place: Place::Thumb,
-        run: cortex_m_limits,
-    },
-    Step {
         name: "valgrind",
         about: "no secret in a branch or an address, by valgrind, with two backends",
         place: Place::ConstantTime,
@@ -105,12 +99,6 @@ const STEPS: &[Step] = &[
         about: "the C interface in C firmware on three Cortex-M boards and a RISC-V core",
         place: Place::Thumb,
         run: capi::test_firmware,
-    },
-    Step {
-        name: "capi-dist",
-        about: "C and C++ programs with some of the archives that are released, on this machine and on boards",
-        place: Place::Own,
-        run: dist_tests::test,
     },
     Step {
         name: "msrv",
@@ -164,6 +152,18 @@ const STEPS: &[Step] = &[
 
 /// What takes longer than every change can wait: `--all`.
 const LONG_STEPS: &[Step] = &[
+    Step {
+        name: "cortex-m",
+        about: "what TWINE-OTR takes on Cortex-M and RISC-V, and the benchmark for two real boards builds",
+        place: Place::Thumb,
+        run: cortex_m_limits,
+    },
+    Step {
+        name: "capi-dist",
+        about: "C and C++ programs with some of the archives that are released, on this machine and on boards",
+        place: Place::Own,
+        run: dist_tests::test,
+    },
     Step { name: "aarch64", about: "tests of the cipher with NEON", place: Place::Own, run: aarch64::test },
     Step {
         name: "features-all",
