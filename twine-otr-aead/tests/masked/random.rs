@@ -1,6 +1,6 @@
 use std::convert::Infallible;
 
-use twine_otr_aead::rand_core::{Rng as _, TryCryptoRng, TryRng};
+use twine_otr_aead::rand_core::{Rng as _, TryCryptoRng, TryRng, utils};
 
 /// Numbers that look random: SplitMix64. Counts the bytes that were taken.
 pub(crate) struct Random {
@@ -33,16 +33,11 @@ impl TryRng for Random {
     }
 
     fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        let [low, high] = [self.try_next_u32()?, self.try_next_u32()?];
-        Ok(u64::from(low) | u64::from(high) << 32)
+        utils::next_u64_via_u32(self)
     }
 
     fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
-        for chunk in bytes.chunks_mut(4) {
-            let random = self.try_next_u32()?.to_le_bytes();
-            chunk.copy_from_slice(&random[..chunk.len()]);
-        }
-        Ok(())
+        utils::fill_bytes_via_next_word(bytes, || self.try_next_u32())
     }
 }
 

@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    net::IpAddr,
     path::Path,
     sync::Arc,
 };
@@ -16,7 +15,7 @@ use smart_city_engine::{
     policy,
 };
 use smart_city_frame::Class;
-use tokio_rustls::rustls::ClientConfig;
+use smart_city_requests::{ClientConfig, is_of_this_machine};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -77,14 +76,15 @@ impl Site {
         };
         let authority = url.authority().filter(|authority| !authority.as_str().contains('@'));
         let authority = authority.context("is not as https://HOST:PORT, without a password")?;
-        // The answer is believed, and over the network anybody could give it.
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        let is_here =
-            host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-        ensure!(tls.is_some() || is_here, "is without TLS: only an address of this machine is taken so");
         let port = authority.port_u16().unwrap_or(default);
+        let authority = format!("{}:{port}", authority.host());
+        // The answer is believed, and over the network anybody could give it.
+        ensure!(
+            tls.is_some() || is_of_this_machine(&authority),
+            "is without TLS: only an address of this machine is taken so"
+        );
         let path = url.path().trim_end_matches('/').to_owned();
-        Ok(Self { authority: format!("{}:{port}", authority.host()), path, tls })
+        Ok(Self { authority, path, tls })
     }
 }
 

@@ -18,6 +18,7 @@ use smart_city_engine::{
     policy::{Policy, class_name, hash},
 };
 use smart_city_frame::{Class, DeviceId};
+use smart_city_requests::Pace;
 use tokio::sync::{Notify, watch};
 
 use crate::{
@@ -26,7 +27,7 @@ use crate::{
     keys::{KID, Pairwise, from_partner, to_partner},
     label::{Id, Label},
     replay::Taken,
-    send::{Answer, Pace},
+    send::Answer,
 };
 
 /// Readings that may wait for one city. The oldest of more are lost.
@@ -142,6 +143,13 @@ enum Waiting {
     },
     /// As it came.
     Foreign { opened: Arc<Opened> },
+}
+
+impl Waiting {
+    /// Whether an own device has measured it for which `is_it` says so.
+    fn is_of(&self, is_it: impl FnOnce(&DeviceId) -> bool) -> bool {
+        matches!(self, Self::Own { device, .. } if is_it(device))
+    }
 }
 
 /// What goes to one city.
@@ -328,9 +336,7 @@ impl Gate {
         outbound.isolated.insert(device);
         for (name, outbox) in &mut outbound.outboxes {
             let before = outbox.waiting.len();
-            outbox
-                .waiting
-                .retain(|waiting| !matches!(waiting, Waiting::Own { device: of, .. } if *of == device));
+            outbox.waiting.retain(|waiting| !waiting.is_of(|of| *of == device));
             let withheld = (before - outbox.waiting.len()) as u64;
             self.count(name, |counts| counts.withheld += withheld);
         }
@@ -402,11 +408,10 @@ impl Gate {
             let next = {
                 let mut outbound = lock(&self.outbound);
                 let next = outbound.outboxes.get_mut(to)?.waiting.pop_front();
-                let is_isolated = match &next {
-                    Some(Waiting::Own { device, .. }) => outbound.isolated.contains(device),
-                    _ => false,
-                };
-                next.map(|next| (next, is_isolated))
+                next.map(|next| {
+                    let is_isolated = next.is_of(|device| outbound.isolated.contains(device));
+                    (next, is_isolated)
+                })
             };
             let Some((next, is_isolated)) = next else { break };
             let signed = self.signed(&config, &next, to, own).filter(|_| !is_isolated);
@@ -420,7 +425,11 @@ impl Gate {
             }
             match handover::seal(&signed, key, &config.home, to) {
                 Ok(message) => messages.push(Value::from(message)),
-                Err(error) => tracing::error!(to, "a reading is not handed over: {error:#}"),
+                Err(error) => {
+                    tracing::error!(to, "a reading is not handed over: {error:#}");
+                    self.count(to, |counts| counts.lost += 1);
+                    continue;
+                }
             }
             waiting.push_back(next);
         }
@@ -494,13 +503,12 @@ impl Gate {
             outbox.pace.done(answer.is_some(), now);
             if answer.is_none() {
                 let before = job.waiting.len();
-                let is_isolated = |waiting: &Waiting| matches!(waiting, Waiting::Own { device, .. } if isolated.contains(device));
-                let again: Vec<_> = job.waiting.into_iter().filter(|waiting| !is_isolated(waiting)).collect();
+                let mut again = job.waiting;
+                again.retain(|waiting| !waiting.is_of(|device| isolated.contains(device)));
                 let withheld = (before - again.len()) as u64;
                 self.count(&job.to, |counts| counts.withheld += withheld);
-                for waiting in again.into_iter().rev() {
-                    outbox.waiting.push_front(waiting);
-                }
+                again.append(&mut outbox.waiting);
+                outbox.waiting = again;
                 while outbox.waiting.len() > MOST_WAITING {
                     outbox.waiting.pop_front();
                     self.count(&job.to, |counts| counts.lost += 1);

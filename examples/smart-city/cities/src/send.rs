@@ -7,18 +7,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::{Request, StatusCode, body::Bytes, client::conn::http1};
-use hyper_util::rt::TokioIo;
+use http::{Request, StatusCode};
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-    task::JoinSet,
-    time::timeout,
-};
-use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
+use tokio::time::timeout;
 
 use crate::{
     agreement::Site,
@@ -32,10 +24,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The longest answer that is read.
 const MOST_ANSWER: usize = 16_384;
 
-/// How long nothing is sent after the first failure, and at most; each failure in a row doubles it.
-const PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
-
 /// The longest time between two looks at what is due.
 const TICK: Duration = Duration::from_millis(250);
 
@@ -44,41 +32,6 @@ pub const PATH: &str = "/cities/hand-over";
 
 /// What it is sent as.
 pub const CONTENT_TYPE: &str = "application/cbor";
-
-/// When the next message may be sent: one after the other, and after failures later.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Pace {
-    is_under_way: bool,
-    /// Failures since the last success.
-    failures: u32,
-    not_before: Option<Instant>,
-}
-
-impl Pace {
-    pub(crate) fn allows(&self, now: Instant) -> bool {
-        !self.is_under_way && self.not_before.is_none_or(|not_before| now >= not_before)
-    }
-
-    /// Whether the last one failed.
-    pub(crate) fn is_failing(&self) -> bool {
-        self.failures > 0
-    }
-
-    pub(crate) fn begin(&mut self) {
-        self.is_under_way = true;
-    }
-
-    pub(crate) fn done(&mut self, succeeded: bool, now: Instant) {
-        self.is_under_way = false;
-        if succeeded {
-            (self.failures, self.not_before) = (0, None);
-            return;
-        }
-        let pause = PAUSE.saturating_mul(1 << self.failures.min(16)).min(LONGEST_PAUSE);
-        self.failures += 1;
-        self.not_before = now.checked_add(pause);
-    }
-}
 
 /// What another city answers: how many readings it took, and how many not, by [reason](Refusal::name).
 #[derive(Debug, Deserialize)]
@@ -153,36 +106,10 @@ async fn forbidden(gate: &Gate, job: &Job) {
 
 async fn post(job: &Job) -> Result<Answer> {
     let Site { authority, path, tls } = &job.site;
-    let path = format!("{path}{PATH}");
-    let stream = TcpStream::connect(authority).await?;
-    let answer = match tls {
-        None => post_over(stream, authority, &path, job).await?,
-        Some(config) => {
-            let host = authority.rsplit_once(':').map_or(authority.as_str(), |(host, _)| host);
-            let host = host.trim_start_matches('[').trim_end_matches(']');
-            let name = ServerName::try_from(host.to_owned())?;
-            let stream = TlsConnector::from(Arc::clone(config)).connect(name, stream).await?;
-            post_over(stream, authority, &path, job).await?
-        }
-    };
-    serde_json::from_slice(&answer).context("its answer is not what it should be")
-}
-
-async fn post_over(
-    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    authority: &str,
-    path: &str,
-    job: &Job,
-) -> Result<Bytes> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::post(path).header("Host", authority).header("Connection", "close");
-    let request =
-        request.header("Content-Type", CONTENT_TYPE).body(Full::new(Bytes::from(job.body.clone())))?;
-    // Ends with this call, whatever becomes of it.
-    let mut running = JoinSet::new();
-    running.spawn(connection);
-    let response = sender.send_request(request).await?;
-    ensure!(response.status() == StatusCode::OK, "it answered {}", response.status());
-    let body = Limited::new(response.into_body(), MOST_ANSWER).collect().await;
-    Ok(body.map_err(|error| anyhow!("its answer: {error}"))?.to_bytes())
+    let request = Request::post(format!("{path}{PATH}")).header("Content-Type", CONTENT_TYPE);
+    let request = request.body(job.body.clone())?;
+    let answer = smart_city_requests::send(authority, tls.as_ref(), request, MOST_ANSWER).await;
+    let answer = answer.map_err(|error| anyhow!(error))?;
+    ensure!(answer.status() == StatusCode::OK, "it answered {}", answer.status());
+    serde_json::from_slice(answer.body()).context("its answer is not what it should be")
 }

@@ -1,11 +1,11 @@
 //! What is agreed with a city about its users' logins: the table `login` of a partner in `city.toml`.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use http::Uri;
 use serde::Deserialize;
 use serde_json::Value;
-use tokio_rustls::rustls::ClientConfig;
+use smart_city_requests::{ClientConfig, is_of_this_machine};
 
 /// The greatest difference of clocks, in seconds.
 const MOST_LEEWAY: u64 = 120;
@@ -51,7 +51,6 @@ impl fmt::Debug for Trust {
 pub(crate) struct Place {
     /// Host and port.
     pub(crate) authority: String,
-    pub(crate) host: String,
     pub(crate) path: String,
     /// With TLS.
     pub(crate) trust: Option<Trust>,
@@ -183,11 +182,10 @@ impl Place {
         };
         let given = uri.authority().filter(|authority| !authority.as_str().contains('@'));
         let given = given.ok_or_else(|| wrong("has no host, or a name and a password"))?;
-        let host = given.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let port = given.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+        let authority = format!("{}:{port}", given.host());
         // What goes to another machine could be changed on its way, and who changes keys makes tokens.
-        let is_here =
-            host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-        if !is_tls && !is_here {
+        if !is_tls && !is_of_this_machine(&authority) {
             return Err(wrong(
                 "must begin with https://: without TLS only an address of this machine is taken",
             ));
@@ -195,10 +193,9 @@ impl Place {
         if !is_tls && authorities.is_some() {
             return Err(("authorities", "are for an address with https://".to_owned()));
         }
-        let port = given.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
         let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
         let trust =
             if is_tls { Some(trust(authorities).map_err(|message| ("authorities", message))?) } else { None };
-        Ok(Self { authority: format!("{}:{port}", given.host()), host, path, trust })
+        Ok(Self { authority, path, trust })
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use http::Uri;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
-use tokio_rustls::rustls::ClientConfig;
+use smart_city_requests::ClientConfig;
 
 use crate::{
     attribute::{Attributes, Instance, Kind},

@@ -15,12 +15,12 @@ use std::{
 };
 
 use serde_json::Value;
+use smart_city_requests::Pace;
 
 use crate::{
     attribute::{Format, Writer},
     broker::{Job, Of, Transport, lock},
     context::Context,
-    deliver::Pace,
     entity::View,
     mapping::Target,
 };

@@ -7,13 +7,13 @@ use std::{
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
+use smart_city_requests::Pace;
 
 use crate::{
     api::{NOT_HERE, not_here},
     attribute::{Format, Writer},
     broker::{Change, Job, Of, Transport},
     context::Context,
-    deliver::Pace,
     entity::{View, value_size},
     mapping::Mapping,
     problem::{Problem, Result},

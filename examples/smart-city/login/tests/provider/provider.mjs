@@ -54,7 +54,7 @@ function provider(issuer, keys) {
         getResourceServerInfo: (_, resource, client) => ({
           scope: "read",
           accessTokenFormat: "jwt",
-          accessTokenTTL: { short: 1, long: 7200 }[client.clientId] ?? 600,
+          accessTokenTTL: { short: 4, long: 7200 }[client.clientId] ?? 600,
           jwt: { sign: { alg: client.clientId === "ed" ? "EdDSA" : "ES256" } },
         }),
       },
