@@ -1,4 +1,5 @@
-//! `cargo xtask masking`: the masked ciphers and the masked AEAD, here and on emulated boards, and what the package `masking` proves of their kernels.
+//! `cargo xtask masking`: the masked AEAD in C and on emulated boards, and what the package `masking` proves of the kernels. The flag that makes
+//! the libraries have what is masked is here.
 
 use crate::{
     boards::{Board, CORTEX_M},
@@ -14,9 +15,6 @@ const MANIFEST: &str = "masking/Cargo.toml";
 /// What makes the libraries have what is masked.
 const FLAGS: &str = "--cfg twine_masked";
 
-/// The libraries that have something masked.
-const LIBRARIES: [&str; 3] = ["twine-cipher", "twine-otr-aead", "twine-otr-capi"];
-
 /// The simulated traces of each experiment with four blocks, and of two with messages: 2^20.
 const TRACES: &str = "1048576";
 
@@ -31,41 +29,31 @@ fn cargo(command: &str) -> Cmd {
     sh::cargo().args([command, "--manifest-path", MANIFEST, "--target-dir"]).arg(dir())
 }
 
-/// A command on a library with what is masked.
-fn library(command: &str, name: &str) -> Cmd {
+/// A command on the workspace of the libraries, with what is masked. It has a folder of its own: the flag is also for dependencies.
+pub(crate) fn workspace(command: &str) -> Cmd {
     sh::cargo()
-        .args([command, "--package", name, "--target-dir"])
+        .args([command, "--target-dir"])
         .arg(dir().join("host"))
         .env("RUSTFLAGS", FLAGS)
+        .env("RUSTDOCFLAGS", FLAGS)
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
 }
 
-/// Lets clippy look at the package, at what is masked and at its known answers.
+/// Lets clippy look at the package, at what is masked without features, and at its known answers.
 pub(crate) fn lint() -> Result<()> {
-    let all = ["--all-targets", "--", "--deny", "warnings"];
-    cargo("clippy").args(all).run()?;
-    for name in LIBRARIES {
-        library("clippy", name).args(all).run()?;
-        library("clippy", name).arg("--no-default-features").args(all).run()?;
-    }
-    sh::cargo()
-        .args(["clippy", "--manifest-path", "firmware/Cargo.toml", "--lib", "--target-dir"])
-        .arg(dir().join("host"))
-        .args(["--", "--deny", "warnings"])
-        .env("RUSTFLAGS", FLAGS)
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .run()
+    let strict = ["--", "--deny", "warnings"];
+    cargo("clippy").arg("--all-targets").args(strict).run()?;
+    workspace("clippy")
+        .args(["--lib", "--no-default-features"])
+        .args(paths::libraries())
+        .args(strict)
+        .run()?;
+    workspace("clippy").args(["--lib", "--manifest-path", "firmware/Cargo.toml"]).args(strict).run()
 }
 
-/// Tests the package and what is masked on this machine and on boards, and checks the kernels in the images for these boards.
+/// Tests the package, and what is masked in C and on boards, and checks the kernels in the images for these boards.
 pub(crate) fn test() -> Result<()> {
     cargo("test").run()?;
-    library("test", "twine-cipher").arg("--lib").run()?;
-    library("test", "twine-otr-aead")
-        .args(["--all-features", "--lib", "--test", "masked", "--test", "counted"])
-        .run()?;
-    library("test", "twine-otr-capi").args(["--lib", "masked"]).run()?;
-    library("test", "twine-otr-aead").args(["--doc", "masked"]).env("RUSTDOCFLAGS", FLAGS).run()?;
     let boards = CORTEX_M.iter().filter(|board| TARGETS.contains(&board.target));
     capi::test_masked(FLAGS, boards.clone())?;
     let plugin = Plugin::build()?;
