@@ -79,11 +79,11 @@ pub(crate) fn bench() -> Result<()> {
     cargo("bench").args(["--package", "smart-city-gateway", "--bench", "load"]).run()
 }
 
-/// What the tests take besides Rust: a browser that looks at the gateway's page, Mosquitto as its broker, an identity provider for
-/// users of other cities, and OpenSSL for the crate `ear`, which reads attestation results.
+/// What the tests take besides Rust: a browser that looks at the gateway's page, Mosquitto as its broker, PostgreSQL as its database, an
+/// identity provider for users of other cities, and OpenSSL for the crate `ear`, which reads attestation results.
 pub(crate) fn test_tools() -> Result<()> {
     if apt::can_install() {
-        apt::install(&["chromium", "mosquitto"])?;
+        apt::install(&["chromium", "mosquitto", "postgresql"])?;
     }
     identity_provider()?;
     let has_browser = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
@@ -93,6 +93,10 @@ pub(crate) fn test_tools() -> Result<()> {
     ensure!(
         paths::find_program("mosquitto").is_some() || Path::new("/usr/sbin/mosquitto").exists(),
         "a test runs the gateway at Mosquitto: install it (Debian: apt-get install mosquitto)"
+    );
+    ensure!(
+        Path::new("/usr/lib/postgresql").exists(),
+        "a test keeps what the gateway stores in PostgreSQL: install it (Debian: apt-get install postgresql)"
     );
     ensure!(tools::has_openssl()?, "a test builds against OpenSSL: install {}", tools::OPENSSL);
     Ok(())

@@ -28,9 +28,10 @@ use crate::{
     config::{City, ConfigError, Secrets, StreamEntry, UserEntry, parse_device_id},
     corim::reference_values,
     device::{DENIED, Device, Outstanding, Rate, Recovery, UNASKED},
+    file::Directory,
     memory::{self, Fingerprint, Loss, Memory},
     policy::{Policy, class_name},
-    store::{self, Bounds, Changes, DeviceRecord, Found, Query, Reading, Snapshot, Store},
+    store::{self, Bounds, Changes, DeviceRecord, Found, Place, Query, Reading, Snapshot, Store, unused},
     view::{DeviceView, Event, SAMPLED, Sample, SharedView},
 };
 
@@ -253,7 +254,7 @@ pub struct Past {
 /// What a user may see of the history, as it was decided. It is read outside the engine, which goes on meanwhile.
 #[derive(Debug)]
 pub struct Excerpt {
-    snapshot: Snapshot,
+    snapshot: Box<dyn Snapshot>,
     query: Query,
     stream: StreamEntry,
 }
@@ -265,7 +266,7 @@ impl Excerpt {
     /// If the store cannot be read.
     pub fn read(&self, is_wanted: impl Fn() -> bool) -> Result<Vec<Past>> {
         let past = |reading: Reading| Past { about: about(&reading, &self.stream), payload: reading.payload };
-        Ok(self.snapshot.read(&self.query, is_wanted)?.into_iter().map(past).collect())
+        Ok(self.snapshot.read(&self.query, &is_wanted)?.into_iter().map(past).collect())
     }
 }
 
@@ -369,7 +370,7 @@ pub struct Engine {
     reference_values: watch::Sender<ReferenceValues>,
     policy: Policy,
     signer: Signer,
-    store: Store,
+    store: Box<dyn Store>,
     audit: Audit,
     disk: Disk,
     devices: BTreeMap<DeviceId, Device>,
@@ -498,11 +499,28 @@ impl Engine {
         secrets: Arc<Secrets>,
         signer: Signer,
         after_loss: bool,
+        disk: impl Fn(File) -> Result<B> + Clone + Send + 'static,
+    ) -> Result<(Self, Vec<Output>)> {
+        let place = Directory { dir, disk: disk.clone() };
+        Self::open_in(&place, dir, city, secrets, signer, after_loss, disk)
+    }
+
+    /// As [`open_on`](Self::open_on), with the store in `place` and the audit log alone in `dir`.
+    ///
+    /// # Errors
+    /// As of those.
+    pub fn open_in<B: StorageBackend>(
+        place: &dyn Place,
+        dir: &Path,
+        city: City,
+        secrets: Arc<Secrets>,
+        signer: Signer,
+        after_loss: bool,
         disk: impl Fn(File) -> Result<B> + Send + 'static,
     ) -> Result<(Self, Vec<Output>)> {
         let policy = Policy::new(&city.users, &city.streams)?;
         let path = Audit::path(dir);
-        let mut found = Store::find(dir, &disk)?;
+        let found = place.find()?;
         // Not before: another gateway may have the store open, and be about to begin a new file.
         Audit::end_rotation(&path)?;
         let log = memory::read_log(&path, &found)?;
@@ -524,13 +542,9 @@ impl Engine {
                 }
             }
         }
-        if matches!(found, Found::Damaged(_)) {
-            fs::rename(Store::path(dir), unused(dir, "store", "redb"))?;
-            found = Found::Nothing;
-        }
         let (store, stored) = match found {
             Found::Whole(store, stored) => (store, *stored),
-            _ => Store::create(dir, &disk)?,
+            Found::Nothing | Found::Damaged(_) => place.create()?,
         };
         let file = store::private().truncate(false).open(&path).context("audit.jsonl")?;
         store::sync_dir(dir)?;
@@ -1735,12 +1749,6 @@ impl Engine {
         self.audit("configuration loaded", detail);
         self.view_anew();
     }
-}
-
-/// A name in `dir` for what is left of a file that is not used any more.
-fn unused(dir: &Path, stem: &str, extension: &str) -> PathBuf {
-    let mut names = (1..).map(|n: u32| dir.join(format!("{stem}.lost-{n}.{extension}")));
-    names.find(|path| !path.exists()).unwrap_or_default()
 }
 
 /// What is said of a reading.

@@ -17,6 +17,7 @@ pub mod config;
 pub mod corim;
 mod device;
 pub mod engine;
+pub mod file;
 pub mod memory;
 pub mod policy;
 pub mod store;

@@ -22,6 +22,25 @@ const VERSION: u8 = 1;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeviceId(pub [u8; 8]);
 
+impl DeviceId {
+    /// Which of `shards` equal parts of all devices it belongs to, for gateways that share the devices among them; 0 if there are none.
+    ///
+    /// It is the address, as a big-endian number, through the finalizer of SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom
+    /// number generators", 2014; as `java.util.SplittableRandom` has it), modulo `shards`. So addresses that follow each other are spread.
+    #[must_use]
+    pub const fn shard(self, shards: u16) -> u16 {
+        let mut bits = u64::from_be_bytes(self.0);
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        bits ^= bits >> 31;
+        match bits.checked_rem(shards as u64) {
+            #[expect(clippy::cast_possible_truncation, reason = "it is less than `shards`")]
+            Some(shard) => shard as u16,
+            None => 0,
+        }
+    }
+}
+
 impl fmt::Display for DeviceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))

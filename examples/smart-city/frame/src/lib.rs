@@ -68,4 +68,4 @@ pub use header::{
     Class, DeviceId, Epoch, HEADER_LEN, Header, Kind, MAX_PAYLOAD_LEN, OVERHEAD, Stream, TAG_LEN,
 };
 pub use keys::{AttestKey, RootKey};
-pub use link::{Challenge, DeviceLink, GatewayLink, Opened, seal_epoch_request};
+pub use link::{Challenge, DeviceLink, GatewayLink, LinkState, Opened, seal_epoch_request};

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use twine_otr_aead::{Opener, Sealer, aead::inout::InOutBuf};
+use twine_otr_aead::{BlockLimit, Opener, OpenerState, Sealer, SealerState, aead::inout::InOutBuf};
 
 use crate::{
     Class, DeviceId, Epoch, Evidence, HEADER_LEN, Header, Instruction, Kind, MAX_PAYLOAD_LEN, OVERHEAD,
@@ -46,6 +46,39 @@ pub struct DeviceLink {
 pub struct GatewayLink {
     up: FrameOpener,
     down: FrameSealer,
+}
+
+/// How far a [`GatewayLink`] was when it was suspended. There is no key in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkState([u8; Self::LEN]);
+
+impl LinkState {
+    /// The length of one.
+    pub const LEN: usize = 66;
+
+    /// To be stored.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; Self::LEN] {
+        self.0
+    }
+
+    /// What was stored. Whether it is one shows when it is used.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
+        Self(bytes)
+    }
+
+    /// The epoch of the link.
+    #[must_use]
+    pub const fn epoch(&self) -> Epoch {
+        Epoch(u16::from_be_bytes([self.0[0], self.0[1]]))
+    }
+
+    /// Of the opener and of the sealer.
+    fn parts(&self) -> Option<(&[u8; 32], &[u8; 32])> {
+        let (up, down) = self.0[2..].split_first_chunk()?;
+        Some((up, down.first_chunk()?))
+    }
 }
 
 /// What was in a frame that is authentic and new.
@@ -265,6 +298,29 @@ impl GatewayLink {
         self.down.seal(Route::RECEIPT, &[&receipt.to_bytes()], buffer).map(|(frame, _)| frame)
     }
 
+    /// Ends the link, and says how far it was, for another gateway to go on from: [`resume`](Self::resume).
+    #[must_use]
+    pub fn suspend(self) -> LinkState {
+        let mut bytes = [0; LinkState::LEN];
+        bytes[..2].copy_from_slice(&self.epoch().0.to_be_bytes());
+        bytes[2..34].copy_from_slice(&self.up.opener.suspend().to_bytes());
+        bytes[34..].copy_from_slice(&self.down.sealer.suspend().to_bytes());
+        LinkState(bytes)
+    }
+
+    /// The link that was suspended. Of the frames from before it opens none, whether or not they were opened: a device seals what it has no
+    /// receipt of again. None if the state is not of this device and key.
+    ///
+    /// **Each state may be used once**, and no older one: else replays are accepted, and nonces repeated.
+    #[must_use]
+    pub fn resume(root: &RootKey, device: DeviceId, state: &LinkState) -> Option<Self> {
+        let (epoch, (up, down)) = (state.epoch(), state.parts()?);
+        Some(Self {
+            up: FrameOpener::resume(root, Direction::Up, device, epoch, up)?,
+            down: FrameSealer::resume(root, Direction::Down, device, epoch, down)?,
+        })
+    }
+
     /// See [`DeviceLink::needs_new_epoch`].
     #[must_use]
     pub fn needs_new_epoch(&self, blocks: u32) -> bool {
@@ -341,6 +397,22 @@ impl FrameSealer {
         Self { sealer, device, epoch }
     }
 
+    /// The one whose state this is.
+    fn resume(
+        root: &RootKey,
+        direction: Direction,
+        device: DeviceId,
+        epoch: Epoch,
+        state: &[u8; 32],
+    ) -> Option<Self> {
+        let (key, fixed) = (root.link_key(direction, device, epoch), fixed_part(direction, epoch));
+        let state = SealerState::from_bytes(state, fixed).ok()?;
+        let mut sealer = Sealer::with_stored_key((&*key).into(), state, BlockLimit::DEFAULT).ok()?;
+        // Ephemeral again: the state is used up.
+        sealer.begin_reserve(u32::MAX).stored();
+        Some(Self { sealer, device, epoch })
+    }
+
     /// Seals the payload that is `parts` one after the other; returns the frame and its counter.
     fn seal<'b>(
         &mut self,
@@ -395,6 +467,23 @@ impl FrameOpener {
     fn with_key(key: &Secret, direction: Direction, device: DeviceId, epoch: Epoch) -> Self {
         let opener = Opener::new((&**key).into(), fixed_part(direction, epoch)).with_failure_limit(FAILURES);
         Self { opener, device, epoch }
+    }
+
+    /// The one whose state this is.
+    fn resume(
+        root: &RootKey,
+        direction: Direction,
+        device: DeviceId,
+        epoch: Epoch,
+        state: &[u8; 32],
+    ) -> Option<Self> {
+        let (key, fixed) = (root.link_key(direction, device, epoch), fixed_part(direction, epoch));
+        let state = OpenerState::from_bytes(state, fixed).ok()?;
+        let mut opener =
+            Opener::with_stored_key((&*key).into(), state, BlockLimit::DEFAULT, FAILURES).ok()?;
+        // Ephemeral again: the state is used up.
+        opener.begin_reserve(u32::MAX, u32::MAX).stored();
+        Some(Self { opener, device, epoch })
     }
 
     fn open<'f>(

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use smart_city_frame::{
     ALL_REGIONS, Challenge, Class, ContentError, DeviceId, DeviceLink, Epoch, Evidence, GatewayLink, Header,
-    HeaderError, Instruction, Kind, MAX_PAYLOAD_LEN, OVERHEAD, OpenError, Opened, Receipt, RootKey,
-    SealError, Stream, Verdict, seal_epoch_request,
+    HeaderError, Instruction, Kind, LinkState, MAX_PAYLOAD_LEN, OVERHEAD, OpenError, Opened, Receipt,
+    RootKey, SealError, Stream, Verdict, seal_epoch_request,
 };
 
 const DEVICE: DeviceId = DeviceId([0, 1, 2, 3, 4, 5, 6, 7]);
@@ -19,6 +19,21 @@ fn ends() -> (DeviceLink, GatewayLink) {
 
 fn stream() -> Stream {
     Stream { id: 1.try_into().unwrap(), class: Class::Confidential }
+}
+
+#[test]
+fn shards_are_known_answers_and_spread() {
+    // The address is the state of SplitMix64 after its first step from seed 0; the first number is then e220a8397b1dcdaf.
+    let id = DeviceId([0x9e, 0x37, 0x79, 0xb9, 0x7f, 0x4a, 0x7c, 0x15]);
+    assert_eq!([0, 1, 16, u16::MAX].map(|shards| id.shard(shards)), [0, 0, 15, 54_055]);
+    let ids =
+        |step: u64| (0..16_000).map(move |i| DeviceId((0x70b3_d5ff_fe00_0000 + i * step).to_be_bytes()));
+    assert_eq!(ids(1).take(8).map(|id| id.shard(16)).collect::<Vec<_>>(), [12, 8, 5, 6, 1, 10, 14, 10]);
+    for step in [1, 16, 256, 65_536] {
+        let mut counts = [0; 16];
+        ids(step).for_each(|id| counts[usize::from(id.shard(16))] += 1);
+        assert!(counts.iter().all(|count| (900..1120).contains(count)), "{step}: {counts:?}");
+    }
 }
 
 #[test]
@@ -389,4 +404,62 @@ proptest! {
         prop_assert!(gateway.open_reading(DEVICE, stream, &mut changed).is_err());
         prop_assert_eq!(gateway.open_reading(DEVICE, stream, frame).unwrap().content, payload);
     }
+}
+
+/// Another gateway goes on in the epoch: nothing is opened twice, no nonce comes again, and what was used up stays so.
+#[test]
+fn a_link_goes_on_elsewhere() {
+    let (mut device, mut gateway) = ends();
+    let readings: Vec<Vec<u8>> =
+        (0..8u8).map(|i| device.seal_reading(stream(), &[i], &mut [0; 64]).unwrap().to_vec()).collect();
+    let open = |gateway: &mut GatewayLink, i: usize| {
+        gateway.open_reading(DEVICE, stream(), &mut readings[i].clone()).map(|opened| opened.content[0])
+    };
+    let mut forged = readings[7].clone();
+    forged[10] ^= 1;
+    let mut used_counters = Vec::new();
+    for round in 0..3 {
+        // The first one of the round is late, and so it is not opened any more.
+        let next = 2 * round + 1;
+        assert_eq!(open(&mut gateway, next), Ok(u8::try_from(next).unwrap()));
+        for _ in 0..300 {
+            let result = gateway.open_reading(DEVICE, stream(), &mut forged.clone()).map(drop);
+            assert_eq!(result, Err(OpenError::Rejected));
+        }
+        for _ in 0..2 {
+            let mut buffer = [0; 64];
+            let instruction = Instruction { region: 1, argument: b"" };
+            let (frame, challenge) = gateway.seal_instruction(&instruction, &mut buffer).unwrap();
+            used_counters.push(challenge.counter());
+            assert!(device.open_instruction(DEVICE, frame).is_ok());
+        }
+        let state = gateway.suspend();
+        assert_eq!(state.epoch(), Epoch(9));
+        assert_eq!(LinkState::from_bytes(state.to_bytes()), state);
+        // It is of this device and root key alone, and damage shows.
+        assert!(GatewayLink::resume(&RootKey::new([0x43; 16]), DEVICE, &state).is_none());
+        assert!(GatewayLink::resume(&root(), DeviceId([7; 8]), &state).is_none());
+        for i in 0..LinkState::LEN {
+            let mut bytes = state.to_bytes();
+            bytes[i] ^= 4;
+            assert!(
+                GatewayLink::resume(&root(), DEVICE, &LinkState::from_bytes(bytes)).is_none(),
+                "byte {i}"
+            );
+        }
+        gateway = GatewayLink::resume(&root(), DEVICE, &state).unwrap();
+        for i in 0..=next {
+            assert_eq!(open(&mut gateway, i), Err(OpenError::Replayed), "{i}");
+        }
+    }
+    assert_eq!(used_counters, [0, 1, 2, 3, 4, 5].map(|counter| [0, 0, counter]));
+    // 900 frames were rejected by the three links together.
+    let last = device.seal_reading(stream(), b"", &mut [0; 64]).unwrap().to_vec();
+    let mut forged = last.clone();
+    forged[7] ^= 1;
+    let mut reject = || gateway.open_reading(DEVICE, stream(), &mut forged.clone()).map(drop);
+    for _ in 900..1024 {
+        assert_eq!(reject(), Err(OpenError::Rejected));
+    }
+    assert_eq!(reject(), Err(OpenError::TooManyFailures));
 }

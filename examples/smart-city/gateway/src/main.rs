@@ -22,8 +22,9 @@ use smart_city_engine::{
     audit::{self, Audit},
     config::{City, ConfigError, Secrets},
     engine::{Engine, Input, TICK},
+    file::FileStore,
     memory::{self, Loss},
-    store::{self, Found, Store},
+    store::{self, Found},
 };
 use smart_city_gateway::{
     agent::Agent,
@@ -215,7 +216,7 @@ fn is_command(mut arguments: impl Iterator<Item = String>) -> bool {
 /// What is to be said of an audit log that is whole.
 fn verify_audit(dir: &Path) -> Result<String> {
     let path = Audit::path(dir);
-    let found = Store::peek(dir)?;
+    let found = FileStore::peek(dir)?;
     // Beside a running gateway nothing is known of the log's end.
     let log = memory::read_log(&path, found.as_ref().unwrap_or(&Found::Nothing))?;
     ensure!(log.head.n > 0 || log.fault.is_some(), "there is no audit log in {}", dir.display());
@@ -260,7 +261,7 @@ async fn serve(
         }
     }
     let signer = signer(&secrets.ear_key)?;
-    let is_new = !Store::path(&arguments.data).exists();
+    let is_new = !FileStore::path(&arguments.data).exists();
     let open = if arguments.after_loss { Engine::open_after_loss } else { Engine::open };
     let (mut engine, before) = open(&arguments.data, city, secrets, signer)?;
     let teller = Teller::default();

@@ -1,11 +1,17 @@
-//! A disk that cannot be read is no loss: what is on it may be whole.
+//! A store in a file. A disk that cannot be read is no loss: what is on it may be whole.
 
 use std::{fs, io};
 
 use redb::{StorageBackend, backends::FileBackend};
-use smart_city_engine::store::{Found, Store};
+use smart_city_engine::{
+    file::{Directory, FileStore},
+    store::Found,
+};
 
-use crate::common::{engine, example};
+use crate::{
+    common::{engine, example},
+    stores,
+};
 
 /// Fails to read.
 #[derive(Debug)]
@@ -43,24 +49,33 @@ fn a_fault_of_the_disk_is_not_taken_for_damage() {
         (io::ErrorKind::UnexpectedEof, true),
         (io::ErrorKind::InvalidData, true),
     ] {
-        match Store::find(dir.path(), |file| Ok(Failing(FileBackend::new(file)?, kind))) {
+        match FileStore::find(dir.path(), |file| Ok(Failing(FileBackend::new(file)?, kind))) {
             Ok(found) => assert!(is_damage && matches!(found, Found::Damaged(_)), "{kind}: {found:?}"),
             Err(error) => assert!(!is_damage, "{kind}: {error:#}"),
         }
     }
-    assert!(matches!(Store::peek(dir.path()), Ok(Some(Found::Whole(..)))));
+    assert!(matches!(FileStore::peek(dir.path()), Ok(Some(Found::Whole(..)))));
 }
 
 #[test]
 fn a_place_that_cannot_be_read_is_not_taken_for_empty() {
     let dir = example();
     let place = dir.path().join("city.toml");
-    assert!(Store::find(&place, |file| Ok(FileBackend::new(file)?)).is_err());
-    assert!(Store::peek(&place).is_err());
-    fs::create_dir(Store::path(dir.path())).unwrap();
-    assert!(Store::find(dir.path(), |file| Ok(FileBackend::new(file)?)).is_err());
+    assert!(FileStore::find(&place, |file| Ok(FileBackend::new(file)?)).is_err());
+    assert!(FileStore::peek(&place).is_err());
+    fs::create_dir(FileStore::path(dir.path())).unwrap();
+    assert!(FileStore::find(dir.path(), |file| Ok(FileBackend::new(file)?)).is_err());
     let empty = tempfile::tempdir().unwrap();
-    let found = Store::find(empty.path(), |file| Ok(FileBackend::new(file)?));
+    let found = FileStore::find(empty.path(), |file| Ok(FileBackend::new(file)?));
     assert!(matches!(found, Ok(Found::Nothing)));
-    assert!(matches!(Store::peek(empty.path()), Ok(Some(Found::Nothing))));
+    assert!(matches!(FileStore::peek(empty.path()), Ok(Some(Found::Nothing))));
+}
+
+#[test]
+fn a_file_does_what_every_store_does() {
+    for (name, test) in stores::TESTS {
+        println!("{name}");
+        let dir = tempfile::tempdir().unwrap();
+        test(&Directory { dir: dir.path(), disk: |file| Ok(FileBackend::new(file)?) });
+    }
 }

@@ -21,8 +21,8 @@ use smart_city_engine::{
     audit::{self, Audit, Head, Log},
     config::{City, Secrets},
     engine::{Engine, Input, Output},
+    file::FileStore,
     memory::Loss,
-    store::Store,
 };
 use smart_city_frame::{
     ALL_REGIONS, Challenge, DeviceId, DeviceLink, Epoch, Evidence, Header, Kind, RootKey,
@@ -369,7 +369,7 @@ impl World {
         self.power.lock().unwrap().off(|| kill || random.one_in(2));
         self.engine = None;
         let read = |path| fs::read(path).unwrap_or_default();
-        self.copies.push((read(Store::path(self.dir.path())), read(Audit::path(self.dir.path()))));
+        self.copies.push((read(FileStore::path(self.dir.path())), read(Audit::path(self.dir.path()))));
     }
 
     /// Starts again, until it runs. `may_be_lost` is whether a file was lost before.
@@ -410,7 +410,7 @@ impl World {
     }
 
     fn lose_a_file(&mut self) {
-        let (store, log) = (Store::path(self.dir.path()), Audit::path(self.dir.path()));
+        let (store, log) = (FileStore::path(self.dir.path()), Audit::path(self.dir.path()));
         let copy = self.random.below(self.copies.len());
         match self.random.below(7) {
             0 => drop(fs::remove_file(store)),

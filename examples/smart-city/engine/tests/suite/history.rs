@@ -1,25 +1,24 @@
 //! The history of readings: bounded, and seen by those alone who may see it now.
 
 use std::{
-    cell::Cell,
     fs,
     path::Path,
     time::{Duration, Instant},
 };
 
 use jiff::{Timestamp, ToSpan as _};
-use redb::{Database, ReadableTable as _, TableDefinition, backends::FileBackend};
+use redb::{Database, ReadableTable as _, TableDefinition};
 use smart_city_engine::{
-    audit::Head,
     config::{City, History},
     engine::{Engine, Input, Past, Reader, Wanted},
-    store::{Bounds, Changes, Found, Query, Reading, Store},
+    file::FileStore,
+    store::Found,
 };
 use smart_city_frame::{Class, DeviceId, Kind};
 use tokio::sync::oneshot;
 
 use crate::{
-    common::{GATE, MAST, Random, TestDevice, ask, engine, example, files},
+    common::{GATE, MAST, TestDevice, ask, engine, example, files},
     memory::{down, instruct},
 };
 
@@ -134,110 +133,6 @@ fn the_newest_readings_stay() {
     assert!(ask_for(&mut gateway, "hana", wanted("gate-camera")).is_empty());
 }
 
-#[test]
-fn old_readings_go() {
-    let dir = tempfile::tempdir().unwrap();
-    let disk = |file| Ok(FileBackend::new(file)?);
-    let (mut store, stored) = Store::create(dir.path(), disk).unwrap();
-    assert_eq!((stored.next, stored.history), (0, (0, None)));
-    let start = Timestamp::now();
-    let at = |i: u64| start + i64::try_from(i).unwrap().minutes();
-    let reading = |number: u64| {
-        let (key, time) = ([0; 16], at(number));
-        let stream_identity = "one".to_owned();
-        let (device, payload) = ([7; 8], vec![1]);
-        (number, Reading { device, key, stream: 1, stream_identity, epoch: 1, counter: 1, time, payload })
-    };
-    let bounds = |from| Bounds { most: 5000, times: Some((from, i64::MAX)) };
-    let changes =
-        Changes { accepted: (0..3000).map(reading).collect(), history: bounds(0), ..Changes::default() };
-    store.commit(&changes, &Head::default()).unwrap();
-    let read = |store: &Store, device, stream| {
-        let query = Query {
-            devices: vec![DeviceId([device; 8])],
-            stream,
-            stream_identity: "one".to_owned(),
-            times: (i64::MIN, i64::MAX),
-            limit: 5000,
-        };
-        store.snapshot().unwrap().read(&query, || true).unwrap()
-    };
-    let times = |store: &Store| {
-        let all = read(store, 7, 1);
-        (all.len(), all.first().map(|reading| reading.time))
-    };
-    assert_eq!(times(&store), (3000, Some(at(0))));
-    // Not all at once: others wait for it.
-    let later = Changes { history: bounds(at(2000).as_microsecond()), ..Changes::default() };
-    for left in [1976, 1000, 1000] {
-        store.commit(&later, &Head::default()).unwrap();
-        assert_eq!(times(&store), (left, Some(at(3000 - u64::try_from(left).unwrap()))));
-    }
-    let generation = store.generation();
-    store.commit(&later, &Head::default()).unwrap();
-    assert_eq!(store.generation(), generation, "nothing is written if nothing changes");
-    drop(store);
-    let Found::Whole(store, stored) = Store::find(dir.path(), disk).unwrap() else { panic!() };
-    assert_eq!((stored.next, stored.history), (3000, (1000, Some(at(2000).as_microsecond()))));
-    assert_eq!(times(&store), (1000, Some(at(2000))));
-    assert!(read(&store, 7, 2).is_empty() && read(&store, 8, 1).is_empty());
-}
-
-/// What is wanted of many devices is merged by time; and it is little that is read for a little.
-#[test]
-fn readings_of_many_devices_come_in_the_order_of_their_times() {
-    let dir = tempfile::tempdir().unwrap();
-    let (mut store, _) = Store::create(dir.path(), |file| Ok(FileBackend::new(file)?)).unwrap();
-    let mut random = Random(7);
-    let mut all = Vec::new();
-    for number in 0..600 {
-        let device = [u8::try_from(random.below(20)).unwrap(); 8];
-        let time = Timestamp::from_microsecond(1000 + i64::try_from(random.below(200)).unwrap()).unwrap();
-        let stream_identity = ["one", "other"][random.below(2)].to_owned();
-        let stream = 1 + u16::from(random.one_in(4));
-        let payload = vec![1];
-        let (key, epoch, counter) = ([0; 16], 1, u32::try_from(number).unwrap());
-        all.push((number, Reading { device, key, stream, stream_identity, epoch, counter, time, payload }));
-    }
-    let history = Bounds { most: 5000, times: None };
-    let changes = Changes { accepted: all.clone(), history, ..Changes::default() };
-    store.commit(&changes, &Head::default()).unwrap();
-    all.sort_by_key(|(number, reading)| (reading.time, reading.device, *number));
-    for (devices, (from, to), limit) in [
-        (0..20, (0, i64::MAX), 5000),
-        (3..17, (i64::MIN, i64::MAX), 20),
-        (0..20, (1050, 1100), 5000),
-        (0..20, (1050, 1100), 40),
-        (0..20, (1100, 1050), 40),
-        (5..6, (0, i64::MAX), 5000),
-        (0..20, (0, i64::MAX), 0),
-        (0..0, (0, i64::MAX), 9),
-    ] {
-        let query = Query {
-            devices: devices.clone().map(|device| DeviceId([device; 8])).collect(),
-            stream: 1,
-            stream_identity: "one".to_owned(),
-            times: (from, to),
-            limit,
-        };
-        let of_stream = |reading: &Reading| reading.stream == 1 && reading.stream_identity == "one";
-        let expected: Vec<Reading> = all
-            .iter()
-            .map(|(_, reading)| reading.clone())
-            .filter(|reading| of_stream(reading) && devices.contains(&reading.device[0]))
-            .filter(|reading| (from..=to).contains(&reading.time.as_microsecond()))
-            .take(limit)
-            .collect();
-        let asked = Cell::new(0);
-        let found = store.snapshot().unwrap().read(&query, || asked.replace(asked.get() + 1) < 5000).unwrap();
-        assert_eq!(found, expected, "{query:?}");
-        // Half of the readings under the number are the other stream's.
-        assert!(asked.get() <= 4 * limit + 1, "{} steps for {limit}", asked.get());
-        // Who does not wait any more gets nothing, and at once.
-        assert!(store.snapshot().unwrap().read(&query, || false).unwrap().is_empty());
-    }
-}
-
 /// The example's files after a change.
 fn changed(dir: &Path, change: impl FnOnce(&mut City)) -> Input {
     let (mut city, secrets) = files(dir);
@@ -315,7 +210,7 @@ fn forget_streams(dir: &Path) {
         reading.as_object_mut().unwrap().remove("stream_identity").unwrap();
         serde_json::to_vec(&reading).unwrap()
     };
-    let database = Database::open(Store::path(dir)).unwrap();
+    let database = Database::open(FileStore::path(dir)).unwrap();
     let write = database.begin_write().unwrap();
     {
         let mut table = write.open_table(HISTORY).unwrap();
@@ -414,7 +309,7 @@ fn a_wrong_clock_neither_removes_nor_keeps_readings() {
             texts(excerpt.map_or_else(Vec::new, |excerpt| excerpt.read(|| true).unwrap()))
         };
         let stored = |dir: &Path| {
-            let Some(Found::Whole(_, stored)) = Store::peek(dir).unwrap() else { panic!() };
+            let Some(Found::Whole(_, stored)) = FileStore::peek(dir).unwrap() else { panic!() };
             stored.history.0
         };
         // It is right for long, wrong for five minutes, and right again.

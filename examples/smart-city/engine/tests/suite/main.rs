@@ -15,5 +15,7 @@ mod history;
 mod memory;
 mod outbox;
 mod policy;
+#[path = "../common/stores.rs"]
+mod stores;
 mod time;
 mod view;

@@ -8,8 +8,9 @@ use smart_city_engine::{
     audit::{Audit, Log},
     config::{City, Secrets},
     engine::{Denied, Engine, Input, Output},
+    file::FileStore,
     memory::Loss,
-    store::{Found, Store},
+    store::Found,
 };
 use smart_city_frame::{DeviceLink, Epoch, Kind, RootKey};
 
@@ -153,14 +154,16 @@ fn a_device_comes_back_isolated() {
 fn each_file_knows_that_the_other_was_lost() {
     type Loses = fn(&Path, (&[u8], &[u8]));
     let ways: [(&str, bool, Loses); 8] = [
-        ("store.redb: it is not there", true, |dir, _| fs::remove_file(Store::path(dir)).unwrap()),
-        ("store.redb: it is damaged", true, |dir, _| fs::write(Store::path(dir), b"").unwrap()),
-        ("store.redb: it is damaged", true, |dir, _| fs::write(Store::path(dir), [7; 9000]).unwrap()),
+        ("store.redb: it is not there", true, |dir, _| fs::remove_file(FileStore::path(dir)).unwrap()),
+        ("store.redb: it is damaged", true, |dir, _| fs::write(FileStore::path(dir), b"").unwrap()),
+        ("store.redb: it is damaged", true, |dir, _| fs::write(FileStore::path(dir), [7; 9000]).unwrap()),
         ("store.redb: it is damaged", true, |dir, _| {
-            let store = fs::read(Store::path(dir)).unwrap();
-            fs::write(Store::path(dir), &store[..store.len() / 2]).unwrap();
+            let store = fs::read(FileStore::path(dir)).unwrap();
+            fs::write(FileStore::path(dir), &store[..store.len() / 2]).unwrap();
         }),
-        ("store.redb: it was set back", true, |dir, (store, _)| fs::write(Store::path(dir), store).unwrap()),
+        ("store.redb: it was set back", true, |dir, (store, _)| {
+            fs::write(FileStore::path(dir), store).unwrap();
+        }),
         ("audit.jsonl: the end is missing: 0 records", false, |dir, _| {
             fs::remove_file(Audit::path(dir)).unwrap();
         }),
@@ -177,7 +180,8 @@ fn each_file_knows_that_the_other_was_lost() {
             .handle([TestDevice::new(MAST, 1, dir.path()).reading(2, &files(dir.path()).0, b"1")])
             .unwrap();
         drop(gateway);
-        let before = (fs::read(Store::path(dir.path())).unwrap(), fs::read(Audit::path(dir.path())).unwrap());
+        let before =
+            (fs::read(FileStore::path(dir.path())).unwrap(), fs::read(Audit::path(dir.path())).unwrap());
         let (mut gateway, _) = engine(dir.path());
         let (mut gate, frame) = isolate(&mut gateway, dir.path());
         drop(gateway);
@@ -216,7 +220,7 @@ fn each_file_knows_that_the_other_was_lost() {
         // Both are whole again, and each alone would do.
         let log = Log::read(&Audit::path(dir.path()), &Default::default()).unwrap();
         assert_eq!(log.fault, None);
-        let Some(Found::Whole(_, stored)) = Store::peek(dir.path()).unwrap() else { panic!("{fault}") };
+        let Some(Found::Whole(_, stored)) = FileStore::peek(dir.path()).unwrap() else { panic!("{fault}") };
         assert_eq!(stored.epochs.len(), log.memory.epochs.len(), "{fault}");
         assert!(stored.epochs.iter().all(|(id, key, epoch)| log.memory.epochs[&(*id, *key)] == *epoch));
         let isolated = stored.devices.iter().filter_map(|(id, record)| Some((*id, record.isolated?)));
@@ -246,7 +250,7 @@ fn after_a_loss_of_the_store_a_fault_of_the_log_is_one_of_the_log_alone() {
         let (mut gateway, _) = engine(dir.path());
         let (_, frame) = isolate(&mut gateway, dir.path());
         drop(gateway);
-        fs::remove_file(Store::path(dir.path())).unwrap();
+        fs::remove_file(FileStore::path(dir.path())).unwrap();
         drop(try_open(dir.path(), true).unwrap());
         lose(dir.path(), &fs::read_to_string(Audit::path(dir.path())).unwrap());
 
@@ -267,7 +271,7 @@ fn with_both_files_at_fault_only_new_keys_help() {
         let (mut gateway, _) = engine(dir.path());
         isolate(&mut gateway, dir.path());
         drop(gateway);
-        fs::remove_file(Store::path(dir.path())).unwrap();
+        fs::remove_file(FileStore::path(dir.path())).unwrap();
         let text = fs::read_to_string(Audit::path(dir.path())).unwrap();
         assert!(text.contains(from));
         fs::write(Audit::path(dir.path()), text.replacen(from, to, 1)).unwrap();
@@ -275,7 +279,7 @@ fn with_both_files_at_fault_only_new_keys_help() {
             let error = try_open(dir.path(), after_loss).unwrap_err();
             assert!(matches!(error.downcast_ref(), Some(Loss::Both(..))), "{error}");
             assert!(error.to_string().contains("a new root key"), "{error}");
-            assert!(!Store::path(dir.path()).exists());
+            assert!(!FileStore::path(dir.path()).exists());
         }
     }
 }
@@ -309,10 +313,10 @@ fn a_store_may_be_one_commit_behind_its_log() {
         let mut gate = TestDevice::new(GATE, 1, dir.path());
         gateway.handle([gate.reading(1, &files(dir.path()).0, b"1")]).unwrap();
         gateway.handle([Input::Tick]).unwrap();
-        let store = fs::read(Store::path(dir.path())).unwrap();
+        let store = fs::read(FileStore::path(dir.path())).unwrap();
         change(&mut gateway, dir.path(), &mut gate);
         drop(gateway);
-        fs::write(Store::path(dir.path()), store).unwrap();
+        fs::write(FileStore::path(dir.path()), store).unwrap();
         match try_open(dir.path(), false) {
             Ok(_) => assert!(commits < 2, "{number}"),
             Err(error) => {
@@ -337,10 +341,10 @@ fn an_isolation_or_recovery_that_only_the_log_has_is_taken_over() {
     gate.code[7] ^= 1;
     let instruction = instruct(&mut gateway).1.remove(0).payload;
     gateway.handle([Input::Tick]).unwrap();
-    let store = fs::read(Store::path(dir.path())).unwrap();
+    let store = fs::read(FileStore::path(dir.path())).unwrap();
     gateway.handle([gate.follow(&instruction, &genuine)]).unwrap();
     drop(gateway);
-    fs::write(Store::path(dir.path()), store).unwrap();
+    fs::write(FileStore::path(dir.path()), store).unwrap();
 
     let (mut gateway, _) = try_open(dir.path(), false).unwrap();
     assert!(is_isolated(&mut gateway, GATE));
@@ -349,18 +353,18 @@ fn an_isolation_or_recovery_that_only_the_log_has_is_taken_over() {
     let outputs = gateway.handle([gate.reading(1, &city, b"2")]).unwrap();
     let restore = down(&outputs, Kind::Instruction).remove(0);
     gateway.handle([Input::Tick]).unwrap();
-    let store = fs::read(Store::path(dir.path())).unwrap();
+    let store = fs::read(FileStore::path(dir.path())).unwrap();
     gateway.handle([gate.follow(&restore, &genuine)]).unwrap();
     assert!(!is_isolated(&mut gateway, GATE));
     drop(gateway);
     let log = fs::read(Audit::path(dir.path())).unwrap();
-    fs::write(Store::path(dir.path()), store).unwrap();
+    fs::write(FileStore::path(dir.path()), store).unwrap();
 
     let (mut gateway, _) = try_open(dir.path(), false).unwrap();
     assert!(!is_isolated(&mut gateway, GATE));
     drop(gateway);
     // What it knew from the log it has stored, and the log was not told again.
-    let Some(Found::Whole(_, stored)) = Store::peek(dir.path()).unwrap() else { panic!() };
+    let Some(Found::Whole(_, stored)) = FileStore::peek(dir.path()).unwrap() else { panic!() };
     assert!(stored.devices.iter().all(|(_, record)| record.isolated.is_none()));
     let after = fs::read(Audit::path(dir.path())).unwrap();
     let more = String::from_utf8(after[log.len()..].to_vec()).unwrap();
@@ -387,7 +391,8 @@ fn files_of_two_histories_do_not_fit() {
     let dir = example();
     let (gateway, _) = engine(dir.path());
     drop(gateway);
-    let read = || (fs::read(Store::path(dir.path())).unwrap(), fs::read(Audit::path(dir.path())).unwrap());
+    let read =
+        || (fs::read(FileStore::path(dir.path())).unwrap(), fs::read(Audit::path(dir.path())).unwrap());
     let (store, log) = read();
     let open = || {
         let (mut gateway, _) = try_open(dir.path(), false).unwrap();
@@ -396,12 +401,12 @@ fn files_of_two_histories_do_not_fit() {
     };
     drop(open());
     let (other, _) = read();
-    fs::write(Store::path(dir.path()), store).unwrap();
+    fs::write(FileStore::path(dir.path()), store).unwrap();
     fs::write(Audit::path(dir.path()), log).unwrap();
     let mut gateway = open();
     gateway.handle([fault()]).unwrap();
     drop(gateway);
-    fs::write(Store::path(dir.path()), other).unwrap();
+    fs::write(FileStore::path(dir.path()), other).unwrap();
     let error = try_open(dir.path(), false).unwrap_err();
     assert!(matches!(error.downcast_ref(), Some(Loss::Log(_))), "{error}");
 }
@@ -411,7 +416,7 @@ fn files_of_two_histories_do_not_fit() {
 fn a_copy_from_before_a_loss_stays_an_old_one() {
     let dir = example();
     drop(engine(dir.path()));
-    let store = || fs::read(Store::path(dir.path())).unwrap();
+    let store = || fs::read(FileStore::path(dir.path())).unwrap();
     let go_on = |after_loss| {
         let (mut gateway, _) = try_open(dir.path(), after_loss).unwrap();
         gateway.handle([fault()]).unwrap();
@@ -420,9 +425,9 @@ fn a_copy_from_before_a_loss_stays_an_old_one() {
     (0..3).for_each(|_| go_on(false));
     let newer = store();
     (0..3).for_each(|_| go_on(false));
-    fs::write(Store::path(dir.path()), older).unwrap();
+    fs::write(FileStore::path(dir.path()), older).unwrap();
     go_on(true);
-    fs::write(Store::path(dir.path()), newer).unwrap();
+    fs::write(FileStore::path(dir.path()), newer).unwrap();
     let error = try_open(dir.path(), false).unwrap_err();
     assert!(error.to_string().starts_with("store.redb: it was set back"), "{error}");
 }
@@ -437,7 +442,7 @@ fn a_store_of_another_gateway_does_not_fit() {
         gateway.handle([fault()]).unwrap();
     }
     drop(gateway);
-    fs::copy(Store::path(other.path()), Store::path(dir.path())).unwrap();
+    fs::copy(FileStore::path(other.path()), FileStore::path(dir.path())).unwrap();
     let error = try_open(dir.path(), false).unwrap_err();
     assert!(matches!(error.downcast_ref(), Some(Loss::Store(_) | Loss::Both(..))), "{error}");
     assert!(error.to_string().contains("not the one with which the audit log was written"), "{error}");

@@ -12,7 +12,7 @@ use std::{
 use smart_city_engine::{
     audit::{Audit, archives},
     engine::Input,
-    store::Store,
+    file::FileStore,
 };
 
 use crate::common::{ask, engine, example};
@@ -47,7 +47,7 @@ fn the_process_keeps_its_files_and_says_what_was_lost() {
     assert!(line.starts_with("ready "), "{line}");
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&data), 0o700);
-    for file in [Store::path(&data), Audit::path(&data), dir.path().join("ear-key.pem")] {
+    for file in [FileStore::path(&data), Audit::path(&data), dir.path().join("ear-key.pem")] {
         assert_eq!(mode(&file), 0o600, "{}", file.display());
     }
     let (good, text) = verify(&data);
@@ -55,12 +55,12 @@ fn the_process_keeps_its_files_and_says_what_was_lost() {
     child.kill().unwrap();
     child.wait().unwrap();
     // The store was not closed, and is not repaired by looking at it.
-    let before = fs::read(Store::path(&data)).unwrap();
+    let before = fs::read(FileStore::path(&data)).unwrap();
     let (good, text) = verify(&data);
     assert!(good && text.ends_with("the chain is whole\n"), "{text}");
-    assert_eq!(fs::read(Store::path(&data)).unwrap(), before);
+    assert_eq!(fs::read(FileStore::path(&data)).unwrap(), before);
 
-    fs::remove_file(Store::path(&data)).unwrap();
+    fs::remove_file(FileStore::path(&data)).unwrap();
     assert!(!verify(&data).0);
     let (mut child, line) = gateway(dir.path(), &[]);
     let mut text = String::new();

@@ -1,0 +1,84 @@
+-- Shards are parts of all devices. Numbers of readings are given out in blocks, so that those of no two gateways are the same.
+create table settings (
+    single boolean primary key default true check (single),
+    shards smallint not null check (shards > 0),
+    blocks bigint not null
+);
+insert into settings (shards, blocks) values (16, 0);
+
+-- Gateways that run. Who has not said so until then is taken for ended.
+create table members (
+    member bigint generated always as identity primary key,
+    name text not null,
+    until timestamptz not null
+);
+
+-- Who has a shard. A term is the time of one holder: who writes with an older one is refused.
+create table leases (
+    shard smallint primary key,
+    term bigint not null default 0,
+    member bigint
+);
+insert into leases (shard) select generate_series(0, (select shards - 1 from settings));
+
+-- What each gateway has written: how often, and the end of its audit log. The block is of the process that writes now.
+create table gateways (
+    name text primary key,
+    identity text not null,
+    block bigint not null,
+    generation bigint not null,
+    head_n bigint not null,
+    head_hash text not null
+);
+
+-- The newest epoch of each device and root key.
+create table epochs (
+    device bytea not null,
+    key bytea not null,
+    shard smallint not null references leases,
+    epoch integer not null,
+    primary key (device, key)
+);
+
+create function refuse_epoch() returns trigger language plpgsql as $$
+begin
+    raise exception 'an epoch of % would go back', encode(old.device, 'hex');
+end
+$$;
+create trigger epochs_rise before update on epochs for each row when (new.epoch < old.epoch) execute function refuse_epoch();
+
+create table devices (
+    device bytea primary key,
+    shard smallint not null references leases,
+    record jsonb not null
+);
+
+-- Readings that are not delivered yet. Times are nanoseconds since 1970.
+create table outbox (
+    number bigint primary key,
+    shard smallint not null references leases,
+    device bytea not null,
+    key bytea not null,
+    stream integer not null,
+    stream_identity text not null,
+    epoch integer not null,
+    counter bigint not null,
+    time bigint not null,
+    payload bytea not null
+);
+
+-- Readings that users can look up.
+create table history (
+    number bigint not null,
+    shard smallint not null references leases,
+    device bytea not null,
+    key bytea not null,
+    stream integer not null,
+    stream_identity text not null,
+    epoch integer not null,
+    counter bigint not null,
+    time bigint not null,
+    payload bytea not null,
+    primary key (device, stream, time, number)
+);
+create index history_time on history (time, number);
