@@ -80,12 +80,14 @@ pub(crate) fn bench() -> Result<()> {
 }
 
 /// What the tests take besides Rust: a browser that looks at the gateway's page, Mosquitto as its broker, PostgreSQL as its database, an
-/// identity provider for users of other cities, and OpenSSL for the crate `ear`, which reads attestation results.
+/// identity provider for users of other cities, programs that read incidents, and OpenSSL for the crate `ear`, which reads attestation
+/// results.
 pub(crate) fn test_tools() -> Result<()> {
     if apt::can_install() {
-        apt::install(&["chromium", "mosquitto", "postgresql"])?;
+        apt::install(&["chromium", "mosquitto", "postgresql", "python3-venv"])?;
     }
     identity_provider()?;
+    python_programs()?;
     let has_browser = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
         .iter()
         .any(|name| paths::find_program(name).is_some());
@@ -111,6 +113,33 @@ fn identity_provider() -> Result<()> {
     }
     let npm = tools::program("npm", &["nodejs", "npm"], "npm, with nodejs (Debian, Ubuntu)")?;
     Cmd::new(npm).args(["ci", "--no-audit", "--no-fund"]).dir(&folder).run()
+}
+
+/// Installs the programs that read incidents from PyPI, each in an environment of its own, if they are not there as their files say.
+fn python_programs() -> Result<()> {
+    let from = paths::root().join("examples/smart-city/incidents/tests/python");
+    for name in ["stix2-validator", "taxii2-client"] {
+        let list = from.join(name).with_extension("txt");
+        let to = paths::target().join("python").join(name);
+        let installed = to.join("installed.txt");
+        let wanted = fs::read_to_string(&list)?;
+        if fs::read_to_string(&installed).is_ok_and(|text| text == wanted) {
+            continue;
+        }
+        let python = tools::program(
+            "python3",
+            &["python3", "python3-venv"],
+            "Python, with its venv (Debian, Ubuntu)",
+        )?;
+        Cmd::new(python).args(["-m", "venv", "--clear"]).arg(&to).run()?;
+        // All that they take is in the list, each with its version.
+        Cmd::new(to.join("bin/pip"))
+            .args(["install", "--quiet", "--no-deps", "--requirement"])
+            .arg(&list)
+            .run()?;
+        fs::write(installed, wanted)?;
+    }
+    Ok(())
 }
 
 /// The example's demo, with the profile of the tests: ciphers are optimized, the rest is a little.

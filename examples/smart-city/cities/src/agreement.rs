@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use http::Uri;
 use serde::{Deserialize, de::DeserializeOwned};
 use smart_city_engine::{
-    config::{City, ConfigError, MAX_LEVEL, Table},
+    config::{City, ConfigError, MAX_LEVEL, StreamEntry, Table},
     policy,
 };
 use smart_city_frame::Class;
@@ -22,7 +22,7 @@ use crate::{
     gate::NOBODY,
     handover::MOST_TYPE,
     keys::{CityKeys, OwnKeys},
-    label::{MOST_NAMES, Narrowing},
+    label::{Label, MOST_NAMES, Narrowing},
 };
 
 /// How long what is handed over may be taken, in minutes, if the file does not say it, and at most.
@@ -40,6 +40,25 @@ pub struct Agreement {
     pub(crate) partners: BTreeMap<String, Partner>,
 }
 
+impl Agreement {
+    fn narrowing(&self, owner: &str, stream: &str) -> Option<&Narrowing> {
+        self.partners.get(owner)?.receive.get(stream)
+    }
+
+    /// Whether a stream, as `owner/stream`, is taken.
+    #[must_use]
+    pub fn takes(&self, stream: &str) -> bool {
+        stream.split_once('/').is_some_and(|(owner, stream)| self.narrowing(owner, stream).is_some())
+    }
+
+    /// What a stream with such a label is for the policy of the city `home`; none if it is not taken.
+    #[must_use]
+    pub fn here(&self, label: &Label, home: &str) -> Option<StreamEntry> {
+        let narrowing = self.narrowing(&label.owner, &label.stream)?;
+        label.is_for(home).then(|| narrowing.apply(label, home))
+    }
+}
+
 /// What was agreed with one city.
 #[derive(Clone, Debug)]
 pub(crate) struct Partner {
@@ -54,18 +73,21 @@ pub(crate) struct Partner {
 
 /// Where another gateway is.
 #[derive(Clone, Debug)]
-pub(crate) struct Site {
+pub struct Site {
     /// Host and port.
-    pub(crate) authority: String,
+    pub authority: String,
     /// What comes before all paths.
-    pub(crate) path: String,
+    pub path: String,
     /// How it is checked to be who it should be; none without TLS.
-    pub(crate) tls: Option<Arc<ClientConfig>>,
+    pub tls: Option<Arc<ClientConfig>>,
 }
 
 impl Site {
     /// From a URL, and the file of the authorities that may have made its certificate.
-    pub(crate) fn parse(url: &str, authorities: Option<&Path>) -> Result<Self> {
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(url: &str, authorities: Option<&Path>) -> Result<Self> {
         let url: Option<Uri> = url.parse().ok();
         let url = url.filter(|url| url.query().is_none()).context("is not as https://HOST:PORT")?;
         let (default, tls) = match (url.scheme_str(), authorities) {

@@ -7,15 +7,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use coset::{CborSerializable as _, cbor::value::Value};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::json;
 use smart_city_engine::{
-    config::{City, StreamEntry, UserEntry},
-    engine::{About, Output},
-    policy::{Policy, class_name, hash},
+    config::{City, History, StreamEntry, UserEntry},
+    distrust::{Distrust, Doubt},
+    engine::{About, Handed, Past, Rate, Wanted},
+    policy::{Decisions, Policy, class_name, hash},
 };
 use smart_city_frame::{Class, DeviceId};
 use smart_city_requests::Pace;
@@ -26,7 +27,7 @@ use crate::{
     handover::{self, Keyring, Opened, Reading, Refusal, Signed},
     keys::{KID, Pairwise, from_partner, to_partner},
     label::{Id, Label},
-    replay::Taken,
+    replay::{self, Taken},
     send::Answer,
 };
 
@@ -45,6 +46,13 @@ const LEEWAY: i64 = 120;
 /// How far in the future an owner's gateway may have begun to count, in seconds: who has stolen a key could end the stream with more.
 const MOST_AHEAD: i64 = 86_400;
 
+/// How often labels of an owner's streams may change, at once and in the long run: each time, it is decided anew for all users. The first one
+/// of each stream is not counted, as there are only so many streams.
+const CHANGES: (u32, Duration) = (16, Duration::from_secs(1));
+
+/// The number of the stream that [`sole`] knows.
+pub const NUMBER: u16 = 1;
+
 /// How long refusals are added up for the audit log, after the first one of a city.
 const SUMMARY: Duration = Duration::from_secs(60);
 
@@ -58,6 +66,7 @@ struct Config {
     home: String,
     agreement: Agreement,
     users: BTreeMap<String, UserEntry>,
+    history: Option<History>,
     streams: BTreeMap<u16, StreamEntry>,
     devices: BTreeMap<DeviceId, Vec<u16>>,
     ring: Keyring,
@@ -70,6 +79,7 @@ impl Config {
         let mut config = Self {
             home: city.home.clone(),
             users: city.users.clone(),
+            history: city.history,
             streams: city.streams.clone(),
             devices: city.devices.iter().map(|(id, device)| (*id, device.streams.clone())).collect(),
             ..Self::default()
@@ -173,9 +183,21 @@ type Of = (String, String);
 #[derive(Debug)]
 struct Inbound {
     taken: Taken,
-    /// The policy for the last label of each stream, and under which configuration.
-    decided: BTreeMap<Of, (StreamEntry, Policy)>,
+    /// What was decided by the last label of each stream, and under which configuration.
+    decided: BTreeMap<Of, Decided>,
     under: Arc<Config>,
+    /// How often labels of each owner have changed.
+    changes: BTreeMap<String, Rate>,
+}
+
+/// What was decided for each user.
+#[derive(Clone, Debug)]
+struct Decided {
+    entry: StreamEntry,
+    users: Arc<[String]>,
+    decisions: Decisions,
+    /// Those of a device that is not believed.
+    held: Decisions,
 }
 
 /// What became of what was handed over to and by one city.
@@ -197,6 +219,16 @@ pub struct Counts {
     pub taken: u64,
     /// Readings of it that were refused.
     pub refused: BTreeMap<Refusal, u64>,
+    /// Whether it did not take the last request.
+    pub is_failing: bool,
+    /// When it last took a reading.
+    pub last_sent: Option<Timestamp>,
+    /// When a reading was last taken from it.
+    pub last_taken: Option<Timestamp>,
+    /// The streams that it gets.
+    pub sends: Vec<String>,
+    /// Those of it that are taken, whoever brings them.
+    pub takes: Vec<String>,
 }
 
 /// What a message has brought.
@@ -206,8 +238,8 @@ pub struct Given {
     pub taken: u64,
     /// How many were not, and why.
     pub refused: BTreeMap<Refusal, u64>,
-    /// For the users who may have them.
-    pub outputs: Vec<Output>,
+    /// Those that were taken, and who of the users may have each.
+    pub readings: Vec<(Reading, Handed)>,
 }
 
 /// What was refused since the audit log was told of it.
@@ -232,10 +264,13 @@ pub(crate) struct Job {
 #[derive(Debug)]
 pub struct Gate {
     config: Mutex<Arc<Config>>,
+    /// Whom the city does not believe.
+    distrusted: Distrust,
     /// Held for moments only: who notes a reading does not wait.
     outbound: Mutex<Outbound>,
     /// Held as long as a message is looked at and stored.
     inbound: Mutex<Inbound>,
+    past: replay::Past,
     counts: Mutex<BTreeMap<String, Counts>>,
     /// For the audit log.
     notes: Mutex<BTreeMap<(&'static str, String), Note>>,
@@ -254,13 +289,20 @@ impl Gate {
     ///
     /// # Errors
     /// If the file there cannot be read or made.
-    pub fn open(dir: &Path) -> Result<Self> {
+    pub fn open(dir: &Path, distrusted: Distrust) -> Result<Self> {
         let now = u64::try_from(Timestamp::now().as_microsecond()).unwrap_or(0);
         let (taken, epoch) = Taken::open(dir, now)?;
         Ok(Self {
             config: Mutex::default(),
+            distrusted,
             outbound: Mutex::default(),
-            inbound: Mutex::new(Inbound { taken, decided: BTreeMap::new(), under: Arc::default() }),
+            past: taken.past(),
+            inbound: Mutex::new(Inbound {
+                taken,
+                decided: BTreeMap::new(),
+                under: Arc::default(),
+                changes: BTreeMap::new(),
+            }),
             counts: Mutex::default(),
             notes: Mutex::default(),
             epoch,
@@ -383,11 +425,21 @@ impl Gate {
     /// What became of all so far, by city. What nobody known has sealed is under `unknown`, which is the name of no city here.
     #[must_use]
     pub fn counts(&self) -> BTreeMap<String, Counts> {
-        let mut counts = lock(&self.counts).clone();
-        for (name, outbox) in &lock(&self.outbound).outboxes {
-            counts.entry(name.clone()).or_default().waiting = outbox.waiting.len() as u64;
+        let (mut all, config) = (lock(&self.counts).clone(), self.config());
+        for (name, partner) in &config.agreement.partners {
+            let counts = all.entry(name.clone()).or_default();
+            let name = |(owner, stream): &Of| {
+                if *owner == config.home { stream.clone() } else { format!("{owner}/{stream}") }
+            };
+            counts.sends = partner.send.iter().map(name).collect();
+            counts.takes = partner.receive.keys().cloned().collect();
         }
-        counts
+        for (name, outbox) in &lock(&self.outbound).outboxes {
+            let counts = all.entry(name.clone()).or_default();
+            counts.waiting = outbox.waiting.len() as u64;
+            counts.is_failing = outbox.pace.is_failing();
+        }
+        all
     }
 
     /// The cities for which something may be due now.
@@ -485,7 +537,11 @@ impl Gate {
                 let signed = signed.inspect_err(|error| tracing::error!(to, "{error:#}"));
                 Some((signed.ok()?, expiry))
             }
-            Waiting::Foreign { opened } => Some((opened.signed.clone(), opened.reading.label.expiry)),
+            Waiting::Foreign { opened } => {
+                let Reading { label, device, .. } = &opened.reading;
+                let is_held = self.distrusted.holds(&label.owner, *device);
+                (!is_held).then(|| (opened.signed.clone(), label.expiry))
+            }
         }
     }
 
@@ -522,6 +578,9 @@ impl Gate {
             None => counts.failed += 1,
             Some(Answer { taken, refused }) => {
                 counts.sent += taken;
+                if *taken > 0 {
+                    counts.last_sent = Some(Timestamp::now());
+                }
                 for (reason, count) in refused {
                     *counts.refused_there.entry(reason).or_default() += count;
                 }
@@ -533,11 +592,17 @@ impl Gate {
         self.wake.notify_one();
     }
 
-    /// Looks at a message of another city. What was taken is stored before this returns, and is never taken again.
+    /// Looks at a message of another city. What was taken is stored before this returns, and is never taken again. None if `has_room` says that
+    /// there is no room for so many messages to users: then nothing was taken.
     ///
     /// # Errors
     /// If it cannot be stored. Then nothing was taken.
-    pub fn receive(&self, body: &[u8], now: Timestamp) -> Result<Given> {
+    pub fn receive(
+        &self,
+        body: &[u8],
+        now: Timestamp,
+        has_room: impl FnOnce(usize) -> bool,
+    ) -> Result<Option<Given>> {
         let mut given = Given::default();
         let messages = match Value::from_slice(body) {
             Ok(Value::Array(messages)) if messages.len() <= MOST_TOGETHER => messages,
@@ -562,32 +627,98 @@ impl Gate {
                 if !inbound.taken.take(&label.owner, &label.stream, &opened.key, label.id) {
                     return Err((from, Refusal::Replayed));
                 }
-                Ok((opened, entry))
+                let decided = inbound.decide(label, entry, &config).map_err(|refusal| (from, refusal))?;
+                let doubt = self.distrusted.of(&label.owner, opened.reading.device);
+                Ok((opened, decided, doubt))
             });
             match checked {
-                Ok((opened, entry)) => {
+                Ok((opened, decided, doubt)) => {
                     counted.push((Some(opened.from.clone()), None));
-                    accepted.push((opened, entry));
+                    given.readings.push(decided.hand(&opened.reading, doubt.as_ref()));
+                    accepted.push(opened);
                 }
                 Err((from, refusal)) => counted.push((from, Some(refusal))),
             }
         }
-        if let Err(error) = inbound.taken.keep() {
+        let messages = given.readings.iter().map(|(_, handed)| handed.receivers().count()).sum();
+        if !has_room(messages) {
+            inbound.taken.give_up();
+            return Ok(None);
+        }
+        if let Some(History { hours, .. }) = config.history {
+            for Opened { reading, signed, .. } in &accepted {
+                inbound.taken.remember(reading, signed.bytes.clone(), hours, now.as_second());
+            }
+        }
+        if let Err(error) = inbound.taken.keep(config.history, now.as_second()) {
             inbound.taken.give_up();
             self.failed.notify_one();
             return Err(error);
         }
-        for (opened, entry) in accepted {
-            let outputs = inbound.decide(&opened.reading, entry, &config);
-            match outputs {
-                Ok(outputs) => given.outputs.extend(outputs),
-                Err(error) => tracing::error!("what was handed over reaches nobody: {error:#}"),
-            }
+        for opened in accepted {
             self.hand_on(opened, &config);
         }
         drop(inbound);
         self.add_up(counted, &mut given);
-        Ok(given)
+        Ok(Some(given))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn past(&self) -> &replay::Past {
+        &self.past
+    }
+
+    /// Removes from the history what has expired.
+    ///
+    /// # Errors
+    /// If that cannot be stored.
+    pub fn tidy(&self, now: Timestamp) -> Result<()> {
+        let history = self.config().history;
+        let tidied = lock(&self.inbound).taken.tidy(history, now.as_second());
+        tidied.inspect_err(|_| self.failed.notify_one())
+    }
+
+    /// What a user may see of what other cities have handed over: by the label of each reading, as long as that has not expired, and by this
+    /// city's own table of now. It is read as long as it is wanted.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn history(
+        &self,
+        user: &str,
+        wanted: &Wanted,
+        now: Timestamp,
+        is_wanted: impl Fn() -> bool,
+    ) -> Result<Vec<Past>> {
+        let (config, mut found) = (self.config(), Vec::new());
+        let (Some(user), Some(history)) = (config.users.get(user), config.history) else { return Ok(found) };
+        let hours = SignedDuration::from_hours(history.hours.into());
+        let first = now.checked_sub(hours).unwrap_or(Timestamp::MIN).max(wanted.from);
+        let times = (first.as_microsecond(), wanted.to.as_microsecond());
+        let mut sight: Option<(StreamEntry, bool, bool)> = None;
+        self.past.read(&wanted.stream, times, |reading| {
+            let label = &reading.label;
+            let is_wanted_one = wanted.device.is_none_or(|device| device == reading.device);
+            let entry = config.agreement.here(label, &config.home);
+            if let Some(entry) = entry.filter(|_| is_wanted_one && label.expiry > now.as_second()) {
+                let doubt = self.distrusted.of(&label.owner, reading.device);
+                let device_ok = doubt.as_ref().is_none_or(|doubt| !doubt.is_held);
+                let before = sight.take().filter(|(before, ok, _)| (before, *ok) == (&entry, device_ok));
+                let is_allowed = match before {
+                    Some((.., is_allowed)) => is_allowed,
+                    None => sole(&entry, &BTreeMap::new())?.decide_for(user, NUMBER, device_ok).allowed,
+                };
+                if is_allowed && found.len() < wanted.limit {
+                    found.push(Past {
+                        about: about(&reading, &entry, doubt.as_ref()),
+                        payload: reading.payload,
+                    });
+                }
+                sight = Some((entry, device_ok, is_allowed));
+            }
+            Ok(found.len() < wanted.limit && is_wanted())
+        })?;
+        Ok(found)
     }
 
     /// Waits until something cannot be stored: from then on nothing can, until the gateway is started again.
@@ -623,7 +754,10 @@ impl Gate {
             match refusal {
                 None => {
                     given.taken += 1;
-                    self.count(&from, |counts| counts.taken += 1);
+                    self.count(&from, |counts| {
+                        counts.taken += 1;
+                        counts.last_taken = Some(Timestamp::now());
+                    });
                 }
                 Some(refusal) => {
                     *given.refused.entry(refusal).or_default() += 1;
@@ -657,32 +791,57 @@ fn check(opened: &Opened, config: &Config, now: Timestamp) -> Result<StreamEntry
     Ok(narrowing.apply(label, &config.home))
 }
 
+/// The policy of this city with one stream alone.
+///
+/// # Errors
+/// If they do not fit each other, which is a fault of this program.
+pub fn sole(entry: &StreamEntry, users: &BTreeMap<String, UserEntry>) -> Result<Policy> {
+    Policy::new(users, &BTreeMap::from([(NUMBER, entry.clone())]))
+}
+
 impl Inbound {
-    /// What goes to whom, by the policy of this city.
-    fn decide(&mut self, reading: &Reading, entry: StreamEntry, config: &Config) -> Result<Vec<Output>> {
-        const NUMBER: u16 = 1;
-        let label = &reading.label;
+    /// Who gets a reading with such a label, by the policy of this city.
+    fn decide(&mut self, label: &Label, entry: StreamEntry, config: &Config) -> Result<Decided, Refusal> {
         let of = (label.owner.clone(), label.stream.clone());
-        if self.decided.get(&of).is_none_or(|(known, _)| *known != entry) {
-            let policy = Policy::new(&config.users, &BTreeMap::from([(NUMBER, entry.clone())]))?;
-            self.decided.insert(of.clone(), (entry, policy));
+        let before = self.decided.get(&of);
+        if let Some(decided) = before.filter(|decided| decided.entry == entry) {
+            return Ok(decided.clone());
         }
-        let (entry, policy) = self.decided.get(&of).context("no policy")?;
-        let about = Arc::new(about(reading, entry));
-        let decisions = policy.decide(NUMBER, true);
-        let allowed = policy.users().iter().zip(&*decisions).filter(|(_, decision)| decision.allowed);
-        let output = |(user, _): (&String, _)| Output {
-            topic: format!("out/{user}/{}", entry.name),
-            payload: reading.payload.clone(),
-            delivery: None,
-            about: Some(Arc::clone(&about)),
+        if before.is_some() {
+            let changes = self.changes.entry(label.owner.clone()).or_default();
+            if !changes.take(CHANGES, Instant::now()) {
+                return Err(Refusal::LabelsChange);
+            }
+        }
+        let (users, decisions, held) = match sole(&entry, &config.users) {
+            Ok(policy) => (policy.users().into(), policy.decide(NUMBER, true), policy.decide(NUMBER, false)),
+            Err(error) => {
+                tracing::error!("what was handed over reaches nobody: {error:#}");
+                Default::default()
+            }
         };
-        Ok(allowed.map(output).collect())
+        let decided = Decided { entry, users, decisions, held };
+        self.decided.insert(of, decided.clone());
+        Ok(decided)
+    }
+}
+
+impl Decided {
+    fn hand(&self, reading: &Reading, doubt: Option<&Doubt>) -> (Reading, Handed) {
+        let decisions = if doubt.is_some_and(|doubt| doubt.is_held) { &self.held } else { &self.decisions };
+        let handed = Handed {
+            stream: self.entry.name.clone(),
+            about: Arc::new(about(reading, &self.entry, doubt)),
+            payload: reading.payload.clone(),
+            users: Arc::clone(&self.users),
+            decisions: Arc::clone(decisions),
+        };
+        (reading.clone(), handed)
     }
 }
 
 /// What is said of a reading.
-fn about(reading: &Reading, entry: &StreamEntry) -> About {
+fn about(reading: &Reading, entry: &StreamEntry, doubt: Option<&Doubt>) -> About {
     let Label { owner, stream, id: Id { epoch, sequence }, .. } = &reading.label;
     let properties = [
         ("id", format!("{owner}/{stream}/{epoch}/{sequence}")),
@@ -692,8 +851,9 @@ fn about(reading: &Reading, entry: &StreamEntry) -> About {
         ("time", reading.time.to_string()),
         ("owner", owner.clone()),
     ];
+    let doubt = doubt.map(|doubt| ("distrusted", doubt.incident.clone()));
     About {
         content_type: reading.content_type.clone(),
-        properties: properties.into_iter().map(|(name, text)| (name.to_owned(), text)).collect(),
+        properties: properties.into_iter().chain(doubt).map(|(name, text)| (name.to_owned(), text)).collect(),
     }
 }

@@ -73,11 +73,13 @@ pub enum Refusal {
     Replayed,
     /// This city does not take this stream.
     NotAgreed,
+    /// The labels of its stream change too often.
+    LabelsChange,
 }
 
 impl Refusal {
     /// All there are.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Malformed,
         Self::UnknownSender,
         Self::Altered,
@@ -91,6 +93,7 @@ impl Refusal {
         Self::NotShared,
         Self::Replayed,
         Self::NotAgreed,
+        Self::LabelsChange,
     ];
 
     /// As in metrics, in the audit log and in answers.
@@ -110,6 +113,7 @@ impl Refusal {
             Self::NotShared => "not_shared",
             Self::Replayed => "replayed",
             Self::NotAgreed => "not_agreed",
+            Self::LabelsChange => "labels_change",
         }
     }
 }
@@ -276,6 +280,13 @@ pub(crate) fn open(message: &[u8], home: &str, ring: &Keyring) -> Result<Opened,
 pub(crate) fn sender<'r>(message: &[u8], ring: &'r Keyring) -> Option<&'r str> {
     let sealed = CoseEncrypt0::from_tagged_slice(message).ok().filter(|_| message.len() <= MOST)?;
     ring.sealing.get(&sealed.protected.header.key_id).map(|(from, _)| from.as_str())
+}
+
+/// What was taken before, as its owner has signed it.
+pub(crate) fn stored(bytes: &[u8]) -> Option<Reading> {
+    let signed = CoseSign1::from_tagged_slice(bytes).ok()?;
+    let [label] = members(&signed.protected.header, iana::Algorithm::ES256, [Name::Int(CLAIMS)])?;
+    content(signed.payload.as_deref()?, Label::parse(label)?)
 }
 
 /// Reads what an owner has signed, and with which key.

@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeSet, num::NonZeroU16};
 
-use coset::cbor::value::Value;
+use base64ct::{Base64, Encoding as _};
+use coset::{CborSerializable as _, cbor::value::Value};
 use smart_city_engine::{
     config::{MAX_LEVEL, StreamEntry},
     policy::class_name,
@@ -109,6 +110,19 @@ impl Label {
             },
         };
         (label.min_level <= MAX_LEVEL && label.to_value() == *value).then_some(label)
+    }
+
+    /// What of it says who may see a reading, in some form: the same text means the same.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let nothing = Self { expiry: 0, policy: [0; 32], id: Id { epoch: 0, sequence: 0 }, ..self.clone() };
+        nothing.to_value().to_vec().map(|bytes| Base64::encode_string(&bytes)).unwrap_or_default()
+    }
+
+    /// Reads what [`text`](Self::text) gives.
+    #[must_use]
+    pub fn of_text(text: &str) -> Option<Self> {
+        Self::parse(&Value::from_slice(&Base64::decode_vec(text).ok()?).ok()?)
     }
 
     /// Whether a city may have it.

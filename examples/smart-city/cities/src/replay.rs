@@ -1,15 +1,26 @@
-//! What was taken already, in a file: a restart forgets none of it.
+//! What was taken already, in a file: a restart forgets none of it. With it is the history of what was taken, until its labels expire.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use anyhow::{Context as _, Result};
-use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, backends::FileBackend};
-use smart_city_engine::store;
+use redb::{
+    Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction,
+    backends::FileBackend,
+};
+use smart_city_engine::{config::History, store};
 
-use crate::{keys::Thumbprint, label::Id};
+use crate::{
+    handover::{Reading, stored},
+    keys::Thumbprint,
+    label::Id,
+};
 
 /// Windows by owner, stream, and the owner's key that signs: who has stolen one ends no stream that another key signs.
 const WINDOWS: TableDefinition<'_, (&str, &str, &Thumbprint), &[u8]> = TableDefinition::new("windows by key");
+/// What the owner has signed, by `owner/stream`, time in microseconds, and id.
+const HISTORY: TableDefinition<'_, (&str, i64, u64, u64), &[u8]> = TableDefinition::new("history");
+/// The same by owner, and until when it is kept, in seconds.
+const ENDS: TableDefinition<'_, (&str, i64, &str, i64, u64, u64), ()> = TableDefinition::new("ends");
 /// This city's own epoch, as an owner.
 const EPOCH: TableDefinition<'_, (), u64> = TableDefinition::new("epoch");
 
@@ -78,13 +89,105 @@ type Of = (String, String, Thumbprint);
 /// What was taken of each stream of each owner, by the key that has signed it.
 #[derive(Debug)]
 pub(crate) struct Taken {
-    file: Database,
+    file: Arc<Database>,
     windows: BTreeMap<Of, Window>,
     /// Those that the file has not got yet, as they will be.
     changed: BTreeMap<Of, Window>,
+    /// Readings that the history has of each owner.
+    counts: BTreeMap<String, u64>,
+    /// What the history gets with them.
+    new: Vec<New>,
+}
+
+/// A reading for the history.
+#[derive(Debug)]
+struct New {
+    owner: String,
+    /// As `owner/stream`.
+    stream: String,
+    time: i64,
+    id: Id,
+    until: i64,
+    signed: Vec<u8>,
+}
+
+/// Readings that are removed from the history of an owner in one commit, at most, beside as many as were added.
+const FORGOTTEN: usize = 1024;
+
+/// The history, to be read while more is taken.
+#[derive(Clone, Debug)]
+pub(crate) struct Past(Arc<Database>);
+
+impl Past {
+    /// Reads what was signed for a stream, `owner/stream`, between two times in microseconds, in the order of its times, as long as `take` says
+    /// so.
+    pub(crate) fn read(
+        &self,
+        stream: &str,
+        (from, to): (i64, i64),
+        mut take: impl FnMut(Reading) -> Result<bool>,
+    ) -> Result<()> {
+        let read = self.0.begin_read()?;
+        let table = read.open_table(HISTORY)?;
+        for entry in table.range((stream, from, 0, 0)..=(stream, to, u64::MAX, u64::MAX))? {
+            let (_, bytes) = entry?;
+            if !take(stored(bytes.value()).context("a reading of the history is damaged")?)? {
+                break;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Taken {
+    /// The history.
+    pub(crate) fn past(&self) -> Past {
+        Past(Arc::clone(&self.file))
+    }
+
+    /// Has the history get a reading when all is [kept](Self::keep): until its label expires, and for so many hours at most.
+    pub(crate) fn remember(&mut self, reading: &Reading, signed: Vec<u8>, hours: u32, now: i64) {
+        let label = &reading.label;
+        self.new.push(New {
+            owner: label.owner.clone(),
+            stream: format!("{}/{}", label.owner, label.stream),
+            time: reading.time.as_microsecond(),
+            id: label.id,
+            until: label.expiry.min(now.saturating_add(3600 * i64::from(hours))),
+            signed,
+        });
+    }
+
+    /// Adds to the history, and removes what has expired and what is too much: of each owner the readings that expire first.
+    fn keep_history(&self, write: &WriteTransaction, most: u64, now: i64) -> Result<BTreeMap<String, u64>> {
+        let (mut history, mut ends) = (write.open_table(HISTORY)?, write.open_table(ENDS)?);
+        let mut counts = self.counts.clone();
+        for New { owner, stream, time, id, until, signed } in &self.new {
+            let Id { epoch, sequence } = *id;
+            history.insert((stream.as_str(), *time, epoch, sequence), signed.as_slice())?;
+            let is_new =
+                ends.insert((owner.as_str(), *until, stream.as_str(), *time, epoch, sequence), ())?.is_none();
+            *counts.entry(owner.clone()).or_default() += u64::from(is_new);
+        }
+        for (owner, count) in &mut counts {
+            for _ in 0..FORGOTTEN + self.new.len() {
+                let bounds = (owner.as_str(), i64::MIN, "", i64::MIN, 0, 0)..;
+                let Some(first) = ends.range(bounds)?.next().transpose()? else { break };
+                let (of, until, stream, time, epoch, sequence) = first.0.value();
+                if of != owner || (until > now && *count <= most) {
+                    break;
+                }
+                let (stream, rest) = (stream.to_owned(), (time, epoch, sequence));
+                drop(first);
+                history.remove((stream.as_str(), rest.0, rest.1, rest.2))?;
+                ends.remove((owner.as_str(), until, stream.as_str(), rest.0, rest.1, rest.2))?;
+                *count -= 1;
+            }
+        }
+        counts.retain(|_, count| *count > 0);
+        Ok(counts)
+    }
+
     /// Opens the file in a folder, or makes it; and begins an epoch of this city, with the time in microseconds since 1970.
     pub(crate) fn open(dir: &Path, now: u64) -> Result<(Self, u64)> {
         let path = dir.join(FILE);
@@ -94,6 +197,8 @@ impl Taken {
             let write = file.begin_write()?;
             let epoch = {
                 write.open_table(WINDOWS)?;
+                write.open_table(HISTORY)?;
+                write.open_table(ENDS)?;
                 let mut table = write.open_table(EPOCH)?;
                 let before = table.get(())?.map_or(0, |epoch| epoch.value());
                 // A clock that was set back begins no epoch again.
@@ -103,6 +208,11 @@ impl Taken {
             };
             write.commit()?;
             store::sync_dir(dir)?;
+            let mut counts = BTreeMap::<_, u64>::new();
+            for entry in file.begin_read()?.open_table(ENDS)?.iter()? {
+                let (key, _) = entry?;
+                *counts.entry(key.value().0.to_owned()).or_default() += 1;
+            }
             let mut windows = BTreeMap::new();
             for entry in file.begin_read()?.open_table(WINDOWS)?.iter()? {
                 let (key, value) = entry?;
@@ -110,7 +220,8 @@ impl Taken {
                 let window = Window::parse(value.value()).context("a window is damaged")?;
                 windows.insert((owner.to_owned(), stream.to_owned(), *key), window);
             }
-            anyhow::Ok((Self { file, windows, changed: BTreeMap::new() }, epoch))
+            let file = Arc::new(file);
+            anyhow::Ok((Self { file, windows, changed: BTreeMap::new(), counts, new: Vec::new() }, epoch))
         };
         open().with_context(|| {
             format!(
@@ -132,12 +243,19 @@ impl Taken {
         is_new
     }
 
-    /// Stores what was taken.
-    pub(crate) fn keep(&mut self) -> Result<()> {
-        if self.changed.is_empty() {
-            return Ok(());
-        }
+    /// Stores what was taken, and with it shortens the history.
+    pub(crate) fn keep(&mut self, history: Option<History>, now: i64) -> Result<()> {
+        if self.changed.is_empty() { Ok(()) } else { self.store(history, now) }
+    }
+
+    /// Shortens the history, if there is something in it.
+    pub(crate) fn tidy(&mut self, history: Option<History>, now: i64) -> Result<()> {
+        if self.counts.is_empty() { Ok(()) } else { self.store(history, now) }
+    }
+
+    fn store(&mut self, history: Option<History>, now: i64) -> Result<()> {
         let write = self.file.begin_write()?;
+        let counts = self.keep_history(&write, history.map_or(0, |history| history.most.into()), now)?;
         {
             let mut table = write.open_table(WINDOWS)?;
             for ((owner, stream, key), window) in &self.changed {
@@ -146,12 +264,15 @@ impl Taken {
         }
         write.commit()?;
         self.windows.append(&mut self.changed);
+        self.counts = counts;
+        self.new.clear();
         Ok(())
     }
 
     /// Forgets what was not stored.
     pub(crate) fn give_up(&mut self) {
         self.changed.clear();
+        self.new.clear();
     }
 }
 
@@ -195,7 +316,7 @@ mod tests {
                 && taken.take("a", "t", &key, id(5))
                 && taken.take("b", "s", &key, id(5))
         );
-        taken.keep().unwrap();
+        taken.keep(None, 0).unwrap();
         assert!(taken.take("a", "s", &key, id(6)));
         drop(taken);
         // The clock was set back.

@@ -15,6 +15,8 @@ use coset::{
 use jiff::{Timestamp, ToSpan as _};
 use smart_city_engine::{
     config::{City, UserEntry},
+    distrust::{Distrust, Doubt, Doubts},
+    engine::{Handed, Wanted},
     policy::{Policy, hash},
 };
 use smart_city_frame::{Class, DeviceId, MAX_PAYLOAD_LEN};
@@ -94,7 +96,7 @@ impl Town {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("own.json"), &*rotate(None, Step::Add).unwrap()).unwrap();
         fs::write(dir.path().join("code.bin"), [0; 64]).unwrap();
-        let gate = Gate::open(dir.path()).unwrap();
+        let gate = Gate::open(dir.path(), Distrust::default()).unwrap();
         Self { dir, name, gate }
     }
 
@@ -157,10 +159,14 @@ impl Town {
     /// Hands what waits over to another city.
     fn hand_over(&self, to: &Self) -> Given {
         let job = self.job(to.name).expect("something waits");
-        let given = to.gate.receive(&job.body, Timestamp::now()).unwrap();
+        let given = to.receive(&job.body);
         let answer = serde_json::json!({ "taken": given.taken, "refused": given.refused }).to_string();
         self.gate.done(job, Some(serde_json::from_str(&answer).unwrap()), Instant::now());
         given
+    }
+
+    fn receive(&self, body: &[u8]) -> Given {
+        self.gate.receive(body, Timestamp::now(), |_| true).unwrap().unwrap()
     }
 
     fn reading(&self, stream: u16, payload: &[u8]) {
@@ -187,11 +193,10 @@ fn three() -> [Town; 3] {
 
 /// The users to whom a message went, by stream.
 fn receivers(given: &Given) -> BTreeSet<(String, String)> {
-    let split = |topic: &str| {
-        let (user, stream) = topic.strip_prefix("out/").unwrap().split_once('/').unwrap();
-        (user.to_owned(), stream.to_owned())
-    };
-    given.outputs.iter().map(|output| split(&output.topic)).collect()
+    let each = given.readings.iter();
+    let each =
+        each.flat_map(|(_, handed)| handed.receivers().map(|user| (user.clone(), handed.stream.clone())));
+    each.collect()
 }
 
 fn all_users(stream: &str) -> BTreeSet<(String, String)> {
@@ -219,11 +224,8 @@ fn labels_are_enforced_and_go_on() {
     ));
     expected.extend(of("a/camera", &["b-rescue-3"]));
     assert_eq!(receivers(&given), expected);
-    let about = given.outputs[0].about.as_ref().unwrap();
-    assert_eq!(
-        (about.content_type.as_str(), given.outputs[0].payload.as_slice()),
-        ("application/json", &b"\"seen\""[..])
-    );
+    let (_, Handed { about, payload, .. }) = &given.readings[0];
+    assert_eq!((about.content_type.as_str(), payload.as_slice()), ("application/json", &b"\"seen\""[..]));
     let properties: BTreeMap<_, _> = about.properties.iter().cloned().collect();
     assert_eq!((&*properties["owner"], &*properties["device"]), ("a", "0102030405060708"));
     assert!(properties["id"].starts_with("a/closures/"));
@@ -346,9 +348,9 @@ fn reading(label: Label) -> Reading {
 }
 
 fn refusal(to: &Town, message: &[u8]) -> Option<Refusal> {
-    let given = to.gate.receive(&body(&[message.to_vec()]), Timestamp::now()).unwrap();
+    let given = to.receive(&body(&[message.to_vec()]));
     assert_eq!(given.taken + given.refused.values().sum::<u64>(), 1);
-    assert_eq!(given.taken == 0, given.outputs.is_empty());
+    assert_eq!(given.taken, given.readings.len() as u64);
     given.refused.into_keys().next()
 }
 
@@ -768,7 +770,7 @@ fn removing_a_partner_ends_the_flow_at_once() {
     a.reading(1, b"5");
     b.configure("", &partner("c", ""));
     let job = a.job("b").unwrap();
-    let given = b.gate.receive(&job.body, Timestamp::now()).unwrap();
+    let given = b.receive(&job.body);
     assert_eq!((given.taken, given.refused), (0, BTreeMap::from([(Refusal::UnknownSender, 1)])));
     assert_eq!(b.gate.counts()["unknown"].refused[&Refusal::UnknownSender], 1);
     // It keeps the owner of what comes by another way, too.
@@ -789,7 +791,7 @@ fn an_isolation_ends_what_is_handed_over() {
     a.gate.isolated(DEVICE, true);
     a.gate.done(job, None, Instant::now());
     let given = a.hand_over(&b);
-    assert!(given.outputs.iter().all(|output| output.payload == b"3"));
+    assert!(given.readings.iter().all(|(_, handed)| handed.payload == b"3"));
     assert_eq!((given.taken, a.gate.counts()["b"].withheld), (1, 2));
     a.gate.isolated(DEVICE, false);
     a.reading(1, b"4");
@@ -797,6 +799,58 @@ fn an_isolation_ends_what_is_handed_over() {
 }
 
 /// A stream that is narrowed, or is not for a city any more, is it for what waits, too.
+/// Only the owner's own device is meant, whoever brings its readings.
+#[test]
+fn what_is_not_believed_is_held_back_or_marked() {
+    let [a, b, c] = three();
+    let distrusted = Distrust::default();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let b = Town { gate: Gate::open(elsewhere.path(), distrusted.clone()).unwrap(), ..b };
+    b.configure(HISTORY, &(partner("a", TAKES) + &partner("c", &format!("{URL}send = [\"a/closures\"]"))));
+    let doubt = |owner: &str, device, is_held| {
+        let doubt = Doubt { incident: "incident--1".to_owned(), is_held };
+        drop(distrusted.replace(Doubts::from([((owner.to_owned(), device), doubt)])));
+    };
+    let marks = |given: &Given| -> BTreeSet<Option<String>> {
+        let mark = |(_, handed): &(_, Handed)| {
+            let mut properties = handed.about.properties.iter();
+            properties.find(|(name, _)| name == "distrusted").map(|(_, value)| value.clone())
+        };
+        let with_receivers = given.readings.iter().filter(|(_, handed)| handed.receivers().next().is_some());
+        with_receivers.map(mark).collect()
+    };
+    let hand_over = || {
+        a.reading(1, b"1");
+        let given = a.hand_over(&b);
+        assert_eq!(given.taken, 1);
+        given
+    };
+    for (owner, device) in [("b", DEVICE), ("c", DEVICE), ("a", OTHER_DEVICE)] {
+        doubt(owner, device, true);
+        assert_eq!(marks(&hand_over()), BTreeSet::from([None]));
+        assert_eq!(b.hand_over(&c).taken, 1);
+    }
+    doubt("a", DEVICE, false);
+    let given = hand_over();
+    assert_eq!(marks(&given), BTreeSet::from([Some("incident--1".to_owned())]));
+    assert_eq!(receivers(&given), all_users("a/closures"));
+    assert_eq!(b.hand_over(&c).taken, 1);
+    // What waits for others is held back, too.
+    hand_over();
+    doubt("a", DEVICE, true);
+    assert_eq!(marks(&hand_over()), BTreeSet::new());
+    let before = b.gate.counts()["c"].withheld;
+    assert!(b.job("c").is_none());
+    assert_eq!(b.gate.counts()["c"].withheld, before + 2);
+    // And what was measured before.
+    let past = || history(&b, "b-none-9", "a/closures", Timestamp::now()).len();
+    assert_eq!(past(), 0);
+    drop(distrusted.replace(Doubts::new()));
+    assert_eq!(past(), 3);
+    assert_eq!(marks(&hand_over()), BTreeSet::from([None]));
+    assert_eq!(b.hand_over(&c).taken, 1);
+}
+
 #[test]
 fn what_waits_gets_the_label_of_now() {
     let [a, b, _c] = three();
@@ -850,7 +904,7 @@ fn an_own_table_says_who_gets_what_is_public() {
         let job = b.job("c");
         assert_eq!(job.is_some(), goes, "{shared_with}");
         if let Some(job) = job {
-            assert_eq!(c.gate.receive(&job.body, Timestamp::now()).unwrap().taken, 1);
+            assert_eq!(c.receive(&job.body).taken, 1);
         }
     }
     assert_eq!(b.gate.counts()["c"].withheld, 2);
@@ -885,7 +939,11 @@ async fn what_is_under_way_ends_with_its_agreement() {
     let Town { dir, name, gate } = a;
     let gate = Arc::new(gate);
     // Its files, with a gate that does nothing.
-    let a = Town { dir, name, gate: Gate::open(tempfile::tempdir().unwrap().path()).unwrap() };
+    let a = Town {
+        dir,
+        name,
+        gate: Gate::open(tempfile::tempdir().unwrap().path(), Distrust::default()).unwrap(),
+    };
     let running = tokio::spawn(crate::run(Arc::clone(&gate)));
     gate.reading(DEVICE, 1, Timestamp::now(), b"1");
     let (mut stream, _) = timeout(Duration::from_secs(5), listener.accept()).await.unwrap().unwrap();
@@ -913,7 +971,7 @@ fn what_waits_is_bounded_and_expires() {
     }
     assert_eq!((a.gate.counts()["b"].waiting, a.gate.counts()["b"].lost), (MOST_WAITING as u64, 10));
     let given = a.hand_over(&b);
-    assert_eq!((given.taken, &*given.outputs[0].payload), (MOST_TOGETHER as u64, &b"10"[..]));
+    assert_eq!((given.taken, &*given.readings[0].1.payload), (MOST_TOGETHER as u64, &b"10"[..]));
     // After a failure all come again, in their order, and nothing is sent for a while.
     let job = a.job("b").unwrap();
     let now = Instant::now();
@@ -928,7 +986,7 @@ fn what_waits_is_bounded_and_expires() {
         assert_eq!(a.gate.due(now + Duration::from_secs(pause)), ["b"]);
     }
     let given = a.hand_over(&b);
-    assert_eq!(&*given.outputs[0].payload, (10 + MOST_TOGETHER).to_string().as_bytes());
+    assert_eq!(&*given.readings[0].1.payload, (10 + MOST_TOGETHER).to_string().as_bytes());
     assert_eq!(a.gate.due(now), ["b"], "at once after a success");
     // Later all of it is too old.
     let later = Timestamp::now() + 61.minutes();
@@ -943,16 +1001,16 @@ fn a_restart_takes_nothing_twice() {
     let [mut a, mut b, _c] = three();
     a.reading(1, b"1");
     let job = a.job("b").unwrap();
-    assert_eq!(b.gate.receive(&job.body, Timestamp::now()).unwrap().taken, 1);
+    assert_eq!(b.receive(&job.body).taken, 1);
     let reopen = |town: &mut Town| {
         let elsewhere = tempfile::tempdir().unwrap();
-        town.gate = Gate::open(elsewhere.path()).unwrap();
-        town.gate = Gate::open(town.dir.path()).unwrap();
+        town.gate = Gate::open(elsewhere.path(), Distrust::default()).unwrap();
+        town.gate = Gate::open(town.dir.path(), Distrust::default()).unwrap();
         let city = City::read(&town.path("city.toml")).unwrap();
         town.gate.configure(&city, agreement(&city).unwrap());
     };
     reopen(&mut b);
-    let given = b.gate.receive(&job.body, Timestamp::now()).unwrap();
+    let given = b.receive(&job.body);
     assert_eq!(given.refused, BTreeMap::from([(Refusal::Replayed, 1)]));
     reopen(&mut a);
     a.reading(1, b"2");
@@ -971,11 +1029,11 @@ fn what_is_no_message_is_refused_as_a_whole() {
     for (text, count) in
         [(&b""[..], 1), (b"\xff", 1), (&too_many, 1), (&not_bytes, 2), (&deep, 1), (&long, 1)]
     {
-        let given = b.gate.receive(text, Timestamp::now()).unwrap();
+        let given = b.receive(text);
         assert_eq!((given.taken, given.refused), (0, BTreeMap::from([(Refusal::Malformed, count)])));
     }
     // Whoever sends nothing is told nothing.
-    assert_eq!(b.gate.receive(b"\x80", Timestamp::now()).unwrap().refused, BTreeMap::new());
+    assert_eq!(b.receive(b"\x80").refused, BTreeMap::new());
     assert_eq!(refusal(&b, &good[0]), None);
 }
 
@@ -1099,4 +1157,168 @@ fn other_policies_must_be_named() {
     let city = City::of_text(&text, &b.path("city.toml")).unwrap();
     b.gate.configure(&city, agreement(&city).unwrap());
     assert_eq!(refusal(&b, &message), None);
+}
+
+/// What `user` finds in the history of a stream at a time.
+fn history(town: &Town, user: &str, stream: &str, now: Timestamp) -> Vec<Vec<u8>> {
+    let (from, to) = (Timestamp::MIN, Timestamp::MAX);
+    let wanted = Wanted { stream: stream.to_owned(), device: None, from, to, limit: 1000 };
+    let found = town.gate.history(user, &wanted, now, || true).unwrap();
+    found.into_iter().map(|past| past.payload).collect()
+}
+
+/// What is in the file of a gate, whoever asks.
+fn remembered(town: &Town, stream: &str) -> usize {
+    let mut count = 0;
+    let count_all = |_| {
+        count += 1;
+        Ok(true)
+    };
+    town.gate.past().read(stream, (i64::MIN, i64::MAX), count_all).unwrap();
+    count
+}
+
+const HISTORY: &str = "[history]\nhours = 24\nmost = 3\n";
+
+/// The history has what was taken, for those alone who may see it by its label and the own table of now; and no more when that has expired.
+#[test]
+fn the_history_is_by_labels() {
+    let [a, b, _] = &mut three();
+    let take = partner("a", TAKES) + &partner("c", "");
+    b.configure(HISTORY, &take);
+    let now = Timestamp::now();
+    a.reading(2, b"1");
+    a.reading(3, b"2");
+    assert_eq!(a.hand_over(b).taken, 2);
+    let at = |user, stream| history(b, user, stream, now);
+    assert_eq!(at("b-rescue-1", "a/supplies"), [b"1"]);
+    assert_eq!(at("b-rescue-3", "a/camera"), [b"2"]);
+    for (user, stream) in [
+        ("b-rescue-0", "a/supplies"),
+        ("b-none-9", "a/supplies"),
+        ("c-rescue-3", "a/camera"),
+        ("b-rescue-1", "a/camera"),
+        ("nobody", "a/supplies"),
+        ("b-rescue-1", "supplies"),
+        ("b-rescue-1", "b/supplies"),
+        ("b-rescue-1", "a/suppliesx"),
+    ] {
+        assert_eq!(at(user, stream), [b""; 0], "{user} {stream}");
+    }
+    // Whose it is stays.
+    let wanted = |device, from, to| Wanted { stream: "a/supplies".to_owned(), device, from, to, limit: 9 };
+    let find = |wanted| b.gate.history("b-rescue-1", &wanted, now, || true).unwrap();
+    let [past] = &find(wanted(Some(DEVICE), Timestamp::MIN, Timestamp::MAX))[..] else { panic!() };
+    assert!(past.about.properties.contains(&("owner".to_owned(), "a".to_owned())));
+    assert!(find(wanted(Some(OTHER_DEVICE), Timestamp::MIN, Timestamp::MAX)).is_empty());
+    assert!(find(wanted(None, Timestamp::MIN, now - 1.minutes())).is_empty());
+    assert!(find(wanted(None, now + 1.minutes(), Timestamp::MAX)).is_empty());
+    // The own table of now, and no more after an end of the agreement.
+    let less = partner("a", "receive = { supplies = { min_level = 2 } }");
+    b.configure(HISTORY, &less);
+    assert_eq!((at("b-rescue-1", "a/supplies"), at("b-rescue-3", "a/camera")), (vec![], vec![]));
+    assert_eq!(at("b-rescue-3", "a/supplies"), [b"1"]);
+    b.configure(HISTORY, "");
+    assert_eq!(at("b-rescue-3", "a/supplies"), [b""; 0]);
+    b.configure("", &take);
+    assert_eq!(at("b-rescue-1", "a/supplies"), [b""; 0], "there is no history");
+    b.configure(HISTORY, &take);
+    // A start forgets none of it.
+    let other = tempfile::tempdir().unwrap();
+    b.gate = Gate::open(other.path(), Distrust::default()).unwrap();
+    b.gate = Gate::open(b.dir.path(), Distrust::default()).unwrap();
+    b.configure(HISTORY, &take);
+    // An hour after its measurement it is as if it was never there, and then it is not.
+    let soon = now + 59.minutes();
+    assert_eq!(history(b, "b-rescue-1", "a/supplies", soon), [b"1"]);
+    b.gate.tidy(soon).unwrap();
+    let late = now + 61.minutes();
+    assert_eq!(history(b, "b-rescue-1", "a/supplies", late), [b""; 0]);
+    assert_eq!(remembered(b, "a/supplies"), 1);
+    b.gate.tidy(late).unwrap();
+    assert_eq!((remembered(b, "a/supplies"), remembered(b, "a/camera")), (0, 0));
+}
+
+/// Of each owner the history has so many readings, and the newest of them.
+#[test]
+fn the_history_of_an_owner_is_bounded() {
+    let [a, b, _] = &three();
+    b.configure(HISTORY, &(partner("a", TAKES) + &partner("c", "")));
+    for round in 0..3 {
+        for i in 0..2 {
+            let time = Timestamp::now() - 10.minutes() + (2 * round + i).seconds();
+            a.gate.reading(DEVICE, 2, time, (2 * round + i).to_string().as_bytes());
+        }
+        assert_eq!(a.hand_over(b).taken, 2);
+    }
+    assert_eq!(history(b, "b-rescue-1", "a/supplies", Timestamp::now()), [b"3", b"4", b"5"]);
+    assert_eq!(remembered(b, "a/supplies"), 3);
+    // With a history of an hour, nothing is kept for longer, and nothing that is older is shown.
+    b.configure(&HISTORY.replace("24", "1"), &(partner("a", TAKES) + &partner("c", "")));
+    a.configure(STREAMS, &(partner("b", &format!("{URL}send = [\"supplies\"]"))));
+    let text = fs::read_to_string(a.path("city.toml")).unwrap();
+    fs::write(a.path("city.toml"), text.replace("[handover]\n", "[handover]\nminutes = 1440\n")).unwrap();
+    let city = City::read(&a.path("city.toml")).unwrap();
+    a.gate.configure(&city, agreement(&city).unwrap());
+    let now = Timestamp::now();
+    for (minutes, payload) in [(70, b"6"), (5, b"7")] {
+        a.gate.reading(DEVICE, 2, now - minutes.minutes(), payload);
+    }
+    assert_eq!(a.hand_over(b).taken, 2);
+    assert_eq!(history(b, "b-rescue-1", "a/supplies", now).last().unwrap(), b"7");
+    assert!(!history(b, "b-rescue-1", "a/supplies", now).contains(&b"6".to_vec()));
+    b.gate.tidy(now + 61.minutes()).unwrap();
+    assert_eq!(remembered(b, "a/supplies"), 0);
+}
+
+/// An owner whose labels change all the time has nobody wait: it is decided anew for all users only so often.
+#[test]
+fn labels_change_only_so_often() {
+    let [a, b, _] = &three();
+    let all = partner("b", &format!("{URL}send = [\"closures\", \"supplies\"]"));
+    let messages = (0..40).map(|i| {
+        let level = if i % 2 == 0 { "min_level = 1" } else { "min_level = 2" };
+        a.configure(&STREAMS.replace("min_level = 1", level), &all);
+        a.reading(2, b"1");
+        let job = a.job("b").unwrap();
+        let body = job.body.clone();
+        a.gate.done(job, Some(serde_json::from_str("{\"taken\":1}").unwrap()), Instant::now());
+        body
+    });
+    let messages: Vec<_> = messages.collect();
+    let begun = Instant::now();
+    let mut refused = 0;
+    for message in messages {
+        let given = b.receive(&message);
+        assert!(
+            given.taken == 1 || given.refused == BTreeMap::from([(Refusal::LabelsChange, 1)]),
+            "{given:?}"
+        );
+        refused += 1 - given.taken;
+    }
+    // Of 39 changes 16 may be at once, and one each second.
+    let seconds = begun.elapsed().as_secs() + 1;
+    assert!(refused <= 23 && refused + seconds >= 23, "{refused} in {seconds} s");
+    // Streams that stay as they are go on.
+    a.reading(1, b"1");
+    assert_eq!(a.hand_over(b).taken, 1);
+}
+
+/// Without room for what goes to users nothing is taken, and it may come again.
+#[test]
+fn what_has_no_room_comes_again() {
+    let [a, b, _] = &three();
+    a.reading(1, b"1");
+    a.reading(2, b"2");
+    let job = a.job("b").unwrap();
+    let mut wanted = 0;
+    let no_room = |messages| {
+        wanted = messages;
+        false
+    };
+    assert!(b.gate.receive(&job.body, Timestamp::now(), no_room).unwrap().is_none());
+    assert_eq!(b.gate.counts()["a"].taken, 0);
+    let given = b.receive(&job.body);
+    assert_eq!((given.taken, wanted), (2, receivers(&given).len()));
+    assert_eq!(wanted, 8 + receivers(&given).iter().filter(|(_, stream)| stream == "a/supplies").count());
 }

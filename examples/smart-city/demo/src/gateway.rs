@@ -17,8 +17,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use smart_city_frame::DeviceId;
 
-use crate::city::City;
-
 /// A gateway that runs until this is dropped.
 #[derive(Debug)]
 pub struct Gateway {
@@ -69,17 +67,23 @@ pub struct Flow {
 }
 
 impl Gateway {
-    /// Starts `program` for a city; it keeps its data and its log in `dir`.
+    /// Starts `program` with the two files of a city, and the token of its operator; it keeps its data and its log in `dir`.
     ///
     /// # Errors
     /// If it does not start.
-    pub fn start(program: &Path, city: &City, dir: &Path) -> Result<Self> {
+    pub fn start(
+        program: &Path,
+        config: &Path,
+        secrets: &Path,
+        operator_token: String,
+        dir: &Path,
+    ) -> Result<Self> {
         let log = dir.join("gateway.log");
         let mut process = Command::new(program)
             .arg("--config")
-            .arg(&city.config)
+            .arg(config)
             .arg("--secrets")
-            .arg(&city.secrets)
+            .arg(secrets)
             .arg("--data")
             .arg(dir.join("data"))
             .args(["--mqtt", "127.0.0.1:0", "--http", "127.0.0.1:0"])
@@ -106,7 +110,7 @@ impl Gateway {
             .http_status_as_error(false)
             .build()
             .into();
-        Ok(Self { process, mqtt, http, operator_token: city.operator_token.clone(), agent })
+        Ok(Self { process, mqtt, http, operator_token, agent })
     }
 
     /// The gateway's program, beside this one: both were built into the same directory.
@@ -125,12 +129,39 @@ impl Gateway {
     }
 
     fn get(&self, path: &str) -> Result<String> {
-        let token = format!("Bearer {}", self.operator_token);
-        let request = self.agent.get(self.url(path)).header("Authorization", token);
-        let mut answer = request.call().with_context(|| format!("GET {path}"))?;
-        let text = answer.body_mut().read_to_string()?;
-        ensure!(answer.status().is_success(), "GET {path}: {} {text}", answer.status());
+        let (status, text) = self.get_as(path, &format!("Bearer {}", self.operator_token))?;
+        ensure!(status == 200, "GET {path}: {status} {text}");
         Ok(text)
+    }
+
+    /// What somebody is answered who shows this: the status, and the body.
+    ///
+    /// # Errors
+    /// If the gateway does not answer.
+    pub fn get_as(&self, path: &str, authorization: &str) -> Result<(u16, String)> {
+        let request = self.agent.get(self.url(path)).header("Authorization", authorization);
+        let mut answer = request.call().with_context(|| format!("GET {path}"))?;
+        Ok((answer.status().as_u16(), answer.body_mut().read_to_string()?))
+    }
+
+    /// Who of another city's devices is not believed here: how many devices that city has said to be isolated; none if it was not asked yet.
+    ///
+    /// # Errors
+    /// If the gateway does not answer.
+    pub fn isolated_in(&self, city: &str) -> Result<Option<u64>> {
+        let status: Value = serde_json::from_str(&self.get("/status?limit=0")?)?;
+        let learned = &status["incidents"]["learned"][city];
+        Ok(learned["isolated"]
+            .as_u64()
+            .filter(|_| learned["answers"].as_u64().is_some_and(|count| count > 0)))
+    }
+
+    /// What the gateway says of other cities.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub fn cities(&self) -> Result<Value> {
+        Ok(serde_json::from_str(&self.get("/cities")?)?)
     }
 
     fn post(&self, path: &str, body: &Value) -> Result<()> {

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod city;
+pub mod disaster;
 #[cfg(unix)]
 pub mod firmware;
 pub mod gateway;

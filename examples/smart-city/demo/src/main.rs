@@ -15,6 +15,7 @@ use anyhow::{Result, bail, ensure};
 use smart_city_demo::street::{LAMP_OFF, LAMP_ON};
 use smart_city_demo::{
     city::{DEVICES, DemoUser, FIRMWARE, Firmware, USERS},
+    disaster::Relief,
     gateway::{Flow, Gateway},
     stage::Stage,
 };
@@ -130,8 +131,19 @@ fn run(serves: bool, firmware: Option<&Firmware>) -> Result<()> {
     firmware_was_heard(&mut stage)?;
 
     summary(&stage, took)?;
+    println!("\nDisaster relief: three cities, each with a gateway of its own.");
+    let mut relief = Relief::set(&Gateway::program()?)?;
+    relief.play()?;
+    let page = relief.summary()?;
+    println!("The three gateways side by side, as they were at the end: {}", page.display());
     println!("\nAll as it must be, in {:.1} s.", started.elapsed().as_secs_f64());
-    if serves { serve(&mut stage) } else { Ok(()) }
+    if serves {
+        for (city, http, token) in relief.pages() {
+            println!("The page of {city}'s gateway: http://{http}/, with the token {token}");
+        }
+        return serve(&mut stage);
+    }
+    Ok(())
 }
 
 /// Plays some minutes; each begins when the one before has its receipts.

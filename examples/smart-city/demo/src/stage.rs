@@ -84,7 +84,8 @@ impl Stage {
         ensure!(cfg!(unix) || firmware.is_none(), "the bridge of devices with the firmware needs a Unix");
         let dir = TempDir::with_prefix("smart-city-")?;
         let city = City::write(dir.path(), firmware)?;
-        let gateway = Gateway::start(program, &city, dir.path())?;
+        let gateway =
+            Gateway::start(program, &city.config, &city.secrets, city.operator_token.clone(), dir.path())?;
         let runtime = Runtime::new()?;
         let entered = runtime.enter();
         let host = gateway.mqtt.ip().to_string();

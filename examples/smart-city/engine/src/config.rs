@@ -3,11 +3,13 @@
 //! Both are checked as a whole before anything of them is used. The formats are explained in the files in `example/`.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    any::{Any, TypeId},
+    collections::{BTreeMap, HashMap, HashSet},
     fmt, fs, io,
     num::NonZeroU16,
     ops::Range,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned, de::Error as _};
@@ -105,6 +107,17 @@ pub struct City {
     pub handover: Option<Table>,
     /// What is agreed with other cities, by city.
     pub partners: BTreeMap<String, PartnerEntry>,
+    made: Made,
+}
+
+/// What others have made of a city's tables, by its type. A copy has nothing of it, as the copy may be changed.
+#[derive(Debug, Default)]
+struct Made(Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>);
+
+impl Clone for Made {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 /// What is agreed with another city.
@@ -114,6 +127,8 @@ pub struct PartnerEntry {
     pub login: Option<Table>,
     /// What is handed over to it and taken from it, which this does not look into.
     pub handover: Option<Table>,
+    /// What it tells of isolated devices and is told, which this does not look into.
+    pub incidents: Option<Table>,
 }
 
 /// A table that others check.
@@ -235,6 +250,25 @@ pub struct Secrets {
 }
 
 impl City {
+    /// What `make` makes of it, made once: so that files which its tables name are read when it is read, and not by who has no time for
+    /// it. Of each type there is one.
+    ///
+    /// # Errors
+    /// As `make`, which is then tried again the next time.
+    pub fn once<T: Send + Sync + 'static>(
+        &self,
+        make: impl FnOnce(&Self) -> Result<T, ConfigError>,
+    ) -> Result<Arc<T>, ConfigError> {
+        let made = || self.made.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = made().get(&TypeId::of::<T>()).cloned();
+        if let Some(before) = before.and_then(|before| before.downcast().ok()) {
+            return Ok(before);
+        }
+        let new = Arc::new(make(self)?);
+        made().insert(TypeId::of::<T>(), Arc::clone(&new) as Arc<dyn Any + Send + Sync>);
+        Ok(new)
+    }
+
     /// Whether a user or an account that only sends has this name.
     #[must_use]
     pub fn has_user(&self, name: &str) -> bool {
@@ -386,6 +420,7 @@ struct RawPartner {
     city: Spanned<String>,
     login: Option<Spanned<toml::Table>>,
     handover: Option<Spanned<toml::Table>>,
+    incidents: Option<Spanned<toml::Table>>,
 }
 
 #[derive(Deserialize)]
@@ -848,9 +883,9 @@ impl City {
             if city == *gateway.city.get_ref() {
                 return Err(file.at(&raw.city, field("city"), "the gateway's own city is no partner"));
             }
-            let [login, handover] = [(&raw.login, "login"), (&raw.handover, "handover")]
-                .map(|(found, name)| table(found, field(name)));
-            if partners.insert(city, PartnerEntry { login, handover }).is_some() {
+            let tables = [(&raw.login, "login"), (&raw.handover, "handover"), (&raw.incidents, "incidents")];
+            let [login, handover, incidents] = tables.map(|(found, name)| table(found, field(name)));
+            if partners.insert(city, PartnerEntry { login, handover, incidents }).is_some() {
                 return Err(file.at(&raw.city, field("city"), "this city is there twice"));
             }
         }
@@ -900,6 +935,7 @@ impl City {
             evidence_deadline_ms: *gateway.evidence_deadline_ms.get_ref(),
             evidence_attempts: *gateway.evidence_attempts.get_ref(),
             history,
+            made: Made::default(),
             audit_file_bytes: 1024 * u64::from(audit_file_kb),
             silent_minutes,
             cities,

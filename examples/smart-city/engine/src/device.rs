@@ -117,14 +117,14 @@ pub(crate) enum Recovery {
 
 /// What happens only so often.
 #[derive(Debug, Default)]
-pub(crate) struct Rate {
+pub struct Rate {
     /// When it may happen as often as it may at once.
     full: Option<Instant>,
 }
 
 impl Rate {
     /// Whether it may happen now: `burst` times at once, then once in an `interval`. If so, it has happened.
-    pub(crate) fn take(&mut self, (burst, interval): (u32, Duration), now: Instant) -> bool {
+    pub fn take(&mut self, (burst, interval): (u32, Duration), now: Instant) -> bool {
         let full = self.full.map_or(now, |full| full.max(now));
         let may = full - now <= interval * (burst - 1);
         if may {

@@ -21,18 +21,19 @@ use smart_city_frame::{
 };
 use tokio::sync::{oneshot, watch};
 
-pub use crate::device::Refusal;
+pub use crate::device::{Rate, Refusal};
 use crate::{
     attestation::{Appraisal, Finding, Signer, Status, appraise, appraise_all},
     audit::{self, Audit},
     config::{City, ConfigError, Secrets, StreamEntry, UserEntry, parse_device_id},
     corim::reference_values,
     device::{DENIED, Device, Outstanding, Rate, Recovery, UNASKED},
+    distrust::{self, Distrust, Doubt, Doubts},
     file::Directory,
     memory::{self, Fingerprint, Loss, Memory},
-    policy::{Policy, class_name},
+    policy::{Decision, Decisions, Policy, class_name},
     store::{self, Bounds, Changes, DeviceRecord, Found, Place, Query, Reading, Snapshot, Store, unused},
-    view::{DeviceView, Event, SAMPLED, Sample, SharedView},
+    view::{DeviceView, Event, FlowKey, SAMPLED, Sample, SharedView},
 };
 
 /// How often refused frames are summed up in the audit log.
@@ -153,13 +154,17 @@ pub enum Input {
         /// What it says.
         payload: Vec<u8>,
     },
-    /// Readings that another city has handed over, for users, and that this city has decided about. They go out once, and are not stored.
-    Give {
-        /// What goes to whom.
-        outputs: Vec<Output>,
-        /// Whether there is room for more: what this engine did not read itself must not fill the memory.
+    /// Readings of another city are about to be taken: what this engine did not read itself must not fill the memory.
+    Room {
+        /// For how many messages to users.
+        messages: usize,
+        /// Whether there is room for them, which is kept for them then.
         reply: oneshot::Sender<bool>,
     },
+    /// Readings that another city has handed over, for which [room](Self::Room) is kept. They go out once, and are not stored here.
+    Give(Vec<Handed>),
+    /// Which devices of other cities are not believed from now on, and why: all of them.
+    Distrust(Doubts),
     /// What happened beside the engine, for the audit log.
     Note {
         /// In a word.
@@ -218,6 +223,29 @@ impl std::fmt::Display for Unwelcome {
     }
 }
 
+/// A reading that another city has handed over, and what this city has decided about it.
+#[derive(Clone, Debug)]
+pub struct Handed {
+    /// Its stream, as `owner/stream`.
+    pub stream: String,
+    /// What is said of it.
+    pub about: Arc<About>,
+    /// What it says.
+    pub payload: Vec<u8>,
+    /// The users.
+    pub users: Arc<[String]>,
+    /// The decision for each of them.
+    pub decisions: Decisions,
+}
+
+impl Handed {
+    /// Those who get it.
+    pub fn receivers(&self) -> impl Iterator<Item = &String> {
+        let each = self.users.iter().zip(&*self.decisions);
+        each.filter(|(_, decision)| decision.allowed).map(|(user, _)| user)
+    }
+}
+
 /// Who reads the history.
 #[derive(Clone, Debug)]
 pub enum Reader {
@@ -273,7 +301,7 @@ impl Excerpt {
 /// Messages of readings that are given out and not reported as delivered. Of more than that the store alone knows.
 pub const OUTGOING: usize = 4096;
 
-/// Messages of readings of other cities for which there is room, beside those.
+/// Messages of readings of other cities for which there is room, beside those; or for what comes at once, if nothing else is there.
 pub const GIVEN: usize = 1024;
 
 /// What those are reported by as delivered: no reading of the store has this number.
@@ -354,6 +382,8 @@ pub trait Observer: std::fmt::Debug + Send {
     fn reading(&mut self, device: DeviceId, stream: u16, time: Timestamp, payload: &[u8]);
     /// Whether a device is isolated from now on.
     fn isolated(&mut self, device: DeviceId, is_isolated: bool);
+    /// Why a device of another city is not believed from now on; none if it is.
+    fn distrusted(&mut self, _city: &str, _device: DeviceId, _doubt: Option<&Doubt>) {}
 }
 
 /// A signed CoRIM, if there is one.
@@ -414,6 +444,8 @@ pub struct Engine {
     steady_since: Instant,
     /// Readings by stream, and whether their device was not isolated, since the flows were added up.
     counted: HashMap<(u16, bool), u64>,
+    /// Those of other cities, by stream, with what was decided for each user.
+    handed: BTreeMap<String, (Arc<[String]>, Decisions, u64)>,
     view: SharedView,
     /// What is told when it is stored.
     events: Vec<Event>,
@@ -422,6 +454,7 @@ pub struct Engine {
     batches: Batches,
     seen: BTreeSet<DeviceId>,
     observers: Vec<Box<dyn Observer>>,
+    distrust: Distrust,
     batch: Batch,
 }
 
@@ -458,6 +491,8 @@ struct Batch {
     records: BTreeSet<DeviceId>,
     /// Receipts of before, for devices that sent a frame again: they go to those alone that get no new one.
     repeats: BTreeMap<DeviceId, Vec<u8>>,
+    /// Who is not believed, if that changes.
+    doubts: Option<Doubts>,
     outputs: Vec<Output>,
 }
 
@@ -586,12 +621,14 @@ impl Engine {
             clock: (now, Timestamp::now()),
             steady_since: now,
             counted: HashMap::new(),
+            handed: BTreeMap::new(),
             view: SharedView::default(),
             events: Vec::new(),
             sampled: (now, 0, 0),
             batches: Batches::default(),
             seen: BTreeSet::new(),
             observers: Vec::new(),
+            distrust: Distrust::default(),
             batch: Batch::default(),
         };
         engine.view.write().tell(log.events.iter().cloned());
@@ -746,6 +783,12 @@ impl Engine {
         self.reference_values.send_replace(signed.ok().flatten().map(Arc::new));
     }
 
+    /// Which devices of other cities are not believed, as it is from time to time.
+    #[must_use]
+    pub fn distrusted(&self) -> Distrust {
+        self.distrust.clone()
+    }
+
     /// From now on `observer` is told, too, what is stored; at once, who and what there is, and which devices are isolated.
     pub fn observe(&mut self, mut observer: impl Observer + 'static) {
         observer.city(&self.city);
@@ -756,6 +799,9 @@ impl Engine {
             .chain(self.absent.iter().map(|(id, record)| (*id, record)));
         for (id, _) in known.filter(|(_, record)| record.isolated.is_some()) {
             observer.isolated(id, true);
+        }
+        for ((city, device), doubt) in &self.distrust.all() {
+            observer.distrusted(city, *device, Some(doubt));
         }
         self.observers.push(Box::new(observer));
     }
@@ -846,12 +892,16 @@ impl Engine {
                 Input::Tell { topic, payload } => {
                     self.batch.outputs.push(Output { topic, payload, delivery: None, about: None });
                 }
-                Input::Give { outputs, reply } => {
-                    self.given += outputs.len();
-                    let foreign = |output| Output { delivery: Some(FOREIGN), ..output };
-                    self.batch.outputs.extend(outputs.into_iter().map(foreign));
-                    let _ = reply.send(self.given < GIVEN);
+                Input::Room { messages, reply } => {
+                    let is_there =
+                        messages == 0 || self.given == 0 || self.given.saturating_add(messages) <= GIVEN;
+                    // Who asked may be gone.
+                    if reply.send(is_there).is_ok() && is_there {
+                        self.given += messages;
+                    }
                 }
+                Input::Give(readings) => readings.into_iter().for_each(|handed| self.give(handed)),
+                Input::Distrust(doubts) => self.distrust(doubts),
                 Input::Note { event, detail } => self.audit(event, detail),
                 Input::End(reply) => {
                     self.summarize();
@@ -867,7 +917,8 @@ impl Engine {
                 }
             }
         }
-        let Batch { mut changes, changed, records, mut repeats, outputs } = std::mem::take(&mut self.batch);
+        let Batch { mut changes, changed, records, mut repeats, doubts, outputs } =
+            std::mem::take(&mut self.batch);
         if changed.is_empty() && changes.accepted.is_empty() && !ticked {
             // That something was delivered can wait: at worst it is delivered again.
             self.batch.changes.delivered = std::mem::take(&mut changes.delivered);
@@ -895,6 +946,9 @@ impl Engine {
             self.view.write().tell(self.events.drain(..));
         }
         self.tell_observers(&changes);
+        if let Some(doubts) = doubts {
+            self.tell_doubts(doubts);
+        }
         if !Arc::ptr_eq(&self.current.borrow(), &self.secrets) {
             self.current.send_replace(Arc::clone(&self.secrets));
             self.sign_reference_values();
@@ -1086,6 +1140,26 @@ impl Engine {
         }
     }
 
+    /// Takes over who is not believed from now on.
+    fn distrust(&mut self, doubts: Doubts) {
+        let before = self.batch.doubts.take().unwrap_or_else(|| self.distrust.all());
+        for (source, before, now) in distrust::changes(&before, &doubts) {
+            let (event, detail) = distrust::record(source, before, now);
+            self.audit(event, detail);
+        }
+        self.batch.doubts = Some(doubts);
+    }
+
+    /// Lets who is not believed be known.
+    fn tell_doubts(&mut self, doubts: Doubts) {
+        let before = self.distrust.replace(doubts);
+        for ((city, device), _, now) in distrust::changes(&before, &self.distrust.all()) {
+            for observer in &mut self.observers {
+                observer.distrusted(city, *device, now);
+            }
+        }
+    }
+
     /// What is known of a device, whether the registry has it or not.
     fn record(&self, id: DeviceId) -> Option<&DeviceRecord> {
         self.devices.get(&id).map(|device| &device.record).or_else(|| self.absent.get(&id))
@@ -1262,6 +1336,24 @@ impl Engine {
         self.undelivered.insert(number, count);
         self.outgoing += count;
         true
+    }
+
+    /// Addresses a reading of another city to all who may have it.
+    fn give(&mut self, handed: Handed) {
+        let foreign = |user: &String| Output {
+            topic: format!("out/{user}/{}", handed.stream),
+            payload: handed.payload.clone(),
+            delivery: Some(FOREIGN),
+            about: Some(Arc::clone(&handed.about)),
+        };
+        self.batch.outputs.extend(handed.receivers().map(foreign));
+        let before = self.handed.get(&handed.stream);
+        if before.is_some_and(|(_, decisions, _)| !Arc::ptr_eq(decisions, &handed.decisions)) {
+            self.add_up();
+        }
+        let Handed { stream, users, decisions, .. } = handed;
+        let (.., count) = self.handed.entry(stream).or_insert((users, decisions, 0));
+        *count += 1;
     }
 
     /// Gives out what waits in the store, as far as there is room.
@@ -1665,6 +1757,21 @@ impl Engine {
     /// Adds what was counted by stream to the flows of each user.
     fn add_up(&mut self) {
         let mut view = self.view.write();
+        let commit = self.store.generation() + 1;
+        let mut tell = |stream: &str, user: String, decision: Decision, count: u64| {
+            let key: FlowKey = (stream.to_owned(), user, decision.allowed, decision.reason);
+            let sum = view.flows.entry(key.clone()).or_insert_with(|| {
+                let detail = json!({ "stream": key.0, "user": key.1, "allowed": key.2, "reason": key.3 });
+                self.audit.append(commit, "decided", detail);
+                0
+            });
+            *sum += count;
+        };
+        for (stream, (users, decisions, count)) in std::mem::take(&mut self.handed) {
+            for (user, decision) in users.iter().zip(&*decisions) {
+                tell(&stream, user.clone(), decision.clone(), count);
+            }
+        }
         for ((stream, device_ok), count) in std::mem::take(&mut self.counted) {
             let decisions = self.policy.decide(stream, device_ok);
             let Some(entry) = self.city.streams.get(&stream) else { continue };
@@ -1674,13 +1781,7 @@ impl Engine {
                 (name.clone(), self.policy.decide_for(&guest.user, stream, device_ok))
             });
             for (user, decision) in users.chain(guests) {
-                let key = (entry.name.clone(), user, decision.allowed, decision.reason);
-                let sum = view.flows.entry(key.clone()).or_insert_with(|| {
-                    let detail = json!({ "stream": key.0, "user": key.1, "allowed": key.2, "reason": key.3 });
-                    self.audit.append(self.store.generation() + 1, "decided", detail);
-                    0
-                });
-                *sum += count;
+                tell(&entry.name, user, decision, count);
             }
         }
     }

@@ -16,6 +16,7 @@ pub mod audit;
 pub mod config;
 pub mod corim;
 mod device;
+pub mod distrust;
 pub mod engine;
 pub mod file;
 pub mod memory;

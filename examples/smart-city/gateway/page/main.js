@@ -125,9 +125,9 @@ async function showDetail() {
 function showEvents(events) {
   const items = events.map(event => {
     const [state, sign, text] = eventText(event);
-    const { device: id } = event.detail;
+    const { device: id, city } = event.detail;
     const what = element("span");
-    if (id) {
+    if (id && !city) {
       const button = element("button", { type: "button", textContent: devices.get(id)?.name ?? id, dir: "auto" });
       button.addEventListener("click", () => choose(id));
       what.append(button, " ");
@@ -210,6 +210,36 @@ function openFlow(stream) {
   item.querySelector("summary").focus();
 }
 
+// Other cities.
+
+/** What is handed over to each, and by it. */
+async function showCities() {
+  const answer = await fetch("/cities").catch(() => null);
+  if (!answer?.ok) return;
+  const cities = Object.entries(await answer.json());
+  byId("cities").hidden = cities.length === 0;
+  const last = time => time ? timeText(time) : "never";
+  const rows = cities.map(([name, city]) => {
+    const held = { waiting: city.waiting, lost: city.lost, withheld: city.withheld, ...city.refused_there };
+    const isolated = city.incidents?.isolated;
+    const [state, text] = isolated ? ["isolated", `▣ ${number.format(isolated)} isolated there`]
+      : city.is_failing ? ["warning", "▲ no answer"]
+      : city.last_sent || city.last_taken ? ["affirming", "● in contact"] : ["none", "○ nothing yet"];
+    const cells = [
+      city.sends.join(", ") || "nothing", city.sent ? `${last(city.last_sent)}; ${number.format(city.sent)} readings` : "never",
+      reasonsText(Object.fromEntries(Object.entries(held).filter(([, count]) => count))) || "nothing",
+      city.takes.join(", ") || "nothing", city.taken ? `${last(city.last_taken)}; ${number.format(city.taken)} readings` : "never",
+      reasonsText(city.refused) || "nothing",
+    ];
+    const row = element("tr", {}, element("th", { scope: "row", textContent: name }),
+      element("td", { className: "state", textContent: text }), ...cells.map(textContent => element("td", { textContent })));
+    row.dataset.state = state;
+    row.dataset.city = name;
+    return row;
+  });
+  byId("cities").querySelector("tbody").replaceChildren(...rows);
+}
+
 // What the gateway tells.
 
 function connection(text, state) {
@@ -264,6 +294,7 @@ let waiting = [];
 setInterval(() => {
   if (document.hidden || byId("log-out").hidden) return;
   showFlows();
+  showCities();
   if (chosen) showDetail();
 }, PACE);
 
@@ -275,6 +306,7 @@ async function start() {
     showWho(await answer.json());
     connect();
     showFlows();
+    showCities();
   } else if (answer?.status === 401) {
     // Nothing of what was shown stays.
     if (counts) return location.reload();

@@ -64,6 +64,8 @@ export function eventText({ event, detail }) {
     case "isolated": return ["isolated", "▣", `is isolated${detail.again ? ", still" : ""}: ${code} is not what was built`];
     case "recovered": return ["affirming", "●", "is recovered: its code was restored and attested"];
     case "recovery begun": return ["none", "↻", "is being recovered"];
+    case "distrusted": return ["isolated", "▣", `${detail.city} has isolated its device ${detail.device}: what came from it is ${detail.held ? "held back" : "marked"}`];
+    case "trusted again": return ["affirming", "●", `The device ${detail.device} of ${detail.city} is trusted again`];
     case "attested": return ["warning", "▲", `has not answered as it must: ${detail.finding} (${code})`];
     case "refused": return ["warning", "✕", `Refused within a minute: ${reasonsText(detail)}`];
     case "configuration loaded": return ["none", "✎", `The configuration was taken over: ${size}`];

@@ -21,10 +21,14 @@ use serde_json::json;
 use smart_city_cities::{Gate, MOST_BODY, PATH, agreement::Agreement};
 use smart_city_engine::{
     config::{City, ConfigError},
-    engine::{Input, Observer, Output},
+    distrust::Distrust,
+    engine::{Input, Observer},
 };
 use smart_city_frame::DeviceId;
+use smart_city_ngsi_ld::Broker;
 use tokio::sync::{Mutex, mpsc, oneshot};
+
+use crate::ngsi;
 
 /// How often what happened goes to the audit log.
 const NOTES: Duration = Duration::from_secs(1);
@@ -33,16 +37,16 @@ const NOTES: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// The first fault that is in it.
-pub fn agreement(city: &City) -> Result<Agreement, ConfigError> {
-    smart_city_cities::agreement::agreement(city)
+pub fn agreement(city: &City) -> Result<Arc<Agreement>, ConfigError> {
+    city.once(smart_city_cities::agreement::agreement)
 }
 
-/// Opens the gate of the city, with what it must not forget in `dir`, and what tells it of the city.
+/// Opens the gate of the city, with what it must not forget in `dir` and whom the city does not believe, and what tells it of the city.
 ///
 /// # Errors
 /// If the file in `dir` cannot be read or made.
-pub fn gate(dir: &Path) -> Result<(Arc<Gate>, impl Observer + 'static)> {
-    let gate = Arc::new(Gate::open(dir)?);
+pub fn gate(dir: &Path, distrusted: Distrust) -> Result<(Arc<Gate>, impl Observer + 'static)> {
+    let gate = Arc::new(Gate::open(dir, distrusted)?);
     Ok((Arc::clone(&gate), Watcher(gate)))
 }
 
@@ -51,12 +55,12 @@ struct Watcher(Arc<Gate>);
 
 impl Observer for Watcher {
     fn city(&mut self, city: &City) {
-        // Files with a fault in it are not taken over, but a file that they name may be another one by now.
+        // It was made before: files with a fault in it are not taken over.
         let agreement = agreement(city).unwrap_or_else(|error| {
             tracing::error!(%error, "nothing is handed over until the files are read again");
-            Agreement::default()
+            Arc::default()
         });
-        self.0.configure(city, agreement);
+        self.0.configure(city, (*agreement).clone());
     }
 
     fn reading(&mut self, device: DeviceId, stream: u16, time: Timestamp, payload: &[u8]) {
@@ -71,7 +75,9 @@ impl Observer for Watcher {
 /// Sends what waits for other cities, and has recorded what happened, until the gate fails.
 pub async fn send(gate: Arc<Gate>, engine: mpsc::Sender<Input>) {
     let notes = record(Arc::clone(&gate), engine);
+    let tidy = tidy(Arc::clone(&gate));
     tokio::select! {
+        () = tidy => {}
         () = smart_city_cities::run(Arc::clone(&gate)) => {}
         () = notes => {}
         () = gate.failed() => {}
@@ -82,6 +88,19 @@ pub async fn send(gate: Arc<Gate>, engine: mpsc::Sender<Input>) {
 pub async fn record_rest(gate: &Gate, engine: &mpsc::Sender<Input>) {
     for (event, detail) in gate.last_notes() {
         drop(engine.send(Input::Note { event, detail }).await);
+    }
+}
+
+/// How often the history is shortened, if nothing comes: what has expired is shown to nobody before.
+const TIDY: Duration = Duration::from_secs(60);
+
+async fn tidy(gate: Arc<Gate>) {
+    loop {
+        tokio::time::sleep(TIDY).await;
+        let gate = Arc::clone(&gate);
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || gate.tidy(Timestamp::now())).await {
+            tracing::error!("the history of other cities is not shortened: {error:#}");
+        }
     }
 }
 
@@ -103,6 +122,7 @@ type Turns = BTreeMap<Option<String>, Turn>;
 #[derive(Clone, Debug)]
 struct Hall {
     gate: Arc<Gate>,
+    entities: Arc<Broker>,
     engine: mpsc::Sender<Input>,
     /// One message at a time is worked on, of all cities: the own city needs the processor, too.
     turn: Turn,
@@ -112,8 +132,8 @@ struct Hall {
 }
 
 /// The routes.
-pub fn router(gate: Arc<Gate>, engine: mpsc::Sender<Input>) -> Router {
-    let hall = Hall { gate, engine, turn: Arc::default(), turns: Arc::default() };
+pub fn router(gate: Arc<Gate>, entities: Arc<Broker>, engine: mpsc::Sender<Input>) -> Router {
+    let hall = Hall { gate, entities, engine, turn: Arc::default(), turns: Arc::default() };
     Router::new().route(PATH, post(take)).with_state(hall)
 }
 
@@ -129,17 +149,21 @@ async fn take(State(hall): State<Hall>, body: Body) -> Response {
     // Then it is worked on to its end, whether or not somebody waits for the answer.
     let taken = tokio::spawn(async move {
         let _turns = (of_partner, turn);
-        if !give(&hall.engine, Vec::new()).await {
-            // Users do not take as fast.
-            return None;
-        }
-        let gate = Arc::clone(&hall.gate);
-        let given = tokio::task::spawn_blocking(move || gate.receive(&body, Timestamp::now())).await;
+        let Hall { gate, entities, engine, .. } = hall;
+        let asked = engine.clone();
+        let receive = move || {
+            // When it answers, what it has taken over before holds: what was agreed until then counts no more.
+            has_room(&asked, 0);
+            gate.receive(&body, Timestamp::now(), |messages| has_room(&asked, messages))
+        };
+        let given = tokio::task::spawn_blocking(receive).await;
         let given = given.map_err(anyhow::Error::from).flatten();
         let given = given.inspect_err(|error| tracing::error!("nothing was taken over: {error:#}")).ok()?;
-        if !given.outputs.is_empty() {
-            give(&hall.engine, given.outputs).await;
-        }
+        // Without room users do not take as fast.
+        let given = given?;
+        given.readings.iter().for_each(|(reading, _)| ngsi::show(&entities, reading));
+        let handed = given.readings.into_iter().map(|(_, handed)| handed).collect();
+        drop(engine.send(Input::Give(handed)).await);
         Some(json!({ "taken": given.taken, "refused": given.refused }))
     });
     match taken.await.ok().flatten() {
@@ -148,8 +172,41 @@ async fn take(State(hall): State<Hall>, body: Body) -> Response {
     }
 }
 
-/// Has readings published; returns whether there is room for more.
-async fn give(engine: &mpsc::Sender<Input>, outputs: Vec<Output>) -> bool {
+/// Whether the engine has room for messages to users, which it keeps then.
+fn has_room(engine: &mpsc::Sender<Input>, messages: usize) -> bool {
     let (reply, has_room) = oneshot::channel();
-    engine.send(Input::Give { outputs, reply }).await.is_ok() && has_room.await.unwrap_or(false)
+    engine.blocking_send(Input::Room { messages, reply }).is_ok() && has_room.blocking_recv().unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use smart_city_cities::keys::{Step, public, rotate};
+
+    use super::*;
+
+    /// The engine takes over what was read with `city.toml`, and reads no file itself, which may be away or slow.
+    #[test]
+    fn files_of_an_agreement_are_read_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = "departments = []\n[gateway]\ncity = \"a\"\nevidence_deadline_ms = 2000\nevidence_attempts = 3\n\
+            [[cities]]\nid = \"a\"\nname = \"A\"\n[[cities]]\nid = \"b\"\nname = \"B\"\n[handover]\nkeys = \"own.json\"\n\
+            [[partners]]\ncity = \"b\"\n[partners.handover]\nkeys = \"b.json\"\nreceive = { closures = {} }\n\
+            [partners.login]\nissuer = \"https://b\"\naudience = \"a\"\njwks = \"https://b/jwks\"\n";
+        let files = ["city.toml", "own.json", "b.json"].map(|name| dir.path().join(name));
+        let own = rotate(None, Step::Add).unwrap();
+        fs::write(&files[0], text).unwrap();
+        fs::write(&files[1], &*own).unwrap();
+        fs::write(&files[2], &*public(&rotate(None, Step::Add).unwrap()).unwrap()).unwrap();
+        let city = City::read(&files[0]).unwrap();
+        crate::check(&city).unwrap();
+        files.iter().for_each(|file| fs::remove_file(file).unwrap());
+        let (gate, mut watcher) = gate(dir.path(), Distrust::default()).unwrap();
+        watcher.city(&city);
+        assert_eq!(gate.counts()["b"].takes, ["closures"]);
+        assert_eq!(crate::guests::agreements(&city).unwrap().len(), 1);
+        // A copy may be changed, and is read anew.
+        assert!(agreement(&city.clone()).is_err());
+    }
 }

@@ -201,12 +201,12 @@ pub struct Watcher(pub Arc<Guests>);
 
 impl Observer for Watcher {
     fn city(&mut self, city: &City) {
-        // Files with a fault in it are not taken over, but a file that they name may be another one by now.
+        // It was made before: files with a fault in it are not taken over.
         let agreements = agreements(city).unwrap_or_else(|error| {
             tracing::error!(%error, "no user of another city logs in until the files are read again");
-            BTreeMap::new()
+            Arc::default()
         });
-        self.0.logins.configure(agreements);
+        self.0.logins.configure((*agreements).clone());
     }
 
     fn reading(&mut self, _: DeviceId, _: u16, _: Timestamp, _: &[u8]) {}
@@ -218,7 +218,11 @@ impl Observer for Watcher {
 ///
 /// # Errors
 /// The first fault that is in it.
-pub fn agreements(city: &City) -> Result<BTreeMap<String, Agreement>, ConfigError> {
+pub fn agreements(city: &City) -> Result<Arc<BTreeMap<String, Agreement>>, ConfigError> {
+    city.once(made)
+}
+
+fn made(city: &City) -> Result<BTreeMap<String, Agreement>, ConfigError> {
     let mut agreements: BTreeMap<String, Agreement> = BTreeMap::new();
     for (name, partner) in &city.partners {
         let Some(table) = &partner.login else { continue };

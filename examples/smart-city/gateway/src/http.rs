@@ -58,6 +58,7 @@ use crate::{
     credentials,
     exchange::{Preparation, lock},
     guests::{self, Guests},
+    incidents::Incidents,
     metrics::{CONTENT_TYPE, Meters},
     ngsi,
     places::Places,
@@ -124,6 +125,8 @@ pub struct App {
     pub sessions: Arc<Sessions>,
     /// Users of other cities.
     pub guests: Arc<Guests>,
+    /// Partners who ask for incidents, and what is learned from others.
+    pub incidents: Incidents,
     /// Who reads the history.
     pub readers: Places,
     /// Whether connections are with TLS.
@@ -224,6 +227,7 @@ pub fn router(app: App, others: Router) -> Router {
         .route("/keys", get(async |State(app): State<App>| Json(app.jwks)))
         .route("/reference-values", get(reference_values))
         .route("/audit", get(audit_log))
+        .route("/cities", get(cities))
         .route("/streams", get(streams))
         .route("/streams/{name}", get(flows))
         .route("/devices/{id}", get(device))
@@ -277,6 +281,8 @@ async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Resp
     // An operator and a user may have the same name. Those of another city share what one of them has.
     let operator = app.who(request.headers()).map(|who| format!("operator {}", who.name));
     let account = operator.or_else(|| app.user(request.headers()).ok().map(|user| format!("user {user}")));
+    let partner = || app.incidents.desk.reader(request.headers()).map(|city| format!("city {city}"));
+    let account = account.or_else(partner);
     let token = if account.is_none() { foreign_token(request.headers()) } else { None };
     let guest = match token {
         Some(token) => Some(app.guests.with_token(&token).await),
@@ -549,10 +555,10 @@ async fn status(
     app.allow(&headers, Role::Viewer)?;
     let after = query.after.as_deref().map(device_id).transpose()?;
     let page = Page { after, flow: query.flow, limit: query.limit.unwrap_or(PAGE) };
-    let (pushes, cities) = (app.meters.pushes(), app.meters.cities());
+    let (pushes, cities, incidents) = (app.meters.pushes(), app.meters.cities(), app.incidents.status());
     let with_others = move |view: &SharedView| {
         let mut value = view.page(page);
-        (value["pushes"], value["cities"]) = (pushes, cities);
+        (value["pushes"], value["cities"], value["incidents"]) = (pushes, cities, incidents);
         value
     };
     look(&app, &headers, with_others).await
@@ -666,6 +672,16 @@ struct HistoryQuery {
     limit: Option<usize>,
 }
 
+/// The other cities: what is handed over to each and by it.
+async fn cities(State(app): State<App>, headers: HeaderMap) -> Result<Json<Value>, Refused> {
+    app.allow(&headers, Role::Viewer)?;
+    let (mut cities, incidents) = (app.meters.cities(), app.incidents.status());
+    for (name, city) in cities.as_object_mut().into_iter().flatten() {
+        city["incidents"] = incidents["learned"][name].clone();
+    }
+    Ok(Json(cities))
+}
+
 /// Who may read the history at once: it takes a while.
 #[must_use]
 pub fn readers() -> Places {
@@ -703,11 +719,25 @@ async fn history(
         tracing::error!("the history cannot be read: {error:#}");
         Refused(StatusCode::INTERNAL_SERVER_ERROR, "the history cannot be read".to_owned())
     };
-    let excerpt = app.ask(|reply| Input::History { reader, wanted, reply }).await?.map_err(unreadable)?;
+    // No own stream has such a name. Guests of this city get nothing of other ones.
+    let (own, foreign) = match reader {
+        Reader::User(user) if wanted.stream.contains('/') => {
+            (None, app.meters.gate.clone().map(|gate| (gate, user, wanted)))
+        }
+        reader => {
+            let excerpt = app.ask(|reply| Input::History { reader, wanted, reply }).await?;
+            (excerpt.map_err(unreadable)?, None)
+        }
+    };
     let (reply, answer) = oneshot::channel();
     // It goes on if nobody waits for this answer any more, and then ends soon.
     tokio::task::spawn_blocking(move || {
-        let readings = excerpt.map_or(Ok(Vec::new()), |excerpt| excerpt.read(|| !reply.is_closed()));
+        let is_wanted = || !reply.is_closed();
+        let readings = match (own, foreign) {
+            (Some(excerpt), _) => excerpt.read(is_wanted),
+            (_, Some((gate, user, wanted))) => gate.history(&user, &wanted, Timestamp::now(), is_wanted),
+            (None, None) => Ok(Vec::new()),
+        };
         drop(place);
         drop(reply.send(readings));
     });
@@ -851,6 +881,8 @@ mod tests {
                 tokio::runtime::Handle::current(),
                 smart_city_login::Pace::default(),
             )),
+            // The files stay open until they are dropped.
+            incidents: Incidents::open(tempfile::tempdir().unwrap().path()).unwrap(),
             readers: readers(),
             is_tls: false,
             secrets: watch::channel(Arc::new(secrets)).1,

@@ -7,7 +7,7 @@
 //!
 //! [`exchange`] runs the engine and has what waits on both sides of it, and gives messages of devices without authentication to the
 //! [`agent`]. [`mqtt`] is the client of a broker, `broker` is a broker of its own, and [`http`] serves the page and operators. [`guests`]
-//! are users of other cities, and [`cities`] hands over readings.
+//! are users of other cities, [`cities`] hands over readings, and [`incidents`] tells cities of isolated devices.
 #![forbid(unsafe_code)]
 
 mod accounts;
@@ -21,6 +21,7 @@ mod credentials;
 pub mod exchange;
 pub mod guests;
 pub mod http;
+pub mod incidents;
 pub mod kept;
 pub mod metrics;
 pub mod mqtt;
@@ -40,6 +41,7 @@ pub fn check(city: &City) -> Result<(), ConfigError> {
     ngsi::mapping(city)?;
     guests::agreements(city)?;
     cities::agreement(city)?;
+    incidents::agreement(city)?;
     Ok(())
 }
 

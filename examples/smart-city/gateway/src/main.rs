@@ -32,6 +32,7 @@ use smart_city_gateway::{
     exchange::{self, Exchange, Preparation},
     guests::{self, Accounts, Guests},
     http::{self, App, Watchers},
+    incidents::{self, Incidents},
     kept,
     metrics::Meters,
     mqtt::{self, Broker},
@@ -263,7 +264,7 @@ async fn serve(
     let signer = signer(&secrets.ear_key)?;
     let is_new = !FileStore::path(&arguments.data).exists();
     let open = if arguments.after_loss { Engine::open_after_loss } else { Engine::open };
-    let (mut engine, before) = open(&arguments.data, city, secrets, signer)?;
+    let (mut engine, mut before) = open(&arguments.data, city, secrets, signer)?;
     let teller = Teller::default();
     let (entities, watcher) = ngsi::entities(teller.clone());
     let groups = watcher.groups();
@@ -271,8 +272,15 @@ async fn serve(
     let guests = Arc::new(Guests::new(Handle::current(), Pace::default()));
     engine.observe(guests::Watcher(Arc::clone(&guests)));
     kept::restore(&arguments.data, &entities, is_new)?;
-    let (gate, watcher) = cities::gate(&arguments.data)?;
+    let (gate, watcher) = cities::gate(&arguments.data, engine.distrusted())?;
     engine.observe(watcher);
+    let incidents = Incidents::open(&arguments.data)?;
+    engine.observe(incidents::Watcher(incidents.clone()));
+    // Before anything of other cities goes out.
+    let doubts = incidents.reports.doubts().borrow_and_update().clone();
+    if !doubts.is_empty() {
+        before.extend(engine.handle([Input::Distrust(doubts)])?);
+    }
     let (jwks, secrets) = (engine.jwks(), engine.secrets());
     let reference_values = engine.reference_values();
     let shares = Shares::of(descriptors());
@@ -311,8 +319,11 @@ async fn serve(
 
     let audit = Audit::path(&arguments.data);
     tasks.spawn(cities::send(Arc::clone(&gate), inputs.clone()));
-    let others =
-        ngsi::router(entities, secrets.clone()).merge(cities::router(Arc::clone(&gate), inputs.clone()));
+    let hand_over = cities::router(Arc::clone(&gate), Arc::clone(&entities), inputs.clone());
+    let others = ngsi::router(entities, secrets.clone())
+        .merge(hand_over)
+        .merge(incidents::router(Arc::clone(&incidents.desk)));
+    tasks.spawn(incidents.clone().run(inputs.clone()));
     let app = App {
         engine: inputs.clone(),
         agent,
@@ -321,6 +332,7 @@ async fn serve(
         watchers: Arc::new(Watchers::new(shares.watchers)),
         sessions: Arc::default(),
         guests,
+        incidents,
         readers: http::readers(),
         is_tls: acceptor.is_some(),
         secrets,

@@ -4,7 +4,7 @@
 //! stream would be that has the user's city, departments and level; and by the user itself.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, OnceLock},
 };
 
@@ -18,6 +18,7 @@ use axum::{
 use http::{Method, StatusCode, header};
 use jiff::Timestamp;
 use serde_json::json;
+use smart_city_cities::{NUMBER, agreement::Agreement, handover, label::Label, sole};
 use smart_city_frame::{Class, DeviceId, Stream};
 use smart_city_iot_agent::Groups;
 use smart_city_ngsi_ld::{
@@ -28,11 +29,12 @@ use tokio::sync::{mpsc, watch};
 
 use smart_city_engine::{
     config::{City, ConfigError, Secrets, StreamEntry, UserEntry, parse_device_id},
+    distrust::Doubt,
     engine::{Guest, Input, Observer},
     policy,
 };
 
-use crate::{credentials, exchange::lock, http::places_of, places::Places};
+use crate::{cities, credentials, exchange::lock, http::places_of, places::Places};
 
 /// Requests that are worked on at once, of all users and of one. Others wait: the engine needs the processor too.
 const PLACES: usize = 4;
@@ -49,6 +51,9 @@ struct Sources {
     streams: BTreeMap<String, StreamEntry>,
     /// The streams of each device.
     devices: BTreeMap<String, BTreeSet<u16>>,
+    home: String,
+    /// What is taken from other cities.
+    agreement: Arc<Agreement>,
 }
 
 impl Sources {
@@ -58,7 +63,20 @@ impl Sources {
             .devices
             .iter()
             .map(|(id, device)| (id.to_string(), device.streams.iter().copied().collect()));
-        Self { users: writers(city), streams: streams.collect(), devices: devices.collect() }
+        // It has no faults: a city with one is not taken over.
+        let agreement = cities::agreement(city).unwrap_or_default();
+        Self {
+            users: writers(city),
+            streams: streams.collect(),
+            devices: devices.collect(),
+            home: city.home.clone(),
+            agreement,
+        }
+    }
+
+    /// What a stream of another city is here by the label of a reading.
+    fn labelled(&self, label: &str) -> Option<StreamEntry> {
+        self.agreement.here(&Label::of_text(label)?, &self.home)
     }
 
     /// The number of a stream that the device may send.
@@ -70,6 +88,8 @@ impl Sources {
     /// Whether a source is here, and was there before as it is here.
     fn agree(&self, before: &Self, source: Source<'_>) -> bool {
         match source {
+            // The label says it, together with what is agreed now.
+            Source::Stream { label: Some(label), .. } => self.labelled(label).is_some(),
             Source::Stream { stream, device, .. } => {
                 self.stream(stream, device).is_some()
                     && before.stream(stream, device).is_some()
@@ -96,7 +116,12 @@ struct Rights {
     users: BTreeMap<String, usize>,
     /// The stream that what a user writes is treated as.
     written: BTreeMap<String, u16>,
+    /// Policies by label.
+    labelled: Mutex<HashMap<String, policy::Policy>>,
 }
+
+/// Labels of which the policy is remembered.
+const LABELS: usize = 256;
 
 impl Rights {
     fn of(city: &City, mapping: &Mapping, sources: Arc<Sources>) -> Self {
@@ -135,7 +160,7 @@ impl Rights {
         let policy = policy::Policy::new(&users, &streams);
         let policy = policy.inspect_err(|error| tracing::error!(%error, "no policy")).ok();
         let users = users.keys().enumerate().map(|(i, name)| (name.clone(), i)).collect();
-        Self { policy: policy.map(Mutex::new), sources, users, written }
+        Self { policy: policy.map(Mutex::new), sources, users, written, labelled: Mutex::default() }
     }
 
     fn allows(&self, user: &str, stream: u16, device_ok: bool) -> bool {
@@ -146,6 +171,23 @@ impl Rights {
         let Some(user) = self.users.get(user) else { return false };
         let decisions = lock(policy).decide(stream, device_ok);
         decisions.get(*user).is_some_and(|decision| decision.allowed)
+    }
+}
+
+impl Rights {
+    /// Whether a user of this city may see what came with a label from another one.
+    fn allows_labelled(&self, user: &str, label: &str, device_ok: bool) -> bool {
+        let Some(user) = self.sources.users.get(user) else { return false };
+        let mut policies = lock(&self.labelled);
+        if !policies.contains_key(label) {
+            let entry = self.sources.labelled(label);
+            let Some(Ok(policy)) = entry.map(|entry| sole(&entry, &BTreeMap::new())) else { return false };
+            if policies.len() >= LABELS {
+                policies.clear();
+            }
+            policies.insert(label.to_owned(), policy);
+        }
+        policies.get(label).is_some_and(|policy| policy.decide_for(user, NUMBER, device_ok).allowed)
     }
 }
 
@@ -163,7 +205,10 @@ fn guest(name: &str) -> Option<UserEntry> {
 impl Policy for Rights {
     fn sees(&self, user: &str, source: Source<'_>) -> bool {
         match source {
-            Source::Stream { stream, device, device_ok } => {
+            Source::Stream { label: Some(label), device_ok, .. } => {
+                self.allows_labelled(user, label, device_ok)
+            }
+            Source::Stream { stream, device, device_ok, label: None } => {
                 let number = self.sources.stream(stream, device);
                 number.is_some_and(|number| self.allows(user, number, device_ok))
             }
@@ -233,11 +278,12 @@ impl Watcher {
 
 impl Observer for Watcher {
     fn city(&mut self, city: &City) {
-        // Files with a fault in it are not taken over, but a file that they name may be another one by now.
-        let (mapping, groups) = mapping(city).unwrap_or_else(|error| {
+        // It was made before: files with a fault in it are not taken over.
+        let mapped = mapping(city).unwrap_or_else(|error| {
             tracing::error!(%error, "no reading becomes an entity until the files are read again");
-            Default::default()
+            Arc::default()
         });
+        let (mapping, groups) = (*mapped).clone();
         self.groups.send_replace(Arc::new(groups));
         let streams = city.streams.iter().filter(|(_, stream)| mapping.has(&stream.name));
         self.streams = streams.map(|(id, stream)| (*id, stream.name.clone())).collect();
@@ -259,13 +305,33 @@ impl Observer for Watcher {
         let device = device.to_string();
         if is_isolated { self.entities.isolate(&device) } else { self.entities.recover(&device) }
     }
+
+    fn distrusted(&mut self, city: &str, device: DeviceId, doubt: Option<&Doubt>) {
+        let (device, is_held) = (format!("{city}:{device}"), doubt.is_some_and(|doubt| doubt.is_held));
+        if is_held { self.entities.isolate(&device) } else { self.entities.recover(&device) }
+    }
+}
+
+/// Shows a reading of another city as an entity, if its stream is mapped. Devices are told apart from those of this city, whatever the other
+/// one calls them.
+pub fn show(entities: &Broker, reading: &handover::Reading) {
+    let handover::Reading { label, device, time, payload, .. } = reading;
+    let Label { owner, stream, expiry, .. } = label;
+    let (stream, device) = (format!("{owner}/{stream}"), format!("{owner}:{device}"));
+    let until = Timestamp::from_second(*expiry).unwrap_or(Timestamp::MIN);
+    let reading = Reading { stream, device, time: *time, bytes: payload.clone() };
+    entities.labelled(reading, smart_city_ngsi_ld::Label { text: label.text(), until });
 }
 
 /// What `city.toml` says of entities, and of devices without authentication.
 ///
 /// # Errors
 /// The first fault that is in it.
-pub fn mapping(city: &City) -> Result<(Mapping, Groups), ConfigError> {
+pub fn mapping(city: &City) -> Result<Arc<(Mapping, Groups)>, ConfigError> {
+    city.once(made)
+}
+
+fn made(city: &City) -> Result<(Mapping, Groups), ConfigError> {
     let Some(table) = &city.ngsi_ld else { return Ok(Default::default()) };
     let mut value = table.value.clone();
     let groups = value.as_object_mut().and_then(|members| members.remove("iot_agent"));
@@ -289,7 +355,9 @@ pub fn mapping(city: &City) -> Result<(Mapping, Groups), ConfigError> {
         .iter()
         .filter_map(|(id, device)| Some((id.to_string(), serde_json::json!(device.position?))));
     value["places"] = places.collect();
-    let is_stream = |name: &str| city.streams.values().any(|stream| stream.name == name);
+    let agreement = cities::agreement(city)?;
+    let is_stream =
+        |name: &str| agreement.takes(name) || city.streams.values().any(|stream| stream.name == name);
     let is_device = |id: &str| parse_device_id(id).is_some_and(|id| city.devices.contains_key(&id));
     // Files are named as they are in the other file: beside this one.
     let trust = |authorities: Option<&str>| {

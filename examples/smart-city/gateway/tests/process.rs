@@ -12,6 +12,8 @@ mod common;
 mod guests;
 #[path = "process/http.rs"]
 mod http_server;
+#[path = "process/incidents.rs"]
+mod incidents;
 #[path = "process/kept.rs"]
 mod kept;
 #[path = "process/large.rs"]

@@ -574,6 +574,7 @@ impl<'r> Call<'r> {
                 attributes: BTreeMap::new(),
                 created: self.now,
                 modified: self.now,
+                until: None,
             });
             let names_more = !fragment.types.is_subset(&part.types);
             if names_more {

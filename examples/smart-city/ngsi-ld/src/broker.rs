@@ -44,6 +44,8 @@ pub enum Source<'s> {
         device: &'s str,
         /// It is not isolated, and was not since this came from it.
         device_ok: bool,
+        /// The label that this came with, if it came with one.
+        label: Option<&'s str>,
     },
     /// The user who wrote it.
     User(&'s str),
@@ -60,6 +62,15 @@ pub struct Reading {
     pub time: Timestamp,
     /// Exactly what the device sent.
     pub bytes: Vec<u8>,
+}
+
+/// What a reading comes with that was measured elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// What says who may see it: [`Policy`] knows what it means.
+    pub text: String,
+    /// Nobody sees it from then on.
+    pub until: Timestamp,
 }
 
 /// Publishes notifications over MQTT.
@@ -129,6 +140,9 @@ pub enum Transport {
 pub(crate) const MOST_ENTITIES: usize = 1000;
 pub(crate) const MOST_BYTES: usize = 4 << 20;
 
+/// Entities that readings with labels of one stream make at most: nobody here knows how many devices there are elsewhere.
+pub(crate) const MOST_LABELLED: usize = 1000;
+
 /// Subscriptions of a user.
 pub(crate) const MOST_SUBSCRIPTIONS: usize = 32;
 
@@ -170,6 +184,8 @@ pub(crate) struct State {
     /// By user and id: the ids of one user tell nothing of those of another.
     pub(crate) subscriptions: BTreeMap<(String, String), Subscription>,
     pushes: Vec<Push>,
+    /// Of each stream with labels the entities that have a part of it, by when that ends.
+    labelled: BTreeMap<String, BTreeSet<(Timestamp, String)>>,
     /// Subscriptions that were ever made.
     numbers: u64,
     /// What users changed since it was last kept.
@@ -178,6 +194,9 @@ pub(crate) struct State {
     pub(crate) keeper: Option<Box<dyn Keeper>>,
 }
 
+/// By stream and device: where a reading comes from, and until when it is seen.
+type Waiting = HashMap<(String, String), (Reading, Origin, Option<Timestamp>)>;
+
 /// A context broker. See [the crate](crate).
 pub struct Broker {
     pub(crate) publisher: Box<dyn Publisher>,
@@ -185,7 +204,7 @@ pub struct Broker {
     devices: RwLock<Arc<HashMap<String, Isolation>>>,
     state: RwLock<State>,
     /// The newest reading of each stream and device that was not looked at yet.
-    waiting: Mutex<HashMap<(String, String), (Reading, Origin)>>,
+    waiting: Mutex<Waiting>,
     /// Devices that were isolated, of which other brokers must have nothing any more.
     isolated: Mutex<BTreeSet<String>>,
     counts: AllCounts,
@@ -224,14 +243,17 @@ impl Sight<'_> {
     }
 
     fn view<'a>(&self, id: &'a str, parts: &'a [Part]) -> Option<View<'a>> {
-        let parts: Vec<_> = parts.iter().filter(|part| self.sees(&part.origin)).collect();
+        let now = Timestamp::now();
+        let is_there = |part: &&Part| part.until.is_none_or(|until| until > now) && self.sees(&part.origin);
+        let parts: Vec<_> = parts.iter().filter(is_there).collect();
         (!parts.is_empty()).then_some(View { id, parts })
     }
 
-    /// Of what devices measured alone.
+    /// Of what devices measured here alone.
     fn measured<'a>(&self, id: &'a str, parts: &'a [Part]) -> Option<View<'a>> {
-        let is_measured =
-            |part: &&Part| matches!(part.origin, Origin::Stream { .. }) && self.sees(&part.origin);
+        let is_measured = |part: &&Part| {
+            matches!(part.origin, Origin::Stream { label: None, .. }) && self.sees(&part.origin)
+        };
         let parts: Vec<_> = parts.iter().filter(is_measured).collect();
         (!parts.is_empty()).then_some(View { id, parts })
     }
@@ -252,6 +274,35 @@ impl State {
     /// All entities as they are seen, by their ids.
     pub(crate) fn views<'a>(&'a self, sight: &Sight<'_>) -> impl Iterator<Item = View<'a>> {
         self.entities.iter().filter_map(|(id, parts)| sight.view(id, parts))
+    }
+
+    /// Whether a reading with a label may make a part of an entity, which ends then.
+    fn has_place(&mut self, stream: &str, id: &str, until: Timestamp) -> bool {
+        let ends = self.labelled.entry(stream.to_owned()).or_default();
+        let parts = self.entities.get(id).into_iter().flatten();
+        let is_of_stream =
+            |part: &&Part| matches!(&part.origin, Origin::Stream { stream: of, .. } if of == stream);
+        let before = parts.into_iter().find(is_of_stream).and_then(|part| part.until);
+        let had_place = before.is_some_and(|before| ends.remove(&(before, id.to_owned())));
+        (had_place || ends.len() < MOST_LABELLED) && ends.insert((until, id.to_owned()))
+    }
+
+    /// Removes what nobody sees any more.
+    fn expire(&mut self, now: Timestamp) {
+        for ends in self.labelled.values_mut() {
+            while let Some((until, id)) = ends.pop_first() {
+                if until > now {
+                    ends.insert((until, id));
+                    break;
+                }
+                let Some(parts) = self.entities.get_mut(&id) else { continue };
+                parts.retain(|part| part.until.is_none_or(|until| until > now));
+                if parts.is_empty() {
+                    self.entities.remove(&id);
+                }
+            }
+        }
+        self.labelled.retain(|_, ends| !ends.is_empty());
     }
 
     /// Who was removed while the request waited leaves nothing behind.
@@ -395,6 +446,7 @@ impl Broker {
             accounts: HashMap::new(),
             subscriptions: BTreeMap::new(),
             pushes: Vec::new(),
+            labelled: BTreeMap::new(),
             numbers: 0,
             changed: BTreeSet::new(),
             keeper: None,
@@ -445,7 +497,7 @@ impl Broker {
             });
             !parts.is_empty()
         });
-        lock(&self.waiting).retain(|_, (_, origin)| keeps(origin));
+        lock(&self.waiting).retain(|_, (_, origin, _)| keeps(origin));
         accounts.retain(|user, _| policy.sees(user, Source::User(user)));
         subscriptions.retain(|(user, id), _| {
             let is_kept = policy.sees(user, Source::User(user));
@@ -489,11 +541,21 @@ impl Broker {
 
     /// Takes a reading over, and does not wait for anybody: of each stream and device the newest one is kept until it is looked at.
     pub fn reading(&self, reading: Reading) {
+        self.wait(reading, None);
+    }
+
+    /// As [`reading`](Self::reading), of one that was measured elsewhere. No other broker gets anything of it.
+    pub fn labelled(&self, reading: Reading, label: Label) {
+        self.wait(reading, Some(label));
+    }
+
+    fn wait(&self, reading: Reading, label: Option<Label>) {
         let isolations = self.devices.read().get(&reading.device).copied().unwrap_or_default().count;
         let (stream, device) = (reading.stream.clone(), reading.device.clone());
         let key = (stream.clone(), device.clone());
-        let origin = Origin::Stream { stream, device, isolations };
-        lock(&self.waiting).insert(key, (reading, origin));
+        let (label, until) = label.map(|Label { text, until }| (text, until)).unzip();
+        let origin = Origin::Stream { stream, device, isolations, label };
+        lock(&self.waiting).insert(key, (reading, origin, until));
         self.wake.notify_one();
     }
 
@@ -550,8 +612,10 @@ impl Broker {
             for device in &isolated {
                 // Of what the other broker may not have anyway it is not told that it is there.
                 let user = &push.user;
-                let sees =
-                    |stream: &str| policy.sees(user, Source::Stream { stream, device, device_ok: true });
+                let sees = |stream: &str| {
+                    let label = None;
+                    policy.sees(user, Source::Stream { stream, device, device_ok: true, label })
+                };
                 let ids: Vec<_> = mapping.ids(device, sees).collect();
                 ids.into_iter().for_each(|id| push.withdraw(id));
             }
@@ -559,10 +623,12 @@ impl Broker {
         // Not before: in between the city could become another one.
         let waiting = std::mem::take(&mut *lock(&self.waiting));
         let mapping = Arc::clone(&state.mapping);
-        for (reading, origin) in waiting.into_values() {
+        for (reading, origin, until) in waiting.into_values() {
             let Reading { stream, device, time, bytes } = &reading;
-            if let Some((id, kind, attributes)) = mapping.entity(stream, device, *time, bytes) {
-                self.measured(&mut state, &id, kind, attributes, origin, *time);
+            if let Some((id, kind, attributes)) = mapping.entity(stream, device, *time, bytes)
+                && until.is_none_or(|until| state.has_place(stream, &id, until))
+            {
+                self.measured(&mut state, &id, kind, attributes, origin, (*time, until));
             }
         }
     }
@@ -574,7 +640,7 @@ impl Broker {
         kind: String,
         attributes: Attributes,
         origin: Origin,
-        time: Timestamp,
+        (time, until): (Timestamp, Option<Timestamp>),
     ) {
         let parts = state.entities.entry(id.to_owned()).or_default();
         let same_source = |part: &Part| match (&part.origin, &origin) {
@@ -593,6 +659,7 @@ impl Broker {
             attributes,
             created: before.as_ref().map_or(time, |part| part.created),
             modified: time,
+            until,
         };
         if let Some(before) = &before {
             for (iri, instances) in &mut part.attributes {
@@ -619,7 +686,7 @@ impl Broker {
         let State { policy, entities, subscriptions, pushes, .. } = state;
         for push in pushes {
             let sight = Sight { policy: Arc::clone(policy), devices: Arc::clone(&devices), user: &push.user };
-            let is_measured = |change: &&Change| matches!(change.origin, Origin::Stream { .. });
+            let is_measured = |change: &&Change| matches!(change.origin, Origin::Stream { label: None, .. });
             let seen = changes.iter().filter(is_measured).filter(|change| sight.sees(&change.origin));
             let seen: Vec<_> = seen.map(|change| change.id.as_str()).collect();
             is_any |= !seen.is_empty();
@@ -646,6 +713,7 @@ impl Broker {
     /// The notifications that are to be sent now. Each is made of what its user may see now, and not of what it was when it changed.
     pub fn due(&self, now: Instant, time: Timestamp) -> Vec<Job> {
         let mut state = self.state_mut();
+        state.expire(time);
         // Nobody sees anything then, and other brokers would lose what they have.
         if self.failure().is_some() {
             return Vec::new();

@@ -23,7 +23,13 @@ const MOST_TYPES: usize = 16;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Origin {
     /// A stream of a device, since it was isolated so often.
-    Stream { stream: String, device: String, isolations: u64 },
+    Stream {
+        stream: String,
+        device: String,
+        isolations: u64,
+        /// What else says who may see it.
+        label: Option<String>,
+    },
     /// Who wrote it.
     User(String),
 }
@@ -31,7 +37,9 @@ pub(crate) enum Origin {
 impl Origin {
     pub(crate) fn source(&self, device_ok: bool) -> Source<'_> {
         match self {
-            Self::Stream { stream, device, .. } => Source::Stream { stream, device, device_ok },
+            Self::Stream { stream, device, label, .. } => {
+                Source::Stream { stream, device, device_ok, label: label.as_deref() }
+            }
             Self::User(user) => Source::User(user),
         }
     }
@@ -47,6 +55,9 @@ pub(crate) struct Part {
     pub(crate) attributes: Attributes,
     pub(crate) created: Timestamp,
     pub(crate) modified: Timestamp,
+    /// Nobody sees it from then on.
+    #[serde(skip)]
+    pub(crate) until: Option<Timestamp>,
 }
 
 /// An entity as it was sent.
@@ -128,6 +139,7 @@ impl Fragment {
             attributes: attributes.collect::<Result<_>>()?,
             created: reader.now,
             modified: reader.now,
+            until: None,
         })
     }
 }

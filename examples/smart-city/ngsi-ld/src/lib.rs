@@ -31,7 +31,7 @@ mod subscription;
 mod text;
 
 pub use api::MOST_BODY;
-pub use broker::{Broker, Job, Policy, Publisher, Reading, Source, Transport};
+pub use broker::{Broker, Job, Label, Policy, Publisher, Reading, Source, Transport};
 pub use context::is_context;
 pub use deliver::MOST_CONNECTIONS;
 pub use keep::{Keeper, Key, What};

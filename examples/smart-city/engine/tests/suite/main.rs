@@ -7,6 +7,7 @@ mod common;
 mod config;
 mod corim;
 mod disk;
+mod distrust;
 mod engine;
 mod examine;
 mod guests;

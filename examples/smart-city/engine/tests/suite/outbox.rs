@@ -1,12 +1,15 @@
 //! Readings that cannot leave wait in the store, not in memory, and come again.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::common::{GATE, TestDevice, ask, engine, example, files};
 use jiff::Timestamp;
+use serde_json::json;
 use smart_city_engine::{
+    audit::Audit,
     config::City,
-    engine::{Engine, GIVEN, Input, OUTGOING, Observer, Output},
+    engine::{About, Engine, FOREIGN, GIVEN, Handed, Input, OUTGOING, Observer, Output},
+    policy::Decision,
 };
 use smart_city_frame::{Class, DeviceId};
 use tokio::sync::{mpsc, oneshot};
@@ -178,29 +181,50 @@ fn what_other_cities_hand_over_is_bounded() {
     let dir = example();
     let (city, _) = files(dir.path());
     let (mut engine, _) = engine(dir.path());
-    let output = |i: usize| Output {
-        topic: "out/hana/aoba/x".to_owned(),
+    let handed = |i: usize| Handed {
+        stream: "aoba/x".to_owned(),
+        about: Arc::new(About { content_type: String::new(), properties: Vec::new() }),
         payload: format!("foreign {i}").into_bytes(),
-        delivery: None,
-        about: None,
+        users: ["hana".to_owned(), "ren".to_owned()].into(),
+        decisions: [
+            Decision { allowed: true, reason: String::new() },
+            Decision { allowed: false, reason: "why".to_owned() },
+        ]
+        .into(),
     };
-    let mut seen = BTreeMap::new();
-    let mut give = |engine: &mut Engine, count: usize| {
+    let has_room = |engine: &mut Engine, messages: usize| {
         let (reply, mut has_room) = oneshot::channel();
-        let outputs = (0..count).map(output).collect();
-        let given = take(engine.handle([Input::Give { outputs, reply }]).unwrap(), &mut seen);
-        assert_eq!(given.len(), count);
-        (given, has_room.try_recv().unwrap())
+        engine.handle([Input::Room { messages, reply }]).unwrap();
+        has_room.try_recv().unwrap()
     };
-    assert!(give(&mut engine, 0).1);
-    let (given, has_room) = give(&mut engine, GIVEN - 1);
-    assert!(has_room);
-    assert!(!give(&mut engine, 2).1 && !give(&mut engine, 0).1);
+    // Who does not wait for the answer has no room.
+    let (reply, _) = oneshot::channel();
+    engine.handle([Input::Room { messages: GIVEN, reply }]).unwrap();
+    // However many there are at once.
+    assert!(has_room(&mut engine, GIVEN + 1));
+    assert!(!has_room(&mut engine, 1) && has_room(&mut engine, 0));
+    engine.handle((0..=GIVEN).map(|_| Input::Delivered(FOREIGN))).unwrap();
+    assert!(has_room(&mut engine, GIVEN - 1));
+    // It is taken before they come.
+    assert!(!has_room(&mut engine, 2) && has_room(&mut engine, 1));
+    let readings = (0..GIVEN).map(handed).collect();
+    let given = take(engine.handle([Input::Give(readings)]).unwrap(), &mut BTreeMap::new());
+    assert_eq!(given.len(), GIVEN);
+    assert!(!has_room(&mut engine, 1));
     // All of the city's own still go out.
     let mut gate = TestDevice::new(GATE, 1, dir.path());
     let inputs: Vec<Input> = (0..OUTGOING).map(|_| gate.reading(3, &city, b"1")).collect();
     assert_eq!(take(engine.handle(inputs).unwrap(), &mut BTreeMap::new()).len(), OUTGOING);
     engine.handle(given.into_iter().take(2).map(Input::Delivered)).unwrap();
-    assert!(give(&mut engine, 0).1);
-    assert_eq!(ask(&mut engine, Input::Status).0["undelivered"], OUTGOING);
+    assert!(!has_room(&mut engine, 3) && has_room(&mut engine, 2));
+    let status = ask(&mut engine, Input::Status).0;
+    assert_eq!(status["undelivered"], OUTGOING);
+    // Who received it, and who did not and why, is told as of own streams.
+    let flows = status["flows"].as_array().unwrap().iter().filter(|flow| flow["stream"] == "aoba/x");
+    let flows: Vec<_> = flows.map(|flow| (&flow["user"], &flow["reason"], &flow["count"])).collect();
+    let count = json!(GIVEN);
+    assert_eq!(flows, [(&json!("hana"), &json!(""), &count), (&json!("ren"), &json!("why"), &count)]);
+    let log = std::fs::read_to_string(Audit::path(dir.path())).unwrap();
+    let decided = log.lines().filter(|line| line.contains("\"decided\"") && line.contains("aoba/x")).count();
+    assert_eq!(decided, 2);
 }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use base64ct::Encoding as _;
 use common::{TestDevice, code};
 use smart_city_cities::keys::{Step, public, rotate};
 use smart_city_engine::{config::City, engine::Input};
@@ -9,17 +10,17 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{tls::Authority, *};
 
-const OPERATOR: &str = "Authorization: Bearer example-operator-token-0000";
+pub(super) const OPERATOR: &str = "Authorization: Bearer example-operator-token-0000";
 
 /// A city with the files of the example, but for its name.
-struct Town {
-    name: &'static str,
-    dir: TempDir,
-    text: String,
+pub(super) struct Town {
+    pub(super) name: &'static str,
+    pub(super) dir: TempDir,
+    pub(super) text: String,
 }
 
 impl Town {
-    fn new(name: &'static str) -> Self {
+    pub(super) fn new(name: &'static str) -> Self {
         let dir = example();
         let text = fs::read_to_string(dir.path().join("city.toml")).unwrap();
         let text = text.replace("city = \"midori\"             ", &format!("city = \"{name}\""));
@@ -33,7 +34,7 @@ impl Town {
     }
 
     /// The agreement with others; a gateway that runs takes it over.
-    fn agree(&self, partners: &[(&Self, String)]) {
+    pub(super) fn agree(&self, partners: &[(&Self, String)]) {
         let mut text = self.text.clone();
         for (other, rest) in partners {
             let own = fs::read_to_string(other.dir.path().join("own.json")).unwrap();
@@ -52,9 +53,9 @@ impl Town {
     }
 }
 
-const TAKES: &str = "receive = { traffic-flow = {}, air-quality = {} }";
+pub(super) const TAKES: &str = "receive = { traffic-flow = {}, air-quality = {} }";
 
-async fn metric(gateway: &Gateway, line: &str) {
+pub(super) async fn metric(gateway: &Gateway, line: &str) {
     any_metric(gateway, &[line]).await;
 }
 
@@ -73,7 +74,7 @@ async fn any_metric(gateway: &Gateway, lines: &[&str]) {
 }
 
 /// The records of an event in the audit log.
-async fn audit(gateway: &Gateway, event: &str) -> Vec<Value> {
+pub(super) async fn audit(gateway: &Gateway, event: &str) -> Vec<Value> {
     let (_, text) = http(&gateway.http, &format!("GET /audit\n{OPERATOR}")).await;
     let lines: Vec<Value> = serde_json::from_str(&text).unwrap();
     let lines = lines.into_iter().map(|line| match line {
@@ -93,8 +94,8 @@ async fn recorded(gateway: &Gateway, event: &str, count: usize) {
 }
 
 /// A device at its broker.
-struct Connected {
-    device: TestDevice,
+pub(super) struct Connected {
+    pub(super) device: TestDevice,
     client: AsyncClient,
     received: mpsc::UnboundedReceiver<Message>,
     genuine: Vec<u8>,
@@ -102,7 +103,7 @@ struct Connected {
 }
 
 impl Connected {
-    async fn to(gateway: &Gateway, town: &Town, id: DeviceId) -> Self {
+    pub(super) async fn to(gateway: &Gateway, town: &Town, id: DeviceId) -> Self {
         let (filters, password): (&'static [&'static str], _) = match id {
             GATE => (&["down/70b3d5fffe000001"], "example-gate-1"),
             _ => (&["down/70b3d5fffe000002"], "example-weather-mast"),
@@ -119,13 +120,13 @@ impl Connected {
         send(&self.client, &topic, &payload);
     }
 
-    fn reading(&mut self, stream: u16, payload: &[u8]) {
+    pub(super) fn reading(&mut self, stream: u16, payload: &[u8]) {
         let input = self.device.reading(stream, &self.city, payload);
         self.send(input);
     }
 
     /// Follows the next instruction.
-    async fn follow(&mut self) {
+    pub(super) async fn follow(&mut self) {
         loop {
             let (_, frame, _) = next(&mut self.received).await;
             if Header::parse(&frame).is_ok_and(|header| header.kind == Kind::Instruction) {
@@ -136,12 +137,16 @@ impl Connected {
     }
 }
 
-async fn post(gateway: &Gateway, what: &str) -> u16 {
+pub(super) async fn post(gateway: &Gateway, what: &str) -> u16 {
     http(&gateway.http, &format!("POST /devices/{GATE}/{what}\n{OPERATOR}")).await.0
 }
 
 /// Waits for a message whose payload is this.
-async fn gets(received: &mut mpsc::UnboundedReceiver<Message>, topic: &str, payload: &[u8]) -> Message {
+pub(super) async fn gets(
+    received: &mut mpsc::UnboundedReceiver<Message>,
+    topic: &str,
+    payload: &[u8],
+) -> Message {
     let found = async {
         loop {
             let message = next(received).await;
@@ -248,6 +253,94 @@ async fn three_cities_hand_over() {
     for (_, received) in &mut at_b {
         let all = drain(received, Duration::from_millis(100)).await;
         assert!(all.iter().all(|(_, payload, _)| payload != b"13" && payload != b"15" && payload != b"17"));
+    }
+}
+
+/// Who received what another city has handed over, and who did not and why, is told as of own streams. It is in the history and becomes
+/// entities, for the same users.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_handed_over_is_visible() {
+    let [midori, mut aoba] = ["midori", "aoba"].map(Town::new);
+    aoba.text = format!("history = {{ hours = 1, most = 100 }}\n{}", aoba.text);
+    aoba.text += "[ngsi_ld.streams.\"midori/air-quality\"]\nmodel = \"AirQualityObserved\"\nproperties.pm10.from = \"pm10\"\n";
+    aoba.agree(&[(&midori, TAKES.to_owned())]);
+    let b = gateway(aoba.dir.path(), None);
+    midori.agree(&[(&aoba, format!("url = \"http://{}\"\nsend = [\"air-quality\"]", b.http))]);
+    let a = gateway(midori.dir.path(), None);
+    let (_sora, mut sora) = user(b.mqtt, "sora", &["out/sora/#"]);
+    subscribed(&mut sora).await;
+    let mut mast = Connected::to(&a, &midori, MAST).await;
+    mast.reading(2, b"{\"pm10\":12}");
+    gets(&mut sora, "out/sora/midori/air-quality", b"{\"pm10\":12}").await;
+    // Added up a few times a second.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let flows = loop {
+        let (_, text) = http(&b.http, "GET /streams/midori%2Fair-quality").await;
+        let flows: Vec<Value> = serde_json::from_str(&text).unwrap();
+        if !flows.is_empty() {
+            break flows;
+        }
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let of = |name: &str| flows.iter().find(|flow| flow["user"] == name).unwrap();
+    assert_eq!((&of("sora")["allowed"], &of("sora")["count"]), (&true.into(), &1.into()));
+    assert_eq!(of("hana")["allowed"], false);
+    assert!(of("hana")["reason"].as_str().unwrap().contains("department"), "{flows:?}");
+    assert!(http(&b.http, "GET /streams").await.1.contains("midori/air-quality"));
+    assert!(http(&b.http, "GET /status").await.1.contains("\"stream\":\"midori/air-quality\""));
+    // The audit log has it a moment later.
+    let decided = async || {
+        let all = audit(&b, "decided").await;
+        all.iter().filter(|detail| detail["stream"] == "midori/air-quality").count()
+    };
+    while decided().await < flows.len() {
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(decided().await, flows.len());
+
+    let basic = |user: &str| {
+        let login = base64ct::Base64::encode_string(format!("{user}:example-{user}").as_bytes());
+        format!("Authorization: Basic {login}")
+    };
+    let entity = format!("urn:ngsi-ld:AirQualityObserved:device:midori:{MAST}");
+    let ask = async |user: &str| {
+        let query = format!("GET /history?stream=midori/air-quality\n{}", basic(user));
+        let (status, history) = http(&b.http, &query).await;
+        assert_eq!(status, 200, "{history}");
+        let query = format!("GET /ngsi-ld/v1/entities/{entity}\n{}", basic(user));
+        (serde_json::from_str::<Vec<Value>>(&history).unwrap(), http(&b.http, &query).await.0)
+    };
+    while ask("sora").await.1 != 200 {
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let (history, _) = ask("sora").await;
+    assert_eq!(
+        (history.len(), &history[0]["owner"], &history[0]["class"]),
+        (1, &"midori".into(), &"internal".into())
+    );
+    assert_eq!(ask("hana").await, (Vec::new(), 404));
+    // Each says how it is with the other.
+    let cities = async |gateway: &Gateway| {
+        let (_, text) = http(&gateway.http, "GET /cities").await;
+        serde_json::from_str::<Value>(&text).unwrap()
+    };
+    let (here, there) = (cities(&b).await, cities(&a).await);
+    let midori_here = &here["midori"];
+    assert_eq!((&midori_here["taken"], &midori_here["sends"]), (&1.into(), &serde_json::json!([])));
+    assert_eq!(midori_here["takes"], serde_json::json!(["air-quality", "traffic-flow"]));
+    assert_eq!((&there["aoba"]["sent"], &there["aoba"]["is_failing"]), (&1.into(), &false.into()));
+    assert_eq!(there["aoba"]["sends"], serde_json::json!(["air-quality"]));
+    assert!(midori_here["last_taken"].is_string() && there["aoba"]["last_sent"].is_string());
+    assert_eq!(http(&b.http, "GET /cities\nAuthorization: Bearer x").await.0, 401);
+    // The own table of now takes sora away, too.
+    let receive = "receive = { air-quality = { min_level = 9 } }";
+    aoba.agree(&[(&midori, receive.to_owned())]);
+    while ask("sora").await != (Vec::new(), 404) {
+        assert!(Instant::now() < deadline + Duration::from_secs(20));
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 

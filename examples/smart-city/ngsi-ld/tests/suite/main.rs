@@ -5,6 +5,7 @@ mod entities;
 mod hidden;
 mod http;
 mod kept;
+mod labelled;
 mod push;
 mod queries;
 mod reloads;

@@ -1,0 +1,809 @@
+//! A city that tells and one that learns, and what may come between them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use base64ct::{Base64, Encoding as _};
+use http::{HeaderMap, Method, Response, StatusCode, header};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use smart_city_engine::{
+    config::City,
+    distrust::{Doubt, Doubts},
+};
+use smart_city_frame::DeviceId;
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
+
+use crate::{
+    Desk, Kept, Note, Reports,
+    agreement::agreement,
+    desk,
+    reports::{self, Job, Page, Refusal},
+    stix, taxii,
+};
+
+const GATE: DeviceId = DeviceId([0x70, 0xb3, 0xd5, 0xff, 0xfe, 0, 0, 1]);
+const MAST: DeviceId = DeviceId([0x70, 0xb3, 0xd5, 0xff, 0xfe, 0, 0, 2]);
+const CAMERA: DeviceId = DeviceId([0x70, 0xb3, 0xd5, 0xff, 0xfe, 0, 0, 3]);
+
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+const OTHER_TOKEN: &str = "fedcba9876543210fedcba9876543210";
+
+/// Aoba gets the air of the mast, and everybody the traffic of the gate. The camera is for nobody else.
+const CITY: &str = r#"
+departments = ["rescue"]
+[gateway]
+city = "midori"
+evidence_deadline_ms = 1
+evidence_attempts = 1
+[[cities]]
+id = "midori"
+name = "Midori"
+[[cities]]
+id = "aoba"
+name = "Aoba"
+[[cities]]
+id = "hibari"
+name = "Hibari"
+[[streams]]
+id = 1
+name = "traffic"
+class = "public"
+owner = "midori"
+[[streams]]
+id = 2
+name = "air"
+class = "internal"
+owner = "midori"
+departments = ["rescue"]
+partners = ["aoba"]
+[[streams]]
+id = 3
+name = "camera"
+class = "internal"
+owner = "midori"
+departments = ["rescue"]
+[[images]]
+id = "one"
+regions = [{ id = 1, name = "run", code = "code.bin" }]
+"#;
+
+/// A folder with the files of a city.
+struct Town(TempDir);
+
+impl Town {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("code.bin"), [0; 64]).unwrap();
+        fs::write(dir.path().join("token"), format!("{TOKEN}\n")).unwrap();
+        Self(dir)
+    }
+
+    fn city(&self, home: &str, rest: &str) -> City {
+        let mut text = CITY.replace("city = \"midori\"", &format!("city = \"{home}\"")) + rest;
+        for (row, (id, stream)) in
+            [(GATE, "traffic"), (MAST, "air"), (CAMERA, "camera")].into_iter().enumerate()
+        {
+            text += &format!(
+                "[[devices]]\nid = \"{id}\"\nname = \"{id}\"\nplace = [0, {row}]\nimage = \"one\"\nstreams = [\"{stream}\"]\n"
+            );
+        }
+        fs::write(self.0.path().join("city.toml"), text).unwrap();
+        City::read(&self.0.path().join("city.toml")).unwrap()
+    }
+
+    fn kept(&self) -> Arc<Kept> {
+        Arc::new(Kept::open(self.0.path()).unwrap())
+    }
+}
+
+/// A partner that reads with a token.
+fn reader(city: &str, token: &str) -> String {
+    let hash = hex::encode(Sha256::digest(token));
+    format!("[[partners]]\ncity = \"{city}\"\n[partners.incidents]\nreader = \"{hash}\"\n")
+}
+
+fn readers() -> String {
+    reader("aoba", TOKEN) + &reader("hibari", OTHER_TOKEN)
+}
+
+fn time(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_700_000_000 + seconds).unwrap()
+}
+
+/// Midori, which tells.
+struct Teller {
+    town: Town,
+    desk: Desk,
+}
+
+impl Teller {
+    fn new() -> Self {
+        let town = Town::new();
+        let desk = Desk::open(town.kept()).unwrap();
+        let teller = Self { town, desk };
+        teller.configure(&readers());
+        teller.update(0);
+        teller
+    }
+
+    fn configure(&self, partners: &str) {
+        let city = self.town.city("midori", partners);
+        self.desk.configure(&city, agreement(&city).unwrap());
+    }
+
+    fn update(&self, seconds: i64) -> Vec<Note> {
+        let evidence =
+            self.desk.unreported().into_iter().map(|device| (device, Some("a.signed.result".to_owned())));
+        self.desk.update(&evidence.collect(), time(seconds)).unwrap()
+    }
+
+    fn set(&self, device: DeviceId, is_isolated: bool, seconds: i64) -> Vec<Note> {
+        self.desk.isolated(device, is_isolated);
+        self.update(seconds)
+    }
+
+    /// The gateway is started again; which devices are isolated it is told anew.
+    fn restart(self, isolated: &[DeviceId]) -> Self {
+        let Self { town, desk } = self;
+        drop(desk);
+        let desk = Desk::open(town.kept()).unwrap();
+        isolated.iter().for_each(|device| desk.isolated(*device, true));
+        let teller = Self { town, desk };
+        teller.configure(&readers());
+        teller
+    }
+
+    fn answer(&self, city: &str, token: &str, path: &str) -> (Response<Vec<u8>>, Value) {
+        let login = Base64::encode_string(format!("{city}:{token}").as_bytes());
+        let headers =
+            [(header::AUTHORIZATION, format!("Basic {login}")), (header::ACCEPT, taxii::TAXII.to_owned())];
+        let headers = headers.into_iter().map(|(name, value)| (name, value.parse().unwrap())).collect();
+        let answer = self.desk.answer(&Method::GET, &path.parse().unwrap(), &headers);
+        let body = serde_json::from_slice(answer.body()).unwrap();
+        (answer, body)
+    }
+
+    fn get(&self, path: &str) -> Value {
+        let (answer, body) = self.answer("aoba", TOKEN, path);
+        assert_eq!(answer.status(), StatusCode::OK, "{path}: {body}");
+        assert_eq!(answer.headers()["content-type"], taxii::TAXII);
+        body
+    }
+
+    /// Incidents in the collection of a city: device and state of each version that is asked for.
+    fn incidents(&self, city: &str, query: &str) -> Vec<(String, String)> {
+        let token = if city == "aoba" { TOKEN } else { OTHER_TOKEN };
+        let path = format!("{COLLECTION}/objects/?match%5Btype%5D=incident&{query}");
+        let (answer, body) = self.answer(city, token, &path);
+        assert_eq!(answer.status(), StatusCode::OK, "{body}");
+        let incidents = body["objects"].as_array().cloned().unwrap_or_default();
+        let about = |incident: &Value| incident["extensions"][stix::extension()].clone();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        incidents.iter().map(about).map(|about| (text(&about["device"]), text(&about["state"]))).collect()
+    }
+}
+
+const COLLECTION: &str = "/taxii2/city/collections/incidents";
+
+fn of(device: DeviceId, state: &str) -> (String, String) {
+    (device.to_string(), state.to_owned())
+}
+
+/// Who has no business with a device hears nothing of it; who has is told of it once, and of its end.
+#[test]
+fn each_city_hears_of_what_is_shared_with_it() {
+    let teller = Teller::new();
+    for (device, at) in [(GATE, 1), (MAST, 2), (CAMERA, 3)] {
+        let notes = teller.set(device, true, at);
+        let told: Vec<_> = notes.iter().map(|(event, detail)| (*event, detail["to"].clone())).collect();
+        let expected = match device {
+            GATE => vec![("incident told", json!(["aoba", "hibari"]))],
+            MAST => vec![("incident told", json!(["aoba"]))],
+            _ => vec![],
+        };
+        assert_eq!(told, expected);
+        assert!(teller.update(4).is_empty(), "told once");
+    }
+    assert_eq!(teller.incidents("aoba", ""), [of(GATE, "isolated"), of(MAST, "isolated")]);
+    assert_eq!(teller.incidents("hibari", ""), [of(GATE, "isolated")]);
+    // Nothing anywhere in it names the other device.
+    let (_, all) = teller.answer("hibari", OTHER_TOKEN, &format!("{COLLECTION}/objects/"));
+    assert!(!all.to_string().contains(&MAST.to_string()) && all.to_string().contains(&GATE.to_string()));
+
+    let notes = teller.set(GATE, false, 10);
+    assert_eq!(notes[0].1["state"], "recovered");
+    assert_eq!(teller.incidents("hibari", ""), [of(GATE, "recovered")]);
+    assert_eq!(teller.incidents("hibari", "match%5Bversion%5D=all").len(), 2);
+    // Another isolation is another incident.
+    teller.set(GATE, true, 11);
+    assert_eq!(teller.incidents("hibari", ""), [of(GATE, "recovered"), of(GATE, "isolated")]);
+
+    // A stream that is shared later brings what is open then, behind what was there. What is not shared any more is gone.
+    let (answer, _) = teller.answer("hibari", OTHER_TOKEN, &format!("{COLLECTION}/objects/"));
+    let last = answer.headers()["x-taxii-date-added-last"].to_str().unwrap().to_owned();
+    let change = |from: &str, to: &str| {
+        let mut city = teller.town.city("midori", &readers());
+        let partners = &mut city.streams.get_mut(&2).unwrap().partners;
+        assert!(partners.contains(&from.to_owned()));
+        *partners = vec![to.to_owned()];
+        teller.desk.configure(&city, agreement(&city).unwrap());
+        teller.update(12);
+    };
+    change("aoba", "hibari");
+    assert_eq!(teller.incidents("hibari", &format!("added_after={last}")), [of(MAST, "isolated")]);
+    assert!(!teller.incidents("aoba", "").contains(&of(MAST, "isolated")));
+
+    // A partner that is removed is told nothing from then on.
+    teller.configure(&reader("hibari", OTHER_TOKEN));
+    assert_eq!(teller.answer("aoba", TOKEN, taxii::ROOT).0.status(), StatusCode::UNAUTHORIZED);
+}
+
+/// A restart forgets nothing, and makes good what was missed. Ids and versions stay.
+#[test]
+fn incidents_survive_a_restart() {
+    let teller = Teller::new();
+    teller.set(GATE, true, 1);
+    teller.set(MAST, true, 2);
+    let objects = format!("{COLLECTION}/objects/");
+    let before = teller.get(&objects);
+    let teller = teller.restart(&[GATE, MAST]);
+    assert!(teller.update(3).is_empty());
+    assert_eq!(teller.get(&objects), before);
+    // It ended before it could be told that the mast was recovered. The clock was set back meanwhile.
+    let teller = teller.restart(&[GATE]);
+    let notes = teller.update(-100);
+    assert_eq!((notes.len(), &notes[0].1["state"]), (1, &json!("recovered")));
+    let all = teller.get(&format!("{COLLECTION}/objects/?match%5Btype%5D=incident&match%5Bversion%5D=all"));
+    let versions =
+        all["objects"].as_array().unwrap().iter().filter(|incident| incident["id"] == notes[0].1["incident"]);
+    let versions: Vec<Timestamp> =
+        versions.map(|incident| incident["modified"].as_str().unwrap().parse().unwrap()).collect();
+    assert!(versions.len() == 2 && versions[0] < versions[1], "{versions:?}");
+}
+
+#[test]
+fn what_is_told_is_bounded() {
+    let teller = Teller::new();
+    let (mut at, mut isolated) = (0, false);
+    for _ in 0..2 * (desk::MOST + 20) {
+        (at, isolated) = (at + 1, !isolated);
+        teller.set(GATE, isolated, at);
+    }
+    teller.set(MAST, true, at + 1);
+    let count = |teller: &Teller| {
+        let mut path = format!("{COLLECTION}/manifest/?match%5Btype%5D=incident&match%5Bversion%5D=last");
+        let mut count = 0;
+        loop {
+            let page = teller.get(&path);
+            count += page["objects"].as_array().map_or(0, Vec::len);
+            let Some(next) = page["next"].as_str() else { return count };
+            path = format!("{COLLECTION}/manifest/?match%5Btype%5D=incident&next={next}");
+        }
+    };
+    assert_eq!(count(&teller), desk::MOST);
+    // Those that are over go with time; what is open stays.
+    let later = at + desk::AGE.as_secs() + 60;
+    teller.update(later);
+    assert_eq!(teller.incidents("aoba", ""), [of(MAST, "isolated")]);
+    assert_eq!(teller.restart(&[MAST]).incidents("aoba", ""), [of(MAST, "isolated")]);
+}
+
+/// What the standard says of resources, pages, filters and errors.
+#[test]
+fn the_server_is_as_the_standard_has_it() {
+    let teller = Teller::new();
+    teller.set(GATE, true, 1);
+    teller.set(MAST, true, 2);
+    teller.set(MAST, false, 3);
+    let discovery = teller.get("/taxii2/");
+    assert_eq!(
+        (&discovery["default"], &discovery["api_roots"][0]),
+        (&json!("/taxii2/city/"), &json!("/taxii2/city/"))
+    );
+    assert_eq!(teller.get("/taxii2"), discovery);
+    assert_eq!(teller.get("/taxii2/city/")["versions"], json!([taxii::TAXII]));
+    let collections = teller.get("/taxii2/city/collections/");
+    let about = &collections["collections"][0];
+    assert_eq!(
+        (collections["collections"].as_array().unwrap().len(), &about["can_read"], &about["can_write"]),
+        (1, &json!(true), &json!(false))
+    );
+    let id = about["id"].as_str().unwrap();
+    let by_id = format!("/taxii2/city/collections/{id}");
+    assert_eq!((&teller.get(&format!("{by_id}/")), &teller.get(&format!("{COLLECTION}/"))), (about, about));
+    // Another city has another one, and this one is not there for it.
+    assert_eq!(teller.answer("hibari", OTHER_TOKEN, &format!("{by_id}/")).0.status(), StatusCode::NOT_FOUND);
+
+    // By pages of any size, by `next` or by the time of the last one, all objects come once and in their order.
+    let all = teller.get(&format!("{by_id}/manifest/?match%5Bversion%5D=all"));
+    let ids = |page: &Value| -> Vec<(String, String)> {
+        let entry = |entry: &Value| {
+            (entry["id"].as_str().unwrap().to_owned(), entry["version"].as_str().unwrap().to_owned())
+        };
+        page["objects"].as_array().unwrap_or(&Vec::new()).iter().map(entry).collect()
+    };
+    let whole = ids(&all);
+    // Both incidents have the same evidence.
+    assert_eq!((whole.len(), &all["more"]), (4 + 2 * 6 - 1 + 1, &json!(false)), "{whole:?}");
+    assert_eq!(whole.iter().collect::<BTreeSet<_>>().len(), whole.len());
+    for limit in 1..=whole.len() + 1 {
+        for by_next in [true, false] {
+            let (mut found, mut position) = (Vec::new(), String::new());
+            loop {
+                let path = format!("{by_id}/manifest/?match%5Bversion%5D=all&limit={limit}{position}");
+                let (answer, page) = teller.answer("aoba", TOKEN, &path);
+                found.extend(ids(&page));
+                assert_eq!(page["more"] == true, page.get("next").is_some());
+                if page["more"] != true {
+                    break;
+                }
+                assert_eq!(page["objects"].as_array().unwrap().len(), limit);
+                let added = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
+                assert_eq!(page["objects"][0]["date_added"], added("x-taxii-date-added-first"));
+                position = if by_next {
+                    format!("&next={}", page["next"].as_str().unwrap())
+                } else {
+                    format!("&added_after={}", added("x-taxii-date-added-last"))
+                };
+            }
+            assert_eq!(found, whole, "{limit} {by_next}");
+        }
+    }
+    let last = all["objects"].as_array().unwrap().last().unwrap();
+    let path = format!("{by_id}/objects/?added_after={}", last["date_added"].as_str().unwrap());
+    assert_eq!(teller.get(&path), json!({}), "nothing is new");
+
+    // Filters.
+    let found = |query: &str| ids(&teller.get(&format!("{by_id}/manifest/?{query}"))).len();
+    let (incident, recovered) = (last["id"].as_str().unwrap(), last["version"].as_str().unwrap());
+    let of_incident = format!("match%5Bid%5D={incident}");
+    for (query, expected) in [
+        ("match%5Btype%5D=incident", 2),
+        ("match%5Btype%5D=incident,identity", 3),
+        ("match%5Btype%5D=malware", 0),
+        ("match%5Bspec_version%5D=2.1", whole.len() - 1),
+        ("match%5Bspec_version%5D=2.0", 0),
+        (&of_incident, 1),
+        (&format!("{of_incident}&match%5Bversion%5D=all"), 2),
+        (&format!("{of_incident}&match%5Bversion%5D=first,last"), 2),
+        (&format!("{of_incident}&match%5Bversion%5D={recovered}"), 1),
+        (&format!("{of_incident}&match%5Bversion%5D=2001-01-01T00:00:00Z"), 0),
+    ] {
+        assert_eq!(found(query), expected, "{query}");
+    }
+    let state = |version: &str| {
+        let page = teller.get(&format!("{by_id}/objects/{incident}/?match%5Bversion%5D={version}"));
+        page["objects"][0]["extensions"][stix::extension()]["state"].clone()
+    };
+    assert_eq!((state("first"), state("last")), (json!("isolated"), json!("recovered")));
+    let versions = teller.get(&format!("{by_id}/objects/{incident}/versions/"));
+    assert_eq!(
+        (versions["versions"].as_array().unwrap().len(), &versions["versions"][1]),
+        (2, &json!(recovered))
+    );
+
+    // Errors.
+    let error = |path: &str, expected: u16| {
+        let (answer, body) = teller.answer("aoba", TOKEN, path);
+        assert_eq!(
+            (answer.status().as_u16(), &body["http_status"]),
+            (expected, &json!(expected.to_string())),
+            "{path}"
+        );
+        assert!(body["title"].is_string());
+        assert_eq!(answer.headers()["content-type"], taxii::TAXII);
+    };
+    for path in [
+        "/taxii2/x/",
+        "/taxii2/city/status/1/",
+        "/taxii2/city/collections/x/",
+        "/taxii2/cityx/",
+        &format!("{by_id}/x/"),
+    ] {
+        error(path, 404);
+    }
+    error(&format!("{by_id}/objects/incident--00000000-0000-4000-8000-000000000000/"), 404);
+    for query in ["limit=0", "limit=x", "added_after=x", "next=x", "match%5Bversion%5D=x"] {
+        error(&format!("{by_id}/objects/?{query}"), 400);
+    }
+    let (answer, _) = teller.answer("aoba", OTHER_TOKEN, "/taxii2/");
+    assert!(answer.status() == StatusCode::UNAUTHORIZED && answer.headers().contains_key("www-authenticate"));
+    for (city, token) in
+        [("hibari", TOKEN), ("midori", TOKEN), ("", TOKEN), ("aoba", ""), ("aoba", &TOKEN[1..])]
+    {
+        assert_eq!(
+            teller.answer(city, token, "/taxii2/").0.status(),
+            StatusCode::UNAUTHORIZED,
+            "{city} {token}"
+        );
+    }
+    assert_eq!(
+        teller.desk.answer(&Method::GET, &"/taxii2/".parse().unwrap(), &HeaderMap::new()).status(),
+        StatusCode::UNAUTHORIZED
+    );
+    let login = format!("Basic {}", Base64::encode_string(format!("aoba:{TOKEN}").as_bytes()));
+    let ask = |method: Method, accept: Option<&str>| {
+        let mut headers = HeaderMap::from_iter([(header::AUTHORIZATION, login.parse().unwrap())]);
+        accept.map(|accept| headers.insert(header::ACCEPT, accept.parse().unwrap()));
+        teller.desk.answer(&method, &"/taxii2/".parse().unwrap(), &headers).status().as_u16()
+    };
+    for (accept, expected) in [
+        (Some("application/taxii+json;version=2.1"), 200),
+        (Some("text/html, application/taxii+json; version=2.1;q=0.5"), 200),
+        (Some("application/taxii+json"), 200),
+        (Some("*/*"), 200),
+        (Some("application/taxii+json;version=2.0"), 406),
+        (Some("application/json"), 406),
+        (None, 406),
+    ] {
+        assert_eq!(ask(Method::GET, accept), expected, "{accept:?}");
+    }
+    for method in [Method::POST, Method::DELETE, Method::PUT] {
+        assert_eq!(ask(method, Some(taxii::TAXII)), 403);
+    }
+}
+
+/// Aoba, which learns.
+struct Learner {
+    town: Town,
+    reports: Arc<Reports>,
+}
+
+/// What Aoba has agreed with Midori.
+fn source(url: &str, rest: &str) -> String {
+    format!(
+        "[[partners]]\ncity = \"midori\"\n[partners.incidents]\ncollection = \"{url}\"\ntoken = \"token\"\n{rest}\n"
+    )
+}
+
+const URL: &str = "http://127.0.0.1:9/taxii2/city/collections/incidents/";
+
+impl Learner {
+    fn new(partners: &str) -> Self {
+        Self::on(Town::new(), partners)
+    }
+
+    fn on(town: Town, partners: &str) -> Self {
+        let reports = Arc::new(Reports::open(town.kept()).unwrap());
+        let learner = Self { town, reports };
+        learner.configure(partners);
+        learner
+    }
+
+    fn restart(self, partners: &str) -> Self {
+        let Self { town, reports } = self;
+        drop(reports);
+        Self::on(town, partners)
+    }
+
+    fn configure(&self, partners: &str) {
+        let city = self.town.city("aoba", partners);
+        self.reports.configure("aoba", agreement(&city).unwrap());
+    }
+
+    fn job(&self) -> Job {
+        let mut due = self.reports.due(Instant::now() + Duration::from_secs(3600));
+        let job = due.pop().expect("it is due");
+        self.reports.done(&job.city, Ok(()), Instant::now());
+        job
+    }
+
+    /// Takes objects; the time is of the clock of these tests.
+    fn take(&self, objects: &[Value], seconds: i64) {
+        let page = Page { objects: objects.to_vec(), ..Page::default() };
+        self.reports.take(&self.job(), &page, time(seconds), Instant::now()).unwrap();
+    }
+
+    fn doubts(&self) -> Doubts {
+        self.reports.doubts().borrow().clone()
+    }
+
+    fn distrusts(&self, device: DeviceId) -> bool {
+        self.doubts().contains_key(&("midori".to_owned(), device))
+    }
+
+    fn refused(&self) -> Value {
+        self.reports.status()["midori"]["refused"].clone()
+    }
+}
+
+/// An incident as Midori tells it.
+fn told(device: DeviceId, created: i64, modified: i64, state: &str) -> Value {
+    let name = device.to_string();
+    let about = stix::About { city: "midori", device: &name, created: time(created), evidence: None };
+    about.incident(time(modified), state == "recovered")
+}
+
+/// What a city says counts until it says something newer, whatever comes again.
+#[test]
+fn the_newest_counts() {
+    let learner = Learner::new(&source(URL, ""));
+    let (isolated, recovered) = (told(GATE, 1, 1, "isolated"), told(GATE, 1, 5, "recovered"));
+    learner.take(&[isolated.clone()], 2);
+    let doubt = Doubt { incident: isolated["id"].as_str().unwrap().to_owned(), is_held: true };
+    assert_eq!(learner.doubts(), Doubts::from([(("midori".to_owned(), GATE), doubt)]));
+    learner.take(&[isolated.clone()], 3);
+    assert_eq!(learner.refused(), json!({}), "what is known is no fault");
+    learner.take(&[recovered.clone()], 6);
+    assert!(!learner.distrusts(GATE));
+    learner.take(&[isolated.clone()], 7);
+    assert!(!learner.distrusts(GATE));
+    assert_eq!(learner.refused(), json!({ "old": 1 }));
+    // Over a restart, too.
+    let learner = learner.restart(&source(URL, ""));
+    learner.take(&[isolated.clone(), recovered.clone()], 8);
+    assert!(!learner.distrusts(GATE));
+    // Another isolation counts, and the recovery of the one before does not end it.
+    learner.take(&[told(GATE, 9, 9, "isolated"), recovered], 9);
+    let learner = learner.restart(&source(URL, ""));
+    assert!(learner.distrusts(GATE));
+    // One that is revoked, also with no more than that.
+    let mut revoked = told(GATE, 9, 12, "isolated");
+    revoked["revoked"] = true.into();
+    revoked.as_object_mut().unwrap().remove("extensions");
+    learner.take(&[revoked], 12);
+    assert!(!learner.distrusts(GATE));
+    learner.take(&[told(GATE, 9, 9, "isolated")], 13);
+    assert!(!learner.distrusts(GATE));
+    // Those that are told at once in any order.
+    learner.take(&[told(MAST, 1, 4, "recovered"), told(MAST, 1, 1, "isolated")], 14);
+    assert!(!learner.distrusts(MAST));
+}
+
+/// A city is heard about its own devices alone, and what is not as it must be counts nothing.
+#[test]
+fn what_is_another_citys_or_wrong_is_refused() {
+    let learner = Learner::new(&source(URL, ""));
+    let name = GATE.to_string();
+    let about =
+        |city| stix::About { city, device: &name, created: time(1), evidence: None }.incident(time(1), false);
+    let mut of_other = told(GATE, 1, 1, "isolated");
+    of_other["extensions"][stix::extension()]["city"] = "aoba".into();
+    let mut by_other = told(GATE, 1, 1, "isolated");
+    by_other["created_by_ref"] = stix::identity("hibari").into();
+    learner.take(&[about("hibari"), about("aoba"), of_other, by_other], 2);
+    assert_eq!((learner.refused(), learner.doubts()), (json!({ "wrong_city": 4 }), Doubts::new()));
+
+    let mut faults = Vec::new();
+    let mut fault = |pointer: &str, value: Value| {
+        let mut incident = told(GATE, 1, 1, "isolated");
+        let pointer = pointer.replace('X', &stix::extension());
+        *incident.pointer_mut(&pointer).unwrap() = value;
+        faults.push(incident);
+    };
+    for value in [json!(null), json!(1), json!("incident"), json!("incident--".to_owned() + &"x".repeat(200))]
+    {
+        fault("/id", value);
+    }
+    for pointer in [
+        "/modified",
+        "/created_by_ref",
+        "/extensions/X/device",
+        "/extensions/X/state",
+        "/extensions/X",
+        "/extensions",
+    ] {
+        for value in [json!(null), json!(1), json!({}), json!([[]])] {
+            fault(pointer, value);
+        }
+    }
+    fault("/extensions/X/device", json!("70b3d5fffe00000"));
+    fault("/extensions/X/state", json!("stolen"));
+    let count = faults.len();
+    learner.take(&faults, 2);
+    assert_eq!(learner.refused(), json!({ "wrong_city": 4, "not_understood": count }));
+    // A clock that is a day wrong is taken, and one that is more is not.
+    learner.take(&[told(GATE, 1, 86_300, "isolated"), told(MAST, 1, 86_500, "isolated")], 2);
+    assert!(learner.distrusts(GATE) && !learner.distrusts(MAST));
+    assert_eq!(learner.refused()["future"], 1);
+    assert_eq!(learner.reports.notes(Instant::now()).last().unwrap().0, "incidents refused");
+}
+
+/// The own policy decides, at once when it changes; without an agreement nothing counts.
+#[test]
+fn the_own_policy_decides() {
+    let learner = Learner::new(&source(URL, "trust = \"mark\""));
+    learner.take(&[told(GATE, 1, 1, "isolated")], 2);
+    let held = |learner: &Learner| learner.doubts().values().map(|doubt| doubt.is_held).collect::<Vec<_>>();
+    assert_eq!(held(&learner), [false]);
+    for (rest, expected) in
+        [("trust = \"hold\"", vec![true]), ("trust = \"ignore\"", vec![]), ("", vec![true])]
+    {
+        learner.configure(&source(URL, rest));
+        assert_eq!(held(&learner), expected, "{rest}");
+    }
+    // What is under way by an agreement that holds no more counts nothing.
+    let job = learner.job();
+    learner.configure("");
+    assert_eq!((held(&learner), learner.reports.due(Instant::now()).len()), (vec![], 0));
+    let page = Page { objects: vec![told(MAST, 1, 1, "isolated")], ..Page::default() };
+    assert!(!learner.reports.take(&job, &page, time(2), Instant::now()).unwrap());
+    let learner = learner.restart(&source(URL, ""));
+    assert!(learner.distrusts(GATE) && !learner.distrusts(MAST));
+}
+
+/// The place up to which a collection is read survives, and is of that collection alone.
+#[test]
+fn the_position_survives() {
+    let learner = Learner::new(&source(URL, ""));
+    let at = |learner: &Learner, last: i64, now: i64| {
+        let page = Page { last: Some(time(last)), ..Page::default() };
+        learner.reports.take(&learner.job(), &page, time(now), Instant::now()).unwrap();
+        learner.job().after
+    };
+    assert_eq!(at(&learner, 10, 10), Some(time(10)));
+    assert_eq!(at(&learner, 5, 11), Some(time(10)), "it goes on alone");
+    assert_eq!(at(&learner, 200_000, 12), Some(time(10)), "it does not skip what comes");
+    let learner = learner.restart(&source(URL, ""));
+    assert_eq!(learner.job().after, Some(time(10)));
+    learner.configure(&source("http://127.0.0.1:9/other", ""));
+    assert_eq!(learner.job().after, None);
+}
+
+/// A city that tells much fills neither the memory nor the audit log, and what it tells is not lost.
+#[test]
+fn what_is_learned_is_bounded() {
+    let learner = Learner::new(&source(URL, ""));
+    let device = |number: usize| DeviceId((number as u64).to_be_bytes());
+    let objects: Vec<_> =
+        (0..reports::MOST + 10).map(|number| told(device(number), 1, 1, "isolated")).collect();
+    let (mut clock, mut turns) = (Instant::now(), 0);
+    let page = Page { objects, last: Some(time(1)), next: None };
+    while !learner.reports.take(&learner.job(), &page, time(2), clock).unwrap() {
+        assert_eq!(learner.job().after, None, "it comes again");
+        let count = learner.doubts().len();
+        assert!(count <= 64 + 10 * turns, "{count} after {turns}");
+        (clock, turns) = (clock + Duration::from_secs(10), turns + 1);
+    }
+    assert_eq!((learner.doubts().len(), learner.job().after), (reports::MOST, Some(time(1))));
+    assert_eq!(learner.refused(), json!({ "too_many": 10 }));
+    // Those that are over make room.
+    clock += Duration::from_secs(3600);
+    let page = Page {
+        objects: vec![told(device(0), 1, 3, "recovered"), told(MAST, 3, 3, "isolated")],
+        ..Page::default()
+    };
+    learner.reports.take(&learner.job(), &page, time(4), clock).unwrap();
+    assert!(learner.distrusts(MAST) && !learner.distrusts(device(0)));
+    assert_eq!(learner.doubts().len(), reports::MOST);
+}
+
+/// Answers each connection with what is said, and then with nothing.
+async fn answers(answers: Vec<Vec<u8>>) -> (u16, tokio::task::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let serving = tokio::spawn(async move {
+        let mut open = Vec::new();
+        for answer in answers {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            drop(stream.read(&mut [0; 2048]).await);
+            drop(stream.write_all(&answer).await);
+            if answer.ends_with(b"endless") {
+                tokio::spawn(endless(stream));
+            } else {
+                open.push(stream);
+            }
+        }
+        std::future::pending::<()>().await;
+    });
+    (port, serving)
+}
+
+async fn endless(mut stream: TcpStream) {
+    while stream.write_all(&[b' '; 4096]).await.is_ok() {}
+}
+
+fn http(status: &str, kind: &str, body: &str) -> Vec<u8> {
+    format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+        .into_bytes()
+}
+
+/// Whatever another city answers, or does not: it is a state that can be seen, and the next good answer counts.
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_answers_are_seen_and_go_by() {
+    let incident = told(GATE, 1, 1, "isolated");
+    let isolated = json!({ "objects": [incident] }).to_string();
+    let many = json!({ "objects": vec![1; 1001] }).to_string();
+    for (answer, expected) in [
+        (http("500 no", taxii::TAXII, ""), "it answered 500"),
+        (http("401 no", taxii::TAXII, ""), "it answered 401"),
+        (http("302 no", taxii::TAXII, ""), "it answered 302"),
+        (http("200 OK", "text/html", &isolated), "not of TAXII"),
+        (http("200 OK", taxii::TAXII, "none"), "not what it should be"),
+        (http("200 OK", taxii::TAXII, "{\"objects\": 1}"), "not what it should be"),
+        (http("200 OK", taxii::TAXII, &"[".repeat(10_000)), "not what it should be"),
+        (http("200 OK", taxii::TAXII, &many), "too many objects"),
+        (b"HTTP/1.1 200 OK\r\nContent-Type: application/taxii+json\r\n\r\nendless".to_vec(), "length limit"),
+        (b"SSH-2.0".to_vec(), ""),
+        (b"".to_vec(), "in time"),
+    ] {
+        let again = http("200 OK", taxii::TAXII, &isolated);
+        let (port, serving) = answers(vec![answer, again]).await;
+        let learner = Learner::new(&source(&format!("http://127.0.0.1:{port}/c"), ""));
+        let running = tokio::spawn(crate::run(Arc::clone(&learner.reports)));
+        let status = || learner.reports.status()["midori"].clone();
+        let begin = Instant::now();
+        while status()["failed"] == 0 {
+            assert!(begin.elapsed() < Duration::from_secs(20), "{expected}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let why = status()["failing"].as_str().unwrap().to_owned();
+        assert!(why.contains(expected), "{expected}: {why}");
+        while !learner.distrusts(GATE) {
+            assert!(begin.elapsed() < Duration::from_secs(30), "{expected}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        while status()["answers"] == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(status()["failing"], Value::Null);
+        running.abort();
+        serving.abort();
+    }
+}
+
+/// An answer that always has a next one is left after some of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_without_an_end_are_left() {
+    let pages = (0..100).map(|number| {
+        let body = json!({ "more": true, "next": number.to_string(), "objects": [] }).to_string();
+        http("200 OK", taxii::TAXII, &body)
+    });
+    let (port, serving) = answers(pages.collect()).await;
+    let learner = Learner::new(&source(&format!("http://127.0.0.1:{port}/c"), ""));
+    let running = tokio::spawn(crate::run(Arc::clone(&learner.reports)));
+    let begin = Instant::now();
+    while learner.reports.status()["midori"]["answers"] == 0 {
+        assert!(begin.elapsed() < Duration::from_secs(20));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    running.abort();
+    serving.abort();
+}
+
+#[test]
+fn faults_of_an_agreement_are_found() {
+    let town = Town::new();
+    fs::write(town.0.path().join("short"), "short").unwrap();
+    fs::write(town.0.path().join("strange"), "x\u{e9}".repeat(30)).unwrap();
+    let table = |rest: &str| format!("[[partners]]\ncity = \"aoba\"\n[partners.incidents]\n{rest}\n");
+    let url = "collection = \"http://127.0.0.1:9/c\"\n";
+    for (rest, expected) in [
+        ("reader = \"x\"".to_owned(), "partners[0].incidents.reader: is no SHA-256"),
+        ("unknown = 1".to_owned(), "unknown field"),
+        ("trust = \"hold\"".to_owned(), "partners[0].incidents.collection: is missing"),
+        (url.to_owned(), "partners[0].incidents.token: is missing"),
+        (format!("{url}token = \"nowhere\""), "nowhere: it cannot be read"),
+        (format!("{url}token = \"short\""), "a token has 32 to 128 characters"),
+        (format!("{url}token = \"strange\""), "visible ASCII"),
+        (format!("{url}token = \"token\"\ntrust = \"blind\""), "unknown variant"),
+        (
+            "collection = \"http://example.com/c\"\ntoken = \"token\"".to_owned(),
+            "only an address of this machine",
+        ),
+    ] {
+        let city = town.city("midori", &table(&rest));
+        let error = agreement(&city).unwrap_err().to_string();
+        assert!(error.contains(expected), "{rest}: {error}");
+    }
+    let city = town.city("midori", &table(&format!("{url}token = \"token\"")));
+    assert_eq!(agreement(&city).unwrap().sources.len(), 1);
+}
+
+/// Other things of refusals than what they count need not be here.
+#[test]
+fn what_refusals_are_called() {
+    let names = BTreeMap::from([(Refusal::NotUnderstood, 1), (Refusal::TooMany, 2)]);
+    assert_eq!(json!(names), json!({ "not_understood": 1, "too_many": 2 }));
+    assert_eq!(desk::AGE, SignedDuration::from_hours(720));
+}
