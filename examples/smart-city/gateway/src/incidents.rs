@@ -99,6 +99,8 @@ impl Incidents {
         doubts.mark_changed();
         while doubts.changed().await.is_ok() {
             let doubts = doubts.borrow_and_update().clone();
+            // What it comes from stands before it.
+            record(engine, self.reports.notes(Instant::now())).await;
             drop(engine.send(Input::Distrust(doubts)).await);
         }
     }

@@ -665,6 +665,7 @@ fn what_is_learned_is_bounded() {
         assert!(count <= 64 + 10 * turns, "{count} after {turns}");
         (clock, turns) = (clock + Duration::from_secs(10), turns + 1);
     }
+    assert!(turns > 90, "{turns}");
     assert_eq!((learner.doubts().len(), learner.job().after), (reports::MOST, Some(time(1))));
     assert_eq!(learner.refused(), json!({ "too_many": 10 }));
     // Those that are over make room.

@@ -142,8 +142,9 @@ async fn what_one_city_isolates_others_distrust() {
     hibari.agree(&[(midori, from("trust = \"mark\""))]);
     let mut gate = Connected::to(&a, midori, GATE).await;
     gate.device = TestDevice::new(GATE, 2, files);
-    gate.reading(1, b"4");
     assert_eq!(post(&a, "recover").await, 202);
+    // It opens the epoch that a recovery takes, and reaches nobody.
+    gate.reading(1, b"4");
     gate.follow().await;
     metric(&a, "smart_city_devices_isolated 0").await;
     let since = Instant::now();
