@@ -2,6 +2,8 @@
 
 pub mod blocks;
 pub mod counted;
+pub mod masked;
+pub mod masked_mode;
 pub mod mode;
 
 use self::mode::{AdProcessing, Interface};
@@ -111,6 +113,8 @@ fn quoted(text: &str) -> String {
 pub enum Subject {
     /// The block cipher.
     Blocks,
+    /// What has two shares: the kernels, and sealers and openers for messages of these lengths.
+    Masked(mode::Selection),
     /// The mode by functions of that sort, with data processed like that and messages of these lengths.
     Messages(Interface, AdProcessing, mode::Selection),
 }
@@ -152,6 +156,8 @@ pub struct Target {
     pub batch: usize,
     /// What is in the names of its kernels, which encrypt and decrypt.
     pub kernels: [&'static str; 2],
+    /// Whether it has two shares. Then claims are about this alone.
+    pub is_masked: bool,
 }
 
 impl Target {
@@ -187,6 +193,7 @@ impl Target {
                 processor: Processor::Aarch64(Aarch64Core),
                 batch: 16,
                 kernels: ["Neon"; 2],
+                is_masked: false,
             }]),
             other => bail!("the file is for {other:?}, which is not modelled"),
         }
@@ -194,8 +201,13 @@ impl Target {
 
     /// The one backend in a program for a small processor.
     fn small(image: &Image, name: &str, processor: Processor, kernels: [&'static str; 2]) -> Self {
-        let keys = if image.is_compact() { " compact" } else { "" };
-        Self { name: format!("{name}{keys}"), processor, batch: 4, kernels }
+        let is_masked = image.has(masked::ENCRYPT);
+        let sort = match (is_masked, image.is_compact()) {
+            (true, _) => " masked",
+            (false, true) => " compact",
+            (false, false) => "",
+        };
+        Self { name: format!("{name}{sort}"), processor, batch: 4, kernels, is_masked }
     }
 
     /// The portable backend for 32-bit words, in a library for x86-64 that is forced to it.
@@ -206,6 +218,7 @@ impl Target {
             processor: Processor::X86_64(Level::Base),
             batch: 4,
             kernels: [PORTABLE; 2],
+            is_masked: false,
         }
     }
 
@@ -219,7 +232,7 @@ impl Target {
             Level::Avx512 => (64, "Avx512"),
         };
         let processor = Processor::X86_64(level);
-        Self { name: format!("x86-64 {name}"), processor, batch, kernels: [kernel; 2] }
+        Self { name: format!("x86-64 {name}"), processor, batch, kernels: [kernel; 2], is_masked: false }
     }
 
     /// The kernels that ran must be the backend's: at least one, each with at most a batch at a time, and with a whole one if there
@@ -282,6 +295,16 @@ impl Job {
     #[must_use]
     pub fn of(target: &Target, selection: mode::Selection, found_only: bool) -> Vec<Self> {
         let mut jobs = Vec::new();
+        if target.is_masked {
+            return [128, 80]
+                .map(|key_bits| Self {
+                    subject: Subject::Masked(selection),
+                    target: target.clone(),
+                    key_bits,
+                    found_only,
+                })
+                .into();
+        }
         let messages = |interface| {
             [AdProcessing::Parallel, AdProcessing::Serial, AdProcessing::Combined]
                 .map(|processing| Subject::Messages(interface, processing, selection))
@@ -299,6 +322,7 @@ impl Job {
     fn functions(&self) -> (String, Vec<String>) {
         let (prefix, names): (_, &[&str]) = match self.subject {
             Subject::Blocks => (String::new(), &["encrypt_blocks", "decrypt_blocks"]),
+            Subject::Masked(_) => return (masked::schedule(self.key_bits), vec![masked::ENCRYPT.to_owned()]),
             Subject::Messages(interface, processing, _) => {
                 let names: &[&str] = match interface {
                     Interface::Context => &["seal", "open"],
@@ -338,6 +362,7 @@ impl Job {
     fn run_on<I: Isa>(&self, isa: I, image: &Arc<Image>) -> Found {
         match self.subject {
             Subject::Blocks => blocks::run(self, isa, image),
+            Subject::Masked(selection) => masked_mode::run(self, isa, image, selection),
             Subject::Messages(interface, processing, selection) => {
                 mode::run(self, isa, image, interface, processing, selection)
             }

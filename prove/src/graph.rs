@@ -5,7 +5,7 @@
 //! [`crate::merge`] proves them equal; the signature alone never merges anything.
 
 use crate::merge::Merger;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// A bit: the number of a node times two, plus one if it is complemented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -174,6 +174,49 @@ impl Graph {
         std::mem::take(&mut self.used_unset)
     }
 
+    /// Whether `bit` is a node before `end` that is no constant, perhaps complemented.
+    pub(crate) fn is_before(&self, bit: Lit, end: usize) -> bool {
+        (1..end).contains(&bit.node())
+    }
+
+    /// Whether a node before `end` that is no constant has the values of `a ^ b` in all samples, perhaps complemented.
+    pub(crate) fn may_be_before(&self, a: Lit, b: Lit, end: usize) -> bool {
+        let mut found = self.by_signature.get(&canonical(self.combine(a, b, |x, y| x ^ y))).copied();
+        while let Some(node) = found.filter(|&node| node != 0) {
+            if (node as usize) < end {
+                return true;
+            }
+            found = Some(self.same[node as usize]);
+        }
+        false
+    }
+
+    /// What `bit` is the sum of, if it is a node that is a sum.
+    pub(crate) fn terms(&self, bit: Lit) -> Option<[Lit; 2]> {
+        match self.nodes[bit.node()] {
+            Node::Xor(a, b) => Some([a.complemented_if(bit.is_complemented()), b]),
+            _ => None,
+        }
+    }
+
+    /// Whether `bit` is a variable, or a sum of at most `most`.
+    pub(crate) fn is_sum_of_inputs(&self, bit: Lit, most: usize) -> bool {
+        let (mut open, mut count) = (vec![bit], 0);
+        while let Some(bit) = open.pop() {
+            match self.nodes[bit.node()] {
+                Node::Input if count < most => count += 1,
+                Node::Xor(a, b) => open.extend([a, b]),
+                _ => return false,
+            }
+        }
+        true
+    }
+
+    /// Whether `bit` is a sum of one of `terms` and something else.
+    pub(crate) fn adds(&self, bit: Lit, terms: &HashSet<Lit>) -> bool {
+        matches!(self.nodes[bit.node()], Node::Xor(a, b) if terms.contains(&a) || terms.contains(&b))
+    }
+
     /// The values of `bit` under the random assignments.
     #[must_use]
     pub fn signature(&self, bit: Lit) -> Signature {
@@ -237,19 +280,42 @@ impl Graph {
 
     /// Whether `bit` is the disjunction of `bits`, none a constant, by cases: the first that is set, or none.
     pub fn is_any(&mut self, bit: Lit, bits: &[Lit]) -> bool {
+        self.is_difference(bit, bits, &vec![Lit::ZERO; bits.len()])
+    }
+
+    /// Whether `bit` says that two words differ, of which the first has no constants, by cases: the first place where they do, or none.
+    pub fn is_difference(&mut self, bit: Lit, a: &[Lit], b: &[Lit]) -> bool {
         let mut assumed = HashMap::new();
-        for &of in bits {
-            if of.value().is_some() {
+        for (&a, &b) in a.iter().zip(b) {
+            if a.value().is_some() {
                 return false;
             }
-            let set = Lit::constant(!of.is_complemented());
-            assumed.insert(of.node(), set);
+            let equal = b.complemented_if(a.is_complemented());
+            assumed.insert(a.node(), !equal);
             if self.under(bit, &assumed) != Lit::ONE {
                 return false;
             }
-            assumed.insert(of.node(), !set);
+            assumed.insert(a.node(), equal);
         }
         self.under(bit, &assumed) == Lit::ZERO
+    }
+
+    /// Whether `bit` depends on the variable `input`, by how it is made.
+    pub(crate) fn depends_on(&self, bit: Lit, input: Lit) -> bool {
+        let (mut seen, mut open) = (HashSet::new(), vec![bit.node()]);
+        while let Some(node) = open.pop() {
+            if node == input.node() {
+                return true;
+            }
+            // What is older than the variable was made without it.
+            if node > input.node()
+                && seen.insert(node)
+                && let Node::And(a, b) | Node::Xor(a, b) = self.nodes[node]
+            {
+                open.extend([a.node(), b.node()]);
+            }
+        }
+        false
     }
 
     /// The bit where nodes have the values that are assumed.

@@ -16,6 +16,7 @@
 //! | [`isa`] | what instructions do, and whether processors do the same |
 //! | [`spec`] | TWINE and OTR, from the papers |
 //! | [`claims`] | what is proved |
+//! | [`shares`] | values in two shares |
 //! | [`fault`] | why a proof stops |
 
 pub mod bits;
@@ -27,4 +28,5 @@ pub mod isa;
 pub mod machine;
 pub mod memory;
 mod merge;
+pub mod shares;
 pub mod spec;

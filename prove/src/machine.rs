@@ -7,7 +7,11 @@ use crate::{
     graph::{Graph, Lit},
     isa::{Decision, Isa, Next, State as _},
     memory::{Memory, Rights, STACK},
-    spec::uninterpreted::{Call, Cipher},
+    shares::Cuts,
+    spec::{
+        shared::{Function as Masked, Shared},
+        uninterpreted::{Call, Cipher},
+    },
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -64,6 +68,10 @@ pub struct Machine<I: Isa> {
     pub limit: u64,
     /// The cipher, where it is not executed.
     pub cipher: Option<Cipher>,
+    /// The same with two shares.
+    pub shared: Option<Shared>,
+    /// Where the code computes with shares.
+    pub cuts: Option<Cuts>,
 }
 
 /// Functions of the C library, which are not in the image and taken as the standard says.
@@ -123,6 +131,8 @@ impl<I: Isa> Machine<I> {
             most_stack: 0,
             limit: 10_000_000,
             cipher: None,
+            shared: None,
+            cuts: None,
         }
     }
 
@@ -134,6 +144,9 @@ impl<I: Isa> Machine<I> {
         self.memory.keep_constants();
         if let Some(cipher) = &mut self.cipher {
             cipher.forget();
+        }
+        if let Some(shared) = &mut self.shared {
+            shared.forget();
         }
     }
 
@@ -346,6 +359,15 @@ impl<I: Isa> Machine<I> {
                 pc = done.map_err(|fault| fault.at(pc, "a call of the cipher".to_owned()))?;
                 continue;
             }
+            let masked = self.shared.as_ref().and_then(|shared| shared.functions.get(&pc).copied());
+            if let Some(function) = masked {
+                let done = self.share(function).and_then(|next| {
+                    self.check_lowest(pointer)?;
+                    Ok(next)
+                });
+                pc = done.map_err(|fault| fault.at(pc, format!("{function:?}")))?;
+                continue;
+            }
             if let Some(&convention) = self.kernels.get(&pc) {
                 let entered = self.enter_kernel(pc, convention);
                 entered.map_err(|fault| fault.at(pc, "a kernel".to_owned()))?;
@@ -372,6 +394,11 @@ impl<I: Isa> Machine<I> {
             self.check_lowest(lowest).map_err(located)?;
             if self.graph.take_used_unset() {
                 return Err(located(Fault::Unset("a result")));
+            }
+            if let Some(cuts) = &mut self.cuts {
+                let frame =
+                    self.graph.known(&self.state.general()[I::ABI.stack_pointer], "the stack pointer")?;
+                cuts.after(&mut self.graph, &mut self.memory, self.state.general_mut(), frame);
             }
             pc = match next {
                 Next::Following => pc + size as u64,
@@ -450,6 +477,11 @@ impl<I: Isa> Machine<I> {
         if self.graph.is_unset(condition) {
             return Err(Fault::Unset("a branch"));
         }
+        if let Some(shared) = &mut self.shared
+            && let Some(value) = shared.decide(&mut self.graph, condition)
+        {
+            return Ok(value);
+        }
         decide(&mut self.graph, condition).ok_or(Fault::Secret("a branch"))
     }
 
@@ -510,6 +542,26 @@ impl<I: Isa> Machine<I> {
             self.memory.write(second, &unset)?;
         }
         self.leave()
+    }
+
+    /// Does what a function with two shares does, as [`Shared`] has it.
+    fn share(&mut self, function: Masked) -> Result<u64, Fault> {
+        let pointer = self.stack_pointer()?;
+        let shared = self.shared.as_mut().expect("it is not executed");
+        let arguments = I::ABI.arguments.iter().map(|&register| self.state.general()[register].clone());
+        let arguments: Vec<Bits> = arguments.collect();
+        let argument = |g: &Graph, i: usize| g.known(&arguments[i], "an argument of a kernel");
+        shared.call(&mut self.graph, &mut self.memory, function, argument)?;
+        // What the caller's function leaves on the stack is not the library's.
+        if function != Masked::Random {
+            shared.calls.insert((function, pointer));
+        }
+        self.memory.unset_below(STACK, pointer);
+        let next = self.leave()?;
+        if function == Masked::Random {
+            self.set(I::ABI.result, 0);
+        }
+        Ok(next)
     }
 
     /// Returns from a function that may have changed all registers that it has not to leave.

@@ -1,6 +1,7 @@
 //! What is to be computed, from the papers and not from the project's code, on the bits of a graph.
 
 pub mod otr;
+pub mod shared;
 pub mod twine;
 pub mod uninterpreted;
 

@@ -1,7 +1,7 @@
 //! Code with a wrong bit is not proved, unless the bit makes no difference: some do not, such as the upper half of a vector where one
 //! block is in the lower. What is proved nevertheless has to compute the same for known inputs, and there are few.
 //!
-//! The libraries are those that `cargo xtask prove` links, and `PROVE_ELVES` names them. `PROVE_MUTANTS` is how many are made of
+//! The libraries are those that `cargo xtask prove` links, and `PROVE_ELVES` and `PROVE_MASKED` name them. `PROVE_MUTANTS` is how many are made of
 //! each backend's kernel and mode.
 
 mod common;
@@ -10,13 +10,14 @@ use common::libraries;
 use prove::{
     bits,
     claims::{
-        Target,
+        Processor, Target,
         blocks::{self, CONTEXT, Keyed, context_size},
+        masked::{ENCRYPT, Masked, REFRESH, schedule},
         mode::{self, AdProcessing, Interface, Lengths, Messages},
     },
     elf::Image,
     graph::Random,
-    isa::Isa,
+    isa::{Isa, thumb::Core},
     machine::Machine,
     memory::Rights,
     with_isa,
@@ -231,4 +232,74 @@ fn no_mutant_of_a_sealer_is_proved() {
         "sealer",
         |image, target| with_isa!(target.processor, isa => mode(image, isa, &target.name, Interface::Sealer)),
     );
+}
+
+/// Where known inputs of masked kernels are: a key with both shares, masks, round keys and blocks, with their sizes.
+const SHARES: [(u64, usize); 4] =
+    [(0xa000_0000, 32), (0xa001_0000, 16), (0xa002_0000, 1152), (0xa003_0000, 64)];
+/// What the kernels make of known inputs, one after the other.
+fn run_masked(image: &Arc<Image>, core: Core, inputs: &[Vec<u8>]) -> Vec<u8> {
+    let mut m = Machine::new(Arc::clone(image), core);
+    for ((at, size), bytes) in SHARES.into_iter().zip(inputs) {
+        m.memory.allow("region", at, size, Rights::Write);
+        m.memory.set(at, &bits::of_bytes(bytes));
+    }
+    let [key, masks, round_keys, blocks] = SHARES.map(|(at, _)| at);
+    let constants = Masked::<Core>::constants(image).unwrap();
+    let kernel = |name: &str| image.function(name).unwrap();
+    m.call(kernel(&schedule(128)), &[round_keys, key, constants]).unwrap();
+    m.call(kernel(REFRESH), &[round_keys, masks]).unwrap();
+    m.call(kernel(ENCRYPT), &[round_keys, blocks]).unwrap();
+    let blocks = m.memory.known(SHARES[3].0, SHARES[3].1).unwrap();
+    blocks[..32].iter().zip(&blocks[32..]).map(|(a, b)| a ^ b).collect()
+}
+
+/// All that is claimed of the kernels.
+fn check_masked(masked: &mut Masked<Core>) -> anyhow::Result<bool> {
+    Ok(masked.schedule()? && masked.refresh()? && masked.encrypt()?)
+}
+
+#[test]
+fn no_mutant_of_a_masked_kernel_is_proved() {
+    let paths = env::var_os("PROVE_MASKED").expect("`cargo xtask prove` sets PROVE_MASKED");
+    for path in env::split_paths(&paths).filter(|path| !path.as_os_str().is_empty()) {
+        let image = Arc::new(Image::read(&path).unwrap());
+        let [target] = &Target::of(&image).unwrap()[..] else { panic!("one target") };
+        let Processor::Thumb(core) = target.processor else { panic!("a Cortex-M") };
+        let mut random = Random::new(5);
+        let mut masked = Masked::new(&image, core, 128);
+        // Those of each kernel that compute with shares.
+        let steps = [Masked::schedule as fn(&mut _) -> _, Masked::refresh, Masked::encrypt];
+        let addresses = steps.map(|step| {
+            let before: BTreeSet<u64> = std::mem::take(&mut masked.machine.computing);
+            assert!(step(&mut masked).unwrap());
+            masked.machine.computing.difference(&before).copied().collect::<Vec<u64>>()
+        });
+        masked.machine.limit = 20_000;
+        let (mut differ, mut fault, mut equal) = (0, 0, 0);
+        for n in 0..mutants() {
+            let (mutant, what) = mutate(&image, core, &addresses[n % steps.len()], &mut random);
+            masked.machine.replace_code(Arc::clone(&mutant));
+            match check_masked(&mut masked) {
+                Ok(true) => {
+                    equal += 1;
+                    for _ in 0..KNOWN {
+                        let inputs = SHARES.map(|(_, size)| bytes(&mut random, size));
+                        let [right, wrong] = [&image, &mutant].map(|code| run_masked(code, core, &inputs));
+                        assert_eq!(right, wrong, "{}: {what} is proved", target.name);
+                    }
+                }
+                Ok(false) => differ += 1,
+                Err(_) => fault += 1,
+            }
+        }
+        println!(
+            "{}: of {} mutants of the kernels {differ} compute something else, {fault} stop the proof, {equal} are equal",
+            target.name,
+            mutants()
+        );
+        assert!(differ > 0 && fault > 0 && equal <= mutants() / 6, "{}", target.name);
+        masked.machine.replace_code(Arc::clone(&image));
+        assert!(check_masked(&mut masked).unwrap(), "{}, after the mutants", target.name);
+    }
 }

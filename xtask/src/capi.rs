@@ -135,25 +135,29 @@ pub(crate) fn test_host() -> Result<()> {
 /// The sealers and openers with masks in C, here and on boards.
 pub(crate) fn test_masked<'a>(flags: &str, boards: impl Iterator<Item = &'a Board>) -> Result<()> {
     fs::create_dir_all(dir())?;
-    let cargo = |cargo: Cmd| cargo.env_remove("CARGO_ENCODED_RUSTFLAGS").env("RUSTFLAGS", flags);
-    let target_dir = dir().join("masked");
-    let library = static_library(cargo(sh::cargo()), None, &target_dir)?;
+    let library = masked_library(flags, None)?;
     let sanitize = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
     host_program(&tools::c_compiler()?, "c99", "masked", &sanitize, &library)?;
     host_program(&tools::cxx_compiler()?, "c++17", "masked", &sanitize, &library)?;
     for board in boards {
         println!("\n-- {board}");
-        let library = static_library(
-            cargo(Toolchain::for_target(board.target)?.cargo()),
-            Some(board.target),
-            &target_dir,
-        )?;
+        let library = masked_library(flags, Some(board.target))?;
         run_test_on(board, &tools::gcc_arm()?, &library, Keys::Expanded, "masked")?;
         if board.core == "Cortex-M4" {
             chipwhisperer(board, &library)?;
         }
     }
     Ok(())
+}
+
+/// The static library with what is masked, by these flags of the compiler.
+pub(crate) fn masked_library(flags: &str, target: Option<&str>) -> Result<PathBuf> {
+    let cargo = match target {
+        Some(target) => Toolchain::for_target(target)?.cargo(),
+        None => sh::cargo(),
+    };
+    let cargo = cargo.env_remove("CARGO_ENCODED_RUSTFLAGS").env("RUSTFLAGS", flags);
+    static_library(cargo, target, &dir().join("masked"))
 }
 
 /// Builds the firmware for measurements.

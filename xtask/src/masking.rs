@@ -13,7 +13,7 @@ use std::path::PathBuf;
 const MANIFEST: &str = "masking/Cargo.toml";
 
 /// What makes the libraries have what is masked.
-const FLAGS: &str = "--cfg twine_masked";
+pub(crate) const FLAGS: &str = "--cfg twine_masked";
 
 /// The simulated traces of each experiment with four blocks, and of two with messages: 2^20.
 const TRACES: &str = "1048576";

@@ -3,7 +3,7 @@
 use crate::{
     aarch64, boards,
     capi::{self, Keys},
-    paths,
+    masking, paths,
     sh::{self, Cmd},
     tools::{self, Toolchain},
 };
@@ -40,6 +40,13 @@ const FUNCTIONS: [&str; 24] = [
     "combined_opener_init",
     "combined_opener_open",
 ];
+
+/// The same of what is masked.
+const MASKED_FUNCTIONS: [&str; 4] =
+    ["masked_sealer_init", "masked_sealer_seal", "masked_opener_init", "masked_opener_open"];
+
+/// The boards whose libraries have what is masked in assembly.
+const MASKED: [&str; 3] = ["thumbv7m", "thumbv7em", "thumbv8m.main"];
 
 /// The C library's functions that the code calls, at addresses where nothing is: the prover knows what the first three do, and
 /// stops at the others.
@@ -83,9 +90,15 @@ const BOARDS: [Board; 7] = [
 ];
 
 /// What the step of every day looks at: the mode in both forms, the portable backend with words of both sizes, vectors, both kernels of
-/// Cortex-M, and both sorts of keys.
-const DAILY: [&str; 5] =
-    ["x86-64 soft64", "x86-64 avx2", "thumbv6m", "thumbv7em compact", "riscv32imc compact"];
+/// Cortex-M, both sorts of keys, and what is masked.
+const DAILY: [&str; 6] = [
+    "x86-64 soft64",
+    "x86-64 avx2",
+    "thumbv6m",
+    "thumbv7em compact",
+    "thumbv7em masked",
+    "riscv32imc compact",
+];
 
 /// `cargo xtask prove ...`.
 pub(crate) fn main(arguments: &[&str]) -> Result<()> {
@@ -118,12 +131,14 @@ struct Libraries {
     files: Vec<PathBuf>,
     /// The one with the backend that no library for x86-64 has otherwise.
     soft32: Option<PathBuf>,
+    /// Those with what is masked.
+    masked: Vec<PathBuf>,
 }
 
 impl Libraries {
     /// Builds and links those of which some target is wanted.
     fn link(is_wanted: impl Fn(&str) -> bool) -> Result<Self> {
-        let (mut files, mut soft32) = (Vec::new(), None);
+        let (mut files, mut soft32, mut masked) = (Vec::new(), None, Vec::new());
         if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
             if ["soft64", "ssse3", "avx2", "avx512"].iter().any(|name| is_wanted(&format!("x86-64 {name}"))) {
                 files.push(link()?);
@@ -145,14 +160,19 @@ impl Libraries {
                         files.push(link_board(board, keys)?);
                     }
                 }
+                if MASKED.contains(&board.name) && is_wanted(&format!("{} masked", board.name)) {
+                    masked.push(link_masked(board)?);
+                }
             }
         }
-        Ok(Self { files, soft32 })
+        Ok(Self { files, soft32, masked })
     }
 
     /// The prover's tests, of them.
     fn tests(&self) -> Result<Cmd> {
-        let cmd = cargo("test").env("PROVE_ELVES", env::join_paths(&self.files)?);
+        let cmd = cargo("test")
+            .env("PROVE_ELVES", env::join_paths(&self.files)?)
+            .env("PROVE_MASKED", env::join_paths(&self.masked)?);
         Ok(match &self.soft32 {
             Some(file) => cmd.env("PROVE_SOFT32", file),
             None => cmd,
@@ -161,7 +181,7 @@ impl Libraries {
 
     /// The prover, of them.
     fn prover(&self) -> Cmd {
-        let prover = prover().args(&self.files);
+        let prover = prover().args(&self.files).args(&self.masked);
         match &self.soft32 {
             Some(file) => prover.arg("--soft32").arg(file),
             None => prover,
@@ -280,16 +300,29 @@ fn link_board(board: &Board, keys: Keys) -> Result<PathBuf> {
     link_functions(linker, suffix, &library, &format!("{}-{folder}.elf", board.target))
 }
 
+/// Links a board's static library with what is masked.
+fn link_masked(board: &Board) -> Result<PathBuf> {
+    let library = capi::masked_library(masking::FLAGS, Some(board.target))?;
+    let name = format!("{}-masked.elf", board.target);
+    link_named(board.linker()?, &MASKED_FUNCTIONS.map(str::to_owned), &library, &name)
+}
+
 /// Links all functions of a library. The names of those that set up a key end with `suffix`.
 fn link_functions(linker: Cmd, suffix: &str, library: &Path, name: &str) -> Result<PathBuf> {
+    let functions = FUNCTIONS.map(|function| {
+        let suffix = if function.ends_with("init") { suffix } else { "" };
+        format!("{function}{suffix}")
+    });
+    link_named(linker, &functions, library, name)
+}
+
+/// Links functions by what is in their names after the cipher.
+fn link_named(linker: Cmd, functions: &[String], library: &Path, name: &str) -> Result<PathBuf> {
     let elf = dir().join(name);
     fs::create_dir_all(dir())?;
-    let functions = ["twine80", "twine128"].into_iter().flat_map(|cipher| {
-        FUNCTIONS.map(|function| {
-            let suffix = if function.ends_with("init") { suffix } else { "" };
-            format!("-Wl,-u,{cipher}_{function}{suffix}")
-        })
-    });
+    let functions = ["twine80", "twine128"]
+        .into_iter()
+        .flat_map(|cipher| functions.iter().map(move |function| format!("-Wl,-u,{cipher}_{function}")));
     linker
         .args(["-nostdlib", "-static", "-Wl,--gc-sections,-e,0,-z,noexecstack"])
         .args(functions)

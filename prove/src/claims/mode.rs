@@ -27,20 +27,20 @@ use std::{collections::BTreeMap, sync::Arc};
 
 pub use crate::spec::otr::{AdProcessing, Direction};
 
-const NONCE: u64 = 0xa001_0000;
-const AD: u64 = 0xa002_0000;
-const BUFFER: u64 = 0xa003_0000;
-const TAG: u64 = 0xa004_0000;
-const NONCE_SIZE: usize = 7;
-const TAG_SIZE: usize = 8;
+pub(super) const NONCE: u64 = 0xa001_0000;
+pub(super) const AD: u64 = 0xa002_0000;
+pub(super) const BUFFER: u64 = 0xa003_0000;
+pub(super) const TAG: u64 = 0xa004_0000;
+pub(super) const NONCE_SIZE: usize = 7;
+pub(super) const TAG_SIZE: usize = 8;
 
 /// A graph with more nodes is left for an empty one.
-const MOST_NODES: usize = 1_000_000;
+pub(super) const MOST_NODES: usize = 1_000_000;
 
 /// What `open` returns if the tags differ.
-const ERR_AUTHENTICATION: u32 = -3i32 as u32;
+pub(super) const ERR_AUTHENTICATION: u32 = -3i32 as u32;
 /// What an opener's returns for a message that it has opened.
-const ERR_REPLAYED: u32 = -6i32 as u32;
+pub(super) const ERR_REPLAYED: u32 = -6i32 as u32;
 /// What it returns for a message that is too old to know whether it has.
 const ERR_TOO_OLD: u32 = -7i32 as u32;
 
@@ -98,7 +98,7 @@ impl Selection {
 }
 
 /// Without repetitions, by the length of the message.
-fn pairs(texts: &[usize], ads: &[usize]) -> Vec<Lengths> {
+pub(super) fn pairs(texts: &[usize], ads: &[usize]) -> Vec<Lengths> {
     let mut all: Vec<Lengths> =
         texts.iter().flat_map(|&text| ads.iter().map(move |&ad| Lengths { text, ad })).collect();
     all.sort_unstable();
@@ -145,16 +145,16 @@ pub(super) fn prefix(interface: Interface, processing: AdProcessing) -> String {
 
 /// Inputs that all messages share: what is proved of them is proved of any.
 #[derive(Debug, Default)]
-struct Inputs {
-    nonce: Vec<Byte>,
-    ad: Vec<Byte>,
-    text: Vec<Byte>,
-    tag: Vec<Byte>,
+pub(super) struct Inputs {
+    pub(super) nonce: Vec<Byte>,
+    pub(super) ad: Vec<Byte>,
+    pub(super) text: Vec<Byte>,
+    pub(super) tag: Vec<Byte>,
 }
 
 impl Inputs {
     /// At least as many as asked for.
-    fn reserve(&mut self, g: &mut Graph, lengths: Lengths) {
+    pub(super) fn reserve(&mut self, g: &mut Graph, lengths: Lengths) {
         let wanted = [
             (&mut self.nonce, NONCE_SIZE),
             (&mut self.ad, lengths.ad),
@@ -168,7 +168,7 @@ impl Inputs {
     }
 
     /// Makes the nonce that of a counter.
-    fn set_counter(&mut self, counter: &[Lit]) {
+    pub(super) fn set_counter(&mut self, counter: &[Lit]) {
         let bytes = counter.as_chunks::<8>().0;
         for (to, &byte) in self.nonce[FIXED_SIZE..].iter_mut().rev().zip(bytes) {
             *to = byte;

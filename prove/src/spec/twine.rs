@@ -12,24 +12,30 @@ const TAPS_80: [usize; 8] = [1, 3, 4, 6, 13, 14, 15, 16];
 const TAPS_128: [usize; 8] = [2, 3, 12, 15, 17, 18, 28, 31];
 
 /// A nibble, the lowest bit first.
-type Nibble = [Lit; 4];
+pub type Nibble = [Lit; 4];
 
 /// The keys of all rounds.
 pub type RoundKeys = [[Nibble; 8]; ROUNDS];
+
+/// All linear combinations of a nibble but the empty one.
+pub fn combinations(g: &mut Graph, nibble: Nibble) -> [Lit; 15] {
+    std::array::from_fn(|i| {
+        let mut sum = Lit::ZERO;
+        for (bit, lit) in nibble.into_iter().enumerate() {
+            if (i + 1) >> bit & 1 == 1 {
+                sum = g.xor(sum, lit);
+            }
+        }
+        sum
+    })
+}
 
 /// Hints: all linear combinations of a nibble become nodes.
 ///
 /// The compiled circuits work on the nibbles in another basis. Nodes that are equal merge at once, where they are close; a hint
 /// is a node that others can merge with. It cannot make anything true.
 fn hint(g: &mut Graph, nibble: Nibble) -> Nibble {
-    for combination in 1..16 {
-        let mut sum = Lit::ZERO;
-        for (bit, lit) in nibble.into_iter().enumerate() {
-            if combination >> bit & 1 == 1 {
-                sum = g.xor(sum, lit);
-            }
-        }
-    }
+    combinations(g, nibble);
     nibble
 }
 

@@ -1,0 +1,282 @@
+//! Whole messages of sealers and openers with two shares, whatever the block cipher is, for all masks.
+//!
+//! What works with round keys is not executed ([`Shared`]); the proofs about [`masked`] say that it does what is taken to be done. Everything else of
+//! the mode is executed as it is linked.
+
+use super::{
+    Found, Job,
+    blocks::{CONTEXT, FIXED_SIZE},
+    counted::{BLOCK_LIMIT, FAILURE_LIMIT, WINDOW},
+    masked::{self, ENCRYPT, Masked, REFRESH},
+    mode::{
+        AD, AdProcessing, BUFFER, Direction, ERR_AUTHENTICATION, ERR_REPLAYED, Inputs, Lengths, MOST_NODES,
+        NONCE, NONCE_SIZE, Selection, TAG, TAG_SIZE, pairs,
+    },
+};
+use crate::{
+    bits::{self, Bits},
+    elf::Image,
+    isa::Isa,
+    machine::Machine,
+    memory::Rights,
+    spec::{
+        Block,
+        otr::{self, Rules},
+        shared::{Function, Shared},
+    },
+};
+use anyhow::{Result, bail, ensure};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// The size of a sealer or an opener, as C declares it.
+const CONTEXT_SIZE: usize = 8 * 276;
+const KEY: u64 = 0xa000_8000;
+const FIXED: u64 = 0xa000_9001;
+/// The caller's function for random bytes, and what it gets.
+const RANDOM: u64 = 0x7100_0000;
+const RANDOM_CONTEXT: u64 = 0x7200_0003;
+
+/// A sealer or an opener with a key of which nothing is known.
+#[derive(Debug)]
+pub struct MaskedMessages<I: Isa> {
+    /// The processor.
+    pub machine: Machine<I>,
+    image: Arc<Image>,
+    key_bits: usize,
+    direction: Direction,
+    inputs: Inputs,
+    /// The counter of the next message.
+    counter: u64,
+    /// The rules of the mode.
+    pub rules: Rules,
+    /// What the kernels take of the stack.
+    stacks: BTreeMap<Function, u64>,
+    /// The greatest stack of a message so far, kernels included.
+    pub most_stack: u64,
+}
+
+impl<I: Isa> MaskedMessages<I> {
+    /// Sets up a key of which nothing is known: of a sealer to seal, or of an opener. The kernels take these sizes of stack.
+    ///
+    /// # Errors
+    /// If the function faults, or reports an error, or the file does not have the kernels.
+    pub fn new(
+        image: &Arc<Image>,
+        isa: I,
+        key_bits: usize,
+        direction: Direction,
+        stacks: BTreeMap<Function, u64>,
+    ) -> Result<Self> {
+        let mut machine = Machine::new(Arc::clone(image), isa);
+        let functions = BTreeMap::from([
+            (image.function(&masked::schedule(key_bits))?, Function::Schedule),
+            (image.function(REFRESH)?, Function::Refresh),
+            (image.function(ENCRYPT)?, Function::Encrypt),
+            (RANDOM, Function::Random),
+        ]);
+        machine.shared = Some(Shared::new(functions, Masked::<I>::constants(image)?));
+        machine.memory.allow("context", CONTEXT, CONTEXT_SIZE, Rights::Write);
+        let mut messages = Self {
+            machine,
+            image: Arc::clone(image),
+            key_bits,
+            direction,
+            inputs: Inputs::default(),
+            counter: 0,
+            rules: otr::PAPER,
+            stacks,
+            most_stack: 0,
+        };
+        messages.restart()?;
+        Ok(messages)
+    }
+
+    /// What is done instead of the kernels.
+    fn shared(&mut self) -> &mut Shared {
+        self.machine.shared.as_mut().expect("kernels are not executed")
+    }
+
+    fn function(&self, name: &str) -> Result<u64> {
+        let of = if self.direction == Direction::Seal { "sealer" } else { "opener" };
+        self.image.function(&format!("twine{}_masked_{of}_{name}", self.key_bits))
+    }
+
+    /// Begins with an empty graph, and sets up a key of which nothing is known.
+    ///
+    /// # Errors
+    /// As of [`Self::new`].
+    pub fn restart(&mut self) -> Result<()> {
+        let function = self.function("init")?;
+        self.machine.restart();
+        self.inputs = Inputs::default();
+        self.counter = 0;
+        let key = self.machine.graph.inputs(self.key_bits);
+        self.shared().key.clone_from(&key);
+        let m = &mut self.machine;
+        self.inputs.reserve(&mut m.graph, Lengths { text: 0, ad: 0 });
+        let behind = self.key_bits.next_multiple_of(32) - self.key_bits;
+        let shares = masked::share(m, &key).map(|mut share| {
+            share.extend(m.graph.inputs(behind));
+            share
+        });
+        let fixed = self.inputs.nonce[..FIXED_SIZE].as_flattened();
+        for (name, at, bits) in [("key", KEY, &shares.concat()[..]), ("fixed", FIXED, fixed)] {
+            m.memory.allow(name, at, bits.len() / 8, Rights::Read);
+            m.memory.set(at, bits);
+        }
+        let limits: &[u64] = match self.direction {
+            Direction::Seal => &[BLOCK_LIMIT],
+            Direction::Open => &[BLOCK_LIMIT, FAILURE_LIMIT, WINDOW],
+        };
+        let random = [RANDOM | I::ABI.code_mark, RANDOM_CONTEXT];
+        let status = m.call(function, &[&[CONTEXT, KEY, FIXED], limits, &random].concat())?;
+        ensure!(status == 0, "key set-up returns {status}");
+        m.memory.forget("key");
+        m.memory.forget("fixed");
+        self.check_stack()
+    }
+
+    /// What the kernels may have left on the stack must be erased.
+    fn check_stack(&mut self) -> Result<()> {
+        self.most_stack = self.most_stack.max(self.machine.most_stack);
+        for (function, pointer) in std::mem::take(&mut self.shared().calls) {
+            let m = &self.machine;
+            let taken = self.stacks[&function];
+            self.most_stack = self.most_stack.max(m.stack_at(pointer) + taken);
+            m.check_erased_below(pointer, taken)?;
+        }
+        Ok(())
+    }
+
+    /// What the paper makes of the inputs, with the next nonce.
+    fn specify(&mut self, lengths: Lengths) -> (Bits, Block) {
+        let Machine { graph, shared, .. } = &mut self.machine;
+        let cipher = &mut shared.as_mut().expect("kernels are not executed").cipher;
+        self.inputs.reserve(graph, lengths);
+        self.inputs.set_counter(&bits::constant(self.counter, 8 * (NONCE_SIZE - FIXED_SIZE)));
+        let Inputs { nonce, ad, text, .. } = &self.inputs;
+        let (other, tag) = otr::crypt(
+            &self.rules,
+            graph,
+            &mut |g, block| cipher.encrypt(g, block),
+            AdProcessing::Parallel,
+            self.direction,
+            nonce,
+            &ad[..lengths.ad],
+            &text[..lengths.text],
+        );
+        (other.into_flattened(), tag)
+    }
+
+    /// Calls the function. The buffers lie at different places in words.
+    fn call(&mut self, lengths: Lengths) -> Result<(u32, Bits, Option<Bits>)> {
+        let seals = self.direction == Direction::Seal;
+        let function = self.function(if seals { "seal" } else { "open" })?;
+        let shared = self.shared();
+        shared.calls.clear();
+        shared.comparisons = 0;
+        let m = &mut self.machine;
+        let offset = (lengths.text + lengths.ad) as u64 % 8;
+        let (nonce, ad, buffer, tag) =
+            (NONCE + offset, AD + (offset ^ 3), BUFFER + offset, TAG + (offset ^ 5));
+        let rights = if seals { Rights::Write } else { Rights::Read };
+        for (name, at, bytes, rights) in [
+            ("nonce", nonce, &self.inputs.nonce[..], rights),
+            ("data", ad, &self.inputs.ad[..lengths.ad], Rights::Read),
+            ("buffer", buffer, &self.inputs.text[..lengths.text], Rights::Write),
+            ("tag", tag, &self.inputs.tag[..], rights),
+        ] {
+            m.memory.forget(name);
+            m.memory.allow(name, at, bytes.len(), rights);
+            if !(seals && ["nonce", "tag"].contains(&name)) {
+                m.memory.set(at, bytes.as_flattened());
+            }
+        }
+        let (ad_size, size) = (lengths.ad as u64, lengths.text as u64);
+        let arguments = if seals {
+            [CONTEXT, ad, ad_size, buffer, size, nonce, tag]
+        } else {
+            [CONTEXT, nonce, ad, ad_size, buffer, size, tag]
+        };
+        let status = m.call(function, &arguments)?;
+        self.check_stack()?;
+        let m = &self.machine;
+        ensure!(
+            m.memory.get(nonce, NONCE_SIZE).as_deref() == Some(self.inputs.nonce.as_flattened()),
+            "the nonce is not that of the counter"
+        );
+        let Some(text) = m.memory.get(buffer, lengths.text) else { bail!("the buffer is not written") };
+        Ok((status, text, m.memory.get(tag, TAG_SIZE)))
+    }
+
+    /// Whether the function makes of a message of these lengths what the paper does, and nothing else.
+    ///
+    /// # Errors
+    /// If the function faults, or is not there.
+    pub fn check(&mut self, lengths: Lengths) -> Result<bool> {
+        let (text, tag) = self.specify(lengths);
+        if self.direction == Direction::Seal {
+            let found = self.call(lengths)?;
+            self.counter += 1;
+            return Ok(found == (0, text, Some(tag.as_flattened().to_vec())));
+        }
+        let difference = self.machine.graph.xor_bits(self.inputs.tag.as_flattened(), tag.as_flattened());
+        let zeros = bits::constant(0, 8 * lengths.text);
+        // The results of two blocks differ in the first word, the second or both, or are equal.
+        for differ in [[true, true], [false, true], [true, false], [false, false]] {
+            self.shared().compared = Some((difference.clone(), differ));
+            let (status, found, _) = self.call(lengths)?;
+            let expected = if differ == [false, false] { (0, &text) } else { (ERR_AUTHENTICATION, &zeros) };
+            if (status, &found) != expected {
+                return Ok(false);
+            }
+            let shared = self.shared();
+            shared.compared = None;
+            ensure!(shared.comparisons > 0, "nothing depends on whether the tags differ");
+        }
+        let (status, found, _) = self.call(lengths)?;
+        self.counter += 1;
+        Ok((status, found) == (ERR_REPLAYED, zeros))
+    }
+}
+
+/// The claims on kernels, and on messages of sealers and openers.
+pub(super) fn run<I: Isa>(job: &Job, isa: I, image: &Arc<Image>, selection: Selection) -> Found {
+    let (Found { mut claims, mut encodings }, stacks) = masked::run(job, isa, image);
+    let all = match selection {
+        Selection::All => pairs(&[0, 5, 16, 27, 81], &[0, 8, 35]),
+        Selection::Edges => pairs(&[5, 27], &[0, 11]),
+    };
+    for (direction, name) in [(Direction::Seal, "sealer"), (Direction::Open, "opener")] {
+        let mut messages = match MaskedMessages::new(image, isa, job.key_bits, direction, stacks.clone()) {
+            Ok(messages) => messages,
+            Err(fault) => {
+                claims.extend(job.no_key(&fault).claims);
+                continue;
+            }
+        };
+        claims.push(job.claim(
+            format!("TWINE-{}-OTR, masked: {name}, {} pairs of lengths", job.key_bits, all.len()),
+            &mut messages,
+            |messages| (messages.machine.executed, messages.most_stack),
+            |messages| {
+                for &lengths in &all {
+                    if messages.machine.graph.len() > MOST_NODES {
+                        messages.restart()?;
+                    }
+                    let at = |what| {
+                        format!("{what}, with {} B of message and {} B of data", lengths.text, lengths.ad)
+                    };
+                    match messages.check(lengths) {
+                        Ok(true) => {}
+                        Ok(false) => bail!(at("the results are not those of the specification".to_owned())),
+                        Err(fault) => bail!(at(format!("{fault:#}"))),
+                    }
+                }
+                Ok(true)
+            },
+        ));
+        encodings.extend(messages.machine.encodings());
+    }
+    Found { claims, encodings }
+}
