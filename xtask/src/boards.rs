@@ -100,8 +100,9 @@ pub(crate) const RISC_V: [Board; 3] = [
 /// For the compiler: what Hazard3 in the RP2350 has besides RV32IMAC, as far as it matters here.
 pub(crate) const HAZARD3: &str = "-Ctarget-feature=+zbb,+zbkb";
 
-/// Those that differ least from another one: the same assembly runs on Cortex-M3 and M4, and RV32IMC has the least of the RISC-V cores.
-const LIKE_ANOTHER: [&str; 3] = ["mps2-an385", "virt-imac", "virt-zbb"];
+/// Those that differ least from another one: the same assembly runs on Cortex-M3, M4 and M33, and RV32IMC has the least of the RISC-V
+/// cores.
+const LIKE_ANOTHER: [&str; 4] = ["mps2-an385", "mps2-an505", "virt-imac", "virt-zbb"];
 
 /// Those that differ most.
 pub(crate) fn most() -> impl Iterator<Item = &'static Board> {
