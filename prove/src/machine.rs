@@ -463,6 +463,12 @@ impl<I: Isa> Machine<I> {
         Ok(decoded)
     }
 
+    /// The addresses of what was executed so far.
+    #[must_use]
+    pub fn addresses(&self) -> BTreeSet<u64> {
+        self.encodings.keys().copied().collect()
+    }
+
     /// What was executed so far: the bytes of each instruction, after what makes it what it is.
     #[must_use]
     pub fn encodings(&self) -> BTreeSet<Vec<u8>> {

@@ -17,7 +17,7 @@ use crate::{
 };
 use anyhow::{Context as _, Result};
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::Arc,
 };
 
@@ -118,6 +118,10 @@ impl<I: Isa> Masked<I> {
         Ok(())
     }
 
+    fn round_keys_found(&self) -> Result<Bits> {
+        self.machine.memory.get(KEYS, KEYS_SIZE).context("a round key is not written")
+    }
+
     /// What the shares of round keys are shares of, if all of this is the specification's; variables take their place.
     fn cut_round_keys(&mut self) -> Result<Option<Layout>> {
         let Machine { graph, memory, cuts, .. } = &mut self.machine;
@@ -160,8 +164,9 @@ impl<I: Isa> Masked<I> {
         Ok(self.layout.is_some())
     }
 
-    /// Whether new masks leave round keys what they are: each word is still a share of the same bits. As the shares before were any, this holds
-    /// however often there are new masks, and what is proved of the encryption with any shares holds before and after.
+    /// Whether new masks leave round keys what they are: each word is still a share of the same bits, and has one of the four new masks added, of which
+    /// no two words of a share of a round key have the same one. As the shares before were any, this holds however often there are new masks, and what
+    /// is proved of the encryption with any shares holds before and after.
     ///
     /// # Errors
     /// As of [`Self::schedule`].
@@ -171,9 +176,15 @@ impl<I: Isa> Masked<I> {
         self.machine.memory.allow("masks", MASKS, masks.len() / 8, Rights::Read);
         self.machine.memory.set(MASKS, &masks);
         self.machine.memory.set_rights("round keys", Rights::Write);
+        let before = self.round_keys_found()?;
         self.call(REFRESH, &[KEYS, MASKS])?;
+        let added = self.round_keys_found()?;
+        let added = self.machine.graph.xor_bits(&before, &added);
+        let masks: BTreeSet<&[Lit]> = masks.chunks(32).collect();
+        let mut shares = added.chunks(32 * WORDS / 2);
+        let are_masks = shares.all(|share| share.chunks(32).collect::<BTreeSet<_>>() == masks);
         let layout = self.cut_round_keys()?;
-        Ok(layout.is_some() && layout == self.layout)
+        Ok(are_masks && layout.is_some() && layout == self.layout)
     }
 
     /// Whether four blocks are encrypted as the specification has it.

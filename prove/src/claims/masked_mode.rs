@@ -36,6 +36,15 @@ const FIXED: u64 = 0xa000_9001;
 const RANDOM: u64 = 0x7100_0000;
 const RANDOM_CONTEXT: u64 = 0x7200_0003;
 
+/// The functions of a sealer or an opener, the one that sets up a key first.
+pub(super) fn functions(key_bits: usize, direction: Direction) -> [String; 2] {
+    let (of, processes) = match direction {
+        Direction::Seal => ("sealer", "seal"),
+        Direction::Open => ("opener", "open"),
+    };
+    ["init", processes].map(|name| format!("twine{key_bits}_masked_{of}_{name}"))
+}
+
 /// A sealer or an opener with a key of which nothing is known.
 #[derive(Debug)]
 pub struct MaskedMessages<I: Isa> {
@@ -96,17 +105,13 @@ impl<I: Isa> MaskedMessages<I> {
         self.machine.shared.as_mut().expect("kernels are not executed")
     }
 
-    fn function(&self, name: &str) -> Result<u64> {
-        let of = if self.direction == Direction::Seal { "sealer" } else { "opener" };
-        self.image.function(&format!("twine{}_masked_{of}_{name}", self.key_bits))
-    }
-
     /// Begins with an empty graph, and sets up a key of which nothing is known.
     ///
     /// # Errors
     /// As of [`Self::new`].
     pub fn restart(&mut self) -> Result<()> {
-        let function = self.function("init")?;
+        let [init, _] = functions(self.key_bits, self.direction);
+        let function = self.image.function(&init)?;
         self.machine.restart();
         self.inputs = Inputs::default();
         self.counter = 0;
@@ -171,7 +176,8 @@ impl<I: Isa> MaskedMessages<I> {
     /// Calls the function. The buffers lie at different places in words.
     fn call(&mut self, lengths: Lengths) -> Result<(u32, Bits, Option<Bits>)> {
         let seals = self.direction == Direction::Seal;
-        let function = self.function(if seals { "seal" } else { "open" })?;
+        let [_, processes] = functions(self.key_bits, self.direction);
+        let function = self.image.function(&processes)?;
         let shared = self.shared();
         shared.calls.clear();
         shared.comparisons = 0;
@@ -247,7 +253,11 @@ pub(super) fn run<I: Isa>(job: &Job, isa: I, image: &Arc<Image>, selection: Sele
         Selection::All => pairs(&[0, 5, 16, 27, 81], &[0, 8, 35]),
         Selection::Edges => pairs(&[5, 27], &[0, 11]),
     };
+    let found = job.found_in(image);
     for (direction, name) in [(Direction::Seal, "sealer"), (Direction::Open, "opener")] {
+        if job.found_only && !functions(job.key_bits, direction).iter().all(|name| found.contains(name)) {
+            continue;
+        }
         let mut messages = match MaskedMessages::new(image, isa, job.key_bits, direction, stacks.clone()) {
             Ok(messages) => messages,
             Err(fault) => {
