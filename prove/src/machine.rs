@@ -9,7 +9,7 @@ use crate::{
     memory::{Memory, Rights, STACK},
     shares::Cuts,
     spec::{
-        shared::{Function as Masked, Shared},
+        shared::{Function as Masked, Generator, Shared},
         uninterpreted::{Call, Cipher},
     },
 };
@@ -562,10 +562,11 @@ impl<I: Isa> Machine<I> {
         if function != Masked::Random {
             shared.calls.insert((function, pointer));
         }
+        let fails = shared.generator == Generator::Fails;
         self.memory.unset_below(STACK, pointer);
         let next = self.leave()?;
         if function == Masked::Random {
-            self.set(I::ABI.result, 0);
+            self.set(I::ABI.result, fails.into());
         }
         Ok(next)
     }

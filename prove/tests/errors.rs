@@ -13,13 +13,17 @@ use prove::{
         blocks::{CONTEXT, context_size},
         counted::Counts,
         masked::{Masked, REFRESH},
+        masked_mode::MaskedMessages,
         mode::{AdProcessing, Direction, Interface, Lengths, Messages},
     },
     elf::{Image, Segment},
     fault::Fault,
     graph::Lit,
     isa::{Isa, thumb::Core},
-    spec::otr::{PAPER, Rules},
+    spec::{
+        otr::{PAPER, Rules},
+        shared::Function,
+    },
     with_isa,
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -249,5 +253,47 @@ fn new_masks_that_change_or_leave_round_keys_are_not_proved() {
             assert!(masked.schedule().unwrap(), "{name}");
             assert_eq!(masked.refresh().unwrap(), is_right, "{name}: {what}");
         }
+    }
+}
+
+#[test]
+fn no_error_in_a_masked_mode_is_proved() {
+    // What is erased of the stack is looked at in the claims.
+    let stacks: BTreeMap<Function, u64> =
+        [Function::Schedule, Function::Refresh, Function::Encrypt].map(|function| (function, 0)).into();
+    for (image, core, name) in masked_libraries() {
+        for (direction, errors) in
+            [(Direction::Seal, &SEALER_ERRORS[..]), (Direction::Open, &OPENER_ERRORS[..])]
+        {
+            let name = format!("{name}, {direction:?}");
+            let mut messages = MaskedMessages::new(&image, core, 128, direction, stacks.clone()).unwrap();
+            for (make, _) in errors {
+                messages.restart().unwrap();
+                make(messages.counts());
+                let wrong = messages.check(LENGTHS).unwrap_err().to_string();
+                assert!(
+                    wrong.ends_with("of the context") || wrong.contains("nonce is not"),
+                    "{name}: {wrong}"
+                );
+            }
+
+            messages.restart().unwrap();
+            let m = &mut messages.machine;
+            let bytes: BTreeMap<u64, _> = m.memory.bytes("context").collect();
+            let mut is_fixed = |(at, byte): &(&u64, &[Lit; 8])| m.memory.write(**at, *byte).is_err();
+            let (&at, byte) = bytes.iter().find(|entry| is_fixed(entry)).unwrap();
+            m.memory.set(at, &byte.map(|bit| !bit));
+            let wrong = messages.check(LENGTHS).unwrap_err().to_string();
+            assert!(wrong.starts_with("the context is not as specified, at byte"), "{name}: {wrong}");
+        }
+        let mut messages = MaskedMessages::new(&image, core, 128, Direction::Seal, stacks.clone()).unwrap();
+        for (error, rules, lengths) in errors(AdProcessing::Parallel).into_iter().step_by(3) {
+            messages.restart().unwrap();
+            messages.rules = rules;
+            assert!(!messages.check(lengths).unwrap(), "{name}: {error} is proved");
+        }
+        messages.rules = PAPER;
+        messages.restart().unwrap();
+        assert!(messages.check(LENGTHS).unwrap(), "{name}");
     }
 }
