@@ -946,8 +946,9 @@ pub fn all(sbox: &Sbox) -> Vec<Kernel> {
 pub fn assembly(kernels: &[Kernel]) -> String {
     let mut text = String::from(
         "@ Masked kernels for ARMv7-M and ARMv8-M with the Main Extension. The package `masking` of the repository wrote this file. Of these\n\
-         @ instructions, but for the key schedule of TWINE-80, it proves that nothing that is seen in five models depends on a secret. Change\n\
-         @ nothing here: every register and the order of the instructions matter.\n\n\
+         @ instructions it proves that nothing that is seen in five models depends on a secret, but for the key schedule of TWINE-80, the first\n\
+         @ new masks after a key schedule, and the sequence of kernels. Change nothing here: every register and the order of the instructions\n\
+         @ matter.\n\n\
          .syntax unified\n.thumb\n",
     );
     for kernel in kernels {

@@ -156,7 +156,7 @@ pub struct Target {
     pub batch: usize,
     /// What is in the names of its kernels, which encrypt and decrypt.
     pub kernels: [&'static str; 2],
-    /// Whether it has two shares. Then claims are about this alone.
+    /// Whether claims are about what has two shares.
     pub is_masked: bool,
 }
 
@@ -181,7 +181,14 @@ impl Target {
                 let core = core.context("the file does not say for which Cortex-M it is")?;
                 // There is no room for a second one on the smallest.
                 let decrypt = if core == Core::V6m { PORTABLE } else { "thumb" };
-                Ok(vec![Self::small(image, core.name(), Processor::Thumb(core), ["thumb", decrypt])])
+                let small = Self::small(image, core.name(), Processor::Thumb(core), ["thumb", decrypt]);
+                if !image.has(masked::ENCRYPT) {
+                    return Ok(vec![small]);
+                }
+                let masked =
+                    Self { name: format!("{} masked", core.name()), is_masked: true, ..small.clone() };
+                let is_masked_alone = image.kernels("encrypt").is_empty();
+                Ok(if is_masked_alone { vec![masked] } else { vec![small, masked] })
             }
             Architecture::Riscv32 => {
                 let core = image.riscv.as_deref().and_then(RiscvCore::of_attribute);
@@ -201,13 +208,9 @@ impl Target {
 
     /// The one backend in a program for a small processor.
     fn small(image: &Image, name: &str, processor: Processor, kernels: [&'static str; 2]) -> Self {
-        let is_masked = image.has(masked::ENCRYPT);
-        let sort = match (is_masked, image.is_compact()) {
-            (true, _) => " masked",
-            (false, true) => " compact",
-            (false, false) => "",
-        };
-        Self { name: format!("{name}{sort}"), processor, batch: 4, kernels, is_masked }
+        let sort = if image.is_compact() { " compact" } else { "" };
+        let name = format!("{name}{sort}");
+        Self { name, processor, batch: 4, kernels, is_masked: false }
     }
 
     /// The portable backend for 32-bit words, in a library for x86-64 that is forced to it.
@@ -322,7 +325,11 @@ impl Job {
     fn functions(&self) -> (String, Vec<String>) {
         let (prefix, names): (_, &[&str]) = match self.subject {
             Subject::Blocks => (String::new(), &["encrypt_blocks", "decrypt_blocks"]),
-            Subject::Masked(_) => return (masked::schedule(self.key_bits), vec![masked::ENCRYPT.to_owned()]),
+            Subject::Masked(_) => {
+                let functions = [mode::Direction::Seal, mode::Direction::Open]
+                    .map(|direction| masked_mode::functions(self.key_bits, direction));
+                return (masked::schedule(self.key_bits), functions.concat());
+            }
             Subject::Messages(interface, processing, _) => {
                 let names: &[&str] = match interface {
                     Interface::Context => &["seal", "open"],
@@ -340,7 +347,14 @@ impl Job {
     #[must_use]
     pub fn found_in(&self, image: &Image) -> Vec<String> {
         let (set_up, functions) = self.functions();
-        let functions: Vec<String> = functions.into_iter().filter(|name| image.has(name)).collect();
+        let functions: Vec<String> = match self.subject {
+            // Each of them has a function of its own that sets up a key.
+            Subject::Masked(_) => {
+                let pairs = functions.chunks(2).filter(|pair| pair.iter().all(|name| image.has(name)));
+                pairs.flatten().cloned().collect()
+            }
+            _ => functions.into_iter().filter(|name| image.has(name)).collect(),
+        };
         match image.set_up_name(&set_up) {
             Some(set_up) if !functions.is_empty() => [functions, vec![set_up]].concat(),
             _ => Vec::new(),
@@ -567,6 +581,32 @@ mod tests {
         assert!(Job { found_only: false, ..messages }.claims(&image, "seal"));
         assert!(job(subject, 80).found_in(&image).is_empty(), "nothing sets up a key");
         assert_eq!(job(Subject::Blocks, 80).found_in(&image), ["twine80_decrypt_blocks", "twine80_init"]);
+    }
+
+    #[test]
+    fn what_is_masked_is_looked_at_beside_the_others() {
+        let names = |image: &Image| -> Vec<String> {
+            Target::of(image).unwrap().into_iter().map(|target| target.name).collect()
+        };
+        let mut image = Image { arm: Some(13), ..Image::empty(Architecture::Arm) };
+        let add = |name: &str, image: &mut Image| image.symbols.insert(name.to_owned(), (0, 0));
+        assert_eq!(names(&image), ["thumbv7em"]);
+        add("twine_masked_encrypt", &mut image);
+        assert_eq!(names(&image), ["thumbv7em masked"]);
+        add("twine_cipher_thumb_kernel_encrypt", &mut image);
+        assert_eq!(names(&image), ["thumbv7em", "thumbv7em masked"]);
+
+        let target = Target::of(&image).unwrap().pop().unwrap();
+        let subject = Subject::Masked(Selection::Edges);
+        let job = Job { subject, target, key_bits: 80, found_only: true };
+        add("twine_masked_schedule_80", &mut image);
+        add("twine80_masked_sealer_init", &mut image);
+        add("twine80_masked_opener_init", &mut image);
+        add("twine80_masked_opener_open", &mut image);
+        let found = job.found_in(&image);
+        let opener = ["twine80_masked_opener_init", "twine80_masked_opener_open"];
+        assert_eq!(found, [&opener[..], &["twine_masked_schedule_80"]].concat(), "no sealer seals");
+        assert!(Job { key_bits: 128, ..job }.found_in(&image).is_empty());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::{
     memory::{Memory, Rights, STACK},
     shares::Cuts,
     spec::{
-        shared::{Function as Masked, Shared},
+        shared::{Function as Masked, Generator, Shared},
         uninterpreted::{Call, Cipher},
     },
 };
@@ -463,6 +463,12 @@ impl<I: Isa> Machine<I> {
         Ok(decoded)
     }
 
+    /// The addresses of what was executed so far.
+    #[must_use]
+    pub fn addresses(&self) -> BTreeSet<u64> {
+        self.encodings.keys().copied().collect()
+    }
+
     /// What was executed so far: the bytes of each instruction, after what makes it what it is.
     #[must_use]
     pub fn encodings(&self) -> BTreeSet<Vec<u8>> {
@@ -556,10 +562,11 @@ impl<I: Isa> Machine<I> {
         if function != Masked::Random {
             shared.calls.insert((function, pointer));
         }
+        let fails = shared.generator == Generator::Fails;
         self.memory.unset_below(STACK, pointer);
         let next = self.leave()?;
         if function == Masked::Random {
-            self.set(I::ABI.result, 0);
+            self.set(I::ABI.result, fails.into());
         }
         Ok(next)
     }

@@ -79,21 +79,26 @@ impl Cuts {
         known(g, a, b)
     }
 
-    /// Cuts the shares of a round key. Returns whether each word of share a has one of share b so that all sums of both are `wanted`.
-    pub fn round_key(&mut self, g: &mut Graph, words: &mut [Bits], wanted: &HashSet<Lit>) -> bool {
+    /// Cuts the shares of a round key: each bit becomes a variable of its own. Returns which word of share b belongs to each word of share a, with the
+    /// sums of both, if all of these are `wanted`.
+    pub fn round_key(
+        &mut self,
+        g: &mut Graph,
+        words: &mut [Bits],
+        wanted: &HashSet<Lit>,
+    ) -> Option<Vec<(usize, Bits)>> {
         let (first, second) = words.split_at_mut(APART);
-        first.iter_mut().all(|a| {
-            second.iter_mut().any(|b| {
-                let cut: Option<Vec<_>> = a.iter().zip(&*b).map(|(&a, &b)| self.bit(g, [a, b])).collect();
-                let Some(cut) = cut.filter(|cut| cut.iter().all(|&[a, b]| wanted.contains(&g.xor(a, b))))
-                else {
-                    return false;
-                };
-                self.keys.extend(cut.iter().map(|[a, _]| *a));
-                (*a, *b) = cut.into_iter().map(|[a, b]| (a, b)).unzip();
-                true
+        let pair = |a: &mut Bits| {
+            second.iter_mut().enumerate().find_map(|(place, b)| {
+                let sums: Option<Bits> = a.iter().zip(&*b).map(|(&a, &b)| self.sum(g, a, b)).collect();
+                let sums = sums.filter(|sums| sums.iter().all(|sum| wanted.contains(sum)))?;
+                *a = g.inputs(sums.len());
+                *b = g.xor_bits(&sums, a);
+                self.keys.extend(&*a);
+                Some((place, sums))
             })
-        })
+        };
+        first.iter_mut().map(pair).collect()
     }
 
     /// Cuts, after an instruction, what it has written: the words of a frame, and those of registers to which it has added a round key.

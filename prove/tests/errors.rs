@@ -1,24 +1,29 @@
 //! A mode with an error is not proved: one with other rules than the library's is compared with it, as if the library had the
 //! error.
 //!
-//! The libraries are those that `cargo xtask prove` links, and `PROVE_ELVES` names them.
+//! The libraries are those that `cargo xtask prove` links, and `PROVE_ELVES` and `PROVE_MASKED` name them.
 
 mod common;
 
-use common::libraries;
+use common::{libraries, masked_libraries};
 use prove::{
     bits,
     claims::{
         Claim, Job, Status, Subject, Target,
         blocks::{CONTEXT, context_size},
         counted::Counts,
+        masked::{Masked, REFRESH},
+        masked_mode::MaskedMessages,
         mode::{AdProcessing, Direction, Interface, Lengths, Messages},
     },
-    elf::Image,
+    elf::{Image, Segment},
     fault::Fault,
     graph::Lit,
-    isa::Isa,
-    spec::otr::{PAPER, Rules},
+    isa::{Isa, thumb::Core},
+    spec::{
+        otr::{PAPER, Rules},
+        shared::Function,
+    },
     with_isa,
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -202,5 +207,93 @@ fn another_backend_is_not_proved() {
         let is_proved = |claim: &Claim| claim.status == Status::Proved;
         let found = job.run(&image);
         assert!(!found.claims.iter().all(is_proved), "{} with half a batch", target.name);
+    }
+}
+
+/// Another image, in which the function `name` is this code.
+fn with_function(image: &Image, name: &str, code: &[u16], word: u32) -> Arc<Image> {
+    const ADDRESS: u64 = 0x7300_0000;
+    let bytes: Vec<u8> = code.iter().flat_map(|half| half.to_le_bytes()).chain(word.to_le_bytes()).collect();
+    let mut image = image.clone();
+    image.symbols.insert(name.to_owned(), (ADDRESS, bytes.len() as u64));
+    image.segments.push(Segment { address: ADDRESS, bytes, writable: false, executable: true });
+    Arc::new(image)
+}
+
+/// Exchanges the first two words of share a of the first round key, and the words of share b that belong to them.
+const EXCHANGE: [u16; 8] = [0x6802, 0x6843, 0x6003, 0x6042, 0x69c2, 0x6903, 0x61c3, 0x6102];
+/// `bx lr`.
+const RETURN: u16 = 0x4770;
+/// Goes to the address that is in the next word.
+const GO: [u16; 2] = [0x4b00, 0x4718];
+
+#[test]
+fn new_masks_that_change_or_leave_round_keys_are_not_proved() {
+    for (image, core, name) in masked_libraries() {
+        for key_bits in [128, 80] {
+            for count in 0..3 {
+                let mut masked = Masked::new(&image, core, key_bits);
+                assert!(masked.schedule().unwrap(), "{name}");
+                for _ in 0..count {
+                    assert!(masked.refresh().unwrap(), "{name}");
+                }
+                assert!(masked.encrypt().unwrap(), "{name}, with new masks {count} times");
+            }
+        }
+        let refresh = image.function(REFRESH).unwrap() as u32 | 1;
+        let go = with_function(&image, REFRESH, &GO, refresh);
+        let exchange = with_function(&image, REFRESH, &[&EXCHANGE[..], &GO].concat(), refresh);
+        let nothing = with_function(&image, REFRESH, &[RETURN], 0);
+        for (what, image, is_right) in [
+            ("as it is", go, true),
+            ("words are exchanged", exchange, false),
+            ("no new masks", nothing, false),
+        ] {
+            let mut masked = Masked::<Core>::new(&image, core, 128);
+            assert!(masked.schedule().unwrap(), "{name}");
+            assert_eq!(masked.refresh().unwrap(), is_right, "{name}: {what}");
+        }
+    }
+}
+
+#[test]
+fn no_error_in_a_masked_mode_is_proved() {
+    // What is erased of the stack is looked at in the claims.
+    let stacks: BTreeMap<Function, u64> =
+        [Function::Schedule, Function::Refresh, Function::Encrypt].map(|function| (function, 0)).into();
+    for (image, core, name) in masked_libraries() {
+        for (direction, errors) in
+            [(Direction::Seal, &SEALER_ERRORS[..]), (Direction::Open, &OPENER_ERRORS[..])]
+        {
+            let name = format!("{name}, {direction:?}");
+            let mut messages = MaskedMessages::new(&image, core, 128, direction, stacks.clone()).unwrap();
+            for (make, _) in errors {
+                messages.restart().unwrap();
+                make(messages.counts());
+                let wrong = messages.check(LENGTHS).unwrap_err().to_string();
+                assert!(
+                    wrong.ends_with("of the context") || wrong.contains("nonce is not"),
+                    "{name}: {wrong}"
+                );
+            }
+
+            messages.restart().unwrap();
+            let m = &mut messages.machine;
+            let bytes: BTreeMap<u64, _> = m.memory.bytes("context").collect();
+            let mut is_fixed = |(at, byte): &(&u64, &[Lit; 8])| m.memory.write(**at, *byte).is_err();
+            let (&at, byte) = bytes.iter().find(|entry| is_fixed(entry)).unwrap();
+            m.memory.set(at, &byte.map(|bit| !bit));
+            let wrong = messages.check(LENGTHS).unwrap_err().to_string();
+            assert!(wrong.starts_with("the context is not as specified, at byte"), "{name}: {wrong}");
+        }
+        let mut messages = MaskedMessages::new(&image, core, 128, Direction::Seal, stacks.clone()).unwrap();
+        for (error, rules, lengths) in errors(AdProcessing::Parallel).into_iter().step_by(3) {
+            messages.restart().unwrap();
+            messages.rules = rules;
+            assert!(!messages.check(lengths).unwrap(), "{name}: {error} is proved");
+        }
+        messages.rules = PAPER;
+        messages.restart().unwrap();
+        assert!(messages.check(LENGTHS).unwrap(), "{name}");
     }
 }

@@ -46,14 +46,19 @@ impl Counts {
     }
 
     /// The words that hold them, with how many bits, the prepared nonce last. Empty if there is none.
-    fn words(&self, interface: Interface, can_prepare: bool) -> Vec<Word> {
+    fn words(&self, interface: Interface, can_prepare: bool, is_masked: bool) -> Vec<Word> {
         let number = |name, value: u64, width| Word { name, value: bits::constant(value, width), orders: 1 };
+        // It is written with the count, as it was.
+        let limit = number("limit of blocks", BLOCK_LIMIT, 32);
         let mut words = match interface {
             Interface::Context => Vec::new(),
             Interface::Sealer => vec![
                 Word { name: "counter", value: self.counter.clone(), orders: 1 },
                 number("count of blocks", self.used.into(), 32),
-            ],
+            ]
+            .into_iter()
+            .chain(is_masked.then_some(limit))
+            .collect(),
             Interface::Opener => {
                 let ages = (0..WINDOW).filter(|age| {
                     let counter = self.next().checked_sub(age + 2);
@@ -61,8 +66,7 @@ impl Counts {
                 });
                 vec![
                     number("count of blocks", self.used.into(), 32),
-                    // It is written with the count, as it was.
-                    number("limit of blocks", BLOCK_LIMIT, 32),
+                    limit,
                     number("count of failures", self.failures.into(), 32),
                     number("next counter", self.next(), 64),
                     number("window", ages.map(|age| 1 << age).sum(), 64),
@@ -122,6 +126,8 @@ pub(super) struct Counted {
     seen: Vec<(Snapshot, Vec<Word>)>,
     /// What it has to hold.
     pub(super) counts: Counts,
+    /// Where it holds round keys that change, at which another one looks.
+    pub(super) round_keys: Range<u64>,
 }
 
 /// The bytes before the content of a context, which tell that nobody else is using it.
@@ -138,6 +144,7 @@ impl Counted {
             layout: Vec::new(),
             seen: Vec::new(),
             counts: Counts::new(),
+            round_keys: 0..0,
         }
     }
 
@@ -158,12 +165,18 @@ impl Counted {
             MARK.chain(self.layout.iter().flatten().copied()).chain(zeros).collect()
         };
         let address = |at: usize| self.context.start + at as u64;
-        let bytes: Vec<Range<u64>> = may_change.into_iter().map(|at| address(at)..address(at) + 1).collect();
+        let mut addresses: BTreeSet<u64> = may_change.into_iter().map(address).collect();
+        addresses.extend(self.round_keys.clone());
+        let bytes: Vec<Range<u64>> = addresses.into_iter().map(|at| at..at + 1).collect();
         memory.allow_writes_in("context", &bytes);
     }
 
+    fn is_masked(&self) -> bool {
+        !self.round_keys.is_empty()
+    }
+
     fn words(&self) -> Vec<Word> {
-        self.counts.words(self.interface, self.can_prepare)
+        self.counts.words(self.interface, self.can_prepare, self.is_masked())
     }
 
     /// Remembers what a call has made of the context, to find where its words are.
@@ -248,7 +261,12 @@ impl Counted {
                 (expected[at], names[at]) = (Some(byte), word.name);
             }
         }
-        let wrong = (0..found.len()).find(|&at| found[at] != expected[at]);
+        // Of masks that were not used some may be left where zeros were.
+        let is_free = |at: usize| {
+            let is_key = self.round_keys.contains(&(self.context.start + at as u64));
+            is_key || self.is_masked() && names[at] == "context" && expected[at] == Some([Lit::ZERO; 8])
+        };
+        let wrong = (0..found.len()).find(|&at| found[at] != expected[at] && !is_free(at));
         let wrong =
             wrong.map(|at| format!("the {} is not as specified, at byte {at} of the context", names[at]));
         ensure!(wrong.is_none(), wrong.unwrap_or_default());

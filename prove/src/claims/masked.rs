@@ -17,7 +17,7 @@ use crate::{
 };
 use anyhow::{Context as _, Result};
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::Arc,
 };
 
@@ -43,6 +43,9 @@ pub fn schedule(key_bits: usize) -> String {
     format!("twine_masked_schedule_{key_bits}")
 }
 
+/// For each word of share a of round keys, which word of share b belongs to it, and what the sums of both are.
+type Layout = Vec<(usize, Bits)>;
+
 /// A key in two shares, on a processor with the kernels.
 #[derive(Debug)]
 pub struct Masked<I: Isa> {
@@ -52,6 +55,8 @@ pub struct Masked<I: Isa> {
     key_bits: usize,
     /// What the shares of each round key may be shares of: the linear combinations of its nibbles, perhaps complemented.
     round_keys: Vec<HashSet<Lit>>,
+    /// What the words of round keys are shares of.
+    layout: Option<Layout>,
     /// Both shares of the key, with what is in their last words behind it.
     key: Bits,
     /// Both shares of blocks.
@@ -95,7 +100,17 @@ impl<I: Isa> Masked<I> {
         let blocks = share(&mut machine, &blocks.into_flattened().into_flattened());
         machine.memory.allow("round keys", KEYS, KEYS_SIZE, Rights::Write);
         let image = Arc::clone(image);
-        Self { machine, image, key_bits, round_keys, key: key.concat(), blocks: blocks.concat(), expected }
+        let layout = None;
+        Self {
+            machine,
+            image,
+            key_bits,
+            round_keys,
+            layout,
+            key: key.concat(),
+            blocks: blocks.concat(),
+            expected,
+        }
     }
 
     fn call(&mut self, kernel: &str, arguments: &[u64]) -> Result<()> {
@@ -103,20 +118,24 @@ impl<I: Isa> Masked<I> {
         Ok(())
     }
 
-    /// Whether shares of round keys have sums that are those of the specification; if so, variables take their place.
-    fn cut_round_keys(&mut self) -> Result<bool> {
+    fn round_keys_found(&self) -> Result<Bits> {
+        self.machine.memory.get(KEYS, KEYS_SIZE).context("a round key is not written")
+    }
+
+    /// What the shares of round keys are shares of, if all of this is the specification's; variables take their place.
+    fn cut_round_keys(&mut self) -> Result<Option<Layout>> {
         let Machine { graph, memory, cuts, .. } = &mut self.machine;
         let cuts = cuts.as_mut().expect("there are cuts");
+        let mut layout = Vec::new();
         for (round, wanted) in self.round_keys.iter().enumerate() {
             let address = KEYS + (4 * WORDS * round) as u64;
             let key = memory.get(address, 4 * WORDS).context("a round key is not written")?;
             let mut words: Vec<Bits> = key.chunks(32).map(<[_]>::to_vec).collect();
-            if !cuts.round_key(graph, &mut words, wanted) {
-                return Ok(false);
-            }
+            let Some(pairs) = cuts.round_key(graph, &mut words, wanted) else { return Ok(None) };
+            layout.extend(pairs);
             memory.set(address, &words.concat());
         }
-        Ok(true)
+        Ok(Some(layout))
     }
 
     /// Where the constants of the key schedule are.
@@ -141,10 +160,13 @@ impl<I: Isa> Masked<I> {
         self.machine.memory.allow("key", KEY, self.key.len() / 8, Rights::Read);
         self.machine.memory.set(KEY, &self.key);
         self.call(&schedule(self.key_bits), &[KEYS, KEY, constants])?;
-        self.cut_round_keys()
+        self.layout = self.cut_round_keys()?;
+        Ok(self.layout.is_some())
     }
 
-    /// Whether new masks leave round keys what they are.
+    /// Whether new masks leave round keys what they are: each word is still a share of the same bits, and has one of the four new masks added, of which
+    /// no two words of a share of a round key have the same one. As the shares before were any, this holds however often there are new masks, and what
+    /// is proved of the encryption with any shares holds before and after.
     ///
     /// # Errors
     /// As of [`Self::schedule`].
@@ -154,8 +176,15 @@ impl<I: Isa> Masked<I> {
         self.machine.memory.allow("masks", MASKS, masks.len() / 8, Rights::Read);
         self.machine.memory.set(MASKS, &masks);
         self.machine.memory.set_rights("round keys", Rights::Write);
+        let before = self.round_keys_found()?;
         self.call(REFRESH, &[KEYS, MASKS])?;
-        self.cut_round_keys()
+        let added = self.round_keys_found()?;
+        let added = self.machine.graph.xor_bits(&before, &added);
+        let masks: BTreeSet<&[Lit]> = masks.chunks(32).collect();
+        let mut shares = added.chunks(32 * WORDS / 2);
+        let are_masks = shares.all(|share| share.chunks(32).collect::<BTreeSet<_>>() == masks);
+        let layout = self.cut_round_keys()?;
+        Ok(are_masks && layout.is_some() && layout == self.layout)
     }
 
     /// Whether four blocks are encrypted as the specification has it.

@@ -42,7 +42,7 @@ pub(super) const ERR_AUTHENTICATION: u32 = -3i32 as u32;
 /// What an opener's returns for a message that it has opened.
 pub(super) const ERR_REPLAYED: u32 = -6i32 as u32;
 /// What it returns for a message that is too old to know whether it has.
-const ERR_TOO_OLD: u32 = -7i32 as u32;
+pub(super) const ERR_TOO_OLD: u32 = -7i32 as u32;
 
 /// The lengths of a message and its associated data, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,7 +55,7 @@ pub struct Lengths {
 
 impl Lengths {
     /// The blocks that a message counts, as the documentation of the library has it.
-    fn blocks(self) -> u32 {
+    pub(super) fn blocks(self) -> u32 {
         let blocks = |bytes: usize| bytes.div_ceil(8).max(1) as u32;
         1 + blocks(self.ad) + blocks(self.text)
     }

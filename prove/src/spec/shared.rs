@@ -31,6 +31,19 @@ pub enum Function {
     Random,
 }
 
+/// What the caller's function for random bytes does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Generator {
+    /// It writes bytes of which nothing is known, but that no word at a multiple of eight bytes is the first of [`UNWRITTEN`].
+    Writes,
+    /// It writes bytes in which each such word is just that, and nothing is known of the others, but that none is the second of [`UNWRITTEN`].
+    WritesMarks,
+    /// It returns 0, and has left the last eight bytes as they were.
+    LeavesPair,
+    /// It writes bytes, and returns 1.
+    Fails,
+}
+
 /// The cipher, with two shares.
 #[derive(Clone, Debug)]
 pub struct Shared {
@@ -46,8 +59,12 @@ pub struct Shared {
     keys: Option<(u64, Bits)>,
     /// The blocks of the last call, and what became of them.
     pub last: Vec<[Block; 2]>,
-    /// The last random bytes, as words.
+    /// The last random bytes that were written, as words.
     pub random: Vec<Bits>,
+    /// How many were asked for, and of what context.
+    pub asked: Option<(u64, u64)>,
+    /// Where they come from.
+    pub generator: Generator,
     /// The stack pointers at calls of kernels.
     pub calls: BTreeSet<(Function, u64)>,
     /// What the sum of the first two blocks of the last call is, if their results are compared, and which words of these differ.
@@ -71,6 +88,8 @@ impl Shared {
             keys: None,
             last: Vec::new(),
             random: Vec::new(),
+            asked: None,
+            generator: Generator::Writes,
             calls: BTreeSet::new(),
             compared: None,
             comparisons: 0,
@@ -79,8 +98,8 @@ impl Shared {
 
     /// The value of a condition, if it is one of two.
     ///
-    /// - Whether two random words are [`UNWRITTEN`]: they are not, nor is the first one if code looks at that first. So nothing is proved of masks
-    ///   in which such a word is there.
+    /// - Whether two random words are [`UNWRITTEN`]: they are not, nor is the first one if code looks at that first. The generator that writes the
+    ///   first one everywhere is for the other case.
     /// - Whether the results of the first two blocks of the last call differ, or one of the words of these. As a cipher gives different results
     ///   for different blocks, the results differ if the blocks do.
     pub fn decide(&mut self, g: &mut Graph, condition: Lit) -> Option<bool> {
@@ -105,8 +124,9 @@ impl Shared {
         let asked = self.random.chunks(UNWRITTEN.len()).filter(is_in).collect::<Vec<_>>();
         for words in asked {
             let words = words.concat();
-            for size in [32, 64] {
-                if let Some(differ) = is(g, &words[..size], &unwritten[..size]) {
+            let is_marked = words[0].value().is_some();
+            for range in if is_marked { [32..64, 0..64] } else { [0..32, 0..64] } {
+                if let Some(differ) = is(g, &words[range.clone()], &unwritten[range]) {
                     return Some(differ);
                 }
             }
@@ -148,6 +168,14 @@ impl Shared {
         mut argument: impl FnMut(&Graph, usize) -> Result<u64, Fault>,
     ) -> Result<(), Fault> {
         let (first, second) = (argument(g, 0), argument(g, 1)?);
+        if function != Function::Random {
+            let size = match function {
+                Function::Schedule => 2 * (self.key.len().next_multiple_of(32) / 8),
+                Function::Refresh => 4 * 4,
+                Function::Encrypt | Function::Random => 2 * 8 * BLOCKS,
+            };
+            check_regions(first.clone()?, second, size)?;
+        }
         match function {
             Function::Schedule => {
                 let key = self.read(g, memory, second, 2 * (self.key.len().next_multiple_of(32) / 8))?;
@@ -179,9 +207,20 @@ impl Shared {
             }
             Function::Random => {
                 let size = argument(g, 2)? as usize;
+                self.asked = Some((first?, size as u64));
+                if !size.is_multiple_of(8) {
+                    return Err(Fault::Abi(format!("{size} random bytes are no pairs of words")));
+                }
                 self.random = (0..size / 4).map(|_| g.inputs(32)).collect();
-                if !size.is_multiple_of(4) {
-                    return Err(Fault::Abi(format!("{size} random bytes are no words")));
+                match self.generator {
+                    Generator::Writes | Generator::Fails => {}
+                    Generator::WritesMarks => {
+                        self.random
+                            .iter_mut()
+                            .step_by(2)
+                            .for_each(|word| *word = bits::constant(UNWRITTEN[0], 32));
+                    }
+                    Generator::LeavesPair => self.random.truncate(size / 4 - 2),
                 }
                 memory.write(second, &self.random.concat())
             }
@@ -196,10 +235,15 @@ impl Shared {
         Ok(read)
     }
 
-    /// Bits of which nothing is known stand for the round keys: each word has a bit of its own, which is enough to see that nobody changes them.
+    /// Where the round keys are.
+    pub(crate) fn keys_at(&self) -> Option<u64> {
+        self.keys.as_ref().map(|&(address, _)| address)
+    }
+
+    /// Bits of which nothing is known stand for the round keys.
     fn new_round_keys(&mut self, g: &mut Graph, memory: &mut Memory) -> Result<(), Fault> {
         let (address, keys) = self.keys.as_mut().ok_or(Fault::Unset("round keys"))?;
-        *keys = (0..KEYS_SIZE / 4).flat_map(|_| [g.input(); 32]).collect();
+        *keys = g.inputs(8 * KEYS_SIZE);
         memory.write(*address, keys)
     }
 
@@ -213,5 +257,40 @@ impl Shared {
             .filter(is_there)
             .map(|_| ())
             .ok_or(Fault::Abi("the round keys are not those that were made".to_owned()))
+    }
+}
+
+/// Kernels are proved with aligned words, and with round keys that nothing else of theirs overlaps.
+fn check_regions(keys: u64, other: u64, size: usize) -> Result<(), Fault> {
+    for address in [keys, other] {
+        if !address.is_multiple_of(4) {
+            return Err(Fault::Alignment { address, size: 4 });
+        }
+    }
+    if keys < other + size as u64 && other < keys + KEYS_SIZE as u64 {
+        return Err(Fault::Abi("what a kernel gets overlaps the round keys".to_owned()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_get_aligned_regions_that_do_not_overlap() {
+        let keys = 0x1000;
+        let end = keys + KEYS_SIZE as u64;
+        for (other, is_right) in [
+            (end, true),
+            (keys - 16, true),
+            (end - 4, false),
+            (keys - 12, false),
+            (keys, false),
+            (end + 2, false),
+        ] {
+            assert_eq!(check_regions(keys, other, 16).is_ok(), is_right, "{other:#x}");
+        }
+        assert!(check_regions(keys + 1, end + 4, 16).is_err());
     }
 }

@@ -1,6 +1,7 @@
 @ Masked kernels for ARMv7-M and ARMv8-M with the Main Extension. The package `masking` of the repository wrote this file. Of these
-@ instructions, but for the key schedule of TWINE-80, it proves that nothing that is seen in five models depends on a secret. Change
-@ nothing here: every register and the order of the instructions matter.
+@ instructions it proves that nothing that is seen in five models depends on a secret, but for the key schedule of TWINE-80, the first
+@ new masks after a key schedule, and the sequence of kernels. Change nothing here: every register and the order of the instructions
+@ matter.
 
 .syntax unified
 .thumb
