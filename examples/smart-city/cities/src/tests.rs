@@ -798,7 +798,6 @@ fn an_isolation_ends_what_is_handed_over() {
     assert_eq!(a.hand_over(&b).taken, 1);
 }
 
-/// A stream that is narrowed, or is not for a city any more, is it for what waits, too.
 /// Only the owner's own device is meant, whoever brings its readings.
 #[test]
 fn what_is_not_believed_is_held_back_or_marked() {
@@ -851,6 +850,7 @@ fn what_is_not_believed_is_held_back_or_marked() {
     assert_eq!(b.hand_over(&c).taken, 1);
 }
 
+/// A stream that is narrowed, or is not for a city any more, is it for what waits, too.
 #[test]
 fn what_waits_gets_the_label_of_now() {
     let [a, b, _c] = three();

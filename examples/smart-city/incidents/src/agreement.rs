@@ -43,18 +43,6 @@ pub(crate) struct Source {
     pub(crate) trust: Trust,
 }
 
-impl Source {
-    /// The address of the collection, without what does not tell it from others.
-    pub(crate) fn collection(&self) -> String {
-        format!("{}{}", self.site.authority, self.site.path)
-    }
-
-    /// Whether both are asked in the same way.
-    pub(crate) fn is_as(&self, other: &Self) -> bool {
-        (self.collection(), &*self.token) == (other.collection(), &*other.token)
-    }
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Raw {

@@ -15,7 +15,7 @@ use smart_city_cities::agreement::Site;
 use tokio::time::{sleep, timeout};
 
 use crate::{
-    reports::{Job, Page, Reports},
+    reports::{Job, Read, Reports},
     taxii::{PAGE, TAXII},
 };
 
@@ -29,11 +29,20 @@ const MOST_ANSWER: usize = 1 << 20;
 const MOST_OBJECTS: usize = 1000;
 const MOST_NEXT: usize = 256;
 
-/// Answers that are read one after the other. What is behind comes the next time.
-const PAGES: usize = 8;
+/// Objects that are read at once, in answers one after the other.
+const MOST_READ: usize = 10_000;
 
 /// The time between two looks at what is due.
 const TICK: Duration = Duration::from_millis(250);
+
+/// What an answer has brought.
+struct Page {
+    objects: Vec<Value>,
+    /// When the last one was added there.
+    last: Option<Timestamp>,
+    /// There is more, under this name.
+    next: Option<String>,
+}
 
 #[derive(Deserialize)]
 struct Envelope {
@@ -47,12 +56,16 @@ struct Envelope {
 /// Asks as long as the gateway runs.
 pub async fn run(reports: Arc<Reports>) {
     loop {
+        let settling = Arc::clone(&reports);
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || settling.settle(Instant::now())).await {
+            tracing::error!("incidents cannot be stored: {error:#}");
+        }
         for job in reports.due(Instant::now()) {
             let reports = Arc::clone(&reports);
             tokio::spawn(async move {
                 let ended = read(&reports, &job).await.map_err(|error| format!("{error:#}"));
                 let why = ended.clone();
-                if !reports.done(&job.city, ended, Instant::now()) {
+                if !reports.done(&job, ended, Instant::now()) {
                     return;
                 }
                 let city = &job.city;
@@ -66,24 +79,33 @@ pub async fn run(reports: Arc<Reports>) {
     }
 }
 
-/// Reads what is new.
+/// Reads what is new, and takes it over.
 async fn read(reports: &Arc<Reports>, job: &Job) -> Result<()> {
+    let mut read = Read::default();
+    let ended = read_pages(job, &mut read).await;
+    // What came before a failure counts.
+    let (reports, job) = (Arc::clone(reports), job.clone());
+    let taken =
+        tokio::task::spawn_blocking(move || reports.take(&job, &read, Timestamp::now(), Instant::now()));
+    taken.await??;
+    ended
+}
+
+async fn read_pages(job: &Job, read: &mut Read) -> Result<()> {
     let mut next = None;
-    for _ in 0..PAGES {
+    loop {
         let page = timeout(PATIENCE, get(job, next.as_deref())).await;
         let page = page.map_err(|_| anyhow!("it did not answer in time"))??;
-        let following = page.next.clone();
-        let (reports, job) = (Arc::clone(reports), job.clone());
-        // It is stored.
-        let taken =
-            tokio::task::spawn_blocking(move || reports.take(&job, &page, Timestamp::now(), Instant::now()));
-        // One that names itself as the next goes on for ever.
-        if !taken.await?? || following.is_none() || following == next {
+        read.add(&job.city, &page.objects);
+        read.last = page.last.or(read.last);
+        if page.next.is_none() {
+            read.is_to_end = true;
             return Ok(());
         }
-        next = following;
+        ensure!(!page.objects.is_empty(), "an answer has no objects, and says that there are more");
+        ensure!(read.count <= MOST_READ, "its collection has too many objects");
+        next = page.next;
     }
-    Ok(())
 }
 
 fn query(after: Option<Timestamp>, next: Option<&str>) -> String {
@@ -117,5 +139,6 @@ async fn get(job: &Job, next: Option<&str>) -> Result<Page> {
         serde_json::from_slice(answer.body()).context("its answer is not what it should be")?;
     ensure!(envelope.objects.len() <= MOST_OBJECTS, "its answer has too many objects");
     let next = envelope.next.filter(|next| envelope.more && next.len() <= MOST_NEXT);
+    ensure!(next.is_some() == envelope.more, "its answer does not say where there is more");
     Ok(Page { objects: envelope.objects, last, next })
 }

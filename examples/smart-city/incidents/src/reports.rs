@@ -1,14 +1,14 @@
 //! What other cities have told of their devices.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
 use anyhow::Result;
-use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
+use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::{Value, json};
 use smart_city_engine::{
     config::parse_device_id,
@@ -20,19 +20,17 @@ use tokio::sync::{Notify, watch};
 use crate::{
     agreement::{Agreement, Source, Trust},
     desk::Note,
-    file::{Kept, to_bytes},
+    file::{Changes, Kept, to_bytes},
     lock,
-    stix::{Told, identity},
+    stix::{MOST_NAME, Told, identity},
 };
 
-/// Devices of one city of which something is known. Of more, those that are isolated no more are forgotten, the oldest first.
+/// Incidents of one city that are open at once.
 pub(crate) const MOST: usize = 1000;
 
-/// How far ahead of the own clock times of another city may be.
-const AHEAD: SignedDuration = SignedDuration::from_hours(24);
-
-/// Changes of a city that are taken at once, and how long each takes to be free again: each is a record of the audit log.
-const CHANGES: (u32, Duration) = (64, Duration::from_secs(1));
+/// Ends of incidents of a city that are taken at once, and how long each takes to be free again. An isolation waits for nothing: without ends
+/// there are [so many](MOST) at most, so that this bounds the audit log, too.
+const ENDS: (u32, Duration) = (256, Duration::from_secs(1));
 
 /// How often the audit log is told of what is refused, by city.
 const SUMMARY: Duration = Duration::from_secs(60);
@@ -40,16 +38,16 @@ const SUMMARY: Duration = Duration::from_secs(60);
 /// How long after an answer a city is asked again.
 pub(crate) const EVERY: Duration = Duration::from_secs(2);
 
-const REPORTS: &str = "report";
-const POSITIONS: &str = "position";
+/// How often a collection is read from its beginning, to find what is not in it any more.
+pub(crate) const WHOLE: Duration = Duration::from_secs(600);
 
-/// The newest that a city has said of a device.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Report {
-    incident: String,
-    modified: Timestamp,
-    is_over: bool,
-}
+/// How long what was given to the audit log is kept, so that a crash does not lose it.
+const SETTLED: Duration = Duration::from_secs(10);
+
+/// Open incidents, by city and id: of which device each is.
+const OPEN: &str = "open";
+/// What the audit log may not have yet, by number.
+const NOTES: &str = "note";
 
 /// Why an object counts nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -59,11 +57,7 @@ pub(crate) enum Refusal {
     NotUnderstood,
     /// It is another city's, or about another city's device.
     WrongCity,
-    /// It is older than what is known.
-    Old,
-    /// Its time is more than a day ahead.
-    Future,
-    /// So many devices of the city are isolated already.
+    /// So many incidents of the city are open already.
     TooMany,
 }
 
@@ -71,6 +65,10 @@ pub(crate) enum Refusal {
 #[derive(Debug, Default)]
 struct Standing {
     pace: Pace,
+    /// Up to when its collection is read.
+    position: Option<Timestamp>,
+    /// When it was read from its beginning to its end.
+    whole: Option<Instant>,
     /// Answers that were understood, and requests without one.
     answers: u64,
     failed: u64,
@@ -80,13 +78,14 @@ struct Standing {
     /// Those of which the audit log knows nothing yet, and when it was told last.
     untold: BTreeMap<Refusal, u64>,
     told: Option<Instant>,
-    /// Changes that may be taken, as of a time.
+    /// Ends that may be taken, as of a time.
     free: Option<(f64, Instant)>,
 }
 
 impl Standing {
-    fn take(&mut self, now: Instant) -> bool {
-        let (most, each) = (f64::from(CHANGES.0), CHANGES.1.as_secs_f64());
+    /// Takes an end, if it may be.
+    fn takes_end(&mut self, now: Instant) -> bool {
+        let (most, each) = (f64::from(ENDS.0), ENDS.1.as_secs_f64());
         let free = self.free.map_or(most, |(free, then)| {
             (free + now.saturating_duration_since(then).as_secs_f64() / each).min(most)
         });
@@ -94,18 +93,23 @@ impl Standing {
         self.free = Some((free - if takes { 1.0 } else { 0.0 }, now));
         takes
     }
+
+    fn refuse(&mut self, refusal: Refusal, count: u64) {
+        for counts in [&mut self.refused, &mut self.untold] {
+            *counts.entry(refusal).or_default() += count;
+        }
+    }
 }
 
-/// A city's device.
+/// A city's incident.
 type Of = (String, String);
 
 #[derive(Debug, Default)]
 struct State {
     home: String,
     agreement: Agreement,
-    reports: BTreeMap<Of, Report>,
-    /// Up to when the collection of a city is read, by city and collection.
-    positions: BTreeMap<Of, Timestamp>,
+    /// The device of each open incident.
+    open: BTreeMap<Of, String>,
     standings: BTreeMap<String, Standing>,
 }
 
@@ -115,39 +119,72 @@ pub(crate) struct Job {
     pub(crate) city: String,
     pub(crate) home: String,
     pub(crate) source: Arc<Source>,
+    /// From where on; from the beginning if it is none.
     pub(crate) after: Option<Timestamp>,
 }
 
-/// What an answer has brought.
+/// The last that a collection says of an incident.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Word {
+    /// This device is isolated.
+    Isolated(String),
+    Over,
+    /// It is refused: what is known stays.
+    Refused,
+}
+
+/// What was read of a collection.
 #[derive(Debug, Default)]
-pub(crate) struct Page {
-    pub(crate) objects: Vec<Value>,
+pub(crate) struct Read {
+    words: BTreeMap<String, Word>,
+    refused: BTreeMap<Refusal, u64>,
+    /// How many objects there were.
+    pub(crate) count: usize,
     /// When the last one was added there.
     pub(crate) last: Option<Timestamp>,
-    /// There is more, under this name.
-    pub(crate) next: Option<String>,
+    /// There is nothing behind it.
+    pub(crate) is_to_end: bool,
 }
+
+impl Read {
+    /// Takes up objects of the collection of a city, in their order there.
+    pub(crate) fn add(&mut self, city: &str, objects: &[Value]) {
+        self.count += objects.len();
+        for object in objects.iter().filter(|object| object["type"] == "incident") {
+            match (judge(city, object), object["id"].as_str()) {
+                (Ok((incident, word)), _) => drop(self.words.insert(incident, word)),
+                (Err(refusal), id) => {
+                    *self.refused.entry(refusal).or_default() += 1;
+                    if let Some(id) = id.filter(|id| id.len() <= MOST_NAME) {
+                        self.words.entry(id.to_owned()).or_insert(Word::Refused);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What is for the audit log, by number, and when it was given to it.
+type Notes = BTreeMap<u64, (Value, Option<Instant>)>;
 
 /// What other cities have told of their devices.
 #[derive(Debug)]
 pub struct Reports {
     state: Mutex<State>,
     kept: Arc<Kept>,
+    /// Who has it stores. It is locked before all others, and nobody has another one while storing.
+    storing: Mutex<()>,
     doubts: watch::Sender<Doubts>,
-    notes: Mutex<Vec<Note>>,
+    notes: Mutex<Notes>,
     pub(crate) failed: Notify,
 }
 
-fn key((first, second): &Of) -> String {
-    format!("{first}\n{second}")
+fn key((city, incident): &Of) -> String {
+    format!("{city}\n{incident}")
 }
 
-fn of_key<T>(all: BTreeMap<String, T>) -> BTreeMap<Of, T> {
-    let split = |(key, value): (String, T)| {
-        let (first, second) = key.split_once('\n')?;
-        Some(((first.to_owned(), second.to_owned()), value))
-    };
-    all.into_iter().filter_map(split).collect()
+fn number(note: u64) -> String {
+    format!("{note:020}")
 }
 
 impl Reports {
@@ -156,13 +193,19 @@ impl Reports {
     /// # Errors
     /// If that cannot be read.
     pub fn open(kept: Arc<Kept>) -> Result<Self> {
-        let (reports, positions) = (of_key(kept.all(REPORTS)?), of_key(kept.all(POSITIONS)?));
-        let state = State { reports, positions, ..State::default() };
+        let of = |(key, device): (String, String)| {
+            let (city, incident) = key.split_once('\n')?;
+            Some(((city.to_owned(), incident.to_owned()), device))
+        };
+        let open = kept.all(OPEN)?.into_iter().filter_map(of).collect();
+        let note = |(name, detail): (String, Value)| Some((name.parse().ok()?, (detail, None)));
+        let notes = kept.all(NOTES)?.into_iter().filter_map(note).collect();
         Ok(Self {
-            state: Mutex::new(state),
+            state: Mutex::new(State { open, ..State::default() }),
             kept,
+            storing: Mutex::default(),
             doubts: watch::Sender::default(),
-            notes: Mutex::default(),
+            notes: Mutex::new(notes),
             failed: Notify::new(),
         })
     }
@@ -177,9 +220,9 @@ impl Reports {
         standings.retain(|city, _| agreement.sources.contains_key(city));
         for (city, source) in &agreement.sources {
             let standing = standings.entry(city.clone()).or_default();
-            // What failed by another agreement may work by this one.
-            if before.sources.get(city).is_none_or(|before| !before.is_as(source)) {
-                standing.pace = Pace::default();
+            // What failed or was read by another agreement says nothing of this one.
+            if before.sources.get(city).is_none_or(|before| !Arc::ptr_eq(before, source)) {
+                (standing.pace, standing.position, standing.whole) = (Pace::default(), None, None);
             }
         }
         self.publish(&state);
@@ -191,9 +234,13 @@ impl Reports {
         self.doubts.subscribe()
     }
 
-    /// What is for the audit log.
+    /// What is for the audit log. It comes again after a restart soon after that.
     pub fn notes(&self, now: Instant) -> Vec<Note> {
-        let mut notes = std::mem::take(&mut *lock(&self.notes));
+        let mut notes = Vec::new();
+        for (detail, given) in lock(&self.notes).values_mut().filter(|(_, given)| given.is_none()) {
+            *given = Some(now);
+            notes.push(("incident learned", detail.clone()));
+        }
         for (city, standing) in &mut lock(&self.state).standings {
             let is_due = standing.told.is_none_or(|told| now.saturating_duration_since(told) >= SUMMARY);
             if !standing.untold.is_empty() && is_due {
@@ -205,15 +252,41 @@ impl Reports {
         notes
     }
 
+    /// Forgets what the audit log has.
+    ///
+    /// # Errors
+    /// If that cannot be stored.
+    pub(crate) fn settle(&self, now: Instant) -> Result<()> {
+        let _storing = lock(&self.storing);
+        let has = |given: &Option<Instant>| {
+            given.is_some_and(|given| now.saturating_duration_since(given) >= SETTLED)
+        };
+        let gone = lock(&self.notes)
+            .iter()
+            .filter(|(_, (_, given))| has(given))
+            .map(|(note, _)| *note)
+            .collect::<Vec<_>>();
+        self.keep(&[(NOTES, gone.iter().map(|note| (number(*note), None)).collect())])?;
+        lock(&self.notes).retain(|note, _| !gone.contains(note));
+        Ok(())
+    }
+
+    fn keep(&self, changes: &[Changes]) -> Result<()> {
+        if changes.iter().all(|(_, names)| names.is_empty()) {
+            return Ok(());
+        }
+        self.kept.keep(changes).inspect_err(|_| self.failed.notify_one())
+    }
+
     /// For who looks how everything is: of each city that is asked, how that goes, and how many of its devices are isolated.
     #[must_use]
     pub fn status(&self) -> BTreeMap<String, Value> {
         let state = lock(&self.state);
         let status = state.standings.iter().map(|(city, standing)| {
             let Standing { answers, failed, why, refused, .. } = standing;
-            let open = state.of(city).filter(|(_, report)| !report.is_over).count();
+            let isolated: BTreeSet<_> = state.of(city).map(|(_, device)| device).collect();
             let value = json!({
-                "answers": answers, "failed": failed, "failing": why, "refused": refused, "isolated": open,
+                "answers": answers, "failed": failed, "failing": why, "refused": refused, "isolated": isolated.len(),
             });
             (city.clone(), value)
         });
@@ -228,88 +301,112 @@ impl Reports {
     /// The cities that are to be asked now. Each is under way then, until it is [done](Self::done).
     pub(crate) fn due(&self, now: Instant) -> Vec<Job> {
         let mut state = lock(&self.state);
-        let State { home, agreement, positions, standings, .. } = &mut *state;
+        let State { home, agreement, standings, .. } = &mut *state;
         let due = standings.iter_mut().filter(|(_, standing)| standing.pace.allows(now));
         let job = |(city, standing): (&String, &mut Standing)| {
             let source = Arc::clone(agreement.sources.get(city)?);
             standing.pace.begin();
-            let after = positions.get(&(city.clone(), source.collection())).copied();
+            let is_recent = standing.whole.is_some_and(|whole| now.saturating_duration_since(whole) < WHOLE);
+            let after = standing.position.filter(|_| is_recent);
             Some(Job { city: city.clone(), home: home.clone(), source, after })
         };
         due.filter_map(job).collect()
     }
 
-    /// Takes over an answer. Returns whether to go on: not if it was by an agreement that holds no more, or brought too much at once.
+    /// Takes over what was read; nothing if it was by an agreement that holds no more.
     ///
     /// # Errors
     /// If it cannot be stored. Then nothing of it counts.
-    pub(crate) fn take(&self, job: &Job, page: &Page, now: Timestamp, clock: Instant) -> Result<bool> {
+    pub(crate) fn take(&self, job: &Job, read: &Read, now: Timestamp, clock: Instant) -> Result<()> {
+        let _storing = lock(&self.storing);
         let mut state = lock(&self.state);
-        let state = &mut *state;
-        let holds = |source: &Arc<Source>| Arc::ptr_eq(source, &job.source);
-        if !state.agreement.sources.get(&job.city).is_some_and(holds) {
-            return Ok(false);
+        if !state.holds(job) {
+            return Ok(());
         }
-        let mut standing = state.standings.remove(&job.city).unwrap_or_default();
-        let mut next: BTreeMap<Of, Report> =
-            state.of(&job.city).map(|(of, report)| (of.clone(), report.clone())).collect();
-        let before = next.clone();
-        let (mut notes, mut is_whole) = (Vec::new(), true);
-        for object in page.objects.iter().filter(|object| object["type"] == "incident") {
-            match judge(&job.city, object, &next, now) {
-                Ok(None) => {}
-                Ok(Some(_)) if !standing.take(clock) => {
-                    // It comes again.
-                    is_whole = false;
-                    break;
-                }
-                Ok(Some((of, report))) => {
-                    let state = if report.is_over { "recovered" } else { "isolated" };
-                    let detail =
-                        json!({ "city": of.0, "device": of.1, "incident": report.incident, "state": state });
-                    notes.push(("incident learned", detail));
-                    next.insert(of, report);
-                }
-                Err(refusal) => {
-                    for counts in [&mut standing.refused, &mut standing.untold] {
-                        *counts.entry(refusal).or_default() += 1;
-                    }
+        let known: BTreeMap<Of, String> =
+            state.of(&job.city).map(|(of, device)| (of.clone(), device.clone())).collect();
+        let Some(standing) = state.standings.get_mut(&job.city) else { return Ok(()) };
+        for (refusal, count) in &read.refused {
+            standing.refuse(*refusal, *count);
+        }
+        let is_whole = job.after.is_none() && read.is_to_end;
+        let mut is_complete = read.is_to_end;
+        let mut changes: BTreeMap<Of, Option<String>> = BTreeMap::new();
+        for of in known.keys() {
+            let is_over = match read.words.get(&of.1) {
+                Some(word) => *word == Word::Over,
+                // Its city has forgotten it.
+                None => is_whole,
+            };
+            if is_over && standing.takes_end(clock) {
+                changes.insert(of.clone(), None);
+            } else if is_over {
+                // It comes again.
+                is_complete = false;
+            }
+        }
+        let mut count = known.len() - changes.len();
+        for (incident, word) in &read.words {
+            let of = (job.city.clone(), incident.clone());
+            let Word::Isolated(device) = word else { continue };
+            if known.contains_key(&of) {
+                continue;
+            }
+            if count < MOST {
+                count += 1;
+                changes.insert(of, Some(device.clone()));
+            } else {
+                standing.refuse(Refusal::TooMany, 1);
+                is_complete = false;
+            }
+        }
+        drop(state);
+
+        let first = lock(&self.notes).last_key_value().map_or(0, |(last, _)| last + 1);
+        let details = changes.iter().map(|(of, device)| {
+            let state = match (device, read.words.get(&of.1)) {
+                (Some(_), _) => "isolated",
+                (None, Some(_)) => "recovered",
+                (None, None) => "gone",
+            };
+            let device = device.as_ref().or_else(|| known.get(of));
+            json!({ "city": of.0, "device": device, "incident": of.1, "state": state })
+        });
+        let notes: BTreeMap<u64, Value> = (first..).zip(details).collect();
+        let open =
+            changes.iter().map(|(of, device)| Ok((key(of), device.as_ref().map(to_bytes).transpose()?)));
+        let kept = notes.iter().map(|(note, detail)| Ok((number(*note), Some(to_bytes(detail)?))));
+        self.keep(&[(OPEN, open.collect::<Result<_>>()?), (NOTES, kept.collect::<Result<_>>()?)])?;
+
+        lock(&self.notes).extend(notes.into_iter().map(|(note, detail)| (note, (detail, None))));
+        let mut state = lock(&self.state);
+        for (of, device) in changes {
+            match device {
+                Some(device) => drop(state.open.insert(of, device)),
+                None => drop(state.open.remove(&of)),
+            }
+        }
+        if is_complete && state.holds(job) {
+            if let Some(standing) = state.standings.get_mut(&job.city) {
+                // A position ahead of the own clock could skip what comes.
+                let last = read.last.filter(|last| *last <= now);
+                standing.position = last.or(job.after);
+                if is_whole {
+                    standing.whole = Some(clock);
                 }
             }
         }
-        forget(&mut next);
-        state.standings.insert(job.city.clone(), standing);
-        let gone = before.keys().filter(|of| !next.contains_key(*of)).map(|of| Ok((key(of), None)));
-        let new = next.iter().filter(|(of, report)| before.get(*of) != Some(*report));
-        let new = new.map(|(of, report)| Ok((key(of), Some(to_bytes(report)?))));
-        let reports: BTreeMap<_, _> = gone.chain(new).collect::<Result<_>>()?;
-        let at = (job.city.clone(), job.source.collection());
-        // A position that is far ahead would skip what comes.
-        let last =
-            page.last.filter(|last| is_whole && now.checked_add(AHEAD).is_ok_and(|most| *last <= most));
-        let last = last.filter(|last| state.positions.get(&at).is_none_or(|before| before < last));
-        let positions = last.map(|last| Ok((key(&at), Some(to_bytes(&last)?)))).into_iter();
-        let positions: BTreeMap<_, _> = positions.collect::<Result<_>>()?;
-        if !(reports.is_empty() && positions.is_empty())
-            && let Err(error) = self.kept.keep(&[(REPORTS, reports), (POSITIONS, positions)])
-        {
-            self.failed.notify_one();
-            return Err(error);
-        }
-        state.reports.retain(|(city, _), _| *city != job.city);
-        state.reports.append(&mut next);
-        if let Some(last) = last {
-            state.positions.insert(at, last);
-        }
-        lock(&self.notes).append(&mut notes);
-        self.publish(state);
-        Ok(is_whole)
+        self.publish(&state);
+        Ok(())
     }
 
     /// How a request ended. Returns whether it is the first time after another end.
-    pub(crate) fn done(&self, city: &str, ended: Result<(), String>, now: Instant) -> bool {
+    pub(crate) fn done(&self, job: &Job, ended: Result<(), String>, now: Instant) -> bool {
         let mut state = lock(&self.state);
-        let Some(standing) = state.standings.get_mut(city) else { return false };
+        if !state.holds(job) {
+            return false;
+        }
+        let Some(standing) = state.standings.get_mut(&job.city) else { return false };
         standing.pace.done(ended.is_ok(), now);
         standing.pace.not_before = now.checked_add(EVERY);
         let was_failing = standing.why.is_some();
@@ -320,11 +417,11 @@ impl Reports {
 
     fn publish(&self, state: &State) {
         let mut doubts = Doubts::new();
-        for ((city, device), report) in &state.reports {
+        for ((city, incident), device) in &state.open {
             let source = state.agreement.sources.get(city).filter(|source| source.trust != Trust::Ignore);
-            if let (Some(source), Some(device), false) = (source, parse_device_id(device), report.is_over) {
+            if let (Some(source), Some(device)) = (source, parse_device_id(device)) {
                 let is_held = source.trust == Trust::Hold;
-                doubts.insert((city.clone(), device), Doubt { incident: report.incident.clone(), is_held });
+                doubts.insert((city.clone(), device), Doubt { incident: incident.clone(), is_held });
             }
         }
         self.doubts.send_if_modified(|before| {
@@ -336,59 +433,26 @@ impl Reports {
 }
 
 impl State {
-    fn of(&self, city: &str) -> impl Iterator<Item = (&Of, &Report)> {
-        self.reports.iter().filter(move |((of, _), _)| of == city)
+    fn of(&self, city: &str) -> impl Iterator<Item = (&Of, &String)> {
+        self.open.iter().filter(move |((of, _), _)| of == city)
+    }
+
+    /// Whether a request is by the agreement that holds now.
+    fn holds(&self, job: &Job) -> bool {
+        self.agreement.sources.get(&job.city).is_some_and(|source| Arc::ptr_eq(source, &job.source))
     }
 }
 
-/// What an incident says that is new, and of which device; none if it is known.
-fn judge(
-    city: &str,
-    object: &Value,
-    known: &BTreeMap<Of, Report>,
-    now: Timestamp,
-) -> Result<Option<(Of, Report)>, Refusal> {
-    let Told { incident, by, modified, about, is_over } = Told::of(object).ok_or(Refusal::NotUnderstood)?;
-    if by != identity(city) {
+/// What an object says of which incident.
+fn judge(city: &str, object: &Value) -> Result<(String, Word), Refusal> {
+    let Told { incident, by, about, is_over } = Told::of(object).ok_or(Refusal::NotUnderstood)?;
+    if by != identity(city) || about.as_ref().is_some_and(|(of, _)| of != city) {
         return Err(Refusal::WrongCity);
     }
-    let device = match about {
-        Some((of, device)) if of == city => device,
-        Some(_) => return Err(Refusal::WrongCity),
-        // It may be revoked with no more than its id.
-        None => {
-            let mut same = known.iter().filter(|(_, report)| report.incident == incident);
-            let ((_, device), _) = same.next().ok_or(Refusal::NotUnderstood)?;
-            device.clone()
-        }
-    };
-    if parse_device_id(&device).is_none() {
-        return Err(Refusal::NotUnderstood);
+    // It may be revoked with no more than its id.
+    if is_over {
+        return Ok((incident, Word::Over));
     }
-    if now.checked_add(AHEAD).is_ok_and(|most| modified > most) {
-        return Err(Refusal::Future);
-    }
-    let (of, report) = ((city.to_owned(), device), Report { incident, modified, is_over });
-    match known.get(&of) {
-        Some(before) if *before == report => return Ok(None),
-        // Who sends again what was, or says two things of one time, changes nothing.
-        Some(before) if before.modified >= modified => return Err(Refusal::Old),
-        _ => {}
-    }
-    let is_full = known.values().filter(|report| !report.is_over).count() >= MOST;
-    if is_full && !is_over && !known.contains_key(&of) {
-        return Err(Refusal::TooMany);
-    }
-    Ok(Some((of, report)))
-}
-
-/// Forgets what is too much of one city.
-fn forget(reports: &mut BTreeMap<Of, Report>) {
-    let mut over: Vec<_> = reports.iter().filter(|(_, report)| report.is_over).collect();
-    over.sort_by_key(|(_, report)| report.modified);
-    let too_many = reports.len().saturating_sub(MOST);
-    let gone: Vec<_> = over.into_iter().take(too_many).map(|(of, _)| of.clone()).collect();
-    for of in gone {
-        reports.remove(&of);
-    }
+    let device = about.map(|(_, device)| device).filter(|device| parse_device_id(device).is_some());
+    Ok((incident, Word::Isolated(device.ok_or(Refusal::NotUnderstood)?)))
 }

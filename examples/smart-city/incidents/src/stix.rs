@@ -17,6 +17,12 @@ const MARKING_EXTENSION: &str = "extension-definition--60a3c5c5-0d10-413e-aab3-9
 const OBSERVABLES: [u8; 16] =
     [0x00, 0xab, 0xed, 0xb4, 0xaa, 0x42, 0x46, 0x6c, 0x9c, 0x01, 0xfe, 0xd2, 0x33, 0x15, 0xa9, 0xb7];
 
+/// The longest name that is taken from another city: an id, a city, a device.
+pub(crate) const MOST_NAME: usize = 128;
+
+/// Who has made what is the same in all cities. No city has such a name.
+const AUTHOR: &str = "Authors of the smart city";
+
 /// When what never changes was made.
 const EVER: &str = "2026-01-01T00:00:00.000Z";
 
@@ -89,7 +95,7 @@ fn object(kind: &str, id: &str, city: &str, (created, modified): (&str, &str), r
     object
 }
 
-/// What all incidents of a city refer to: the marking, the city, the extension, and what to do.
+/// What all incidents of a city refer to: the marking, the city, the extension and its author, and what to do.
 pub(crate) fn common(city: &str) -> Vec<Value> {
     let ever = (EVER, EVER);
     vec![
@@ -106,9 +112,16 @@ pub(crate) fn common(city: &str) -> Vec<Value> {
             json!({ "name": city, "identity_class": "organization", "sectors": ["government-local"] }),
         ),
         object(
+            "identity",
+            &identity(AUTHOR),
+            AUTHOR,
+            ever,
+            json!({ "name": AUTHOR, "identity_class": "organization" }),
+        ),
+        object(
             "extension-definition",
             &extension(),
-            city,
+            AUTHOR,
             ever,
             json!({
                 "name": "Isolated device", "schema": SCHEMA, "version": "1.0.0", "extension_types": ["property-extension"],
@@ -209,7 +222,6 @@ pub(crate) struct Told {
     pub(crate) incident: String,
     /// The identity of who says it.
     pub(crate) by: String,
-    pub(crate) modified: Timestamp,
     /// City and device, if it names them.
     pub(crate) about: Option<(String, String)>,
     pub(crate) is_over: bool,
@@ -218,7 +230,7 @@ pub(crate) struct Told {
 impl Told {
     /// None if it is no incident, or is not as one must be.
     pub(crate) fn of(object: &Value) -> Option<Self> {
-        let text = |value: &Value| value.as_str().filter(|text| text.len() <= 128).map(str::to_owned);
+        let text = |value: &Value| value.as_str().filter(|text| text.len() <= MOST_NAME).map(str::to_owned);
         let incident = text(&object["id"]).filter(|id| id.starts_with("incident--"))?;
         let extension = &object["extensions"][&extension()];
         let about = text(&extension["city"]).zip(text(&extension["device"]));
@@ -230,7 +242,6 @@ impl Told {
             _ => return None,
         };
         let by = text(&object["created_by_ref"])?;
-        let modified = object["modified"].as_str()?.parse().ok()?;
-        Some(Self { incident, by, modified, about, is_over })
+        Some(Self { incident, by, about, is_over })
     }
 }

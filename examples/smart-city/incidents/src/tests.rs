@@ -27,7 +27,7 @@ use crate::{
     Desk, Kept, Note, Reports,
     agreement::agreement,
     desk,
-    reports::{self, Job, Page, Refusal},
+    reports::{self, Job, Read, Refusal},
     stix, taxii,
 };
 
@@ -334,7 +334,7 @@ fn the_server_is_as_the_standard_has_it() {
     };
     let whole = ids(&all);
     // Both incidents have the same evidence.
-    assert_eq!((whole.len(), &all["more"]), (4 + 2 * 6 - 1 + 1, &json!(false)), "{whole:?}");
+    assert_eq!((whole.len(), &all["more"]), (5 + 2 * 6 - 1 + 1, &json!(false)), "{whole:?}");
     assert_eq!(whole.iter().collect::<BTreeSet<_>>().len(), whole.len());
     for limit in 1..=whole.len() + 1 {
         for by_next in [true, false] {
@@ -369,7 +369,7 @@ fn the_server_is_as_the_standard_has_it() {
     let of_incident = format!("match%5Bid%5D={incident}");
     for (query, expected) in [
         ("match%5Btype%5D=incident", 2),
-        ("match%5Btype%5D=incident,identity", 3),
+        ("match%5Btype%5D=incident,identity", 4),
         ("match%5Btype%5D=malware", 0),
         ("match%5Bspec_version%5D=2.1", whole.len() - 1),
         ("match%5Bspec_version%5D=2.0", 0),
@@ -492,16 +492,27 @@ impl Learner {
     }
 
     fn job(&self) -> Job {
-        let mut due = self.reports.due(Instant::now() + Duration::from_secs(3600));
+        self.job_at(Instant::now())
+    }
+
+    /// What is asked at a time by the clock. It is answered at once.
+    fn job_at(&self, now: Instant) -> Job {
+        let mut due = self.reports.due(now + Duration::from_secs(400));
         let job = due.pop().expect("it is due");
-        self.reports.done(&job.city, Ok(()), Instant::now());
+        self.reports.done(&job, Ok(()), now);
         job
     }
 
-    /// Takes objects; the time is of the clock of these tests.
-    fn take(&self, objects: &[Value], seconds: i64) {
-        let page = Page { objects: objects.to_vec(), ..Page::default() };
-        self.reports.take(&self.job(), &page, time(seconds), Instant::now()).unwrap();
+    /// Takes what is new.
+    fn take(&self, objects: &[Value]) {
+        let job = Job { after: Some(time(0)), ..self.job() };
+        self.reports.take(&job, &read(objects, None), time(0), Instant::now()).unwrap();
+    }
+
+    /// Takes all of a collection.
+    fn take_whole(&self, objects: &[Value]) {
+        let job = Job { after: None, ..self.job() };
+        self.reports.take(&job, &read(objects, None), time(0), Instant::now()).unwrap();
     }
 
     fn doubts(&self) -> Doubts {
@@ -517,6 +528,21 @@ impl Learner {
     }
 }
 
+/// What was read of Midori's collection, to its end.
+fn read(objects: &[Value], last: Option<i64>) -> Read {
+    let mut read = Read::default();
+    read.add("midori", objects);
+    (read.last, read.is_to_end) = (last.map(time), true);
+    read
+}
+
+/// There was more.
+fn part(read: Read) -> Read {
+    let mut read = read;
+    read.is_to_end = false;
+    read
+}
+
 /// An incident as Midori tells it.
 fn told(device: DeviceId, created: i64, modified: i64, state: &str) -> Value {
     let name = device.to_string();
@@ -524,40 +550,106 @@ fn told(device: DeviceId, created: i64, modified: i64, state: &str) -> Value {
     about.incident(time(modified), state == "recovered")
 }
 
-/// What a city says counts until it says something newer, whatever comes again.
+/// A report ends by its own incident's end alone, whatever else is told of the device, and over restarts.
 #[test]
-fn the_newest_counts() {
+fn an_incident_ends_by_its_own_end() {
     let learner = Learner::new(&source(URL, ""));
     let (isolated, recovered) = (told(GATE, 1, 1, "isolated"), told(GATE, 1, 5, "recovered"));
-    learner.take(&[isolated.clone()], 2);
+    learner.take(std::slice::from_ref(&isolated));
     let doubt = Doubt { incident: isolated["id"].as_str().unwrap().to_owned(), is_held: true };
     assert_eq!(learner.doubts(), Doubts::from([(("midori".to_owned(), GATE), doubt)]));
-    learner.take(&[isolated.clone()], 3);
-    assert_eq!(learner.refused(), json!({}), "what is known is no fault");
-    learner.take(&[recovered.clone()], 6);
-    assert!(!learner.distrusts(GATE));
-    learner.take(&[isolated.clone()], 7);
-    assert!(!learner.distrusts(GATE));
-    assert_eq!(learner.refused(), json!({ "old": 1 }));
-    // Over a restart, too.
-    let learner = learner.restart(&source(URL, ""));
-    learner.take(&[isolated.clone(), recovered.clone()], 8);
-    assert!(!learner.distrusts(GATE));
-    // Another isolation counts, and the recovery of the one before does not end it.
-    learner.take(&[told(GATE, 9, 9, "isolated"), recovered], 9);
+    learner.take(std::slice::from_ref(&isolated));
     let learner = learner.restart(&source(URL, ""));
     assert!(learner.distrusts(GATE));
+    learner.take(&[isolated.clone(), recovered.clone()]);
+    assert!(!learner.distrusts(GATE));
+    // Another isolation counts. The end of the one before, or of one that is not known, does not end it.
+    let (other, mut revoked) = (told(GATE, 9, 9, "isolated"), told(GATE, 1, 99, "isolated"));
+    learner.take(std::slice::from_ref(&other));
+    revoked["revoked"] = true.into();
+    learner.take(&[recovered.clone(), revoked, told(GATE, 3, 99, "recovered")]);
+    assert!(learner.restart(&source(URL, "")).distrusts(GATE));
+
+    // Of two that are open each must end.
+    let learner = Learner::new(&source(URL, ""));
+    learner.take(&[isolated, other.clone()]);
+    assert_eq!(learner.reports.status()["midori"]["isolated"], 1, "it is one device");
+    learner.take(&[recovered]);
+    assert!(learner.distrusts(GATE));
     // One that is revoked, also with no more than that.
-    let mut revoked = told(GATE, 9, 12, "isolated");
+    let mut revoked = other;
     revoked["revoked"] = true.into();
     revoked.as_object_mut().unwrap().remove("extensions");
-    learner.take(&[revoked], 12);
+    learner.take(&[revoked]);
     assert!(!learner.distrusts(GATE));
-    learner.take(&[told(GATE, 9, 9, "isolated")], 13);
+    assert_eq!(learner.refused(), json!({}));
+}
+
+/// Whatever the clocks of both cities say, or have said once.
+#[test]
+fn clocks_do_not_matter() {
+    let learner = Learner::new(&source(URL, ""));
+    let ahead = 3_000_000_000;
+    learner.take(&[told(GATE, ahead, ahead, "isolated")]);
+    assert!(learner.distrusts(GATE));
+    learner.take(&[told(GATE, ahead, ahead + 1, "recovered")]);
     assert!(!learner.distrusts(GATE));
-    // Those that are told at once in any order.
-    learner.take(&[told(MAST, 1, 4, "recovered"), told(MAST, 1, 1, "isolated")], 14);
-    assert!(!learner.distrusts(MAST));
+    learner.take(&[told(GATE, 1, 1, "isolated")]);
+    assert!(learner.distrusts(GATE));
+    learner.take(&[told(GATE, 1, -ahead / 2, "recovered")]);
+    assert!(!learner.distrusts(GATE));
+    assert_eq!(learner.refused(), json!({}));
+}
+
+/// What is not in a collection any more has ended: its city has lost its file, or has forgotten it.
+#[test]
+fn what_is_gone_has_ended() {
+    let learner = Learner::new(&source(URL, ""));
+    learner.take_whole(&[told(GATE, 1, 1, "isolated"), told(MAST, 1, 1, "isolated")]);
+    learner.take(&[]);
+    assert!(learner.distrusts(GATE), "nothing is new");
+    // It was not read to its end.
+    let part = part(read(&[], None));
+    let job = Job { after: None, ..learner.job() };
+    learner.reports.take(&job, &part, time(0), Instant::now()).unwrap();
+    assert!(learner.distrusts(GATE));
+    // What is there and cannot be understood has not ended.
+    let mut strange = told(MAST, 1, 1, "isolated");
+    strange["extensions"][stix::extension()]["state"] = "stolen".into();
+    let learner = learner.restart(&source(URL, ""));
+    learner.take_whole(&[strange]);
+    assert!(!learner.distrusts(GATE) && learner.distrusts(MAST));
+    let notes = learner.reports.notes(Instant::now());
+    let gone: Vec<_> = notes.iter().filter(|(_, detail)| detail["state"] == "gone").collect();
+    assert_eq!((gone.len(), &gone[0].1["device"]), (1, &json!(GATE.to_string())));
+    // With other ids.
+    learner.take_whole(&[told(MAST, 2, 2, "isolated")]);
+    assert!(learner.distrusts(MAST));
+    learner.take_whole(&[]);
+    assert_eq!(learner.doubts(), Doubts::new());
+}
+
+/// What is learned is in the audit log, over a crash at any time; once, if there is none.
+#[test]
+fn the_audit_log_loses_nothing() {
+    let learner = Learner::new(&source(URL, ""));
+    let states = |learner: &Learner, now: Instant| -> Vec<Value> {
+        learner.reports.notes(now).into_iter().map(|(_, detail)| detail["state"].clone()).collect()
+    };
+    learner.take(&[told(GATE, 1, 1, "isolated")]);
+    learner.take(&[told(GATE, 1, 2, "recovered")]);
+    let learner = learner.restart(&source(URL, ""));
+    let now = Instant::now();
+    assert_eq!(states(&learner, now), ["isolated", "recovered"]);
+    learner.take(&[told(GATE, 3, 3, "isolated")]);
+    assert_eq!(states(&learner, now), ["isolated"]);
+    // It may not be stored there yet.
+    learner.reports.settle(now + Duration::from_secs(5)).unwrap();
+    let learner = learner.restart(&source(URL, ""));
+    assert_eq!(states(&learner, now), ["isolated", "recovered", "isolated"]);
+    learner.reports.settle(now + Duration::from_secs(10)).unwrap();
+    assert_eq!(states(&learner, now), [""; 0]);
+    assert_eq!(states(&learner.restart(&source(URL, "")), now), [""; 0]);
 }
 
 /// A city is heard about its own devices alone, and what is not as it must be counts nothing.
@@ -571,7 +663,7 @@ fn what_is_another_citys_or_wrong_is_refused() {
     of_other["extensions"][stix::extension()]["city"] = "aoba".into();
     let mut by_other = told(GATE, 1, 1, "isolated");
     by_other["created_by_ref"] = stix::identity("hibari").into();
-    learner.take(&[about("hibari"), about("aoba"), of_other, by_other], 2);
+    learner.take(&[about("hibari"), about("aoba"), of_other, by_other]);
     assert_eq!((learner.refused(), learner.doubts()), (json!({ "wrong_city": 4 }), Doubts::new()));
 
     let mut faults = Vec::new();
@@ -585,14 +677,9 @@ fn what_is_another_citys_or_wrong_is_refused() {
     {
         fault("/id", value);
     }
-    for pointer in [
-        "/modified",
-        "/created_by_ref",
-        "/extensions/X/device",
-        "/extensions/X/state",
-        "/extensions/X",
-        "/extensions",
-    ] {
+    for pointer in
+        ["/created_by_ref", "/extensions/X/device", "/extensions/X/state", "/extensions/X", "/extensions"]
+    {
         for value in [json!(null), json!(1), json!({}), json!([[]])] {
             fault(pointer, value);
         }
@@ -600,12 +687,8 @@ fn what_is_another_citys_or_wrong_is_refused() {
     fault("/extensions/X/device", json!("70b3d5fffe00000"));
     fault("/extensions/X/state", json!("stolen"));
     let count = faults.len();
-    learner.take(&faults, 2);
+    learner.take(&faults);
     assert_eq!(learner.refused(), json!({ "wrong_city": 4, "not_understood": count }));
-    // A clock that is a day wrong is taken, and one that is more is not.
-    learner.take(&[told(GATE, 1, 86_300, "isolated"), told(MAST, 1, 86_500, "isolated")], 2);
-    assert!(learner.distrusts(GATE) && !learner.distrusts(MAST));
-    assert_eq!(learner.refused()["future"], 1);
     assert_eq!(learner.reports.notes(Instant::now()).last().unwrap().0, "incidents refused");
 }
 
@@ -613,7 +696,7 @@ fn what_is_another_citys_or_wrong_is_refused() {
 #[test]
 fn the_own_policy_decides() {
     let learner = Learner::new(&source(URL, "trust = \"mark\""));
-    learner.take(&[told(GATE, 1, 1, "isolated")], 2);
+    learner.take(&[told(GATE, 1, 1, "isolated")]);
     let held = |learner: &Learner| learner.doubts().values().map(|doubt| doubt.is_held).collect::<Vec<_>>();
     assert_eq!(held(&learner), [false]);
     for (rest, expected) in
@@ -622,61 +705,83 @@ fn the_own_policy_decides() {
         learner.configure(&source(URL, rest));
         assert_eq!(held(&learner), expected, "{rest}");
     }
-    // What is under way by an agreement that holds no more counts nothing.
-    let job = learner.job();
+    // What is under way by an agreement that holds no more counts nothing, nor how it ends.
+    let take = |job: &Job| {
+        let read = read(&[told(MAST, 1, 1, "isolated")], None);
+        learner.reports.take(job, &read, time(2), Instant::now()).unwrap();
+        learner.reports.done(job, Err("it failed".to_owned()), Instant::now());
+    };
+    let later = Instant::now() + Duration::from_secs(400);
+    let job = learner.reports.due(later).remove(0);
     learner.configure("");
-    assert_eq!((held(&learner), learner.reports.due(Instant::now()).len()), (vec![], 0));
-    let page = Page { objects: vec![told(MAST, 1, 1, "isolated")], ..Page::default() };
-    assert!(!learner.reports.take(&job, &page, time(2), Instant::now()).unwrap());
+    assert_eq!((held(&learner), learner.reports.due(later).len()), (vec![], 0));
+    take(&job);
+    learner.configure(&source(URL, ""));
+    assert_eq!(learner.reports.due(later).len(), 1);
+    take(&job);
+    assert_eq!(learner.reports.status()["midori"]["failing"], Value::Null);
+    assert_eq!(learner.reports.due(later).len(), 0, "another one is under way");
     let learner = learner.restart(&source(URL, ""));
     assert!(learner.distrusts(GATE) && !learner.distrusts(MAST));
 }
 
-/// The place up to which a collection is read survives, and is of that collection alone.
+/// From where a collection is read: from its beginning after a start, another agreement, and now and then.
 #[test]
-fn the_position_survives() {
+fn where_a_collection_is_read_from() {
     let learner = Learner::new(&source(URL, ""));
-    let at = |learner: &Learner, last: i64, now: i64| {
-        let page = Page { last: Some(time(last)), ..Page::default() };
-        learner.reports.take(&learner.job(), &page, time(now), Instant::now()).unwrap();
-        learner.job().after
+    let begin = Instant::now();
+    let at = |read: Read| {
+        learner.reports.take(&learner.job_at(begin), &read, time(100), begin).unwrap();
+        learner.job_at(begin).after
     };
-    assert_eq!(at(&learner, 10, 10), Some(time(10)));
-    assert_eq!(at(&learner, 5, 11), Some(time(10)), "it goes on alone");
-    assert_eq!(at(&learner, 200_000, 12), Some(time(10)), "it does not skip what comes");
-    let learner = learner.restart(&source(URL, ""));
-    assert_eq!(learner.job().after, Some(time(10)));
-    learner.configure(&source("http://127.0.0.1:9/other", ""));
-    assert_eq!(learner.job().after, None);
+    assert_eq!(at(part(read(&[], Some(10)))), None, "it was not read to its end");
+    assert_eq!(at(read(&[], Some(101))), None, "what comes may be before that");
+    assert_eq!(at(read(&[], Some(10))), Some(time(10)));
+    assert_eq!(at(read(&[], Some(20))), Some(time(20)));
+    assert_eq!(at(part(read(&[], Some(30)))), Some(time(20)));
+    assert_eq!(at(read(&[], None)), Some(time(20)));
+    assert_eq!(at(read(&[], Some(101))), Some(time(20)));
+    learner.configure(&source(URL, ""));
+    assert_eq!(learner.job_at(begin).after, None);
+    assert_eq!(at(read(&[], Some(10))), Some(time(10)));
+    assert_eq!(learner.job_at(begin + reports::WHOLE).after, None);
 }
 
-/// A city that tells much fills neither the memory nor the audit log, and what it tells is not lost.
+/// A city that tells much fills neither the memory nor the audit log. Its isolations count at once, and what has no room is not lost.
 #[test]
 fn what_is_learned_is_bounded() {
     let learner = Learner::new(&source(URL, ""));
     let device = |number: usize| DeviceId((number as u64).to_be_bytes());
-    let objects: Vec<_> =
-        (0..reports::MOST + 10).map(|number| told(device(number), 1, 1, "isolated")).collect();
-    let (mut clock, mut turns) = (Instant::now(), 0);
-    let page = Page { objects, last: Some(time(1)), next: None };
-    while !learner.reports.take(&learner.job(), &page, time(2), clock).unwrap() {
-        assert_eq!(learner.job().after, None, "it comes again");
-        let count = learner.doubts().len();
-        assert!(count <= 64 + 10 * turns, "{count} after {turns}");
-        (clock, turns) = (clock + Duration::from_secs(10), turns + 1);
-    }
-    assert!(turns > 90, "{turns}");
-    assert_eq!((learner.doubts().len(), learner.job().after), (reports::MOST, Some(time(1))));
-    assert_eq!(learner.refused(), json!({ "too_many": 10 }));
-    // Those that are over make room.
-    clock += Duration::from_secs(3600);
-    let page = Page {
-        objects: vec![told(device(0), 1, 3, "recovered"), told(MAST, 3, 3, "isolated")],
-        ..Page::default()
+    let all = |state: &str| -> Vec<_> {
+        (0..reports::MOST + 10).map(|number| told(device(number), 1, 1, state)).collect()
     };
-    learner.reports.take(&learner.job(), &page, time(4), clock).unwrap();
-    assert!(learner.distrusts(MAST) && !learner.distrusts(device(0)));
-    assert_eq!(learner.doubts().len(), reports::MOST);
+    let mut clock = Instant::now();
+    let take = |objects: &[Value], clock| {
+        let job = learner.job_at(clock);
+        learner.reports.take(&job, &read(objects, Some(1)), time(2), clock).unwrap();
+        learner.doubts().len()
+    };
+    // Ends of what is not known cost nothing.
+    assert_eq!(take(&all("recovered"), clock), 0);
+    assert_eq!(learner.job_at(clock).after, Some(time(1)));
+    learner.configure(&source(URL, ""));
+    assert_eq!(take(&all("isolated"), clock), reports::MOST);
+    assert_eq!(learner.refused(), json!({ "too_many": 10 }));
+    assert_eq!(learner.job_at(clock).after, None, "they come again");
+    // Those that end make room.
+    let some = [told(device(0), 1, 3, "recovered")];
+    let mixed: Vec<_> = all("isolated").into_iter().chain(some).collect();
+    assert_eq!(take(&mixed, clock), reports::MOST);
+    assert!(!learner.distrusts(device(0)));
+    // Ends wait for each other, and come again until all are taken.
+    let (mut turns, mut left) = (0, take(&all("recovered"), clock));
+    assert_eq!(left, reports::MOST + 1 - 256);
+    while left > 0 {
+        assert_eq!(learner.job_at(clock).after, None);
+        (clock, turns) = (clock + Duration::from_secs(10), turns + 1);
+        left = take(&all("recovered"), clock);
+    }
+    assert_eq!((turns, learner.job_at(clock).after), (75, Some(time(1))));
 }
 
 /// Answers each connection with what is said, and then with nothing.
@@ -753,23 +858,79 @@ async fn bad_answers_are_seen_and_go_by() {
     }
 }
 
-/// An answer that always has a next one is left after some of them.
+/// An answer that has a next one is followed, and one that has nothing is not: what goes on for ever is a failure.
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_without_an_end_are_left() {
-    let pages = (0..100).map(|number| {
-        let body = json!({ "more": true, "next": number.to_string(), "objects": [] }).to_string();
-        http("200 OK", taxii::TAXII, &body)
-    });
-    let (port, serving) = answers(pages.collect()).await;
+    let page = |number: usize, objects: &[Value]| {
+        let body = json!({ "more": true, "next": number.to_string(), "objects": objects });
+        http("200 OK", taxii::TAXII, &body.to_string())
+    };
+    let more_of_nothing = http("200 OK", taxii::TAXII, &json!({ "more": true, "objects": [1] }).to_string());
+    let objects: Vec<_> = (0..1000).map(|_| json!(1)).collect();
+    for (pages, expected) in [
+        (vec![page(0, &[])], "says that there are more"),
+        (vec![more_of_nothing], "where there is more"),
+        ((0..20).map(|number| page(number, &objects)).collect(), "too many objects"),
+    ] {
+        let (port, serving) = answers(pages).await;
+        let learner = Learner::new(&source(&format!("http://127.0.0.1:{port}/c"), ""));
+        let running = tokio::spawn(crate::run(Arc::clone(&learner.reports)));
+        until(|| learner.reports.status()["midori"]["failed"] == 1).await;
+        let why = learner.reports.status()["midori"]["failing"].as_str().unwrap().to_owned();
+        assert!(why.contains(expected), "{expected}: {why}");
+        running.abort();
+        serving.abort();
+    }
+}
+
+/// What was read before a page failed counts, and the collection is read from the same place again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_fails_loses_nothing() {
+    let page = |objects: &[Value], more: bool| {
+        let mut body = json!({ "more": more, "objects": objects });
+        if more {
+            body["next"] = "1".into();
+        }
+        // All of one time: a place between them cannot be told by time.
+        let kind = format!("{}\r\nX-TAXII-Date-Added-Last: 2023-11-14T22:13:20Z", taxii::TAXII);
+        http("200 OK", &kind, &body.to_string())
+    };
+    let (gate, mast) = (told(GATE, 1, 1, "isolated"), told(MAST, 1, 1, "isolated"));
+    let first = page(&[gate], true);
+    let pages = vec![first.clone(), http("500 no", taxii::TAXII, ""), first, page(&[mast], false)];
+    let (port, serving) = answers(pages).await;
     let learner = Learner::new(&source(&format!("http://127.0.0.1:{port}/c"), ""));
     let running = tokio::spawn(crate::run(Arc::clone(&learner.reports)));
+    until(|| learner.reports.status()["midori"]["failed"] == 1).await;
+    assert!(learner.distrusts(GATE) && !learner.distrusts(MAST));
+    until(|| learner.reports.status()["midori"]["answers"] == 1).await;
+    assert!(learner.distrusts(GATE) && learner.distrusts(MAST));
+    running.abort();
+    serving.abort();
+}
+
+async fn until(is_so: impl Fn() -> bool) {
     let begin = Instant::now();
-    while learner.reports.status()["midori"]["answers"] == 0 {
+    while !is_so() {
         assert!(begin.elapsed() < Duration::from_secs(20));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    running.abort();
-    serving.abort();
+}
+
+/// What is the same in all cities has the same author, whoever tells it.
+#[test]
+fn the_extension_has_one_author() {
+    let [a, b] = ["midori", "aoba"].map(|city| {
+        let objects = stix::common(city).into_iter();
+        let (own, of_all): (Vec<_>, Vec<_>) =
+            objects.partition(|object| object["created_by_ref"] == stix::identity(city));
+        assert_eq!(own.len(), 2, "the city, and what it says is to be done");
+        of_all
+    });
+    assert_eq!(a, b);
+    let kinds: Vec<_> = a.iter().map(|object| object["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["marking-definition", "identity", "extension-definition"]);
+    assert_eq!(a[1]["id"], a[2]["created_by_ref"]);
 }
 
 #[test]
