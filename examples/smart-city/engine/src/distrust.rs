@@ -84,10 +84,10 @@ pub(crate) fn records(before: &Doubts, now: &Doubts) -> Vec<(&'static str, Value
         let is_held = now.or(before).is_some_and(|doubt| doubt.is_held);
         devices.entry((event(now), city, is_held)).or_default().push(device.to_string());
     }
-    let record = |((event, city, is_held), devices)| {
-        (event, json!({ "city": city, "devices": devices, "held": is_held }))
-    };
-    devices.into_iter().map(record).collect()
+    let records = devices.into_iter().map(|((event, city, is_held), devices)| {
+        (event, json!({ "city": city, "count": devices.len(), "devices": devices, "held": is_held }))
+    });
+    records.collect()
 }
 
 fn event(now: Option<&Doubt>) -> &'static str {
@@ -129,11 +129,15 @@ mod tests {
                 (
                     *event,
                     detail["city"].clone(),
+                    detail["count"].as_u64(),
                     detail["devices"].as_array().unwrap().len(),
                     detail["held"].clone(),
                 )
             };
-            let expected = [(event, json!("a"), 64, json!(true)), (event, json!("b"), 1, json!(false))];
+            let expected = [
+                (event, json!("a"), Some(64), 64, json!(true)),
+                (event, json!("b"), Some(1), 1, json!(false)),
+            ];
             assert_eq!(records.iter().map(about).collect::<Vec<_>>(), expected);
         }
         assert!(records(&many, &many).is_empty());
