@@ -71,14 +71,75 @@ pub(crate) fn changes<'a>(
     gone.chain(current).filter(|(_, before, now)| before != now)
 }
 
-/// What the audit log says of a change: the event, and its detail.
-pub(crate) fn record(
+/// So many changes at once have a record each. Of more, as at the start of a gateway that has learned much, each city has one.
+const SINGLE: usize = 64;
+
+/// What the audit log says of what changes: events, and their details.
+pub(crate) fn records(before: &Doubts, now: &Doubts) -> Vec<(&'static str, Value)> {
+    if changes(before, now).nth(SINGLE).is_none() {
+        return changes(before, now).map(|(source, before, now)| record(source, before, now)).collect();
+    }
+    let mut devices = BTreeMap::<_, Vec<_>>::new();
+    for ((city, device), before, now) in changes(before, now) {
+        let is_held = now.or(before).is_some_and(|doubt| doubt.is_held);
+        devices.entry((event(now), city, is_held)).or_default().push(device.to_string());
+    }
+    let records = devices.into_iter().map(|((event, city, is_held), devices)| {
+        (event, json!({ "city": city, "count": devices.len(), "devices": devices, "held": is_held }))
+    });
+    records.collect()
+}
+
+fn event(now: Option<&Doubt>) -> &'static str {
+    if now.is_some() { "distrusted" } else { "trusted again" }
+}
+
+fn record(
     (city, device): &(String, DeviceId),
     before: Option<&Doubt>,
     now: Option<&Doubt>,
 ) -> (&'static str, Value) {
-    let event = if now.is_some() { "distrusted" } else { "trusted again" };
     let doubt = now.or(before);
     let (incident, is_held) = (doubt.map(|doubt| &*doubt.incident), doubt.map(|doubt| doubt.is_held));
-    (event, json!({ "city": city, "device": device.to_string(), "incident": incident, "held": is_held }))
+    (event(now), json!({ "city": city, "device": device.to_string(), "incident": incident, "held": is_held }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_changes_are_one_record_of_each_city() {
+        let doubts = |city: &str, count: u8, is_held| {
+            let doubt = move |n| {
+                let doubt = Doubt { incident: format!("incident--{n}"), is_held };
+                ((city.to_owned(), DeviceId([n; 8])), doubt)
+            };
+            (0..count).map(doubt).collect::<Vec<_>>()
+        };
+        let none = Doubts::new();
+        let few: Doubts = doubts("a", 64, true).into_iter().collect();
+        let records_of_few = records(&none, &few);
+        assert_eq!(records_of_few.len(), 64);
+        assert_eq!(records_of_few[1].1["incident"], "incident--1");
+        let many: Doubts = doubts("a", 64, true).into_iter().chain(doubts("b", 1, false)).collect();
+        for (before, now, event) in [(&none, &many, "distrusted"), (&many, &none, "trusted again")] {
+            let records = records(before, now);
+            let about = |(event, detail): &(&'static str, Value)| {
+                (
+                    *event,
+                    detail["city"].clone(),
+                    detail["count"].as_u64(),
+                    detail["devices"].as_array().unwrap().len(),
+                    detail["held"].clone(),
+                )
+            };
+            let expected = [
+                (event, json!("a"), Some(64), 64, json!(true)),
+                (event, json!("b"), Some(1), 1, json!(false)),
+            ];
+            assert_eq!(records.iter().map(about).collect::<Vec<_>>(), expected);
+        }
+        assert!(records(&many, &many).is_empty());
+    }
 }

@@ -172,6 +172,8 @@ pub enum Input {
         /// To whom, and more.
         detail: Value,
     },
+    /// Somebody waits until what came before is stored.
+    Stored(oneshot::Sender<()>),
     /// The gateway is about to end: what is written once a minute is written now.
     End(oneshot::Sender<()>),
     /// Somebody wants to know how everything is. [`View`] tells it without the engine.
@@ -903,6 +905,7 @@ impl Engine {
                 Input::Give(readings) => readings.into_iter().for_each(|handed| self.give(handed)),
                 Input::Distrust(doubts) => self.distrust(doubts),
                 Input::Note { event, detail } => self.audit(event, detail),
+                Input::Stored(reply) => stored.push(reply),
                 Input::End(reply) => {
                     self.summarize();
                     stored.push(reply);
@@ -1143,8 +1146,7 @@ impl Engine {
     /// Takes over who is not believed from now on.
     fn distrust(&mut self, doubts: Doubts) {
         let before = self.batch.doubts.take().unwrap_or_else(|| self.distrust.all());
-        for (source, before, now) in distrust::changes(&before, &doubts) {
-            let (event, detail) = distrust::record(source, before, now);
+        for (event, detail) in distrust::records(&before, &doubts) {
             self.audit(event, detail);
         }
         self.batch.doubts = Some(doubts);

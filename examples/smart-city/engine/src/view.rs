@@ -76,6 +76,9 @@ impl Event {
         let fields: &[&str] = match record.event.as_str() {
             "isolated" => &["device", "function", "again"],
             "recovery begun" | "recovered" => &["device"],
+            "distrusted" | "trusted again" if record.detail.get("device").is_none() => {
+                &["city", "count", "held"]
+            }
             "distrusted" | "trusted again" => &["city", "device", "incident", "held"],
             "attested" if record.detail["status"] == json!(Status::Warning) => {
                 &["device", "function", "finding"]

@@ -59,13 +59,14 @@ export const reasonsText = reasons => Object.entries(reasons)
 /** An event as a state (for its colour), a sign and a sentence that follows the name of the device, if it is about one. */
 export function eventText({ event, detail }) {
   const code = detail.function || "a function";
+  const several = detail.count && `${number.format(detail.count)} devices`;
   const size = `${detail.devices} devices, ${detail.users} users`;
   switch (event) {
     case "isolated": return ["isolated", "▣", `is isolated${detail.again ? ", still" : ""}: ${code} is not what was built`];
     case "recovered": return ["affirming", "●", "is recovered: its code was restored and attested"];
     case "recovery begun": return ["none", "↻", "is being recovered"];
-    case "distrusted": return ["isolated", "▣", `${detail.city} has isolated its device ${detail.device}: what came from it is ${detail.held ? "held back" : "marked"}`];
-    case "trusted again": return ["affirming", "●", `The device ${detail.device} of ${detail.city} is trusted again`];
+    case "distrusted": return ["isolated", "▣", `${detail.city} has isolated ${several || `its device ${detail.device}`}: what came from it is ${detail.held ? "held back" : "marked"}`];
+    case "trusted again": return ["affirming", "●", several ? `${several} of ${detail.city} are trusted again` : `The device ${detail.device} of ${detail.city} is trusted again`];
     case "attested": return ["warning", "▲", `has not answered as it must: ${detail.finding} (${code})`];
     case "refused": return ["warning", "✕", `Refused within a minute: ${reasonsText(detail)}`];
     case "configuration loaded": return ["none", "✎", `The configuration was taken over: ${size}`];

@@ -296,6 +296,7 @@ async fn serve(
     meters.certificate.clone_from(&certificate);
     meters.entities = Some(Arc::clone(&entities));
     meters.gate = Some(Arc::clone(&gate));
+    meters.incidents = Some(incidents.clone());
     let agent = Agent::new(groups, Arc::clone(&entities), &meters, arguments.broker.is_none());
     let address = arguments.http.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
     let listener = TcpListener::bind(address).await.with_context(|| format!("HTTP at {address}"))?;
@@ -332,7 +333,7 @@ async fn serve(
         watchers: Arc::new(Watchers::new(shares.watchers)),
         sessions: Arc::default(),
         guests,
-        incidents,
+        incidents: incidents.clone(),
         readers: http::readers(),
         is_tls: acceptor.is_some(),
         secrets,
@@ -370,6 +371,9 @@ async fn serve(
     let (reply, written) = oneshot::channel();
     let written = async {
         cities::record_rest(&gate, &inputs).await;
+        if let Err(error) = incidents.record(&inputs).await {
+            tracing::error!("incidents cannot be stored: {error:#}");
+        }
         drop(inputs.send(Input::End(reply)).await);
         drop(written.await);
     };

@@ -26,6 +26,7 @@ use tracing_appender::non_blocking::ErrorCounter;
 
 use crate::{
     exchange::{Limited, lock},
+    incidents::Incidents,
     tls::Certificate,
 };
 
@@ -55,6 +56,8 @@ pub struct Meters {
     pub entities: Option<Arc<Broker>>,
     /// What hands over to other cities.
     pub gate: Option<Arc<Gate>>,
+    /// Who is asked for incidents, and how that goes.
+    pub incidents: Option<Incidents>,
 }
 
 impl Default for Meters {
@@ -72,6 +75,7 @@ impl Default for Meters {
             certificate: None,
             entities: None,
             gate: None,
+            incidents: None,
         }
     }
 }
@@ -184,6 +188,8 @@ impl Meters {
         }
         registry.register("entities_to_push", "Entities that wait for another broker", waiting);
         register_cities(&mut registry, &self.handed_over());
+        let learned = self.incidents.as_ref().map(|incidents| incidents.reports.status());
+        register_incidents(&mut registry, &learned.unwrap_or_default());
         let mut text = String::new();
         encode(&mut text, &registry)?;
         Ok(text)
@@ -229,6 +235,34 @@ fn register_cities(registry: &mut Registry, cities: &BTreeMap<String, Counts>) {
     registry.register("readings_to_hand_over", "Readings that wait for another city", waiting);
 }
 
+/// How other cities are asked for incidents, by what [`Reports`](smart_city_incidents::Reports) say of each.
+fn register_incidents(registry: &mut Registry, learned: &BTreeMap<String, Value>) {
+    let counters = [
+        ("incident_answers", "answers", "Answers of another city that was asked for incidents"),
+        (
+            "incident_requests_failed",
+            "failed",
+            "Requests for incidents that another city did not answer as it should",
+        ),
+    ];
+    for (name, of, help) in counters {
+        let family = Family::<[(&'static str, String); 1], Counter>::default();
+        for (city, status) in learned {
+            let count = status[of].as_u64().unwrap_or_default();
+            family.get_or_create(&[("city", city.clone())]).inc_by(count);
+        }
+        registry.register(name, help, family);
+    }
+    let refused = Family::<[(&'static str, String); 2], Counter>::default();
+    for (city, status) in learned {
+        for (reason, count) in status["refused"].as_object().into_iter().flatten() {
+            let labels = [("city", city.clone()), ("reason", reason.clone())];
+            refused.get_or_create(&labels).inc_by(count.as_u64().unwrap_or_default());
+        }
+    }
+    registry.register("incidents_refused", "Incidents of another city that count nothing", refused);
+}
+
 fn gauge(value: usize) -> Gauge {
     let gauge = Gauge::<i64>::default();
     gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
@@ -251,6 +285,22 @@ fn family<M: Default>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_is_asked_for_incidents_has_lines() {
+        let status = json!({ "answers": 5, "failed": 2, "refused": { "future": 3 } });
+        let mut registry = Registry::with_prefix("smart_city");
+        register_incidents(&mut registry, &BTreeMap::from([("aoba".to_owned(), status)]));
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        for line in [
+            "smart_city_incident_answers_total{city=\"aoba\"} 5",
+            "smart_city_incident_requests_failed_total{city=\"aoba\"} 2",
+            "smart_city_incidents_refused_total{city=\"aoba\",reason=\"future\"} 3",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}:\n{text}");
+        }
+    }
 
     #[test]
     fn every_value_has_its_line() {

@@ -24,7 +24,8 @@ use crate::{
     stix::{self, About},
 };
 
-/// Incidents that are kept. Of more, those are forgotten first that are over, and the oldest of them first.
+/// Incidents that are kept though there is a newer one of their device: those that ended last. What is open, and the last one of each
+/// device, is not among them: there are as many of those as devices.
 pub(crate) const MOST: usize = 1000;
 
 /// For how long one is kept when it is over.
@@ -50,8 +51,18 @@ struct Incident {
     /// When it was recovered.
     recovered: Option<Timestamp>,
     evidence: Option<String>,
-    /// Since when, in microseconds, each city is shown it: as an isolation, and then as one that is over.
-    shown: BTreeMap<String, (u64, Option<u64>)>,
+    shown: BTreeMap<String, Shown>,
+}
+
+/// Since when, in microseconds, a city is shown an incident.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Shown {
+    isolated: u64,
+    /// Its end.
+    recovered: Option<u64>,
+    /// It is not for the city now. When it is again, it is shown anew: the city may have read beyond it.
+    #[serde(default)]
+    is_hidden: bool,
 }
 
 impl Incident {
@@ -62,6 +73,53 @@ impl Incident {
     fn about<'a>(&'a self, city: &'a str) -> About<'a> {
         let (device, created, evidence) = (&*self.device, self.created, self.evidence.as_deref());
         About { city, device, created, evidence }
+    }
+
+    /// The cities of which it may be to be decided whether they are shown it.
+    fn cities<'a>(&'a self, config: &'a Config) -> impl Iterator<Item = &'a String> {
+        config.agreement.readers.keys().chain(self.shown.keys())
+    }
+
+    /// Whether each city is shown what is for it.
+    fn is_settled(&self, config: &Config) -> bool {
+        self.cities(config).all(|city| match (self.shown.get(city), config.is_for(&self.device, city)) {
+            // What was over before is past.
+            (None, is_for) => !is_for || self.is_over(),
+            (Some(shown), false) => shown.is_hidden,
+            (Some(shown), true) => !shown.is_hidden && shown.recovered.is_some() == self.is_over(),
+        })
+    }
+
+    /// Shows each city what is for it; returns to whom something is new.
+    fn show(&mut self, config: &Config, book: &mut Book, now: Timestamp) -> BTreeSet<String> {
+        let (is_over, mut to) = (self.is_over(), BTreeSet::new());
+        for city in self.cities(config).cloned().collect::<BTreeSet<_>>() {
+            let is_for = config.is_for(&self.device, &city);
+            match self.shown.get_mut(&city) {
+                Some(shown) if !is_for => {
+                    shown.is_hidden = true;
+                    continue;
+                }
+                Some(Shown { recovered: recovered @ None, is_hidden: false, .. }) if is_over => {
+                    *recovered = Some(book.added(now));
+                }
+                Some(Shown { is_hidden: false, .. }) => continue,
+                None if !is_for || is_over => continue,
+                _ => {
+                    let isolated = book.added(now);
+                    let recovered = is_over.then(|| book.added(now));
+                    self.shown.insert(city.clone(), Shown { isolated, recovered, is_hidden: false });
+                }
+            }
+            to.insert(city);
+        }
+        to
+    }
+
+    /// Since when a city is shown it; none if it is not.
+    fn shown_to(&self, city: &str, config: &Config) -> Option<Shown> {
+        let shown = self.shown.get(city).filter(|shown| !shown.is_hidden);
+        shown.copied().filter(|_| config.is_for(&self.device, city))
     }
 }
 
@@ -95,8 +153,8 @@ pub(crate) fn micros(time: u64) -> Timestamp {
 struct Config {
     home: String,
     agreement: Agreement,
-    /// The cities with which a stream of a device is shared, of those that may read.
-    shared: BTreeMap<DeviceId, BTreeSet<String>>,
+    /// The cities with which a stream of a device is shared, of those that may read. Devices with the same streams have the same.
+    shared: BTreeMap<DeviceId, Arc<BTreeSet<String>>>,
 }
 
 impl Config {
@@ -108,9 +166,11 @@ impl Config {
                     && (entry.stream.class == Class::Public || entry.partners.contains(partner))
             })
         };
+        let mut by_streams = BTreeMap::new();
         let shared = city.devices.iter().map(|(id, device)| {
             let gets = |partner: &&String| device.streams.iter().any(|number| shared_by(number, partner));
-            (*id, agreement.readers.keys().filter(gets).cloned().collect())
+            let cities = || Arc::new(agreement.readers.keys().filter(gets).cloned().collect());
+            (*id, Arc::clone(by_streams.entry(&device.streams).or_insert_with(cities)))
         });
         let shared = shared.collect();
         Self { home: city.home.clone(), agreement, shared }
@@ -123,31 +183,55 @@ impl Config {
     }
 }
 
-#[derive(Debug, Default)]
+/// What is kept.
+#[derive(Clone, Debug, Default)]
 struct State {
-    config: Arc<Config>,
-    incidents: BTreeMap<String, Incident>,
-    /// The devices that are isolated now.
-    isolated: BTreeSet<DeviceId>,
+    incidents: BTreeMap<String, Arc<Incident>>,
+    book: Book,
+}
+
+/// What of a desk is kept beside its incidents.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Book {
     /// Since when each city has a collection.
     begun: BTreeMap<String, u64>,
     /// The last time at which something was added to a collection.
     last: u64,
-    /// How often each city has asked.
-    asked: BTreeMap<String, u64>,
+    /// Who was told of what, as far as the audit log may not have it yet.
+    #[serde(default)]
+    told: Vec<Value>,
 }
 
-/// What of a desk is kept beside its incidents.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Begun {
-    begun: BTreeMap<String, u64>,
-    last: u64,
+impl Book {
+    /// When what comes into a collection now was added, with room for its objects.
+    fn added(&mut self, now: Timestamp) -> u64 {
+        self.last = u64::try_from(now.as_microsecond()).unwrap_or(0).max(self.last + STEP);
+        self.last
+    }
+}
+
+/// How a city has asked since the start.
+#[derive(Clone, Debug, Default)]
+struct Asked {
+    count: u64,
+    last: Option<Timestamp>,
+    /// After what it asked last, in microseconds: it has what is before.
+    after: Option<u64>,
 }
 
 /// Tells partners of isolated devices.
+///
+/// The engine's thread and requests wait for nobody here: each lock but that of `updates` is held for a moment, and what takes long is made
+/// from what was there then.
 #[derive(Debug)]
 pub struct Desk {
-    state: Mutex<State>,
+    config: Mutex<Arc<Config>>,
+    /// The devices that are isolated now.
+    isolated: Mutex<BTreeSet<DeviceId>>,
+    state: Mutex<Arc<State>>,
+    asked: Mutex<BTreeMap<String, Asked>>,
+    /// Who changes the state has it until that is stored.
+    updates: Mutex<()>,
     kept: Arc<Kept>,
     /// Something may be to be done.
     pub wake: Notify,
@@ -159,67 +243,103 @@ impl Desk {
     /// # Errors
     /// If that cannot be read.
     pub fn open(kept: Arc<Kept>) -> Result<Self> {
-        let Begun { begun, last } = kept.all(DESK)?.remove("").unwrap_or_default();
-        let state = State { incidents: kept.all(INCIDENTS)?, begun, last, ..State::default() };
-        Ok(Self { state: Mutex::new(state), kept, wake: Notify::new() })
+        let book = kept.all(DESK)?.remove("").unwrap_or_default();
+        let state = Arc::new(State { incidents: kept.all(INCIDENTS)?, book });
+        Ok(Self {
+            config: Mutex::default(),
+            isolated: Mutex::default(),
+            state: Mutex::new(state),
+            asked: Mutex::default(),
+            updates: Mutex::default(),
+            kept,
+            wake: Notify::new(),
+        })
+    }
+
+    fn config(&self) -> Arc<Config> {
+        Arc::clone(&lock(&self.config))
+    }
+
+    fn state(&self) -> Arc<State> {
+        Arc::clone(&lock(&self.state))
     }
 
     /// From now on these attributes and this agreement hold.
     pub fn configure(&self, city: &City, agreement: Agreement) {
-        lock(&self.state).config = Arc::new(Config::of(city, agreement));
+        let config = Arc::new(Config::of(city, agreement));
+        *lock(&self.config) = config;
         self.wake.notify_one();
     }
 
     /// Whether an own device is isolated from now on.
     pub fn isolated(&self, device: DeviceId, is_isolated: bool) {
-        let isolated = &mut lock(&self.state).isolated;
-        if is_isolated {
-            isolated.insert(device)
-        } else {
-            isolated.remove(&device)
-        };
-        self.wake.notify_one();
+        let mut isolated = lock(&self.isolated);
+        let is_new = if is_isolated { isolated.insert(device) } else { isolated.remove(&device) };
+        if is_new {
+            self.wake.notify_one();
+        }
     }
 
     /// Isolated devices of which there is no incident yet.
     #[must_use]
     pub fn unreported(&self) -> Vec<DeviceId> {
-        let state = lock(&self.state);
-        let open: BTreeSet<_> = state.open().map(|(_, incident)| incident.device.clone()).collect();
-        state.isolated.iter().filter(|device| !open.contains(&device.to_string())).copied().collect()
+        let (isolated, state) = (lock(&self.isolated).clone(), self.state());
+        let open: BTreeSet<_> = state.open().map(|(_, incident)| &*incident.device).collect();
+        isolated.into_iter().filter(|device| !open.contains(&*device.to_string())).collect()
     }
 
-    /// Makes incidents what devices are now, shows them to those for whom they are, and returns what is for the audit log; with the signed
-    /// attestation results of the devices that are [not reported](Self::unreported) yet. All of it is stored then.
+    /// Makes incidents what devices are now, and shows them to those for whom they are; with the signed attestation results of the devices
+    /// that are [not reported](Self::unreported) yet. All of it is stored then.
     ///
     /// # Errors
     /// If it cannot be stored. Then nothing has changed.
-    pub fn update(&self, evidence: &BTreeMap<DeviceId, Option<String>>, now: Timestamp) -> Result<Vec<Note>> {
-        let mut state = lock(&self.state);
-        let mut next = State {
-            config: Arc::clone(&state.config),
-            incidents: state.incidents.clone(),
-            isolated: BTreeSet::new(),
-            begun: state.begun.clone(),
-            last: state.last,
-            asked: BTreeMap::new(),
-        };
-        let mut changed = next.follow(&state.isolated, evidence, now);
-        let (shown, notes) = next.show(now);
-        changed.extend(shown);
-        changed.extend(next.forget(now));
-        if changed.is_empty() && (&next.begun, next.last) == (&state.begun, state.last) {
-            return Ok(notes);
+    pub fn update(&self, evidence: &BTreeMap<DeviceId, Option<String>>, now: Timestamp) -> Result<()> {
+        let _turn = lock(&self.updates);
+        let (config, isolated, mut next) = (self.config(), lock(&self.isolated).clone(), self.state());
+        State::follow(&mut next, &config.home, &isolated, evidence, now);
+        State::show(&mut next, &config, now);
+        State::forget(&mut next, now);
+        self.keep(next)
+    }
+
+    /// What is for the audit log: who was told of what. It is kept until it is [recorded](Self::recorded) there.
+    #[must_use]
+    pub fn notes(&self) -> Vec<Note> {
+        self.state().book.told.iter().map(|detail| ("incident told", detail.clone())).collect()
+    }
+
+    /// The audit log has these.
+    ///
+    /// # Errors
+    /// If that cannot be stored.
+    pub fn recorded(&self, notes: &[Note]) -> Result<()> {
+        let _turn = lock(&self.updates);
+        let mut next = self.state();
+        let is_recorded = |told: &Value| notes.iter().any(|(_, detail)| detail == told);
+        if next.book.told.iter().any(is_recorded) {
+            Arc::make_mut(&mut next).book.told.retain(|told| !is_recorded(told));
         }
-        let values = changed.into_iter().map(|id| {
-            let value = next.incidents.get(&id).map(to_bytes).transpose()?;
-            Ok((id, value))
-        });
-        let begun = to_bytes(&Begun { begun: next.begun.clone(), last: next.last })?;
-        let values = values.collect::<Result<_>>()?;
-        self.kept.keep(&[(INCIDENTS, values), (DESK, BTreeMap::from([(String::new(), Some(begun))]))])?;
-        (state.incidents, state.begun, state.last) = (next.incidents, next.begun, next.last);
-        Ok(notes)
+        self.keep(next)
+    }
+
+    /// Stores what has changed. Then it holds.
+    fn keep(&self, next: Arc<State>) -> Result<()> {
+        let before = self.state();
+        if Arc::ptr_eq(&before, &next) {
+            return Ok(());
+        }
+        let gone = before.incidents.keys().filter(|id| !next.incidents.contains_key(*id));
+        let gone = gone.map(|id| Ok((id.clone(), None)));
+        let is_kept = |id: &String, incident: &Arc<Incident>| {
+            before.incidents.get(id).is_some_and(|before| Arc::ptr_eq(before, incident))
+        };
+        let new = next.incidents.iter().filter(|(id, incident)| !is_kept(id, incident));
+        let new = new.map(|(id, incident)| Ok((id.clone(), Some(to_bytes(&**incident)?))));
+        let incidents = gone.chain(new).collect::<Result<_>>()?;
+        let book = BTreeMap::from([(String::new(), Some(to_bytes(&next.book)?))]);
+        self.kept.keep(&[(INCIDENTS, incidents), (DESK, book)])?;
+        *lock(&self.state) = next;
+        Ok(())
     }
 
     /// Who asks, by the name of a city and its token (HTTP Basic, RFC 7617).
@@ -230,34 +350,81 @@ impl Desk {
         let (name, token) = std::str::from_utf8(&given).ok()?.split_once(':')?;
         let hash: [u8; 32] = Sha256::digest(token).into();
         // What the hash of a guess is like helps nobody to the next guess.
-        let is_reader = lock(&self.state).config.agreement.readers.get(name) == Some(&hash);
+        let is_reader = self.config().agreement.readers.get(name) == Some(&hash);
         is_reader.then(|| name.to_owned())
     }
 
-    /// The name of the own city, and the objects in the collection of another one, in their order; without incidents of which nothing was
-    /// added after a time.
-    pub(crate) fn collection(&self, partner: &str, after: Option<u64>) -> Option<(String, Vec<Entry>)> {
-        let mut state = lock(&self.state);
-        *state.asked.entry(partner.to_owned()).or_default() += 1;
-        let config = Arc::clone(&state.config);
-        let begun = *state.begun.get(partner).filter(|_| config.agreement.readers.contains_key(partner))?;
+    /// What another city is shown now; none if it has no collection.
+    pub(crate) fn collection(&self, partner: &str) -> Option<Collection> {
+        let (config, state) = (self.config(), self.state());
+        let begun = *state.book.begun.get(partner)?;
+        let is_reader = config.agreement.readers.contains_key(partner);
+        is_reader.then(|| Collection { partner: partner.to_owned(), begun, config, state })
+    }
+
+    /// A city asks, for what was added after a time.
+    pub(crate) fn asks(&self, partner: &str, after: Option<u64>) {
+        let mut asked = lock(&self.asked);
+        let asked = asked.entry(partner.to_owned()).or_default();
+        asked.count += 1;
+        asked.last = Some(Timestamp::now());
+        asked.after = after.or(asked.after);
+    }
+
+    /// For who looks how everything is: of each city that may read, how often it has asked, when it did last and after what, and how many
+    /// open incidents it is shown.
+    #[must_use]
+    pub fn status(&self) -> BTreeMap<String, Value> {
+        let (config, state, asked) = (self.config(), self.state(), lock(&self.asked).clone());
+        let status = config.agreement.readers.keys().map(|city| {
+            let open =
+                state.open().filter(|(_, incident)| incident.shown_to(city, &config).is_some()).count();
+            let Asked { count, last, after } = asked.get(city).cloned().unwrap_or_default();
+            let value =
+                json!({ "asked": count, "last": last, "added_after": after.map(micros), "open": open });
+            (city.clone(), value)
+        });
+        status.collect()
+    }
+}
+
+/// What a city is shown at a moment.
+#[derive(Debug)]
+pub(crate) struct Collection {
+    partner: String,
+    /// Since when the city has it.
+    begun: u64,
+    config: Arc<Config>,
+    state: Arc<State>,
+}
+
+impl Collection {
+    /// The own city.
+    pub(crate) fn home(&self) -> &str {
+        &self.config.home
+    }
+
+    /// The objects in their order; without incidents of which nothing was added after a time.
+    pub(crate) fn entries(&self, after: Option<u64>) -> Vec<Entry> {
         let mut entries = Vec::new();
         let mut add = |added: u64, objects: Vec<Value>| {
             entries.extend((added..).zip(objects).map(|(added, object)| Entry::of(added, object)));
         };
-        add(begun, stix::common(&config.home));
-        for incident in state.incidents.values() {
-            let Some((isolated, recovered)) = incident.shown.get(partner) else { continue };
-            let is_past = after.is_some_and(|after| recovered.unwrap_or(isolated + STEP) <= after);
-            if is_past || !config.is_for(&incident.device, partner) {
+        add(self.begun, stix::common(self.home()));
+        for incident in self.state.incidents.values() {
+            let Some(Shown { isolated, recovered, .. }) = incident.shown_to(&self.partner, &self.config)
+            else {
+                continue;
+            };
+            if after.is_some_and(|after| recovered.unwrap_or(isolated + STEP) <= after) {
                 continue;
             }
-            let about = incident.about(&config.home);
+            let about = incident.about(self.home());
             let mut objects = about.around();
             objects.push(about.incident(incident.created, false));
-            add(*isolated, objects);
+            add(isolated, objects);
             if let (Some(added), Some(modified)) = (recovered, incident.recovered) {
-                add(*added, vec![about.incident(modified, true)]);
+                add(added, vec![about.incident(modified, true)]);
             }
         }
         // Observables have no versions: each is there once.
@@ -265,26 +432,12 @@ impl Desk {
         let mut seen = BTreeSet::new();
         entries.retain(|entry| entry.object.get("created").is_some() || seen.insert(entry.id.clone()));
         entries.reverse();
-        Some((config.home.clone(), entries))
-    }
-
-    /// For who looks how everything is: of each city that may read, how often it has asked, and how many open incidents it is shown.
-    #[must_use]
-    pub fn status(&self) -> BTreeMap<String, Value> {
-        let state = lock(&self.state);
-        let status = state.config.agreement.readers.keys().map(|city| {
-            let shown = |incident: &&Incident| {
-                incident.shown.contains_key(city) && state.config.is_for(&incident.device, city)
-            };
-            let open = state.open().map(|(_, incident)| incident).filter(shown).count();
-            (city.clone(), json!({ "asked": state.asked.get(city).unwrap_or(&0), "open": open }))
-        });
-        status.collect()
+        entries
     }
 }
 
 impl State {
-    fn open(&self) -> impl Iterator<Item = (&String, &Incident)> {
+    fn open(&self) -> impl Iterator<Item = (&String, &Arc<Incident>)> {
         self.incidents.iter().filter(|(_, incident)| !incident.is_over())
     }
 
@@ -296,102 +449,82 @@ impl State {
         Timestamp::from_millisecond(now).unwrap_or(Timestamp::MAX)
     }
 
-    /// Makes incidents what devices are; returns which have changed.
+    /// Makes incidents what devices are.
     fn follow(
-        &mut self,
+        state: &mut Arc<Self>,
+        home: &str,
         isolated: &BTreeSet<DeviceId>,
         evidence: &BTreeMap<DeviceId, Option<String>>,
         now: Timestamp,
-    ) -> BTreeSet<String> {
+    ) {
         let names: BTreeSet<_> = isolated.iter().map(DeviceId::to_string).collect();
-        let over = self.open().filter(|(_, incident)| !names.contains(&incident.device));
-        let over: Vec<_> = over.map(|(id, incident)| (id.clone(), incident.device.clone())).collect();
-        let mut changed = BTreeSet::new();
-        for (id, device) in over {
-            let time = self.time_of(&device, now);
-            if let Some(incident) = self.incidents.get_mut(&id) {
-                incident.recovered = Some(time);
+        let open = state.open().map(|(id, incident)| (incident.device.clone(), id.clone()));
+        let open: BTreeMap<_, _> = open.collect();
+        for (device, id) in open.iter().filter(|(device, _)| !names.contains(*device)) {
+            let time = state.time_of(device, now);
+            if let Some(incident) = Arc::make_mut(state).incidents.get_mut(id) {
+                Arc::make_mut(incident).recovered = Some(time);
             }
-            changed.insert(id);
         }
-        for device in isolated {
-            let (name, Some(evidence)) = (device.to_string(), evidence.get(device)) else { continue };
-            if self.open().any(|(_, incident)| incident.device == name) {
+        for (device, evidence) in evidence {
+            let name = device.to_string();
+            if !names.contains(&name) || open.contains_key(&name) {
                 continue;
             }
-            let created = self.time_of(&name, now);
-            let id = stix::incident(&self.config.home, &name, created);
+            let created = state.time_of(&name, now);
+            let id = stix::incident(home, &name, created);
             let evidence = evidence.clone().filter(|evidence| evidence.len() <= MOST_EVIDENCE);
             let incident =
                 Incident { device: name, created, recovered: None, evidence, shown: BTreeMap::new() };
-            self.incidents.insert(id.clone(), incident);
-            changed.insert(id);
+            Arc::make_mut(state).incidents.insert(id, Arc::new(incident));
         }
-        changed
     }
 
-    /// Shows each what is new for it; returns which incidents are, and notes of it.
-    fn show(&mut self, now: Timestamp) -> (BTreeSet<String>, Vec<Note>) {
-        let config = Arc::clone(&self.config);
-        let mut last = self.last;
-        let mut added = || {
-            last = u64::try_from(now.as_microsecond()).unwrap_or(0).max(last + STEP);
-            last
-        };
+    /// Shows each city what is new for it, and notes that.
+    fn show(state: &mut Arc<Self>, config: &Config, now: Timestamp) {
         for city in config.agreement.readers.keys() {
-            if !self.begun.contains_key(city) {
-                self.begun.insert(city.clone(), added());
+            if !state.book.begun.contains_key(city) {
+                let book = &mut Arc::make_mut(state).book;
+                let added = book.added(now);
+                book.begun.insert(city.clone(), added);
             }
         }
-        let (mut changed, mut notes) = (BTreeSet::new(), Vec::new());
-        for (id, incident) in &mut self.incidents {
-            let mut to = BTreeSet::new();
-            for city in config.agreement.readers.keys() {
-                if !config.is_for(&incident.device, city) {
-                    continue;
-                }
-                match incident.shown.get_mut(city) {
-                    // What was over before is past.
-                    None if incident.recovered.is_none() => {
-                        incident.shown.insert(city.clone(), (added(), None));
-                        to.insert(city.clone());
-                    }
-                    Some((_, over @ None)) if incident.recovered.is_some() => {
-                        *over = Some(added());
-                        to.insert(city.clone());
-                    }
-                    _ => {}
-                }
-            }
+        let due = state.incidents.iter().filter(|(_, incident)| !incident.is_settled(config));
+        let due: Vec<_> = due.map(|(id, _)| id.clone()).collect();
+        for id in due {
+            let Self { incidents, book } = Arc::make_mut(state);
+            let Some(incident) = incidents.get_mut(&id).map(Arc::make_mut) else { continue };
+            let to = incident.show(config, book, now);
             if !to.is_empty() {
-                let state = if incident.recovered.is_some() { "recovered" } else { "isolated" };
-                let detail = json!({ "incident": id, "device": incident.device, "state": state, "to": to });
-                notes.push(("incident told", detail));
-                changed.insert(id.clone());
+                let state = if incident.is_over() { "recovered" } else { "isolated" };
+                book.told
+                    .push(json!({ "incident": id, "device": incident.device, "state": state, "to": to }));
             }
         }
-        self.last = last;
-        (changed, notes)
     }
 
-    /// Forgets what is too old or too much; returns which incidents.
-    fn forget(&mut self, now: Timestamp) -> BTreeSet<String> {
-        let is_old = |incident: &Incident| {
-            incident.recovered.is_some_and(|recovered| now.duration_since(recovered) > AGE)
-        };
-        let mut gone: BTreeSet<_> = self
-            .incidents
-            .iter()
-            .filter(|(_, incident)| is_old(incident))
-            .map(|(id, _)| id.clone())
-            .collect();
-        let left = self.incidents.iter().filter(|(id, _)| !gone.contains(*id));
-        let mut left: Vec<_> =
-            left.map(|(id, incident)| (!incident.is_over(), incident.created, id.clone())).collect();
-        left.sort();
-        let too_many = left.len().saturating_sub(MOST);
-        gone.extend(left.into_iter().take(too_many).map(|(_, _, id)| id));
-        self.incidents.retain(|id, _| !gone.contains(id));
-        gone
+    /// Forgets what is over for too long, or is too much.
+    fn forget(state: &mut Arc<Self>, now: Timestamp) {
+        // What ended far ahead of now did so by a clock that was wrong.
+        let is_old = |recovered: Timestamp| now.duration_since(recovered).abs() > AGE;
+        let over =
+            state.incidents.iter().filter_map(|(id, incident)| Some((incident.recovered?, id, incident)));
+        let (old, over): (Vec<_>, Vec<_>) = over.partition(|(recovered, ..)| is_old(*recovered));
+        let mut gone: Vec<_> = old.into_iter().map(|(_, id, _)| id.clone()).collect();
+        if over.len() > MOST {
+            let mut last = BTreeMap::new();
+            for incident in state.incidents.values() {
+                let last = last.entry(&*incident.device).or_insert(incident.created);
+                *last = incident.created.max(*last);
+            }
+            let is_last = |incident: &Incident| last.get(&*incident.device) == Some(&incident.created);
+            let mut past: Vec<_> = over.into_iter().filter(|(.., incident)| !is_last(incident)).collect();
+            past.sort_by_key(|(recovered, ..)| *recovered);
+            let too_many = past.len().saturating_sub(MOST);
+            gone.extend(past.into_iter().take(too_many).map(|(_, id, _)| id.clone()));
+        }
+        for id in gone {
+            Arc::make_mut(state).incidents.remove(&id);
+        }
     }
 }

@@ -16,7 +16,7 @@ const CACHE: usize = 1 << 20;
 
 /// The file of a [`Desk`](crate::Desk) and of [`Reports`](crate::Reports).
 #[derive(Debug)]
-pub struct Kept(Database);
+pub struct Kept(pub(crate) Database);
 
 /// What changes: a kind, and names with what is kept under them now; none if nothing is.
 pub(crate) type Changes = (&'static str, BTreeMap<String, Option<Vec<u8>>>);

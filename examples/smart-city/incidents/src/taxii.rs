@@ -75,25 +75,27 @@ impl Desk {
         let rest = path.strip_prefix(API_ROOT.trim_end_matches('/'));
         let rest = rest.filter(|rest| rest.is_empty() || rest.starts_with('/')).ok_or_else(not_found)?;
         let wanted = Wanted::of(uri)?;
+        self.asks(reader, wanted.after);
         // A reader that is one no more has none.
-        let (home, entries) = self.collection(reader, wanted.after).ok_or_else(not_found)?;
-        let id = stix::collection(&home, reader);
+        let collection = self.collection(reader).ok_or_else(not_found)?;
+        let (home, entries) = (collection.home(), || collection.entries(wanted.after));
+        let id = stix::collection(home, reader);
         let parts: Vec<_> = rest.split('/').skip(1).collect();
         match &*parts {
             [] => Ok(ok(&json!({
                 "title": format!("Incidents of {home}"), "versions": [TAXII], "max_content_length": 1024,
             }))),
-            ["collections"] => Ok(ok(&json!({ "collections": [about(&home, reader, &id)] }))),
+            ["collections"] => Ok(ok(&json!({ "collections": [about(home, reader, &id)] }))),
             ["collections", name, rest @ ..] if *name == ALIAS || **name == *id => match rest {
-                [] => Ok(ok(&about(&home, reader, &id))),
-                ["objects"] => Ok(envelope(&wanted.page(&entries))),
-                ["manifest"] => Ok(manifest(&wanted.page(&entries))),
+                [] => Ok(ok(&about(home, reader, &id))),
+                ["objects"] => Ok(envelope(&wanted.page(&entries()))),
+                ["manifest"] => Ok(manifest(&wanted.page(&entries()))),
                 ["objects", id, rest @ ..] if rest.is_empty() || *rest == ["versions"] => {
-                    let (_, all) = self.collection(reader, None).ok_or_else(not_found)?;
+                    let all = collection.entries(None);
                     if !all.iter().any(|entry| entry.id == *id) {
                         return Err(not_found());
                     }
-                    let wanted = wanted.with_id(id);
+                    let wanted = Wanted { ids: Some(BTreeSet::from([(*id).to_owned()])), ..wanted };
                     if rest.is_empty() {
                         return Ok(envelope(&wanted.page(&all)));
                     }
@@ -216,10 +218,6 @@ impl Wanted {
             wanted.versions.push(Version::Last);
         }
         Ok(wanted)
-    }
-
-    fn with_id(self, id: &str) -> Self {
-        Self { ids: Some(BTreeSet::from([id.to_owned()])), ..self }
     }
 
     fn page(&self, entries: &[Entry]) -> Page {

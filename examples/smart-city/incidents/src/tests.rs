@@ -123,14 +123,16 @@ fn time(seconds: i64) -> Timestamp {
 /// Midori, which tells.
 struct Teller {
     town: Town,
+    kept: Arc<Kept>,
     desk: Desk,
 }
 
 impl Teller {
     fn new() -> Self {
         let town = Town::new();
-        let desk = Desk::open(town.kept()).unwrap();
-        let teller = Self { town, desk };
+        let kept = town.kept();
+        let desk = Desk::open(Arc::clone(&kept)).unwrap();
+        let teller = Self { town, kept, desk };
         teller.configure(&readers());
         teller.update(0);
         teller
@@ -144,7 +146,10 @@ impl Teller {
     fn update(&self, seconds: i64) -> Vec<Note> {
         let evidence =
             self.desk.unreported().into_iter().map(|device| (device, Some("a.signed.result".to_owned())));
-        self.desk.update(&evidence.collect(), time(seconds)).unwrap()
+        self.desk.update(&evidence.collect(), time(seconds)).unwrap();
+        let notes = self.desk.notes();
+        self.desk.recorded(&notes).unwrap();
+        notes
     }
 
     fn set(&self, device: DeviceId, is_isolated: bool, seconds: i64) -> Vec<Note> {
@@ -154,11 +159,12 @@ impl Teller {
 
     /// The gateway is started again; which devices are isolated it is told anew.
     fn restart(self, isolated: &[DeviceId]) -> Self {
-        let Self { town, desk } = self;
-        drop(desk);
-        let desk = Desk::open(town.kept()).unwrap();
+        let Self { town, kept, desk } = self;
+        drop((kept, desk));
+        let kept = town.kept();
+        let desk = Desk::open(Arc::clone(&kept)).unwrap();
         isolated.iter().for_each(|device| desk.isolated(*device, true));
-        let teller = Self { town, desk };
+        let teller = Self { town, kept, desk };
         teller.configure(&readers());
         teller
     }
@@ -290,12 +296,165 @@ fn what_is_told_is_bounded() {
             path = format!("{COLLECTION}/manifest/?match%5Btype%5D=incident&next={next}");
         }
     };
-    assert_eq!(count(&teller), desk::MOST);
+    // Those of before, the last one of the gate and that of the mast.
+    assert_eq!(count(&teller), desk::MOST + 2);
     // Those that are over go with time; what is open stays.
     let later = at + desk::AGE.as_secs() + 60;
     teller.update(later);
     assert_eq!(teller.incidents("aoba", ""), [of(MAST, "isolated")]);
     assert_eq!(teller.restart(&[MAST]).incidents("aoba", ""), [of(MAST, "isolated")]);
+}
+
+/// However many devices are isolated, each has one incident, and that of none is forgotten before its end is told.
+#[test]
+fn what_is_open_is_never_forgotten() {
+    let teller = Teller::new();
+    let mut city = teller.town.city("midori", &readers());
+    let number = |n: usize| DeviceId(u64::try_from(n).unwrap().to_be_bytes());
+    let devices: Vec<_> = (1..=desk::MOST + 20).map(number).collect();
+    for device in &devices {
+        city.devices.insert(*device, city.devices[&GATE].clone());
+    }
+    teller.desk.configure(&city, agreement(&city).unwrap());
+    let set = |is_isolated| devices.iter().for_each(|device| teller.desk.isolated(*device, is_isolated));
+    let told = |seconds, state: &str| {
+        let notes = teller.update(seconds);
+        assert!(notes.iter().all(|(_, detail)| detail["state"] == state));
+        notes.len()
+    };
+    set(true);
+    assert_eq!(told(1, "isolated"), devices.len());
+    assert!(teller.desk.unreported().is_empty());
+    assert_eq!(told(2, "isolated"), 0, "told once");
+    assert_eq!(teller.desk.status()["aoba"]["open"], devices.len());
+    set(false);
+    assert_eq!(told(3, "recovered"), devices.len());
+    assert_eq!(told(4, "recovered"), 0);
+    let mut ends = BTreeSet::new();
+    let mut position = String::new();
+    loop {
+        let path = format!("{COLLECTION}/objects/?match%5Btype%5D=incident{position}");
+        let page = teller.get(&path);
+        for incident in page["objects"].as_array().unwrap() {
+            let about = &incident["extensions"][stix::extension()];
+            assert!(about["state"] != "recovered" || ends.insert(about["device"].to_string()));
+        }
+        let Some(next) = page["next"].as_str() else { break };
+        position = format!("&next={next}");
+    }
+    assert_eq!(ends.len(), devices.len());
+}
+
+/// An end that a clock far ahead has stamped does not stay for ever.
+#[test]
+fn what_ended_far_ahead_is_forgotten() {
+    let teller = Teller::new();
+    let ahead = desk::AGE.as_secs() + 60;
+    teller.set(GATE, true, ahead - 1);
+    teller.set(GATE, false, ahead);
+    teller.update(0);
+    assert_eq!(teller.incidents("aoba", ""), []);
+    teller.set(GATE, true, 1);
+    let created =
+        &teller.get(&format!("{COLLECTION}/objects/?match%5Btype%5D=incident"))["objects"][0]["created"];
+    assert_eq!(created.as_str().unwrap().parse::<Timestamp>().unwrap(), time(1));
+}
+
+/// What was hidden from a city is shown anew, with its end, as the city may have read beyond it.
+#[test]
+fn what_is_shown_again_is_new() {
+    let teller = Teller::new();
+    teller.set(MAST, true, 1);
+    let share = |with: &str, seconds| {
+        let mut city = teller.town.city("midori", &readers());
+        city.streams.get_mut(&2).unwrap().partners = vec![with.to_owned()];
+        teller.desk.configure(&city, agreement(&city).unwrap());
+        teller.update(seconds)
+    };
+    let position = || {
+        let (answer, _) = teller.answer("aoba", TOKEN, &format!("{COLLECTION}/objects/"));
+        format!("added_after={}", answer.headers()["x-taxii-date-added-last"].to_str().unwrap())
+    };
+    share("hibari", 2);
+    assert_eq!(teller.incidents("aoba", ""), []);
+    teller.set(GATE, true, 3);
+    let before = position();
+    assert_eq!(share("aoba", 4)[0].1["to"], json!(["aoba"]), "the other one had it before");
+    assert_eq!(teller.incidents("aoba", &before), [of(MAST, "isolated")]);
+    let before = position();
+    assert!(share("aoba", 5).is_empty());
+    assert_eq!(teller.incidents("aoba", &before), []);
+    // It ends where Aoba does not see it.
+    share("hibari", 6);
+    teller.set(MAST, false, 7);
+    teller.set(GATE, false, 8);
+    let before = position();
+    share("aoba", 9);
+    let query = format!("{before}&match%5Bversion%5D=all");
+    assert_eq!(teller.incidents("aoba", &query), [of(MAST, "isolated"), of(MAST, "recovered")]);
+}
+
+/// What was told is for the audit log until that has it, over restarts.
+#[test]
+fn what_the_audit_log_does_not_have_is_kept_for_it() {
+    let teller = Teller::new();
+    teller.desk.isolated(GATE, true);
+    teller.desk.update(&BTreeMap::from([(GATE, None)]), time(1)).unwrap();
+    let notes = teller.desk.notes();
+    assert_eq!((notes.len(), &notes[0].1["device"]), (1, &json!(GATE.to_string())));
+    let teller = teller.restart(&[GATE]);
+    assert_eq!(teller.desk.notes(), notes);
+    teller.desk.recorded(&notes).unwrap();
+    assert!(teller.desk.notes().is_empty());
+    assert!(teller.restart(&[GATE]).desk.notes().is_empty());
+}
+
+/// While something is being stored, neither the engine's thread nor who asks waits for it.
+#[test]
+fn nobody_waits_for_the_disk() {
+    let teller = Arc::new(Teller::new());
+    teller.set(MAST, true, 1);
+    let city = teller.town.city("midori", &readers());
+    let disk = teller.kept.0.begin_write().unwrap();
+    teller.desk.isolated(GATE, true);
+    let storing = {
+        let teller = Arc::clone(&teller);
+        std::thread::spawn(move || teller.update(2))
+    };
+    std::thread::sleep(Duration::from_millis(200));
+    let (done, is_done) = std::sync::mpsc::channel();
+    {
+        let teller = Arc::clone(&teller);
+        std::thread::spawn(move || {
+            teller.desk.isolated(CAMERA, true);
+            teller.desk.configure(&city, agreement(&city).unwrap());
+            let status = teller.desk.status();
+            done.send((status["aoba"]["open"].clone(), teller.incidents("aoba", ""))).unwrap();
+        });
+    }
+    let seen = is_done.recv_timeout(Duration::from_secs(5));
+    assert!(!storing.is_finished(), "it is not stored yet");
+    drop(disk);
+    assert_eq!(seen.unwrap(), (json!(1), vec![of(MAST, "isolated")]), "what is not stored does not count");
+    storing.join().unwrap();
+    assert_eq!(teller.incidents("aoba", "").len(), 2);
+}
+
+/// Operators see how far each city has read.
+#[test]
+fn what_cities_have_read_can_be_seen() {
+    let teller = Teller::new();
+    assert_eq!(
+        teller.desk.status()["aoba"],
+        json!({ "asked": 0, "last": null, "added_after": null, "open": 0 })
+    );
+    let begin = Timestamp::now();
+    teller.incidents("aoba", "added_after=2026-01-02T03:04:05Z");
+    teller.get("/taxii2/city/");
+    let status = &teller.desk.status()["aoba"];
+    assert_eq!((&status["asked"], &status["added_after"]), (&json!(2), &json!("2026-01-02T03:04:05Z")));
+    assert!(status["last"].as_str().unwrap().parse::<Timestamp>().unwrap() >= begin);
+    assert_eq!(teller.desk.status()["hibari"]["asked"], 0);
 }
 
 /// What the standard says of resources, pages, filters and errors.
