@@ -27,7 +27,7 @@ use crate::{
     audit::{self, Audit},
     config::{City, ConfigError, Secrets, StreamEntry, UserEntry, parse_device_id},
     corim::reference_values,
-    device::{DENIED, Device, Outstanding, Rate, Recovery, UNASKED},
+    device::{DENIED, Device, Outstanding, Recovery, UNASKED},
     distrust::{self, Distrust, Doubt, Doubts},
     file::Directory,
     memory::{self, Fingerprint, Loss, Memory},
