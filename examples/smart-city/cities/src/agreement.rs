@@ -220,11 +220,15 @@ fn partner(city: &City, name: &str, table: &Table) -> Result<Partner, ConfigErro
     for stream in &raw.send {
         let fault = |message: &str| table.fault("send", format!("`{stream}`: {message}"));
         let of = match stream.split_once('/') {
+            Some((owner, _)) if owner == name => return Err(fault("is its own")),
             Some((owner, stream)) => {
                 let owners = city.partners.get(owner).and_then(|owner| owner.handover.as_ref());
-                let takes = owners.is_some_and(|owner| owner.value["receive"].get(stream).is_some());
-                if !takes || owner == name {
-                    return Err(fault("is not taken from that city, or it is its own"));
+                if !owners.is_some_and(|owner| owner.value["receive"].get(stream).is_some()) {
+                    // Else the files would be refused of whoever removes that city, and all would stay as it was.
+                    tracing::warn!(
+                        "`{owner}/{stream}` is not handed on to {name}: it is not taken from {owner}"
+                    );
+                    continue;
                 }
                 (owner.to_owned(), stream.to_owned())
             }

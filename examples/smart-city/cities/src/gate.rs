@@ -1,7 +1,10 @@
 //! Where a city's data goes out to others, and theirs comes in.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{
+        BTreeMap, BTreeSet, HashMap, VecDeque,
+        hash_map::Entry::{Occupied, Vacant},
+    },
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -46,9 +49,18 @@ const LEEWAY: i64 = 120;
 /// How far in the future an owner's gateway may have begun to count, in seconds: who has stolen a key could end the stream with more.
 const MOST_AHEAD: i64 = 86_400;
 
-/// How often labels of an owner's streams may change, at once and in the long run: each time, it is decided anew for all users. The first one
-/// of each stream is not counted, as there are only so many streams.
+/// How often labels of an owner's streams may change that one city brings, at once and in the long run: each time, it is decided anew for all
+/// users. The first one of each stream is not counted, as there are only so many streams; and beside these, each stream may change at once.
 const CHANGES: (u32, Duration) = (16, Duration::from_secs(1));
+
+/// The last labels of a stream for which is known what was decided: one that goes on by another city may come after newer ones.
+const LABELS: usize = 4;
+
+/// How long nothing is sent to a city that has looked at nothing of what it got last.
+const BUSY: Duration = Duration::from_secs(1);
+
+/// Readings of the history that are looked at for one request: many may be there of which the user may see none.
+pub(crate) const MOST_LOOKED_AT: usize = 20_000;
 
 /// The number of the stream that [`sole`] knows.
 pub const NUMBER: u16 = 1;
@@ -183,11 +195,11 @@ type Of = (String, String);
 #[derive(Debug)]
 struct Inbound {
     taken: Taken,
-    /// What was decided by the last label of each stream, and under which configuration.
-    decided: BTreeMap<Of, Decided>,
+    /// What was decided by the last labels of each stream, and under which configuration.
+    decided: BTreeMap<Of, VecDeque<Decided>>,
     under: Arc<Config>,
-    /// How often labels of each owner have changed.
-    changes: BTreeMap<String, Rate>,
+    /// How often labels have changed, by who brought them and whose they are.
+    changes: BTreeMap<(String, String), Rate>,
 }
 
 /// What was decided for each user.
@@ -203,6 +215,8 @@ struct Decided {
 /// What became of what was handed over to and by one city.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
+    /// Whether something is agreed with it now.
+    pub is_partner: bool,
     /// Readings that it took.
     pub sent: u64,
     /// Readings that it refused, by the reason that it gave.
@@ -428,6 +442,7 @@ impl Gate {
         let (mut all, config) = (lock(&self.counts).clone(), self.config());
         for (name, partner) in &config.agreement.partners {
             let counts = all.entry(name.clone()).or_default();
+            counts.is_partner = true;
             let name = |(owner, stream): &Of| {
                 if *owner == config.home { stream.clone() } else { format!("{owner}/{stream}") }
             };
@@ -550,28 +565,30 @@ impl Gate {
         lock(&self.outbound).outboxes.get(to).is_some_and(|outbox| outbox.pace.is_failing())
     }
 
-    /// Takes over what became of a request: how many were taken and refused there; none if it was not answered as it should.
+    /// Takes over what became of a request: how many were taken and refused there; none if it was not answered as it should. What the city
+    /// has not looked at, as it is busy, is sent again.
     pub(crate) fn done(&self, job: Job, answer: Option<Answer>, now: Instant) {
         let answer = answer.map(|answer| answer.of_at_most(job.waiting.len() as u64));
+        let looked_at = answer.as_ref().map_or(0, Answer::looked_at);
+        let mut again = job.waiting;
+        again.drain(..looked_at.min(again.len()));
         let mut outbound = lock(&self.outbound);
         let Outbound { outboxes, isolated, .. } = &mut *outbound;
         if let Some(outbox) = outboxes.get_mut(&job.to) {
             outbox.pace.done(answer.is_some(), now);
-            if answer.is_none() {
-                let before = job.waiting.len();
-                let mut again = job.waiting;
-                again.retain(|waiting| !waiting.is_of(|device| isolated.contains(device)));
-                let withheld = (before - again.len()) as u64;
-                self.count(&job.to, |counts| counts.withheld += withheld);
-                again.append(&mut outbox.waiting);
-                outbox.waiting = again;
-                while outbox.waiting.len() > MOST_WAITING {
-                    outbox.waiting.pop_front();
-                    self.count(&job.to, |counts| counts.lost += 1);
-                }
+            outbox.pace.not_before = (answer.is_some() && looked_at == 0).then(|| now + BUSY);
+            let before = again.len();
+            again.retain(|waiting| !waiting.is_of(|device| isolated.contains(device)));
+            let withheld = (before - again.len()) as u64;
+            self.count(&job.to, |counts| counts.withheld += withheld);
+            again.append(&mut outbox.waiting);
+            outbox.waiting = again;
+            while outbox.waiting.len() > MOST_WAITING {
+                outbox.waiting.pop_front();
+                self.count(&job.to, |counts| counts.lost += 1);
             }
-        } else if answer.is_none() {
-            self.count(&job.to, |counts| counts.withheld += job.waiting.len() as u64);
+        } else {
+            self.count(&job.to, |counts| counts.withheld += again.len() as u64);
         }
         drop(outbound);
         self.count(&job.to, |counts| match &answer {
@@ -592,17 +609,12 @@ impl Gate {
         self.wake.notify_one();
     }
 
-    /// Looks at a message of another city. What was taken is stored before this returns, and is never taken again. None if `has_room` says that
-    /// there is no room for so many messages to users: then nothing was taken.
+    /// Looks at a message of another city, from its beginning, as far as there is room for messages to users and labels do not change too often.
+    /// What was taken is stored before this returns, and is never taken again. The rest may come again.
     ///
     /// # Errors
     /// If it cannot be stored. Then nothing was taken.
-    pub fn receive(
-        &self,
-        body: &[u8],
-        now: Timestamp,
-        has_room: impl FnOnce(usize) -> bool,
-    ) -> Result<Option<Given>> {
+    pub fn receive(&self, body: &[u8], now: Timestamp, mut room: usize) -> Result<Given> {
         let mut given = Given::default();
         let messages = match Value::from_slice(body) {
             Ok(Value::Array(messages)) if messages.len() <= MOST_TOGETHER => messages,
@@ -616,34 +628,37 @@ impl Gate {
         }
         let (mut counted, mut accepted) = (Vec::new(), Vec::new());
         for message in &messages {
+            // All of them may get it.
+            if room < config.users.len() {
+                break;
+            }
             let opened = match message.as_bytes() {
                 Some(message) => handover::open(message, &config.home, &config.ring),
                 None => Err((None, Refusal::Malformed)),
             };
-            let checked = opened.and_then(|opened| {
-                let from = Some(opened.from.clone());
-                let entry = check(&opened, &config, now).map_err(|refusal| (from.clone(), refusal))?;
-                let label = &opened.reading.label;
-                if !inbound.taken.take(&label.owner, &label.stream, &opened.key, label.id) {
-                    return Err((from, Refusal::Replayed));
-                }
-                let decided = inbound.decide(label, entry, &config).map_err(|refusal| (from, refusal))?;
-                let doubt = self.distrusted.of(&label.owner, opened.reading.device);
-                Ok((opened, decided, doubt))
+            let checked = opened.and_then(|opened| match check(&opened, &config, now) {
+                Ok(entry) => Ok((opened, entry)),
+                Err(refusal) => Err((Some(opened.from), refusal)),
             });
-            match checked {
-                Ok((opened, decided, doubt)) => {
-                    counted.push((Some(opened.from.clone()), None));
-                    given.readings.push(decided.hand(&opened.reading, doubt.as_ref()));
-                    accepted.push(opened);
+            let (opened, entry) = match checked {
+                Ok(checked) => checked,
+                Err((from, refusal)) => {
+                    counted.push((from, Some(refusal)));
+                    continue;
                 }
-                Err((from, refusal)) => counted.push((from, Some(refusal))),
+            };
+            let Some(decided) = inbound.decide(&opened, entry, &config) else { break };
+            let (label, from) = (&opened.reading.label, Some(opened.from.clone()));
+            if !inbound.taken.take(&label.owner, &label.stream, &opened.key, label.id) {
+                counted.push((from, Some(Refusal::Replayed)));
+                continue;
             }
-        }
-        let messages = given.readings.iter().map(|(_, handed)| handed.receivers().count()).sum();
-        if !has_room(messages) {
-            inbound.taken.give_up();
-            return Ok(None);
+            let doubt = self.distrusted.of(&label.owner, opened.reading.device);
+            let (reading, handed) = decided.hand(&opened.reading, doubt.as_ref());
+            room -= handed.receivers().count();
+            counted.push((from, None));
+            given.readings.push((reading, handed));
+            accepted.push(opened);
         }
         if let Some(History { hours, .. }) = config.history {
             for Opened { reading, signed, .. } in &accepted {
@@ -660,7 +675,7 @@ impl Gate {
         }
         drop(inbound);
         self.add_up(counted, &mut given);
-        Ok(Some(given))
+        Ok(given)
     }
 
     #[cfg(test)]
@@ -674,12 +689,14 @@ impl Gate {
     /// If that cannot be stored.
     pub fn tidy(&self, now: Timestamp) -> Result<()> {
         let history = self.config().history;
-        let tidied = lock(&self.inbound).taken.tidy(history, now.as_second());
-        tidied.inspect_err(|_| self.failed.notify_one())
+        let tidy = || lock(&self.inbound).taken.tidy(history, now.as_second());
+        // In between others have a turn.
+        while tidy().inspect_err(|_| self.failed.notify_one())? {}
+        Ok(())
     }
 
     /// What a user may see of what other cities have handed over: by the label of each reading, as long as that has not expired, and by this
-    /// city's own table of now. It is read as long as it is wanted.
+    /// city's own table of now. It is read as long as it is wanted, and no more than so many readings of the time that is wanted.
     ///
     /// # Errors
     /// If it cannot be read.
@@ -695,7 +712,7 @@ impl Gate {
         let hours = SignedDuration::from_hours(history.hours.into());
         let first = now.checked_sub(hours).unwrap_or(Timestamp::MIN).max(wanted.from);
         let times = (first.as_microsecond(), wanted.to.as_microsecond());
-        let mut sight: Option<(StreamEntry, bool, bool)> = None;
+        let (mut looked_at, mut sight) = (0, HashMap::new());
         self.past.read(&wanted.stream, times, |reading| {
             let label = &reading.label;
             let is_wanted_one = wanted.device.is_none_or(|device| device == reading.device);
@@ -703,20 +720,20 @@ impl Gate {
             if let Some(entry) = entry.filter(|_| is_wanted_one && label.expiry > now.as_second()) {
                 let doubt = self.distrusted.of(&label.owner, reading.device);
                 let device_ok = doubt.as_ref().is_none_or(|doubt| !doubt.is_held);
-                let before = sight.take().filter(|(before, ok, _)| (before, *ok) == (&entry, device_ok));
-                let is_allowed = match before {
-                    Some((.., is_allowed)) => is_allowed,
-                    None => sole(&entry, &BTreeMap::new())?.decide_for(user, NUMBER, device_ok).allowed,
+                let about = about(&reading, &entry, doubt.as_ref());
+                let is_allowed = match sight.entry((entry, device_ok)) {
+                    Occupied(known) => *known.get(),
+                    Vacant(new) => {
+                        let policy = sole(&new.key().0, &BTreeMap::new())?;
+                        *new.insert(policy.decide_for(user, NUMBER, device_ok).allowed)
+                    }
                 };
                 if is_allowed && found.len() < wanted.limit {
-                    found.push(Past {
-                        about: about(&reading, &entry, doubt.as_ref()),
-                        payload: reading.payload,
-                    });
+                    found.push(Past { about, payload: reading.payload });
                 }
-                sight = Some((entry, device_ok, is_allowed));
             }
-            Ok(found.len() < wanted.limit && is_wanted())
+            looked_at += 1;
+            Ok(found.len() < wanted.limit && looked_at < MOST_LOOKED_AT && is_wanted())
         })?;
         Ok(found)
     }
@@ -724,6 +741,12 @@ impl Gate {
     /// Waits until something cannot be stored: from then on nothing can, until the gateway is started again.
     pub async fn failed(&self) {
         self.failed.notified().await;
+    }
+
+    /// To how many users a reading of another city may go.
+    #[must_use]
+    pub fn users(&self) -> usize {
+        self.config().users.len()
     }
 
     /// Who may have sent a message, by the name of its first key: nothing is proved by it. None if it is no partner.
@@ -800,17 +823,19 @@ pub fn sole(entry: &StreamEntry, users: &BTreeMap<String, UserEntry>) -> Result<
 }
 
 impl Inbound {
-    /// Who gets a reading with such a label, by the policy of this city.
-    fn decide(&mut self, label: &Label, entry: StreamEntry, config: &Config) -> Result<Decided, Refusal> {
-        let of = (label.owner.clone(), label.stream.clone());
-        let before = self.decided.get(&of);
-        if let Some(decided) = before.filter(|decided| decided.entry == entry) {
-            return Ok(decided.clone());
+    /// Who gets a reading with such a label, by the policy of this city; none if labels change too often.
+    fn decide(&mut self, opened: &Opened, entry: StreamEntry, config: &Config) -> Option<Decided> {
+        let Label { owner, stream, .. } = &opened.reading.label;
+        let before = self.decided.entry((owner.clone(), stream.clone())).or_default();
+        if let Some(decided) = before.iter().find(|decided| decided.entry == entry) {
+            return Some(decided.clone());
         }
-        if before.is_some() {
-            let changes = self.changes.entry(label.owner.clone()).or_default();
-            if !changes.take(CHANGES, Instant::now()) {
-                return Err(Refusal::LabelsChange);
+        if !before.is_empty() {
+            let streams = config.agreement.partners.get(owner).map_or(0, |owner| owner.receive.len());
+            let burst = CHANGES.0.saturating_add(streams.try_into().unwrap_or(u32::MAX));
+            let changes = self.changes.entry((opened.from.clone(), owner.clone())).or_default();
+            if !changes.take((burst, CHANGES.1), Instant::now()) {
+                return None;
             }
         }
         let (users, decisions, held) = match sole(&entry, &config.users) {
@@ -821,8 +846,11 @@ impl Inbound {
             }
         };
         let decided = Decided { entry, users, decisions, held };
-        self.decided.insert(of, decided.clone());
-        Ok(decided)
+        before.push_back(decided.clone());
+        if before.len() > LABELS {
+            before.pop_front();
+        }
+        Some(decided)
     }
 }
 

@@ -73,13 +73,11 @@ pub enum Refusal {
     Replayed,
     /// This city does not take this stream.
     NotAgreed,
-    /// The labels of its stream change too often.
-    LabelsChange,
 }
 
 impl Refusal {
     /// All there are.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 13] = [
         Self::Malformed,
         Self::UnknownSender,
         Self::Altered,
@@ -93,7 +91,6 @@ impl Refusal {
         Self::NotShared,
         Self::Replayed,
         Self::NotAgreed,
-        Self::LabelsChange,
     ];
 
     /// As in metrics, in the audit log and in answers.
@@ -113,7 +110,6 @@ impl Refusal {
             Self::NotShared => "not_shared",
             Self::Replayed => "replayed",
             Self::NotAgreed => "not_agreed",
-            Self::LabelsChange => "labels_change",
         }
     }
 }

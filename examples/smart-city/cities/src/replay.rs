@@ -248,9 +248,13 @@ impl Taken {
         if self.changed.is_empty() { Ok(()) } else { self.store(history, now) }
     }
 
-    /// Shortens the history, if there is something in it.
-    pub(crate) fn tidy(&mut self, history: Option<History>, now: i64) -> Result<()> {
-        if self.counts.is_empty() { Ok(()) } else { self.store(history, now) }
+    /// Shortens the history, if there is something in it. Whether something was removed: then there may be more.
+    pub(crate) fn tidy(&mut self, history: Option<History>, now: i64) -> Result<bool> {
+        let before = self.counts.clone();
+        if !before.is_empty() {
+            self.store(history, now)?;
+        }
+        Ok(self.counts != before)
     }
 
     fn store(&mut self, history: Option<History>, now: i64) -> Result<()> {
@@ -300,6 +304,27 @@ mod tests {
             assert_eq!(window.take(id), is_in_window && model.insert(id), "{id:?}");
         }
         assert!(!window.take(Id { epoch: 1, sequence: u64::MAX - 5000 }));
+    }
+
+    /// Much may expire at once: it goes in steps, and all of it.
+    #[test]
+    fn all_that_has_expired_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut taken, _) = Taken::open(dir.path(), 1000).unwrap();
+        let history = Some(History { hours: 1, most: 10_000 });
+        for i in 0..5000 {
+            let (owner, stream, id) = ("a".to_owned(), "a/s".to_owned(), Id { epoch: 1, sequence: i });
+            let until = if i < 4000 { 100 } else { 200 };
+            taken.new.push(New { owner, stream, time: 0, id, until, signed: Vec::new() });
+        }
+        assert!(taken.take("a", "s", &[1; 32], Id { epoch: 1, sequence: 1 }));
+        taken.keep(history, 0).unwrap();
+        assert!(!taken.tidy(history, 99).unwrap());
+        let mut steps = 0;
+        while taken.tidy(history, 100).unwrap() {
+            steps += 1;
+        }
+        assert_eq!((steps, taken.counts["a"]), (4, 1000));
     }
 
     #[test]

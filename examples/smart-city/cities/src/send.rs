@@ -42,6 +42,12 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// How many readings it is about. The city has looked at these, and not at what comes after them.
+    pub(crate) fn looked_at(&self) -> usize {
+        let all = self.refused.values().fold(self.taken, |sum, count| sum.saturating_add(*count));
+        all.try_into().unwrap_or(usize::MAX)
+    }
+
     /// No more than there were: what is more is left out.
     pub(crate) fn of_at_most(self, mut left: u64) -> Self {
         let mut counted = |count: u64| {

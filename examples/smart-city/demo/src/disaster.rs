@@ -558,12 +558,20 @@ impl Relief {
         self.until("the road sensor was isolated", |relief| {
             Ok(relief.towns[0].gateway.device(ROAD)?.isolated)
         })?;
-        let isolated = Instant::now();
-        let took = self.believed(false, isolated)?;
-        self.measure(3, true)?;
+        let took = self.believed(false, Instant::now())?;
+        // Else nobody would hear it because it says nothing.
+        let silenced = |relief: &Self| {
+            let reasons = relief.towns[0].gateway.device(ROAD)?.reasons;
+            anyhow::Ok(reasons.get("isolated").copied().unwrap_or(0))
+        };
+        let (before, minutes) = (silenced(self)?, 3);
+        self.measure(minutes, true)?;
+        self.until("Midori refused what the road sensor said", |relief| {
+            Ok(silenced(relief)? >= before + u64::from(minutes))
+        })?;
         self.delivered()?;
         println!(
-            "        Midori's road sensor is tampered with and isolated: from then on nobody in any city hears it."
+            "        Midori's road sensor is tampered with and isolated: from then on nobody in any city hears it, and it says {minutes} times that the road is open."
         );
         println!(
             "        {:.1} s later Aoba and Hibari do not believe it either: what it measured before is not in their histories.",

@@ -49,6 +49,8 @@ pub struct DeviceStatus {
     pub isolated: bool,
     /// Frames that were refused.
     pub refused: u64,
+    /// The same by reason.
+    pub reasons: BTreeMap<String, u64>,
 }
 
 /// The decisions on a stream and a user, in the eyes of the gateway.

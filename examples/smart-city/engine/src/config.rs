@@ -172,7 +172,7 @@ pub struct History {
 }
 
 /// A stream of the registry.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StreamEntry {
     /// Number and class, as in frames.
     pub stream: Stream,

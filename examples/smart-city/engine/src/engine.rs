@@ -154,14 +154,11 @@ pub enum Input {
         /// What it says.
         payload: Vec<u8>,
     },
-    /// Readings of another city are about to be taken: what this engine did not read itself must not fill the memory.
-    Room {
-        /// For how many messages to users.
-        messages: usize,
-        /// Whether there is room for them, which is kept for them then.
-        reply: oneshot::Sender<bool>,
-    },
-    /// Readings that another city has handed over, for which [room](Self::Room) is kept. They go out once, and are not stored here.
+    /// For how many messages to users with readings of other cities there is room: what this engine did not read itself must not fill the
+    /// memory. If none is under way there is room for any number, so that it goes on with however many users. It is less again when the next
+    /// readings are [given](Self::Give) alone.
+    Room(oneshot::Sender<usize>),
+    /// Readings that another city has handed over, for which there is [room](Self::Room). They go out once, and are not stored here.
     Give(Vec<Handed>),
     /// Which devices of other cities are not believed from now on, and why: all of them.
     Distrust(Doubts),
@@ -894,13 +891,10 @@ impl Engine {
                 Input::Tell { topic, payload } => {
                     self.batch.outputs.push(Output { topic, payload, delivery: None, about: None });
                 }
-                Input::Room { messages, reply } => {
-                    let is_there =
-                        messages == 0 || self.given == 0 || self.given.saturating_add(messages) <= GIVEN;
+                Input::Room(reply) => {
+                    let room = if self.given == 0 { usize::MAX } else { GIVEN.saturating_sub(self.given) };
                     // Who asked may be gone.
-                    if reply.send(is_there).is_ok() && is_there {
-                        self.given += messages;
-                    }
+                    let _ = reply.send(room);
                 }
                 Input::Give(readings) => readings.into_iter().for_each(|handed| self.give(handed)),
                 Input::Distrust(doubts) => self.distrust(doubts),
@@ -1348,7 +1342,9 @@ impl Engine {
             delivery: Some(FOREIGN),
             about: Some(Arc::clone(&handed.about)),
         };
+        let before = self.batch.outputs.len();
         self.batch.outputs.extend(handed.receivers().map(foreign));
+        self.given += self.batch.outputs.len() - before;
         let before = self.handed.get(&handed.stream);
         if before.is_some_and(|(_, decisions, _)| !Arc::ptr_eq(decisions, &handed.decisions)) {
             self.add_up();

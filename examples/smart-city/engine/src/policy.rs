@@ -4,7 +4,7 @@ use std::{
     cell::RefCell,
     collections::{BTreeMap, HashMap, HashSet},
     str::FromStr,
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -27,6 +27,31 @@ const POLICIES: &str = include_str!("policy.cedar");
 #[must_use]
 pub fn hash() -> [u8; 32] {
     Sha256::new().chain_update(SCHEMA).chain_update(POLICIES).finalize().into()
+}
+
+/// The schema and the policies, which are the same for all attributes. To parse and check them takes longer than to decide by them.
+struct Rules {
+    schema: Schema,
+    policies: PolicySet,
+}
+
+impl Rules {
+    fn parse() -> Result<Self> {
+        let (schema, _) = Schema::from_cedarschema_str(SCHEMA)?;
+        let policies = PolicySet::from_str(POLICIES)?;
+        let result = Validator::new(schema.clone()).validate(&policies, ValidationMode::Strict);
+        ensure!(result.validation_passed(), "the policies do not fit their schema: {result}");
+        Ok(Self { schema, policies })
+    }
+
+    /// Those of this process, which are parsed once.
+    fn get() -> Result<&'static Self> {
+        static RULES: OnceLock<Rules> = OnceLock::new();
+        match RULES.get() {
+            Some(rules) => Ok(rules),
+            None => Self::parse().map(|rules| RULES.get_or_init(|| rules)),
+        }
+    }
 }
 
 /// Whether a user receives a reading, and in words why not.
@@ -53,8 +78,7 @@ pub type Decisions = Arc<[Decision]>;
 ///
 /// Attributes do not change within one: a reload makes a new one, and what was decided is forgotten with the old.
 pub struct Policy {
-    schema: Schema,
-    policies: PolicySet,
+    rules: &'static Rules,
     entities: Entities,
     users: Vec<String>,
     /// By stream, and whether the device is not isolated: the decision of each user.
@@ -77,7 +101,7 @@ impl std::fmt::Debug for Policy {
 }
 
 impl Policy {
-    /// Checks the policies against their schema, and takes the attributes over.
+    /// Takes the attributes over.
     ///
     /// # Errors
     /// If policies, schema and attributes do not fit each other, which is a fault of this program.
@@ -85,11 +109,7 @@ impl Policy {
         all_users: &BTreeMap<String, UserEntry>,
         streams: &BTreeMap<u16, StreamEntry>,
     ) -> Result<Self> {
-        let (schema, _) = Schema::from_cedarschema_str(SCHEMA)?;
-        let policies = PolicySet::from_str(POLICIES)?;
-        let result = Validator::new(schema.clone()).validate(&policies, ValidationMode::Strict);
-        ensure!(result.validation_passed(), "the policies do not fit their schema: {result}");
-
+        let rules = Rules::get()?;
         let mut entities = Vec::new();
         for (id, user) in all_users {
             entities.push(user_entity(id, user)?);
@@ -97,16 +117,9 @@ impl Policy {
         for (id, stream) in streams {
             entities.push(stream_entity(*id, stream)?);
         }
-        let entities = Entities::from_entities(entities, Some(&schema)).context("attributes")?;
+        let entities = Entities::from_entities(entities, Some(&rules.schema)).context("attributes")?;
         let users = all_users.keys().cloned().collect();
-        Ok(Self {
-            schema,
-            policies,
-            entities,
-            users,
-            decided: RefCell::default(),
-            decided_for: RefCell::default(),
-        })
+        Ok(Self { rules, entities, users, decided: RefCell::default(), decided_for: RefCell::default() })
     }
 
     /// The users that decisions are about, in their order.
@@ -145,7 +158,7 @@ impl Policy {
         let entry =
             self.entities.get(&uid("Stream", &stream.to_string())?).context("there is no such stream")?;
         let entities = [user_entity("", user)?, entry.clone()];
-        let entities = Entities::from_entities(entities, Some(&self.schema)).context("attributes")?;
+        let entities = Entities::from_entities(entities, Some(&self.rules.schema)).context("attributes")?;
         self.ask(&entities, "", stream, device_ok)
     }
 
@@ -156,9 +169,9 @@ impl Policy {
             uid("Action", "receive")?,
             uid("Stream", &stream.to_string())?,
             Context::from_pairs(context)?,
-            Some(&self.schema),
+            Some(&self.rules.schema),
         )?;
-        let response = Authorizer::new().is_authorized(&request, &self.policies, entities);
+        let response = Authorizer::new().is_authorized(&request, &self.rules.policies, entities);
         if let Some(error) = response.diagnostics().errors().next() {
             return Err(error.clone().into());
         }
@@ -166,7 +179,7 @@ impl Policy {
         let mut reasons: Vec<&str> = Vec::new();
         if !allowed {
             let failed = response.diagnostics().reason();
-            reasons.extend(failed.filter_map(|policy| self.policies.annotation(policy, "reason")));
+            reasons.extend(failed.filter_map(|policy| self.rules.policies.annotation(policy, "reason")));
             reasons.sort_unstable();
             if reasons.is_empty() {
                 reasons.push("no rule allows it");

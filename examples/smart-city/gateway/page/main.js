@@ -212,6 +212,9 @@ function openFlow(stream) {
 
 // Other cities.
 
+/** Without a reading for so long, in milliseconds, nobody says that there is contact. */
+const IN_CONTACT = 600_000;
+
 /** What is handed over to each, and by it. */
 async function showCities() {
   const answer = await fetch("/cities").catch(() => null);
@@ -222,9 +225,12 @@ async function showCities() {
   const rows = cities.map(([name, city]) => {
     const held = { waiting: city.waiting, lost: city.lost, withheld: city.withheld, ...city.refused_there };
     const isolated = city.incidents?.isolated;
+    const contact = Math.max(...[city.last_sent, city.last_taken].map(time => time ? Date.parse(time) : 0));
     const [state, text] = isolated ? ["isolated", `▣ ${number.format(isolated)} isolated there`]
       : city.is_failing ? ["warning", "▲ no answer"]
-      : city.last_sent || city.last_taken ? ["affirming", "● in contact"] : ["none", "○ nothing yet"];
+      : !city.is_partner ? ["none", name === "unknown" ? "○ nobody known" : "○ no partner now"]
+      : Date.now() - contact < IN_CONTACT ? ["affirming", "● in contact"]
+      : ["none", contact ? "○ nothing lately" : "○ nothing yet"];
     const cells = [
       city.sends.join(", ") || "nothing", city.sent ? `${last(city.last_sent)}; ${number.format(city.sent)} readings` : "never",
       reasonsText(Object.fromEntries(Object.entries(held).filter(([, count]) => count))) || "nothing",

@@ -18,7 +18,7 @@ use axum::{
 };
 use jiff::Timestamp;
 use serde_json::json;
-use smart_city_cities::{Gate, MOST_BODY, PATH, agreement::Agreement};
+use smart_city_cities::{Gate, Given, MOST_BODY, PATH, agreement::Agreement};
 use smart_city_engine::{
     config::{City, ConfigError},
     distrust::Distrust,
@@ -26,7 +26,10 @@ use smart_city_engine::{
 };
 use smart_city_frame::DeviceId;
 use smart_city_ngsi_ld::Broker;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::{
+    sync::{Mutex, mpsc, oneshot},
+    time::{sleep, timeout_at},
+};
 
 use crate::ngsi;
 
@@ -113,6 +116,13 @@ async fn record(gate: Arc<Gate>, engine: mpsc::Sender<Input>) {
     }
 }
 
+/// How long a message of another city waits for its turn and for room, before that city gives the answer up. Then none of it was looked at, and
+/// it may come again.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The time between two looks at how much room there is.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// Who holds it has a turn.
 type Turn = Arc<Mutex<()>>;
 
@@ -142,49 +152,156 @@ async fn take(State(hall): State<Hall>, body: Body) -> Response {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
     // Who does not wait for its turn has none.
+    let until = tokio::time::Instant::now() + PATIENCE;
     let from = hall.gate.sender(&body);
+    let is_known = from.is_some();
     let of_partner = Arc::clone(hall.turns.lock().await.entry(from).or_default());
-    let of_partner = of_partner.lock_owned().await;
-    let turn = Arc::clone(&hall.turn).lock_owned().await;
+    let turns = async { (of_partner.lock_owned().await, Arc::clone(&hall.turn).lock_owned().await) };
+    let Ok(turns) = timeout_at(until, turns).await else {
+        return answer(&Given::default());
+    };
     // Then it is worked on to its end, whether or not somebody waits for the answer.
     let taken = tokio::spawn(async move {
-        let _turns = (of_partner, turn);
+        let _turns = turns;
         let Hall { gate, entities, engine, .. } = hall;
-        let asked = engine.clone();
-        let receive = move || {
-            // When it answers, what it has taken over before holds: what was agreed until then counts no more.
-            has_room(&asked, 0);
-            gate.receive(&body, Timestamp::now(), |messages| has_room(&asked, messages))
-        };
-        let given = tokio::task::spawn_blocking(receive).await;
+        // When the engine answers, what it has taken over before holds: what was agreed until then counts no more.
+        let mut room = room_in(&engine).await?;
+        // Users do not take as fast. The others who wait need the same room.
+        while is_known && room < gate.users() && tokio::time::Instant::now() < until {
+            sleep(LOOK).await;
+            room = room_in(&engine).await?;
+        }
+        let given = tokio::task::spawn_blocking(move || gate.receive(&body, Timestamp::now(), room)).await;
         let given = given.map_err(anyhow::Error::from).flatten();
-        let given = given.inspect_err(|error| tracing::error!("nothing was taken over: {error:#}")).ok()?;
-        // Without room users do not take as fast.
-        let given = given?;
+        let mut given =
+            given.inspect_err(|error| tracing::error!("nothing was taken over: {error:#}")).ok()?;
         given.readings.iter().for_each(|(reading, _)| ngsi::show(&entities, reading));
-        let handed = given.readings.into_iter().map(|(_, handed)| handed).collect();
+        let handed = std::mem::take(&mut given.readings).into_iter().map(|(_, handed)| handed).collect();
         drop(engine.send(Input::Give(handed)).await);
-        Some(json!({ "taken": given.taken, "refused": given.refused }))
+        Some(answer(&given))
     });
-    match taken.await.ok().flatten() {
-        Some(answer) => Json(answer).into_response(),
-        None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-    }
+    taken.await.ok().flatten().unwrap_or_else(|| StatusCode::SERVICE_UNAVAILABLE.into_response())
 }
 
-/// Whether the engine has room for messages to users, which it keeps then.
-fn has_room(engine: &mpsc::Sender<Input>, messages: usize) -> bool {
-    let (reply, has_room) = oneshot::channel();
-    engine.blocking_send(Input::Room { messages, reply }).is_ok() && has_room.blocking_recv().unwrap_or(false)
+fn answer(given: &Given) -> Response {
+    Json(json!({ "taken": given.taken, "refused": given.refused })).into_response()
+}
+
+/// For how many messages to users the engine has room; none if it has ended. Nobody else takes it before this message has it.
+async fn room_in(engine: &mpsc::Sender<Input>) -> Option<usize> {
+    let (reply, room) = oneshot::channel();
+    engine.send(Input::Room(reply)).await.ok()?;
+    room.await.ok()
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::fs;
 
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    use axum::body::Bytes;
     use smart_city_cities::keys::{Step, public, rotate};
+    use tempfile::TempDir;
 
     use super::*;
+    use crate::ngsi::{Teller, entities};
+
+    const DEVICE: DeviceId = DeviceId([1; 8]);
+
+    /// Two cities, of which the first one hands a stream over to the second one, at an address of this machine.
+    pub(crate) fn two(port: u16, rest: &str) -> [(TempDir, City); 2] {
+        let dirs = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let keys = [(); 2].map(|()| rotate(None, Step::Add).unwrap());
+        let mut texts = ["a", "b"].map(|home| {
+            format!(
+                "departments = []\n[gateway]\ncity = \"{home}\"\nevidence_deadline_ms = 2000\nevidence_attempts = 3\n\
+                 [[cities]]\nid = \"a\"\nname = \"A\"\n[[cities]]\nid = \"b\"\nname = \"B\"\n\
+                 [[users]]\nid = \"ren\"\ncity = \"b\"\ndepartments = []\nlevel = 0\n[handover]\nkeys = \"own.json\"\n"
+            )
+        });
+        texts[0] += &format!(
+            "[[images]]\nid = \"one\"\nregions = [{{ id = 1, name = \"run\", code = \"own.json\" }}]\n\
+             [[streams]]\nid = 1\nname = \"closures\"\nclass = \"public\"\nowner = \"a\"\n\
+             [[devices]]\nid = \"{DEVICE}\"\nname = \"d\"\nplace = [0, 0]\nimage = \"one\"\nstreams = [\"closures\"]\n\
+             [[partners]]\ncity = \"b\"\n[partners.handover]\nkeys = \"other.json\"\nurl = \"http://127.0.0.1:{port}\"\nsend = [\"closures\"]\n"
+        );
+        texts[1] += rest;
+        let mut both = dirs.into_iter().zip(texts).enumerate().map(|(i, (dir, text))| {
+            fs::write(dir.path().join("own.json"), &*keys[i]).unwrap();
+            fs::write(dir.path().join("other.json"), &*public(&keys[1 - i]).unwrap()).unwrap();
+            let path = dir.path().join("city.toml");
+            fs::write(&path, text).unwrap();
+            let city = City::read(&path).unwrap();
+            (dir, city)
+        });
+        [both.next().unwrap(), both.next().unwrap()]
+    }
+
+    /// As long as users take no more, another city waits, and that is no failure. Then it goes on.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn no_room_is_no_failure() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let take_a = "[[partners]]\ncity = \"a\"\n[partners.handover]\nkeys = \"other.json\"\nreceive = { closures = {} }\n";
+        let [(a_dir, a_city), (b_dir, b_city)] = two(listener.local_addr().unwrap().port(), take_a);
+        let (came, mut bodies) = mpsc::unbounded_channel::<Bytes>();
+        let hear = move |body: Bytes| {
+            drop(came.send(body));
+            async { StatusCode::SERVICE_UNAVAILABLE }
+        };
+        tokio::spawn(async { axum::serve(listener, Router::new().route(PATH, post(hear))).await });
+        let (a, mut watcher) = gate(a_dir.path(), Distrust::default()).unwrap();
+        watcher.city(&a_city);
+        watcher.reading(DEVICE, 1, Timestamp::now(), b"1");
+        let sending = tokio::spawn(smart_city_cities::run(a));
+        let body = bodies.recv().await.unwrap();
+        sending.abort();
+
+        let (b, mut watcher) = gate(b_dir.path(), Distrust::default()).unwrap();
+        watcher.city(&b_city);
+        let (engine, mut inputs) = mpsc::channel(8);
+        let (room, asked, given) = <(Arc<AtomicUsize>, Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
+        let counts = (Arc::clone(&room), Arc::clone(&asked), Arc::clone(&given));
+        tokio::spawn(async move {
+            let (room, asked, given) = counts;
+            while let Some(input) = inputs.recv().await {
+                match input {
+                    Input::Room(reply) => {
+                        asked.fetch_add(1, Relaxed);
+                        reply.send(room.load(Relaxed)).unwrap();
+                    }
+                    Input::Give(readings) => {
+                        given.fetch_add(readings.len(), Relaxed);
+                    }
+                    _ => panic!(),
+                }
+            }
+        });
+        let (entities, _) = entities(Teller::default());
+        let hall = Hall { gate: b, entities, engine, turn: Arc::default(), turns: Arc::default() };
+        let hand_over = || take(State(hall.clone()), Body::from(body.clone()));
+        let text = async |response: Response| {
+            assert_eq!(response.status(), StatusCode::OK);
+            String::from_utf8(to_bytes(response.into_body(), 1000).await.unwrap().to_vec()).unwrap()
+        };
+        let nothing = "{\"refused\":{},\"taken\":0}";
+        assert_eq!(text(hand_over().await).await, nothing);
+        // It had waited, and may have found room.
+        assert!(asked.load(Relaxed) > 1);
+        // Who is before it takes all the time: its turn does not come.
+        let turn = Arc::clone(&hall.turn).lock_owned().await;
+        assert_eq!(text(hand_over().await).await, nothing);
+        drop(turn);
+        let waiting = tokio::spawn(hand_over());
+        let before = asked.load(Relaxed);
+        while asked.load(Relaxed) < before + 2 {
+            sleep(LOOK).await;
+        }
+        assert_eq!(given.load(Relaxed), 0);
+        room.store(1, Relaxed);
+        assert_eq!(text(waiting.await.unwrap()).await, nothing.replace('0', "1"));
+        assert_eq!(given.load(Relaxed), 1);
+    }
 
     /// The engine takes over what was read with `city.toml`, and reads no file itself, which may be away or slow.
     #[test]

@@ -17,7 +17,7 @@ use axum::{
 };
 use http::{Method, StatusCode, header};
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 use smart_city_cities::{NUMBER, agreement::Agreement, handover, label::Label, sole};
 use smart_city_frame::{Class, DeviceId, Stream};
 use smart_city_iot_agent::Groups;
@@ -116,12 +116,12 @@ struct Rights {
     users: BTreeMap<String, usize>,
     /// The stream that what a user writes is treated as.
     written: BTreeMap<String, u16>,
-    /// Policies by label.
-    labelled: Mutex<HashMap<String, policy::Policy>>,
+    /// Policies by what a label means here.
+    labelled: Mutex<HashMap<StreamEntry, policy::Policy>>,
 }
 
-/// Labels of which the policy is remembered.
-const LABELS: usize = 256;
+/// What labels mean of which the policy is remembered: as many as the entities of a few streams may have.
+const LABELS: usize = 4096;
 
 impl Rights {
     fn of(city: &City, mapping: &Mapping, sources: Arc<Sources>) -> Self {
@@ -178,16 +178,19 @@ impl Rights {
     /// Whether a user of this city may see what came with a label from another one.
     fn allows_labelled(&self, user: &str, label: &str, device_ok: bool) -> bool {
         let Some(user) = self.sources.users.get(user) else { return false };
+        let Some(entry) = self.sources.labelled(label) else { return false };
         let mut policies = lock(&self.labelled);
-        if !policies.contains_key(label) {
-            let entry = self.sources.labelled(label);
-            let Some(Ok(policy)) = entry.map(|entry| sole(&entry, &BTreeMap::new())) else { return false };
-            if policies.len() >= LABELS {
-                policies.clear();
+        if !policies.contains_key(&entry) {
+            let Ok(policy) = sole(&entry, &BTreeMap::new()) else { return false };
+            // Any one of them: whichever it is, the others stay known.
+            if policies.len() >= LABELS
+                && let Some(any) = policies.keys().next().cloned()
+            {
+                policies.remove(&any);
             }
-            policies.insert(label.to_owned(), policy);
+            policies.insert(entry.clone(), policy);
         }
-        policies.get(label).is_some_and(|policy| policy.decide_for(user, NUMBER, device_ok).allowed)
+        policies.get(&entry).is_some_and(|policy| policy.decide_for(user, NUMBER, device_ok).allowed)
     }
 }
 
@@ -356,6 +359,16 @@ fn made(city: &City) -> Result<(Mapping, Groups), ConfigError> {
         .filter_map(|(id, device)| Some((id.to_string(), serde_json::json!(device.position?))));
     value["places"] = places.collect();
     let agreement = cities::agreement(city)?;
+    if let Some(streams) = value.get_mut("streams").and_then(Value::as_object_mut) {
+        streams.retain(|name, _| {
+            let is_there = !name.contains('/') || agreement.takes(name);
+            if !is_there {
+                // Else the files would be refused of whoever removes that city, and all would stay as it was.
+                tracing::warn!("`{name}` becomes no entity: it is not taken from another city");
+            }
+            is_there
+        });
+    }
     let is_stream =
         |name: &str| agreement.takes(name) || city.streams.values().any(|stream| stream.name == name);
     let is_device = |id: &str| parse_device_id(id).is_some_and(|id| city.devices.contains_key(&id));
@@ -460,7 +473,7 @@ mod tests {
     use base64ct::{Base64, Encoding as _};
 
     use super::*;
-    use crate::places::tests::has_place;
+    use crate::{cities::tests::two, places::tests::has_place};
 
     /// Sees nothing, and takes its time for it.
     struct Slow(std::sync::mpsc::Sender<()>, Mutex<std::sync::mpsc::Receiver<()>>);
@@ -522,6 +535,47 @@ mod tests {
         let mut watcher = Watcher::new(entities);
         watcher.city(&city);
         assert_eq!(watcher.streams, BTreeMap::from([(2, "b".to_owned())]));
+    }
+
+    const TAKES: &str = "[[partners]]\ncity = \"a\"\n[partners.handover]\nkeys = \"other.json\"\nreceive = { closures = { class = \"internal\", departments = [] } }\n";
+    const MAPPED: &str = "[ngsi_ld.streams.\"a/closures\"]\nmodel = \"TrafficFlowObserved\"\nproperties.intensity.from = \"n\"\n";
+
+    /// Who removes a city need not look for mappings of its streams, which map nothing from then on.
+    #[test]
+    fn a_mapping_of_nothing_is_no_fault() {
+        let [_, (_dir, with)] = two(9, &format!("{TAKES}{MAPPED}"));
+        assert!(mapping(&with).unwrap().0.has("a/closures"));
+        let [_, (_dir, without)] = two(9, MAPPED);
+        assert!(!mapping(&without).unwrap().0.has("a/closures"));
+    }
+
+    /// Another city may label each reading in another way. What means the same here is decided once, and what is remembered is bounded.
+    #[test]
+    fn labels_do_not_fill_the_memory() {
+        let [_, (_dir, city)] = two(9, TAKES);
+        let sources = Arc::new(Sources::of(&city));
+        let rights = Rights::of(&city, &Mapping::default(), sources);
+        let label = |departments: &[String], min_level| Label {
+            owner: "a".to_owned(),
+            stream: "closures".to_owned(),
+            departments: departments.iter().cloned().collect(),
+            class: Class::Internal,
+            min_level,
+            shared_with: BTreeSet::from(["b".to_owned()]),
+            expiry: 0,
+            policy: [0; 32],
+            id: smart_city_cities::label::Id { epoch: 0, sequence: 0 },
+        };
+        for i in 0..20 {
+            rights.allows_labelled("ren", &label(&[format!("d{i}")], 0).text(), true);
+        }
+        assert_eq!(lock(&rights.labelled).len(), 1);
+        for i in 0..LABELS + 20 {
+            let mut label = label(&[], 0);
+            label.shared_with.insert(format!("c{i}"));
+            rights.allows_labelled("ren", &label.text(), true);
+        }
+        assert_eq!(lock(&rights.labelled).len(), LABELS);
     }
 
     fn secrets() -> Secrets {

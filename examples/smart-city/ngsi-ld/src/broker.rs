@@ -276,14 +276,19 @@ impl State {
         self.entities.iter().filter_map(|(id, parts)| sight.view(id, parts))
     }
 
-    /// Whether a reading with a label may make a part of an entity, which ends then.
-    fn has_place(&mut self, stream: &str, id: &str, until: Timestamp) -> bool {
+    /// Whether a reading with a label may make a part of an entity, which ends then. One that is not newer than the part may not: by another way
+    /// it may come later.
+    fn has_place(&mut self, reading: &Reading, id: &str, until: Timestamp) -> bool {
+        let Reading { stream, device, time, .. } = reading;
         let ends = self.labelled.entry(stream.to_owned()).or_default();
         let parts = self.entities.get(id).into_iter().flatten();
-        let is_of_stream =
-            |part: &&Part| matches!(&part.origin, Origin::Stream { stream: of, .. } if of == stream);
-        let before = parts.into_iter().find(is_of_stream).and_then(|part| part.until);
-        let had_place = before.is_some_and(|before| ends.remove(&(before, id.to_owned())));
+        let is_same = |part: &&Part| matches!(&part.origin, Origin::Stream { stream: s, device: d, .. } if (s, d) == (stream, device));
+        let before = parts.into_iter().find(is_same);
+        if before.is_some_and(|part| part.modified >= *time) {
+            return false;
+        }
+        let had_place =
+            before.and_then(|part| part.until).is_some_and(|before| ends.remove(&(before, id.to_owned())));
         (had_place || ends.len() < MOST_LABELLED) && ends.insert((until, id.to_owned()))
     }
 
@@ -470,7 +475,7 @@ impl Broker {
     pub fn configure(&self, policy: impl Policy, mapping: Mapping, stays: impl Fn(Source<'_>) -> bool) {
         let mut state = self.state_mut();
         let before = Arc::clone(&state.mapping);
-        let State { entities, accounts, subscriptions, changed, .. } = &mut *state;
+        let State { entities, accounts, subscriptions, changed, labelled, .. } = &mut *state;
         let keeps = |origin: &Origin| {
             let is_mapped = match origin {
                 Origin::Stream { stream, device, .. } => mapping.agrees(&before, stream, device),
@@ -497,6 +502,12 @@ impl Broker {
             });
             !parts.is_empty()
         });
+        *labelled = BTreeMap::new();
+        for (id, part) in entities.iter().flat_map(|(id, parts)| parts.iter().map(move |part| (id, part))) {
+            if let (Origin::Stream { stream, .. }, Some(until)) = (&part.origin, part.until) {
+                labelled.entry(stream.clone()).or_default().insert((until, id.clone()));
+            }
+        }
         lock(&self.waiting).retain(|_, (_, origin, _)| keeps(origin));
         accounts.retain(|user, _| policy.sees(user, Source::User(user)));
         subscriptions.retain(|(user, id), _| {
@@ -555,7 +566,12 @@ impl Broker {
         let key = (stream.clone(), device.clone());
         let (label, until) = label.map(|Label { text, until }| (text, until)).unzip();
         let origin = Origin::Stream { stream, device, isolations, label };
-        lock(&self.waiting).insert(key, (reading, origin, until));
+        let mut waiting = lock(&self.waiting);
+        let is_newer = |before: &(Reading, Origin, _)| until.is_none() || before.0.time < reading.time;
+        if waiting.get(&key).is_none_or(is_newer) {
+            waiting.insert(key, (reading, origin, until));
+        }
+        drop(waiting);
         self.wake.notify_one();
     }
 
@@ -626,7 +642,7 @@ impl Broker {
         for (reading, origin, until) in waiting.into_values() {
             let Reading { stream, device, time, bytes } = &reading;
             if let Some((id, kind, attributes)) = mapping.entity(stream, device, *time, bytes)
-                && until.is_none_or(|until| state.has_place(stream, &id, until))
+                && until.is_none_or(|until| state.has_place(&reading, &id, until))
             {
                 self.measured(&mut state, &id, kind, attributes, origin, (*time, until));
             }

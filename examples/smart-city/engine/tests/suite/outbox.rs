@@ -192,37 +192,35 @@ fn what_other_cities_hand_over_is_bounded() {
         ]
         .into(),
     };
-    let has_room = |engine: &mut Engine, messages: usize| {
-        let (reply, mut has_room) = oneshot::channel();
-        engine.handle([Input::Room { messages, reply }]).unwrap();
-        has_room.try_recv().unwrap()
+    let room = |engine: &mut Engine| {
+        let (reply, mut room) = oneshot::channel();
+        engine.handle([Input::Room(reply)]).unwrap();
+        room.try_recv().unwrap()
     };
-    // Who does not wait for the answer has no room.
-    let (reply, _) = oneshot::channel();
-    engine.handle([Input::Room { messages: GIVEN, reply }]).unwrap();
     // However many there are at once.
-    assert!(has_room(&mut engine, GIVEN + 1));
-    assert!(!has_room(&mut engine, 1) && has_room(&mut engine, 0));
+    assert_eq!(room(&mut engine), usize::MAX);
+    engine.handle([Input::Give((0..=GIVEN).map(handed).collect())]).unwrap();
+    assert_eq!(room(&mut engine), 0);
     engine.handle((0..=GIVEN).map(|_| Input::Delivered(FOREIGN))).unwrap();
-    assert!(has_room(&mut engine, GIVEN - 1));
-    // It is taken before they come.
-    assert!(!has_room(&mut engine, 2) && has_room(&mut engine, 1));
-    let readings = (0..GIVEN).map(handed).collect();
-    let given = take(engine.handle([Input::Give(readings)]).unwrap(), &mut BTreeMap::new());
-    assert_eq!(given.len(), GIVEN);
-    assert!(!has_room(&mut engine, 1));
+    assert_eq!(room(&mut engine), usize::MAX);
+    let readings = (1..GIVEN).map(handed).collect();
+    let mut given = take(engine.handle([Input::Give(readings)]).unwrap(), &mut BTreeMap::new());
+    assert_eq!(room(&mut engine), 1);
+    let last = engine.handle([Input::Give(vec![handed(GIVEN)])]).unwrap();
+    given.extend(take(last, &mut BTreeMap::new()));
+    assert_eq!((given.len(), room(&mut engine)), (GIVEN, 0));
     // All of the city's own still go out.
     let mut gate = TestDevice::new(GATE, 1, dir.path());
     let inputs: Vec<Input> = (0..OUTGOING).map(|_| gate.reading(3, &city, b"1")).collect();
     assert_eq!(take(engine.handle(inputs).unwrap(), &mut BTreeMap::new()).len(), OUTGOING);
     engine.handle(given.into_iter().take(2).map(Input::Delivered)).unwrap();
-    assert!(!has_room(&mut engine, 3) && has_room(&mut engine, 2));
+    assert_eq!(room(&mut engine), 2);
     let status = ask(&mut engine, Input::Status).0;
     assert_eq!(status["undelivered"], OUTGOING);
     // Who received it, and who did not and why, is told as of own streams.
     let flows = status["flows"].as_array().unwrap().iter().filter(|flow| flow["stream"] == "aoba/x");
     let flows: Vec<_> = flows.map(|flow| (&flow["user"], &flow["reason"], &flow["count"])).collect();
-    let count = json!(GIVEN);
+    let count = json!(2 * GIVEN + 1);
     assert_eq!(flows, [(&json!("hana"), &json!(""), &count), (&json!("ren"), &json!("why"), &count)]);
     let log = std::fs::read_to_string(Audit::path(dir.path())).unwrap();
     let decided = log.lines().filter(|line| line.contains("\"decided\"") && line.contains("aoba/x")).count();

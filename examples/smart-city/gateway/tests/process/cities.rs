@@ -334,6 +334,7 @@ async fn what_is_handed_over_is_visible() {
     assert_eq!((&there["aoba"]["sent"], &there["aoba"]["is_failing"]), (&1.into(), &false.into()));
     assert_eq!(there["aoba"]["sends"], serde_json::json!(["air-quality"]));
     assert!(midori_here["last_taken"].is_string() && there["aoba"]["last_sent"].is_string());
+    assert_eq!((&midori_here["is_partner"], &there["aoba"]["is_partner"]), (&true.into(), &true.into()));
     assert_eq!(http(&b.http, "GET /cities\nAuthorization: Bearer x").await.0, 401);
     // The own table of now takes sora away, too.
     let receive = "receive = { air-quality = { min_level = 9 } }";

@@ -31,20 +31,29 @@ const ID: &str = "urn:ngsi-ld:TrafficFlowObserved:device:a:70b3d5fffe000001";
 impl City {
     fn labelled() -> Self {
         let city = Self::new();
+        city.is_mapped(true);
+        city
+    }
+
+    fn is_mapped(&self, is_mapped: bool) {
         let value = json!({
             "streams": { "a/open": { "model": "TrafficFlowObserved", "properties": { "intensity": { "from": "vehicles" } } } },
             "push": [{ "name": "some", "url": "http://127.0.0.1:9" }],
         });
         let mapping = Mapping::parse(&value, |_| true, |_| true, |_| Err(String::new())).unwrap();
-        city.broker.configure(ByLabel, mapping, |_| true);
-        city
+        let mapping = if is_mapped { mapping } else { Mapping::default() };
+        self.broker.configure(ByLabel, mapping, |_| true);
     }
 
     fn came(&self, device: &str, label: &str, until: Timestamp) {
-        let (stream, bytes) = ("a/open".to_owned(), br#"{"vehicles":5}"#.to_vec());
-        let reading = Reading { stream, device: device.to_owned(), time: self.now, bytes };
-        self.broker.labelled(reading, Label { text: label.to_owned(), until });
+        self.came_of(Timestamp::now(), device, label, until);
         self.broker.work();
+    }
+
+    fn came_of(&self, time: Timestamp, device: &str, label: &str, until: Timestamp) {
+        let (stream, bytes) = ("a/open".to_owned(), br#"{"vehicles":5}"#.to_vec());
+        let reading = Reading { stream, device: device.to_owned(), time, bytes };
+        self.broker.labelled(reading, Label { text: label.to_owned(), until });
     }
 
     fn status(&self, user: &str) -> u16 {
@@ -100,4 +109,35 @@ fn devices_elsewhere_make_only_so_many_entities() {
         city.get("ann", "entities/urn:ngsi-ld:TrafficFlowObserved:device:a:1001").status.as_u16(),
         404
     );
+}
+
+/// Places of entities that a reload has removed are free again.
+#[test]
+fn a_reload_frees_places() {
+    let (city, until) = (City::labelled(), Timestamp::now() + 1.hours());
+    (0..1000).for_each(|i| city.came(&format!("a:{i}"), "ann", until));
+    city.is_mapped(true);
+    city.came(ELSEWHERE, "ann", until);
+    assert_eq!(city.status("ann"), 404, "those that stay have theirs");
+    city.is_mapped(false);
+    city.is_mapped(true);
+    city.came(ELSEWHERE, "ann", until);
+    assert_eq!(city.status("ann"), 200);
+}
+
+/// By another way an older reading may come later: it changes nothing, not even who sees the newer one.
+#[test]
+fn what_is_older_changes_nothing() {
+    let (city, until) = (City::labelled(), Timestamp::now() + 1.hours());
+    let now = Timestamp::now();
+    city.came_of(now, ELSEWHERE, "ann", until);
+    // Before and after the newer one was looked at.
+    for _ in 0..2 {
+        city.came_of(now - 1.seconds(), ELSEWHERE, "ben", until);
+        city.broker.work();
+        assert_eq!([city.status("ann"), city.status("ben")], [200, 404]);
+    }
+    city.came_of(now + 1.seconds(), ELSEWHERE, "ben", until);
+    city.broker.work();
+    assert_eq!([city.status("ann"), city.status("ben")], [404, 200]);
 }
