@@ -223,7 +223,7 @@ fn partner(city: &City, name: &str, table: &Table) -> Result<Partner, ConfigErro
             Some((owner, _)) if owner == name => return Err(fault("is its own")),
             Some((owner, stream)) => {
                 let owners = city.partners.get(owner).and_then(|owner| owner.handover.as_ref());
-                if !owners.is_some_and(|owner| owner.value["receive"].get(stream).is_some()) {
+                if owners.is_none_or(|owner| owner.value["receive"].get(stream).is_none()) {
                     // Else the files would be refused of whoever removes that city, and all would stay as it was.
                     tracing::warn!(
                         "`{owner}/{stream}` is not handed on to {name}: it is not taken from {owner}"
