@@ -4,8 +4,11 @@
 //! The libraries are those that `cargo xtask prove` links, and `PROVE_ELVES` and `PROVE_MASKED` name them.
 
 mod common;
+#[path = "common/masked.rs"]
+mod common_masked;
 
-use common::{libraries, masked_libraries};
+use common::libraries;
+use common_masked::masked_libraries;
 use prove::{
     bits,
     claims::{
