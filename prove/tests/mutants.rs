@@ -5,8 +5,11 @@
 //! each backend's kernel and mode.
 
 mod common;
+#[path = "common/masked.rs"]
+mod common_masked;
 
-use common::{libraries, masked_libraries};
+use common::libraries;
+use common_masked::masked_libraries;
 use prove::{
     bits,
     claims::{

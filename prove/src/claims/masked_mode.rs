@@ -154,9 +154,9 @@ impl<I: Isa> MaskedMessages<I> {
         ensure!(status == 0, "key set-up returns {status}");
         m.memory.forget("key");
         m.memory.forget("fixed");
-        let shared = m.shared.as_ref().expect("kernels are not executed");
-        let keys = shared.keys_at().context("key set-up makes no round keys")?;
+        let keys = self.shared().keys_at().context("key set-up makes no round keys")?;
         self.counted.round_keys = keys..keys + KEYS_SIZE as u64;
+        let m = &mut self.machine;
         self.counted.start(&m.graph, &mut m.memory);
         self.counted.check(&m.graph, &m.memory)?;
         if self.direction == Direction::Seal && self.counted.is_found() {
