@@ -99,7 +99,7 @@ const TIDY: Duration = Duration::from_secs(60);
 
 async fn tidy(gate: Arc<Gate>) {
     loop {
-        tokio::time::sleep(TIDY).await;
+        sleep(TIDY).await;
         let gate = Arc::clone(&gate);
         if let Ok(Err(error)) = tokio::task::spawn_blocking(move || gate.tidy(Timestamp::now())).await {
             tracing::error!("the history of other cities is not shortened: {error:#}");
@@ -109,7 +109,7 @@ async fn tidy(gate: Arc<Gate>) {
 
 async fn record(gate: Arc<Gate>, engine: mpsc::Sender<Input>) {
     loop {
-        tokio::time::sleep(NOTES).await;
+        sleep(NOTES).await;
         for (event, detail) in gate.notes(Instant::now()) {
             drop(engine.send(Input::Note { event, detail }).await);
         }
