@@ -284,7 +284,7 @@ pub(crate) mod tests {
             assert_eq!(response.status(), StatusCode::OK);
             String::from_utf8(to_bytes(response.into_body(), 1000).await.unwrap().to_vec()).unwrap()
         };
-        let nothing = "{\"refused\":{},\"taken\":0}";
+        let nothing = "{\"taken\":0,\"refused\":{}}";
         assert_eq!(text(hand_over().await).await, nothing);
         // It had waited, and may have found room.
         assert!(asked.load(Relaxed) > 1);
