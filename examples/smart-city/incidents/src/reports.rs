@@ -386,14 +386,15 @@ impl Reports {
                 None => drop(state.open.remove(&of)),
             }
         }
-        if is_complete && state.holds(job) {
-            if let Some(standing) = state.standings.get_mut(&job.city) {
-                // A position ahead of the own clock could skip what comes.
-                let last = read.last.filter(|last| *last <= now);
-                standing.position = last.or(job.after);
-                if is_whole {
-                    standing.whole = Some(clock);
-                }
+        if is_complete
+            && state.holds(job)
+            && let Some(standing) = state.standings.get_mut(&job.city)
+        {
+            // A position ahead of the own clock could skip what comes.
+            let last = read.last.filter(|last| *last <= now);
+            standing.position = last.or(job.after);
+            if is_whole {
+                standing.whole = Some(clock);
             }
         }
         self.publish(&state);
