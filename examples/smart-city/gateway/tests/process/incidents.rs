@@ -267,7 +267,7 @@ async fn other_programs_read_incidents() {
         "user-account",
     ];
     assert_eq!(kinds, BTreeSet::from(expected));
-    assert_eq!((objects.len(), found["pages"].as_u64()), (10, Some(4)));
+    assert_eq!((objects.len(), found["pages"].as_u64()), (11, Some(4)));
     let ids = |of: &str| -> Vec<Value> {
         found[of].as_array().unwrap().iter().map(|object| object["id"].clone()).collect()
     };
