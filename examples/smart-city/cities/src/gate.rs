@@ -420,6 +420,15 @@ impl Gate {
         self.notes_if(Instant::now(), |_| true)
     }
 
+    /// What waits, and is lost when the gateway ends: for the audit log.
+    pub fn loss_notes(&self) -> Vec<(&'static str, serde_json::Value)> {
+        let waiting = self.counts().into_iter().filter(|(_, counts)| counts.waiting > 0);
+        let note = |(city, counts): (String, Counts)| {
+            ("hand-over lost at the end", json!({ "city": city, "readings": counts.waiting }))
+        };
+        waiting.map(note).collect()
+    }
+
     fn notes_if(
         &self,
         now: Instant,
@@ -647,7 +656,14 @@ impl Gate {
                     continue;
                 }
             };
-            let Some(decided) = inbound.decide(&opened, entry, &config) else { break };
+            let Some(decided) = inbound.decide(&opened, entry, &config) else {
+                if opened.from == opened.reading.label.owner {
+                    break;
+                }
+                // Behind it are readings of others, which do not wait for this one's owner.
+                counted.push((Some(opened.from), Some(Refusal::LabelsChange)));
+                continue;
+            };
             let (label, from) = (&opened.reading.label, Some(opened.from.clone()));
             if !inbound.taken.take(&label.owner, &label.stream, &opened.key, label.id) {
                 counted.push((from, Some(Refusal::Replayed)));

@@ -73,11 +73,13 @@ pub enum Refusal {
     Replayed,
     /// This city does not take this stream.
     NotAgreed,
+    /// Another city hands it on, and its owner's labels change too often.
+    LabelsChange,
 }
 
 impl Refusal {
     /// All there are.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Malformed,
         Self::UnknownSender,
         Self::Altered,
@@ -91,6 +93,7 @@ impl Refusal {
         Self::NotShared,
         Self::Replayed,
         Self::NotAgreed,
+        Self::LabelsChange,
     ];
 
     /// As in metrics, in the audit log and in answers.
@@ -110,6 +113,7 @@ impl Refusal {
             Self::NotShared => "not_shared",
             Self::Replayed => "replayed",
             Self::NotAgreed => "not_agreed",
+            Self::LabelsChange => "labels_change",
         }
     }
 }

@@ -1324,6 +1324,43 @@ fn labels_change_only_so_often() {
     panic!("{count} changes were taken");
 }
 
+#[test]
+fn what_waits_at_the_end_is_told() {
+    let [a, ..] = &three();
+    assert_eq!(a.gate.loss_notes(), []);
+    a.reading(1, b"1");
+    let lost = serde_json::json!({ "city": "b", "readings": 1 });
+    assert_eq!(a.gate.loss_notes(), [("hand-over lost at the end", lost)]);
+}
+
+/// A city that hands on what others have labelled goes on, whatever one of them does.
+#[test]
+fn labels_of_one_owner_hold_up_no_other() {
+    let [a, b, c] = &three();
+    let narrow = TAKES.replace("supplies = {}", "supplies = { min_level = 9 }");
+    assert_ne!(narrow, TAKES);
+    let on = format!("{URL}send = [\"a/supplies\", \"closures\"]");
+    let streams = STREAMS.replace("owner = \"a\"", "owner = \"b\"").replace("[\"b\"", "[\"a\"");
+    b.configure(&streams, &(partner("a", &narrow) + &partner("c", &on)));
+    c.configure("", &(partner("a", TAKES) + &partner("b", TAKES)));
+    for i in 0..100 {
+        relabel(a, i % 6);
+        a.reading(2, b"1");
+        assert_eq!(a.hand_over(b).taken, 1, "for B it is one label");
+        b.reading(1, b"own");
+        let given = b.hand_over(c);
+        if given.taken == 1 {
+            assert!(i >= 16, "{i}");
+            assert_eq!(given.refused, BTreeMap::from([(Refusal::LabelsChange, 1)]));
+            assert_eq!(receivers(&given), all_users("b/closures"));
+            assert_eq!(b.gate.counts()["c"].waiting, 0);
+            return;
+        }
+        assert_eq!(given.taken, 2, "{i}");
+    }
+    panic!("all changes were taken");
+}
+
 /// A city that hands on what another one had labelled before does not take from its owner what it may change.
 #[test]
 fn labels_of_before_are_known() {

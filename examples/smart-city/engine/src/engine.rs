@@ -155,8 +155,8 @@ pub enum Input {
         payload: Vec<u8>,
     },
     /// For how many messages to users with readings of other cities there is room: what this engine did not read itself must not fill the
-    /// memory. If none is under way there is room for any number, so that it goes on with however many users. It is less again when the next
-    /// readings are [given](Self::Give) alone.
+    /// memory. If none is under way there is room for one to each user at least, so that it goes on with however many there are. It is less again
+    /// when the next readings are [given](Self::Give) alone. What was sent before holds when the answer comes.
     Room(oneshot::Sender<usize>),
     /// Readings that another city has handed over, for which there is [room](Self::Room). They go out once, and are not stored here.
     Give(Vec<Handed>),
@@ -841,7 +841,8 @@ impl Engine {
         }
         let begin = Instant::now();
         self.read_clock(now, clock);
-        let (mut replies, mut results, mut stored) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut replies, mut results, mut stored, mut rooms) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut logins = Vec::new();
         let mut ticked = false;
         for input in inputs {
@@ -891,11 +892,7 @@ impl Engine {
                 Input::Tell { topic, payload } => {
                     self.batch.outputs.push(Output { topic, payload, delivery: None, about: None });
                 }
-                Input::Room(reply) => {
-                    let room = if self.given == 0 { usize::MAX } else { GIVEN.saturating_sub(self.given) };
-                    // Who asked may be gone.
-                    let _ = reply.send(room);
-                }
+                Input::Room(reply) => rooms.push(reply),
                 Input::Give(readings) => readings.into_iter().for_each(|handed| self.give(handed)),
                 Input::Distrust(doubts) => self.distrust(doubts),
                 Input::Note { event, detail } => self.audit(event, detail),
@@ -945,6 +942,10 @@ impl Engine {
         self.tell_observers(&changes);
         if let Some(doubts) = doubts {
             self.tell_doubts(doubts);
+        }
+        // Not before: who is told of room relies on it that what came before holds.
+        for reply in rooms {
+            let _ = reply.send(GIVEN.max(self.policy.users().len()).saturating_sub(self.given));
         }
         if !Arc::ptr_eq(&self.current.borrow(), &self.secrets) {
             self.current.send_replace(Arc::clone(&self.secrets));

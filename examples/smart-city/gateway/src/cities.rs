@@ -89,7 +89,7 @@ pub async fn send(gate: Arc<Gate>, engine: mpsc::Sender<Input>) {
 
 /// Has recorded what is left when the gateway ends.
 pub async fn record_rest(gate: &Gate, engine: &mpsc::Sender<Input>) {
-    for (event, detail) in gate.last_notes() {
+    for (event, detail) in gate.last_notes().into_iter().chain(gate.loss_notes()) {
         drop(engine.send(Input::Note { event, detail }).await);
     }
 }

@@ -310,8 +310,9 @@ impl Observer for Watcher {
     }
 
     fn distrusted(&mut self, city: &str, device: DeviceId, doubt: Option<&Doubt>) {
-        let (device, is_held) = (format!("{city}:{device}"), doubt.is_some_and(|doubt| doubt.is_held));
-        if is_held { self.entities.isolate(&device) } else { self.entities.recover(&device) }
+        // An entity has no place for a mark: what is marked elsewhere is held back here.
+        let device = format!("{city}:{device}");
+        if doubt.is_some() { self.entities.isolate(&device) } else { self.entities.recover(&device) }
     }
 }
 

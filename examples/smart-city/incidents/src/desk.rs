@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use smart_city_engine::config::City;
+use smart_city_engine::config::{City, parse_device_id};
 use smart_city_frame::{Class, DeviceId};
 use tokio::sync::Notify;
 use zeroize::Zeroizing;
@@ -82,7 +82,7 @@ impl Incident {
 
     /// Whether each city is shown what is for it.
     fn is_settled(&self, config: &Config) -> bool {
-        self.cities(config).all(|city| match (self.shown.get(city), config.is_for(&self.device, city)) {
+        self.cities(config).all(|city| match (self.shown.get(city), self.is_for(city, config)) {
             // What was over before is past.
             (None, is_for) => !is_for || self.is_over(),
             (Some(shown), false) => shown.is_hidden,
@@ -94,7 +94,7 @@ impl Incident {
     fn show(&mut self, config: &Config, book: &mut Book, now: Timestamp) -> BTreeSet<String> {
         let (is_over, mut to) = (self.is_over(), BTreeSet::new());
         for city in self.cities(config).cloned().collect::<BTreeSet<_>>() {
-            let is_for = config.is_for(&self.device, &city);
+            let is_for = self.is_for(&city, config);
             match self.shown.get_mut(&city) {
                 Some(shown) if !is_for => {
                     shown.is_hidden = true;
@@ -119,7 +119,16 @@ impl Incident {
     /// Since when a city is shown it; none if it is not.
     fn shown_to(&self, city: &str, config: &Config) -> Option<Shown> {
         let shown = self.shown.get(city).filter(|shown| !shown.is_hidden);
-        shown.copied().filter(|_| config.is_for(&self.device, city))
+        shown.copied().filter(|_| self.is_for(city, config))
+    }
+
+    fn is_for(&self, city: &str, config: &Config) -> bool {
+        if let Some(cities) = config.shared_with(&self.device) {
+            return cities.contains(city);
+        }
+        // The device is not there any more: whoever was told of it would take silence for its recovery.
+        config.agreement.readers.contains_key(city)
+            && self.shown.get(city).is_some_and(|shown| !shown.is_hidden)
     }
 }
 
@@ -176,10 +185,9 @@ impl Config {
         Self { home: city.home.clone(), agreement, shared }
     }
 
-    fn is_for(&self, device: &str, partner: &str) -> bool {
-        let device = smart_city_engine::config::parse_device_id(device);
-        let shared = device.and_then(|device| self.shared.get(&device));
-        shared.is_some_and(|cities| cities.contains(partner))
+    /// None if there is no such device.
+    fn shared_with(&self, device: &str) -> Option<&BTreeSet<String>> {
+        self.shared.get(&parse_device_id(device)?).map(|cities| &**cities)
     }
 }
 

@@ -22,6 +22,9 @@ use crate::{
 /// How long another city may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long it may take for all answers that are read one after the other.
+const ALL_PAGES: Duration = Duration::from_secs(60);
+
 /// The longest answer that is read.
 const MOST_ANSWER: usize = 1 << 20;
 
@@ -82,7 +85,8 @@ pub async fn run(reports: Arc<Reports>) {
 /// Reads what is new, and takes it over.
 async fn read(reports: &Arc<Reports>, job: &Job) -> Result<()> {
     let mut read = Read::default();
-    let ended = read_pages(job, &mut read).await;
+    let ended = timeout(ALL_PAGES, read_pages(job, &mut read)).await;
+    let ended = ended.unwrap_or_else(|_| Err(anyhow!("its collection takes too long")));
     // What came before a failure counts.
     let (reports, job) = (Arc::clone(reports), job.clone());
     let taken =

@@ -41,6 +41,9 @@ pub(crate) const EVERY: Duration = Duration::from_secs(2);
 /// How often a collection is read from its beginning, to find what is not in it any more.
 pub(crate) const WHOLE: Duration = Duration::from_secs(600);
 
+/// After how long it is read whole again, if that failed.
+pub(crate) const AGAIN: Duration = Duration::from_secs(60);
+
 /// How long what was given to the audit log is kept, so that a crash does not lose it.
 const SETTLED: Duration = Duration::from_secs(10);
 
@@ -412,6 +415,10 @@ impl Reports {
         standing.pace.not_before = now.checked_add(EVERY);
         let was_failing = standing.why.is_some();
         *(if ended.is_ok() { &mut standing.answers } else { &mut standing.failed }) += 1;
+        if ended.is_err() && job.after.is_none() && standing.position.is_some() {
+            // What is new is read meanwhile, and the whole in a minute.
+            standing.whole = now.checked_sub(WHOLE.saturating_sub(AGAIN));
+        }
         standing.why = ended.err();
         was_failing != standing.why.is_some()
     }

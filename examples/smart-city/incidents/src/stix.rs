@@ -231,7 +231,10 @@ impl Told {
     /// None if it is no incident, or is not as one must be.
     pub(crate) fn of(object: &Value) -> Option<Self> {
         let text = |value: &Value| value.as_str().filter(|text| text.len() <= MOST_NAME).map(str::to_owned);
-        let incident = text(&object["id"]).filter(|id| id.starts_with("incident--"))?;
+        let is_uuid =
+            |id: &str| id.len() == 36 && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+        // It goes to users, in topics' properties: nothing but what an id must be.
+        let incident = text(&object["id"]).filter(|id| id.strip_prefix("incident--").is_some_and(is_uuid))?;
         let extension = &object["extensions"][&extension()];
         let about = text(&extension["city"]).zip(text(&extension["device"]));
         let is_revoked = object["revoked"] == true;

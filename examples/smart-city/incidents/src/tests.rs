@@ -360,6 +360,22 @@ fn what_ended_far_ahead_is_forgotten() {
     assert_eq!(created.as_str().unwrap().parse::<Timestamp>().unwrap(), time(1));
 }
 
+/// Who was told that a device is isolated would take silence for its recovery.
+#[test]
+fn a_device_that_is_removed_stays_isolated() {
+    let teller = Teller::new();
+    teller.set(MAST, true, 1);
+    let mut city = teller.town.city("midori", &readers());
+    city.devices.remove(&MAST);
+    teller.desk.configure(&city, agreement(&city).unwrap());
+    assert_eq!(teller.update(2), []);
+    assert_eq!(teller.incidents("aoba", ""), [of(MAST, "isolated")]);
+    assert_eq!(teller.incidents("hibari", ""), []);
+    let teller = teller.restart(&[MAST]);
+    teller.set(MAST, false, 3);
+    assert_eq!(teller.incidents("aoba", ""), [of(MAST, "recovered")]);
+}
+
 /// What was hidden from a city is shown anew, with its end, as the city may have read beyond it.
 #[test]
 fn what_is_shown_again_is_new() {
@@ -832,8 +848,8 @@ fn what_is_another_citys_or_wrong_is_refused() {
         *incident.pointer_mut(&pointer).unwrap() = value;
         faults.push(incident);
     };
-    for value in [json!(null), json!(1), json!("incident"), json!("incident--".to_owned() + &"x".repeat(200))]
-    {
+    let ids = ["incident".to_owned(), "incident--1".to_owned(), format!("incident--{}", "\0".repeat(36))];
+    for value in ids.into_iter().map(Value::from).chain([json!(null), json!(1)]) {
         fault("/id", value);
     }
     for pointer in
@@ -904,6 +920,17 @@ fn where_a_collection_is_read_from() {
     assert_eq!(learner.job_at(begin).after, None);
     assert_eq!(at(read(&[], Some(10))), Some(time(10)));
     assert_eq!(learner.job_at(begin + reports::WHOLE).after, None);
+    // If that fails, what is new is read before it is tried again.
+    let late = begin + reports::WHOLE + Duration::from_secs(10);
+    let after = |seconds, ended| {
+        let now = late + Duration::from_secs(seconds);
+        let job = learner.reports.due(now).pop().expect("it is due");
+        learner.reports.done(&job, ended, now);
+        job.after
+    };
+    assert_eq!(after(0, Err("no answer".to_owned())), None);
+    assert_eq!(after(30, Ok(())), Some(time(10)));
+    assert_eq!(after(70, Ok(())), None);
 }
 
 /// A city that tells much fills neither the memory nor the audit log. Its isolations count at once, and what has no room is not lost.

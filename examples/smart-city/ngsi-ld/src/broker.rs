@@ -561,7 +561,12 @@ impl Broker {
     }
 
     fn wait(&self, reading: Reading, label: Option<Label>) {
-        let isolations = self.devices.read().get(&reading.device).copied().unwrap_or_default().count;
+        let Isolation { count: isolations, is_now } =
+            self.devices.read().get(&reading.device).copied().unwrap_or_default();
+        // Of another city something comes while its device is not believed, too. It would be seen after the recovery.
+        if is_now && label.is_some() {
+            return;
+        }
         let (stream, device) = (reading.stream.clone(), reading.device.clone());
         let key = (stream.clone(), device.clone());
         let (label, until) = label.map(|Label { text, until }| (text, until)).unzip();

@@ -111,6 +111,18 @@ fn devices_elsewhere_make_only_so_many_entities() {
     );
 }
 
+/// Unlike an own device, one elsewhere is heard while it is not believed.
+#[test]
+fn what_comes_while_a_device_is_not_believed_is_not_seen_later() {
+    let (city, until) = (City::labelled(), Timestamp::now() + 1.hours());
+    city.broker.isolate(ELSEWHERE);
+    city.came(ELSEWHERE, "ann", until);
+    city.broker.recover(ELSEWHERE);
+    assert_eq!(city.status("ann"), 404);
+    city.came(ELSEWHERE, "ann", until);
+    assert_eq!(city.status("ann"), 200);
+}
+
 /// Places of entities that a reload has removed are free again.
 #[test]
 fn a_reload_frees_places() {
