@@ -66,7 +66,7 @@ const STEPS: &[Step] = &[
     Step { name: "wasm32", about: "the libraries build for WebAssembly", place: Place::Own, run: wasm32 },
     Step {
         name: "firmware",
-        about: "known answers on three Cortex-M boards and a RISC-V core",
+        about: "known answers on two Cortex-M boards and a RISC-V core",
         place: Place::Thumb,
         run: firmware::test_most,
     },
@@ -96,7 +96,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "capi-firmware",
-        about: "the C interface in C firmware on three Cortex-M boards and a RISC-V core",
+        about: "the C interface in C firmware on two Cortex-M boards and a RISC-V core",
         place: Place::Thumb,
         run: capi::test_firmware,
     },
