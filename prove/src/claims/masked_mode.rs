@@ -9,8 +9,8 @@ use super::{
     counted::{BLOCK_LIMIT, Counted, Counts, FAILURE_LIMIT, WINDOW},
     masked::{self, ENCRYPT, Masked, REFRESH},
     mode::{
-        AD, AdProcessing, BUFFER, Direction, ERR_AUTHENTICATION, ERR_REPLAYED, ERR_TOO_OLD, Inputs,
-        Interface, Lengths, MOST_NODES, NONCE, NONCE_SIZE, Selection, TAG, TAG_SIZE, pairs,
+        AdProcessing, Direction, ERR_AUTHENTICATION, ERR_REPLAYED, ERR_TOO_OLD, Inputs, Interface, Lengths,
+        MOST_NODES, NONCE_SIZE, Selection, TAG_SIZE, pairs,
     },
 };
 use crate::{
@@ -215,7 +215,7 @@ impl<I: Isa> MaskedMessages<I> {
         (other.into_flattened(), tag)
     }
 
-    /// Calls the function. The buffers lie at different places in words.
+    /// Calls the function.
     fn call(&mut self, lengths: Lengths) -> Result<(u32, Bits, Option<Bits>)> {
         let seals = self.direction == Direction::Seal;
         let [_, processes] = functions(self.key_bits, self.direction);
@@ -224,22 +224,8 @@ impl<I: Isa> MaskedMessages<I> {
         shared.calls.clear();
         shared.comparisons = 0;
         let m = &mut self.machine;
-        let offset = (lengths.text + lengths.ad) as u64 % 8;
-        let (nonce, ad, buffer, tag) =
-            (NONCE + offset, AD + (offset ^ 3), BUFFER + offset, TAG + (offset ^ 5));
-        let rights = if seals { Rights::Write } else { Rights::Read };
-        for (name, at, bytes, rights) in [
-            ("nonce", nonce, &self.inputs.nonce[..], rights),
-            ("data", ad, &self.inputs.ad[..lengths.ad], Rights::Read),
-            ("buffer", buffer, &self.inputs.text[..lengths.text], Rights::Write),
-            ("tag", tag, &self.inputs.tag[..], rights),
-        ] {
-            m.memory.forget(name);
-            m.memory.allow(name, at, bytes.len(), rights);
-            if !(seals && ["nonce", "tag"].contains(&name)) {
-                m.memory.set(at, bytes.as_flattened());
-            }
-        }
+        let results: &[&str] = if seals { &["nonce", "tag"] } else { &[] };
+        let [nonce, ad, buffer, tag] = self.inputs.place(&mut m.memory, lengths, results);
         let (ad_size, size) = (lengths.ad as u64, lengths.text as u64);
         let arguments = if seals {
             [CONTEXT, ad, ad_size, buffer, size, nonce, tag]

@@ -14,7 +14,7 @@ use crate::{
     graph::{Graph, Lit},
     isa::Isa,
     machine::{Machine, Stack},
-    memory::Rights,
+    memory::{Memory, Rights},
     spec::{
         Block, Byte,
         otr::{self, Rules},
@@ -27,10 +27,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 pub use crate::spec::otr::{AdProcessing, Direction};
 
-pub(super) const NONCE: u64 = 0xa001_0000;
-pub(super) const AD: u64 = 0xa002_0000;
-pub(super) const BUFFER: u64 = 0xa003_0000;
-pub(super) const TAG: u64 = 0xa004_0000;
+const NONCE: u64 = 0xa001_0000;
+const AD: u64 = 0xa002_0000;
+const BUFFER: u64 = 0xa003_0000;
+const TAG: u64 = 0xa004_0000;
 pub(super) const NONCE_SIZE: usize = 7;
 pub(super) const TAG_SIZE: usize = 8;
 
@@ -173,6 +173,28 @@ impl Inputs {
         for (to, &byte) in self.nonce[FIXED_SIZE..].iter_mut().rev().zip(bytes) {
             *to = byte;
         }
+    }
+
+    /// Lays nonce, data, buffer and tag at different places in words, and returns the addresses. Results may be written, and are not set.
+    pub(super) fn place(&self, memory: &mut Memory, lengths: Lengths, results: &[&str]) -> [u64; 4] {
+        let offset = (lengths.text + lengths.ad) as u64 % 8;
+        let at = [NONCE + offset, AD + (offset ^ 3), BUFFER + offset, TAG + (offset ^ 5)];
+        let inputs = [
+            ("nonce", &self.nonce[..]),
+            ("data", &self.ad[..lengths.ad]),
+            ("buffer", &self.text[..lengths.text]),
+            ("tag", &self.tag[..]),
+        ];
+        for ((name, bytes), at) in inputs.into_iter().zip(at) {
+            let is_result = results.contains(&name);
+            let rights = if is_result || name == "buffer" { Rights::Write } else { Rights::Read };
+            memory.forget(name);
+            memory.allow(name, at, bytes.len(), rights);
+            if !is_result {
+                memory.set(at, bytes.as_flattened());
+            }
+        }
+        at
     }
 
     /// The counter in the nonce.
@@ -331,7 +353,7 @@ impl<I: Isa> Messages<I> {
         (other.into_flattened(), tag)
     }
 
-    /// Calls the function. The buffers lie at different places in words.
+    /// Calls the function.
     fn call(
         &mut self,
         direction: Direction,
@@ -348,25 +370,13 @@ impl<I: Isa> Messages<I> {
             // Those of a call that did not return.
             cipher.calls.clear();
         }
-        let offset = (lengths.text + lengths.ad) as u64 % 8;
-        let (nonce, ad, buffer, tag) =
-            (NONCE + offset, AD + (offset ^ 3), BUFFER + offset, TAG + (offset ^ 5));
-        let tag_rights = if direction == Direction::Seal { Rights::Write } else { Rights::Read };
         let returns_nonce = self.interface == Interface::Sealer;
-        let nonce_rights = if returns_nonce { Rights::Write } else { Rights::Read };
-        for (name, at, bytes, rights) in [
-            ("nonce", nonce, &self.inputs.nonce[..], nonce_rights),
-            ("data", ad, &self.inputs.ad[..lengths.ad], Rights::Read),
-            ("buffer", buffer, &self.inputs.text[..lengths.text], Rights::Write),
-            ("tag", tag, &self.inputs.tag[..], tag_rights),
-        ] {
-            m.memory.forget(name);
-            m.memory.allow(name, at, bytes.len(), rights);
-            let is_result = name == "tag" && direction == Direction::Seal || name == "nonce" && returns_nonce;
-            if !is_result {
-                m.memory.set(at, bytes.as_flattened());
-            }
-        }
+        let results: &[&str] = match direction {
+            Direction::Seal if returns_nonce => &["nonce", "tag"],
+            Direction::Seal => &["tag"],
+            Direction::Open => &[],
+        };
+        let [nonce, ad, buffer, tag] = self.inputs.place(&mut m.memory, lengths, results);
         let (ad_size, size) = (lengths.ad as u64, lengths.text as u64);
         let arguments = if returns_nonce {
             [CONTEXT, ad, ad_size, buffer, size, nonce, tag]

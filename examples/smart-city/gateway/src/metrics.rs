@@ -288,7 +288,7 @@ mod tests {
 
     #[test]
     fn who_is_asked_for_incidents_has_lines() {
-        let status = json!({ "answers": 5, "failed": 2, "refused": { "future": 3 } });
+        let status = json!({ "answers": 5, "failed": 2, "refused": { "too_many": 3 } });
         let mut registry = Registry::with_prefix("smart_city");
         register_incidents(&mut registry, &BTreeMap::from([("aoba".to_owned(), status)]));
         let mut text = String::new();
@@ -296,7 +296,7 @@ mod tests {
         for line in [
             "smart_city_incident_answers_total{city=\"aoba\"} 5",
             "smart_city_incident_requests_failed_total{city=\"aoba\"} 2",
-            "smart_city_incidents_refused_total{city=\"aoba\",reason=\"future\"} 3",
+            "smart_city_incidents_refused_total{city=\"aoba\",reason=\"too_many\"} 3",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}:\n{text}");
         }

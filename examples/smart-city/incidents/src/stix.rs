@@ -233,7 +233,7 @@ impl Told {
         let text = |value: &Value| value.as_str().filter(|text| text.len() <= MOST_NAME).map(str::to_owned);
         let is_uuid =
             |id: &str| id.len() == 36 && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
-        // It goes to users, in topics' properties: nothing but what an id must be.
+        // It becomes a property of messages to users, and must not break these.
         let incident = text(&object["id"]).filter(|id| id.strip_prefix("incident--").is_some_and(is_uuid))?;
         let extension = &object["extensions"][&extension()];
         let about = text(&extension["city"]).zip(text(&extension["device"]));
