@@ -22,12 +22,12 @@ pub(crate) fn test() -> Result<()> {
     }
     if !IS_EMULATED {
         println!("QEMU emulates processes on Linux only: compiled, not run");
-        return cargo(Toolchain::for_target(TARGET)?, "check").arg("--lib").run();
+        return cargo(&Toolchain::for_target(TARGET)?, "check").arg("--lib").run();
     }
     let toolchain = Toolchain::for_target(TARGET)?;
     let (qemu, linker) = (tools::qemu_aarch64()?, tools::linker_aarch64()?);
     let cargo = |command| {
-        cargo(toolchain, command)
+        cargo(&toolchain, command)
             .env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", &linker)
             // QEMU then needs no libraries of the target. The user's own flags are for the host.
             .env("RUSTFLAGS", "-C target-feature=+crt-static --cfg twine_backend=\"neon\"")
@@ -53,7 +53,7 @@ pub(crate) fn test() -> Result<()> {
 }
 
 /// A cargo command on the cipher for the target.
-fn cargo(toolchain: Toolchain, command: &str) -> Cmd {
+fn cargo(toolchain: &Toolchain, command: &str) -> Cmd {
     toolchain
         .cargo_with_std()
         .args([command, "--package", "twine-cipher", "--all-features", "--target", TARGET, "--target-dir"])

@@ -153,7 +153,7 @@ pub(crate) fn test_masked<'a>(flags: &str, boards: impl Iterator<Item = &'a Boar
 /// The static library with what is masked, by these flags of the compiler.
 pub(crate) fn masked_library(flags: &str, target: Option<&str>) -> Result<PathBuf> {
     let cargo = match target {
-        Some(target) => Toolchain::for_target(target)?.cargo(),
+        Some(target) => Toolchain::for_target(target)?.cargo()?,
         None => sh::cargo(),
     };
     let cargo = cargo.env_remove("CARGO_ENCODED_RUSTFLAGS").env("RUSTFLAGS", flags);
@@ -203,7 +203,7 @@ fn test_boards(is_chosen: impl Fn(&Board) -> bool) -> Result<()> {
     for board in CORTEX_M.iter().filter(|board| is_chosen(board)) {
         println!("\n-- {board}");
         let gcc = tools::gcc_arm()?;
-        let cargo = Toolchain::for_target(board.target)?.cargo();
+        let cargo = Toolchain::for_target(board.target)?.cargo()?;
         let library = static_library(cargo, Some(board.target), &paths::target().join("thumb"))?;
         failures.note(board.name, run_on(board, &gcc, &library, Keys::Expanded));
         failures.note(board.name, stack_on(board, &gcc, &library, Keys::Expanded));
@@ -218,7 +218,7 @@ fn test_boards(is_chosen: impl Fn(&Board) -> bool) -> Result<()> {
     if is_chosen(board) {
         println!("\n-- {board}");
         let riscv = tools::gcc_riscv()?;
-        let cargo = Toolchain::for_target(board.target)?.cargo();
+        let cargo = Toolchain::for_target(board.target)?.cargo()?;
         let library = static_library(cargo, Some(board.target), &paths::target().join("thumb"))?;
         failures.note(board.name, run_on(board, &riscv, &library, Keys::Expanded));
         failures.note(board.name, stack_on(board, &riscv, &library, Keys::Expanded));
@@ -236,7 +236,7 @@ pub(crate) enum Keys {
 /// The same test with compact keys, and that library and header must agree on them.
 fn compact(board: &Board, gcc: &Path, expanded: &Path) -> Result<()> {
     let cargo = Toolchain::for_target(board.target)?
-        .cargo()
+        .cargo()?
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env("RUSTFLAGS", r#"--cfg twine_keys="compact""#);
     let library = static_library(cargo, Some(board.target), &dir().join("compact"))?;

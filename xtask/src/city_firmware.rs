@@ -97,7 +97,7 @@ fn build() -> Result<PathBuf> {
 fn build_images(images: &[&str], features: Option<&str>) -> Result<PathBuf> {
     let target_dir = paths::target().join("city-firmware");
     Toolchain::for_target(smart_city::TARGET)?
-        .cargo()
+        .cargo()?
         .args(["build", "--release", "--target", smart_city::TARGET, "--manifest-path", MANIFEST])
         .args(images.iter().flat_map(|image| ["--bin", image]))
         .arg("--workspace")

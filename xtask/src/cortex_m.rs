@@ -323,7 +323,7 @@ impl Build {
         let compact = if self.is_compact { r#" --cfg twine_keys="compact""# } else { "" };
         let flags = format!("{}{compact}", self.flags);
         Toolchain::for_target(self.target)?
-            .cargo()
+            .cargo()?
             .args(["build", "--release", "--bins", "--target", self.target])
             .args(env::var_os("CI").map(|_| "--locked"))
             .args(self.no_peers.then_some("--no-default-features"))

@@ -40,21 +40,25 @@ pub(crate) fn main(arguments: &[&str]) -> Result<()> {
         }
         _ => bail!("expected `demo [--serve]` or `demo seal [--size SIZE]`"),
     };
-    run(size)
+    run(size, true)
 }
 
 /// `seal` for `cargo xtask test`, with a size that is no multiple of anything.
 pub(crate) fn small() -> Result<()> {
-    run(MIB + 12_345)
+    run(MIB + 12_345, false)
 }
 
-fn run(size: u64) -> Result<()> {
+fn run(size: u64, is_optimised: bool) -> Result<()> {
     ensure!(size > 0, "the file to seal must not be empty: the demo corrupts it");
     sh::cargo()
-        .args(["build", "--release", "--package", "twine-otr-aead", "--example", "seal", "--target-dir"])
+        .arg("build")
+        .args(is_optimised.then_some("--release"))
+        .args(["--package", "twine-otr-aead", "--example", "seal", "--target-dir"])
         .arg(paths::target())
         .run()?;
-    let program = paths::target().join("release/examples").join(format!("seal{}", env::consts::EXE_SUFFIX));
+    let folder = if is_optimised { "release" } else { "debug" };
+    let program =
+        paths::target().join(folder).join("examples").join(format!("seal{}", env::consts::EXE_SUFFIX));
     let dir = paths::target().join("demo");
     if dir.exists() {
         fs::remove_dir_all(&dir)?;

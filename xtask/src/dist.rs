@@ -182,7 +182,7 @@ pub(crate) fn make(root: &Path, build_dir: &Path, dir: &Path, targets: &[&Target
         let toolchain = Toolchain::for_target(target.name)?;
         compilers.entry(toolchain.rustc_version()?).or_default().push(target.name);
         for keys in Keys::ALL {
-            let archive = build(root, build_dir, target, toolchain, keys)?;
+            let archive = build(root, build_dir, target, &toolchain, keys)?;
             let archive = fs::read(&archive).with_context(|| format!("cannot read {}", archive.display()))?;
             if keys == Keys::Expanded {
                 for folder in target.arduino {
@@ -210,10 +210,10 @@ fn build(
     root: &Path,
     build_dir: &Path,
     target: &Target,
-    toolchain: Toolchain,
+    toolchain: &Toolchain,
     keys: Keys,
 ) -> Result<PathBuf> {
-    let cargo = if target.has_os() { toolchain.cargo_with_core() } else { toolchain.cargo() };
+    let cargo = if target.has_os() { toolchain.cargo_with_core() } else { toolchain.cargo()? };
     let mut remap = vec![format!("--remap-path-prefix={}=.", root.display())];
     let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
     if let Some(home) = home {

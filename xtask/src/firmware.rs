@@ -74,7 +74,7 @@ fn build(board: &Board) -> Result<Vec<PathBuf>> {
 
 /// Builds an image for `board` and returns its ELF file.
 pub(crate) fn build_image(board: &Board, image: &str) -> Result<PathBuf> {
-    let mut cargo = Toolchain::for_target(board.target)?.cargo();
+    let mut cargo = Toolchain::for_target(board.target)?.cargo()?;
     let mut target_dir = paths::target().join("thumb");
     if !board.flags.is_empty() {
         target_dir = target_dir.join(board.name);

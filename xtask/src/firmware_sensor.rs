@@ -71,7 +71,7 @@ fn power_cuts(kills: u32) -> Result<()> {
 fn build(package: &str, target: &str) -> Result<PathBuf> {
     let target_dir = paths::target().join("firmware-sensor-board");
     Toolchain::for_target(target)?
-        .cargo()
+        .cargo()?
         .args(["build", "--manifest-path", MANIFEST, "--package", package, "--profile", "firmware"])
         .args(["--target", target, "--target-dir"])
         .arg(&target_dir)

@@ -25,7 +25,7 @@ pub(crate) fn test() -> Result<()> {
     let objdump = tools::objdump()?;
     for (target, configuration) in TARGETS {
         let dir = paths::target().join("kernels");
-        let mut cargo = Toolchain::for_target(target)?.cargo();
+        let mut cargo = Toolchain::for_target(target)?.cargo()?;
         if let Some(configuration) = configuration {
             cargo = cargo.args(["--config", configuration]);
         }

@@ -45,6 +45,7 @@ mod boards;
 mod capi;
 mod city_firmware;
 mod constant_time;
+mod core_library;
 mod cortex_m;
 mod cycles;
 mod demo;

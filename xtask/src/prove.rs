@@ -290,7 +290,7 @@ fn link_board(board: &Board, keys: Keys) -> Result<PathBuf> {
         Keys::Expanded => (board.flags.to_owned(), ""),
         Keys::Compact => (format!(r#"{} --cfg twine_keys="compact""#, board.flags), "_compact"),
     };
-    let mut cargo = Toolchain::for_target(board.target)?.cargo();
+    let mut cargo = Toolchain::for_target(board.target)?.cargo()?;
     if !flags.is_empty() {
         cargo = cargo.env("RUSTFLAGS", flags);
     }
@@ -336,7 +336,7 @@ fn link_named(linker: Cmd, functions: &[String], library: &Path, name: &str) -> 
 /// Links the example in C as firmware of a board that QEMU has.
 fn link_firmware(compiler: &Path, target: &str, machine: &[&str], memory: &str) -> Result<PathBuf> {
     let elf = dir().join(format!("firmware-{target}"));
-    let cargo = Toolchain::for_target(target)?.cargo();
+    let cargo = Toolchain::for_target(target)?.cargo()?;
     let library = capi::static_library(cargo, Some(target), &dir().join("boards"))?;
     Cmd::new(compiler)
         .args(machine)

@@ -30,8 +30,8 @@ const PARTS: [(&str, &[&str]); 4] = [
     ("detector, notification and the rest", &[""]),
 ];
 
-/// Everything, for `cargo xtask test`.
-pub(crate) fn test() -> Result<()> {
+/// What needs no machine of its own: clippy, and all that the tests run.
+pub(crate) fn build() -> Result<()> {
     sh::cargo().args(["fmt", "--manifest-path", MANIFEST, "--all", "--check"]).run()?;
     test_tools()?;
     cargo("clippy").args(["--workspace", "--all-targets", "--", "--deny", "warnings"]).run()?;
@@ -40,6 +40,12 @@ pub(crate) fn test() -> Result<()> {
     cargo("clippy")
         .args(["--workspace", "--all-targets", "--no-default-features", "--", "--deny", "warnings"])
         .run()?;
+    cargo("test").args(["--workspace", "--no-run"]).run()
+}
+
+/// The tests, the demo and the detector's size.
+pub(crate) fn test() -> Result<()> {
+    test_tools()?;
     // Builds the programs as well: tests start them. More of them at once than there are cores: most wait for something.
     let threads = (2 * available_parallelism()?.get()).to_string();
     cargo("test").arg("--workspace").env("RUST_TEST_THREADS", threads).run()?;

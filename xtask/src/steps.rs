@@ -28,6 +28,8 @@ pub(crate) struct Step {
 pub(crate) enum Place {
     /// The folder of the libraries and their tests.
     Host,
+    /// That of tests with a backend forced.
+    Backends,
     /// That of firmware.
     Thumb,
     /// That of the constant-time checks.

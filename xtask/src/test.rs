@@ -29,9 +29,9 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "test-minimal",
-        about: "tests without default features",
-        place: Place::Host,
-        run: || tests(&["--no-default-features"]),
+        about: "tests without default features, with the portable backend",
+        place: Place::Backends,
+        run: || forced("soft64", &["--workspace", "--no-default-features"]),
     },
     Step {
         name: "test-full",
@@ -42,7 +42,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "backends",
         about: "tests with two backends forced, one without vectors and one with them",
-        place: Place::Own,
+        place: Place::Backends,
         run: || backends(&["soft32", "ssse3"]),
     },
     Step {
@@ -125,6 +125,12 @@ const STEPS: &[Step] = &[
         run: firmware_sensor::test,
     },
     Step {
+        name: "smart-city-build",
+        about: "the example smart-city is formatted, and compiles without warnings",
+        place: Place::Own,
+        run: smart_city::build,
+    },
+    Step {
         name: "smart-city",
         about: "the example: frames, tamper detection, gateway, page and demo, and the detector's size",
         place: Place::Machine,
@@ -175,12 +181,12 @@ const LONG_STEPS: &[Step] = &[
         name: "test-default",
         about: "tests with default features",
         place: Place::Host,
-        run: || tests(&[]),
+        run: || cargo("test").arg("--workspace").run(),
     },
     Step {
         name: "backends-all",
         about: "tests with each backend of this machine forced",
-        place: Place::Own,
+        place: Place::Backends,
         run: || backends(&["soft32", "soft64", "ssse3", "avx2", "avx512"]),
     },
     Step {
@@ -375,15 +381,14 @@ fn features(depth: &[&str]) -> Result<()> {
     Ok(())
 }
 
-fn tests(features: &[&str]) -> Result<()> {
-    cargo("test").arg("--workspace").args(features).run()
-}
-
 /// Forces those of `names` that this machine has.
 fn backends(names: &[&str]) -> Result<()> {
     for name in names {
         if has_backend(name) {
-            backend(name)?;
+            forced(
+                name,
+                &["--package", "twine-cipher", "--package", "otr-mode", "--lib", "--tests", "--all-features"],
+            )?;
         } else {
             println!("this machine has no {name}");
         }
@@ -404,16 +409,21 @@ fn has_backend(name: &str) -> bool {
     }
 }
 
-/// Runs the tests of the cipher with a backend forced, and those of the mode, which runs on it. The flag is for the cipher alone,
-/// so that the dependencies are compiled once for all backends; RUSTC_BOOTSTRAP stands for a nightly cargo, which can do that.
-fn backend(name: &str) -> Result<()> {
-    let forced = format!(r#"profile.dev.package.twine-cipher.rustflags=['--cfg=twine_backend="{name}"']"#);
+/// Runs the tests of `selection` with a backend of the cipher forced, and the portable one of AES: the mode is then compiled for one
+/// backend of each. The flags are for these two packages alone, so that the others are compiled once for all backends;
+/// RUSTC_BOOTSTRAP stands for a nightly cargo, which can do that.
+fn forced(backend: &str, selection: &[&str]) -> Result<()> {
+    let flag =
+        |package: &str, flag: &str| format!("profile.dev.package.{package}.rustflags=['--cfg={flag}']");
     cargo("test")
-        .args(["--package", "twine-cipher", "--package", "otr-mode", "--lib", "--tests", "--all-features"])
-        .args(["-Zprofile-rustflags", "--config", &forced, "--target-dir"])
+        .args(selection)
+        .arg("-Zprofile-rustflags")
+        .args(["--config", &flag("twine-cipher", &format!("twine_backend=\"{backend}\""))])
+        .args(["--config", &flag("aes", "aes_backend=\"soft\"")])
+        .arg("--target-dir")
         .arg(paths::target().join("backends"))
         .env("RUSTC_BOOTSTRAP", "1")
-        .env("TWINE_FORCED_BACKEND", name)
+        .env("TWINE_FORCED_BACKEND", backend)
         .run()
 }
 
@@ -459,7 +469,7 @@ fn no_std(targets: &[&str]) -> Result<()> {
         // For firmware only: what it makes is for a linker of such.
         for features in ["", &format!("{most},defmt")] {
             toolchain
-                .cargo()
+                .cargo()?
                 .args(["check", "--lib", "--no-default-features", "--features", features])
                 .args(paths::libraries())
                 .args(["--target", target, "--target-dir"])
@@ -485,7 +495,7 @@ fn wasm32() -> Result<()> {
     let toolchain = Toolchain::for_target(tools::WASM_TARGET)?;
     for features in ["", NO_STD_FEATURES] {
         toolchain
-            .cargo()
+            .cargo()?
             .args(["build", "--release", "--lib", "--no-default-features", "--features", features])
             .args(paths::libraries())
             .args(["--target", tools::WASM_TARGET, "--target-dir"])

@@ -4,7 +4,7 @@
 //! own rustup; else a message that says what to install.
 
 use crate::{
-    apt, library_source, paths,
+    apt, core_library, library_source, paths,
     sh::{self, Cmd},
 };
 use anyhow::{Context, Result, bail};
@@ -31,12 +31,11 @@ pub(crate) const RISC_V_TARGETS: [&str; 2] = ["riscv32imc-unknown-none-elf", "ri
 pub(crate) const WASM_TARGET: &str = "wasm32-unknown-unknown";
 
 /// What builds for another target than the host.
-#[derive(Clone, Copy)]
 pub(crate) enum Toolchain {
     /// The one that runs xtask: it has the target's libraries.
     Own,
     /// Debian's, which builds them.
-    Debian,
+    Debian { target: String },
 }
 
 impl Toolchain {
@@ -45,12 +44,12 @@ impl Toolchain {
         if has_target(target) {
             return Ok(Self::Own);
         }
-        if DEBIAN_TOOLCHAIN.into_iter().all(apt::is_installed) {
-            return Ok(Self::Debian);
-        }
-        if apt::can_install() {
-            apt::install(&DEBIAN_TOOLCHAIN)?;
-            return Ok(Self::Debian);
+        let is_installed = DEBIAN_TOOLCHAIN.into_iter().all(apt::is_installed);
+        if is_installed || apt::can_install() {
+            if !is_installed {
+                apt::install(&DEBIAN_TOOLCHAIN)?;
+            }
+            return Ok(Self::Debian { target: target.to_owned() });
         }
         if paths::find_program("rustup").is_some() {
             Cmd::new("rustup").args(["target", "add", target]).run()?;
@@ -66,19 +65,20 @@ impl Toolchain {
     }
 
     /// Its cargo, for a target without an operating system.
-    pub(crate) fn cargo(self) -> Cmd {
-        match self {
-            Self::Own => sh::cargo(),
-            Self::Debian => build_core(debian_cargo()),
-        }
+    pub(crate) fn cargo(&self) -> Result<Cmd> {
+        let Self::Debian { target } = self else {
+            return Ok(sh::cargo());
+        };
+        let compiler = core_library::compiler(DEBIAN_RUSTC, build_core(debian_cargo()), target)?;
+        Ok(debian_cargo().env("RUSTC", compiler).arg("--config").arg(paths::root().join("firmware/lld.toml")))
     }
 
     /// Its cargo, for a target with an operating system.
-    pub(crate) fn cargo_with_std(self) -> Cmd {
+    pub(crate) fn cargo_with_std(&self) -> Cmd {
         match self {
             Self::Own => sh::cargo(),
             // To build the library takes longer than all else: no more of it than needed.
-            Self::Debian => debian_cargo()
+            Self::Debian { .. } => debian_cargo()
                 .arg("-Zbuild-std=std,panic_unwind,test")
                 .args(["--config", "profile.dev.debug=false"])
                 .args(["--config", r#"profile.dev.package."*".opt-level=0"#]),
@@ -86,29 +86,29 @@ impl Toolchain {
     }
 
     /// Its cargo, for a target with an operating system and packages that need no more than `core`.
-    pub(crate) fn cargo_with_core(self) -> Cmd {
+    pub(crate) fn cargo_with_core(&self) -> Cmd {
         match self {
             Self::Own => sh::cargo(),
-            Self::Debian => debian_cargo().arg("-Zbuild-std=core,compiler_builtins"),
+            Self::Debian { .. } => debian_cargo().arg("-Zbuild-std=core,compiler_builtins"),
         }
     }
 
-    fn compiler(self) -> Result<Compiler> {
-        Ok(Compiler { version: self.rustc_version()?, cargo: self.cargo() })
+    fn compiler(&self) -> Result<Compiler> {
+        Ok(Compiler { version: self.rustc_version()?, cargo: self.cargo()? })
     }
 
     /// The version of its compiler, as that names it.
-    pub(crate) fn rustc_version(self) -> Result<String> {
+    pub(crate) fn rustc_version(&self) -> Result<String> {
         rustc_version(match self {
             Self::Own => own_rustc(),
-            Self::Debian => Cmd::new(DEBIAN_RUSTC).env_remove("LD_LIBRARY_PATH"),
+            Self::Debian { .. } => Cmd::new(DEBIAN_RUSTC).env_remove("LD_LIBRARY_PATH"),
         })
     }
 
-    pub(crate) fn describe(self) -> &'static str {
+    pub(crate) fn describe(&self) -> &'static str {
         match self {
             Self::Own => "the installed toolchain",
-            Self::Debian => "Debian's toolchain, building the library itself",
+            Self::Debian { .. } => "Debian's toolchain, building the library itself",
         }
     }
 }
@@ -128,9 +128,9 @@ pub(crate) fn compilers(target: &str) -> Result<Vec<Compiler>> {
                 apt::install(&DEBIAN_TOOLCHAIN)?;
             }
             let is_there = DEBIAN_TOOLCHAIN.into_iter().all(apt::is_installed);
-            is_there.then(|| Toolchain::Debian.compiler()).transpose()?
+            is_there.then(|| Toolchain::Debian { target: target.to_owned() }.compiler()).transpose()?
         }
-        Toolchain::Debian => {
+        Toolchain::Debian { .. } => {
             let library = library_source::find()?;
             library.map(|library| own_compiler_building(&library)).transpose()?
         }
@@ -146,7 +146,8 @@ fn own_compiler_building(library: &Path) -> Result<Compiler> {
 }
 
 fn build_core(cargo: Cmd) -> Cmd {
-    cargo.arg("--config").arg(paths::root().join("firmware/build-std.toml"))
+    let config = |name: &str| paths::root().join("firmware").join(name);
+    cargo.arg("--config").arg(config("build-std.toml")).arg("--config").arg(config("lld.toml"))
 }
 
 /// The compiler of the toolchain that runs xtask.
@@ -346,7 +347,8 @@ pub(crate) fn tool(name: &str) -> Result<PathBuf> {
         return Ok(path);
     }
     sh::cargo()
-        .args(["install", name, "--locked", "--root"])
+        // Not optimised: it takes half the time, and what takes long is what such a tool starts.
+        .args(["install", "--debug", name, "--locked", "--root"])
         .arg(tools())
         .env("CARGO_TARGET_DIR", tools().join("build"))
         .run()?;
