@@ -29,9 +29,9 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "test-minimal",
-        about: "tests without default features, with the portable backend",
+        about: "tests without default features",
         place: Place::Backends,
-        run: || forced("soft64", &["--workspace", "--no-default-features"]),
+        run: || in_backends("test").args(["--workspace", "--no-default-features"]).run(),
     },
     Step {
         name: "test-full",
@@ -385,10 +385,7 @@ fn features(depth: &[&str]) -> Result<()> {
 fn backends(names: &[&str]) -> Result<()> {
     for name in names {
         if has_backend(name) {
-            forced(
-                name,
-                &["--package", "twine-cipher", "--package", "otr-mode", "--lib", "--tests", "--all-features"],
-            )?;
+            backend(name)?;
         } else {
             println!("this machine has no {name}");
         }
@@ -409,21 +406,23 @@ fn has_backend(name: &str) -> bool {
     }
 }
 
-/// Runs the tests of `selection` with a backend of the cipher forced, and the portable one of AES: the mode is then compiled for one
-/// backend of each. The flags are for these two packages alone, so that the others are compiled once for all backends;
-/// RUSTC_BOOTSTRAP stands for a nightly cargo, which can do that.
-fn forced(backend: &str, selection: &[&str]) -> Result<()> {
-    let flag =
-        |package: &str, flag: &str| format!("profile.dev.package.{package}.rustflags=['--cfg={flag}']");
-    cargo("test")
-        .args(selection)
+/// A cargo command on the workspace of the libraries, in the folder in which dependencies are compiled once for tests with each backend.
+/// RUSTC_BOOTSTRAP stands for a nightly cargo, which can give flags to a package alone.
+fn in_backends(command: &str) -> Cmd {
+    cargo(command)
         .arg("-Zprofile-rustflags")
-        .args(["--config", &flag("twine-cipher", &format!("twine_backend=\"{backend}\""))])
-        .args(["--config", &flag("aes", "aes_backend=\"soft\"")])
         .arg("--target-dir")
         .arg(paths::target().join("backends"))
         .env("RUSTC_BOOTSTRAP", "1")
-        .env("TWINE_FORCED_BACKEND", backend)
+}
+
+/// Runs the tests of the cipher with a backend forced, and those of the mode, which runs on it.
+fn backend(name: &str) -> Result<()> {
+    let forced = format!(r#"profile.dev.package.twine-cipher.rustflags=['--cfg=twine_backend="{name}"']"#);
+    in_backends("test")
+        .args(["--package", "twine-cipher", "--package", "otr-mode", "--lib", "--tests", "--all-features"])
+        .args(["--config", &forced])
+        .env("TWINE_FORCED_BACKEND", name)
         .run()
 }
 
