@@ -26,7 +26,7 @@ use tokio::{
 use crate::{
     Desk, Kept, Note, Reports,
     agreement::agreement,
-    desk,
+    desk, poll,
     reports::{self, Job, Read, Refusal},
     stix, taxii,
 };
@@ -343,6 +343,16 @@ fn what_is_open_is_never_forgotten() {
         position = format!("&next={next}");
     }
     assert_eq!(ends.len(), devices.len());
+    // A day later they are as others.
+    let count = |seconds| {
+        teller.update(seconds);
+        let all = teller.desk.collection("aoba").unwrap().entries(None);
+        all.iter()
+            .filter(|entry| entry.object["extensions"][stix::extension()]["state"] == "recovered")
+            .count()
+    };
+    assert_eq!(count(2 + desk::DAY.as_secs()), devices.len());
+    assert_eq!(count(3 + desk::DAY.as_secs()), desk::MOST);
 }
 
 /// An end that a clock far ahead has stamped does not stay for ever.
@@ -920,6 +930,26 @@ fn where_a_collection_is_read_from() {
     assert_eq!(learner.job_at(begin).after, None);
     assert_eq!(at(read(&[], Some(10))), Some(time(10)));
     assert_eq!(learner.job_at(begin + reports::WHOLE).after, None);
+    // What is more than a page, and is read again from the same place, is not read all the time.
+    let asked_after = |count: usize, last| {
+        let mut read = read(&[], Some(last));
+        read.count = count;
+        let job = learner.job_at(begin);
+        learner.reports.take(&job, &read, time(100), begin).unwrap();
+        learner.reports.done(&job, Ok(()), begin);
+        let due = |seconds: u64| learner.reports.due(begin + Duration::from_secs(seconds)).pop();
+        let (seconds, job) = (1..).find_map(|seconds| Some((seconds, due(seconds)?))).unwrap();
+        learner.reports.done(&job, Ok(()), begin);
+        seconds
+    };
+    learner.configure(&source(URL, ""));
+    for (count, last, expected) in
+        [(100, 101, 2), (250, 101, 6), (10_000, 101, 200), (90_000, 101, 300), (10_000, 20, 2)]
+    {
+        assert_eq!(asked_after(count, last), expected, "{count} {last}");
+    }
+    learner.configure(&source(URL, ""));
+    assert_eq!(at(read(&[], Some(10))), Some(time(10)));
     // If that fails, what is new is read before it is tried again.
     let late = begin + reports::WHOLE + Duration::from_secs(10);
     let after = |seconds, ended| {
@@ -968,6 +998,93 @@ fn what_is_learned_is_bounded() {
         left = take(&all("recovered"), clock);
     }
     assert_eq!((turns, learner.job_at(clock).after), (75, Some(time(1))));
+}
+
+/// A collection that is longer than what is read at once is read in parts, each from where the one before has ended. What is in none of them has
+/// ended.
+#[test]
+fn a_long_collection_is_read_in_parts() {
+    let learner = Learner::new(&source(URL, ""));
+    let begin = Instant::now();
+    learner.take_whole(&[told(GATE, 1, 1, "isolated"), told(MAST, 1, 1, "isolated")]);
+    let learner = learner.restart(&source(URL, ""));
+    let take = |objects: &[Value], next: Option<&str>| {
+        let job = learner.job_at(begin);
+        let mut read = read(objects, Some(10));
+        (read.is_to_end, read.next) = (next.is_none(), next.map(str::to_owned));
+        learner.reports.take(&job, &read, time(100), begin).unwrap();
+        (job.after, job.walk.next)
+    };
+    let from = |next: &str| (None, Some(next.to_owned()));
+    // An isolation in the first part counts at once, and is in the collection.
+    assert_eq!(
+        take(&[told(GATE, 1, 1, "isolated"), told(CAMERA, 1, 1, "isolated")], Some("2")),
+        (None, None)
+    );
+    assert!(learner.distrusts(CAMERA));
+    assert_eq!(take(&[], Some("3")), from("2"));
+    assert!(
+        [GATE, MAST, CAMERA].iter().all(|device| learner.distrusts(*device)),
+        "it is not read to its end"
+    );
+    assert_eq!(take(&[], None), from("3"));
+    assert!(learner.distrusts(GATE) && learner.distrusts(CAMERA) && !learner.distrusts(MAST));
+    assert_eq!(learner.job_at(begin).after, Some(time(10)));
+    // After a failure, and with another agreement, it is read from its beginning.
+    for fails in [true, false] {
+        learner.configure(&source(URL, ""));
+        assert_eq!(take(&[], Some("2")), (None, None));
+        if fails {
+            assert_eq!(learner.job_at(begin).walk.next.as_deref(), Some("2"));
+        } else {
+            learner.configure(&source(URL, ""));
+        }
+        let job = learner.job_at(begin);
+        assert_eq!((job.after, job.walk.next), (None, None));
+    }
+    // What has no room in one part comes again, though the other parts have it all.
+    learner.configure(&source(URL, ""));
+    let device = |number: usize| DeviceId((number as u64).to_be_bytes());
+    let many: Vec<_> = (0..=reports::MOST).map(|number| told(device(number), 1, 1, "isolated")).collect();
+    take(&many, Some("2"));
+    take(&[], None);
+    assert_eq!(learner.job_at(begin).after, None);
+}
+
+/// An operator who knows better ends a report that its city does not end; that is in the audit log, by name, and holds over restarts.
+#[test]
+fn an_operator_clears_a_report() {
+    let learner = Learner::new(&source(URL, ""));
+    let (gate, mast) = (told(GATE, 1, 1, "isolated"), told(MAST, 1, 1, "isolated"));
+    learner.take(&[gate.clone(), mast.clone()]);
+    let incident = gate["id"].as_str().unwrap();
+    learner.reports.notes(Instant::now());
+    for (city, incident) in [("aoba", incident), ("midori", "incident--1"), ("midori", "")] {
+        assert!(!learner.reports.clear(city, incident, "mika").unwrap());
+    }
+    assert!(learner.distrusts(GATE));
+    assert!(learner.reports.clear("midori", incident, "mika").unwrap());
+    assert!(!learner.distrusts(GATE) && learner.distrusts(MAST));
+    assert!(learner.reports.clear("midori", incident, "sena").unwrap(), "it is cleared already");
+    let notes = learner.reports.notes(Instant::now());
+    let cleared = json!({
+        "city": "midori", "device": GATE.to_string(), "incident": incident, "state": "cleared", "operator": "mika",
+    });
+    assert_eq!(notes, [("incident cleared", cleared)]);
+    // It is still told, and is cleared all the same.
+    learner.take_whole(&[gate.clone(), mast.clone()]);
+    let learner = learner.restart(&source(URL, ""));
+    learner.take_whole(&[gate, mast]);
+    assert!(!learner.distrusts(GATE) && learner.distrusts(MAST));
+    let shown = learner.reports.status()["midori"]["reports"].clone();
+    let of = |device: DeviceId| {
+        shown.as_array().unwrap().iter().find(|report| report["device"] == device.to_string()).unwrap()
+    };
+    assert_eq!((&of(GATE)["cleared"], &of(MAST)["cleared"]), (&json!("mika"), &Value::Null));
+    assert_eq!((&of(MAST)["trust"], &of(MAST)["since"]), (&json!("hold"), &json!(time(0).to_string())));
+    // The next isolation is another incident.
+    learner.take(&[told(GATE, 9, 9, "isolated")]);
+    assert!(learner.distrusts(GATE));
 }
 
 /// Answers each connection with what is said, and then with nothing.
@@ -1053,11 +1170,9 @@ async fn pages_without_an_end_are_left() {
     };
     let more_of_nothing = http("200 OK", taxii::TAXII, &json!({ "more": true, "objects": [1] }).to_string());
     let objects: Vec<_> = (0..1000).map(|_| json!(1)).collect();
-    for (pages, expected) in [
-        (vec![page(0, &[])], "says that there are more"),
-        (vec![more_of_nothing], "where there is more"),
-        ((0..20).map(|number| page(number, &objects)).collect(), "too many objects"),
-    ] {
+    for (pages, expected) in
+        [(vec![page(0, &[])], "says that there are more"), (vec![more_of_nothing], "where there is more")]
+    {
         let (port, serving) = answers(pages).await;
         let learner = Learner::new(&source(&format!("http://127.0.0.1:{port}/c"), ""));
         let running = tokio::spawn(crate::run(Arc::clone(&learner.reports)));
@@ -1067,6 +1182,25 @@ async fn pages_without_an_end_are_left() {
         running.abort();
         serving.abort();
     }
+    // What is too much for one time is read on, up to so many of one collection.
+    let last = json!({ "objects": [told(GATE, 1, 1, "isolated")] }).to_string();
+    let pages = (0..10).map(|number| page(number, &objects));
+    let (port, serving) = answers(pages.chain([http("200 OK", taxii::TAXII, &last)]).collect()).await;
+    let learner = Learner::new(&source(&format!("http://127.0.0.1:{port}/c"), ""));
+    let running = tokio::spawn(crate::run(Arc::clone(&learner.reports)));
+    until(|| learner.reports.status()["midori"]["answers"] == 1).await;
+    assert!(!learner.distrusts(GATE));
+    until(|| learner.distrusts(GATE)).await;
+    assert_eq!(learner.reports.status()["midori"]["failed"], 0);
+    running.abort();
+    serving.abort();
+    let (port, serving) = answers(vec![page(0, &objects)]).await;
+    let learner = Learner::new(&source(&format!("http://127.0.0.1:{port}/c"), ""));
+    let mut job = learner.job();
+    job.walk.count = poll::MOST_OF_ONE;
+    let why = poll::read_pages(&job, &mut Read::default()).await.unwrap_err().to_string();
+    assert!(why.contains("too many objects"), "{why}");
+    serving.abort();
 }
 
 /// What was read before a page failed counts, and the collection is read from the same place again.
@@ -1138,6 +1272,10 @@ fn faults_of_an_agreement_are_found() {
         (
             "collection = \"http://example.com/c\"\ntoken = \"token\"".to_owned(),
             "only an address of this machine",
+        ),
+        (
+            "collection = \"https://example.com/c\"\ntoken = \"token\"".to_owned(),
+            "partners[0].incidents.collection: `https://example.com/c` needs `authorities`",
         ),
     ] {
         let city = town.city("midori", &table(&rest));
