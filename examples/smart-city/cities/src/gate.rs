@@ -632,7 +632,7 @@ impl Gate {
 
     /// Takes over what became of a request: how many were taken and refused there; none if it was not answered as it should. What the city
     /// has not looked at, as it is busy, is sent again.
-    pub(crate) fn done(&self, job: Job, answer: Option<Answer>, now: Instant) {
+    pub(crate) fn done(&self, job: &Job, answer: Option<Answer>, now: Instant) {
         let answer = answer.map(|answer| answer.of_at_most(job.waiting.len() as u64));
         let looked_at = answer.as_ref().map_or(0, Answer::looked_at);
         let again = job.waiting.iter().skip(looked_at);

@@ -161,7 +161,7 @@ impl Town {
     fn hand_over(&self, to: &Self) -> Given {
         let job = self.job(to.name).expect("something waits");
         let given = to.receive(&job.body);
-        self.gate.done(job, Some(answer(&given)), Instant::now());
+        self.gate.done(&job, Some(answer(&given)), Instant::now());
         given
     }
 
@@ -765,7 +765,7 @@ fn removing_a_partner_ends_the_flow_at_once() {
     // A removes B: nothing more goes out, not what waits either, nor what could not be delivered.
     a.configure(STREAMS, &partner("c", ""));
     assert!(a.job("b").is_none());
-    a.gate.done(before, None, Instant::now());
+    a.gate.done(&before, None, Instant::now());
     assert_eq!(a.gate.counts()["b"].withheld, 3, "nothing is lost uncounted");
     a.reading(1, b"4");
     let all = format!("{URL}send = [\"closures\"]");
@@ -794,7 +794,7 @@ fn an_isolation_ends_what_is_handed_over() {
     a.reading(1, b"2");
     a.gate.reading(other, 1, Timestamp::now(), b"3");
     a.gate.isolated(DEVICE, true);
-    a.gate.done(job, None, Instant::now());
+    a.gate.done(&job, None, Instant::now());
     let given = a.hand_over(&b);
     assert!(given.readings.iter().all(|(_, handed)| handed.payload == b"3"));
     assert_eq!((given.taken, a.gate.counts()["b"].withheld), (1, 2));
@@ -926,7 +926,7 @@ fn answers_count_no_more_than_there_was() {
     ] {
         a.reading(1, b"1");
         let job = a.job("b").unwrap();
-        a.gate.done(job, Some(serde_json::from_value(answer).unwrap()), Instant::now());
+        a.gate.done(&job, Some(serde_json::from_value(answer).unwrap()), Instant::now());
         let counts = &a.gate.counts()["b"];
         assert_eq!((counts.sent, counts.refused_there.values().sum::<u64>()), (sent, refused));
     }
@@ -981,11 +981,11 @@ fn what_waits_is_bounded_and_expires() {
     let job = a.job("b").unwrap();
     let now = Instant::now();
     assert!(a.gate.due(now).is_empty(), "one after the other");
-    a.gate.done(job, None, now);
+    a.gate.done(&job, None, now);
     for (failures, pause) in [(1, 1), (2, 2), (3, 4), (4, 8), (5, 16), (12, 300)] {
         while a.gate.counts()["b"].failed < failures {
             let job = a.job("b").unwrap();
-            a.gate.done(job, None, now);
+            a.gate.done(&job, None, now);
         }
         assert!(a.gate.due(now + Duration::from_millis(1000 * pause - 1)).is_empty());
         assert_eq!(a.gate.due(now + Duration::from_secs(pause)), ["b"]);
@@ -1280,7 +1280,7 @@ fn the_history_of_an_owner_is_bounded() {
 fn hand_over_with(from: &Town, to: &Town, room: usize) -> Given {
     let job = from.job(to.name).expect("something waits");
     let given = to.gate.receive(&job.body, Timestamp::now(), room).unwrap();
-    from.gate.done(job, Some(answer(&given)), Instant::now());
+    from.gate.done(&job, Some(answer(&given)), Instant::now());
     given
 }
 
@@ -1343,7 +1343,7 @@ fn what_waits_at_the_end_is_told() {
         [("hand-over lost at the end", detail)]
     };
     assert_eq!(a.gate.loss_notes(), lost(2));
-    a.gate.done(job, Some(serde_json::from_str("{\"taken\": 1}").unwrap()), Instant::now());
+    a.gate.done(&job, Some(serde_json::from_str("{\"taken\": 1}").unwrap()), Instant::now());
     assert_eq!(a.gate.loss_notes(), lost(1));
 }
 
@@ -1360,7 +1360,7 @@ async fn what_is_under_way_at_the_end_is_waited_for() {
     let ending = Arc::clone(&a);
     let ended = tokio::spawn(async move { ending.gate.end(Duration::from_secs(60)).await });
     let given = b.receive(&job.body);
-    a.gate.done(job, Some(answer(&given)), Instant::now());
+    a.gate.done(&job, Some(answer(&given)), Instant::now());
     tokio::time::timeout(Duration::from_secs(20), ended).await.unwrap().unwrap();
     assert!(a.gate.due(Instant::now()).is_empty());
     let [(_, lost)] = &a.gate.loss_notes()[..] else { panic!() };
@@ -1378,12 +1378,12 @@ fn a_request_of_before_ends_none_of_now() {
     a.reading(1, b"2");
     let job = a.job("b").unwrap();
     a.reading(1, b"3");
-    a.gate.done(before, None, Instant::now());
+    a.gate.done(&before, None, Instant::now());
     assert_eq!(a.gate.counts()["b"].withheld, 1);
     assert_eq!(a.gate.counts()["b"].waiting, 2);
     let later = Instant::now() + Duration::from_secs(3600);
     assert!(a.gate.due(later).is_empty(), "one after the other");
-    a.gate.done(job, None, Instant::now());
+    a.gate.done(&job, None, Instant::now());
     assert_eq!(a.gate.due(later), ["b"]);
     assert_eq!(messages(&a.job("b").unwrap()).len(), 2);
 }

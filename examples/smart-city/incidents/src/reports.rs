@@ -477,9 +477,10 @@ impl Reports {
             && let Some(standing) = state.standings.get_mut(&job.city)
         {
             let pages = u32::try_from(walk.count.div_ceil(PAGE)).unwrap_or(u32::MAX).max(1);
-            if read.next.is_some() {
+            let goes_on = if read.next.is_some() {
                 walk.next.clone_from(&read.next);
                 standing.unfinished = Some((job.after, walk));
+                true
             } else if read.is_to_end && !walk.lacks {
                 // A position ahead of the own clock could skip what comes.
                 let last = read.last.filter(|last| *last <= now);
@@ -487,10 +488,12 @@ impl Reports {
                 if is_whole {
                     standing.whole = Some(clock);
                 }
-            }
+                standing.position != job.after
+            } else {
+                false
+            };
             // What is much, and is read again from the same place, is not read all the time.
-            let is_again = standing.unfinished.is_none() && standing.position == job.after;
-            standing.pause = is_again.then(|| EVERY.saturating_mul(pages).min(LONGEST));
+            standing.pause = (!goes_on).then(|| EVERY.saturating_mul(pages).min(LONGEST));
         }
         self.publish(&state);
         Ok(())

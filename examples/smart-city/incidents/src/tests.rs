@@ -931,9 +931,9 @@ fn where_a_collection_is_read_from() {
     assert_eq!(at(read(&[], Some(10))), Some(time(10)));
     assert_eq!(learner.job_at(begin + reports::WHOLE).after, None);
     // What is more than a page, and is read again from the same place, is not read all the time.
-    let asked_after = |count: usize, last| {
+    let asked_after = |count: usize, last, is_to_end, begin: Instant| {
         let mut read = read(&[], Some(last));
-        read.count = count;
+        (read.count, read.is_to_end) = (count, is_to_end);
         let job = learner.job_at(begin);
         learner.reports.take(&job, &read, time(100), begin).unwrap();
         learner.reports.done(&job, Ok(()), begin);
@@ -946,8 +946,9 @@ fn where_a_collection_is_read_from() {
     for (count, last, expected) in
         [(100, 101, 2), (250, 101, 6), (10_000, 101, 200), (90_000, 101, 300), (10_000, 20, 2)]
     {
-        assert_eq!(asked_after(count, last), expected, "{count} {last}");
+        assert_eq!(asked_after(count, last, true, begin), expected, "{count} {last}");
     }
+    assert_eq!(asked_after(10_000, 20, false, begin + reports::WHOLE), 200, "it was read before");
     learner.configure(&source(URL, ""));
     assert_eq!(at(read(&[], Some(10))), Some(time(10)));
     // If that fails, what is new is read before it is tried again.
