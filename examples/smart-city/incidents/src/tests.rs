@@ -1195,13 +1195,23 @@ async fn pages_without_an_end_are_left() {
     assert_eq!(learner.reports.status()["midori"]["failed"], 0);
     running.abort();
     serving.abort();
-    let (port, serving) = answers(vec![page(0, &objects)]).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let answer = page(0, &objects);
+    let asked = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = vec![0; 2048];
+        let count = stream.read(&mut request).await.unwrap();
+        stream.write_all(&answer).await.unwrap();
+        String::from_utf8_lossy(&request[..count]).into_owned()
+    });
     let learner = Learner::new(&source(&format!("http://127.0.0.1:{port}/c"), ""));
     let mut job = learner.job();
-    job.walk.count = poll::MOST_OF_ONE;
+    (job.walk.count, job.walk.next) = (poll::MOST_OF_ONE, Some("there".to_owned()));
     let why = poll::read_pages(&job, &mut Read::default()).await.unwrap_err().to_string();
     assert!(why.contains("too many objects"), "{why}");
-    serving.abort();
+    let asked = asked.await.unwrap();
+    assert!(asked.contains("next=there"), "from where it is read on: {asked}");
 }
 
 /// What was read before a page failed counts, and the collection is read from the same place again.
