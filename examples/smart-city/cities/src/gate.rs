@@ -194,6 +194,8 @@ struct Outbox {
     waiting: VecDeque<Waiting>,
     /// What was waiting and is in the request of now.
     under_way: Arc<[Waiting]>,
+    /// The own devices that were isolated since that was taken.
+    isolated: BTreeSet<DeviceId>,
     pace: Pace,
 }
 
@@ -202,7 +204,6 @@ struct Outbound {
     outboxes: BTreeMap<String, Outbox>,
     /// The last reading of each own stream.
     sequences: BTreeMap<String, u64>,
-    isolated: BTreeSet<DeviceId>,
     /// Nothing is sent any more.
     ends: bool,
 }
@@ -210,7 +211,9 @@ struct Outbound {
 impl Outbound {
     /// Takes what goes to a city in one request.
     fn take(&mut self, to: &str) -> Option<Arc<[Waiting]>> {
-        let outbox = self.outboxes.get_mut(to).filter(|outbox| !outbox.waiting.is_empty())?;
+        let waits = |outbox: &&mut Outbox| !self.ends && !outbox.waiting.is_empty();
+        let outbox = self.outboxes.get_mut(to).filter(waits)?;
+        outbox.isolated.clear();
         let together = outbox.waiting.len().min(MOST_TOGETHER);
         outbox.under_way = outbox.waiting.drain(..together).collect();
         Some(Arc::clone(&outbox.under_way))
@@ -418,15 +421,10 @@ impl Gate {
         self.wake.notify_one();
     }
 
-    /// Whether an own device is isolated from now on: then nothing of it goes out, nor what of it waits.
-    pub fn isolated(&self, device: DeviceId, is_isolated: bool) {
-        let mut outbound = lock(&self.outbound);
-        if !is_isolated {
-            outbound.isolated.remove(&device);
-            return;
-        }
-        outbound.isolated.insert(device);
-        for (name, outbox) in &mut outbound.outboxes {
+    /// An own device is isolated: what of it waits does not go out, nor again what is under way.
+    pub fn isolated(&self, device: DeviceId) {
+        for (name, outbox) in &mut lock(&self.outbound).outboxes {
+            outbox.isolated.insert(device);
             let before = outbox.waiting.len();
             outbox.waiting.retain(|waiting| !waiting.is_of(|of| *of == device));
             let withheld = (before - outbox.waiting.len()) as u64;
@@ -531,7 +529,7 @@ impl Gate {
         let site = config.agreement.partners.get(to)?.site.clone()?;
         loop {
             let taken = lock(&self.outbound).take(to)?;
-            let (mut goes, mut messages, mut withheld, mut lost) = (Vec::new(), Vec::new(), 0, 0);
+            let (mut goes, mut withheld, mut lost) = (Vec::new(), 0, 0);
             for waiting in &*taken {
                 let Some((signed, expiry)) = self.signed(&config, waiting, to, own) else {
                     withheld += 1;
@@ -542,27 +540,29 @@ impl Gate {
                     continue;
                 }
                 match handover::seal(&signed, key, &config.home, to) {
-                    Ok(message) => {
-                        messages.push(Value::from(message));
-                        goes.push(waiting.clone());
-                    }
+                    Ok(message) => goes.push((waiting.clone(), Value::from(message))),
                     Err(error) => {
                         tracing::error!(to, "a reading is not handed over: {error:#}");
                         lost += 1;
                     }
                 }
             }
-            let body = Value::Array(messages).to_vec().ok()?;
             let mut outbound = lock(&self.outbound);
             let Some(outbox) = outbound.of(to, &taken) else {
                 // The city was removed meanwhile.
                 self.count(to, |counts| counts.withheld += taken.len() as u64);
                 return None;
             };
+            let sealed = goes.len();
+            let isolated = std::mem::take(&mut outbox.isolated);
+            goes.retain(|(waiting, _)| !waiting.is_of(|device| isolated.contains(device)));
+            withheld += (sealed - goes.len()) as u64;
             self.count(to, |counts| {
                 counts.withheld += withheld;
                 counts.lost += lost;
             });
+            let (goes, messages): (Vec<_>, Vec<_>) = goes.into_iter().unzip();
+            let body = Value::Array(messages).to_vec().ok()?;
             outbox.under_way = goes.into();
             if outbox.under_way.is_empty() {
                 continue;
@@ -637,11 +637,11 @@ impl Gate {
         let looked_at = answer.as_ref().map_or(0, Answer::looked_at);
         let again = job.waiting.iter().skip(looked_at);
         let mut outbound = lock(&self.outbound);
-        let isolated = outbound.isolated.clone();
         if let Some(outbox) = outbound.of(&job.to, &job.waiting) {
             outbox.under_way = Arc::default();
             outbox.pace.done(answer.is_some(), now);
             outbox.pace.not_before = (answer.is_some() && looked_at == 0).then(|| now + BUSY);
+            let isolated = std::mem::take(&mut outbox.isolated);
             let (withheld, again): (Vec<_>, Vec<_>) =
                 again.cloned().partition(|waiting| waiting.is_of(|device| isolated.contains(device)));
             self.count(&job.to, |counts| counts.withheld += withheld.len() as u64);

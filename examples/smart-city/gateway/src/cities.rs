@@ -71,7 +71,9 @@ impl Observer for Watcher {
     }
 
     fn isolated(&mut self, device: DeviceId, is_isolated: bool) {
-        self.0.isolated(device, is_isolated);
+        if is_isolated {
+            self.0.isolated(device);
+        }
     }
 }
 

@@ -104,7 +104,7 @@ pub(crate) async fn read_pages(job: &Job, read: &mut Read) -> Result<()> {
         let page = timeout(PATIENCE, get(job, next.as_deref())).await;
         let page = page.map_err(|_| anyhow!("it did not answer in time"))??;
         read.add(&job.city, &page.objects);
-        read.last = page.last.or(read.last);
+        read.reaches(page.last, Timestamp::now());
         if page.next.is_none() {
             read.is_to_end = true;
             return Ok(());

@@ -26,7 +26,7 @@ use crate::{
     taxii::PAGE,
 };
 
-/// Incidents of one city that are open at once.
+/// Incidents of one city that are open at once, and of those that were cleared as many more.
 pub(crate) const MOST: usize = 1000;
 
 /// Ends of incidents of a city that are taken at once, and how long each takes to be free again. An isolation waits for nothing: without ends
@@ -55,7 +55,7 @@ pub(crate) const AGAIN: Duration = Duration::from_secs(60);
 const SETTLED: Duration = Duration::from_secs(10);
 
 /// Open incidents, by city and id.
-const OPEN: &str = "open";
+pub(crate) const OPEN: &str = "open";
 /// What the audit log may not have yet, by number.
 const NOTES: &str = "note";
 
@@ -123,13 +123,42 @@ type Of = (String, String);
 
 /// What a city has told of a device, and has not ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "KeptReport")]
 struct Report {
     device: String,
     /// When it was learned, by the own clock.
     since: Timestamp,
     /// The operator for whom it counts nothing any more.
-    #[serde(default)]
     cleared: Option<String>,
+    /// It has ended, and is kept as it was cleared: it may be told again.
+    is_over: bool,
+}
+
+/// A report as it is kept in the file.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum KeptReport {
+    /// As it was kept at first: the device alone. Nobody knows since when.
+    Device(String),
+    Whole {
+        device: String,
+        since: Timestamp,
+        #[serde(default)]
+        cleared: Option<String>,
+        #[serde(default)]
+        is_over: bool,
+    },
+}
+
+impl From<KeptReport> for Report {
+    fn from(kept: KeptReport) -> Self {
+        match kept {
+            KeptReport::Device(device) => {
+                Self { device, since: Timestamp::now(), cleared: None, is_over: false }
+            }
+            KeptReport::Whole { device, since, cleared, is_over } => Self { device, since, cleared, is_over },
+        }
+    }
 }
 
 /// How far a collection is read that is longer than what is read at once.
@@ -181,8 +210,8 @@ pub(crate) struct Read {
     refused: BTreeMap<Refusal, u64>,
     /// How many objects there were.
     pub(crate) count: usize,
-    /// When the last one was added there.
-    pub(crate) last: Option<Timestamp>,
+    /// Up to when that is, by the time when each was added there.
+    last: Option<Timestamp>,
     /// There is nothing behind it.
     pub(crate) is_to_end: bool,
     /// There is more, under this name, which is read the next time.
@@ -190,6 +219,11 @@ pub(crate) struct Read {
 }
 
 impl Read {
+    /// The last object of an answer was added then. A time ahead of the own clock could skip what comes.
+    pub(crate) fn reaches(&mut self, last: Option<Timestamp>, now: Timestamp) {
+        self.last = last.filter(|last| *last <= now).or(self.last);
+    }
+
     /// Takes up objects of the collection of a city, in their order there.
     pub(crate) fn add(&mut self, city: &str, objects: &[Value]) {
         self.count += objects.len();
@@ -335,10 +369,19 @@ impl Reports {
             return Ok(true);
         }
         report.cleared = Some(operator.to_owned());
+        let mut changes = BTreeMap::from([(of, Some(report.clone()))]);
+        {
+            let state = lock(&self.state);
+            let cleared = || state.of(city).filter(|(_, report)| report.cleared.is_some());
+            if cleared().count() >= MOST {
+                let first = cleared().min_by_key(|(_, report)| (!report.is_over, report.since));
+                changes.extend(first.map(|(of, _)| (of.clone(), None)));
+            }
+        }
         let detail = json!({
             "city": city, "device": report.device, "incident": incident, "state": CLEARED, "operator": operator,
         });
-        self.store(BTreeMap::from([(of, Some(report))]), vec![detail])?;
+        self.store(changes, vec![detail])?;
         self.publish(&lock(&self.state));
         Ok(true)
     }
@@ -369,12 +412,12 @@ impl Reports {
         let state = lock(&self.state);
         let status = state.standings.iter().map(|(city, standing)| {
             let Standing { answers, failed, why, refused, .. } = standing;
-            let isolated: BTreeSet<_> = state.of(city).map(|(_, report)| &report.device).collect();
-            let mut open: Vec<_> = state.of(city).collect();
+            let mut open: Vec<_> = state.of(city).filter(|(_, report)| !report.is_over).collect();
+            let isolated: BTreeSet<_> = open.iter().map(|(_, report)| &report.device).collect();
             open.sort_by_key(|(_, report)| std::cmp::Reverse(report.since));
             let trust = state.agreement.sources.get(city).map(|source| source.trust);
             let shown = open.into_iter().take(SHOWN).map(|((_, incident), report)| {
-                let Report { device, since, cleared } = report;
+                let Report { device, since, cleared, .. } = report;
                 json!({ "incident": incident, "device": device, "since": since, "trust": trust, "cleared": cleared })
             });
             let reports: Vec<_> = shown.collect();
@@ -428,21 +471,27 @@ impl Reports {
         let mut walk = job.walk.clone();
         walk.count += read.count;
         let mut changes: BTreeMap<Of, Option<Report>> = BTreeMap::new();
-        for of in known.keys() {
+        for (of, report) in &known {
             let word = read.words.get(&of.1);
             if word.is_some() {
                 walk.seen.insert(of.1.clone());
             }
             // What is nowhere in the collection its city has forgotten.
             let is_over = word.map_or(is_whole && !walk.seen.contains(&of.1), |word| *word == Word::Over);
-            if is_over && standing.takes_end(clock) {
-                changes.insert(of.clone(), None);
-            } else if is_over {
+            // What was cleared stays so, also if its city ends it and tells it again.
+            let is_again = report.is_over && matches!(word, Some(Word::Isolated(_)));
+            if is_again || is_over && !report.is_over && standing.takes_end(clock) {
+                let stays = report.cleared.is_some();
+                changes.insert(of.clone(), stays.then(|| Report { is_over, ..report.clone() }));
+            } else if is_over && !report.is_over {
                 // It comes again.
                 walk.lacks = true;
             }
         }
-        let mut count = known.len() - changes.len();
+        let mut count = known
+            .iter()
+            .filter(|(of, report)| report.cleared.is_none() && !changes.contains_key(*of))
+            .count();
         for (incident, word) in &read.words {
             let of = (job.city.clone(), incident.clone());
             let Word::Isolated(device) = word else { continue };
@@ -452,7 +501,8 @@ impl Reports {
             if count < MOST {
                 count += 1;
                 walk.seen.insert(incident.clone());
-                changes.insert(of, Some(Report { device: device.clone(), since: now, cleared: None }));
+                let device = device.clone();
+                changes.insert(of, Some(Report { device, since: now, cleared: None, is_over: false }));
             } else {
                 standing.refuse(Refusal::TooMany, 1);
                 walk.lacks = true;
@@ -462,9 +512,9 @@ impl Reports {
 
         let details = changes.iter().map(|(of, report)| {
             let state = match (report, read.words.get(&of.1)) {
-                (Some(_), _) => "isolated",
-                (None, Some(_)) => "recovered",
-                (None, None) => "gone",
+                (Some(Report { is_over: false, .. }), _) => "isolated",
+                (_, Some(_)) => "recovered",
+                (_, None) => "gone",
             };
             let device = report.as_ref().or_else(|| known.get(of)).map(|report| &report.device);
             json!({ "city": of.0, "device": device, "incident": of.1, "state": state })
@@ -482,9 +532,9 @@ impl Reports {
                 standing.unfinished = Some((job.after, walk));
                 true
             } else if read.is_to_end && !walk.lacks {
-                // A position ahead of the own clock could skip what comes.
-                let last = read.last.filter(|last| *last <= now);
-                standing.position = last.or(job.after);
+                // Only from an empty collection something earlier may come.
+                let before = standing.position.filter(|_| walk.count > 0);
+                standing.position = read.last.or(job.after).or(before);
                 if is_whole {
                     standing.whole = Some(clock);
                 }
@@ -507,13 +557,15 @@ impl Reports {
         }
         let Some(standing) = state.standings.get_mut(&job.city) else { return false };
         standing.pace.done(ended.is_ok(), now);
-        standing.pace.not_before = now.checked_add(standing.pause.take().unwrap_or(EVERY));
+        let mut pause = standing.pause.take();
+        if job.after.is_none() && standing.position.is_some() && (pause.is_some() || ended.is_err()) {
+            // The whole waits, and what is new is read meanwhile.
+            let again = pause.take().map_or(AGAIN, |pause| pause.max(AGAIN));
+            standing.whole = now.checked_sub(WHOLE.saturating_sub(again));
+        }
+        standing.pace.not_before = now.checked_add(pause.unwrap_or(EVERY));
         let was_failing = standing.why.is_some();
         *(if ended.is_ok() { &mut standing.answers } else { &mut standing.failed }) += 1;
-        if ended.is_err() && job.after.is_none() && standing.position.is_some() {
-            // What is new is read meanwhile, and the whole in a minute.
-            standing.whole = now.checked_sub(WHOLE.saturating_sub(AGAIN));
-        }
         standing.why = ended.err();
         was_failing != standing.why.is_some()
     }

@@ -26,7 +26,7 @@ use tokio::{
 use crate::{
     Desk, Kept, Note, Reports,
     agreement::agreement,
-    desk, poll,
+    desk, file, poll,
     reports::{self, Job, Read, Refusal},
     stix, taxii,
 };
@@ -717,7 +717,8 @@ impl Learner {
 fn read(objects: &[Value], last: Option<i64>) -> Read {
     let mut read = Read::default();
     read.add("midori", objects);
-    (read.last, read.is_to_end) = (last.map(time), true);
+    read.reaches(last.map(time), time(100));
+    read.is_to_end = true;
     read
 }
 
@@ -948,7 +949,6 @@ fn where_a_collection_is_read_from() {
     {
         assert_eq!(asked_after(count, last, true, begin), expected, "{count} {last}");
     }
-    assert_eq!(asked_after(10_000, 20, false, begin + reports::WHOLE), 200, "it was read before");
     learner.configure(&source(URL, ""));
     assert_eq!(at(read(&[], Some(10))), Some(time(10)));
     // If that fails, what is new is read before it is tried again.
@@ -962,6 +962,84 @@ fn where_a_collection_is_read_from() {
     assert_eq!(after(0, Err("no answer".to_owned())), None);
     assert_eq!(after(30, Ok(())), Some(time(10)));
     assert_eq!(after(70, Ok(())), None);
+}
+
+/// While the whole of a long collection cannot be read to its end, what is new is heard, and the whole is tried again.
+#[test]
+fn a_whole_that_fails_delays_nothing() {
+    let learner = Learner::new(&source(URL, ""));
+    let begin = Instant::now();
+    learner.reports.take(&learner.job_at(begin), &read(&[], Some(10)), time(100), begin).unwrap();
+    let due = |seconds| learner.reports.due(begin + reports::WHOLE + Duration::from_secs(seconds)).pop();
+    let mut now = 1;
+    for (count, again) in [(3100, 62), (100, 60), (90_000, 300)] {
+        for ended in [Err("a page is too long".to_owned()), Ok(())] {
+            let at = |seconds| begin + reports::WHOLE + Duration::from_secs(seconds);
+            let job = due(now).expect("it is due");
+            assert_eq!(job.after, None);
+            let mut read = part(read(&[], Some(20)));
+            read.count = count;
+            learner.reports.take(&job, &read, time(100), at(now)).unwrap();
+            learner.reports.done(&job, ended, at(now));
+            let begun = now;
+            loop {
+                now += 2;
+                let job = due(now).expect("it is due every two seconds");
+                if job.after.is_none() {
+                    assert_eq!((now - begun, count), (again, count));
+                    // It is asked again, from the same.
+                    learner.reports.done(&job, Ok(()), at(now));
+                    now += 2;
+                    break;
+                }
+                assert_eq!(job.after, Some(time(10)));
+                learner.reports.done(&job, Ok(()), at(now));
+            }
+        }
+    }
+}
+
+/// A clock there that is a little ahead has little read again.
+#[test]
+fn a_clock_that_is_ahead_costs_little() {
+    let learner = Learner::new(&source(URL, ""));
+    let begin = Instant::now();
+    let take = |lasts: &[i64], now| {
+        let job = learner.job_at(now);
+        let mut read = read(&[told(GATE, 1, 1, "isolated")], None);
+        lasts.iter().for_each(|last| read.reaches(Some(time(*last)), time(100)));
+        read.count = 250;
+        learner.reports.take(&job, &read, time(100), now).unwrap();
+        learner.reports.done(&job, Ok(()), now);
+        learner.reports.due(now + Duration::from_secs(2)).pop().map(|next| {
+            learner.reports.done(&next, Ok(()), now);
+            (job.after, next.after)
+        })
+    };
+    assert_eq!(take(&[10, 20, 101], begin), Some((None, Some(time(20)))));
+    // Nor is it read from its beginning once that was done.
+    let whole = begin + reports::WHOLE;
+    assert_eq!(take(&[101], whole), Some((None, Some(time(20)))));
+    // In a collection that is empty all may be new.
+    let whole = whole + reports::WHOLE;
+    learner.reports.take(&learner.job_at(whole), &read(&[], None), time(100), whole).unwrap();
+    assert_eq!(learner.job_at(whole).after, None);
+}
+
+/// What was kept by the first version, of each report the device alone, still counts.
+#[test]
+fn reports_of_before_count() {
+    let town = Town::new();
+    let incident = told(GATE, 1, 1, "isolated")["id"].as_str().unwrap().to_owned();
+    let before = file::to_bytes(&GATE.to_string()).unwrap();
+    let kept = BTreeMap::from([(format!("midori\n{incident}"), Some(before))]);
+    town.kept().keep(&[(reports::OPEN, kept)]).unwrap();
+    let learner = Learner::on(town, &source(URL, ""));
+    assert!(learner.distrusts(GATE));
+    assert!(learner.reports.clear("midori", &incident, "mika").unwrap());
+    let learner = learner.restart(&source(URL, ""));
+    assert!(!learner.distrusts(GATE));
+    assert_eq!(learner.reports.status()["midori"]["reports"][0]["cleared"], "mika");
 }
 
 /// A city that tells much fills neither the memory nor the audit log. Its isolations count at once, and what has no room is not lost.
@@ -1083,9 +1161,69 @@ fn an_operator_clears_a_report() {
     };
     assert_eq!((&of(GATE)["cleared"], &of(MAST)["cleared"]), (&json!("mika"), &Value::Null));
     assert_eq!((&of(MAST)["trust"], &of(MAST)["since"]), (&json!("hold"), &json!(time(0).to_string())));
+    // Nor does it count when it has ended, or was not told for a while, and is told again.
+    let (gate, mast) = (told(GATE, 1, 1, "isolated"), told(MAST, 1, 1, "isolated"));
+    let states = |learner: &Learner| -> Vec<Value> {
+        let notes = learner.reports.notes(Instant::now()).into_iter();
+        notes.map(|(_, detail)| detail["state"].clone()).collect()
+    };
+    states(&learner);
+    for end in [&[][..], &[told(GATE, 1, 5, "recovered")]] {
+        let end = [std::slice::from_ref(&mast), end].concat();
+        for _ in 0..2 {
+            learner.take_whole(&end);
+        }
+        assert_eq!(learner.reports.status()["midori"]["reports"].as_array().unwrap().len(), 1);
+        assert_eq!(learner.reports.status()["midori"]["isolated"], 1);
+        let expected = if end.len() == 1 { "gone" } else { "recovered" };
+        for _ in 0..2 {
+            learner.take_whole(&[gate.clone(), mast.clone()]);
+        }
+        assert_eq!(states(&learner), [expected, "isolated"]);
+        assert!(!learner.distrusts(GATE) && learner.distrusts(MAST));
+    }
+    learner.take_whole(std::slice::from_ref(&mast));
+    let learner = learner.restart(&source(URL, ""));
+    learner.take_whole(&[gate, mast]);
+    assert!(!learner.distrusts(GATE) && learner.distrusts(MAST));
     // The next isolation is another incident.
     learner.take(&[told(GATE, 9, 9, "isolated")]);
     assert!(learner.distrusts(GATE));
+}
+
+/// What is cleared makes room for others, and the oldest of too many is forgotten: one that has ended before one that has not.
+#[test]
+fn what_is_cleared_is_bounded() {
+    let device = |number: usize| DeviceId((number as u64).to_be_bytes());
+    let isolated = |number: usize| told(device(number), 1, 1, "isolated");
+    let incident = |number: usize| isolated(number)["id"].as_str().unwrap().to_owned();
+    let on = |numbers: std::ops::Range<usize>, cleared: Option<&str>| {
+        let report = |number| json!({ "device": device(number).to_string(), "since": time(number as i64), "cleared": cleared });
+        let kept = |number| {
+            (format!("midori\n{}", incident(number)), Some(file::to_bytes(&report(number)).unwrap()))
+        };
+        let town = Town::new();
+        town.kept().keep(&[(reports::OPEN, numbers.map(kept).collect())]).unwrap();
+        Learner::on(town, &source(URL, ""))
+    };
+    let clear = |learner: &Learner, number: usize| {
+        assert!(learner.reports.clear("midori", &incident(number), "mika").unwrap());
+    };
+    let learner = on(0..reports::MOST, None);
+    clear(&learner, 0);
+    learner.take(&[isolated(reports::MOST)]);
+    assert!(learner.distrusts(device(reports::MOST)));
+    assert_eq!((learner.doubts().len(), learner.refused()), (reports::MOST, json!({})));
+
+    let learner = on(0..reports::MOST, Some("mika"));
+    let more = [isolated(reports::MOST), isolated(reports::MOST + 1), told(device(7), 1, 2, "recovered")];
+    learner.take(&more);
+    clear(&learner, reports::MOST);
+    clear(&learner, reports::MOST + 1);
+    let all: Vec<_> = (0..reports::MOST + 2).map(isolated).collect();
+    learner.take(&all);
+    let doubts: Vec<_> = learner.doubts().into_keys().map(|(_, device)| device).collect();
+    assert_eq!(doubts, [device(0), device(7)], "it was forgotten that they were cleared");
 }
 
 /// Answers each connection with what is said, and then with nothing.
