@@ -1198,7 +1198,10 @@ fn what_is_cleared_is_bounded() {
     let isolated = |number: usize| told(device(number), 1, 1, "isolated");
     let incident = |number: usize| isolated(number)["id"].as_str().unwrap().to_owned();
     let on = |numbers: std::ops::Range<usize>, cleared: Option<&str>| {
-        let report = |number| json!({ "device": device(number).to_string(), "since": time(number as i64), "cleared": cleared });
+        let report = |number: usize| {
+            let since = time(i64::try_from(number).unwrap() - 5000);
+            json!({ "device": device(number).to_string(), "since": since, "cleared": cleared })
+        };
         let kept = |number| {
             (format!("midori\n{}", incident(number)), Some(file::to_bytes(&report(number)).unwrap()))
         };

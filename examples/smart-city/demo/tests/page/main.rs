@@ -391,7 +391,7 @@ fn a_large_city_is_shown() {
             "document.getElementById('zoom-{}').click()",
             if minute % 2 == 0 { "in" } else { "out" }
         ));
-        std::thread::sleep(Duration::from_millis(250));
+        thread::sleep(Duration::from_millis(250));
     }
     let used = (page.busy() - before) / start.elapsed().as_secs_f64();
     stage.receipts(None).unwrap();
@@ -400,7 +400,7 @@ fn a_large_city_is_shown() {
     let (start, before) = (Instant::now(), page.busy());
     for minute in 500..510 {
         stage.measure(minute, None).unwrap();
-        std::thread::sleep(Duration::from_millis(500));
+        thread::sleep(Duration::from_millis(500));
     }
     let idle = (page.busy() - before) / start.elapsed().as_secs_f64();
     let elements = page.evaluate("document.querySelectorAll('*').length").as_u64().unwrap();
