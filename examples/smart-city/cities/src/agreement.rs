@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use http::Uri;
 use serde::{Deserialize, de::DeserializeOwned};
 use smart_city_engine::{
@@ -90,14 +90,15 @@ impl Site {
     pub fn parse(url: &str, authorities: Option<&Path>) -> Result<Self> {
         let url: Option<Uri> = url.parse().ok();
         let url = url.filter(|url| url.query().is_none()).context("is not as https://HOST:PORT")?;
-        let (default, tls) = match (url.scheme_str(), authorities) {
-            (Some("https"), authorities) => (443, Some(smart_city_address::trust(authorities)?)),
-            (Some("http"), None) => (80, None),
-            (Some("http"), Some(_)) => anyhow::bail!("is without TLS, and so there are no `authorities`"),
-            _ => anyhow::bail!("is not as https://HOST:PORT"),
-        };
         let authority = url.authority().filter(|authority| !authority.as_str().contains('@'));
         let authority = authority.context("is not as https://HOST:PORT, without a password")?;
+        let (default, tls) = match (url.scheme_str(), authorities) {
+            (Some("https"), Some(file)) => (443, Some(smart_city_address::trust(Some(file))?)),
+            (Some("https"), None) => bail!("needs `authorities`: who may have made its certificate"),
+            (Some("http"), None) => (80, None),
+            (Some("http"), Some(_)) => bail!("is without TLS, and so there are no `authorities`"),
+            _ => bail!("is not as https://HOST:PORT"),
+        };
         let port = authority.port_u16().unwrap_or(default);
         let authority = format!("{}:{port}", authority.host());
         // The answer is believed, and over the network anybody could give it.

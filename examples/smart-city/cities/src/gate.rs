@@ -1,10 +1,8 @@
 //! Where a city's data goes out to others, and theirs comes in.
 
 use std::{
-    collections::{
-        BTreeMap, BTreeSet, HashMap, VecDeque,
-        hash_map::Entry::{Occupied, Vacant},
-    },
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    hash::Hash,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -23,7 +21,10 @@ use smart_city_engine::{
 };
 use smart_city_frame::{Class, DeviceId};
 use smart_city_requests::Pace;
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    time::{sleep, timeout},
+};
 
 use crate::{
     agreement::{Agreement, MOST_MINUTES, Site},
@@ -46,6 +47,9 @@ pub const MOST_BODY: usize = MOST_TOGETHER * (handover::MOST + 8);
 /// How far another city's clock may be ahead, in seconds.
 const LEEWAY: i64 = 120;
 
+/// How far in the future a reading may have been measured, in seconds, as the history of the own city has it, too.
+const MEASURED_AHEAD: i64 = 600;
+
 /// How far in the future an owner's gateway may have begun to count, in seconds: who has stolen a key could end the stream with more.
 const MOST_AHEAD: i64 = 86_400;
 
@@ -53,14 +57,24 @@ const MOST_AHEAD: i64 = 86_400;
 /// users. The first one of each stream is not counted, as there are only so many streams; and beside these, each stream may change at once.
 const CHANGES: (u32, Duration) = (16, Duration::from_secs(1));
 
+/// Decisions about users that are made anew in one turn: who has many users, and gets many new labels, makes them in more turns. All those about a
+/// reading are made, so that at least one is taken in each.
+const DECISIONS: usize = 1024;
+
 /// The last labels of a stream for which is known what was decided: one that goes on by another city may come after newer ones.
 const LABELS: usize = 4;
 
 /// How long nothing is sent to a city that has looked at nothing of what it got last.
 const BUSY: Duration = Duration::from_secs(1);
 
+/// The time between two looks at what is under way when the gateway ends.
+const LOOK: Duration = Duration::from_millis(10);
+
 /// Readings of the history that are looked at for one request: many may be there of which the user may see none.
 pub(crate) const MOST_LOOKED_AT: usize = 20_000;
+
+/// Labels of which is remembered during one request whether the user may see what has them.
+const SIGHT: usize = 256;
 
 /// The number of the stream that [`sole`] knows.
 pub const NUMBER: u16 = 1;
@@ -178,6 +192,10 @@ impl Waiting {
 #[derive(Debug, Default)]
 struct Outbox {
     waiting: VecDeque<Waiting>,
+    /// What was waiting and is in the request of now.
+    under_way: Arc<[Waiting]>,
+    /// The own devices that were isolated since that was taken.
+    isolated: BTreeSet<DeviceId>,
     pace: Pace,
 }
 
@@ -186,7 +204,25 @@ struct Outbound {
     outboxes: BTreeMap<String, Outbox>,
     /// The last reading of each own stream.
     sequences: BTreeMap<String, u64>,
-    isolated: BTreeSet<DeviceId>,
+    /// Nothing is sent any more.
+    ends: bool,
+}
+
+impl Outbound {
+    /// Takes what goes to a city in one request.
+    fn take(&mut self, to: &str) -> Option<Arc<[Waiting]>> {
+        let waits = |outbox: &&mut Outbox| !self.ends && !outbox.waiting.is_empty();
+        let outbox = self.outboxes.get_mut(to).filter(waits)?;
+        outbox.isolated.clear();
+        let together = outbox.waiting.len().min(MOST_TOGETHER);
+        outbox.under_way = outbox.waiting.drain(..together).collect();
+        Some(Arc::clone(&outbox.under_way))
+    }
+
+    /// The outbox of a city, if this is what is under way there: it may be another one by now.
+    fn of(&mut self, to: &str, under_way: &Arc<[Waiting]>) -> Option<&mut Outbox> {
+        self.outboxes.get_mut(to).filter(|outbox| Arc::ptr_eq(&outbox.under_way, under_way))
+    }
 }
 
 /// Whose a stream is, and its name.
@@ -200,6 +236,8 @@ struct Inbound {
     under: Arc<Config>,
     /// How often labels have changed, by who brought them and whose they are.
     changes: BTreeMap<(String, String), Rate>,
+    /// Decisions that were made in this turn.
+    made: usize,
 }
 
 /// What was decided for each user.
@@ -271,7 +309,7 @@ pub(crate) struct Job {
     pub(crate) body: Vec<u8>,
     /// The key by which it is sealed.
     key: [u8; KID],
-    waiting: VecDeque<Waiting>,
+    waiting: Arc<[Waiting]>,
 }
 
 /// Where a city's data goes out to others, and theirs comes in.
@@ -316,6 +354,7 @@ impl Gate {
                 decided: BTreeMap::new(),
                 under: Arc::default(),
                 changes: BTreeMap::new(),
+                made: 0,
             }),
             counts: Mutex::default(),
             notes: Mutex::default(),
@@ -382,15 +421,10 @@ impl Gate {
         self.wake.notify_one();
     }
 
-    /// Whether an own device is isolated from now on: then nothing of it goes out, nor what of it waits.
-    pub fn isolated(&self, device: DeviceId, is_isolated: bool) {
-        let mut outbound = lock(&self.outbound);
-        if !is_isolated {
-            outbound.isolated.remove(&device);
-            return;
-        }
-        outbound.isolated.insert(device);
-        for (name, outbox) in &mut outbound.outboxes {
+    /// An own device is isolated: what of it waits does not go out, nor again what is under way.
+    pub fn isolated(&self, device: DeviceId) {
+        for (name, outbox) in &mut lock(&self.outbound).outboxes {
+            outbox.isolated.insert(device);
             let before = outbox.waiting.len();
             outbox.waiting.retain(|waiting| !waiting.is_of(|of| *of == device));
             let withheld = (before - outbox.waiting.len()) as u64;
@@ -420,7 +454,20 @@ impl Gate {
         self.notes_if(Instant::now(), |_| true)
     }
 
-    /// What waits, and is lost when the gateway ends: for the audit log.
+    /// Sends nothing more, and waits for so long at most until what is under way was answered.
+    pub async fn end(&self, patience: Duration) {
+        lock(&self.outbound).ends = true;
+        let is_under_way =
+            || lock(&self.outbound).outboxes.values().any(|outbox| !outbox.under_way.is_empty());
+        let answered = async {
+            while is_under_way() {
+                sleep(LOOK).await;
+            }
+        };
+        drop(timeout(patience, answered).await);
+    }
+
+    /// What waits, and is lost when the gateway ends: for the audit log. What is under way may have come to its city nevertheless.
     pub fn loss_notes(&self) -> Vec<(&'static str, serde_json::Value)> {
         let waiting = self.counts().into_iter().filter(|(_, counts)| counts.waiting > 0);
         let note = |(city, counts): (String, Counts)| {
@@ -460,7 +507,7 @@ impl Gate {
         }
         for (name, outbox) in &lock(&self.outbound).outboxes {
             let counts = all.entry(name.clone()).or_default();
-            counts.waiting = outbox.waiting.len() as u64;
+            counts.waiting = (outbox.waiting.len() + outbox.under_way.len()) as u64;
             counts.is_failing = outbox.pace.is_failing();
         }
         all
@@ -469,7 +516,8 @@ impl Gate {
     /// The cities for which something may be due now.
     pub(crate) fn due(&self, now: Instant) -> Vec<String> {
         let outbound = lock(&self.outbound);
-        let is_due = |outbox: &Outbox| !outbox.waiting.is_empty() && outbox.pace.allows(now);
+        let is_due =
+            |outbox: &Outbox| !outbound.ends && !outbox.waiting.is_empty() && outbox.pace.allows(now);
         outbound.outboxes.iter().filter(|(_, outbox)| is_due(outbox)).map(|(name, _)| name.clone()).collect()
     }
 
@@ -479,42 +527,50 @@ impl Gate {
         let key = config.sealing.get(to)?;
         let own = config.agreement.own.as_ref()?;
         let site = config.agreement.partners.get(to)?.site.clone()?;
-        let (mut waiting, mut messages) = (VecDeque::new(), Vec::new());
-        while messages.len() < MOST_TOGETHER {
-            let next = {
-                let mut outbound = lock(&self.outbound);
-                let next = outbound.outboxes.get_mut(to)?.waiting.pop_front();
-                next.map(|next| {
-                    let is_isolated = next.is_of(|device| outbound.isolated.contains(device));
-                    (next, is_isolated)
-                })
-            };
-            let Some((next, is_isolated)) = next else { break };
-            let signed = self.signed(&config, &next, to, own).filter(|_| !is_isolated);
-            let Some((signed, expiry)) = signed else {
-                self.count(to, |counts| counts.withheld += 1);
-                continue;
-            };
-            if expiry <= now.as_second() {
-                self.count(to, |counts| counts.lost += 1);
-                continue;
-            }
-            match handover::seal(&signed, key, &config.home, to) {
-                Ok(message) => messages.push(Value::from(message)),
-                Err(error) => {
-                    tracing::error!(to, "a reading is not handed over: {error:#}");
-                    self.count(to, |counts| counts.lost += 1);
+        loop {
+            let taken = lock(&self.outbound).take(to)?;
+            let (mut goes, mut withheld, mut lost) = (Vec::new(), 0, 0);
+            for waiting in &*taken {
+                let Some((signed, expiry)) = self.signed(&config, waiting, to, own) else {
+                    withheld += 1;
+                    continue;
+                };
+                if expiry <= now.as_second() {
+                    lost += 1;
                     continue;
                 }
+                match handover::seal(&signed, key, &config.home, to) {
+                    Ok(message) => goes.push((waiting.clone(), Value::from(message))),
+                    Err(error) => {
+                        tracing::error!(to, "a reading is not handed over: {error:#}");
+                        lost += 1;
+                    }
+                }
             }
-            waiting.push_back(next);
+            let mut outbound = lock(&self.outbound);
+            let Some(outbox) = outbound.of(to, &taken) else {
+                // The city was removed meanwhile.
+                self.count(to, |counts| counts.withheld += taken.len() as u64);
+                return None;
+            };
+            let sealed = goes.len();
+            let isolated = std::mem::take(&mut outbox.isolated);
+            goes.retain(|(waiting, _)| !waiting.is_of(|device| isolated.contains(device)));
+            withheld += (sealed - goes.len()) as u64;
+            self.count(to, |counts| {
+                counts.withheld += withheld;
+                counts.lost += lost;
+            });
+            let (goes, messages): (Vec<_>, Vec<_>) = goes.into_iter().unzip();
+            let body = Value::Array(messages).to_vec().ok()?;
+            outbox.under_way = goes.into();
+            if outbox.under_way.is_empty() {
+                continue;
+            }
+            outbox.pace.begin();
+            let waiting = Arc::clone(&outbox.under_way);
+            return Some(Job { to: to.to_owned(), site, body, key: key.kid, waiting });
         }
-        if messages.is_empty() {
-            return None;
-        }
-        let body = Value::Array(messages).to_vec().ok()?;
-        lock(&self.outbound).outboxes.get_mut(to)?.pace.begin();
-        Some(Job { to: to.to_owned(), site, body, key: key.kid, waiting })
     }
 
     /// Whether all of a request may still go to its city, and is sealed with a key that still is its own.
@@ -576,22 +632,20 @@ impl Gate {
 
     /// Takes over what became of a request: how many were taken and refused there; none if it was not answered as it should. What the city
     /// has not looked at, as it is busy, is sent again.
-    pub(crate) fn done(&self, job: Job, answer: Option<Answer>, now: Instant) {
+    pub(crate) fn done(&self, job: &Job, answer: Option<Answer>, now: Instant) {
         let answer = answer.map(|answer| answer.of_at_most(job.waiting.len() as u64));
         let looked_at = answer.as_ref().map_or(0, Answer::looked_at);
-        let mut again = job.waiting;
-        again.drain(..looked_at.min(again.len()));
+        let again = job.waiting.iter().skip(looked_at);
         let mut outbound = lock(&self.outbound);
-        let Outbound { outboxes, isolated, .. } = &mut *outbound;
-        if let Some(outbox) = outboxes.get_mut(&job.to) {
+        if let Some(outbox) = outbound.of(&job.to, &job.waiting) {
+            outbox.under_way = Arc::default();
             outbox.pace.done(answer.is_some(), now);
             outbox.pace.not_before = (answer.is_some() && looked_at == 0).then(|| now + BUSY);
-            let before = again.len();
-            again.retain(|waiting| !waiting.is_of(|device| isolated.contains(device)));
-            let withheld = (before - again.len()) as u64;
-            self.count(&job.to, |counts| counts.withheld += withheld);
-            again.append(&mut outbox.waiting);
-            outbox.waiting = again;
+            let isolated = std::mem::take(&mut outbox.isolated);
+            let (withheld, again): (Vec<_>, Vec<_>) =
+                again.cloned().partition(|waiting| waiting.is_of(|device| isolated.contains(device)));
+            self.count(&job.to, |counts| counts.withheld += withheld.len() as u64);
+            again.into_iter().rev().for_each(|waiting| outbox.waiting.push_front(waiting));
             while outbox.waiting.len() > MOST_WAITING {
                 outbox.waiting.pop_front();
                 self.count(&job.to, |counts| counts.lost += 1);
@@ -618,7 +672,8 @@ impl Gate {
         self.wake.notify_one();
     }
 
-    /// Looks at a message of another city, from its beginning, as far as there is room for messages to users and labels do not change too often.
+    /// Looks at a message of another city, from its beginning, as far as there is room for messages to users, labels do not change too often, and
+    /// there is not too much to decide.
     /// What was taken is stored before this returns, and is never taken again. The rest may come again.
     ///
     /// # Errors
@@ -635,10 +690,11 @@ impl Gate {
             inbound.decided.clear();
             inbound.under = Arc::clone(&config);
         }
+        inbound.made = 0;
         let (mut counted, mut accepted) = (Vec::new(), Vec::new());
         for message in &messages {
             // All of them may get it.
-            if room < config.users.len() {
+            if room < config.users.len() || inbound.made >= DECISIONS {
                 break;
             }
             let opened = match message.as_bytes() {
@@ -699,16 +755,14 @@ impl Gate {
         &self.past
     }
 
-    /// Removes from the history what has expired.
+    /// Removes from the history what has expired, in steps, so that others have a turn between them. Whether there may be more.
     ///
     /// # Errors
     /// If that cannot be stored.
-    pub fn tidy(&self, now: Timestamp) -> Result<()> {
+    pub fn tidy(&self, now: Timestamp) -> Result<bool> {
         let history = self.config().history;
-        let tidy = || lock(&self.inbound).taken.tidy(history, now.as_second());
-        // In between others have a turn.
-        while tidy().inspect_err(|_| self.failed.notify_one())? {}
-        Ok(())
+        let tidied = lock(&self.inbound).taken.tidy(history, now.as_second());
+        tidied.inspect_err(|_| self.failed.notify_one())
     }
 
     /// What a user may see of what other cities have handed over: by the label of each reading, as long as that has not expired, and by this
@@ -737,11 +791,15 @@ impl Gate {
                 let doubt = self.distrusted.of(&label.owner, reading.device);
                 let device_ok = doubt.as_ref().is_none_or(|doubt| !doubt.is_held);
                 let about = about(&reading, &entry, doubt.as_ref());
-                let is_allowed = match sight.entry((entry, device_ok)) {
-                    Occupied(known) => *known.get(),
-                    Vacant(new) => {
-                        let policy = sole(&new.key().0, &BTreeMap::new())?;
-                        *new.insert(policy.decide_for(user, NUMBER, device_ok).allowed)
+                let as_here = (entry, device_ok);
+                let is_allowed = match sight.get(&as_here) {
+                    Some(known) => *known,
+                    None => {
+                        let policy = sole(&as_here.0, &BTreeMap::new())?;
+                        let is_allowed = policy.decide_for(user, NUMBER, device_ok).allowed;
+                        forget_any(&mut sight, SIGHT);
+                        sight.insert(as_here, is_allowed);
+                        is_allowed
                     }
                 };
                 if is_allowed && found.len() < wanted.limit {
@@ -819,7 +877,10 @@ fn check(opened: &Opened, config: &Config, now: Timestamp) -> Result<StreamEntry
         return Err(Refusal::Expired);
     }
     let starts = i64::try_from(label.id.epoch / 1_000_000).unwrap_or(i64::MAX);
-    if label.expiry - now > 60 * i64::from(MOST_MINUTES) + LEEWAY || starts - now > MOST_AHEAD {
+    if label.expiry - now > 60 * i64::from(MOST_MINUTES) + LEEWAY
+        || starts - now > MOST_AHEAD
+        || opened.reading.time.as_second() - now > MEASURED_AHEAD
+    {
         return Err(Refusal::TooLong);
     }
     if !label.is_for(&config.home) || !label.is_for(&opened.from) {
@@ -836,6 +897,16 @@ fn check(opened: &Opened, config: &Config, now: Timestamp) -> Result<StreamEntry
 /// If they do not fit each other, which is a fault of this program.
 pub fn sole(entry: &StreamEntry, users: &BTreeMap<String, UserEntry>) -> Result<Policy> {
     Policy::new(users, &BTreeMap::from([(NUMBER, entry.clone())]))
+}
+
+/// Makes room for one more among at most so many. Any one goes: whichever it is, the others stay known, so that a few more than there is room for
+/// are not all forgotten before they come again.
+pub fn forget_any<K: Clone + Eq + Hash, V>(known: &mut HashMap<K, V>, most: usize) {
+    if known.len() >= most
+        && let Some(any) = known.keys().next().cloned()
+    {
+        known.remove(&any);
+    }
 }
 
 impl Inbound {
@@ -861,6 +932,7 @@ impl Inbound {
                 Default::default()
             }
         };
+        self.made += decisions.len() + held.len();
         let decided = Decided { entry, users, decisions, held };
         before.push_back(decided.clone());
         if before.len() > LABELS {

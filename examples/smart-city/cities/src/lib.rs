@@ -23,5 +23,5 @@ mod send;
 #[cfg(test)]
 mod tests;
 
-pub use gate::{Counts, Gate, Given, MOST_BODY, NUMBER, sole};
+pub use gate::{Counts, Gate, Given, MOST_BODY, NUMBER, forget_any, sole};
 pub use send::{CONTENT_TYPE, PATH, run};

@@ -95,7 +95,7 @@ pub async fn run(gate: Arc<Gate>) {
                     Ok(_) if was_failing => tracing::info!(city, "readings are handed over again"),
                     _ => {}
                 }
-                gate.done(job, answer.ok(), Instant::now());
+                gate.done(&job, answer.ok(), Instant::now());
             });
         }
     }

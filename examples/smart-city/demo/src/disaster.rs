@@ -123,6 +123,10 @@ pub struct Relief {
     reports: mpsc::Receiver<Report>,
     /// The readings that must be with all who may see them: device, stream, minute.
     expected: BTreeSet<(DeviceId, &'static str, u32)>,
+    /// The readings of the road sensor that were refused while it was isolated.
+    refused: u64,
+    /// What each of the others said then of devices that it does not believe.
+    doubts: Vec<(&'static str, Value)>,
     provider: Provider,
     /// What Midori's gateway did until now, as it is told.
     minute: u32,
@@ -368,6 +372,8 @@ impl Relief {
             devices,
             reports,
             expected: BTreeSet::new(),
+            refused: 0,
+            doubts: Vec::new(),
             provider,
             minute: 0,
             _runtime: runtime,
@@ -566,9 +572,17 @@ impl Relief {
         };
         let (before, minutes) = (silenced(self)?, 3);
         self.measure(minutes, true)?;
+        let readings = u64::from(minutes) * DEVICES[0].2.len() as u64;
         self.until("Midori refused what the road sensor said", |relief| {
-            Ok(silenced(relief)? >= before + u64::from(minutes))
+            Ok(silenced(relief)? >= before + readings)
         })?;
+        self.refused = silenced(self)? - before;
+        ensure!(self.refused == readings, "{} readings were refused, not {readings}", self.refused);
+        for town in &self.towns[1..] {
+            let told = town.gateway.cities()?[OWNER]["incidents"]["reports"].clone();
+            self.doubts
+                .extend(told.as_array().into_iter().flatten().cloned().map(|report| (town.name, report)));
+        }
         self.delivered()?;
         println!(
             "        Midori's road sensor is tampered with and isolated: from then on nobody in any city hears it, and it says {minutes} times that the road is open."
@@ -622,6 +636,10 @@ impl Relief {
                 }
             }
         }
+        println!(
+            "Of the road sensor, {} readings were refused while it was isolated: nobody in any city received them.",
+            self.refused
+        );
         let path = env::current_exe()?.with_file_name("three-cities.html");
         // The gateways add up a few times a second.
         thread::sleep(Duration::from_millis(500));
@@ -668,7 +686,7 @@ impl Relief {
         for town in &self.towns {
             let (flows, cities) = (town.gateway.status()?.flows, town.gateway.cities()?);
             page += &format!("<section><h2>{}</h2>\n", escape(town.name));
-            page += "<table><caption>Other cities</caption><tr><th>City<th>Gets<th>Shares<th>Not handed over<th>Refused</tr>\n";
+            page += "<table><caption>Other cities</caption><tr><th>City<th>Gets<th>Shares<th>Not handed over<th>Refused<th>Not believed</tr>\n";
             for (name, city) in cities.as_object().into_iter().flatten() {
                 let gives = |streams: &str, count: &str| {
                     let names = city[streams].as_array().into_iter().flatten().filter_map(Value::as_str);
@@ -687,7 +705,18 @@ impl Relief {
                 }
                 let [not, refused] = [not, reasons(&city["refused"])].map(|all| all.join(", "));
                 let (gets, shares) = (gives("sends", "sent"), gives("takes", "taken"));
-                let cells = [name.clone(), gets, shares, not, refused];
+                let doubts = self.doubts.iter().filter(|(at, _)| *at == town.name && name == OWNER);
+                let doubts = doubts.map(|(_, report)| {
+                    let text = |name: &str| report[name].as_str().unwrap_or_default();
+                    format!(
+                        "device {} since {}: {}; it is recovered",
+                        text("device"),
+                        text("since"),
+                        text("incident")
+                    )
+                });
+                let doubts = doubts.collect::<Vec<_>>().join(", ");
+                let cells = [name.clone(), gets, shares, not, refused, doubts];
                 page +=
                     &format!("<tr>{}</tr>\n", cells.map(|cell| format!("<td>{}", escape(&cell))).concat());
             }

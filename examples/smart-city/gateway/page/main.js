@@ -244,6 +244,22 @@ async function showCities() {
     return row;
   });
   byId("cities").querySelector("tbody").replaceChildren(...rows);
+  showDoubts(cities);
+}
+
+const TRUST = { hold: "▣ held back", mark: "▲ marked", ignore: "○ as others" };
+
+/** What other cities have told of their devices, and what becomes of it here. */
+function showDoubts(cities) {
+  const rows = cities.flatMap(([name, city]) => (city.incidents?.reports ?? []).map(report => element("tr", {},
+    element("th", { scope: "row", textContent: name }),
+    element("td", { textContent: report.device }),
+    element("td", { textContent: report.cleared ? `○ cleared by ${report.cleared}` : TRUST[report.trust] }),
+    element("td", { textContent: timeText(report.since) }),
+    element("td", { textContent: report.incident }),
+  )));
+  byId("doubts").hidden = rows.length === 0;
+  byId("doubts").querySelector("tbody").replaceChildren(...rows);
 }
 
 // What the gateway tells.

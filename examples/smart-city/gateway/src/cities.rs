@@ -71,7 +71,9 @@ impl Observer for Watcher {
     }
 
     fn isolated(&mut self, device: DeviceId, is_isolated: bool) {
-        self.0.isolated(device, is_isolated);
+        if is_isolated {
+            self.0.isolated(device);
+        }
     }
 }
 
@@ -87,8 +89,12 @@ pub async fn send(gate: Arc<Gate>, engine: mpsc::Sender<Input>) {
     }
 }
 
+/// How long what is under way to other cities is waited for when the gateway ends.
+const LAST: Duration = Duration::from_secs(1);
+
 /// Has recorded what is left when the gateway ends.
 pub async fn record_rest(gate: &Gate, engine: &mpsc::Sender<Input>) {
+    gate.end(LAST).await;
     for (event, detail) in gate.last_notes().into_iter().chain(gate.loss_notes()) {
         drop(engine.send(Input::Note { event, detail }).await);
     }
@@ -98,12 +104,16 @@ pub async fn record_rest(gate: &Gate, engine: &mpsc::Sender<Input>) {
 const TIDY: Duration = Duration::from_secs(60);
 
 async fn tidy(gate: Arc<Gate>) {
+    let mut pause = TIDY;
     loop {
-        sleep(TIDY).await;
+        sleep(pause).await;
         let gate = Arc::clone(&gate);
-        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || gate.tidy(Timestamp::now())).await {
-            tracing::error!("the history of other cities is not shortened: {error:#}");
-        }
+        let tidied = tokio::task::spawn_blocking(move || gate.tidy(Timestamp::now())).await;
+        let tidied = tidied.map_err(anyhow::Error::from).flatten();
+        let is_more = tidied
+            .inspect_err(|error| tracing::error!("the history of other cities is not shortened: {error:#}"));
+        // In between, messages of other cities have their turn.
+        pause = if is_more.unwrap_or(false) { LOOK } else { TIDY };
     }
 }
 
@@ -310,7 +320,7 @@ pub(crate) mod tests {
         let text = "departments = []\n[gateway]\ncity = \"a\"\nevidence_deadline_ms = 2000\nevidence_attempts = 3\n\
             [[cities]]\nid = \"a\"\nname = \"A\"\n[[cities]]\nid = \"b\"\nname = \"B\"\n[handover]\nkeys = \"own.json\"\n\
             [[partners]]\ncity = \"b\"\n[partners.handover]\nkeys = \"b.json\"\nreceive = { closures = {} }\n\
-            [partners.login]\nissuer = \"https://b\"\naudience = \"a\"\njwks = \"https://b/jwks\"\n";
+            [partners.login]\nissuer = \"https://b\"\naudience = \"a\"\njwks = \"http://localhost/jwks\"\n";
         let files = ["city.toml", "own.json", "b.json"].map(|name| dir.path().join(name));
         let own = rotate(None, Step::Add).unwrap();
         fs::write(&files[0], text).unwrap();

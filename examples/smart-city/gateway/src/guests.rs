@@ -227,11 +227,11 @@ fn made(city: &City) -> Result<BTreeMap<String, Agreement>, ConfigError> {
     for (name, partner) in &city.partners {
         let Some(table) = &partner.login else { continue };
         // Files are named as they are in the other file: beside this one.
-        let trust = |authorities: Option<&str>| {
-            let path = authorities.map(|path| table.beside(path));
-            let config = smart_city_address::trust(path.as_deref()).map_err(|error| format!("{error:#}"))?;
-            let authorities = path.map(std::fs::read).transpose().map_err(|error| error.to_string())?;
-            Ok(Trust { config, authorities: authorities.unwrap_or_default() })
+        let trust = |authorities: &str| {
+            let path = table.beside(authorities);
+            let config = smart_city_address::trust(Some(&path)).map_err(|error| format!("{error:#}"))?;
+            let authorities = std::fs::read(path).map_err(|error| error.to_string())?;
+            Ok(Trust { config, authorities })
         };
         let is_department = |name: &str| city.departments.contains(name);
         let agreement = Agreement::parse(&table.value, is_department, trust)

@@ -228,6 +228,7 @@ pub fn router(app: App, others: Router) -> Router {
         .route("/reference-values", get(reference_values))
         .route("/audit", get(audit_log))
         .route("/cities", get(cities))
+        .route("/cities/{city}/incidents/{incident}/clear", post(clear))
         .route("/streams", get(streams))
         .route("/streams/{name}", get(flows))
         .route("/devices/{id}", get(device))
@@ -837,6 +838,23 @@ async fn recover(
     Path(id): Path<String>,
 ) -> Result<StatusCode, Refused> {
     app.act_on(&headers, &id, |device, operator, reply| Input::Recover { device, operator, reply }).await
+}
+
+/// Has a report of another city count nothing any more.
+async fn clear(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Path((city, incident)): Path<(String, String)>,
+) -> Result<StatusCode, Refused> {
+    let operator = app.allow(&headers, Role::Operator)?.name;
+    let reports = Arc::clone(&app.incidents.reports);
+    let cleared = tokio::task::spawn_blocking(move || reports.clear(&city, &incident, &operator)).await;
+    let cleared = cleared.map_err(anyhow::Error::from).flatten();
+    let fault = |error: anyhow::Error| Refused(StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}"));
+    if !cleared.map_err(fault)? {
+        return Err(Refused(StatusCode::NOT_FOUND, "this city has no such incident that is open".to_owned()));
+    }
+    Ok(StatusCode::ACCEPTED)
 }
 
 /// Commands a device that the engine does not know.

@@ -18,7 +18,7 @@ use axum::{
 use http::{Method, StatusCode, header};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use smart_city_cities::{NUMBER, agreement::Agreement, handover, label::Label, sole};
+use smart_city_cities::{NUMBER, agreement::Agreement, forget_any, handover, label::Label, sole};
 use smart_city_frame::{Class, DeviceId, Stream};
 use smart_city_iot_agent::Groups;
 use smart_city_ngsi_ld::{
@@ -182,12 +182,7 @@ impl Rights {
         let mut policies = lock(&self.labelled);
         if !policies.contains_key(&entry) {
             let Ok(policy) = sole(&entry, &BTreeMap::new()) else { return false };
-            // Any one of them: whichever it is, the others stay known.
-            if policies.len() >= LABELS
-                && let Some(any) = policies.keys().next().cloned()
-            {
-                policies.remove(&any);
-            }
+            forget_any(&mut policies, LABELS);
             policies.insert(entry.clone(), policy);
         }
         policies.get(&entry).is_some_and(|policy| policy.decide_for(user, NUMBER, device_ok).allowed)

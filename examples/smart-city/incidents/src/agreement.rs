@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, sync::Arc};
 
 use anyhow::{Context as _, Result, ensure};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use smart_city_cities::agreement::Site;
 use smart_city_engine::config::{City, ConfigError, Table};
 use zeroize::Zeroizing;
@@ -21,7 +21,7 @@ pub struct Agreement {
 }
 
 /// What becomes of readings of a device that another city has isolated.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Trust {
     /// Nobody gets them.

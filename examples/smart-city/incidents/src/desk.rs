@@ -24,9 +24,11 @@ use crate::{
     stix::{self, About},
 };
 
-/// Incidents that are kept though there is a newer one of their device: those that ended last. What is open, and the last one of each
-/// device, is not among them: there are as many of those as devices.
+/// Incidents that are kept though they are over: those that ended last. The last one of each device is not counted on the [day](DAY) of its end,
+/// so that its end is told however many there are.
 pub(crate) const MOST: usize = 1000;
+
+pub(crate) const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// For how long one is kept when it is over.
 pub(crate) const AGE: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -526,7 +528,10 @@ impl State {
                 *last = incident.created.max(*last);
             }
             let is_last = |incident: &Incident| last.get(&*incident.device) == Some(&incident.created);
-            let mut past: Vec<_> = over.into_iter().filter(|(.., incident)| !is_last(incident)).collect();
+            let is_of_today = |recovered: Timestamp| now.duration_since(recovered).abs() < DAY;
+            let counts = |recovered, incident: &Incident| !is_last(incident) || !is_of_today(recovered);
+            let mut past: Vec<_> =
+                over.into_iter().filter(|(recovered, _, incident)| counts(*recovered, incident)).collect();
             past.sort_by_key(|(recovered, ..)| *recovered);
             let too_many = past.len().saturating_sub(MOST);
             gone.extend(past.into_iter().take(too_many).map(|(_, id, _)| id.clone()));

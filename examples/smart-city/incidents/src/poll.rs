@@ -32,8 +32,11 @@ const MOST_ANSWER: usize = 1 << 20;
 const MOST_OBJECTS: usize = 1000;
 const MOST_NEXT: usize = 256;
 
-/// Objects that are read at once, in answers one after the other.
+/// Objects that are read at once, in answers one after the other; what is behind them is read the next time.
 const MOST_READ: usize = 10_000;
+
+/// Objects that are read of one collection.
+pub(crate) const MOST_OF_ONE: usize = 100_000;
 
 /// The time between two looks at what is due.
 const TICK: Duration = Duration::from_millis(250);
@@ -95,19 +98,23 @@ async fn read(reports: &Arc<Reports>, job: &Job) -> Result<()> {
     ended
 }
 
-async fn read_pages(job: &Job, read: &mut Read) -> Result<()> {
-    let mut next = None;
+pub(crate) async fn read_pages(job: &Job, read: &mut Read) -> Result<()> {
+    let mut next = job.walk.next.clone();
     loop {
         let page = timeout(PATIENCE, get(job, next.as_deref())).await;
         let page = page.map_err(|_| anyhow!("it did not answer in time"))??;
         read.add(&job.city, &page.objects);
-        read.last = page.last.or(read.last);
+        read.reaches(page.last, Timestamp::now());
         if page.next.is_none() {
             read.is_to_end = true;
             return Ok(());
         }
         ensure!(!page.objects.is_empty(), "an answer has no objects, and says that there are more");
-        ensure!(read.count <= MOST_READ, "its collection has too many objects");
+        ensure!(job.walk.count + read.count <= MOST_OF_ONE, "its collection has too many objects");
+        if read.count >= MOST_READ {
+            read.next = page.next;
+            return Ok(());
+        }
         next = page.next;
     }
 }

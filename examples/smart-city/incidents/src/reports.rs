@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Result;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use smart_city_engine::{
     config::parse_device_id,
@@ -23,9 +23,10 @@ use crate::{
     file::{Changes, Kept, to_bytes},
     lock,
     stix::{MOST_NAME, Told, identity},
+    taxii::PAGE,
 };
 
-/// Incidents of one city that are open at once.
+/// Incidents of one city that are open at once, and of those that were cleared as many more.
 pub(crate) const MOST: usize = 1000;
 
 /// Ends of incidents of a city that are taken at once, and how long each takes to be free again. An isolation waits for nothing: without ends
@@ -38,6 +39,12 @@ const SUMMARY: Duration = Duration::from_secs(60);
 /// How long after an answer a city is asked again.
 pub(crate) const EVERY: Duration = Duration::from_secs(2);
 
+/// The longest time until a collection is read again of which much is read in vain.
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// Reports of a city that are shown: the newest.
+pub(crate) const SHOWN: usize = 100;
+
 /// How often a collection is read from its beginning, to find what is not in it any more.
 pub(crate) const WHOLE: Duration = Duration::from_secs(600);
 
@@ -47,10 +54,13 @@ pub(crate) const AGAIN: Duration = Duration::from_secs(60);
 /// How long what was given to the audit log is kept, so that a crash does not lose it.
 const SETTLED: Duration = Duration::from_secs(10);
 
-/// Open incidents, by city and id: of which device each is.
-const OPEN: &str = "open";
+/// Open incidents, by city and id.
+pub(crate) const OPEN: &str = "open";
 /// What the audit log may not have yet, by number.
 const NOTES: &str = "note";
+
+/// How an incident is that an operator has cleared.
+const CLEARED: &str = "cleared";
 
 /// Why an object counts nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -72,6 +82,10 @@ struct Standing {
     position: Option<Timestamp>,
     /// When it was read from its beginning to its end.
     whole: Option<Instant>,
+    /// From where it is read now, and how far that is, if it is not read to its end yet.
+    unfinished: Option<(Option<Timestamp>, Walk)>,
+    /// How long it is not read after this time, if that is not [as always](EVERY).
+    pause: Option<Duration>,
     /// Answers that were understood, and requests without one.
     answers: u64,
     failed: u64,
@@ -107,12 +121,64 @@ impl Standing {
 /// A city's incident.
 type Of = (String, String);
 
+/// What a city has told of a device, and has not ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "KeptReport")]
+struct Report {
+    device: String,
+    /// When it was learned, by the own clock.
+    since: Timestamp,
+    /// The operator for whom it counts nothing any more.
+    cleared: Option<String>,
+    /// It has ended, and is kept as it was cleared: it may be told again.
+    is_over: bool,
+}
+
+/// A report as it is kept in the file.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum KeptReport {
+    /// As it was kept at first: the device alone. Nobody knows since when.
+    Device(String),
+    Whole {
+        device: String,
+        since: Timestamp,
+        #[serde(default)]
+        cleared: Option<String>,
+        #[serde(default)]
+        is_over: bool,
+    },
+}
+
+impl From<KeptReport> for Report {
+    fn from(kept: KeptReport) -> Self {
+        match kept {
+            KeptReport::Device(device) => {
+                Self { device, since: Timestamp::now(), cleared: None, is_over: false }
+            }
+            KeptReport::Whole { device, since, cleared, is_over } => Self { device, since, cleared, is_over },
+        }
+    }
+}
+
+/// How far a collection is read that is longer than what is read at once.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Walk {
+    /// There is more, under this name.
+    pub(crate) next: Option<String>,
+    /// How many objects there were.
+    pub(crate) count: usize,
+    /// The open incidents that are in it.
+    seen: BTreeSet<String>,
+    /// Something of it was not taken, and must come again.
+    lacks: bool,
+}
+
 #[derive(Debug, Default)]
 struct State {
     home: String,
     agreement: Agreement,
-    /// The device of each open incident.
-    open: BTreeMap<Of, String>,
+    open: BTreeMap<Of, Report>,
     standings: BTreeMap<String, Standing>,
 }
 
@@ -124,6 +190,7 @@ pub(crate) struct Job {
     pub(crate) source: Arc<Source>,
     /// From where on; from the beginning if it is none.
     pub(crate) after: Option<Timestamp>,
+    pub(crate) walk: Walk,
 }
 
 /// The last that a collection says of an incident.
@@ -143,13 +210,20 @@ pub(crate) struct Read {
     refused: BTreeMap<Refusal, u64>,
     /// How many objects there were.
     pub(crate) count: usize,
-    /// When the last one was added there.
-    pub(crate) last: Option<Timestamp>,
+    /// Up to when that is, by the time when each was added there.
+    last: Option<Timestamp>,
     /// There is nothing behind it.
     pub(crate) is_to_end: bool,
+    /// There is more, under this name, which is read the next time.
+    pub(crate) next: Option<String>,
 }
 
 impl Read {
+    /// The last object of an answer was added then. A time ahead of the own clock could skip what comes.
+    pub(crate) fn reaches(&mut self, last: Option<Timestamp>, now: Timestamp) {
+        self.last = last.filter(|last| *last <= now).or(self.last);
+    }
+
     /// Takes up objects of the collection of a city, in their order there.
     pub(crate) fn add(&mut self, city: &str, objects: &[Value]) {
         self.count += objects.len();
@@ -196,9 +270,9 @@ impl Reports {
     /// # Errors
     /// If that cannot be read.
     pub fn open(kept: Arc<Kept>) -> Result<Self> {
-        let of = |(key, device): (String, String)| {
+        let of = |(key, report): (String, Report)| {
             let (city, incident) = key.split_once('\n')?;
-            Some(((city.to_owned(), incident.to_owned()), device))
+            Some(((city.to_owned(), incident.to_owned()), report))
         };
         let open = kept.all(OPEN)?.into_iter().filter_map(of).collect();
         let note = |(name, detail): (String, Value)| Some((name.parse().ok()?, (detail, None)));
@@ -226,6 +300,7 @@ impl Reports {
             // What failed or was read by another agreement says nothing of this one.
             if before.sources.get(city).is_none_or(|before| !Arc::ptr_eq(before, source)) {
                 (standing.pace, standing.position, standing.whole) = (Pace::default(), None, None);
+                (standing.unfinished, standing.pause) = (None, None);
             }
         }
         self.publish(&state);
@@ -242,7 +317,8 @@ impl Reports {
         let mut notes = Vec::new();
         for (detail, given) in lock(&self.notes).values_mut().filter(|(_, given)| given.is_none()) {
             *given = Some(now);
-            notes.push(("incident learned", detail.clone()));
+            let event = if detail["state"] == CLEARED { "incident cleared" } else { "incident learned" };
+            notes.push((event, detail.clone()));
         }
         for (city, standing) in &mut lock(&self.state).standings {
             let is_due = standing.told.is_none_or(|told| now.saturating_duration_since(told) >= SUMMARY);
@@ -281,15 +357,73 @@ impl Reports {
         self.kept.keep(changes).inspect_err(|_| self.failed.notify_one())
     }
 
-    /// For who looks how everything is: of each city that is asked, how that goes, and how many of its devices are isolated.
+    /// An operator says that a report counts nothing any more, whether or not its city ends it. Returns whether there is such a report.
+    ///
+    /// # Errors
+    /// If it cannot be stored. Then it still counts.
+    pub fn clear(&self, city: &str, incident: &str, operator: &str) -> Result<bool> {
+        let _storing = lock(&self.storing);
+        let of = (city.to_owned(), incident.to_owned());
+        let Some(mut report) = lock(&self.state).open.get(&of).cloned() else { return Ok(false) };
+        if report.cleared.is_some() {
+            return Ok(true);
+        }
+        report.cleared = Some(operator.to_owned());
+        let mut changes = BTreeMap::from([(of, Some(report.clone()))]);
+        {
+            let state = lock(&self.state);
+            let cleared = || state.of(city).filter(|(_, report)| report.cleared.is_some());
+            if cleared().count() >= MOST {
+                let first = cleared().min_by_key(|(_, report)| (!report.is_over, report.since));
+                changes.extend(first.map(|(of, _)| (of.clone(), None)));
+            }
+        }
+        let detail = json!({
+            "city": city, "device": report.device, "incident": incident, "state": CLEARED, "operator": operator,
+        });
+        self.store(changes, vec![detail])?;
+        self.publish(&lock(&self.state));
+        Ok(true)
+    }
+
+    /// Stores what changes of open incidents, together with what the audit log is told of it. Then it holds.
+    fn store(&self, changes: BTreeMap<Of, Option<Report>>, details: Vec<Value>) -> Result<()> {
+        let first = lock(&self.notes).last_key_value().map_or(0, |(last, _)| last + 1);
+        let notes: BTreeMap<u64, Value> = (first..).zip(details).collect();
+        let open =
+            changes.iter().map(|(of, report)| Ok((key(of), report.as_ref().map(to_bytes).transpose()?)));
+        let kept = notes.iter().map(|(note, detail)| Ok((number(*note), Some(to_bytes(detail)?))));
+        self.keep(&[(OPEN, open.collect::<Result<_>>()?), (NOTES, kept.collect::<Result<_>>()?)])?;
+        lock(&self.notes).extend(notes.into_iter().map(|(note, detail)| (note, (detail, None))));
+        let mut state = lock(&self.state);
+        for (of, report) in changes {
+            match report {
+                Some(report) => drop(state.open.insert(of, report)),
+                None => drop(state.open.remove(&of)),
+            }
+        }
+        Ok(())
+    }
+
+    /// For who looks how everything is: of each city that is asked, how that goes, how many of its devices are isolated, and what it has told
+    /// last of them that has not ended.
     #[must_use]
     pub fn status(&self) -> BTreeMap<String, Value> {
         let state = lock(&self.state);
         let status = state.standings.iter().map(|(city, standing)| {
             let Standing { answers, failed, why, refused, .. } = standing;
-            let isolated: BTreeSet<_> = state.of(city).map(|(_, device)| device).collect();
+            let mut open: Vec<_> = state.of(city).filter(|(_, report)| !report.is_over).collect();
+            let isolated: BTreeSet<_> = open.iter().map(|(_, report)| &report.device).collect();
+            open.sort_by_key(|(_, report)| std::cmp::Reverse(report.since));
+            let trust = state.agreement.sources.get(city).map(|source| source.trust);
+            let shown = open.into_iter().take(SHOWN).map(|((_, incident), report)| {
+                let Report { device, since, cleared, .. } = report;
+                json!({ "incident": incident, "device": device, "since": since, "trust": trust, "cleared": cleared })
+            });
+            let reports: Vec<_> = shown.collect();
             let value = json!({
                 "answers": answers, "failed": failed, "failing": why, "refused": refused, "isolated": isolated.len(),
+                "reports": reports,
             });
             (city.clone(), value)
         });
@@ -310,8 +444,9 @@ impl Reports {
             let source = Arc::clone(agreement.sources.get(city)?);
             standing.pace.begin();
             let is_recent = standing.whole.is_some_and(|whole| now.saturating_duration_since(whole) < WHOLE);
-            let after = standing.position.filter(|_| is_recent);
-            Some(Job { city: city.clone(), home: home.clone(), source, after })
+            let position = standing.position.filter(|_| is_recent);
+            let (after, walk) = standing.unfinished.take().unwrap_or((position, Walk::default()));
+            Some(Job { city: city.clone(), home: home.clone(), source, after, walk })
         };
         due.filter_map(job).collect()
     }
@@ -326,29 +461,37 @@ impl Reports {
         if !state.holds(job) {
             return Ok(());
         }
-        let known: BTreeMap<Of, String> =
-            state.of(&job.city).map(|(of, device)| (of.clone(), device.clone())).collect();
+        let known: BTreeMap<Of, Report> =
+            state.of(&job.city).map(|(of, report)| (of.clone(), report.clone())).collect();
         let Some(standing) = state.standings.get_mut(&job.city) else { return Ok(()) };
         for (refusal, count) in &read.refused {
             standing.refuse(*refusal, *count);
         }
         let is_whole = job.after.is_none() && read.is_to_end;
-        let mut is_complete = read.is_to_end;
-        let mut changes: BTreeMap<Of, Option<String>> = BTreeMap::new();
-        for of in known.keys() {
-            let is_over = match read.words.get(&of.1) {
-                Some(word) => *word == Word::Over,
-                // Its city has forgotten it.
-                None => is_whole,
-            };
-            if is_over && standing.takes_end(clock) {
-                changes.insert(of.clone(), None);
-            } else if is_over {
+        let mut walk = job.walk.clone();
+        walk.count += read.count;
+        let mut changes: BTreeMap<Of, Option<Report>> = BTreeMap::new();
+        for (of, report) in &known {
+            let word = read.words.get(&of.1);
+            if word.is_some() {
+                walk.seen.insert(of.1.clone());
+            }
+            // What is nowhere in the collection its city has forgotten.
+            let is_over = word.map_or(is_whole && !walk.seen.contains(&of.1), |word| *word == Word::Over);
+            // What was cleared stays so, also if its city ends it and tells it again.
+            let is_again = report.is_over && matches!(word, Some(Word::Isolated(_)));
+            if is_again || is_over && !report.is_over && standing.takes_end(clock) {
+                let stays = report.cleared.is_some();
+                changes.insert(of.clone(), stays.then(|| Report { is_over, ..report.clone() }));
+            } else if is_over && !report.is_over {
                 // It comes again.
-                is_complete = false;
+                walk.lacks = true;
             }
         }
-        let mut count = known.len() - changes.len();
+        let mut count = known
+            .iter()
+            .filter(|(of, report)| report.cleared.is_none() && !changes.contains_key(*of))
+            .count();
         for (incident, word) in &read.words {
             let of = (job.city.clone(), incident.clone());
             let Word::Isolated(device) = word else { continue };
@@ -357,48 +500,50 @@ impl Reports {
             }
             if count < MOST {
                 count += 1;
-                changes.insert(of, Some(device.clone()));
+                walk.seen.insert(incident.clone());
+                let device = device.clone();
+                changes.insert(of, Some(Report { device, since: now, cleared: None, is_over: false }));
             } else {
                 standing.refuse(Refusal::TooMany, 1);
-                is_complete = false;
+                walk.lacks = true;
             }
         }
         drop(state);
 
-        let first = lock(&self.notes).last_key_value().map_or(0, |(last, _)| last + 1);
-        let details = changes.iter().map(|(of, device)| {
-            let state = match (device, read.words.get(&of.1)) {
-                (Some(_), _) => "isolated",
-                (None, Some(_)) => "recovered",
-                (None, None) => "gone",
+        let details = changes.iter().map(|(of, report)| {
+            let state = match (report, read.words.get(&of.1)) {
+                (Some(Report { is_over: false, .. }), _) => "isolated",
+                (_, Some(_)) => "recovered",
+                (_, None) => "gone",
             };
-            let device = device.as_ref().or_else(|| known.get(of));
+            let device = report.as_ref().or_else(|| known.get(of)).map(|report| &report.device);
             json!({ "city": of.0, "device": device, "incident": of.1, "state": state })
         });
-        let notes: BTreeMap<u64, Value> = (first..).zip(details).collect();
-        let open =
-            changes.iter().map(|(of, device)| Ok((key(of), device.as_ref().map(to_bytes).transpose()?)));
-        let kept = notes.iter().map(|(note, detail)| Ok((number(*note), Some(to_bytes(detail)?))));
-        self.keep(&[(OPEN, open.collect::<Result<_>>()?), (NOTES, kept.collect::<Result<_>>()?)])?;
+        let details = details.collect();
+        self.store(changes, details)?;
 
-        lock(&self.notes).extend(notes.into_iter().map(|(note, detail)| (note, (detail, None))));
         let mut state = lock(&self.state);
-        for (of, device) in changes {
-            match device {
-                Some(device) => drop(state.open.insert(of, device)),
-                None => drop(state.open.remove(&of)),
-            }
-        }
-        if is_complete
-            && state.holds(job)
+        if state.holds(job)
             && let Some(standing) = state.standings.get_mut(&job.city)
         {
-            // A position ahead of the own clock could skip what comes.
-            let last = read.last.filter(|last| *last <= now);
-            standing.position = last.or(job.after);
-            if is_whole {
-                standing.whole = Some(clock);
-            }
+            let pages = u32::try_from(walk.count.div_ceil(PAGE)).unwrap_or(u32::MAX).max(1);
+            let goes_on = if read.next.is_some() {
+                walk.next.clone_from(&read.next);
+                standing.unfinished = Some((job.after, walk));
+                true
+            } else if read.is_to_end && !walk.lacks {
+                // Only from an empty collection something earlier may come.
+                let before = standing.position.filter(|_| walk.count > 0);
+                standing.position = read.last.or(job.after).or(before);
+                if is_whole {
+                    standing.whole = Some(clock);
+                }
+                standing.position != job.after
+            } else {
+                false
+            };
+            // What is much, and is read again from the same place, is not read all the time.
+            standing.pause = (!goes_on).then(|| EVERY.saturating_mul(pages).min(LONGEST));
         }
         self.publish(&state);
         Ok(())
@@ -412,22 +557,24 @@ impl Reports {
         }
         let Some(standing) = state.standings.get_mut(&job.city) else { return false };
         standing.pace.done(ended.is_ok(), now);
-        standing.pace.not_before = now.checked_add(EVERY);
+        let mut pause = standing.pause.take();
+        if job.after.is_none() && standing.position.is_some() && (pause.is_some() || ended.is_err()) {
+            // The whole waits, and what is new is read meanwhile.
+            let again = pause.take().map_or(AGAIN, |pause| pause.max(AGAIN));
+            standing.whole = now.checked_sub(WHOLE.saturating_sub(again));
+        }
+        standing.pace.not_before = now.checked_add(pause.unwrap_or(EVERY));
         let was_failing = standing.why.is_some();
         *(if ended.is_ok() { &mut standing.answers } else { &mut standing.failed }) += 1;
-        if ended.is_err() && job.after.is_none() && standing.position.is_some() {
-            // What is new is read meanwhile, and the whole in a minute.
-            standing.whole = now.checked_sub(WHOLE.saturating_sub(AGAIN));
-        }
         standing.why = ended.err();
         was_failing != standing.why.is_some()
     }
 
     fn publish(&self, state: &State) {
         let mut doubts = Doubts::new();
-        for ((city, incident), device) in &state.open {
+        for ((city, incident), report) in state.open.iter().filter(|(_, report)| report.cleared.is_none()) {
             let source = state.agreement.sources.get(city).filter(|source| source.trust != Trust::Ignore);
-            if let (Some(source), Some(device)) = (source, parse_device_id(device)) {
+            if let (Some(source), Some(device)) = (source, parse_device_id(&report.device)) {
                 let is_held = source.trust == Trust::Hold;
                 doubts.insert((city.clone(), device), Doubt { incident: incident.clone(), is_held });
             }
@@ -441,7 +588,7 @@ impl Reports {
 }
 
 impl State {
-    fn of(&self, city: &str) -> impl Iterator<Item = (&Of, &String)> {
+    fn of(&self, city: &str) -> impl Iterator<Item = (&Of, &Report)> {
         self.open.iter().filter(move |((of, _), _)| of == city)
     }
 

@@ -26,7 +26,7 @@ use tokio::{
 use crate::{
     Desk, Kept, Note, Reports,
     agreement::agreement,
-    desk,
+    desk, file, poll,
     reports::{self, Job, Read, Refusal},
     stix, taxii,
 };
@@ -343,6 +343,16 @@ fn what_is_open_is_never_forgotten() {
         position = format!("&next={next}");
     }
     assert_eq!(ends.len(), devices.len());
+    // A day later they are as others.
+    let count = |seconds| {
+        teller.update(seconds);
+        let all = teller.desk.collection("aoba").unwrap().entries(None);
+        all.iter()
+            .filter(|entry| entry.object["extensions"][stix::extension()]["state"] == "recovered")
+            .count()
+    };
+    assert_eq!(count(2 + desk::DAY.as_secs()), devices.len());
+    assert_eq!(count(3 + desk::DAY.as_secs()), desk::MOST);
 }
 
 /// An end that a clock far ahead has stamped does not stay for ever.
@@ -707,7 +717,8 @@ impl Learner {
 fn read(objects: &[Value], last: Option<i64>) -> Read {
     let mut read = Read::default();
     read.add("midori", objects);
-    (read.last, read.is_to_end) = (last.map(time), true);
+    read.reaches(last.map(time), time(100));
+    read.is_to_end = true;
     read
 }
 
@@ -920,6 +931,26 @@ fn where_a_collection_is_read_from() {
     assert_eq!(learner.job_at(begin).after, None);
     assert_eq!(at(read(&[], Some(10))), Some(time(10)));
     assert_eq!(learner.job_at(begin + reports::WHOLE).after, None);
+    // What is more than a page, and is read again from the same place, is not read all the time.
+    let asked_after = |count: usize, last, is_to_end, begin: Instant| {
+        let mut read = read(&[], Some(last));
+        (read.count, read.is_to_end) = (count, is_to_end);
+        let job = learner.job_at(begin);
+        learner.reports.take(&job, &read, time(100), begin).unwrap();
+        learner.reports.done(&job, Ok(()), begin);
+        let due = |seconds: u64| learner.reports.due(begin + Duration::from_secs(seconds)).pop();
+        let (seconds, job) = (1..).find_map(|seconds| Some((seconds, due(seconds)?))).unwrap();
+        learner.reports.done(&job, Ok(()), begin);
+        seconds
+    };
+    learner.configure(&source(URL, ""));
+    for (count, last, expected) in
+        [(100, 101, 2), (250, 101, 6), (10_000, 101, 200), (90_000, 101, 300), (10_000, 20, 2)]
+    {
+        assert_eq!(asked_after(count, last, true, begin), expected, "{count} {last}");
+    }
+    learner.configure(&source(URL, ""));
+    assert_eq!(at(read(&[], Some(10))), Some(time(10)));
     // If that fails, what is new is read before it is tried again.
     let late = begin + reports::WHOLE + Duration::from_secs(10);
     let after = |seconds, ended| {
@@ -931,6 +962,84 @@ fn where_a_collection_is_read_from() {
     assert_eq!(after(0, Err("no answer".to_owned())), None);
     assert_eq!(after(30, Ok(())), Some(time(10)));
     assert_eq!(after(70, Ok(())), None);
+}
+
+/// While the whole of a long collection cannot be read to its end, what is new is heard, and the whole is tried again.
+#[test]
+fn a_whole_that_fails_delays_nothing() {
+    let learner = Learner::new(&source(URL, ""));
+    let begin = Instant::now();
+    learner.reports.take(&learner.job_at(begin), &read(&[], Some(10)), time(100), begin).unwrap();
+    let due = |seconds| learner.reports.due(begin + reports::WHOLE + Duration::from_secs(seconds)).pop();
+    let mut now = 1;
+    for (count, again) in [(3100, 62), (100, 60), (90_000, 300)] {
+        for ended in [Err("a page is too long".to_owned()), Ok(())] {
+            let at = |seconds| begin + reports::WHOLE + Duration::from_secs(seconds);
+            let job = due(now).expect("it is due");
+            assert_eq!(job.after, None);
+            let mut read = part(read(&[], Some(20)));
+            read.count = count;
+            learner.reports.take(&job, &read, time(100), at(now)).unwrap();
+            learner.reports.done(&job, ended, at(now));
+            let begun = now;
+            loop {
+                now += 2;
+                let job = due(now).expect("it is due every two seconds");
+                if job.after.is_none() {
+                    assert_eq!((now - begun, count), (again, count));
+                    // It is asked again, from the same.
+                    learner.reports.done(&job, Ok(()), at(now));
+                    now += 2;
+                    break;
+                }
+                assert_eq!(job.after, Some(time(10)));
+                learner.reports.done(&job, Ok(()), at(now));
+            }
+        }
+    }
+}
+
+/// A clock there that is a little ahead has little read again.
+#[test]
+fn a_clock_that_is_ahead_costs_little() {
+    let learner = Learner::new(&source(URL, ""));
+    let begin = Instant::now();
+    let take = |lasts: &[i64], now| {
+        let job = learner.job_at(now);
+        let mut read = read(&[told(GATE, 1, 1, "isolated")], None);
+        lasts.iter().for_each(|last| read.reaches(Some(time(*last)), time(100)));
+        read.count = 250;
+        learner.reports.take(&job, &read, time(100), now).unwrap();
+        learner.reports.done(&job, Ok(()), now);
+        learner.reports.due(now + Duration::from_secs(2)).pop().map(|next| {
+            learner.reports.done(&next, Ok(()), now);
+            (job.after, next.after)
+        })
+    };
+    assert_eq!(take(&[10, 20, 101], begin), Some((None, Some(time(20)))));
+    // Nor is it read from its beginning once that was done.
+    let whole = begin + reports::WHOLE;
+    assert_eq!(take(&[101], whole), Some((None, Some(time(20)))));
+    // In a collection that is empty all may be new.
+    let whole = whole + reports::WHOLE;
+    learner.reports.take(&learner.job_at(whole), &read(&[], None), time(100), whole).unwrap();
+    assert_eq!(learner.job_at(whole).after, None);
+}
+
+/// What was kept by the first version, of each report the device alone, still counts.
+#[test]
+fn reports_of_before_count() {
+    let town = Town::new();
+    let incident = told(GATE, 1, 1, "isolated")["id"].as_str().unwrap().to_owned();
+    let before = file::to_bytes(&GATE.to_string()).unwrap();
+    let kept = BTreeMap::from([(format!("midori\n{incident}"), Some(before))]);
+    town.kept().keep(&[(reports::OPEN, kept)]).unwrap();
+    let learner = Learner::on(town, &source(URL, ""));
+    assert!(learner.distrusts(GATE));
+    assert!(learner.reports.clear("midori", &incident, "mika").unwrap());
+    let learner = learner.restart(&source(URL, ""));
+    assert!(!learner.distrusts(GATE));
+    assert_eq!(learner.reports.status()["midori"]["reports"][0]["cleared"], "mika");
 }
 
 /// A city that tells much fills neither the memory nor the audit log. Its isolations count at once, and what has no room is not lost.
@@ -968,6 +1077,156 @@ fn what_is_learned_is_bounded() {
         left = take(&all("recovered"), clock);
     }
     assert_eq!((turns, learner.job_at(clock).after), (75, Some(time(1))));
+}
+
+/// A collection that is longer than what is read at once is read in parts, each from where the one before has ended. What is in none of them has
+/// ended.
+#[test]
+fn a_long_collection_is_read_in_parts() {
+    let learner = Learner::new(&source(URL, ""));
+    let begin = Instant::now();
+    learner.take_whole(&[told(GATE, 1, 1, "isolated"), told(MAST, 1, 1, "isolated")]);
+    let learner = learner.restart(&source(URL, ""));
+    let take = |objects: &[Value], next: Option<&str>| {
+        let job = learner.job_at(begin);
+        let mut read = read(objects, Some(10));
+        (read.is_to_end, read.next) = (next.is_none(), next.map(str::to_owned));
+        learner.reports.take(&job, &read, time(100), begin).unwrap();
+        (job.after, job.walk.next)
+    };
+    let from = |next: &str| (None, Some(next.to_owned()));
+    // An isolation in the first part counts at once, and is in the collection.
+    assert_eq!(
+        take(&[told(GATE, 1, 1, "isolated"), told(CAMERA, 1, 1, "isolated")], Some("2")),
+        (None, None)
+    );
+    assert!(learner.distrusts(CAMERA));
+    assert_eq!(take(&[], Some("3")), from("2"));
+    assert!(
+        [GATE, MAST, CAMERA].iter().all(|device| learner.distrusts(*device)),
+        "it is not read to its end"
+    );
+    assert_eq!(take(&[], None), from("3"));
+    assert!(learner.distrusts(GATE) && learner.distrusts(CAMERA) && !learner.distrusts(MAST));
+    assert_eq!(learner.job_at(begin).after, Some(time(10)));
+    // After a failure, and with another agreement, it is read from its beginning.
+    for fails in [true, false] {
+        learner.configure(&source(URL, ""));
+        assert_eq!(take(&[], Some("2")), (None, None));
+        if fails {
+            assert_eq!(learner.job_at(begin).walk.next.as_deref(), Some("2"));
+        } else {
+            learner.configure(&source(URL, ""));
+        }
+        let job = learner.job_at(begin);
+        assert_eq!((job.after, job.walk.next), (None, None));
+    }
+    // What has no room in one part comes again, though the other parts have it all.
+    learner.configure(&source(URL, ""));
+    let device = |number: usize| DeviceId((number as u64).to_be_bytes());
+    let many: Vec<_> = (0..=reports::MOST).map(|number| told(device(number), 1, 1, "isolated")).collect();
+    take(&many, Some("2"));
+    take(&[], None);
+    assert_eq!(learner.job_at(begin).after, None);
+}
+
+/// An operator who knows better ends a report that its city does not end; that is in the audit log, by name, and holds over restarts.
+#[test]
+fn an_operator_clears_a_report() {
+    let learner = Learner::new(&source(URL, ""));
+    let (gate, mast) = (told(GATE, 1, 1, "isolated"), told(MAST, 1, 1, "isolated"));
+    learner.take(&[gate.clone(), mast.clone()]);
+    let incident = gate["id"].as_str().unwrap();
+    learner.reports.notes(Instant::now());
+    for (city, incident) in [("aoba", incident), ("midori", "incident--1"), ("midori", "")] {
+        assert!(!learner.reports.clear(city, incident, "mika").unwrap());
+    }
+    assert!(learner.distrusts(GATE));
+    assert!(learner.reports.clear("midori", incident, "mika").unwrap());
+    assert!(!learner.distrusts(GATE) && learner.distrusts(MAST));
+    assert!(learner.reports.clear("midori", incident, "sena").unwrap(), "it is cleared already");
+    let notes = learner.reports.notes(Instant::now());
+    let cleared = json!({
+        "city": "midori", "device": GATE.to_string(), "incident": incident, "state": "cleared", "operator": "mika",
+    });
+    assert_eq!(notes, [("incident cleared", cleared)]);
+    // It is still told, and is cleared all the same.
+    learner.take_whole(&[gate.clone(), mast.clone()]);
+    let learner = learner.restart(&source(URL, ""));
+    learner.take_whole(&[gate, mast]);
+    assert!(!learner.distrusts(GATE) && learner.distrusts(MAST));
+    let shown = learner.reports.status()["midori"]["reports"].clone();
+    let of = |device: DeviceId| {
+        shown.as_array().unwrap().iter().find(|report| report["device"] == device.to_string()).unwrap()
+    };
+    assert_eq!((&of(GATE)["cleared"], &of(MAST)["cleared"]), (&json!("mika"), &Value::Null));
+    assert_eq!((&of(MAST)["trust"], &of(MAST)["since"]), (&json!("hold"), &json!(time(0).to_string())));
+    // Nor does it count when it has ended, or was not told for a while, and is told again.
+    let (gate, mast) = (told(GATE, 1, 1, "isolated"), told(MAST, 1, 1, "isolated"));
+    let states = |learner: &Learner| -> Vec<Value> {
+        let notes = learner.reports.notes(Instant::now()).into_iter();
+        notes.map(|(_, detail)| detail["state"].clone()).collect()
+    };
+    states(&learner);
+    for end in [&[][..], &[told(GATE, 1, 5, "recovered")]] {
+        let end = [std::slice::from_ref(&mast), end].concat();
+        for _ in 0..2 {
+            learner.take_whole(&end);
+        }
+        assert_eq!(learner.reports.status()["midori"]["reports"].as_array().unwrap().len(), 1);
+        assert_eq!(learner.reports.status()["midori"]["isolated"], 1);
+        let expected = if end.len() == 1 { "gone" } else { "recovered" };
+        for _ in 0..2 {
+            learner.take_whole(&[gate.clone(), mast.clone()]);
+        }
+        assert_eq!(states(&learner), [expected, "isolated"]);
+        assert!(!learner.distrusts(GATE) && learner.distrusts(MAST));
+    }
+    learner.take_whole(std::slice::from_ref(&mast));
+    let learner = learner.restart(&source(URL, ""));
+    learner.take_whole(&[gate, mast]);
+    assert!(!learner.distrusts(GATE) && learner.distrusts(MAST));
+    // The next isolation is another incident.
+    learner.take(&[told(GATE, 9, 9, "isolated")]);
+    assert!(learner.distrusts(GATE));
+}
+
+/// What is cleared makes room for others, and the oldest of too many is forgotten: one that has ended before one that has not.
+#[test]
+fn what_is_cleared_is_bounded() {
+    let device = |number: usize| DeviceId((number as u64).to_be_bytes());
+    let isolated = |number: usize| told(device(number), 1, 1, "isolated");
+    let incident = |number: usize| isolated(number)["id"].as_str().unwrap().to_owned();
+    let on = |numbers: std::ops::Range<usize>, cleared: Option<&str>| {
+        let report = |number: usize| {
+            let since = time(i64::try_from(number).unwrap() - 5000);
+            json!({ "device": device(number).to_string(), "since": since, "cleared": cleared })
+        };
+        let kept = |number| {
+            (format!("midori\n{}", incident(number)), Some(file::to_bytes(&report(number)).unwrap()))
+        };
+        let town = Town::new();
+        town.kept().keep(&[(reports::OPEN, numbers.map(kept).collect())]).unwrap();
+        Learner::on(town, &source(URL, ""))
+    };
+    let clear = |learner: &Learner, number: usize| {
+        assert!(learner.reports.clear("midori", &incident(number), "mika").unwrap());
+    };
+    let learner = on(0..reports::MOST, None);
+    clear(&learner, 0);
+    learner.take(&[isolated(reports::MOST)]);
+    assert!(learner.distrusts(device(reports::MOST)));
+    assert_eq!((learner.doubts().len(), learner.refused()), (reports::MOST, json!({})));
+
+    let learner = on(0..reports::MOST, Some("mika"));
+    let more = [isolated(reports::MOST), isolated(reports::MOST + 1), told(device(7), 1, 2, "recovered")];
+    learner.take(&more);
+    clear(&learner, reports::MOST);
+    clear(&learner, reports::MOST + 1);
+    let all: Vec<_> = (0..reports::MOST + 2).map(isolated).collect();
+    learner.take(&all);
+    let doubts: Vec<_> = learner.doubts().into_keys().map(|(_, device)| device).collect();
+    assert_eq!(doubts, [device(0), device(7)], "it was forgotten that they were cleared");
 }
 
 /// Answers each connection with what is said, and then with nothing.
@@ -1053,11 +1312,9 @@ async fn pages_without_an_end_are_left() {
     };
     let more_of_nothing = http("200 OK", taxii::TAXII, &json!({ "more": true, "objects": [1] }).to_string());
     let objects: Vec<_> = (0..1000).map(|_| json!(1)).collect();
-    for (pages, expected) in [
-        (vec![page(0, &[])], "says that there are more"),
-        (vec![more_of_nothing], "where there is more"),
-        ((0..20).map(|number| page(number, &objects)).collect(), "too many objects"),
-    ] {
+    for (pages, expected) in
+        [(vec![page(0, &[])], "says that there are more"), (vec![more_of_nothing], "where there is more")]
+    {
         let (port, serving) = answers(pages).await;
         let learner = Learner::new(&source(&format!("http://127.0.0.1:{port}/c"), ""));
         let running = tokio::spawn(crate::run(Arc::clone(&learner.reports)));
@@ -1067,6 +1324,35 @@ async fn pages_without_an_end_are_left() {
         running.abort();
         serving.abort();
     }
+    // What is too much for one time is read on, up to so many of one collection.
+    let last = json!({ "objects": [told(GATE, 1, 1, "isolated")] }).to_string();
+    let pages = (0..10).map(|number| page(number, &objects));
+    let (port, serving) = answers(pages.chain([http("200 OK", taxii::TAXII, &last)]).collect()).await;
+    let learner = Learner::new(&source(&format!("http://127.0.0.1:{port}/c"), ""));
+    let running = tokio::spawn(crate::run(Arc::clone(&learner.reports)));
+    until(|| learner.reports.status()["midori"]["answers"] == 1).await;
+    assert!(!learner.distrusts(GATE));
+    until(|| learner.distrusts(GATE)).await;
+    assert_eq!(learner.reports.status()["midori"]["failed"], 0);
+    running.abort();
+    serving.abort();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let answer = page(0, &objects);
+    let asked = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = vec![0; 2048];
+        let count = stream.read(&mut request).await.unwrap();
+        stream.write_all(&answer).await.unwrap();
+        String::from_utf8_lossy(&request[..count]).into_owned()
+    });
+    let learner = Learner::new(&source(&format!("http://127.0.0.1:{port}/c"), ""));
+    let mut job = learner.job();
+    (job.walk.count, job.walk.next) = (poll::MOST_OF_ONE, Some("there".to_owned()));
+    let why = poll::read_pages(&job, &mut Read::default()).await.unwrap_err().to_string();
+    assert!(why.contains("too many objects"), "{why}");
+    let asked = asked.await.unwrap();
+    assert!(asked.contains("next=there"), "from where it is read on: {asked}");
 }
 
 /// What was read before a page failed counts, and the collection is read from the same place again.
@@ -1138,6 +1424,10 @@ fn faults_of_an_agreement_are_found() {
         (
             "collection = \"http://example.com/c\"\ntoken = \"token\"".to_owned(),
             "only an address of this machine",
+        ),
+        (
+            "collection = \"https://example.com/c\"\ntoken = \"token\"".to_owned(),
+            "partners[0].incidents.collection: `https://example.com/c` needs `authorities`",
         ),
     ] {
         let city = town.city("midori", &table(&rest));

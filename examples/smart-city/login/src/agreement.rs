@@ -110,14 +110,14 @@ fn level_claim() -> String {
 }
 
 impl Agreement {
-    /// Reads the table. `trust` is asked for the authorities in the file that the table names, or for those of the system.
+    /// Reads the table. `trust` is asked for the authorities in the file that the table names.
     ///
     /// # Errors
     /// The first fault that is in it.
     pub fn parse(
         table: &Value,
         departments: impl Fn(&str) -> bool,
-        trust: impl FnOnce(Option<&str>) -> Result<Trust, String>,
+        trust: impl FnOnce(&str) -> Result<Trust, String>,
     ) -> Result<Self, Fault> {
         let wrong =
             |field: &str, message: &str| Fault { field: field.to_owned(), message: message.to_owned() };
@@ -171,7 +171,7 @@ impl Place {
     fn parse(
         text: &str,
         authorities: Option<&str>,
-        trust: impl FnOnce(Option<&str>) -> Result<Trust, String>,
+        trust: impl FnOnce(&str) -> Result<Trust, String>,
     ) -> Result<Self, (&'static str, String)> {
         let wrong = |message: &str| ("jwks", message.to_owned());
         let uri: Uri = text.parse().map_err(|_| wrong("is no address"))?;
@@ -190,12 +190,14 @@ impl Place {
                 "must begin with https://: without TLS only an address of this machine is taken",
             ));
         }
-        if !is_tls && authorities.is_some() {
-            return Err(("authorities", "are for an address with https://".to_owned()));
-        }
+        let wrong = |message: &str| ("authorities", message.to_owned());
+        let trust = match authorities {
+            Some(file) if is_tls => Some(trust(file).map_err(|message| wrong(&message))?),
+            Some(_) => return Err(wrong("are for an address with https://")),
+            None if is_tls => return Err(wrong("are missing: who may have made the provider's certificate")),
+            None => None,
+        };
         let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-        let trust =
-            if is_tls { Some(trust(authorities).map_err(|message| ("authorities", message))?) } else { None };
         Ok(Self { authority, path, trust })
     }
 }

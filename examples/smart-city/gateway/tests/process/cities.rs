@@ -463,6 +463,49 @@ async fn a_bad_partner_delays_nobody() {
     metric(&a, &format!("smart_city_handed_over_total{{city=\"aoba\"}} {number}")).await;
 }
 
+/// What is not handed over, and what was refused since the audit log was told last, is in it when the gateway has ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_at_the_end_is_told() {
+    let towns = ["midori", "aoba"].map(Town::new);
+    let [midori, aoba] = &towns;
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = silent.local_addr().unwrap();
+    midori.agree(&[(aoba, format!("url = \"http://{url}\"\nsend = [\"traffic-flow\"]"))]);
+    let mut a = gateway(midori.dir.path(), None);
+    for count in 1..=2 {
+        http(&a.http, "POST /cities/hand-over").await;
+        recorded(&a, "hand-over refused", 1).await;
+        metric(
+            &a,
+            &format!("smart_city_taken_over_refused_total{{city=\"unknown\",reason=\"malformed\"}} {count}"),
+        )
+        .await;
+    }
+    let mut gate = Connected::to(&a, midori, GATE).await;
+    gate.reading(1, b"1");
+    let (_under_way, _) = timeout(Duration::from_secs(20), silent.accept()).await.unwrap().unwrap();
+    gate.reading(1, b"2");
+    gate.reading(1, b"3");
+    metric(&a, "smart_city_readings_to_hand_over{city=\"aoba\"} 3").await;
+    let process = rustix::process::Pid::from_child(&a.process.0);
+    rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
+    let ended = tokio::task::block_in_place(|| a.process.0.wait()).unwrap();
+    assert!(ended.success(), "{ended}");
+    let log = fs::read_to_string(midori.dir.path().join("data/audit.jsonl")).unwrap();
+    let records: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |event: &str| -> Vec<_> {
+        records
+            .iter()
+            .filter(|record| record["event"] == event)
+            .map(|record| record["detail"].clone())
+            .collect()
+    };
+    let lost = serde_json::json!({ "city": "aoba", "readings": 3 });
+    assert_eq!(of("hand-over lost at the end"), [lost]);
+    let refused = serde_json::json!({ "city": "unknown", "refused": { "malformed": 1 } });
+    assert_eq!(of("hand-over refused"), [refused.clone(), refused]);
+}
+
 /// Nothing goes to a gateway whose certificate is not of the agreed authority.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_certificate_of_a_partner_is_verified() {

@@ -40,8 +40,8 @@ fn faults_are_found_where_they_are() {
             "jwks",
             "must begin with https://: without TLS only an address of this machine is taken",
         ),
-        ("jwks", json!("https://id.aoba.example/jwks"), "authorities", "asked for None"),
-        ("authorities", json!("aoba.pem"), "authorities", "asked for Some(\"aoba.pem\")"),
+        ("jwks", json!("https://id.aoba.example/jwks"), "authorities", "are missing"),
+        ("authorities", json!("aoba.pem"), "authorities", "asked for \"aoba.pem\""),
         ("jwk", json!(""), "", "unknown field `jwk`"),
     ] {
         let (found, text) = fault(field, value.clone()).unwrap_or_else(|| panic!("{field} = {value}"));

@@ -132,7 +132,7 @@ async fn keys_come_over_tls() {
             &table,
             |_| true,
             |file| {
-                assert_eq!(file, Some("aoba.pem"));
+                assert_eq!(file, "aoba.pem");
                 Ok(Trust { config: Arc::new(config), authorities: Vec::new() })
             },
         );
