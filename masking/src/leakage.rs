@@ -95,10 +95,15 @@ struct Sums {
 
 impl Sums {
     fn add(&mut self, word: &Word) {
-        let counts = word.map(u32::count_ones);
-        for (class, counts) in counts.as_chunks::<{ RUNS / 2 }>().0.iter().enumerate() {
-            self.sum[class] += u64::from(counts.iter().sum::<u32>());
-            self.squares[class] += u64::from(counts.iter().map(|count| count * count).sum::<u32>());
+        for (class, words) in word.as_chunks::<{ RUNS / 2 }>().0.iter().enumerate() {
+            let (mut sum, mut squares) = (0, 0);
+            for word in words {
+                let count = word.count_ones();
+                sum += count;
+                squares += count * count;
+            }
+            self.sum[class] += u64::from(sum);
+            self.squares[class] += u64::from(squares);
         }
     }
 

@@ -48,6 +48,14 @@ pub trait Domain {
     /// # Errors
     /// If the word is too complex to be judged.
     fn seen(&mut self, model: Model, at: u32, word: &Self::Word) -> Result<()>;
+    /// An attacker may see the difference of two words.
+    ///
+    /// # Errors
+    /// As [`Self::seen`].
+    fn differ(&mut self, model: Model, at: u32, old: &Self::Word, new: &Self::Word) -> Result<()> {
+        let difference = self.xor(old, new);
+        self.seen(model, at, &difference)
+    }
 }
 
 /// A register or a word of memory: a public number such as an address, or data.
@@ -119,9 +127,9 @@ impl<D: Domain> Machine<D> {
     }
 
     /// Puts words of data into memory.
-    pub fn put(&mut self, address: u32, words: impl IntoIterator<Item = D::Word>) {
+    pub fn put(&mut self, address: u32, words: impl IntoIterator<Item = impl Into<D::Word>>) {
         for (address, word) in (address..).step_by(4).zip(words) {
-            self.memory.insert(address, Cell::Data(word));
+            self.memory.insert(address, Cell::Data(word.into()));
         }
     }
 
@@ -172,12 +180,16 @@ impl<D: Domain> Machine<D> {
 
     /// Shows the difference of two cells, if one of them is data.
     fn differ(&mut self, model: Model, at: u32, old: &Cell<D::Word>, new: &Cell<D::Word>) -> Result<()> {
-        if let (Cell::Int(_), Cell::Int(_)) = (old, new) {
-            return Ok(());
+        match (old, new) {
+            (Cell::Int(_), Cell::Int(_)) => Ok(()),
+            (Cell::Int(0), Cell::Data(word)) | (Cell::Data(word), Cell::Int(0)) => {
+                self.domain.seen(model, at, word)
+            }
+            _ => {
+                let (old, new) = (self.word(old), self.word(new));
+                self.domain.differ(model, at, &old, &new)
+            }
         }
-        let (old, new) = (self.word(old), self.word(new));
-        let difference = self.domain.xor(&old, &new);
-        self.domain.seen(model, at, &difference)
     }
 
     /// Writes a register.
