@@ -138,23 +138,36 @@ impl<D: Domain> Machine<D> {
     /// # Errors
     /// If there is no instruction, or if an address or a branch would depend on data.
     pub fn call(&mut self, address: u32, stack: u32, arguments: &[u32]) -> Result<()> {
+        self.enter(stack, arguments);
+        self.run(address, RETURN)?;
+        ensure!(self.int(SP)? == stack, "the stack is not restored");
+        Ok(())
+    }
+
+    /// Sets the registers as a call does.
+    pub fn enter(&mut self, stack: u32, arguments: &[u32]) {
         for (reg, argument) in self.regs.iter_mut().zip(arguments) {
             *reg = Cell::Int(*argument);
         }
         self.regs[usize::from(SP)] = Cell::Int(stack);
         self.regs[usize::from(LR)] = Cell::Int(RETURN);
-        let mut pc = address;
-        while pc != RETURN {
+    }
+
+    /// Runs at least one instruction, until the next one is at `until` or the function returns. Says whether the former is the case.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub fn run(&mut self, from: u32, until: u32) -> Result<bool> {
+        let mut pc = from;
+        loop {
             let op = *self.code.get(&pc).with_context(|| format!("no instruction is at {pc:#x}"))?;
             self.count += 1;
             self.domain.step();
             pc = self.step(op, pc, pc + 4).with_context(|| format!("at {pc:#x}: {op}"))?;
+            if pc == RETURN || pc == until {
+                return Ok(pc != RETURN);
+            }
         }
-        ensure!(
-            matches!(self.regs[usize::from(SP)], Cell::Int(sp) if sp == stack),
-            "the stack is not restored"
-        );
-        Ok(())
     }
 
     /// Whether nothing but public numbers is in the registers, at the inputs of the arithmetic unit, in its last result and on the bus.
@@ -164,7 +177,11 @@ impl<D: Domain> Machine<D> {
         self.regs.iter().chain(&self.operands).chain(others).all(|cell| matches!(cell, Cell::Int(_)))
     }
 
-    fn int(&self, reg: Reg) -> Result<u32> {
+    /// The public number in a register.
+    ///
+    /// # Errors
+    /// If data is there.
+    pub fn int(&self, reg: Reg) -> Result<u32> {
         match self.regs[usize::from(reg)] {
             Cell::Int(value) => Ok(value),
             Cell::Data(_) => bail!("{} holds data where an address is needed", name(reg)),

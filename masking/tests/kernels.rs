@@ -2,8 +2,8 @@
 
 use masking::{
     ADD, DOUBLE, ENCRYPT, REFRESH, SCHEDULE_80, SCHEDULE_128, SELECT, TIMES_16,
-    check::{CODE, CONSTANTS, INPUT, KEYS, STACK, constants, prove},
-    ir::{Alu, NONE, Op, SP},
+    check::{CODE, CONSTANTS, INPUT, KEYS, STACK, constants, prove, prove_schedule},
+    ir::{Alu, NONE, Op, Reg, SP},
     kernel::{Kernel, assembly, plane_of_key},
     kernels,
     leakage::{first, with_a_share_over_the_other, without_a_pad},
@@ -70,9 +70,9 @@ fn kernels_compute_twine() {
         let plain = bytes(&mut random, 32);
         machine.put(INPUT, masked(&words(&plain), &words(&bytes(&mut random, 32))));
         machine.call(address(ENCRYPT), STACK, &[KEYS, INPUT]).unwrap();
-        let word = |i: u32| match machine.memory[&(INPUT + 4 * i)] {
+        let word = |i: u32| match &machine.memory[&(INPUT + 4 * i)] {
             Cell::Data(word) => word[0],
-            Cell::Int(word) => word,
+            Cell::Int(word) => *word,
         };
         let output: Vec<u8> = (0..8).flat_map(|i| (word(i) ^ word(i + 8)).to_le_bytes()).collect();
         for (plain, output) in plain.chunks_exact(8).zip(output.chunks_exact(8)) {
@@ -105,10 +105,14 @@ fn blocks_are_independent_of_secrets() {
     assert!(report.instructions <= 110 * 32, "{} instructions for four blocks", report.instructions);
 }
 
+/// And the first new masks after them.
 #[test]
-fn key_schedule_is_independent_of_secrets() {
-    let report = prove(&kernel(SCHEDULE_128)).unwrap();
-    assert!(report.leaks.is_empty(), "{:?}", &report.leaks[..report.leaks.len().min(9)]);
+fn key_schedules_are_independent_of_secrets() {
+    for name in [SCHEDULE_80, SCHEDULE_128] {
+        let report = prove(&kernel(name)).unwrap();
+        assert!(report.leaks.is_empty(), "{name}: {:?}", &report.leaks[..report.leaks.len().min(9)]);
+        assert!(report.has_uniform_shares && report.leaves_public, "{name}");
+    }
 }
 
 #[test]
@@ -361,6 +365,63 @@ fn shares_that_are_not_uniform_are_found() {
     kernel.code[store] = Op::Strd { rt, rt2: rt, rn: 1, offset };
     let report = prove(&kernel).unwrap();
     assert!(!report.has_uniform_shares);
+}
+
+/// A key schedule with another instruction after the last one that stores `offset` on the stack.
+fn schedule_with(name: &str, offset: u16, more: impl Fn(Reg) -> Op) -> Kernel {
+    let mut kernel = kernel(name);
+    let place = kernel
+        .code
+        .iter()
+        .rposition(|op| matches!(op, Op::Str { rn: SP, offset: place, .. } if *place == offset));
+    let place = place.unwrap();
+    let Op::Str { rt, .. } = kernel.code[place] else { unreachable!() };
+    kernel.code.insert(place + 1, more(rt));
+    kernel
+}
+
+#[test]
+fn faults_in_key_schedules_are_found() {
+    for name in [SCHEDULE_80, SCHEDULE_128] {
+        // A pad stands alone in the S-box. Between shares there are many zeros in turn.
+        let mut kernel = self::kernel(name);
+        let pad = kernel
+            .code
+            .windows(3)
+            .position(|ops| matches!(ops, [Op::Reg { .. }, Op::MovImm { imm: 0, .. }, Op::Reg { .. }]));
+        kernel.code[pad.unwrap() + 1] = Op::Imm { op: Alu::Add, rd: 0, rn: 0, imm: 0 };
+        assert!(!prove(&kernel).unwrap().leaks.is_empty(), "{name}, without a pad");
+        let mut kernel = self::kernel(name);
+        with_a_share_over_the_other(&mut kernel);
+        assert!(!prove(&kernel).unwrap().leaks.is_empty(), "{name}, a share over the other");
+        // Share b of the last word of the state, also where it is share b of the word before: one mask for two secrets, of which nothing is seen
+        // before the next step.
+        let last = 64 + 32 + 28;
+        let report =
+            prove(&schedule_with(name, last, |rt| Op::Str { rt, rn: SP, offset: last - 4 })).unwrap();
+        assert!(!report.has_uniform_shares, "{name}");
+        // The same on the stack behind the state, where it stays.
+        let left = prove(&schedule_with(name, last, |rt| Op::Str { rt, rn: SP, offset: last + 48 }));
+        assert!(left.is_err_and(|error| error.to_string().contains("on the stack")), "{name}");
+        // Round keys written over those of the step before.
+        let mut kernel = self::kernel(name);
+        let next = kernel.code.iter().position(|op| matches!(op, Op::Imm { op: Alu::Add, rd: 0, rn: 0, .. }));
+        kernel.code[next.unwrap()] = Op::Imm { op: Alu::Add, rd: 0, rn: 0, imm: 3 * 32 };
+        assert!(prove(&kernel).is_err_and(|error| error.to_string().contains("overwritten")), "{name}");
+    }
+}
+
+/// Each round key is added to the one before, of the same share: their masks are not those of the proof for masks that are added once more.
+#[test]
+fn a_fault_in_the_first_new_masks_is_found() {
+    let mut refresh = kernel(REFRESH);
+    let load = first(&refresh, |op| matches!(op, Op::Ldr { rn: 0, .. }));
+    let Op::Ldr { rt, offset, .. } = refresh.code[load] else { unreachable!() };
+    refresh.code.insert(load, Op::Ldr { rt, rn: 0, offset: offset + 16 + 12 });
+    for name in [SCHEDULE_80, SCHEDULE_128] {
+        let report = prove_schedule(&kernel(name), &refresh).unwrap();
+        assert!(report.leaks.iter().any(|leak| leak.model == Model::Overwrite), "{name}");
+    }
 }
 
 /// Messages whose ciphertexts and tags are those of `Twine128Otr`: the bytes of associated data and of the message, and what is made of them.

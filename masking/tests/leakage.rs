@@ -37,7 +37,6 @@ fn run_with(experiment: Experiment, name: &str, change: impl FnOnce(&mut Kernel)
     greatest(&experiment.run(&kernels).unwrap())
 }
 
-/// Of the key schedule of TWINE-80 this is all that is known.
 #[test]
 fn nothing_is_seen_of_secrets() {
     for key_len in [10, 16] {

@@ -88,7 +88,7 @@ mod sealed {
 ///
 /// **Experimental,** and there only with `--cfg twine_masked`. Nobody has measured it on hardware. What is proved of [`Twine128Masked`] and of
 /// the kernels in [`share`] holds on ARMv7-M and ARMv8-M with the Main Extension, with interrupts masked while a message is sealed or opened. Of the
-/// first new masks after a key schedule, and of the order of the kernels in a message, nothing is proved. Where this type is moved, both shares of the
+/// order of the kernels in a message nothing is proved. Where this type is moved, both shares of the
 /// round keys are copied: make it where it stays.
 ///
 /// Its methods have the names of [`AeadInOut`](crate::AeadInOut). They take `&mut self`, because each message takes random masks from the
