@@ -281,34 +281,4 @@ mod tests {
     fn variants_are_those_of_the_exhaustive_search() {
         assert_eq!(clean_variants().len(), 1408);
     }
-
-    /// If all masks are zero, one share of each value is a constant, and the other one is the value in the circuit without masks, or its complement.
-    /// So what is seen without masks is also seen of that circuit.
-    #[test]
-    fn without_masks_one_share_is_that_of_the_circuit() {
-        let mut circuit: [u16; 12] = [0; 12];
-        circuit[..4].copy_from_slice(&MASKS);
-        for (output, op, x, y, added) in GATES {
-            let value = match op {
-                '&' => circuit[x] & circuit[y],
-                '|' => circuit[x] | circuit[y],
-                _ => circuit[x] ^ circuit[y],
-            };
-            circuit[output] = value ^ added.map_or(0, |added| circuit[added]);
-        }
-        assert_eq!(OUTPUTS.map(|output| circuit[output]), crate::circuit::circuit(MASKS));
-        for variant in clean_variants() {
-            let (_, functions) = steps(variant);
-            for (value, expected) in circuit.into_iter().enumerate() {
-                let shares = [0, 1].map(|half| {
-                    let without = |s: usize| functions[share(value, half)][s] & 1;
-                    (0..16).map(|s| without(s) << s).sum::<u16>()
-                });
-                let constants = shares.map(|share| share == 0 || share == !0);
-                assert!(constants[0] != constants[1], "value {value} of variant {variant}");
-                let other = shares[usize::from(constants[0])];
-                assert!(other == expected || other == !expected, "value {value} of variant {variant}");
-            }
-        }
-    }
 }

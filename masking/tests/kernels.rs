@@ -384,16 +384,16 @@ fn schedule_with(name: &str, offset: u16, more: impl Fn(Reg) -> Op) -> Kernel {
 fn faults_in_key_schedules_are_found() {
     for name in [SCHEDULE_80, SCHEDULE_128] {
         // A pad stands alone in the S-box. Between shares there are many zeros in turn.
-        let mut kernel = self::kernel(name);
-        let pad = kernel
+        let mut changed = kernel(name);
+        let pad = changed
             .code
             .windows(3)
             .position(|ops| matches!(ops, [Op::Reg { .. }, Op::MovImm { imm: 0, .. }, Op::Reg { .. }]));
-        kernel.code[pad.unwrap() + 1] = Op::Imm { op: Alu::Add, rd: 0, rn: 0, imm: 0 };
-        assert!(!prove(&kernel).unwrap().leaks.is_empty(), "{name}, without a pad");
-        let mut kernel = self::kernel(name);
-        with_a_share_over_the_other(&mut kernel);
-        assert!(!prove(&kernel).unwrap().leaks.is_empty(), "{name}, a share over the other");
+        changed.code[pad.unwrap() + 1] = Op::Imm { op: Alu::Add, rd: 0, rn: 0, imm: 0 };
+        assert!(!prove(&changed).unwrap().leaks.is_empty(), "{name}, without a pad");
+        let mut changed = kernel(name);
+        with_a_share_over_the_other(&mut changed);
+        assert!(!prove(&changed).unwrap().leaks.is_empty(), "{name}, a share over the other");
         // Share b of the last word of the state, also where it is share b of the word before: one mask for two secrets, of which nothing is seen
         // before the next step.
         let last = 64 + 32 + 28;
@@ -404,10 +404,11 @@ fn faults_in_key_schedules_are_found() {
         let left = prove(&schedule_with(name, last, |rt| Op::Str { rt, rn: SP, offset: last + 48 }));
         assert!(left.is_err_and(|error| error.to_string().contains("on the stack")), "{name}");
         // Round keys written over those of the step before.
-        let mut kernel = self::kernel(name);
-        let next = kernel.code.iter().position(|op| matches!(op, Op::Imm { op: Alu::Add, rd: 0, rn: 0, .. }));
-        kernel.code[next.unwrap()] = Op::Imm { op: Alu::Add, rd: 0, rn: 0, imm: 3 * 32 };
-        assert!(prove(&kernel).is_err_and(|error| error.to_string().contains("overwritten")), "{name}");
+        let mut changed = kernel(name);
+        let next =
+            changed.code.iter().position(|op| matches!(op, Op::Imm { op: Alu::Add, rd: 0, rn: 0, .. }));
+        changed.code[next.unwrap()] = Op::Imm { op: Alu::Add, rd: 0, rn: 0, imm: 3 * 32 };
+        assert!(prove(&changed).is_err_and(|error| error.to_string().contains("overwritten")), "{name}");
     }
 }
 
