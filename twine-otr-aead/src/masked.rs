@@ -721,6 +721,39 @@ mod tests {
         }
     }
 
+    /// The masks of both rounds and of the sum are independent of each other, and so are those of all lanes. The sum itself is zero.
+    #[test]
+    fn masks_begin_as_random_words() {
+        const BITS: usize = 3 * 64 * LANES;
+        let mut masked = TwineOtrMasked::<_, Twine128Masked>::new(&[7; 16].into(), Random(1));
+        let masks: Vec<Vec<u32>> = (0..BITS + 64)
+            .map(|_| {
+                let TwineOtrMasked { work, rng, .. } = &mut masked;
+                work.begin(L, rng);
+                assert_eq!(work.sum.shares[0], work.sum.shares[1]);
+                let all = [&work.first, &work.second, &work.sum];
+                all.into_iter().flat_map(|blocks| blocks.shares[1].as_flattened().iter().copied()).collect()
+            })
+            .collect();
+        assert_eq!(rank(&masks), BITS);
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_message() {
+        let mut masked = TwineOtrMasked::<_, Twine128Masked>::new(&[7; 16].into(), Random(1));
+        let nonce = [9; 7].into();
+        let mut text = [0x5A; 44];
+        let tag = masked.encrypt_inout_detached(&nonce, b"data", text.as_mut_slice().into()).unwrap();
+        assert!(masked.work.is_zero(), "sealed");
+        let mut other = text;
+        masked.decrypt_inout_detached(&nonce, b"data", other.as_mut_slice().into(), &tag).unwrap();
+        assert!(masked.work.is_zero(), "opened");
+        masked.decrypt_inout_detached(&nonce, b"", text.as_mut_slice().into(), &tag).unwrap_err();
+        assert!(masked.work.is_zero(), "refused");
+        masked.encrypt_zeros(&nonce);
+        assert!(masked.work.is_zero(), "compared");
+    }
+
     /// In the same message under the same key, each bit of each share that goes to the cipher is zero at times and one at times. Only the first block
     /// of all is known, and is masked like any other.
     #[test]
