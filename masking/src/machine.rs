@@ -97,6 +97,9 @@ pub struct Machine<D: Domain> {
 /// Where a function returns to.
 const RETURN: u32 = 0xFFFF_FFFC;
 
+/// No kernel uses more bytes of the stack.
+const STACK_SIZE: u32 = 0x1000;
+
 impl<D: Domain> Machine<D> {
     /// A processor that has not begun.
     pub fn new(domain: D) -> Self {
@@ -170,11 +173,16 @@ impl<D: Domain> Machine<D> {
         }
     }
 
-    /// Whether nothing but public numbers is in the registers, at the inputs of the arithmetic unit, in its last result and on the bus.
+    /// Whether nothing but public numbers is in the registers, at the inputs of the arithmetic unit, in its last result, on the bus and in the memory
+    /// below the stack pointer.
     #[must_use]
     pub fn is_public(&self) -> bool {
+        let Ok(stack) = self.int(SP) else { return false };
+        let below = stack.saturating_sub(STACK_SIZE)..stack;
         let others = [&self.result, &self.bus];
-        self.regs.iter().chain(&self.operands).chain(others).all(|cell| matches!(cell, Cell::Int(_)))
+        let memory = self.memory.iter().filter(|(address, _)| below.contains(address)).map(|(_, cell)| cell);
+        let mut all = self.regs.iter().chain(&self.operands).chain(others).chain(memory);
+        all.all(|cell| matches!(cell, Cell::Int(_)))
     }
 
     /// The public number in a register.

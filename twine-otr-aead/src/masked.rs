@@ -86,10 +86,10 @@ mod sealed {
 /// It computes what [`Twine128Otr`](crate::Twine128Otr) computes, or with [`Twine80Masked`](twine_cipher::Twine80Masked) what
 /// [`Twine80Otr`](crate::Twine80Otr) does.
 ///
-/// **Experimental,** and there only with `--cfg twine_masked`. Nobody has measured it on hardware. What is proved of [`Twine128Masked`] and of
-/// the kernels in [`share`] holds on ARMv7-M and ARMv8-M with the Main Extension, with interrupts masked while a message is sealed or opened. Of the
-/// order of the kernels in a message nothing is proved. Where this type is moved, both shares of the
-/// round keys are copied: make it where it stays.
+/// **Experimental,** and there only with `--cfg twine_masked`. Nobody has measured it on hardware. What is proved of [`Twine128Masked`], of
+/// [`Twine80Masked`](twine_cipher::Twine80Masked) and of the kernels in [`share`] holds on ARMv7-M and ARMv8-M with the Main Extension, with
+/// interrupts masked while a message is sealed or opened. Of the order of the kernels in a message nothing is proved. Where this type is moved, both
+/// shares of the round keys are copied: make it where it stays.
 ///
 /// Its methods have the names of [`AeadInOut`](crate::AeadInOut). They take `&mut self`, because each message takes random masks from the
 /// generator `R` that this type owns. `R` can also be a reference to one.
