@@ -60,13 +60,14 @@ fn faults_are_seen() {
     }
 }
 
-/// The loop of the kernel for blocks runs nine times, and each time this fault is seen once. One fixed secret alone shows some of these samples.
+/// The loop of the kernel for blocks runs nine times, and each time this fault is seen once. One fixed secret alone shows some of these samples, and two
+/// at least of these secrets show each.
 #[test]
 fn several_secrets_show_a_fault_each_time() {
     let mut kernels = kernels();
     kernels.iter_mut().filter(|kernel| kernel.name == ENCRYPT).for_each(with_a_pad_that_keeps_its_register);
     let mut seen = BTreeSet::new();
-    for secret in 1..=4 {
+    for secret in [1, 2, 4, 5] {
         let samples = Experiment { secret, ..SHORT }.run(&kernels).unwrap();
         seen.extend((0..samples.len()).filter(|n| samples[*n].t.abs() > LIMIT));
     }
