@@ -33,8 +33,9 @@ extern "C" {
  * leaves eight bytes in a row unwritten, the call that needs the bytes returns TWINE_OTR_ERR_RANDOM. What this call uses is as it was before then, but
  * restore and first_state erase the sealer or opener.
  *
- * A call gets all of its masks at once and before anything else. Calls that make or compare a state get 160 bytes, or 320 for an opener. Init gets
- * none. If the pointer is null, the calls that need masks return TWINE_OTR_ERR_ARGUMENT. The function must not use the sealer or opener.
+ * A call gets all of its masks at once and before anything else. Calls that make or compare a state get 160 bytes. Init gets none, and neither
+ * does opening a message that is too old. If the pointer is null, the calls that need masks return TWINE_OTR_ERR_ARGUMENT. The function must not
+ * use the sealer or opener.
  */
 typedef int (*twine_otr_random)(void *context, uint8_t *bytes, size_t len);
 
@@ -146,8 +147,8 @@ int twine128_masked_opener_restore(twine128_masked_opener *opener, const uint32_
     uint32_t failure_limit, uint32_t window, twine_otr_random random, void *context, const uint8_t *states, size_t count);
 
 /**
- * Opens a message as twine128_opener_open. Before anything else it gets 320 random bytes, or 416 if there is associated data. Each attempt that
- * it counts counts two blocks more than twine128_opener_open counts.
+ * Opens a message as twine128_opener_open. Before anything else it gets 320 random bytes, or 416 if there is associated data; none if the message
+ * is too old. Each attempt that it counts counts two blocks more than twine128_opener_open counts.
  *
  * @return As twine128_opener_open, or TWINE_OTR_ERR_RANDOM. After any error the buffer is zero. After this one the message is not counted, and
  *         another copy of it can be opened.

@@ -31,16 +31,22 @@ pub(crate) struct Masks {
     context: *mut c_void,
     words: [u32; MASKS],
     left: usize,
+    /// A call has used more masks than it got.
+    ran_dry: bool,
 }
 
 impl Masks {
     const fn new(random: Option<Random>, context: *mut c_void) -> Self {
-        Self { random, context, words: [0; MASKS], left: 0 }
+        Self { random, context, words: [0; MASKS], left: 0, ran_dry: false }
     }
 
-    /// Gets the masks of a call: so many bytes. A function that says it has succeeded but has not written them all has failed.
+    /// Gets the masks of a call: so many bytes. A function that says it has succeeded but has not written them all has failed. After masks ran dry
+    /// there are none.
     fn get(&mut self, bytes: usize) -> Result<(), Failure> {
         let random = self.random.ok_or(Failure::Argument)?;
+        if self.ran_dry {
+            return Err(Failure::Random);
+        }
         let words = self.words.get_mut(..bytes / 4).ok_or(Failure::Random)?;
         words.iter_mut().zip(UNWRITTEN.iter().cycle()).for_each(|(word, unwritten)| *word = *unwritten);
         // SAFETY: the words have so many bytes. The caller of `init` vouches for the function and its context.
@@ -58,12 +64,13 @@ impl Masks {
 impl TryRng for Masks {
     type Error = Infallible;
 
-    /// No mask stays where it was.
+    /// No mask stays where it was. Tests count what each call takes, so there is always one. If there were none, this call would be the last that
+    /// gets masks.
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        // Tests count what each call takes.
-        debug_assert!(self.left > 0, "too few masks");
-        self.left = self.left.saturating_sub(1);
-        Ok(self.words.get_mut(self.left).map_or(0, mem::take))
+        let left = self.left.checked_sub(1);
+        self.ran_dry |= left.is_none();
+        self.left = left.unwrap_or(0);
+        Ok(left.and_then(|place| self.words.get_mut(place)).map_or(0, mem::take))
     }
 
     fn try_next_u64(&mut self) -> Result<u64, Infallible> {
@@ -90,6 +97,10 @@ impl<C: MaskedCipher> Algorithm for TwineOtrMasked<Masks, C> {
 
     fn prepare_opener(opener: &mut Opener<Self, 4>, ad_len: usize) -> Result<(), Failure> {
         opener.rng_mut().get(Self::random_to_open(ad_len))
+    }
+
+    fn prepare_state(opener: &mut Opener<Self, 4>) -> Result<(), Failure> {
+        opener.rng_mut().get(Self::random_to_seal(0))
     }
 }
 
@@ -432,14 +443,38 @@ family!(twine80_masked, "twine80_masked", Twine80Masked);
 mod tests {
     extern crate std;
 
+    use core::{
+        ffi::{c_int, c_void},
+        ptr,
+    };
     use std::format;
 
-    use super::TWINE_OTR_MASKED_WORDS;
+    use super::{Failure, Masks, TWINE_OTR_MASKED_WORDS, TryRng as _};
 
     #[test]
     fn the_header_has_the_size() {
         let header = include_str!("../include/twine-otr-masked.h");
         assert!(header.contains(&format!("#define TWINE_OTR_MASKED_WORDS {TWINE_OTR_MASKED_WORDS}\n")));
         assert!(header.contains(&format!("takes {} bytes", 8 * TWINE_OTR_MASKED_WORDS)));
+    }
+
+    unsafe extern "C" fn ones(_: *mut c_void, bytes: *mut u8, len: usize) -> c_int {
+        // SAFETY: `Masks` calls this with so many bytes.
+        unsafe { bytes.write_bytes(1, len) };
+        0
+    }
+
+    /// A call that takes all of its masks is followed by others, and one that takes more is not.
+    #[test]
+    fn masks_that_run_dry_are_the_last() {
+        let mut masks = Masks::new(Some(ones), ptr::null_mut());
+        for _ in 0..2 {
+            assert!(masks.get(16).is_ok());
+            for _ in 0..4 {
+                assert_eq!(masks.try_next_u32(), Ok(0x0101_0101));
+            }
+        }
+        assert_eq!(masks.try_next_u32(), Ok(0));
+        assert!(matches!(masks.get(16), Err(Failure::Random)));
     }
 }

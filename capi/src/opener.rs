@@ -133,7 +133,7 @@ pub(crate) unsafe fn restore<X: Context<Content = Windowed<C>>, C: Algorithm>(
     let arguments = || Ok([Region::of(key)?, Region::of(fixed)?, memory::array_region(states, count)?]);
     let set_up = |content: &mut Windowed<C>| {
         let limit = rules.check(content)?;
-        C::prepare_opener(&mut content.opener, 0)?;
+        C::prepare_state(&mut content.opener)?;
         // SAFETY: as in `init`. An array is not null if it has a length, and is not longer than an object can be.
         unsafe {
             let states = memory::slice(states, count);
@@ -210,7 +210,7 @@ pub(crate) unsafe fn begin_reserve<X: Context<Content = Windowed<C>>, C: Algorit
     // SAFETY: not null, and apart from the opener.
     unsafe {
         context::change(opener, |content| {
-            C::prepare_opener(&mut content.opener, 0)?;
+            C::prepare_state(&mut content.opener)?;
             *state = content.opener.begin_reserve(messages, blocks).state().to_bytes();
             Ok(())
         })
@@ -227,7 +227,7 @@ pub(crate) unsafe fn confirm<X: Context<Content = Windowed<C>>, C: Algorithm>(
     // SAFETY: not null, and apart from the opener.
     unsafe {
         context::change(opener, |content| {
-            C::prepare_opener(&mut content.opener, 0)?;
+            C::prepare_state(&mut content.opener)?;
             Ok(content.opener.confirm(&*state)?)
         })
     }
@@ -243,7 +243,7 @@ pub(crate) unsafe fn suspend<X: Context<Content = Windowed<C>>, C: Algorithm>(
     // SAFETY: not null, and apart from the opener.
     unsafe {
         context::change(opener, |content| {
-            C::prepare_opener(&mut content.opener, 0)?;
+            C::prepare_state(&mut content.opener)?;
             *state = content.opener.suspend_in_place().to_bytes();
             Ok(())
         })?;

@@ -36,8 +36,11 @@ pub(crate) trait Algorithm: Sized + CountedAead + AeadCore<NonceSize = U7, TagSi
     /// Gets what sealing a message takes, or comparing a state with the key, which is as a message without associated data.
     fn prepare_sealer(sealer: &mut Sealer<Self, 4>, ad_len: usize) -> Result<(), Failure>;
 
-    /// The same for an opener.
+    /// Gets what opening a message takes.
     fn prepare_opener(opener: &mut Opener<Self, 4>, ad_len: usize) -> Result<(), Failure>;
+
+    /// Gets what comparing a state of an opener with the key takes.
+    fn prepare_state(opener: &mut Opener<Self, 4>) -> Result<(), Failure>;
 }
 
 macro_rules! algorithms {
@@ -50,6 +53,11 @@ macro_rules! algorithms {
 
             #[inline(always)]
             fn prepare_opener(_: &mut Opener<Self, 4>, _: usize) -> Result<(), Failure> {
+                Ok(())
+            }
+
+            #[inline(always)]
+            fn prepare_state(_: &mut Opener<Self, 4>) -> Result<(), Failure> {
                 Ok(())
             }
         }

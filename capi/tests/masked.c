@@ -202,11 +202,14 @@ static void share(uint32_t *words, size_t count, const uint8_t *key, size_t key_
                   && twine##bits##_masked_sealer_confirm(&sealer, state) == TWINE_OTR_OK                                \
                   && twine##bits##_masked_sealer_seal(&sealer, NULL, 0, NULL, 0, nonce, tag) == TWINE_OTR_OK,           \
               "reserve", 0);                                                                                            \
-        CHECK(twine##bits##_masked_opener_suspend(&opener, state) == TWINE_OTR_OK                                       \
+        (void)took(&random, 0);                                                                                         \
+        CHECK(twine##bits##_masked_opener_suspend(&opener, state) == TWINE_OTR_OK && took(&random, 160)                 \
                   && twine##bits##_masked_opener_restore(&opener, shares, FIXED, LIMIT, 9, 64, fill, &random, state, 1) \
                          == TWINE_OTR_OK                                                                                \
+                  && took(&random, 160)                                                                                 \
                   && twine##bits##_masked_opener_begin_reserve(&opener, 9, 99, state) == TWINE_OTR_OK                   \
-                  && twine##bits##_masked_opener_confirm(&opener, state) == TWINE_OTR_OK,                               \
+                  && took(&random, 160)                                                                                 \
+                  && twine##bits##_masked_opener_confirm(&opener, state) == TWINE_OTR_OK && took(&random, 160),         \
               "the states of an opener", 0);                                                                            \
         CHECK(twine##bits##_masked_sealer_first_state(&sealer, shares, FIXED, LIMIT, fill, &random, states)             \
                       == TWINE_OTR_OK                                                                                   \

@@ -1,13 +1,14 @@
 //! What is proved of each kernel.
 
 use crate::{
-    ADD, DOUBLE, ENCRYPT, REFRESH, SCHEDULE_128, SELECT, TIMES_16, circuit, consts,
+    ADD, DOUBLE, ENCRYPT, REFRESH, SCHEDULE_80, SCHEDULE_128, SELECT, TIMES_16, circuit, consts,
     exact::{Bit, Exact, Leak, Word},
+    ir::SP,
     kernel::{self, Kernel},
     machine::{Cell, Machine, Model},
 };
-use anyhow::Result;
-use std::collections::BTreeMap;
+use anyhow::{Result, bail, ensure};
+use std::collections::{BTreeMap, BTreeSet, hash_map::Entry};
 
 /// Where the arguments are.
 pub const KEYS: u32 = 0x4000_0000;
@@ -48,9 +49,10 @@ pub struct Report {
     pub seen: BTreeMap<Model, u64>,
     /// Where a secret is seen.
     pub leaks: Vec<Leak>,
-    /// Each share of blocks that the kernel for blocks stores is uniformly distributed, for all round keys and blocks. Other kernels store none.
+    /// Each share of blocks that the kernel for blocks stores is uniformly distributed, for all round keys and blocks. Of a key schedule: what
+    /// [`prove_schedule`] says about the state after each step. Other kernels have neither.
     pub has_uniform_shares: bool,
-    /// When it returns, registers, the inputs of the arithmetic unit, its last result and the bus have nothing but public numbers.
+    /// When it returns, registers, the inputs of the arithmetic unit, its last result, the bus and the stack have nothing but public numbers.
     pub leaves_public: bool,
 }
 
@@ -69,8 +71,8 @@ fn under(exact: &mut Exact, masks: &[Bit]) -> Word {
 ///
 /// - Of the kernel for blocks: both shares of all round keys may be anything, and are known to the attacker but for four words of masks, which
 ///   all rounds share, as the kernel for new masks leaves them. The shares of the blocks have masks of their own.
-/// - Of the key schedules: the shares of the key have masks of their own.
 /// - Of the kernel for new masks: the old masks and the new ones are independent; the rest is known.
+/// - Of the key schedules, and of the first new masks after them: see [`prove_schedule`].
 /// - Of the kernels for blocks of one share: see [`prove_mode`].
 ///
 /// # Errors
@@ -80,50 +82,212 @@ pub fn prove(kernel: &Kernel) -> Result<Report> {
     if matches!(name, ADD | SELECT | DOUBLE | TIMES_16) {
         return prove_mode(kernel);
     }
+    if matches!(name, SCHEDULE_80 | SCHEDULE_128) {
+        return prove_schedule(kernel, &kernel::refresh());
+    }
     let mut exact = Exact::new();
     let masks: Vec<Vec<Bit>> = (0..4).map(|_| bits(32, || exact.mask())).collect();
-    let has_keys = matches!(name, ENCRYPT | REFRESH);
-    let keys: Vec<Word> = if has_keys {
-        (0..8 * consts::ROUNDS).map(|i| under(&mut exact, &masks[kernel::plane_of_key(i)])).collect()
-    } else {
-        Vec::new()
-    };
+    let keys: Vec<Word> =
+        (0..8 * consts::ROUNDS).map(|i| under(&mut exact, &masks[kernel::plane_of_key(i)])).collect();
     exact.fix();
-    let input: Vec<Word> = match name {
-        REFRESH => (0..4).map(|_| bits(32, || exact.mask()).into()).collect(),
-        _ => {
-            let (words, used) = match name {
-                ENCRYPT => (8, 8 * 32),
-                SCHEDULE_128 => (4, 4 * 32),
-                _ => (3, 80),
-            };
-            let mut masks = bits(used, || exact.mask());
-            let mut secrets = bits(used, || exact.secret());
-            masks.resize(32 * words, Bit::default());
-            secrets.resize(32 * words, Bit::default());
-            let pairs = secrets.chunks(32).zip(masks.chunks(32));
-            let (a, b): (Vec<Word>, Vec<Word>) =
-                pairs.map(|(secrets, masks)| exact.shares(secrets, masks).into()).unzip();
-            [a, b].concat()
-        }
+    let input = match name {
+        REFRESH => fresh_masks(&mut exact),
+        _ => both_shares(&mut exact, 8),
     };
     let mut machine = Machine::new(exact);
     machine.program(CODE, kernel.instructions());
     machine.put(KEYS, keys);
     machine.put(INPUT, input);
-    for (address, word) in (CONSTANTS..).step_by(4).zip(constants()) {
-        machine.memory.insert(address, Cell::Int(word));
-    }
-    machine.call(CODE, STACK, &[KEYS, INPUT, CONSTANTS])?;
+    machine.call(CODE, STACK, &[KEYS, INPUT])?;
     let instructions = machine.count;
     let has_uniform_shares = name != ENCRYPT
         || [0, 32].into_iter().all(|share| {
             let words = (INPUT + share..).step_by(4).take(8).map(|address| machine.memory[&address].data());
-            words.collect::<Option<Vec<_>>>().is_some_and(|words| machine.domain.is_uniform(words))
+            words.collect::<Option<Vec<_>>>().is_some_and(|words| {
+                machine.domain.is_uniform(words.into_iter().flat_map(|word| word.iter()))
+            })
         });
     let leaves_public = machine.is_public();
     let Exact { seen, leaks, .. } = machine.domain;
     Ok(Report { name, instructions, seen, leaks, has_uniform_shares, leaves_public })
+}
+
+/// Four words of masks.
+fn fresh_masks(exact: &mut Exact) -> Vec<Word> {
+    (0..4).map(|_| bits(32, || exact.mask()).into()).collect()
+}
+
+/// Words of share a and then of share b, whose bits are secrets under masks of their own.
+fn both_shares(exact: &mut Exact, words: usize) -> Vec<Word> {
+    let masks = bits(32 * words, || exact.mask());
+    let secrets = bits(32 * words, || exact.secret());
+    let pairs = secrets.chunks(32).zip(masks.chunks(32));
+    let (a, b): (Vec<Word>, Vec<Word>) =
+        pairs.map(|(secrets, masks)| exact.shares(secrets, masks).into()).unzip();
+    [a, b].concat()
+}
+
+/// Where new masks of round keys are.
+const FRESH: u32 = 0x4000_5000;
+/// The code of the kernel for new masks, and its stack.
+const REFRESH_CODE: u32 = 0x3001_0000;
+const REFRESH_STACK: u32 = 0x4002_0000;
+
+/// Proves of a key schedule, and of the first new masks of the round keys that it makes, that nothing depends on a secret.
+///
+/// The shares of the key have masks of their own. Steps of four rounds are looked at one after the other. After each of them, and before the first, it
+/// is proved that
+///
+/// - registers, the inputs of the arithmetic unit, its last result and the bus are public,
+/// - of the stack, only the shares of the state are not,
+/// - share b of the state is uniformly distributed, whatever the secrets are, and the sum of both shares is the same for all masks.
+///
+/// So the next step may begin with any secrets under new masks: to it, these shares are the same as those that the step before left. What that step
+/// has written elsewhere must not be read or overwritten any more. Its round keys get their first new masks at once: the kernel for new masks is
+/// public again after each round, so what it shows of a round key depends on no other round.
+///
+/// # Errors
+/// As [`prove`], or if a step uses or leaves more than the state, or a round of new masks leaves anything.
+pub fn prove_schedule(kernel: &Kernel, refresh: &Kernel) -> Result<Report> {
+    let mut machine = Machine::new(Exact::short());
+    machine.program(CODE, kernel.instructions());
+    machine.program(REFRESH_CODE, refresh.instructions());
+    // The key of TWINE-80 ends in half of a word, whose rest may be anything.
+    let words = if kernel.name == SCHEDULE_128 { 4 } else { 3 };
+    let input = both_shares(&mut machine.domain, words);
+    machine.put(INPUT, input);
+    for (address, word) in (CONSTANTS..).step_by(4).zip(constants()) {
+        machine.memory.insert(address, Cell::Int(word));
+    }
+    let mut report = Report {
+        name: kernel.name,
+        instructions: 0,
+        seen: BTreeMap::new(),
+        leaks: Vec::new(),
+        has_uniform_shares: true,
+        leaves_public: true,
+    };
+    let (mut gone, mut keys) = (BTreeSet::new(), 0);
+    let label = |code: u32, kernel: &Kernel| code + 4 * kernel.label.unwrap_or(0) as u32;
+    let (start, refresh_start) = (label(CODE, kernel), label(REFRESH_CODE, refresh));
+    machine.enter(STACK, &[KEYS, INPUT, CONSTANTS]);
+    let mut from = CODE;
+    loop {
+        let count = machine.count;
+        let is_step = machine.run(from, start)?;
+        from = start;
+        report.instructions += machine.count - count;
+        ensure!(machine.is_public(), "a step leaves something of a share");
+        ensure!(
+            machine.memory.keys().all(|address| !gone.contains(address)),
+            "what an earlier step wrote is overwritten"
+        );
+        let state = if is_step { Some(State::of(&machine)?) } else { None };
+        if let Some(state) = &state {
+            report.has_uniform_shares &= state.is_uniform(&mut machine.domain);
+        }
+        // The first new masks.
+        let regs = machine.regs.clone();
+        let masks = fresh_masks(&mut machine.domain);
+        machine.domain.fix();
+        machine.put(FRESH, masks);
+        let places = (KEYS..).step_by(4).take(8 * consts::ROUNDS);
+        for address in places.clone() {
+            if let Entry::Vacant(place) = machine.memory.entry(address) {
+                place.insert(Cell::Int(0));
+            } else {
+                gone.insert(address);
+                keys += 1;
+            }
+        }
+        machine.enter(REFRESH_STACK, &[KEYS, FRESH]);
+        let mut from = REFRESH_CODE;
+        loop {
+            let goes_on = machine.run(from, refresh_start)?;
+            ensure!(machine.is_public(), "a round of new masks leaves something of a share");
+            if !goes_on {
+                break;
+            }
+            from = refresh_start;
+        }
+        places.chain((FRESH..).step_by(4).take(4)).for_each(|address| {
+            machine.memory.remove(&address);
+        });
+        let Exact { seen, leaks, .. } = &mut machine.domain;
+        for (model, count) in seen {
+            *report.seen.entry(*model).or_default() += *count;
+        }
+        report.leaks.append(leaks);
+        machine.regs = regs;
+        let Some(state) = state else { break };
+        state.begin_step(&mut machine, &mut gone)?;
+    }
+    ensure!(machine.int(SP)? == STACK, "the stack is not restored");
+    ensure!(machine.memory.values().all(|cell| cell.data().is_none()), "something is left on the stack");
+    ensure!(keys == 8 * consts::ROUNDS, "{keys} words of round keys are written");
+    Ok(report)
+}
+
+/// Both shares of the state of a key schedule.
+struct State {
+    address: u32,
+    shares: [Vec<Bit>; 2],
+}
+
+impl State {
+    const SHARE: u32 = 32;
+
+    fn of(machine: &Machine<Exact>) -> Result<Self> {
+        let address = machine.int(SP)? + u32::from(kernel::STATE);
+        let share = |n| {
+            let words = (address + n * Self::SHARE..).step_by(4).take(8);
+            let words = words.map(|address| machine.memory.get(&address).and_then(Cell::data));
+            words
+                .collect::<Option<Vec<_>>>()
+                .map(|words| words.into_iter().flat_map(|word| word.iter().cloned()).collect())
+        };
+        let (Some(a), Some(b)) = (share(0), share(1)) else { bail!("there is no state") };
+        Ok(Self { address, shares: [a, b] })
+    }
+
+    /// Whether share b is uniformly distributed, whatever the secrets are, and the sum of both is the same for all masks.
+    fn is_uniform(&self, exact: &mut Exact) -> bool {
+        let [a, b] = &self.shares;
+        exact.is_uniform(b.iter().filter(|bit| !bit.is_constant()))
+            && a.iter().zip(b).all(|(a, b)| exact.has_secret_sum(a, b))
+    }
+
+    /// Makes the shares those of new secrets under new masks, and takes away what else is not public.
+    fn begin_step(self, machine: &mut Machine<Exact>, gone: &mut BTreeSet<u32>) -> Result<()> {
+        let mut exact = Exact::short();
+        let mut shares = [Vec::new(), Vec::new()];
+        let [a, b] = self.shares;
+        for (a, b) in a.into_iter().zip(b) {
+            let (a, b) = if b.is_constant() {
+                ensure!(a.is_constant(), "a bit of the state has no mask");
+                (a, b)
+            } else {
+                let (secret, mask) = (exact.secret(), exact.mask());
+                (exact.sum(&secret, &mask), mask)
+            };
+            shares[0].push(a);
+            shares[1].push(b);
+        }
+        machine.domain = exact;
+        let places = self.address..self.address + 2 * Self::SHARE;
+        machine.memory.retain(|address, cell| {
+            if cell.data().is_some() && !places.contains(address) {
+                gone.insert(*address);
+            }
+            cell.data().is_none()
+        });
+        ensure!(
+            gone.range(places.start - u32::from(kernel::STATE)..STACK).next().is_none(),
+            "more than the state is left on the stack"
+        );
+        machine.put(self.address, shares.concat().chunks(32));
+        Ok(())
+    }
 }
 
 /// Where results of the kernels for blocks of one share are.

@@ -49,7 +49,9 @@ pub struct Bit {
 }
 
 impl Bit {
-    fn is_constant(&self) -> bool {
+    /// Whether it depends on nothing.
+    #[must_use]
+    pub fn is_constant(&self) -> bool {
         self.lin.is_empty() && self.tables.is_empty()
     }
 
@@ -180,6 +182,8 @@ pub struct Exact {
     verdicts: HashMap<(u32, u32), bool>,
     /// A table had too many variables.
     is_too_complex: bool,
+    /// See [`RECENT`].
+    recent: u64,
     /// What was seen to depend on a secret.
     pub leaks: Vec<Leak>,
     /// How many words were looked at in each model.
@@ -190,7 +194,13 @@ impl Exact {
     /// Without variables.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self { recent: RECENT, ..Self::default() }
+    }
+
+    /// The same for code that is so short that no variable of a table needs to go.
+    #[must_use]
+    pub fn short() -> Self {
+        Self { recent: u64::MAX, ..Self::default() }
     }
 
     fn variable(&mut self, is_secret: bool) -> Var {
@@ -439,7 +449,7 @@ impl Exact {
             return bit;
         }
         let can_go = |var: &Var| {
-            let is_recent = self.in_table.get(var).is_some_and(|time| self.time - time < RECENT);
+            let is_recent = self.in_table.get(var).is_some_and(|time| self.time - time < self.recent);
             *var >= self.fixed && !is_recent && !bit.has_in_table(*var)
         };
         let is_secret = |var: &Var| self.is_secret[*var as usize];
@@ -475,28 +485,42 @@ impl Exact {
         Bit { lin, ..Bit::default() }
     }
 
-    /// Whether these words are together uniformly distributed, whatever the secrets and the masks before [`Exact::fix`] are.
+    /// Whether these bits are together uniformly distributed, whatever the secrets and the masks before [`Exact::fix`] are.
     ///
-    /// Each bit must be a sum, of no table. Then it is enough that all have masks and that none of them, and no sum of some, lacks one.
-    pub fn is_uniform<'a>(&mut self, words: impl IntoIterator<Item = &'a Word>) -> bool {
-        let mut rows: Vec<(Var, Vec<Var>)> = Vec::new();
-        for bit in words.into_iter().flat_map(|word| word.iter()) {
-            let bit = self.resolve(bit);
-            let mut row: Vec<Var> = bit
-                .lin
-                .iter()
-                .copied()
-                .filter(|var| *var >= self.fixed && !self.is_secret[*var as usize])
-                .collect();
-            for (pivot, other) in &rows {
-                if row.contains(pivot) {
-                    row = symmetric(&row, other);
+    /// If a mask is in the sum of a bit and in no table, the bit is uniform whatever the bits without that mask are. So they are enough, and the
+    /// bit is added to each other one that has the mask.
+    pub fn is_uniform<'a>(&mut self, bits: impl IntoIterator<Item = &'a Bit>) -> bool {
+        let mut rest: Vec<Bit> = bits.into_iter().map(|bit| self.resolve(bit)).collect();
+        while !rest.is_empty() {
+            let is_mask = |var: &&Var| {
+                **var >= self.fixed
+                    && !self.is_secret[**var as usize]
+                    && !rest.iter().any(|bit| bit.has_in_table(**var))
+            };
+            let found =
+                rest.iter().enumerate().find_map(|(n, bit)| Some((n, *bit.lin.iter().find(is_mask)?)));
+            let Some((n, mask)) = found else { return false };
+            let bit = rest.swap_remove(n);
+            for other in &mut rest {
+                if other.lin.contains(&mask) {
+                    *other = self.xor_bits(other, &bit);
                 }
             }
-            let Some(pivot) = row.first().copied().filter(|_| bit.tables.is_empty()) else { return false };
-            rows.push((pivot, row));
         }
-        true
+        !self.is_too_complex
+    }
+
+    /// Whether the sum of two bits is the same for all masks.
+    pub fn has_secret_sum(&mut self, a: &Bit, b: &Bit) -> bool {
+        let (a, b) = (self.resolve(a), self.resolve(b));
+        let sum = self.xor_bits(&a, &b);
+        let tables = sum.tables.iter().flat_map(|table| table.vars.iter());
+        !self.is_too_complex && sum.lin.iter().chain(tables).all(|var| self.is_secret[*var as usize])
+    }
+
+    /// The sum of two bits.
+    pub fn sum(&mut self, a: &Bit, b: &Bit) -> Bit {
+        self.xor_bits(a, b)
     }
 
     /// Words with these secrets under these masks, and the masks.

@@ -343,7 +343,8 @@ fn store_blocks(l: &mut Linear, offset: u16, to: u16) {
 /// and then of share b.
 const INPUT: u16 = 0;
 const SUM: u16 = 32;
-const STATE: u16 = 64;
+/// The state: eight words of share a and eight of share b.
+pub(crate) const STATE: u16 = 64;
 const NEW: u16 = 128;
 const CONSTANTS: u16 = 160;
 const END: u16 = 164;
@@ -945,10 +946,9 @@ pub fn all(sbox: &Sbox) -> Vec<Kernel> {
 #[must_use]
 pub fn assembly(kernels: &[Kernel]) -> String {
     let mut text = String::from(
-        "@ Masked kernels for ARMv7-M and ARMv8-M with the Main Extension. The package `masking` of the repository wrote this file. Of these\n\
-         @ instructions it proves that nothing that is seen in five models depends on a secret, but for the key schedule of TWINE-80, the first\n\
-         @ new masks after a key schedule, and the sequence of kernels. Change nothing here: every register and the order of the instructions\n\
-         @ matter.\n\n\
+        "@ Masked kernels for ARMv7-M and ARMv8-M with the Main Extension. The package `masking` of the repository wrote this file. Of each of\n\
+         @ them it proves that nothing that is seen in five models depends on a secret, but not of their sequence in a message. Change nothing\n\
+         @ here: every register and the order of the instructions matter.\n\n\
          .syntax unified\n.thumb\n",
     );
     for kernel in kernels {

@@ -29,6 +29,9 @@ pub const LIMIT: f64 = 6.0;
 /// The nonce block of messages: a one, and seven bytes.
 const NONCE: [u32; 2] = [0x0302_0101, 0x0706_0504];
 
+/// What the fixed key and blocks of the long run are made from.
+pub const SECRET: u64 = 0x6A09_E667_F3BC_C908;
+
 /// Where the bytes of forgeries come from.
 const FORGERY: u64 = 0x3C6E_F372_FE94_F82B;
 
@@ -69,6 +72,9 @@ pub struct Experiment {
     pub is_masked: bool,
     /// A fault: verifying adds both shares of the expected tag.
     pub unmasks_tag: bool,
+    /// What the fixed key and blocks are made from. A word that depends on a secret is seen only if its mean for these differs from the mean for
+    /// all.
+    pub secret: u64,
     /// The number of traces, which is rounded up.
     pub traces: u64,
 }
@@ -95,10 +101,15 @@ struct Sums {
 
 impl Sums {
     fn add(&mut self, word: &Word) {
-        let counts = word.map(u32::count_ones);
-        for (class, counts) in counts.as_chunks::<{ RUNS / 2 }>().0.iter().enumerate() {
-            self.sum[class] += u64::from(counts.iter().sum::<u32>());
-            self.squares[class] += u64::from(counts.iter().map(|count| count * count).sum::<u32>());
+        for (class, words) in word.as_chunks::<{ RUNS / 2 }>().0.iter().enumerate() {
+            let (mut sum, mut squares) = (0, 0);
+            for word in words {
+                let count = word.count_ones();
+                sum += count;
+                squares += count * count;
+            }
+            self.sum[class] += u64::from(sum);
+            self.squares[class] += u64::from(squares);
         }
     }
 
@@ -173,8 +184,8 @@ impl Experiment {
     }
 
     fn batches(self, kernels: &[Kernel], seed: u64, batches: u64) -> Result<Vec<Sums>> {
-        let Self { key_len, task, has_fixed_key, is_masked, unmasks_tag, .. } = self;
-        let mut random = Random(0x6A09_E667_F3BC_C908);
+        let Self { key_len, task, has_fixed_key, is_masked, unmasks_tag, secret, .. } = self;
+        let mut random = Random(secret);
         let fixed: Vec<u32> = (0..12).map(|_| random.word()).collect();
         let (fixed_key, fixed_blocks) = fixed.split_at(4);
         let mut random = Random(0xBB67_AE85_84CA_A73B ^ seed << 32);
@@ -271,9 +282,15 @@ pub fn first(kernel: &Kernel, is: impl Fn(&Op) -> bool) -> usize {
     found.expect("every kernel with a loop has such an instruction")
 }
 
-/// A fault: the first pad in the loop does nothing.
-pub fn without_a_pad(kernel: &mut Kernel) {
-    let pad = first(kernel, |op| matches!(op, Op::MovImm { imm: 0, .. }));
+/// The first pad in the loop of the kernel for blocks: a zero where the register's old value and its new one must not meet.
+#[must_use]
+pub fn pad(kernel: &Kernel) -> usize {
+    first(kernel, |op| matches!(op, Op::MovImm { imm: 0, .. }))
+}
+
+/// A fault: a pad keeps what is in its register. As a pad does, it still clears the inputs of the arithmetic unit and the last result.
+pub fn with_a_pad_that_keeps_its_register(kernel: &mut Kernel) {
+    let pad = pad(kernel);
     kernel.code[pad] = Op::Imm { op: Alu::Add, rd: 0, rn: 0, imm: 0 };
 }
 

@@ -1,4 +1,4 @@
-//! Masked kernels of TWINE and of the mode for ARMv7-M: what makes them, and what proves of most of them that nothing in them depends on a secret.
+//! Masked kernels of TWINE and of the mode for ARMv7-M: what makes them, and what proves of each that nothing that is seen in it depends on a secret.
 
 pub mod check;
 pub mod exact;
@@ -33,7 +33,7 @@ mod reference;
 pub const ENCRYPT: &str = "twine_masked_encrypt";
 /// That of the key schedule of TWINE-128.
 pub const SCHEDULE_128: &str = "twine_masked_schedule_128";
-/// That of the key schedule of TWINE-80. Nothing is proved of it yet: some of its bits depend on more variables than the checker can try.
+/// That of the key schedule of TWINE-80.
 pub const SCHEDULE_80: &str = "twine_masked_schedule_80";
 /// That of the kernel for new masks.
 pub const REFRESH: &str = "twine_masked_refresh";

@@ -48,6 +48,14 @@ pub trait Domain {
     /// # Errors
     /// If the word is too complex to be judged.
     fn seen(&mut self, model: Model, at: u32, word: &Self::Word) -> Result<()>;
+    /// An attacker may see the difference of two words.
+    ///
+    /// # Errors
+    /// As [`Self::seen`].
+    fn differ(&mut self, model: Model, at: u32, old: &Self::Word, new: &Self::Word) -> Result<()> {
+        let difference = self.xor(old, new);
+        self.seen(model, at, &difference)
+    }
 }
 
 /// A register or a word of memory: a public number such as an address, or data.
@@ -89,6 +97,9 @@ pub struct Machine<D: Domain> {
 /// Where a function returns to.
 const RETURN: u32 = 0xFFFF_FFFC;
 
+/// No kernel uses more bytes of the stack.
+const STACK_SIZE: u32 = 0x1000;
+
 impl<D: Domain> Machine<D> {
     /// A processor that has not begun.
     pub fn new(domain: D) -> Self {
@@ -119,9 +130,9 @@ impl<D: Domain> Machine<D> {
     }
 
     /// Puts words of data into memory.
-    pub fn put(&mut self, address: u32, words: impl IntoIterator<Item = D::Word>) {
+    pub fn put(&mut self, address: u32, words: impl IntoIterator<Item = impl Into<D::Word>>) {
         for (address, word) in (address..).step_by(4).zip(words) {
-            self.memory.insert(address, Cell::Data(word));
+            self.memory.insert(address, Cell::Data(word.into()));
         }
     }
 
@@ -130,33 +141,55 @@ impl<D: Domain> Machine<D> {
     /// # Errors
     /// If there is no instruction, or if an address or a branch would depend on data.
     pub fn call(&mut self, address: u32, stack: u32, arguments: &[u32]) -> Result<()> {
+        self.enter(stack, arguments);
+        self.run(address, RETURN)?;
+        ensure!(self.int(SP)? == stack, "the stack is not restored");
+        Ok(())
+    }
+
+    /// Sets the registers as a call does.
+    pub fn enter(&mut self, stack: u32, arguments: &[u32]) {
         for (reg, argument) in self.regs.iter_mut().zip(arguments) {
             *reg = Cell::Int(*argument);
         }
         self.regs[usize::from(SP)] = Cell::Int(stack);
         self.regs[usize::from(LR)] = Cell::Int(RETURN);
-        let mut pc = address;
-        while pc != RETURN {
+    }
+
+    /// Runs at least one instruction, until the next one is at `until` or the function returns. Says whether the former is the case.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub fn run(&mut self, from: u32, until: u32) -> Result<bool> {
+        let mut pc = from;
+        loop {
             let op = *self.code.get(&pc).with_context(|| format!("no instruction is at {pc:#x}"))?;
             self.count += 1;
             self.domain.step();
             pc = self.step(op, pc, pc + 4).with_context(|| format!("at {pc:#x}: {op}"))?;
+            if pc == RETURN || pc == until {
+                return Ok(pc != RETURN);
+            }
         }
-        ensure!(
-            matches!(self.regs[usize::from(SP)], Cell::Int(sp) if sp == stack),
-            "the stack is not restored"
-        );
-        Ok(())
     }
 
-    /// Whether nothing but public numbers is in the registers, at the inputs of the arithmetic unit, in its last result and on the bus.
+    /// Whether nothing but public numbers is in the registers, at the inputs of the arithmetic unit, in its last result, on the bus and in the memory
+    /// below the stack pointer.
     #[must_use]
     pub fn is_public(&self) -> bool {
+        let Ok(stack) = self.int(SP) else { return false };
+        let below = stack.saturating_sub(STACK_SIZE)..stack;
         let others = [&self.result, &self.bus];
-        self.regs.iter().chain(&self.operands).chain(others).all(|cell| matches!(cell, Cell::Int(_)))
+        let memory = self.memory.iter().filter(|(address, _)| below.contains(address)).map(|(_, cell)| cell);
+        let mut all = self.regs.iter().chain(&self.operands).chain(others).chain(memory);
+        all.all(|cell| matches!(cell, Cell::Int(_)))
     }
 
-    fn int(&self, reg: Reg) -> Result<u32> {
+    /// The public number in a register.
+    ///
+    /// # Errors
+    /// If data is there.
+    pub fn int(&self, reg: Reg) -> Result<u32> {
         match self.regs[usize::from(reg)] {
             Cell::Int(value) => Ok(value),
             Cell::Data(_) => bail!("{} holds data where an address is needed", name(reg)),
@@ -172,12 +205,16 @@ impl<D: Domain> Machine<D> {
 
     /// Shows the difference of two cells, if one of them is data.
     fn differ(&mut self, model: Model, at: u32, old: &Cell<D::Word>, new: &Cell<D::Word>) -> Result<()> {
-        if let (Cell::Int(_), Cell::Int(_)) = (old, new) {
-            return Ok(());
+        match (old, new) {
+            (Cell::Int(_), Cell::Int(_)) => Ok(()),
+            (Cell::Int(0), Cell::Data(word)) | (Cell::Data(word), Cell::Int(0)) => {
+                self.domain.seen(model, at, word)
+            }
+            _ => {
+                let (old, new) = (self.word(old), self.word(new));
+                self.domain.differ(model, at, &old, &new)
+            }
         }
-        let (old, new) = (self.word(old), self.word(new));
-        let difference = self.domain.xor(&old, &new);
-        self.domain.seen(model, at, &difference)
     }
 
     /// Writes a register.

@@ -145,7 +145,7 @@ impl<F: FnMut(Model, u32, &Word)> Caller<'_, F> {
     /// A public block.
     fn block(&self, address: u32) -> Result<Block> {
         let word = |address| match self.machine.memory.get(&address) {
-            Some(Cell::Data(word)) => Ok(*word),
+            Some(Cell::Data(word)) => Ok(**word),
             _ => anyhow::bail!("there is no data at {address:#x}"),
         };
         Ok([word(address)?, word(address + 4)?])

@@ -86,10 +86,10 @@ mod sealed {
 /// It computes what [`Twine128Otr`](crate::Twine128Otr) computes, or with [`Twine80Masked`](twine_cipher::Twine80Masked) what
 /// [`Twine80Otr`](crate::Twine80Otr) does.
 ///
-/// **Experimental,** and there only with `--cfg twine_masked`. Nobody has measured it on hardware. What is proved of [`Twine128Masked`] and of
-/// the kernels in [`share`] holds on ARMv7-M and ARMv8-M with the Main Extension, with interrupts masked while a message is sealed or opened. Of the
-/// first new masks after a key schedule, and of the order of the kernels in a message, nothing is proved. Where this type is moved, both shares of the
-/// round keys are copied: make it where it stays.
+/// **Experimental,** and there only with `--cfg twine_masked`. Nobody has measured it on hardware. What is proved of [`Twine128Masked`], of
+/// [`Twine80Masked`](twine_cipher::Twine80Masked) and of the kernels in [`share`] holds on ARMv7-M and ARMv8-M with the Main Extension, with
+/// interrupts masked while a message is sealed or opened. Of the order of the kernels in a message nothing is proved. Where this type is moved, both
+/// shares of the round keys are copied: make it where it stays.
 ///
 /// Its methods have the names of [`AeadInOut`](crate::AeadInOut). They take `&mut self`, because each message takes random masks from the
 /// generator `R` that this type owns. `R` can also be a reference to one.
@@ -622,7 +622,8 @@ mod tests {
             self.0 ^= self.0 << 13;
             self.0 ^= self.0 >> 7;
             self.0 ^= self.0 << 17;
-            Ok((self.0 >> 32) as u32)
+            // Without the product, all numbers would be sums of 64 bits.
+            Ok((self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 32) as u32)
         }
 
         fn try_next_u64(&mut self) -> Result<u64, Infallible> {
@@ -666,6 +667,91 @@ mod tests {
             self.inputs.borrow_mut().push(blocks.shares);
             self.cipher.encrypt_shares(blocks);
         }
+    }
+
+    /// The differences of these inputs are all sums of so many of them.
+    fn rank(inputs: &[Vec<u32>]) -> usize {
+        let mut rows: Vec<Vec<u32>> = Vec::new();
+        for input in &inputs[1..] {
+            let mut row: Vec<u32> = input.iter().zip(&inputs[0]).map(|(a, b)| a ^ b).collect();
+            let first = |row: &[u32]| row.iter().position(|word| *word != 0).map(|n| (n, row[n].ilog2()));
+            for other in &rows {
+                let Some((n, bit)) = first(other) else { continue };
+                if row[n] >> bit & 1 == 1 {
+                    row.iter_mut().zip(other).for_each(|(a, b)| *a ^= b);
+                }
+            }
+            if first(&row).is_some() {
+                rows.push(row);
+            }
+        }
+        rows.len()
+    }
+
+    /// In the same message under the same key, all bits of a share of the four blocks that go to the cipher vary independently of each other: no sum of
+    /// some of them is always the same.
+    #[test]
+    fn the_masks_of_a_call_are_independent() {
+        const BITS: usize = 64 * LANES;
+        let mut masked = TwineOtrMasked::<_, Recorder>::new(&[7; 16].into(), Random(1));
+        let nonce = [9; 7].into();
+        for (data_len, len) in [(0, 36), (12, 44), (40, 100), (64, 64), (9, 0), (0, 7)] {
+            let data = [3; 64];
+            let mut calls: Vec<[Vec<Vec<u32>>; 2]> = Vec::new();
+            for _ in 0..BITS + 64 {
+                let mut text = vec![0x5A; len];
+                let tag = masked
+                    .encrypt_inout_detached(&nonce, &data[..data_len], text.as_mut_slice().into())
+                    .unwrap();
+                masked
+                    .decrypt_inout_detached(&nonce, &data[..data_len], text.as_mut_slice().into(), &tag)
+                    .unwrap();
+                let inputs = masked.cipher.inputs.take();
+                calls.resize(inputs.len(), Default::default());
+                for (call, shares) in calls.iter_mut().zip(&inputs) {
+                    for (call, share) in call.iter_mut().zip(shares) {
+                        call.push(share.as_flattened().to_vec());
+                    }
+                }
+            }
+            for (n, call) in calls.iter().enumerate() {
+                let ranks = [0, 1].map(|share| rank(&call[share]));
+                assert_eq!(ranks, [BITS; 2], "{len} bytes, {data_len} of associated data, call {n}");
+            }
+        }
+    }
+
+    /// The masks of both rounds and of the sum are independent of each other, and so are those of all lanes. The sum itself is zero.
+    #[test]
+    fn masks_begin_as_random_words() {
+        const BITS: usize = 3 * 64 * LANES;
+        let mut masked = TwineOtrMasked::<_, Twine128Masked>::new(&[7; 16].into(), Random(1));
+        let masks: Vec<Vec<u32>> = (0..BITS + 64)
+            .map(|_| {
+                let TwineOtrMasked { work, rng, .. } = &mut masked;
+                work.begin(L, rng);
+                assert_eq!(work.sum.shares[0], work.sum.shares[1]);
+                let all = [&work.first, &work.second, &work.sum];
+                all.into_iter().flat_map(|blocks| blocks.shares[1].as_flattened().iter().copied()).collect()
+            })
+            .collect();
+        assert_eq!(rank(&masks), BITS);
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_message() {
+        let mut masked = TwineOtrMasked::<_, Twine128Masked>::new(&[7; 16].into(), Random(1));
+        let nonce = [9; 7].into();
+        let mut text = [0x5A; 44];
+        let tag = masked.encrypt_inout_detached(&nonce, b"data", text.as_mut_slice().into()).unwrap();
+        assert!(masked.work.is_zero(), "sealed");
+        let mut other = text;
+        masked.decrypt_inout_detached(&nonce, b"data", other.as_mut_slice().into(), &tag).unwrap();
+        assert!(masked.work.is_zero(), "opened");
+        masked.decrypt_inout_detached(&nonce, b"", text.as_mut_slice().into(), &tag).unwrap_err();
+        assert!(masked.work.is_zero(), "refused");
+        masked.encrypt_zeros(&nonce);
+        assert!(masked.work.is_zero(), "compared");
     }
 
     /// In the same message under the same key, each bit of each share that goes to the cipher is zero at times and one at times. Only the first block

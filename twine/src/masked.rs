@@ -77,10 +77,10 @@ macro_rules! twine_masked {
         /// two shares, whose XOR it is, and each share by itself is random.
         ///
         /// # What is proved
-        /// On ARMv7-M and ARMv8-M with the Main Extension it is assembly. Of the rounds, of new masks and of the key schedule of TWINE-128, the
-        /// package `masking` of the repository proves that the distribution of each bit that is seen in five models of what leaks is the same
-        /// for all secrets. This is of first order: of several bits together nothing is proved. Of the key schedule of TWINE-80, and of the
-        /// first new masks after a key schedule, nothing is proved; simulated traces show nothing. Nobody has measured any of it on hardware.
+        /// On ARMv7-M and ARMv8-M with the Main Extension it is assembly. Of the key schedule, of new masks, the first ones and later ones, and of the
+        /// rounds, the package `masking` of the repository proves that the distribution of each bit that is seen in five models of what leaks is
+        /// the same for all secrets. This is of first order: of several bits together nothing is proved. Nobody has measured any of it on
+        /// hardware.
         ///
         /// The proof assumes that registers, stack and the bus of the memory have nothing secret when the assembly is called; `README.md` of
         /// that package has all that it assumes. The Rust code around the assembly, such as moves and clones, is not checked: it may bring both

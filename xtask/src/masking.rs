@@ -15,7 +15,7 @@ const MANIFEST: &str = "masking/Cargo.toml";
 /// What makes the libraries have what is masked.
 pub(crate) const FLAGS: &str = "--cfg twine_masked";
 
-/// The simulated traces of each experiment with four blocks, and of two with messages: 2^20.
+/// The simulated traces of each experiment that must show nothing: 2^20.
 const TRACES: &str = "1048576";
 
 /// The targets that have the kernels and are tested.

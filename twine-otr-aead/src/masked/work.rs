@@ -251,6 +251,17 @@ impl Work {
     }
 }
 
+#[cfg(test)]
+impl Work {
+    pub(super) fn is_zero(&self) -> bool {
+        let Self { header, first, second, calls, sum, ends, powers, fresh } = self;
+        let all = [header, first, second, calls, sum, ends];
+        all.into_iter().all(|blocks| blocks.shares == ZERO_SHARES)
+            && *powers == [[[0; 2]; LANES + 1]; 2]
+            && *fresh == ZERO
+    }
+}
+
 #[cfg(feature = "zeroize")]
 impl Drop for Work {
     fn drop(&mut self) {
