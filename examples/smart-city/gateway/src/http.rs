@@ -33,6 +33,7 @@ use hyper_util::{
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use smart_city_cities::Counts;
 use smart_city_engine::{
     audit,
     config::{Operator, Role, Secret, Secrets, parse_device_id},
@@ -677,8 +678,13 @@ struct HistoryQuery {
 async fn cities(State(app): State<App>, headers: HeaderMap) -> Result<Json<Value>, Refused> {
     app.allow(&headers, Role::Viewer)?;
     let (mut cities, incidents) = (app.meters.cities(), app.incidents.status());
-    for (name, city) in cities.as_object_mut().into_iter().flatten() {
-        city["incidents"] = incidents["learned"][name].clone();
+    for (name, learned) in incidents["learned"].as_object().into_iter().flatten() {
+        let city = &mut cities[name];
+        if city.is_null() {
+            // Nothing is handed over to it or by it.
+            *city = json!(Counts { is_partner: true, ..Counts::default() });
+        }
+        city["incidents"] = learned.clone();
     }
     Ok(Json(cities))
 }

@@ -9,19 +9,21 @@ use std::{
     fmt::Write as _,
     fs,
     io::{Read as _, Write as _},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     path::Path,
+    thread,
     time::{Duration, Instant},
 };
 
 use chromium::Page;
 use serde_json::{Value, json};
 use smart_city_demo::{
-    city::{DEVICES, STREAMS, USERS},
+    city::{DEVICES, PARTNER, STREAMS, USERS},
     gateway::Gateway,
     stage::Stage,
 };
 use smart_city_frame::Verdict;
+use smart_city_incidents::stix;
 
 const VICTIM: usize = 12;
 const OPEN_GATE: u16 = 2;
@@ -274,6 +276,67 @@ fn the_keyboard_reaches_everything() {
     }
 }
 
+/// Another city's device that is isolated there is shown, with what becomes of it here, until an operator clears the report.
+#[test]
+fn what_is_not_believed_is_shown() {
+    let stage = Stage::set(&Gateway::program().unwrap(), None).unwrap();
+    let mut page = open(&stage);
+    log_in(&mut page, &stage);
+    let is_hidden = "document.getElementById('doubts').hidden";
+    assert_eq!(page.evaluate(is_hidden), json!(true));
+
+    let (device, time) = ("70b3d5fffe0000aa", "2026-01-02T03:04:05Z");
+    let incident = stix::incident(PARTNER, device, time.parse().unwrap());
+    let told = json!({ "objects": [{
+        "type": "incident", "spec_version": "2.1", "id": incident, "created": time, "modified": time,
+        "created_by_ref": stix::identity(PARTNER),
+        "extensions": { stix::extension(): {
+            "extension_type": "property-extension", "city": PARTNER, "device": device, "state": "isolated",
+        } },
+    }] });
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/taxii+json;version=2.1\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n{told}",
+        told.to_string().len()
+    );
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let collection = format!("http://{}/incidents", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            drop(stream.read(&mut [0; 4096]));
+            drop(stream.write_all(answer.as_bytes()));
+        }
+    });
+    let path = &stage.city.config;
+    fs::write(path.with_file_name("incidents-token"), "0".repeat(64)).unwrap();
+    let city = fs::read_to_string(path).unwrap();
+    let cells = "[...document.querySelectorAll('#doubts tbody tr')].map(row => [...row.cells].map(cell => cell.innerText))";
+    let mut shows = |trust: &str| {
+        page.wait(
+            &format!("{cells}.map(([city, device, trust, since, id]) => [city, device, trust, since.length > 4, id])"),
+            &json!([[PARTNER, device, trust, true, incident]]),
+        );
+        assert_eq!(page.evaluate(is_hidden), json!(false));
+    };
+    for (trust, text) in [("hold", "▣ held back"), ("mark", "▲ marked"), ("ignore", "○ as others")] {
+        let partner = format!(
+            "\n[[partners]]\ncity = \"{PARTNER}\"\n[partners.incidents]\ncollection = \"{collection}\"\n\
+             token = \"incidents-token\"\ntrust = \"{trust}\"\n"
+        );
+        fs::write(path, format!("{city}{partner}")).unwrap();
+        shows(text);
+    }
+    let mut clearing = TcpStream::connect(stage.gateway.http).unwrap();
+    write!(
+        clearing,
+        "POST /cities/{PARTNER}/incidents/{incident}/clear HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\
+         Authorization: Bearer {}\r\n\r\n",
+        stage.city.operator_token
+    )
+    .unwrap();
+    shows("○ cleared by demo");
+}
+
 /// What makes trouble if it is taken for anything but a name.
 const HOSTILE: [&str; 7] = [
     "<img src=x onerror='document.title=1'>",
@@ -328,7 +391,7 @@ fn a_large_city_is_shown() {
             "document.getElementById('zoom-{}').click()",
             if minute % 2 == 0 { "in" } else { "out" }
         ));
-        std::thread::sleep(Duration::from_millis(250));
+        thread::sleep(Duration::from_millis(250));
     }
     let used = (page.busy() - before) / start.elapsed().as_secs_f64();
     stage.receipts(None).unwrap();
@@ -337,7 +400,7 @@ fn a_large_city_is_shown() {
     let (start, before) = (Instant::now(), page.busy());
     for minute in 500..510 {
         stage.measure(minute, None).unwrap();
-        std::thread::sleep(Duration::from_millis(500));
+        thread::sleep(Duration::from_millis(500));
     }
     let idle = (page.busy() - before) / start.elapsed().as_secs_f64();
     let elements = page.evaluate("document.querySelectorAll('*').length").as_u64().unwrap();
