@@ -55,8 +55,8 @@ typedef struct twine128_masked_opener {
  * Makes a sealer for a fresh key that is discarded with this sealer, as twine128_sealer_init.
  *
  * @param[out] sealer       The sealer. Let it stay where it is until it is cleared: a copy brings both shares together.
- * @param[in]  key          Both shares of the key, whose XOR it is, one after the other: their bytes as words in little-endian order. Each share by
- *                          itself must be random, and new for each start.
+ * @param[in]  key          Both shares of the key, whose XOR it is, one after the other: their bytes as words in little-endian order. Share b is
+ *                          as many random bytes as the key has, share a the XOR of key and share b: made where the device gets its key.
  * @param[in]  fixed        As for twine128_sealer_init.
  * @param[in]  block_limit  As for twine128_sealer_init.
  * @param[in]  random       Where the masks come from. This call does not use it.
