@@ -947,7 +947,7 @@ pub fn all(sbox: &Sbox) -> Vec<Kernel> {
 pub fn assembly(kernels: &[Kernel]) -> String {
     let mut text = String::from(
         "@ Masked kernels for ARMv7-M and ARMv8-M with the Main Extension. The package `masking` of the repository wrote this file. Of each of\n\
-         @ them it proves that nothing that is seen in five models depends on a secret, but not of their sequence in a message. Change nothing\n\
+         @ them it proves that no bit that is seen in five models depends on a secret, but not of their sequence in a message. Change nothing\n\
          @ here: every register and the order of the instructions matter.\n\n\
          .syntax unified\n.thumb\n",
     );

@@ -1,4 +1,4 @@
-//! Masked kernels of TWINE and of the mode for ARMv7-M: what makes them, and what proves of each that nothing that is seen in it depends on a secret.
+//! Masked kernels of TWINE and of the mode for ARMv7-M: what makes them, and what proves of each that no bit that is seen in it depends on a secret.
 
 pub mod check;
 pub mod exact;

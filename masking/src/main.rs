@@ -16,7 +16,7 @@ use std::{fs, process::ExitCode, time::Instant};
 
 const HELP: &str = "\
 Usage: masking write FILE     writes the kernels as assembly
-       masking check ELF...   proves of each kernel that nothing that is seen depends on a secret;
+       masking check ELF...   proves of each kernel that no bit that is seen depends on a secret;
                               checks that linked images have the instructions and constants of all of them
        masking leakage TRACES MARKDOWN SVG
                               simulates so many traces of each experiment that must show nothing, and up to 65,536 of each that must show a secret;

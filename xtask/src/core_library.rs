@@ -37,8 +37,7 @@ pub(crate) fn compiler(rustc: &str, cargo: Cmd, target: &str) -> Result<PathBuf>
     };
     let (release, host) = (line("release: ")?, line("host: ")?);
     let dir = paths::target().join("core").join(release);
-    let sysroot = dir.join("sysroot");
-    let targets = sysroot.join("lib/rustlib");
+    let targets = dir.join("sysroot/lib/rustlib");
     let libraries = targets.join(target).join("lib");
     let compiler = dir.join("rustc");
     if libraries.exists() {
@@ -46,6 +45,10 @@ pub(crate) fn compiler(rustc: &str, cargo: Cmd, target: &str) -> Result<PathBuf>
     }
 
     let own = dir.join(format!("{target}-{}", process::id()));
+    if own.exists() {
+        // Of a process with this number that was stopped.
+        fs::remove_dir_all(&own)?;
+    }
     fs::create_dir_all(&own)?;
     fs::write(own.join("Cargo.toml"), SEED)?;
     fs::write(own.join("seed.rs"), "#![no_std]\n")?;
@@ -68,13 +71,15 @@ pub(crate) fn compiler(rustc: &str, cargo: Cmd, target: &str) -> Result<PathBuf>
     }
 
     let script = own.join("rustc");
-    fs::write(&script, format!("#!/bin/sh\nexec {rustc} --sysroot '{}' \"$@\"\n", sysroot.display()))?;
+    // A target directory may be moved.
+    fs::write(&script, format!("#!/bin/sh\nexec {rustc} --sysroot \"${{0%/*}}/sysroot\" \"$@\"\n"))?;
     Cmd::new("chmod").arg("+x").arg(&script).read().context("chmod failed")?;
     fs::rename(script, &compiler)?;
     // Programs that run while something is built are linked with the library of this machine.
     let (from, to) = (Path::new("/usr/lib/rustlib").join(host), targets.join(host));
     fs::create_dir_all(targets.join(target))?;
-    Cmd::new("ln").arg("-s").arg(from).arg(&to).read();
+    // Without -T a second link would be made within the folder that the first one leads to.
+    Cmd::new("ln").arg("-sT").arg(from).arg(&to).read();
     ensure!(to.is_dir(), "cannot link to the library of {host}");
     if let Err(error) = fs::rename(built, &libraries) {
         ensure!(libraries.is_dir(), "cannot keep the library of {target}: {error}");

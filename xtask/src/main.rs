@@ -113,7 +113,7 @@ Usage: cargo xtask COMMAND
         --accept-conditional success, even if instructions could not be compared with a processor
         --elf FILE           the same of a linked program that contains the C interface
   masking                    test what is masked here and on emulated boards; prove of each of its kernels that
-                             nothing that is seen in five models depends on a secret
+                             no bit that is seen in five models depends on a secret
   leakage                    simulate traces of the masked kernels, and write into docs/masking.md what they show (some 20 minutes of one core)
   fuzz [--minutes N] [T...]  run the fuzz targets (those named) for N minutes (1) each
        coverage [T...]       what their inputs cover of the project's code

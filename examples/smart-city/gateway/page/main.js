@@ -227,9 +227,9 @@ async function showCities() {
     const isolated = city.incidents?.isolated;
     const contact = Math.max(...[city.last_sent, city.last_taken].map(time => time ? Date.parse(time) : 0));
     const [state, text] = isolated ? ["isolated", `▣ ${number.format(isolated)} isolated there`]
-      : city.is_failing ? ["warning", "▲ no answer"]
+      : city.is_failing || city.incidents?.failing ? ["warning", "▲ no answer"]
       : !city.is_partner ? ["none", name === "unknown" ? "○ nobody known" : "○ no partner now"]
-      : Date.now() - contact < IN_CONTACT ? ["affirming", "● in contact"]
+      : Date.now() - contact < IN_CONTACT || city.incidents?.answers ? ["affirming", "● in contact"]
       : ["none", contact ? "○ nothing lately" : "○ nothing yet"];
     const cells = [
       city.sends.join(", ") || "nothing", city.sent ? `${last(city.last_sent)}; ${number.format(city.sent)} readings` : "never",
@@ -254,7 +254,7 @@ function showDoubts(cities) {
   const rows = cities.flatMap(([name, city]) => (city.incidents?.reports ?? []).map(report => element("tr", {},
     element("th", { scope: "row", textContent: name }),
     element("td", { textContent: report.device }),
-    element("td", { textContent: report.cleared ? `○ cleared by ${report.cleared}` : TRUST[report.trust] }),
+    element("td", { textContent: report.cleared ? "○ cleared by an operator" : TRUST[report.trust] }),
     element("td", { textContent: timeText(report.since) }),
     element("td", { textContent: report.incident }),
   )));

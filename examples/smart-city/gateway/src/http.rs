@@ -42,6 +42,7 @@ use smart_city_engine::{
     view::{Known, MOST, Page, SharedView},
 };
 use smart_city_frame::DeviceId;
+use smart_city_incidents::Reports;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
@@ -230,6 +231,7 @@ pub fn router(app: App, others: Router) -> Router {
         .route("/audit", get(audit_log))
         .route("/cities", get(cities))
         .route("/cities/{city}/incidents/{incident}/clear", post(clear))
+        .route("/cities/{city}/incidents/{incident}/restore", post(restore))
         .route("/streams", get(streams))
         .route("/streams/{name}", get(flows))
         .route("/devices/{id}", get(device))
@@ -682,8 +684,9 @@ async fn cities(State(app): State<App>, headers: HeaderMap) -> Result<Json<Value
         let city = &mut cities[name];
         if city.is_null() {
             // Nothing is handed over to it or by it.
-            *city = json!(Counts { is_partner: true, ..Counts::default() });
+            *city = json!(Counts::default());
         }
+        city["is_partner"] = json!(true);
         city["incidents"] = learned.clone();
     }
     Ok(Json(cities))
@@ -848,17 +851,35 @@ async fn recover(
 
 /// Has a report of another city count nothing any more.
 async fn clear(
+    app: State<App>,
+    headers: HeaderMap,
+    of: Path<(String, String)>,
+) -> Result<StatusCode, Refused> {
+    decide(app, headers, of, Reports::clear).await
+}
+
+/// Has one that was cleared count again.
+async fn restore(
+    app: State<App>,
+    headers: HeaderMap,
+    of: Path<(String, String)>,
+) -> Result<StatusCode, Refused> {
+    decide(app, headers, of, Reports::restore).await
+}
+
+async fn decide(
     State(app): State<App>,
     headers: HeaderMap,
     Path((city, incident)): Path<(String, String)>,
+    how: fn(&Reports, &str, &str, &str) -> anyhow::Result<bool>,
 ) -> Result<StatusCode, Refused> {
     let operator = app.allow(&headers, Role::Operator)?.name;
     let reports = Arc::clone(&app.incidents.reports);
-    let cleared = tokio::task::spawn_blocking(move || reports.clear(&city, &incident, &operator)).await;
-    let cleared = cleared.map_err(anyhow::Error::from).flatten();
+    let decided = tokio::task::spawn_blocking(move || how(&reports, &city, &incident, &operator)).await;
+    let decided = decided.map_err(anyhow::Error::from).flatten();
     let fault = |error: anyhow::Error| Refused(StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}"));
-    if !cleared.map_err(fault)? {
-        return Err(Refused(StatusCode::NOT_FOUND, "this city has no such incident that is open".to_owned()));
+    if !decided.map_err(fault)? {
+        return Err(Refused(StatusCode::NOT_FOUND, "there is no such report of this city".to_owned()));
     }
     Ok(StatusCode::ACCEPTED)
 }

@@ -1,6 +1,7 @@
 //! What other cities have told of their devices.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -42,7 +43,7 @@ pub(crate) const EVERY: Duration = Duration::from_secs(2);
 /// The longest time until a collection is read again of which much is read in vain.
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// Reports of a city that are shown: the newest.
+/// Reports of a city that are shown: the newest, and first those that count.
 pub(crate) const SHOWN: usize = 100;
 
 /// How often a collection is read from its beginning, to find what is not in it any more.
@@ -61,6 +62,9 @@ const NOTES: &str = "note";
 
 /// How an incident is that an operator has cleared.
 const CLEARED: &str = "cleared";
+
+/// What the audit log is told of a report that an operator has restored.
+const RESTORED: &str = "restored";
 
 /// Why an object counts nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -297,10 +301,16 @@ impl Reports {
         standings.retain(|city, _| agreement.sources.contains_key(city));
         for (city, source) in &agreement.sources {
             let standing = standings.entry(city.clone()).or_default();
-            // What failed or was read by another agreement says nothing of this one.
-            if before.sources.get(city).is_none_or(|before| !Arc::ptr_eq(before, source)) {
-                (standing.pace, standing.position, standing.whole) = (Pace::default(), None, None);
+            // What failed or was read by another agreement says nothing of this one, so the whole is read. Until it could be, what is new in
+            // the same collection is read from where that was.
+            let before = before.sources.get(city);
+            if before.is_none_or(|before| !Arc::ptr_eq(before, source)) {
+                (standing.pace, standing.whole) = (Pace::default(), None);
                 (standing.unfinished, standing.pause) = (None, None);
+            }
+            let place = |source: &Source| (source.site.authority.clone(), source.site.path.clone());
+            if before.is_none_or(|before| place(before) != place(source)) {
+                standing.position = None;
             }
         }
         self.publish(&state);
@@ -317,7 +327,11 @@ impl Reports {
         let mut notes = Vec::new();
         for (detail, given) in lock(&self.notes).values_mut().filter(|(_, given)| given.is_none()) {
             *given = Some(now);
-            let event = if detail["state"] == CLEARED { "incident cleared" } else { "incident learned" };
+            let event = match detail["state"].as_str() {
+                Some(CLEARED) => "incident cleared",
+                Some(RESTORED) => "incident restored",
+                _ => "incident learned",
+            };
             notes.push((event, detail.clone()));
         }
         for (city, standing) in &mut lock(&self.state).standings {
@@ -369,7 +383,7 @@ impl Reports {
             return Ok(true);
         }
         report.cleared = Some(operator.to_owned());
-        let mut changes = BTreeMap::from([(of, Some(report.clone()))]);
+        let mut changes = BTreeMap::from([(of.clone(), Some(report.clone()))]);
         {
             let state = lock(&self.state);
             let cleared = || state.of(city).filter(|(_, report)| report.cleared.is_some());
@@ -378,12 +392,40 @@ impl Reports {
                 changes.extend(first.map(|(of, _)| (of.clone(), None)));
             }
         }
-        let detail = json!({
-            "city": city, "device": report.device, "incident": incident, "state": CLEARED, "operator": operator,
-        });
+        self.decide(&of, &report, CLEARED, operator, changes)?;
+        Ok(true)
+    }
+
+    /// An operator says that a report which was [cleared](Self::clear) counts again, until its city ends it. Returns whether there is such a report.
+    ///
+    /// # Errors
+    /// If it cannot be stored. Then it still counts nothing.
+    pub fn restore(&self, city: &str, incident: &str, operator: &str) -> Result<bool> {
+        let _storing = lock(&self.storing);
+        let of = (city.to_owned(), incident.to_owned());
+        let Some(mut report) = lock(&self.state).open.get(&of).cloned() else { return Ok(false) };
+        if report.cleared.take().is_none() {
+            return Ok(true);
+        }
+        let kept = (!report.is_over).then(|| report.clone());
+        self.decide(&of, &report, RESTORED, operator, BTreeMap::from([(of.clone(), kept)]))?;
+        Ok(true)
+    }
+
+    /// Stores what an operator has decided about a report.
+    fn decide(
+        &self,
+        (city, incident): &Of,
+        report: &Report,
+        decision: &str,
+        operator: &str,
+        changes: BTreeMap<Of, Option<Report>>,
+    ) -> Result<()> {
+        let device = &report.device;
+        let detail = json!({ "city": city, "device": device, "incident": incident, "state": decision, "operator": operator });
         self.store(changes, vec![detail])?;
         self.publish(&lock(&self.state));
-        Ok(true)
+        Ok(())
     }
 
     /// Stores what changes of open incidents, together with what the audit log is told of it. Then it holds.
@@ -414,11 +456,13 @@ impl Reports {
             let Standing { answers, failed, why, refused, .. } = standing;
             let mut open: Vec<_> = state.of(city).filter(|(_, report)| !report.is_over).collect();
             let isolated: BTreeSet<_> = open.iter().map(|(_, report)| &report.device).collect();
-            open.sort_by_key(|(_, report)| std::cmp::Reverse(report.since));
+            open.sort_by_key(|(_, report)| (report.cleared.is_some(), Reverse(report.since)));
             let trust = state.agreement.sources.get(city).map(|source| source.trust);
             let shown = open.into_iter().take(SHOWN).map(|((_, incident), report)| {
                 let Report { device, since, cleared, .. } = report;
-                json!({ "incident": incident, "device": device, "since": since, "trust": trust, "cleared": cleared })
+                let is_cleared = cleared.is_some();
+                // Who did it is for auditors.
+                json!({ "incident": incident, "device": device, "since": since, "trust": trust, "cleared": is_cleared })
             });
             let reports: Vec<_> = shown.collect();
             let value = json!({
@@ -517,7 +561,12 @@ impl Reports {
                 (_, None) => "gone",
             };
             let device = report.as_ref().or_else(|| known.get(of)).map(|report| &report.device);
-            json!({ "city": of.0, "device": device, "incident": of.1, "state": state })
+            let mut detail = json!({ "city": of.0, "device": device, "incident": of.1, "state": state });
+            if let Some(operator) = report.as_ref().and_then(|report| report.cleared.as_ref()) {
+                // It counts nothing, although it is told again.
+                detail["cleared"] = json!(operator);
+            }
+            detail
         });
         let details = details.collect();
         self.store(changes, details)?;

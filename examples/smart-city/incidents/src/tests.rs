@@ -943,7 +943,7 @@ fn where_a_collection_is_read_from() {
         learner.reports.done(&job, Ok(()), begin);
         seconds
     };
-    learner.configure(&source(URL, ""));
+    learner.configure(&source("http://127.0.0.1:9/another/", ""));
     for (count, last, expected) in
         [(100, 101, 2), (250, 101, 6), (10_000, 101, 200), (90_000, 101, 300), (10_000, 20, 2)]
     {
@@ -951,7 +951,23 @@ fn where_a_collection_is_read_from() {
     }
     learner.configure(&source(URL, ""));
     assert_eq!(at(read(&[], Some(10))), Some(time(10)));
-    // If that fails, what is new is read before it is tried again.
+    // Files that are read anew have it read whole. If that fails, what is new is read before it is tried again.
+    learner.configure(&source(URL, "trust = \"mark\""));
+    let job = learner.job_at(begin);
+    assert_eq!(job.after, None);
+    let mut much = part(read(&[], Some(20)));
+    much.count = 3100;
+    learner.reports.take(&job, &much, time(100), begin).unwrap();
+    learner.reports.done(&job, Err("a page is too long".to_owned()), begin);
+    let next = learner.reports.due(begin + Duration::from_secs(3)).pop().expect("it is due");
+    assert_eq!(next.after, Some(time(10)));
+    learner.reports.done(&next, Ok(()), begin);
+    // Of another collection nothing is known.
+    learner.configure(&source("http://127.0.0.1:9/another/", ""));
+    assert_eq!(at(part(read(&[], Some(20)))), None);
+    learner.configure(&source(URL, ""));
+    assert_eq!(at(read(&[], Some(10))), Some(time(10)));
+    // The same at its time.
     let late = begin + reports::WHOLE + Duration::from_secs(10);
     let after = |seconds, ended| {
         let now = late + Duration::from_secs(seconds);
@@ -1039,7 +1055,7 @@ fn reports_of_before_count() {
     assert!(learner.reports.clear("midori", &incident, "mika").unwrap());
     let learner = learner.restart(&source(URL, ""));
     assert!(!learner.distrusts(GATE));
-    assert_eq!(learner.reports.status()["midori"]["reports"][0]["cleared"], "mika");
+    assert_eq!(learner.reports.status()["midori"]["reports"][0]["cleared"], true);
 }
 
 /// A city that tells much fills neither the memory nor the audit log. Its isolations count at once, and what has no room is not lost.
@@ -1159,7 +1175,7 @@ fn an_operator_clears_a_report() {
     let of = |device: DeviceId| {
         shown.as_array().unwrap().iter().find(|report| report["device"] == device.to_string()).unwrap()
     };
-    assert_eq!((&of(GATE)["cleared"], &of(MAST)["cleared"]), (&json!("mika"), &Value::Null));
+    assert_eq!((&of(GATE)["cleared"], &of(MAST)["cleared"]), (&json!(true), &json!(false)));
     assert_eq!((&of(MAST)["trust"], &of(MAST)["since"]), (&json!("hold"), &json!(time(0).to_string())));
     // Nor does it count when it has ended, or was not told for a while, and is told again.
     let (gate, mast) = (told(GATE, 1, 1, "isolated"), told(MAST, 1, 1, "isolated"));
@@ -1189,6 +1205,54 @@ fn an_operator_clears_a_report() {
     // The next isolation is another incident.
     learner.take(&[told(GATE, 9, 9, "isolated")]);
     assert!(learner.distrusts(GATE));
+}
+
+/// What was cleared can count again: at once while it is told, and else when it is told again.
+#[test]
+fn an_operator_restores_a_report() {
+    let learner = Learner::new(&source(URL, ""));
+    let (gate, mast) = (told(GATE, 1, 1, "isolated"), told(MAST, 1, 1, "isolated"));
+    let [incident, other] = [&gate, &mast].map(|object| object["id"].as_str().unwrap().to_owned());
+    learner.take_whole(&[gate.clone(), mast.clone()]);
+    assert!(!learner.reports.restore("midori", "incident--1", "mika").unwrap());
+    assert!(learner.reports.restore("midori", &incident, "mika").unwrap(), "it counts already");
+    for incident in [&incident, &other] {
+        assert!(learner.reports.clear("midori", incident, "mika").unwrap());
+    }
+    learner.reports.notes(Instant::now());
+    assert!(learner.reports.restore("midori", &incident, "sena").unwrap());
+    assert!(learner.distrusts(GATE) && !learner.distrusts(MAST));
+    let restored = json!({
+        "city": "midori", "device": GATE.to_string(), "incident": incident, "state": "restored", "operator": "sena",
+    });
+    assert_eq!(learner.reports.notes(Instant::now()), [("incident restored", restored)]);
+    // One that has ended meanwhile is only forgotten.
+    for _ in 0..2 {
+        learner.take_whole(std::slice::from_ref(&gate));
+    }
+    assert!(learner.reports.restore("midori", &other, "sena").unwrap());
+    assert!(!learner.reports.restore("midori", &other, "sena").unwrap());
+    assert!(!learner.distrusts(MAST));
+    let learner = learner.restart(&source(URL, ""));
+    assert!(learner.distrusts(GATE) && !learner.distrusts(MAST));
+    learner.take_whole(&[gate, mast]);
+    assert!(learner.distrusts(GATE) && learner.distrusts(MAST));
+}
+
+/// An operator sees what is not cleared, however much is.
+#[test]
+fn what_counts_is_shown_first() {
+    let learner = Learner::new(&source(URL, ""));
+    let device = |number: usize| DeviceId((number as u64).to_be_bytes());
+    let all: Vec<_> = (0..reports::SHOWN + 50).map(|number| told(device(number), 1, 1, "isolated")).collect();
+    learner.take_whole(&all);
+    let shown = || learner.reports.status()["midori"]["reports"].as_array().unwrap().clone();
+    for report in shown() {
+        assert!(learner.reports.clear("midori", report["incident"].as_str().unwrap(), "mika").unwrap());
+    }
+    let count = shown().iter().filter(|report| report["cleared"] == false).count();
+    assert_eq!((count, shown().len()), (50, reports::SHOWN));
+    assert!(shown()[..50].iter().all(|report| report["cleared"] == false));
 }
 
 /// What is cleared makes room for others, and the oldest of too many is forgotten: one that has ended before one that has not.

@@ -1,5 +1,5 @@
 @ Masked kernels for ARMv7-M and ARMv8-M with the Main Extension. The package `masking` of the repository wrote this file. Of each of
-@ them it proves that nothing that is seen in five models depends on a secret, but not of their sequence in a message. Change nothing
+@ them it proves that no bit that is seen in five models depends on a secret, but not of their sequence in a message. Change nothing
 @ here: every register and the order of the instructions matter.
 
 .syntax unified

@@ -334,7 +334,7 @@ fn what_is_not_believed_is_shown() {
         stage.city.operator_token
     )
     .unwrap();
-    shows("○ cleared by demo");
+    shows("○ cleared by an operator");
 }
 
 /// What makes trouble if it is taken for anything but a name.

@@ -175,8 +175,8 @@ async fn what_one_city_isolates_others_distrust() {
     let report = &cities["midori"]["incidents"]["reports"][0];
     assert_eq!((&report["device"], &report["trust"]), (&GATE.to_string().into(), &"hold".into()));
     let incident = report["incident"].as_str().unwrap();
-    let clear = async |incident: &str, by: &str| {
-        http(&b.http, &format!("POST /cities/midori/incidents/{incident}/clear\n{by}")).await.0
+    let decide = async |incident: &str, by: &str, how: &str| {
+        http(&b.http, &format!("POST /cities/midori/incidents/{incident}/{how}\n{by}")).await.0
     };
     for (incident, by, expected) in [
         (incident, "Authorization: Bearer example-viewer-token-0000", 403),
@@ -184,13 +184,18 @@ async fn what_one_city_isolates_others_distrust() {
         (&*told[0], OPERATOR, 404),
         (incident, OPERATOR, 202),
     ] {
-        assert_eq!(clear(incident, by).await, expected, "{incident} {by}");
+        for how in if expected == 202 { &["clear"][..] } else { &["clear", "restore"] } {
+            assert_eq!(decide(incident, by, how).await, expected, "{incident} {by} {how}");
+        }
     }
     until("it trusts again", async || counts(&b, "trusted again", 2).await).await;
     let cleared = serde_json::json!({
         "city": "midori", "device": GATE.to_string(), "incident": incident, "state": "cleared", "operator": "kana",
     });
     assert_eq!(audit(&b, "incident cleared").await, [cleared]);
+    assert_eq!(decide(incident, OPERATOR, "restore").await, 202);
+    until("it distrusts", async || counts(&b, "distrusted", 4).await).await;
+    assert_eq!(audit(&b, "incident restored").await.len(), 1);
     hibari.agree(&[(midori, TAKES.to_owned())]);
     until("it trusts again", async || counts(&c, "trusted again", 2).await).await;
     midori.agree(&[(hibari, to(&c))]);
