@@ -5,7 +5,7 @@ use crate::{
     exact::{Bit, Exact, Leak, Word},
     ir::SP,
     kernel::{self, Kernel},
-    machine::{Cell, Machine, Model},
+    machine::{Cell, Machine, Model, STACK_SIZE},
 };
 use anyhow::{Result, bail, ensure};
 use std::collections::{BTreeMap, BTreeSet, hash_map::Entry};
@@ -204,8 +204,10 @@ pub fn prove_schedule(kernel: &Kernel, refresh: &Kernel) -> Result<Report> {
         let mut from = REFRESH_CODE;
         loop {
             let goes_on = machine.run(from, refresh_start)?;
-            let mut frame = machine.memory.range(REFRESH_STACK - STACK_SIZE..REFRESH_STACK);
-            let leaves_nothing = machine.is_public() && frame.all(|(_, cell)| cell.data().is_none());
+            let frame = REFRESH_STACK - STACK_SIZE..REFRESH_STACK;
+            let in_frame = |(address, _): &(&u32, _)| frame.contains(address);
+            let leaves_nothing = machine.is_public()
+                && machine.memory.iter().filter(in_frame).all(|(_, cell)| cell.data().is_none());
             ensure!(leaves_nothing, "a round of new masks leaves something of a share");
             if !goes_on {
                 break;

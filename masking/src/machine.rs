@@ -98,7 +98,7 @@ pub struct Machine<D: Domain> {
 const RETURN: u32 = 0xFFFF_FFFC;
 
 /// No kernel uses more bytes of the stack.
-const STACK_SIZE: u32 = 0x1000;
+pub const STACK_SIZE: u32 = 0x1000;
 
 impl<D: Domain> Machine<D> {
     /// A processor that has not begun.
