@@ -359,7 +359,8 @@ mod tests {
             let before = OwnKeys::parse(&text).unwrap();
             text = rotate(Some(&text), step).unwrap();
             let (after, public_after) = parsed(&text);
-            // The partner has the file of before, or the new one, which it gets before the key is used, and before one is dropped.
+            // The partner has the file of before, or the new one, which it gets before a key is used. Before one is dropped it has that which
+            // was made when the other was used.
             let known = match step {
                 Step::Add | Step::Use => [&public_before, &public_after],
                 Step::Drop => [&public_before, &public_before],
@@ -368,6 +369,10 @@ mod tests {
                 for sender in [&before, &after] {
                     let sealed = to_partner("a", sender, "b", &partner_public).unwrap();
                     let opening = from_partner("b", &partner_own, "a", theirs);
+                    assert!(opening.iter().any(|key| key.kid == sealed.kid), "{step:?}");
+                    // And what the partner sends.
+                    let sealed = to_partner("b", &partner_own, "a", theirs).unwrap();
+                    let opening = from_partner("a", sender, "b", &partner_public);
                     assert!(opening.iter().any(|key| key.kid == sealed.kid), "{step:?}");
                     let signature = sender.sign(b"data").unwrap();
                     assert!(theirs.verifies(sender.signing_key(), b"data", &signature), "{step:?}");
