@@ -130,9 +130,12 @@ async fn subscribed(received: &mut mpsc::UnboundedReceiver<Message>) {
 /// All messages until none comes for a while.
 async fn drain(received: &mut mpsc::UnboundedReceiver<Message>, silence: Duration) -> Vec<Message> {
     let mut all = Vec::new();
-    while let Ok(Some(message)) = timeout(silence, received.recv()).await {
-        all.push(message);
-    }
+    let wait = async {
+        while let Ok(Some(message)) = timeout(silence, received.recv()).await {
+            all.push(message);
+        }
+    };
+    timeout(Duration::from_secs(60), wait).await.expect("silence after some messages");
     all
 }
 
