@@ -56,6 +56,20 @@ pub struct Report {
     pub leaves_public: bool,
 }
 
+impl Report {
+    /// Of a kernel at which nothing was looked yet.
+    fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            instructions: 0,
+            seen: BTreeMap::new(),
+            leaks: Vec::new(),
+            has_uniform_shares: true,
+            leaves_public: true,
+        }
+    }
+}
+
 fn bits(count: usize, mut bit: impl FnMut() -> Bit) -> Vec<Bit> {
     (0..count).map(|_| bit()).collect()
 }
@@ -159,14 +173,7 @@ pub fn prove_schedule(kernel: &Kernel, refresh: &Kernel) -> Result<Report> {
     for (address, word) in (CONSTANTS..).step_by(4).zip(constants()) {
         machine.memory.insert(address, Cell::Int(word));
     }
-    let mut report = Report {
-        name: kernel.name,
-        instructions: 0,
-        seen: BTreeMap::new(),
-        leaks: Vec::new(),
-        has_uniform_shares: true,
-        leaves_public: true,
-    };
+    let mut report = Report::new(kernel.name);
     let (mut gone, mut keys) = (BTreeSet::new(), 0);
     let label = |code: u32, kernel: &Kernel| code + 4 * kernel.label.unwrap_or(0) as u32;
     let (start, refresh_start) = (label(CODE, kernel), label(REFRESH_CODE, refresh));
@@ -316,14 +323,7 @@ enum Second {
 /// # Errors
 /// As [`prove`].
 fn prove_mode(kernel: &Kernel) -> Result<Report> {
-    let mut report = Report {
-        name: kernel.name,
-        instructions: 0,
-        seen: BTreeMap::new(),
-        leaks: Vec::new(),
-        has_uniform_shares: true,
-        leaves_public: true,
-    };
+    let mut report = Report::new(kernel.name);
     let seconds: &[Second] = match kernel.name {
         ADD => &[Second::Share, Second::Next, Second::Public],
         _ => &[Second::Public],

@@ -669,6 +669,18 @@ mod tests {
         }
     }
 
+    /// Seals a message and opens it, and returns what went to the cipher: both shares of four blocks in each call.
+    fn inputs(
+        masked: &mut TwineOtrMasked<Random, Recorder>,
+        data: &[u8],
+        len: usize,
+    ) -> Vec<[[ShareBlock; LANES]; 2]> {
+        let (nonce, mut text) = ([9; 7].into(), vec![0x5A; len]);
+        let tag = masked.encrypt_inout_detached(&nonce, data, text.as_mut_slice().into()).unwrap();
+        masked.decrypt_inout_detached(&nonce, data, text.as_mut_slice().into(), &tag).unwrap();
+        masked.cipher.inputs.take()
+    }
+
     /// The differences of these inputs are all sums of so many of them.
     fn rank(inputs: &[Vec<u32>]) -> usize {
         let mut rows: Vec<Vec<u32>> = Vec::new();
@@ -694,19 +706,11 @@ mod tests {
     fn the_masks_of_a_call_are_independent() {
         const BITS: usize = 64 * LANES;
         let mut masked = TwineOtrMasked::<_, Recorder>::new(&[7; 16].into(), Random(1));
-        let nonce = [9; 7].into();
         for (data_len, len) in [(0, 36), (12, 44), (40, 100), (64, 64), (9, 0), (0, 7)] {
             let data = [3; 64];
             let mut calls: Vec<[Vec<Vec<u32>>; 2]> = Vec::new();
             for _ in 0..BITS + 64 {
-                let mut text = vec![0x5A; len];
-                let tag = masked
-                    .encrypt_inout_detached(&nonce, &data[..data_len], text.as_mut_slice().into())
-                    .unwrap();
-                masked
-                    .decrypt_inout_detached(&nonce, &data[..data_len], text.as_mut_slice().into(), &tag)
-                    .unwrap();
-                let inputs = masked.cipher.inputs.take();
+                let inputs = inputs(&mut masked, &data[..data_len], len);
                 calls.resize(inputs.len(), Default::default());
                 for (call, shares) in calls.iter_mut().zip(&inputs) {
                     for (call, share) in call.iter_mut().zip(shares) {
@@ -760,21 +764,13 @@ mod tests {
     fn nothing_goes_to_the_cipher_without_a_mask() {
         const MESSAGES: usize = 48;
         let mut masked = TwineOtrMasked::<_, Recorder>::new(&[7; 16].into(), Random(1));
-        let nonce = [9; 7].into();
         for (data_len, len) in
             [0, 9, 64].into_iter().flat_map(|data_len| (0..=100).map(move |len| (data_len, len)))
         {
             let data = [3; 64];
             let mut seen: Vec<[[[[u32; 2]; 2]; LANES]; 2]> = Vec::new();
             for _ in 0..MESSAGES {
-                let mut text = vec![0x5A; len];
-                let tag = masked
-                    .encrypt_inout_detached(&nonce, &data[..data_len], text.as_mut_slice().into())
-                    .unwrap();
-                masked
-                    .decrypt_inout_detached(&nonce, &data[..data_len], text.as_mut_slice().into(), &tag)
-                    .unwrap();
-                let inputs = masked.cipher.inputs.take();
+                let inputs = inputs(&mut masked, &data[..data_len], len);
                 seen.resize(inputs.len(), Default::default());
                 for (word, seen) in inputs
                     .as_flattened()

@@ -1,7 +1,7 @@
 //! The library of a target for which Debian's toolchain has only the sources, built once. With cargo's `-Z build-std` alone, each folder,
 //! profile and flag builds it anew, which takes longer than what is built on it.
 
-use crate::{paths, sh::Cmd};
+use crate::{paths, sh::Cmd, tools};
 use anyhow::{Context, Result, ensure};
 use std::{
     fs,
@@ -25,18 +25,11 @@ panic = "abort"
 [workspace]
 "#;
 
-/// Returns a compiler that is `rustc` and has the library of `target`, too. If that has not been built yet, `cargo` does it.
+/// Returns a compiler that is `rustc`, of this version, and has the library of `target`, too. If that has not been built yet, `cargo` does it.
 ///
 /// Processes may do this at the same time: what they make is the same, and gets its name when it is complete.
-pub(crate) fn compiler(rustc: &str, cargo: Cmd, target: &str) -> Result<PathBuf> {
-    let version = Cmd::new(rustc).env_remove("LD_LIBRARY_PATH").arg("-vV").read();
-    let version = version.context("the compiler does not tell its version")?;
-    let line = |name: &str| {
-        let line = version.lines().find_map(|line| line.strip_prefix(name));
-        line.with_context(|| format!("the compiler does not tell its {name}"))
-    };
-    let (release, host) = (line("release: ")?, line("host: ")?);
-    let dir = paths::target().join("core").join(release);
+pub(crate) fn compiler(rustc: &str, version: &str, cargo: Cmd, target: &str) -> Result<PathBuf> {
+    let dir = paths::target().join("core").join(version.replace(' ', "-"));
     let targets = dir.join("sysroot/lib/rustlib");
     let libraries = targets.join(target).join("lib");
     let compiler = dir.join("rustc");
@@ -76,7 +69,8 @@ pub(crate) fn compiler(rustc: &str, cargo: Cmd, target: &str) -> Result<PathBuf>
     Cmd::new("chmod").arg("+x").arg(&script).read().context("chmod failed")?;
     fs::rename(script, &compiler)?;
     // Programs that run while something is built are linked with the library of this machine.
-    let (from, to) = (Path::new("/usr/lib/rustlib").join(host), targets.join(host));
+    let host = tools::host()?;
+    let (from, to) = (Path::new("/usr/lib/rustlib").join(&host), targets.join(&host));
     fs::create_dir_all(targets.join(target))?;
     // Without -T a second link would be made within the folder that the first one leads to.
     Cmd::new("ln").arg("-sT").arg(from).arg(&to).read();

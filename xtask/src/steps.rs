@@ -28,7 +28,7 @@ pub(crate) struct Step {
 pub(crate) enum Place {
     /// The folder of the libraries and their tests.
     Host,
-    /// That of tests with a backend forced.
+    /// That of tests with a backend forced, or without features.
     Backends,
     /// That of firmware.
     Thumb,

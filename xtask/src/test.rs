@@ -31,7 +31,7 @@ const STEPS: &[Step] = &[
         name: "test-minimal",
         about: "tests without default features",
         place: Place::Backends,
-        run: || in_backends("test").args(["--workspace", "--no-default-features"]).run(),
+        run: || test_in_backends().args(["--workspace", "--no-default-features"]).run(),
     },
     Step {
         name: "test-full",
@@ -406,10 +406,10 @@ fn has_backend(name: &str) -> bool {
     }
 }
 
-/// A cargo command on the workspace of the libraries, in the folder in which dependencies are compiled once for tests with each backend.
+/// `cargo test` on the workspace of the libraries, in the folder in which dependencies are compiled once for tests with each backend.
 /// RUSTC_BOOTSTRAP stands for a nightly cargo, which can give flags to a package alone.
-fn in_backends(command: &str) -> Cmd {
-    cargo(command)
+fn test_in_backends() -> Cmd {
+    cargo("test")
         .arg("-Zprofile-rustflags")
         .arg("--target-dir")
         .arg(paths::target().join("backends"))
@@ -419,7 +419,7 @@ fn in_backends(command: &str) -> Cmd {
 /// Runs the tests of the cipher with a backend forced, and those of the mode, which runs on it.
 fn backend(name: &str) -> Result<()> {
     let forced = format!(r#"profile.dev.package.twine-cipher.rustflags=['--cfg=twine_backend="{name}"']"#);
-    in_backends("test")
+    test_in_backends()
         .args(["--package", "twine-cipher", "--package", "otr-mode", "--lib", "--tests", "--all-features"])
         .args(["--config", &forced])
         .env("TWINE_FORCED_BACKEND", name)

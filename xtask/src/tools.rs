@@ -44,11 +44,10 @@ impl Toolchain {
         if has_target(target) {
             return Ok(Self::Own);
         }
-        let is_installed = DEBIAN_TOOLCHAIN.into_iter().all(apt::is_installed);
-        if is_installed || apt::can_install() {
-            if !is_installed {
-                apt::install(&DEBIAN_TOOLCHAIN)?;
-            }
+        if apt::can_install() {
+            apt::install(&DEBIAN_TOOLCHAIN)?;
+        }
+        if DEBIAN_TOOLCHAIN.into_iter().all(apt::is_installed) {
             return Ok(Self::Debian { target: target.to_owned() });
         }
         if paths::find_program("rustup").is_some() {
@@ -69,7 +68,8 @@ impl Toolchain {
         let Self::Debian { target } = self else {
             return Ok(sh::cargo());
         };
-        let compiler = core_library::compiler(DEBIAN_RUSTC, build_core(debian_cargo()), target)?;
+        let compiler =
+            core_library::compiler(DEBIAN_RUSTC, &self.rustc_version()?, build_core(debian_cargo()), target)?;
         Ok(debian_cargo().env("RUSTC", compiler).arg("--config").arg(paths::root().join("firmware/lld.toml")))
     }
 

@@ -16,7 +16,7 @@ use serde_json::json;
 use smart_city_engine::{
     config::{City, History, StreamEntry, UserEntry},
     distrust::{Distrust, Doubt},
-    engine::{About, Handed, Past, Rate, Wanted},
+    engine::{AHEAD, About, Handed, Past, Rate, Wanted},
     policy::{Decisions, Policy, class_name, hash},
 };
 use smart_city_frame::{Class, DeviceId};
@@ -46,9 +46,6 @@ pub const MOST_BODY: usize = MOST_TOGETHER * (handover::MOST + 8);
 
 /// How far another city's clock may be ahead, in seconds.
 const LEEWAY: i64 = 120;
-
-/// How far in the future a reading may have been measured, in seconds, as the history of the own city has it, too.
-const MEASURED_AHEAD: i64 = 600;
 
 /// How far in the future an owner's gateway may have begun to count, in seconds: who has stolen a key could end the stream with more.
 const MOST_AHEAD: i64 = 86_400;
@@ -879,7 +876,7 @@ fn check(opened: &Opened, config: &Config, now: Timestamp) -> Result<StreamEntry
     let starts = i64::try_from(label.id.epoch / 1_000_000).unwrap_or(i64::MAX);
     if label.expiry - now > 60 * i64::from(MOST_MINUTES) + LEEWAY
         || starts - now > MOST_AHEAD
-        || opened.reading.time.as_second() - now > MEASURED_AHEAD
+        || opened.reading.time.as_second() - now > AHEAD / 1_000_000
     {
         return Err(Refusal::TooLong);
     }

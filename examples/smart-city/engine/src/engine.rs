@@ -46,7 +46,7 @@ const STEADY: Duration = Duration::from_secs(600);
 const LEAP: Duration = Duration::from_secs(60);
 
 /// A reading that is further ahead of the clock, in microseconds, was stamped by a wrong one.
-const AHEAD: i64 = 600_000_000;
+pub const AHEAD: i64 = 600_000_000;
 
 /// What comes to the engine.
 #[derive(Debug)]

@@ -230,8 +230,14 @@ pub fn router(app: App, others: Router) -> Router {
         .route("/reference-values", get(reference_values))
         .route("/audit", get(audit_log))
         .route("/cities", get(cities))
-        .route("/cities/{city}/incidents/{incident}/clear", post(clear))
-        .route("/cities/{city}/incidents/{incident}/restore", post(restore))
+        .route(
+            "/cities/{city}/incidents/{incident}/clear",
+            post(|app, by, of| decide(app, by, of, Reports::clear)),
+        )
+        .route(
+            "/cities/{city}/incidents/{incident}/restore",
+            post(|app, by, of| decide(app, by, of, Reports::restore)),
+        )
         .route("/streams", get(streams))
         .route("/streams/{name}", get(flows))
         .route("/devices/{id}", get(device))
@@ -849,24 +855,7 @@ async fn recover(
     app.act_on(&headers, &id, |device, operator, reply| Input::Recover { device, operator, reply }).await
 }
 
-/// Has a report of another city count nothing any more.
-async fn clear(
-    app: State<App>,
-    headers: HeaderMap,
-    of: Path<(String, String)>,
-) -> Result<StatusCode, Refused> {
-    decide(app, headers, of, Reports::clear).await
-}
-
-/// Has one that was cleared count again.
-async fn restore(
-    app: State<App>,
-    headers: HeaderMap,
-    of: Path<(String, String)>,
-) -> Result<StatusCode, Refused> {
-    decide(app, headers, of, Reports::restore).await
-}
-
+/// Has a report of another city count nothing any more, or again.
 async fn decide(
     State(app): State<App>,
     headers: HeaderMap,

@@ -563,7 +563,7 @@ impl Reports {
             let device = report.as_ref().or_else(|| known.get(of)).map(|report| &report.device);
             let mut detail = json!({ "city": of.0, "device": device, "incident": of.1, "state": state });
             if let Some(operator) = report.as_ref().and_then(|report| report.cleared.as_ref()) {
-                // It counts nothing, although it is told again.
+                // It counts nothing, whatever its city tells of it.
                 detail["cleared"] = json!(operator);
             }
             detail
