@@ -223,7 +223,9 @@ impl Store for FileStore {
     }
 
     fn commit(&mut self, changes: &Changes, head: &Head) -> Result<()> {
-        let Changes { epochs, devices, accepted, unowed, delivered, history } = changes;
+        let Changes { epochs, devices, accepted, unowed, delivered, links, history } = changes;
+        // A state that is put back with a copy of the file would repeat nonces.
+        ensure!(links.is_empty(), "a file has no links of devices");
         if changes.is_empty() && !self.is_over(*history) && *head == self.about.head {
             return Ok(());
         }

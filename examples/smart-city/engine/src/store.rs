@@ -55,11 +55,21 @@ pub trait Store: fmt::Debug + Send {
     /// If it is not taken, or if an epoch would be forgotten. Whether it was taken is not known then.
     fn commit(&mut self, changes: &Changes, head: &Head) -> Result<()>;
 
-    /// The history, to be read in any thread while the store goes on.
+    /// The history, to be read in any thread while the store goes on. Of all devices, whoever has them.
     ///
     /// # Errors
     /// If it cannot be read.
     fn snapshot(&self) -> Result<Box<dyn Snapshot>>;
+
+    /// From now on commits write to this shard as well, under the term with which it was taken. A store of one gateway has all
+    /// devices in shard 0, always.
+    ///
+    /// # Errors
+    /// If it has no such shard.
+    fn hold(&mut self, shard: &Shard) -> Result<()>;
+
+    /// From now on commits do not write to this shard any more, and the outbox has nothing of it.
+    fn let_go(&mut self, shard: u16);
 }
 
 /// The history of a moment, or of a later one.
@@ -108,6 +118,25 @@ pub struct Reading {
     pub payload: Vec<u8>,
 }
 
+/// All that is known of the devices of one shard, read under a new term: for the engine that has it from now on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shard {
+    /// Which one.
+    pub number: u16,
+    /// The term under which it is held.
+    pub term: i64,
+    /// As [`Stored::epochs`].
+    pub epochs: Vec<(DeviceId, Fingerprint, u16)>,
+    /// As [`Stored::devices`].
+    pub devices: Vec<(DeviceId, DeviceRecord)>,
+    /// What the holder before has [let go](Changes::links). It is in the store no more: each may be used once.
+    pub links: Vec<(DeviceId, Vec<u8>)>,
+    /// How many readings may not have been delivered, and the number of the first of them.
+    pub outbox: (u64, Option<u64>),
+    /// How many readings the history has, and the time of the first one, in microseconds since 1970.
+    pub history: (u64, Option<i64>),
+}
+
 /// What one transaction changes.
 #[derive(Debug, Default)]
 pub struct Changes {
@@ -121,6 +150,8 @@ pub struct Changes {
     pub unowed: Vec<(u64, Reading)>,
     /// Readings that were delivered.
     pub delivered: Vec<u64>,
+    /// How far the links of devices were whose shard is let go next: the engine has none of them any more.
+    pub links: Vec<(DeviceId, Vec<u8>)>,
     /// What stays in the history.
     pub history: Bounds,
 }
@@ -129,12 +160,13 @@ impl Changes {
     /// Whether there is nothing in it but what stays in the history.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let Self { epochs, devices, accepted, unowed, delivered, history: _ } = self;
+        let Self { epochs, devices, accepted, unowed, delivered, links, history: _ } = self;
         epochs.is_empty()
             && devices.is_empty()
             && accepted.is_empty()
             && unowed.is_empty()
             && delivered.is_empty()
+            && links.is_empty()
     }
 }
 
@@ -174,6 +206,9 @@ pub struct Stored {
     pub history: (u64, Option<i64>),
     /// The last record of the audit log.
     pub head: Head,
+    /// Into how many shards all devices are divided, if several gateways share the store. Then the gateway has none of them yet, and what
+    /// is said here of devices and readings is empty; none if it has them all.
+    pub shards: Option<u16>,
 }
 
 /// What is in a place.
