@@ -181,24 +181,14 @@ fn an_engine_hears_the_devices_of_its_shards_alone() {
     let frame = sensor.measure("1");
     assert_eq!(engine.handle([sensor.up(&frame)]).unwrap(), []);
     assert_eq!(refused(&mut engine, "elsewhere"), 1);
-    let operator = || "kana".to_owned();
-    let (device, region) = (id(0), 1);
-    let wishes: [fn(DeviceId, u16, String, oneshot::Sender<Result<(), Denied>>) -> Input; 3] = [
-        |device, region, operator, reply| Input::Instruct {
-            device,
-            region,
-            argument: Vec::new(),
-            operator,
-            reply,
-        },
-        |device, _, operator, reply| Input::Examine { device, operator, reply },
-        |device, _, operator, reply| Input::Recover { device, operator, reply },
-    ];
-    for wish in wishes {
-        assert_eq!(
-            ask(&mut engine, |reply| wish(device, region, operator(), reply)).0,
-            Err(Denied::Elsewhere)
-        );
+    for wish in ["instruct", "examine", "recover"] {
+        let (device, operator) = (id(0), "kana".to_owned());
+        let answer = ask(&mut engine, |reply| match wish {
+            "instruct" => Input::Instruct { device, region: 1, argument: Vec::new(), operator, reply },
+            "examine" => Input::Examine { device, operator, reply },
+            _ => Input::Recover { device, operator, reply },
+        });
+        assert_eq!(answer.0, Err(Denied::Elsewhere), "{wish}");
     }
     let status = ask(&mut engine, Input::Status).0;
     assert_eq!(status["devices"].as_array().unwrap().len(), 0);
