@@ -42,10 +42,11 @@ use jsonwebtoken::{
 use p256::{
     SecretKey,
     elliptic_curve::rand_core::OsRng,
-    pkcs8::{EncodePrivateKey, LineEnding},
+    pkcs8::{DecodePrivateKey, EncodePrivateKey, LineEnding},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use smart_city_detector::{AttestKey, Challenge, Evidence, Verdict, Verifier};
 use smart_city_frame::DeviceId;
 use zeroize::Zeroizing;
@@ -198,6 +199,7 @@ pub struct Signer {
     key: EncodingKey,
     public: Jwk,
     key_id: String,
+    hash_key: Zeroizing<[u8; 32]>,
 }
 
 impl Signer {
@@ -214,12 +216,16 @@ impl Signer {
     /// # Errors
     /// If it is none.
     pub fn from_pem(pem: &[u8]) -> Result<Self> {
-        let key = EncodingKey::from_ec_pem(pem).context("no private key on P-256 in PEM (PKCS #8)")?;
+        const NO_KEY: &str = "no private key on P-256 in PEM (PKCS #8)";
+        let key = EncodingKey::from_ec_pem(pem).context(NO_KEY)?;
         let mut public = Jwk::from_encoding_key(&key, Algorithm::ES256)
             .context("the key that signs results must be on P-256")?;
         let key_id = public.thumbprint(ThumbprintHash::SHA256)?;
         public.common.key_id = Some(key_id.clone());
-        Ok(Self { key, public, key_id })
+        let secret = SecretKey::from_pkcs8_pem(str::from_utf8(pem)?).context(NO_KEY)?;
+        let secret = Zeroizing::new(secret.to_bytes());
+        let hash_key = Sha256::new().chain_update("keyed hash").chain_update(&secret[..]).finalize();
+        Ok(Self { key, public, key_id, hash_key: Zeroizing::new(hash_key.into()) })
     }
 
     /// The result as a JWT.
@@ -249,6 +255,14 @@ impl Signer {
         use base64ct::{Base64UrlUnpadded, Encoding};
         let signature = jsonwebtoken::crypto::sign(message, &self.key, Algorithm::ES256)?;
         Base64UrlUnpadded::decode_vec(&signature).context("a signature")
+    }
+
+    /// A hash that tells nothing of the message to those who do not have the private key.
+    #[must_use]
+    pub fn keyed_hash(&self, message: &[u8]) -> [u8; 32] {
+        // Both parts have a fixed length, so that nobody can go on with the hash.
+        let parts = Sha256::new().chain_update(&self.hash_key[..]).chain_update(Sha256::digest(message));
+        parts.finalize().into()
     }
 
     /// The name of the key, in results and in the [set](Self::jwks).

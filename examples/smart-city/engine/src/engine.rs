@@ -432,6 +432,8 @@ pub struct Engine {
     has_failed: bool,
     /// Messages of a reading that were not handed over yet, and its device.
     undelivered: HashMap<u64, (usize, DeviceId)>,
+    /// The same of readings whose shard was given up: if it comes back, what is reported of these must not count for others of the reading.
+    given_up: HashMap<u64, usize>,
     /// The sum of them.
     outgoing: usize,
     /// Messages of readings of other cities that were not handed over yet.
@@ -490,6 +492,8 @@ type Open = Box<dyn Fn(File) -> Result<Box<dyn StorageBackend>> + Send>;
 struct Disk {
     log: PathBuf,
     open: Open,
+    /// Keeps other processes out of the folder as long as it is open.
+    _lock: File,
 }
 
 impl std::fmt::Debug for Disk {
@@ -571,9 +575,11 @@ impl Engine {
         disk: impl Fn(File) -> Result<B> + Send + 'static,
     ) -> Result<(Self, Vec<Output>)> {
         let policy = Policy::new(&city.users, &city.streams)?;
+        // Another gateway may be about to begin a new file, or to write behind what is read here.
+        let lock = store::private().truncate(false).open(dir.join("lock"))?;
+        lock.try_lock().with_context(|| format!("another gateway runs with this data: {}", dir.display()))?;
         let path = Audit::path(dir);
         let found = place.find()?;
-        // Not before: another gateway may have the store open, and be about to begin a new file.
         Audit::end_rotation(&path)?;
         let log = memory::read_log(&path, &found)?;
         let mut loss = Loss::find(&found, &log);
@@ -598,7 +604,10 @@ impl Engine {
             }
         }
         let (store, stored) = match found {
-            Found::Whole(store, stored) => (store, *stored),
+            Found::Whole(mut store, mut stored) => {
+                stored.next = store.claim()?.unwrap_or(stored.next);
+                (store, *stored)
+            }
             Found::Nothing | Found::Damaged(_) => place.create()?,
         };
         let file = store::private().truncate(false).open(&path).context("audit.jsonl")?;
@@ -616,13 +625,14 @@ impl Engine {
             signer,
             store,
             audit,
-            disk: Disk { log: path, open },
+            disk: Disk { log: path, open, _lock: lock },
             devices: BTreeMap::new(),
             absent: stored.devices.into_iter().collect(),
             past_epochs: BTreeMap::new(),
             waiting: BTreeSet::new(),
             has_failed: false,
             undelivered: HashMap::new(),
+            given_up: HashMap::new(),
             outgoing: 0,
             given: 0,
             parked: stored.outbox.first().map(|(number, _)| *number),
@@ -1257,7 +1267,7 @@ impl Engine {
         };
         let id = parse_device_id(id).ok_or((None, Refusal::Topic))?;
         if shard.is_some_and(|shard| shard != self.shards.of(id).to_string()) {
-            return Err((None, Refusal::Topic));
+            return Err((Some(id), Refusal::Topic));
         }
         let device = self.city.devices.get(&id).ok_or((None, Refusal::UnknownDevice))?;
         if !self.shards.have(id) {
@@ -1388,10 +1398,11 @@ impl Engine {
                 about: Some(Arc::clone(&about)),
             });
         }
-        let count = outputs.len() - before;
+        let mut count = outputs.len() - before;
         if count == 0 {
             return false;
         }
+        count += self.given_up.remove(&number).unwrap_or_default();
         self.undelivered.insert(number, (count, id));
         self.outgoing += count;
         true
@@ -1448,6 +1459,11 @@ impl Engine {
             if *left == 0 {
                 self.undelivered.remove(&number);
                 self.is_delivered(number, id);
+            }
+        } else if let Some(left) = self.given_up.get_mut(&number) {
+            *left -= 1;
+            if *left == 0 {
+                self.given_up.remove(&number);
             }
         }
     }

@@ -45,6 +45,16 @@ pub trait Store: fmt::Debug + Send {
     /// The number of commits.
     fn generation(&self) -> u64;
 
+    /// From now on nobody else who has the store open writes to it. Returns the number of the next reading, if it is another one than what was
+    /// read said. Until then nothing was changed.
+    ///
+    /// # Errors
+    /// If somebody has written to it since it was read, or it cannot be written now.
+    fn claim(&mut self) -> Result<Option<u64>> {
+        // A file is open once.
+        Ok(None)
+    }
+
     /// The next commit is at least number `generation + 1`: for a store that goes on behind a log that knows more.
     fn skip_to(&mut self, generation: u64);
 

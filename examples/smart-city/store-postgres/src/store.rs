@@ -25,7 +25,8 @@ const BLOCK: u64 = 1 << 40;
 
 pub(crate) const READING: &str = "device, key, stream, stream_identity, epoch, counter, time, payload";
 
-/// What one gateway keeps in the database: the place of its store. It is opened with no shard, and fences off who had opened it before.
+/// What one gateway keeps in the database: the place of its store. It is opened with no shard, and who [claims](Store::claim) it fences off who
+/// had opened it before.
 #[derive(Clone, Debug)]
 pub struct Gateway {
     /// The database.
@@ -55,8 +56,8 @@ struct State {
     /// Of how many there are.
     shards: u16,
     held: BTreeMap<i16, Held>,
-    /// The block of numbers that new readings may have. No other process has it.
-    block: u64,
+    /// The block of numbers that new readings may have. No other process has it; none before the store is claimed.
+    block: Option<u64>,
 }
 
 /// A shard that is held.
@@ -97,7 +98,7 @@ impl Gateway {
                 identity: state.identity.clone(),
                 generation: state.generation,
                 head: state.head.clone(),
-                next: state.block * BLOCK,
+                next: state.block.unwrap_or_default() * BLOCK,
                 shards: Some(state.shards),
                 ..Stored::default()
             };
@@ -105,7 +106,7 @@ impl Gateway {
         }))
     }
 
-    /// What the database has of this gateway; with a new block, so that nobody else who has opened it writes any more.
+    /// What the database has of this gateway; if it is `new`, it is made and claimed.
     async fn read(&self, client: &Client, new: bool) -> Result<Option<State>> {
         if new {
             let sql = "
@@ -129,25 +130,24 @@ impl Gateway {
                        values ($1, replace(gen_random_uuid()::text, '-', ''), 0, 0, 0, '') on conflict do nothing";
             execute(client, sql, [(&self.name, Type::TEXT)]).await?;
         }
-        let sql = "
-            with new as (
-                update settings set blocks = blocks + 1 where exists (select from gateways where name = $1) returning blocks
-            )
-            update gateways set block = blocks from new where name = $1
-            returning block, identity, generation, head_n, head_hash";
+        let sql = "select identity, generation, head_n, head_hash from gateways where name = $1";
         let found = rows(client, sql, [(&self.name, Type::TEXT)]).await?;
         let Some(row) = found.first() else { return Ok(None) };
-        let generation = unsigned(row.get(2))?;
-        Ok(Some(State {
+        let generation = unsigned(row.get(1))?;
+        let mut state = State {
             name: self.name.clone(),
-            identity: row.get(1),
+            identity: row.get(0),
             generation,
             stored: generation,
-            head: Head { n: unsigned(row.get(3))?, hash: row.get(4) },
+            head: Head { n: unsigned(row.get(2))?, hash: row.get(3) },
             shards,
             held: BTreeMap::new(),
-            block: unsigned(row.get(0))?,
-        }))
+            block: None,
+        };
+        if new {
+            state.block = Some(state.claim(client).await?);
+        }
+        Ok(Some(state))
     }
 }
 
@@ -219,6 +219,20 @@ async fn read_shard(client: &Client, number: u16, term: i64) -> Result<Shard> {
 }
 
 impl State {
+    /// Takes a new block, so that nobody else who has opened the store writes any more.
+    async fn claim(&self, client: &Client) -> Result<u64> {
+        let sql = "
+            with new as (
+                update settings set blocks = blocks + 1
+                where exists (select from gateways where name = $1 and generation = $2) returning blocks
+            )
+            update gateways set block = blocks from new where name = $1 and generation = $2 returning block";
+        let generation = signed(self.stored)?;
+        let claimed = rows(client, sql, [(&self.name, Type::TEXT), (&generation, Type::INT8)]).await?;
+        let row = claimed.first().ok_or_else(|| Fenced::Gateway(self.name.clone()))?;
+        unsigned(row.get(0))
+    }
+
     /// Of so many readings in the history of the city, how many are of the shards that are held: one at least, if there are any.
     fn share(&self, most: u64) -> u64 {
         let share = u128::from(most) * self.held.len() as u128 / u128::from(self.shards);
@@ -247,6 +261,13 @@ impl Store for PostgresStore {
 
     fn generation(&self) -> u64 {
         self.state.generation
+    }
+
+    fn claim(&mut self) -> Result<Option<u64>> {
+        let Self { session, state, .. } = self;
+        let block = session.run(async |client: &Client| state.claim(client).await)?;
+        state.block = Some(block);
+        Ok(Some(block * BLOCK))
     }
 
     fn skip_to(&mut self, generation: u64) {
@@ -439,8 +460,10 @@ impl<'c> Write<'c> {
             let term = state.held.get(&shard).map(|held| held.term).unwrap_or_default();
             ensure!(term == newest, Fenced::Shard { shard: shard.try_into()?, term, newest });
         }
-        let gateway =
-            gateway?.into_iter().next().filter(|row| row.get::<_, i64>(0).cast_unsigned() == state.block);
+        let gateway = gateway?
+            .into_iter()
+            .next()
+            .filter(|row| Some(row.get::<_, i64>(0).cast_unsigned()) == state.block);
         let Some(gateway) = gateway else { bail!(Fenced::Gateway(name.clone())) };
         let found = unsigned(gateway.get(1))?;
         let generation = state.generation + 1;
@@ -520,7 +543,7 @@ impl<'c> Readings<'c> {
         let Reading { device, key, stream, stream_identity, epoch, counter, time, payload } = reading;
         // Those of a reading that comes twice are the same; and whatever is wrong here must not touch another gateway's.
         ensure!(
-            number / BLOCK == state.block,
+            Some(number / BLOCK) == state.block,
             "the number {number} is not this store's: a reading would be overwritten"
         );
         self.numbers.push(signed(*number)?);

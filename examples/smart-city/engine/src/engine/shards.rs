@@ -112,10 +112,16 @@ impl Engine {
         let ids: Vec<_> = self.devices_of(number).collect();
         let mut changes = Changes { history: self.bounds(now), ..Changes::default() };
         changes.delivered = std::mem::take(&mut self.batch.changes.delivered);
+        let mut forgotten = Vec::new();
         for id in &ids {
             let Some(device) = self.devices.remove(id) else { continue };
             if device.record.isolated.is_some() {
                 self.shards.isolated_elsewhere.insert(*id);
+            }
+            let expects =
+                device.outstanding.as_ref().is_some_and(|outstanding| outstanding.deadline.is_some());
+            if expects || device.recovery.is_some() {
+                forgotten.push(*id);
             }
             // The link is gone before its state is stored: nothing can be sealed behind it.
             changes.links.extend(device.suspend().map(|link| (*id, link)));
@@ -124,12 +130,14 @@ impl Engine {
         self.past_epochs.retain(|(id, _), _| !of_shard(id));
         self.waiting.retain(|id| !of_shard(id));
         self.seen.retain(|id| !of_shard(id));
-        let outgoing = &mut self.outgoing;
-        self.undelivered.retain(|_, (left, id)| {
-            let stays = !of_shard(id);
-            *outgoing -= if stays { 0 } else { *left };
-            stays
-        });
+        for (number, (left, _)) in self.undelivered.extract_if(|_, (_, id)| of_shard(id)) {
+            self.outgoing -= left;
+            self.given_up.insert(number, left);
+        }
+        for id in forgotten {
+            // Whoever wanted it has to want it again.
+            self.audit("given up with its shard", json!({ "device": id.to_string(), "shard": number }));
+        }
         self.audit(
             "shard released",
             json!({ "shard": number, "devices": ids.len(), "links": changes.links.len() }),

@@ -136,6 +136,16 @@ fn findings_have_the_tiers_of_ar4si() {
 }
 
 #[test]
+fn a_keyed_hash_is_of_the_key_and_the_message() {
+    let pems = [0; 2].map(|_| Signer::generate().unwrap());
+    let hashes =
+        |pem: &str| [b"one", b"two"].map(|text| Signer::from_pem(pem.as_bytes()).unwrap().keyed_hash(text));
+    let [first, second] = [hashes(&pems[0]), hashes(&pems[1])];
+    assert_eq!(first, hashes(&pems[0]));
+    assert!(first[0] != first[1] && first[0] != second[0] && second[0] != second[1]);
+}
+
+#[test]
 fn keys_are_checked_and_not_shown() {
     let error = Signer::from_pem(b"no key").unwrap_err();
     assert_eq!(error.to_string(), "no private key on P-256 in PEM (PKCS #8)");

@@ -452,6 +452,63 @@ fn a_shard_may_come_with_older_readings() {
     assert_eq!((given.len(), place.lock().outbox.len()), (OUTGOING / 2 + 10, 0));
 }
 
+/// What is reported late of before a shard was given up does not count for what is given out when it is back.
+#[test]
+fn a_late_report_is_of_before() {
+    let dir = city();
+    let place = Shared::new(SHARDS).named("one");
+    let mut engine = open(dir.path(), &place).unwrap();
+    let [mut sensor, _] = apart();
+    take(&mut engine, &place, sensor.shard());
+    let number = texts(&send(&mut engine, &mut sensor, 0..1))["0-0"];
+    // For three users, of whom one has it.
+    engine.handle([Input::Delivered(number)]).unwrap();
+    for _ in 0..2 {
+        release(&mut engine, sensor.shard());
+        assert_eq!(texts(&take(&mut engine, &place, sensor.shard()))["0-0"], number);
+    }
+    for left in (0..2 + 3 + 3).rev() {
+        assert_eq!(place.lock().outbox.len(), 1, "{left} are left");
+        engine.handle([Input::Delivered(number), Input::Tick]).unwrap();
+    }
+    assert_eq!(place.lock().outbox.len(), 0);
+    assert_eq!(ask(&mut engine, Input::Status).0["undelivered"], 0);
+}
+
+/// An instruction whose evidence is expected is not forgotten in silence.
+#[test]
+fn what_an_operator_wanted_is_told_to_be_given_up() {
+    let dir = city();
+    let place = Shared::new(SHARDS).named("one");
+    let mut engine = open(dir.path(), &place).unwrap();
+    let mut sensor = Sensor::new(0);
+    take(&mut engine, &place, sensor.shard());
+    let frame = sensor.measure("1");
+    engine.handle([sensor.up(&frame)]).unwrap();
+    let (device, operator) = (id(0), "kana".to_owned());
+    ask(&mut engine, |reply| Input::Examine { device, operator, reply }).0.unwrap();
+    release(&mut engine, sensor.shard());
+    let log = fs::read_to_string(dir.path().join("one/audit.jsonl")).unwrap();
+    let line = log.lines().find(|line| line.contains("given up with its shard")).unwrap();
+    assert!(line.contains(&device.to_string()), "{line}");
+}
+
+/// Who starts a second time with the same folder changes nothing.
+#[test]
+fn a_folder_has_one_engine() {
+    let dir = city();
+    let place = Shared::new(SHARDS).named("one");
+    let mut first = open(dir.path(), &place).unwrap();
+    let log = dir.path().join("one/audit.jsonl");
+    let before = fs::read(&log).unwrap();
+    let error = format!("{:#}", open(dir.path(), &place).unwrap_err());
+    assert!(error.starts_with("another gateway runs with this data"), "{error}");
+    assert_eq!(fs::read(&log).unwrap(), before);
+    first.handle([Input::Tick]).unwrap();
+    drop(first);
+    open(dir.path(), &place).unwrap();
+}
+
 /// A device that is isolated is it at every engine.
 #[test]
 fn isolation_goes_with_the_shard() {

@@ -88,11 +88,17 @@ fn who_opens_has_no_shard_and_touches_nobody_elses() {
     assert_eq!(city.term(1), 1);
 
     one.hold(&Shard { number: SHARDS, ..Shard::default() }).unwrap_err();
-    // The same gateway again: who had opened it before writes no more, wherever it has its devices.
+    // The same gateway again: nobody is fenced off before its log was looked at, and what was opened then is old when somebody has written.
+    let (mut late, _) = stores::find(&gateway(&city.database, "one"));
+    late.commit(&Changes::default(), &head(9)).unwrap_err();
+    one.commit(&Changes::default(), &head(3)).unwrap();
+    assert_eq!(late.claim().unwrap_err().downcast_ref(), Some(&Fenced::Gateway("one".to_owned())));
+    // Who had opened it before writes no more, wherever it has its devices.
     let (mut again, _) = stores::find(&gateway(&city.database, "one"));
-    let error = one.commit(&Changes::default(), &head(3)).unwrap_err();
+    again.claim().unwrap();
+    let error = one.commit(&Changes::default(), &head(4)).unwrap_err();
     assert_eq!(error.downcast_ref(), Some(&Fenced::Gateway("one".to_owned())));
-    again.commit(&Changes::default(), &head(3)).unwrap();
+    again.commit(&Changes::default(), &head(4)).unwrap();
 }
 
 /// Nothing of it is changed then, and nobody is fenced off.

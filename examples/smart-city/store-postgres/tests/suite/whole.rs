@@ -60,7 +60,8 @@ impl Whole {
 impl Place for Whole {
     fn find(&self) -> Result<Found> {
         match self.gateway.find()? {
-            Found::Whole(store, stored) => {
+            Found::Whole(mut store, mut stored) => {
+                stored.next = store.claim()?.unwrap();
                 let (store, stored) = self.take(store, *stored)?;
                 Ok(Found::Whole(store, Box::new(stored)))
             }
