@@ -8,7 +8,7 @@ use std::{
 
 use serde::Serialize;
 use smart_city_frame::{
-    Challenge, DeviceId, Epoch, GatewayLink, Header, OVERHEAD, OpenError, Receipt, RootKey,
+    Challenge, DeviceId, Epoch, GatewayLink, Header, LinkState, OVERHEAD, OpenError, Receipt, RootKey,
     seal_epoch_request,
 };
 
@@ -53,6 +53,8 @@ pub enum Refusal {
     UnknownDevice,
     /// The registry does not have this stream for this device.
     UnknownStream,
+    /// Another gateway has the device's shard.
+    Elsewhere,
     /// The device is isolated.
     Isolated,
     /// It is of an epoch of which no more is accepted: of one before, or the gateway has lost its replay window.
@@ -154,6 +156,8 @@ pub(crate) struct Device {
     receipt_due: bool,
     /// The last receipt of the link's epoch, as it was sent.
     sent_receipt: Option<Vec<u8>>,
+    /// The link went on here from a state, which does not say which frames before the newest one were missing.
+    is_resumed: bool,
     repeats: Rate,
     trials: Rate,
     closed_trials: Rate,
@@ -194,14 +198,20 @@ impl Device {
         now: Instant,
         mut open: impl FnMut(&mut GatewayLink, &mut [u8]) -> Result<T, OpenError>,
     ) -> Result<T, Refusal> {
-        let epoch = Header::parse(frame).map_err(OpenError::from)?.epoch;
+        let Header { epoch, counter, .. } = Header::parse(frame).map_err(OpenError::from)?;
         if let Some(link) = &mut self.link {
             match open(link, frame) {
                 Err(OpenError::OtherEpoch(_)) => {}
                 result => {
                     let few = link.needs_new_epoch(FEW_BLOCKS);
                     let result = result.map_err(Refusal::from);
-                    if few || matches!(result, Err(Refusal::Limit)) {
+                    // The device would send it again and again.
+                    let is_stuck = self.is_resumed
+                        && matches!(result, Err(Refusal::Replayed))
+                        && self
+                            .receipt
+                            .is_some_and(|receipt| receipt.reaches(counter) && !receipt.has(counter));
+                    if few || is_stuck || matches!(result, Err(Refusal::Limit)) {
                         self.ask_forced_epoch(now);
                     }
                     return result;
@@ -234,6 +244,7 @@ impl Device {
                 self.link = Some(link);
                 self.record.epoch = Some(epoch.0);
                 (self.receipt, self.receipt_due, self.sent_receipt, self.ask) = (None, false, None, None);
+                self.is_resumed = false;
                 // It is not closed itself.
                 self.closed = self.closed.split_off(&epoch);
                 if epoch == Epoch::LAST {
@@ -279,6 +290,35 @@ impl Device {
     pub(crate) fn repeated_receipt(&mut self, now: Instant) -> Option<Vec<u8>> {
         let frame = self.sent_receipt.as_ref()?;
         self.repeats.take(REPEATS, now).then(|| frame.clone())
+    }
+
+    /// How far the link is, for another gateway that [goes on](Self::resume) with it; none if there is none, or if nothing may go on.
+    ///
+    /// It is the link's [state](LinkState), and if anything was accepted the receipt, and that as it was sent, if it was.
+    pub(crate) fn suspend(self) -> Option<Vec<u8>> {
+        let link = self.link.filter(|_| self.record.isolated.is_none())?;
+        let mut bytes = link.suspend().to_bytes().to_vec();
+        if let Some(receipt) = self.receipt {
+            bytes.extend(receipt.to_bytes());
+            bytes.extend(self.sent_receipt.unwrap_or_default());
+        }
+        Some(bytes)
+    }
+
+    /// Goes on with the link that another gateway has suspended; false if that is not of this device's newest epoch.
+    pub(crate) fn resume(&mut self, id: DeviceId, root: &RootKey, bytes: &[u8]) -> bool {
+        let Some((state, rest)) = bytes.split_first_chunk() else { return false };
+        let state = LinkState::from_bytes(*state);
+        if self.record.epoch != Some(state.epoch().0) || self.record.isolated.is_some() {
+            return false;
+        }
+        let Some(link) = GatewayLink::resume(root, id, &state) else { return false };
+        (self.link, self.is_resumed, self.ask) = (Some(Box::new(link)), true, None);
+        if let Some((receipt, sent)) = rest.split_first_chunk() {
+            self.receipt = Some(Receipt::from_bytes(*receipt));
+            self.sent_receipt = Some(sent.to_vec()).filter(|sent| !sent.is_empty());
+        }
+        true
     }
 
     pub(crate) fn link(&mut self) -> Option<&mut GatewayLink> {

@@ -3,6 +3,8 @@
 //! A batch is worked off in memory, then the audit log and the store are written in one go (group commit), then receipts and
 //! readings go out. So a loss of power loses nothing that has a receipt, and nothing that goes out was not stored.
 
+mod shards;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fs::{self, File},
@@ -21,18 +23,21 @@ use smart_city_frame::{
 };
 use tokio::sync::{oneshot, watch};
 
+use self::shards::Shards;
 pub use crate::device::{Rate, Refusal};
 use crate::{
     attestation::{Appraisal, Finding, Signer, Status, appraise, appraise_all},
     audit::{self, Audit},
-    config::{City, ConfigError, Secrets, StreamEntry, UserEntry, parse_device_id},
+    config::{City, ConfigError, DeviceEntry, Secrets, StreamEntry, UserEntry, parse_device_id},
     corim::reference_values,
     device::{DENIED, Device, Outstanding, Recovery, UNASKED},
     distrust::{self, Distrust, Doubt, Doubts},
     file::Directory,
     memory::{self, Fingerprint, Loss, Memory},
     policy::{Decision, Decisions, Policy, class_name},
-    store::{self, Bounds, Changes, DeviceRecord, Found, Place, Query, Reading, Snapshot, Store, unused},
+    store::{
+        self, Bounds, Changes, DeviceRecord, Found, Place, Query, Reading, Shard, Snapshot, Store, unused,
+    },
     view::{DeviceView, Event, FlowKey, SAMPLED, Sample, SharedView},
 };
 
@@ -169,6 +174,17 @@ pub enum Input {
         /// To whom, and more.
         detail: Value,
     },
+    /// The engine has a shard from now on.
+    Take(Box<Shard>),
+    /// It gives a shard up: how far the links of its devices are is stored, and nothing of them is known here any more.
+    Release {
+        /// Which one.
+        shard: u16,
+        /// It is stored. Nothing of the shard is written from here any more.
+        reply: oneshot::Sender<()>,
+    },
+    /// Which devices are isolated whose shards other gateways have.
+    Elsewhere(BTreeSet<DeviceId>),
     /// Somebody waits until what came before is stored.
     Stored(oneshot::Sender<()>),
     /// The gateway is about to end: what is written once a minute is written now.
@@ -347,6 +363,8 @@ pub enum Denied {
     Isolated,
     /// It is not isolated.
     NotIsolated,
+    /// Another gateway has its shard.
+    Elsewhere,
     /// The evidence of the last instruction is still expected.
     Busy,
     /// Nothing came from it in a new epoch since the gateway started.
@@ -363,6 +381,7 @@ impl std::fmt::Display for Denied {
             Self::TooLong => "the argument is too long",
             Self::Isolated => "the device is isolated",
             Self::NotIsolated => "the device is not isolated",
+            Self::Elsewhere => "another gateway has the device",
             Self::Busy => "the evidence of the last instruction is still expected",
             Self::NoLink => "the device has not opened an epoch yet",
             Self::TooOften => "you have sent as many commands as you may for now",
@@ -411,16 +430,15 @@ pub struct Engine {
     waiting: BTreeSet<DeviceId>,
     /// Something was not stored: what is in memory is ahead of the store.
     has_failed: bool,
-    /// Messages of a reading that were not handed over yet.
-    undelivered: HashMap<u64, usize>,
+    /// Messages of a reading that were not handed over yet, and its device.
+    undelivered: HashMap<u64, (usize, DeviceId)>,
     /// The sum of them.
     outgoing: usize,
     /// Messages of readings of other cities that were not handed over yet.
     given: usize,
-    /// The first reading of which nothing was given out yet: it and all behind it are in the store.
+    /// All readings from this one on are in the store, and nothing was given out of those that are not [undelivered](Self::undelivered).
     parked: Option<u64>,
-    /// Readings in the store.
-    outbox: u64,
+    shards: Shards,
     next_number: u64,
     fault: Option<String>,
     /// Frames that were accepted, and messages that were refused, since the start.
@@ -558,9 +576,12 @@ impl Engine {
         // Not before: another gateway may have the store open, and be about to begin a new file.
         Audit::end_rotation(&path)?;
         let log = memory::read_log(&path, &found)?;
-        let loss = Loss::find(&found, &log);
+        let mut loss = Loss::find(&found, &log);
+        if place.is_shared() {
+            loss = loss.map(Loss::of_database);
+        }
         match (&loss, after_loss) {
-            (Some(loss @ Loss::Both(..)), true) => return Err(loss.clone().into()),
+            (Some(loss @ (Loss::Both(..) | Loss::Database(_))), true) => return Err(loss.clone().into()),
             (Some(loss), false) => return Err(loss.clone().into()),
             (None, true) => bail!("no file was lost: start without --continue-after-loss"),
             _ => {}
@@ -605,7 +626,7 @@ impl Engine {
             outgoing: 0,
             given: 0,
             parked: stored.outbox.first().map(|(number, _)| *number),
-            outbox: stored.outbox.len() as u64,
+            shards: Shards::new(stored.shards, stored.outbox.len() as u64),
             next_number: stored.next,
             fault: None,
             accepted: 0,
@@ -650,6 +671,18 @@ impl Engine {
     /// Takes over what store and audit log know, and makes each know what the other did: the log is ahead of the store if the
     /// process ended between the two.
     fn remember(&mut self, log: &Memory, stored: &[(DeviceId, Fingerprint, u16)], loss: Option<&Loss>) {
+        if let Some(loss) = loss {
+            tracing::warn!(%loss, "goes on after a loss");
+            let why = match loss {
+                Loss::Store(why) | Loss::Log(why) | Loss::Both(why, _) | Loss::Database(why) => why,
+            };
+            let file = if matches!(loss, Loss::Log(_)) { "audit.jsonl" } else { "store.redb" };
+            self.audit("continued after a loss", json!({ "file": file, "fault": why }));
+        }
+        if self.shards.are_shared {
+            // What this log knows may be of devices that another gateway has by now.
+            return;
+        }
         let mut store = Memory::default();
         for (id, key, epoch) in stored {
             store.opened(*id, *key, *epoch);
@@ -657,14 +690,8 @@ impl Engine {
         let isolated = self.absent.iter().filter_map(|(id, record)| Some((*id, record.isolated?)));
         store.isolated = isolated.collect();
         let mut all = log.clone();
-        if let Some(loss) = loss {
-            tracing::warn!(%loss, "goes on after a loss");
+        if loss.is_some() {
             all.merge(&store);
-            let why = match loss {
-                Loss::Store(why) | Loss::Log(why) | Loss::Both(why, _) => why,
-            };
-            let file = if matches!(loss, Loss::Log(_)) { "audit.jsonl" } else { "store.redb" };
-            self.audit("continued after a loss", json!({ "file": file, "fault": why }));
         } else {
             all.merge(&Memory { isolated: BTreeMap::new(), ..store.clone() });
         }
@@ -727,7 +754,7 @@ impl Engine {
             stays
         });
         for id in city.devices.keys() {
-            if self.devices.contains_key(id) {
+            if self.devices.contains_key(id) || !self.shards.have(*id) {
                 continue;
             }
             let Some(key) = key(id) else { continue };
@@ -843,7 +870,7 @@ impl Engine {
         self.read_clock(now, clock);
         let (mut replies, mut results, mut stored, mut rooms) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut logins = Vec::new();
+        let (mut logins, mut releases) = (Vec::new(), Vec::new());
         let mut ticked = false;
         for input in inputs {
             match input {
@@ -856,15 +883,17 @@ impl Engine {
                     self.tick(now);
                 }
                 Input::Instruct { device, region, argument, operator, reply } => {
-                    let result = self.instruct(device, region, &argument, &operator, now);
+                    let result = self.is_here(device);
+                    let result =
+                        result.and_then(|()| self.instruct(device, region, &argument, &operator, now));
                     replies.push((reply, self.told("instruct", device, &operator, result, now)));
                 }
                 Input::Examine { device, operator, reply } => {
-                    let result = self.examine(device, &operator, now);
+                    let result = self.is_here(device).and_then(|()| self.examine(device, &operator, now));
                     replies.push((reply, self.told("examine", device, &operator, result, now)));
                 }
                 Input::Recover { device, operator, reply } => {
-                    let result = self.recover(device, &operator, now);
+                    let result = self.is_here(device).and_then(|()| self.recover(device, &operator, now));
                     replies.push((reply, self.told("recover", device, &operator, result, now)));
                 }
                 Input::Session { operator, begins, reply } => {
@@ -896,6 +925,9 @@ impl Engine {
                 Input::Give(readings) => readings.into_iter().for_each(|handed| self.give(handed)),
                 Input::Distrust(doubts) => self.distrust(doubts),
                 Input::Note { event, detail } => self.audit(event, detail),
+                Input::Take(shard) => self.take(*shard, now)?,
+                Input::Release { shard, reply } => releases.push((shard, reply)),
+                Input::Elsewhere(isolated) => self.shards.isolated_elsewhere = isolated,
                 Input::Stored(reply) => stored.push(reply),
                 Input::End(reply) => {
                     self.summarize();
@@ -919,9 +951,8 @@ impl Engine {
         }
         changes.history = self.bounds(now);
         changes.devices = records.iter().filter_map(|id| Some((*id, self.record(*id)?.clone()))).collect();
+        self.store_changes(&changes)?;
         self.has_failed = true;
-        let head = self.audit.flush()?;
-        self.store.commit(&changes, head)?;
         if self.audit.is_full(self.city.audit_file_bytes) {
             let detail = self.memory().to_record(self.store.identity());
             let commit = self.store.generation() + 1;
@@ -932,8 +963,6 @@ impl Engine {
         self.batches.count += 1;
         self.batches.sum += took;
         self.batches.longest = self.batches.longest.max(took);
-        self.outbox += changes.accepted.len() as u64;
-        self.outbox = self.outbox.saturating_sub(changes.delivered.len() as u64);
 
         // From here on it is stored.
         if !self.events.is_empty() {
@@ -980,7 +1009,21 @@ impl Engine {
         for reply in stored {
             let _ = reply.send(());
         }
+        // The batch may have sealed something for a device of the shard.
+        for (shard, reply) in releases {
+            self.release(shard, now)?;
+            let _ = reply.send(());
+        }
         Ok(all)
+    }
+
+    /// Makes changes durable, with what the audit log says of them.
+    fn store_changes(&mut self, changes: &Changes) -> Result<()> {
+        self.has_failed = true;
+        let head = self.audit.flush()?;
+        self.store.commit(changes, head)?;
+        self.has_failed = false;
+        Ok(())
     }
 
     /// Takes note of the clock, and whether it was set since the last batch.
@@ -1020,12 +1063,12 @@ impl Engine {
         };
         let (Some((number, stream)), Some(user)) = (stream, user) else { return Ok(None) };
         let Some((first, last)) = self.times() else { return Ok(None) };
-        let may_see = |(id, device): &(&DeviceId, &Device)| {
+        let may_see = |(id, entry): &(&DeviceId, &DeviceEntry)| {
             wanted.device.is_none_or(|device| device == **id)
-                && self.city.devices.get(id).is_some_and(|entry| entry.streams.contains(number))
-                && self.policy.decide_for(user, *number, device.record.isolated.is_none()).allowed
+                && entry.streams.contains(number)
+                && self.policy.decide_for(user, *number, !self.is_isolated(**id)).allowed
         };
-        let devices: Vec<_> = self.devices.iter().filter(may_see).map(|(id, _)| *id).collect();
+        let devices: Vec<_> = self.city.devices.iter().filter(may_see).map(|(id, _)| *id).collect();
         if devices.is_empty() {
             return Ok(None);
         }
@@ -1037,6 +1080,15 @@ impl Engine {
             limit: wanted.limit,
         };
         Ok(Some(Excerpt { snapshot: self.store.snapshot()?, query, stream: stream.clone() }))
+    }
+
+    /// Whether a device is isolated, here or where its shard is.
+    fn is_isolated(&self, id: DeviceId) -> bool {
+        let device = self.devices.get(&id);
+        device.map_or_else(
+            || self.shards.isolated_elsewhere.contains(&id),
+            |device| device.record.isolated.is_some(),
+        )
     }
 
     /// Whether what a guest is by still holds.
@@ -1197,14 +1249,20 @@ impl Engine {
 
     /// Whose message it is, and of which stream; none if it is evidence.
     fn route(&self, topic: &str) -> Result<(DeviceId, Option<u16>), (Option<DeviceId>, Refusal)> {
-        let mut parts = topic.split('/');
-        let (Some("up"), Some(id), Some(what), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Err((None, Refusal::Topic));
+        let rest = topic.strip_prefix("up/").ok_or((None, Refusal::Topic))?;
+        let (shard, rest) = match rest.split_once('/') {
+            Some((shard, rest)) if self.shards.are_shared => (Some(shard), rest),
+            _ => (None, rest),
         };
+        let (id, what) = rest.split_once('/').ok_or((None, Refusal::Topic))?;
         let id = parse_device_id(id).ok_or((None, Refusal::Topic))?;
+        if shard.is_some_and(|shard| *shard != *self.shards.of(id).to_string()) {
+            return Err((None, Refusal::Topic));
+        }
         let device = self.city.devices.get(&id).ok_or((None, Refusal::UnknownDevice))?;
+        if !self.shards.have(id) {
+            return Err((Some(id), Refusal::Elsewhere));
+        }
         if what == "evidence" {
             return Ok((id, None));
         }
@@ -1292,6 +1350,9 @@ impl Engine {
                 self.batch.outputs = outputs;
             }
             self.batch.changes.accepted.push((number, reading));
+            if let Some(outbox) = self.shards.outbox_of(id) {
+                *outbox += 1;
+            }
         } else if self.city.history.is_some() || !self.observers.is_empty() {
             self.next_number += 1;
             self.batch.changes.unowed.push((number, reading));
@@ -1330,7 +1391,7 @@ impl Engine {
         if count == 0 {
             return false;
         }
-        self.undelivered.insert(number, count);
+        self.undelivered.insert(number, (count, id));
         self.outgoing += count;
         true
     }
@@ -1362,10 +1423,13 @@ impl Engine {
         {
             let page = self.store.outbox(from, PAGE)?;
             self.parked = (page.len() == PAGE).then(|| page[PAGE - 1].0 + 1);
+            let removed: BTreeSet<_> = self.batch.changes.delivered.iter().copied().collect();
             for (number, reading) in &page {
-                if !self.deliver(*number, reading, outputs) {
+                // Of a shard that was taken since, there may be older ones than those that were given out.
+                let is_new = !self.undelivered.contains_key(number) && !removed.contains(number);
+                if is_new && !self.deliver(*number, reading, outputs) {
                     // Nobody may have it any more.
-                    self.batch.changes.delivered.push(*number);
+                    self.is_delivered(*number, DeviceId(reading.device));
                 }
             }
         }
@@ -1376,13 +1440,22 @@ impl Engine {
         if number == FOREIGN {
             self.given = self.given.saturating_sub(1);
         }
-        if let Some(left) = self.undelivered.get_mut(&number) {
+        if let Some((left, id)) = self.undelivered.get_mut(&number) {
+            let id = *id;
             *left -= 1;
             self.outgoing -= 1;
             if *left == 0 {
                 self.undelivered.remove(&number);
-                self.batch.changes.delivered.push(number);
+                self.is_delivered(number, id);
             }
+        }
+    }
+
+    /// A reading of this device is in the outbox no more.
+    fn is_delivered(&mut self, number: u64, id: DeviceId) {
+        self.batch.changes.delivered.push(number);
+        if let Some(outbox) = self.shards.outbox_of(id) {
+            *outbox = outbox.saturating_sub(1);
         }
     }
 
@@ -1703,9 +1776,7 @@ impl Engine {
         self.add_up();
         let seen = std::mem::take(&mut self.seen);
         let devices: Vec<_> = seen.into_iter().filter_map(|id| Some((id, self.device_view(id)?))).collect();
-        let changes = &self.batch.changes;
-        let undelivered =
-            (self.outbox + changes.accepted.len() as u64).saturating_sub(changes.delivered.len() as u64);
+        let undelivered = self.shards.outbox();
         let mut view = self.view.write();
         let summary = &mut view.summary;
         summary.refused.clone_from(&self.refused);

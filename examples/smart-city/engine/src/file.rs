@@ -24,8 +24,8 @@ use crate::{
     audit::Head,
     memory::Fingerprint,
     store::{
-        Bounds, Changes, FORGOTTEN, Found, Place, Query, Reading, Snapshot, Store, Stored, private, sync_dir,
-        unused,
+        Bounds, Changes, FORGOTTEN, Found, Place, Query, Reading, Shard, Snapshot, Store, Stored, private,
+        sync_dir, unused,
     },
 };
 
@@ -269,6 +269,13 @@ impl Store for FileStore {
     fn snapshot(&self) -> Result<Box<dyn Snapshot>> {
         Ok(Box::new(Moment(self.database.begin_read()?)))
     }
+
+    fn hold(&mut self, shard: &Shard) -> Result<()> {
+        ensure!(shard.number == 0, "a file has shard 0 alone");
+        Ok(())
+    }
+
+    fn let_go(&mut self, _: u16) {}
 }
 
 /// The history of a moment. What is removed from the store meanwhile takes its room until this is dropped.

@@ -143,6 +143,8 @@ pub enum Loss {
     Log(String),
     /// Neither is what it was: nobody knows any more which epochs were opened.
     Both(String, String),
+    /// The database that several gateways share is not what it was. The log of one of them does not have all that it has forgotten.
+    Database(String),
 }
 
 impl Loss {
@@ -171,6 +173,15 @@ impl Loss {
             (Some(store), Some(log)) => Some(Self::Both(store, log)),
         }
     }
+
+    /// The same, if the store is in a database that several gateways share.
+    #[must_use]
+    pub fn of_database(self) -> Self {
+        match self {
+            Self::Store(why) | Self::Both(why, _) => Self::Database(why),
+            Self::Log(_) | Self::Database(_) => self,
+        }
+    }
 }
 
 impl fmt::Display for Loss {
@@ -178,6 +189,14 @@ impl fmt::Display for Loss {
         match self {
             Self::Store(why) => write!(f, "store.redb: {why}")?,
             Self::Log(why) => write!(f, "audit.jsonl: {why}")?,
+            Self::Database(why) => {
+                return write!(
+                    f,
+                    "the database: {why}. Nothing was changed. It may have forgotten which epochs were opened, so that recorded frames \
+                     could be accepted again. Put it back as it was at its last commit; or give every device a new root key, make a \
+                     new database, and start all gateways with new data directories"
+                );
+            }
             Self::Both(store, log) => {
                 return write!(
                     f,

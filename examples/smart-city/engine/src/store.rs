@@ -30,6 +30,11 @@ pub trait Place: fmt::Debug {
     /// # Errors
     /// If it cannot be made.
     fn create(&self) -> Result<(Box<dyn Store>, Stored)>;
+
+    /// Whether several gateways have a store there in common.
+    fn is_shared(&self) -> bool {
+        false
+    }
 }
 
 /// A store that is open. No other process writes to it meanwhile, or it refuses what comes from here.

@@ -343,6 +343,11 @@ impl View {
         }
     }
 
+    pub(crate) fn remove(&mut self, devices: &[DeviceId]) {
+        self.removals += u64::from(!devices.is_empty());
+        devices.iter().for_each(|id| self.forget(*id));
+    }
+
     /// The devices that are not told as silent, and were last heard before `time`.
     pub(crate) fn not_heard_since(&self, time: jiff::Timestamp) -> impl Iterator<Item = DeviceId> {
         let is_late =

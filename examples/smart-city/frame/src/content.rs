@@ -178,10 +178,15 @@ impl Receipt {
         bytes
     }
 
+    /// What [`to_bytes`](Self::to_bytes) has made.
+    #[must_use]
+    pub const fn from_bytes([a, b, c, stored @ ..]: [u8; Self::LEN]) -> Self {
+        Self { newest: number([a, b, c]), stored: u64::from_be_bytes(stored) }
+    }
+
     pub(crate) fn parse(payload: &[u8]) -> Result<Self, ContentError> {
-        let bytes: &[u8; Self::LEN] = payload.try_into().map_err(|_| ContentError::Length(payload.len()))?;
-        let [a, b, c, stored @ ..] = *bytes;
-        Ok(Self { newest: number([a, b, c]), stored: u64::from_be_bytes(stored) })
+        let bytes: [u8; Self::LEN] = payload.try_into().map_err(|_| ContentError::Length(payload.len()))?;
+        Ok(Self::from_bytes(bytes))
     }
 }
 

@@ -198,6 +198,7 @@ impl From<Denied> for Refused {
             Denied::UnknownDevice | Denied::UnknownRegion => StatusCode::NOT_FOUND,
             Denied::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Denied::TooOften => StatusCode::TOO_MANY_REQUESTS,
+            Denied::Elsewhere => StatusCode::MISDIRECTED_REQUEST,
             Denied::Isolated | Denied::NotIsolated | Denied::Busy | Denied::NoLink => StatusCode::CONFLICT,
         };
         Self(status, denied.to_string())

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use smart_city_engine::{
     audit::Head,
     memory::Fingerprint,
-    store::{Bounds, Changes, FORGOTTEN, Found, Place, Query, Reading, Snapshot, Store, Stored},
+    store::{Bounds, Changes, FORGOTTEN, Found, Place, Query, Reading, Shard, Snapshot, Store, Stored},
 };
 use smart_city_frame::DeviceId;
 use tokio::join;
@@ -220,6 +220,15 @@ impl Store for PostgresStore {
     fn snapshot(&self) -> Result<Box<dyn Snapshot>> {
         Ok(Box::new(Reader(self.session.database.clone())))
     }
+
+    fn hold(&mut self, shard: &Shard) -> Result<()> {
+        self.state.held.insert(shard.number, shard.term);
+        Ok(())
+    }
+
+    fn let_go(&mut self, shard: u16) {
+        self.state.held.remove(&shard);
+    }
 }
 
 /// A commit, by columns as the database takes them.
@@ -266,7 +275,7 @@ struct Readings<'c> {
 
 impl<'c> Write<'c> {
     fn new(state: &'c State, changes: &'c Changes, head: &'c Head) -> Result<Self> {
-        let Changes { epochs, devices, accepted, unowed, delivered, history } = changes;
+        let Changes { epochs, devices, accepted, unowed, delivered, links: _, history } = changes;
         // The last of each. A statement changes a row once.
         let mut newest: BTreeMap<(&DeviceId, &Fingerprint), u16> = BTreeMap::new();
         for (id, key, epoch) in epochs {

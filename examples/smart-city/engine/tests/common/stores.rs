@@ -97,6 +97,7 @@ fn what_was_stored_is_found(place: &dyn Place) {
         accepted: vec![(one, reading(1, time))],
         unowed: vec![(two, reading(2, time))],
         delivered: Vec::new(),
+        links: Vec::new(),
         history,
     };
     store.commit(&changes, &head(7)).unwrap();
