@@ -118,7 +118,8 @@ pub struct City {
     pub cluster: Option<Cluster>,
     /// Where that stands, without a fault.
     cluster_at: ConfigError,
-    digest: [u8; 32],
+    /// The SHA-256 of what was read: the file and each file of code that it names, each behind its length.
+    pub digest: [u8; 32],
     made: Made,
 }
 
@@ -274,7 +275,8 @@ pub struct Secrets {
     pub senders: BTreeMap<String, Secret>,
     /// The password for the database that several gateways share.
     pub database_password: Option<Secret>,
-    digest: [u8; 32],
+    /// The SHA-256 of what was read, behind its length. Nobody learns a secret from it who does not know all others.
+    pub digest: [u8; 32],
 }
 
 impl City {
@@ -297,12 +299,6 @@ impl City {
         Ok(new)
     }
 
-    /// The SHA-256 of what was read: the file and each file of code that it names, each behind its length.
-    #[must_use]
-    pub const fn digest(&self) -> [u8; 32] {
-        self.digest
-    }
-
     /// A fault of a field of the table `[cluster]`, or of the table if the name is empty.
     #[must_use]
     pub fn cluster_fault(&self, field: &str, message: impl Into<String>) -> ConfigError {
@@ -318,12 +314,6 @@ impl City {
 }
 
 impl Secrets {
-    /// The SHA-256 of what was read, behind its length. Nobody learns a secret from it who does not know all others.
-    #[must_use]
-    pub const fn digest(&self) -> [u8; 32] {
-        self.digest
-    }
-
     /// Whose token this is.
     #[must_use]
     pub fn operator(&self, token: &[u8]) -> Option<(&str, Operator)> {
