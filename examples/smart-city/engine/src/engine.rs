@@ -1249,14 +1249,14 @@ impl Engine {
 
     /// Whose message it is, and of which stream; none if it is evidence.
     fn route(&self, topic: &str) -> Result<(DeviceId, Option<u16>), (Option<DeviceId>, Refusal)> {
-        let rest = topic.strip_prefix("up/").ok_or((None, Refusal::Topic))?;
-        let (shard, rest) = match rest.split_once('/') {
-            Some((shard, rest)) if self.shards.are_shared => (Some(shard), rest),
-            _ => (None, rest),
+        let mut parts = topic.split('/');
+        let is_up = parts.next() == Some("up");
+        let shard = if self.shards.are_shared { parts.next() } else { None };
+        let (true, Some(id), Some(what), None) = (is_up, parts.next(), parts.next(), parts.next()) else {
+            return Err((None, Refusal::Topic));
         };
-        let (id, what) = rest.split_once('/').ok_or((None, Refusal::Topic))?;
         let id = parse_device_id(id).ok_or((None, Refusal::Topic))?;
-        if shard.is_some_and(|shard| *shard != *self.shards.of(id).to_string()) {
+        if shard.is_some_and(|shard| shard != self.shards.of(id).to_string()) {
             return Err((None, Refusal::Topic));
         }
         let device = self.city.devices.get(&id).ok_or((None, Refusal::UnknownDevice))?;
