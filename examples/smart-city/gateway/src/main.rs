@@ -15,13 +15,13 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
 use smart_city_address::Address;
 use smart_city_engine::{
     attestation::Signer,
     audit::{self, Audit},
-    config::{City, ConfigError, Secrets},
-    engine::{Engine, Input, TICK},
+    config::{City, ConfigError, Secrets, is_name},
+    engine::{Engine, Input, Output, TICK},
     file::FileStore,
     memory::{self, Loss},
     store::{self, Found},
@@ -29,17 +29,19 @@ use smart_city_engine::{
 use smart_city_gateway::{
     agent::Agent,
     cities,
+    cluster::{self, Cluster, Running, Seat},
     exchange::{self, Exchange, Preparation},
     guests::{self, Accounts, Guests},
     http::{self, App, Watchers},
     incidents::{self, Incidents},
     kept,
     metrics::Meters,
-    mqtt::{self, Broker},
+    mqtt::{self, Broker, Started},
     ngsi::{self, Teller},
     tls::{self, Certificate},
 };
 use smart_city_login::Pace;
+use redb::backends::FileBackend;
 use smart_city_ngsi_ld::MOST_CONNECTIONS;
 use tokio::{
     net::TcpListener,
@@ -57,8 +59,9 @@ const USAGE: &str = "\
 usage: smart-city-gateway --config city.toml --secrets secrets.toml --data DIR
            [--broker mqtt[s]://HOST:PORT [--broker-passwords PATH] [--broker-authorities FILE]] [--mqtt ADDRESS]
            [--http ADDRESS] [--http-name NAME]... [--tls-certificate FILE --tls-key FILE] [--continue-after-loss]
+           [--name NAME [--http-url URL]]
        smart-city-gateway --config city.toml --secrets secrets.toml --check
-       smart-city-gateway --data DIR --verify-audit
+       smart-city-gateway --data DIR --verify-audit [--config city.toml --secrets secrets.toml --name NAME]
        smart-city-gateway provision | rotate | remove | user ... | operator ... | city-keys ...
                                                                       change the files; each has --help
 
@@ -70,10 +73,13 @@ usage: smart-city-gateway --config city.toml --secrets secrets.toml --data DIR
 --mqtt          where the own broker listens; 127.0.0.1:1883 if not given, port 0 takes any
 --http          where the status page is; 127.0.0.1:8080 if not given
 --http-name     a name by which browsers reach the page; without one, addresses and localhost alone
+--name          of several gateways of a city, which city.toml has in [cluster], the one with this name; no two have the same
+--http-url      where its operators are sent to when they ask another gateway; the address of --http if not given
 --tls-certificate, --tls-key
                 the certificate, up to its authority, and its key, in PEM: the own broker and the HTTP server speak TLS then
 --check         only check the files
---verify-audit  only verify the audit log, and change nothing; its end is verified only while no gateway runs on it
+--verify-audit  only verify the audit log, and change nothing; its end is verified only while no gateway runs on it, or by the database
+                if several gateways have one
 --continue-after-loss
                 for one start, when the gateway has said that the store or the audit log was lost, changed or set back: go on
                 with what the other one knows. What is left of the file is kept in DIR as `*.lost-N.*`
@@ -93,6 +99,8 @@ struct Arguments {
     mqtt: Option<SocketAddr>,
     http: Option<SocketAddr>,
     http_names: Vec<String>,
+    name: Option<String>,
+    url: Option<String>,
     check: bool,
     verify_audit: bool,
     after_loss: bool,
@@ -116,6 +124,8 @@ impl Arguments {
                 "--mqtt" => parsed.mqtt = Some(value()?.parse()?),
                 "--http" => parsed.http = Some(value()?.parse()?),
                 "--http-name" => parsed.http_names.push(value()?),
+                "--name" => parsed.name = Some(value()?),
+                "--http-url" => parsed.url = Some(value()?),
                 "--check" => parsed.check = true,
                 "--continue-after-loss" => parsed.after_loss = true,
                 "--verify-audit" => parsed.verify_audit = true,
@@ -138,6 +148,15 @@ impl Arguments {
         ensure!(
             parsed.authorities.is_none() || parsed.broker.as_ref().is_some_and(|broker| broker.is_tls),
             "--broker-authorities is of a broker that --broker names with mqtts://\n{USAGE}"
+        );
+        ensure!(
+            parsed.name.as_deref().is_none_or(is_name),
+            "--name is 1 to 32 of a-z, 0-9, `-`, `_` and `.`\n{USAGE}"
+        );
+        let is_url = |url: &str| ["http://", "https://"].iter().any(|start| url.starts_with(start));
+        ensure!(
+            parsed.url.as_deref().is_none_or(|url| parsed.name.is_some() && is_url(url)),
+            "--http-url is http://HOST:PORT or https://HOST:PORT, of a gateway with --name\n{USAGE}"
         );
         let [chain, key] = [&parsed.tls.chain, &parsed.tls.key].map(|path| path.as_os_str().is_empty());
         ensure!(chain == key, "--tls-certificate and --tls-key belong together\n{USAGE}");
@@ -247,6 +266,25 @@ fn read(config: &Path, secrets: &Path) -> Result<(City, Arc<Secrets>), ConfigErr
     Ok((city, Arc::new(secrets)))
 }
 
+/// Opens the engine: with its store in the data directory, or in the database that several gateways share.
+fn open(
+    arguments: &Arguments,
+    seat: Option<&Seat>,
+    city: City,
+    secrets: Arc<Secrets>,
+    signer: Signer,
+) -> Result<(Engine, Vec<Output>)> {
+    let (dir, after_loss) = (&arguments.data, arguments.after_loss);
+    let disk = |file| Ok(FileBackend::new(file)?);
+    match seat {
+        None => Engine::open_on(dir, city, secrets, signer, after_loss, disk),
+        // It waits for the database.
+        Some(seat) => tokio::task::block_in_place(|| {
+            Engine::open_in(&seat.place(), dir, city, secrets, signer, after_loss, disk)
+        }),
+    }
+}
+
 async fn serve(
     arguments: Arguments,
     hangup: Signal,
@@ -262,9 +300,14 @@ async fn serve(
         }
     }
     let signer = signer(&secrets.ear_key)?;
+    let seat = Seat::new(arguments.name.as_deref(), &city, &secrets, &signer)?;
+    ensure!(
+        seat.is_none() || arguments.broker.is_some(),
+        "city.toml has [cluster]: the gateways need a broker that they share, so name it with --broker"
+    );
+    let table = city.cluster.clone();
     let is_new = !FileStore::path(&arguments.data).exists();
-    let open = if arguments.after_loss { Engine::open_after_loss } else { Engine::open };
-    let (mut engine, mut before) = open(&arguments.data, city, secrets, signer)?;
+    let (mut engine, mut before) = open(&arguments, seat.as_ref(), city, secrets, signer)?;
     let teller = Teller::default();
     let (entities, watcher) = ngsi::entities(teller.clone());
     let groups = watcher.groups();
@@ -303,10 +346,28 @@ async fn serve(
     let view = engine.view();
     let (exchange, engine) = exchange::start(engine, before, agent.clone(), &meters);
     guests.connect(exchange.inputs.clone());
+    let http = listener.local_addr()?;
+    let joined = match seat {
+        Some(seat) => {
+            let scheme = if acceptor.is_some() { "https" } else { "http" };
+            let url = arguments.url.unwrap_or_else(|| format!("{scheme}://{http}"));
+            Some(Cluster::join(seat, url).await.context("the other gateways")?)
+        }
+        None => None,
+    };
+    let cluster = joined.as_ref().map(|(cluster, _)| Arc::clone(cluster));
+    meters.cluster.clone_from(&cluster);
+    let mut several = None;
     let (mqtt, mut prepared) = if let Some(address) = arguments.broker {
         let (authorities, passwords) = (arguments.authorities, arguments.passwords);
         let broker = Broker { address: address.clone(), authorities, passwords };
-        (address, mqtt::start(broker, &secrets, &exchange, &meters, &mut tasks)?)
+        let name = cluster.as_ref().map(|cluster| cluster.at_broker());
+        let Started { prepared, sessions } =
+            mqtt::start(broker, name, &secrets, &exchange, &meters, &mut tasks)?;
+        several = joined.map(|(cluster, member)| {
+            Running::start(cluster, member, exchange.inputs.clone(), secrets.clone(), sessions)
+        });
+        (address, prepared)
     } else {
         let accounts = Accounts { secrets: secrets.clone(), guests: Arc::clone(&guests) };
         let tls = acceptor.clone();
@@ -342,8 +403,8 @@ async fn serve(
         audit,
         meters,
         prepared: prepared.clone(),
+        cluster,
     };
-    let address = listener.local_addr()?;
     tasks.spawn(Arc::clone(&app.sessions).keep(app.secrets.clone()));
     tasks.spawn(http::serve(listener, acceptor, http::router(app, others), shares.http));
     tasks.spawn(ticks(inputs.clone()));
@@ -358,18 +419,39 @@ async fn serve(
             let mqtt = mqtt.to_string();
             let mqtt = mqtt.split_once("://").map_or("", |(_, mqtt)| mqtt);
             let mut out = std::io::stdout();
-            drop(writeln!(out, "ready mqtt={mqtt} http={address}").and_then(|()| out.flush()));
+            drop(writeln!(out, "ready mqtt={mqtt} http={http}").and_then(|()| out.flush()));
         }
     });
+    let offers = several.as_ref().map(Running::offers);
+    let take = async |content: Result<Box<(City, Arc<Secrets>)>, ConfigError>| match (content, &offers) {
+        (Ok(content), Some(offers)) => offers(content).await,
+        (content, _) => {
+            if inputs.send(Input::Reload(content)).await.is_err() {
+                // The engine has ended, and says why.
+                std::future::pending().await
+            }
+        }
+    };
+    let read = || {
+        let (city, secrets) = read(&arguments.config, &arguments.secrets)?;
+        cluster::stays(&city, table.as_ref())?;
+        Ok(Box::new((city, secrets)))
+    };
     tokio::select! {
         ended = end(engine, tasks) => return ended,
+        error = ended(several.as_mut()) => return Err(error.context("the gateway ends")),
         // In this thread, as at the start: the allocator gives memory of a thread to no other, and parsing takes much.
-        never = watch_files(&arguments.config, &arguments.secrets, stamps, hangup, inputs.clone()) => match never {},
+        never = watch_files([&arguments.config, &arguments.secrets], stamps, hangup, read, take) => match never {},
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
     let (reply, written) = oneshot::channel();
     let written = async {
+        if let Some(several) = several
+            && let Err(error) = several.leave().await
+        {
+            tracing::error!("the shards are not given up: {error:#}");
+        }
         cities::record_rest(&gate, &inputs).await;
         if let Err(error) = incidents.record(&inputs).await {
             tracing::error!("incidents cannot be stored: {error:#}");
@@ -383,6 +465,14 @@ async fn serve(
 
 /// The longest time that the engine has for its last records.
 const PARTING: Duration = Duration::from_secs(5);
+
+/// Waits until one of several gateways must end.
+async fn ended(several: Option<&mut Running>) -> Error {
+    match several {
+        Some(several) => several.ended().await,
+        None => std::future::pending().await,
+    }
+}
 
 /// Waits until the engine ends, or a task without which the gateway would be there and not work.
 async fn end(engine: JoinHandle<Result<()>>, mut tasks: JoinSet<()>) -> Result<()> {
@@ -510,13 +600,13 @@ async fn ticks(inputs: mpsc::Sender<Input>) {
     }
 }
 
-/// Reads the files again when they have changed and are at rest, or at SIGHUP.
-async fn watch_files(
-    config: &Path,
-    secrets: &Path,
+/// Has the files taken when they have changed and are at rest, or at SIGHUP.
+async fn watch_files<T>(
+    [config, secrets]: [&Path; 2],
     read_at: Stamps,
     mut hangup: Signal,
-    inputs: mpsc::Sender<Input>,
+    read: impl Fn() -> T,
+    take: impl AsyncFn(T),
 ) -> Infallible {
     let mut files = Watched::new(read_at);
     loop {
@@ -525,11 +615,7 @@ async fn watch_files(
             () = tokio::time::sleep(Duration::from_millis(500)) => false,
         };
         if files.are_due(stamps(config, secrets), asked) {
-            let content = read(config, secrets).map(Box::new);
-            if inputs.send(Input::Reload(content)).await.is_err() {
-                // The engine has ended, and says why.
-                return std::future::pending().await;
-            }
+            take(read()).await;
         }
     }
 }
