@@ -55,13 +55,14 @@ pub fn check(city: &City) -> Result<(), ConfigError> {
         smart_city_address::trust(Some(path)).map_err(fault)?;
     }
     let fault = |error: Error| city.cluster_fault("database", format!("{error:#}"));
-    database(cluster, None).map_err(fault)?;
+    database(cluster, None, cluster.lease).map_err(fault)?;
     Ok(())
 }
 
-fn database(cluster: &config::Cluster, password: Option<&str>) -> Result<Database> {
+/// The database, of which one try may take so long.
+fn database(cluster: &config::Cluster, password: Option<&str>, attempt: Duration) -> Result<Database> {
     let tls = cluster.authorities.as_deref().map(|path| smart_city_address::trust(Some(path))).transpose()?;
-    let attempt = cluster.lease.min(ATTEMPT);
+    let attempt = attempt.min(ATTEMPT);
     // If it is away for longer, the gateway has ended.
     let limits = Limits { attempt, patience: cluster.lease + attempt, ..Limits::default() };
     Database::new(&cluster.database, password, tls, limits)
@@ -84,7 +85,10 @@ pub struct Seat {
     /// Its name.
     name: String,
     cluster: config::Cluster,
+    /// For the store.
     database: Database,
+    /// For the lease: there is time for another try before it is over.
+    leases: Database,
     /// Of the files that it was started with.
     hash: String,
     /// The key that signs attestation results.
@@ -109,10 +113,11 @@ impl Seat {
             (None, Some(_)) => bail!("--name is for one of several gateways, and city.toml has no [cluster]"),
         };
         let password = secrets.database_password.as_ref().map(config::Secret::as_str);
-        let database = database(&cluster, password).context("the database")?;
+        let of = |attempt| database(&cluster, password, attempt).context("the database");
+        let (database, leases) = (of(cluster.lease)?, of(cluster.lease / 3)?);
         let key_id = signer.key_id().to_owned();
         let hash = hash(city, secrets, &key_id);
-        Ok(Some(Self { name, cluster, database, hash, key_id }))
+        Ok(Some(Self { name, cluster, database, leases, hash, key_id }))
     }
 
     /// Where its store is.
@@ -200,7 +205,7 @@ impl Cluster {
     pub async fn join(seat: Seat, url: String) -> Result<(Arc<Self>, Member)> {
         let offer = Offer { url: url.clone(), configuration: seat.hash.clone() };
         let joined = Instant::now();
-        let member = Member::join(seat.database.clone(), &seat.name, seat.cluster.lease, &offer).await?;
+        let member = Member::join(seat.leases.clone(), &seat.name, seat.cluster.lease, &offer).await?;
         let (loaded, offered) = (seat.hash.clone(), seat.hash.clone());
         let now = Mutex::new(Now { seen: None, loaded, offered, held: BTreeMap::new() });
         Ok((Arc::new(Self { seat, url, joined, is_in_force: watch::Sender::new(false), now }), member))
@@ -316,7 +321,7 @@ impl Running {
             inputs,
             secrets,
             sessions,
-            pending: None,
+            pending: Vec::new(),
             taken_over,
             again: Arc::clone(&again),
             acted: cluster.joined,
@@ -404,8 +409,8 @@ struct Keeper {
     inputs: mpsc::Sender<Input>,
     secrets: watch::Receiver<Arc<Secrets>>,
     sessions: Sessions,
-    /// Files that are not in force yet.
-    pending: Option<Files>,
+    /// Files that are not in force yet, or were not when that was last asked for: when each was read, and the last ones last.
+    pending: Vec<(Instant, Files)>,
     /// Gets the shards with whose session somebody else has gone on.
     taken_over: mpsc::Sender<u16>,
     /// Has the lease renewed now.
@@ -432,7 +437,8 @@ impl Keeper {
                 }
                 Some(files) = files.recv() => {
                     lock(&self.cluster.now).offered.clone_from(&files.hash);
-                    self.pending = Some(files);
+                    self.pending.retain(|(_, before)| before.hash != files.hash);
+                    self.pending.push((Instant::now(), files));
                     self.again.notify_one();
                 }
                 Some(shard) = takers.recv() => {
@@ -448,7 +454,7 @@ impl Keeper {
             self.again.notify_one();
             return Ok(());
         }
-        self.apply(&view.configuration).await;
+        self.apply(&view.configuration, asked).await;
         let had: BTreeMap<u16, i64> = view.held().collect();
         let has: BTreeMap<u16, i64> =
             lock(&self.cluster.now).held.iter().map(|(shard, held)| (*shard, held.term)).collect();
@@ -489,9 +495,10 @@ impl Keeper {
         Ok(())
     }
 
-    /// Has the engine take over the files that are in force, if they are here and it does not have them.
-    async fn apply(&mut self, configuration: &Configuration) {
-        if let Some(Files { hash, content }) = self.pending.take_if(|files| files.hash == configuration.hash) {
+    /// Has the engine take over the files that are in force, or were when it was asked, if they are here.
+    async fn apply(&mut self, configuration: &Configuration, asked: Instant) {
+        if let Some(at) = self.pending.iter().position(|(_, files)| files.hash == configuration.hash) {
+            let (_, Files { hash, content }) = self.pending.remove(at);
             let secrets = Arc::clone(&content.1);
             self.tell(Input::Reload(Ok(content))).await;
             self.ask(Input::Stored).await;
@@ -500,6 +507,10 @@ impl Keeper {
                 lock(&self.cluster.now).loaded = hash;
                 tracing::info!(version = configuration.version, "the configuration is in force");
             }
+        }
+        // Those of before are not offered any more, and so do not come into force.
+        if self.pending.last().is_some_and(|(read, _)| *read < asked) {
+            self.pending.drain(..self.pending.len() - 1);
         }
         if lock(&self.cluster.now).loaded == configuration.hash {
             self.cluster.is_in_force.send_if_modified(|is| !std::mem::replace(is, true));

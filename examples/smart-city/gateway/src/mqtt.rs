@@ -466,7 +466,7 @@ async fn confirm(
         if let Some(left_out) = lock(again).due(Instant::now()) {
             tracing::warn!(topic = output.topic, error, left_out, "sent again");
         }
-        tokio::time::sleep(pause).await;
+        sleep(pause).await;
         pause = (2 * pause).min(Duration::from_secs(10));
         notice = publish(client, output).await;
     }

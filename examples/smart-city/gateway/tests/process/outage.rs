@@ -50,7 +50,7 @@ fn device(dir: &Path, device: u16, root: RootKey) -> Device {
 
 fn connect(device: Device, port: u16, loss: f64, reports: &mpsc::Sender<Report>) -> client::Handle {
     let options = client::options(&device.id().to_string(), PASSWORD, ("127.0.0.1", port));
-    client::run(device, options, loss, reports.clone())
+    client::run(device, None, options, loss, reports.clone())
 }
 
 /// The reading that a message to a user is about, as [`reading`] made it.
