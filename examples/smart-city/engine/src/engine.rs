@@ -1343,7 +1343,8 @@ impl Engine {
             self.next_number += 1;
             // Behind what waits already, and no more than may be under way.
             if self.parked.is_some() || self.outgoing >= OUTGOING {
-                self.parked.get_or_insert(number);
+                // Those of a shard that was taken may have greater numbers.
+                self.parked = Some(self.parked.map_or(number, |parked| parked.min(number)));
             } else {
                 let mut outputs = std::mem::take(&mut self.batch.outputs);
                 self.deliver(number, &reading, &mut outputs);

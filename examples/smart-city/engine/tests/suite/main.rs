@@ -16,6 +16,9 @@ mod history;
 mod memory;
 mod outbox;
 mod policy;
+mod shards;
+#[path = "../common/shared.rs"]
+mod shared;
 #[path = "../common/stores.rs"]
 mod stores;
 mod time;
