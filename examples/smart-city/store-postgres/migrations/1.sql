@@ -4,22 +4,30 @@ create table settings (
     shards smallint not null check (shards > 0),
     blocks bigint not null
 );
-insert into settings (shards, blocks) values (16, 0);
 
--- Gateways that run. Who has not said so until then is taken for ended.
+-- Gateways that run. Who has not said so until then is taken for ended. What each offers is the hash of its configuration.
 create table members (
     member bigint generated always as identity primary key,
-    name text not null,
-    until timestamptz not null
+    name text not null unique,
+    until timestamptz not null,
+    url text not null,
+    configuration text not null
 );
 
--- Who has a shard. A term is the time of one holder: who writes with an older one is refused.
+-- Which configuration is in force: the last one that all who were there offered; none in version 0.
+create table configuration (
+    single boolean primary key default true check (single),
+    version bigint not null,
+    hash text not null
+);
+insert into configuration (version, hash) values (0, '');
+
+-- Who has a shard. A term is the time of one holder: who writes with an older one is refused. There is a row for each of the settings' shards.
 create table leases (
     shard smallint primary key,
     term bigint not null default 0,
     member bigint
 );
-insert into leases (shard) select generate_series(0, (select shards - 1 from settings));
 
 -- What each gateway has written: how often, and the end of its audit log. The block is of the process that writes now.
 create table gateways (
@@ -45,13 +53,25 @@ begin
     raise exception 'an epoch of % would go back', encode(old.device, 'hex');
 end
 $$;
+create index epochs_of_shard on epochs (shard);
 create trigger epochs_rise before update on epochs for each row when (new.epoch < old.epoch) execute function refuse_epoch();
 
 create table devices (
     device bytea primary key,
     shard smallint not null references leases,
-    record jsonb not null
+    record jsonb not null,
+    isolated boolean not null generated always as (record ->> 'isolated' is not null) stored
 );
+create index devices_of_shard on devices (shard);
+create index devices_isolated on devices (device) where isolated;
+
+-- How far the links of devices were whose shard was let go. Who takes the shard deletes them before it uses them: each is used once.
+create table links (
+    device bytea primary key,
+    shard smallint not null references leases,
+    state bytea not null
+);
+create index links_of_shard on links (shard);
 
 -- Readings that are not delivered yet. Times are nanoseconds since 1970.
 create table outbox (
@@ -66,6 +86,7 @@ create table outbox (
     time bigint not null,
     payload bytea not null
 );
+create index outbox_of_shard on outbox (shard, number);
 
 -- Readings that users can look up.
 create table history (
@@ -82,3 +103,4 @@ create table history (
     primary key (device, stream, time, number)
 );
 create index history_time on history (time, number);
+create index history_of_shard on history (shard, time, number);

@@ -13,20 +13,22 @@
 //! history. Its faults are named in `README.md`.
 #![forbid(unsafe_code)]
 
+mod history;
 pub mod leases;
 mod session;
 mod store;
 mod tls;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Error, Result, bail, ensure};
 #[cfg(doc)]
 use smart_city_frame::DeviceId;
-pub use store::Gateway;
+pub use store::{Gateway, load};
+use tokio::time::timeout;
 use tokio_postgres::{
     Client, Config, NoTls,
-    config::{SslMode, TargetSessionAttrs},
+    config::{Host, SslMode, TargetSessionAttrs},
     types::{ToSql, Type},
 };
 pub use tokio_rustls::rustls::ClientConfig;
@@ -46,7 +48,8 @@ type Parameter<'p> = (&'p (dyn ToSql + Sync), Type);
 /// A database, and how to get there.
 #[derive(Clone)]
 pub struct Database {
-    config: Config,
+    /// One for each host.
+    hosts: Vec<Config>,
     tls: Option<Arc<ClientConfig>>,
     limits: Limits,
 }
@@ -58,11 +61,14 @@ pub struct Limits {
     pub attempt: Duration,
     /// For all tries until a write is given up.
     pub patience: Duration,
+    /// For all that is known of one shard, when it is taken.
+    pub load: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { attempt: Duration::from_secs(10), patience: Duration::from_secs(60) }
+        let (attempt, patience) = (Duration::from_secs(10), Duration::from_secs(60));
+        Self { attempt, patience, load: Duration::from_secs(60) }
     }
 }
 
@@ -78,7 +84,7 @@ pub enum Fenced {
         /// The newest term.
         newest: i64,
     },
-    /// Another process has joined as the gateway with this name since.
+    /// Another process has joined as the gateway with this name since; or it was away when another configuration than its own came into force.
     Member(String),
     /// Another process has opened the store of the gateway with this name since, or the name was removed.
     Gateway(String),
@@ -90,7 +96,10 @@ impl fmt::Display for Fenced {
             Self::Shard { shard, term, newest } => {
                 write!(f, "another gateway has shard {shard}: its term is {newest}, and here it was {term}")
             }
-            Self::Member(name) => write!(f, "another process has joined as gateway {name}"),
+            Self::Member(name) => write!(
+                f,
+                "another process has joined as gateway {name}, or it was away when another configuration came into force"
+            ),
             Self::Gateway(name) => {
                 write!(f, "another process has opened the store of gateway {name}, or it was removed")
             }
@@ -104,52 +113,82 @@ impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The configuration hides the password.
         f.debug_struct("Database")
-            .field("config", &self.config)
+            .field("hosts", &self.hosts)
             .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
 }
 
 impl Database {
-    /// The database with this address: `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, or `host=/run/postgresql dbname=...`. With several
-    /// hosts, the one that takes writes. With `tls` nothing is said without TLS; without it, nothing with TLS.
+    /// The database with this address: `postgres://USER@HOST:PORT/DATABASE`, or `host=/run/postgresql dbname=...`. With several hosts, the
+    /// first one that takes writes. With `tls` nothing is said without TLS; without it, nothing with TLS, and to this machine alone.
     ///
     /// # Errors
-    /// If it is no such address, or if it asks for TLS and there is none.
-    pub fn new(address: &str, tls: Option<Arc<ClientConfig>>, limits: Limits) -> Result<Self> {
-        let mut config: Config = address.parse().context("the address of the database")?;
+    /// If it is no such address, if a password is in it, or if it needs TLS and there is none.
+    pub fn new(
+        address: &str,
+        password: Option<&str>,
+        tls: Option<Arc<ClientConfig>>,
+        limits: Limits,
+    ) -> Result<Self> {
+        let config: Config = address.parse().context("the address of the database")?;
+        ensure!(
+            config.get_password().is_none(),
+            "a password is in the address of the database, where it is no secret"
+        );
         ensure!(
             tls.is_some() || config.get_ssl_mode() != SslMode::Require,
             "the address of the database asks for TLS, and it is not said whose certificates count"
         );
-        config.ssl_mode(if tls.is_some() { SslMode::Require } else { SslMode::Disable });
-        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
-        config.connect_timeout(limits.attempt).tcp_user_timeout(limits.attempt);
-        if config.get_application_name().is_none() {
-            config.application_name("smart-city-gateway");
+        let mut hosts = each_host(&config)?;
+        ensure!(
+            tls.is_some() || hosts.iter().all(is_here),
+            "the database is on another machine, and it is not said whose certificates count"
+        );
+        for config in &mut hosts {
+            config.ssl_mode(if tls.is_some() { SslMode::Require } else { SslMode::Disable });
+            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+            config.tcp_user_timeout(limits.attempt);
+            if let Some(password) = password {
+                config.password(password);
+            }
         }
-        Ok(Self { config, tls, limits })
+        Ok(Self { hosts, tls, limits })
     }
 
     /// A connection, which ends with the client.
     async fn connect(&self) -> Result<Client> {
+        // A host that says nothing leaves time for the others, and for what is to be done.
+        let share = self.limits.attempt / u32::try_from(self.hosts.len() + 1)?;
+        let mut last = None;
+        for config in &self.hosts {
+            match timeout(share, self.connect_to(config)).await.map_err(Error::from) {
+                Ok(Ok(client)) => return Ok(client),
+                Ok(Err(error)) | Err(error) => last = Some(error),
+            }
+        }
+        Err(last.context("the database has no host")?)
+    }
+
+    async fn connect_to(&self, config: &Config) -> Result<Client> {
         let client = match &self.tls {
             Some(tls) => {
-                let (client, connection) = self.config.connect(tls::Connector(Arc::clone(tls))).await?;
+                let (client, connection) = config.connect(tls::Connector(Arc::clone(tls))).await?;
                 tokio::spawn(connection);
                 client
             }
             None => {
-                let (client, connection) = self.config.connect(NoTls).await?;
+                let (client, connection) = config.connect(NoTls).await?;
                 tokio::spawn(connection);
                 client
             }
         };
         // A transaction of a process that was stopped must not hold others up; and what is committed is on the disk, of any standby that
-        // the database waits for, too.
+        // the database waits for, too. There is an index for everything, and it is used however little the database knows of the tables.
         let limit = self.limits.attempt.as_millis();
         let setup = format!(
             "set statement_timeout = {limit}; set idle_in_transaction_session_timeout = {limit};
+             set enable_seqscan = off; set enable_bitmapscan = off; set jit = off;
              select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') in ('off', 'local')"
         );
         client.batch_execute(&setup).await?;
@@ -184,5 +223,57 @@ impl Database {
             client.batch_execute(&format!("insert into migrations (number) values ({})", number + 1)).await?;
         }
         Ok(client.batch_execute("commit").await?)
+    }
+}
+
+/// What `config` says, for each of its hosts alone: the driver would give all the time to the first one.
+fn each_host(config: &Config) -> Result<Vec<Config>> {
+    let (names, addresses, ports) = (config.get_hosts(), config.get_hostaddrs(), config.get_ports());
+    let count = names.len().max(addresses.len());
+    ensure!(count > 0, "the address of the database has no host");
+    ensure!(
+        [names.len(), addresses.len()].iter().all(|n| [0, count].contains(n))
+            && [0, 1, count].contains(&ports.len()),
+        "in the address of the database there are not as many of hosts, addresses and ports"
+    );
+    let one = |i: usize| {
+        let mut one = Config::new();
+        match names.get(i) {
+            Some(Host::Tcp(name)) => drop(one.host(name)),
+            Some(Host::Unix(path)) => drop(one.host_path(path)),
+            None => {}
+        }
+        if let Some(address) = addresses.get(i) {
+            one.hostaddr(*address);
+        }
+        if let Some(port) = ports.get(i).or(ports.first()) {
+            one.port(*port);
+        }
+        if let Some(user) = config.get_user() {
+            one.user(user);
+        }
+        if let Some(name) = config.get_dbname() {
+            one.dbname(name);
+        }
+        if let Some(options) = config.get_options() {
+            one.options(options);
+        }
+        one.application_name(config.get_application_name().unwrap_or("smart-city-gateway"));
+        one.ssl_negotiation(config.get_ssl_negotiation());
+        one.keepalives(config.get_keepalives()).keepalives_idle(config.get_keepalives_idle());
+        one
+    };
+    Ok((0..count).map(one).collect())
+}
+
+/// Whether the one host of `config` is this machine.
+fn is_here(config: &Config) -> bool {
+    match (config.get_hostaddrs(), config.get_hosts()) {
+        ([address, ..], _) => address.is_loopback(),
+        ([], [Host::Tcp(name), ..]) => {
+            name == "localhost" || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+        }
+        ([], [Host::Unix(_), ..]) => true,
+        ([], []) => false,
     }
 }

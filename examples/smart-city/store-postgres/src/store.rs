@@ -1,43 +1,45 @@
 //! The store of one gateway in the database.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, pin::pin, sync::Arc};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
 use smart_city_engine::{
     audit::Head,
     memory::Fingerprint,
-    store::{Bounds, Changes, FORGOTTEN, Found, Place, Query, Reading, Shard, Snapshot, Store, Stored},
+    store::{Bounds, Changes, FORGOTTEN, Found, Place, Reading, Shard, Snapshot, Store, Stored},
 };
 use smart_city_frame::DeviceId;
-use tokio::join;
+use tokio::{join, time::timeout};
 use tokio_postgres::{Client, Row, error::SqlState, types::Type};
 
-use crate::{Database, Fenced, Parameter, session::Session};
+use crate::{
+    Database, Fenced, Parameter,
+    history::{History, Reader, Readers, Removal},
+    session::Session,
+};
 
 /// Numbers of readings that a store gives out, from one start to the next: years of them.
 const BLOCK: u64 = 1 << 40;
 
-/// Readings of the history that are read at once.
-const PAGE: usize = 256;
+pub(crate) const READING: &str = "device, key, stream, stream_identity, epoch, counter, time, payload";
 
-const READING: &str = "device, key, stream, stream_identity, epoch, counter, time, payload";
-
-/// What one gateway keeps in the database: the place of its store. Who opens it takes all shards, and fences off who had them.
+/// What one gateway keeps in the database: the place of its store. It is opened with no shard, and fences off who had opened it before.
 #[derive(Clone, Debug)]
 pub struct Gateway {
     /// The database.
     pub database: Database,
     /// The gateway's name. No other gateway has it, and it does not change: the audit log is written with the store of this name.
     pub name: String,
+    /// Into how many shards the devices of a new database are divided. Another one must have as many.
+    pub shards: u16,
 }
-
-/// Shards, each with the term under which it is held.
-type Held = BTreeMap<u16, i64>;
 
 #[derive(Debug)]
 struct PostgresStore {
     session: Session,
+    readers: Arc<Readers>,
     state: State,
 }
 
@@ -52,17 +54,16 @@ struct State {
     head: Head,
     /// Of how many there are.
     shards: u16,
-    held: Held,
+    held: BTreeMap<i16, Held>,
     /// The block of numbers that new readings may have. No other process has it.
     block: u64,
-    history: History,
 }
 
-/// What is known of the history, of the shards that are held. Times are nanoseconds since 1970.
-#[derive(Clone, Copy, Debug, Default)]
-struct History {
-    count: u64,
-    times: Option<(i64, i64)>,
+/// A shard that is held.
+#[derive(Debug)]
+struct Held {
+    term: i64,
+    history: History,
 }
 
 impl Place for Gateway {
@@ -83,98 +84,159 @@ impl Gateway {
     /// Opens the store; if it is `new`, it is made before.
     fn open(&self, new: bool) -> Result<Option<(PostgresStore, Stored)>> {
         let mut session = Session::new(self.database.clone())?;
-        let read = session.run(async |client: &Client| {
+        let readers = Arc::new(Readers::new(&self.database)?);
+        let state = session.run(async |client: &Client| {
             Database::migrate(client).await?;
-            self.read(client, new).await
+            client.batch_execute("begin").await?;
+            let state = self.read(client, new).await?;
+            client.batch_execute("commit").await?;
+            Ok(state)
         })?;
-        Ok(read.map(|(state, stored)| (PostgresStore { session, state }, stored)))
+        Ok(state.map(|state| {
+            let stored = Stored {
+                identity: state.identity.clone(),
+                generation: state.generation,
+                head: state.head.clone(),
+                next: state.block * BLOCK,
+                shards: Some(state.shards),
+                ..Stored::default()
+            };
+            (PostgresStore { session, readers, state }, stored)
+        }))
     }
 
-    async fn read(&self, client: &Client, new: bool) -> Result<Option<(State, Stored)>> {
-        let name: &[Parameter<'_>] = &[(&self.name, Type::TEXT)];
+    /// What the database has of this gateway; with a new block, so that nobody else who has opened it writes any more.
+    async fn read(&self, client: &Client, new: bool) -> Result<Option<State>> {
+        if new {
+            let sql = "
+                with new as (
+                    insert into settings (shards, blocks) values ($1, 0) on conflict do nothing returning shards
+                )
+                insert into leases (shard) select generate_series(0, shards - 1) from new";
+            execute(client, sql, [(&i16::try_from(self.shards)?, Type::INT2)]).await?;
+        }
+        let Some(settings) = client.query_typed_opt("select shards from settings", &[]).await? else {
+            return Ok(None);
+        };
+        let shards = u16::try_from(settings.get::<_, i16>(0))?;
+        ensure!(
+            shards == self.shards,
+            "the devices of the database are divided into {shards} shards, and not into {}",
+            self.shards
+        );
         if new {
             let sql = "insert into gateways (name, identity, block, generation, head_n, head_hash)
                        values ($1, replace(gen_random_uuid()::text, '-', ''), 0, 0, 0, '') on conflict do nothing";
-            client.execute_typed(sql, name).await?;
+            execute(client, sql, [(&self.name, Type::TEXT)]).await?;
         }
-        let sql = "with new as (update settings set blocks = blocks + 1 returning shards, blocks)
-                   update gateways set block = blocks from new where name = $1
-                   returning shards, block, identity, generation, head_n, head_hash";
-        let Some(row) = client.query_typed_opt(sql, name).await? else { return Ok(None) };
-        let sql = "update leases set term = term + 1, member = null returning shard, term";
-        let held = client.query_typed(sql, &[]).await?.iter().map(lease).collect::<Result<Held>>()?;
-        let history = read_history(client, &keys(&held)?).await?;
-        let generation = unsigned(row.get(3))?;
-        let state = State {
+        let sql = "
+            with new as (
+                update settings set blocks = blocks + 1 where exists (select from gateways where name = $1) returning blocks
+            )
+            update gateways set block = blocks from new where name = $1
+            returning block, identity, generation, head_n, head_hash";
+        let found = rows(client, sql, [(&self.name, Type::TEXT)]).await?;
+        let Some(row) = found.first() else { return Ok(None) };
+        let generation = unsigned(row.get(2))?;
+        Ok(Some(State {
             name: self.name.clone(),
-            shards: u16::try_from(row.get::<_, i16>(0))?,
-            block: unsigned(row.get(1))?,
-            identity: row.get(2),
+            identity: row.get(1),
             generation,
             stored: generation,
-            head: Head { n: unsigned(row.get(4))?, hash: row.get(5) },
-            held,
-            history,
-        };
-        let stored = Stored {
-            identity: state.identity.clone(),
-            generation,
-            head: state.head.clone(),
-            next: state.block * BLOCK,
-            history: (history.count, history.times.map(|(first, _)| first.div_euclid(1000))),
-            ..load(client, &keys(&state.held)?).await?
-        };
-        Ok(Some((state, stored)))
+            head: Head { n: unsigned(row.get(3))?, hash: row.get(4) },
+            shards,
+            held: BTreeMap::new(),
+            block: unsigned(row.get(0))?,
+        }))
     }
 }
 
-/// What the database has of these shards.
-async fn load(client: &Client, shards: &[i16]) -> Result<Stored> {
-    let shards: &[Parameter<'_>] = &[(&shards, Type::INT2_ARRAY)];
-    let mut stored = Stored::default();
-    for row in
-        client.query_typed("select device, key, epoch from epochs where shard = any($1)", shards).await?
-    {
-        stored.epochs.push((
-            DeviceId(array(row.get(0))?),
-            array(row.get(1))?,
-            u16::try_from(row.get::<_, i32>(2))?,
-        ));
-    }
-    for row in
-        client.query_typed("select device, record::text from devices where shard = any($1)", shards).await?
-    {
-        stored.devices.push((DeviceId(array(row.get(0))?), serde_json::from_str(row.get(1))?));
-    }
-    let sql = format!("select number, {READING} from outbox where shard = any($1) order by number");
-    stored.outbox = client.query_typed(&sql, shards).await?.iter().map(reading).collect::<Result<_>>()?;
-    Ok(stored)
+/// Reads all that is known of the devices of a shard, for the member that has taken it under this term. What it returns of
+/// [links](Shard::links) is in the database no more: when it fails they may be lost, and those devices open new epochs.
+///
+/// # Errors
+/// [`Fenced`] if there is a newer term. Or if the database does not answer, or takes longer than [`Limits::load`](crate::Limits::load): then
+/// it may be tried again.
+pub async fn load(database: &Database, number: u16, term: i64) -> Result<Shard> {
+    let limit = database.limits.load;
+    let load = async {
+        let client = database.connect().await?;
+        client.batch_execute(&format!("set statement_timeout = {}", limit.as_millis())).await?;
+        read_shard(&client, number, term).await
+    };
+    timeout(limit, load).await.with_context(|| format!("shard {number} was not read within {limit:?}"))?
 }
 
-async fn read_history(client: &Client, shards: &[i16]) -> Result<History> {
-    let sql = "select count(*), min(time), max(time) from history where shard = any($1)";
-    let row = client.query_typed_one(sql, &[(&shards, Type::INT2_ARRAY)]).await?;
-    Ok(History { count: unsigned(row.get(0))?, times: row.get::<_, Option<i64>>(1).zip(row.get(2)) })
+/// Nobody else writes to the shard meanwhile, so that nothing is locked while rows are on their way: a process that is stopped then would
+/// hold up who takes its shard over.
+async fn read_shard(client: &Client, number: u16, term: i64) -> Result<Shard> {
+    let key = i16::try_from(number)?;
+    let shard = || [(&key, Type::INT2)];
+    let mut loaded = Shard { number, term, ..Shard::default() };
+    let mut epochs = pin!(
+        client.query_typed_raw("select device, key, epoch from epochs where shard = $1", shard()).await?
+    );
+    while let Some(row) = epochs.try_next().await? {
+        let epoch = u16::try_from(row.get::<_, i32>(2))?;
+        loaded.epochs.push((DeviceId(array(row.get(0))?), array(row.get(1))?, epoch));
+    }
+    let mut devices = pin!(
+        client.query_typed_raw("select device, record::text from devices where shard = $1", shard()).await?
+    );
+    while let Some(row) = devices.try_next().await? {
+        loaded.devices.push((DeviceId(array(row.get(0))?), serde_json::from_str(row.get(1))?));
+    }
+    let mut links =
+        pin!(client.query_typed_raw("select device, state from links where shard = $1", shard()).await?);
+    while let Some(row) = links.try_next().await? {
+        loaded.links.push((DeviceId(array(row.get(0))?), row.get(1)));
+    }
+    let sql = "select (select count(*) from outbox where shard = $1), (select min(number) from outbox where shard = $1),
+               (select count(*) from history where shard = $1), (select min(time) from history where shard = $1)";
+    let counts = client.query_typed_one(sql, &[(&key, Type::INT2)]).await?;
+    loaded.outbox = (unsigned(counts.get(0))?, counts.get::<_, Option<i64>>(1).map(unsigned).transpose()?);
+    loaded.history =
+        (unsigned(counts.get(2))?, counts.get::<_, Option<i64>>(3).map(|time| time.div_euclid(1000)));
+
+    // Each link is used once: only who still has the shard then deletes them, and uses them when they are gone.
+    let (begun, newest, deleted, committed) = join!(
+        biased;
+        client.batch_execute("begin"),
+        rows(client, "select term from leases where shard = $1 for share", [(&key, Type::INT2)]),
+        execute(client,
+            "delete from links where shard = $1 and (select term from leases where shard = $1) = $2",
+            [(&key, Type::INT2), (&term, Type::INT8)]
+        ),
+        client.batch_execute("commit"),
+    );
+    begun?;
+    let newest = newest?.first().with_context(|| format!("the database has no shard {number}"))?.get(0);
+    let deleted = deleted?;
+    committed?;
+    ensure!(term == newest, Fenced::Shard { shard: number, term, newest });
+    ensure!(deleted == loaded.links.len() as u64, "shard {number} was changed while it was read");
+    Ok(loaded)
 }
 
 impl State {
-    /// Whether something of the history is to be removed.
-    fn is_over(&self, bounds: Bounds) -> bool {
-        let History { count, times } = self.history;
-        count > bounds.most
-            || times
-                .zip(nanoseconds(bounds))
-                .is_some_and(|((first, last), (from, to))| first < from || last > to)
+    /// Of so many readings in the history of the city, how many are of the shards that are held: one at least, if there are any.
+    fn share(&self, most: u64) -> u64 {
+        let share = u128::from(most) * self.held.len() as u128 / u128::from(self.shards);
+        u64::try_from(share).unwrap_or(most).max(most.min(1))
     }
 
     /// The shard of a device, which must be held.
     fn shard(&self, id: DeviceId) -> Result<i16> {
-        let shard = id.shard(self.shards);
+        let shard = i16::try_from(id.shard(self.shards))?;
         ensure!(
             self.held.contains_key(&shard),
             "device {id} is in shard {shard}, which this gateway does not have"
         );
-        Ok(i16::try_from(shard)?)
+        Ok(shard)
+    }
+
+    fn keys(&self) -> Vec<i16> {
+        self.held.keys().copied().collect()
     }
 }
 
@@ -192,42 +254,55 @@ impl Store for PostgresStore {
     }
 
     fn outbox(&mut self, from: u64, limit: usize) -> Result<Vec<(u64, Reading)>> {
+        // Of each shard the next ones: however many other gateways have.
         let sql = format!(
-            "select number, {READING} from outbox where number >= $1 and shard = any($2) order by number limit $3"
+            "select number, {READING} from outbox where number = any(array(
+                 select next.number from unnest($2) as held (shard), lateral
+                 (select number from outbox where shard = held.shard and number >= $1 order by number limit $3) as next
+                 order by next.number limit $3
+             )) order by number"
         );
         // No reading has a greater number than the database can have.
         let (from, limit) = (i64::try_from(from).unwrap_or(i64::MAX), i64::try_from(limit)?);
-        let shards = keys(&self.state.held)?;
+        let held = self.state.keys();
         self.session.run(async |client: &Client| {
-            let parameters: &[Parameter<'_>] =
-                &[(&from, Type::INT8), (&shards, Type::INT2_ARRAY), (&limit, Type::INT8)];
-            client.query_typed(&sql, parameters).await?.iter().map(reading).collect()
+            let parameters: [Parameter<'_>; 3] =
+                [(&from, Type::INT8), (&held, Type::INT2_ARRAY), (&limit, Type::INT8)];
+            rows(client, &sql, parameters).await?.iter().map(reading).collect()
         })
     }
 
     fn commit(&mut self, changes: &Changes, head: &Head) -> Result<()> {
-        let Self { session, state } = self;
-        if changes.is_empty() && !state.is_over(changes.history) && *head == state.head {
+        let Self { session, state, .. } = self;
+        let write = Write::new(state, changes, head)?;
+        if changes.is_empty() && write.removal.is_empty() && *head == state.head {
             return Ok(());
         }
-        let write = Write::new(state, changes, head)?;
-        let history = session.run(async |client: &Client| write.run(client).await)?;
+        let histories = session.run(async |client: &Client| write.run(client).await)?;
         state.generation += 1;
-        (state.stored, state.head, state.history) = (state.generation, head.clone(), history);
+        (state.stored, state.head) = (state.generation, head.clone());
+        for (shard, held) in &mut state.held {
+            held.history = histories.get(shard).copied().unwrap_or_default();
+        }
         Ok(())
     }
 
     fn snapshot(&self) -> Result<Box<dyn Snapshot>> {
-        Ok(Box::new(Reader(self.session.database.clone())))
+        Ok(Box::new(Reader(Arc::clone(&self.readers))))
     }
 
     fn hold(&mut self, shard: &Shard) -> Result<()> {
-        self.state.held.insert(shard.number, shard.term);
+        let (count, shards) = (shard.history.0, self.state.shards);
+        ensure!(shard.number < shards, "the database has {shards} shards, and no shard {}", shard.number);
+        // The last time is not known: the next commit looks for it.
+        let times = shard.history.1.map(|first| (first.saturating_mul(1000), i64::MAX));
+        let held = Held { term: shard.term, history: History { count, times } };
+        self.state.held.insert(shard.number.try_into()?, held);
         Ok(())
     }
 
     fn let_go(&mut self, shard: u16) {
-        self.state.held.remove(&shard);
+        self.state.held.retain(|held, _| u16::try_from(*held) != Ok(shard));
     }
 }
 
@@ -241,7 +316,10 @@ struct Write<'c> {
     owed: Readings<'c>,
     kept: Readings<'c>,
     delivered: Vec<i64>,
-    bounds: Bounds,
+    links: Links<'c>,
+    /// Of each shard that is held, before anything is removed.
+    histories: BTreeMap<i16, History>,
+    removal: Removal,
 }
 
 #[derive(Default)]
@@ -260,6 +338,13 @@ struct Devices<'c> {
 }
 
 #[derive(Default)]
+struct Links<'c> {
+    devices: Vec<&'c [u8]>,
+    shards: Vec<i16>,
+    states: Vec<&'c [u8]>,
+}
+
+#[derive(Default)]
 struct Readings<'c> {
     numbers: Vec<i64>,
     shards: Vec<i16>,
@@ -275,7 +360,7 @@ struct Readings<'c> {
 
 impl<'c> Write<'c> {
     fn new(state: &'c State, changes: &'c Changes, head: &'c Head) -> Result<Self> {
-        let Changes { epochs, devices, accepted, unowed, delivered, links: _, history } = changes;
+        let Changes { epochs, devices, accepted, unowed, delivered, links, history } = changes;
         // The last of each. A statement changes a row once.
         let mut newest: BTreeMap<(&DeviceId, &Fingerprint), u16> = BTreeMap::new();
         for (id, key, epoch) in epochs {
@@ -285,13 +370,15 @@ impl<'c> Write<'c> {
         let mut write = Self {
             state,
             head,
-            held: keys(&state.held)?,
+            held: state.keys(),
             epochs: Epochs::default(),
             devices: Devices::default(),
             owed: Readings::default(),
             kept: Readings::default(),
             delivered: delivered.iter().copied().map(signed).collect::<Result<_>>()?,
-            bounds: *history,
+            links: Links::default(),
+            histories: state.held.iter().map(|(shard, held)| (*shard, held.history)).collect(),
+            removal: Removal::default(),
         };
         for ((id, key), epoch) in newest {
             write.epochs.devices.push(&id.0);
@@ -312,12 +399,24 @@ impl<'c> Write<'c> {
                 write.kept.push(state, reading)?;
             }
         }
+        for (id, link) in links {
+            write.links.devices.push(&id.0);
+            write.links.shards.push(state.shard(*id)?);
+            write.links.states.push(link);
+        }
+        for (shard, time) in write.kept.shards.iter().zip(&write.kept.times) {
+            write.histories.entry(*shard).or_default().add(*time);
+        }
+        let most = Bounds { most: state.share(history.most), ..*history };
+        let limit = FORGOTTEN + write.kept.numbers.len() as u64;
+        write.removal = Removal::new(&write.histories, most, limit)?;
         Ok(write)
     }
 
     /// Writes it, in two round trips, if this gateway still holds its shards; and says what the history is then.
-    async fn run(&self, client: &Client) -> Result<History> {
-        let Self { state, head, held, epochs, devices, owed, kept, delivered, bounds } = self;
+    async fn run(&self, client: &Client) -> Result<BTreeMap<i16, History>> {
+        let Self { state, head, held, epochs, devices, owed, kept, delivered, links, histories, removal } =
+            self;
         let name = &state.name;
         // The locks are kept until the end: who takes a shard over waits for it, and then reads all of it.
         let (begun, gateway, terms) = join!(
@@ -336,9 +435,9 @@ impl<'c> Write<'c> {
         let terms = terms?;
         ensure!(terms.len() == held.len(), "a lease of this gateway is not in the database any more");
         for row in terms {
-            let (shard, newest) = lease(&row)?;
-            let term = state.held.get(&shard).copied().unwrap_or_default();
-            ensure!(term == newest, Fenced::Shard { shard, term, newest });
+            let (shard, newest) = (row.get(0), row.get(1));
+            let term = state.held.get(&shard).map(|held| held.term).unwrap_or_default();
+            ensure!(term == newest, Fenced::Shard { shard: shard.try_into()?, term, newest });
         }
         let gateway =
             gateway?.into_iter().next().filter(|row| row.get::<_, i64>(0).cast_unsigned() == state.block);
@@ -346,9 +445,10 @@ impl<'c> Write<'c> {
         let found = unsigned(gateway.get(1))?;
         let generation = state.generation + 1;
         if found == generation {
-            // A try of before was taken, and its answer was lost.
-            client.batch_execute("rollback").await?;
-            return read_history(client, held).await;
+            // A try of before was taken, and its answer was lost. This one has locked rows, so that its end waits for any standby.
+            let histories = History::read(client, held).await?;
+            client.batch_execute("commit").await?;
+            return Ok(histories);
         }
         ensure!(
             found == state.stored,
@@ -357,73 +457,50 @@ impl<'c> Write<'c> {
         );
 
         let (generation, head_n) = (signed(generation)?, signed(head.n)?);
-        let (from, to) = nanoseconds(*bounds).unwrap_or((i64::MIN, i64::MAX));
-        let added = kept.numbers.len() as u64;
-        let count = state.history.count + added;
-        let most = FORGOTTEN + added;
-        let excess = count.saturating_sub(bounds.most).min(most);
-        let (excess, passed) = (signed(excess)?, signed(most - excess)?);
-        let has_history = count > 0;
-        let (about, epochs, devices, owed, kept, delivered, too_many, too_old, history, committed) = join!(
-                   biased;
-                   execute(client,
-                       "update gateways set generation = $2, head_n = $3, head_hash = $4 where name = $1",
-                       [(name, Type::TEXT), (&generation, Type::INT8), (&head_n, Type::INT8), (&head.hash, Type::TEXT)],
-        true,
-                   ),
-                   execute(
-                       client,
-                       "insert into epochs (device, key, shard, epoch) select * from unnest($1, $2, $3, $4)
-                        on conflict (device, key) do update set epoch = excluded.epoch",
-                       [
-                           (&epochs.devices, Type::BYTEA_ARRAY),
-                           (&epochs.keys, Type::BYTEA_ARRAY),
-                           (&epochs.shards, Type::INT2_ARRAY),
-                           (&epochs.epochs, Type::INT4_ARRAY),
-                       ],
-                       !epochs.devices.is_empty(),
-                   ),
-                   execute(
-                       client,
-                       "insert into devices (device, shard, record)
+        let (about, epochs, devices, owed, kept, delivered, links, removed, committed) = join!(
+            biased;
+            execute(client,
+                "update gateways set generation = $2, head_n = $3, head_hash = $4 where name = $1",
+                [(name, Type::TEXT), (&generation, Type::INT8), (&head_n, Type::INT8), (&head.hash, Type::TEXT)],
+            ),
+            execute_if(!epochs.devices.is_empty(), client,
+                "insert into epochs (device, key, shard, epoch) select * from unnest($1, $2, $3, $4)
+                 on conflict (device, key) do update set epoch = excluded.epoch",
+                [
+                    (&epochs.devices, Type::BYTEA_ARRAY),
+                    (&epochs.keys, Type::BYTEA_ARRAY),
+                    (&epochs.shards, Type::INT2_ARRAY),
+                    (&epochs.epochs, Type::INT4_ARRAY),
+                ],
+            ),
+            execute_if(!devices.devices.is_empty(), client,
+                "insert into devices (device, shard, record)
                  select device, shard, record::jsonb from unnest($1, $2, $3) as new (device, shard, record)
                  on conflict (device) do update set record = excluded.record",
-                       [
-                           (&devices.devices, Type::BYTEA_ARRAY),
-                           (&devices.shards, Type::INT2_ARRAY),
-                           (&devices.records, Type::TEXT_ARRAY),
-                       ],
-                       !devices.devices.is_empty(),
-                   ),
-                   owed.insert(client, "outbox"),
-                   kept.insert(client, "history"),
-                   execute(
-                       client,
-                       "delete from outbox where number = any($1) and shard = any($2)",
-                       [(delivered, Type::INT8_ARRAY), (held, Type::INT2_ARRAY)],
-                       !delivered.is_empty(),
-                   ),
-                   execute(
-                       client,
-                       "delete from history where (device, stream, time, number) in
-                        (select device, stream, time, number from history where shard = any($1) order by time, number limit $2)",
-                       [(held, Type::INT2_ARRAY), (&excess, Type::INT8)],
-                       excess > 0,
-                   ),
-                   execute(
-                       client,
-                       "delete from history where (device, stream, time, number) in
-                 (select device, stream, time, number from history
-                  where shard = any($1) and (time < $2 or time > $3) order by time, number limit $4)",
-                       [(held, Type::INT2_ARRAY), (&from, Type::INT8), (&to, Type::INT8), (&passed, Type::INT8)],
-                       has_history && bounds.times.is_some(),
-                   ),
-                   rows(client,
-                       "select min(time), max(time) from history where shard = any($1) and $2",
-                       [(held, Type::INT2_ARRAY), (&has_history, Type::BOOL)]
-                   ),
-                   client.batch_execute("commit"),
-               );
+                [
+                    (&devices.devices, Type::BYTEA_ARRAY),
+                    (&devices.shards, Type::INT2_ARRAY),
+                    (&devices.records, Type::TEXT_ARRAY),
+                ],
+            ),
+            owed.insert(client, "outbox"),
+            kept.insert(client, "history"),
+            execute_if(!delivered.is_empty(), client,
+                "delete from outbox where number = any($1) and shard = any($2)",
+                [(delivered, Type::INT8_ARRAY), (held, Type::INT2_ARRAY)],
+            ),
+            execute_if(!links.devices.is_empty(), client,
+                "insert into links (device, shard, state) select * from unnest($1, $2, $3)
+                 on conflict (device) do update set state = excluded.state",
+                [
+                    (&links.devices, Type::BYTEA_ARRAY),
+                    (&links.shards, Type::INT2_ARRAY),
+                    (&links.states, Type::BYTEA_ARRAY),
+                ],
+            ),
+            removal.run(client, histories),
+            client.batch_execute("commit"),
+        );
         // After the first that fails the database takes none of the others, and what it calls a commit is none.
         about?;
         epochs?;
@@ -431,11 +508,10 @@ impl<'c> Write<'c> {
         owed?;
         kept?;
         delivered?;
-        let removed = too_many? + too_old?;
-        let history = history?;
+        links?;
+        let histories = removed?;
         committed?;
-        let times = history.first().and_then(|row| row.get::<_, Option<i64>>(0).zip(row.get(1)));
-        Ok(History { count: count.saturating_sub(removed), times })
+        Ok(histories)
     }
 }
 
@@ -476,7 +552,7 @@ impl<'c> Readings<'c> {
             (&self.times, Type::INT8_ARRAY),
             (&self.payloads, Type::BYTEA_ARRAY),
         ];
-        let inserted = execute(client, &sql, parameters, !self.numbers.is_empty()).await;
+        let inserted = execute_if(!self.numbers.is_empty(), client, &sql, parameters).await;
         inserted.map_err(|error| {
             let is_there = error.code() == Some(&SqlState::UNIQUE_VIOLATION);
             let error = anyhow::Error::from(error);
@@ -485,17 +561,25 @@ impl<'c> Readings<'c> {
     }
 }
 
-/// Changes rows, if there is anything to change, and says how many.
-async fn execute<const N: usize>(
+/// Changes rows, and says how many.
+pub(crate) async fn execute<const N: usize>(
     client: &Client,
     sql: &str,
     parameters: [Parameter<'_>; N],
-    is_needed: bool,
 ) -> Result<u64, tokio_postgres::Error> {
-    if is_needed { client.execute_typed(sql, &parameters).await } else { Ok(0) }
+    client.execute_typed(sql, &parameters).await
 }
 
-async fn rows<const N: usize>(
+async fn execute_if<const N: usize>(
+    is_needed: bool,
+    client: &Client,
+    sql: &str,
+    parameters: [Parameter<'_>; N],
+) -> Result<u64, tokio_postgres::Error> {
+    if is_needed { execute(client, sql, parameters).await } else { Ok(0) }
+}
+
+pub(crate) async fn rows<const N: usize>(
     client: &Client,
     sql: &str,
     parameters: [Parameter<'_>; N],
@@ -503,69 +587,8 @@ async fn rows<const N: usize>(
     client.query_typed(sql, &parameters).await
 }
 
-/// Reads the history over connections of its own, in the thread that asks.
-#[derive(Debug)]
-struct Reader(Database);
-
-impl Snapshot for Reader {
-    fn read(&self, query: &Query, is_wanted: &dyn Fn() -> bool) -> Result<Vec<Reading>> {
-        let Query { devices, stream, stream_identity, times: (from, to), limit } = query;
-        let sql = format!(
-            "select number, {READING} from history
-             where device = any($1) and stream = $2 and stream_identity = $3 and time between $4 and $5
-             and (time, device, number) > ($6, $7, $8) order by time, device, number limit $9"
-        );
-        let devices: Vec<&[u8]> = devices.iter().map(|device| &device.0[..]).collect();
-        let (stream, from, to) = (i32::from(*stream), start(*from), end(*to));
-        let mut session = Session::new(self.0.clone())?;
-        let mut found: Vec<Reading> = Vec::new();
-        let mut last = (i64::MIN, [0; 8], i64::MIN);
-        while found.len() < *limit && is_wanted() {
-            let most = PAGE.min(limit - found.len());
-            let page: Vec<(u64, Reading)> = session.run(async |client: &Client| {
-                let limit = i64::try_from(most)?;
-                let parameters: &[Parameter<'_>] = &[
-                    (&devices, Type::BYTEA_ARRAY),
-                    (&stream, Type::INT4),
-                    (stream_identity, Type::TEXT),
-                    (&from, Type::INT8),
-                    (&to, Type::INT8),
-                    (&last.0, Type::INT8),
-                    (&&last.1[..], Type::BYTEA),
-                    (&last.2, Type::INT8),
-                    (&limit, Type::INT8),
-                ];
-                client.query_typed(&sql, parameters).await?.iter().map(reading).collect()
-            })?;
-            let is_last = page.len() < most;
-            for (number, reading) in page {
-                last = (i64::try_from(reading.time.as_nanosecond())?, reading.device, signed(number)?);
-                found.push(reading);
-            }
-            if is_last {
-                break;
-            }
-        }
-        Ok(found)
-    }
-}
-
-/// The first nanosecond of a microsecond.
-fn start(microsecond: i64) -> i64 {
-    microsecond.saturating_mul(1000)
-}
-
-/// The last nanosecond of a microsecond.
-fn end(microsecond: i64) -> i64 {
-    microsecond.saturating_mul(1000).saturating_add(999)
-}
-
-fn nanoseconds(bounds: Bounds) -> Option<(i64, i64)> {
-    bounds.times.map(|(from, to)| (start(from), end(to)))
-}
-
 /// A number and a reading from [`READING`].
-fn reading(row: &Row) -> Result<(u64, Reading)> {
+pub(crate) fn reading(row: &Row) -> Result<(u64, Reading)> {
     let reading = Reading {
         device: array(row.get(1))?,
         key: array(row.get(2))?,
@@ -579,23 +602,14 @@ fn reading(row: &Row) -> Result<(u64, Reading)> {
     Ok((unsigned(row.get(0))?, reading))
 }
 
-/// A shard and a term.
-fn lease(row: &Row) -> Result<(u16, i64)> {
-    Ok((u16::try_from(row.get::<_, i16>(0))?, row.get(1)))
-}
-
-fn keys(held: &Held) -> Result<Vec<i16>> {
-    held.keys().map(|shard| Ok(i16::try_from(*shard)?)).collect()
-}
-
-fn array<const N: usize>(bytes: &[u8]) -> Result<[u8; N]> {
+pub(crate) fn array<const N: usize>(bytes: &[u8]) -> Result<[u8; N]> {
     bytes.try_into().context("bytes in the database are not as many as they must be")
 }
 
-fn signed(number: u64) -> Result<i64> {
+pub(crate) fn signed(number: u64) -> Result<i64> {
     number.try_into().context("a number is too great for the database")
 }
 
-fn unsigned(number: i64) -> Result<u64> {
+pub(crate) fn unsigned(number: i64) -> Result<u64> {
     number.try_into().context("a number in the database is negative")
 }

@@ -136,7 +136,7 @@ impl Cluster {
     }
 
     pub fn database(&self) -> Database {
-        Database::new(&self.address(), None, Limits::default()).unwrap()
+        Database::new(&self.address(), None, None, Limits::default()).unwrap()
     }
 
     /// Runs SQL.

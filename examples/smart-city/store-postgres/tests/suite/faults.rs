@@ -15,18 +15,23 @@ use smart_city_engine::{
     audit::Head,
     store::{Changes, Place as _},
 };
-use smart_city_store_postgres::{Database, Gateway, Limits};
+use smart_city_store_postgres::{Database, Limits};
 
 use crate::{
     cluster::{Cluster, with},
     proxy::Proxy,
     stores::{self, reading},
+    whole::{Whole, gateway},
 };
 
-const LIMITS: Limits = Limits { attempt: Duration::from_secs(1), patience: Duration::from_secs(30) };
+const LIMITS: Limits = Limits {
+    attempt: Duration::from_secs(1),
+    patience: Duration::from_secs(30),
+    load: Duration::from_secs(30),
+};
 
-fn gateway(address: &str, limits: Limits) -> Gateway {
-    Gateway { database: Database::new(address, None, limits).unwrap(), name: "one".to_owned() }
+fn whole(address: &str) -> Whole {
+    Whole::new(address, "one", LIMITS)
 }
 
 fn one(number: u64) -> Changes {
@@ -40,7 +45,7 @@ fn head(n: u64) -> Head {
 #[test]
 fn a_database_that_crashes_is_waited_for() {
     let cluster = Cluster::start(5432, &[]);
-    let place = gateway(&cluster.address(), LIMITS);
+    let place = whole(&cluster.address());
     let (mut store, stored) = stores::create(&place);
     store.commit(&one(stored.next), &head(1)).unwrap();
     thread::scope(|scope| {
@@ -64,7 +69,7 @@ fn a_commit_whose_answer_was_lost_is_not_done_twice() {
     let address = cluster.address();
     let proxy = Proxy::to(cluster.dir());
     let through = address.replace(&cluster.dir().display().to_string(), &proxy.dir().display().to_string());
-    let place = gateway(&through, LIMITS);
+    let place = Whole::through(&through, &address, "one", LIMITS);
     let (mut store, stored) = stores::create(&place);
     for i in 0..6 {
         let before = proxy.connections.load(SeqCst);
@@ -74,7 +79,7 @@ fn a_commit_whose_answer_was_lost_is_not_done_twice() {
         assert_eq!(proxy.connections.load(SeqCst) - before, usize::from(i % 2 == 1), "another connection");
     }
     drop(store);
-    let (_, stored) = stores::find(&gateway(&address, LIMITS));
+    let (_, stored) = stores::find(&whole(&address));
     assert_eq!((stored.outbox.len(), stored.generation), (6, 6));
 }
 
@@ -84,8 +89,8 @@ fn a_database_that_says_nothing_is_given_up() {
     let address = cluster.address();
     let proxy = Proxy::to(cluster.dir());
     let through = address.replace(&cluster.dir().display().to_string(), &proxy.dir().display().to_string());
-    let limits = Limits { attempt: Duration::from_millis(300), patience: Duration::from_secs(2) };
-    let (mut store, stored) = stores::create(&gateway(&through, limits));
+    let limits = Limits { attempt: Duration::from_millis(300), patience: Duration::from_secs(2), ..LIMITS };
+    let (mut store, stored) = stores::create(&Whole::through(&through, &address, "one", limits));
     proxy.is_silent.store(true, SeqCst);
     let start = Instant::now();
     store.commit(&one(stored.next), &head(1)).unwrap_err();
@@ -93,7 +98,7 @@ fn a_database_that_says_nothing_is_given_up() {
     assert!(took > Duration::from_secs(1) && took < Duration::from_secs(4), "{took:?}");
     drop(store);
     proxy.is_silent.store(false, SeqCst);
-    let (_, stored) = stores::find(&gateway(&address, limits));
+    let (_, stored) = stores::find(&whole(&address));
     // Nobody was told that it is stored; it may be all the same.
     assert_eq!(stored.generation, stored.outbox.len() as u64);
 }
@@ -102,7 +107,7 @@ fn a_database_that_says_nothing_is_given_up() {
 fn a_database_that_was_set_back_is_found() {
     let cluster = Cluster::shared();
     let address = cluster.address();
-    let (mut store, stored) = stores::create(&gateway(&address, LIMITS));
+    let (mut store, stored) = stores::create(&whole(&address));
     for i in 0..3 {
         store.commit(&one(stored.next + i), &head(i + 1)).unwrap();
     }
@@ -127,7 +132,7 @@ fn commits_are_durable_whatever_the_database_is_set_to() {
         "create function see() returns trigger language plpgsql as
          $$ begin insert into seen values (current_setting('synchronous_commit')); return new; end $$",
     );
-    let place = gateway(&address, LIMITS);
+    let place = whole(&address);
     let (mut store, stored) = stores::create(&place);
     cluster.run(&address, "create trigger seen after insert on outbox for each row execute function see()");
     store.commit(&one(stored.next), &head(1)).unwrap();
@@ -174,14 +179,12 @@ fn nothing_is_said_to_another_database() {
             "listen_addresses=127.0.0.1",
         ],
     );
-    let limits = Limits { attempt: Duration::from_secs(2), patience: Duration::from_millis(100) };
+    let limits = Limits { attempt: Duration::from_secs(2), patience: Duration::from_millis(100), ..LIMITS };
     let address =
         |host: &str| format!("host={host} hostaddr=127.0.0.1 port={port} user=city dbname=postgres");
     let trust = |dir: &Path| Some(smart_city_address::trust(Some(&dir.join("authority.pem"))).unwrap());
-    let find = |host: &str, tls| {
-        Gateway { database: Database::new(&address(host), tls, limits).unwrap(), name: "one".to_owned() }
-            .find()
-    };
+    let find =
+        |host: &str, tls| gateway(&Database::new(&address(host), None, tls, limits).unwrap(), "one").find();
     find("localhost", trust(dir.path())).unwrap();
     for (host, tls) in [("localhost", trust(other.path())), ("elsewhere", trust(dir.path()))] {
         let error = format!("{:#}", find(host, tls).unwrap_err());
@@ -194,6 +197,6 @@ fn nothing_is_said_to_another_database() {
     assert!(error.contains("TLS"), "{error}");
     drop(cluster);
     let required = format!("{} sslmode=require", address("localhost"));
-    Database::new(&required, None, limits).unwrap_err();
-    Database::new("http://localhost", None, limits).unwrap_err();
+    Database::new(&required, None, None, limits).unwrap_err();
+    Database::new("http://localhost", None, None, limits).unwrap_err();
 }

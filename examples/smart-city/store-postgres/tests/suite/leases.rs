@@ -8,21 +8,32 @@ use smart_city_engine::{
 };
 use smart_city_frame::DeviceId;
 use smart_city_store_postgres::{
-    Database, Fenced, Gateway,
-    leases::{Lease, Member},
+    Database, Fenced, Gateway, Limits,
+    leases::{Lease, Member, Offer},
 };
-use tokio::{runtime::Runtime, time::sleep};
+use tokio::time::sleep;
 
-use crate::{cluster::Cluster, stores};
+use crate::{
+    cluster::Cluster,
+    stores,
+    whole::{Whole, gateway, runtime},
+};
 
 const LONG: Duration = Duration::from_secs(60);
 
-fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+fn offer(configuration: &str) -> Offer {
+    Offer { url: "https://one.example".to_owned(), configuration: configuration.to_owned() }
+}
+
+/// A database with so many shards, of which nobody has any.
+fn city(cluster: &Cluster, shards: u16) -> Database {
+    let database = cluster.database();
+    Gateway { shards, ..gateway(&database, "zero") }.create().unwrap();
+    database
 }
 
 async fn join(database: &Database, name: &str, time: Duration) -> Member {
-    Member::join(database.clone(), name, time).await.unwrap()
+    Member::join(database.clone(), name, time, &offer("a")).await.unwrap()
 }
 
 /// Carries out what the members decide, until they have nothing to do; returns how many each has.
@@ -30,7 +41,7 @@ async fn settle(members: &mut [&mut Member]) -> Vec<usize> {
     for _ in 0..20 {
         let (mut is_settled, mut counts) = (true, Vec::new());
         for member in &mut *members {
-            let view = member.renew().await.unwrap();
+            let view = member.renew(&offer("a")).await.unwrap();
             counts.push(view.held().count());
             let decision = view.decide();
             is_settled &= decision.release.is_empty() && decision.take.is_empty();
@@ -51,7 +62,7 @@ async fn settle(members: &mut [&mut Member]) -> Vec<usize> {
 #[test]
 fn gateways_come_and_go_and_all_have_their_share() {
     let cluster = Cluster::shared();
-    let database = cluster.database();
+    let database = city(&cluster, 16);
     runtime().block_on(async {
         let mut one = join(&database, "one", LONG).await;
         assert_eq!(settle(&mut [&mut one]).await, [16]);
@@ -63,9 +74,9 @@ fn gateways_come_and_go_and_all_have_their_share() {
         // One that starts again is a new member at once; who had its name before does nothing more.
         let mut again = join(&database, "two", LONG).await;
         assert_eq!(settle(&mut [&mut three, &mut again]).await, [8, 8]);
-        let error = two.renew().await.unwrap_err();
+        let error = two.renew(&offer("a")).await.unwrap_err();
         assert_eq!(error.downcast_ref(), Some(&Fenced::Member("two".to_owned())));
-        let lease = again.renew().await.unwrap().leases[0];
+        let lease = again.renew(&offer("a")).await.unwrap().leases[0];
         assert_eq!(two.take(Lease { holder: None, ..lease }).await.unwrap(), None);
         two.release(lease).await.unwrap_err();
 
@@ -74,16 +85,16 @@ fn gateways_come_and_go_and_all_have_their_share() {
         let mut short = join(&database, "three", Duration::from_millis(700)).await;
         let mut again = join(&database, "two", LONG).await;
         assert_eq!(settle(&mut [&mut short, &mut again]).await, [8, 8]);
-        assert!(again.renew().await.unwrap().decide().take.is_empty());
+        assert!(again.renew(&offer("a")).await.unwrap().decide().take.is_empty());
         sleep(Duration::from_millis(1000)).await;
-        let view = again.renew().await.unwrap();
+        let view = again.renew(&offer("a")).await.unwrap();
         assert_eq!(view.decide().take.len(), 8);
         let (first, others) =
             view.decide().take.split_first().map(|(first, others)| (*first, others.to_vec())).unwrap();
         assert_eq!(again.take(first).await.unwrap(), Some(first.term + 1));
         // It wakes: what another has taken is not its own any more, the others are.
         assert_eq!(short.take(others[0]).await.unwrap(), None, "before it has said that it is there");
-        let held: Vec<_> = short.renew().await.unwrap().held().collect();
+        let held: Vec<_> = short.renew(&offer("a")).await.unwrap().held().collect();
         assert_eq!(held, others.iter().map(|lease| (lease.shard, lease.term)).collect::<Vec<_>>());
         assert_eq!(again.take(others[0]).await.unwrap(), None, "it is there again");
         short.release(first).await.unwrap_err();
@@ -93,10 +104,10 @@ fn gateways_come_and_go_and_all_have_their_share() {
 #[test]
 fn of_several_who_take_a_shard_one_has_it() {
     let cluster = Cluster::shared();
-    let database = cluster.database();
-    let mut seen =
-        runtime().block_on(async { join(&database, "zero", LONG).await.renew().await.unwrap().leases[0] });
-    for round in 1..=30 {
+    let database = city(&cluster, 16);
+    let mut seen = runtime()
+        .block_on(async { join(&database, "zero", LONG).await.renew(&offer("a")).await.unwrap().leases[0] });
+    for _ in 0..30 {
         let racers = ["one", "two", "three"].map(|name| {
             let database = database.clone();
             thread::spawn(move || {
@@ -111,8 +122,9 @@ fn of_several_who_take_a_shard_one_has_it() {
             })
         });
         let taken: Vec<_> = racers.into_iter().filter_map(|racer| racer.join().unwrap()).collect();
-        assert_eq!(taken, [round]);
-        seen.term = round;
+        assert_eq!(taken, [seen.term + 1]);
+        // A term ends when it is given up.
+        seen.term += 2;
     }
 }
 
@@ -120,8 +132,8 @@ fn of_several_who_take_a_shard_one_has_it() {
 #[test]
 fn a_handover_in_the_middle_of_writes_loses_nothing() {
     let cluster = Cluster::shared();
-    let database = cluster.database();
-    let gateway = |name: &str| Gateway { database: database.clone(), name: name.to_owned() };
+    let address = cluster.address();
+    let gateway = |name: &str| Whole::new(&address, name, Limits::default());
     drop(stores::create(&gateway("0")));
     let mut epochs: BTreeMap<DeviceId, u16> = BTreeMap::new();
     let mut writes = 0;

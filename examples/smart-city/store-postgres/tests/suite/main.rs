@@ -9,3 +9,4 @@ mod proxy;
 mod store;
 #[path = "../../../engine/tests/common/stores.rs"]
 mod stores;
+mod whole;

@@ -1,6 +1,6 @@
 //! It is a store as any other, of which one process at a time has the shards.
 
-use std::{fs, time::Duration};
+use std::fs;
 
 use redb::backends::FileBackend;
 use smart_city_engine::{
@@ -11,16 +11,17 @@ use smart_city_engine::{
     store::{Changes, Place as _},
 };
 use smart_city_frame::{DeviceId, Kind};
-use smart_city_store_postgres::{Database, Fenced, Gateway, Limits};
+use smart_city_store_postgres::{Fenced, Limits};
 
 use crate::{
-    cluster::{Cluster, with},
+    cluster::Cluster,
     common::{GATE, MAST, TestDevice, example, files, kind},
     stores,
+    whole::Whole,
 };
 
-fn gateway(database: Database, name: &str) -> Gateway {
-    Gateway { database, name: name.to_owned() }
+fn whole(address: &str, name: &str) -> Whole {
+    Whole::new(address, name, Limits::default())
 }
 
 #[test]
@@ -28,7 +29,7 @@ fn a_database_does_what_every_store_does() {
     let cluster = Cluster::shared();
     for (name, test) in stores::TESTS {
         println!("{name}");
-        test(&gateway(cluster.database(), "one"));
+        test(&whole(&cluster.address(), "one"));
     }
 }
 
@@ -36,10 +37,10 @@ fn a_database_does_what_every_store_does() {
 #[test]
 fn writes_of_a_predecessor_are_refused() {
     let cluster = Cluster::shared();
-    let (database, id) = (cluster.database(), DeviceId([7; 8]));
+    let (address, id) = (cluster.address(), DeviceId([7; 8]));
     let epoch = |epoch| Changes { epochs: vec![(id, [1; 16], epoch)], ..Changes::default() };
     let head = |n| Head { n, hash: String::new() };
-    let (one, two) = (gateway(database.clone(), "one"), gateway(database, "two"));
+    let (one, two) = (whole(&address, "one"), whole(&address, "two"));
     let (mut first, _) = stores::create(&one);
     first.commit(&epoch(1), &head(1)).unwrap();
     // Another gateway, and then another process of the same.
@@ -60,38 +61,15 @@ fn writes_of_a_predecessor_are_refused() {
     assert_eq!((stored.epochs, stored.generation), (vec![(id, [1; 16], 3)], 1));
 }
 
-/// A process that sleeps in the middle of a transaction holds nobody up for longer than a try may take.
-#[test]
-fn a_transaction_that_sleeps_is_ended() {
-    let cluster = Cluster::shared();
-    let address = cluster.address();
-    let limits = Limits { attempt: Duration::from_millis(500), patience: Duration::from_secs(20) };
-    let place = gateway(Database::new(&address, None, limits).unwrap(), "one");
-    drop(stores::create(&place));
-    with(&address, async |client| {
-        client
-            .batch_execute(
-                "set idle_in_transaction_session_timeout = 1500; begin; select * from leases for share",
-            )
-            .await
-            .unwrap();
-        // Which waits for the lease, and for longer than one try.
-        let place = place.clone();
-        let opened = tokio::task::spawn_blocking(move || drop(stores::find(&place)));
-        opened.await.unwrap();
-        client.batch_execute("insert into epochs values ('', '', 0, 1); commit").await.unwrap_err();
-    });
-}
-
 /// The engine with its store in the database: readings, a receipt, a restart, and another gateway in its place.
 #[test]
 fn the_engine_goes_on_at_another_gateway() {
     let cluster = Cluster::shared();
-    let database = cluster.database();
+    let address = cluster.address();
     let (dir, other) = (example(), example());
     let signer = || Signer::from_pem(Signer::generate().unwrap().as_bytes()).unwrap();
     let open = |name: &str, dir: &std::path::Path| -> (Engine, Vec<Output>) {
-        let ((city, secrets), place) = (files(dir), gateway(database.clone(), name));
+        let ((city, secrets), place) = (files(dir), whole(&address, name));
         Engine::open_in(&place, dir, city, secrets, signer(), false, |file| Ok(FileBackend::new(file)?))
             .unwrap()
     };
@@ -132,29 +110,29 @@ fn the_engine_goes_on_at_another_gateway() {
 #[test]
 fn a_lost_log_or_database_is_noticed() {
     let cluster = Cluster::shared();
-    let (database, dir) = (cluster.database(), example());
-    let open = |database: &Database, after_loss| {
-        let ((city, secrets), place) = (files(dir.path()), gateway(database.clone(), "one"));
+    let (address, dir) = (cluster.address(), example());
+    let open = |address: &str, after_loss| {
+        let ((city, secrets), place) = (files(dir.path()), whole(address, "one"));
         let signer = Signer::from_pem(Signer::generate().unwrap().as_bytes()).unwrap();
         let disk = |file| Ok(FileBackend::new(file)?);
         Engine::open_in(&place, dir.path(), city, secrets, signer, after_loss, disk)
     };
     let (city, _) = files(dir.path());
-    let (mut engine, _) = open(&database, false).unwrap();
+    let (mut engine, _) = open(&address, false).unwrap();
     let mut gate = TestDevice::new(GATE, 7, dir.path());
     engine.handle([gate.reading(1, &city, b"12")]).unwrap();
     drop(engine);
-    let loss = |database: &Database| open(database, false).unwrap_err().downcast::<Loss>().unwrap();
+    let loss = |address: &str| open(address, false).unwrap_err().downcast::<Loss>().unwrap();
     let path = Audit::path(dir.path());
     let log = fs::read(&path).unwrap();
     fs::remove_file(&path).unwrap();
-    assert!(matches!(loss(&database), Loss::Log(_)));
+    assert!(matches!(loss(&address), Loss::Log(_)));
     fs::write(&path, &log).unwrap();
-    assert!(matches!(loss(&cluster.database()), Loss::Store(_)), "another database");
-    drop(open(&database, false).unwrap());
+    assert!(matches!(loss(&cluster.address()), Loss::Store(_)), "another database");
+    drop(open(&address, false).unwrap());
 
     // With a new one it goes on behind the epochs that its log knows.
-    let new = cluster.database();
+    let new = cluster.address();
     let (mut engine, _) = open(&new, true).unwrap();
     for (epoch, is_accepted) in [(7, false), (8, true)] {
         let mut gate = TestDevice::new(GATE, epoch, dir.path());
@@ -171,7 +149,7 @@ fn kind_of(output: &Output) -> Option<Kind> {
 fn a_database_of_a_newer_version_is_left_alone() {
     let cluster = Cluster::shared();
     let address = cluster.address();
-    let place = gateway(Database::new(&address, None, Limits::default()).unwrap(), "one");
+    let place = whole(&address, "one");
     drop(stores::create(&place));
     cluster.run(&address, "insert into migrations (number) values (99)");
     let error = place.find().unwrap_err();
