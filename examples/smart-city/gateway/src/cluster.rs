@@ -357,7 +357,7 @@ impl Running {
     /// # Errors
     /// Others have them already, or may have.
     pub async fn leave(self) -> Result<()> {
-        drop(self.leave.send(()));
+        let _ = self.leave.send(());
         self.task.await?
     }
 }

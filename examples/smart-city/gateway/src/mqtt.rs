@@ -361,7 +361,7 @@ impl Sessions {
         let lost = Arc::clone(&self.lost);
         tasks.spawn(async move {
             receive_shard(event_loop, inbox, connections, &lost).await;
-            drop(taken_over.send(shard).await);
+            let _ = taken_over.send(shard).await;
         });
         Ok(Session { connection, subscribed, tasks })
     }
