@@ -4,7 +4,9 @@
 //! for each shard that it has, beside its own: the broker keeps what comes for the shard until whoever has it next goes on with the session.
 
 use std::{
+    future::ready,
     path::PathBuf,
+    pin::Pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -15,9 +17,9 @@ use std::{
 use anyhow::Result;
 use prometheus_client::metrics::gauge::Gauge;
 use rumqttc::{
-    AckMode, AsyncClient, BrokerSessionResumePolicy, ConnectionError, Event, EventLoop, Incoming,
-    MqttOptions, NetworkOptions, Publish, PublishNoticeError, PublishOptions, QoS, SessionMode, StateError,
-    SubscribeNoticeError,
+    AckMode, AsyncClient, ConnectionError, Event, EventLoop, Incoming,
+    MqttOptions, NetworkOptions, PersistedAckMode, PersistedSession, Publish, PublishNoticeError, PublishOptions,
+    QoS, SessionMode, SessionStore, SessionStoreError, SessionStoreKey, StateError, SubscribeNoticeError,
     mqttbytes::v5::{DisconnectReasonCode, PublishProperties},
 };
 use smart_city_address::Address;
@@ -347,8 +349,7 @@ impl Sessions {
         options
             .set_session_mode(SessionMode::Persistent)
             .set_session_expiry_interval(Some(KEPT))
-            // Nothing of it is kept here: what is not acknowledged comes again.
-            .set_broker_session_resume_policy(BrokerSessionResumePolicy::AllowBrokerOnly);
+            .set_session_store(Empty);
         let (client, event_loop) = AsyncClient::builder(options).capacity(QUEUE).build();
         let (inbox, acks) = Inbox::new(&self.exchange, self.floods.clone());
         let (connections, connected) = watch::channel(());
@@ -377,6 +378,39 @@ impl Session {
     /// Ends the connection. When this returns nothing is acknowledged any more.
     pub async fn stop(mut self) {
         self.tasks.shutdown().await;
+    }
+}
+
+/// What a client has to know of the session of a shard with which it goes on: nothing. It publishes nothing, and what was not acknowledged
+/// comes again.
+#[derive(Debug)]
+struct Empty;
+
+type Done<'a, T> = Pin<Box<dyn Future<Output = Result<T, SessionStoreError>> + Send + 'a>>;
+
+impl SessionStore for Empty {
+    fn load<'a>(&'a self, key: &'a SessionStoreKey) -> Done<'a, Option<PersistedSession>> {
+        let session = PersistedSession {
+            format_version: 1,
+            client_id: key.client_id().to_owned(),
+            clean_start: false,
+            session_expiry_interval: Some(KEPT),
+            outgoing_inflight_upper_limit: Some(INFLIGHT),
+            ack_mode: PersistedAckMode::Manual,
+            last_pkid: 0,
+            last_puback: 0,
+            replay: Vec::new(),
+            incoming_qos2: Vec::new(),
+        };
+        Box::pin(ready(Ok(Some(session))))
+    }
+
+    fn save<'a>(&'a self, _: &'a SessionStoreKey, _: &'a PersistedSession) -> Done<'a, ()> {
+        Box::pin(ready(Ok(())))
+    }
+
+    fn clear<'a>(&'a self, _: &'a SessionStoreKey) -> Done<'a, ()> {
+        Box::pin(ready(Ok(())))
     }
 }
 
