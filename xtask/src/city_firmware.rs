@@ -47,11 +47,6 @@ pub(crate) fn test() -> Result<()> {
         .arg(paths::target().join("city-firmware-host"))
         .args(smart_city::locked())
         .run()?;
-    // With the whole workspace, so that what the bridge depends on has the features of the step `smart-city` and is not compiled again.
-    smart_city::cargo("clippy")
-        .args(["--workspace", "--all-targets", "--features", "smart-city-bridge/firmware"])
-        .args(["--", "--deny", "warnings"])
-        .run()?;
     // The bridge is tested at Mosquitto.
     smart_city::test_tools()?;
     // First, as the images that run take the place of these.

@@ -30,20 +30,26 @@ const PARTS: [(&str, &[&str]); 4] = [
     ("detector, notification and the rest", &[""]),
 ];
 
-/// What needs no machine of its own: clippy, and all that the tests run.
+/// What needs no machine of its own: clippy, the detector's size, and all that the tests and the demo run.
 pub(crate) fn build() -> Result<()> {
     sh::cargo().args(["fmt", "--manifest-path", MANIFEST, "--all", "--check"]).run()?;
     test_tools()?;
-    cargo("clippy").args(["--workspace", "--all-targets", "--", "--deny", "warnings"]).run()?;
+    // With the tests that run the firmware.
+    cargo("clippy")
+        .args(["--workspace", "--all-targets", "--features", "smart-city-bridge/firmware"])
+        .args(["--", "--deny", "warnings"])
+        .run()?;
     // The gateway for a broker elsewhere. With the whole workspace, so that what both depend on has the same features and is not
     // checked twice.
     cargo("clippy")
         .args(["--workspace", "--all-targets", "--no-default-features", "--", "--deny", "warnings"])
         .run()?;
-    cargo("test").args(["--workspace", "--no-run"]).run()
+    cargo("test").args(["--workspace", "--no-run"]).run()?;
+    city_firmware::for_demo()?;
+    sizes()
 }
 
-/// The tests, the demo and the detector's size.
+/// The tests and the demo.
 pub(crate) fn test() -> Result<()> {
     test_tools()?;
     // Builds the programs as well: tests start them. More of them at once than there are cores: most wait for something.
@@ -51,8 +57,7 @@ pub(crate) fn test() -> Result<()> {
     cargo("test").arg("--workspace").env("RUST_TEST_THREADS", threads).run()?;
     let firmware = city_firmware::for_demo()?;
     ensure!(firmware.is_some() || cfg!(not(unix)), "the demo is tested with devices that run the firmware");
-    run_demo(&[], firmware)?;
-    sizes()
+    run_demo(&[], firmware)
 }
 
 /// Tests of the gateway that can go on for longer: in which file they are, which ones, and by which variable. One after the other,

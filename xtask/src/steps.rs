@@ -34,6 +34,8 @@ pub(crate) enum Place {
     Thumb,
     /// That of the constant-time checks.
     ConstantTime,
+    /// Those of the smart city and its firmware.
+    City,
     /// Another, which nobody else uses.
     Own,
     /// The machine: it looks at how long something takes.

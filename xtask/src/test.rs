@@ -20,6 +20,12 @@ const NO_ATOMICS_FEATURES: &str = "zeroize,alloc,arrayvec,rand_core";
 
 const STEPS: &[Step] = &[
     Step { name: "format", about: "all code is formatted by rustfmt", place: Place::Own, run: format },
+    Step {
+        name: "smart-city-build",
+        about: "the example smart-city is formatted, and compiles without warnings; the detector's size",
+        place: Place::City,
+        run: smart_city::build,
+    },
     Step { name: "lint", about: "clippy has nothing to say", place: Place::Host, run: lint },
     Step {
         name: "features",
@@ -125,21 +131,15 @@ const STEPS: &[Step] = &[
         run: firmware_sensor::test,
     },
     Step {
-        name: "smart-city-build",
-        about: "the example smart-city is formatted, and compiles without warnings",
-        place: Place::Own,
-        run: smart_city::build,
-    },
-    Step {
         name: "smart-city",
-        about: "the example: frames, tamper detection, gateway, page and demo, and the detector's size",
+        about: "the example: frames, tamper detection, gateway, page and demo",
         place: Place::Machine,
         run: smart_city::test,
     },
     Step {
         name: "city-firmware",
         about: "its firmware of two worlds in QEMU: normal life, attacks, cost, and power that fails",
-        place: Place::Machine,
+        place: Place::City,
         run: city_firmware::test,
     },
     Step {
