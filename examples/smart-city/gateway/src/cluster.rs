@@ -374,7 +374,7 @@ async fn renew(
     loop {
         let asked = Instant::now();
         let left = lease.checked_sub(last.elapsed()).with_context(|| {
-            format!("the database has not answered for {} s: others may have its devices by now", lease.as_secs())
+            format!("its lease was not renewed for {} s: others may have its devices by now", lease.as_secs())
         })?;
         let offer = Offer { url: cluster.url.clone(), configuration: lock(&cluster.now).offered.clone() };
         let renewed = timeout(left, member.renew(&offer)).await.map_err(Error::from).flatten();
