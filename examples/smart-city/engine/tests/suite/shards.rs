@@ -5,6 +5,7 @@ use std::{
     fmt::Write as _,
     fs::{self, File},
     io::Write as _,
+    ops::Range,
     path::Path,
     time::{Duration, Instant},
 };
@@ -211,6 +212,9 @@ fn an_engine_hears_the_devices_of_its_shards_alone() {
         engine.handle([message(&topic, &sensor.measure("2"))]).unwrap();
         assert_eq!(refused(&mut engine, "topic"), before + 1, "{topic}");
     }
+    release(&mut engine, sensor.shard());
+    assert_eq!(ask(&mut engine, Input::Status).0["devices"].as_array().unwrap().len(), 0);
+    take(&mut engine, &place, sensor.shard());
     // It is not taken twice.
     assert!(engine.handle([Input::Take(place.take(sensor.shard()))]).is_err());
 }
@@ -302,6 +306,42 @@ fn a_lost_link_ends_its_epoch() {
     assert_eq!(place.lock().accepted.len(), 1);
 }
 
+/// What is for a user, with its numbers.
+fn texts(outputs: &[Output]) -> BTreeMap<String, u64> {
+    let readings = outputs.iter().filter(|output| output.topic.starts_with("out/hana/"));
+    let text = |output: &Output| String::from_utf8(output.payload.clone()).unwrap();
+    readings.map(|output| (text(output), output.delivery.unwrap())).collect()
+}
+
+/// Readings of a sensor, in one batch.
+fn send(engine: &mut Engine, sensor: &mut Sensor, numbers: Range<usize>) -> Vec<Output> {
+    let inputs = numbers.map(|i| {
+        let frame = sensor.measure(&format!("{}-{i}", sensor.sensor));
+        sensor.up(&frame)
+    });
+    engine.handle(inputs.collect::<Vec<_>>()).unwrap()
+}
+
+/// Two sensors in different shards.
+fn apart() -> [Sensor; 2] {
+    let first = Sensor::new(0);
+    let second = (1..SENSORS).map(Sensor::new).find(|sensor| sensor.shard() != first.shard());
+    [first, second.unwrap()]
+}
+
+/// Reports all as delivered, and what is given out then, until there is nothing more; each may come once.
+fn deliver_all(engine: &mut Engine, mut under_way: Vec<Output>, given: &mut BTreeSet<String>) {
+    while !under_way.is_empty() {
+        let now = texts(&under_way);
+        assert!(now.len() <= OUTGOING);
+        for text in now.into_keys() {
+            assert!(given.insert(text.clone()), "{text} is given out twice");
+        }
+        let delivered = std::mem::take(&mut under_way).into_iter().filter_map(|output| output.delivery);
+        under_way.extend(engine.handle(delivered.map(Input::Delivered).collect::<Vec<_>>()).unwrap());
+    }
+}
+
 /// Readings that were not delivered go with their shard, and each is given out by who has it.
 #[test]
 fn the_outbox_goes_with_its_shard() {
@@ -314,20 +354,7 @@ fn the_outbox_goes_with_its_shard() {
     for shard in [moves.shard(), stays.shard()] {
         take(&mut first, &place, shard);
     }
-    let texts = |outputs: &[Output]| -> BTreeMap<String, u64> {
-        let readings = outputs.iter().filter(|output| output.topic.starts_with("out/hana/"));
-        readings
-            .map(|output| (String::from_utf8(output.payload.clone()).unwrap(), output.delivery.unwrap()))
-            .collect()
-    };
-    let send = |engine: &mut Engine, sensor: &mut Sensor, from: usize, to: usize| {
-        let inputs = (from..to).map(|i| {
-            let frame = sensor.measure(&format!("{}-{i}", sensor.sensor));
-            sensor.up(&frame)
-        });
-        engine.handle(inputs.collect::<Vec<_>>()).unwrap()
-    };
-    let outputs = send(&mut first, &mut moves, 0, 10);
+    let outputs = send(&mut first, &mut moves, 0..10);
     let given = texts(&outputs);
     assert_eq!(given.len(), 10);
     // For three users each: what one has got stays owed to the others.
@@ -340,7 +367,7 @@ fn the_outbox_goes_with_its_shard() {
             Input::Delivered(partly),
         ])
         .unwrap();
-    let kept = texts(&send(&mut first, &mut stays, 0, 10));
+    let kept = texts(&send(&mut first, &mut stays, 0..10));
     release(&mut first, moves.shard());
     assert_eq!(ask(&mut first, Input::Status).0["undelivered"], 10);
     // Reports of what is another's now mean nothing.
@@ -360,21 +387,13 @@ fn the_outbox_goes_with_its_shard() {
     // The first one gets it back with more than may be under way, beside what it had itself: nothing is given out twice or left out.
     let mut outputs = Vec::new();
     for from in (10..OUTGOING).step_by(500) {
-        outputs.extend(send(&mut second, &mut moves, from, from + 500));
+        outputs.extend(send(&mut second, &mut moves, from..from + 500));
     }
     release(&mut second, moves.shard());
     let mut given: BTreeSet<String> = kept.keys().cloned().collect();
     let mut under_way = take(&mut first, &place, moves.shard());
-    under_way.extend(send(&mut first, &mut stays, 10, 20));
-    while !under_way.is_empty() {
-        let now = texts(&under_way);
-        assert!(now.len() <= OUTGOING);
-        for text in now.into_keys() {
-            assert!(given.insert(text.clone()), "{text} is given out twice");
-        }
-        let delivered = std::mem::take(&mut under_way).into_iter().filter_map(|output| output.delivery);
-        under_way.extend(first.handle(delivered.map(Input::Delivered).collect::<Vec<_>>()).unwrap());
-    }
+    under_way.extend(send(&mut first, &mut stays, 10..20));
+    deliver_all(&mut first, under_way, &mut given);
     assert_eq!(given.len(), 20 + (10..OUTGOING).step_by(500).count() * 500);
     first.handle(kept.values().flat_map(|number| [0; 3].map(|_| Input::Delivered(*number)))).unwrap();
     first.handle([Input::Tick]).unwrap();
@@ -382,6 +401,51 @@ fn the_outbox_goes_with_its_shard() {
         (ask(&mut first, Input::Status).0["undelivered"].as_u64(), place.lock().outbox.len()),
         (Some(0), 0)
     );
+}
+
+/// What is under way of a shard takes no room any more when the shard is gone.
+#[test]
+fn a_shard_that_goes_leaves_room() {
+    let dir = city();
+    let place = Shared::new(SHARDS).named("one");
+    let mut engine = open(dir.path(), &place).unwrap();
+    let [mut moves, mut stays] = apart();
+    for shard in [moves.shard(), stays.shard()] {
+        take(&mut engine, &place, shard);
+    }
+    // Each is for three users.
+    send(&mut engine, &mut moves, 0..OUTGOING / 2);
+    assert_eq!(texts(&send(&mut engine, &mut stays, 0..10)).len(), 0, "there is no room");
+    release(&mut engine, moves.shard());
+    let under_way = engine.handle([Input::Tick]).unwrap();
+    let mut given = BTreeSet::new();
+    deliver_all(&mut engine, under_way, &mut given);
+    assert_eq!(given.len(), 10);
+}
+
+/// Readings of a shard that is taken may have smaller numbers than all that the engine has given out, and than what waits.
+#[test]
+fn a_shard_may_come_with_older_readings() {
+    let dir = city();
+    let place = Shared::new(SHARDS).named("one");
+    let other = place.named("two");
+    let (mut first, mut second) = (open(dir.path(), &place).unwrap(), open(dir.path(), &other).unwrap());
+    let [mut moves, mut stays] = apart();
+    take(&mut first, &place, moves.shard());
+    send(&mut first, &mut moves, 0..10);
+    release(&mut first, moves.shard());
+
+    take(&mut second, &other, stays.shard());
+    let mut under_way = Vec::new();
+    for from in (0..OUTGOING / 2).step_by(512) {
+        under_way.extend(send(&mut second, &mut stays, from..from + 512));
+    }
+    assert!(texts(&under_way).len() < OUTGOING / 2, "some wait");
+    under_way.extend(take(&mut second, &other, moves.shard()));
+    let mut given = BTreeSet::new();
+    deliver_all(&mut second, under_way, &mut given);
+    second.handle([Input::Tick]).unwrap();
+    assert_eq!((given.len(), place.lock().outbox.len()), (OUTGOING / 2 + 10, 0));
 }
 
 /// A device that is isolated is it at every engine.
