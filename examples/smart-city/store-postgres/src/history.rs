@@ -271,3 +271,32 @@ fn end(microsecond: i64) -> i64 {
 fn nanoseconds(bounds: Bounds) -> Option<(i64, i64)> {
     bounds.times.map(|(from, to)| (start(from), end(to)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All ways in which up to four shards can have up to five readings each.
+    #[test]
+    fn those_who_have_most_lose_most() {
+        for shards in 0..=4 {
+            for state in 0..6u64.pow(shards) {
+                let count = |shard| state / 6u64.pow(shard) % 6;
+                let histories: BTreeMap<_, _> = (0..shards)
+                    .map(|shard| {
+                        (i16::try_from(shard).unwrap(), History { count: count(shard), times: None })
+                    })
+                    .collect();
+                let all: u64 = histories.values().map(|history| history.count).sum();
+                for excess in 0..=all {
+                    let losses: BTreeMap<_, _> = level(&histories, excess).into_iter().collect();
+                    assert_eq!(losses.values().sum::<u64>(), excess, "{histories:?}");
+                    let left = |shard| histories[shard].count - losses.get(shard).unwrap_or(&0);
+                    // Who has lost any has at most one less than anybody else.
+                    let most = histories.keys().map(left).max().unwrap_or_default();
+                    assert!(losses.keys().all(|shard| left(shard) + 1 >= most), "{histories:?} {losses:?}");
+                }
+            }
+        }
+    }
+}
