@@ -289,7 +289,7 @@ fn a_database_that_crashes_between_gives_each_link_once() {
         let mut two = join(&database, "two", LONG).await;
         let seen = two.renew(&offer("a")).await.unwrap().leases[0];
         let term = two.take(seen).await.unwrap().unwrap();
-        assert_eq!(load(&database, 0, term).await.unwrap().links, [link.clone()]);
+        assert_eq!(load(&database, 0, term).await.unwrap().links, [link]);
         crash();
         assert_eq!(load(&database, 0, term).await.unwrap().links, []);
     });
