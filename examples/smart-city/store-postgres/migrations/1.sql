@@ -86,7 +86,8 @@ create table outbox (
     time bigint not null,
     payload bytea not null
 );
-create index outbox_of_shard on outbox (shard, number);
+-- By an expression, so that for those of one shard in their order no other index can be taken, which would lead through those of all others.
+create index outbox_of_shard on outbox (shard, (number + 0));
 
 -- Readings that users can look up.
 create table history (
@@ -103,4 +104,4 @@ create table history (
     primary key (device, stream, time, number)
 );
 create index history_time on history (time, number);
-create index history_of_shard on history (shard, time, number);
+create index history_of_shard on history (shard, (time + 0), number);

@@ -42,8 +42,7 @@ impl History {
 
     /// Counts all of these shards.
     pub(crate) async fn read(client: &Client, shards: &Vec<i16>) -> Result<BTreeMap<i16, Self>> {
-        let sql =
-            "select shard, count(*), min(time), max(time) from history where shard = any($1) group by shard";
+        let sql = "select shard, count(*), min(time + 0), max(time + 0) from history where shard = any($1) group by shard";
         let mut histories = BTreeMap::new();
         for row in rows(client, sql, [(shards, Type::INT2_ARRAY)]).await? {
             let times = row.get::<_, Option<i64>>(2).zip(row.get(3));
@@ -116,8 +115,8 @@ impl Removal {
                 "with removed as (
                      delete from history where ctid = any(array(
                          select old.ctid from unnest($1, $2, $3, $4) as part (shard, most, first, last), lateral
-                         (select ctid from history where shard = part.shard and time between part.first and part.last
-                          order by time, number limit part.most) as old
+                         (select ctid from history where shard = part.shard and time + 0 between part.first and part.last
+                          order by time + 0, number limit part.most) as old
                      )) returning shard
                  )
                  select shard, count(*) from removed group by shard",
@@ -129,8 +128,8 @@ impl Removal {
                 ]
             ),
             rows(client,
-                "select shard, (select min(time) from history where history.shard = part.shard),
-                 (select max(time) from history where history.shard = part.shard) from unnest($1) as part (shard)",
+                "select shard, (select min(time + 0) from history where history.shard = part.shard),
+                 (select max(time + 0) from history where history.shard = part.shard) from unnest($1) as part (shard)",
                 [(shards, Type::INT2_ARRAY)]
             ),
         );
@@ -270,4 +269,33 @@ fn end(microsecond: i64) -> i64 {
 
 fn nanoseconds(bounds: Bounds) -> Option<(i64, i64)> {
     bounds.times.map(|(from, to)| (start(from), end(to)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All ways in which up to four shards can have up to five readings each.
+    #[test]
+    fn those_who_have_most_lose_most() {
+        for shards in 0..=4 {
+            for state in 0..6u64.pow(shards) {
+                let count = |shard| state / 6u64.pow(shard) % 6;
+                let histories: BTreeMap<_, _> = (0..shards)
+                    .map(|shard| {
+                        (i16::try_from(shard).unwrap(), History { count: count(shard), times: None })
+                    })
+                    .collect();
+                let all: u64 = histories.values().map(|history| history.count).sum();
+                for excess in 0..=all {
+                    let losses: BTreeMap<_, _> = level(&histories, excess).into_iter().collect();
+                    assert_eq!(losses.values().sum::<u64>(), excess, "{histories:?}");
+                    let left = |shard| histories[shard].count - losses.get(shard).unwrap_or(&0);
+                    // Who has lost any has at most one less than anybody else.
+                    let most = histories.keys().map(left).max().unwrap_or_default();
+                    assert!(losses.keys().all(|shard| left(shard) + 1 >= most), "{histories:?} {losses:?}");
+                }
+            }
+        }
+    }
 }

@@ -191,8 +191,8 @@ async fn read_shard(client: &Client, number: u16, term: i64) -> Result<Shard> {
     while let Some(row) = links.try_next().await? {
         loaded.links.push((DeviceId(array(row.get(0))?), row.get(1)));
     }
-    let sql = "select (select count(*) from outbox where shard = $1), (select min(number) from outbox where shard = $1),
-               (select count(*) from history where shard = $1), (select min(time) from history where shard = $1)";
+    let sql = "select (select count(*) from outbox where shard = $1), (select min(number + 0) from outbox where shard = $1),
+               (select count(*) from history where shard = $1), (select min(time + 0) from history where shard = $1)";
     let counts = client.query_typed_one(sql, &[(&key, Type::INT2)]).await?;
     loaded.outbox = (unsigned(counts.get(0))?, counts.get::<_, Option<i64>>(1).map(unsigned).transpose()?);
     loaded.history =
@@ -258,7 +258,7 @@ impl Store for PostgresStore {
         let sql = format!(
             "select number, {READING} from outbox where number = any(array(
                  select next.number from unnest($2) as held (shard), lateral
-                 (select number from outbox where shard = held.shard and number >= $1 order by number limit $3) as next
+                 (select number from outbox where shard = held.shard and number + 0 >= $1 order by number + 0 limit $3) as next
                  order by next.number limit $3
              )) order by number"
         );

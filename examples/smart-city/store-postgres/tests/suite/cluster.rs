@@ -89,7 +89,8 @@ impl Cluster {
         self.dir.path()
     }
 
-    fn wait(&self) {
+    /// Waits until it takes connections.
+    pub fn wait(&self) {
         let end = Instant::now() + Duration::from_secs(60);
         let is_ready = || {
             program("pg_isready")
@@ -177,8 +178,7 @@ fn program(name: &str) -> Command {
 }
 
 /// Does something over a connection of its own.
-#[expect(clippy::needless_pass_by_value, reason = "it is written where this is called")]
-pub fn with<T>(address: &str, work: impl AsyncFn(&Client) -> T) -> T {
+pub fn with<T>(address: &str, work: impl AsyncFnOnce(&Client) -> T) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let (client, connection) = tokio_postgres::connect(address, NoTls).await.unwrap();

@@ -16,6 +16,7 @@ use smart_city_engine::{
     store::{Changes, Place as _},
 };
 use smart_city_store_postgres::{Database, Limits};
+use tokio_postgres::Client;
 
 use crate::{
     cluster::{Cluster, with},
@@ -68,12 +69,12 @@ fn a_commit_whose_answer_was_lost_is_not_done_twice() {
     let cluster = Cluster::shared();
     let address = cluster.address();
     let proxy = Proxy::to(cluster.dir());
-    let through = address.replace(&cluster.dir().display().to_string(), &proxy.dir().display().to_string());
+    let through = proxy.to_address(cluster.dir(), &address);
     let place = Whole::through(&through, &address, "one", LIMITS);
     let (mut store, stored) = stores::create(&place);
     for i in 0..6 {
         let before = proxy.connections.load(SeqCst);
-        proxy.loses_an_answer.store(i % 2 == 1, SeqCst);
+        *proxy.loses_answer_to.lock().unwrap() = (i % 2 == 1).then_some("commit\0");
         store.commit(&one(stored.next + i), &head(i)).unwrap();
         assert_eq!(store.generation(), i + 1);
         assert_eq!(proxy.connections.load(SeqCst) - before, usize::from(i % 2 == 1), "another connection");
@@ -88,7 +89,7 @@ fn a_database_that_says_nothing_is_given_up() {
     let cluster = Cluster::shared();
     let address = cluster.address();
     let proxy = Proxy::to(cluster.dir());
-    let through = address.replace(&cluster.dir().display().to_string(), &proxy.dir().display().to_string());
+    let through = proxy.to_address(cluster.dir(), &address);
     let limits = Limits { attempt: Duration::from_millis(300), patience: Duration::from_secs(2), ..LIMITS };
     let (mut store, stored) = stores::create(&Whole::through(&through, &address, "one", limits));
     proxy.is_silent.store(true, SeqCst);
@@ -140,6 +141,80 @@ fn commits_are_durable_whatever_the_database_is_set_to() {
         client.query_one("select setting from seen", &[]).await.unwrap().get(0)
     });
     assert_eq!(seen, "on");
+}
+
+/// A standby has what was committed before anybody is told so: even if the server ended while it waited for one, and has it after its start.
+#[test]
+fn a_commit_that_was_found_waits_for_a_standby_again() {
+    let cluster = Cluster::start(5432, &[]);
+    let address = cluster.address();
+    let (mut store, stored) = stores::create(&whole(&address));
+    let set = |value: &str| {
+        cluster.run(&address, &format!("alter system set synchronous_standby_names = '{value}'"));
+        cluster.run(&address, "select pg_reload_conf()");
+    };
+    let wait = |sql: &str| {
+        with(&address, async |client| {
+            while !client.query_one(sql, &[]).await.unwrap().get::<_, bool>(0) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+    };
+    let waits = "select exists (select from pg_stat_activity where wait_event = 'SyncRep')";
+    set("none");
+    wait("select current_setting('synchronous_standby_names') = 'none'");
+    thread::scope(|scope| {
+        let committed = scope.spawn(|| store.commit(&one(stored.next), &head(1)).unwrap());
+        wait(waits);
+        cluster.crash(Duration::ZERO);
+        cluster.wait();
+        assert_eq!(with(&address, async |client| outbox(client).await), 1, "it is on this disk");
+        wait(waits);
+        assert!(!committed.is_finished());
+        set("");
+        committed.join().unwrap();
+    });
+    assert_eq!(with(&address, async |client| outbox(client).await), 1);
+}
+
+async fn outbox(client: &Client) -> i64 {
+    client.query_one("select count(*) from outbox", &[]).await.unwrap().get(0)
+}
+
+/// One that says nothing, and one that is not there, before one that answers.
+#[test]
+fn every_host_has_its_share_of_the_time() {
+    let cluster = Cluster::shared();
+    let (silent, nobody) = (Proxy::to(cluster.dir()), tempfile::tempdir().unwrap());
+    silent.is_silent.store(true, SeqCst);
+    let server = cluster.dir().display().to_string();
+    let hosts = format!("{},{},{server}", silent.dir().display(), nobody.path().display());
+    let address = cluster.address().replacen(&server, &hosts, 1);
+    let limits = Limits { attempt: Duration::from_secs(6), patience: Duration::from_secs(20), ..LIMITS };
+    let (mut store, _) =
+        gateway(&Database::new(&address, None, None, limits).unwrap(), "one").create().unwrap();
+    store.commit(&Changes::default(), &head(1)).unwrap();
+    assert_eq!(silent.connections.load(SeqCst), 1);
+    silent.is_silent.store(false, SeqCst);
+}
+
+#[test]
+fn what_cannot_be_an_address_is_refused() {
+    let refused = |address: &str| {
+        let refused = Database::new(address, None, None, LIMITS);
+        format!("{:#}", refused.expect_err(address))
+    };
+    assert!(refused("host=/run password=1").contains("a password is in the address"));
+    assert!(refused("user=city").contains("no host"));
+    assert!(refused("host=/run,/tmp hostaddr=127.0.0.1").contains("as many"));
+    assert!(refused("host=/run,/tmp,/var port=1,2").contains("as many"));
+    for elsewhere in ["host=db.example", "host=/run,10.0.0.1", "host=localhost hostaddr=10.0.0.1"] {
+        assert!(refused(elsewhere).contains("on another machine"), "{elsewhere}");
+    }
+    for here in ["host=/run,localhost port=1,2", "postgres://city@127.0.0.1:5433/city", "hostaddr=::1"] {
+        let database = Database::new(here, Some("a secret"), None, LIMITS).unwrap();
+        assert!(!format!("{database:?}").contains("a secret"));
+    }
 }
 
 /// A certificate for `localhost`, and the authority that has made it, in a directory that the server reads.

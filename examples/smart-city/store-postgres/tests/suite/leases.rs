@@ -4,17 +4,19 @@ use std::{collections::BTreeMap, thread, time::Duration};
 
 use smart_city_engine::{
     audit::Head,
-    store::{Changes, Place as _},
+    store::{Changes, DeviceRecord, Place as _},
 };
 use smart_city_frame::DeviceId;
 use smart_city_store_postgres::{
     Database, Fenced, Gateway, Limits,
-    leases::{Lease, Member, Offer},
+    leases::{Decision, Lease, Member, Offer},
+    load,
 };
 use tokio::time::sleep;
 
 use crate::{
-    cluster::Cluster,
+    cluster::{Cluster, with},
+    proxy::Proxy,
     stores,
     whole::{Whole, gateway, runtime},
 };
@@ -165,4 +167,185 @@ fn a_handover_in_the_middle_of_writes_loses_nothing() {
     }
     println!("{writes} writes before they were refused");
     assert!(writes > 20);
+}
+
+/// A configuration is in force from the time when all who are there offer it; one who has ended does not count.
+#[test]
+fn a_configuration_is_in_force_when_all_offer_it() {
+    let cluster = Cluster::shared();
+    let database = city(&cluster, 4);
+    let (a, b) = (offer("a"), offer("b"));
+    let short = Duration::from_millis(700);
+    runtime().block_on(async {
+        let mut one = join(&database, "one", LONG).await;
+        let view = one.renew(&a).await.unwrap();
+        assert_eq!((view.configuration.version, &*view.configuration.hash), (1, "a"));
+        let mut two = join(&database, "two", LONG).await;
+        let mut ended = join(&database, "three", short).await;
+        assert_eq!(settle(&mut [&mut one, &mut two, &mut ended]).await, [2, 1, 1]);
+
+        // The first two have other files: what is in force stays, they keep what they have, and take nothing.
+        for (member, has) in [(&mut one, 2), (&mut two, 1)] {
+            let view = member.renew(&b).await.unwrap();
+            assert_eq!((view.configuration.version, view.held().count()), (1, has));
+            assert_eq!(view.decide(), Decision::default());
+            let offers: Vec<_> =
+                view.members.iter().map(|peer| (&*peer.name, &*peer.offer.configuration)).collect();
+            assert_eq!(offers[0], ("one", "b"));
+            assert_eq!(offers[2], ("three", "a"));
+        }
+        // The third one ends, and the others have the same: it is in force, and they share what it had.
+        sleep(Duration::from_millis(1000)).await;
+        let view = one.renew(&b).await.unwrap();
+        assert_eq!((view.configuration.version, &*view.configuration.hash), (2, "b"));
+        assert_eq!(view.decide().take.len(), 0);
+        let view = two.renew(&b).await.unwrap();
+        let free = view.decide().take[0];
+
+        // One that comes with the old files waits, and holds nobody up.
+        let mut late = join(&database, "late", LONG).await;
+        let view = late.renew(&a).await.unwrap();
+        assert_eq!((view.configuration.version, view.decide()), (2, Decision::default()));
+        assert_eq!(late.take(free).await.unwrap(), None);
+        assert_eq!(two.take(free).await.unwrap(), Some(free.term + 1));
+        assert_eq!(one.renew(&b).await.unwrap().decide(), Decision::default());
+        // The one that was away does not have what came into force meanwhile: it is fenced off. With the new files it is not.
+        let error = ended.renew(&a).await.unwrap_err();
+        assert_eq!(error.downcast_ref(), Some(&Fenced::Member("three".to_owned())));
+        let view = ended.renew(&b).await.unwrap();
+        assert_eq!(view.members.len(), 4);
+
+        // One more offers something else than it did: nothing changes until all do.
+        for (member, version) in [(&mut late, 2), (&mut ended, 2), (&mut one, 2), (&mut two, 3)] {
+            let view = member.renew(&offer("c")).await.unwrap();
+            assert_eq!(view.configuration.version, version);
+        }
+    });
+}
+
+/// Whatever of it is asked for once more does what it would have done.
+#[test]
+fn what_was_done_is_found_when_its_answer_was_lost() {
+    let cluster = Cluster::shared();
+    let address = cluster.address();
+    let proxy = Proxy::to(cluster.dir());
+    let way = proxy.to_address(cluster.dir(), &address);
+    let database = Database::new(&way, None, None, Limits::default()).unwrap();
+    gateway(&database, "zero").create().unwrap();
+    let lose = |part| *proxy.loses_answer_to.lock().unwrap() = Some(part);
+    runtime().block_on(async {
+        let (mut one, mut two) = (join(&database, "one", LONG).await, join(&database, "two", LONG).await);
+        lose("with me as");
+        one.renew(&offer("b")).await.unwrap_err();
+        let view = two.renew(&offer("b")).await.unwrap();
+        assert_eq!((view.configuration.version, view.members[0].offer.configuration.as_str()), (1, "b"));
+
+        let view = one.renew(&offer("b")).await.unwrap();
+        let seen = view.decide().take[0];
+        let taken = Lease { shard: seen.shard, term: seen.term + 1, holder: Some(view.me) };
+        lose("with taken as");
+        one.take(seen).await.unwrap_err();
+        assert_eq!(one.renew(&offer("b")).await.unwrap().leases[0], taken);
+        assert_eq!(one.take(seen).await.unwrap(), Some(taken.term));
+        assert_eq!(two.take(seen).await.unwrap(), None);
+
+        lose("update leases set member = null");
+        one.release(taken).await.unwrap_err();
+        let free = Lease { term: taken.term + 1, holder: None, ..taken };
+        assert_eq!(one.renew(&offer("b")).await.unwrap().leases[0], free);
+        one.release(taken).await.unwrap();
+        assert_eq!(one.take(seen).await.unwrap(), None, "it was seen before");
+        assert_eq!(two.take(free).await.unwrap(), Some(free.term + 1));
+        one.release(taken).await.unwrap_err();
+    });
+}
+
+/// What was let go is there after a crash of the database, and what was taken then is not there a second time.
+#[test]
+fn a_database_that_crashes_between_gives_each_link_once() {
+    let cluster = Cluster::start(5432, &[]);
+    let database = city(&cluster, 1);
+    let place = |name: &str| Gateway { shards: 1, ..gateway(&database, name) };
+    let link = (DeviceId([7; 8]), vec![1, 2, 3]);
+    let crash = || {
+        cluster.crash(Duration::ZERO);
+        cluster.wait();
+    };
+    runtime().block_on(async {
+        let mut one = join(&database, "one", LONG).await;
+        let seen = one.renew(&offer("a")).await.unwrap().leases[0];
+        let term = one.take(seen).await.unwrap().unwrap();
+        let shard = load(&database, 0, term).await.unwrap();
+        // The store has a runtime of its own.
+        let (place, links) = (place("one"), vec![link.clone()]);
+        let writer = thread::spawn(move || {
+            let (mut store, _) = place.create().unwrap();
+            store.hold(&shard).unwrap();
+            store.commit(&Changes { links, ..Changes::default() }, &Head::default()).unwrap();
+        });
+        writer.join().unwrap();
+        one.release(Lease { term, ..seen }).await.unwrap();
+        crash();
+        let mut two = join(&database, "two", LONG).await;
+        let seen = two.renew(&offer("a")).await.unwrap().leases[0];
+        let term = two.take(seen).await.unwrap().unwrap();
+        assert_eq!(load(&database, 0, term).await.unwrap().links, [link]);
+        crash();
+        assert_eq!(load(&database, 0, term).await.unwrap().links, []);
+    });
+}
+
+/// A process that sleeps in the middle of a commit holds up who takes its shard for no longer than a try may take.
+#[test]
+fn a_transaction_that_sleeps_is_ended() {
+    let cluster = Cluster::shared();
+    let address = cluster.address();
+    let limits = Limits { attempt: Duration::from_millis(500), ..Limits::default() };
+    let database = Database::new(&address, None, None, limits).unwrap();
+    gateway(&database, "zero").create().unwrap();
+    with(&address, async |client| {
+        let sleeps = "set idle_in_transaction_session_timeout = 1500; begin; select from leases for share";
+        client.batch_execute(sleeps).await.unwrap();
+        let mut one = join(&database, "one", LONG).await;
+        let seen = one.renew(&offer("a")).await.unwrap().leases[0];
+        one.take(seen).await.unwrap_err();
+        let taken = loop {
+            if let Ok(taken) = one.take(seen).await {
+                break taken;
+            }
+        };
+        assert_eq!(taken, Some(1));
+        client.batch_execute("insert into epochs values ('', '', 0, 1); commit").await.unwrap_err();
+    });
+}
+
+/// Whoever has them; and while another task says that the gateway is there.
+#[test]
+fn all_know_which_devices_are_isolated() {
+    let cluster = Cluster::shared();
+    let address = cluster.address();
+    let (mut store, _) = stores::create(&Whole::new(&address, "one", Limits::default()));
+    let database = Database::new(&address, None, None, Limits::default()).unwrap();
+    let ids = [1, 2, 3].map(|byte| DeviceId([byte; 8]));
+    let runtime = runtime();
+    let mut member = runtime.block_on(join(&database, "two", LONG));
+    let mut beside = member.beside();
+    for expected in [vec![], vec![ids[0], ids[2]], vec![ids[1], ids[2]], vec![]] {
+        let record = |id: DeviceId| DeviceRecord {
+            isolated: expected.contains(&id).then_some(0),
+            ..DeviceRecord::default()
+        };
+        let devices = ids.map(|id| (id, record(id))).to_vec();
+        store.commit(&Changes { devices, ..Changes::default() }, &Head::default()).unwrap();
+        let (isolated, returned) = runtime.block_on(async {
+            let renews = tokio::spawn(async move {
+                let view = member.renew(&offer("a")).await.unwrap();
+                assert_eq!(view.members.len(), 1);
+                member
+            });
+            (beside.isolated().await.unwrap(), renews.await.unwrap())
+        });
+        member = returned;
+        assert_eq!(isolated, expected.into_iter().collect());
+    }
 }

@@ -4,6 +4,7 @@ mod cluster;
 #[path = "../../../engine/tests/common/mod.rs"]
 mod common;
 mod faults;
+mod handover;
 mod leases;
 mod proxy;
 mod store;

@@ -7,7 +7,7 @@ use std::{
     os::unix::net::{UnixListener, UnixStream},
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     thread,
@@ -18,8 +18,8 @@ use tempfile::TempDir;
 
 pub struct Proxy {
     dir: TempDir,
-    /// The next transaction's end reaches the server, and its answer nobody.
-    pub loses_an_answer: Arc<AtomicBool>,
+    /// The next request with this in it reaches the server, and its answer nobody.
+    pub loses_answer_to: Arc<Mutex<Option<&'static str>>>,
     /// Nothing goes through, and no connection ends.
     pub is_silent: Arc<AtomicBool>,
     pub connections: Arc<AtomicUsize>,
@@ -35,12 +35,12 @@ impl Proxy {
         let listener = UnixListener::bind(socket(dir.path())).unwrap();
         let proxy = Self {
             dir,
-            loses_an_answer: Arc::default(),
+            loses_answer_to: Arc::default(),
             is_silent: Arc::default(),
             connections: Arc::default(),
         };
         let (server, loses, silent) =
-            (socket(server), Arc::clone(&proxy.loses_an_answer), Arc::clone(&proxy.is_silent));
+            (socket(server), Arc::clone(&proxy.loses_answer_to), Arc::clone(&proxy.is_silent));
         let connections = Arc::clone(&proxy.connections);
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
@@ -53,7 +53,8 @@ impl Proxy {
                 let loses = Arc::clone(&loses);
                 thread::spawn(move || {
                     pump(forth, &quiet, |bytes| {
-                        if contains(bytes, b"commit\0") && loses.swap(false, SeqCst) {
+                        let mut loses = loses.lock().unwrap();
+                        if loses.take_if(|part| contains(bytes, part.as_bytes())).is_some() {
                             lost.store(true, SeqCst);
                         }
                         Fate::Arrive
@@ -63,7 +64,8 @@ impl Proxy {
                 thread::spawn(move || {
                     pump(back, &quiet, |bytes| match is_lost.load(SeqCst) {
                         false => Fate::Arrive,
-                        true if contains(bytes, b"COMMIT\0") => Fate::End,
+                        // The server has done all that it was asked for, and waits for more.
+                        true if bytes.ends_with(b"Z\0\0\0\x05I") => Fate::End,
                         true => Fate::Vanish,
                     });
                 });
@@ -74,6 +76,11 @@ impl Proxy {
 
     pub fn dir(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// The way to `address` through it.
+    pub fn to_address(&self, server: &Path, address: &str) -> String {
+        address.replace(&server.display().to_string(), &self.dir().display().to_string())
     }
 }
 
