@@ -108,7 +108,8 @@ async fn main() -> Result<()> {
     let (mut output, mut unwritten) = Output::start();
     output.say(format_args!("device {name} starts in epoch {}", device.epoch().0));
     let (reports, mut reported) = mpsc::channel(64);
-    let handle = client::run(device, arguments.shards.or(provisioned.shards), client::paced(options), 0.0, reports);
+    let handle =
+        client::run(device, arguments.shards.or(provisioned.shards), client::paced(options), 0.0, reports);
 
     let mut random = Random::new(elapsed().as_secs());
     let mut clock = interval(arguments.every);

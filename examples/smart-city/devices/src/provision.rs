@@ -156,7 +156,8 @@ mod tests {
 
     #[test]
     fn a_file_says_what_a_device_is() {
-        let file = format!("{FILE}broker = \"mqtt://[::1]:1884\"\nstreams = [\"3:confidential:gate\"]\nshards = 16");
+        let file =
+            format!("{FILE}broker = \"mqtt://[::1]:1884\"\nstreams = [\"3:confidential:gate\"]\nshards = 16");
         let read = Provisioned::parse(&file).unwrap();
         assert_eq!(read.id, DeviceId([0x70, 0xB3, 0xD5, 0xFF, 0xFE, 0, 0, 1]));
         let key: [u8; 16] = std::array::from_fn(|i| u8::try_from(i).unwrap());

@@ -963,9 +963,15 @@ impl City {
         let cluster = match &raw.cluster {
             Some(table) => {
                 cluster_at = file.at(table, "", "");
-                let state = [("ngsi_ld", ngsi_ld.is_some()), ("handover", handover.is_some()), ("partners", !partners.is_empty())];
+                let state = [
+                    ("ngsi_ld", ngsi_ld.is_some()),
+                    ("handover", handover.is_some()),
+                    ("partners", !partners.is_empty()),
+                ];
                 if let Some((name, _)) = state.iter().find(|(_, is_there)| *is_there) {
-                    let message = format!("`{name}` keeps something in the folder of one gateway, and there are several");
+                    let message = format!(
+                        "`{name}` keeps something in the folder of one gateway, and there are several"
+                    );
                     return Err(file.at(table, "cluster", message));
                 }
                 Some(Cluster::of(file, table.get_ref())?)

@@ -286,7 +286,7 @@ async function showGateways() {
   const place = byId("gateways");
   const shards = name => ranges(cluster.shards.filter(shard => shard.holder === name).map(shard => shard.shard)) || "none";
   const others = cluster.members.filter(({ name }) => name !== cluster.name);
-  const { version, is_applied: isApplied } = cluster.configuration ?? {};
+  const { version, is_applied: isApplied } = cluster.configuration;
   const files = isApplied ? `configuration ${version}` : "▲ other files are in force than this gateway has";
   const told = `Gateway ${cluster.name}: shards ${shards(cluster.name)} of ${cluster.shards.length}; ${files}. `;
   const links = others.flatMap(({ name, url }) => {

@@ -476,7 +476,9 @@ mod tests {
             match (&*text("command"), client) {
                 ("setDefaultACLAccess", _) => {}
                 ("getRole", _) if roles.contains_key(&role) => answer["data"]["role"] = roles[&role].clone(),
-                ("createRole", _) if roles.contains_key(&role) => answer["error"] = "Role already exists".into(),
+                ("createRole", _) if roles.contains_key(&role) => {
+                    answer["error"] = "Role already exists".into()
+                }
                 ("createRole", _) => drop(roles.insert(role, command.clone())),
                 ("modifyRole", _) if roles.contains_key(&role) => {
                     roles.insert(role, command.clone());

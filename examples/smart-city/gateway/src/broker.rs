@@ -51,9 +51,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::{
     connections::{self, Connection},
-    exchange::{
-        Allowance, Arrived, Exchange, Limited, MAX_PACKET, Owed, Preparation, ROOM, lock, user,
-    },
+    exchange::{Allowance, Arrived, Exchange, Limited, MAX_PACKET, Owed, Preparation, ROOM, lock, user},
     guests::{self, Accounts},
     metrics::Meters,
     places::Places,

@@ -100,12 +100,7 @@ impl Seat {
     ///
     /// # Errors
     /// If there are several and it has no name, or the other way round.
-    pub fn new(
-        name: Option<&str>,
-        city: &City,
-        secrets: &Secrets,
-        signer: &Signer,
-    ) -> Result<Option<Self>> {
+    pub fn new(name: Option<&str>, city: &City, secrets: &Secrets, signer: &Signer) -> Result<Option<Self>> {
         let (cluster, name) = match (&city.cluster, name) {
             (None, None) => return Ok(None),
             (Some(cluster), Some(name)) => (cluster.clone(), name.to_owned()),
@@ -132,7 +127,11 @@ impl Seat {
 /// # Errors
 /// If they do not.
 pub fn stays(city: &City, before: Option<&config::Cluster>) -> Result<(), ConfigError> {
-    if city.cluster.as_ref() == before { Ok(()) } else { Err(city.cluster_fault("", "changes at a start only")) }
+    if city.cluster.as_ref() == before {
+        Ok(())
+    } else {
+        Err(city.cluster_fault("", "changes at a start only"))
+    }
 }
 
 /// Files that were read, and the hash of what was read.
@@ -147,7 +146,6 @@ struct Files {
 pub struct Cluster {
     seat: Seat,
     url: String,
-    joined: Instant,
     /// Whether its files were those in force since it started.
     is_in_force: watch::Sender<bool>,
     now: Mutex<Now>,
@@ -155,8 +153,7 @@ pub struct Cluster {
 
 #[derive(Debug)]
 struct Now {
-    /// What it saw last, and when it asked for that.
-    seen: Option<Seen>,
+    seen: Seen,
     /// The hash of the files that the engine has.
     loaded: String,
     /// The hash of the files that were read last.
@@ -164,6 +161,7 @@ struct Now {
     held: BTreeMap<u16, Held>,
 }
 
+/// What a gateway saw last, and when it asked for that.
 #[derive(Clone, Debug)]
 struct Seen {
     asked: Instant,
@@ -204,11 +202,12 @@ impl Cluster {
     /// If the database does not take it.
     pub async fn join(seat: Seat, url: String) -> Result<(Arc<Self>, Member)> {
         let offer = Offer { url: url.clone(), configuration: seat.hash.clone() };
-        let joined = Instant::now();
-        let member = Member::join(seat.leases.clone(), &seat.name, seat.cluster.lease, &offer).await?;
+        let mut member = Member::join(seat.leases.clone(), &seat.name, seat.cluster.lease, &offer).await?;
+        let asked = Instant::now();
+        let seen = Seen { asked, view: member.renew(&offer).await? };
         let (loaded, offered) = (seat.hash.clone(), seat.hash.clone());
-        let now = Mutex::new(Now { seen: None, loaded, offered, held: BTreeMap::new() });
-        Ok((Arc::new(Self { seat, url, joined, is_in_force: watch::Sender::new(false), now }), member))
+        let now = Mutex::new(Now { seen, loaded, offered, held: BTreeMap::new() });
+        Ok((Arc::new(Self { seat, url, is_in_force: watch::Sender::new(false), now }), member))
     }
 
     /// As what the gateway is known to the broker.
@@ -225,10 +224,10 @@ impl Cluster {
         if now.held.contains_key(&shard) {
             return None;
         }
-        let holder = now.seen.as_ref().and_then(|Seen { view, .. }| {
-            let lease = view.leases.iter().find(|lease| lease.shard == shard)?;
-            view.members.iter().find(|peer| Some(peer.member) == lease.holder && peer.member != view.me)
-        });
+        let view = &now.seen.view;
+        let lease = view.leases.iter().find(|lease| lease.shard == shard);
+        let holder = lease.and_then(|lease| lease.holder).filter(|holder| *holder != view.me);
+        let holder = view.members.iter().find(|peer| Some(peer.member) == holder);
         let holder = holder.map(|peer| (peer.name.clone(), peer.offer.url.clone()));
         let (gateway, url) = holder.unzip();
         Some(Elsewhere { gateway, url })
@@ -238,10 +237,9 @@ impl Cluster {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         let now = lock(&self.now);
-        now.seen.as_ref().is_some_and(|Seen { view, .. }| {
-            now.loaded == view.configuration.hash
-                && view.held().all(|(shard, _)| now.held.get(&shard).is_some_and(|held| held.session.is_connected()))
-        })
+        let is_connected = |shard| now.held.get(&shard).is_some_and(|held| held.session.is_connected());
+        let view = &now.seen.view;
+        now.loaded == view.configuration.hash && view.held().all(|(shard, _)| is_connected(shard))
     }
 
     /// Whether it has ever had the files in force.
@@ -254,9 +252,8 @@ impl Cluster {
     #[must_use]
     pub fn counts(&self) -> Counts {
         let now = lock(&self.now);
-        let (asked, version) =
-            now.seen.as_ref().map_or((None, 0), |seen| (Some(seen.asked), seen.view.configuration.version));
-        let lease_age = asked.map_or(f64::INFINITY, |asked| asked.elapsed().as_secs_f64());
+        let (lease_age, version) =
+            (now.seen.asked.elapsed().as_secs_f64(), now.seen.view.configuration.version);
         Counts { held: now.held.len(), lease_age, version }
     }
 
@@ -264,9 +261,7 @@ impl Cluster {
     #[must_use]
     pub fn status(&self) -> Value {
         let now = lock(&self.now);
-        let Some(Seen { view, .. }) = &now.seen else {
-            return json!({ "name": self.seat.name, "configuration": Value::Null, "members": [], "shards": [] });
-        };
+        let view = &now.seen.view;
         let Configuration { version, hash } = &view.configuration;
         let members = view.members.iter().map(
             |peer| json!({ "name": peer.name, "url": peer.offer.url, "offers": peer.offer.configuration }),
@@ -309,7 +304,10 @@ impl Running {
         secrets: watch::Receiver<Arc<Secrets>>,
         sessions: Sessions,
     ) -> Self {
-        let (views, seen) = watch::channel(None);
+        let joined = lock(&cluster.now).seen.clone();
+        let acted = joined.asked;
+        let (views, mut seen) = watch::channel(joined);
+        seen.mark_changed();
         let again = Arc::new(Notify::new());
         let (taken_over, takers) = mpsc::channel(1);
         let (files, files_rx) = mpsc::channel(1);
@@ -324,7 +322,7 @@ impl Running {
             pending: Vec::new(),
             taken_over,
             again: Arc::clone(&again),
-            acted: cluster.joined,
+            acted,
             warning: Limited::default(),
         };
         let mut tasks = JoinSet::new();
@@ -366,11 +364,11 @@ impl Running {
 async fn renew(
     cluster: Arc<Cluster>,
     mut member: Member,
-    views: watch::Sender<Option<Seen>>,
+    views: watch::Sender<Seen>,
     again: Arc<Notify>,
 ) -> Result<()> {
     let lease = cluster.seat.cluster.lease;
-    let (mut last, mut warning) = (cluster.joined, Limited::default());
+    let (mut last, mut warning) = (views.borrow().asked, Limited::default());
     loop {
         let asked = Instant::now();
         let left = lease.checked_sub(last.elapsed()).with_context(|| {
@@ -383,8 +381,9 @@ async fn renew(
             Ok(_) if asked.elapsed() >= lease => continue,
             Ok(view) => {
                 last = asked;
-                lock(&cluster.now).seen = Some(Seen { asked, view: view.clone() });
-                views.send_replace(Some(Seen { asked, view }));
+                let seen = Seen { asked, view };
+                lock(&cluster.now).seen = seen.clone();
+                views.send_replace(seen);
                 lease / 3
             }
             Err(error) if error.is::<Fenced>() => return Err(error),
@@ -423,7 +422,7 @@ struct Keeper {
 impl Keeper {
     async fn run(
         mut self,
-        mut seen: watch::Receiver<Option<Seen>>,
+        mut seen: watch::Receiver<Seen>,
         mut files: mpsc::Receiver<Files>,
         mut takers: mpsc::Receiver<u16>,
         mut leave: oneshot::Receiver<()>,
@@ -432,7 +431,7 @@ impl Keeper {
             tokio::select! {
                 found = seen.changed() => {
                     found?;
-                    let Some(seen) = seen.borrow_and_update().clone() else { continue };
+                    let seen = seen.borrow_and_update().clone();
                     self.follow(seen).await?;
                 }
                 Some(files) = files.recv() => {
@@ -460,7 +459,8 @@ impl Keeper {
             lock(&self.cluster.now).held.iter().map(|(shard, held)| (*shard, held.term)).collect();
         for (shard, term) in &has {
             if had.get(shard) != Some(term) {
-                let newest = view.leases.iter().find(|lease| lease.shard == *shard).map_or(0, |lease| lease.term);
+                let newest =
+                    view.leases.iter().find(|lease| lease.shard == *shard).map_or(0, |lease| lease.term);
                 bail!(Fenced::Shard { shard: *shard, term: *term, newest });
             }
         }
@@ -471,7 +471,9 @@ impl Keeper {
         }
         let mut taken: Vec<(u16, i64)> = had
             .into_iter()
-            .filter(|(shard, _)| !has.contains_key(shard) && release.iter().all(|lease| lease.shard != *shard))
+            .filter(|(shard, _)| {
+                !has.contains_key(shard) && release.iter().all(|lease| lease.shard != *shard)
+            })
             .collect();
         if lock(&self.cluster.now).loaded == view.configuration.hash {
             for lease in take {
@@ -516,7 +518,8 @@ impl Keeper {
             self.cluster.is_in_force.send_if_modified(|is| !std::mem::replace(is, true));
         } else if let Some(left_out) = self.warning.due(Instant::now()) {
             tracing::warn!(
-                version = configuration.version, left_out,
+                version = configuration.version,
+                left_out,
                 "other files are in force: this gateway takes no shard until all gateways have the same ones"
             );
         }
@@ -525,11 +528,14 @@ impl Keeper {
     /// Goes on with a shard of which this gateway has the lease.
     async fn take(&mut self, shard: u16, term: i64) -> Result<()> {
         let loaded = load(&self.cluster.seat.database, shard, term).await;
-        let Some(loaded) = self.passing(loaded.with_context(|| format!("shard {shard}")))? else { return Ok(()) };
+        let Some(loaded) = self.passing(loaded.with_context(|| format!("shard {shard}")))? else {
+            return Ok(());
+        };
         self.acted = Instant::now();
         self.tell(Input::Take(Box::new(loaded))).await;
         self.ask(Input::Stored).await;
-        let session = self.sessions.go_on(shard, self.cluster.seat.cluster.shards, self.taken_over.clone())?;
+        let session =
+            self.sessions.go_on(shard, self.cluster.seat.cluster.shards, self.taken_over.clone())?;
         lock(&self.cluster.now).held.insert(shard, Held { term, session });
         tracing::info!(shard, term, "taken");
         Ok(())

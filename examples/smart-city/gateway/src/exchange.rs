@@ -508,8 +508,10 @@ mod tests {
         assert_eq!(room.available_permits(), 1);
         let (session, mut acks) = mpsc::unbounded_channel();
         let publish = Publish::new("", QoS::AtLeastOnce, "2", None);
-        let owed =
-            |connection| Owed { acknowledgement: Some((session.clone(), (Box::new(publish.clone()), connection))), _place: None };
+        let owed = |connection| Owed {
+            acknowledgement: Some((session.clone(), (Box::new(publish.clone()), connection))),
+            _place: None,
+        };
         owed(7).settle();
         let (publish, connection) = acks.try_recv().unwrap();
         assert_eq!((&publish.payload[..], connection), (&b"2"[..], 7));
@@ -522,7 +524,9 @@ mod tests {
     #[test]
     fn the_account_is_the_device() {
         let now = Instant::now();
-        for (has_shards, topic, expected) in [(false, "up/a/1", "a"), (true, "up/12/a/1", "a"), (true, "up/a", "")] {
+        for (has_shards, topic, expected) in
+            [(false, "up/a/1", "a"), (true, "up/12/a/1", "a"), (true, "up/a", "")]
+        {
             let intake = Intake::new(has_shards);
             let message = || Arrived { topic: topic.to_owned(), ..message("", true, 0) };
             assert!((0..2000).all(|_| intake.push(message(), now).is_none()));
@@ -591,15 +595,15 @@ mod tests {
         };
         let down = |topic, kind, number| output(topic, frame(kind, number), None);
         outgoing.push(vec![
-                output("out/hana/x", vec![7], Some(1)),
-                down("down/a", Kind::Receipt, 1),
-                down("down/a", Kind::EpochRequest, 2),
-                down("down/b", Kind::Receipt, 3),
-                down("down/a", Kind::Instruction, 4),
-                output("out/ren/x", vec![8], Some(2)),
-                down("down/a", Kind::Receipt, 5),
-                output("/K/lamp/cmd", vec![9], None),
-                output("/K/lamp/cmd", vec![10], None),
+            output("out/hana/x", vec![7], Some(1)),
+            down("down/a", Kind::Receipt, 1),
+            down("down/a", Kind::EpochRequest, 2),
+            down("down/b", Kind::Receipt, 3),
+            down("down/a", Kind::Instruction, 4),
+            output("out/ren/x", vec![8], Some(2)),
+            down("down/a", Kind::Receipt, 5),
+            output("/K/lamp/cmd", vec![9], None),
+            output("/K/lamp/cmd", vec![10], None),
         ]);
         let packets: Vec<(String, u8)> = std::iter::from_fn(|| outgoing.pop())
             .map(|output| (output.topic, *output.payload.last().unwrap()))

@@ -866,8 +866,7 @@ async fn instruct(
         Some(digits) => hex::decode(digits).map_err(|_| wrong("`argument_hex` is not hex"))?,
         None => argument.into_bytes(),
     };
-    let instruct =
-        |device, operator, reply| Input::Instruct { device, region, argument, operator, reply };
+    let instruct = |device, operator, reply| Input::Instruct { device, region, argument, operator, reply };
     app.act_on(&headers, &id, instruct).await
 }
 

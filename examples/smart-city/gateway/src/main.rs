@@ -16,6 +16,7 @@ use std::{
 };
 
 use anyhow::{Context, Error, Result, bail, ensure};
+use redb::backends::FileBackend;
 use smart_city_address::Address;
 use smart_city_engine::{
     attestation::Signer,
@@ -41,7 +42,6 @@ use smart_city_gateway::{
     tls::{self, Certificate},
 };
 use smart_city_login::Pace;
-use redb::backends::FileBackend;
 use smart_city_ngsi_ld::MOST_CONNECTIONS;
 use tokio::{
     net::TcpListener,

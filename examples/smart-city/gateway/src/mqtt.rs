@@ -17,9 +17,9 @@ use std::{
 use anyhow::Result;
 use prometheus_client::metrics::gauge::Gauge;
 use rumqttc::{
-    AckMode, AsyncClient, ConnectionError, Event, EventLoop, Incoming,
-    MqttOptions, NetworkOptions, PersistedAckMode, PersistedSession, Publish, PublishNoticeError, PublishOptions,
-    QoS, SessionMode, SessionStore, SessionStoreError, SessionStoreKey, StateError, SubscribeNoticeError,
+    AckMode, AsyncClient, ConnectionError, Event, EventLoop, Incoming, MqttOptions, NetworkOptions,
+    PersistedAckMode, PersistedSession, Publish, PublishNoticeError, PublishOptions, QoS, SessionMode,
+    SessionStore, SessionStoreError, SessionStoreKey, StateError, SubscribeNoticeError,
     mqttbytes::v5::{DisconnectReasonCode, PublishProperties},
 };
 use smart_city_address::Address;
@@ -114,8 +114,9 @@ pub fn start(
     meters: &Meters,
     tasks: &mut JoinSet<()>,
 ) -> Result<Started> {
-    let client_id =
-        one_of_several.as_ref().map_or(GATEWAY_USER.to_owned(), |Name { name, .. }| format!("{GATEWAY_USER} {name}"));
+    let client_id = one_of_several
+        .as_ref()
+        .map_or(GATEWAY_USER.to_owned(), |Name { name, .. }| format!("{GATEWAY_USER} {name}"));
     let mut options = broker.options(&client_id, &secrets.borrow(), ROOM)?;
     // What is in flight when the gateway ends the devices send again: they have no receipt of it.
     options.set_session_mode(SessionMode::Clean);
@@ -134,11 +135,17 @@ pub fn start(
         (connections, meters.connected.clone()),
     ));
     let passwords = broker.passwords.clone();
-    let keeper = (accounts::Requests::new(client.clone(), responses_rx, passwords), secrets.clone(), floods_rx);
+    let keeper =
+        (accounts::Requests::new(client.clone(), responses_rx, passwords), secrets.clone(), floods_rx);
     tasks.spawn(prepare(client.clone(), one_of_several, keeper, connected, preparation));
     tasks.spawn(send(client, exchange.clone()));
-    let sessions =
-        Sessions { broker, secrets: secrets.clone(), exchange: exchange.clone(), floods, lost: Arc::default() };
+    let sessions = Sessions {
+        broker,
+        secrets: secrets.clone(),
+        exchange: exchange.clone(),
+        floods,
+        lost: Arc::default(),
+    };
     Ok(Started { prepared, sessions })
 }
 
@@ -165,8 +172,8 @@ impl Inbox {
     /// The acknowledgement of a message, which QoS 0 does not have.
     fn owed(&self, publish: Publish) -> Owed {
         let is_acknowledged = publish.qos != QoS::AtMostOnce;
-        let acknowledgement = is_acknowledged
-            .then(|| (self.acks.clone(), (Box::new(publish), self.connection.load(Relaxed))));
+        let acknowledgement =
+            is_acknowledged.then(|| (self.acks.clone(), (Box::new(publish), self.connection.load(Relaxed))));
         Owed { acknowledgement, ..Owed::default() }
     }
 
@@ -296,7 +303,15 @@ async fn prepare(
             }
         };
         let others = one_of_several.is_some();
-        accounts::keep(&mut requests, &mut secrets, &mut floods, &connected, (accounts::AGAIN, others), tried).await;
+        accounts::keep(
+            &mut requests,
+            &mut secrets,
+            &mut floods,
+            &connected,
+            (accounts::AGAIN, others),
+            tried,
+        )
+        .await;
     }
 }
 
@@ -358,7 +373,12 @@ impl Sessions {
         let mut tasks = JoinSet::new();
         tasks.spawn(acknowledge(client.clone(), acks, Arc::clone(&connection)));
         let filter = format!("up/{shard}/+/+");
-        tasks.spawn(keep_subscribed(client, filter, connected, (Arc::clone(&connection), Arc::clone(&subscribed))));
+        tasks.spawn(keep_subscribed(
+            client,
+            filter,
+            connected,
+            (Arc::clone(&connection), Arc::clone(&subscribed)),
+        ));
         let lost = Arc::clone(&self.lost);
         tasks.spawn(async move {
             receive_shard(event_loop, inbox, connections, &lost).await;
@@ -427,7 +447,9 @@ async fn receive_shard(
             Ok(Event::Incoming(Incoming::Publish(publish))) => inbox.take(publish),
             Ok(Event::Incoming(Incoming::ConnAck(_))) => drop(connections.send_replace(())),
             Ok(_) => {}
-            Err(ConnectionError::MqttState(StateError::ServerDisconnect { reason_code: TAKEN_OVER, .. })) => return,
+            Err(ConnectionError::MqttState(StateError::ServerDisconnect {
+                reason_code: TAKEN_OVER, ..
+            })) => return,
             Err(error) => {
                 if let Some(left_out) = lock(lost).due(Instant::now()) {
                     tracing::warn!(%error, left_out, "the session of a shard is not connected to the broker");

@@ -112,7 +112,7 @@ async fn shares<const N: usize>(gateways: [&Gateway; N]) -> [BTreeSet<u16>; N] {
     })
     .await;
     for gateway in gateways {
-        assert_eq!(http(&gateway.http, "GET /readyz").await.0, 200);
+        until("it is ready", async || http(&gateway.http, "GET /readyz").await.0 == 200).await;
     }
     shares
 }
@@ -154,8 +154,7 @@ impl Street {
         let (report, reports) = mpsc::channel(4096);
         let connect = |number| {
             let device = device(city.dir.path(), number, RootKey::new(key(number)));
-            let options =
-                client::options(&id(number).to_string(), PASSWORD, ("127.0.0.1", city.ports[0]));
+            let options = client::options(&id(number).to_string(), PASSWORD, ("127.0.0.1", city.ports[0]));
             client::run(device, Some(SHARDS), options, 0.0, report.clone())
         };
         let devices = (0..DEVICES).map(connect).collect();
@@ -197,7 +196,9 @@ async fn the_devices_of_a_gateway_go_on_when_it_ends() {
     street.measure(5).await;
     assert_eq!(street.all_arrive(5).await, 0, "new epochs");
     for (gateway, shards) in [(&a, &of_a), (&b, &of_b), (&c, &of_c)] {
-        assert_eq!(status(gateway).await["accepted"], 5 * devices_of(shards).count());
+        let accepted = 5 * devices_of(shards).count();
+        until("all of its devices are accepted", async || status(gateway).await["accepted"] == accepted)
+            .await;
     }
 
     street.measure(5).await;
@@ -210,7 +211,11 @@ async fn the_devices_of_a_gateway_go_on_when_it_ends() {
     c.process.0.kill().unwrap();
     street.measure(5).await;
     let epochs = street.all_arrive(5).await;
-    assert_eq!(epochs, devices_of(&of_c).count(), "one new epoch for each device of the gateway that was killed");
+    assert_eq!(
+        epochs,
+        devices_of(&of_c).count(),
+        "one new epoch for each device of the gateway that was killed"
+    );
     shares([&a]).await;
     signal(&a, "-TERM");
     assert!(ended(&mut a).await.success());
@@ -227,6 +232,12 @@ async fn gateways_agree_and_one_that_was_stopped_ends() {
 
     // Operators are sent to the gateway that has the device.
     let device = id(devices_of(&of_b).next().unwrap());
+    until("one knows what the other one has taken", async || {
+        let status = status(&a).await;
+        let shard = &status["cluster"]["shards"][usize::from(device.shard(SHARDS))];
+        shard["holder"] == "b"
+    })
+    .await;
     for (request, expected) in [
         (format!("POST /devices/{device}/examine\n{OPERATOR}"), 409),
         (format!("POST /devices/{device}/recover\n{OPERATOR}"), 409),
@@ -262,16 +273,16 @@ async fn gateways_agree_and_one_that_was_stopped_ends() {
     .await;
     assert!(http(&a.http, "GET /readyz").await.0 == 200 && version(&a).await == (1, true));
     change("b", gate, north);
-    until("it is in force", async || {
-        (version(&a).await, version(&b).await) == ((2, true), (2, true))
-    })
-    .await;
-    let streets = [http(&a.http, "GET /status?limit=1000").await.1, http(&b.http, "GET /status?limit=1000").await.1];
+    until("it is in force", async || (version(&a).await, version(&b).await) == ((2, true), (2, true))).await;
+    let streets =
+        [http(&a.http, "GET /status?limit=1000").await.1, http(&b.http, "GET /status?limit=1000").await.1];
     assert!(streets.iter().any(|text| text.contains("North gate")) && !streets.concat().contains("Gate 1"));
     // The table itself is no such change.
     change("a", "lease_seconds = 2", "lease_seconds = 3");
     until("it is refused", async || {
-        status(&a).await["fault"].as_str().is_some_and(|fault| fault.contains("cluster: changes at a start only"))
+        status(&a).await["fault"]
+            .as_str()
+            .is_some_and(|fault| fault.contains("cluster: changes at a start only"))
     })
     .await;
     change("a", "lease_seconds = 3", "lease_seconds = 2");
