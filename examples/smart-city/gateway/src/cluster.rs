@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use smart_city_engine::{
     attestation::Signer,
-    config::{self, City, ConfigError, Secrets},
+    config::{self, City, ConfigError, Secret, Secrets},
     engine::Input,
 };
 use smart_city_frame::DeviceId;
@@ -59,6 +59,17 @@ pub fn check(city: &City) -> Result<(), ConfigError> {
     Ok(())
 }
 
+/// Where the store of the gateway with this name is.
+///
+/// # Errors
+/// If the files say nothing of several gateways.
+pub fn store(name: &str, city: &City, secrets: &Secrets) -> Result<Gateway> {
+    let cluster = city.cluster.as_ref().context("city.toml has no [cluster]")?;
+    let password = secrets.database_password.as_ref().map(Secret::as_str);
+    let database = database(cluster, password, cluster.lease).context("the database")?;
+    Ok(Gateway { database, name: name.to_owned(), shards: cluster.shards })
+}
+
 /// The database, of which one try may take so long.
 fn database(cluster: &config::Cluster, password: Option<&str>, attempt: Duration) -> Result<Database> {
     let tls = cluster.authorities.as_deref().map(|path| smart_city_address::trust(Some(path))).transpose()?;
@@ -82,11 +93,8 @@ pub fn hash(city: &City, secrets: &Secrets, key_id: &str) -> String {
 /// What one of several gateways begins with.
 #[derive(Clone, Debug)]
 pub struct Seat {
-    /// Its name.
-    name: String,
+    store: Gateway,
     cluster: config::Cluster,
-    /// For the store.
-    database: Database,
     /// For the lease: there is time for another try before it is over.
     leases: Database,
     /// Of the files that it was started with.
@@ -103,22 +111,22 @@ impl Seat {
     pub fn new(name: Option<&str>, city: &City, secrets: &Secrets, signer: &Signer) -> Result<Option<Self>> {
         let (cluster, name) = match (&city.cluster, name) {
             (None, None) => return Ok(None),
-            (Some(cluster), Some(name)) => (cluster.clone(), name.to_owned()),
+            (Some(cluster), Some(name)) => (cluster.clone(), name),
             (Some(_), None) => bail!("city.toml has [cluster]: each gateway needs --name, with another name"),
             (None, Some(_)) => bail!("--name is for one of several gateways, and city.toml has no [cluster]"),
         };
-        let password = secrets.database_password.as_ref().map(config::Secret::as_str);
-        let of = |attempt| database(&cluster, password, attempt).context("the database");
-        let (database, leases) = (of(cluster.lease)?, of(cluster.lease / 3)?);
+        let store = store(name, city, secrets)?;
+        let password = secrets.database_password.as_ref().map(Secret::as_str);
+        let leases = database(&cluster, password, cluster.lease / 3)?;
         let key_id = signer.key_id().to_owned();
         let hash = hash(city, secrets, &key_id);
-        Ok(Some(Self { name, cluster, database, leases, hash, key_id }))
+        Ok(Some(Self { store, cluster, leases, hash, key_id }))
     }
 
     /// Where its store is.
     #[must_use]
-    pub fn place(&self) -> Gateway {
-        Gateway { database: self.database.clone(), name: self.name.clone(), shards: self.cluster.shards }
+    pub const fn place(&self) -> &Gateway {
+        &self.store
     }
 }
 
@@ -202,7 +210,7 @@ impl Cluster {
     /// If the database does not take it.
     pub async fn join(seat: Seat, url: String) -> Result<(Arc<Self>, Member)> {
         let offer = Offer { url: url.clone(), configuration: seat.hash.clone() };
-        let mut member = Member::join(seat.leases.clone(), &seat.name, seat.cluster.lease, &offer).await?;
+        let mut member = Member::join(seat.leases.clone(), &seat.store.name, seat.cluster.lease, &offer).await?;
         let asked = Instant::now();
         let seen = Seen { asked, view: member.renew(&offer).await? };
         let (loaded, offered) = (seat.hash.clone(), seat.hash.clone());
@@ -213,7 +221,7 @@ impl Cluster {
     /// As what the gateway is known to the broker.
     #[must_use]
     pub fn at_broker(&self) -> Name {
-        Name { name: self.seat.name.clone(), is_in_force: self.is_in_force.subscribe() }
+        Name { name: self.seat.store.name.clone(), is_in_force: self.is_in_force.subscribe() }
     }
 
     /// Who has a device that this gateway does not have; none if this one has it.
@@ -275,7 +283,7 @@ impl Cluster {
             value
         });
         json!({
-            "name": self.seat.name,
+            "name": self.seat.store.name,
             "configuration": {
                 "version": version, "hash": hash, "offered": now.offered, "is_applied": now.loaded == *hash,
             },
@@ -527,7 +535,7 @@ impl Keeper {
 
     /// Goes on with a shard of which this gateway has the lease.
     async fn take(&mut self, shard: u16, term: i64) -> Result<()> {
-        let loaded = load(&self.cluster.seat.database, shard, term).await;
+        let loaded = load(&self.cluster.seat.store.database, shard, term).await;
         let Some(loaded) = self.passing(loaded.with_context(|| format!("shard {shard}")))? else {
             return Ok(());
         };

@@ -20,7 +20,7 @@ use redb::backends::FileBackend;
 use smart_city_address::Address;
 use smart_city_engine::{
     attestation::Signer,
-    audit::{self, Audit},
+    audit::{self, Audit, Log},
     config::{City, ConfigError, Secrets, is_name},
     engine::{Engine, Input, Output, TICK},
     file::FileStore,
@@ -43,6 +43,7 @@ use smart_city_gateway::{
 };
 use smart_city_login::Pace;
 use smart_city_ngsi_ld::MOST_CONNECTIONS;
+use smart_city_store_postgres::Gateway;
 use tokio::{
     net::TcpListener,
     runtime::Handle,
@@ -138,7 +139,13 @@ impl Arguments {
         }
         let files = !parsed.config.as_os_str().is_empty() && !parsed.secrets.as_os_str().is_empty();
         let data = !parsed.data.as_os_str().is_empty();
-        if (parsed.verify_audit && !data) || (!parsed.verify_audit && !(files && (data || parsed.check))) {
+        let is_complete = if parsed.verify_audit {
+            // By the database, if it is said which.
+            data && (parsed.name.is_none() || files)
+        } else {
+            files && (data || parsed.check)
+        };
+        if !is_complete {
             bail!("an option is missing\n{USAGE}");
         }
         ensure!(
@@ -194,7 +201,7 @@ fn run(lost_lines: ErrorCounter) -> Result<()> {
     }
     let arguments = Arguments::parse(std::env::args().skip(1))?;
     if arguments.verify_audit {
-        println!("{}", verify_audit(&arguments.data)?);
+        println!("{}", verify_audit(&arguments)?);
         return Ok(());
     }
     let runtime = tokio::runtime::Runtime::new()?;
@@ -233,17 +240,48 @@ fn is_command(mut arguments: impl Iterator<Item = String>) -> bool {
     false
 }
 
-/// What is to be said of an audit log that is whole.
-fn verify_audit(dir: &Path) -> Result<String> {
-    let path = Audit::path(dir);
+/// An audit log, whether its end is verified, and what is wrong with the store.
+type Verified = (Log, bool, Option<Loss>);
+
+/// By the store beside it. Beside a running gateway nothing is known of the log's end.
+fn by_file(dir: &Path) -> Result<Verified> {
     let found = FileStore::peek(dir)?;
-    // Beside a running gateway nothing is known of the log's end.
-    let log = memory::read_log(&path, found.as_ref().unwrap_or(&Found::Nothing))?;
-    ensure!(log.head.n > 0 || log.fault.is_some(), "there is no audit log in {}", dir.display());
+    let log = memory::read_log(&Audit::path(dir), found.as_ref().unwrap_or(&Found::Nothing))?;
+    let loss = found.as_ref().and_then(|found| Loss::find(found, &log));
+    Ok((log, found.is_some(), loss))
+}
+
+/// By the database of several gateways. One that runs writes to its log and then there.
+fn by_database(dir: &Path, store: &Gateway) -> Result<Verified> {
+    const TRIES: usize = 100;
+    let peek = || store.peek()?.with_context(|| format!("the database knows no gateway {}", store.name));
+    for _ in 0..TRIES {
+        let stored = peek()?;
+        let log = Log::read(&Audit::path(dir), &stored.head)?;
+        if peek()?.generation == stored.generation {
+            let loss = memory::store_fault(&stored, &log).map(Loss::Database);
+            return Ok((log, true, loss));
+        }
+    }
+    bail!("the gateway writes so often that its log and the database cannot be compared: try again")
+}
+
+/// What is to be said of an audit log that is whole.
+fn verify_audit(arguments: &Arguments) -> Result<String> {
+    let dir = &arguments.data;
+    let path = Audit::path(dir);
+    let (log, is_end_verified, loss) = match &arguments.name {
+        None => by_file(dir)?,
+        Some(name) => {
+            let (city, secrets) = read(&arguments.config, &arguments.secrets)?;
+            by_database(dir, &cluster::store(name, &city, &secrets)?)?
+        }
+    };
     if let Some(fault) = &log.fault {
         bail!("audit.jsonl: {fault}");
     }
-    if let Some(loss) = found.as_ref().and_then(|found| Loss::find(found, &log)) {
+    ensure!(log.head.n > 0, "there is no audit log in {}", dir.display());
+    if let Some(loss) = loss {
         bail!("the chain of the audit log is whole, but not the store: {loss}");
     }
     let missing = audit::verify_archives(&path, &log)?;
@@ -255,7 +293,7 @@ fn verify_audit(dir: &Path) -> Result<String> {
     }
     let missing = first.first().map(|range| format!("; the first {} are in no file here", range.end()));
     let missing = missing.unwrap_or_default();
-    let end = if found.is_some() { "" } else { "; a gateway runs on it, so that its end is not verified" };
+    let end = if is_end_verified { "" } else { "; a gateway runs on it, so that its end is not verified" };
     Ok(format!("{} records, the chain is whole{missing}{end}", log.head.n))
 }
 
@@ -280,7 +318,7 @@ fn open(
         None => Engine::open_on(dir, city, secrets, signer, after_loss, disk),
         // It waits for the database.
         Some(seat) => tokio::task::block_in_place(|| {
-            Engine::open_in(&seat.place(), dir, city, secrets, signer, after_loss, disk)
+            Engine::open_in(seat.place(), dir, city, secrets, signer, after_loss, disk)
         }),
     }
 }
@@ -694,9 +732,13 @@ mod tests {
     #[test]
     fn options_that_belong_together_are_all_there() {
         let files = "--config city.toml --secrets secrets.toml";
-        for line in
-            [format!("{files} --data data"), format!("{files} --check"), "--verify-audit --data d".into()]
-        {
+        for line in [
+            format!("{files} --data data"),
+            format!("{files} --check"),
+            "--verify-audit --data d".into(),
+            format!("--verify-audit --data d --name a {files}"),
+            format!("{files} --data data --name a --http-url https://a.example"),
+        ] {
             parse(&line).unwrap();
         }
         for (line, expected) in [
@@ -714,6 +756,10 @@ mod tests {
                 "--broker-authorities is of",
             ),
             (&format!("{files} --check --broker-authorities x"), "--broker-authorities is of"),
+            ("--verify-audit --data d --name a", "an option is missing"),
+            (&format!("{files} --check --name A"), "--name is 1 to 32"),
+            (&format!("{files} --check --http-url http://a"), "--http-url is"),
+            (&format!("{files} --check --name a --http-url javascript:a"), "--http-url is"),
             (&format!("{files} --check --broker http://a"), "--broker"),
             (&format!("{files} --check --tls-key x"), "--tls-certificate and --tls-key belong"),
             (&format!("{files} --check --tls-certificate x"), "--tls-certificate and --tls-key belong"),
