@@ -156,7 +156,8 @@ pub fn store_fault(stored: &Stored, log: &Log) -> Option<String> {
     }
     let found = stored.generation;
     let is_set_back = found + 1 < *generation;
-    is_set_back.then(|| format!("it was set back: it has seen {found} commits of at least {}", generation - 1))
+    is_set_back
+        .then(|| format!("it was set back: it has seen {found} commits of at least {}", generation - 1))
 }
 
 impl Loss {

@@ -210,7 +210,8 @@ impl Cluster {
     /// If the database does not take it.
     pub async fn join(seat: Seat, url: String) -> Result<(Arc<Self>, Member)> {
         let offer = Offer { url: url.clone(), configuration: seat.hash.clone() };
-        let mut member = Member::join(seat.leases.clone(), &seat.store.name, seat.cluster.lease, &offer).await?;
+        let mut member =
+            Member::join(seat.leases.clone(), &seat.store.name, seat.cluster.lease, &offer).await?;
         let asked = Instant::now();
         let seen = Seen { asked, view: member.renew(&offer).await? };
         let (loaded, offered) = (seat.hash.clone(), seat.hash.clone());
@@ -612,5 +613,111 @@ async fn answer<T>(answered: oneshot::Receiver<T>) -> T {
     match answered.await {
         Ok(answer) => answer,
         Err(_) => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use smart_city_store_postgres::leases::Peer;
+
+    use super::*;
+
+    const CLUSTER: &str = "database = \"host=localhost user=city\"\nshards = 4\n";
+
+    /// The example's files with this table.
+    fn files(table: &str) -> (City, Secrets) {
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("example");
+        let text = fs::read_to_string(example.join("city.toml")).unwrap();
+        let path = example.join("city.toml");
+        let city = City::of_text(&format!("{text}\n[cluster]\n{table}"), &path).unwrap();
+        let secrets = Secrets::read(&example.join("secrets.toml"), &city).unwrap();
+        (city, secrets)
+    }
+
+    #[test]
+    fn the_database_is_checked_with_the_files() {
+        check(&files(CLUSTER).0).unwrap();
+        for (from, to, field, message) in [
+            ("user=city", "user=city password=secret", "database", "a password is in the address"),
+            ("localhost", "db.example", "database", "whose certificates count"),
+            ("host=localhost", "hots=localhost", "database", "hots"),
+            ("shards", "authorities = \"not-there.pem\"\nshards", "authorities", "not-there.pem"),
+        ] {
+            let error = check(&files(&CLUSTER.replace(from, to)).0).unwrap_err();
+            assert_eq!(error.field, format!("cluster.{field}"));
+            assert!(error.line.is_some() && error.message.contains(message), "{error}");
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn gateways_with_the_same_files_and_key_have_the_same_hash() {
+        let ((city, secrets), (other, _)) = (files(CLUSTER), files(&CLUSTER.replace('4', "5")));
+        let hashes = [hash(&city, &secrets, "a"), hash(&other, &secrets, "a"), hash(&city, &secrets, "b")];
+        assert_eq!(hash(&city, &secrets, "a"), hashes[0]);
+        assert!(hashes[0] != hashes[1] && hashes[0] != hashes[2] && hashes[1] != hashes[2]);
+        stays(&city, files(CLUSTER).0.cluster.as_ref()).unwrap();
+        for before in [None, other.cluster.as_ref()] {
+            let error = stays(&city, before).unwrap_err();
+            assert_eq!(
+                (error.field.as_str(), error.message.as_str()),
+                ("cluster", "changes at a start only")
+            );
+        }
+    }
+
+    /// This is `a`, which has shard 0 in the database, and in its engine no shard yet; `b` has shards 1 and 2.
+    fn cluster() -> Cluster {
+        let (city, secrets) = files(CLUSTER);
+        let store = store("a", &city, &secrets).unwrap();
+        let leases = store.database.clone();
+        let seat =
+            Seat { store, cluster: city.cluster.unwrap(), leases, hash: "h".into(), key_id: String::new() };
+        let peer = |member, name: &str| Peer {
+            member,
+            name: name.to_owned(),
+            offer: Offer { url: format!("http://{name}"), configuration: "h".to_owned() },
+        };
+        let holders = (0..).zip([Some(7), Some(9), Some(9), None]);
+        let leases = holders.map(|(shard, holder)| Lease { shard, term: 3, holder }).collect();
+        let configuration = Configuration { version: 2, hash: "h".to_owned() };
+        let view = View { me: 7, members: vec![peer(7, "a"), peer(9, "b")], leases, configuration };
+        let seen = Seen { asked: Instant::now(), view };
+        let now = Now { seen, loaded: "h".into(), offered: "h".into(), held: BTreeMap::new() };
+        Cluster { seat, url: "http://a".into(), is_in_force: watch::Sender::new(true), now: Mutex::new(now) }
+    }
+
+    #[test]
+    fn it_is_known_who_has_a_device() {
+        let cluster = cluster();
+        let device =
+            |shard| (0..).map(|i: u64| DeviceId(i.to_be_bytes())).find(|id| id.shard(4) == shard).unwrap();
+        let b = Elsewhere { gateway: Some("b".to_owned()), url: Some("http://b".to_owned()) };
+        // What this one does not have yet, nobody has.
+        for (shard, expected) in
+            [(0, Elsewhere::default()), (1, b.clone()), (2, b), (3, Elsewhere::default())]
+        {
+            assert_eq!(cluster.elsewhere(device(shard)), Some(expected), "shard {shard}");
+        }
+        let status = cluster.status();
+        assert_eq!(status["members"][1], json!({ "name": "b", "url": "http://b", "offers": "h" }));
+        let holders: Vec<_> = (0..4).map(|shard| status["shards"][shard]["holder"].as_str()).collect();
+        assert_eq!(holders, [Some("a"), Some("b"), Some("b"), None]);
+        assert_eq!(status["configuration"]["is_applied"], true);
+    }
+
+    /// As long as it has not taken all that it has the leases of, or other files are in force.
+    #[test]
+    fn a_gateway_is_not_ready_before_its_devices_are_served() {
+        let cluster = cluster();
+        assert!(!cluster.is_ready());
+        lock(&cluster.now).seen.view.leases[0].holder = None;
+        assert!(cluster.is_ready());
+        lock(&cluster.now).seen.view.configuration.hash = "other".to_owned();
+        assert!(!cluster.is_ready());
+        assert_eq!(cluster.status()["configuration"]["is_applied"], false);
+        assert_eq!((cluster.counts().held, cluster.counts().version), (0, 2));
     }
 }

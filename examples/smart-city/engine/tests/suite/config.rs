@@ -233,7 +233,8 @@ fn what_several_gateways_share_is_checked() {
     let with = |table: &str| {
         let dir = common::example();
         let path = dir.path().join("city.toml");
-        fs::write(&path, fs::read_to_string(&path).unwrap().replacen(end, &format!("{table}\n{end}"), 1)).unwrap();
+        fs::write(&path, fs::read_to_string(&path).unwrap().replacen(end, &format!("{table}\n{end}"), 1))
+            .unwrap();
         City::read(&path)
     };
     let city = with(CLUSTER).unwrap();
@@ -242,7 +243,10 @@ fn what_several_gateways_share_is_checked() {
     let first = line("city.toml", end);
     let fault = city.cluster_fault("database", "a fault").to_string();
     assert!(fault.ends_with(&format!("city.toml:{first}: cluster.database: a fault")), "{fault}");
-    let cluster = with(&format!("{CLUSTER}lease_seconds = 300\nauthorities = \"database.pem\"")).unwrap().cluster.unwrap();
+    let cluster = with(&format!("{CLUSTER}lease_seconds = 300\nauthorities = \"database.pem\""))
+        .unwrap()
+        .cluster
+        .unwrap();
     assert_eq!(cluster.lease.as_secs(), 300);
     assert!(cluster.authorities.unwrap().ends_with("database.pem"));
     for (table, at, field, message) in [
@@ -252,8 +256,18 @@ fn what_several_gateways_share_is_checked() {
         (format!("{CLUSTER}lease_seconds = 301"), 3, "cluster.lease_seconds", "must be 2 to 300"),
         (format!("{CLUSTER}leases = 3"), 3, "cluster", "unknown field `leases`"),
         ("[cluster]\nshards = 16".to_owned(), 0, "cluster", "missing field `database`"),
-        (format!("{CLUSTER}[ngsi_ld]"), 0, "cluster", "`ngsi_ld` keeps something in the folder of one gateway"),
-        (format!("{CLUSTER}[handover]"), 0, "cluster", "`handover` keeps something in the folder of one gateway"),
+        (
+            format!("{CLUSTER}[ngsi_ld]"),
+            0,
+            "cluster",
+            "`ngsi_ld` keeps something in the folder of one gateway",
+        ),
+        (
+            format!("{CLUSTER}[handover]"),
+            0,
+            "cluster",
+            "`handover` keeps something in the folder of one gateway",
+        ),
         (format!("{CLUSTER}[[partners]]\ncity = \"aoba\""), 0, "cluster", "`partners` keeps something"),
     ] {
         let error = with(&table).unwrap_err().to_string();
@@ -287,7 +301,8 @@ fn digests_are_of_all_that_is_read() {
         seen.push(now);
     }
     // A byte that goes from the end of one file to the beginning of the next.
-    let [open, close] = ["open_gate", "close_gate"].map(|name| dir.path().join("code").join(name).with_extension("bin"));
+    let [open, close] =
+        ["open_gate", "close_gate"].map(|name| dir.path().join("code").join(name).with_extension("bin"));
     let before = digests();
     let (mut first, second) = (fs::read(&open).unwrap(), fs::read(&close).unwrap());
     let byte = first.pop().unwrap();

@@ -68,6 +68,14 @@ impl City {
         })
     }
 
+    /// What a gateway says that does not start, or ends.
+    fn says(&self, gateway: &str, options: &str) -> (bool, String) {
+        let mut command = Command::new(PROGRAM);
+        command.current_dir(self.folder(gateway)).args(options.split_whitespace());
+        let output = command.env_remove("RUST_BACKTRACE").output().unwrap();
+        (output.status.success(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    }
+
     /// How often a gateway has written.
     fn commits(&self, gateway: &str) -> i64 {
         let sql = format!("select generation from gateways where name = '{gateway}'");
@@ -217,8 +225,60 @@ async fn the_devices_of_a_gateway_go_on_when_it_ends() {
         "one new epoch for each device of the gateway that was killed"
     );
     shares([&a]).await;
+    let verify = "--data data --verify-audit --config city.toml --secrets secrets.toml --name a";
+    let whole = (true, " records, the chain is whole\n");
+    let (good, said) = tokio::task::block_in_place(|| city.says("a", verify));
+    assert!((good, said.ends_with(whole.1)) == (whole.0, true), "while it runs: {said}");
     signal(&a, "-TERM");
     assert!(ended(&mut a).await.success());
+    tokio::task::block_in_place(|| what_was_lost_is_noticed(&city, verify));
+}
+
+/// By the database, that the audit log was cut; and by the log, that the database was lost. It goes on after the one and not after the other.
+fn what_was_lost_is_noticed(city: &City, verify: &str) {
+    let path = city.folder("a").join("data/audit.jsonl");
+    let log = fs::read_to_string(&path).unwrap();
+    assert!(city.says("a", verify).0);
+    let last = log.trim_end().rfind('\n').unwrap();
+    fs::write(&path, &log[..=last]).unwrap();
+    let alone =
+        city.says("a", "--data data --verify-audit --config city.toml --secrets secrets.toml --name b");
+    assert!(!alone.0, "by another gateway: {}", alone.1);
+    let broker = city.ports[1];
+    let start = format!(
+        "--config city.toml --secrets secrets.toml --data data --http 127.0.0.1:0 --broker mqtt://127.0.0.1:{broker} --name a"
+    );
+    for options in [verify, &start] {
+        let (good, said) = city.says("a", options);
+        assert!(!good && said.contains("audit.jsonl: "), "{options}: {said}");
+    }
+    let folder = city.folder("a");
+    drop(gateway_with(&folder, Some(broker), 0, &["--name", "a", "--continue-after-loss"]));
+    let (good, said) = city.says("a", verify);
+    assert!(good, "{said}");
+
+    let lost = "drop schema public cascade; create schema public";
+    with(&city.database, async |client| client.batch_execute(lost).await.unwrap());
+    for options in [start.clone(), format!("{start} --continue-after-loss")] {
+        let (good, said) = city.says("a", &options);
+        assert!(!good && said.contains("the database: it is not there"), "{options}: {said}");
+    }
+    for (from, to, expected) in [
+        (" --name a", "", "each gateway needs --name"),
+        ("--broker", "--mqtt 127.0.0.1:0 --no", "there is no option"),
+        (&*format!("--broker mqtt://127.0.0.1:{broker}"), "", "name it with --broker"),
+        (
+            "--config city.toml --secrets secrets.toml",
+            "--config ../alone.toml --secrets secrets.toml",
+            "city.toml has no [cluster]",
+        ),
+    ] {
+        let alone = fs::read_to_string(city.folder("a").join("city.toml")).unwrap();
+        let (alone, _) = alone.split_once("[cluster]").unwrap();
+        fs::write(city.dir.path().join("alone.toml"), alone.replace("code/", "a/code/")).unwrap();
+        let (good, said) = city.says("a", &start.replace(from, to));
+        assert!(!good && said.contains(expected), "{expected}: {said}");
+    }
 }
 
 const OPERATOR: &str = "Authorization: Bearer example-operator-token-0000";
