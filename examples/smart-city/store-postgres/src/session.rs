@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Error, Result};
 use tokio::{
     runtime::{Builder, Runtime},
+    task::yield_now,
     time::{error::Elapsed, sleep, timeout},
 };
 use tokio_postgres::Client;
@@ -53,6 +54,8 @@ impl Session {
                 Ok(Err(error)) | Err(error) => error,
             };
             if !is_passing(&error) || Instant::now() + pause > end {
+                // Nothing runs here between two calls: now the connection says that it ends, and what it has locked is free.
+                runtime.block_on(yield_now());
                 return Err(error);
             }
             tracing::warn!("the database is tried again: {error:#}");

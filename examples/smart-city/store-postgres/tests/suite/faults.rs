@@ -154,8 +154,10 @@ fn a_commit_that_was_found_waits_for_a_standby_again() {
         cluster.run(&address, "select pg_reload_conf()");
     };
     let wait = |sql: &str| {
+        let end = Instant::now() + Duration::from_secs(60);
         with(&address, async |client| {
             while !client.query_one(sql, &[]).await.unwrap().get::<_, bool>(0) {
+                assert!(Instant::now() < end, "{sql}");
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         });
