@@ -265,7 +265,6 @@ fn what_was_lost_is_noticed(city: &City, verify: &str) {
     }
     for (from, to, expected) in [
         (" --name a", "", "each gateway needs --name"),
-        ("--broker", "--mqtt 127.0.0.1:0 --no", "there is no option"),
         (&*format!("--broker mqtt://127.0.0.1:{broker}"), "", "name it with --broker"),
         (
             "--config city.toml --secrets secrets.toml",
@@ -274,7 +273,7 @@ fn what_was_lost_is_noticed(city: &City, verify: &str) {
         ),
     ] {
         let alone = fs::read_to_string(city.folder("a").join("city.toml")).unwrap();
-        let (alone, _) = alone.split_once("[cluster]").unwrap();
+        let (alone, _) = alone.rsplit_once("[cluster]").unwrap();
         fs::write(city.dir.path().join("alone.toml"), alone.replace("code/", "a/code/")).unwrap();
         let (good, said) = city.says("a", &start.replace(from, to));
         assert!(!good && said.contains(expected), "{expected}: {said}");
@@ -289,6 +288,25 @@ async fn gateways_agree_and_one_that_was_stopped_ends() {
     let city = tokio::task::block_in_place(City::new);
     let [a, mut b] = city.gateways(["a", "b"]);
     let [_, of_b] = shares([&a, &b]).await;
+
+    // Everybody may send what is theirs, and to no gateway but by its shard.
+    let [(gate, secret), _, hana, ..] = USERS;
+    for (account, topic, allowed) in [
+        ((gate, secret), format!("up/3/{gate}/1"), true),
+        ((gate, secret), format!("up/3/{gate}/evidence"), true),
+        ((gate, secret), format!("up/{gate}/1"), false),
+        ((gate, secret), format!("up/3/{MAST}/2"), false),
+        ((gate, secret), format!("up/3/4/{gate}/1"), false),
+        ((gate, secret), format!("down/{gate}"), false),
+        (hana, "up/3/hana/1".to_owned(), false),
+        (hana, "out/hana/x".to_owned(), false),
+        (hana, "$CONTROL/dynamic-security/v1".to_owned(), false),
+    ] {
+        let port = city.ports[0];
+        let taken =
+            tokio::task::block_in_place(|| brokers::is_taken(port, account, &topic, false, b"no frame"));
+        assert_eq!(taken, allowed, "{}, {topic}", account.0);
+    }
 
     // Operators are sent to the gateway that has the device.
     let device = id(devices_of(&of_b).next().unwrap());
