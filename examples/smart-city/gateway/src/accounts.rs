@@ -477,7 +477,7 @@ mod tests {
                 ("setDefaultACLAccess", _) => {}
                 ("getRole", _) if roles.contains_key(&role) => answer["data"]["role"] = roles[&role].clone(),
                 ("createRole", _) if roles.contains_key(&role) => {
-                    answer["error"] = "Role already exists".into()
+                    answer["error"] = "Role already exists".into();
                 }
                 ("createRole", _) => drop(roles.insert(role, command.clone())),
                 ("modifyRole", _) if roles.contains_key(&role) => {

@@ -583,7 +583,7 @@ impl Keeper {
     async fn tell(&self, input: Input) {
         if self.inputs.send(input).await.is_err() {
             // The engine has ended, and says why.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

@@ -466,7 +466,7 @@ async fn serve(
         (content, _) => {
             if inputs.send(Input::Reload(content)).await.is_err() {
                 // The engine has ended, and says why.
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         }
     };

@@ -445,7 +445,9 @@ async fn receive_shard(
     loop {
         match event_loop.poll().await {
             Ok(Event::Incoming(Incoming::Publish(publish))) => inbox.take(publish),
-            Ok(Event::Incoming(Incoming::ConnAck(_))) => drop(connections.send_replace(())),
+            Ok(Event::Incoming(Incoming::ConnAck(_))) => {
+                connections.send_replace(());
+            }
             Ok(_) => {}
             Err(ConnectionError::MqttState(StateError::ServerDisconnect {
                 reason_code: TAKEN_OVER, ..
