@@ -363,7 +363,7 @@ impl Relief {
             let epochs = EpochFile::new(dir.path().join(format!("{id}.epoch")));
             let device = Device::start(*id, RootKey::new(root_key), &Image::simulated(), epochs)?;
             let options = client::options(&id.to_string(), &password, broker);
-            Ok(client::run(device, options, 0.0, sender.clone()))
+            Ok(client::run(device, None, options, 0.0, sender.clone()))
         });
         let devices = devices.collect::<Result<_>>()?;
         drop(entered);

@@ -109,7 +109,7 @@ impl Stage {
             let simulated = Device::start(device.id, root, &Image::simulated(), epochs)?;
             let options = client::options(&device.id.to_string(), &device.password, broker);
             Ok(Actor {
-                handle: client::run(simulated, options, 0.0, sender.clone()),
+                handle: client::run(simulated, None, options, 0.0, sender.clone()),
                 random: Random::new(seed),
                 open: 0,
                 verdicts: Vec::new(),

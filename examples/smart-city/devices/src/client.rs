@@ -86,17 +86,34 @@ pub fn paced(mut options: MqttOptions) -> MqttOptions {
     options
 }
 
-/// Runs a device until the handle is dropped. Reports go to `reports`, which must be taken out.
+/// Under what a device sends, without the last part of the topic: `up/{device}`, or `up/{shard}/{device}` if the city has several gateways
+/// that share the devices in so many shards.
+#[must_use]
+pub fn up(device: DeviceId, shards: Option<u16>) -> String {
+    match shards {
+        Some(shards) => format!("up/{}/{device}", device.shard(shards)),
+        None => format!("up/{device}"),
+    }
+}
+
+/// Runs a device until the handle is dropped, in a city with so many [shards](up). Reports go to `reports`, which must be taken out.
 ///
 /// Of what it sends and of what comes a share of `loss`, from 0 to 1, is lost on the way.
 #[must_use]
-pub fn run(device: Device, options: MqttOptions, loss: f64, reports: mpsc::Sender<Report>) -> Handle {
+pub fn run(
+    device: Device,
+    shards: Option<u16>,
+    options: MqttOptions,
+    loss: f64,
+    reports: mpsc::Sender<Report>,
+) -> Handle {
     let (client, events) = AsyncClient::builder(options).capacity(QUEUE).build();
     let (input, inputs) = mpsc::channel(QUEUE);
     let (down, frames) = mpsc::channel(QUEUE);
     let (connection, connected) = watch::channel(Err(String::new()));
     let random = Random::new(u64::from_be_bytes(device.id().0));
-    let network = Network { client, loss, random: random.clone(), frames, connected };
+    let up = up(device.id(), shards);
+    let network = Network { client, up, loss, random: random.clone(), frames, connected };
     let tasks = [
         tokio::spawn(listen(events, loss, random, down, connection)),
         tokio::spawn(async move {
@@ -157,6 +174,8 @@ type Connection = Result<(), String>;
 /// What a device has of its network.
 struct Network {
     client: AsyncClient,
+    /// Under what it sends.
+    up: String,
     loss: f64,
     random: Random,
     /// Frames from the gateway.
@@ -170,7 +189,6 @@ async fn live(
     mut inputs: mpsc::Receiver<Input>,
     reports: &mpsc::Sender<Report>,
 ) -> Result<()> {
-    let up = format!("up/{}", device.id());
     let mut last: Option<Frame> = None;
     loop {
         let wake_at = device.wake_at();
@@ -191,7 +209,7 @@ async fn live(
                 }
                 Some(Input::Repeat) => {
                     if let Some(frame) = &last {
-                        send(&network.client, format!("{up}/{}", frame.topic), frame.bytes.clone()).await?;
+                        send(&network.client, format!("{}/{}", network.up, frame.topic), frame.bytes.clone()).await?;
                     }
                     None
                 }
@@ -230,7 +248,7 @@ async fn live(
                 let options = PublishOptions::new(QoS::AtLeastOnce);
                 // If the client's queue is full the frame is lost, as it could be on the way.
                 drop(network.client.try_publish(
-                    format!("{up}/{}", frame.topic),
+                    format!("{}/{}", network.up, frame.topic),
                     frame.bytes.clone(),
                     options,
                 ));

@@ -60,6 +60,10 @@ struct Arguments {
     /// weather and air; it is traffic if none is named. Without it those of the file.
     #[arg(long = "stream", value_name = "NUMBER:CLASS[:SENSOR]")]
     streams: Vec<Measured>,
+    /// In how many shards the gateways of the city share the devices, as in city.toml. Without it as in the file: none, if there is one
+    /// gateway.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..))]
+    shards: Option<u16>,
     /// Seconds between two readings of a sensor.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     every: Duration,
@@ -104,7 +108,8 @@ async fn main() -> Result<()> {
     let (mut output, mut unwritten) = Output::start();
     output.say(format_args!("device {name} starts in epoch {}", device.epoch().0));
     let (reports, mut reported) = mpsc::channel(64);
-    let handle = client::run(device, client::paced(options), 0.0, reports);
+    let handle =
+        client::run(device, arguments.shards.or(provisioned.shards), client::paced(options), 0.0, reports);
 
     let mut random = Random::new(elapsed().as_secs());
     let mut clock = interval(arguments.every);

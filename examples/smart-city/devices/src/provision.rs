@@ -6,9 +6,10 @@
 //! mqtt_password = "..."
 //! broker = "mqtt://127.0.0.1:1883"        # may be missing; mqtts:// with TLS
 //! streams = ["1:public:air"]              # may be missing: number, class, and sensor if it is not traffic
+//! shards = 16                             # of a city with several gateways alone: as in its city.toml
 //! ```
 
-use std::{fmt, fs, path::Path, str::FromStr};
+use std::{fmt, fs, num::NonZeroU16, path::Path, str::FromStr};
 
 use anyhow::{Context, Error, Result, bail, ensure};
 use serde::Deserialize;
@@ -31,6 +32,8 @@ pub struct Provisioned {
     pub broker: Option<Address>,
     /// What it sends.
     pub streams: Vec<Measured>,
+    /// In how many shards the gateways of its city share the devices; none if there is one gateway.
+    pub shards: Option<u16>,
 }
 
 /// A password, erased on drop, which `Debug` does not print.
@@ -60,6 +63,7 @@ struct Raw {
     broker: Option<String>,
     #[serde(default)]
     streams: Vec<String>,
+    shards: Option<NonZeroU16>,
 }
 
 impl Provisioned {
@@ -93,6 +97,7 @@ impl Provisioned {
             mqtt_password: raw.mqtt_password,
             broker: raw.broker.map(|broker| broker.parse()).transpose().context("broker")?,
             streams: streams.collect::<Result<_>>().context("streams")?,
+            shards: raw.shards.map(NonZeroU16::get),
         })
     }
 }
@@ -151,7 +156,8 @@ mod tests {
 
     #[test]
     fn a_file_says_what_a_device_is() {
-        let file = format!("{FILE}broker = \"mqtt://[::1]:1884\"\nstreams = [\"3:confidential:gate\"]");
+        let file =
+            format!("{FILE}broker = \"mqtt://[::1]:1884\"\nstreams = [\"3:confidential:gate\"]\nshards = 16");
         let read = Provisioned::parse(&file).unwrap();
         assert_eq!(read.id, DeviceId([0x70, 0xB3, 0xD5, 0xFF, 0xFE, 0, 0, 1]));
         let key: [u8; 16] = std::array::from_fn(|i| u8::try_from(i).unwrap());
@@ -160,9 +166,10 @@ mod tests {
         assert_eq!(read.broker, Some("mqtt://[::1]:1884".parse().unwrap()));
         let stream = Stream { id: 3.try_into().unwrap(), class: Class::Confidential };
         assert_eq!(read.streams, [Measured { stream, sensor: Sensor::Gate }]);
+        assert_eq!(read.shards, Some(16));
 
         let read = Provisioned::parse(FILE).unwrap();
-        assert!(read.broker.is_none() && read.streams.is_empty());
+        assert!(read.broker.is_none() && read.streams.is_empty() && read.shards.is_none());
     }
 
     #[test]
@@ -177,6 +184,7 @@ mod tests {
             ("mqtt_password", "password", "password"),
             ("\"example\"", "\"example\"\nbroker = \"http://a\"", "broker"),
             ("\"example\"", "\"example\"\nstreams = [\"0:public:air\"]", "streams"),
+            ("\"example\"", "\"example\"\nshards = 0", "invalid value"),
             ("\"example\"", "\"example\nlines", ""),
             ("\"example\"", "73519264", "invalid type"),
         ] {

@@ -10,6 +10,7 @@ use std::{
     ops::Range,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned, de::Error as _};
@@ -40,6 +41,12 @@ const AUDIT_FILE_KB: u32 = 65_536;
 
 /// Of [`City::silent_minutes`], if the file does not say it.
 const SILENT_MINUTES: u32 = 10;
+
+/// Into how many shards the devices may be divided at most.
+pub const MAX_SHARDS: u16 = 1024;
+
+/// The shortest and the longest lease of a shard, in seconds, and the one if the file does not say it.
+const LEASE_SECONDS: (u64, u64, u64) = (2, 300, 10);
 
 /// The name of the account that the gateway itself has at the broker.
 pub const GATEWAY_USER: &str = "gateway";
@@ -107,7 +114,26 @@ pub struct City {
     pub handover: Option<Table>,
     /// What is agreed with other cities, by city.
     pub partners: BTreeMap<String, PartnerEntry>,
+    /// How several gateways share the city; none if there is one.
+    pub cluster: Option<Cluster>,
+    /// Where that stands, without a fault.
+    cluster_at: ConfigError,
+    /// The SHA-256 of what was read: the file and each file of code that it names, each behind its length.
+    pub digest: [u8; 32],
     made: Made,
+}
+
+/// How several gateways share the city: its devices are divided into shards, and each shard has one gateway at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cluster {
+    /// The address of their database, without a password, which this does not look into.
+    pub database: String,
+    /// A file with the authorities of which one has made the database's certificate; without it there is no TLS.
+    pub authorities: Option<PathBuf>,
+    /// How many shards there are, 1 to [`MAX_SHARDS`].
+    pub shards: u16,
+    /// How long a gateway counts as there after it has said so.
+    pub lease: Duration,
 }
 
 /// What others have made of a city's tables, by its type. A copy has nothing of it, as the copy may be changed.
@@ -247,6 +273,10 @@ pub struct Secrets {
     pub users: BTreeMap<String, Secret>,
     /// The password of each account that only sends.
     pub senders: BTreeMap<String, Secret>,
+    /// The password for the database that several gateways share.
+    pub database_password: Option<Secret>,
+    /// The SHA-256 of what was read, behind its length. Nobody learns a secret from it who does not know all others.
+    pub digest: [u8; 32],
 }
 
 impl City {
@@ -267,6 +297,13 @@ impl City {
         let new = Arc::new(make(self)?);
         made().insert(TypeId::of::<T>(), Arc::clone(&new) as Arc<dyn Any + Send + Sync>);
         Ok(new)
+    }
+
+    /// A fault of a field of the table `[cluster]`, or of the table if the name is empty.
+    #[must_use]
+    pub fn cluster_fault(&self, field: &str, message: impl Into<String>) -> ConfigError {
+        let field = if field.is_empty() { "cluster".to_owned() } else { format!("cluster.{field}") };
+        ConfigError { field, message: message.into(), ..self.cluster_at.clone() }
     }
 
     /// Whether a user or an account that only sends has this name.
@@ -412,6 +449,16 @@ struct RawCity {
     handover: Option<Spanned<toml::Table>>,
     #[serde(default)]
     partners: Vec<RawPartner>,
+    cluster: Option<Spanned<RawCluster>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCluster {
+    database: String,
+    authorities: Option<PathBuf>,
+    shards: Spanned<u16>,
+    lease_seconds: Option<Spanned<u64>>,
 }
 
 #[derive(Deserialize)]
@@ -505,6 +552,7 @@ struct RawUser {
 struct RawSecrets {
     gateway_password: Spanned<Secret>,
     ear_key: PathBuf,
+    database_password: Option<Spanned<Secret>>,
     #[serde(default)]
     operators: BTreeMap<String, Spanned<RawOperator>>,
     #[serde(default)]
@@ -554,6 +602,18 @@ impl<'p> File<'p> {
             Ok(text) => Ok(Self { path, text: Zeroizing::new(text) }),
             Err(error) => Err(unreadable(path, &error)),
         }
+    }
+
+    /// What was read, for a hash of it.
+    fn content(&self) -> Sha256 {
+        let mut hash = Sha256::new();
+        add(&mut hash, self.text.as_bytes());
+        hash
+    }
+
+    /// A file beside this one.
+    fn beside(&self, name: &Path) -> PathBuf {
+        self.path.parent().unwrap_or(Path::new(".")).join(name)
     }
 
     fn with(text: &str, path: &'p Path) -> Self {
@@ -666,9 +726,17 @@ impl<'p> File<'p> {
     }
 }
 
+/// Adds something to a hash, so that it is known where it ends.
+fn add(hash: &mut Sha256, content: &[u8]) {
+    hash.update((content.len() as u64).to_be_bytes());
+    hash.update(content);
+}
+
 const NAME_RULE: &str = "a name is 1 to 32 of a-z, 0-9, `-`, `_` and `.`";
 
-fn is_name(text: &str) -> bool {
+/// Whether a text is 1 to 32 of a-z, 0-9, `-`, `_` and `.`.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
     (1..=32).contains(&text.len()) && text.bytes().all(allowed)
 }
@@ -772,19 +840,21 @@ impl City {
             }
         }
 
+        let mut content = file.content();
         let mut seen = HashSet::new();
         let mut images = BTreeMap::new();
         for (i, raw) in raw.images.iter().enumerate() {
             let mut regions = BTreeMap::new();
             for (j, region) in raw.regions.iter().enumerate() {
                 let field = |name: &str| format!("images[{i}].regions[{j}].{name}");
-                let code_path = file.path.parent().unwrap_or(Path::new(".")).join(region.code.get_ref());
+                let code_path = file.beside(region.code.get_ref());
                 let wrong = |error: anyhow::Error| {
                     let message = format!("{}: {error:#}", code_path.display());
                     file.at(&region.code, field("code"), message)
                 };
-                let content = fs::read(&code_path).map_err(|error| wrong(error.into()))?;
-                let code = attestation::reference_code(&content, &region.name).map_err(wrong)?;
+                let read = fs::read(&code_path).map_err(|error| wrong(error.into()))?;
+                add(&mut content, &read);
+                let code = attestation::reference_code(&read, &region.name).map_err(wrong)?;
                 if code.is_empty() {
                     return Err(file.at(&region.code, field("code"), "there is no code in it"));
                 }
@@ -889,6 +959,25 @@ impl City {
                 return Err(file.at(&raw.city, field("city"), "this city is there twice"));
             }
         }
+        let mut cluster_at = file.error(None, String::new(), "");
+        let cluster = match &raw.cluster {
+            Some(table) => {
+                cluster_at = file.at(table, "", "");
+                let state = [
+                    ("ngsi_ld", ngsi_ld.is_some()),
+                    ("handover", handover.is_some()),
+                    ("partners", !partners.is_empty()),
+                ];
+                if let Some((name, _)) = state.iter().find(|(_, is_there)| *is_there) {
+                    let message = format!(
+                        "`{name}` keeps something in the folder of one gateway, and there are several"
+                    );
+                    return Err(file.at(table, "cluster", message));
+                }
+                Some(Cluster::of(file, table.get_ref())?)
+            }
+            None => None,
+        };
         if !(1..=MAX_DEADLINE_MS).contains(gateway.evidence_deadline_ms.get_ref()) {
             return Err(file.at(
                 &gateway.evidence_deadline_ms,
@@ -948,6 +1037,30 @@ impl City {
             ngsi_ld,
             handover,
             partners,
+            cluster,
+            cluster_at,
+            digest: content.finalize().into(),
+        })
+    }
+}
+
+impl Cluster {
+    fn of(file: &File<'_>, raw: &RawCluster) -> Result<Self, ConfigError> {
+        if !(1..=MAX_SHARDS).contains(raw.shards.get_ref()) {
+            return Err(file.at(&raw.shards, "cluster.shards", format!("must be 1 to {MAX_SHARDS}")));
+        }
+        let (least, most, usual) = LEASE_SECONDS;
+        let seconds = match &raw.lease_seconds {
+            Some(seconds) if !(least..=most).contains(seconds.get_ref()) => {
+                return Err(file.at(seconds, "cluster.lease_seconds", format!("must be {least} to {most}")));
+            }
+            seconds => seconds.as_ref().map_or(usual, |seconds| *seconds.get_ref()),
+        };
+        Ok(Self {
+            database: raw.database.clone(),
+            authorities: raw.authorities.as_ref().map(|name| file.beside(name)),
+            shards: *raw.shards.get_ref(),
+            lease: Duration::from_secs(seconds),
         })
     }
 }
@@ -987,6 +1100,9 @@ impl Secrets {
             error
         })?;
         let gateway_password = file.password(&raw.gateway_password, "gateway_password")?;
+        let database_password = raw.database_password.as_ref();
+        let database_password =
+            database_password.map(|password| file.password(password, "database_password")).transpose()?;
         let mut operators: BTreeMap<String, Operator> = BTreeMap::new();
         for (name, table) in &raw.operators {
             let (field, RawOperator { role, token_sha256 }) = (format!("operators.{name}"), table.get_ref());
@@ -1054,10 +1170,12 @@ impl Secrets {
         Ok(Self {
             operators,
             gateway_password,
-            ear_key: file.path.parent().unwrap_or(Path::new(".")).join(raw.ear_key),
+            ear_key: file.beside(&raw.ear_key),
             devices,
             users,
             senders,
+            database_password,
+            digest: file.content().finalize().into(),
         })
     }
 }

@@ -12,7 +12,7 @@ use smart_city_frame::DeviceId;
 use crate::{
     audit::{CONTINUED, Head, Log, Record},
     config::parse_device_id,
-    store::Found,
+    store::{Found, Stored},
 };
 
 /// Tells a device's root keys apart: [`RootKey::fingerprint`](smart_city_frame::RootKey::fingerprint).
@@ -147,6 +147,19 @@ pub enum Loss {
     Database(String),
 }
 
+/// What is wrong with a store, by the log: it is another one, or was set back.
+#[must_use]
+pub fn store_fault(stored: &Stored, log: &Log) -> Option<String> {
+    let (identity, generation) = log.store.as_ref()?;
+    if *identity != stored.identity {
+        return Some("it is not the one with which the audit log was written".to_owned());
+    }
+    let found = stored.generation;
+    let is_set_back = found + 1 < *generation;
+    is_set_back
+        .then(|| format!("it was set back: it has seen {found} commits of at least {}", generation - 1))
+}
+
 impl Loss {
     /// What of `store` and `log` was lost, damaged or set back, if anything.
     ///
@@ -157,14 +170,7 @@ impl Loss {
             (Found::Nothing, _) if log.head.n == 0 && log.fault.is_none() => None,
             (Found::Nothing, _) => Some("it is not there".to_owned()),
             (Found::Damaged(why), _) => Some(format!("it is damaged: {why}")),
-            (Found::Whole(_, stored), Some((identity, _))) if *identity != stored.identity => {
-                Some("it is not the one with which the audit log was written".to_owned())
-            }
-            (Found::Whole(_, stored), Some((_, generation))) if stored.generation + 1 < *generation => {
-                let found = stored.generation;
-                Some(format!("it was set back: it has seen {found} commits of at least {}", generation - 1))
-            }
-            (Found::Whole(..), _) => None,
+            (Found::Whole(_, stored), _) => store_fault(stored, log),
         };
         match (store, log.fault.clone()) {
             (None, None) => None,

@@ -262,6 +262,44 @@ function showDoubts(cities) {
   byId("doubts").querySelector("tbody").replaceChildren(...rows);
 }
 
+// Other gateways of this city.
+
+let isOneOfSeveral = true;
+
+/** Numbers as 0–5, 9. */
+function ranges(numbers) {
+  const found = [];
+  for (const n of numbers) {
+    if (found.at(-1)?.[1] === n - 1) found.at(-1)[1] = n;
+    else found.push([n, n]);
+  }
+  return found.map(([first, last]) => first === last ? `${first}` : `${first}–${last}`).join(", ");
+}
+
+/** Which gateway this is, which shards of the devices it has, and where the others are: only those of its own are shown here. */
+async function showGateways() {
+  const answer = isOneOfSeveral && await fetch("/status?limit=1").catch(() => null);
+  if (!answer?.ok) return;
+  const { cluster } = await answer.json();
+  isOneOfSeveral = Boolean(cluster);
+  if (!cluster) return;
+  const place = byId("gateways");
+  const shards = name => ranges(cluster.shards.filter(shard => shard.holder === name).map(shard => shard.shard)) || "none";
+  const others = cluster.members.filter(({ name }) => name !== cluster.name);
+  const { version, is_applied: isApplied } = cluster.configuration;
+  const files = isApplied ? `configuration ${version}` : "▲ other files are in force than this gateway has";
+  const told = `Gateway ${cluster.name}: shards ${shards(cluster.name)} of ${cluster.shards.length}; ${files}. `;
+  const links = others.flatMap(({ name, url }) => {
+    const text = `${name} (${shards(name)})`;
+    // Whatever a gateway says of itself, a link goes to a page.
+    return [/^https?:/.test(url) ? element("a", { href: url, textContent: text }) : text, " "];
+  });
+  const text = JSON.stringify([told, others, links.map(link => link.textContent ?? link)]);
+  if (place.told !== text) place.replaceChildren(told, others.length ? "Others: " : "", ...links);
+  place.told = text;
+  place.hidden = false;
+}
+
 // What the gateway tells.
 
 function connection(text, state) {
@@ -317,6 +355,7 @@ setInterval(() => {
   if (document.hidden || byId("log-out").hidden) return;
   showFlows();
   showCities();
+  showGateways();
   if (chosen) showDetail();
 }, PACE);
 
@@ -329,6 +368,7 @@ async function start() {
     connect();
     showFlows();
     showCities();
+    showGateways();
   } else if (answer?.status === 401) {
     // Nothing of what was shown stays.
     if (counts) return location.reload();

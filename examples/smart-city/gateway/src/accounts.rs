@@ -5,6 +5,9 @@
 //! once. The plugin tells no password. Which one the gateway has given to an account is told by a keyed hash in its description; that
 //! nobody has given it another one is found by logging in, at a socket where that ends nobody's session (see `mosquitto.conf`).
 //! An account that floods is shut out for a while.
+//!
+//! Several gateways do this for themselves, with the same files. What another one has done meanwhile is done, and whom it may have shut out
+//! stays so for as long as it may.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -112,11 +115,19 @@ impl Plugin for Requests {
     }
 }
 
+/// What the plugin says if another gateway has made or deleted it since it was looked at.
+const DONE: [(&str, &str); 3] = [
+    ("createClient", "Client already exists"),
+    ("createRole", "Role already exists"),
+    ("deleteClient", "Client not found"),
+];
+
 /// Sends commands of which none may fail.
 async fn command(plugin: &mut impl Plugin, commands: Vec<Value>) -> Result<()> {
     for answer in plugin.ask(commands).await? {
-        if let Some(error) = answer["error"].as_str() {
-            bail!("{}: {error}", answer["command"]);
+        let command = answer["command"].as_str().unwrap_or_default();
+        if let Some(error) = answer["error"].as_str().filter(|error| !DONE.contains(&(command, error))) {
+            bail!("{command}: {error}");
         }
     }
     Ok(())
@@ -221,12 +232,17 @@ fn password_of<'s>(name: &str, secrets: &'s Secrets) -> Option<&'s Secret> {
 /// Accounts that were shut out: when each comes back, how long it is away, and since when it is what it is.
 type ShutOut = BTreeMap<String, (Option<Instant>, Duration, Instant)>;
 
-/// Makes the accounts of the plugin those of `secrets`, and returns how many commands that took.
-async fn synchronise(plugin: &mut impl Plugin, secrets: &Secrets, shut_out: &mut ShutOut) -> Result<usize> {
+/// Makes the accounts of the plugin those of `secrets`, and returns how many commands that took. If there are other gateways, one of them
+/// may have shut an account out.
+async fn synchronise(
+    plugin: &mut impl Plugin,
+    secrets: &Secrets,
+    shut_out: &mut ShutOut,
+    are_others: bool,
+) -> Result<usize> {
     let mut count = put_roles_right(plugin).await?;
     let mut missing = accounts(secrets);
     shut_out.retain(|name, _| missing.contains_key(name));
-    let is_shut_out = |name: &str| shut_out.get(name).is_some_and(|(until, ..)| until.is_some());
     let (mut offset, mut commands) = (0, Vec::new());
     loop {
         let list = json!({ "command": "listClients", "verbose": true, "count": PAGE, "offset": offset });
@@ -236,7 +252,13 @@ async fn synchronise(plugin: &mut impl Plugin, secrets: &Secrets, shut_out: &mut
             let name = client["username"].as_str().context("an account without a name")?;
             if name != GATEWAY_USER {
                 let password = missing.remove(name);
-                commands.extend(corrections(secrets, client, name, password, is_shut_out(name)));
+                let mut is_shut_out = shut_out.get(name).is_some_and(|(until, ..)| until.is_some());
+                if are_others && client["disabled"] == true && password.is_some() && !is_shut_out {
+                    let now = Instant::now();
+                    shut_out.insert(name.to_owned(), (Some(now + SHUT_OUT[1]), SHUT_OUT[0], now));
+                    is_shut_out = true;
+                }
+                commands.extend(corrections(secrets, client, name, password, is_shut_out));
             }
         }
         if clients.len() < PAGE {
@@ -254,13 +276,14 @@ async fn synchronise(plugin: &mut impl Plugin, secrets: &Secrets, shut_out: &mut
     Ok(count)
 }
 
-/// Keeps the accounts until there is a new connection, and compares them every `interval`; says each time whether they are there.
+/// Keeps the accounts until there is a new connection, and compares them every `interval`; says each time whether they are there. Other
+/// gateways may do so too.
 pub(crate) async fn keep(
     plugin: &mut impl Plugin,
     secrets: &mut watch::Receiver<Arc<Secrets>>,
     floods: &mut mpsc::Receiver<String>,
     connected: &watch::Receiver<()>,
-    interval: Duration,
+    (interval, are_others): (Duration, bool),
     tried: impl Fn(bool),
 ) {
     let mut shut_out = ShutOut::new();
@@ -273,7 +296,7 @@ pub(crate) async fn keep(
     loop {
         let result = async {
             if let Some(secrets) = current.take() {
-                let changed = synchronise(plugin, &secrets, &mut shut_out).await?;
+                let changed = synchronise(plugin, &secrets, &mut shut_out, are_others).await?;
                 tracing::info!(changed, "the broker has the accounts of secrets.toml");
                 again = Instant::now() + interval;
                 trials = accounts(&secrets).into_keys().collect();
@@ -453,7 +476,9 @@ mod tests {
             match (&*text("command"), client) {
                 ("setDefaultACLAccess", _) => {}
                 ("getRole", _) if roles.contains_key(&role) => answer["data"]["role"] = roles[&role].clone(),
-                ("createRole", _) if roles.contains_key(&role) => answer["error"] = "it is there".into(),
+                ("createRole", _) if roles.contains_key(&role) => {
+                    answer["error"] = "Role already exists".into();
+                }
                 ("createRole", _) => drop(roles.insert(role, command.clone())),
                 ("modifyRole", _) if roles.contains_key(&role) => {
                     roles.insert(role, command.clone());
@@ -463,6 +488,8 @@ mod tests {
                     let page = clients.values().skip(number("offset")).take(number("count"));
                     answer["data"]["clients"] = page.cloned().collect();
                 }
+                ("createClient", Some(_)) => answer["error"] = "Client already exists".into(),
+                ("deleteClient", None) => answer["error"] = "Client not found".into(),
                 ("createClient", None) => drop(clients.insert(text("username"), command.clone())),
                 ("modifyClient", Some(client)) => {
                     for (field, value) in command.as_object().unwrap() {
@@ -506,7 +533,7 @@ mod tests {
         let (connect, connected) = watch::channel(());
         let mut plugin = model.clone();
         tokio::spawn(async move {
-            keep(&mut plugin, &mut secrets, &mut floods, &connected, interval, |_| {}).await;
+            keep(&mut plugin, &mut secrets, &mut floods, &connected, (interval, false), |_| {}).await;
         });
         (model, sender, flood, connect)
     }
@@ -531,7 +558,7 @@ mod tests {
         let (connect, mut connected) = watch::channel(());
         let mut silent = Silent;
         let tried = |_| panic!("nothing was tried");
-        let keeping = keep(&mut silent, &mut secrets, &mut floods, &connected, AGAIN, tried);
+        let keeping = keep(&mut silent, &mut secrets, &mut floods, &connected, (AGAIN, false), tried);
         let anew = async {
             sleep(Duration::from_millis(20)).await;
             connect.send_replace(());
@@ -600,9 +627,38 @@ mod tests {
                 let roles = &mut model.0.lock().unwrap()[1];
                 roles.get_mut("user").unwrap()["acls"].as_array_mut().unwrap().push(more);
             }
-            let changed = synchronise(&mut model, &secrets, &mut ShutOut::new()).await.unwrap();
+            let changed = synchronise(&mut model, &secrets, &mut ShutOut::new(), false).await.unwrap();
             assert_eq!(changed, expected, "{what} is wrong");
         }
+    }
+
+    /// Of two gateways that make the same at once, neither fails; and neither lets in at once whom the other one has shut out.
+    #[tokio::test]
+    async fn two_gateways_do_not_fight() {
+        let (mut model, secrets) = (Model::default(), secrets());
+        let made: Vec<Value> = accounts(&secrets)
+            .iter()
+            .map(|(name, password)| account("createClient", &secrets, name, password))
+            .collect();
+        let gone = vec![json!({ "command": "deleteClient", "username": "hana" })];
+        for commands in [&made, &made, &gone, &gone] {
+            command(&mut model, commands.clone()).await.unwrap();
+        }
+        let named = |what: &str, name: &str| vec![json!({ "command": what, "username": name })];
+        command(&mut model, named("enableClient", "hana")).await.unwrap_err();
+        command(&mut model, named("disableClient", "ren")).await.unwrap();
+        let mut shut_out = ShutOut::new();
+        for _ in 0..2 {
+            synchronise(&mut model, &secrets, &mut shut_out, true).await.unwrap();
+            assert_eq!(model.client("ren")["disabled"], true);
+            assert_ne!(model.client("hana"), Value::Null);
+        }
+        // As of one that it has shut out itself, it knows when this one comes back.
+        let until = shut_out["ren"].0.unwrap().saturating_duration_since(Instant::now());
+        assert!(until > SHUT_OUT[1] / 2 && until <= SHUT_OUT[1], "{until:?}");
+        assert_eq!(shut_out.len(), 1);
+        synchronise(&mut model, &secrets, &mut ShutOut::new(), false).await.unwrap();
+        assert_eq!(model.client("ren")["disabled"], false);
     }
 
     #[tokio::test]

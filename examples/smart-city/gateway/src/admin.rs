@@ -341,9 +341,12 @@ fn device_file(city: &City, id: DeviceId, secrets: &DeviceSecrets) -> Zeroizing<
         format!("\"{number}:{class}\"")
     });
     let streams = streams.collect::<Vec<_>>().join(", ");
+    let shards = city.cluster.as_ref().map(|cluster| format!("shards = {}\n", cluster.shards));
     Zeroizing::new(format!(
-        "# What goes on the device, and to nobody else.\nid = \"{id}\"\nroot_key = \"{}\"\nmqtt_password = \"{}\"\nstreams = [{streams}]\n",
-        **root_key, **mqtt_password
+        "# What goes on the device, and to nobody else.\nid = \"{id}\"\nroot_key = \"{}\"\nmqtt_password = \"{}\"\nstreams = [{streams}]\n{}",
+        **root_key,
+        **mqtt_password,
+        shards.unwrap_or_default()
     ))
 }
 

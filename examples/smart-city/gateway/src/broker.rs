@@ -51,9 +51,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::{
     connections::{self, Connection},
-    exchange::{
-        Allowance, Arrived, Exchange, Limited, MAX_PACKET, Owed, Packet, Preparation, ROOM, lock, user,
-    },
+    exchange::{Allowance, Arrived, Exchange, Limited, MAX_PACKET, Owed, Preparation, ROOM, lock, user},
     guests::{self, Accounts},
     metrics::Meters,
     places::Places,
@@ -224,9 +222,7 @@ async fn is_over(rules: &Rules, ends: &End) {
 async fn deliver(router: Arc<MessageRouter>, Exchange { inputs, outgoing, .. }: Exchange, dropped: Counter) {
     let mut crowded = Limited::default();
     loop {
-        let Packet::Message(Output { topic, payload, delivery, about }) = outgoing.next().await else {
-            continue;
-        };
+        let Output { topic, payload, delivery, about } = outgoing.next().await;
         let mut message = PublishPacket::new(topic, payload, QoS::AtLeastOnce);
         if let Some(about) = about {
             message.properties.set_content_type(about.content_type.clone());
@@ -588,7 +584,7 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
-    use crate::agent::Agent;
+    use crate::{agent::Agent, exchange::Intake};
 
     const DEVICE: &str = "70b3d5fffe000001";
 
@@ -598,7 +594,7 @@ mod tests {
         let secrets = Secrets::read(&example.join("secrets.toml"), &city).unwrap();
         let exchange = Exchange {
             inputs: mpsc::channel(1).0,
-            intake: Arc::default(),
+            intake: Arc::new(Intake::new(false)),
             outgoing: Arc::default(),
             agent: Agent::idle(),
         };

@@ -107,18 +107,34 @@ pub(crate) struct Arrived {
     pub(crate) owed: Owed,
 }
 
+/// The acknowledgement of a message, and the number of the connection that it came over. On another one the same packet identifier may be
+/// another message's.
+pub(crate) type Ack = (Box<Publish>, u64);
+
 /// What a message leaves to be done when it is stored.
 #[derive(Debug, Default)]
 pub(crate) struct Owed {
-    /// It is acknowledged, over the connection that it came over. On another one the same number may be another message's.
-    pub(crate) acknowledgement: Option<(Box<Publish>, u64)>,
+    /// It is acknowledged to the session that it came over, which may be gone by then. There are never more than that session may have
+    /// unacknowledged.
+    pub(crate) acknowledgement: Option<(mpsc::UnboundedSender<Ack>, Ack)>,
     /// Its place is free for another.
     pub(crate) _place: Option<OwnedSemaphorePermit>,
 }
 
+impl Owed {
+    /// It is stored.
+    pub(crate) fn settle(self) {
+        if let Some((session, ack)) = self.acknowledgement {
+            drop(session.send(ack));
+        }
+    }
+}
+
 /// Messages that wait for the engine: a queue for each account, worked off in turn.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Intake {
+    /// The part of a topic that names the account, from 0.
+    account: usize,
     waiting: Mutex<Waiting>,
     wake: Notify,
 }
@@ -143,9 +159,14 @@ struct Account {
 const REMEMBERED: usize = 65_536;
 
 impl Intake {
+    /// Of messages to `up/{account}/{what}`, or `up/{shard}/{account}/{what}` if the devices are divided into shards.
+    pub(crate) fn new(has_shards: bool) -> Self {
+        Self { account: 1 + usize::from(has_shards), waiting: Mutex::default(), wake: Notify::new() }
+    }
+
     /// Takes a message over; returns the account if it sends more than it may.
     pub(crate) fn push(&self, message: Arrived, now: Instant) -> Option<String> {
-        let name = message.topic.split('/').nth(1).unwrap_or_default().to_owned();
+        let name = message.topic.split('/').nth(self.account).unwrap_or_default().to_owned();
         let mut waiting = lock(&self.waiting);
         let Waiting { accounts, turn } = &mut *waiting;
         if accounts.len() >= REMEMBERED && !accounts.contains_key(&name) {
@@ -207,14 +228,6 @@ impl Intake {
     }
 }
 
-/// What goes to the broker.
-#[derive(Debug)]
-pub(crate) enum Packet {
-    /// The acknowledgement of a message, over this connection.
-    Ack(Box<Publish>, u64),
-    Message(Output),
-}
-
 /// What waits for the broker. To put something in never blocks.
 #[derive(Debug, Default)]
 pub(crate) struct Outgoing {
@@ -224,7 +237,6 @@ pub(crate) struct Outgoing {
 
 #[derive(Debug, Default)]
 struct Leaving {
-    acks: VecDeque<(Box<Publish>, u64)>,
     /// Topics of devices and kinds of frames, in the order in which they go.
     order: VecDeque<(String, u8)>,
     /// The newest of each: a receipt says all that the one before it said, and everything else is sent again.
@@ -260,9 +272,8 @@ fn tell(told: &mut VecDeque<Output>, output: Output) {
 }
 
 impl Outgoing {
-    pub(crate) fn push(&self, owed: &mut Vec<Owed>, outputs: Vec<Output>) {
+    pub(crate) fn push(&self, outputs: Vec<Output>) {
         let mut waiting = lock(&self.waiting);
-        waiting.acks.extend(owed.drain(..).filter_map(|owed| owed.acknowledgement));
         for output in outputs {
             if output.delivery.is_some() {
                 waiting.readings.push_back(output);
@@ -286,20 +297,17 @@ impl Outgoing {
         self.wake.notify_one();
     }
 
-    pub(crate) async fn next(&self) -> Packet {
+    pub(crate) async fn next(&self) -> Output {
         loop {
-            if let Some(packet) = self.pop() {
-                return packet;
+            if let Some(output) = self.pop() {
+                return output;
             }
             self.wake.notified().await;
         }
     }
 
-    fn pop(&self) -> Option<Packet> {
+    fn pop(&self) -> Option<Output> {
         let mut waiting = lock(&self.waiting);
-        if let Some((publish, connection)) = waiting.acks.pop_front() {
-            return Some(Packet::Ack(publish, connection));
-        }
         // In turn: else there are always receipts under load, and users wait until it is over.
         let output = if waiting.is_users_turn {
             waiting.for_user().or_else(|| waiting.for_device())
@@ -307,7 +315,7 @@ impl Outgoing {
             waiting.for_device().or_else(|| waiting.for_user())
         }?;
         waiting.is_users_turn = !waiting.is_users_turn;
-        Some(Packet::Message(output))
+        Some(output)
     }
 }
 
@@ -361,7 +369,8 @@ pub fn start(
     meters: &Meters,
 ) -> (Exchange, JoinHandle<Result<()>>) {
     let (inputs, inputs_rx) = mpsc::channel(INPUTS);
-    let exchange = Exchange { inputs, intake: Arc::default(), outgoing: Arc::default(), agent };
+    let intake = Arc::new(Intake::new(engine.shards().is_some()));
+    let exchange = Exchange { inputs, intake, outgoing: Arc::default(), agent };
     let (intake, outgoing) = (Arc::clone(&exchange.intake), Arc::clone(&exchange.outgoing));
     let (runtime, batches) = (Handle::current(), meters.batches.clone());
     let engine = tokio::task::spawn_blocking(move || {
@@ -381,7 +390,7 @@ fn run(
     runtime: &Handle,
 ) -> Result<()> {
     let mut owed = Vec::new();
-    outgoing.push(&mut owed, before);
+    outgoing.push(before);
     loop {
         let mut batch = Vec::new();
         runtime.block_on(async {
@@ -398,7 +407,8 @@ fn run(
         let start = Instant::now();
         let outputs = engine.handle(batch)?;
         batches.observe(start.elapsed().as_secs_f64());
-        outgoing.push(&mut owed, outputs);
+        owed.drain(..).for_each(Owed::settle);
+        outgoing.push(outputs);
     }
 }
 
@@ -425,18 +435,12 @@ mod tests {
 
     const FLOOD: &str = "70b3d5fffe000001";
 
-    /// An acknowledgement that is told by the number.
-    fn owed(number: usize) -> Owed {
-        let publish = Publish::new("", QoS::AtLeastOnce, number.to_string(), None);
-        Owed { acknowledgement: Some((Box::new(publish), 0)), _place: None }
-    }
-
     fn message(account: &str, is_unacknowledged: bool, number: usize) -> Arrived {
         Arrived {
             topic: format!("up/{account}/1"),
             payload: number.to_string().into_bytes(),
             is_unacknowledged,
-            owed: owed(number),
+            owed: Owed::default(),
         }
     }
 
@@ -483,7 +487,7 @@ mod tests {
 
     #[tokio::test]
     async fn accounts_are_taken_in_turn() {
-        let (intake, now) = (Intake::default(), Instant::now());
+        let (intake, now) = (Intake::new(false), Instant::now());
         for (account, number) in [("a", 1), ("a", 2), ("b", 1), ("a", 3)] {
             assert_eq!(intake.push(message(account, false, number), now), None);
         }
@@ -495,9 +499,44 @@ mod tests {
         assert_eq!(texts(intake.take(10)), [""; 0]);
     }
 
+    /// What is stored is acknowledged to the session that it came over, and its place is free.
+    #[test]
+    fn what_is_owed_is_settled() {
+        let room = Arc::new(Semaphore::new(1));
+        let place = Arc::clone(&room).try_acquire_owned().unwrap();
+        Owed { acknowledgement: None, _place: Some(place) }.settle();
+        assert_eq!(room.available_permits(), 1);
+        let (session, mut acks) = mpsc::unbounded_channel();
+        let publish = Publish::new("", QoS::AtLeastOnce, "2", None);
+        let owed = |connection| Owed {
+            acknowledgement: Some((session.clone(), (Box::new(publish.clone()), connection))),
+            _place: None,
+        };
+        owed(7).settle();
+        let (publish, connection) = acks.try_recv().unwrap();
+        assert_eq!((&publish.payload[..], connection), (&b"2"[..], 7));
+        drop(acks);
+        // To one that is gone nothing is said.
+        owed(7).settle();
+    }
+
+    /// With shards, whoever floods does so as the device, and not as its shard.
+    #[test]
+    fn the_account_is_the_device() {
+        let now = Instant::now();
+        for (has_shards, topic, expected) in
+            [(false, "up/a/1", "a"), (true, "up/12/a/1", "a"), (true, "up/a", "")]
+        {
+            let intake = Intake::new(has_shards);
+            let message = || Arrived { topic: topic.to_owned(), ..message("", true, 0) };
+            assert!((0..2000).all(|_| intake.push(message(), now).is_none()));
+            assert_eq!(intake.push(message(), now).as_deref(), Some(expected));
+        }
+    }
+
     #[test]
     fn a_flood_takes_its_own_share() {
-        let (intake, now) = (Intake::default(), Instant::now());
+        let (intake, now) = (Intake::new(false), Instant::now());
         for round in 0..2 {
             for number in 0..SHARE + 10 * (1 - round) {
                 assert_eq!(intake.push(message(FLOOD, true, number), now), None);
@@ -514,7 +553,7 @@ mod tests {
 
     #[test]
     fn who_sends_more_than_it_may_is_named() {
-        let (intake, now) = (Intake::default(), Instant::now());
+        let (intake, now) = (Intake::new(false), Instant::now());
         for (name, is_unacknowledged) in [("a", false), ("b", true)] {
             let push = |number| intake.push(message(name, is_unacknowledged, number), now);
             assert!((0..2000).all(|number| push(number).is_none()));
@@ -524,7 +563,7 @@ mod tests {
 
     #[test]
     fn of_too_many_accounts_the_silent_ones_are_forgotten() {
-        let (intake, start) = (Intake::default(), Instant::now());
+        let (intake, start) = (Intake::new(false), Instant::now());
         let push = |account: usize, seconds| {
             let now = start + Duration::from_secs(seconds);
             intake.push(message(&account.to_string(), false, 0), now);
@@ -555,38 +594,24 @@ mod tests {
             about: None,
         };
         let down = |topic, kind, number| output(topic, frame(kind, number), None);
-        let room = Arc::new(Semaphore::new(1));
-        let mut owed = vec![
-            Owed { acknowledgement: None, _place: Some(Arc::clone(&room).try_acquire_owned().unwrap()) },
-            owed(2),
-        ];
-        outgoing.push(
-            &mut owed,
-            vec![
-                output("out/hana/x", vec![7], Some(1)),
-                down("down/a", Kind::Receipt, 1),
-                down("down/a", Kind::EpochRequest, 2),
-                down("down/b", Kind::Receipt, 3),
-                down("down/a", Kind::Instruction, 4),
-                output("out/ren/x", vec![8], Some(2)),
-                down("down/a", Kind::Receipt, 5),
-                output("/K/lamp/cmd", vec![9], None),
-                output("/K/lamp/cmd", vec![10], None),
-            ],
-        );
-        assert!(owed.is_empty());
-        assert_eq!(room.available_permits(), 1);
+        outgoing.push(vec![
+            output("out/hana/x", vec![7], Some(1)),
+            down("down/a", Kind::Receipt, 1),
+            down("down/a", Kind::EpochRequest, 2),
+            down("down/b", Kind::Receipt, 3),
+            down("down/a", Kind::Instruction, 4),
+            output("out/ren/x", vec![8], Some(2)),
+            down("down/a", Kind::Receipt, 5),
+            output("/K/lamp/cmd", vec![9], None),
+            output("/K/lamp/cmd", vec![10], None),
+        ]);
         let packets: Vec<(String, u8)> = std::iter::from_fn(|| outgoing.pop())
-            .map(|packet| match packet {
-                Packet::Ack(publish, _) => ("ack".to_owned(), publish.payload[0]),
-                Packet::Message(output) => (output.topic, *output.payload.last().unwrap()),
-            })
+            .map(|output| (output.topic, *output.payload.last().unwrap()))
             .collect();
         let packets: Vec<(&str, u8)> = packets.iter().map(|(topic, last)| (topic.as_str(), *last)).collect();
         assert_eq!(
             packets,
             [
-                ("ack", b'2'),
                 ("/K/lamp/cmd", 9),
                 ("out/hana/x", 7),
                 ("/K/lamp/cmd", 10),
@@ -607,13 +632,8 @@ mod tests {
         let mut outputs: Vec<_> = (0..40).map(|i| tell("hana", i)).collect();
         // The newest of its topic, which goes to the end.
         outputs.extend([tell("ren", 0), tell("hana", 20), output("out/ren/x".to_owned(), Some(1))]);
-        outgoing.push(&mut Vec::new(), outputs);
-        let sent: Vec<_> = std::iter::from_fn(|| outgoing.pop())
-            .map(|packet| match packet {
-                Packet::Message(output) => output.topic,
-                Packet::Ack(..) => panic!("nothing is owed"),
-            })
-            .collect();
+        outgoing.push(outputs);
+        let sent: Vec<_> = std::iter::from_fn(|| outgoing.pop()).map(|output| output.topic).collect();
         let of_hana = (8..40).filter(|i| *i != 20).map(|i| format!("out/hana/NGSI-LD-{i}"));
         let expected: Vec<_> = ["out/ren/x".to_owned()]
             .into_iter()
@@ -625,7 +645,7 @@ mod tests {
 
     #[test]
     fn a_batch_is_of_messages_and_other_inputs() {
-        let (intake, now) = (Intake::default(), Instant::now());
+        let (intake, now) = (Intake::new(false), Instant::now());
         let (sender, mut inputs) = mpsc::channel(INPUTS);
         for number in 0..600 {
             intake.push(message("a", false, number), now);

@@ -56,6 +56,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     agent::{Agent, NoCommand},
+    cluster::{Cluster, Elsewhere},
     connections::{self, Connection},
     credentials,
     exchange::{Preparation, lock},
@@ -145,6 +146,8 @@ pub struct App {
     pub meters: Meters,
     /// How far the gateway is with its broker.
     pub prepared: watch::Receiver<Preparation>,
+    /// The gateways that share the city, if this is one of several.
+    pub cluster: Option<Arc<Cluster>>,
 }
 
 /// Who watches events.
@@ -446,17 +449,29 @@ impl App {
         self.ask(|reply| Input::Session { operator, begins, reply }).await
     }
 
-    /// Does what an operator wants of a device.
+    /// Does what an operator wants of a device, or says which gateway can.
     async fn act_on(
         &self,
         headers: &HeaderMap,
         id: &str,
         input: impl FnOnce(DeviceId, String, oneshot::Sender<Result<(), Denied>>) -> Input,
-    ) -> Result<StatusCode, Refused> {
+    ) -> Result<Response, Refused> {
         let operator = self.allow(headers, Role::Operator)?.name;
         let device = device_id(id)?;
-        self.ask(|reply| input(device, operator, reply)).await??;
-        Ok(StatusCode::ACCEPTED)
+        match self.ask(|reply| input(device, operator, reply)).await? {
+            Ok(()) => Ok(StatusCode::ACCEPTED.into_response()),
+            Err(Denied::Elsewhere) => {
+                Ok(self.elsewhere(device).unwrap_or_else(|| Refused::from(Denied::Elsewhere).into_response()))
+            }
+            Err(denied) => Err(denied.into()),
+        }
+    }
+
+    /// That another gateway has a device, if so.
+    fn elsewhere(&self, device: DeviceId) -> Option<Response> {
+        let Elsewhere { gateway, url } = self.cluster.as_ref()?.elsewhere(device)?;
+        let body = json!({ "error": Denied::Elsewhere.to_string(), "gateway": gateway, "url": url });
+        Some((StatusCode::MISDIRECTED_REQUEST, Json(body)).into_response())
     }
 }
 
@@ -567,9 +582,11 @@ async fn status(
     let after = query.after.as_deref().map(device_id).transpose()?;
     let page = Page { after, flow: query.flow, limit: query.limit.unwrap_or(PAGE) };
     let (pushes, cities, incidents) = (app.meters.pushes(), app.meters.cities(), app.incidents.status());
+    let cluster = app.cluster.as_ref().map(|cluster| cluster.status());
     let with_others = move |view: &SharedView| {
         let mut value = view.page(page);
         (value["pushes"], value["cities"], value["incidents"]) = (pushes, cities, incidents);
+        value["cluster"] = cluster.unwrap_or_default();
         value
     };
     look(&app, &headers, with_others).await
@@ -601,6 +618,10 @@ async fn readiness(State(app): State<App>) -> Result<&'static str, Refused> {
     if *app.prepared.borrow() != Preparation::Done {
         return Err(unavailable("the broker has not granted the subscriptions, or not made the accounts"));
     }
+    if app.cluster.as_ref().is_some_and(|cluster| !cluster.is_ready()) {
+        let text = "the gateway does not have the files in force, or nothing comes for some of its shards";
+        return Err(unavailable(text));
+    }
     health(State(app)).await
 }
 
@@ -615,10 +636,13 @@ async fn device(
     State(app): State<App>,
     headers: HeaderMap,
     Path(id): Path<String>,
-) -> Result<Json<Value>, Refused> {
+) -> Result<Response, Refused> {
     app.allow(&headers, Role::Viewer)?;
-    let device = app.view.device(device_id(&id)?).ok_or(Refused::from(Denied::UnknownDevice))?;
-    Ok(Json(json!(device)))
+    let id = device_id(&id)?;
+    match app.view.device(id) {
+        Some(device) => Ok(Json(json!(device)).into_response()),
+        None => app.elsewhere(id).ok_or_else(|| Denied::UnknownDevice.into()),
+    }
 }
 
 async fn events(State(app): State<App>, headers: HeaderMap) -> Result<impl IntoResponse, Refused> {
@@ -716,6 +740,9 @@ async fn history(
         Some(Extension(guest)) => Reader::Guest(guest),
         None => Reader::User(app.user(&headers)?),
     };
+    if app.cluster.as_ref().is_some_and(|cluster| !cluster.is_in_force()) {
+        return Err(unavailable("the gateway does not have the files in force"));
+    }
     let wanted = Wanted {
         stream: query.stream,
         device: query.device.as_deref().map(device_id).transpose()?,
@@ -803,6 +830,9 @@ async fn result(
 ) -> Result<Response, Refused> {
     app.allow(&headers, Role::Viewer)?;
     let device = device_id(&id)?;
+    if let Some(elsewhere) = app.elsewhere(device) {
+        return Ok(elsewhere);
+    }
     match app.ask(|reply| Input::Attestation(device, reply)).await? {
         Some(jwt) => Ok(([(header::CONTENT_TYPE, "application/eat+jwt")], jwt).into_response()),
         None => Err(Refused(StatusCode::NOT_FOUND, "there is no result".to_owned())),
@@ -825,9 +855,9 @@ async fn instruct(
     headers: HeaderMap,
     Path(id): Path<String>,
     Json(Instruct { region, argument, argument_hex }): Json<Instruct>,
-) -> Result<StatusCode, Refused> {
-    let operator = app.allow(&headers, Role::Operator)?.name;
-    let device = device_id(&id)?;
+) -> Result<Response, Refused> {
+    app.allow(&headers, Role::Operator)?;
+    device_id(&id)?;
     let wrong = |text: &str| Refused(StatusCode::UNPROCESSABLE_ENTITY, text.to_owned());
     let argument = match argument_hex {
         Some(_) if !argument.is_empty() => {
@@ -836,15 +866,15 @@ async fn instruct(
         Some(digits) => hex::decode(digits).map_err(|_| wrong("`argument_hex` is not hex"))?,
         None => argument.into_bytes(),
     };
-    app.ask(|reply| Input::Instruct { device, region, argument, operator, reply }).await??;
-    Ok(StatusCode::ACCEPTED)
+    let instruct = |device, operator, reply| Input::Instruct { device, region, argument, operator, reply };
+    app.act_on(&headers, &id, instruct).await
 }
 
 async fn examine(
     State(app): State<App>,
     headers: HeaderMap,
     Path(id): Path<String>,
-) -> Result<StatusCode, Refused> {
+) -> Result<Response, Refused> {
     app.act_on(&headers, &id, |device, operator, reply| Input::Examine { device, operator, reply }).await
 }
 
@@ -852,7 +882,7 @@ async fn recover(
     State(app): State<App>,
     headers: HeaderMap,
     Path(id): Path<String>,
-) -> Result<StatusCode, Refused> {
+) -> Result<Response, Refused> {
     app.act_on(&headers, &id, |device, operator, reply| Input::Recover { device, operator, reply }).await
 }
 
@@ -926,6 +956,7 @@ mod tests {
             audit: PathBuf::new(),
             meters: Meters::default(),
             prepared: watch::channel(Preparation::Done).1,
+            cluster: None,
         }
     }
 

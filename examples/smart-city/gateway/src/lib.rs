@@ -16,6 +16,7 @@ pub mod agent;
 #[cfg(feature = "broker")]
 pub mod broker;
 pub mod cities;
+pub mod cluster;
 mod connections;
 mod credentials;
 pub mod exchange;
@@ -42,6 +43,7 @@ pub fn check(city: &City) -> Result<(), ConfigError> {
     guests::agreements(city)?;
     cities::agreement(city)?;
     incidents::agreement(city)?;
+    cluster::check(city)?;
     Ok(())
 }
 

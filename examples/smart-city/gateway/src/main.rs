@@ -15,13 +15,14 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
+use redb::backends::FileBackend;
 use smart_city_address::Address;
 use smart_city_engine::{
     attestation::Signer,
-    audit::{self, Audit},
-    config::{City, ConfigError, Secrets},
-    engine::{Engine, Input, TICK},
+    audit::{self, Audit, Log},
+    config::{City, ConfigError, Secrets, is_name},
+    engine::{Engine, Input, Output, TICK},
     file::FileStore,
     memory::{self, Loss},
     store::{self, Found},
@@ -29,18 +30,20 @@ use smart_city_engine::{
 use smart_city_gateway::{
     agent::Agent,
     cities,
+    cluster::{self, Cluster, Running, Seat},
     exchange::{self, Exchange, Preparation},
     guests::{self, Accounts, Guests},
     http::{self, App, Watchers},
     incidents::{self, Incidents},
     kept,
     metrics::Meters,
-    mqtt::{self, Broker},
+    mqtt::{self, Broker, Started},
     ngsi::{self, Teller},
     tls::{self, Certificate},
 };
 use smart_city_login::Pace;
 use smart_city_ngsi_ld::MOST_CONNECTIONS;
+use smart_city_store_postgres::Gateway;
 use tokio::{
     net::TcpListener,
     runtime::Handle,
@@ -57,8 +60,9 @@ const USAGE: &str = "\
 usage: smart-city-gateway --config city.toml --secrets secrets.toml --data DIR
            [--broker mqtt[s]://HOST:PORT [--broker-passwords PATH] [--broker-authorities FILE]] [--mqtt ADDRESS]
            [--http ADDRESS] [--http-name NAME]... [--tls-certificate FILE --tls-key FILE] [--continue-after-loss]
+           [--name NAME [--http-url URL]]
        smart-city-gateway --config city.toml --secrets secrets.toml --check
-       smart-city-gateway --data DIR --verify-audit
+       smart-city-gateway --data DIR --verify-audit [--config city.toml --secrets secrets.toml --name NAME]
        smart-city-gateway provision | rotate | remove | user ... | operator ... | city-keys ...
                                                                       change the files; each has --help
 
@@ -70,10 +74,13 @@ usage: smart-city-gateway --config city.toml --secrets secrets.toml --data DIR
 --mqtt          where the own broker listens; 127.0.0.1:1883 if not given, port 0 takes any
 --http          where the status page is; 127.0.0.1:8080 if not given
 --http-name     a name by which browsers reach the page; without one, addresses and localhost alone
+--name          of several gateways of a city, which city.toml has in [cluster], the one with this name; no two have the same
+--http-url      where its operators are sent to when they ask another gateway; the address of --http if not given
 --tls-certificate, --tls-key
                 the certificate, up to its authority, and its key, in PEM: the own broker and the HTTP server speak TLS then
 --check         only check the files
---verify-audit  only verify the audit log, and change nothing; its end is verified only while no gateway runs on it
+--verify-audit  only verify the audit log, and change nothing; its end is verified only while no gateway runs on it, or by the database
+                if several gateways have one
 --continue-after-loss
                 for one start, when the gateway has said that the store or the audit log was lost, changed or set back: go on
                 with what the other one knows. What is left of the file is kept in DIR as `*.lost-N.*`
@@ -93,6 +100,8 @@ struct Arguments {
     mqtt: Option<SocketAddr>,
     http: Option<SocketAddr>,
     http_names: Vec<String>,
+    name: Option<String>,
+    url: Option<String>,
     check: bool,
     verify_audit: bool,
     after_loss: bool,
@@ -116,6 +125,8 @@ impl Arguments {
                 "--mqtt" => parsed.mqtt = Some(value()?.parse()?),
                 "--http" => parsed.http = Some(value()?.parse()?),
                 "--http-name" => parsed.http_names.push(value()?),
+                "--name" => parsed.name = Some(value()?),
+                "--http-url" => parsed.url = Some(value()?),
                 "--check" => parsed.check = true,
                 "--continue-after-loss" => parsed.after_loss = true,
                 "--verify-audit" => parsed.verify_audit = true,
@@ -128,7 +139,13 @@ impl Arguments {
         }
         let files = !parsed.config.as_os_str().is_empty() && !parsed.secrets.as_os_str().is_empty();
         let data = !parsed.data.as_os_str().is_empty();
-        if (parsed.verify_audit && !data) || (!parsed.verify_audit && !(files && (data || parsed.check))) {
+        let is_complete = if parsed.verify_audit {
+            // By the database, if it is said which.
+            data && (parsed.name.is_none() || files)
+        } else {
+            files && (data || parsed.check)
+        };
+        if !is_complete {
             bail!("an option is missing\n{USAGE}");
         }
         ensure!(
@@ -138,6 +155,15 @@ impl Arguments {
         ensure!(
             parsed.authorities.is_none() || parsed.broker.as_ref().is_some_and(|broker| broker.is_tls),
             "--broker-authorities is of a broker that --broker names with mqtts://\n{USAGE}"
+        );
+        ensure!(
+            parsed.name.as_deref().is_none_or(is_name),
+            "--name is 1 to 32 of a-z, 0-9, `-`, `_` and `.`\n{USAGE}"
+        );
+        let is_url = |url: &str| ["http://", "https://"].iter().any(|start| url.starts_with(start));
+        ensure!(
+            parsed.url.as_deref().is_none_or(|url| parsed.name.is_some() && is_url(url)),
+            "--http-url is http://HOST:PORT or https://HOST:PORT, of a gateway with --name\n{USAGE}"
         );
         let [chain, key] = [&parsed.tls.chain, &parsed.tls.key].map(|path| path.as_os_str().is_empty());
         ensure!(chain == key, "--tls-certificate and --tls-key belong together\n{USAGE}");
@@ -175,7 +201,7 @@ fn run(lost_lines: ErrorCounter) -> Result<()> {
     }
     let arguments = Arguments::parse(std::env::args().skip(1))?;
     if arguments.verify_audit {
-        println!("{}", verify_audit(&arguments.data)?);
+        println!("{}", verify_audit(&arguments)?);
         return Ok(());
     }
     let runtime = tokio::runtime::Runtime::new()?;
@@ -214,17 +240,48 @@ fn is_command(mut arguments: impl Iterator<Item = String>) -> bool {
     false
 }
 
-/// What is to be said of an audit log that is whole.
-fn verify_audit(dir: &Path) -> Result<String> {
-    let path = Audit::path(dir);
+/// An audit log, whether its end is verified, and what is wrong with the store.
+type Verified = (Log, bool, Option<Loss>);
+
+/// By the store beside it. Beside a running gateway nothing is known of the log's end.
+fn by_file(dir: &Path) -> Result<Verified> {
     let found = FileStore::peek(dir)?;
-    // Beside a running gateway nothing is known of the log's end.
-    let log = memory::read_log(&path, found.as_ref().unwrap_or(&Found::Nothing))?;
-    ensure!(log.head.n > 0 || log.fault.is_some(), "there is no audit log in {}", dir.display());
+    let log = memory::read_log(&Audit::path(dir), found.as_ref().unwrap_or(&Found::Nothing))?;
+    let loss = found.as_ref().and_then(|found| Loss::find(found, &log));
+    Ok((log, found.is_some(), loss))
+}
+
+/// By the database of several gateways. One that runs writes to its log and then there.
+fn by_database(dir: &Path, store: &Gateway) -> Result<Verified> {
+    const TRIES: usize = 100;
+    let peek = || store.peek()?.with_context(|| format!("the database knows no gateway {}", store.name));
+    for _ in 0..TRIES {
+        let stored = peek()?;
+        let log = Log::read(&Audit::path(dir), &stored.head)?;
+        if peek()?.generation == stored.generation {
+            let loss = memory::store_fault(&stored, &log).map(Loss::Database);
+            return Ok((log, true, loss));
+        }
+    }
+    bail!("the gateway writes so often that its log and the database cannot be compared: try again")
+}
+
+/// What is to be said of an audit log that is whole.
+fn verify_audit(arguments: &Arguments) -> Result<String> {
+    let dir = &arguments.data;
+    let path = Audit::path(dir);
+    let (log, is_end_verified, loss) = match &arguments.name {
+        None => by_file(dir)?,
+        Some(name) => {
+            let (city, secrets) = read(&arguments.config, &arguments.secrets)?;
+            by_database(dir, &cluster::store(name, &city, &secrets)?)?
+        }
+    };
     if let Some(fault) = &log.fault {
         bail!("audit.jsonl: {fault}");
     }
-    if let Some(loss) = found.as_ref().and_then(|found| Loss::find(found, &log)) {
+    ensure!(log.head.n > 0, "there is no audit log in {}", dir.display());
+    if let Some(loss) = loss {
         bail!("the chain of the audit log is whole, but not the store: {loss}");
     }
     let missing = audit::verify_archives(&path, &log)?;
@@ -236,7 +293,7 @@ fn verify_audit(dir: &Path) -> Result<String> {
     }
     let missing = first.first().map(|range| format!("; the first {} are in no file here", range.end()));
     let missing = missing.unwrap_or_default();
-    let end = if found.is_some() { "" } else { "; a gateway runs on it, so that its end is not verified" };
+    let end = if is_end_verified { "" } else { "; a gateway runs on it, so that its end is not verified" };
     Ok(format!("{} records, the chain is whole{missing}{end}", log.head.n))
 }
 
@@ -245,6 +302,25 @@ fn read(config: &Path, secrets: &Path) -> Result<(City, Arc<Secrets>), ConfigErr
     smart_city_gateway::check(&city)?;
     let secrets = Secrets::read(secrets, &city)?;
     Ok((city, Arc::new(secrets)))
+}
+
+/// Opens the engine: with its store in the data directory, or in the database that several gateways share.
+fn open(
+    arguments: &Arguments,
+    seat: Option<&Seat>,
+    city: City,
+    secrets: Arc<Secrets>,
+    signer: Signer,
+) -> Result<(Engine, Vec<Output>)> {
+    let (dir, after_loss) = (&arguments.data, arguments.after_loss);
+    let disk = |file| Ok(FileBackend::new(file)?);
+    match seat {
+        None => Engine::open_on(dir, city, secrets, signer, after_loss, disk),
+        // It waits for the database.
+        Some(seat) => tokio::task::block_in_place(|| {
+            Engine::open_in(seat.place(), dir, city, secrets, signer, after_loss, disk)
+        }),
+    }
 }
 
 async fn serve(
@@ -262,9 +338,14 @@ async fn serve(
         }
     }
     let signer = signer(&secrets.ear_key)?;
+    let seat = Seat::new(arguments.name.as_deref(), &city, &secrets, &signer)?;
+    ensure!(
+        seat.is_none() || arguments.broker.is_some(),
+        "city.toml has [cluster]: the gateways need a broker that they share, so name it with --broker"
+    );
+    let table = city.cluster.clone();
     let is_new = !FileStore::path(&arguments.data).exists();
-    let open = if arguments.after_loss { Engine::open_after_loss } else { Engine::open };
-    let (mut engine, mut before) = open(&arguments.data, city, secrets, signer)?;
+    let (mut engine, mut before) = open(&arguments, seat.as_ref(), city, secrets, signer)?;
     let teller = Teller::default();
     let (entities, watcher) = ngsi::entities(teller.clone());
     let groups = watcher.groups();
@@ -303,10 +384,28 @@ async fn serve(
     let view = engine.view();
     let (exchange, engine) = exchange::start(engine, before, agent.clone(), &meters);
     guests.connect(exchange.inputs.clone());
+    let http = listener.local_addr()?;
+    let joined = match seat {
+        Some(seat) => {
+            let scheme = if acceptor.is_some() { "https" } else { "http" };
+            let url = arguments.url.unwrap_or_else(|| format!("{scheme}://{http}"));
+            Some(Cluster::join(seat, url).await.context("the other gateways")?)
+        }
+        None => None,
+    };
+    let cluster = joined.as_ref().map(|(cluster, _)| Arc::clone(cluster));
+    meters.cluster.clone_from(&cluster);
+    let mut several = None;
     let (mqtt, mut prepared) = if let Some(address) = arguments.broker {
         let (authorities, passwords) = (arguments.authorities, arguments.passwords);
         let broker = Broker { address: address.clone(), authorities, passwords };
-        (address, mqtt::start(broker, &secrets, &exchange, &meters, &mut tasks)?)
+        let name = cluster.as_ref().map(|cluster| cluster.at_broker());
+        let Started { prepared, sessions } =
+            mqtt::start(broker, name, &secrets, &exchange, &meters, &mut tasks)?;
+        several = joined.map(|(cluster, member)| {
+            Running::start(cluster, member, exchange.inputs.clone(), secrets.clone(), sessions)
+        });
+        (address, prepared)
     } else {
         let accounts = Accounts { secrets: secrets.clone(), guests: Arc::clone(&guests) };
         let tls = acceptor.clone();
@@ -342,8 +441,8 @@ async fn serve(
         audit,
         meters,
         prepared: prepared.clone(),
+        cluster,
     };
-    let address = listener.local_addr()?;
     tasks.spawn(Arc::clone(&app.sessions).keep(app.secrets.clone()));
     tasks.spawn(http::serve(listener, acceptor, http::router(app, others), shares.http));
     tasks.spawn(ticks(inputs.clone()));
@@ -358,18 +457,39 @@ async fn serve(
             let mqtt = mqtt.to_string();
             let mqtt = mqtt.split_once("://").map_or("", |(_, mqtt)| mqtt);
             let mut out = std::io::stdout();
-            drop(writeln!(out, "ready mqtt={mqtt} http={address}").and_then(|()| out.flush()));
+            drop(writeln!(out, "ready mqtt={mqtt} http={http}").and_then(|()| out.flush()));
         }
     });
+    let offers = several.as_ref().map(Running::offers);
+    let take = async |content: Result<Box<(City, Arc<Secrets>)>, ConfigError>| match (content, &offers) {
+        (Ok(content), Some(offers)) => offers(content).await,
+        (content, _) => {
+            if inputs.send(Input::Reload(content)).await.is_err() {
+                // The engine has ended, and says why.
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    let read = || {
+        let (city, secrets) = read(&arguments.config, &arguments.secrets)?;
+        cluster::stays(&city, table.as_ref())?;
+        Ok(Box::new((city, secrets)))
+    };
     tokio::select! {
         ended = end(engine, tasks) => return ended,
+        error = ended(several.as_mut()) => return Err(error.context("the gateway ends")),
         // In this thread, as at the start: the allocator gives memory of a thread to no other, and parsing takes much.
-        never = watch_files(&arguments.config, &arguments.secrets, stamps, hangup, inputs.clone()) => match never {},
+        never = watch_files([&arguments.config, &arguments.secrets], stamps, hangup, read, take) => match never {},
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
     let (reply, written) = oneshot::channel();
     let written = async {
+        if let Some(several) = several
+            && let Err(error) = several.leave().await
+        {
+            tracing::error!("the shards are not given up: {error:#}");
+        }
         cities::record_rest(&gate, &inputs).await;
         if let Err(error) = incidents.record(&inputs).await {
             tracing::error!("incidents cannot be stored: {error:#}");
@@ -383,6 +503,14 @@ async fn serve(
 
 /// The longest time that the engine has for its last records.
 const PARTING: Duration = Duration::from_secs(5);
+
+/// Waits until one of several gateways must end.
+async fn ended(several: Option<&mut Running>) -> Error {
+    match several {
+        Some(several) => several.ended().await,
+        None => std::future::pending().await,
+    }
+}
 
 /// Waits until the engine ends, or a task without which the gateway would be there and not work.
 async fn end(engine: JoinHandle<Result<()>>, mut tasks: JoinSet<()>) -> Result<()> {
@@ -510,13 +638,13 @@ async fn ticks(inputs: mpsc::Sender<Input>) {
     }
 }
 
-/// Reads the files again when they have changed and are at rest, or at SIGHUP.
-async fn watch_files(
-    config: &Path,
-    secrets: &Path,
+/// Has the files taken when they have changed and are at rest, or at SIGHUP.
+async fn watch_files<T>(
+    [config, secrets]: [&Path; 2],
     read_at: Stamps,
     mut hangup: Signal,
-    inputs: mpsc::Sender<Input>,
+    read: impl Fn() -> T,
+    take: impl AsyncFn(T),
 ) -> Infallible {
     let mut files = Watched::new(read_at);
     loop {
@@ -525,11 +653,7 @@ async fn watch_files(
             () = tokio::time::sleep(Duration::from_millis(500)) => false,
         };
         if files.are_due(stamps(config, secrets), asked) {
-            let content = read(config, secrets).map(Box::new);
-            if inputs.send(Input::Reload(content)).await.is_err() {
-                // The engine has ended, and says why.
-                return std::future::pending().await;
-            }
+            take(read()).await;
         }
     }
 }
@@ -608,9 +732,13 @@ mod tests {
     #[test]
     fn options_that_belong_together_are_all_there() {
         let files = "--config city.toml --secrets secrets.toml";
-        for line in
-            [format!("{files} --data data"), format!("{files} --check"), "--verify-audit --data d".into()]
-        {
+        for line in [
+            format!("{files} --data data"),
+            format!("{files} --check"),
+            "--verify-audit --data d".into(),
+            format!("--verify-audit --data d --name a {files}"),
+            format!("{files} --data data --name a --http-url https://a.example"),
+        ] {
             parse(&line).unwrap();
         }
         for (line, expected) in [
@@ -628,6 +756,10 @@ mod tests {
                 "--broker-authorities is of",
             ),
             (&format!("{files} --check --broker-authorities x"), "--broker-authorities is of"),
+            ("--verify-audit --data d --name a", "an option is missing"),
+            (&format!("{files} --check --name A"), "--name is 1 to 32"),
+            (&format!("{files} --check --http-url http://a"), "--http-url is"),
+            (&format!("{files} --check --name a --http-url javascript:a"), "--http-url is"),
             (&format!("{files} --check --broker http://a"), "--broker"),
             (&format!("{files} --check --tls-key x"), "--tls-certificate and --tls-key belong"),
             (&format!("{files} --check --tls-certificate x"), "--tls-certificate and --tls-key belong"),

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     net::IpAddr,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicU64},
     time::Instant,
 };
 
@@ -25,6 +25,7 @@ use smart_city_ngsi_ld::{Broker, Pushed};
 use tracing_appender::non_blocking::ErrorCounter;
 
 use crate::{
+    cluster::{Cluster, Counts as Shares},
     exchange::{Limited, lock},
     incidents::Incidents,
     tls::Certificate,
@@ -58,6 +59,8 @@ pub struct Meters {
     pub gate: Option<Arc<Gate>>,
     /// Who is asked for incidents, and how that goes.
     pub incidents: Option<Incidents>,
+    /// The gateways that share the city, if this is one of several.
+    pub cluster: Option<Arc<Cluster>>,
 }
 
 impl Default for Meters {
@@ -76,6 +79,7 @@ impl Default for Meters {
             entities: None,
             gate: None,
             incidents: None,
+            cluster: None,
         }
     }
 }
@@ -190,10 +194,26 @@ impl Meters {
         register_cities(&mut registry, &self.handed_over());
         let learned = self.incidents.as_ref().map(|incidents| incidents.reports.status());
         register_incidents(&mut registry, &learned.unwrap_or_default());
+        if let Some(cluster) = &self.cluster {
+            register_cluster(&mut registry, cluster.counts());
+        }
         let mut text = String::new();
         encode(&mut text, &registry)?;
         Ok(text)
     }
+}
+
+/// How this gateway is one of several.
+fn register_cluster(registry: &mut Registry, Shares { held, lease_age, version }: Shares) {
+    registry.register("shards_held", "Shards of the city's devices that this gateway has", gauge(held));
+    let age = Gauge::<f64, AtomicU64>::default();
+    age.set(lease_age);
+    let help = "Time since the lease of this gateway was last renewed";
+    registry.register_with_unit("lease_age", help, Unit::Seconds, age);
+    let configuration = Gauge::<i64>::default();
+    configuration.set(version);
+    let help = "The version of the configuration that is in force for all gateways";
+    registry.register("configuration_version", help, configuration);
 }
 
 /// What was handed over to and by other cities.
@@ -297,6 +317,21 @@ mod tests {
             "smart_city_incident_answers_total{city=\"aoba\"} 5",
             "smart_city_incident_requests_failed_total{city=\"aoba\"} 2",
             "smart_city_incidents_refused_total{city=\"aoba\",reason=\"too_many\"} 3",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}:\n{text}");
+        }
+    }
+
+    #[test]
+    fn one_of_several_has_lines() {
+        let mut registry = Registry::with_prefix("smart_city");
+        register_cluster(&mut registry, Shares { held: 5, lease_age: 1.5, version: 3 });
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        for line in [
+            "smart_city_shards_held 5",
+            "smart_city_lease_age_seconds 1.5",
+            "smart_city_configuration_version 3",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}:\n{text}");
         }

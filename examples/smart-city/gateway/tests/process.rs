@@ -6,6 +6,8 @@ mod agent;
 mod brokers;
 #[path = "process/cities.rs"]
 mod cities;
+#[path = "process/cluster.rs"]
+mod cluster;
 #[path = "../../engine/tests/common/mod.rs"]
 mod common;
 #[path = "process/guests.rs"]
@@ -24,6 +26,9 @@ mod operation;
 mod outage;
 #[path = "process/places.rs"]
 mod places;
+#[allow(dead_code, reason = "each user takes its part")]
+#[path = "../../store-postgres/tests/suite/cluster.rs"]
+mod postgres;
 #[path = "process/program.rs"]
 mod program;
 #[path = "process/programs.rs"]

@@ -15,6 +15,7 @@
 
 mod history;
 pub mod leases;
+mod peek;
 mod session;
 mod store;
 mod tls;

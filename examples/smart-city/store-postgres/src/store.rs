@@ -79,6 +79,10 @@ impl Place for Gateway {
         let (store, stored) = self.open(true)?.context("the gateway was removed from the database")?;
         Ok((Box::new(store), stored))
     }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
 }
 
 impl Gateway {

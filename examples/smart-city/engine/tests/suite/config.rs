@@ -224,6 +224,93 @@ fn limits_are_exact() {
     Secrets::read(&dir.path().join("secrets.toml"), &city).unwrap();
 }
 
+const CLUSTER: &str = "[cluster]\ndatabase = \"host=db user=city dbname=city\"\nshards = 16\n";
+
+/// Several gateways share what is in their database, and nothing that is in the folder of one.
+#[test]
+fn what_several_gateways_share_is_checked() {
+    let end = "[[cities]]\nid = \"midori\"";
+    let with = |table: &str| {
+        let dir = common::example();
+        let path = dir.path().join("city.toml");
+        fs::write(&path, fs::read_to_string(&path).unwrap().replacen(end, &format!("{table}\n{end}"), 1))
+            .unwrap();
+        City::read(&path)
+    };
+    let city = with(CLUSTER).unwrap();
+    let cluster = city.cluster.clone().unwrap();
+    assert_eq!((cluster.shards, cluster.lease.as_secs(), cluster.authorities), (16, 10, None));
+    let first = line("city.toml", end);
+    let fault = city.cluster_fault("database", "a fault").to_string();
+    assert!(fault.ends_with(&format!("city.toml:{first}: cluster.database: a fault")), "{fault}");
+    let cluster = with(&format!("{CLUSTER}lease_seconds = 300\nauthorities = \"database.pem\""))
+        .unwrap()
+        .cluster
+        .unwrap();
+    assert_eq!(cluster.lease.as_secs(), 300);
+    assert!(cluster.authorities.unwrap().ends_with("database.pem"));
+    for (table, at, field, message) in [
+        (CLUSTER.replace("16", "0"), 2, "cluster.shards", "must be 1 to 1024"),
+        (CLUSTER.replace("16", "1025"), 2, "cluster.shards", "must be 1 to 1024"),
+        (format!("{CLUSTER}lease_seconds = 1"), 3, "cluster.lease_seconds", "must be 2 to 300"),
+        (format!("{CLUSTER}lease_seconds = 301"), 3, "cluster.lease_seconds", "must be 2 to 300"),
+        (format!("{CLUSTER}leases = 3"), 3, "cluster", "unknown field `leases`"),
+        ("[cluster]\nshards = 16".to_owned(), 0, "cluster", "missing field `database`"),
+        (
+            format!("{CLUSTER}[ngsi_ld]"),
+            0,
+            "cluster",
+            "`ngsi_ld` keeps something in the folder of one gateway",
+        ),
+        (
+            format!("{CLUSTER}[handover]"),
+            0,
+            "cluster",
+            "`handover` keeps something in the folder of one gateway",
+        ),
+        (format!("{CLUSTER}[[partners]]\ncity = \"aoba\""), 0, "cluster", "`partners` keeps something"),
+    ] {
+        let error = with(&table).unwrap_err().to_string();
+        let start = format!("city.toml:{}: {field}", first + at);
+        assert!(error.contains(&start) && error.contains(message), "{error}\nis not\n{start}: {message}");
+    }
+}
+
+/// Whatever of the files is another, the digest is, too.
+#[test]
+fn digests_are_of_all_that_is_read() {
+    let dir = common::example();
+    let digests = || {
+        let city = City::read(&dir.path().join("city.toml")).unwrap();
+        let secrets = Secrets::read(&dir.path().join("secrets.toml"), &city).unwrap();
+        [city.digest, secrets.digest]
+    };
+    let mut seen = vec![digests()];
+    for (file, changes) in [
+        ("city.toml", [true, false]),
+        ("secrets.toml", [false, true]),
+        ("code/open_gate.bin", [true, false]),
+        ("code/close_gate.bin", [true, false]),
+    ] {
+        let before = seen[seen.len() - 1];
+        assert_eq!(digests(), before);
+        let path = dir.path().join(file);
+        fs::write(&path, [&fs::read(&path).unwrap()[..], b"\n"].concat()).unwrap();
+        let now = digests();
+        assert_eq!([now[0] != before[0], now[1] != before[1]], changes, "{file}");
+        seen.push(now);
+    }
+    // A byte that goes from the end of one file to the beginning of the next.
+    let [open, close] =
+        ["open_gate", "close_gate"].map(|name| dir.path().join("code").join(name).with_extension("bin"));
+    let before = digests();
+    let (mut first, second) = (fs::read(&open).unwrap(), fs::read(&close).unwrap());
+    let byte = first.pop().unwrap();
+    fs::write(&open, first).unwrap();
+    fs::write(&close, [&[byte][..], &second].concat()).unwrap();
+    assert_ne!(digests()[0], before[0]);
+}
+
 /// A confidential stream names its level itself: no level would be level 0, and so everybody's.
 #[test]
 fn a_confidential_stream_needs_a_level() {

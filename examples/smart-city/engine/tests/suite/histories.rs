@@ -325,6 +325,8 @@ impl World {
             ear_key: self.secrets.ear_key.clone(),
             users: self.secrets.users.clone(),
             senders: self.secrets.senders.clone(),
+            database_password: None,
+            digest: self.secrets.digest,
             devices,
         };
         (city, Arc::new(secrets))

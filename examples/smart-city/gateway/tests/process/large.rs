@@ -68,7 +68,7 @@ async fn frames_beside_clients_of_the_status() {
         let epochs = EpochFile::new(dir.path().join(format!("{id}.epoch")));
         let device = Device::start(id, crowd_root(i), &Image::simulated(), epochs).unwrap();
         let options = client::options(&id.to_string(), &password, ("127.0.0.1", gateway.mqtt));
-        client::run(device, options, 0.0, reports.clone())
+        client::run(device, None, options, 0.0, reports.clone())
     });
     let senders: Vec<client::Handle> = senders.collect();
     let mut send = async |readings: usize| {

@@ -12,20 +12,20 @@ use smart_city_frame::RootKey;
 
 use super::*;
 
-const PASSWORD: &str = "password-of-a-device";
+pub(crate) const PASSWORD: &str = "password-of-a-device";
 
-fn id(device: u16) -> DeviceId {
+pub(crate) fn id(device: u16) -> DeviceId {
     let [high, low] = device.to_be_bytes();
     DeviceId([0x70, 0xb3, 0xd5, 0xff, 0xfe, 0xA0, high, low])
 }
 
-fn key(device: u16) -> [u8; 16] {
+pub(crate) fn key(device: u16) -> [u8; 16] {
     let [high, low] = device.to_be_bytes();
     [0x42, 0x17, high, low, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]
 }
 
 /// Adds so many devices to the example's city, each with the stream `traffic-flow`.
-fn add_devices(dir: &Path, devices: u16) {
+pub(crate) fn add_devices(dir: &Path, devices: u16) {
     let append = |name: &str, text: String| {
         let path = dir.join(name);
         fs::write(&path, fs::read_to_string(&path).unwrap() + &text).unwrap();
@@ -43,25 +43,25 @@ fn add_devices(dir: &Path, devices: u16) {
 }
 
 /// A device with the epochs in `dir`, before its first connection.
-fn device(dir: &Path, device: u16, root: RootKey) -> Device {
+pub(crate) fn device(dir: &Path, device: u16, root: RootKey) -> Device {
     let epochs = EpochFile::new(dir.join(format!("{}.epoch", id(device))));
     Device::start(id(device), root, &Image::simulated(), epochs).unwrap()
 }
 
 fn connect(device: Device, port: u16, loss: f64, reports: &mpsc::Sender<Report>) -> client::Handle {
     let options = client::options(&device.id().to_string(), PASSWORD, ("127.0.0.1", port));
-    client::run(device, options, loss, reports.clone())
+    client::run(device, None, options, loss, reports.clone())
 }
 
 /// The reading that a message to a user is about, as [`reading`] made it.
-fn read(message: &[u8]) -> Option<(String, u32)> {
+pub(crate) fn read(message: &[u8]) -> Option<(String, u32)> {
     let text = String::from_utf8_lossy(message);
     let (_, rest) = text.split_once("reading of ")?;
     let mut words = rest.split_whitespace();
     Some((words.next()?.to_owned(), words.next()?.parse().ok()?))
 }
 
-fn reading(device: DeviceId, number: u32) -> Vec<u8> {
+pub(crate) fn reading(device: DeviceId, number: u32) -> Vec<u8> {
     format!("\"reading of {device} {number} .\"").into_bytes()
 }
 

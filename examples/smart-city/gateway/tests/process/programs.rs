@@ -103,9 +103,17 @@ pub(crate) fn find(name: &str) -> PathBuf {
 }
 
 pub(crate) fn mosquitto_at(dir: &Path, port: u16) -> Process {
+    mosquitto_with(dir, "mosquitto", &[("listener 1883\n", port)])
+}
+
+/// With the shipped files of this name, and other ports for these lines.
+pub(crate) fn mosquitto_with(dir: &Path, name: &str, listeners: &[(&str, u16)]) -> Process {
     let from = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let conf = fs::read_to_string(from.join("mosquitto.conf")).unwrap();
-    assert!(conf.contains("listener 1883\n"));
+    let mut conf = fs::read_to_string(from.join(name).with_extension("conf")).unwrap();
+    for (line, port) in listeners {
+        assert!(conf.contains(line));
+        conf = conf.replace(line, &format!("listener {port} 127.0.0.1\n"));
+    }
     // Where the plugin is depends on the machine's kind.
     let shipped = "/usr/lib/x86_64-linux-gnu/mosquitto_dynamic_security.so";
     assert!(conf.contains(shipped));
@@ -113,9 +121,9 @@ pub(crate) fn mosquitto_at(dir: &Path, port: u16) -> Process {
     let places = places.map(|place| format!("/usr/lib/{place}/mosquitto_dynamic_security.so"));
     let plugin = places.into_iter().find(|path| Path::new(path).exists()).expect("Mosquitto's plugin");
     let conf = conf.replace(shipped, &plugin);
-    let conf = conf.replace("listener 1883\n", &format!("listener {port} 127.0.0.1\nuser root\n"));
-    fs::write(dir.join("mosquitto.conf"), conf).unwrap();
-    fs::copy(from.join("mosquitto.acl"), dir.join("mosquitto.acl")).unwrap();
+    fs::write(dir.join("mosquitto.conf"), format!("user root\n{conf}")).unwrap();
+    let acl = Path::new(name).with_extension("acl");
+    fs::copy(from.join(&acl), dir.join(&acl)).unwrap();
     let init = ["dynsec", "init", "dynamic-security.json", "gateway", "example-gateway-password"];
     let made = Command::new(find("mosquitto_ctrl")).args(init).current_dir(dir).output().unwrap();
     assert!(made.status.success(), "{made:?}");
@@ -124,7 +132,7 @@ pub(crate) fn mosquitto_at(dir: &Path, port: u16) -> Process {
     let process =
         Process(command.args(["-c", "mosquitto.conf"]).current_dir(dir).stderr(log).spawn().unwrap());
     let start = Instant::now();
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+    while TcpStream::connect(("127.0.0.1", listeners[0].1)).is_err() {
         assert!(start.elapsed() < Duration::from_secs(20), "Mosquitto does not start");
         std::thread::sleep(Duration::from_millis(20));
     }

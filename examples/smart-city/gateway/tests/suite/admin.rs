@@ -87,6 +87,14 @@ fn devices_are_added_rotated_and_removed() {
     assert!(!new_password.matches(given.mqtt_password.as_str().as_bytes()));
     assert_eq!(rotated.devices[&GATE].0.fingerprint(GATE), secrets.devices[&GATE].0.fingerprint(GATE));
 
+    // One of a city with several gateways knows into how many shards they have divided the devices.
+    assert_eq!((given.shards, again.shards), (None, None));
+    let table = "[cluster]\ndatabase = \"host=localhost\"\nshards = 16\n";
+    let alone = texts(dir.path())[0].clone();
+    fs::write(dir.path().join("city.toml"), format!("{alone}\n{table}")).unwrap();
+    assert_eq!(read(&handed_out(|out| files.rotate(NEW, out))).shards, Some(16));
+    fs::write(dir.path().join("city.toml"), alone).unwrap();
+
     files.remove_device(NEW).unwrap();
     assert_eq!(texts(dir.path()), before, "not a byte of what others wrote is different");
     // What stands beside a value stays too.

@@ -1,0 +1,390 @@
+//! Several gateways of one city, at Mosquitto and PostgreSQL: each has a share of the devices, and whatever becomes of one, its devices go on.
+
+use std::process::ExitStatus;
+
+use smart_city_devices::client::{self, Input, Report};
+use smart_city_engine::attestation::Signer;
+use smart_city_frame::RootKey;
+
+use super::{
+    outage::{PASSWORD, add_devices, device, id, key, read, reading, receipts},
+    postgres::{Cluster, with},
+    *,
+};
+
+const SHARDS: u16 = 12;
+const DEVICES: u16 = 36;
+const FILES: [&str; 5] =
+    ["city.toml", "secrets.toml", "ear-key.pem", "code/open_gate.bin", "code/close_gate.bin"];
+
+/// A city with its broker and its database, for several gateways.
+struct City {
+    dir: TempDir,
+    _postgres: Arc<Cluster>,
+    database: String,
+    _mosquitto: Process,
+    /// Of devices and users, and of gateways.
+    ports: [u16; 2],
+}
+
+impl City {
+    fn new() -> Self {
+        let dir = example();
+        add_devices(dir.path(), DEVICES);
+        let postgres = Cluster::shared();
+        let database = postgres.address();
+        let mut city = fs::File::options().append(true).open(dir.path().join("city.toml")).unwrap();
+        let table = format!("\n[cluster]\ndatabase = \"{database}\"\nshards = {SHARDS}\nlease_seconds = 2\n");
+        std::io::Write::write_all(&mut city, table.as_bytes()).unwrap();
+        fs::write(dir.path().join("ear-key.pem"), Signer::generate().unwrap().as_bytes()).unwrap();
+        let ports = [free_port(), free_port()];
+        let listeners = [("listener 1883\n", ports[0]), ("listener 1884 127.0.0.1\n", ports[1])];
+        let mosquitto = mosquitto_with(dir.path(), "mosquitto-cluster", &listeners);
+        Self { dir, _postgres: postgres, database, _mosquitto: mosquitto, ports }
+    }
+
+    fn folder(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// A gateway with its own copy of the files, which it may have from before.
+    fn gateway(&self, name: &str) -> Gateway {
+        let folder = self.folder(name);
+        if !folder.exists() {
+            fs::create_dir_all(folder.join("code")).unwrap();
+            for file in FILES {
+                fs::copy(self.dir.path().join(file), folder.join(file)).unwrap();
+            }
+        }
+        gateway_with(&folder, Some(self.ports[1]), 0, &["--name", name])
+    }
+
+    fn gateways<const N: usize>(&self, names: [&str; N]) -> [Gateway; N] {
+        tokio::task::block_in_place(|| {
+            std::thread::scope(|scope| {
+                let started = names.map(|name| scope.spawn(move || self.gateway(name)));
+                started.map(|gateway| gateway.join().unwrap())
+            })
+        })
+    }
+
+    /// What a gateway says that does not start, or ends.
+    fn says(&self, gateway: &str, options: &str) -> (bool, String) {
+        let mut command = Command::new(PROGRAM);
+        command.current_dir(self.folder(gateway)).args(options.split_whitespace());
+        let output = command.env_remove("RUST_BACKTRACE").output().unwrap();
+        (output.status.success(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    }
+
+    /// How often a gateway has written.
+    fn commits(&self, gateway: &str) -> i64 {
+        let sql = format!("select generation from gateways where name = '{gateway}'");
+        let query = || with(&self.database, async |client| client.query_one(&sql, &[]).await.unwrap().get(0));
+        tokio::task::block_in_place(query)
+    }
+
+    fn log(&self, gateway: &str) -> String {
+        fs::read_to_string(self.folder(gateway).join("log")).unwrap()
+    }
+}
+
+async fn status(gateway: &Gateway) -> Value {
+    serde_json::from_str(&http(&gateway.http, "GET /status").await.1).unwrap_or_default()
+}
+
+/// The shards of which everything comes to a gateway.
+async fn shards_of(gateway: &Gateway) -> BTreeSet<u16> {
+    let status = status(gateway).await;
+    let shards = status["cluster"]["shards"].as_array().into_iter().flatten();
+    let own = shards.filter(|shard| shard["is_connected"] == true);
+    own.map(|shard| u16::try_from(shard["shard"].as_u64().unwrap()).unwrap()).collect()
+}
+
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let start = Instant::now();
+    while !holds().await {
+        assert!(start.elapsed() < Duration::from_secs(60), "{what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Waits until these gateways have equal shares; returns those.
+async fn shares<const N: usize>(gateways: [&Gateway; N]) -> [BTreeSet<u16>; N] {
+    let mut shares = [const { BTreeSet::new() }; N];
+    until("all have the same share", async || {
+        for (share, gateway) in shares.iter_mut().zip(gateways) {
+            *share = shards_of(gateway).await;
+        }
+        let all: BTreeSet<u16> = shares.iter().flatten().copied().collect();
+        shares.iter().all(|share| share.len() == usize::from(SHARDS) / N) && all.len() == usize::from(SHARDS)
+    })
+    .await;
+    for gateway in gateways {
+        until("it is ready", async || http(&gateway.http, "GET /readyz").await.0 == 200).await;
+    }
+    shares
+}
+
+/// The devices of some shards.
+fn devices_of(shards: &BTreeSet<u16>) -> impl Iterator<Item = u16> {
+    (0..DEVICES).filter(|device| shards.contains(&id(*device).shard(SHARDS)))
+}
+
+fn signal(gateway: &Gateway, name: &str) {
+    let pid = gateway.process.0.id().to_string();
+    assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+}
+
+async fn ended(gateway: &mut Gateway) -> ExitStatus {
+    let mut status = None;
+    until("the gateway ends", async || {
+        status = gateway.process.0.try_wait().unwrap();
+        status.is_some()
+    })
+    .await;
+    status.unwrap()
+}
+
+/// Simulated devices that measure, and a user who gets all that they have measured.
+struct Street {
+    devices: Vec<client::Handle>,
+    reports: mpsc::Receiver<Report>,
+    hana: mpsc::UnboundedReceiver<Message>,
+    stream: smart_city_frame::Stream,
+    measured: u32,
+    received: BTreeSet<(String, u32)>,
+}
+
+impl Street {
+    async fn new(city: &City) -> Self {
+        let (_, mut hana) = user(city.ports[0], "hana", &["out/hana/#"]);
+        subscribed(&mut hana).await;
+        let (report, reports) = mpsc::channel(4096);
+        let connect = |number| {
+            let device = device(city.dir.path(), number, RootKey::new(key(number)));
+            let options = client::options(&id(number).to_string(), PASSWORD, ("127.0.0.1", city.ports[0]));
+            client::run(device, Some(SHARDS), options, 0.0, report.clone())
+        };
+        let devices = (0..DEVICES).map(connect).collect();
+        let stream = files(city.dir.path()).0.streams[&1].stream;
+        Self { devices, reports, hana, stream, measured: 0, received: BTreeSet::new() }
+    }
+
+    /// Each device measures something some times.
+    async fn measure(&mut self, times: u32) {
+        for number in self.measured..self.measured + times {
+            for (device, handle) in (0..).zip(&self.devices) {
+                let reading = reading(id(device), number);
+                handle.input.send(Input::Measured(self.stream, reading)).await.unwrap();
+            }
+        }
+        self.measured += times;
+    }
+
+    /// Waits until all that was measured in the last `times` has receipts, and all that ever was has come to the user; returns how many
+    /// epochs were opened.
+    async fn all_arrive(&mut self, times: u32) -> usize {
+        let epochs = receipts(&mut self.reports, usize::from(DEVICES) * times as usize).await;
+        while self.received.len() < usize::from(DEVICES) * self.measured as usize {
+            let (_, message, _) = next(&mut self.hana).await;
+            self.received.extend(read(&message));
+        }
+        epochs
+    }
+}
+
+/// Three gateways have a third of the devices each. One ends, and its devices go on in their epochs; one is killed, and its devices begin
+/// new ones. No reading is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_devices_of_a_gateway_go_on_when_it_ends() {
+    let city = tokio::task::block_in_place(City::new);
+    let [mut a, mut b, mut c] = city.gateways(["a", "b", "c"]);
+    let [of_a, of_b, of_c] = shares([&a, &b, &c]).await;
+    let mut street = Street::new(&city).await;
+    street.measure(5).await;
+    assert_eq!(street.all_arrive(5).await, 0, "new epochs");
+    for (gateway, shards) in [(&a, &of_a), (&b, &of_b), (&c, &of_c)] {
+        let accepted = 5 * devices_of(shards).count();
+        until("all of its devices are accepted", async || status(gateway).await["accepted"] == accepted)
+            .await;
+    }
+
+    street.measure(5).await;
+    signal(&b, "-TERM");
+    street.measure(5).await;
+    assert!(ended(&mut b).await.success());
+    assert_eq!(street.all_arrive(10).await, 0, "new epochs");
+    let [_, of_c] = shares([&a, &c]).await;
+
+    c.process.0.kill().unwrap();
+    street.measure(5).await;
+    let epochs = street.all_arrive(5).await;
+    assert_eq!(
+        epochs,
+        devices_of(&of_c).count(),
+        "one new epoch for each device of the gateway that was killed"
+    );
+    shares([&a]).await;
+    let verify = "--data data --verify-audit --config city.toml --secrets secrets.toml --name a";
+    let whole = (true, " records, the chain is whole\n");
+    let (good, said) = tokio::task::block_in_place(|| city.says("a", verify));
+    assert!((good, said.ends_with(whole.1)) == (whole.0, true), "while it runs: {said}");
+    signal(&a, "-TERM");
+    assert!(ended(&mut a).await.success());
+    tokio::task::block_in_place(|| what_was_lost_is_noticed(&city, verify));
+}
+
+/// By the database, that the audit log was cut; and by the log, that the database was lost. It goes on after the one and not after the other.
+fn what_was_lost_is_noticed(city: &City, verify: &str) {
+    let path = city.folder("a").join("data/audit.jsonl");
+    let log = fs::read_to_string(&path).unwrap();
+    assert!(city.says("a", verify).0);
+    let last = log.trim_end().rfind('\n').unwrap();
+    fs::write(&path, &log[..=last]).unwrap();
+    let alone =
+        city.says("a", "--data data --verify-audit --config city.toml --secrets secrets.toml --name b");
+    assert!(!alone.0, "by another gateway: {}", alone.1);
+    let broker = city.ports[1];
+    let start = format!(
+        "--config city.toml --secrets secrets.toml --data data --http 127.0.0.1:0 --broker mqtt://127.0.0.1:{broker} --name a"
+    );
+    for options in [verify, &start] {
+        let (good, said) = city.says("a", options);
+        assert!(!good && said.contains("audit.jsonl: "), "{options}: {said}");
+    }
+    let folder = city.folder("a");
+    drop(gateway_with(&folder, Some(broker), 0, &["--name", "a", "--continue-after-loss"]));
+    let (good, said) = city.says("a", verify);
+    assert!(good, "{said}");
+
+    let lost = "drop schema public cascade; create schema public";
+    with(&city.database, async |client| client.batch_execute(lost).await.unwrap());
+    for options in [start.clone(), format!("{start} --continue-after-loss")] {
+        let (good, said) = city.says("a", &options);
+        assert!(!good && said.contains("the database: it is not there"), "{options}: {said}");
+    }
+    for (from, to, expected) in [
+        (" --name a", "", "each gateway needs --name"),
+        (&*format!("--broker mqtt://127.0.0.1:{broker}"), "", "name it with --broker"),
+        (
+            "--config city.toml --secrets secrets.toml",
+            "--config ../alone.toml --secrets secrets.toml",
+            "city.toml has no [cluster]",
+        ),
+    ] {
+        let alone = fs::read_to_string(city.folder("a").join("city.toml")).unwrap();
+        let (alone, _) = alone.rsplit_once("[cluster]").unwrap();
+        fs::write(city.dir.path().join("alone.toml"), alone.replace("code/", "a/code/")).unwrap();
+        let (good, said) = city.says("a", &start.replace(from, to));
+        assert!(!good && said.contains(expected), "{expected}: {said}");
+    }
+}
+
+const OPERATOR: &str = "Authorization: Bearer example-operator-token-0000";
+
+/// Who was stopped for longer than its lease ends when it wakes, and has written nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn gateways_agree_and_one_that_was_stopped_ends() {
+    let city = tokio::task::block_in_place(City::new);
+    let [a, mut b] = city.gateways(["a", "b"]);
+    let [_, of_b] = shares([&a, &b]).await;
+
+    // Everybody may send what is theirs, and to no gateway but by its shard.
+    let [(gate, secret), _, hana, ..] = USERS;
+    for (account, topic, allowed) in [
+        ((gate, secret), format!("up/3/{gate}/1"), true),
+        ((gate, secret), format!("up/3/{gate}/evidence"), true),
+        ((gate, secret), format!("up/{gate}/1"), false),
+        ((gate, secret), format!("up/3/{MAST}/2"), false),
+        ((gate, secret), format!("up/3/4/{gate}/1"), false),
+        ((gate, secret), format!("down/{gate}"), false),
+        (hana, "up/3/hana/1".to_owned(), false),
+        (hana, "out/hana/x".to_owned(), false),
+        (hana, "$CONTROL/dynamic-security/v1".to_owned(), false),
+    ] {
+        let port = city.ports[0];
+        let taken =
+            tokio::task::block_in_place(|| brokers::is_taken(port, account, &topic, false, b"no frame"));
+        assert_eq!(taken, allowed, "{}, {topic}", account.0);
+    }
+
+    // Operators are sent to the gateway that has the device.
+    let device = id(devices_of(&of_b).next().unwrap());
+    until("one knows what the other one has taken", async || {
+        let status = status(&a).await;
+        let shard = &status["cluster"]["shards"][usize::from(device.shard(SHARDS))];
+        shard["holder"] == "b"
+    })
+    .await;
+    for (request, expected) in [
+        (format!("POST /devices/{device}/examine\n{OPERATOR}"), 409),
+        (format!("POST /devices/{device}/recover\n{OPERATOR}"), 409),
+        (format!("GET /devices/{device}"), 200),
+        (format!("GET /devices/{device}/result"), 404),
+    ] {
+        let (status, body) = http(&a.http, &request).await;
+        let body: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((status, &body["gateway"]), (421, &Value::from("b")), "{request}");
+        let address = body["url"].as_str().unwrap().strip_prefix("http://").unwrap();
+        until(&request, async || http(address, &request).await.0 == expected).await;
+    }
+    assert_eq!(http(&a.http, &format!("POST /devices/70b3d5fffe00ffff/examine\n{OPERATOR}")).await.0, 404);
+
+    // New files are in force when both have them.
+    let version = async |gateway: &Gateway| {
+        let status = status(gateway).await;
+        let configuration = &status["cluster"]["configuration"];
+        (configuration["version"].as_u64().unwrap(), configuration["is_applied"] == true)
+    };
+    let change = |gateway: &str, from: &str, to: &str| {
+        let path = city.folder(gateway).join("city.toml");
+        fs::write(&path, fs::read_to_string(&path).unwrap().replace(from, to)).unwrap();
+    };
+    assert_eq!((version(&a).await, version(&b).await), ((1, true), (1, true)));
+    let (gate, north) = ("name = \"Gate 1\"", "name = \"North gate\"");
+    change("a", gate, north);
+    until("it is offered", async || {
+        let status = status(&a).await;
+        let configuration = &status["cluster"]["configuration"];
+        configuration["offered"] != configuration["hash"]
+    })
+    .await;
+    assert!(http(&a.http, "GET /readyz").await.0 == 200 && version(&a).await == (1, true));
+    change("b", gate, north);
+    until("it is in force", async || (version(&a).await, version(&b).await) == ((2, true), (2, true))).await;
+    let streets =
+        [http(&a.http, "GET /status?limit=1000").await.1, http(&b.http, "GET /status?limit=1000").await.1];
+    assert!(streets.iter().any(|text| text.contains("North gate")) && !streets.concat().contains("Gate 1"));
+    // The table itself is no such change.
+    change("a", "lease_seconds = 2", "lease_seconds = 3");
+    until("it is refused", async || {
+        status(&a).await["fault"]
+            .as_str()
+            .is_some_and(|fault| fault.contains("cluster: changes at a start only"))
+    })
+    .await;
+    change("a", "lease_seconds = 3", "lease_seconds = 2");
+    until("the fault is gone", async || status(&a).await["fault"].is_null()).await;
+
+    signal(&b, "-STOP");
+    shares([&a]).await;
+    let before = city.commits("b");
+    signal(&b, "-CONT");
+    assert!(!ended(&mut b).await.success());
+    assert_eq!(city.commits("b"), before);
+    let log = city.log("b");
+    assert!(log.contains("its lease was not renewed for 2 s"), "{log}");
+
+    // With other files it starts, takes nothing, and tells nobody what it would not decide any more.
+    change("b", north, gate);
+    let b = city.gateways(["b"]);
+    let [b] = &b;
+    assert_eq!(version(b).await, (2, false));
+    assert_eq!(http(&b.http, "GET /readyz").await.0, 503);
+    let basic = "GET /history?stream=traffic-flow\nAuthorization: Basic aGFuYTpleGFtcGxlLWhhbmE=";
+    assert_eq!(http(&b.http, basic).await.0, 503);
+    assert!(shards_of(b).await.is_empty());
+    change("b", gate, north);
+    shares([&a, b]).await;
+    assert_eq!(version(b).await, (2, true));
+}
