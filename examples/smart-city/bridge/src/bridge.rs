@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use rumqttc::{Client, Event, Incoming, MqttOptions, PublishOptions, QoS};
-use smart_city_frame::DeviceId;
+use smart_city_frame::{DeviceId, Up};
 
 use crate::line;
 
@@ -30,9 +30,11 @@ pub struct Mqtt {
     pub broker: SocketAddr,
     /// The account's password.
     pub password: String,
+    /// Into how many shards the gateways of the city divide all devices; none if there is one gateway.
+    pub shards: Option<u16>,
 }
 
-/// Carries frames until the line ends: what comes from it goes to `up/{device}/{stream}` or `up/{device}/evidence`, what comes under
+/// Carries frames until the line ends: what comes from it goes [up](Up) to `.../{stream}` or `.../evidence`, what comes under
 /// `down/{device}` goes to it. A thread reads the line; it goes on after an error here until the line ends, and what it reads is lost.
 ///
 /// # Errors
@@ -50,16 +52,17 @@ pub fn carry(
     let (client, mut connection) = Client::builder(options).capacity(QUEUE).build();
     let has_ended = Arc::new(AtomicBool::new(false));
     thread::spawn({
-        let (up, name, has_ended) = (client.clone(), name.clone(), Arc::clone(&has_ended));
+        let (client, has_ended) = (client.clone(), Arc::clone(&has_ended));
+        let up = Up { device, shards: mqtt.shards };
         move || {
             // How it ended does not matter.
             let _ = line::read_packets(from_device, |packet| {
-                publish(&up, &name, packet);
+                publish(&client, up, packet);
                 true
             });
             has_ended.store(true, Ordering::Relaxed);
             // So that the loop below looks. If that is over, nobody need look.
-            drop(up.try_disconnect_now());
+            drop(client.try_disconnect_now());
         }
     });
     let mut is_subscribed = true;
@@ -87,14 +90,14 @@ pub fn carry(
 }
 
 /// Sends a packet of a device on to the broker. If there is no room it is lost, as it could be on the way.
-fn publish(client: &Client, name: &str, mut packet: Vec<u8>) {
+fn publish(client: &Client, up: Up, mut packet: Vec<u8>) {
     if packet.len() < 2 {
         return;
     }
     let frame = packet.split_off(2);
     let topic = match packet[..] {
-        [0, 0] => format!("up/{name}/evidence"),
-        [high, low] => format!("up/{name}/{}", u16::from_be_bytes([high, low])),
+        [0, 0] => format!("{up}/evidence"),
+        [high, low] => format!("{up}/{}", u16::from_be_bytes([high, low])),
         _ => return,
     };
     drop(client.try_publish(topic, frame, PublishOptions::new(QoS::AtLeastOnce)));
@@ -127,7 +130,8 @@ mod tests {
         from_device: UnixStream,
         to_device: impl Write + Send + 'static,
     ) -> mpsc::Receiver<String> {
-        let mqtt = Mqtt { broker: listener.local_addr().unwrap(), password: "secret".to_owned() };
+        let (broker, password) = (listener.local_addr().unwrap(), "secret".to_owned());
+        let mqtt = Mqtt { broker, password, shards: None };
         let (sender, errors) = mpsc::channel();
         thread::spawn(move || {
             let error = carry(from_device, to_device, DeviceId([7; 8]), &mqtt).unwrap_err();

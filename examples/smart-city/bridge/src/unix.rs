@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     net::SocketAddr,
+    num::NonZeroU16,
     os::unix::{fs::FileTypeExt as _, net::UnixStream},
     path::Path,
 };
@@ -17,10 +18,11 @@ use smart_city_interface::memory::{EPOCHS, PROVISIONING, SECURE_COPY};
 use smart_city_store::Supervision;
 
 const USAGE: &str = "\
-usage: smart-city-bridge --device ID --line PATH --broker ADDRESS:PORT --password-file FILE
+usage: smart-city-bridge --device ID --line PATH --broker ADDRESS:PORT --password-file FILE [--shards N]
            carry frames between the serial line of a device and its topics at an MQTT broker:
            ID is its EUI-64 in hexadecimal digits, which is its account as well,
-           PATH a serial port, set up before, or a Unix socket
+           PATH a serial port, set up before, or a Unix socket,
+           N the shards of a city with several gateways, as in its city.toml
        smart-city-bridge provision --device ID --root-key-file FILE --secure ELF --application ELF
                                    --functions NAME,... --streams NUMBER:CLASS,... --pause N --watchdog N --folder DIR
            make what a device keeps in flash beside the images: the files provisioning, copy and epochs. FILE has the root key, new and
@@ -33,14 +35,22 @@ pub(crate) fn main() -> Result<()> {
     if let ["provision", rest @ ..] = &words[..] {
         return provision(rest);
     }
-    let ["--device", device, "--line", line, "--broker", broker, "--password-file", password] = words[..]
+    let ["--device", device, "--line", line, "--broker", broker, "--password-file", password, ref rest @ ..] =
+        words[..]
     else {
         bail!("{USAGE}");
+    };
+    let shards = match rest {
+        [] => None,
+        ["--shards", number] => {
+            Some(number.parse::<NonZeroU16>().context("--shards takes 1 to 65535")?.get())
+        }
+        _ => bail!("{USAGE}"),
     };
     let device = device_id(device)?;
     let broker: SocketAddr = broker.parse().context("the broker is ADDRESS:PORT")?;
     let password = fs::read_to_string(password).with_context(|| format!("cannot read {password}"))?;
-    let mqtt = Mqtt { broker, password: password.trim_end().to_owned() };
+    let mqtt = Mqtt { broker, password: password.trim_end().to_owned(), shards };
 
     let is_socket = fs::metadata(line).with_context(|| line.to_owned())?.file_type().is_socket();
     if is_socket {

@@ -80,7 +80,7 @@ impl FirmwareDevice {
     pub fn start_all(firmware: &Firmware, city: &City, dir: &Path, broker: SocketAddr) -> Result<Vec<Self>> {
         let devices = city.devices.iter().filter(|device| device.runs_firmware());
         let start = |device: &DemoDevice| {
-            let mqtt = Mqtt { broker, password: device.password.clone() };
+            let mqtt = Mqtt { broker, password: device.password.clone(), shards: None };
             Self::start(firmware, device, &dir.join(device.id.to_string()), mqtt)
         };
         devices.map(start).collect()

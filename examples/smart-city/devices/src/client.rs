@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use rumqttc::{
     AsyncClient, Event as MqttEvent, EventLoop, Incoming, MqttOptions, PublishOptions, mqttbytes::QoS,
 };
-use smart_city_frame::{DeviceId, Stream};
+use smart_city_frame::{DeviceId, Stream, Up};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
@@ -86,17 +86,7 @@ pub fn paced(mut options: MqttOptions) -> MqttOptions {
     options
 }
 
-/// Under what a device sends, without the last part of the topic: `up/{device}`, or `up/{shard}/{device}` if the city has several gateways
-/// that share the devices in so many shards.
-#[must_use]
-pub fn up(device: DeviceId, shards: Option<u16>) -> String {
-    match shards {
-        Some(shards) => format!("up/{}/{device}", device.shard(shards)),
-        None => format!("up/{device}"),
-    }
-}
-
-/// Runs a device until the handle is dropped, in a city with so many [shards](up). Reports go to `reports`, which must be taken out.
+/// Runs a device until the handle is dropped, in a city with so many [shards](Up::shards). Reports go to `reports`, which must be taken out.
 ///
 /// Of what it sends and of what comes a share of `loss`, from 0 to 1, is lost on the way.
 #[must_use]
@@ -112,7 +102,7 @@ pub fn run(
     let (down, frames) = mpsc::channel(QUEUE);
     let (connection, connected) = watch::channel(Err(String::new()));
     let random = Random::new(u64::from_be_bytes(device.id().0));
-    let up = up(device.id(), shards);
+    let up = Up { device: device.id(), shards };
     let network = Network { client, up, loss, random: random.clone(), frames, connected };
     let tasks = [
         tokio::spawn(listen(events, loss, random, down, connection)),
@@ -175,7 +165,7 @@ type Connection = Result<(), String>;
 struct Network {
     client: AsyncClient,
     /// Under what it sends.
-    up: String,
+    up: Up,
     loss: f64,
     random: Random,
     /// Frames from the gateway.

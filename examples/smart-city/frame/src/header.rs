@@ -41,6 +41,26 @@ impl DeviceId {
     }
 }
 
+/// How topics begin under which a device sends: `up/{device}`, or `up/{shard}/{device}` if several gateways share the devices in so many
+/// [shards](DeviceId::shard).
+#[derive(Clone, Copy, Debug)]
+pub struct Up {
+    /// The device.
+    pub device: DeviceId,
+    /// None if there is one gateway.
+    pub shards: Option<u16>,
+}
+
+impl fmt::Display for Up {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { device, shards } = *self;
+        match shards {
+            Some(shards) => write!(f, "up/{}/{device}", device.shard(shards)),
+            None => write!(f, "up/{device}"),
+        }
+    }
+}
+
 impl fmt::Display for DeviceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))

@@ -65,7 +65,7 @@ mod link;
 pub use content::{ALL_REGIONS, Evidence, Instruction, Receipt, Verdict};
 pub use error::{ContentError, HeaderError, OpenError, SealError};
 pub use header::{
-    Class, DeviceId, Epoch, HEADER_LEN, Header, Kind, MAX_PAYLOAD_LEN, OVERHEAD, Stream, TAG_LEN,
+    Class, DeviceId, Epoch, HEADER_LEN, Header, Kind, MAX_PAYLOAD_LEN, OVERHEAD, Stream, TAG_LEN, Up,
 };
 pub use keys::{AttestKey, RootKey};
 pub use link::{Challenge, DeviceLink, GatewayLink, LinkState, Opened, seal_epoch_request};

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use smart_city_frame::{
     ALL_REGIONS, Challenge, Class, ContentError, DeviceId, DeviceLink, Epoch, Evidence, GatewayLink, Header,
     HeaderError, Instruction, Kind, LinkState, MAX_PAYLOAD_LEN, OVERHEAD, OpenError, Opened, Receipt,
-    RootKey, SealError, Stream, Verdict, seal_epoch_request,
+    RootKey, SealError, Stream, Up, Verdict, seal_epoch_request,
 };
 
 const DEVICE: DeviceId = DeviceId([0, 1, 2, 3, 4, 5, 6, 7]);
@@ -26,6 +26,8 @@ fn shards_are_known_answers_and_spread() {
     // The address is the state of SplitMix64 after its first step from seed 0; the first number is then e220a8397b1dcdaf.
     let id = DeviceId([0x9e, 0x37, 0x79, 0xb9, 0x7f, 0x4a, 0x7c, 0x15]);
     assert_eq!([0, 1, 16, u16::MAX].map(|shards| id.shard(shards)), [0, 0, 15, 54_055]);
+    assert_eq!(Up { device: id, shards: None }.to_string(), format!("up/{id}"));
+    assert_eq!(Up { device: id, shards: Some(16) }.to_string(), format!("up/15/{id}"));
     let ids =
         |step: u64| (0..16_000).map(move |i| DeviceId((0x70b3_d5ff_fe00_0000 + i * step).to_be_bytes()));
     assert_eq!(ids(1).take(8).map(|id| id.shard(16)).collect::<Vec<_>>(), [12, 8, 5, 6, 1, 10, 14, 10]);
