@@ -142,6 +142,38 @@ fn one_in(n: u64) -> bool {
     RandomState::new().hash_one(()).is_multiple_of(n)
 }
 
+/// When to ask for a new epoch next, and how long after that again.
+#[derive(Debug)]
+struct Ask {
+    next: Instant,
+    pause: Duration,
+    /// Nobody knows whether the device is there: it was not heard since a start.
+    is_unheard: bool,
+}
+
+/// When something is to happen with which devices: with those that were heard, and with those of which nobody knows whether they are there.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    heard: BTreeSet<(Instant, DeviceId)>,
+    unheard: BTreeSet<(Instant, DeviceId)>,
+}
+
+/// A device's place there: the time, and whether it is among those that were not heard.
+type Wait = (Instant, bool);
+
+impl Waiting {
+    const fn place(&mut self, is_unheard: bool) -> &mut BTreeSet<(Instant, DeviceId)> {
+        if is_unheard { &mut self.unheard } else { &mut self.heard }
+    }
+
+    /// Those for which it is time; of those that were not heard, so many at most.
+    pub(crate) fn due(&self, now: Instant, most_unheard: usize) -> Vec<DeviceId> {
+        let until = |all| BTreeSet::range(all, ..=(now, DeviceId([0xFF; 8])));
+        let all = until(&self.heard).chain(until(&self.unheard).take(most_unheard));
+        all.map(|(_, id)| *id).collect()
+    }
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Device {
     pub(crate) record: DeviceRecord,
@@ -170,8 +202,9 @@ pub(crate) struct Device {
     /// before the recovery.
     pub(crate) recovered: Option<Epoch>,
     pub(crate) unasked: Rate,
-    /// When to ask for a new epoch next, and how long after that again.
-    ask: Option<(Instant, Duration)>,
+    ask: Option<Ask>,
+    /// Under what it [waits](Self::wait) in the engine.
+    waits: Option<Wait>,
     pub(crate) frames: u64,
     pub(crate) refused: BTreeMap<Refusal, u64>,
     pub(crate) last_seen: Option<jiff::Timestamp>,
@@ -183,6 +216,9 @@ impl Device {
         let mut device = Self { record, key, ..Self::default() };
         if device.record.epoch.is_some() && device.record.isolated.is_none() {
             device.ask_epoch(now);
+        }
+        if let Some(ask) = &mut device.ask {
+            ask.is_unheard = true;
         }
         device
     }
@@ -335,7 +371,8 @@ impl Device {
     /// Asks for a new epoch from now on, if that is not done already and there is one.
     pub(crate) fn ask_epoch(&mut self, now: Instant) {
         if self.record.epoch.is_some_and(|epoch| Epoch(epoch) < Epoch::LAST) {
-            self.ask.get_or_insert((now, Duration::from_millis(500)));
+            let ask = Ask { next: now, pause: Duration::from_millis(500), is_unheard: false };
+            self.ask.get_or_insert(ask);
         }
     }
 
@@ -349,7 +386,7 @@ impl Device {
     /// The request for a new epoch, if it is time for one.
     pub(crate) fn epoch_request(&mut self, id: DeviceId, root: &RootKey, now: Instant) -> Option<Vec<u8>> {
         let epoch = Epoch(self.record.epoch?);
-        let (next, pause) = self.ask.as_mut()?;
+        let Ask { next, pause, .. } = self.ask.as_mut()?;
         if *next > now {
             return None;
         }
@@ -361,16 +398,37 @@ impl Device {
 
     /// A device that asks, or sends in an ended epoch, is there: it need not wait for the longest pause.
     pub(crate) fn hurry(&mut self, now: Instant) {
-        if let Some((next, pause)) = &mut self.ask {
+        if let Some(Ask { next, pause, is_unheard }) = &mut self.ask {
+            *is_unheard = false;
             *pause = (*pause).min(Duration::from_secs(1));
             *next = (*next).min(now + *pause);
         }
     }
 
-    /// Whether something is to happen when time has passed.
-    pub(crate) fn is_waiting(&self) -> bool {
-        let outstanding = self.outstanding.as_ref();
-        self.ask.is_some() || outstanding.is_some_and(|outstanding| outstanding.deadline.is_some())
+    /// When something is to happen next.
+    fn next_wait(&self) -> Option<Wait> {
+        let ask = self.ask.as_ref().map(|ask| (ask.next, ask.is_unheard));
+        let deadline = self.outstanding.as_ref().and_then(|outstanding| outstanding.deadline);
+        deadline.map(|time| (time, false)).into_iter().chain(ask).min()
+    }
+
+    /// Has it wait in its place among `all`.
+    pub(crate) fn wait(&mut self, id: DeviceId, all: &mut Waiting) {
+        let next = self.next_wait();
+        if next != self.waits {
+            self.stop_waiting(id, all);
+            self.waits = next;
+            if let Some((time, is_unheard)) = next {
+                all.place(is_unheard).insert((time, id));
+            }
+        }
+    }
+
+    /// Takes it out of its place among `all`.
+    pub(crate) fn stop_waiting(&mut self, id: DeviceId, all: &mut Waiting) {
+        if let Some((time, is_unheard)) = self.waits.take() {
+            all.place(is_unheard).remove(&(time, id));
+        }
     }
 
     /// The frames of all refusals.
@@ -571,24 +629,59 @@ mod tests {
         }
     }
 
+    /// However many devices are silent after a start, who is heard is asked at once; the others come in turn.
+    #[test]
+    fn a_crowd_of_silent_devices_delays_nobody() {
+        let start = Instant::now();
+        let record = DeviceRecord { epoch: Some(1), ..DeviceRecord::default() };
+        let id = |i: u64| DeviceId(i.to_be_bytes());
+        let mut waiting = Waiting::default();
+        let mut devices: Vec<_> =
+            (0..1000).map(|_| Device::restored(record.clone(), [0; 16], start)).collect();
+        for (device, i) in devices.iter_mut().zip(0..) {
+            device.wait(id(i), &mut waiting);
+        }
+        let mut asked = vec![0; 1000];
+        for tick in 0..40u32 {
+            let now = start + Duration::from_millis(250) * tick;
+            if tick == 1 {
+                // It sends in its ended epoch.
+                devices[999].hurry(now);
+                devices[999].wait(id(999), &mut waiting);
+            }
+            let due = waiting.due(now, 10);
+            assert!(due.len() <= 11);
+            // Then after half a second, one second and so on.
+            assert_eq!(due.contains(&id(999)), [1, 3, 7, 15, 31].contains(&tick), "{tick}");
+            for id in due {
+                let i = usize::try_from(u64::from_be_bytes(id.0)).unwrap();
+                asked[i] += u32::from(devices[i].epoch_request(id, &root(), now).is_some());
+                devices[i].wait(id, &mut waiting);
+            }
+        }
+        assert_eq!(asked[..400].iter().filter(|count| **count == 1).count(), 400, "{asked:?}");
+        devices[0].stop_waiting(id(0), &mut waiting);
+        assert!(!waiting.due(start + Duration::from_secs(3600), 1000).contains(&id(0)));
+    }
+
     /// A device for which nothing is to happen costs nothing when time passes.
     #[test]
     fn a_device_waits_while_something_is_to_happen() {
         let now = Instant::now();
         let mut device = Device::default();
-        assert!(!device.is_waiting());
+        assert!(device.next_wait().is_none());
         open(&mut device, &frames(1)[0], now).unwrap();
-        assert!(!device.is_waiting());
+        assert!(device.next_wait().is_none());
         let mut buffer = [0; 64];
         let instruction = smart_city_frame::Instruction { region: 1, argument: b"on" };
         let (frame, challenge) = device.link().unwrap().seal_instruction(&instruction, &mut buffer).unwrap();
         let (frame, deadline) = (frame.to_vec(), Some(now));
         device.outstanding = Some(Outstanding { challenge, region: 1, frame, sent: 1, deadline });
-        assert!(device.is_waiting());
+        assert!(device.next_wait().is_some());
         device.outstanding.as_mut().unwrap().deadline = None;
-        assert!(!device.is_waiting());
+        assert!(device.next_wait().is_none());
         device.end_epoch(now);
-        assert!(device.is_waiting());
+        assert!(device.next_wait().is_some());
     }
 
     /// Forged frames end epoch after epoch: the gateway asks for a few new ones, and then for one an hour.

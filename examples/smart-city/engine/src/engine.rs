@@ -30,7 +30,7 @@ use crate::{
     audit::{self, Audit},
     config::{City, ConfigError, DeviceEntry, Secrets, StreamEntry, UserEntry, parse_device_id},
     corim::reference_values,
-    device::{DENIED, Device, Outstanding, Recovery, UNASKED},
+    device::{DENIED, Device, Outstanding, Recovery, UNASKED, Waiting},
     distrust::{self, Distrust, Doubt, Doubts},
     file::Directory,
     memory::{self, Fingerprint, Loss, Memory},
@@ -322,6 +322,10 @@ pub const GIVEN: usize = 1024;
 /// What those are reported by as delivered: no reading of the store has this number.
 pub const FOREIGN: u64 = u64::MAX;
 
+/// Devices that were not heard since a start and are asked for a new epoch in one tick, at most: there may be a million. One that sends is asked
+/// at once.
+const UNHEARD: usize = 256;
+
 /// Readings that are read from the store at once.
 const PAGE: usize = 256;
 
@@ -427,7 +431,7 @@ pub struct Engine {
     /// The newest epochs under root keys that no device has now.
     past_epochs: BTreeMap<(DeviceId, Fingerprint), u16>,
     /// Devices for which something is to happen when time has passed.
-    waiting: BTreeSet<DeviceId>,
+    waiting: Waiting,
     /// Something was not stored: what is in memory is ahead of the store.
     has_failed: bool,
     /// Messages of a reading that were not handed over yet, and its device.
@@ -629,7 +633,7 @@ impl Engine {
             devices: BTreeMap::new(),
             absent: stored.devices.into_iter().collect(),
             past_epochs: BTreeMap::new(),
-            waiting: BTreeSet::new(),
+            waiting: Waiting::default(),
             has_failed: false,
             undelivered: HashMap::new(),
             given_up: HashMap::new(),
@@ -755,6 +759,7 @@ impl Engine {
         self.devices.retain(|id, device| {
             let stays = key(id) == Some(device.key);
             if !stays {
+                device.stop_waiting(*id, &mut self.waiting);
                 let record = std::mem::take(&mut device.record);
                 if let Some(epoch) = record.epoch {
                     self.past_epochs.insert((*id, device.key), epoch);
@@ -770,10 +775,8 @@ impl Engine {
             let Some(key) = key(id) else { continue };
             let record = self.absent.remove(id).unwrap_or_default();
             let record = DeviceRecord { epoch: self.past_epochs.remove(&(*id, key)), ..record };
-            let device = Device::restored(record, key, now);
-            if device.is_waiting() {
-                self.waiting.insert(*id);
-            }
+            let mut device = Device::restored(record, key, now);
+            device.wait(*id, &mut self.waiting);
             self.devices.insert(*id, device);
         }
     }
@@ -997,9 +1000,7 @@ impl Engine {
                 repeats.remove(id);
                 all.push(down(*id, receipt));
             }
-            if device.is_waiting() {
-                self.waiting.insert(*id);
-            }
+            device.wait(*id, &mut self.waiting);
         }
         all.extend(repeats.into_iter().map(|(id, receipt)| down(id, receipt)));
         all.extend(outputs);
@@ -1250,10 +1251,10 @@ impl Engine {
         }
     }
 
-    /// Notes that something is to happen with a device when time has passed, if so.
+    /// Notes when something is to happen with a device, if so.
     fn wait(&mut self, id: DeviceId) {
-        if self.devices.get(&id).is_some_and(Device::is_waiting) {
-            self.waiting.insert(id);
+        if let Some(device) = self.devices.get_mut(&id) {
+            device.wait(id, &mut self.waiting);
         }
     }
 
@@ -1706,7 +1707,7 @@ impl Engine {
             Ok((_, challenge)) => challenge,
             Err(SealError::LimitReached) => {
                 device.ask_epoch(now);
-                self.waiting.insert(id);
+                device.wait(id, &mut self.waiting);
                 return Err(Denied::NoLink);
             }
             Err(_) => return Err(Denied::TooLong),
@@ -1723,14 +1724,14 @@ impl Engine {
             sent: 1,
             deadline: Some(now + Duration::from_millis(self.city.evidence_deadline_ms)),
         });
-        self.waiting.insert(id);
+        device.wait(id, &mut self.waiting);
         self.audit("instructed", detail);
         Ok(())
     }
 
     fn tick(&mut self, now: Instant) {
         self.end_guests();
-        for id in std::mem::take(&mut self.waiting) {
+        for id in self.waiting.due(now, UNHEARD) {
             let (Some(device), Some((root, _))) = (self.devices.get_mut(&id), self.secrets.devices.get(&id))
             else {
                 continue;

@@ -91,6 +91,7 @@ impl Engine {
             if let (Some(device), Some((root, _))) = (self.devices.get_mut(id), self.secrets.devices.get(id))
             {
                 went_on += usize::from(device.resume(*id, root, link));
+                device.wait(*id, &mut self.waiting);
             }
         }
         let ids: Vec<_> = self.devices_of(number).collect();
@@ -114,7 +115,8 @@ impl Engine {
         changes.delivered = std::mem::take(&mut self.batch.changes.delivered);
         let mut forgotten = Vec::new();
         for id in &ids {
-            let Some(device) = self.devices.remove(id) else { continue };
+            let Some(mut device) = self.devices.remove(id) else { continue };
+            device.stop_waiting(*id, &mut self.waiting);
             if device.record.isolated.is_some() {
                 self.shards.isolated_elsewhere.insert(*id);
             }
@@ -128,7 +130,6 @@ impl Engine {
         }
         self.absent.retain(|id, _| !of_shard(id));
         self.past_epochs.retain(|(id, _), _| !of_shard(id));
-        self.waiting.retain(|id| !of_shard(id));
         self.seen.retain(|id| !of_shard(id));
         for (number, (left, _)) in self.undelivered.extract_if(|_, (_, id)| of_shard(id)) {
             self.outgoing -= left;

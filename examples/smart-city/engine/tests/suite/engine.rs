@@ -554,7 +554,7 @@ fn a_reload_changes_decisions_and_a_fault_nothing() {
     fs::write(&path, text.replace("min_level = 2", "min_level = 12")).unwrap();
     gateway.handle([Input::Reload(read())]).unwrap();
     let fault = status(&mut gateway)["fault"].as_str().unwrap().to_owned();
-    assert!(fault.ends_with("city.toml:59: streams[2].min_level: a level is 0 to 9"), "{fault}");
+    assert!(fault.ends_with("city.toml:69: streams[2].min_level: a level is 0 to 9"), "{fault}");
     assert_eq!(topics(&gateway.handle([gate.reading(3, &city, b"2")]).unwrap()), camera);
 
     // The link goes on in its epoch: nothing is lost by a reload.
