@@ -1,0 +1,10 @@
+//! Several gateways of one city on one machine: to try them, to measure them, and to kill them.
+//!
+//! The servers are PostgreSQL, Mosquitto and the gateway's program, as they are: each a process of its own, started with the files that the
+//! project ships. The devices and users are sockets in one thread, which do no more than they must.
+#![forbid(unsafe_code)]
+
+pub mod city;
+pub mod crowd;
+pub mod ledger;
+pub mod mqtt;
