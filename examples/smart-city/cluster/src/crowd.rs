@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -61,6 +61,7 @@ pub struct Load {
 #[derive(Debug)]
 pub struct Crowd {
     shared: Arc<Shared>,
+    devices: u32,
     stop: Option<watch::Sender<()>>,
     thread: Option<JoinHandle<Result<()>>>,
 }
@@ -70,8 +71,8 @@ struct Shared {
     ledger: Mutex<Ledger>,
     /// Whether devices measure.
     measures: AtomicBool,
-    /// Users with a subscription.
-    users: AtomicU32,
+    /// How often a user has subscribed.
+    subscriptions: AtomicUsize,
 }
 
 impl Shared {
@@ -81,7 +82,7 @@ impl Shared {
 }
 
 impl Crowd {
-    /// Starts all clients. They connect when the broker is there and has their accounts. Devices measure when all users have subscribed.
+    /// Starts all clients. They connect as soon as the broker has their accounts.
     ///
     /// # Errors
     /// If there is no thread for them.
@@ -89,15 +90,16 @@ impl Crowd {
         let shared = Arc::new(Shared {
             ledger: Mutex::default(),
             measures: AtomicBool::new(true),
-            users: AtomicU32::new(0),
+            subscriptions: AtomicUsize::new(0),
         });
         let (stop, stopped) = watch::channel(());
+        let devices = load.devices;
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = thread::Builder::new().name("crowd".to_owned()).spawn({
             let shared = Arc::clone(&shared);
             move || LocalSet::new().block_on(&runtime, run(load, shared, stopped))
         })?;
-        Ok(Self { shared, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { shared, devices, stop: Some(stop), thread: Some(thread) })
     }
 
     /// What was done and seen.
@@ -111,10 +113,16 @@ impl Crowd {
         self.shared.measures.store(measures, Relaxed);
     }
 
-    /// Whether all users are connected and have subscribed.
+    /// How often a user has subscribed, after each connection once.
     #[must_use]
-    pub fn users_are_there(&self) -> bool {
-        self.shared.users.load(Relaxed) as usize == USERS.len()
+    pub fn subscriptions(&self) -> usize {
+        self.shared.subscriptions.load(Relaxed)
+    }
+
+    /// How many devices there are.
+    #[must_use]
+    pub fn devices(&self) -> u32 {
+        self.devices
     }
 
     /// # Errors
@@ -169,19 +177,16 @@ async fn receive(port: u16, user: usize, shared: Arc<Shared>) -> Result<()> {
     let name = USERS[user];
     loop {
         let mut client = connect(port, name, &format!("out/{name}/#")).await;
-        let mut is_there = false;
         while client.flush().await.is_ok() && client.read().await.is_ok() {
             while let Ok(Some(taken)) = client.take(|payload| {
                 shared.ledger().delivered(user, payload);
                 Ok(())
             }) {
                 if taken == Taken::Subscribed {
-                    is_there = true;
-                    shared.users.fetch_add(1, Relaxed);
+                    shared.subscriptions.fetch_add(1, Relaxed);
                 }
             }
         }
-        shared.users.fetch_sub(is_there.into(), Relaxed);
     }
 }
 

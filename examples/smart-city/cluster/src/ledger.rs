@@ -254,6 +254,12 @@ impl Ledger {
         (0..USERS.len()).filter(|user| !reading.excused && reading.is_owed(*user) && !reading.received[*user])
     }
 
+    /// The faults that were seen on the way.
+    #[must_use]
+    pub fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+
     /// All faults so far: those that were seen on the way, and what is in the database and cannot be there, or is missing there.
     pub fn check(&mut self, tables: &Tables) -> Vec<Fault> {
         let mut faults = self.faults.clone();

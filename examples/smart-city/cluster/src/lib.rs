@@ -6,5 +6,12 @@
 
 pub mod city;
 pub mod crowd;
+pub mod kill;
 pub mod ledger;
 pub mod mqtt;
+pub mod process;
+pub mod servers;
+
+#[allow(dead_code, reason = "tests of the store use the rest")]
+#[path = "../../store-postgres/tests/suite/cluster.rs"]
+mod postgres;

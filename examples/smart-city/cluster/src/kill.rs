@@ -1,0 +1,373 @@
+//! Servers are killed, stopped and started at random points under load, and what comes of it is compared with what must come of it.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use rustix::process::Signal;
+use smart_city_devices::sensors::Random;
+use smart_city_frame::Epoch;
+
+use crate::{
+    city,
+    crowd::{Crowd, Load},
+    ledger::{Counts, Fault},
+    process::{PATIENCE, wait_for},
+    servers::{NAMES, Servers},
+};
+
+/// What is killed, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// `kill -9` of a gateway, which is started again at once.
+    GatewayKilled,
+    /// `kill -9` of a gateway, which is started again when others have its devices.
+    GatewayAway,
+    /// A gateway is stopped for less than a lease.
+    GatewayPaused,
+    /// A gateway is stopped until others have its devices, and wakes then.
+    GatewayWoken,
+    /// SIGTERM to a gateway, which is started again when it has ended.
+    GatewayEnded,
+    /// `kill -9` of Mosquitto.
+    BrokerKilled,
+    /// Mosquitto is stopped for a short time.
+    BrokerPaused,
+    /// All of PostgreSQL ends as by a loss of power.
+    DatabaseKilled,
+    /// All of PostgreSQL is stopped for a short time.
+    DatabasePaused,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::GatewayKilled,
+        Self::GatewayAway,
+        Self::GatewayPaused,
+        Self::GatewayWoken,
+        Self::GatewayEnded,
+        Self::BrokerKilled,
+        Self::BrokerPaused,
+        Self::DatabaseKilled,
+        Self::DatabasePaused,
+    ];
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::GatewayKilled => "kill -9 of a gateway, started at once",
+            Self::GatewayAway => "kill -9 of a gateway, started after a takeover",
+            Self::GatewayPaused => "a gateway stopped for less than a lease",
+            Self::GatewayWoken => "a gateway stopped for longer than a lease",
+            Self::GatewayEnded => "SIGTERM to a gateway, until it has ended",
+            Self::BrokerKilled => "kill -9 of Mosquitto",
+            Self::BrokerPaused => "Mosquitto stopped for a short time",
+            Self::DatabaseKilled => "PostgreSQL ended as by a loss of power",
+            Self::DatabasePaused => "PostgreSQL stopped for a short time",
+        })
+    }
+}
+
+/// What is done.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// How many faults.
+    pub rounds: usize,
+    /// The same seed makes the same faults in the same order; the points of time are of the machine.
+    pub seed: u64,
+    /// The kinds among which each round has one.
+    pub kinds: Vec<Kind>,
+    /// How many gateways.
+    pub gateways: usize,
+    /// How many devices.
+    pub devices: u32,
+    /// How many shards.
+    pub shards: u16,
+    /// How long a lease lasts, in seconds.
+    pub lease_seconds: u64,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { rounds: 1, seed: 1, kinds: Kind::ALL.to_vec(), gateways: 3, devices: 48, shards: 16, lease_seconds: 2 }
+    }
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// For each kind how long it took each time until every shard had a receipt of a reading that was made after the fault.
+    pub back: BTreeMap<Kind, Vec<Duration>>,
+    /// How much there was of everything.
+    pub counts: Counts,
+    /// Gateways that have ended by themselves, and why.
+    pub ended: Vec<String>,
+    /// Instructions that operators gave.
+    pub instructions: usize,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "Until every shard has a receipt of a reading made after the fault, in seconds:")?;
+        writeln!(f, "{:48} {:>6} {:>8} {:>8} {:>8}", "", "rounds", "median", "90 %", "longest")?;
+        for (kind, times) in &self.back {
+            let mut times = times.clone();
+            times.sort_unstable();
+            let at = |hundredths: usize| times[((times.len() * hundredths).div_ceil(100)).max(1) - 1].as_secs_f64();
+            writeln!(f, "{kind:48} {:>6} {:>8.2} {:>8.2} {:>8.2}", times.len(), at(50), at(90), at(100))?;
+        }
+        let Counts { readings, frames, receipts, deliveries, down, again, lost_by_broker } = self.counts;
+        writeln!(f, "{readings} readings in {frames} frames, {receipts} of them with a receipt; {again} readings are in the history more than once,")?;
+        writeln!(f, "each time by another frame. {deliveries} messages to users; {lost_by_broker} readings did not come to a user, because Mosquitto")?;
+        write!(f, "was killed with them. {down} different frames to devices, {} instructions among them.", self.instructions)?;
+        for reason in &self.ended {
+            write!(f, "\nended by itself: {reason}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Does all of it. What comes of it is told on the way.
+///
+/// # Errors
+/// If anything is not as it must be.
+pub fn run(plan: &Plan) -> Result<Report> {
+    let all = Kill::start(plan).and_then(|mut kill| {
+        let done = kill.all(plan);
+        // Why, if something is not as it must be.
+        done.inspect_err(|_| kill.keep_files())?;
+        Ok(kill.report)
+    });
+    all.with_context(|| format!("with the seed {}", plan.seed))
+}
+
+struct Kill {
+    servers: Servers,
+    crowd: Crowd,
+    random: Random,
+    lease: Duration,
+    report: Report,
+}
+
+impl Kill {
+    fn start(plan: &Plan) -> Result<Self> {
+        let mut servers = Servers::start(plan.gateways, plan.devices, Some(plan.shards), plan.lease_seconds)?;
+        for gateway in 0..plan.gateways {
+            servers.start_gateway(gateway)?;
+        }
+        let crowd = Crowd::start(Load {
+            port: servers.mosquitto.port,
+            devices: plan.devices,
+            shards: Some(plan.shards),
+            every: Some(Duration::from_millis(200)),
+            epoch: Epoch(1),
+        })?;
+        let lease = Duration::from_secs(plan.lease_seconds);
+        Ok(Self { servers, crowd, random: Random::new(plan.seed), lease, report: Report::default() })
+    }
+
+    fn all(&mut self, plan: &Plan) -> Result<()> {
+        self.servers.wait_until_served()?;
+        self.subscribed(0)?;
+        self.crowd.ledger().watch();
+        self.back()?;
+        for round in 1..=plan.rounds {
+            let kind = plan.kinds[self.below(plan.kinds.len())];
+            let took = self.round(kind).with_context(|| format!("round {round}: {kind}"))?;
+            println!("{round:4}  {kind:48} {:6.2} s", took.as_secs_f64());
+            self.report.back.entry(kind).or_default().push(took);
+            // All that there is takes its time: sometimes.
+            if round % 10 == 0 {
+                let tables = self.servers.tables()?;
+                nothing(&self.crowd.ledger().check(&tables)).with_context(|| format!("after round {round}"))?;
+            }
+        }
+        self.end()
+    }
+
+    /// One fault, until all is as before; how long it took until every shard was heard again.
+    fn round(&mut self, kind: Kind) -> Result<Duration> {
+        self.examine()?;
+        sleep(Duration::from_secs_f64(self.random.unit()));
+        let gateway = self.below(self.servers.gateways.len());
+        let began = Instant::now();
+        self.inject(kind, gateway)?;
+        let back = self.back()?;
+        for (gateway, reason) in self.servers.ended()? {
+            // A lease may be over before the database is there again.
+            let expected = matches!(kind, Kind::DatabaseKilled | Kind::DatabasePaused);
+            ensure!(expected, "gateway {} has ended by itself: {reason}", NAMES[gateway]);
+            self.ended(kind, gateway, &reason);
+            self.servers.start_gateway(gateway)?;
+        }
+        self.servers.wait_until_served()?;
+        self.crowd.check()?;
+        nothing(self.crowd.ledger().faults())?;
+        Ok(back.saturating_duration_since(began))
+    }
+
+    fn inject(&mut self, kind: Kind, gateway: usize) -> Result<()> {
+        let Self { servers, crowd, .. } = self;
+        match kind {
+            Kind::GatewayKilled | Kind::GatewayAway => {
+                servers.gateway(gateway)?.process.kill()?;
+                crowd.ledger().watch();
+                if kind == Kind::GatewayAway {
+                    self.taken_over(gateway)?;
+                }
+                self.servers.start_gateway(gateway)
+            }
+            Kind::GatewayPaused => {
+                let time = self.lease.mul_f64(0.5 * self.random.unit());
+                let process = &self.servers.gateway(gateway)?.process;
+                process.signal(Signal::STOP)?;
+                self.crowd.ledger().watch();
+                sleep(time);
+                process.signal(Signal::CONT)
+            }
+            Kind::GatewayWoken => {
+                servers.gateway(gateway)?.process.signal(Signal::STOP)?;
+                crowd.ledger().watch();
+                self.taken_over(gateway)?;
+                sleep(self.lease.mul_f64(self.random.unit()));
+                self.wakes(gateway)
+            }
+            Kind::GatewayEnded => {
+                let process = &mut servers.gateway(gateway)?.process;
+                process.signal(Signal::TERM)?;
+                let status = process.wait()?;
+                crowd.ledger().watch();
+                ensure!(status.success(), "SIGTERM: {status}: {}", servers.last_words(gateway));
+                servers.start_gateway(gateway)
+            }
+            Kind::BrokerKilled => {
+                let before = crowd.subscriptions();
+                servers.mosquitto.process.kill()?;
+                crowd.ledger().watch();
+                sleep(Duration::from_secs_f64(self.random.unit()));
+                servers.mosquitto.start_again()?;
+                self.subscribed(before)?;
+                self.crowd.ledger().broker_was_killed();
+                Ok(())
+            }
+            Kind::BrokerPaused => {
+                servers.mosquitto.process.signal(Signal::STOP)?;
+                crowd.ledger().watch();
+                sleep(Duration::from_secs_f64(self.random.unit()));
+                servers.mosquitto.process.signal(Signal::CONT)
+            }
+            Kind::DatabaseKilled => {
+                let pause = Duration::from_secs_f64(self.random.unit());
+                crowd.ledger().watch();
+                servers.crash_database(pause)
+            }
+            Kind::DatabasePaused => {
+                servers.signal_to_database(Signal::STOP)?;
+                crowd.ledger().watch();
+                sleep(Duration::from_secs_f64(self.random.unit()));
+                servers.signal_to_database(Signal::CONT)
+            }
+        }
+    }
+
+    /// Waits until others have all shards of a gateway that says nothing.
+    fn taken_over(&self, gateway: usize) -> Result<()> {
+        wait_for("a takeover", PATIENCE, || {
+            let holders = self.servers.holders()?;
+            let others = |holder: &Option<String>| holder.as_ref().is_some_and(|name| name != NAMES[gateway]);
+            Ok(holders.values().all(|holder| others(&holder.name)).then_some(()))
+        })
+    }
+
+    /// A gateway of which others have the devices wakes: it must write nothing, and end.
+    fn wakes(&mut self, gateway: usize) -> Result<()> {
+        let name = NAMES[gateway];
+        let before = self.servers.commits(name)?;
+        let process = &mut self.servers.gateway(gateway)?.process;
+        process.signal(Signal::CONT)?;
+        let status = process.wait().context("a gateway that others have replaced")?;
+        ensure!(!status.success(), "a gateway that others have replaced ended with {status}");
+        let after = self.servers.commits(name)?;
+        ensure!(before == after, "gateway {name} was replaced, and has written: {before}, then {after}");
+        let reason = self.servers.last_words(gateway);
+        self.ended(Kind::GatewayWoken, gateway, &reason);
+        self.servers.start_gateway(gateway)
+    }
+
+    /// An operator has the code of some device measured: an instruction among the frames.
+    fn examine(&mut self) -> Result<()> {
+        let number = self.below(1 << 16) as u32 % self.crowd.devices();
+        for gateway in self.servers.gateways.iter().flatten() {
+            if gateway.examine(city::device(number))? {
+                self.report.instructions += 1;
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until every shard has a receipt of a reading that was made since the fault.
+    fn back(&self) -> Result<Instant> {
+        wait_for("a receipt in each shard", PATIENCE, || Ok(self.crowd.ledger().back(self.servers.shards)))
+    }
+
+    /// Waits until all users have subscribed since there were so many subscriptions.
+    fn subscribed(&self, before: usize) -> Result<()> {
+        let all = before + city::USERS.len();
+        wait_for("users", PATIENCE, || Ok((self.crowd.subscriptions() >= all).then_some(())))
+    }
+
+    fn ended(&mut self, kind: Kind, gateway: usize, reason: &str) {
+        self.report.ended.push(format!("{kind}: gateway {}: {reason}", NAMES[gateway]));
+    }
+
+    /// All that was measured gets its receipt, and comes to all who may see it; then it is looked at everything.
+    fn end(&mut self) -> Result<()> {
+        self.crowd.measure(false);
+        let all = wait_for("all receipts and deliveries", PATIENCE, || Ok(self.crowd.ledger().is_done().then_some(())));
+        if let Err(error) = all {
+            nothing(&self.crowd.ledger().undelivered())?;
+            return Err(error);
+        }
+        let tables = self.servers.tables()?;
+        nothing(&self.crowd.ledger().check(&tables))?;
+        self.report.counts = self.crowd.ledger().counts(&tables);
+        for (shard, holder) in self.servers.holders()? {
+            ensure!(holder.name.is_some(), "nobody has shard {shard}");
+        }
+        for gateway in 0..self.servers.gateways.len() {
+            let process = &mut self.servers.gateway(gateway)?.process;
+            process.signal(Signal::TERM)?;
+            let status = process.wait()?;
+            ensure!(status.success(), "SIGTERM: {status}: {}", self.servers.last_words(gateway));
+            self.servers.verify_audit(gateway)?;
+        }
+        Ok(())
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        let [a, b, c, d] = std::array::from_fn(|_| self.random.byte());
+        u32::from_be_bytes([a, b, c, d]) as usize % bound
+    }
+
+    /// Logs and data stay where they are, for who looks for the reason.
+    fn keep_files(&mut self) {
+        println!("what the servers have said and stored is in {}", self.servers.keep_files().display());
+    }
+}
+
+/// # Errors
+/// If there is a fault.
+fn nothing(faults: &[Fault]) -> Result<()> {
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let first: Vec<String> = faults.iter().take(10).map(ToString::to_string).collect();
+    bail!("{} faults: {}", faults.len(), first.join("; "))
+}
