@@ -90,6 +90,23 @@ pub(crate) fn bench() -> Result<()> {
     cargo("bench").args(["--package", "smart-city-gateway", "--bench", "load"]).run()
 }
 
+/// `cargo xtask cluster ...`, with the profile of the tests: several gateways, which are tried and killed.
+pub(crate) fn cluster(arguments: &[&str]) -> Result<()> {
+    run_cluster("debug", &[], arguments)
+}
+
+/// `cargo xtask bench cluster`.
+pub(crate) fn bench_cluster(arguments: &[&str]) -> Result<()> {
+    run_cluster("release", &["--release"], &[&["bench"], arguments].concat())
+}
+
+fn run_cluster(folder: &str, profile: &[&str], arguments: &[&str]) -> Result<()> {
+    test_tools()?;
+    cargo("build").args(profile).args(["--workspace", "--bins"]).run()?;
+    let program = paths::target().join("smart-city").join(folder).join("smart-city-cluster");
+    Cmd::new(program).args(arguments).run()
+}
+
 /// What the tests take besides Rust: a browser that looks at the gateway's page, Mosquitto as its broker, PostgreSQL as its database, an
 /// identity provider for users of other cities, programs that read incidents, and OpenSSL for the crate `ear`, which reads attestation
 /// results.

@@ -16,7 +16,7 @@ use crate::{
     city,
     crowd::{Crowd, Load},
     ledger::{Counts, Fault},
-    process::{PATIENCE, wait_for},
+    process::{PATIENCE, seconds_of, wait_for},
     servers::{NAMES, Servers},
 };
 
@@ -81,7 +81,7 @@ pub struct Plan {
     pub rounds: usize,
     /// The same seed makes the same faults in the same order; the points of time are of the machine.
     pub seed: u64,
-    /// The kinds among which each round has one.
+    /// The kinds that come, in any order.
     pub kinds: Vec<Kind>,
     /// How many gateways.
     pub gateways: usize,
@@ -118,9 +118,8 @@ impl fmt::Display for Report {
         writeln!(f, "{:48} {:>6} {:>8} {:>8} {:>8}", "", "rounds", "median", "90 %", "longest")?;
         for (kind, times) in &self.back {
             let mut times = times.clone();
-            times.sort_unstable();
-            let at = |hundredths: usize| times[((times.len() * hundredths).div_ceil(100)).max(1) - 1].as_secs_f64();
-            writeln!(f, "{kind:48} {:>6} {:>8.2} {:>8.2} {:>8.2}", times.len(), at(50), at(90), at(100))?;
+            let [median, most, longest] = [50, 90, 100].map(|hundredths| seconds_of(&mut times, hundredths));
+            writeln!(f, "{kind:48} {:>6} {median:>8.2} {most:>8.2} {longest:>8.2}", times.len())?;
         }
         let Counts { readings, frames, receipts, deliveries, down, again, lost_by_broker } = self.counts;
         writeln!(f, "{readings} readings in {frames} frames, {receipts} of them with a receipt; {again} readings are in the history more than once,")?;
@@ -177,8 +176,13 @@ impl Kill {
         self.subscribed(0)?;
         self.crowd.ledger().watch();
         self.back()?;
+        let mut left = Vec::new();
         for round in 1..=plan.rounds {
-            let kind = plan.kinds[self.below(plan.kinds.len())];
+            // Each kind comes once before one comes again.
+            if left.is_empty() {
+                left.clone_from(&plan.kinds);
+            }
+            let kind = left.swap_remove(self.below(left.len()));
             let took = self.round(kind).with_context(|| format!("round {round}: {kind}"))?;
             println!("{round:4}  {kind:48} {:6.2} s", took.as_secs_f64());
             self.report.back.entry(kind).or_default().push(took);

@@ -6,7 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fmt,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use smart_city_frame::{DeviceId, Header, Kind};
@@ -149,11 +149,29 @@ pub struct Ledger {
     watch: Option<Watch>,
 }
 
-/// Since when it is looked for receipts, and when each shard had one of a reading that was made since.
+/// Since when it is looked for receipts, and what came since.
 #[derive(Debug)]
 struct Watch {
     since: Instant,
+    /// When each shard had the first receipt of a reading that was made since.
     back: BTreeMap<u16, Instant>,
+    /// Of each shard the last receipt, and the longest time without one.
+    silences: BTreeMap<u16, (Instant, Duration)>,
+    /// Of each receipt how long after the measurement it came.
+    delays: Vec<Duration>,
+}
+
+impl Watch {
+    fn receipt(&mut self, reading: &Reading) {
+        let now = Instant::now();
+        if reading.made >= self.since {
+            self.back.entry(reading.shard).or_insert(now);
+        }
+        let (last, longest) = self.silences.entry(reading.shard).or_insert((self.since, Duration::ZERO));
+        *longest = (*longest).max(now - *last);
+        *last = now;
+        self.delays.push(now - reading.made);
+    }
 }
 
 /// How much there was of everything.
@@ -193,9 +211,8 @@ impl Ledger {
     pub fn receipt(&mut self, frame: Frame) {
         let Some(sealed) = self.sealed.get_mut(&frame) else { return };
         self.receipts += u64::from(!std::mem::replace(&mut sealed.has_receipt, true));
-        let (Some(watch), Some(reading)) = (&mut self.watch, self.readings.get(index(sealed.reading))) else { return };
-        if reading.made >= watch.since {
-            watch.back.entry(reading.shard).or_insert_with(Instant::now);
+        if let (Some(watch), Some(reading)) = (&mut self.watch, self.readings.get(index(sealed.reading))) {
+            watch.receipt(reading);
         }
     }
 
@@ -231,7 +248,14 @@ impl Ledger {
 
     /// From now on it is looked for receipts of readings that are made from now on.
     pub fn watch(&mut self) {
-        self.watch = Some(Watch { since: Instant::now(), back: BTreeMap::new() });
+        let since = Instant::now();
+        self.watch = Some(Watch { since, back: BTreeMap::new(), silences: BTreeMap::new(), delays: Vec::new() });
+    }
+
+    /// Frames that have a receipt.
+    #[must_use]
+    pub const fn receipts(&self) -> u64 {
+        self.receipts
     }
 
     /// When the last of so many shards had its receipt; none if one has none yet.
@@ -239,6 +263,18 @@ impl Ledger {
     pub fn back(&self, shards: u16) -> Option<Instant> {
         let back = &self.watch.as_ref()?.back;
         (back.len() == usize::from(shards)).then(|| back.values().max().copied()).flatten()
+    }
+
+    /// The longest time that each shard was without a receipt.
+    #[must_use]
+    pub fn silences(&self) -> BTreeMap<u16, Duration> {
+        let silences = self.watch.iter().flat_map(|watch| &watch.silences);
+        silences.map(|(shard, (last, longest))| (*shard, (*longest).max(last.elapsed()))).collect()
+    }
+
+    /// How long after the measurement each receipt came. It forgets them.
+    pub fn delays(&mut self) -> Vec<Duration> {
+        self.watch.as_mut().map(|watch| std::mem::take(&mut watch.delays)).unwrap_or_default()
     }
 
     /// Whether all that was measured has a receipt, and all users have what is for them.

@@ -4,8 +4,10 @@
 //! project ships. The devices and users are sockets in one thread, which do no more than they must.
 #![forbid(unsafe_code)]
 
+pub mod bench;
 pub mod city;
 pub mod crowd;
+pub mod demo;
 pub mod kill;
 pub mod ledger;
 pub mod mqtt;

@@ -1,20 +1,14 @@
 //! `cargo xtask cluster`: several gateways of one city.
 #![forbid(unsafe_code)]
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
-use smart_city_cluster::kill;
+use clap::Parser;
+use smart_city_cluster::{bench, demo, kill};
 
 /// Several gateways of one city on this machine.
 #[derive(Debug, Parser)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
 enum Command {
     /// Kills servers at random under load, and compares what comes of it with what must come of it
     Kill {
@@ -28,18 +22,40 @@ enum Command {
         #[arg(long, default_value_t = 3)]
         gateways: usize,
     },
+    /// A city for trying, until Ctrl-C
+    Demo {
+        /// How many gateways
+        #[arg(long, default_value_t = 3)]
+        gateways: usize,
+        /// How long it goes on
+        #[arg(long)]
+        seconds: Option<u64>,
+    },
+    /// What it all takes on this machine
+    Bench {
+        /// For how many seconds each load is measured
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
+        /// How many devices send
+        #[arg(long, default_value_t = 320)]
+        senders: u32,
+        /// How many devices are known
+        #[arg(long, default_value_t = 1_000_000)]
+        known: u32,
+    },
 }
 
 fn main() -> Result<()> {
-    match Arguments::parse().command {
+    match Command::parse() {
         Command::Kill { rounds, seed, gateways } => {
-            let seed = seed.unwrap_or_else(|| {
-                SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| u64::from(time.subsec_nanos()))
-            });
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let seed = seed.unwrap_or_else(|| now.subsec_nanos().into());
             println!("seed {seed}");
-            let plan = kill::Plan { rounds, seed, gateways, ..kill::Plan::default() };
-            println!("{}", kill::run(&plan)?);
+            let report = kill::run(&kill::Plan { rounds, seed, gateways, ..kill::Plan::default() })?;
+            println!("{report}");
             Ok(())
         }
+        Command::Bench { seconds, senders, known } => bench::run(bench::Amounts { seconds, senders, known }),
+        Command::Demo { gateways, seconds } => demo::run(gateways, seconds.map(Duration::from_secs)),
     }
 }

@@ -1,4 +1,4 @@
-//! Processes of this machine: signals for them, and what they take.
+//! Processes of this machine: signals for them, what they take, and how long things last.
 
 use std::{
     fs,
@@ -149,4 +149,11 @@ pub fn wait_for<T>(what: &str, patience: Duration, mut look: impl FnMut() -> Res
         ensure!(Instant::now() < end, "waited {patience:?} for {what}");
         thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// The time within which so many of 100 are, in seconds; not a number if there are none.
+pub fn seconds_of(times: &mut [Duration], hundredths: usize) -> f64 {
+    times.sort_unstable();
+    let place = (times.len() * hundredths).div_ceil(100).saturating_sub(1);
+    times.get(place).map_or(f64::NAN, Duration::as_secs_f64)
 }

@@ -251,8 +251,16 @@ impl Servers {
     /// # Errors
     /// If there is none, or it does not answer.
     pub fn query(&self, sql: &str) -> Result<Vec<tokio_postgres::Row>> {
+        self.in_database(async |client: &Client| Ok(client.query(sql, &[]).await?))
+    }
+
+    /// Does something in the database.
+    ///
+    /// # Errors
+    /// If there is none, or it is not done.
+    pub fn in_database<T>(&self, work: impl AsyncFn(&Client) -> Result<T>) -> Result<T> {
         let database = self.database.as_ref().context("this city has no database")?;
-        Ok(postgres::with(&database.address, async |client: &Client| client.query(sql, &[]).await)?)
+        postgres::with(&database.address, work)
     }
 
     /// The processes of the database.
