@@ -147,7 +147,7 @@ pub fn wait_for<T>(what: &str, patience: Duration, mut look: impl FnMut() -> Res
             return Ok(found);
         }
         ensure!(Instant::now() < end, "waited {patience:?} for {what}");
-        thread::sleep(Duration::from_millis(10));
+        thread::sleep(Duration::from_millis(20));
     }
 }
 
