@@ -54,7 +54,12 @@ pub fn run(amounts: Amounts) -> Result<()> {
 }
 
 /// A city whose devices are all served.
-fn city(gateways: usize, shards: Option<u16>, devices: u32, every: Option<Duration>) -> Result<(Servers, Crowd)> {
+fn city(
+    gateways: usize,
+    shards: Option<u16>,
+    devices: u32,
+    every: Option<Duration>,
+) -> Result<(Servers, Crowd)> {
     let mut servers = Servers::start(gateways, devices, shards, LEASE_SECONDS)?;
     for gateway in 0..gateways {
         servers.start_gateway(gateway)?;
@@ -72,7 +77,8 @@ fn city(gateways: usize, shards: Option<u16>, devices: u32, every: Option<Durati
 /// Frames a second, and what they take, as fast as it goes and at half of that.
 fn rates(gateways: usize, shards: Option<u16>, amounts: Amounts) -> Result<()> {
     let kind = if shards.is_some() { "of a cluster" } else { "alone, with a file" };
-    let full = rate(&format!("{gateways} gateways {kind}, as fast as it goes"), gateways, shards, None, amounts)?;
+    let full =
+        rate(&format!("{gateways} gateways {kind}, as fast as it goes"), gateways, shards, None, amounts)?;
     let every = Duration::from_secs_f64(2.0 * f64::from(amounts.senders) / full);
     rate(&format!("{gateways} gateways {kind}, half of that"), gateways, shards, Some(every), amounts)?;
     Ok(())
@@ -109,7 +115,13 @@ fn moment(servers: &Servers, crowd: &Crowd) -> Result<Moment> {
 }
 
 /// Prints and returns how many frames a second had receipts.
-fn rate(name: &str, gateways: usize, shards: Option<u16>, every: Option<Duration>, amounts: Amounts) -> Result<f64> {
+fn rate(
+    name: &str,
+    gateways: usize,
+    shards: Option<u16>,
+    every: Option<Duration>,
+    amounts: Amounts,
+) -> Result<f64> {
     let (servers, mut crowd) = city(gateways, shards, amounts.senders, every)?;
     sleep(WARM_UP);
     let before = moment(&servers, &crowd)?;
@@ -121,7 +133,10 @@ fn rate(name: &str, gateways: usize, shards: Option<u16>, every: Option<Duration
     let seconds = (after.time - before.time).as_secs_f64();
     let frames = (after.receipts - before.receipts) as f64;
     let [half, most] = [50, 99].map(|hundredths| 1e3 * seconds_of(&mut delays, hundredths));
-    println!("{name}: {:.0} frames/s; half have their receipts within {half:.1} ms, 99 of 100 within {most:.1} ms", frames / seconds);
+    println!(
+        "{name}: {:.0} frames/s; half have their receipts within {half:.1} ms, 99 of 100 within {most:.1} ms",
+        frames / seconds
+    );
     let mut total = Duration::ZERO;
     for (process, time) in &after.cpu {
         let time = time.saturating_sub(before.cpu.get(process).copied().unwrap_or_default());
@@ -129,11 +144,17 @@ fn rate(name: &str, gateways: usize, shards: Option<u16>, every: Option<Duration
         println!("  {:6.0} us of a processor for each frame: {process}", time.as_secs_f64() / frames * 1e6);
     }
     println!("  {:6.2} processors were busy with all of it", total.as_secs_f64() / seconds);
-    if let Some(([commits, wal, tables], [commits_before, wal_before, tables_before])) = after.database.zip(before.database) {
+    if let Some(([commits, wal, tables], [commits_before, wal_before, tables_before])) =
+        after.database.zip(before.database)
+    {
         let commits = (commits - commits_before) as f64;
         let for_each = |bytes: i64| bytes as f64 / frames;
         println!("  {:.0} commits/s, {:.1} frames in each", commits / seconds, frames / commits);
-        println!("  {:.0} bytes of WAL, and {:.0} of tables, for each reading", for_each(wal - wal_before), for_each(tables - tables_before));
+        println!(
+            "  {:.0} bytes of WAL, and {:.0} of tables, for each reading",
+            for_each(wal - wal_before),
+            for_each(tables - tables_before)
+        );
     }
     Ok(frames / seconds)
 }
@@ -148,7 +169,10 @@ fn moves(amounts: Amounts) -> Result<()> {
         let gateway = time % servers.gateways.len();
         for (is_killed, times) in [(false, &mut handovers), (true, &mut takeovers)] {
             sleep(WARM_UP);
-            let of_it = servers.holders()?.into_iter().filter(|(_, holder)| holder.name.as_deref() == Some(NAMES[gateway]));
+            let of_it = servers
+                .holders()?
+                .into_iter()
+                .filter(|(_, holder)| holder.name.as_deref() == Some(NAMES[gateway]));
             let moved: Vec<u16> = of_it.map(|(shard, _)| shard).collect();
             crowd.ledger().watch();
             if is_killed {
@@ -168,7 +192,10 @@ fn moves(amounts: Amounts) -> Result<()> {
     println!("\nThe longest time without a receipt, of each shard that went to another gateway:");
     for (what, times) in [("after SIGTERM", &mut handovers), ("after kill -9", &mut takeovers)] {
         let [median, most, longest] = [50, 90, 100].map(|hundredths| seconds_of(times, hundredths));
-        println!("  {what}: median {median:.2} s, 90 of 100 within {most:.2} s, longest {longest:.2} s, of {}", times.len());
+        println!(
+            "  {what}: median {median:.2} s, 90 of 100 within {most:.2} s, longest {longest:.2} s, of {}",
+            times.len()
+        );
     }
     Ok(())
 }
@@ -181,7 +208,10 @@ fn known(amounts: Amounts) -> Result<()> {
     let mut servers = Servers::start(2, devices, Some(SHARDS), LEASE_SECONDS)?;
     let size = |name: &str| fs::metadata(servers.dir(0).join(name)).map(|file| file.len() as f64 / 1e6);
     let (config, secrets) = (size("city.toml")?, size("secrets.toml")?);
-    println!("  city.toml has {config:.0} MB, secrets.toml {secrets:.0} MB; written in {:.1} s", seconds(begun));
+    println!(
+        "  city.toml has {config:.0} MB, secrets.toml {secrets:.0} MB; written in {:.1} s",
+        seconds(begun)
+    );
     let begun = Instant::now();
     servers.start_gateway(0)?;
     println!("  a gateway with an empty database is ready after {:.1} s", seconds(begun));
@@ -210,7 +240,11 @@ fn known(amounts: Amounts) -> Result<()> {
     print_memory(&mut servers, 1, devices)?;
     let sizes = "select relname::text, pg_total_relation_size(relid) from pg_stat_user_tables order by 2 desc limit 4";
     for row in servers.query(sizes)? {
-        println!("  table {} with its indexes: {:.1} MB", row.get::<_, &str>(0), row.get::<_, i64>(1) as f64 / 1e6);
+        println!(
+            "  table {} with its indexes: {:.1} MB",
+            row.get::<_, &str>(0),
+            row.get::<_, i64>(1) as f64 / 1e6
+        );
     }
     Ok(())
 }
@@ -232,7 +266,10 @@ fn print_memory(servers: &mut Servers, gateway: usize, devices: u32) -> Result<(
     let [now, most] = ["VmRSS", "VmHWM"].map(|which| memory(process, which));
     let (now, most) = (now? as f64 / 1e3, most? as f64 / 1e3);
     let each = now / f64::from(devices) * 1e4;
-    println!("  memory of gateway {}: {now:.0} MB, at most {most:.0} MB; {each:.1} MB for 10,000 devices", NAMES[gateway]);
+    println!(
+        "  memory of gateway {}: {now:.0} MB, at most {most:.0} MB; {each:.1} MB for 10,000 devices",
+        NAMES[gateway]
+    );
     Ok(())
 }
 

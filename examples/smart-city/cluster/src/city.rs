@@ -116,9 +116,15 @@ impl Plan {
         let mut file = BufWriter::new(File::create(path)?);
         writeln!(file, "departments = [\"traffic\"]\n\n[gateway]\ncity = \"midori\"")?;
         writeln!(file, "evidence_deadline_ms = 2000\nevidence_attempts = 3\n")?;
-        writeln!(file, "[[cities]]\nid = \"midori\"\nname = \"Midori\"\n\n[history]\nhours = 24\nmost = 10000000")?;
+        writeln!(
+            file,
+            "[[cities]]\nid = \"midori\"\nname = \"Midori\"\n\n[history]\nhours = 24\nmost = 10000000"
+        )?;
         if let Some(Cluster { database, shards, lease_seconds }) = &self.cluster {
-            writeln!(file, "\n[cluster]\ndatabase = {database:?}\nshards = {shards}\nlease_seconds = {lease_seconds}")?;
+            writeln!(
+                file,
+                "\n[cluster]\ndatabase = {database:?}\nshards = {shards}\nlease_seconds = {lease_seconds}"
+            )?;
         }
         for CityStream { id, name, class, .. } in &STREAMS {
             let label = match class {
@@ -139,7 +145,10 @@ impl Plan {
             writeln!(file, "\n[[devices]]\nid = \"{}\"\nname = \"Sensor {number}\"", device(number))?;
             writeln!(file, "place = {place:?}\nimage = \"simulated\"\nstreams = {streams:?}")?;
         }
-        writeln!(file, "\n[[users]]\nid = \"hana\"\ncity = \"midori\"\ndepartments = [\"traffic\"]\nlevel = 2")?;
+        writeln!(
+            file,
+            "\n[[users]]\nid = \"hana\"\ncity = \"midori\"\ndepartments = [\"traffic\"]\nlevel = 2"
+        )?;
         writeln!(file, "\n[[users]]\nid = \"ren\"\ncity = \"midori\"\ndepartments = []\nlevel = 0")?;
         Ok(file.flush()?)
     }
@@ -154,7 +163,11 @@ impl Plan {
             entry.clear();
             let name = device(number).to_string();
             let password = password(&name);
-            write!(entry, "\n[devices.{name}]\nroot_key = \"{:032x}\"\nmqtt_password = \"{password}\"\n", key(number))?;
+            write!(
+                entry,
+                "\n[devices.{name}]\nroot_key = \"{:032x}\"\nmqtt_password = \"{password}\"\n",
+                key(number)
+            )?;
             file.write_all(entry.as_bytes())?;
         }
         for user in USERS {

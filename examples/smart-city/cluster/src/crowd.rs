@@ -15,7 +15,8 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use smart_city_detector::{AllowedValues, Detector};
 use smart_city_devices::image::Image;
 use smart_city_frame::{
-    ALL_REGIONS, AttestKey, Challenge, DeviceId, DeviceLink, Epoch, Header, Kind, OpenError, Receipt, RootKey, SealError,
+    ALL_REGIONS, AttestKey, Challenge, DeviceId, DeviceLink, Epoch, Header, Kind, OpenError, Receipt,
+    RootKey, SealError,
 };
 use tokio::{
     runtime,
@@ -241,7 +242,8 @@ async fn live(load: Load, number: u32, shared: Arc<Shared>) -> Result<()> {
             }
             while load.every.is_none() && device.kept() < WINDOW && device.measure() {}
             device.send(&mut client, now)?;
-            let again = device.sealed.values().filter_map(|sealed| sealed.sent).min().map(|sent| sent + AGAIN);
+            let again =
+                device.sealed.values().filter_map(|sealed| sealed.sent).min().map(|sent| sent + AGAIN);
             let next = again.map_or(due, |again| again.min(due));
             let came = async {
                 client.flush().await?;
@@ -273,7 +275,17 @@ impl Device {
         AllowedValues::new(&table).map_err(|error| anyhow!("the table of device {id}: {error:?}"))?;
         let link = DeviceLink::new(&root, id, load.epoch);
         let code = Code { image, table, key };
-        Ok(Self { id, shard, up, root, code, link, waiting: VecDeque::new(), sealed: BTreeMap::new(), shared })
+        Ok(Self {
+            id,
+            shard,
+            up,
+            root,
+            code,
+            link,
+            waiting: VecDeque::new(),
+            sealed: BTreeMap::new(),
+            shared,
+        })
     }
 
     /// Readings without a receipt.
@@ -298,14 +310,15 @@ impl Device {
             && let Some(&(reading, stream)) = self.waiting.front()
         {
             let payload = reading.to_string();
-            let bytes = match self.link.seal_reading(STREAMS[stream].stream(), payload.as_bytes(), &mut buffer) {
-                Ok(bytes) => bytes.to_vec(),
-                Err(SealError::LimitReached) => {
-                    self.new_epoch();
-                    continue;
-                }
-                Err(error) => return Err(error.into()),
-            };
+            let bytes =
+                match self.link.seal_reading(STREAMS[stream].stream(), payload.as_bytes(), &mut buffer) {
+                    Ok(bytes) => bytes.to_vec(),
+                    Err(SealError::LimitReached) => {
+                        self.new_epoch();
+                        continue;
+                    }
+                    Err(error) => return Err(error.into()),
+                };
             self.waiting.pop_front();
             let [a, b, c] = Header::parse(&bytes)?.counter;
             let counter = u32::from_be_bytes([0, a, b, c]);
@@ -333,7 +346,9 @@ impl Device {
         self.shared.ledger().down(self.id, frame);
         let header = Header::parse(frame)?;
         let opened = match header.kind {
-            Kind::Receipt => self.link.open_receipt(self.id, frame).map(|receipt| self.take_receipt(&receipt)),
+            Kind::Receipt => {
+                self.link.open_receipt(self.id, frame).map(|receipt| self.take_receipt(&receipt))
+            }
             Kind::EpochRequest => self.link.open_epoch_request(self.id, frame).map(|()| self.new_epoch()),
             _ => match self.link.open_instruction(self.id, frame) {
                 Ok((instruction, challenge)) => {
@@ -373,7 +388,8 @@ impl Device {
 
     fn evidence(&mut self, region: u16, challenge: Challenge) -> Result<Vec<u8>> {
         let Code { image, table, key } = &self.code;
-        let table = AllowedValues::new(table).map_err(|error| anyhow!("the table of device {}: {error:?}", self.id))?;
+        let table = AllowedValues::new(table)
+            .map_err(|error| anyhow!("the table of device {}: {error:?}", self.id))?;
         let code = |region| image.function(region).map_or(&[][..], |function| &function.code);
         let detector = Detector::new(key, table);
         let evidence = match region {

@@ -53,10 +53,15 @@ pub fn run(gateways: usize, time: Option<Duration>) -> Result<()> {
         every: Some(EVERY),
         epoch: Epoch(1),
     })?;
-    servers.wait_until_served()?;
-    explain(&servers)?;
     let started = Instant::now();
-    let mut city = City { servers, crowd, shown: String::new(), outage: None, away: BTreeMap::new() };
+    let mut city = City {
+        servers,
+        crowd,
+        is_explained: false,
+        shown: String::new(),
+        outage: None,
+        away: BTreeMap::new(),
+    };
     loop {
         match stopped.try_recv() {
             Err(TryRecvError::Empty) if time.is_none_or(|time| started.elapsed() < time) => city.look()?,
@@ -110,6 +115,8 @@ fn explain(servers: &Servers) -> Result<()> {
 struct City {
     servers: Servers,
     crowd: Crowd,
+    /// When all shards are served for the first time, it is said what can be tried.
+    is_explained: bool,
     /// Who had which shards when that was said.
     shown: String,
     /// Since when devices of a gateway that has ended may not be heard.
@@ -122,6 +129,10 @@ impl City {
     /// Says what has changed since the last time.
     fn look(&mut self) -> Result<()> {
         self.crowd.check()?;
+        if !self.is_explained {
+            self.is_explained = self.servers.served() == usize::from(SHARDS);
+            return if self.is_explained { explain(&self.servers) } else { Ok(()) };
+        }
         let shares = self.shares()?;
         if shares != self.shown {
             println!("shards: {shares}");
@@ -137,14 +148,21 @@ impl City {
         if let Some(since) = self.outage
             && let Some(back) = self.crowd.ledger().back(SHARDS)
         {
-            println!("all devices are heard again, {:.1} seconds later", back.saturating_duration_since(since).as_secs_f64());
+            println!(
+                "all devices are heard again, {:.1} seconds later",
+                back.saturating_duration_since(since).as_secs_f64()
+            );
             self.outage = None;
         }
         if let Some(fault) = self.crowd.ledger().faults().first() {
             bail!("not as it must be: {fault}");
         }
-        let later: Vec<usize> =
-            self.away.iter().filter(|(_, since)| since.elapsed() > AWAY).map(|(gateway, _)| *gateway).collect();
+        let later: Vec<usize> = self
+            .away
+            .iter()
+            .filter(|(_, since)| since.elapsed() > AWAY)
+            .map(|(gateway, _)| *gateway)
+            .collect();
         for gateway in later {
             self.away.remove(&gateway);
             self.servers.start_gateway(gateway)?;
@@ -158,7 +176,10 @@ impl City {
     fn shares(&self) -> Result<String> {
         let mut shares: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (shard, holder) in self.servers.holders()? {
-            shares.entry(holder.name.unwrap_or_else(|| "nobody".to_owned())).or_default().push(shard.to_string());
+            shares
+                .entry(holder.name.unwrap_or_else(|| "nobody".to_owned()))
+                .or_default()
+                .push(shard.to_string());
         }
         let mut line = String::new();
         for (name, shards) in shares {

@@ -95,7 +95,15 @@ pub struct Plan {
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { rounds: 1, seed: 1, kinds: Kind::ALL.to_vec(), gateways: 3, devices: 48, shards: 16, lease_seconds: 2 }
+        Self {
+            rounds: 1,
+            seed: 1,
+            kinds: Kind::ALL.to_vec(),
+            gateways: 3,
+            devices: 48,
+            shards: 16,
+            lease_seconds: 2,
+        }
     }
 }
 
@@ -122,9 +130,19 @@ impl fmt::Display for Report {
             writeln!(f, "{kind:48} {:>6} {median:>8.2} {most:>8.2} {longest:>8.2}", times.len())?;
         }
         let Counts { readings, frames, receipts, deliveries, down, again, lost_by_broker } = self.counts;
-        writeln!(f, "{readings} readings in {frames} frames, {receipts} of them with a receipt; {again} readings are in the history more than once,")?;
-        writeln!(f, "each time by another frame. {deliveries} messages to users; {lost_by_broker} readings did not come to a user, because Mosquitto")?;
-        write!(f, "was killed with them. {down} different frames to devices, {} instructions among them.", self.instructions)?;
+        writeln!(
+            f,
+            "{readings} readings in {frames} frames, {receipts} of them with a receipt; {again} readings are in the history more than once,"
+        )?;
+        writeln!(
+            f,
+            "each time by another frame. {deliveries} messages to users; {lost_by_broker} readings did not come to a user, because Mosquitto"
+        )?;
+        write!(
+            f,
+            "was killed with them. {down} different frames to devices, {} instructions among them.",
+            self.instructions
+        )?;
         for reason in &self.ended {
             write!(f, "\nended by itself: {reason}")?;
         }
@@ -174,8 +192,6 @@ impl Kill {
     fn all(&mut self, plan: &Plan) -> Result<()> {
         self.servers.wait_until_served()?;
         self.subscribed(0)?;
-        self.crowd.ledger().watch();
-        self.back()?;
         let mut left = Vec::new();
         for round in 1..=plan.rounds {
             // Each kind comes once before one comes again.
@@ -189,7 +205,8 @@ impl Kill {
             // All that there is takes its time: sometimes.
             if round % 10 == 0 {
                 let tables = self.servers.tables()?;
-                nothing(&self.crowd.ledger().check(&tables)).with_context(|| format!("after round {round}"))?;
+                nothing(&self.crowd.ledger().check(&tables))
+                    .with_context(|| format!("after round {round}"))?;
             }
         }
         self.end()
@@ -202,7 +219,19 @@ impl Kill {
         let gateway = self.below(self.servers.gateways.len());
         let began = Instant::now();
         self.inject(kind, gateway)?;
-        let back = self.back()?;
+        let back = wait_for("a receipt in each shard", PATIENCE, || {
+            self.start_ended(kind)?;
+            Ok(self.crowd.ledger().back(self.servers.shards))
+        })?;
+        self.start_ended(kind)?;
+        self.servers.wait_until_served()?;
+        self.crowd.check()?;
+        nothing(self.crowd.ledger().faults())?;
+        Ok(back.saturating_duration_since(began))
+    }
+
+    /// Starts gateways again that have ended by themselves, as whoever watches over services does.
+    fn start_ended(&mut self, kind: Kind) -> Result<()> {
         for (gateway, reason) in self.servers.ended()? {
             // A lease may be over before the database is there again.
             let expected = matches!(kind, Kind::DatabaseKilled | Kind::DatabasePaused);
@@ -210,10 +239,7 @@ impl Kill {
             self.ended(kind, gateway, &reason);
             self.servers.start_gateway(gateway)?;
         }
-        self.servers.wait_until_served()?;
-        self.crowd.check()?;
-        nothing(self.crowd.ledger().faults())?;
-        Ok(back.saturating_duration_since(began))
+        Ok(())
     }
 
     fn inject(&mut self, kind: Kind, gateway: usize) -> Result<()> {
@@ -316,11 +342,6 @@ impl Kill {
         Ok(())
     }
 
-    /// Waits until every shard has a receipt of a reading that was made since the fault.
-    fn back(&self) -> Result<Instant> {
-        wait_for("a receipt in each shard", PATIENCE, || Ok(self.crowd.ledger().back(self.servers.shards)))
-    }
-
     /// Waits until all users have subscribed since there were so many subscriptions.
     fn subscribed(&self, before: usize) -> Result<()> {
         let all = before + city::USERS.len();
@@ -334,7 +355,9 @@ impl Kill {
     /// All that was measured gets its receipt, and comes to all who may see it; then it is looked at everything.
     fn end(&mut self) -> Result<()> {
         self.crowd.measure(false);
-        let all = wait_for("all receipts and deliveries", PATIENCE, || Ok(self.crowd.ledger().is_done().then_some(())));
+        let all = wait_for("all receipts and deliveries", PATIENCE, || {
+            Ok(self.crowd.ledger().is_done().then_some(()))
+        });
         if let Err(error) = all {
             nothing(&self.crowd.ledger().undelivered())?;
             return Err(error);

@@ -101,7 +101,9 @@ impl fmt::Display for Fault {
             Self::Nonce(kind, frame) => write!(f, "two frames have the nonce of the {kind:?} {frame}"),
             Self::NotOpened(kind, frame) => write!(f, "the {kind:?} {frame} could not be opened"),
             Self::NotDelivered(user, frame) => write!(f, "{user} does not have the reading in {frame}"),
-            Self::Leaked(user, number) => write!(f, "{user} has reading {number}, which is not for this user"),
+            Self::Leaked(user, number) => {
+                write!(f, "{user} has reading {number}, which is not for this user")
+            }
             Self::EpochBack { device, before, after } => {
                 write!(f, "the epoch of device {device} was {before}, and is {after:?}")
             }
@@ -220,7 +222,8 @@ impl Ledger {
     pub fn down(&mut self, device: DeviceId, bytes: &[u8]) {
         let Ok(header) = Header::parse(bytes) else { return };
         let frame = Frame::new(device, &header);
-        let before = self.down.entry((header.kind == Kind::EpochRequest, frame)).or_insert_with(|| bytes.to_vec());
+        let before =
+            self.down.entry((header.kind == Kind::EpochRequest, frame)).or_insert_with(|| bytes.to_vec());
         if before != bytes {
             self.faults.push(Fault::Nonce(header.kind, frame));
         }
@@ -249,7 +252,8 @@ impl Ledger {
     /// From now on it is looked for receipts of readings that are made from now on.
     pub fn watch(&mut self) {
         let since = Instant::now();
-        self.watch = Some(Watch { since, back: BTreeMap::new(), silences: BTreeMap::new(), delays: Vec::new() });
+        self.watch =
+            Some(Watch { since, back: BTreeMap::new(), silences: BTreeMap::new(), delays: Vec::new() });
     }
 
     /// Frames that have a receipt.
@@ -282,7 +286,8 @@ impl Ledger {
     pub fn is_done(&self) -> bool {
         let with_receipt: HashSet<u64> =
             self.sealed.values().filter(|sealed| sealed.has_receipt).map(|sealed| sealed.reading).collect();
-        with_receipt.len() == self.readings.len() && self.readings.iter().all(|reading| self.missing(reading).next().is_none())
+        with_receipt.len() == self.readings.len()
+            && self.readings.iter().all(|reading| self.missing(reading).next().is_none())
     }
 
     /// Users who must have a reading, and do not.
@@ -316,7 +321,9 @@ impl Ledger {
         }
         let stored: HashSet<Frame> = numbers.keys().map(|(frame, _)| *frame).collect();
         let with_receipt = self.sealed.iter().filter(|(_, sealed)| sealed.has_receipt);
-        faults.extend(with_receipt.filter(|(frame, _)| !stored.contains(frame)).map(|(frame, _)| Fault::Lost(*frame)));
+        faults.extend(
+            with_receipt.filter(|(frame, _)| !stored.contains(frame)).map(|(frame, _)| Fault::Lost(*frame)),
+        );
         for (at, before) in &self.epochs {
             let after = tables.epochs.get(at).copied();
             if after < Some(*before) {
@@ -342,8 +349,14 @@ impl Ledger {
     #[must_use]
     pub fn counts(&self, tables: &Tables) -> Counts {
         let mut once = BTreeSet::new();
-        let again = tables.history.iter().filter_map(|row| reading(&row.payload)).filter(|number| !once.insert(*number));
-        let is_missing = |reading: &&Reading| (0..USERS.len()).any(|user| reading.is_owed(user) && !reading.received[user]);
+        let again = tables
+            .history
+            .iter()
+            .filter_map(|row| reading(&row.payload))
+            .filter(|number| !once.insert(*number));
+        let is_missing = |reading: &&Reading| {
+            (0..USERS.len()).any(|user| reading.is_owed(user) && !reading.received[user])
+        };
         Counts {
             readings: self.readings.len(),
             frames: self.sealed.len(),
@@ -392,7 +405,8 @@ mod tests {
                 }
             }
         }
-        let history: Vec<Row> = (0..4).map(|i| row(i, u32::try_from(i).unwrap(), i.cast_unsigned())).collect();
+        let history: Vec<Row> =
+            (0..4).map(|i| row(i, u32::try_from(i).unwrap(), i.cast_unsigned())).collect();
         let epochs = BTreeMap::from([((DEVICE, vec![1]), 1)]);
         (ledger, Tables { outbox: vec![history[2].clone()], history, epochs })
     }
@@ -443,7 +457,8 @@ mod tests {
             let mut link = GatewayLink::new(&root, DEVICE, Epoch(4));
             link.seal_receipt(&Receipt::new([0, 0, counter]), &mut [0; 64]).unwrap().to_vec()
         };
-        let request = smart_city_frame::seal_epoch_request(&root, DEVICE, Epoch(4), &mut [0; 64]).unwrap().to_vec();
+        let request =
+            smart_city_frame::seal_epoch_request(&root, DEVICE, Epoch(4), &mut [0; 64]).unwrap().to_vec();
         let (mut ledger, tables) = good();
         // An epoch request has a key of its own; and the same frame may come twice.
         for frame in [&sealed(1), &request, &sealed(1), &request] {

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
+    io::Write as _,
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -13,6 +14,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::Signal;
 use serde_json::Value;
 use smart_city_demo::gateway::Gateway as Program;
+use smart_city_engine::store::private;
 use smart_city_frame::DeviceId;
 use tempfile::TempDir;
 use tokio_postgres::Client;
@@ -107,7 +109,7 @@ impl Servers {
         for name in &NAMES[..gateways] {
             let dir = files.path().join(name);
             plan.write(&dir)?;
-            fs::write(dir.join("ear-key.pem"), &ear_key)?;
+            private().open(dir.join("ear-key.pem"))?.write_all(ear_key.as_bytes())?;
         }
         let mosquitto = Mosquitto::prepare(files.path().join("mosquitto"), shards.is_some())?;
         let http_ports = (0..gateways).map(|_| free_port()).collect::<Result<_>>()?;
@@ -129,7 +131,14 @@ impl Servers {
     pub fn start_gateway(&mut self, gateway: usize) -> Result<()> {
         let (name, dir, port) = (NAMES[gateway], self.dir(gateway), self.http_ports[gateway]);
         let mut command = Command::new(Program::program()?);
-        command.current_dir(&dir).args(["--config", "city.toml", "--secrets", "secrets.toml", "--data", "data"]);
+        command.current_dir(&dir).args([
+            "--config",
+            "city.toml",
+            "--secrets",
+            "secrets.toml",
+            "--data",
+            "data",
+        ]);
         command.args(["--http", &format!("127.0.0.1:{port}")]);
         command.args(["--broker", &format!("mqtt://127.0.0.1:{}", self.mosquitto.gateways_port)]);
         command.arg("--broker-passwords").arg(self.mosquitto.dir.join("passwords.sock"));
@@ -140,18 +149,21 @@ impl Servers {
         let mut process = Process::start(command.stdout(Stdio::piped()).stderr(log))?;
         let line = process.first_line()?;
         let http = line.trim().split_once("http=").map(|(_, http)| http.to_owned());
-        let http = http.with_context(|| format!("gateway {name} did not start: {}", self.last_words(gateway)))?;
+        let http =
+            http.with_context(|| format!("gateway {name} did not start: {}", self.last_words(gateway)))?;
         self.gateways[gateway] = Some(Gateway { name, process, http });
         Ok(())
     }
 
-    /// The last line of a gateway's log.
+    /// Why a gateway has ended, or the last line of its log.
     #[must_use]
     pub fn last_words(&self, gateway: usize) -> String {
         let log = fs::read(self.dir(gateway).join("log")).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
-        let error = log.rfind("Error: ").map_or("", |at| &log[at..]);
-        if error.is_empty() { log.lines().last().unwrap_or_default().to_owned() } else { error.trim().replace('\n', " ") }
+        let end = log.rfind("Error: ").or_else(|| log.trim_end().rfind('\n')).map_or(&*log, |at| &log[at..]);
+        // Where in the program it was is in the log.
+        let words = end.split("Stack backtrace").next().unwrap_or_default().split_whitespace();
+        words.collect::<Vec<&str>>().join(" ")
     }
 
     /// A gateway that was started.
@@ -183,13 +195,18 @@ impl Servers {
     /// # Errors
     /// If that does not come.
     pub fn wait_until_served(&self) -> Result<()> {
-        let shards = usize::from(self.shards);
         let mut served = 0;
         let all = wait_for("gateways that serve all shards", PATIENCE, || {
-            served = self.gateways.iter().flatten().filter_map(|gateway| gateway.served().ok()).sum();
-            Ok((served == shards).then_some(()))
+            served = self.served();
+            Ok((served == usize::from(self.shards)).then_some(()))
         });
-        all.with_context(|| format!("{served} of {shards} shards are served"))
+        all.with_context(|| format!("{served} of {} shards are served", self.shards))
+    }
+
+    /// How many shards have a gateway that hears their devices.
+    #[must_use]
+    pub fn served(&self) -> usize {
+        self.gateways.iter().flatten().filter_map(|gateway| gateway.served().ok()).sum()
     }
 
     /// Who has each shard, as the database says.
@@ -223,9 +240,11 @@ impl Servers {
     pub fn tables(&self) -> Result<Tables> {
         let device = |bytes: &[u8]| Ok::<_, anyhow::Error>(DeviceId(bytes.try_into()?));
         let rows = |table: &str| {
-            let rows = self.query(&format!("select number, device, epoch, counter, key, payload from {table}"))?;
+            let rows =
+                self.query(&format!("select number, device, epoch, counter, key, payload from {table}"))?;
             let row = |row: &tokio_postgres::Row| {
-                let (epoch, counter) = (u16::try_from(row.get::<_, i32>(2))?, u32::try_from(row.get::<_, i64>(3))?);
+                let (epoch, counter) =
+                    (u16::try_from(row.get::<_, i32>(2))?, u32::try_from(row.get::<_, i64>(3))?);
                 let frame = Frame { device: device(row.get(1))?, epoch, counter };
                 Ok(Row { number: row.get(0), frame, key: row.get(4), payload: row.get(5) })
             };
@@ -343,7 +362,9 @@ impl Gateway {
         match answer.status().as_u16() {
             200..300 => Ok(true),
             421 => Ok(false),
-            status => bail!("gateway {} answers {status}: {}", self.name, answer.body_mut().read_to_string()?),
+            status => {
+                bail!("gateway {} answers {status}: {}", self.name, answer.body_mut().read_to_string()?)
+            }
         }
     }
 }
@@ -407,8 +428,12 @@ fn run(dir: &Path, port: u16) -> Result<Process> {
 
 /// A program of Mosquitto.
 fn find(name: &str) -> Result<PathBuf> {
-    let places = ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"].map(|place| Path::new(place).join(name));
-    places.into_iter().find(|path| path.exists()).with_context(|| format!("{name} is missing: install Mosquitto"))
+    let places = ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"]
+        .map(|place| Path::new(place).join(name));
+    places
+        .into_iter()
+        .find(|path| path.exists())
+        .with_context(|| format!("{name} is missing: install Mosquitto"))
 }
 
 fn plugin() -> Result<PathBuf> {

@@ -15,8 +15,13 @@ use smart_city_cluster::{
 /// `cargo xtask cluster kill` does more of it.
 #[test]
 fn faults_lose_nothing_and_repeat_nothing() {
-    let kinds =
-        vec![Kind::GatewayAway, Kind::GatewayWoken, Kind::GatewayEnded, Kind::BrokerKilled, Kind::DatabaseKilled];
+    let kinds = vec![
+        Kind::GatewayAway,
+        Kind::GatewayWoken,
+        Kind::GatewayEnded,
+        Kind::BrokerKilled,
+        Kind::DatabaseKilled,
+    ];
     let report = kill::run(&Plan { rounds: kinds.len(), kinds, ..Plan::default() }).unwrap();
     println!("{report}");
     assert!(report.counts.receipts > 0 && report.instructions > 0);
