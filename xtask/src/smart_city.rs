@@ -92,17 +92,18 @@ pub(crate) fn bench() -> Result<()> {
 
 /// `cargo xtask cluster ...`, with the profile of the tests: several gateways, which are tried and killed.
 pub(crate) fn cluster(arguments: &[&str]) -> Result<()> {
-    run_cluster("debug", &[], arguments)
+    run_cluster("debug", &["--workspace"], arguments)
 }
 
 /// `cargo xtask bench cluster`.
 pub(crate) fn bench_cluster(arguments: &[&str]) -> Result<()> {
-    run_cluster("release", &["--release"], &[&["bench"], arguments].concat())
+    let packages = ["--release", "--package", "smart-city-gateway", "--package", "smart-city-cluster"];
+    run_cluster("release", &packages, &[&["bench"], arguments].concat())
 }
 
-fn run_cluster(folder: &str, profile: &[&str], arguments: &[&str]) -> Result<()> {
+fn run_cluster(folder: &str, what: &[&str], arguments: &[&str]) -> Result<()> {
     test_tools()?;
-    cargo("build").args(profile).args(["--workspace", "--bins"]).run()?;
+    cargo("build").args(what).arg("--bins").run()?;
     let program = paths::target().join("smart-city").join(folder).join("smart-city-cluster");
     Cmd::new(program).args(arguments).run()
 }
