@@ -325,9 +325,14 @@ impl Servers {
     /// If it is not as it must be.
     pub fn verify_audit(&self, gateway: usize) -> Result<()> {
         let mut command = Command::new(Program::program()?);
+        let name = NAMES[gateway];
         command.current_dir(self.dir(gateway)).args(["--data", "data", "--verify-audit"]);
+        if self.database.is_some() {
+            // The database knows the end of the log.
+            command.args(["--config", "city.toml", "--secrets", "secrets.toml", "--name", name]);
+        }
         let said = command.output()?;
-        let (error, name) = (String::from_utf8_lossy(&said.stderr), NAMES[gateway]);
+        let error = String::from_utf8_lossy(&said.stderr);
         ensure!(said.status.success(), "the audit log of gateway {name}: {error}");
         Ok(())
     }
