@@ -204,9 +204,7 @@ impl Kill {
             self.report.back.entry(kind).or_default().push(took);
             // All that there is takes its time: sometimes.
             if round % 10 == 0 {
-                let tables = self.servers.tables()?;
-                nothing(&self.crowd.ledger().check(&tables))
-                    .with_context(|| format!("after round {round}"))?;
+                self.compare().with_context(|| format!("after round {round}"))?;
             }
         }
         self.end()
