@@ -104,7 +104,6 @@ impl Crowd {
     }
 
     /// What was done and seen.
-    #[must_use]
     pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.shared.ledger()
     }

@@ -198,7 +198,7 @@ impl Kill {
             if left.is_empty() {
                 left.clone_from(&plan.kinds);
             }
-            let kind = left.swap_remove(self.below(left.len()));
+            let kind = left.swap_remove(self.place(left.len()));
             let took = self.round(kind).with_context(|| format!("round {round}: {kind}"))?;
             println!("{round:4}  {kind:48} {:6.2} s", took.as_secs_f64());
             self.report.back.entry(kind).or_default().push(took);
@@ -214,7 +214,7 @@ impl Kill {
     fn round(&mut self, kind: Kind) -> Result<Duration> {
         self.examine()?;
         sleep(Duration::from_secs_f64(self.random.unit()));
-        let gateway = self.below(self.servers.gateways.len());
+        let gateway = self.place(self.servers.gateways.len());
         let began = Instant::now();
         self.inject(kind, gateway)?;
         let back = wait_for("a receipt in each shard", PATIENCE, || {
@@ -330,7 +330,7 @@ impl Kill {
 
     /// An operator has the code of some device measured: an instruction among the frames.
     fn examine(&mut self) -> Result<()> {
-        let number = self.below(1 << 16) as u32 % self.crowd.devices();
+        let number = self.below(self.crowd.devices());
         for gateway in self.servers.gateways.iter().flatten() {
             if gateway.examine(city::device(number))? {
                 self.report.instructions += 1;
@@ -384,9 +384,13 @@ impl Kill {
         Ok(tables)
     }
 
-    fn below(&mut self, bound: usize) -> usize {
-        let [a, b, c, d] = std::array::from_fn(|_| self.random.byte());
-        u32::from_be_bytes([a, b, c, d]) as usize % bound
+    fn below(&mut self, bound: u32) -> u32 {
+        u32::from_be_bytes(std::array::from_fn(|_| self.random.byte())) % bound
+    }
+
+    /// One of so many places.
+    fn place(&mut self, places: usize) -> usize {
+        self.below(u32::try_from(places).unwrap_or(u32::MAX)) as usize
     }
 
     /// Logs and data stay where they are, for who looks for the reason.

@@ -127,13 +127,16 @@ impl Client {
     }
 
     fn put(&mut self, first: u8, body: &[u8]) -> Result<()> {
+        let [high, low] = u16::try_from(body.len())?.to_be_bytes();
+        // Seven bits in each byte; less than 16,384 in all.
+        ensure!(high < 0x40, "a packet of {} bytes", body.len());
+        let upper = high << 1 | low >> 7;
         self.out.push(first);
-        let mut len = u16::try_from(body.len())?;
-        while len >= 0x80 {
-            self.out.push((len & 0x7F) as u8 | 0x80);
-            len >>= 7;
+        if upper == 0 {
+            self.out.push(low);
+        } else {
+            self.out.extend([low | 0x80, upper]);
         }
-        self.out.push(len as u8);
         self.out.extend(body);
         Ok(())
     }
