@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use rustix::process::Signal;
 use smart_city_engine::store::DeviceRecord;
 use smart_city_frame::Epoch;
@@ -50,7 +50,8 @@ pub fn run(amounts: Amounts) -> Result<()> {
         rates(gateways, Some(SHARDS), amounts)?;
     }
     moves(amounts)?;
-    known(amounts)
+    // The first is what a gateway takes by itself.
+    [1000, amounts.known].into_iter().try_for_each(known)
 }
 
 /// A city whose devices are all served.
@@ -67,7 +68,7 @@ fn city(
     let port = servers.mosquitto.port;
     let crowd = Crowd::start(Load { port, devices, shards, every, epoch: Epoch(1) })?;
     if shards.is_some() {
-        servers.wait_until_served()?;
+        servers.wait_until_shared()?;
     }
     crowd.ledger().watch();
     wait_for("receipts", PATIENCE, || Ok(crowd.ledger().back(servers.shards)))?;
@@ -168,7 +169,6 @@ fn moves(amounts: Amounts) -> Result<()> {
     for time in 0..TIMES {
         let gateway = time % servers.gateways.len();
         for (is_killed, times) in [(false, &mut handovers), (true, &mut takeovers)] {
-            sleep(WARM_UP);
             let of_it = servers
                 .holders()?
                 .into_iter()
@@ -185,7 +185,7 @@ fn moves(amounts: Amounts) -> Result<()> {
             let silences = crowd.ledger().silences();
             times.extend(moved.iter().filter_map(|shard| silences.get(shard)));
             servers.start_gateway(gateway)?;
-            servers.wait_until_served()?;
+            servers.wait_until_shared()?;
         }
     }
     crowd.check()?;
@@ -201,44 +201,46 @@ fn moves(amounts: Amounts) -> Result<()> {
 }
 
 /// A city with many devices, all of which were heard once.
-fn known(amounts: Amounts) -> Result<()> {
-    let devices = amounts.known;
-    println!("\n{devices} devices that are known");
+fn known(devices: u32) -> Result<()> {
+    println!(
+        "\n{devices} devices that are known. Mosquitto does not have their accounts: it would take too long to make them."
+    );
     let begun = Instant::now();
     let mut servers = Servers::start(2, devices, Some(SHARDS), LEASE_SECONDS)?;
     let size = |name: &str| fs::metadata(servers.dir(0).join(name)).map(|file| file.len() as f64 / 1e6);
     let (config, secrets) = (size("city.toml")?, size("secrets.toml")?);
     println!(
-        "  city.toml has {config:.0} MB, secrets.toml {secrets:.0} MB; written in {:.1} s",
+        "  city.toml has {config:.1} MB, secrets.toml {secrets:.1} MB; written in {:.1} s",
         seconds(begun)
     );
     let begun = Instant::now();
-    servers.start_gateway(0)?;
-    println!("  a gateway with an empty database is ready after {:.1} s", seconds(begun));
-    stop(&mut servers, 0)?;
+    servers.launch(0)?;
+    serves(&servers)?;
+    println!("  a gateway with an empty database has all {SHARDS} shards after {:.1} s", seconds(begun));
+    print_memory(&mut servers, 0)?;
+    servers.gateways[0] = None;
     let begun = Instant::now();
     fill(&servers, devices)?;
     println!("  the tables are filled in {:.1} s", seconds(begun));
     let begun = Instant::now();
-    servers.start_gateway(0)?;
-    println!("  a gateway is ready after {:.1} s", seconds(begun));
-    servers.wait_until_served()?;
-    println!("  and has all {SHARDS} shards after {:.1} s", seconds(begun));
-    print_memory(&mut servers, 0, devices)?;
+    servers.launch(0)?;
+    serves(&servers)?;
+    println!("  a gateway with a full one has them after {:.1} s", seconds(begun));
+    print_memory(&mut servers, 0)?;
     let begun = Instant::now();
-    servers.start_gateway(1)?;
-    println!("  a second gateway is ready after {:.1} s", seconds(begun));
-    let begun = Instant::now();
-    wait_for("half of the shards", 10 * PATIENCE, || {
+    servers.launch(1)?;
+    let half = wait_for("half of the shards", 20 * PATIENCE, || {
         let holders = servers.holders()?;
         let has = holders.values().filter(|holder| holder.name.as_deref() == Some(NAMES[1])).count();
+        servers.ended()?.first().map_or(Ok(()), |(_, how)| bail!("a gateway has ended: {how}"))?;
         Ok((has == usize::from(SHARDS) / 2).then_some(()))
-    })?;
-    servers.wait_until_served()?;
-    println!("  and has half of the shards {:.1} s later", seconds(begun));
-    print_memory(&mut servers, 0, devices)?;
-    print_memory(&mut servers, 1, devices)?;
-    let sizes = "select relname::text, pg_total_relation_size(relid) from pg_stat_user_tables order by 2 desc limit 4";
+    });
+    half?;
+    serves(&servers)?;
+    println!("  a second gateway is started, and has half of them after {:.1} s", seconds(begun));
+    print_memory(&mut servers, 0)?;
+    print_memory(&mut servers, 1)?;
+    let sizes = "select relname::text, pg_total_relation_size(relid) from pg_stat_user_tables order by 2 desc limit 3";
     for row in servers.query(sizes)? {
         println!(
             "  table {} with its indexes: {:.1} MB",
@@ -247,6 +249,11 @@ fn known(amounts: Amounts) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Waits until all shards are served, however many devices there are.
+fn serves(servers: &Servers) -> Result<()> {
+    wait_for("all shards", 20 * PATIENCE, || Ok((servers.served() == usize::from(SHARDS)).then_some(())))
 }
 
 fn seconds(begun: Instant) -> f64 {
@@ -261,15 +268,11 @@ fn stop(servers: &mut Servers, gateway: usize) -> Result<()> {
     Ok(())
 }
 
-fn print_memory(servers: &mut Servers, gateway: usize, devices: u32) -> Result<()> {
+fn print_memory(servers: &mut Servers, gateway: usize) -> Result<()> {
     let process = servers.gateway(gateway)?.process.id();
     let [now, most] = ["VmRSS", "VmHWM"].map(|which| memory(process, which));
     let (now, most) = (now? as f64 / 1e3, most? as f64 / 1e3);
-    let each = now / f64::from(devices) * 1e4;
-    println!(
-        "  memory of gateway {}: {now:.0} MB, at most {most:.0} MB; {each:.1} MB for 10,000 devices",
-        NAMES[gateway]
-    );
+    println!("  memory of gateway {}: {now:.0} MB, at most {most:.0} MB", NAMES[gateway]);
     Ok(())
 }
 

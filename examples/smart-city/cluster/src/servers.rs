@@ -129,28 +129,39 @@ impl Servers {
     /// # Errors
     /// If it does not start.
     pub fn start_gateway(&mut self, gateway: usize) -> Result<()> {
-        let (name, dir, port) = (NAMES[gateway], self.dir(gateway), self.http_ports[gateway]);
+        self.launch(gateway)?;
+        let line = self.gateway(gateway)?.process.first_line()?;
+        let is_ready = line.starts_with("ready ");
+        ensure!(is_ready, "gateway {} did not start: {}", NAMES[gateway], self.last_words(gateway));
+        Ok(())
+    }
+
+    /// Starts a gateway, and waits for nothing.
+    ///
+    /// # Errors
+    /// If there is no such program.
+    pub fn launch(&mut self, gateway: usize) -> Result<()> {
+        let (name, dir) = (NAMES[gateway], self.dir(gateway));
+        let http = format!("127.0.0.1:{}", self.http_ports[gateway]);
         let mut command = Command::new(Program::program()?);
-        command.current_dir(&dir).args([
+        command.current_dir(&dir);
+        command.args([
             "--config",
             "city.toml",
             "--secrets",
             "secrets.toml",
             "--data",
             "data",
+            "--http",
+            &http,
         ]);
-        command.args(["--http", &format!("127.0.0.1:{port}")]);
         command.args(["--broker", &format!("mqtt://127.0.0.1:{}", self.mosquitto.gateways_port)]);
         command.arg("--broker-passwords").arg(self.mosquitto.dir.join("passwords.sock"));
         if self.database.is_some() {
             command.args(["--name", name]);
         }
         let log = File::options().create(true).append(true).open(dir.join("log"))?;
-        let mut process = Process::start(command.stdout(Stdio::piped()).stderr(log))?;
-        let line = process.first_line()?;
-        let http = line.trim().split_once("http=").map(|(_, http)| http.to_owned());
-        let http =
-            http.with_context(|| format!("gateway {name} did not start: {}", self.last_words(gateway)))?;
+        let process = Process::start(command.stdout(Stdio::piped()).stderr(log))?;
         self.gateways[gateway] = Some(Gateway { name, process, http });
         Ok(())
     }
@@ -201,6 +212,19 @@ impl Servers {
             Ok((served == usize::from(self.shards)).then_some(()))
         });
         all.with_context(|| format!("{served} of {} shards are served", self.shards))
+    }
+
+    /// Waits until every gateway has a fair share of the shards, and hears their devices.
+    ///
+    /// # Errors
+    /// If that does not come.
+    pub fn wait_until_shared(&self) -> Result<()> {
+        let share = usize::from(self.shards) / self.gateways.iter().flatten().count().max(1);
+        wait_for("fair shares", PATIENCE, || {
+            let mut gateways = self.gateways.iter().flatten();
+            Ok(gateways.all(|gateway| gateway.served().is_ok_and(|served| served >= share)).then_some(()))
+        })?;
+        self.wait_until_served()
     }
 
     /// How many shards have a gateway that hears their devices.
