@@ -81,6 +81,7 @@ pub(crate) fn soak() -> Result<()> {
             .env(variable, value)
             .run()?;
     }
+    cluster(&["kill"])?;
     city_firmware::soak()
 }
 
