@@ -3,23 +3,18 @@
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
-    thread::{self, sleep},
+    thread::sleep,
     time::{Duration, Instant},
-};
-
-use anyhow::{Context as _, Result, bail, ensure};
-use smart_city_frame::Epoch;
-use tokio::{
-    runtime,
-    signal::unix::{SignalKind, signal},
-    sync::oneshot::{self, error::TryRecvError},
 };
 
 use crate::{
     city::OPERATOR_TOKEN,
     crowd::{Crowd, Load},
+    process::is_interrupted,
     servers::{NAMES, Servers},
 };
+use anyhow::{Context as _, Result, bail, ensure};
+use smart_city_frame::Epoch;
 
 const DEVICES: u32 = 120;
 const SHARDS: u16 = 16;
@@ -40,7 +35,6 @@ const LOOK: Duration = Duration::from_millis(250);
 /// If something does not start, or the devices of a gateway that has ended are not heard again.
 pub fn run(gateways: usize, time: Option<Duration>) -> Result<()> {
     ensure!((1..=NAMES.len()).contains(&gateways), "there can be 1 to {} gateways", NAMES.len());
-    let mut stopped = interrupt()?;
     println!("Starting PostgreSQL, Mosquitto, {gateways} gateways and {DEVICES} simulated devices.");
     let mut servers = Servers::start(gateways, DEVICES, Some(SHARDS), LEASE_SECONDS)?;
     for gateway in 0..gateways {
@@ -62,35 +56,12 @@ pub fn run(gateways: usize, time: Option<Duration>) -> Result<()> {
         outage: None,
         away: BTreeMap::new(),
     };
-    loop {
-        match stopped.try_recv() {
-            Err(TryRecvError::Empty) if time.is_none_or(|time| started.elapsed() < time) => city.look()?,
-            _ => break,
-        }
+    while !is_interrupted() && time.is_none_or(|time| started.elapsed() < time) {
+        city.look()?;
         sleep(LOOK);
     }
     println!("Stopping all of it.");
     Ok(())
-}
-
-/// What comes when somebody presses Ctrl-C, or ends this program otherwise.
-fn interrupt() -> Result<oneshot::Receiver<()>> {
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let [mut interrupt, mut terminate] = {
-        let _runtime = runtime.enter();
-        [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?]
-    };
-    let (stop, stopped) = oneshot::channel();
-    thread::spawn(move || {
-        runtime.block_on(async {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-        });
-        drop(stop);
-    });
-    Ok(stopped)
 }
 
 fn explain(servers: &Servers) -> Result<()> {

@@ -91,6 +91,8 @@ pub struct Plan {
     pub shards: u16,
     /// How long a lease lasts, in seconds.
     pub lease_seconds: u64,
+    /// What the database is told when it has its tables: something that must be found.
+    pub sabotage: Option<&'static str>,
 }
 
 impl Default for Plan {
@@ -103,6 +105,7 @@ impl Default for Plan {
             devices: 48,
             shards: 16,
             lease_seconds: 2,
+            sabotage: None,
         }
     }
 }
@@ -190,6 +193,9 @@ impl Kill {
     }
 
     fn all(&mut self, plan: &Plan) -> Result<()> {
+        if let Some(sql) = plan.sabotage {
+            self.servers.in_database(async |client| Ok(client.batch_execute(sql).await?))?;
+        }
         self.servers.wait_until_served()?;
         self.subscribed(0)?;
         let mut left = Vec::new();

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use clap::Parser;
-use smart_city_cluster::{bench, demo, kill};
+use smart_city_cluster::{bench, demo, kill, process};
 
 /// Several gateways of one city on this machine.
 #[derive(Debug, Parser)]
@@ -46,7 +46,9 @@ enum Command {
 }
 
 fn main() -> Result<()> {
-    match Command::parse() {
+    let command = Command::parse();
+    process::end_in_order()?;
+    match command {
         Command::Kill { rounds, seed, gateways } => {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             let seed = seed.unwrap_or_else(|| now.subsec_nanos().into());

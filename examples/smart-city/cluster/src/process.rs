@@ -5,13 +5,20 @@ use std::{
     io::{BufRead as _, BufReader},
     os::unix::process::CommandExt as _,
     process::{Child, Command, ExitStatus, Stdio},
-    sync::mpsc,
+    sync::{
+        atomic::{AtomicBool, Ordering::Relaxed},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    runtime,
+    signal::unix::{SignalKind, signal},
+};
 
 /// How long a server may take to start or to end, on a machine that has much else to do.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -136,10 +143,40 @@ pub fn memory(process: u32, which: &str) -> Result<u64> {
     Ok(line.split_whitespace().nth(1).context("no number")?.parse()?)
 }
 
+static IS_INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// From now on Ctrl-C and SIGTERM do not end this program at once: it ends what it has started before.
+///
+/// # Errors
+/// If the system does not take it.
+pub fn end_in_order() -> Result<()> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let [mut interrupt, mut terminate] = {
+        let _runtime = runtime.enter();
+        [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?]
+    };
+    thread::spawn(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        });
+        IS_INTERRUPTED.store(true, Relaxed);
+    });
+    Ok(())
+}
+
+/// Whether this program is to end.
+#[must_use]
+pub fn is_interrupted() -> bool {
+    IS_INTERRUPTED.load(Relaxed)
+}
+
 /// Waits until there is something.
 ///
 /// # Errors
-/// If it does not come in time, or cannot be told.
+/// If it does not come in time, or cannot be told, or if this program is to end.
 pub fn wait_for<T>(what: &str, patience: Duration, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
     let end = Instant::now() + patience;
     loop {
@@ -147,6 +184,7 @@ pub fn wait_for<T>(what: &str, patience: Duration, mut look: impl FnMut() -> Res
             return Ok(found);
         }
         ensure!(Instant::now() < end, "waited {patience:?} for {what}");
+        ensure!(!is_interrupted(), "interrupted");
         thread::sleep(Duration::from_millis(20));
     }
 }

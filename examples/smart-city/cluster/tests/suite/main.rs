@@ -27,6 +27,18 @@ fn faults_lose_nothing_and_repeat_nothing() {
     assert!(report.counts.receipts > 0 && report.instructions > 0);
 }
 
+/// Where states of links can be taken up twice, nonces repeat: that is found.
+#[test]
+fn states_that_are_used_twice_are_found() {
+    let sabotage = "create function put_back() returns trigger language plpgsql as $$
+                    begin insert into links values (old.device, old.shard, old.state) on conflict do nothing; return null; end $$;
+                    create trigger put_back after delete on links for each row execute function put_back()";
+    let kinds = vec![Kind::GatewayEnded, Kind::GatewayAway];
+    let plan = Plan { rounds: 6, kinds, sabotage: Some(sabotage), ..Plan::default() };
+    let error = format!("{:#}", kill::run(&plan).unwrap_err());
+    assert!(error.contains("have the nonce of"), "{error}");
+}
+
 /// Ends with its test, and then ends all that it has started.
 struct Demo(Child);
 
