@@ -117,8 +117,8 @@ pub struct Report {
     pub back: BTreeMap<Kind, Vec<Duration>>,
     /// How much there was of everything.
     pub counts: Counts,
-    /// Gateways that have ended by themselves, and why.
-    pub ended: Vec<String>,
+    /// In which rounds and why gateways have ended by themselves, and how often.
+    pub ended: BTreeMap<String, usize>,
     /// Instructions that operators gave.
     pub instructions: usize,
 }
@@ -146,8 +146,8 @@ impl fmt::Display for Report {
             "was killed with them. {down} different frames to devices, {} instructions among them.",
             self.instructions
         )?;
-        for reason in &self.ended {
-            write!(f, "\nended by itself: {reason}")?;
+        for (reason, times) in &self.ended {
+            write!(f, "\n{times} times a gateway ended by itself: {reason}")?;
         }
         Ok(())
     }
@@ -240,7 +240,7 @@ impl Kill {
             // A lease may be over before the database is there again.
             let expected = matches!(kind, Kind::DatabaseKilled | Kind::DatabasePaused);
             ensure!(expected, "gateway {} has ended by itself: {reason}", NAMES[gateway]);
-            self.ended(kind, gateway, &reason);
+            self.ended(kind, &reason);
             self.servers.start_gateway(gateway)?;
         }
         Ok(())
@@ -330,7 +330,7 @@ impl Kill {
         let after = self.servers.commits(name)?;
         ensure!(before == after, "gateway {name} was replaced, and has written: {before}, then {after}");
         let reason = self.servers.last_words(gateway);
-        self.ended(Kind::GatewayWoken, gateway, &reason);
+        self.ended(Kind::GatewayWoken, &reason);
         self.servers.start_gateway(gateway)
     }
 
@@ -352,8 +352,8 @@ impl Kill {
         wait_for("users", PATIENCE, || Ok((self.crowd.subscriptions() >= all).then_some(())))
     }
 
-    fn ended(&mut self, kind: Kind, gateway: usize, reason: &str) {
-        self.report.ended.push(format!("{kind}: gateway {}: {reason}", NAMES[gateway]));
+    fn ended(&mut self, kind: Kind, reason: &str) {
+        *self.report.ended.entry(format!("{kind}: {reason}")).or_default() += 1;
     }
 
     /// All that was measured gets its receipt, and comes to all who may see it; then it is looked at everything.

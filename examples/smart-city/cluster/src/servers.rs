@@ -52,6 +52,8 @@ pub struct Gateway {
     pub process: Process,
     /// Its page is at `http://` and this.
     pub http: String,
+    /// How long its log was when it was started.
+    log_before: usize,
 }
 
 /// The broker.
@@ -161,8 +163,9 @@ impl Servers {
             command.args(["--name", name]);
         }
         let log = File::options().create(true).append(true).open(dir.join("log"))?;
+        let log_before = usize::try_from(log.metadata()?.len())?;
         let process = Process::start(command.stdout(Stdio::piped()).stderr(log))?;
-        self.gateways[gateway] = Some(Gateway { name, process, http });
+        self.gateways[gateway] = Some(Gateway { name, process, http, log_before });
         Ok(())
     }
 
@@ -170,10 +173,16 @@ impl Servers {
     #[must_use]
     pub fn last_words(&self, gateway: usize) -> String {
         let log = fs::read(self.dir(gateway).join("log")).unwrap_or_default();
-        let log = String::from_utf8_lossy(&log);
-        let end = log.rfind("Error: ").or_else(|| log.trim_end().rfind('\n')).map_or(&*log, |at| &log[at..]);
-        // Where in the program it was is in the log.
-        let words = end.split("Stack backtrace").next().unwrap_or_default().split_whitespace();
+        let before = self.gateways[gateway].as_ref().map_or(0, |gateway| gateway.log_before);
+        let log = String::from_utf8_lossy(log.get(before..).unwrap_or_default());
+        let Some(at) = log.rfind("Error: ") else {
+            return log.lines().next_back().unwrap_or_default().to_owned();
+        };
+        // Where in the program it was is in the log, and so are lines of other threads.
+        let is_of_it = |line: &&str| {
+            !line.starts_with("Stack") && !line.starts_with(|first: char| first.is_ascii_digit())
+        };
+        let words = log[at..].lines().take_while(is_of_it).flat_map(str::split_whitespace);
         words.collect::<Vec<&str>>().join(" ")
     }
 
@@ -194,8 +203,8 @@ impl Servers {
         for index in 0..self.gateways.len() {
             let Some(gateway) = &mut self.gateways[index] else { continue };
             if let Some(status) = gateway.process.ended()? {
-                self.gateways[index] = None;
                 ended.push((index, format!("{status}: {}", self.last_words(index))));
+                self.gateways[index] = None;
             }
         }
         Ok(ended)
