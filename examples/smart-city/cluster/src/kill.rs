@@ -160,8 +160,11 @@ impl fmt::Display for Report {
 pub fn run(plan: &Plan) -> Result<Report> {
     let all = Kill::start(plan).and_then(|mut kill| {
         let done = kill.all(plan);
-        // Why, if something is not as it must be.
-        done.inspect_err(|_| kill.keep_files())?;
+        // Why, if something is not as it must be and nobody knows.
+        if done.is_err() && plan.sabotage.is_none() {
+            kill.keep_files();
+        }
+        done?;
         Ok(kill.report)
     });
     all.with_context(|| format!("with the seed {}", plan.seed))
@@ -225,7 +228,9 @@ impl Kill {
         self.inject(kind, gateway)?;
         let back = wait_for("a receipt in each shard", PATIENCE, || {
             self.start_ended(kind)?;
-            Ok(self.crowd.ledger().back(self.servers.shards))
+            let ledger = self.crowd.ledger();
+            nothing(ledger.faults())?;
+            Ok(ledger.back(self.servers.shards))
         })?;
         self.start_ended(kind)?;
         self.servers.wait_until_served()?;
