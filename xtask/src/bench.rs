@@ -25,6 +25,7 @@ pub(crate) fn main(arguments: &[&str]) -> Result<()> {
         }
         ["cortex-m", "--ours"] => cortex_m::measure_ours(),
         ["gateway"] => smart_city::bench(),
+        ["cluster", rest @ ..] => smart_city::bench_cluster(rest),
         ["--check"] => check(),
         ["criterion", rest @ ..] => {
             cargo("bench").args(openssl()?).args(["--bench", "criterion", "--"]).args(rest).run()
@@ -34,7 +35,7 @@ pub(crate) fn main(arguments: &[&str]) -> Result<()> {
             .args(rest)
             .run(),
         _ => bail!(
-            "expected `bench [--seconds N | report | --check | criterion [ARGS...] | dudect [ARGS...] | cortex-m [--ours] | gateway]`"
+            "expected `bench [--seconds N | report | --check | criterion [ARGS...] | dudect [ARGS...] | cortex-m [--ours] | gateway | cluster [ARGS...]]`"
         ),
     }
 }

@@ -34,11 +34,12 @@ pub(crate) fn main(arguments: &[&str]) -> Result<()> {
     let size = match arguments {
         [] => return smart_city::demo(&[]),
         ["--serve"] => return smart_city::demo(arguments),
+        ["--gateways", rest @ ..] => return smart_city::cluster(&[&["demo", "--gateways"], rest].concat()),
         ["seal"] => 8 * MIB,
         ["seal", "--size", size] => {
             parse_size(size).with_context(|| format!("{size} is not a size such as 4MiB or 1GiB"))?
         }
-        _ => bail!("expected `demo [--serve]` or `demo seal [--size SIZE]`"),
+        _ => bail!("expected `demo [--serve | --gateways N [--seconds N]]` or `demo seal [--size SIZE]`"),
     };
     run(size, true)
 }

@@ -90,7 +90,10 @@ Usage: cargo xtask COMMAND
        --release-checks      only what must hold before a release besides
   demo                       an hour in a smart city: who may see what, and a device that is tampered with
        --serve               goes on after that, for a look at the gateway's page
+       --gateways N          in its place a city with N gateways that share a database and a broker, until Ctrl-C, for killing one
        seal [--size SIZE]    seal and open a real file, then try to cheat (SIZE: 4MiB, 1GiB, ...)
+  cluster kill [--rounds N] [--seed S]  N faults (100) of three gateways, their broker and their database under load:
+                             no reading that has a receipt is lost, no frame is accepted twice, no nonce repeats
   soak                       the tests of the smart city that can go on for longer, at full length: half an hour
   bench [--seconds N]        measure for N seconds (40) and write results, the README's tables and the chart
         report               write the tables and the chart of the results that are there
@@ -100,6 +103,7 @@ Usage: cargo xtask COMMAND
         cortex-m --ours      only print what the project's own code takes there
         dudect [ARGS...]     whether times depend on secrets, by statistics
         gateway              frames a second, delays and memory of the smart city's gateway
+        cluster [ARGS...]    the same of one to three gateways that share a database; handover, takeover, a million devices
   firmware build [--board B] build the known-answer firmware
   firmware test [--board B]  build it and run it on QEMU's boards (B may be given several times)
   firmware size              what sealing and opening take on Cortex-M and RISC-V; fails above the limits
@@ -157,6 +161,7 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["mutants", rest @ ..] => mutants::main(rest),
         ["capi", rest @ ..] => capi::main(rest),
         ["setup"] => setup::main(),
+        ["cluster", rest @ ..] => smart_city::cluster(rest),
         ["soak"] => smart_city::soak(),
         ["help" | "--help" | "-h"] => {
             print!("{HELP}");

@@ -81,6 +81,7 @@ pub(crate) fn soak() -> Result<()> {
             .env(variable, value)
             .run()?;
     }
+    cluster(&["kill"])?;
     city_firmware::soak()
 }
 
@@ -88,6 +89,24 @@ pub(crate) fn soak() -> Result<()> {
 pub(crate) fn bench() -> Result<()> {
     test_tools()?;
     cargo("bench").args(["--package", "smart-city-gateway", "--bench", "load"]).run()
+}
+
+/// `cargo xtask cluster ...`, with the profile of the tests: several gateways, which are tried and killed.
+pub(crate) fn cluster(arguments: &[&str]) -> Result<()> {
+    run_cluster("debug", &["--workspace"], arguments)
+}
+
+/// `cargo xtask bench cluster`.
+pub(crate) fn bench_cluster(arguments: &[&str]) -> Result<()> {
+    let packages = ["--release", "--package", "smart-city-gateway", "--package", "smart-city-cluster"];
+    run_cluster("release", &packages, &[&["bench"], arguments].concat())
+}
+
+fn run_cluster(folder: &str, what: &[&str], arguments: &[&str]) -> Result<()> {
+    test_tools()?;
+    cargo("build").args(what).arg("--bins").run()?;
+    let program = paths::target().join("smart-city").join(folder).join("smart-city-cluster");
+    Cmd::new(program).args(arguments).run()
 }
 
 /// What the tests take besides Rust: a browser that looks at the gateway's page, Mosquitto as its broker, PostgreSQL as its database, an

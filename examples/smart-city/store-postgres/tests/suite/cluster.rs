@@ -165,7 +165,8 @@ fn serve(dir: &Path, port: u16, options: &[String]) -> Child {
         server.args(["-c", option]);
     }
     let log = fs::File::create(dir.join("log")).unwrap();
-    server.stdout(Stdio::null()).stderr(log).spawn().unwrap()
+    // Ctrl-C at a terminal is for who has started it.
+    server.stdout(Stdio::null()).stderr(log).process_group(0).spawn().unwrap()
 }
 
 fn program(name: &str) -> Command {
