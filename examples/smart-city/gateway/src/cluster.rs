@@ -9,17 +9,23 @@
 
 use std::{
     collections::BTreeMap,
+    fmt, mem,
+    path::Path,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Error, Result, bail};
+use prometheus_client::metrics::gauge::Gauge;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use smart_city_engine::{
     attestation::Signer,
     config::{self, City, ConfigError, Secret, Secrets},
     engine::Input,
+    policy::{self, Policy},
+    store::Shard,
+    view::SharedView,
 };
 use smart_city_frame::DeviceId;
 use smart_city_store_postgres::{
@@ -34,7 +40,7 @@ use tokio::{
 };
 
 use crate::{
-    exchange::{Limited, lock},
+    exchange::{Limited, Preparation, lock},
     mqtt::{Name, Session, Sessions},
 };
 
@@ -43,6 +49,19 @@ const ATTEMPT: Duration = Duration::from_secs(10);
 
 /// The pause before another try, if the lease was not renewed.
 const PAUSE: Duration = Duration::from_millis(250);
+
+/// The engine is stuck if it has finished nothing for so long, or for the time of [`FAILS`] leases.
+const STUCK: Duration = Duration::from_secs(30);
+
+/// Leases for which something must have failed that devices need, until the gateway is not ready.
+const FAILS: u32 = 3;
+
+/// Leases after which it gives its shards up for that. The others too must have had the time to say that they are not ready: if the broker
+/// is away for all, nobody gives anything up.
+const GIVES_UP: u32 = 5;
+
+/// Leases for which a gateway that could not load a shard is not ready, unless it can load one: it would only fail again.
+const RESTS: u32 = 30;
 
 /// What `city.toml` says of the database; none if there is one gateway.
 ///
@@ -79,15 +98,32 @@ fn database(cluster: &config::Cluster, password: Option<&str>, attempt: Duration
     Database::new(&cluster.database, password, tls, limits)
 }
 
-/// The hash of what a gateway reads, with the key that signs attestation results: gateways with the same hash decide the same.
-#[must_use]
-pub fn hash(city: &City, secrets: &Secrets, key_id: &str) -> String {
-    let mut hash = Sha256::new();
-    // The others are as long as they are.
-    hash.update(city.digest);
-    hash.update(secrets.digest);
-    hash.update(key_id);
-    hex::encode(hash.finalize())
+/// Makes the hash of what decides in a gateway: those with the same hash decide the same. Whoever does not have the key that signs attestation
+/// results cannot try by it what is in the files.
+#[derive(Clone)]
+struct Hash([u8; 32]);
+
+impl Hash {
+    fn new(signer: &Signer) -> Self {
+        Self(signer.keyed_hash(b"configuration of several gateways"))
+    }
+
+    fn of(&self, city: &City, secrets: &Secrets) -> String {
+        let mut hash = Sha256::new();
+        // Each has the same length always, but for the last one.
+        for part in [&self.0[..], &city.digest, &secrets.digest, &policy::hash()] {
+            hash.update(part);
+        }
+        hash.update(env!("CARGO_PKG_VERSION"));
+        // Twice, so that nobody can go on with it.
+        hex::encode(Sha256::digest(hash.finalize()))
+    }
+}
+
+impl fmt::Debug for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hash { .. }")
+    }
 }
 
 /// What one of several gateways begins with.
@@ -98,9 +134,10 @@ pub struct Seat {
     /// For the lease: there is time for another try before it is over.
     leases: Database,
     /// Of the files that it was started with.
-    hash: String,
-    /// The key that signs attestation results.
-    key_id: String,
+    started: String,
+    hash: Hash,
+    /// Whether its files were those in force since it started.
+    is_in_force: watch::Sender<bool>,
 }
 
 impl Seat {
@@ -118,9 +155,10 @@ impl Seat {
         let store = store(name, city, secrets)?;
         let password = secrets.database_password.as_ref().map(Secret::as_str);
         let leases = database(&cluster, password, cluster.lease / 3)?;
-        let key_id = signer.key_id().to_owned();
-        let hash = hash(city, secrets, &key_id);
-        Ok(Some(Self { store, cluster, leases, hash, key_id }))
+        let hash = Hash::new(signer);
+        let started = hash.of(city, secrets);
+        let is_in_force = watch::Sender::new(false);
+        Ok(Some(Self { store, cluster, leases, started, hash, is_in_force }))
     }
 
     /// Where its store is.
@@ -128,18 +166,46 @@ impl Seat {
     pub const fn place(&self) -> &Gateway {
         &self.store
     }
+
+    /// As what the gateway is known to the broker.
+    #[must_use]
+    pub fn at_broker(&self) -> Name {
+        Name { name: self.store.name.clone(), is_in_force: self.is_in_force.subscribe() }
+    }
 }
 
-/// Whether files that were read again say the same of several gateways as those of `before`.
+/// Whether files that were read again can be taken over by a gateway that was started with `before` and runs with `running`. If several share
+/// a city, files that one refuses must not come into force.
 ///
 /// # Errors
-/// If they do not.
-pub fn stays(city: &City, before: Option<&config::Cluster>) -> Result<(), ConfigError> {
-    if city.cluster.as_ref() == before {
-        Ok(())
-    } else {
-        Err(city.cluster_fault("", "changes at a start only"))
+/// If they cannot.
+pub fn stays(
+    (city, secrets): (&City, &Secrets),
+    [config, secrets_file]: [&Path; 2],
+    before: Option<&config::Cluster>,
+    running: &Secrets,
+) -> Result<(), ConfigError> {
+    const FIXED: &str = "changes at a start only";
+    if city.cluster.as_ref() != before {
+        return Err(city.cluster_fault("", FIXED));
     }
+    if before.is_none() {
+        // The engine says so.
+        return Ok(());
+    }
+    let fault = |file: &Path, field: &str, message: String| ConfigError {
+        file: file.to_owned(),
+        line: None,
+        field: field.to_owned(),
+        message,
+    };
+    if !secrets.gateway_password.matches(running.gateway_password.as_str().as_bytes()) {
+        return Err(fault(secrets_file, "gateway_password", FIXED.to_owned()));
+    }
+    if secrets.ear_key != running.ear_key {
+        return Err(fault(secrets_file, "ear_key", FIXED.to_owned()));
+    }
+    Policy::new(&city.users, &city.streams).map(drop).map_err(|error| fault(config, "", format!("{error:#}")))
 }
 
 /// Files that were read, and the hash of what was read.
@@ -154,9 +220,19 @@ struct Files {
 pub struct Cluster {
     seat: Seat,
     url: String,
-    /// Whether its files were those in force since it started.
-    is_in_force: watch::Sender<bool>,
+    vitals: Vitals,
     now: Mutex<Now>,
+}
+
+/// By what it is known how a gateway is.
+#[derive(Clone, Debug)]
+pub struct Vitals {
+    /// How far it is with its broker.
+    pub prepared: watch::Receiver<Preparation>,
+    /// 1 if it is connected to it.
+    pub connected: Gauge,
+    /// What the engine has decided last.
+    pub view: SharedView,
 }
 
 #[derive(Debug)]
@@ -167,6 +243,30 @@ struct Now {
     /// The hash of the files that were read last.
     offered: String,
     held: BTreeMap<u16, Held>,
+    /// How many shards were given up.
+    given_up: u64,
+    /// When nothing failed that devices need.
+    worked: Instant,
+    /// When a shard could not be loaded, if none was since.
+    load_failed: Option<Instant>,
+    /// Since when somebody offers other files than those in force.
+    disagreed: Option<Instant>,
+}
+
+impl Now {
+    fn new(seen: Seen, files: &str) -> Self {
+        let (worked, files) = (seen.asked, files.to_owned());
+        let (held, given_up, load_failed, disagreed) = (BTreeMap::new(), 0, None, None);
+        let (loaded, offered) = (files.clone(), files);
+        Self { seen, loaded, offered, held, given_up, worked, load_failed, disagreed }
+    }
+
+    fn has_seen(&mut self, seen: Seen) {
+        let in_force = &seen.view.configuration.hash;
+        let is_disagreed = seen.view.members.iter().any(|peer| peer.offer.configuration != *in_force);
+        self.disagreed = is_disagreed.then(|| self.disagreed.unwrap_or(seen.asked));
+        self.seen = seen;
+    }
 }
 
 /// What a gateway saw last, and when it asked for that.
@@ -201,28 +301,58 @@ pub struct Counts {
     pub lease_age: f64,
     /// The version of the configuration in force.
     pub version: i64,
+    /// Seconds for which a gateway has offered other files than those in force; 0 if none does.
+    pub disagreement: f64,
 }
 
 impl Cluster {
-    /// Joins the others. `url` is where operators find this gateway.
+    /// Joins the others. `url` is where operators find this gateway. With `may_change` its files may come into force by it alone.
     ///
     /// # Errors
     /// If the database does not take it.
-    pub async fn join(seat: Seat, url: String) -> Result<(Arc<Self>, Member)> {
-        let offer = Offer { url: url.clone(), configuration: seat.hash.clone() };
-        let mut member =
-            Member::join(seat.leases.clone(), &seat.store.name, seat.cluster.lease, &offer).await?;
+    pub async fn join(
+        seat: Seat,
+        url: String,
+        vitals: Vitals,
+        may_change: bool,
+    ) -> Result<(Arc<Self>, Member)> {
+        // When it is ready it says so.
+        let offer = Offer { url: url.clone(), configuration: seat.started.clone(), is_ready: false };
+        let (database, name) = (seat.leases.clone(), &seat.store.name);
+        let mut member = Member::join(database, name, seat.cluster.lease, &offer, may_change).await?;
         let asked = Instant::now();
-        let seen = Seen { asked, view: member.renew(&offer).await? };
-        let (loaded, offered) = (seat.hash.clone(), seat.hash.clone());
-        let now = Mutex::new(Now { seen, loaded, offered, held: BTreeMap::new() });
-        Ok((Arc::new(Self { seat, url, is_in_force: watch::Sender::new(false), now }), member))
+        let view = match member.renew(&offer).await {
+            Ok(view) => view,
+            Err(error) => {
+                drop(member.leave().await);
+                return Err(error);
+            }
+        };
+        let seen = Seen { asked, view };
+        let now = Mutex::new(Now::new(seen, &seat.started));
+        Ok((Arc::new(Self { seat, url, vitals, now }), member))
     }
 
-    /// As what the gateway is known to the broker.
-    #[must_use]
-    pub fn at_broker(&self) -> Name {
-        Name { name: self.seat.store.name.clone(), is_in_force: self.is_in_force.subscribe() }
+    /// Whether it has been with the broker as it should.
+    fn is_prepared(&self) -> bool {
+        *self.vitals.prepared.borrow() != Preparation::Starts
+    }
+
+    /// Whether it can serve devices, or could until lately.
+    fn is_working(&self) -> bool {
+        self.is_prepared() && self.fails() < FAILS * self.seat.cluster.lease
+    }
+
+    /// For how long something has failed that devices need.
+    fn fails(&self) -> Duration {
+        let mut now = lock(&self.now);
+        let has_rested =
+            now.load_failed.is_none_or(|failed| failed.elapsed() > RESTS * self.seat.cluster.lease);
+        let is_connected = self.vitals.connected.get() == 1;
+        if has_rested && is_connected && now.held.values().all(|held| held.session.is_connected()) {
+            now.worked = Instant::now();
+        }
+        now.worked.elapsed()
     }
 
     /// Who has a device that this gateway does not have; none if this one has it.
@@ -254,16 +384,20 @@ impl Cluster {
     /// Whether it has ever had the files in force.
     #[must_use]
     pub fn is_in_force(&self) -> bool {
-        *self.is_in_force.borrow()
+        *self.seat.is_in_force.borrow()
     }
 
     /// For monitoring.
     #[must_use]
     pub fn counts(&self) -> Counts {
         let now = lock(&self.now);
-        let (lease_age, version) =
-            (now.seen.asked.elapsed().as_secs_f64(), now.seen.view.configuration.version);
-        Counts { held: now.held.len(), lease_age, version }
+        let seconds = |since: Instant| since.elapsed().as_secs_f64();
+        Counts {
+            held: now.held.len(),
+            lease_age: seconds(now.seen.asked),
+            version: now.seen.view.configuration.version,
+            disagreement: now.disagreed.map_or(0.0, seconds),
+        }
     }
 
     /// For `/status`.
@@ -272,9 +406,10 @@ impl Cluster {
         let now = lock(&self.now);
         let view = &now.seen.view;
         let Configuration { version, hash } = &view.configuration;
-        let members = view.members.iter().map(
-            |peer| json!({ "name": peer.name, "url": peer.offer.url, "offers": peer.offer.configuration }),
-        );
+        let members = view.members.iter().map(|peer| {
+            let Offer { url, configuration, is_ready } = &peer.offer;
+            json!({ "name": peer.name, "url": url, "offers": configuration, "is_ready": is_ready })
+        });
         let shards = view.leases.iter().map(|Lease { shard, term, holder }| {
             let holder = view.members.iter().find(|peer| Some(peer.member) == *holder).map(|peer| &peer.name);
             let mut value = json!({ "shard": shard, "term": term, "holder": holder });
@@ -329,12 +464,22 @@ impl Running {
             secrets,
             sessions,
             pending: Vec::new(),
+            loading: JoinSet::new(),
+            loads: None,
             taken_over,
+            lost: Vec::new(),
+            knows_isolated: false,
             again: Arc::clone(&again),
             acted,
             warning: Limited::default(),
         };
         let mut tasks = JoinSet::new();
+        tasks.spawn(follow_isolated(
+            Arc::clone(&cluster),
+            member.beside(),
+            keeper.inputs.clone(),
+            seen.clone(),
+        ));
         tasks.spawn(renew(cluster, member, views, again));
         tasks.spawn(keeper.run(seen, files_rx, takers, to_leave));
         let task = tokio::spawn(async move { tasks.join_next().await.context("there is no task")?? });
@@ -354,7 +499,7 @@ impl Running {
     pub fn offers(&self) -> impl AsyncFn(Box<(City, Arc<Secrets>)>) + use<> {
         let (seat, files) = (self.seat.clone(), self.files.clone());
         async move |content: Box<(City, Arc<Secrets>)>| {
-            let hash = hash(&content.0, &content.1, &seat.key_id);
+            let hash = seat.hash.of(&content.0, &content.1);
             drop(files.send(Files { hash, content }).await);
         }
     }
@@ -378,12 +523,18 @@ async fn renew(
 ) -> Result<()> {
     let lease = cluster.seat.cluster.lease;
     let (mut last, mut warning) = (views.borrow().asked, Limited::default());
+    let mut prepared = cluster.vitals.prepared.clone();
     loop {
         let asked = Instant::now();
         let left = lease.checked_sub(last.elapsed()).with_context(|| {
             format!("its lease was not renewed for {} s: others may have its devices by now", lease.as_secs())
         })?;
-        let offer = Offer { url: cluster.url.clone(), configuration: lock(&cluster.now).offered.clone() };
+        if let Some(age) = cluster.vitals.view.age().filter(|age| *age > STUCK.max(FAILS * lease)) {
+            bail!("its engine is stuck for {} s: others are to have its devices", age.as_secs());
+        }
+        let is_ready = cluster.is_working();
+        let configuration = lock(&cluster.now).offered.clone();
+        let offer = Offer { url: cluster.url.clone(), configuration, is_ready };
         let renewed = timeout(left, member.renew(&offer)).await.map_err(Error::from).flatten();
         let pause = match renewed {
             // Whoever was stopped meanwhile sees what was.
@@ -391,7 +542,7 @@ async fn renew(
             Ok(view) => {
                 last = asked;
                 let seen = Seen { asked, view };
-                lock(&cluster.now).seen = seen.clone();
+                lock(&cluster.now).has_seen(seen.clone());
                 views.send_replace(seen);
                 lease / 3
             }
@@ -406,6 +557,47 @@ async fn renew(
         tokio::select! {
             () = sleep(pause) => {}
             () = again.notified() => {}
+            Ok(()) = prepared.changed() => {}
+        }
+    }
+}
+
+/// Tells the engine which devices of others are isolated.
+async fn tell_isolated(cluster: &Cluster, member: &mut Member, inputs: &mpsc::Sender<Input>) -> Result<()> {
+    loop {
+        let before = lock(&cluster.now).given_up;
+        let mut isolated = member.isolated().await?;
+        let Ok(place) = inputs.reserve().await else {
+            // The engine has ended, and says why.
+            return std::future::pending().await;
+        };
+        let now = lock(&cluster.now);
+        // What was given up meanwhile the engine knows better.
+        if now.given_up == before {
+            isolated.retain(|id| !now.held.contains_key(&id.shard(cluster.seat.cluster.shards)));
+            place.send(Input::Elsewhere(isolated));
+            return Ok(());
+        }
+    }
+}
+
+/// Tells it after each look at the others, whatever else is done meanwhile.
+async fn follow_isolated(
+    cluster: Arc<Cluster>,
+    mut member: Member,
+    inputs: mpsc::Sender<Input>,
+    mut seen: watch::Receiver<Seen>,
+) -> Result<()> {
+    let mut warning = Limited::default();
+    loop {
+        if seen.changed().await.is_err() {
+            // Who looks at the others has ended, and says why.
+            return std::future::pending().await;
+        }
+        if let Err(error) = tell_isolated(&cluster, &mut member, &inputs).await
+            && let Some(left_out) = warning.due(Instant::now())
+        {
+            tracing::warn!(left_out, "isolated devices of other gateways are not known: {error:#}");
         }
     }
 }
@@ -419,8 +611,16 @@ struct Keeper {
     sessions: Sessions,
     /// Files that are not in force yet, or were not when that was last asked for: when each was read, and the last ones last.
     pending: Vec<(Instant, Files)>,
+    /// One at a time, so that the newest view says what comes next: a shard, its term and what is stored of it.
+    loading: JoinSet<(u16, i64, Result<Shard>)>,
+    /// The shard that is being loaded.
+    loads: Option<u16>,
     /// Gets the shards with whose session somebody else has gone on.
     taken_over: mpsc::Sender<u16>,
+    /// Those shards, as long as it is not seen who has their leases.
+    lost: Vec<u16>,
+    /// Whether the engine was told which devices of others are isolated.
+    knows_isolated: bool,
     /// Has the lease renewed now.
     again: Arc<Notify>,
     /// When something was last done: what was asked for before does not show it.
@@ -438,8 +638,8 @@ impl Keeper {
     ) -> Result<()> {
         loop {
             tokio::select! {
-                found = seen.changed() => {
-                    found?;
+                // If it is closed, who looks at the others has ended, and says why.
+                Ok(()) = seen.changed() => {
                     let seen = seen.borrow_and_update().clone();
                     self.follow(seen).await?;
                 }
@@ -450,17 +650,37 @@ impl Keeper {
                     self.again.notify_one();
                 }
                 Some(shard) = takers.recv() => {
-                    bail!("somebody else has gone on with the session of shard {shard} at the broker");
+                    self.lost.push(shard);
+                    self.has_acted();
+                }
+                Some(loaded) = self.loading.join_next() => {
+                    self.loads = None;
+                    let (shard, term, loaded) = loaded?;
+                    self.take(shard, term, loaded).await?;
                 }
                 _ = &mut leave => return self.leave().await,
             }
         }
     }
 
+    /// What was asked for before does not show what was done now.
+    fn has_acted(&mut self) {
+        self.acted = Instant::now();
+        self.again.notify_one();
+    }
+
     async fn follow(&mut self, Seen { asked, view }: Seen) -> Result<()> {
         if asked < self.acted {
             self.again.notify_one();
             return Ok(());
+        }
+        // Before files are in force by which the history is shown, and before it has any shard.
+        if !self.knows_isolated {
+            let told = tell_isolated(&self.cluster, &mut self.member, &self.inputs).await;
+            if self.passing(told)?.is_none() {
+                return Ok(());
+            }
+            self.knows_isolated = true;
         }
         self.apply(&view.configuration, asked).await;
         let had: BTreeMap<u16, i64> = view.held().collect();
@@ -473,35 +693,40 @@ impl Keeper {
                 bail!(Fenced::Shard { shard: *shard, term: *term, newest });
             }
         }
-        let Decision { release, take } = view.decide();
-        if !release.is_empty() {
-            self.acted = Instant::now();
-            self.release(&release).await?;
-        }
-        let mut taken: Vec<(u16, i64)> = had
-            .into_iter()
-            .filter(|(shard, _)| {
-                !has.contains_key(shard) && release.iter().all(|lease| lease.shard != *shard)
-            })
-            .collect();
-        if lock(&self.cluster.now).loaded == view.configuration.hash {
-            for lease in take {
-                self.acted = Instant::now();
-                let term = self.member.take(lease).await;
-                taken.extend(self.passing(term)?.flatten().map(|term| (lease.shard, term)));
+        // Whoever has gone on with them does not have the lease.
+        for shard in mem::take(&mut self.lost) {
+            if let Some(held) = lock(&self.cluster.now).held.get_mut(&shard) {
+                tracing::warn!(
+                    shard,
+                    "somebody else has gone on with its session at the broker: it is taken back"
+                );
+                held.session = self.session(shard)?;
             }
         }
-        for (shard, term) in taken {
-            self.take(shard, term).await?;
+        let Decision { mut release, take } = view.decide();
+        let is_ready = view.members.iter().any(|peer| peer.member == view.me && peer.offer.is_ready);
+        if !is_ready && self.cluster.fails() < GIVES_UP * self.cluster.seat.cluster.lease {
+            release.clear();
         }
-        if asked < self.acted {
-            self.acted = Instant::now();
-            self.again.notify_one();
+        release.retain(|lease| self.loads != Some(lease.shard));
+        if !release.is_empty() {
+            self.release(&release).await?;
+            self.has_acted();
         }
-        let isolated = self.member.isolated().await;
-        if let Some(mut isolated) = self.passing(isolated)? {
-            isolated.retain(|id| self.cluster.elsewhere(*id).is_some());
-            self.tell(Input::Elsewhere(isolated)).await;
+        if lock(&self.cluster.now).loaded == view.configuration.hash && self.cluster.is_prepared() {
+            for lease in take {
+                let taken = self.member.take(lease).await;
+                self.passing(taken)?;
+                self.has_acted();
+            }
+        }
+        let next = had
+            .into_iter()
+            .find(|(shard, _)| !has.contains_key(shard) && release.iter().all(|lease| lease.shard != *shard));
+        if let (None, Some((shard, term))) = (self.loads, next) {
+            self.loads = Some(shard);
+            let database = self.cluster.seat.store.database.clone();
+            self.loading.spawn(async move { (shard, term, load(&database, shard, term).await) });
         }
         Ok(())
     }
@@ -513,10 +738,14 @@ impl Keeper {
             let secrets = Arc::clone(&content.1);
             self.tell(Input::Reload(Ok(content))).await;
             self.ask(Input::Stored).await;
-            // If it does not take them over, it says why.
+            let mut now = lock(&self.cluster.now);
             if Arc::ptr_eq(&secrets, &self.secrets.borrow()) {
-                lock(&self.cluster.now).loaded = hash;
+                now.loaded = hash;
                 tracing::info!(version = configuration.version, "the configuration is in force");
+            } else if now.offered == hash {
+                // The engine says why it does not take them over. Others must know that this gateway does not have them.
+                now.offered = now.loaded.clone();
+                self.again.notify_one();
             }
         }
         // Those of before are not offered any more, and so do not come into force.
@@ -524,7 +753,7 @@ impl Keeper {
             self.pending.drain(..self.pending.len() - 1);
         }
         if lock(&self.cluster.now).loaded == configuration.hash {
-            self.cluster.is_in_force.send_if_modified(|is| !std::mem::replace(is, true));
+            self.cluster.seat.is_in_force.send_if_modified(|is| !mem::replace(is, true));
         } else if let Some(left_out) = self.warning.due(Instant::now()) {
             tracing::warn!(
                 version = configuration.version,
@@ -534,27 +763,34 @@ impl Keeper {
         }
     }
 
-    /// Goes on with a shard of which this gateway has the lease.
-    async fn take(&mut self, shard: u16, term: i64) -> Result<()> {
-        let loaded = load(&self.cluster.seat.store.database, shard, term).await;
-        let Some(loaded) = self.passing(loaded.with_context(|| format!("shard {shard}")))? else {
-            return Ok(());
-        };
-        self.acted = Instant::now();
+    /// Goes on with a shard of which this gateway has the lease, and that was loaded.
+    async fn take(&mut self, shard: u16, term: i64, loaded: Result<Shard>) -> Result<()> {
+        let loaded = self.passing(loaded.with_context(|| format!("shard {shard}")))?;
+        lock(&self.cluster.now).load_failed = loaded.is_none().then(Instant::now);
+        // It is tried again when the lease is next renewed.
+        let Some(loaded) = loaded else { return Ok(()) };
         self.tell(Input::Take(Box::new(loaded))).await;
         self.ask(Input::Stored).await;
-        let session =
-            self.sessions.go_on(shard, self.cluster.seat.cluster.shards, self.taken_over.clone())?;
+        let session = self.session(shard)?;
         lock(&self.cluster.now).held.insert(shard, Held { term, session });
         tracing::info!(shard, term, "taken");
+        self.has_acted();
         Ok(())
+    }
+
+    fn session(&self, shard: u16) -> Result<Session> {
+        self.sessions.go_on(shard, self.cluster.seat.cluster.shards, self.taken_over.clone())
     }
 
     /// Gives shards up.
     async fn release(&mut self, leases: &[Lease]) -> Result<()> {
         let mut stored = Vec::new();
         for lease in leases {
-            let held = lock(&self.cluster.now).held.remove(&lease.shard);
+            let held = {
+                let mut now = lock(&self.cluster.now);
+                now.given_up += 1;
+                now.held.remove(&lease.shard)
+            };
             if let Some(Held { session, .. }) = held {
                 session.stop().await;
             }
@@ -574,6 +810,7 @@ impl Keeper {
 
     /// Gives up all shards, so that others have them at once.
     async fn leave(mut self) -> Result<()> {
+        self.loading.shutdown().await;
         let held = |(shard, held): (&u16, &Held)| Lease { shard: *shard, term: held.term, holder: None };
         let leases: Vec<Lease> = lock(&self.cluster.now).held.iter().map(held).collect();
         self.release(&leases).await?;
@@ -655,17 +892,30 @@ mod tests {
     #[test]
     fn gateways_with_the_same_files_and_key_have_the_same_hash() {
         let ((city, secrets), (other, _)) = (files(CLUSTER), files(&CLUSTER.replace('4', "5")));
-        let hashes = [hash(&city, &secrets, "a"), hash(&other, &secrets, "a"), hash(&city, &secrets, "b")];
-        assert_eq!(hash(&city, &secrets, "a"), hashes[0]);
+        let key = || Hash::new(&Signer::from_pem(Signer::generate().unwrap().as_bytes()).unwrap());
+        let (a, b) = (key(), key());
+        let hashes = [a.of(&city, &secrets), a.of(&other, &secrets), b.of(&city, &secrets)];
+        assert_eq!(a.of(&city, &secrets), hashes[0]);
         assert!(hashes[0] != hashes[1] && hashes[0] != hashes[2] && hashes[1] != hashes[2]);
-        stays(&city, files(CLUSTER).0.cluster.as_ref()).unwrap();
-        for before in [None, other.cluster.as_ref()] {
-            let error = stays(&city, before).unwrap_err();
-            assert_eq!(
-                (error.field.as_str(), error.message.as_str()),
-                ("cluster", "changes at a start only")
-            );
-        }
+        assert_eq!(format!("{a:?}"), "Hash { .. }");
+    }
+
+    #[test]
+    fn files_that_the_engine_would_refuse_are_not_offered() {
+        let ((city, secrets), (other, mut changed)) = (files(CLUSTER), files(&CLUSTER.replace('4', "5")));
+        let paths = ["city.toml", "secrets.toml"].map(Path::new);
+        let fault = |before: Option<&config::Cluster>, running: &Secrets| {
+            let error = stays((&city, &secrets), paths, before, running).unwrap_err();
+            assert_eq!(error.message, "changes at a start only");
+            error.field
+        };
+        let table = city.cluster.as_ref();
+        stays((&city, &secrets), paths, table, &changed).unwrap();
+        assert_eq!([None, other.cluster.as_ref()].map(|before| fault(before, &secrets)), ["cluster"; 2]);
+        changed.ear_key = "other.pem".into();
+        assert_eq!(fault(table, &changed), "ear_key");
+        changed.gateway_password = secrets.users["hana"].clone();
+        assert_eq!(fault(table, &changed), "gateway_password");
     }
 
     /// This is `a`, which has shard 0 in the database, and in its engine no shard yet; `b` has shards 1 and 2.
@@ -673,20 +923,24 @@ mod tests {
         let (city, secrets) = files(CLUSTER);
         let store = store("a", &city, &secrets).unwrap();
         let leases = store.database.clone();
-        let seat =
-            Seat { store, cluster: city.cluster.unwrap(), leases, hash: "h".into(), key_id: String::new() };
+        let (cluster, started) = (city.cluster.unwrap(), "h".to_owned());
+        let is_in_force = watch::Sender::new(true);
+        let seat = Seat { store, cluster, leases, started, hash: Hash([0; 32]), is_in_force };
         let peer = |member, name: &str| Peer {
             member,
             name: name.to_owned(),
-            offer: Offer { url: format!("http://{name}"), configuration: "h".to_owned() },
+            offer: Offer { url: format!("http://{name}"), configuration: "h".to_owned(), is_ready: true },
         };
         let holders = (0..).zip([Some(7), Some(9), Some(9), None]);
         let leases = holders.map(|(shard, holder)| Lease { shard, term: 3, holder }).collect();
         let configuration = Configuration { version: 2, hash: "h".to_owned() };
         let view = View { me: 7, members: vec![peer(7, "a"), peer(9, "b")], leases, configuration };
         let seen = Seen { asked: Instant::now(), view };
-        let now = Now { seen, loaded: "h".into(), offered: "h".into(), held: BTreeMap::new() };
-        Cluster { seat, url: "http://a".into(), is_in_force: watch::Sender::new(true), now: Mutex::new(now) }
+        let now = Mutex::new(Now::new(seen, "h"));
+        let (connected, view) = (Gauge::default(), SharedView::default());
+        connected.set(1);
+        let vitals = Vitals { prepared: watch::channel(Preparation::Done).1, connected, view };
+        Cluster { seat, url: "http://a".into(), vitals, now }
     }
 
     #[test]
@@ -702,7 +956,10 @@ mod tests {
             assert_eq!(cluster.elsewhere(device(shard)), Some(expected), "shard {shard}");
         }
         let status = cluster.status();
-        assert_eq!(status["members"][1], json!({ "name": "b", "url": "http://b", "offers": "h" }));
+        assert_eq!(
+            status["members"][1],
+            json!({ "name": "b", "url": "http://b", "offers": "h", "is_ready": true })
+        );
         let holders: Vec<_> = (0..4).map(|shard| status["shards"][shard]["holder"].as_str()).collect();
         assert_eq!(holders, [Some("a"), Some("b"), Some("b"), None]);
         assert_eq!(status["configuration"]["is_applied"], true);
@@ -719,5 +976,44 @@ mod tests {
         assert!(!cluster.is_ready());
         assert_eq!(cluster.status()["configuration"]["is_applied"], false);
         assert_eq!((cluster.counts().held, cluster.counts().version), (0, 2));
+    }
+
+    /// What fails for a short time gives nothing up.
+    #[test]
+    fn a_gateway_that_fails_for_long_is_not_working() {
+        let mut cluster = cluster();
+        let lease = cluster.seat.cluster.lease;
+        let ago = |leases: u32| Instant::now().checked_sub(leases * lease).unwrap();
+        assert!(cluster.is_working());
+        cluster.vitals.connected.set(0);
+        assert!(cluster.is_working());
+        lock(&cluster.now).worked = ago(FAILS);
+        assert!(!cluster.is_working());
+        cluster.vitals.connected.set(1);
+        assert!(cluster.is_working());
+        lock(&cluster.now).load_failed = Some(ago(RESTS - 1));
+        assert!(cluster.is_working());
+        lock(&cluster.now).worked = ago(FAILS);
+        assert!(!cluster.is_working());
+        lock(&cluster.now).load_failed = Some(ago(RESTS + 1));
+        assert!(cluster.is_working(), "it has rested");
+        cluster.vitals.prepared = watch::channel(Preparation::Starts).1;
+        assert!(!cluster.is_working(), "it has not been with the broker yet");
+    }
+
+    #[test]
+    fn it_is_known_for_how_long_somebody_has_other_files() {
+        let cluster = cluster();
+        let seen = lock(&cluster.now).seen.clone();
+        let with = |offers: &str| {
+            let mut seen = seen.clone();
+            seen.view.members[1].offer.configuration = offers.to_owned();
+            lock(&cluster.now).has_seen(seen);
+            cluster.counts().disagreement
+        };
+        assert_eq!(with("h"), 0.0);
+        let first = with("other");
+        assert!(first > 0.0 && with("another") > first);
+        assert_eq!(with("h"), 0.0);
     }
 }

@@ -317,6 +317,9 @@ async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Resp
     let host = host.and_then(|host| host.parse::<Authority>().ok());
     // Monitoring may ask by any name how the gateway is, as everybody else may.
     let is_for_all = matches!(request.uri().path(), "/healthz" | "/readyz");
+    let is_file = FILES.iter().any(|(path, ..)| *path == request.uri().path());
+    // Who may do what may have changed.
+    let has_old_files = app.cluster.as_ref().is_some_and(|cluster| !cluster.is_in_force());
     let is_ours = host.is_some_and(|host| {
         let name = host.host();
         let address = name.trim_start_matches('[').trim_end_matches(']');
@@ -341,6 +344,8 @@ async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Resp
         refused(StatusCode::FORBIDDEN, "another site's page asks for this")
     } else if !is_ours && !is_for_all {
         refused(StatusCode::MISDIRECTED_REQUEST, "this is not a name of the gateway")
+    } else if has_old_files && !is_for_all && !is_file {
+        refused(StatusCode::SERVICE_UNAVAILABLE, "the gateway does not have the files in force")
     } else if let Ok(response) = timeout(PATIENCE, next.run(request)).await {
         response
     } else if changes_nothing {
@@ -740,9 +745,6 @@ async fn history(
         Some(Extension(guest)) => Reader::Guest(guest),
         None => Reader::User(app.user(&headers)?),
     };
-    if app.cluster.as_ref().is_some_and(|cluster| !cluster.is_in_force()) {
-        return Err(unavailable("the gateway does not have the files in force"));
-    }
     let wanted = Wanted {
         stream: query.stream,
         device: query.device.as_deref().map(device_id).transpose()?,

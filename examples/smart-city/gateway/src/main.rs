@@ -30,7 +30,7 @@ use smart_city_engine::{
 use smart_city_gateway::{
     agent::Agent,
     cities,
-    cluster::{self, Cluster, Running, Seat},
+    cluster::{self, Cluster, Running, Seat, Vitals},
     exchange::{self, Exchange, Preparation},
     guests::{self, Accounts, Guests},
     http::{self, App, Watchers},
@@ -60,7 +60,7 @@ const USAGE: &str = "\
 usage: smart-city-gateway --config city.toml --secrets secrets.toml --data DIR
            [--broker mqtt[s]://HOST:PORT [--broker-passwords PATH] [--broker-authorities FILE]] [--mqtt ADDRESS]
            [--http ADDRESS] [--http-name NAME]... [--tls-certificate FILE --tls-key FILE] [--continue-after-loss]
-           [--name NAME [--http-url URL]]
+           [--name NAME [--http-url URL] [--files-in-force]]
        smart-city-gateway --config city.toml --secrets secrets.toml --check
        smart-city-gateway --data DIR --verify-audit [--config city.toml --secrets secrets.toml --name NAME]
        smart-city-gateway provision | rotate | remove | user ... | operator ... | city-keys ...
@@ -76,6 +76,9 @@ usage: smart-city-gateway --config city.toml --secrets secrets.toml --data DIR
 --http-name     a name by which browsers reach the page; without one, addresses and localhost alone
 --name          of several gateways of a city, which city.toml has in [cluster], the one with this name; no two have the same
 --http-url      where its operators are sent to when they ask another gateway; the address of --http if not given
+--files-in-force
+                for one start, when none of several gateways has the files any more that are in force: these ones may come into force.
+                Without it a gateway that starts with other ones waits, so that old files do not come back
 --tls-certificate, --tls-key
                 the certificate, up to its authority, and its key, in PEM: the own broker and the HTTP server speak TLS then
 --check         only check the files
@@ -105,6 +108,7 @@ struct Arguments {
     check: bool,
     verify_audit: bool,
     after_loss: bool,
+    files_in_force: bool,
 }
 
 impl Arguments {
@@ -129,6 +133,7 @@ impl Arguments {
                 "--http-url" => parsed.url = Some(value()?),
                 "--check" => parsed.check = true,
                 "--continue-after-loss" => parsed.after_loss = true,
+                "--files-in-force" => parsed.files_in_force = true,
                 "--verify-audit" => parsed.verify_audit = true,
                 "--help" | "-h" => {
                     println!("{USAGE}");
@@ -159,6 +164,10 @@ impl Arguments {
         ensure!(
             parsed.name.as_deref().is_none_or(is_name),
             "--name is 1 to 32 of a-z, 0-9, `-`, `_` and `.`\n{USAGE}"
+        );
+        ensure!(
+            !parsed.files_in_force || parsed.name.is_some(),
+            "--files-in-force is of a gateway with --name\n{USAGE}"
         );
         let is_url = |url: &str| ["http://", "https://"].iter().any(|start| url.starts_with(start));
         ensure!(
@@ -343,7 +352,7 @@ async fn serve(
         seat.is_none() || arguments.broker.is_some(),
         "city.toml has [cluster]: the gateways need a broker that they share, so name it with --broker"
     );
-    let table = city.cluster.clone();
+    let (table, running) = (city.cluster.clone(), Arc::clone(&secrets));
     let is_new = !FileStore::path(&arguments.data).exists();
     let (mut engine, mut before) = open(&arguments, seat.as_ref(), city, secrets, signer)?;
     let teller = Teller::default();
@@ -385,32 +394,33 @@ async fn serve(
     let (exchange, engine) = exchange::start(engine, before, agent.clone(), &meters);
     guests.connect(exchange.inputs.clone());
     let http = listener.local_addr()?;
-    let joined = match seat {
-        Some(seat) => {
-            let scheme = if acceptor.is_some() { "https" } else { "http" };
-            let url = arguments.url.unwrap_or_else(|| format!("{scheme}://{http}"));
-            Some(Cluster::join(seat, url).await.context("the other gateways")?)
-        }
-        None => None,
-    };
-    let cluster = joined.as_ref().map(|(cluster, _)| Arc::clone(cluster));
-    meters.cluster.clone_from(&cluster);
-    let mut several = None;
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let (mut cluster, mut several) = (None, None);
     let (mqtt, mut prepared) = if let Some(address) = arguments.broker {
         let (authorities, passwords) = (arguments.authorities, arguments.passwords);
         let broker = Broker { address: address.clone(), authorities, passwords };
-        let name = cluster.as_ref().map(|cluster| cluster.at_broker());
+        let name = seat.as_ref().map(Seat::at_broker);
         let Started { prepared, sessions } =
             mqtt::start(broker, name, &secrets, &exchange, &meters, &mut tasks)?;
-        several = joined.map(|(cluster, member)| {
-            Running::start(cluster, member, exchange.inputs.clone(), secrets.clone(), sessions)
-        });
+        // Last of all that can fail: others leave it a share from now on.
+        if let Some(seat) = seat {
+            let scheme = if acceptor.is_some() { "https" } else { "http" };
+            let url = arguments.url.unwrap_or_else(|| format!("{scheme}://{http}"));
+            let (prepared, connected) = (prepared.clone(), meters.connected.clone());
+            let vitals = Vitals { prepared, connected, view: view.clone() };
+            let joined = Cluster::join(seat, url, vitals, arguments.files_in_force).await;
+            let (joined, member) = joined.context("the other gateways")?;
+            cluster = Some(Arc::clone(&joined));
+            let inputs = exchange.inputs.clone();
+            several = Some(Running::start(joined, member, inputs, secrets.clone(), sessions));
+        }
         (address, prepared)
     } else {
         let accounts = Accounts { secrets: secrets.clone(), guests: Arc::clone(&guests) };
         let tls = acceptor.clone();
         own_broker(arguments.mqtt, shares.mqtt, accounts, tls, &exchange, &meters, &mut tasks).await?
     };
+    meters.cluster.clone_from(&cluster);
     let inputs = exchange.inputs;
 
     teller.connect(inputs.clone());
@@ -450,7 +460,6 @@ async fn serve(
         tasks.spawn(watch_certificate(certificate, arguments.tls));
     }
 
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::spawn(async move {
         if prepared.wait_for(|now| *now != Preparation::Starts).await.is_ok() {
             // As it is given to a socket: the colons of an IPv6 address stand between brackets.
@@ -472,7 +481,8 @@ async fn serve(
     };
     let read = || {
         let (city, secrets) = read(&arguments.config, &arguments.secrets)?;
-        cluster::stays(&city, table.as_ref())?;
+        let files = [&*arguments.config, &arguments.secrets];
+        cluster::stays((&city, &secrets), files, table.as_ref(), &running)?;
         Ok(Box::new((city, secrets)))
     };
     tokio::select! {
@@ -486,7 +496,7 @@ async fn serve(
     let (reply, written) = oneshot::channel();
     let written = async {
         if let Some(several) = several
-            && let Err(error) = several.leave().await
+            && let Err(error) = timeout(LEAVING, several.leave()).await.map_err(Error::from).flatten()
         {
             tracing::error!("the shards are not given up: {error:#}");
         }
@@ -503,6 +513,9 @@ async fn serve(
 
 /// The longest time that the engine has for its last records.
 const PARTING: Duration = Duration::from_secs(5);
+
+/// How much of it one of several gateways may take to give up its shards.
+const LEAVING: Duration = Duration::from_secs(3);
 
 /// Waits until one of several gateways must end.
 async fn ended(several: Option<&mut Running>) -> Error {
@@ -759,6 +772,7 @@ mod tests {
             ("--verify-audit --data d --name a", "an option is missing"),
             (&format!("{files} --check --name A"), "--name is 1 to 32"),
             (&format!("{files} --check --http-url http://a"), "--http-url is"),
+            (&format!("{files} --check --files-in-force"), "--files-in-force is of"),
             (&format!("{files} --check --name a --http-url javascript:a"), "--http-url is"),
             (&format!("{files} --check --broker http://a"), "--broker"),
             (&format!("{files} --check --tls-key x"), "--tls-certificate and --tls-key belong"),

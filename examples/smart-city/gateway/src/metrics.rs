@@ -38,7 +38,7 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 #[derive(Clone, Debug)]
 pub struct Meters {
     /// 1 if there is a connection to the broker.
-    pub(crate) connected: Gauge,
+    pub connected: Gauge,
     /// How long the engine took for each batch, with what it stored, in seconds.
     pub(crate) batches: Histogram,
     /// Logins that were refused, over HTTP and over MQTT.
@@ -204,7 +204,7 @@ impl Meters {
 }
 
 /// How this gateway is one of several.
-fn register_cluster(registry: &mut Registry, Shares { held, lease_age, version }: Shares) {
+fn register_cluster(registry: &mut Registry, Shares { held, lease_age, version, disagreement }: Shares) {
     registry.register("shards_held", "Shards of the city's devices that this gateway has", gauge(held));
     let age = Gauge::<f64, AtomicU64>::default();
     age.set(lease_age);
@@ -214,6 +214,10 @@ fn register_cluster(registry: &mut Registry, Shares { held, lease_age, version }
     configuration.set(version);
     let help = "The version of the configuration that is in force for all gateways";
     registry.register("configuration_version", help, configuration);
+    let disagrees = Gauge::<f64, AtomicU64>::default();
+    disagrees.set(disagreement);
+    let help = "For how long a gateway has offered other files than those in force";
+    registry.register_with_unit("cluster_disagreement", help, Unit::Seconds, disagrees);
 }
 
 /// What was handed over to and by other cities.
@@ -325,13 +329,14 @@ mod tests {
     #[test]
     fn one_of_several_has_lines() {
         let mut registry = Registry::with_prefix("smart_city");
-        register_cluster(&mut registry, Shares { held: 5, lease_age: 1.5, version: 3 });
+        register_cluster(&mut registry, Shares { held: 5, lease_age: 1.5, version: 3, disagreement: 7.5 });
         let mut text = String::new();
         encode(&mut text, &registry).unwrap();
         for line in [
             "smart_city_shards_held 5",
             "smart_city_lease_age_seconds 1.5",
             "smart_city_configuration_version 3",
+            "smart_city_cluster_disagreement_seconds 7.5",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}:\n{text}");
         }

@@ -451,7 +451,11 @@ async fn receive_shard(
             Ok(_) => {}
             Err(ConnectionError::MqttState(StateError::ServerDisconnect {
                 reason_code: TAKEN_OVER, ..
-            })) => return,
+            })) => {
+                // Two who take it from each other do so once a second.
+                inbox.is_lost(&mut event_loop, Duration::from_secs(1)).await;
+                return;
+            }
             Err(error) => {
                 if let Some(left_out) = lock(lost).due(Instant::now()) {
                     tracing::warn!(%error, left_out, "the session of a shard is not connected to the broker");

@@ -5,13 +5,16 @@ create table settings (
     blocks bigint not null
 );
 
--- Gateways that run. Who has not said so until then is taken for ended. What each offers is the hash of its configuration.
+-- Gateways that run. Who has not said so until then is taken for ended. What each offers is the hash of its configuration. Who has once
+-- agreed with what was in force, since it joined, may change it.
 create table members (
     member bigint generated always as identity primary key,
     name text not null unique,
     until timestamptz not null,
     url text not null,
-    configuration text not null
+    configuration text not null,
+    ready boolean not null,
+    agreed boolean not null
 );
 
 -- Which configuration is in force: the last one that all who were there offered; none in version 0.

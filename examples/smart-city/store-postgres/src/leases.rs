@@ -29,6 +29,8 @@ pub struct Offer {
     pub url: String,
     /// The hash of the configuration that it has and would apply. Not empty.
     pub configuration: String,
+    /// Whether it can serve devices. Who cannot gets no shards as long as somebody can.
+    pub is_ready: bool,
 }
 
 /// A member that is there.
@@ -86,17 +88,24 @@ pub struct Decision {
 
 impl View {
     /// What brings the member to its fair share: all have as many shards, or the first ones, by their numbers, one more. Only who has too many
-    /// gives any up, and no more than that.
+    /// gives any up, and no more than that. Who is not ready has no share, unless nobody is ready.
     ///
     /// Who offers another configuration than the one in force keeps what it has, and takes nothing; the others share what is left.
     #[must_use]
     pub fn decide(&self) -> Decision {
         let agrees = |peer: &&Peer| peer.offer.configuration == self.configuration.hash;
-        let agreed: Vec<i64> = self.members.iter().filter(agrees).map(|peer| peer.member).collect();
-        let Ok(rank) = agreed.binary_search(&self.me) else { return Decision::default() };
+        let members = |peers: &[&Peer]| peers.iter().map(|peer| peer.member).collect::<Vec<_>>();
+        let agreed: Vec<&Peer> = self.members.iter().filter(agrees).collect();
+        let ready: Vec<&Peer> = agreed.iter().filter(|peer| peer.offer.is_ready).copied().collect();
+        let (agreed, ready) = (members(&agreed), members(if ready.is_empty() { &agreed } else { &ready }));
+        if !agreed.contains(&self.me) {
+            return Decision::default();
+        }
         let is_shared = |lease: &&Lease| lease.holder.is_none_or(|holder| agreed.contains(&holder));
-        let (shards, members) = (self.leases.iter().filter(is_shared).count(), agreed.len());
-        let share = shards / members + usize::from(rank < shards % members);
+        let (shards, members) = (self.leases.iter().filter(is_shared).count(), ready.len());
+        let share = ready
+            .binary_search(&self.me)
+            .map_or(0, |rank| shards / members + usize::from(rank < shards % members));
         let held_by = |holder| self.leases.iter().filter(move |lease| lease.holder == holder).copied();
         let has = held_by(Some(self.me)).count();
         Decision {
@@ -132,27 +141,37 @@ struct Connection {
 }
 
 impl Member {
-    /// Joins as the gateway with this name. A process of before with the same name does not count any more, and its shards are free.
+    /// Joins as the gateway with this name. A process of before with the same name does not count any more, and its shards are free. What
+    /// it offers can come into force by it alone if no configuration is in force yet, or if `may_change` says so; else it has to have what
+    /// is in force first.
     ///
     /// # Errors
     /// If the database does not take it.
-    pub async fn join(database: Database, name: &str, time: Duration, offer: &Offer) -> Result<Self> {
+    pub async fn join(
+        database: Database,
+        name: &str,
+        time: Duration,
+        offer: &Offer,
+        may_change: bool,
+    ) -> Result<Self> {
         let mut connection = Connection { database, client: None };
         let sql = format!(
             "with gone as (delete from members where name <> $1 and until < clock_timestamp() - {KEPT})
-             insert into members (name, until, url, configuration)
-             values ($1, clock_timestamp() + make_interval(secs => $2), $3, $4)
-             on conflict (name) do update set
-             member = default, until = excluded.until, url = excluded.url, configuration = excluded.configuration
+             insert into members (name, until, url, configuration, ready, agreed)
+             values ($1, clock_timestamp() + make_interval(secs => $2), $3, $4, $5, $6)
+             on conflict (name) do update set member = default, until = excluded.until, url = excluded.url,
+             configuration = excluded.configuration, ready = excluded.ready, agreed = excluded.agreed
              returning member"
         );
         let joined = connection.run(|client| async move {
             Database::migrate(&client).await?;
-            let parameters: [Parameter<'_>; 4] = [
+            let parameters: [Parameter<'_>; 6] = [
                 (&name, Type::TEXT),
                 (&time.as_secs_f64(), Type::FLOAT8),
                 (&offer.url, Type::TEXT),
                 (&offer.configuration, Type::TEXT),
+                (&offer.is_ready, Type::BOOL),
+                (&may_change, Type::BOOL),
             ];
             Ok(client.query_typed_one(&sql, &parameters).await?.get(0))
         });
@@ -167,7 +186,8 @@ impl Member {
         Self { connection, name: self.name.clone(), member: self.member, time: self.time }
     }
 
-    /// Says that it is there and what it offers, and sees how things are. If all who are there offer the same, it is in force from now on.
+    /// Says that it is there and what it offers, and sees how things are. If all who are there offer the same, it is in force from now on:
+    /// but one that has not had what is in force since it joined changes nothing, so that old files do not come back by being first.
     ///
     /// # Errors
     /// [`Fenced::Member`] if another process has joined under the name; or if its time was over, and another configuration than the one it
@@ -178,12 +198,13 @@ impl Member {
             // In one statement, so that whoever is stopped in the middle of it holds nobody up.
             let renew = "
                 with me as (
-                    update members set until = clock_timestamp() + make_interval(secs => $2), url = $3, configuration = $4
+                    update members set until = clock_timestamp() + make_interval(secs => $2), url = $3, configuration = $4,
+                        ready = $5, agreed = agreed or (select hash in ($4, members.configuration) from configuration)
                     where member = $1 and (until > clock_timestamp() or $4 = (select hash from configuration))
-                    returning member
-                ), agreed as (
+                    returning agreed
+                ), changed as (
                     update configuration set version = version + 1, hash = $4 from me
-                    where hash <> $4 and not exists (
+                    where hash <> $4 and (me.agreed or version = 0) and not exists (
                         select from members other
                         where other.member <> $1 and other.until > clock_timestamp() and other.configuration <> $4
                     )
@@ -197,10 +218,11 @@ impl Member {
                     (&seconds, Type::FLOAT8),
                     (&offer.url, Type::TEXT),
                     (&offer.configuration, Type::TEXT),
+                    (&offer.is_ready, Type::BOOL),
                 ]),
                 client.query_typed_one("select version, hash from configuration", &[]),
                 rows(&client,
-                    "select member, name, url, configuration from members where until > clock_timestamp() order by member",
+                    "select member, name, url, configuration, ready from members where until > clock_timestamp() order by member",
                     []
                 ),
                 rows(&client,
@@ -214,7 +236,7 @@ impl Member {
             }
             let configuration = configuration?;
             let peer = |row: &Row| {
-                let offer = Offer { url: row.get(2), configuration: row.get(3) };
+                let offer = Offer { url: row.get(2), configuration: row.get(3), is_ready: row.get(4) };
                 Peer { member: row.get(0), name: row.get(1), offer }
             };
             let lease = |row: &Row| {
@@ -336,11 +358,22 @@ mod tests {
 
     use super::*;
 
-    /// Members, and whether each offers what is in force.
-    fn view(me: i64, members: &[(i64, bool)], holders: &[Option<i64>]) -> View {
-        let peer = |(member, agrees): &(i64, bool)| {
-            let configuration = if *agrees { "a" } else { "b" }.to_owned();
-            Peer { member: *member, name: String::new(), offer: Offer { url: String::new(), configuration } }
+    /// How a member is there.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Kind {
+        Ready,
+        Disagrees,
+        /// It offers what is in force, and is not ready.
+        Unready,
+    }
+
+    use Kind::{Disagrees, Ready, Unready};
+
+    fn view(me: i64, members: &[(i64, Kind)], holders: &[Option<i64>]) -> View {
+        let peer = |(member, kind): &(i64, Kind)| {
+            let configuration = if *kind == Disagrees { "b" } else { "a" }.to_owned();
+            let offer = Offer { url: String::new(), configuration, is_ready: *kind != Unready };
+            Peer { member: *member, name: String::new(), offer }
         };
         let leases = holders.iter().zip(0..);
         let leases = leases.map(|(holder, shard)| Lease { shard, term: 0, holder: there(members, *holder) });
@@ -352,14 +385,14 @@ mod tests {
         }
     }
 
-    fn there(members: &[(i64, bool)], holder: Option<i64>) -> Option<i64> {
+    fn there(members: &[(i64, Kind)], holder: Option<i64>) -> Option<i64> {
         holder.filter(|holder| members.iter().any(|(member, _)| member == holder))
     }
 
     /// The longest way from a state to one in which nobody does anything: from each there is one, whoever acts next and however little of
     /// its decision it carries out.
     fn longest(
-        members: &[(i64, bool)],
+        members: &[(i64, Kind)],
         holders: &[Option<i64>],
         known: &mut BTreeMap<Vec<Option<i64>>, Option<usize>>,
     ) -> usize {
@@ -368,10 +401,11 @@ mod tests {
         }
         known.insert(holders.to_vec(), None);
         let mut length = 0;
-        for (me, agrees) in members {
+        let some_are_ready = members.iter().any(|(_, kind)| *kind == Ready);
+        for (me, kind) in members {
             let Decision { release, take } = view(*me, members, holders).decide();
-            assert!(release.is_empty() || take.is_empty() && *agrees);
-            assert!(take.is_empty() || *agrees);
+            assert!(release.is_empty() || take.is_empty() && *kind != Disagrees);
+            assert!(take.is_empty() || *kind == Ready || *kind == Unready && !some_are_ready);
             let (holder, changed) = if take.is_empty() { (None, release) } else { (Some(*me), take) };
             for lease in changed {
                 let mut next = holders.to_vec();
@@ -381,30 +415,44 @@ mod tests {
                 length = length.max(1 + longest(members, &next, known));
             }
         }
-        let agreed = members.iter().filter(|(_, agrees)| *agrees);
-        let counts = agreed.map(|(me, _)| holders.iter().filter(|holder| **holder == Some(*me)).count());
+        let who = if some_are_ready { Ready } else { Unready };
+        let counts = members
+            .iter()
+            .filter(|(_, kind)| *kind == who)
+            .map(|(me, _)| holders.iter().filter(|holder| **holder == Some(*me)).count());
         if let (0, Some((least, most))) = (length, counts.clone().min().zip(counts.max())) {
             assert!(
                 holders.iter().all(|holder| there(members, *holder).is_some()),
                 "nobody has one: {holders:?}"
             );
             assert!(most - least <= 1, "{members:?} {holders:?}");
+            let is_unready = |holder| some_are_ready && members.contains(&(holder, Unready));
+            assert!(!holders.iter().flatten().any(|holder| is_unready(*holder)), "{members:?} {holders:?}");
         }
         known.insert(holders.to_vec(), Some(length));
         length
     }
 
     /// All ways in which up to six shards can be held by up to four members, of which some are there; or up to five shards, if not all who
-    /// are there offer what is in force; and all orders in which those act.
+    /// are there offer what is in force, and four, if not all are ready; and all orders in which those act.
     #[test]
     fn every_way_leads_to_fair_shares() {
         let mut states = 0;
-        for kinds in 1..3usize.pow(4) {
-            let kind = |member| (member, kinds / 3usize.pow(u32::try_from(member).unwrap()) % 3);
-            let members = (0..4).map(kind).filter(|(_, kind)| *kind > 0);
-            let members: Vec<(i64, bool)> = members.map(|(member, kind)| (member, kind == 1)).collect();
-            let agree = |(_, agrees): &(i64, bool)| *agrees;
-            for shards in 1..=if members.iter().all(agree) { 6u32 } else { 5 } {
+        for kinds in 1..4usize.pow(4) {
+            let kind = |member| {
+                let kind = kinds / 4usize.pow(u32::try_from(member).unwrap()) % 4;
+                Some((member, *[Ready, Disagrees, Unready].get(kind.checked_sub(1)?)?))
+            };
+            let members: Vec<(i64, Kind)> = (0..4).filter_map(kind).collect();
+            let are = |kind| members.iter().any(|(_, found)| *found == kind);
+            let most = if are(Unready) {
+                4
+            } else if are(Disagrees) {
+                5
+            } else {
+                6u32
+            };
+            for shards in 1..=most {
                 let mut known = BTreeMap::new();
                 for state in 0..5usize.pow(shards) {
                     let holder = |shard| i64::try_from(state / 5usize.pow(shard) % 5).unwrap();
@@ -415,19 +463,19 @@ mod tests {
                     let free = holders.iter().filter(|holder| there(&members, **holder).is_none()).count();
                     // No shard moves that need not; and none if there is nobody to take it.
                     let expected =
-                        if members.iter().any(agree) { 2 * releases.sum::<usize>() + free } else { 0 };
+                        if are(Ready) || are(Unready) { 2 * releases.sum::<usize>() + free } else { 0 };
                     assert_eq!(longest(&members, &holders, &mut known), expected, "{members:?} {holders:?}");
                     states += 1;
                 }
             }
         }
-        assert_eq!(states, 80 * (5 + 25 + 125 + 625 + 3125) + 15 * 15_625);
+        assert_eq!(states, 255 * (5 + 25 + 125 + 625) + 80 * 3125 + 15 * 15_625);
     }
 
     #[test]
     fn who_comes_takes_from_those_who_have_more_and_who_is_gone_does_nothing() {
         let holders: Vec<_> = (0..16).map(|shard| Some(if shard < 8 { 3 } else { 5 })).collect();
-        let all = [(3, true), (5, true), (9, true)];
+        let all = [(3, Ready), (5, Ready), (9, Ready)];
         let counts = |me| {
             let Decision { release, take } = view(me, &all, &holders).decide();
             (release.len(), take.len())
@@ -439,6 +487,6 @@ mod tests {
             (0..8).map(|shard| (shard, 0)).collect::<Vec<_>>()
         );
         // Nobody but one who is there has what another had who is gone.
-        assert_eq!(view(5, &[(5, true)], &holders).decide().take.len(), 8);
+        assert_eq!(view(5, &[(5, Ready)], &holders).decide().take.len(), 8);
     }
 }

@@ -22,7 +22,7 @@ fn at(dir: &Path, own: bool) -> (Option<Process>, Gateway) {
     }
 }
 
-fn connection(
+pub(crate) fn connection(
     port: u16,
     name: &str,
     user: &str,

@@ -47,8 +47,8 @@ impl City {
         self.dir.path().join(name)
     }
 
-    /// A gateway with its own copy of the files, which it may have from before.
-    fn gateway(&self, name: &str) -> Gateway {
+    /// The folder of a gateway with its own copy of the files, which it may have from before.
+    fn files(&self, name: &str) -> PathBuf {
         let folder = self.folder(name);
         if !folder.exists() {
             fs::create_dir_all(folder.join("code")).unwrap();
@@ -56,7 +56,20 @@ impl City {
                 fs::copy(self.dir.path().join(file), folder.join(file)).unwrap();
             }
         }
-        gateway_with(&folder, Some(self.ports[1]), 0, &["--name", name])
+        folder
+    }
+
+    fn gateway(&self, name: &str) -> Gateway {
+        gateway_with(&self.files(name), Some(self.ports[1]), 0, &["--name", name])
+    }
+
+    /// One that finds no broker, and so never says that it is ready.
+    fn without_broker(&self, name: &str) -> Process {
+        let files = "--config city.toml --secrets secrets.toml --data data --http 127.0.0.1:0";
+        let mut command = Command::new(PROGRAM);
+        command.current_dir(self.files(name)).args(files.split_whitespace()).args(["--name", name]);
+        command.args(["--broker", &format!("mqtt://127.0.0.1:{}", free_port())]).stderr(Stdio::null());
+        Process(command.spawn().unwrap())
     }
 
     fn gateways<const N: usize>(&self, names: [&str; N]) -> [Gateway; N] {
@@ -286,7 +299,7 @@ const OPERATOR: &str = "Authorization: Bearer example-operator-token-0000";
 #[tokio::test(flavor = "multi_thread")]
 async fn gateways_agree_and_one_that_was_stopped_ends() {
     let city = tokio::task::block_in_place(City::new);
-    let [a, mut b] = city.gateways(["a", "b"]);
+    let [mut a, mut b] = city.gateways(["a", "b"]);
     let [_, of_b] = shares([&a, &b]).await;
 
     // Everybody may send what is theirs, and to no gateway but by its shard.
@@ -336,10 +349,11 @@ async fn gateways_agree_and_one_that_was_stopped_ends() {
         let configuration = &status["cluster"]["configuration"];
         (configuration["version"].as_u64().unwrap(), configuration["is_applied"] == true)
     };
-    let change = |gateway: &str, from: &str, to: &str| {
-        let path = city.folder(gateway).join("city.toml");
+    let change_in = |gateway: &str, file: &str, from: &str, to: &str| {
+        let path = city.folder(gateway).join(file);
         fs::write(&path, fs::read_to_string(&path).unwrap().replace(from, to)).unwrap();
     };
+    let change = |gateway: &str, from: &str, to: &str| change_in(gateway, "city.toml", from, to);
     assert_eq!((version(&a).await, version(&b).await), ((1, true), (1, true)));
     let (gate, north) = ("name = \"Gate 1\"", "name = \"North gate\"");
     change("a", gate, north);
@@ -355,16 +369,24 @@ async fn gateways_agree_and_one_that_was_stopped_ends() {
     let streets =
         [http(&a.http, "GET /status?limit=1000").await.1, http(&b.http, "GET /status?limit=1000").await.1];
     assert!(streets.iter().any(|text| text.contains("North gate")) && !streets.concat().contains("Gate 1"));
-    // The table itself is no such change.
-    change("a", "lease_seconds = 2", "lease_seconds = 3");
-    until("it is refused", async || {
-        status(&a).await["fault"]
-            .as_str()
-            .is_some_and(|fault| fault.contains("cluster: changes at a start only"))
-    })
-    .await;
-    change("a", "lease_seconds = 3", "lease_seconds = 2");
-    until("the fault is gone", async || status(&a).await["fault"].is_null()).await;
+    // What changes at a start only is not even offered.
+    for (file, from, to, expected) in [
+        ("city.toml", "lease_seconds = 2", "lease_seconds = 3", "cluster: changes at a start only"),
+        (
+            "secrets.toml",
+            "example-gateway-password",
+            "another-gateway-password",
+            "gateway_password: changes at a start only",
+        ),
+    ] {
+        change_in("a", file, from, to);
+        let says = async || status(&a).await["fault"].as_str().is_some_and(|fault| fault.contains(expected));
+        until(expected, says).await;
+        let configuration = &status(&a).await["cluster"]["configuration"];
+        assert_eq!(configuration["offered"], configuration["hash"]);
+        change_in("a", file, to, from);
+        until("the fault is gone", async || status(&a).await["fault"].is_null()).await;
+    }
 
     signal(&b, "-STOP");
     shares([&a]).await;
@@ -377,14 +399,57 @@ async fn gateways_agree_and_one_that_was_stopped_ends() {
 
     // With other files it starts, takes nothing, and tells nobody what it would not decide any more.
     change("b", north, gate);
-    let b = city.gateways(["b"]);
-    let [b] = &b;
-    assert_eq!(version(b).await, (2, false));
-    assert_eq!(http(&b.http, "GET /readyz").await.0, 503);
+    let [mut b] = city.gateways(["b"]);
     let basic = "GET /history?stream=traffic-flow\nAuthorization: Basic aGFuYTpleGFtcGxlLWhhbmE=";
-    assert_eq!(http(&b.http, basic).await.0, 503);
-    assert!(shards_of(b).await.is_empty());
+    for (request, expected) in
+        [("GET /readyz", 503), (basic, 503), ("GET /status", 503), ("GET /keys", 503), ("GET /", 200)]
+    {
+        assert_eq!(http(&b.http, request).await.0, expected, "{request}");
+    }
+    let member = async |name: &str| {
+        let status = status(&a).await;
+        let members = status["cluster"]["members"].as_array().cloned().unwrap_or_default();
+        members.into_iter().find(|member| member["name"] == name).unwrap_or_default()
+    };
+    until("it is there", async || member("b").await["is_ready"] == true).await;
+    assert_ne!(member("b").await["offers"], status(&a).await["cluster"]["configuration"]["hash"]);
+    assert_eq!(shards_of(&a).await.len(), usize::from(SHARDS));
     change("b", gate, north);
-    shares([&a, b]).await;
-    assert_eq!(version(b).await, (2, true));
+    let before = shares([&a, &b]).await;
+    assert_eq!(version(&b).await, (2, true));
+
+    // One that finds no broker has no share.
+    let c = city.without_broker("c");
+    until("it is there", async || member("c").await["is_ready"] == false).await;
+    let says = async || status(&b).await["cluster"]["members"].as_array().is_some_and(|all| all.len() == 3);
+    until("the other one sees it", says).await;
+    assert_eq!(shares([&a, &b]).await, before);
+    drop(c);
+
+    // Somebody who goes on with the session of a shard ends no gateway.
+    let shard = *before[0].first().unwrap();
+    let client_id = format!("gateway shard {shard}");
+    let (_, mut thief) =
+        brokers::connection(city.ports[1], &client_id, "gateway", "example-gateway-password", None);
+    thief.poll().await.unwrap();
+    drop(thief);
+    // Mosquitto says why it closes the connection, or it just does.
+    let said = ["it is taken back", "the session of a shard is not connected"];
+    until("it is lost", async || said.iter().any(|text| city.log("a").contains(text))).await;
+    assert_eq!(shares([&a, &b]).await, before);
+
+    // When all have ended, old files do not come back by being first.
+    for gateway in [&mut a, &mut b] {
+        signal(gateway, "-TERM");
+        assert!(ended(gateway).await.success());
+    }
+    change("b", north, gate);
+    let [mut b] = city.gateways(["b"]);
+    assert_eq!((http(&b.http, "GET /status").await.0, http(&b.http, "GET /readyz").await.0), (503, 503));
+    signal(&b, "-TERM");
+    assert!(ended(&mut b).await.success());
+    let told = ["--name", "b", "--files-in-force"];
+    let b = tokio::task::block_in_place(|| gateway_with(&city.folder("b"), Some(city.ports[1]), 0, &told));
+    shares([&b]).await;
+    assert_eq!(version(&b).await, (3, true));
 }

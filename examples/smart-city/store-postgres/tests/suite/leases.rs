@@ -9,7 +9,7 @@ use smart_city_engine::{
 use smart_city_frame::DeviceId;
 use smart_city_store_postgres::{
     Database, Fenced, Gateway, Limits,
-    leases::{Decision, Lease, Member, Offer},
+    leases::{Decision, Lease, Member, Offer, View},
     load,
 };
 use tokio::time::sleep;
@@ -24,7 +24,8 @@ use crate::{
 const LONG: Duration = Duration::from_secs(60);
 
 fn offer(configuration: &str) -> Offer {
-    Offer { url: "https://one.example".to_owned(), configuration: configuration.to_owned() }
+    let (url, configuration) = ("https://one.example".to_owned(), configuration.to_owned());
+    Offer { url, configuration, is_ready: true }
 }
 
 /// A database with so many shards, of which nobody has any.
@@ -35,7 +36,7 @@ fn city(cluster: &Cluster, shards: u16) -> Database {
 }
 
 async fn join(database: &Database, name: &str, time: Duration) -> Member {
-    Member::join(database.clone(), name, time, &offer("a")).await.unwrap()
+    Member::join(database.clone(), name, time, &offer("a"), false).await.unwrap()
 }
 
 /// Carries out what the members decide, until they have nothing to do; returns how many each has.
@@ -220,6 +221,45 @@ fn a_configuration_is_in_force_when_all_offer_it() {
             let view = member.renew(&offer("c")).await.unwrap();
             assert_eq!(view.configuration.version, version);
         }
+    });
+}
+
+/// After all have ended, the first one that starts does not bring its own files into force, unless it is told to.
+#[test]
+fn old_files_do_not_come_back_by_being_first() {
+    let cluster = Cluster::shared();
+    let database = city(&cluster, 4);
+    runtime().block_on(async {
+        let configuration = |view: View| (view.configuration.version, view.configuration.hash);
+        let mut one = join(&database, "one", LONG).await;
+        assert_eq!(configuration(one.renew(&offer("a")).await.unwrap()), (1, "a".to_owned()));
+        assert_eq!(configuration(one.renew(&offer("b")).await.unwrap()), (2, "b".to_owned()));
+        one.leave().await.unwrap();
+        let mut old = join(&database, "two", LONG).await;
+        let view = old.renew(&offer("a")).await.unwrap();
+        assert_eq!(view.decide(), Decision::default());
+        assert_eq!(configuration(view), (2, "b".to_owned()));
+        // With those in force it may change them.
+        assert_eq!(configuration(old.renew(&offer("b")).await.unwrap()).0, 2);
+        assert_eq!(configuration(old.renew(&offer("c")).await.unwrap()), (3, "c".to_owned()));
+        old.leave().await.unwrap();
+        let told = Member::join(database.clone(), "two", LONG, &offer("a"), true).await;
+        assert_eq!(configuration(told.unwrap().renew(&offer("a")).await.unwrap()), (4, "a".to_owned()));
+    });
+}
+
+/// Who is not ready has no share as long as another is, and gives up what it has; if nobody is, all keep their shares.
+#[test]
+fn who_is_not_ready_has_no_share() {
+    let cluster = Cluster::shared();
+    let database = city(&cluster, 4);
+    let unready = Offer { is_ready: false, ..offer("a") };
+    runtime().block_on(async {
+        let (mut one, mut two) = (join(&database, "one", LONG).await, join(&database, "two", LONG).await);
+        assert_eq!(settle(&mut [&mut one, &mut two]).await, [2, 2]);
+        assert_eq!(two.renew(&unready).await.unwrap().decide().release.len(), 2);
+        assert_eq!(one.renew(&unready).await.unwrap().decide(), Decision::default());
+        assert_eq!(two.renew(&unready).await.unwrap().decide(), Decision::default());
     });
 }
 
