@@ -47,6 +47,9 @@ use crate::{
 /// The longest time that one try at the database may take. A gateway that was stopped in the middle of one holds others up for so long.
 const ATTEMPT: Duration = Duration::from_secs(10);
 
+/// The longest time until it is seen that shards are free.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// The pause before another try, if the lease was not renewed.
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -110,13 +113,11 @@ impl Hash {
 
     fn of(&self, city: &City, secrets: &Secrets) -> String {
         let mut hash = Sha256::new();
-        // Each has the same length always, but for the last one.
+        // Each has the same length always. Not the program's version: another one with the same policy may run beside it.
         for part in [&self.0[..], &city.digest, &secrets.digest, &policy::hash()] {
             hash.update(part);
         }
-        hash.update(env!("CARGO_PKG_VERSION"));
-        // Twice, so that nobody can go on with it.
-        hex::encode(Sha256::digest(hash.finalize()))
+        hex::encode(hash.finalize())
     }
 }
 
@@ -544,7 +545,7 @@ async fn renew(
                 let seen = Seen { asked, view };
                 lock(&cluster.now).has_seen(seen.clone());
                 views.send_replace(seen);
-                lease / 3
+                LOOK.min(lease / 3)
             }
             Err(error) if error.is::<Fenced>() => return Err(error),
             Err(error) => {

@@ -16,6 +16,7 @@ use std::{
 };
 
 use anyhow::{Context, Error, Result, bail, ensure};
+use axum::Router;
 use redb::backends::FileBackend;
 use smart_city_address::Address;
 use smart_city_engine::{
@@ -430,9 +431,14 @@ async fn serve(
     let audit = Audit::path(&arguments.data);
     tasks.spawn(cities::send(Arc::clone(&gate), inputs.clone()));
     let hand_over = cities::router(Arc::clone(&gate), Arc::clone(&entities), inputs.clone());
-    let others = ngsi::router(entities, secrets.clone())
-        .merge(hand_over)
-        .merge(incidents::router(Arc::clone(&incidents.desk)));
+    // What these keep is in the folder of one gateway.
+    let others = if cluster.is_some() {
+        Router::new()
+    } else {
+        ngsi::router(entities, secrets.clone())
+            .merge(hand_over)
+            .merge(incidents::router(Arc::clone(&incidents.desk)))
+    };
     tasks.spawn(incidents.clone().run(inputs.clone()));
     let app = App {
         engine: inputs.clone(),

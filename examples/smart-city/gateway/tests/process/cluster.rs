@@ -342,6 +342,10 @@ async fn gateways_agree_and_one_that_was_stopped_ends() {
         until(&request, async || http(address, &request).await.0 == expected).await;
     }
     assert_eq!(http(&a.http, &format!("POST /devices/70b3d5fffe00ffff/examine\n{OPERATOR}")).await.0, 404);
+    // What would be kept in the folder of one gateway is not there.
+    for path in ["/ngsi-ld/v1/entities", "/taxii2/", "/handover"] {
+        assert_eq!(http(&a.http, &format!("GET {path}\n{OPERATOR}")).await.0, 404, "{path}");
+    }
 
     // New files are in force when both have them.
     let version = async |gateway: &Gateway| {
