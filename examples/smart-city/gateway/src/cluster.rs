@@ -40,7 +40,7 @@ use tokio::{
 };
 
 use crate::{
-    exchange::{Limited, Preparation, lock},
+    exchange::{Limited, lock},
     mqtt::{Name, Session, Sessions},
 };
 
@@ -228,9 +228,7 @@ pub struct Cluster {
 /// By what it is known how a gateway is.
 #[derive(Clone, Debug)]
 pub struct Vitals {
-    /// How far it is with its broker.
-    pub prepared: watch::Receiver<Preparation>,
-    /// 1 if it is connected to it.
+    /// 1 if it is connected to its broker.
     pub connected: Gauge,
     /// What the engine has decided last.
     pub view: SharedView,
@@ -246,8 +244,8 @@ struct Now {
     held: BTreeMap<u16, Held>,
     /// How many shards were given up.
     given_up: u64,
-    /// When nothing failed that devices need.
-    worked: Instant,
+    /// When nothing failed that devices need; none before it was connected to the broker. The accounts there may take much longer.
+    worked: Option<Instant>,
     /// When a shard could not be loaded, if none was since.
     load_failed: Option<Instant>,
     /// Since when somebody offers other files than those in force.
@@ -256,8 +254,8 @@ struct Now {
 
 impl Now {
     fn new(seen: Seen, files: &str) -> Self {
-        let (worked, files) = (seen.asked, files.to_owned());
-        let (held, given_up, load_failed, disagreed) = (BTreeMap::new(), 0, None, None);
+        let files = files.to_owned();
+        let (held, given_up, worked, load_failed, disagreed) = (BTreeMap::new(), 0, None, None, None);
         let (loaded, offered) = (files.clone(), files);
         Self { seen, loaded, offered, held, given_up, worked, load_failed, disagreed }
     }
@@ -334,26 +332,21 @@ impl Cluster {
         Ok((Arc::new(Self { seat, url, vitals, now }), member))
     }
 
-    /// Whether it has been with the broker as it should.
-    fn is_prepared(&self) -> bool {
-        *self.vitals.prepared.borrow() != Preparation::Starts
-    }
-
     /// Whether it can serve devices, or could until lately.
     fn is_working(&self) -> bool {
-        self.is_prepared() && self.fails() < FAILS * self.seat.cluster.lease
+        self.fails().is_some_and(|time| time < FAILS * self.seat.cluster.lease)
     }
 
-    /// For how long something has failed that devices need.
-    fn fails(&self) -> Duration {
+    /// For how long something has failed that devices need; none if it was never connected to the broker.
+    fn fails(&self) -> Option<Duration> {
         let mut now = lock(&self.now);
         let has_rested =
             now.load_failed.is_none_or(|failed| failed.elapsed() > RESTS * self.seat.cluster.lease);
         let is_connected = self.vitals.connected.get() == 1;
         if has_rested && is_connected && now.held.values().all(|held| held.session.is_connected()) {
-            now.worked = Instant::now();
+            now.worked = Some(Instant::now());
         }
-        now.worked.elapsed()
+        now.worked.map(|time| time.elapsed())
     }
 
     /// Who has a device that this gateway does not have; none if this one has it.
@@ -524,7 +517,6 @@ async fn renew(
 ) -> Result<()> {
     let lease = cluster.seat.cluster.lease;
     let (mut last, mut warning) = (views.borrow().asked, Limited::default());
-    let mut prepared = cluster.vitals.prepared.clone();
     loop {
         let asked = Instant::now();
         let left = lease.checked_sub(last.elapsed()).with_context(|| {
@@ -558,7 +550,6 @@ async fn renew(
         tokio::select! {
             () = sleep(pause) => {}
             () = again.notified() => {}
-            Ok(()) = prepared.changed() => {}
         }
     }
 }
@@ -706,7 +697,8 @@ impl Keeper {
         }
         let Decision { mut release, take } = view.decide();
         let is_ready = view.members.iter().any(|peer| peer.member == view.me && peer.offer.is_ready);
-        if !is_ready && self.cluster.fails() < GIVES_UP * self.cluster.seat.cluster.lease {
+        let limit = GIVES_UP * self.cluster.seat.cluster.lease;
+        if !is_ready && self.cluster.fails().is_none_or(|time| time < limit) {
             release.clear();
         }
         release.retain(|lease| self.loads != Some(lease.shard));
@@ -714,7 +706,7 @@ impl Keeper {
             self.release(&release).await?;
             self.has_acted();
         }
-        if lock(&self.cluster.now).loaded == view.configuration.hash && self.cluster.is_prepared() {
+        if lock(&self.cluster.now).loaded == view.configuration.hash && self.cluster.fails().is_some() {
             for lease in take {
                 let taken = self.member.take(lease).await;
                 self.passing(taken)?;
@@ -940,7 +932,7 @@ mod tests {
         let now = Mutex::new(Now::new(seen, "h"));
         let (connected, view) = (Gauge::default(), SharedView::default());
         connected.set(1);
-        let vitals = Vitals { prepared: watch::channel(Preparation::Done).1, connected, view };
+        let vitals = Vitals { connected, view };
         Cluster { seat, url: "http://a".into(), vitals, now }
     }
 
@@ -982,24 +974,25 @@ mod tests {
     /// What fails for a short time gives nothing up.
     #[test]
     fn a_gateway_that_fails_for_long_is_not_working() {
-        let mut cluster = cluster();
+        let cluster = cluster();
         let lease = cluster.seat.cluster.lease;
         let ago = |leases: u32| Instant::now().checked_sub(leases * lease).unwrap();
         assert!(cluster.is_working());
         cluster.vitals.connected.set(0);
         assert!(cluster.is_working());
-        lock(&cluster.now).worked = ago(FAILS);
+        lock(&cluster.now).worked = Some(ago(FAILS));
         assert!(!cluster.is_working());
         cluster.vitals.connected.set(1);
         assert!(cluster.is_working());
         lock(&cluster.now).load_failed = Some(ago(RESTS - 1));
         assert!(cluster.is_working());
-        lock(&cluster.now).worked = ago(FAILS);
+        lock(&cluster.now).worked = Some(ago(FAILS));
         assert!(!cluster.is_working());
         lock(&cluster.now).load_failed = Some(ago(RESTS + 1));
         assert!(cluster.is_working(), "it has rested");
-        cluster.vitals.prepared = watch::channel(Preparation::Starts).1;
-        assert!(!cluster.is_working(), "it has not been with the broker yet");
+        cluster.vitals.connected.set(0);
+        lock(&cluster.now).worked = None;
+        assert!(!cluster.is_working(), "it was not connected to the broker yet");
     }
 
     #[test]

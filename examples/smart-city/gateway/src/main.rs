@@ -407,8 +407,7 @@ async fn serve(
         if let Some(seat) = seat {
             let scheme = if acceptor.is_some() { "https" } else { "http" };
             let url = arguments.url.unwrap_or_else(|| format!("{scheme}://{http}"));
-            let (prepared, connected) = (prepared.clone(), meters.connected.clone());
-            let vitals = Vitals { prepared, connected, view: view.clone() };
+            let vitals = Vitals { connected: meters.connected.clone(), view: view.clone() };
             let joined = Cluster::join(seat, url, vitals, arguments.files_in_force).await;
             let (joined, member) = joined.context("the other gateways")?;
             cluster = Some(Arc::clone(&joined));
