@@ -59,11 +59,11 @@ const STUCK: Duration = Duration::from_secs(30);
 /// Leases for which something must have failed that devices need, until the gateway is not ready.
 const FAILS: u32 = 3;
 
-/// Leases after which it gives its shards up for that. The others too must have had the time to say that they are not ready: if the broker
-/// is away for all, nobody gives anything up.
-const GIVES_UP: u32 = 5;
+/// Leases for which somebody else must have been ready while this gateway was not, until it gives its shards up. If the broker is away for
+/// all, nobody does; and when it is back, the others have the time to be ready again.
+const GIVES_UP: u32 = 2;
 
-/// Leases for which a gateway that could not load a shard is not ready, unless it can load one: it would only fail again.
+/// Leases for which a gateway that could serve nothing is not ready, unless it can load a shard: it would only fail again.
 const RESTS: u32 = 30;
 
 /// What `city.toml` says of the database; none if there is one gateway.
@@ -246,8 +246,10 @@ struct Now {
     given_up: u64,
     /// When nothing failed that devices need; none before it was connected to the broker. The accounts there may take much longer.
     worked: Option<Instant>,
-    /// When a shard could not be loaded, if none was since.
-    load_failed: Option<Instant>,
+    /// When it could load no shard, or gave up those that it could not serve; none if it has loaded one since.
+    failed: Option<Instant>,
+    /// Whether the engine knows which devices of others are isolated.
+    knows_isolated: bool,
     /// Since when somebody offers other files than those in force.
     disagreed: Option<Instant>,
 }
@@ -255,9 +257,9 @@ struct Now {
 impl Now {
     fn new(seen: Seen, files: &str) -> Self {
         let files = files.to_owned();
-        let (held, given_up, worked, load_failed, disagreed) = (BTreeMap::new(), 0, None, None, None);
+        let (held, given_up, worked, failed, disagreed) = (BTreeMap::new(), 0, None, None, None);
         let (loaded, offered) = (files.clone(), files);
-        Self { seen, loaded, offered, held, given_up, worked, load_failed, disagreed }
+        Self { seen, loaded, offered, held, given_up, worked, failed, knows_isolated: false, disagreed }
     }
 
     fn has_seen(&mut self, seen: Seen) {
@@ -340,10 +342,11 @@ impl Cluster {
     /// For how long something has failed that devices need; none if it was never connected to the broker.
     fn fails(&self) -> Option<Duration> {
         let mut now = lock(&self.now);
-        let has_rested =
-            now.load_failed.is_none_or(|failed| failed.elapsed() > RESTS * self.seat.cluster.lease);
+        let has_rested = now.failed.is_none_or(|failed| failed.elapsed() > RESTS * self.seat.cluster.lease);
         let is_connected = self.vitals.connected.get() == 1;
-        if has_rested && is_connected && now.held.values().all(|held| held.session.is_connected()) {
+        // One session that fails does not take the others with it.
+        let serves = now.held.is_empty() || now.held.values().any(|held| held.session.is_connected());
+        if has_rested && is_connected && serves && now.knows_isolated {
             now.worked = Some(Instant::now());
         }
         now.worked.map(|time| time.elapsed())
@@ -462,7 +465,8 @@ impl Running {
             loads: None,
             taken_over,
             lost: Vec::new(),
-            knows_isolated: false,
+            unloaded: BTreeMap::new(),
+            outdone: None,
             again: Arc::clone(&again),
             acted,
             warning: Limited::default(),
@@ -611,8 +615,10 @@ struct Keeper {
     taken_over: mpsc::Sender<u16>,
     /// Those shards, as long as it is not seen who has their leases.
     lost: Vec<u16>,
-    /// Whether the engine was told which devices of others are isolated.
-    knows_isolated: bool,
+    /// Shards that could not be loaded, and when.
+    unloaded: BTreeMap<u16, Instant>,
+    /// Since when somebody else is ready and this gateway is not.
+    outdone: Option<Instant>,
     /// Has the lease renewed now.
     again: Arc<Notify>,
     /// When something was last done: what was asked for before does not show it.
@@ -667,12 +673,12 @@ impl Keeper {
             return Ok(());
         }
         // Before files are in force by which the history is shown, and before it has any shard.
-        if !self.knows_isolated {
+        if !lock(&self.cluster.now).knows_isolated {
             let told = tell_isolated(&self.cluster, &mut self.member, &self.inputs).await;
             if self.passing(told)?.is_none() {
                 return Ok(());
             }
-            self.knows_isolated = true;
+            lock(&self.cluster.now).knows_isolated = true;
         }
         self.apply(&view.configuration, asked).await;
         let had: BTreeMap<u16, i64> = view.held().collect();
@@ -696,10 +702,19 @@ impl Keeper {
             }
         }
         let Decision { mut release, take } = view.decide();
-        let is_ready = view.members.iter().any(|peer| peer.member == view.me && peer.offer.is_ready);
-        let limit = GIVES_UP * self.cluster.seat.cluster.lease;
-        if !is_ready && self.cluster.fails().is_none_or(|time| time < limit) {
-            release.clear();
+        let mut ready = view.members.iter().filter(|peer| peer.offer.is_ready);
+        if ready.any(|peer| peer.member == view.me) {
+            self.outdone = None;
+        } else {
+            let others = view.members.iter().any(|peer| peer.offer.is_ready);
+            self.outdone = others.then(|| self.outdone.unwrap_or_else(Instant::now));
+            let limit = GIVES_UP * self.cluster.seat.cluster.lease;
+            if self.outdone.is_none_or(|since| since.elapsed() < limit) {
+                release.clear();
+            }
+            if !release.is_empty() {
+                lock(&self.cluster.now).failed = Some(Instant::now());
+            }
         }
         release.retain(|lease| self.loads != Some(lease.shard));
         if !release.is_empty() {
@@ -713,9 +728,11 @@ impl Keeper {
                 self.has_acted();
             }
         }
-        let next = had
-            .into_iter()
-            .find(|(shard, _)| !has.contains_key(shard) && release.iter().all(|lease| lease.shard != *shard));
+        let left = had.into_iter().filter(|(shard, _)| {
+            !has.contains_key(shard) && release.iter().all(|lease| lease.shard != *shard)
+        });
+        // One that cannot be loaded keeps no other back.
+        let next = left.min_by_key(|(shard, _)| self.unloaded.get(shard).copied());
         if let (None, Some((shard, term))) = (self.loads, next) {
             self.loads = Some(shard);
             let database = self.cluster.seat.store.database.clone();
@@ -759,9 +776,17 @@ impl Keeper {
     /// Goes on with a shard of which this gateway has the lease, and that was loaded.
     async fn take(&mut self, shard: u16, term: i64, loaded: Result<Shard>) -> Result<()> {
         let loaded = self.passing(loaded.with_context(|| format!("shard {shard}")))?;
-        lock(&self.cluster.now).load_failed = loaded.is_none().then(Instant::now);
-        // It is tried again when the lease is next renewed.
-        let Some(loaded) = loaded else { return Ok(()) };
+        let Some(loaded) = loaded else {
+            // It is tried again when the lease is next renewed.
+            self.unloaded.insert(shard, Instant::now());
+            let mut now = lock(&self.cluster.now);
+            if now.held.is_empty() {
+                now.failed = Some(Instant::now());
+            }
+            return Ok(());
+        };
+        self.unloaded.remove(&shard);
+        lock(&self.cluster.now).failed = None;
         self.tell(Input::Take(Box::new(loaded))).await;
         self.ask(Input::Stored).await;
         let session = self.session(shard)?;
@@ -793,6 +818,8 @@ impl Keeper {
         }
         for (lease, is_stored) in leases.iter().zip(stored) {
             answer(is_stored).await;
+            // Only now it knows all that was found out about the shard's devices.
+            lock(&self.cluster.now).given_up += 1;
             let released = self.member.release(*lease).await;
             if self.passing(released)?.is_some() {
                 tracing::info!(shard = lease.shard, term = lease.term, "given up");
@@ -929,7 +956,7 @@ mod tests {
         let configuration = Configuration { version: 2, hash: "h".to_owned() };
         let view = View { me: 7, members: vec![peer(7, "a"), peer(9, "b")], leases, configuration };
         let seen = Seen { asked: Instant::now(), view };
-        let now = Mutex::new(Now::new(seen, "h"));
+        let now = Mutex::new(Now { knows_isolated: true, ..Now::new(seen, "h") });
         let (connected, view) = (Gauge::default(), SharedView::default());
         connected.set(1);
         let vitals = Vitals { connected, view };
@@ -984,11 +1011,11 @@ mod tests {
         assert!(!cluster.is_working());
         cluster.vitals.connected.set(1);
         assert!(cluster.is_working());
-        lock(&cluster.now).load_failed = Some(ago(RESTS - 1));
+        lock(&cluster.now).failed = Some(ago(RESTS - 1));
         assert!(cluster.is_working());
         lock(&cluster.now).worked = Some(ago(FAILS));
         assert!(!cluster.is_working());
-        lock(&cluster.now).load_failed = Some(ago(RESTS + 1));
+        lock(&cluster.now).failed = Some(ago(RESTS + 1));
         assert!(cluster.is_working(), "it has rested");
         cluster.vitals.connected.set(0);
         lock(&cluster.now).worked = None;

@@ -90,23 +90,28 @@ impl View {
     /// What brings the member to its fair share: all have as many shards, or the first ones, by their numbers, one more. Only who has too many
     /// gives any up, and no more than that. Who is not ready has no share, unless nobody is ready.
     ///
-    /// Who offers another configuration than the one in force keeps what it has, and takes nothing; the others share what is left.
+    /// Who offers another configuration than the one in force keeps what it has, as long as it is ready, and takes nothing; the others share what
+    /// is left.
     #[must_use]
     pub fn decide(&self) -> Decision {
         let agrees = |peer: &&Peer| peer.offer.configuration == self.configuration.hash;
         let members = |peers: &[&Peer]| peers.iter().map(|peer| peer.member).collect::<Vec<_>>();
         let agreed: Vec<&Peer> = self.members.iter().filter(agrees).collect();
         let ready: Vec<&Peer> = agreed.iter().filter(|peer| peer.offer.is_ready).copied().collect();
-        let (agreed, ready) = (members(&agreed), members(if ready.is_empty() { &agreed } else { &ready }));
+        let some_are_ready = !ready.is_empty();
+        let (agreed, ready) = (members(&agreed), members(if some_are_ready { &ready } else { &agreed }));
+        let held_by = |holder| self.leases.iter().filter(move |lease| lease.holder == holder).copied();
         if !agreed.contains(&self.me) {
-            return Decision::default();
+            let is_unready = |peer: &Peer| peer.member == self.me && !peer.offer.is_ready;
+            let gives_up = some_are_ready && self.members.iter().any(is_unready);
+            let release = held_by(Some(self.me)).filter(|_| gives_up).collect();
+            return Decision { release, take: Vec::new() };
         }
         let is_shared = |lease: &&Lease| lease.holder.is_none_or(|holder| agreed.contains(&holder));
         let (shards, members) = (self.leases.iter().filter(is_shared).count(), ready.len());
         let share = ready
             .binary_search(&self.me)
             .map_or(0, |rank| shards / members + usize::from(rank < shards % members));
-        let held_by = |holder| self.leases.iter().filter(move |lease| lease.holder == holder).copied();
         let has = held_by(Some(self.me)).count();
         Decision {
             release: held_by(Some(self.me)).skip(share).collect(),
@@ -470,6 +475,18 @@ mod tests {
             }
         }
         assert_eq!(states, 255 * (5 + 25 + 125 + 625) + 80 * 3125 + 15 * 15_625);
+    }
+
+    #[test]
+    fn who_disagrees_and_is_not_ready_gives_up_what_others_can_serve() {
+        let releases = |is_ready, other| {
+            let mut view = view(1, &[(1, Disagrees), (2, other)], &[Some(1), Some(1), Some(2)]);
+            view.members[0].offer.is_ready = is_ready;
+            let Decision { release, take } = view.decide();
+            assert!(take.is_empty());
+            release.len()
+        };
+        assert_eq!([releases(true, Ready), releases(false, Unready), releases(false, Ready)], [0, 0, 2]);
     }
 
     #[test]

@@ -399,7 +399,9 @@ async fn gateways_agree_and_one_that_was_stopped_ends() {
     assert!(!ended(&mut b).await.success());
     assert_eq!(city.commits("b"), before);
     let log = city.log("b");
-    assert!(log.contains("its lease was not renewed for 2 s"), "{log}");
+    // The engine may have found out first.
+    let reasons = ["its lease was not renewed for 2 s", "another gateway has shard"];
+    assert!(reasons.iter().any(|reason| log.contains(reason)), "{log}");
 
     // With other files it starts, takes nothing, and tells nobody what it would not decide any more.
     change("b", north, gate);

@@ -85,11 +85,11 @@ fn gateways_come_and_go_and_all_have_their_share() {
 
         // One that says nothing any more: only when its time is over.
         drop((three, again));
-        let mut short = join(&database, "three", Duration::from_millis(700)).await;
+        let mut short = join(&database, "three", Duration::from_secs(4)).await;
         let mut again = join(&database, "two", LONG).await;
         assert_eq!(settle(&mut [&mut short, &mut again]).await, [8, 8]);
         assert!(again.renew(&offer("a")).await.unwrap().decide().take.is_empty());
-        sleep(Duration::from_millis(1000)).await;
+        sleep(Duration::from_secs(5)).await;
         let view = again.renew(&offer("a")).await.unwrap();
         assert_eq!(view.decide().take.len(), 8);
         let (first, others) =
@@ -176,7 +176,7 @@ fn a_configuration_is_in_force_when_all_offer_it() {
     let cluster = Cluster::shared();
     let database = city(&cluster, 4);
     let (a, b) = (offer("a"), offer("b"));
-    let short = Duration::from_millis(700);
+    let short = Duration::from_secs(3);
     runtime().block_on(async {
         let mut one = join(&database, "one", LONG).await;
         let view = one.renew(&a).await.unwrap();
@@ -196,7 +196,7 @@ fn a_configuration_is_in_force_when_all_offer_it() {
             assert_eq!(offers[2], ("three", "a"));
         }
         // The third one ends, and the others have the same: it is in force, and they share what it had.
-        sleep(Duration::from_millis(1000)).await;
+        sleep(short + Duration::from_secs(1)).await;
         let view = one.renew(&b).await.unwrap();
         assert_eq!((view.configuration.version, &*view.configuration.hash), (2, "b"));
         assert_eq!(view.decide().take.len(), 0);
@@ -340,14 +340,17 @@ fn a_database_that_crashes_between_gives_each_link_once() {
 fn a_transaction_that_sleeps_is_ended() {
     let cluster = Cluster::shared();
     let address = cluster.address();
-    let limits = Limits { attempt: Duration::from_millis(500), ..Limits::default() };
+    let limits = Limits { attempt: Duration::from_secs(1), ..Limits::default() };
     let database = Database::new(&address, None, None, limits).unwrap();
     gateway(&database, "zero").create().unwrap();
     with(&address, async |client| {
-        let sleeps = "set idle_in_transaction_session_timeout = 1500; begin; select from leases for share";
-        client.batch_execute(sleeps).await.unwrap();
+        // With more time for what is not to fail.
+        let patient = Database::new(&address, None, None, Limits::default()).unwrap();
+        let mut ready = join(&patient, "one", LONG).await;
+        let seen = ready.renew(&offer("a")).await.unwrap().leases[0];
         let mut one = join(&database, "one", LONG).await;
-        let seen = one.renew(&offer("a")).await.unwrap().leases[0];
+        let sleeps = "set idle_in_transaction_session_timeout = 4000; begin; select from leases for share";
+        client.batch_execute(sleeps).await.unwrap();
         one.take(seen).await.unwrap_err();
         let taken = loop {
             if let Ok(taken) = one.take(seen).await {
