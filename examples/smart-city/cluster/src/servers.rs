@@ -389,7 +389,7 @@ impl Gateway {
         Ok(shards.iter().filter(|shard| shard["is_connected"] == true).count())
     }
 
-    /// Has all code of a device measured, as an operator. Whether this gateway has the device.
+    /// Has all code of a device measured, as an operator. Whether this gateway has the device, and the files in force.
     ///
     /// # Errors
     /// If it does not answer, or refuses it for another reason.
@@ -399,7 +399,7 @@ impl Gateway {
         let mut answer = request.send_json(Value::Object(serde_json::Map::new()))?;
         match answer.status().as_u16() {
             200..300 => Ok(true),
-            421 => Ok(false),
+            421 | 503 => Ok(false),
             status => {
                 bail!("gateway {} answers {status}: {}", self.name, answer.body_mut().read_to_string()?)
             }
