@@ -271,6 +271,12 @@ impl Kill {
                 process.signal(Signal::CONT)
             }
             Kind::GatewayWoken => {
+                // One that has just started may have no devices yet, and nobody would replace it.
+                wait_for("a gateway with devices", PATIENCE, || {
+                    let holders = servers.holders()?;
+                    let has = holders.values().any(|holder| holder.name.as_deref() == Some(NAMES[gateway]));
+                    Ok(has.then_some(()))
+                })?;
                 servers.gateway(gateway)?.process.signal(Signal::STOP)?;
                 crowd.ledger().watch();
                 self.taken_over(gateway)?;
