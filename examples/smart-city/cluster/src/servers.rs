@@ -389,7 +389,8 @@ impl Gateway {
         Ok(shards.iter().filter(|shard| shard["is_connected"] == true).count())
     }
 
-    /// Has all code of a device measured, as an operator. Whether this gateway has the device, and the files in force.
+    /// Has all code of a device measured, as an operator. False if this gateway cannot do it now: it has just started, another one has the device,
+    /// or the device has no epoch or something else to answer.
     ///
     /// # Errors
     /// If it does not answer, or refuses it for another reason.
@@ -399,7 +400,7 @@ impl Gateway {
         let mut answer = request.send_json(Value::Object(serde_json::Map::new()))?;
         match answer.status().as_u16() {
             200..300 => Ok(true),
-            421 | 503 => Ok(false),
+            409 | 421 | 503 => Ok(false),
             status => {
                 bail!("gateway {} answers {status}: {}", self.name, answer.body_mut().read_to_string()?)
             }
