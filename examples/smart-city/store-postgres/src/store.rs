@@ -134,16 +134,13 @@ impl Gateway {
                        values ($1, replace(gen_random_uuid()::text, '-', ''), 0, 0, 0, '') on conflict do nothing";
             execute(client, sql, [(&self.name, Type::TEXT)]).await?;
         }
-        let sql = "select identity, generation, head_n, head_hash from gateways where name = $1";
-        let found = rows(client, sql, [(&self.name, Type::TEXT)]).await?;
-        let Some(row) = found.first() else { return Ok(None) };
-        let generation = unsigned(row.get(1))?;
+        let Some((identity, generation, head)) = written(client, &self.name).await? else { return Ok(None) };
         let mut state = State {
             name: self.name.clone(),
-            identity: row.get(0),
+            identity,
             generation,
             stored: generation,
-            head: Head { n: unsigned(row.get(2))?, hash: row.get(3) },
+            head,
             shards,
             held: BTreeMap::new(),
             block: None,
@@ -153,6 +150,15 @@ impl Gateway {
         }
         Ok(Some(state))
     }
+}
+
+/// What the gateway with this name has written of itself: the identity of its store, the number of its commits, and the end of its audit
+/// log. None if there is no such gateway.
+pub(crate) async fn written(client: &Client, name: &str) -> Result<Option<(String, u64, Head)>> {
+    let sql = "select identity, generation, head_n, head_hash from gateways where name = $1";
+    let found = rows(client, sql, [(&name, Type::TEXT)]).await?;
+    let Some(row) = found.first() else { return Ok(None) };
+    Ok(Some((row.get(0), unsigned(row.get(1))?, Head { n: unsigned(row.get(2))?, hash: row.get(3) })))
 }
 
 /// Reads all that is known of the devices of a shard, for the member that has taken it under this term. What it returns of
