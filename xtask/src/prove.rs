@@ -170,6 +170,15 @@ impl Libraries {
 
     /// The prover's tests, of them.
     fn tests(&self) -> Result<Cmd> {
+        if cfg!(target_os = "linux") {
+            // They look at every processor's model, whatever is linked.
+            tools::linker_aarch64()?;
+            tools::qemu_aarch64()?;
+            tools::gcc_arm()?;
+            tools::qemu_arm()?;
+            tools::gcc_riscv()?;
+            tools::qemu_riscv_user()?;
+        }
         let cmd = cargo("test")
             .env("PROVE_ELVES", env::join_paths(&self.files)?)
             .env("PROVE_MASKED", env::join_paths(&self.masked)?);

@@ -15,7 +15,18 @@ pub(crate) struct Emulator {
     to: ChildStdin,
     from: ChildStdout,
     /// Its files, until it has answered once.
-    files: Option<PathBuf>,
+    files: Option<Folder>,
+}
+
+/// A folder that is removed on drop.
+#[derive(Debug)]
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What stays of it harms nobody.
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 impl Emulator {
@@ -25,9 +36,9 @@ impl Emulator {
         (assembler, arguments): (&str, &[&str]),
         (qemu, qemu_arguments): (&str, &[&str]),
     ) -> Result<Self> {
-        let files = env::temp_dir().join(format!("prove-{}-{qemu}", std::process::id()));
-        fs::create_dir_all(&files)?;
-        let (path, program) = (files.join("processor.s"), files.join("processor"));
+        let files = Folder(env::temp_dir().join(format!("prove-{}-{qemu}", std::process::id())));
+        fs::create_dir_all(&files.0)?;
+        let (path, program) = (files.0.join("processor.s"), files.0.join("processor"));
         fs::write(&path, source)?;
         let assembled = Command::new(assembler)
             .args(["-nostdlib", "-static", "-Wl,-N"])
@@ -56,20 +67,15 @@ impl Emulator {
         self.to.write_all(message)?;
         let mut answer = vec![0; size];
         self.from.read_exact(&mut answer).context("the processor stops")?;
-        if let Some(files) = self.files.take() {
-            fs::remove_dir_all(files)?;
-        }
+        self.files = None;
         Ok(answer)
     }
 }
 
 impl Drop for Emulator {
     fn drop(&mut self) {
-        // It may have ended before, and the files may not be there.
+        // It may have ended before.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        if let Some(files) = self.files.take() {
-            let _ = fs::remove_dir_all(files);
-        }
     }
 }
