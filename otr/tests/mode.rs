@@ -1,11 +1,7 @@
-//! The tests of the mode, in one program: what they have in common is compiled once.
+//! The tests of the mode on the backends that run here, in one program: what they have in common is compiled once.
 
-#[path = "mode/ahead.rs"]
-mod ahead;
 #[path = "mode/calls.rs"]
 mod calls;
-#[path = "mode/model.rs"]
-mod model;
 #[path = "mode/refused.rs"]
 mod refused;
 #[path = "mode/texts.rs"]

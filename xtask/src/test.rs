@@ -416,14 +416,18 @@ fn test_in_backends() -> Cmd {
         .env("RUSTC_BOOTSTRAP", "1")
 }
 
-/// Runs the tests of the cipher with a backend forced, and those of the mode, which runs on it.
+/// Runs the tests of the cipher with a backend forced, and those of the mode that run on it.
 fn backend(name: &str) -> Result<()> {
     let forced = format!(r#"profile.dev.package.twine-cipher.rustflags=['--cfg=twine_backend="{name}"']"#);
-    test_in_backends()
-        .args(["--package", "twine-cipher", "--package", "otr-mode", "--lib", "--tests", "--all-features"])
-        .args(["--config", &forced])
-        .env("TWINE_FORCED_BACKEND", name)
-        .run()
+    for tests in [["twine-cipher", "--tests"], ["otr-mode", "--test=mode"]] {
+        test_in_backends()
+            .args(["--all-features", "--lib", "--package"])
+            .args(tests)
+            .args(["--config", &forced])
+            .env("TWINE_FORCED_BACKEND", name)
+            .run()?;
+    }
+    Ok(())
 }
 
 /// Nothing is timed here.
