@@ -198,9 +198,6 @@ pub(crate) struct Device {
     closed: BTreeSet<Epoch>,
     pub(crate) outstanding: Option<Outstanding>,
     pub(crate) recovery: Option<Recovery>,
-    /// The epoch in which the last recovery ended, since the start: evidence under a challenge of it, or of one before, is of what was
-    /// before the recovery.
-    pub(crate) recovered: Option<Epoch>,
     pub(crate) unasked: Rate,
     ask: Option<Ask>,
     /// Under what it [waits](Self::wait) in the engine.

@@ -1512,7 +1512,10 @@ impl Engine {
         // Unasked evidence affirms nothing, as it may be of any time. To an isolated device it adds nothing, and must not end a recovery.
         let changes = finding == Finding::Altered
             && device.record.isolated.is_none()
-            && device.recovered.is_none_or(|recovered| evidence.epoch > recovered);
+            && device
+                .record
+                .recovered
+                .is_none_or(|(key, epoch)| key != device.key || evidence.epoch > Epoch(epoch));
         if !is_asked && !changes {
             if device.unasked.take(UNASKED, now) {
                 let detail = json!({
@@ -1578,7 +1581,7 @@ impl Engine {
             }
             Status::Affirming | Status::Warning if ends_isolation => {
                 (device.record.isolated, device.recovery) = (None, None);
-                device.recovered = device.record.epoch.map(Epoch);
+                device.record.recovered = device.record.epoch.map(|epoch| (device.key, epoch));
                 device.record.status = Status::Affirming;
                 // The evidence is stored with the batch, and nothing of the batch goes out before.
                 if let Some(receipt) = device.seal_receipt(now) {

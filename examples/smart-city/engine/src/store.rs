@@ -109,6 +109,10 @@ pub struct DeviceRecord {
     pub status: Status,
     /// Its result, a JWT.
     pub result: Option<String>,
+    /// The root key and the epoch in which the last recovery ended: evidence under a challenge of it, or of one before, is of what was before
+    /// the recovery.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovered: Option<(Fingerprint, u16)>,
 }
 
 /// A reading that was accepted.

@@ -89,6 +89,7 @@ fn what_was_stored_is_found(place: &dyn Place) {
         isolated: Some(65_535),
         status: Status::Contraindicated,
         result: Some("a \"JWT\"".to_owned()),
+        recovered: Some(([3; 16], 7)),
     };
     let history = Bounds { most: 10, times: None };
     let changes = Changes {
