@@ -15,7 +15,7 @@ use smart_city_frame::Epoch;
 use crate::{
     city,
     crowd::{Crowd, Load},
-    ledger::{Counts, Fault, Tables},
+    ledger::{Counts, Fault, Ledger, Tables},
     process::{PATIENCE, seconds_of, wait_for},
     servers::{NAMES, Servers},
 };
@@ -224,6 +224,11 @@ impl Kill {
         self.examine()?;
         sleep(Duration::from_secs_f64(self.random.unit()));
         let gateway = self.place(self.servers.gateways.len());
+        if kind == Kind::BrokerKilled {
+            // What is not delivered then is excused for ever.
+            let now = Instant::now();
+            self.delivered("deliveries", |ledger| ledger.is_delivered(now))?;
+        }
         let began = Instant::now();
         self.inject(kind, gateway)?;
         let back = wait_for("a receipt in each shard", PATIENCE, || {
@@ -370,13 +375,7 @@ impl Kill {
     /// All that was measured gets its receipt, and comes to all who may see it; then it is looked at everything.
     fn end(&mut self) -> Result<()> {
         self.crowd.measure(false);
-        let all = wait_for("all receipts and deliveries", PATIENCE, || {
-            Ok(self.crowd.ledger().is_done().then_some(()))
-        });
-        if let Err(error) = all {
-            nothing(&self.crowd.ledger().undelivered())?;
-            return Err(error);
-        }
+        self.delivered("all receipts and deliveries", Ledger::is_done)?;
         let tables = self.compare()?;
         self.report.counts = self.crowd.ledger().counts(&tables);
         for (shard, holder) in self.servers.holders()? {
@@ -390,6 +389,15 @@ impl Kill {
             self.servers.verify_audit(gateway)?;
         }
         Ok(())
+    }
+
+    /// Waits until users have so much, or says what they do not have.
+    fn delivered(&self, what: &str, is_enough: impl Fn(&Ledger) -> bool) -> Result<()> {
+        let all = wait_for(what, PATIENCE, || Ok(is_enough(&self.crowd.ledger()).then_some(())));
+        if all.is_err() {
+            nothing(&self.crowd.ledger().undelivered())?;
+        }
+        all
     }
 
     /// Compares what the database has with what devices know.

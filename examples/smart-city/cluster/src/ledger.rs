@@ -290,6 +290,14 @@ impl Ledger {
             && self.readings.iter().all(|reading| self.missing(reading).next().is_none())
     }
 
+    /// Whether what was measured before, and has a receipt, has come to all users whom it is for.
+    #[must_use]
+    pub fn is_delivered(&self, before: Instant) -> bool {
+        let with_receipt = self.sealed.values().filter(|sealed| sealed.has_receipt);
+        let mut readings = with_receipt.filter_map(|sealed| self.readings.get(index(sealed.reading)));
+        readings.all(|reading| reading.made >= before || self.missing(reading).next().is_none())
+    }
+
     /// Users who must have a reading, and do not.
     fn missing<'r>(&self, reading: &'r Reading) -> impl Iterator<Item = usize> + use<'r> {
         (0..USERS.len()).filter(|user| !reading.excused && reading.is_owed(*user) && !reading.received[*user])
