@@ -698,13 +698,15 @@ impl Keeper {
                     shard,
                     "somebody else has gone on with its session at the broker: it is taken back"
                 );
-                held.session = self.session(shard)?;
+                held.session = self.session(shard);
             }
         }
         let Decision { mut release, take } = view.decide();
         let mut ready = view.members.iter().filter(|peer| peer.offer.is_ready);
         if ready.any(|peer| peer.member == view.me) {
             self.outdone = None;
+            // Whoever takes them loads one after the other: until then this gateway has the others.
+            release.truncate(1);
         } else {
             let others = view.members.iter().any(|peer| peer.offer.is_ready);
             self.outdone = others.then(|| self.outdone.unwrap_or_else(Instant::now));
@@ -789,15 +791,15 @@ impl Keeper {
         lock(&self.cluster.now).failed = None;
         self.tell(Input::Take(Box::new(loaded))).await;
         self.ask(Input::Stored).await;
-        let session = self.session(shard)?;
+        let session = self.session(shard);
         lock(&self.cluster.now).held.insert(shard, Held { term, session });
         tracing::info!(shard, term, "taken");
         self.has_acted();
         Ok(())
     }
 
-    fn session(&self, shard: u16) -> Result<Session> {
-        self.sessions.go_on(shard, self.cluster.seat.cluster.shards, self.taken_over.clone())
+    fn session(&self, shard: u16) -> Session {
+        self.sessions.go_on(shard, self.taken_over.clone())
     }
 
     /// Gives shards up.

@@ -398,11 +398,10 @@ async fn serve(
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let (mut cluster, mut several) = (None, None);
     let (mqtt, mut prepared) = if let Some(address) = arguments.broker {
-        let (authorities, passwords) = (arguments.authorities, arguments.passwords);
-        let broker = Broker { address: address.clone(), authorities, passwords };
+        let broker = Broker::new(&address, arguments.authorities.as_deref(), arguments.passwords)?;
         let name = seat.as_ref().map(Seat::at_broker);
         let Started { prepared, sessions } =
-            mqtt::start(broker, name, &secrets, &exchange, &meters, &mut tasks)?;
+            mqtt::start(broker, name, &secrets, &exchange, &meters, &mut tasks);
         // Last of all that can fail: others leave it a share from now on.
         if let Some(seat) = seat {
             let scheme = if acceptor.is_some() { "https" } else { "http" };

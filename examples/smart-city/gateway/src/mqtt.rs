@@ -5,7 +5,7 @@
 
 use std::{
     future::ready,
-    path::PathBuf,
+    path::{Path, PathBuf},
     pin::Pin,
     sync::{
         Arc, Mutex,
@@ -45,8 +45,13 @@ const INFLIGHT: u16 = 256;
 /// Messages that the client takes ahead.
 const QUEUE: usize = 64;
 
-/// Messages of a shard that may wait for the engine, at least.
-const LEAST_ROOM: u16 = 16;
+/// Messages of a shard that may wait for the engine: a whole batch, however many shards there are. The broker keeps the others in their order,
+/// so that a device that floods a shard with less room could keep all others of it waiting before its rate shows here.
+const SHARD_ROOM: u16 = 512;
+
+/// The longest packet that is taken: far more than what a broker lets in. On its way here a message grows, as by a topic that its sender
+/// has named by an alias. What is too long for the client ends the connection, and the broker sends it again first.
+const LONGEST: u32 = 4 * MAX_PACKET;
 
 /// How long the broker keeps what comes for a shard that nobody has, in seconds: a week.
 const KEPT: u32 = 7 * 24 * 3600;
@@ -54,23 +59,29 @@ const KEPT: u32 = 7 * 24 * 3600;
 /// The broker that the gateway is a client of. Its plugin keeps the accounts.
 #[derive(Clone, Debug)]
 pub struct Broker {
-    /// Its address.
-    pub address: Address,
-    /// A file with the authorities of which one has made its certificate.
-    pub authorities: Option<PathBuf>,
+    /// Where it is, and what is trusted for that. It is read once: files that change meanwhile must not end a gateway.
+    options: MqttOptions,
     /// A socket of it where passwords can be tried.
-    pub passwords: Option<PathBuf>,
+    passwords: Option<PathBuf>,
 }
 
 impl Broker {
+    /// The one at this address. With TLS one of the authorities in the file has made its certificate, or else one that the system knows.
+    ///
+    /// # Errors
+    /// If the authorities cannot be read.
+    pub fn new(address: &Address, authorities: Option<&Path>, passwords: Option<PathBuf>) -> Result<Self> {
+        Ok(Self { options: address.options(GATEWAY_USER, "", authorities)?, passwords })
+    }
+
     /// How a session with this client id is made, in which so many messages may be unacknowledged.
-    fn options(&self, client: &str, secrets: &Secrets, room: u16) -> Result<MqttOptions> {
-        let password = secrets.gateway_password.as_str();
-        let mut options = self.address.options(GATEWAY_USER, password, self.authorities.as_deref())?;
+    fn options(&self, client: &str, secrets: &Secrets, room: u16) -> MqttOptions {
+        let mut options = self.options.clone();
         let mut network = NetworkOptions::new();
         // Else the kernel keeps a receipt back for 40 ms.
         network.set_tcp_nodelay(true);
         options
+            .set_credentials(GATEWAY_USER, secrets.gateway_password.as_str().to_owned())
             .set_client_id(client.to_owned())
             .set_network_options(network)
             .set_ack_mode(AckMode::Manual)
@@ -78,8 +89,8 @@ impl Broker {
             .set_receive_maximum(Some(room))
             // Without it the client looks through 65,535 places for each message.
             .set_outgoing_inflight_upper_limit(INFLIGHT)
-            .set_max_packet_size(Some(MAX_PACKET));
-        Ok(options)
+            .set_max_packet_size(Some(LONGEST));
+        options
     }
 }
 
@@ -103,9 +114,6 @@ pub struct Started {
 
 /// Connects to the broker and keeps the connection up, by `tasks` that never end. One of several gateways takes nothing over it that devices
 /// send.
-///
-/// # Errors
-/// If the authorities cannot be read.
 pub fn start(
     broker: Broker,
     one_of_several: Option<Name>,
@@ -113,11 +121,11 @@ pub fn start(
     exchange: &Exchange,
     meters: &Meters,
     tasks: &mut JoinSet<()>,
-) -> Result<Started> {
+) -> Started {
     let client_id = one_of_several
         .as_ref()
         .map_or(GATEWAY_USER.to_owned(), |Name { name, .. }| format!("{GATEWAY_USER} {name}"));
-    let mut options = broker.options(&client_id, &secrets.borrow(), ROOM)?;
+    let mut options = broker.options(&client_id, &secrets.borrow(), ROOM);
     // What is in flight when the gateway ends the devices send again: they have no receipt of it.
     options.set_session_mode(SessionMode::Clean);
     let (client, event_loop) = AsyncClient::builder(options).capacity(QUEUE).build();
@@ -146,7 +154,7 @@ pub fn start(
         floods,
         lost: Arc::default(),
     };
-    Ok(Started { prepared, sessions })
+    Started { prepared, sessions }
 }
 
 /// Where the messages of a session go.
@@ -353,14 +361,11 @@ pub struct Session {
 }
 
 impl Sessions {
-    /// Goes on with the session of one of so many shards. If somebody else does, `taken_over` gets its number, and nothing more comes here.
-    ///
-    /// # Errors
-    /// If the authorities cannot be read.
-    pub fn go_on(&self, shard: u16, shards: u16, taken_over: mpsc::Sender<u16>) -> Result<Session> {
-        let room = (ROOM / shards.max(1)).max(LEAST_ROOM);
+    /// Goes on with the session of a shard. If somebody else does, `taken_over` gets its number, and nothing more comes here.
+    #[must_use]
+    pub fn go_on(&self, shard: u16, taken_over: mpsc::Sender<u16>) -> Session {
         let client_id = format!("{GATEWAY_USER} shard {shard}");
-        let mut options = self.broker.options(&client_id, &self.secrets.borrow(), room)?;
+        let mut options = self.broker.options(&client_id, &self.secrets.borrow(), SHARD_ROOM);
         options
             .set_session_mode(SessionMode::Persistent)
             .set_session_expiry_interval(Some(KEPT))
@@ -384,7 +389,7 @@ impl Sessions {
             receive_shard(event_loop, inbox, connections, &lost).await;
             let _ = taken_over.send(shard).await;
         });
-        Ok(Session { connection, subscribed, tasks })
+        Session { connection, subscribed, tasks }
     }
 }
 

@@ -576,12 +576,15 @@ async fn mosquitto_readings_are_not_altered() {
     readings_are_not_altered(false).await;
 }
 
-/// Sends messages as fast as the connection takes them, over new connections too, until told to stop.
-fn flood(port: u16, user: &str, password: &str, qos: u8, stop: &Mutex<bool>) -> u64 {
-    let topic = format!("up/{user}/1");
-    let payload = [&[0x20, 0, 1, 0, 0, 0, 7][..], &[0xAB; 40]].concat();
-    let messages: Vec<u8> =
-        (1..=200).flat_map(|id| publish_packet(&topic, qos, false, id, &payload)).collect();
+/// Sends payloads as fast as the connection takes them, over new connections too, until told to stop.
+fn flood(
+    (port, up): (u16, &str),
+    (user, password): (&str, &str),
+    qos: u8,
+    mut payload: impl FnMut() -> Vec<u8>,
+    stop: &Mutex<bool>,
+) -> u64 {
+    let topic = format!("{up}/{user}/1");
     let mut sent = 0;
     while !*stop.lock().unwrap() {
         let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { continue };
@@ -591,6 +594,8 @@ fn flood(port: u16, user: &str, password: &str, qos: u8, stop: &Mutex<bool>) -> 
         let mut went = stream.write_all(&connect_packet(user, password));
         std::thread::sleep(Duration::from_millis(20));
         while went.is_ok() && !*stop.lock().unwrap() {
+            let messages: Vec<u8> =
+                (1..=200).flat_map(|id| publish_packet(&topic, qos, false, id, &payload())).collect();
             went = stream.write_all(&messages);
             sent += if went.is_ok() { 200 } else { 0 };
         }
@@ -602,14 +607,32 @@ fn flood(port: u16, user: &str, password: &str, qos: u8, stop: &Mutex<bool>) -> 
 /// One account without frame keys floods, at QoS 0 and at QoS 1; others do not notice. `SMART_CITY_FLOOD` says for how many
 /// seconds each.
 async fn a_flood_harms_nobody(own: bool) {
-    let seconds = number("SMART_CITY_FLOOD", 3);
     let dir = example();
     let devices = crowd(dir.path(), 20);
     let (_broker, gateway) = at(dir.path(), own);
-    let port = gateway.mqtt;
+    let devices = (0..).zip(devices).collect();
+    let payload = || [&[0x20, 0, 1, 0, 0, 0, 7][..], &[0xAB; 40]].concat();
+    let with: Vec<Flood> = vec![(0, Box::new(payload)), (1, Box::new(payload))];
+    floods((&gateway, dir.path()), (gateway.mqtt, "up"), devices, with, Duration::from_secs(5)).await;
+}
+
+/// A QoS, and payloads.
+pub(crate) type Flood = (u8, Box<dyn FnMut() -> Vec<u8> + Send>);
+
+/// One account floods with one after the other, and these devices of a [crowd](crowd_of) do not notice: each frame has its receipt in time. Their
+/// topics are below `up` at a broker with this port.
+pub(crate) async fn floods(
+    (gateway, dir): (&Gateway, &Path),
+    (port, up): (u16, &str),
+    devices: Vec<(u32, (DeviceId, String))>,
+    with: Vec<Flood>,
+    time: Duration,
+) {
+    let seconds = number("SMART_CITY_FLOOD", 3);
+    let number_of = devices.len();
     let stop = Arc::new(Mutex::new(false));
-    let honest = devices.into_iter().zip(0..).map(|((id, password), i)| {
-        let stop = Arc::clone(&stop);
+    let honest = devices.into_iter().map(|(i, (id, password))| {
+        let (stop, topic) = (Arc::clone(&stop), format!("{up}/{id}/1"));
         let filter: &'static [&'static str] = Box::leak(Box::new([&*format!("down/{id}").leak()]));
         tokio::spawn(async move {
             let (client, mut received) = client(port, &id.to_string(), &password, filter);
@@ -620,10 +643,10 @@ async fn a_flood_harms_nobody(own: bool) {
             while !*stop.lock().unwrap() {
                 let frame = link.seal_reading(stream, b"12", &mut buffer).unwrap().to_vec();
                 let (sent, counter) = (Instant::now(), Header::parse(&frame).unwrap().counter);
-                send(&client, &format!("up/{id}/1"), &frame);
+                send(&client, &topic, &frame);
                 loop {
-                    let message = timeout(Duration::from_secs(5), received.recv()).await;
-                    let (topic, mut frame, _) = message.expect("a receipt within 5 s").unwrap();
+                    let message = timeout(time, received.recv()).await;
+                    let (topic, mut frame, _) = message.expect("a receipt in time").unwrap();
                     assert!(topic.starts_with("down/"), "{topic}");
                     if link.open_receipt(id, &mut frame).is_ok_and(|receipt| receipt.has(counter)) {
                         break;
@@ -638,12 +661,10 @@ async fn a_flood_harms_nobody(own: bool) {
     let honest: Vec<_> = honest.collect();
     tokio::time::sleep(Duration::from_secs(1)).await;
     let before = memory(&gateway.process);
-    for qos in [0, 1] {
+    for (qos, payload) in with {
         let over = Arc::new(Mutex::new(false));
-        let flag = Arc::clone(&over);
-        let flooding = tokio::task::spawn_blocking(move || {
-            flood(port, "70b3d5fffe000001", "example-gate-1", qos, &flag)
-        });
+        let (flag, up) = (Arc::clone(&over), up.to_owned());
+        let flooding = tokio::task::spawn_blocking(move || flood((port, &up), USERS[0], qos, payload, &flag));
         tokio::time::sleep(Duration::from_secs(seconds)).await;
         *over.lock().unwrap() = true;
         println!("QoS {qos}: {} messages of the flood taken off its hands", flooding.await.unwrap());
@@ -655,11 +676,63 @@ async fn a_flood_harms_nobody(own: bool) {
         let (time, readings) = device.await.unwrap();
         (slowest, count) = (slowest.max(time), count + readings);
     }
-    println!("{count} readings of 20 devices, the slowest receipt after {slowest:?}");
+    println!("{count} readings of {number_of} devices, the slowest receipt after {slowest:?}");
     let after = memory(&gateway.process);
     assert!(after < before + 65_536, "memory grew from {before} to {after} kB");
-    let log = fs::read_to_string(dir.path().join("log")).unwrap();
+    let log = fs::read_to_string(dir.join("log")).unwrap();
     assert!(log.lines().count() < 2000, "{} lines in the log", log.lines().count());
+}
+
+/// An account sends messages of all lengths around those that the broker still takes, and one that is longer on its way to the gateway than it
+/// was: the gateway takes them, and goes on with what comes behind them. The account's topics are below `up`, at a broker with this port.
+pub(crate) async fn the_longest_messages_harm_nobody(dir: &Path, (port, up): (u16, &str)) {
+    let (user, password) = USERS[0];
+    let topic = format!("{up}/{user}/1");
+    let send_all = |version: u8, packets: &[Vec<u8>]| {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        stream.write_all(&connect_packet_of(version, user, password)).unwrap();
+        assert!(matches!(read_packet(&mut stream), Some((0x20, body)) if body[1] == 0));
+        let sent = packets.iter().try_for_each(|packet| stream.write_all(packet));
+        // The broker answers, or has closed the connection for what is too long.
+        sent.is_ok_and(|()| stream.write_all(&packet(0xC0, &[])).is_ok())
+            && std::iter::from_fn(|| read_packet(&mut stream)).any(|(first, _)| first == 0xD0)
+    };
+    let mut taken = BTreeSet::new();
+    for (version, qos) in [(4u8, 0), (4, 1), (5, 0), (5, 1)] {
+        for len in 4085..=4097 {
+            let id: &[u8] = if qos > 0 { &[0, 1] } else { &[] };
+            let mut body = [&text(&topic)[..], id, no_properties(version)].concat();
+            body.resize(len, 0xAB);
+            if tokio::task::block_in_place(|| send_all(version, &[packet(0x30 | qos << 1, &body)])) {
+                taken.insert(len);
+            }
+        }
+    }
+    assert!(taken.contains(&4090) && !taken.contains(&4097), "{taken:?}");
+    // The second one names the topic by its alias.
+    let long = format!("{up}/{user}/{}", "x".repeat(3900));
+    let alias = [3, 0x23, 0, 1];
+    let [first, second] = [(long.as_str(), 0), ("", 4000)]
+        .map(|(topic, len)| packet(0x30, &[&text(topic)[..], &alias, &vec![0xAB; len]].concat()));
+    assert!(tokio::task::block_in_place(|| send_all(5, &[first, second])));
+
+    let (gate, mut received) = super::user(port, user, &["down/70b3d5fffe000001"]);
+    assert_eq!(next(&mut received).await.0, "subscribed");
+    let mut link = DeviceLink::new(&root(GATE), GATE, Epoch(1));
+    let mut buffer = [0; 64];
+    let stream = files(dir).0.streams[&1].stream;
+    send(&gate, &topic, link.seal_reading(stream, b"12", &mut buffer).unwrap());
+    while !Header::parse(&next(&mut received).await.1).is_ok_and(|header| header.kind == Kind::Receipt) {}
+    let log = fs::read_to_string(dir.join("log")).unwrap();
+    assert!(!log.contains("not connected to the broker"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mosquitto_the_longest_messages_harm_nobody() {
+    let dir = example();
+    let (_broker, gateway) = at(dir.path(), false);
+    the_longest_messages_harm_nobody(dir.path(), (gateway.mqtt, "up")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,10 +31,15 @@ impl City {
     fn new() -> Self {
         let dir = example();
         add_devices(dir.path(), DEVICES);
+        Self::of(dir, SHARDS)
+    }
+
+    /// The one of these files, whose devices are divided into so many shards.
+    fn of(dir: TempDir, shards: u16) -> Self {
         let postgres = Cluster::shared();
         let database = postgres.address();
         let mut city = fs::File::options().append(true).open(dir.path().join("city.toml")).unwrap();
-        let table = format!("\n[cluster]\ndatabase = \"{database}\"\nshards = {SHARDS}\nlease_seconds = 2\n");
+        let table = format!("\n[cluster]\ndatabase = \"{database}\"\nshards = {shards}\nlease_seconds = 2\n");
         std::io::Write::write_all(&mut city, table.as_bytes()).unwrap();
         fs::write(dir.path().join("ear-key.pem"), Signer::generate().unwrap().as_bytes()).unwrap();
         let ports = [free_port(), free_port()];
@@ -458,4 +463,43 @@ async fn gateways_agree_and_one_that_was_stopped_ends() {
     let b = tokio::task::block_in_place(|| gateway_with(&city.folder("b"), Some(city.ports[1]), 0, &told));
     shares([&b]).await;
     assert_eq!(version(&b).await, (3, true));
+}
+
+/// Whoever floods does not keep the other devices of its shard waiting for long, although the database takes its time for each commit: the
+/// broker has all of them in one queue.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_harms_nobody_in_its_shard() {
+    const MANY: u16 = 64;
+    let dir = example();
+    let numbers: Vec<u32> = (0..).filter(|i| crowd_id(*i).shard(MANY) == GATE.shard(MANY)).take(10).collect();
+    let devices: Vec<_> =
+        numbers.iter().copied().zip(crowd_of(dir.path(), numbers.iter().copied())).collect();
+    let city = tokio::task::block_in_place(|| City::of(dir, MANY));
+    let [gateway] = city.gateways(["a"]);
+    until("all shards are there", async || shards_of(&gateway).await.len() == usize::from(MANY)).await;
+    let slow = "create function slow() returns trigger language plpgsql as
+                $$ begin perform pg_sleep(0.02); return new; end $$;
+                create trigger slow before update on gateways for each row execute function slow()";
+    tokio::task::block_in_place(|| {
+        with(&city.database, async |client| client.batch_execute(slow).await.unwrap());
+    });
+    let mut link = DeviceLink::new(&root(GATE), GATE, Epoch(1));
+    let stream = files(city.dir.path()).0.streams[&1].stream;
+    // What is refused costs no commit.
+    let frame = move || link.seal_reading(stream, b"12", &mut [0; 64]).unwrap().to_vec();
+    let place = (city.ports[0], &*format!("up/{}", GATE.shard(MANY)));
+    let time = Duration::from_secs(20);
+    brokers::floods((&gateway, &city.folder("a")), place, devices, vec![(1, Box::new(frame))], time).await;
+    assert!(city.log("a").contains("an account sends more than it may"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_longest_messages_do_not_silence_a_shard() {
+    let city = tokio::task::block_in_place(City::new);
+    let [gateway] = city.gateways(["a"]);
+    shares([&gateway]).await;
+    let up = format!("up/{}", GATE.shard(SHARDS));
+    brokers::the_longest_messages_harm_nobody(&city.folder("a"), (city.ports[0], &up)).await;
+    let log = city.log("a");
+    assert!(!log.contains("the session of a shard is not connected"), "{log}");
 }

@@ -141,11 +141,20 @@ pub(crate) fn mosquitto_with(dir: &Path, name: &str, listeners: &[(&str, u16)]) 
 
 /// A city with the example's devices and `count` more, which send the stream `traffic-flow`.
 pub(crate) fn crowd(dir: &Path, count: u32) -> Vec<(DeviceId, String)> {
+    crowd_of(dir, 0..count)
+}
+
+pub(crate) fn crowd_id(i: u32) -> DeviceId {
+    let [_, high, middle, low] = (0x100 + i).to_be_bytes();
+    DeviceId([0x70, 0xb3, 0xd5, 0xff, 0xfe, high, middle, low])
+}
+
+/// Adds those with these numbers.
+pub(crate) fn crowd_of(dir: &Path, numbers: impl IntoIterator<Item = u32>) -> Vec<(DeviceId, String)> {
     let (mut city, mut secrets) = (String::new(), String::new());
     let mut devices = Vec::new();
-    for i in 0..count {
-        let [_, high, middle, low] = (0x100 + i).to_be_bytes();
-        let id = DeviceId([0x70, 0xb3, 0xd5, 0xff, 0xfe, high, middle, low]);
+    for i in numbers {
+        let id = crowd_id(i);
         writeln!(city, "\n[[devices]]\nid = \"{id}\"\nname = \"Sensor {i}\"").unwrap();
         writeln!(city, "place = [{}, {}]\nimage = \"gate-1.0\"", 10 + i % 1000, i / 1000).unwrap();
         writeln!(city, "streams = [\"traffic-flow\"]").unwrap();
@@ -177,14 +186,24 @@ pub(crate) fn packet(first: u8, body: &[u8]) -> Vec<u8> {
 }
 
 pub(crate) fn connect_packet(user: &str, password: &str) -> Vec<u8> {
-    let body = [&text("MQTT")[..], &[5, 0xC2, 0, 60, 0], &text(user), &text(user), &text(password)].concat();
-    packet(0x10, &body)
+    connect_packet_of(5, user, password)
+}
+
+/// Of a version of MQTT: 4 is 3.1.1.
+pub(crate) fn connect_packet_of(version: u8, user: &str, password: &str) -> Vec<u8> {
+    let head = [&text("MQTT")[..], &[version, 0xC2, 0, 60], no_properties(version)].concat();
+    packet(0x10, &[head, text(user), text(user), text(password)].concat())
 }
 
 pub(crate) fn publish_packet(topic: &str, qos: u8, retain: bool, id: u16, payload: &[u8]) -> Vec<u8> {
     let id = id.to_be_bytes();
     let id = if qos > 0 { &id[..] } else { &[] };
-    packet(0x30 | qos << 1 | u8::from(retain), &[&text(topic)[..], id, &[0], payload].concat())
+    packet(0x30 | qos << 1 | u8::from(retain), &[&text(topic)[..], id, no_properties(5), payload].concat())
+}
+
+/// What a packet of this version has in place of properties.
+pub(crate) const fn no_properties(version: u8) -> &'static [u8] {
+    if version == 5 { &[0] } else { &[] }
 }
 
 /// Memory of a process in kB.
