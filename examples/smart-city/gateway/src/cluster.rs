@@ -307,7 +307,8 @@ pub struct Counts {
 }
 
 impl Cluster {
-    /// Joins the others. `url` is where operators find this gateway. With `may_change` its files may come into force by it alone.
+    /// Joins the others. `url` is where operators find this gateway. In place of the version that it `replaces` its files may come into force
+    /// by it alone.
     ///
     /// # Errors
     /// If the database does not take it.
@@ -315,12 +316,12 @@ impl Cluster {
         seat: Seat,
         url: String,
         vitals: Vitals,
-        may_change: bool,
+        replaces: Option<i64>,
     ) -> Result<(Arc<Self>, Member)> {
         // When it is ready it says so.
         let offer = Offer { url: url.clone(), configuration: seat.started.clone(), is_ready: false };
         let (database, name) = (seat.leases.clone(), &seat.store.name);
-        let mut member = Member::join(database, name, seat.cluster.lease, &offer, may_change).await?;
+        let mut member = Member::join(database, name, seat.cluster.lease, &offer, replaces).await?;
         let asked = Instant::now();
         let view = match member.renew(&offer).await {
             Ok(view) => view,
@@ -329,6 +330,10 @@ impl Cluster {
                 return Err(error);
             }
         };
+        let Configuration { version, hash } = &view.configuration;
+        if let Some(replaced) = replaces.filter(|replaced| replaced != version && *hash != seat.started) {
+            tracing::warn!(version, replaced, "--files-in-force does nothing: another version is in force");
+        }
         let seen = Seen { asked, view };
         let now = Mutex::new(Now::new(seen, &seat.started));
         Ok((Arc::new(Self { seat, url, vitals, now }), member))

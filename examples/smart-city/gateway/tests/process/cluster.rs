@@ -454,8 +454,19 @@ async fn gateways_agree_and_one_that_was_stopped_ends() {
     assert_eq!((http(&b.http, "GET /status").await.0, http(&b.http, "GET /readyz").await.0), (503, 503));
     signal(&b, "-TERM");
     assert!(ended(&mut b).await.success());
-    let told = ["--name", "b", "--files-in-force"];
-    let b = tokio::task::block_in_place(|| gateway_with(&city.folder("b"), Some(city.ports[1]), 0, &told));
-    shares([&b]).await;
-    assert_eq!(version(&b).await, (3, true));
+    // Only in place of the version that is named: the option may stay there.
+    let told = ["--name", "b", "--files-in-force", "2"];
+    let start =
+        || tokio::task::block_in_place(|| gateway_with(&city.folder("b"), Some(city.ports[1]), 0, &told));
+    let said = || city.log("b").matches("--files-in-force does nothing").count();
+    for _ in 0..2 {
+        let mut b = start();
+        shares([&b]).await;
+        assert_eq!((version(&b).await, said()), ((3, true), 0));
+        signal(&b, "-TERM");
+        assert!(ended(&mut b).await.success());
+    }
+    change("b", gate, north);
+    let b = start();
+    assert_eq!((http(&b.http, "GET /status").await.0, said()), (503, 1));
 }
