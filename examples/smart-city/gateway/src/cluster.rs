@@ -29,9 +29,8 @@ use smart_city_engine::{
 };
 use smart_city_frame::DeviceId;
 use smart_city_store_postgres::{
-    Database, Fenced, Gateway, Limits,
+    Database, Fenced, Gateway, Limits, Load,
     leases::{Configuration, Decision, Lease, Member, Offer, View},
-    load,
 };
 use tokio::{
     sync::{Notify, mpsc, oneshot, watch},
@@ -468,6 +467,7 @@ impl Running {
             pending: Vec::new(),
             loading: JoinSet::new(),
             loads: None,
+            ends: watch::Sender::new(false),
             taken_over,
             lost: Vec::new(),
             unloaded: BTreeMap::new(),
@@ -616,6 +616,8 @@ struct Keeper {
     loading: JoinSet<(u16, i64, Result<Shard>)>,
     /// The shard that is being loaded.
     loads: Option<u16>,
+    /// Ends the load of a shard whose links are still in the database.
+    ends: watch::Sender<bool>,
     /// Gets the shards with whose session somebody else has gone on.
     taken_over: mpsc::Sender<u16>,
     /// Those shards, as long as it is not seen who has their leases.
@@ -741,7 +743,8 @@ impl Keeper {
         if let (None, Some((shard, term))) = (self.loads, next) {
             self.loads = Some(shard);
             let database = self.cluster.seat.store.database.clone();
-            self.loading.spawn(async move { (shard, term, load(&database, shard, term).await) });
+            let ends = self.ends.subscribe();
+            self.loading.spawn(async move { (shard, term, load(&database, shard, term, ends).await) });
         }
         Ok(())
     }
@@ -792,13 +795,18 @@ impl Keeper {
         };
         self.unloaded.remove(&shard);
         lock(&self.cluster.now).failed = None;
-        self.tell(Input::Take(Box::new(loaded))).await;
-        self.ask(Input::Stored).await;
+        self.have(loaded).await;
         let session = self.session(shard)?;
         lock(&self.cluster.now).held.insert(shard, Held { term, session });
         tracing::info!(shard, term, "taken");
         self.has_acted();
         Ok(())
+    }
+
+    /// Has the engine take a shard over.
+    async fn have(&self, loaded: Shard) {
+        self.tell(Input::Take(Box::new(loaded))).await;
+        self.ask(Input::Stored).await;
     }
 
     fn session(&self, shard: u16) -> Result<Session> {
@@ -835,10 +843,17 @@ impl Keeper {
 
     /// Gives up all shards, so that others have them at once.
     async fn leave(mut self) -> Result<()> {
-        self.loading.shutdown().await;
+        self.ends.send_replace(true);
         let held = |(shard, held): (&u16, &Held)| Lease { shard: *shard, term: held.term, holder: None };
         let leases: Vec<Lease> = lock(&self.cluster.now).held.iter().map(held).collect();
         self.release(&leases).await?;
+        // The links of one that was loaded are in the database no more: the engine stores them again.
+        if let Some(loaded) = self.loading.join_next().await
+            && let (shard, term, Ok(loaded)) = loaded?
+        {
+            self.have(loaded).await;
+            self.release(&[Lease { shard, term, holder: None }]).await?;
+        }
         self.member.leave().await
     }
 
@@ -868,6 +883,15 @@ impl Keeper {
             }
         }
     }
+}
+
+/// Loads a shard, unless `ends` says that the gateway is about to end before its links are deleted.
+async fn load(database: &Database, shard: u16, term: i64, mut ends: watch::Receiver<bool>) -> Result<Shard> {
+    let read = tokio::select! {
+        read = Load::read(database, shard, term) => read?,
+        _ = ends.wait_for(|ends| *ends) => bail!("the gateway is about to end"),
+    };
+    read.finish().await
 }
 
 /// What the engine answers. If it does not, it has ended, and says why.

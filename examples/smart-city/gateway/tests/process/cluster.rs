@@ -5,6 +5,7 @@ use std::process::ExitStatus;
 use smart_city_devices::client::{self, Input, Report};
 use smart_city_engine::attestation::Signer;
 use smart_city_frame::RootKey;
+use tokio_postgres::NoTls;
 
 use super::{
     outage::{PASSWORD, add_devices, device, id, key, read, reading, receipts},
@@ -22,6 +23,7 @@ struct City {
     dir: TempDir,
     _postgres: Arc<Cluster>,
     database: String,
+    shards: u16,
     _mosquitto: Process,
     /// Of devices and users, and of gateways.
     ports: [u16; 2],
@@ -29,18 +31,29 @@ struct City {
 
 impl City {
     fn new() -> Self {
-        let dir = example();
-        add_devices(dir.path(), DEVICES);
+        Self::divided(SHARDS)
+    }
+
+    /// With so many shards.
+    fn divided(shards: u16) -> Self {
         let postgres = Cluster::shared();
         let database = postgres.address();
+        let way = format!("database = \"{database}\"");
+        Self::at(postgres, database, &way, shards)
+    }
+
+    /// With a database to which gateways come in this way.
+    fn at(postgres: Arc<Cluster>, database: String, way: &str, shards: u16) -> Self {
+        let dir = example();
+        add_devices(dir.path(), DEVICES);
         let mut city = fs::File::options().append(true).open(dir.path().join("city.toml")).unwrap();
-        let table = format!("\n[cluster]\ndatabase = \"{database}\"\nshards = {SHARDS}\nlease_seconds = 2\n");
+        let table = format!("\n[cluster]\n{way}\nshards = {shards}\nlease_seconds = 2\n");
         std::io::Write::write_all(&mut city, table.as_bytes()).unwrap();
         fs::write(dir.path().join("ear-key.pem"), Signer::generate().unwrap().as_bytes()).unwrap();
         let ports = [free_port(), free_port()];
         let listeners = [("listener 1883\n", ports[0]), ("listener 1884 127.0.0.1\n", ports[1])];
         let mosquitto = mosquitto_with(dir.path(), "mosquitto-cluster", &listeners);
-        Self { dir, _postgres: postgres, database, _mosquitto: mosquitto, ports }
+        Self { dir, _postgres: postgres, database, shards, _mosquitto: mosquitto, ports }
     }
 
     fn folder(&self, name: &str) -> PathBuf {
@@ -60,7 +73,12 @@ impl City {
     }
 
     fn gateway(&self, name: &str) -> Gateway {
-        gateway_with(&self.files(name), Some(self.ports[1]), 0, &["--name", name])
+        self.gateway_by(self.ports[1], name)
+    }
+
+    /// One that comes to the broker by another port.
+    fn gateway_by(&self, port: u16, name: &str) -> Gateway {
+        gateway_with(&self.files(name), Some(port), 0, &["--name", name])
     }
 
     /// One that finds no broker, and so never says that it is ready.
@@ -176,7 +194,7 @@ impl Street {
         let connect = |number| {
             let device = device(city.dir.path(), number, RootKey::new(key(number)));
             let options = client::options(&id(number).to_string(), PASSWORD, ("127.0.0.1", city.ports[0]));
-            client::run(device, Some(SHARDS), options, 0.0, report.clone())
+            client::run(device, Some(city.shards), options, 0.0, report.clone())
         };
         let devices = (0..DEVICES).map(connect).collect();
         let stream = files(city.dir.path()).0.streams[&1].stream;
@@ -469,4 +487,38 @@ async fn gateways_agree_and_one_that_was_stopped_ends() {
     change("b", gate, north);
     let b = start();
     assert_eq!((http(&b.http, "GET /status").await.0, said()), (503, 1));
+}
+
+/// The links are in the database no more then. Whoever has the shard next gets them all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_ends_while_it_loads_a_shard_gives_its_links_back() {
+    let city = tokio::task::block_in_place(City::new);
+    let [a] = city.gateways(["a"]);
+    shares([&a]).await;
+    let mut street = Street::new(&city).await;
+    street.measure(2).await;
+    assert_eq!(street.all_arrive(2).await, 0, "new epochs");
+    // The second gateway gets the second half, and loads it in order. At the last one the database commits, whoever is there, when it may.
+    let last = (0..DEVICES).map(|device| id(device).shard(SHARDS)).max().unwrap();
+    assert!(last > SHARDS / 2);
+    let (client, connection) = tokio_postgres::connect(&city.database, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let holds = format!(
+        "create function wait() returns trigger language plpgsql as
+         $$ begin perform pg_advisory_xact_lock(1); return old; end $$;
+         create constraint trigger waits after delete on links deferrable initially deferred
+         for each row when (old.shard = {last}) execute function wait();
+         select pg_advisory_lock(1)"
+    );
+    client.batch_execute(&holds).await.unwrap();
+    let [mut b] = city.gateways(["b"]);
+    let waits = "select exists (select from pg_stat_activity where datname = current_database() and wait_event = 'advisory')";
+    until("it loads the last one", async || client.query_one(waits, &[]).await.unwrap().get(0)).await;
+    signal(&b, "-TERM");
+    until("it gives up the others", async || city.log("b").contains("given up")).await;
+    client.batch_execute("select pg_advisory_unlock(1)").await.unwrap();
+    street.measure(2).await;
+    assert!(ended(&mut b).await.success());
+    shares([&a]).await;
+    assert_eq!(street.all_arrive(2).await, 0, "new epochs");
 }
