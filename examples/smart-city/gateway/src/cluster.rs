@@ -29,9 +29,8 @@ use smart_city_engine::{
 };
 use smart_city_frame::DeviceId;
 use smart_city_store_postgres::{
-    Database, Fenced, Gateway, Limits,
+    Database, Fenced, Gateway, Limits, Load,
     leases::{Configuration, Decision, Lease, Member, Offer, View},
-    load,
 };
 use tokio::{
     sync::{Notify, mpsc, oneshot, watch},
@@ -307,7 +306,8 @@ pub struct Counts {
 }
 
 impl Cluster {
-    /// Joins the others. `url` is where operators find this gateway. With `may_change` its files may come into force by it alone.
+    /// Joins the others. `url` is where operators find this gateway. In place of the version that it `replaces` its files may come into force
+    /// by it alone.
     ///
     /// # Errors
     /// If the database does not take it.
@@ -315,12 +315,12 @@ impl Cluster {
         seat: Seat,
         url: String,
         vitals: Vitals,
-        may_change: bool,
+        replaces: Option<i64>,
     ) -> Result<(Arc<Self>, Member)> {
         // When it is ready it says so.
         let offer = Offer { url: url.clone(), configuration: seat.started.clone(), is_ready: false };
         let (database, name) = (seat.leases.clone(), &seat.store.name);
-        let mut member = Member::join(database, name, seat.cluster.lease, &offer, may_change).await?;
+        let mut member = Member::join(database, name, seat.cluster.lease, &offer, replaces).await?;
         let asked = Instant::now();
         let view = match member.renew(&offer).await {
             Ok(view) => view,
@@ -329,6 +329,10 @@ impl Cluster {
                 return Err(error);
             }
         };
+        let Configuration { version, hash } = &view.configuration;
+        if let Some(replaced) = replaces.filter(|replaced| replaced != version && *hash != seat.started) {
+            tracing::warn!(version, replaced, "--files-in-force does nothing: another version is in force");
+        }
         let seen = Seen { asked, view };
         let now = Mutex::new(Now::new(seen, &seat.started));
         Ok((Arc::new(Self { seat, url, vitals, now }), member))
@@ -463,6 +467,7 @@ impl Running {
             pending: Vec::new(),
             loading: JoinSet::new(),
             loads: None,
+            ends: watch::Sender::new(false),
             taken_over,
             lost: Vec::new(),
             unloaded: BTreeMap::new(),
@@ -611,6 +616,8 @@ struct Keeper {
     loading: JoinSet<(u16, i64, Result<Shard>)>,
     /// The shard that is being loaded.
     loads: Option<u16>,
+    /// Ends the load of a shard whose links are still in the database.
+    ends: watch::Sender<bool>,
     /// Gets the shards with whose session somebody else has gone on.
     taken_over: mpsc::Sender<u16>,
     /// Those shards, as long as it is not seen who has their leases.
@@ -738,7 +745,8 @@ impl Keeper {
         if let (None, Some((shard, term))) = (self.loads, next) {
             self.loads = Some(shard);
             let database = self.cluster.seat.store.database.clone();
-            self.loading.spawn(async move { (shard, term, load(&database, shard, term).await) });
+            let ends = self.ends.subscribe();
+            self.loading.spawn(async move { (shard, term, load(&database, shard, term, ends).await) });
         }
         Ok(())
     }
@@ -789,13 +797,18 @@ impl Keeper {
         };
         self.unloaded.remove(&shard);
         lock(&self.cluster.now).failed = None;
-        self.tell(Input::Take(Box::new(loaded))).await;
-        self.ask(Input::Stored).await;
+        self.have(loaded).await;
         let session = self.session(shard);
         lock(&self.cluster.now).held.insert(shard, Held { term, session });
         tracing::info!(shard, term, "taken");
         self.has_acted();
         Ok(())
+    }
+
+    /// Has the engine take a shard over.
+    async fn have(&self, loaded: Shard) {
+        self.tell(Input::Take(Box::new(loaded))).await;
+        self.ask(Input::Stored).await;
     }
 
     fn session(&self, shard: u16) -> Session {
@@ -832,10 +845,17 @@ impl Keeper {
 
     /// Gives up all shards, so that others have them at once.
     async fn leave(mut self) -> Result<()> {
-        self.loading.shutdown().await;
+        self.ends.send_replace(true);
         let held = |(shard, held): (&u16, &Held)| Lease { shard: *shard, term: held.term, holder: None };
         let leases: Vec<Lease> = lock(&self.cluster.now).held.iter().map(held).collect();
         self.release(&leases).await?;
+        // The links of one that was loaded are in the database no more: the engine stores them again.
+        if let Some(loaded) = self.loading.join_next().await
+            && let (shard, term, Ok(loaded)) = loaded?
+        {
+            self.have(loaded).await;
+            self.release(&[Lease { shard, term, holder: None }]).await?;
+        }
         self.member.leave().await
     }
 
@@ -865,6 +885,15 @@ impl Keeper {
             }
         }
     }
+}
+
+/// Loads a shard, unless `ends` says that the gateway is about to end before its links are deleted.
+async fn load(database: &Database, shard: u16, term: i64, mut ends: watch::Receiver<bool>) -> Result<Shard> {
+    let read = tokio::select! {
+        read = Load::read(database, shard, term) => read?,
+        _ = ends.wait_for(|ends| *ends) => bail!("the gateway is about to end"),
+    };
+    read.finish().await
 }
 
 /// What the engine answers. If it does not, it has ended, and says why.

@@ -61,7 +61,7 @@ const USAGE: &str = "\
 usage: smart-city-gateway --config city.toml --secrets secrets.toml --data DIR
            [--broker mqtt[s]://HOST:PORT [--broker-passwords PATH] [--broker-authorities FILE]] [--mqtt ADDRESS]
            [--http ADDRESS] [--http-name NAME]... [--tls-certificate FILE --tls-key FILE] [--continue-after-loss]
-           [--name NAME [--http-url URL] [--files-in-force]]
+           [--name NAME [--http-url URL] [--files-in-force VERSION]]
        smart-city-gateway --config city.toml --secrets secrets.toml --check
        smart-city-gateway --data DIR --verify-audit [--config city.toml --secrets secrets.toml --name NAME]
        smart-city-gateway provision | rotate | remove | user ... | operator ... | city-keys ...
@@ -78,8 +78,8 @@ usage: smart-city-gateway --config city.toml --secrets secrets.toml --data DIR
 --name          of several gateways of a city, which city.toml has in [cluster], the one with this name; no two have the same
 --http-url      where its operators are sent to when they ask another gateway; the address of --http if not given
 --files-in-force
-                for one start, when none of several gateways has the files any more that are in force: these ones may come into force.
-                Without it a gateway that starts with other ones waits, so that old files do not come back
+                when none of several gateways has the files any more that are in force: these ones may come into force in place of
+                this version, and of no other. Without it a gateway that starts with other ones waits, so that old files do not come back
 --tls-certificate, --tls-key
                 the certificate, up to its authority, and its key, in PEM: the own broker and the HTTP server speak TLS then
 --check         only check the files
@@ -109,7 +109,7 @@ struct Arguments {
     check: bool,
     verify_audit: bool,
     after_loss: bool,
-    files_in_force: bool,
+    files_in_force: Option<i64>,
 }
 
 impl Arguments {
@@ -134,7 +134,11 @@ impl Arguments {
                 "--http-url" => parsed.url = Some(value()?),
                 "--check" => parsed.check = true,
                 "--continue-after-loss" => parsed.after_loss = true,
-                "--files-in-force" => parsed.files_in_force = true,
+                "--files-in-force" => {
+                    let version =
+                        value()?.parse().context("--files-in-force is the version to be replaced")?;
+                    parsed.files_in_force = Some(version);
+                }
                 "--verify-audit" => parsed.verify_audit = true,
                 "--help" | "-h" => {
                     println!("{USAGE}");
@@ -167,7 +171,7 @@ impl Arguments {
             "--name is 1 to 32 of a-z, 0-9, `-`, `_` and `.`\n{USAGE}"
         );
         ensure!(
-            !parsed.files_in_force || parsed.name.is_some(),
+            parsed.files_in_force.is_none() || parsed.name.is_some(),
             "--files-in-force is of a gateway with --name\n{USAGE}"
         );
         let is_url = |url: &str| ["http://", "https://"].iter().any(|start| url.starts_with(start));
@@ -776,7 +780,9 @@ mod tests {
             ("--verify-audit --data d --name a", "an option is missing"),
             (&format!("{files} --check --name A"), "--name is 1 to 32"),
             (&format!("{files} --check --http-url http://a"), "--http-url is"),
-            (&format!("{files} --check --files-in-force"), "--files-in-force is of"),
+            (&format!("{files} --check --files-in-force 1"), "--files-in-force is of"),
+            (&format!("{files} --check --name a --files-in-force"), "--files-in-force needs a value"),
+            (&format!("{files} --files-in-force --name a"), "--files-in-force is the version"),
             (&format!("{files} --check --name a --http-url javascript:a"), "--http-url is"),
             (&format!("{files} --check --broker http://a"), "--broker"),
             (&format!("{files} --check --tls-key x"), "--tls-certificate and --tls-key belong"),

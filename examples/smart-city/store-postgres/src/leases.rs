@@ -136,6 +136,8 @@ pub struct Member {
     member: i64,
     /// How long it counts as there after it has said so.
     time: Duration,
+    /// The version that what it offers may replace, although it has not had it.
+    replaces: Option<i64>,
 }
 
 /// Made when it is needed, and anew when it has ended.
@@ -147,8 +149,8 @@ struct Connection {
 
 impl Member {
     /// Joins as the gateway with this name. A process of before with the same name does not count any more, and its shards are free. What
-    /// it offers can come into force by it alone if no configuration is in force yet, or if `may_change` says so; else it has to have what
-    /// is in force first.
+    /// it offers can come into force by it alone if no configuration is in force yet, or in place of the version that it `replaces`; else it
+    /// has to have what is in force first.
     ///
     /// # Errors
     /// If the database does not take it.
@@ -157,48 +159,49 @@ impl Member {
         name: &str,
         time: Duration,
         offer: &Offer,
-        may_change: bool,
+        replaces: Option<i64>,
     ) -> Result<Self> {
         let mut connection = Connection { database, client: None };
         let sql = format!(
             "with gone as (delete from members where name <> $1 and until < clock_timestamp() - {KEPT})
              insert into members (name, until, url, configuration, ready, agreed)
-             values ($1, clock_timestamp() + make_interval(secs => $2), $3, $4, $5, $6)
+             values ($1, clock_timestamp() + make_interval(secs => $2), $3, $4, $5, false)
              on conflict (name) do update set member = default, until = excluded.until, url = excluded.url,
              configuration = excluded.configuration, ready = excluded.ready, agreed = excluded.agreed
              returning member"
         );
         let joined = connection.run(|client| async move {
             Database::migrate(&client).await?;
-            let parameters: [Parameter<'_>; 6] = [
+            let parameters: [Parameter<'_>; 5] = [
                 (&name, Type::TEXT),
                 (&time.as_secs_f64(), Type::FLOAT8),
                 (&offer.url, Type::TEXT),
                 (&offer.configuration, Type::TEXT),
                 (&offer.is_ready, Type::BOOL),
-                (&may_change, Type::BOOL),
             ];
             Ok(client.query_typed_one(&sql, &parameters).await?.get(0))
         });
         let member = joined.await?;
-        Ok(Self { connection, name: name.to_owned(), member, time })
+        Ok(Self { connection, name: name.to_owned(), member, time, replaces })
     }
 
     /// The same member over another connection: so that nothing which takes long keeps it from saying that it is there.
     #[must_use]
     pub fn beside(&self) -> Self {
         let connection = Connection { database: self.connection.database.clone(), client: None };
-        Self { connection, name: self.name.clone(), member: self.member, time: self.time }
+        let Self { name, member, time, replaces, .. } = self;
+        Self { connection, name: name.clone(), member: *member, time: *time, replaces: *replaces }
     }
 
     /// Says that it is there and what it offers, and sees how things are. If all who are there offer the same, it is in force from now on:
-    /// but one that has not had what is in force since it joined changes nothing, so that old files do not come back by being first.
+    /// but one that has not had what is in force since it joined changes nothing, so that old files do not come back by being first, unless it
+    /// replaces that very version. It does so once: the next version is another one.
     ///
     /// # Errors
     /// [`Fenced::Member`] if another process has joined under the name; or if its time was over, and another configuration than the one it
     /// offers is in force: what it has was applied before. Or if the database does not answer: then it may be tried again.
     pub async fn renew(&mut self, offer: &Offer) -> Result<View> {
-        let Self { connection, name, member, time } = self;
+        let Self { connection, name, member, time, replaces } = self;
         let work = connection.run(|client| async move {
             // In one statement, so that whoever is stopped in the middle of it holds nobody up.
             let renew = "
@@ -209,7 +212,7 @@ impl Member {
                     returning agreed
                 ), changed as (
                     update configuration set version = version + 1, hash = $4 from me
-                    where hash <> $4 and (me.agreed or version = 0) and not exists (
+                    where hash <> $4 and (me.agreed or version in (0, $6)) and not exists (
                         select from members other
                         where other.member <> $1 and other.until > clock_timestamp() and other.configuration <> $4
                     )
@@ -224,6 +227,7 @@ impl Member {
                     (&offer.url, Type::TEXT),
                     (&offer.configuration, Type::TEXT),
                     (&offer.is_ready, Type::BOOL),
+                    (replaces, Type::INT8),
                 ]),
                 client.query_typed_one("select version, hash from configuration", &[]),
                 rows(&client,

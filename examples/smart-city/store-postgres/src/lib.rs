@@ -25,7 +25,7 @@ use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 use anyhow::{Context as _, Error, Result, bail, ensure};
 #[cfg(doc)]
 use smart_city_frame::DeviceId;
-pub use store::{Gateway, load};
+pub use store::{Gateway, Load, load};
 use tokio::time::timeout;
 use tokio_postgres::{
     Client, Config, NoTls,

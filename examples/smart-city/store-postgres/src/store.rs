@@ -1,6 +1,6 @@
 //! The store of one gateway in the database.
 
-use std::{collections::BTreeMap, pin::pin, sync::Arc};
+use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use futures_util::TryStreamExt as _;
@@ -11,7 +11,10 @@ use smart_city_engine::{
     store::{Bounds, Changes, FORGOTTEN, Found, Place, Reading, Shard, Snapshot, Store, Stored},
 };
 use smart_city_frame::DeviceId;
-use tokio::{join, time::timeout};
+use tokio::{
+    join,
+    time::{Instant, timeout_at},
+};
 use tokio_postgres::{Client, Row, error::SqlState, types::Type};
 
 use crate::{
@@ -161,20 +164,56 @@ pub(crate) async fn written(client: &Client, name: &str) -> Result<Option<(Strin
     Ok(Some((row.get(0), unsigned(row.get(1))?, Head { n: unsigned(row.get(2))?, hash: row.get(3) })))
 }
 
-/// Reads all that is known of the devices of a shard, for the member that has taken it under this term. What it returns of
-/// [links](Shard::links) is in the database no more: when it fails they may be lost, and those devices open new epochs.
+/// Reads all that is known of the devices of a shard, for the member that has taken it under this term: a whole [`Load`].
 ///
 /// # Errors
-/// [`Fenced`] if there is a newer term. Or if the database does not answer, or takes longer than [`Limits::load`](crate::Limits::load): then
-/// it may be tried again.
+/// As those of [`Load::read`] and [`Load::finish`].
 pub async fn load(database: &Database, number: u16, term: i64) -> Result<Shard> {
-    let limit = database.limits.load;
-    let load = async {
-        let client = database.connect().await?;
-        client.batch_execute(&format!("set statement_timeout = {}", limit.as_millis())).await?;
-        read_shard(&client, number, term).await
-    };
-    timeout(limit, load).await.with_context(|| format!("shard {number} was not read within {limit:?}"))?
+    Load::read(database, number, term).await?.finish().await
+}
+
+/// A shard that was read, and is as it was in the database.
+#[derive(Debug)]
+pub struct Load {
+    client: Client,
+    shard: Shard,
+    limit: Duration,
+    end: Instant,
+}
+
+impl Load {
+    /// Reads all that is known of the devices of a shard, for the member that has taken it under this term. Whoever does not wait for the end
+    /// of it loses nothing.
+    ///
+    /// # Errors
+    /// If the database does not answer, or takes longer than [`Limits::load`](crate::Limits::load): then it may be tried again.
+    pub async fn read(database: &Database, number: u16, term: i64) -> Result<Self> {
+        let limit = database.limits.load;
+        let end = Instant::now() + limit;
+        let read = async {
+            let client = database.connect().await?;
+            client.batch_execute(&format!("set statement_timeout = {}", limit.as_millis())).await?;
+            let shard = read_shard(&client, number, term).await?;
+            Ok(Self { client, shard, limit, end })
+        };
+        timeout_at(end, read).await.with_context(|| too_slow(number, limit))?
+    }
+
+    /// What it returns of [links](Shard::links) is in the database no more: when it fails, or nobody waits for the end of it, they may be lost,
+    /// and those devices open new epochs.
+    ///
+    /// # Errors
+    /// [`Fenced`] if there is a newer term. Or as for [`Load::read`].
+    pub async fn finish(self) -> Result<Shard> {
+        let Self { client, shard, limit, end } = self;
+        let take = take_links(&client, &shard);
+        timeout_at(end, take).await.with_context(|| too_slow(shard.number, limit))??;
+        Ok(shard)
+    }
+}
+
+fn too_slow(shard: u16, limit: Duration) -> String {
+    format!("shard {shard} was not read within {limit:?}")
 }
 
 /// Nobody else writes to the shard meanwhile, so that nothing is locked while rows are on their way: a process that is stopped then would
@@ -207,8 +246,13 @@ async fn read_shard(client: &Client, number: u16, term: i64) -> Result<Shard> {
     loaded.outbox = (unsigned(counts.get(0))?, counts.get::<_, Option<i64>>(1).map(unsigned).transpose()?);
     loaded.history =
         (unsigned(counts.get(2))?, counts.get::<_, Option<i64>>(3).map(|time| time.div_euclid(1000)));
+    Ok(loaded)
+}
 
-    // Each link is used once: only who still has the shard then deletes them, and uses them when they are gone.
+/// Each link is used once: only who still has the shard then deletes them, and uses them when they are gone.
+async fn take_links(client: &Client, shard: &Shard) -> Result<()> {
+    let (number, term) = (shard.number, shard.term);
+    let key = i16::try_from(number)?;
     let (begun, newest, deleted, committed) = join!(
         biased;
         client.batch_execute("begin"),
@@ -224,8 +268,8 @@ async fn read_shard(client: &Client, number: u16, term: i64) -> Result<Shard> {
     let deleted = deleted?;
     committed?;
     ensure!(term == newest, Fenced::Shard { shard: number, term, newest });
-    ensure!(deleted == loaded.links.len() as u64, "shard {number} was changed while it was read");
-    Ok(loaded)
+    ensure!(deleted == shard.links.len() as u64, "shard {number} was changed while it was read");
+    Ok(())
 }
 
 impl State {

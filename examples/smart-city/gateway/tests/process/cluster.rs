@@ -1,14 +1,20 @@
 //! Several gateways of one city, at Mosquitto and PostgreSQL: each has a share of the devices, and whatever becomes of one, its devices go on.
 
-use std::process::ExitStatus;
+use std::{
+    os::unix::fs::{PermissionsExt as _, chown},
+    process::ExitStatus,
+};
 
 use smart_city_devices::client::{self, Input, Report};
 use smart_city_engine::attestation::Signer;
 use smart_city_frame::RootKey;
+use tokio::sync::watch;
+use tokio_postgres::NoTls;
 
 use super::{
     outage::{PASSWORD, add_devices, device, id, key, read, reading, receipts},
-    postgres::{Cluster, with},
+    postgres::{self, Cluster, with},
+    tls::Authority,
     *,
 };
 
@@ -22,6 +28,7 @@ struct City {
     dir: TempDir,
     _postgres: Arc<Cluster>,
     database: String,
+    shards: u16,
     _mosquitto: Process,
     /// Of devices and users, and of gateways.
     ports: [u16; 2],
@@ -29,23 +36,34 @@ struct City {
 
 impl City {
     fn new() -> Self {
-        let dir = example();
-        add_devices(dir.path(), DEVICES);
-        Self::of(dir, SHARDS)
+        Self::divided(SHARDS)
     }
 
-    /// The one of these files, whose devices are divided into so many shards.
+    /// With so many shards.
+    fn divided(shards: u16) -> Self {
+        let dir = example();
+        add_devices(dir.path(), DEVICES);
+        Self::of(dir, shards)
+    }
+
+    /// The one of these files.
     fn of(dir: TempDir, shards: u16) -> Self {
         let postgres = Cluster::shared();
         let database = postgres.address();
+        let way = format!("database = \"{database}\"");
+        Self::at(dir, postgres, database, &way, shards)
+    }
+
+    /// With a database to which gateways come in this way.
+    fn at(dir: TempDir, postgres: Arc<Cluster>, database: String, way: &str, shards: u16) -> Self {
         let mut city = fs::File::options().append(true).open(dir.path().join("city.toml")).unwrap();
-        let table = format!("\n[cluster]\ndatabase = \"{database}\"\nshards = {shards}\nlease_seconds = 2\n");
+        let table = format!("\n[cluster]\n{way}\nshards = {shards}\nlease_seconds = 2\n");
         std::io::Write::write_all(&mut city, table.as_bytes()).unwrap();
         fs::write(dir.path().join("ear-key.pem"), Signer::generate().unwrap().as_bytes()).unwrap();
         let ports = [free_port(), free_port()];
         let listeners = [("listener 1883\n", ports[0]), ("listener 1884 127.0.0.1\n", ports[1])];
         let mosquitto = mosquitto_with(dir.path(), "mosquitto-cluster", &listeners);
-        Self { dir, _postgres: postgres, database, _mosquitto: mosquitto, ports }
+        Self { dir, _postgres: postgres, database, shards, _mosquitto: mosquitto, ports }
     }
 
     fn folder(&self, name: &str) -> PathBuf {
@@ -65,7 +83,12 @@ impl City {
     }
 
     fn gateway(&self, name: &str) -> Gateway {
-        gateway_with(&self.files(name), Some(self.ports[1]), 0, &["--name", name])
+        self.gateway_by(self.ports[1], name)
+    }
+
+    /// One that comes to the broker by another port.
+    fn gateway_by(&self, port: u16, name: &str) -> Gateway {
+        gateway_with(&self.files(name), Some(port), 0, &["--name", name])
     }
 
     /// One that finds no broker, and so never says that it is ready.
@@ -181,7 +204,7 @@ impl Street {
         let connect = |number| {
             let device = device(city.dir.path(), number, RootKey::new(key(number)));
             let options = client::options(&id(number).to_string(), PASSWORD, ("127.0.0.1", city.ports[0]));
-            client::run(device, Some(SHARDS), options, 0.0, report.clone())
+            client::run(device, Some(city.shards), options, 0.0, report.clone())
         };
         let devices = (0..DEVICES).map(connect).collect();
         let stream = files(city.dir.path()).0.streams[&1].stream;
@@ -459,10 +482,202 @@ async fn gateways_agree_and_one_that_was_stopped_ends() {
     assert_eq!((http(&b.http, "GET /status").await.0, http(&b.http, "GET /readyz").await.0), (503, 503));
     signal(&b, "-TERM");
     assert!(ended(&mut b).await.success());
-    let told = ["--name", "b", "--files-in-force"];
-    let b = tokio::task::block_in_place(|| gateway_with(&city.folder("b"), Some(city.ports[1]), 0, &told));
+    // Only in place of the version that is named: the option may stay there.
+    let told = ["--name", "b", "--files-in-force", "2"];
+    let start =
+        || tokio::task::block_in_place(|| gateway_with(&city.folder("b"), Some(city.ports[1]), 0, &told));
+    let said = || city.log("b").matches("--files-in-force does nothing").count();
+    for _ in 0..2 {
+        let mut b = start();
+        shares([&b]).await;
+        assert_eq!((version(&b).await, said()), ((3, true), 0));
+        signal(&b, "-TERM");
+        assert!(ended(&mut b).await.success());
+    }
+    change("b", gate, north);
+    let b = start();
+    assert_eq!((http(&b.http, "GET /status").await.0, said()), (503, 1));
+}
+
+/// The links are in the database no more then. Whoever has the shard next gets them all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_ends_while_it_loads_a_shard_gives_its_links_back() {
+    let city = tokio::task::block_in_place(City::new);
+    let [a] = city.gateways(["a"]);
+    shares([&a]).await;
+    let mut street = Street::new(&city).await;
+    street.measure(2).await;
+    assert_eq!(street.all_arrive(2).await, 0, "new epochs");
+    // The second gateway gets the second half, and loads it in order. At the last one the database commits, whoever is there, when it may.
+    let last = (0..DEVICES).map(|device| id(device).shard(SHARDS)).max().unwrap();
+    assert!(last > SHARDS / 2);
+    let (client, connection) = tokio_postgres::connect(&city.database, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let holds = format!(
+        "create function wait() returns trigger language plpgsql as
+         $$ begin perform pg_advisory_xact_lock(1); return old; end $$;
+         create constraint trigger waits after delete on links deferrable initially deferred
+         for each row when (old.shard = {last}) execute function wait();
+         select pg_advisory_lock(1)"
+    );
+    client.batch_execute(&holds).await.unwrap();
+    let [mut b] = city.gateways(["b"]);
+    let waits = "select exists (select from pg_stat_activity where datname = current_database() and wait_event = 'advisory')";
+    until("it loads the last one", async || client.query_one(waits, &[]).await.unwrap().get(0)).await;
+    signal(&b, "-TERM");
+    until("it gives up the others", async || city.log("b").contains("given up")).await;
+    client.batch_execute("select pg_advisory_unlock(1)").await.unwrap();
+    street.measure(2).await;
+    assert!(ended(&mut b).await.success());
+    shares([&a]).await;
+    assert_eq!(street.all_arrive(2).await, 0, "new epochs");
+}
+
+/// A way to another port, as long as it is open.
+async fn way_to(port: u16) -> (u16, watch::Sender<bool>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let own = listener.local_addr().unwrap().port();
+    let (open, is_open) = watch::channel(true);
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut is_open = is_open.clone();
+            tokio::spawn(async move {
+                let carries = async {
+                    let mut server = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
+                    tokio::io::copy_bidirectional(&mut client, &mut server).await
+                };
+                tokio::select! {
+                    biased;
+                    _ = is_open.wait_for(|is| !is) => {}
+                    _ = carries => {}
+                }
+            });
+        }
+    });
+    (own, open)
+}
+
+/// It goes on, and others have its devices, in the epochs that they are in.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_loses_its_broker_for_long_gives_its_shards_up() {
+    let city = tokio::task::block_in_place(City::new);
+    let (port, is_open) = way_to(city.ports[1]).await;
+    let mut a = tokio::task::block_in_place(|| city.gateway_by(port, "a"));
+    let [b] = city.gateways(["b"]);
+    let [of_a, _] = shares([&a, &b]).await;
+    let mut street = Street::new(&city).await;
+    street.measure(2).await;
+    assert_eq!(street.all_arrive(2).await, 0, "new epochs");
+    let given_up = || city.log("a").matches("given up").count();
+    let before = given_up();
+    is_open.send_replace(false);
+    street.measure(2).await;
     shares([&b]).await;
-    assert_eq!(version(&b).await, (3, true));
+    assert_eq!(street.all_arrive(2).await, 0, "new epochs");
+    assert_eq!(given_up() - before, of_a.len());
+    assert!(a.process.0.try_wait().unwrap().is_none(), "it has ended");
+}
+
+/// A gateway for which there is no shard has one when another gateway ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_takes_over() {
+    let city = tokio::task::block_in_place(|| City::divided(2));
+    let [mut a, b] = city.gateways(["a", "b"]);
+    let have = async |expected: &[(&Gateway, usize)]| {
+        let counts: Vec<_> = expected.iter().map(|(_, count)| count).collect();
+        until(&format!("they have {counts:?} shards"), async || {
+            let mut have = true;
+            for (gateway, count) in expected {
+                have &= shards_of(gateway).await.len() == *count
+                    && http(&gateway.http, "GET /readyz").await.0 == 200;
+            }
+            have
+        })
+        .await;
+    };
+    have(&[(&a, 1), (&b, 1)]).await;
+    let [c] = city.gateways(["c"]);
+    let is_there = async || {
+        let status = status(&a).await;
+        let members = status["cluster"]["members"].as_array().into_iter().flatten();
+        members.filter(|member| member["is_ready"] == true).count() == 3
+    };
+    until("it is there", is_there).await;
+    let mut street = Street::new(&city).await;
+    street.measure(2).await;
+    assert_eq!(street.all_arrive(2).await, 0, "new epochs");
+    have(&[(&a, 1), (&b, 1), (&c, 0)]).await;
+
+    signal(&a, "-TERM");
+    street.measure(2).await;
+    assert!(ended(&mut a).await.success());
+    have(&[(&b, 1), (&c, 1)]).await;
+    assert_eq!(street.all_arrive(2).await, 0, "new epochs");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_comes_to_its_database_by_tls() {
+    let (keys, authority, port) = (tempfile::tempdir().unwrap(), Authority::new("database"), free_port());
+    let path = |name: &str| keys.path().join(name);
+    authority.certify(keys.path());
+    fs::write(path("authority.pem"), authority.0.pem()).unwrap();
+    fs::set_permissions(keys.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(path("key.pem"), fs::Permissions::from_mode(0o600)).unwrap();
+    if let Some((user, group)) = postgres::account() {
+        chown(path("key.pem"), Some(user), Some(group)).unwrap();
+    }
+    let option = |name: &str, file: &str| format!("{name}={}", path(file).display());
+    let [certificate, key] = [option("ssl_cert_file", "chain.pem"), option("ssl_key_file", "key.pem")];
+    let options = ["ssl=on", &certificate, &key, "listen_addresses=127.0.0.1"];
+    let city = tokio::task::block_in_place(|| {
+        let server = Cluster::start(port, &options);
+        let database = format!("host={} port={port} user=city dbname=postgres", server.dir().display());
+        let way = format!(
+            "database = \"host=localhost hostaddr=127.0.0.1 port={port} user=city dbname=postgres\"\nauthorities = \"{}\"",
+            path("authority.pem").display()
+        );
+        let dir = example();
+        add_devices(dir.path(), DEVICES);
+        City::at(dir, Arc::new(server), database, &way, SHARDS)
+    });
+    let [a] = city.gateways(["a"]);
+    shares([&a]).await;
+    let connections =
+        "select count(*) filter (where ssl), count(*) from pg_stat_activity join pg_stat_ssl using (pid)
+                       where application_name = 'smart-city-gateway'";
+    let (by_tls, all): (i64, i64) = tokio::task::block_in_place(|| {
+        with(&city.database, async |client| {
+            let row = client.query_one(connections, &[]).await.unwrap();
+            (row.get(0), row.get(1))
+        })
+    });
+    assert!(by_tls >= 3 && by_tls == all, "{by_tls} of {all}");
+}
+
+/// With a table that cannot be read. No link is lost by that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_that_fails_is_tried_again() {
+    let city = tokio::task::block_in_place(City::new);
+    let [mut a] = city.gateways(["a"]);
+    shares([&a]).await;
+    let mut street = Street::new(&city).await;
+    street.measure(2).await;
+    assert_eq!(street.all_arrive(2).await, 0, "new epochs");
+    signal(&a, "-TERM");
+    assert!(ended(&mut a).await.success());
+    let rename = |from: &str, to: &str| {
+        let sql = format!("alter table {from} rename to {to}");
+        let work = async |client: &tokio_postgres::Client| client.batch_execute(&sql).await.unwrap();
+        tokio::task::block_in_place(|| with(&city.database, work));
+    };
+    rename("links", "hidden");
+    let [b] = city.gateways(["b"]);
+    until("it has failed", async || city.log("b").contains("tried again: shard")).await;
+    street.measure(2).await;
+    assert!(shards_of(&b).await.is_empty() && http(&b.http, "GET /readyz").await.0 == 503);
+    rename("hidden", "links");
+    shares([&b]).await;
+    assert_eq!(street.all_arrive(2).await, 0, "new epochs");
 }
 
 /// Whoever floods does not keep the other devices of its shard waiting for long, although the database takes its time for each commit: the

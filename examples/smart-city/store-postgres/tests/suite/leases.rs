@@ -36,7 +36,7 @@ fn city(cluster: &Cluster, shards: u16) -> Database {
 }
 
 async fn join(database: &Database, name: &str, time: Duration) -> Member {
-    Member::join(database.clone(), name, time, &offer("a"), false).await.unwrap()
+    Member::join(database.clone(), name, time, &offer("a"), None).await.unwrap()
 }
 
 /// Carries out what the members decide, until they have nothing to do; returns how many each has.
@@ -224,7 +224,7 @@ fn a_configuration_is_in_force_when_all_offer_it() {
     });
 }
 
-/// After all have ended, the first one that starts does not bring its own files into force, unless it is told to.
+/// After all have ended, the first one that starts does not bring its own files into force, unless it is told to replace those that are.
 #[test]
 fn old_files_do_not_come_back_by_being_first() {
     let cluster = Cluster::shared();
@@ -243,8 +243,25 @@ fn old_files_do_not_come_back_by_being_first() {
         assert_eq!(configuration(old.renew(&offer("b")).await.unwrap()).0, 2);
         assert_eq!(configuration(old.renew(&offer("c")).await.unwrap()), (3, "c".to_owned()));
         old.leave().await.unwrap();
-        let told = Member::join(database.clone(), "two", LONG, &offer("a"), true).await;
-        assert_eq!(configuration(told.unwrap().renew(&offer("a")).await.unwrap()), (4, "a".to_owned()));
+        let told = async |replaces| {
+            Member::join(database.clone(), "two", LONG, &offer("a"), Some(replaces)).await.unwrap()
+        };
+        for other in [0, 2, 4] {
+            let view = told(other).await.renew(&offer("a")).await.unwrap();
+            assert_eq!(configuration(view), (3, "c".to_owned()), "in place of {other}");
+        }
+        let mut new = told(3).await;
+        assert_eq!(configuration(new.renew(&offer("a")).await.unwrap()), (4, "a".to_owned()));
+        // From then on it may change it, as everybody who has had what is in force; and who is told the same once more changes nothing.
+        assert_eq!(configuration(new.renew(&offer("b")).await.unwrap()), (5, "b".to_owned()));
+        assert_eq!(configuration(told(3).await.renew(&offer("a")).await.unwrap()), (5, "b".to_owned()));
+        // As long as another one that is there has other files, nothing is replaced.
+        let mut one = join(&database, "one", LONG).await;
+        one.renew(&offer("b")).await.unwrap();
+        let mut waits = told(5).await;
+        assert_eq!(configuration(waits.renew(&offer("a")).await.unwrap()), (5, "b".to_owned()));
+        one.leave().await.unwrap();
+        assert_eq!(configuration(waits.renew(&offer("a")).await.unwrap()), (6, "a".to_owned()));
     });
 }
 
