@@ -1,15 +1,20 @@
 //! Several gateways of one city, at Mosquitto and PostgreSQL: each has a share of the devices, and whatever becomes of one, its devices go on.
 
-use std::process::ExitStatus;
+use std::{
+    os::unix::fs::{PermissionsExt as _, chown},
+    process::ExitStatus,
+};
 
 use smart_city_devices::client::{self, Input, Report};
 use smart_city_engine::attestation::Signer;
 use smart_city_frame::RootKey;
+use tokio::sync::watch;
 use tokio_postgres::NoTls;
 
 use super::{
     outage::{PASSWORD, add_devices, device, id, key, read, reading, receipts},
-    postgres::{Cluster, with},
+    postgres::{self, Cluster, with},
+    tls::Authority,
     *,
 };
 
@@ -520,5 +525,152 @@ async fn a_gateway_that_ends_while_it_loads_a_shard_gives_its_links_back() {
     street.measure(2).await;
     assert!(ended(&mut b).await.success());
     shares([&a]).await;
+    assert_eq!(street.all_arrive(2).await, 0, "new epochs");
+}
+
+/// A way to another port, as long as it is open.
+async fn way_to(port: u16) -> (u16, watch::Sender<bool>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let own = listener.local_addr().unwrap().port();
+    let (open, is_open) = watch::channel(true);
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut is_open = is_open.clone();
+            tokio::spawn(async move {
+                let carries = async {
+                    let mut server = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
+                    tokio::io::copy_bidirectional(&mut client, &mut server).await
+                };
+                tokio::select! {
+                    biased;
+                    _ = is_open.wait_for(|is| !is) => {}
+                    _ = carries => {}
+                }
+            });
+        }
+    });
+    (own, open)
+}
+
+/// It goes on, and others have its devices, in the epochs that they are in.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_loses_its_broker_for_long_gives_its_shards_up() {
+    let city = tokio::task::block_in_place(City::new);
+    let (port, is_open) = way_to(city.ports[1]).await;
+    let mut a = tokio::task::block_in_place(|| city.gateway_by(port, "a"));
+    // Of two who make them at once, one does it again after some seconds.
+    until("the accounts are made", async || city.log("a").contains("the broker has the accounts")).await;
+    let [b] = city.gateways(["b"]);
+    let [of_a, _] = shares([&a, &b]).await;
+    let mut street = Street::new(&city).await;
+    street.measure(2).await;
+    assert_eq!(street.all_arrive(2).await, 0, "new epochs");
+    let given_up = || city.log("a").matches("given up").count();
+    let before = given_up();
+    is_open.send_replace(false);
+    street.measure(2).await;
+    shares([&b]).await;
+    assert_eq!(street.all_arrive(2).await, 0, "new epochs");
+    assert_eq!(given_up() - before, of_a.len());
+    assert!(a.process.0.try_wait().unwrap().is_none(), "it has ended");
+}
+
+/// A gateway for which there is no shard has one when another gateway ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_takes_over() {
+    let city = tokio::task::block_in_place(|| City::divided(2));
+    let [mut a, b] = city.gateways(["a", "b"]);
+    let have = async |expected: &[(&Gateway, usize)]| {
+        let counts: Vec<_> = expected.iter().map(|(_, count)| count).collect();
+        until(&format!("they have {counts:?} shards"), async || {
+            let mut have = true;
+            for (gateway, count) in expected {
+                have &= shards_of(gateway).await.len() == *count
+                    && http(&gateway.http, "GET /readyz").await.0 == 200;
+            }
+            have
+        })
+        .await;
+    };
+    have(&[(&a, 1), (&b, 1)]).await;
+    let [c] = city.gateways(["c"]);
+    let is_there = async || {
+        let status = status(&a).await;
+        let members = status["cluster"]["members"].as_array().into_iter().flatten();
+        members.filter(|member| member["is_ready"] == true).count() == 3
+    };
+    until("it is there", is_there).await;
+    let mut street = Street::new(&city).await;
+    street.measure(2).await;
+    assert_eq!(street.all_arrive(2).await, 0, "new epochs");
+    have(&[(&a, 1), (&b, 1), (&c, 0)]).await;
+
+    signal(&a, "-TERM");
+    street.measure(2).await;
+    assert!(ended(&mut a).await.success());
+    have(&[(&b, 1), (&c, 1)]).await;
+    assert_eq!(street.all_arrive(2).await, 0, "new epochs");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_comes_to_its_database_by_tls() {
+    let (keys, authority, port) = (tempfile::tempdir().unwrap(), Authority::new("database"), free_port());
+    let path = |name: &str| keys.path().join(name);
+    authority.certify(keys.path());
+    fs::write(path("authority.pem"), authority.0.pem()).unwrap();
+    fs::set_permissions(keys.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(path("key.pem"), fs::Permissions::from_mode(0o600)).unwrap();
+    if let Some((user, group)) = postgres::account() {
+        chown(path("key.pem"), Some(user), Some(group)).unwrap();
+    }
+    let option = |name: &str, file: &str| format!("{name}={}", path(file).display());
+    let [certificate, key] = [option("ssl_cert_file", "chain.pem"), option("ssl_key_file", "key.pem")];
+    let options = ["ssl=on", &certificate, &key, "listen_addresses=127.0.0.1"];
+    let city = tokio::task::block_in_place(|| {
+        let server = Cluster::start(port, &options);
+        let database = format!("host={} port={port} user=city dbname=postgres", server.dir().display());
+        let way = format!(
+            "database = \"host=localhost hostaddr=127.0.0.1 port={port} user=city dbname=postgres\"\nauthorities = \"{}\"",
+            path("authority.pem").display()
+        );
+        City::at(Arc::new(server), database, &way, SHARDS)
+    });
+    let [a] = city.gateways(["a"]);
+    shares([&a]).await;
+    let connections =
+        "select count(*) filter (where ssl), count(*) from pg_stat_activity join pg_stat_ssl using (pid)
+                       where application_name = 'smart-city-gateway'";
+    let (by_tls, all): (i64, i64) = tokio::task::block_in_place(|| {
+        with(&city.database, async |client| {
+            let row = client.query_one(connections, &[]).await.unwrap();
+            (row.get(0), row.get(1))
+        })
+    });
+    assert!(by_tls >= 3 && by_tls == all, "{by_tls} of {all}");
+}
+
+/// With a table that cannot be read. No link is lost by that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_that_fails_is_tried_again() {
+    let city = tokio::task::block_in_place(City::new);
+    let [mut a] = city.gateways(["a"]);
+    shares([&a]).await;
+    let mut street = Street::new(&city).await;
+    street.measure(2).await;
+    assert_eq!(street.all_arrive(2).await, 0, "new epochs");
+    signal(&a, "-TERM");
+    assert!(ended(&mut a).await.success());
+    let rename = |from: &str, to: &str| {
+        let sql = format!("alter table {from} rename to {to}");
+        let work = async |client: &tokio_postgres::Client| client.batch_execute(&sql).await.unwrap();
+        tokio::task::block_in_place(|| with(&city.database, work));
+    };
+    rename("links", "hidden");
+    let [b] = city.gateways(["b"]);
+    until("it has failed", async || city.log("b").contains("tried again: shard")).await;
+    street.measure(2).await;
+    assert!(shards_of(&b).await.is_empty() && http(&b.http, "GET /readyz").await.0 == 503);
+    rename("hidden", "links");
+    shares([&b]).await;
     assert_eq!(street.all_arrive(2).await, 0, "new epochs");
 }

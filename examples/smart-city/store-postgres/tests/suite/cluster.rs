@@ -59,7 +59,8 @@ impl Cluster {
     pub fn shared() -> Arc<Self> {
         let mut shared = SHARED.lock().unwrap();
         shared.upgrade().unwrap_or_else(|| {
-            let new = Arc::new(Self::start(5432, &[]));
+            // Some tests have several gateways, each with several connections.
+            let new = Arc::new(Self::start(5432, &["max_connections=300"]));
             *shared = Arc::downgrade(&new);
             new
         })
