@@ -18,6 +18,7 @@ const NO_STD_FEATURES: &str = "zeroize,alloc,arrayvec,rand_core,bytes";
 /// The same for cores without atomic read-modify-write instructions, which the crate `bytes` needs.
 const NO_ATOMICS_FEATURES: &str = "zeroize,alloc,arrayvec,rand_core";
 
+/// Those that take longest come first, so that two that run side by side end together; the one that needs the machine for itself comes last.
 const STEPS: &[Step] = &[
     Step { name: "format", about: "all code is formatted by rustfmt", place: Place::Own, run: format },
     Step {
@@ -34,10 +35,16 @@ const STEPS: &[Step] = &[
         run: || features(&["--depth", "2"]),
     },
     Step {
-        name: "test-minimal",
-        about: "tests without default features",
-        place: Place::Backends,
-        run: || test_in_backends().args(["--workspace", "--no-default-features"]).run(),
+        name: "prove",
+        about: "the compiled code is TWINE for all inputs, and OTR for all messages of some lengths",
+        place: Place::Host,
+        run: prove::test,
+    },
+    Step {
+        name: "masking",
+        about: "masked ciphers and AEAD are right in C and on boards, and what is proved of their linked kernels holds",
+        place: Place::Own,
+        run: masking::test,
     },
     Step {
         name: "test-full",
@@ -46,10 +53,40 @@ const STEPS: &[Step] = &[
         run: || masking::workspace("test").args(["--workspace", "--all-features"]).run(),
     },
     Step {
+        name: "test-minimal",
+        about: "tests without default features",
+        place: Place::Backends,
+        run: || test_in_backends().args(["--workspace", "--no-default-features"]).run(),
+    },
+    Step {
+        name: "firmware",
+        about: "known answers on two Cortex-M boards and a RISC-V core",
+        place: Place::Thumb,
+        run: firmware::test_most,
+    },
+    Step {
         name: "backends",
         about: "tests with two backends forced, one without vectors and one with them",
         place: Place::Backends,
         run: || backends(&["soft32", "ssse3"]),
+    },
+    Step {
+        name: "sensor",
+        about: "the example firmware-sensor: its power is lost anywhere, on this machine and in QEMU",
+        place: Place::Own,
+        run: firmware_sensor::test,
+    },
+    Step {
+        name: "capi",
+        about: "the C interface on this machine, under sanitizers; its header is current",
+        place: Place::Host,
+        run: capi::test_host,
+    },
+    Step {
+        name: "valgrind",
+        about: "no secret in a branch or an address, by valgrind, with the portable backend",
+        place: Place::ConstantTime,
+        run: constant_time::valgrind_portable,
     },
     Step {
         name: "benches",
@@ -58,29 +95,22 @@ const STEPS: &[Step] = &[
         run: benches,
     },
     Step {
-        name: "docs",
-        about: "documentation builds without warnings, and its links within the project lead somewhere",
-        place: Place::Host,
-        run: docs,
+        name: "city-firmware",
+        about: "its firmware of two worlds in QEMU: normal life, attacks, cost, and power that fails",
+        place: Place::City,
+        run: city_firmware::test,
     },
     Step {
-        name: "no-std",
-        about: "the libraries build for bare metal: the smallest core, and one with atomics",
+        name: "capi-firmware",
+        about: "the C interface in C firmware on two Cortex-M boards and a RISC-V core",
         place: Place::Thumb,
-        run: || no_std(&SOME_THUMB_TARGETS),
-    },
-    Step { name: "wasm32", about: "the libraries build for WebAssembly", place: Place::Own, run: wasm32 },
-    Step {
-        name: "firmware",
-        about: "known answers on two Cortex-M boards and a RISC-V core",
-        place: Place::Thumb,
-        run: firmware::test_most,
+        run: capi::test_firmware,
     },
     Step {
-        name: "valgrind",
-        about: "no secret in a branch or an address, by valgrind, with the portable backend",
-        place: Place::ConstantTime,
-        run: constant_time::valgrind_portable,
+        name: "package",
+        about: "the libraries can be published, and their tests run in what is published",
+        place: Place::Own,
+        run: package::test,
     },
     Step {
         name: "trace-cortex-m",
@@ -94,17 +124,18 @@ const STEPS: &[Step] = &[
         place: Place::ConstantTime,
         run: constant_time::smallest_riscv,
     },
+    Step { name: "wasm32", about: "the libraries build for WebAssembly", place: Place::Own, run: wasm32 },
     Step {
-        name: "capi",
-        about: "the C interface on this machine, under sanitizers; its header is current",
-        place: Place::Host,
-        run: capi::test_host,
+        name: "no-std",
+        about: "the libraries build for bare metal: the smallest core, and one with atomics",
+        place: Place::Thumb,
+        run: || no_std(&SOME_THUMB_TARGETS),
     },
     Step {
-        name: "capi-firmware",
-        about: "the C interface in C firmware on two Cortex-M boards and a RISC-V core",
-        place: Place::Thumb,
-        run: capi::test_firmware,
+        name: "docs",
+        about: "documentation builds without warnings, and its links within the project lead somewhere",
+        place: Place::Host,
+        run: docs,
     },
     Step {
         name: "msrv",
@@ -113,46 +144,16 @@ const STEPS: &[Step] = &[
         run: minimum_rust,
     },
     Step {
-        name: "package",
-        about: "the libraries can be published, and their tests run in what is published",
-        place: Place::Own,
-        run: package::test,
-    },
-    Step {
         name: "seal",
         about: "a small file is sealed and opened, and cheating is refused",
         place: Place::Host,
         run: demo::small,
     },
     Step {
-        name: "sensor",
-        about: "the example firmware-sensor: its power is lost anywhere, on this machine and in QEMU",
-        place: Place::Own,
-        run: firmware_sensor::test,
-    },
-    Step {
         name: "smart-city",
         about: "the example: frames, tamper detection, gateway, page and demo",
         place: Place::Machine,
         run: smart_city::test,
-    },
-    Step {
-        name: "city-firmware",
-        about: "its firmware of two worlds in QEMU: normal life, attacks, cost, and power that fails",
-        place: Place::City,
-        run: city_firmware::test,
-    },
-    Step {
-        name: "masking",
-        about: "masked ciphers and AEAD are right in C and on boards, and what is proved of their linked kernels holds",
-        place: Place::Own,
-        run: masking::test,
-    },
-    Step {
-        name: "prove",
-        about: "the compiled code is TWINE for all inputs, and OTR for all messages of some lengths",
-        place: Place::Host,
-        run: prove::test,
     },
 ];
 

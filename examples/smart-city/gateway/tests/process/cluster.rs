@@ -563,6 +563,8 @@ async fn a_gateway_that_loses_its_broker_for_long_gives_its_shards_up() {
     let city = tokio::task::block_in_place(City::new);
     let (port, is_open) = way_to(city.ports[1]).await;
     let mut a = tokio::task::block_in_place(|| city.gateway_by(port, "a"));
+    // Of two who make them at once, one does it again after some seconds.
+    until("the accounts are made", async || city.log("a").contains("the broker has the accounts")).await;
     let [b] = city.gateways(["b"]);
     let [of_a, _] = shares([&a, &b]).await;
     let mut street = Street::new(&city).await;
