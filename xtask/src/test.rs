@@ -54,21 +54,18 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "test-minimal",
-        about: "tests without default features",
+        about: "tests without default features, with the portable backend",
         place: Place::Backends,
-        run: || test_in_backends().args(["--workspace", "--no-default-features"]).run(),
+        // The tools have no features.
+        run: || {
+            test_with("soft32").args(["--workspace", "--exclude", "xtask", "--no-default-features"]).run()
+        },
     },
     Step {
         name: "firmware",
         about: "known answers on two Cortex-M boards and a RISC-V core",
         place: Place::Thumb,
         run: firmware::test_most,
-    },
-    Step {
-        name: "backends",
-        about: "tests with two backends forced, one without vectors and one with them",
-        place: Place::Backends,
-        run: || backends(&["soft32", "ssse3"]),
     },
     Step {
         name: "sensor",
@@ -407,28 +404,25 @@ fn has_backend(name: &str) -> bool {
     }
 }
 
-/// `cargo test` on the workspace of the libraries, in the folder in which dependencies are compiled once for tests with each backend.
+/// Runs the tests of the cipher with a backend forced, and those of the mode that run on it.
+fn backend(name: &str) -> Result<()> {
+    for tests in [["twine-cipher", "--tests"], ["otr-mode", "--test=mode"]] {
+        test_with(name).args(["--all-features", "--lib", "--package"]).args(tests).run()?;
+    }
+    Ok(())
+}
+
+/// `cargo test` on the workspace of the libraries with a backend forced, in the folder in which dependencies are compiled once for all of these.
 /// RUSTC_BOOTSTRAP stands for a nightly cargo, which can give flags to a package alone.
-fn test_in_backends() -> Cmd {
+fn test_with(backend: &str) -> Cmd {
+    let forced = format!(r#"profile.dev.package.twine-cipher.rustflags=['--cfg=twine_backend="{backend}"']"#);
     cargo("test")
         .arg("-Zprofile-rustflags")
+        .args(["--config", &forced])
         .arg("--target-dir")
         .arg(paths::target().join("backends"))
         .env("RUSTC_BOOTSTRAP", "1")
-}
-
-/// Runs the tests of the cipher with a backend forced, and those of the mode that run on it.
-fn backend(name: &str) -> Result<()> {
-    let forced = format!(r#"profile.dev.package.twine-cipher.rustflags=['--cfg=twine_backend="{name}"']"#);
-    for tests in [["twine-cipher", "--tests"], ["otr-mode", "--test=mode"]] {
-        test_in_backends()
-            .args(["--all-features", "--lib", "--package"])
-            .args(tests)
-            .args(["--config", &forced])
-            .env("TWINE_FORCED_BACKEND", name)
-            .run()?;
-    }
-    Ok(())
+        .env("TWINE_FORCED_BACKEND", backend)
 }
 
 /// Nothing is timed here.

@@ -110,7 +110,7 @@ pub struct DeviceRecord {
     /// Its result, a JWT.
     pub result: Option<String>,
     /// The root key and the epoch in which the last recovery ended: evidence under a challenge of it, or of one before, is of what was before
-    /// the recovery.
+    /// the recovery. It is missing if the store was lost, or has not had the end of the recovery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovered: Option<(Fingerprint, u16)>,
 }

@@ -62,6 +62,9 @@ const FAILS: u32 = 3;
 /// all, nobody does; and when it is back, the others have the time to be ready again.
 const GIVES_UP: u32 = 2;
 
+/// How long a gateway that ends waits for a shard whose links are deleted just then.
+const LOADED: Duration = Duration::from_secs(1);
+
 /// Leases for which a gateway that could serve nothing is not ready, unless it can load a shard: it would only fail again.
 const RESTS: u32 = 30;
 
@@ -310,7 +313,7 @@ impl Cluster {
     /// by it alone.
     ///
     /// # Errors
-    /// If the database does not take it.
+    /// If the database does not take it, or `replaces` is a version that may come later.
     pub async fn join(
         seat: Seat,
         url: String,
@@ -330,6 +333,10 @@ impl Cluster {
             }
         };
         let Configuration { version, hash } = &view.configuration;
+        if replaces.is_some_and(|replaced| replaced > *version) {
+            drop(member.leave().await);
+            bail!("--files-in-force names a version that is not there yet: version {version} is in force");
+        }
         if let Some(replaced) = replaces.filter(|replaced| replaced != version && *hash != seat.started) {
             tracing::warn!(version, replaced, "--files-in-force does nothing: another version is in force");
         }
@@ -709,11 +716,13 @@ impl Keeper {
             }
         }
         let Decision { mut release, take } = view.decide();
+        release.retain(|lease| self.loads != Some(lease.shard));
         let mut ready = view.members.iter().filter(|peer| peer.offer.is_ready);
         if ready.any(|peer| peer.member == view.me) {
             self.outdone = None;
-            // Whoever takes them loads one after the other: until then this gateway has the others.
-            release.truncate(1);
+            // Of those that it serves one for each view: meanwhile it serves the others.
+            let mut may = true;
+            release.retain(|lease| !has.contains_key(&lease.shard) || mem::take(&mut may));
         } else {
             let others = view.members.iter().any(|peer| peer.offer.is_ready);
             self.outdone = others.then(|| self.outdone.unwrap_or_else(Instant::now));
@@ -725,7 +734,6 @@ impl Keeper {
                 lock(&self.cluster.now).failed = Some(Instant::now());
             }
         }
-        release.retain(|lease| self.loads != Some(lease.shard));
         if !release.is_empty() {
             self.release(&release).await?;
             self.has_acted();
@@ -849,8 +857,9 @@ impl Keeper {
         let held = |(shard, held): (&u16, &Held)| Lease { shard: *shard, term: held.term, holder: None };
         let leases: Vec<Lease> = lock(&self.cluster.now).held.iter().map(held).collect();
         self.release(&leases).await?;
-        // The links of one that was loaded are in the database no more: the engine stores them again.
-        if let Some(loaded) = self.loading.join_next().await
+        // The links of one that was loaded are in the database no more: the engine stores them again. Others take none of the shards before
+        // this gateway has left.
+        if let Ok(Some(loaded)) = timeout(LOADED, self.loading.join_next()).await
             && let (shard, term, Ok(loaded)) = loaded?
         {
             self.have(loaded).await;

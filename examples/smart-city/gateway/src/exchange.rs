@@ -1,8 +1,8 @@
 //! What is between the engine and a broker, the own one or another.
 //!
 //! What comes in waits in a queue for each account ([`Intake`]), and the engine takes from them in turn: who floods waits behind
-//! itself. No more than [`ROOM`] messages that a broker has acknowledged or will acknowledge wait, or of several gateways a bounded number
-//! for each shard, so none is dropped and memory stays bounded. Of QoS 0 an account may have [`SHARE`] waiting; what is beyond is discarded and counted.
+//! itself. No more than [`ROOM`] messages that a broker has acknowledged or will acknowledge wait, or 512 for each shard if there are several
+//! gateways, so none is dropped and memory stays bounded. Of QoS 0 an account may have [`SHARE`] waiting; what is beyond is discarded and counted.
 //!
 //! What goes out never makes the engine wait ([`Outgoing`]): of readings the engine itself gives out only so many, and of
 //! what goes to a device only the newest of a kind is worth sending.

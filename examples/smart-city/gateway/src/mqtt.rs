@@ -45,8 +45,8 @@ const INFLIGHT: u16 = 256;
 /// Messages that the client takes ahead.
 const QUEUE: usize = 64;
 
-/// Messages of a shard that may wait for the engine: a whole batch, however many shards there are. The broker keeps the others in their order,
-/// so that a device that floods a shard with less room could keep all others of it waiting before its rate shows here.
+/// Messages of a shard that may wait for the engine: a whole batch, however many shards there are. With less room a device that floods would
+/// keep the others of its shard waiting for longer, before this gateway sees how much it sends.
 const SHARD_ROOM: u16 = 512;
 
 /// The longest packet that is taken: far more than what a broker lets in. On its way here a message grows, as by a topic that its sender
@@ -178,8 +178,10 @@ impl Inbox {
     }
 
     /// The acknowledgement of a message, which QoS 0 does not have.
-    fn owed(&self, publish: Publish) -> Owed {
+    fn owed(&self, mut publish: Publish) -> Owed {
         let is_acknowledged = publish.qos != QoS::AtMostOnce;
+        // What it says is not kept twice.
+        (publish.topic, publish.payload, publish.properties) = Default::default();
         let acknowledgement =
             is_acknowledged.then(|| (self.acks.clone(), (Box::new(publish), self.connection.load(Relaxed))));
         Owed { acknowledgement, ..Owed::default() }

@@ -40,8 +40,8 @@ impl History {
         self.times = Some((first.min(time), last.max(time)));
     }
 
-    /// The same, when readings may have been removed since, nobody knows which. There are no more than these, and they are of any time: the next
-    /// removal looks for it. To count them takes too long for a commit.
+    /// The same, when readings may have been removed since, and it is not known which. There are no more than `count`, and the next removal looks
+    /// for their times. To count them takes too long for a commit.
     pub(crate) const fn of_any_time(self) -> Self {
         Self { count: self.count, times: Some((i64::MIN, i64::MAX)) }
     }
@@ -133,7 +133,12 @@ impl Removal {
             history.count = history.count.saturating_sub(row.get::<_, i64>(1).unsigned_abs());
         }
         for row in times? {
-            left.entry(row.get(0)).or_default().times = row.get::<_, Option<i64>>(1).zip(row.get(2));
+            let history = left.entry(row.get(0)).or_default();
+            history.times = row.get::<_, Option<i64>>(1).zip(row.get(2));
+            if history.times.is_none() {
+                // Fewer were there than it was known of.
+                history.count = 0;
+            }
         }
         Ok(left)
     }

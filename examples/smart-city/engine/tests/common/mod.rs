@@ -167,13 +167,8 @@ impl TestDevice {
         let [code, as_built] = [&self.code[..], genuine]
             .map(|code| Code::from([(1, code.to_vec()), (2, self.close_gate.clone())]));
         let evidence = evidence(&key, challenge, instruction.examined_region(), &code, &as_built);
-        self.send(&evidence)
-    }
-
-    /// Sends evidence, which it may have from before.
-    pub fn send(&mut self, evidence: &Evidence) -> Input {
         let mut buffer = [0; 64];
-        let frame = self.link.seal_evidence(evidence, &mut buffer).unwrap();
+        let frame = self.link.seal_evidence(&evidence, &mut buffer).unwrap();
         message(format!("up/{}/evidence", self.id), frame)
     }
 }

@@ -282,6 +282,10 @@ fn evidence_of_before_a_recovery_isolates_nobody() {
     gateway.handle([altered.evidence(&genuine, &mut gate.link, first)]).unwrap();
     assert!(!is_isolated(&mut gateway, GATE));
     assert_eq!(unasked(dir.path()), [(2, "the code is not what was built".to_owned())]);
+    drop(gateway);
+    let (mut gateway, _, mut gate, _) = start(dir.path(), 3);
+    gateway.handle([altered.evidence(&genuine, &mut gate.link, Challenge::of_start(Epoch(1)))]).unwrap();
+    assert!(!is_isolated(&mut gateway, GATE), "after a restart");
     // What is found in the new epoch is of now.
     gateway.handle([altered.evidence(&genuine, &mut gate.link, Challenge::of_start(Epoch(2)))]).unwrap();
     assert!(is_isolated(&mut gateway, GATE));

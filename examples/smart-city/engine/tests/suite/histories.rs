@@ -228,6 +228,13 @@ impl Device {
             _ => false,
         }
     }
+
+    /// What was found before its recovery need not isolate it any more.
+    fn was_recovered(&mut self) {
+        for (_, isolates) in &mut self.evidence {
+            *isolates = isolates.filter(|isolates| !isolates);
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -399,6 +406,9 @@ impl World {
                 let (is, was) = (self.is_isolated(i), self.devices[i].is_isolated);
                 assert!(is || !was || self.in_question == Some(i), "an isolation was forgotten");
                 self.devices[i].is_isolated = is;
+                if was && !is {
+                    self.devices[i].was_recovered();
+                }
             }
         }
     }
@@ -536,9 +546,7 @@ impl World {
         }
         if was && !is {
             self.counts.recovered += 1;
-            for (_, isolates) in &mut device.evidence {
-                *isolates = isolates.filter(|isolates| !isolates);
-            }
+            device.was_recovered();
         }
         self.counts.isolated += u64::from(is && !was);
         self.counts.late += u64::from(is_late && has_receipt);
