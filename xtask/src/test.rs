@@ -58,7 +58,7 @@ const STEPS: &[Step] = &[
         place: Place::Backends,
         // The tools have no features.
         run: || {
-            test_with("soft32").args(["--workspace", "--exclude", "xtask", "--no-default-features"]).run()
+            test_with("soft64").args(["--workspace", "--exclude", "xtask", "--no-default-features"]).run()
         },
     },
     Step {
