@@ -54,18 +54,22 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "test-minimal",
-        about: "tests without default features, with the portable backend",
+        about: "tests without default features",
         place: Place::Backends,
         // The tools have no features.
-        run: || {
-            test_with("soft64").args(["--workspace", "--exclude", "xtask", "--no-default-features"]).run()
-        },
+        run: || test_in_backends().args(["--workspace", "--exclude", "xtask", "--no-default-features"]).run(),
     },
     Step {
         name: "firmware",
         about: "known answers on two Cortex-M boards and a RISC-V core",
         place: Place::Thumb,
         run: firmware::test_most,
+    },
+    Step {
+        name: "backends",
+        about: "tests with a backend without vectors forced",
+        place: Place::Backends,
+        run: || backends(&["soft32"]),
     },
     Step {
         name: "sensor",
@@ -404,25 +408,28 @@ fn has_backend(name: &str) -> bool {
     }
 }
 
-/// Runs the tests of the cipher with a backend forced, and those of the mode that run on it.
-fn backend(name: &str) -> Result<()> {
-    for tests in [["twine-cipher", "--tests"], ["otr-mode", "--test=mode"]] {
-        test_with(name).args(["--all-features", "--lib", "--package"]).args(tests).run()?;
-    }
-    Ok(())
-}
-
-/// `cargo test` on the workspace of the libraries with a backend forced, in the folder in which dependencies are compiled once for all of these.
+/// `cargo test` on the workspace of the libraries, in the folder in which dependencies are compiled once for tests with each backend.
 /// RUSTC_BOOTSTRAP stands for a nightly cargo, which can give flags to a package alone.
-fn test_with(backend: &str) -> Cmd {
-    let forced = format!(r#"profile.dev.package.twine-cipher.rustflags=['--cfg=twine_backend="{backend}"']"#);
+fn test_in_backends() -> Cmd {
     cargo("test")
         .arg("-Zprofile-rustflags")
-        .args(["--config", &forced])
         .arg("--target-dir")
         .arg(paths::target().join("backends"))
         .env("RUSTC_BOOTSTRAP", "1")
-        .env("TWINE_FORCED_BACKEND", backend)
+}
+
+/// Runs the tests of the cipher with a backend forced, and those of the mode that run on it.
+fn backend(name: &str) -> Result<()> {
+    let forced = format!(r#"profile.dev.package.twine-cipher.rustflags=['--cfg=twine_backend="{name}"']"#);
+    for tests in [["twine-cipher", "--tests"], ["otr-mode", "--test=mode"]] {
+        test_in_backends()
+            .args(["--all-features", "--lib", "--package"])
+            .args(tests)
+            .args(["--config", &forced])
+            .env("TWINE_FORCED_BACKEND", name)
+            .run()?;
+    }
+    Ok(())
 }
 
 /// Nothing is timed here.
