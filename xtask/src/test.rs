@@ -67,9 +67,9 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "backends",
-        about: "tests with a backend without vectors forced",
+        about: "tests with two backends forced, one without vectors and one with them",
         place: Place::Backends,
-        run: || backends(&["soft32"]),
+        run: || backends(&["soft32", "ssse3"], "--test=mode"),
     },
     Step {
         name: "sensor",
@@ -189,7 +189,7 @@ const LONG_STEPS: &[Step] = &[
         name: "backends-all",
         about: "tests with each backend of this machine forced",
         place: Place::Backends,
-        run: || backends(&["soft32", "soft64", "ssse3", "avx2", "avx512"]),
+        run: || backends(&["soft32", "soft64", "ssse3", "avx2", "avx512"], "--tests"),
     },
     Step {
         name: "no-std-all",
@@ -383,11 +383,11 @@ fn features(depth: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Forces those of `names` that this machine has.
-fn backends(names: &[&str]) -> Result<()> {
+/// Forces those of `names` that this machine has. Of the mode `tests` are run: those of `widths` need not run on each backend every day.
+fn backends(names: &[&str], tests: &str) -> Result<()> {
     for name in names {
         if has_backend(name) {
-            backend(name)?;
+            backend(name, tests)?;
         } else {
             println!("this machine has no {name}");
         }
@@ -419,9 +419,9 @@ fn test_in_backends() -> Cmd {
 }
 
 /// Runs the tests of the cipher with a backend forced, and those of the mode that run on it.
-fn backend(name: &str) -> Result<()> {
+fn backend(name: &str, tests: &str) -> Result<()> {
     let forced = format!(r#"profile.dev.package.twine-cipher.rustflags=['--cfg=twine_backend="{name}"']"#);
-    for tests in [["twine-cipher", "--tests"], ["otr-mode", "--test=mode"]] {
+    for tests in [["twine-cipher", "--tests"], ["otr-mode", tests]] {
         test_in_backends()
             .args(["--all-features", "--lib", "--package"])
             .args(tests)
